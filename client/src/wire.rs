@@ -1,0 +1,39 @@
+//! The JSON bodies, header names and error codes of the REST API.
+//!
+//! This module owns how values are spelled on the wire, in both directions: every type
+//! serialises and deserialises, so server and client share one definition. It does no I/O, it
+//! validates no business rule and it computes nothing: amounts arrive here as finished text.
+//!
+//! Conventions that hold for every type:
+//! - ids and counts are unsigned integers, ids start at 1;
+//! - money is a decimal string with two places (`"999.99"`) with the integer in minor units
+//!   beside it in a field that ends in `_minor`;
+//! - times are RFC 3339 UTC strings;
+//! - fields that a reader does not know are ignored, so either side may be the newer one.
+
+mod cluster;
+mod code;
+mod decimal;
+mod envelope;
+mod header;
+mod health;
+mod order;
+mod problem;
+mod product;
+mod word;
+
+pub use cluster::{Cluster, Member, MemberRole};
+pub use code::{ErrorCode, Outcome};
+pub use envelope::{CursorMeta, Envelope, OrderAnswer, OrderList, PageMeta, ProductList};
+pub use header::{
+    CONSISTENCY, CONSISTENCY_STALE, IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, JSON, MIN_POSITION,
+    POSITION, PROBLEM_JSON, TRACE_ID,
+};
+pub use health::{Health, HealthStatus, Probe, ServiceState, Services, Test};
+pub use order::{
+    ByKey, CancelRequest, KeyState, Metadata, Order, OrderEvent, OrderLine, OrderLineRequest,
+    OrderRequest, OrderStatus, PaymentMethod, PaymentStatus, PurchaseRequest, SagaStatus,
+};
+pub use problem::Problem;
+pub use product::{Product, ProductPatch, ProductRequest};
+pub use word::UnknownWord;

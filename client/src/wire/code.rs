@@ -1,0 +1,314 @@
+//! The error codes of the API and everything that follows from one.
+//!
+//! Each property is one exhaustive match, so a new code cannot be added without deciding its
+//! status, its title, what it says about the outcome and whether to try again.
+
+use super::word::words;
+
+words! {
+    /// What an error says about the effect of the request.
+    Outcome {
+        /// The request never entered the log: it certainly has no effect.
+        NotApplied = "not_applied",
+        /// The request was decided: this attempt certainly has no effect.
+        Rejected = "rejected",
+        /// The request may have taken effect, or may yet: ask again under the same key.
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// Why a request did not succeed: the field `error` of a problem.
+    ErrorCode {
+        /// The body, the query or the path is not what HTTP or JSON allow.
+        MalformedRequest = "malformed_request",
+        /// Header and body name different idempotency keys.
+        IdempotencyKeyMismatch = "idempotency_key_mismatch",
+        /// The idempotency key is empty, too long or not printable.
+        IdempotencyKeyInvalid = "idempotency_key_invalid",
+        /// Credentials are missing or wrong.
+        Unauthorized = "unauthorized",
+        /// A webhook's signature is missing or wrong.
+        InvalidSignature = "invalid_signature",
+        /// The credentials do not allow this.
+        Forbidden = "forbidden",
+        /// No such route, order or product.
+        NotFound = "not_found",
+        /// The route exists for other methods.
+        MethodNotAllowed = "method_not_allowed",
+        /// The request did not arrive in time.
+        RequestTimeout = "request_timeout",
+        /// The body is over its limit.
+        PayloadTooLarge = "payload_too_large",
+        /// The body is of a type that the route does not read.
+        UnsupportedMediaType = "unsupported_media_type",
+        /// Fewer units can be sold than were asked for.
+        InsufficientStock = "insufficient_stock",
+        /// More units than one order or one user may have.
+        PurchaseLimitExceeded = "purchase_limit_exceeded",
+        /// The hold ran out.
+        HoldExpired = "hold_expired",
+        /// The hold was already turned into an order.
+        HoldConsumed = "hold_consumed",
+        /// The hold was given back.
+        HoldReleased = "hold_released",
+        /// The idempotency key was fenced and can make nothing.
+        KeyFenced = "key_fenced",
+        /// The payment result contradicts how the order ended.
+        PaymentConflict = "payment_conflict",
+        /// The stock is not what the adjustment expected.
+        StockMismatch = "stock_mismatch",
+        /// The row is not at the version that `If-Match` names.
+        VersionMismatch = "version_mismatch",
+        /// A field is missing, of the wrong type or out of range.
+        ValidationError = "validation_error",
+        /// The idempotency key belongs to another request.
+        IdempotencyKeyReused = "idempotency_key_reused",
+        /// The order is past the point where it can be cancelled.
+        OrderNotCancellable = "order_not_cancellable",
+        /// The caller sends more than it may.
+        TooManyRequests = "too_many_requests",
+        /// No leader is known.
+        NoLeader = "no_leader",
+        /// A bounded queue is full.
+        Overloaded = "overloaded",
+        /// The node cannot answer freshly enough in time.
+        StaleRead = "stale_read",
+        /// The write was proposed and its fate is not known.
+        CommitTimeout = "commit_timeout",
+        /// Trouble inside the server; the details are in its log only.
+        InternalError = "internal_error",
+    }
+}
+
+impl ErrorCode {
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::MalformedRequest | Self::IdempotencyKeyMismatch | Self::IdempotencyKeyInvalid => {
+                400
+            }
+            Self::Unauthorized | Self::InvalidSignature => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::InsufficientStock
+            | Self::PurchaseLimitExceeded
+            | Self::HoldExpired
+            | Self::HoldConsumed
+            | Self::HoldReleased
+            | Self::KeyFenced
+            | Self::PaymentConflict
+            | Self::StockMismatch => 409,
+            Self::VersionMismatch => 412,
+            Self::PayloadTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::ValidationError | Self::IdempotencyKeyReused | Self::OrderNotCancellable => 422,
+            Self::TooManyRequests => 429,
+            Self::InternalError => 500,
+            Self::NoLeader | Self::Overloaded | Self::StaleRead => 503,
+            Self::CommitTimeout => 504,
+        }
+    }
+
+    /// The spelling in capitals, which is the field `error_code` of a problem.
+    ///
+    /// It is the code in upper case but for one: an order that cannot be cancelled has always
+    /// been `INVALID_TRANSITION` in this field.
+    #[must_use]
+    pub const fn upper(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "MALFORMED_REQUEST",
+            Self::IdempotencyKeyMismatch => "IDEMPOTENCY_KEY_MISMATCH",
+            Self::IdempotencyKeyInvalid => "IDEMPOTENCY_KEY_INVALID",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::InvalidSignature => "INVALID_SIGNATURE",
+            Self::Forbidden => "FORBIDDEN",
+            Self::NotFound => "NOT_FOUND",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::RequestTimeout => "REQUEST_TIMEOUT",
+            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::InsufficientStock => "INSUFFICIENT_STOCK",
+            Self::PurchaseLimitExceeded => "PURCHASE_LIMIT_EXCEEDED",
+            Self::HoldExpired => "HOLD_EXPIRED",
+            Self::HoldConsumed => "HOLD_CONSUMED",
+            Self::HoldReleased => "HOLD_RELEASED",
+            Self::KeyFenced => "KEY_FENCED",
+            Self::PaymentConflict => "PAYMENT_CONFLICT",
+            Self::StockMismatch => "STOCK_MISMATCH",
+            Self::VersionMismatch => "VERSION_MISMATCH",
+            Self::ValidationError => "VALIDATION_ERROR",
+            Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
+            Self::OrderNotCancellable => "INVALID_TRANSITION",
+            Self::TooManyRequests => "TOO_MANY_REQUESTS",
+            Self::NoLeader => "NO_LEADER",
+            Self::Overloaded => "OVERLOADED",
+            Self::StaleRead => "STALE_READ",
+            Self::CommitTimeout => "COMMIT_TIMEOUT",
+            Self::InternalError => "INTERNAL_ERROR",
+        }
+    }
+
+    /// The field `type` of a problem: `/problems/` and the code with hyphens.
+    #[must_use]
+    pub const fn type_path(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "/problems/malformed-request",
+            Self::IdempotencyKeyMismatch => "/problems/idempotency-key-mismatch",
+            Self::IdempotencyKeyInvalid => "/problems/idempotency-key-invalid",
+            Self::Unauthorized => "/problems/unauthorized",
+            Self::InvalidSignature => "/problems/invalid-signature",
+            Self::Forbidden => "/problems/forbidden",
+            Self::NotFound => "/problems/not-found",
+            Self::MethodNotAllowed => "/problems/method-not-allowed",
+            Self::RequestTimeout => "/problems/request-timeout",
+            Self::PayloadTooLarge => "/problems/payload-too-large",
+            Self::UnsupportedMediaType => "/problems/unsupported-media-type",
+            Self::InsufficientStock => "/problems/insufficient-stock",
+            Self::PurchaseLimitExceeded => "/problems/purchase-limit-exceeded",
+            Self::HoldExpired => "/problems/hold-expired",
+            Self::HoldConsumed => "/problems/hold-consumed",
+            Self::HoldReleased => "/problems/hold-released",
+            Self::KeyFenced => "/problems/key-fenced",
+            Self::PaymentConflict => "/problems/payment-conflict",
+            Self::StockMismatch => "/problems/stock-mismatch",
+            Self::VersionMismatch => "/problems/version-mismatch",
+            Self::ValidationError => "/problems/validation-error",
+            Self::IdempotencyKeyReused => "/problems/idempotency-key-reused",
+            Self::OrderNotCancellable => "/problems/order-not-cancellable",
+            Self::TooManyRequests => "/problems/too-many-requests",
+            Self::NoLeader => "/problems/no-leader",
+            Self::Overloaded => "/problems/overloaded",
+            Self::StaleRead => "/problems/stale-read",
+            Self::CommitTimeout => "/problems/commit-timeout",
+            Self::InternalError => "/problems/internal-error",
+        }
+    }
+
+    /// The short human title, the same for every occurrence.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "Malformed request",
+            Self::IdempotencyKeyMismatch => "Idempotency keys differ",
+            Self::IdempotencyKeyInvalid => "Invalid idempotency key",
+            Self::Unauthorized => "Unauthorized",
+            Self::InvalidSignature => "Invalid signature",
+            Self::Forbidden => "Forbidden",
+            Self::NotFound => "Not found",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::RequestTimeout => "Request timeout",
+            Self::PayloadTooLarge => "Payload too large",
+            Self::UnsupportedMediaType => "Unsupported media type",
+            Self::InsufficientStock => "Insufficient stock",
+            Self::PurchaseLimitExceeded => "Purchase limit exceeded",
+            Self::HoldExpired => "Hold expired",
+            Self::HoldConsumed => "Hold already used",
+            Self::HoldReleased => "Hold released",
+            Self::KeyFenced => "Idempotency key fenced",
+            Self::PaymentConflict => "Payment conflict",
+            Self::StockMismatch => "Stock mismatch",
+            Self::VersionMismatch => "Version mismatch",
+            Self::ValidationError => "Validation error",
+            Self::IdempotencyKeyReused => "Idempotency key reused",
+            Self::OrderNotCancellable => "Order not cancellable",
+            Self::TooManyRequests => "Too many requests",
+            Self::NoLeader => "No leader",
+            Self::Overloaded => "Overloaded",
+            Self::StaleRead => "Read not fresh enough",
+            Self::CommitTimeout => "Outcome unknown",
+            Self::InternalError => "Internal error",
+        }
+    }
+
+    /// What the code says about the effect, unless its place of origin knows better.
+    ///
+    /// Only [`ErrorCode::CommitTimeout`] means unknown: a server that is in doubt after having
+    /// proposed must answer with it, also where the trouble was internal.
+    #[must_use]
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::MalformedRequest
+            | Self::IdempotencyKeyMismatch
+            | Self::IdempotencyKeyInvalid
+            | Self::Unauthorized
+            | Self::InvalidSignature
+            | Self::Forbidden
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::PayloadTooLarge
+            | Self::UnsupportedMediaType
+            | Self::InsufficientStock
+            | Self::PurchaseLimitExceeded
+            | Self::HoldExpired
+            | Self::HoldConsumed
+            | Self::HoldReleased
+            | Self::KeyFenced
+            | Self::PaymentConflict
+            | Self::StockMismatch
+            | Self::VersionMismatch
+            | Self::ValidationError
+            | Self::IdempotencyKeyReused
+            | Self::OrderNotCancellable => Outcome::Rejected,
+            Self::RequestTimeout
+            | Self::TooManyRequests
+            | Self::NoLeader
+            | Self::Overloaded
+            | Self::StaleRead
+            | Self::InternalError => Outcome::NotApplied,
+            Self::CommitTimeout => Outcome::Unknown,
+        }
+    }
+
+    /// Whether the same request, sent again a little later, may well succeed.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        match self.outcome() {
+            Outcome::NotApplied | Outcome::Unknown => true,
+            Outcome::Rejected => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_follow_from_the_code() {
+        for &code in ErrorCode::ALL {
+            let word = code.as_str();
+            assert_eq!(code.type_path(), format!("/problems/{}", word.replace('_', "-")));
+            if code == ErrorCode::OrderNotCancellable {
+                assert_eq!(code.upper(), "INVALID_TRANSITION");
+            } else {
+                assert_eq!(code.upper(), word.to_uppercase());
+            }
+            assert_eq!(word.parse(), Ok(code));
+            assert!(!code.title().is_empty());
+        }
+    }
+
+    #[test]
+    fn status_and_outcome_agree() {
+        for &code in ErrorCode::ALL {
+            let expected = match code.status() {
+                408 | 429 | 500 | 503 => Outcome::NotApplied,
+                504 => Outcome::Unknown,
+                400..=499 => Outcome::Rejected,
+                other => panic!("{code} has the status {other}"),
+            };
+            assert_eq!(code.outcome(), expected, "{code}");
+            assert_eq!(code.is_retryable(), expected != Outcome::Rejected, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_is_named_with_the_allowed_ones() {
+        let error = "perhaps".parse::<Outcome>().unwrap_err();
+        assert_eq!(error.to_string(), "`perhaps` is not one of: not_applied, rejected, unknown");
+    }
+}

@@ -1,0 +1,30 @@
+//! Names of the headers that carry meaning, in the lower case that HTTP libraries want, and the
+//! two content types.
+
+/// Request header with the caller's idempotency key: 1 to 255 printable characters.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Response header, `true` when the answer repeats the effect of an earlier request with the
+/// same key.
+pub const IDEMPOTENT_REPLAYED: &str = "idempotent-replayed";
+
+/// Header with the trace id, in both directions; a request without one is given a new UUID.
+pub const TRACE_ID: &str = "x-trace-id";
+
+/// Response header with the position that the answer reflects, below 2^53.
+pub const POSITION: &str = "x-position";
+
+/// Request header with the lowest position that the answer must reflect.
+pub const MIN_POSITION: &str = "x-min-position";
+
+/// Request header that chooses how fresh a read must be.
+pub const CONSISTENCY: &str = "x-consistency";
+
+/// The value of [`CONSISTENCY`] that asks for the node's local state at once.
+pub const CONSISTENCY_STALE: &str = "stale";
+
+/// Content type of every request body and of every success.
+pub const JSON: &str = "application/json";
+
+/// Content type of every error.
+pub const PROBLEM_JSON: &str = "application/problem+json";

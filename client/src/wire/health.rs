@@ -1,0 +1,74 @@
+//! Health and probes. These bodies stand alone, without an envelope: monitors read them.
+
+use serde::{Deserialize, Serialize};
+
+use super::word::words;
+
+words! {
+    /// Whether a node is fit for work.
+    HealthStatus {
+        /// Everything that the node needs is there; the answer is 200.
+        Ok = "ok",
+        /// Something is missing; the answer is 503.
+        Degraded = "degraded",
+    }
+}
+
+words! {
+    /// The state of one part of a node.
+    ServiceState {
+        /// At work.
+        Ok = "ok",
+        /// Fit, but its work is done elsewhere, as for the payment worker of a follower.
+        Standby = "standby",
+        /// Not working.
+        Down = "down",
+    }
+}
+
+/// The body of `GET /health`, with status 200 or 503.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Whether the node is fit for work.
+    pub status: HealthStatus,
+    /// The parts behind that judgement.
+    pub services: Services,
+    /// The node that answers.
+    pub node_id: u64,
+    /// The leader as the node knows it; null when it knows none.
+    pub leader_id: Option<u64>,
+    /// When the node answered, on its own clock.
+    pub timestamp: String,
+}
+
+/// The parts of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Services {
+    /// The checkpoints of the state.
+    pub storage: ServiceState,
+    /// The replication thread and its log.
+    pub raft: ServiceState,
+    /// Whether a leader with a majority is known.
+    pub quorum: ServiceState,
+    /// The payment worker.
+    pub worker: ServiceState,
+}
+
+/// The body of `GET /livez` and `GET /readyz`, with status 200 or 503.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// `ok` with 200, `degraded` with 503.
+    pub status: HealthStatus,
+    /// Why not, in words; absent with 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The body of `GET /api/test`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Test {
+    /// A friendly line.
+    pub message: String,
+    /// When the node answered, on its own clock.
+    pub timestamp: String,
+}

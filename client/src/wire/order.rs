@@ -1,0 +1,271 @@
+//! Orders: what is asked for, what is answered, and the words for their states.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::Product;
+use super::word::words;
+
+/// Free data that the caller attached to an order: at most 20 keys and 4 KiB of JSON.
+pub type Metadata = serde_json::Map<String, serde_json::Value>;
+
+words! {
+    /// Where an order stands.
+    OrderStatus {
+        /// Placed; its stock is reserved and its payment has not begun.
+        Pending = "PENDING",
+        /// Its payment is under way.
+        Processing = "PROCESSING",
+        /// Paid: final, the stock is sold.
+        Paid = "PAID",
+        /// Payment refused: final, the stock is released.
+        Failed = "FAILED",
+        /// Cancelled before its payment began: final, the stock is released.
+        Cancelled = "CANCELLED",
+    }
+}
+
+impl OrderStatus {
+    /// Whether the order can never change again.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Pending | Self::Processing => false,
+            Self::Paid | Self::Failed | Self::Cancelled => true,
+        }
+    }
+}
+
+words! {
+    /// The same state in the words of older clients, which think of an order as a saga.
+    SagaStatus {
+        /// Stock is reserved and the payment is open.
+        Reserved = "RESERVED",
+        /// Paid and sold.
+        Confirmed = "CONFIRMED",
+        /// Undone, whether refused or cancelled.
+        Cancelled = "CANCELLED",
+    }
+}
+
+impl From<OrderStatus> for SagaStatus {
+    fn from(status: OrderStatus) -> Self {
+        match status {
+            OrderStatus::Pending | OrderStatus::Processing => Self::Reserved,
+            OrderStatus::Paid => Self::Confirmed,
+            OrderStatus::Failed | OrderStatus::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+words! {
+    /// Who decides whether an order is paid.
+    PaymentMethod {
+        /// The payment worker of the cluster asks its gateway.
+        Mock = "mock",
+        /// A webhook brings the result.
+        Webhook = "webhook",
+        /// Nobody: the order stays PENDING until it is cancelled or a webhook settles it.
+        None = "none",
+    }
+}
+
+words! {
+    /// How far the payment of an order has come.
+    PaymentStatus {
+        /// No result yet.
+        Pending = "pending",
+        /// The result of an attempt is not known and is being asked for again under its key.
+        Unsettled = "unsettled",
+        /// The money was taken.
+        Succeeded = "succeeded",
+        /// Refused for good.
+        Declined = "declined",
+    }
+}
+
+words! {
+    /// What is known about an idempotency key.
+    KeyState {
+        /// The key made an order.
+        Applied = "applied",
+        /// The key can never make an order.
+        Fenced = "fenced",
+        /// The key has not been used, at the moment of the answer.
+        Unused = "unused",
+    }
+}
+
+/// An order as it is at one position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The order's id, from 1.
+    pub id: u64,
+    /// The same as `id`.
+    pub order_id: u64,
+    /// Who ordered; null when the order named nobody.
+    pub user_id: Option<u64>,
+    /// Where the order stands.
+    pub status: OrderStatus,
+    /// The same in the words of older clients.
+    pub saga_status: SagaStatus,
+    /// Who decides about the payment.
+    pub payment_method: PaymentMethod,
+    /// How far the payment has come; null when the order ended without one.
+    #[serde(default)]
+    pub payment_status: Option<PaymentStatus>,
+    /// The hold that the order was made from, if any.
+    pub hold_id: Option<u64>,
+    /// The key that made the order, if any.
+    pub idempotency_key: Option<String>,
+    /// The lines, 1 to 100, in the order they were sent.
+    pub items: Vec<OrderLine>,
+    /// Sum of the lines as decimal text.
+    pub total_amount: String,
+    /// The same as `total_amount`.
+    pub total_price: String,
+    /// Sum of the lines in minor units.
+    pub total_amount_minor: i64,
+    /// Why the order is FAILED, in words; null otherwise.
+    pub failure_reason: Option<String>,
+    /// When the order was cancelled; null otherwise.
+    pub cancelled_at: Option<String>,
+    /// When the order was placed.
+    pub created_at: String,
+    /// When the order last changed.
+    pub updated_at: String,
+    /// Position of the order's last change, below 2^53; also its `ETag`.
+    pub version: u64,
+    /// What the caller attached; null when nothing.
+    #[serde(default)]
+    pub metadata: Option<Metadata>,
+    /// Trace id of the request that placed the order.
+    #[serde(default)]
+    pub trace_id: Option<String>,
+    /// The product of an order with exactly one line; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product_id: Option<u64>,
+    /// The quantity of an order with exactly one line; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<u64>,
+    /// The product after the sale, in the answer to a purchase only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<Box<Product>>,
+}
+
+/// One line of an order, priced when the order was placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    /// Number of the line in its order, from 1.
+    pub id: u64,
+    /// The order that the line belongs to.
+    pub order_id: u64,
+    /// What was ordered.
+    pub product_id: u64,
+    /// How many, 1 to 1,000,000.
+    pub quantity: u64,
+    /// Price of one as decimal text.
+    pub unit_price: String,
+    /// Price of one in minor units.
+    pub unit_price_minor: i64,
+    /// Price of the line as decimal text.
+    pub line_total: String,
+}
+
+/// The body of `POST /orders`: either `items` or `hold_id`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderRequest {
+    /// Who orders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<u64>,
+    /// What is ordered: 1 to 100 lines; lines that name one product are added up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<OrderLineRequest>,
+    /// The hold to turn into an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_id: Option<u64>,
+    /// Who decides about the payment; the server's default is `mock`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_method: Option<PaymentMethod>,
+    /// Makes repeating the request safe: 1 to 255 printable characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// Free data to keep with the order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+}
+
+impl OrderRequest {
+    /// An order of these `(product_id, quantity)` lines, everything else left to defaults.
+    #[must_use]
+    pub fn of(lines: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        let items = lines
+            .into_iter()
+            .map(|(product_id, quantity)| OrderLineRequest { product_id, quantity })
+            .collect();
+        Self { items, ..Self::default() }
+    }
+}
+
+/// One line of an order that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLineRequest {
+    /// What is ordered.
+    pub product_id: u64,
+    /// How many, 1 to 1,000,000.
+    pub quantity: u64,
+}
+
+/// The body of `POST /orders/purchase`: one product, one quantity.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurchaseRequest {
+    /// What is bought.
+    pub product_id: u64,
+    /// How many, 1 to 1,000,000.
+    pub quantity: u64,
+    /// Who buys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<u64>,
+    /// Makes repeating the request safe: 1 to 255 printable characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+}
+
+/// The optional body of `POST /orders/{id}/cancel`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelRequest {
+    /// Why, in words; kept in the order's history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The data of `GET /orders/by-key/{key}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByKey {
+    /// What is known about the key.
+    pub state: KeyState,
+    /// The order that the key made; absent unless `state` is `applied`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+}
+
+/// One step in the history of an order, as `GET /orders/{id}/events` lists them, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderEvent {
+    /// Position of the step, below 2^53.
+    pub index: u64,
+    /// Status before; null for the step that placed the order.
+    pub from: Option<OrderStatus>,
+    /// Status after.
+    pub to: OrderStatus,
+    /// When, on the replicated clock.
+    pub time: String,
+    /// What brought the step about, in snake case, such as `placed` or `payment_declined`.
+    pub cause: Cow<'static, str>,
+    /// The words that came with the step, such as the reason of a cancel.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Trace id of the request behind the step.
+    pub trace_id: Option<String>,
+}

@@ -1,0 +1,72 @@
+//! Closed sets of words, such as the statuses of an order.
+//!
+//! One macro ties a Rust variant to its spelling, so that JSON, query strings, tables and log
+//! lines cannot disagree about it.
+
+/// A word that is not one of the allowed ones.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{word}` is not one of: {allowed}")]
+pub struct UnknownWord {
+    /// The word as it was given, cut after 64 characters so that a message stays short.
+    pub word: String,
+    /// The allowed words, separated by a comma and a space.
+    pub allowed: String,
+}
+
+impl UnknownWord {
+    /// Says that `word` is none of `allowed`.
+    pub(crate) fn new(word: &str, allowed: &[&str]) -> Self {
+        Self { word: word.chars().take(64).collect(), allowed: allowed.join(", ") }
+    }
+}
+
+/// Defines an enum whose variants are words on the wire.
+macro_rules! words {
+    (
+        $(#[$outer:meta])*
+        $name:ident {
+            $($(#[$inner:meta])* $variant:ident = $word:literal),+ $(,)?
+        }
+    ) => {
+        $(#[$outer])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord,
+            serde::Serialize, serde::Deserialize,
+        )]
+        pub enum $name {
+            $($(#[$inner])* #[serde(rename = $word)] $variant),+
+        }
+
+        impl $name {
+            /// Every value, in the order of definition.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The spelling on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::wire::UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                match word {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err($crate::wire::UnknownWord::new(word, &[$($word),+])),
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use words;
