@@ -1,1 +1,22 @@
-//! engine
+//! The deterministic state machine of Holdfast.
+//!
+//! Commands go in, outcomes and events come out, and the same entries make the same state on every
+//! node. This crate never reads a clock, a random source or configuration, starts no threads, and
+//! knows neither raft nor HTTP. Time enters only through [`entry::Batch::clock`]; every setting that
+//! decides an outcome travels in the command.
+//!
+//! Reading order: [`ids`], [`money`], [`order`], [`product`] are the vocabulary; [`command`],
+//! [`entry`] and [`outcome`] are what goes in and comes out; `state` holds the rows and applies.
+
+pub mod codec;
+pub mod command;
+pub mod entry;
+pub mod event;
+pub mod ids;
+pub mod ledger;
+pub mod money;
+pub mod order;
+pub mod outcome;
+pub mod product;
+pub mod trace;
+pub mod user;

@@ -1,0 +1,125 @@
+//! The one place where values become bytes and bytes become values.
+//!
+//! Commands and rows are bincode (variable-length integers) behind a version byte; rows also carry a
+//! checksum. Nothing else in the workspace calls bincode for stored or replicated data, so the
+//! encoding can be replaced here. Decoding never panics and never allocates more than the input can
+//! justify, whatever the bytes.
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::{Decode, Encode};
+
+/// The largest value that is decoded: a guard against lengths made of noise.
+pub const VALUE_BYTES_MAX: usize = 64 << 20;
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<VALUE_BYTES_MAX>> =
+    bincode::config::standard().with_limit::<VALUE_BYTES_MAX>();
+
+/// Why bytes are not a value.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The value was written by a version this build does not know. It is refused, not guessed.
+    #[error("unknown format version {0}")]
+    UnknownVersion(u8),
+    /// The checksum does not match: the bytes were damaged.
+    #[error("checksum mismatch: stored {stored:08x}, computed {computed:08x}")]
+    Checksum {
+        /// What the row says.
+        stored: u32,
+        /// What its bytes give.
+        computed: u32,
+    },
+    /// The bytes end early, go on too long or make no value.
+    #[error("malformed value: {0}")]
+    Malformed(String),
+}
+
+/// Appends the encoding of `value` to `out`, without version or checksum.
+pub fn encode_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
+    bincode::encode_into_std_write(value, out, CONFIG)
+        .expect("encoding into memory fails only on values that bincode cannot express");
+}
+
+/// Decodes a value that must fill `bytes` exactly.
+///
+/// # Errors
+/// [`Error::Malformed`] for anything else.
+pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, Error> {
+    let (value, used) = bincode::decode_from_slice(bytes, CONFIG)
+        .map_err(|error| Error::Malformed(error.to_string()))?;
+    if used != bytes.len() {
+        return Err(Error::Malformed(format!("{} bytes left over", bytes.len() - used)));
+    }
+    Ok(value)
+}
+
+/// Encodes a value behind its version byte.
+pub fn encode_versioned<T: Encode>(version: u8, value: &T) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128);
+    out.push(version);
+    encode_into(value, &mut out);
+    out
+}
+
+/// Decodes what [`encode_versioned`] wrote.
+///
+/// # Errors
+/// [`Error::UnknownVersion`] when the version is another, else as [`decode`].
+pub fn decode_versioned<T: Decode<()>>(version: u8, bytes: &[u8]) -> Result<T, Error> {
+    match bytes.split_first() {
+        Some((&found, rest)) if found == version => decode(rest),
+        Some((&found, _)) => Err(Error::UnknownVersion(found)),
+        None => Err(Error::Malformed("empty".into())),
+    }
+}
+
+/// Encodes a stored row: CRC-32 of the rest, version, value.
+pub fn encode_row<T: Encode>(version: u8, value: &T) -> Vec<u8> {
+    let mut out = vec![0, 0, 0, 0, version];
+    encode_into(value, &mut out);
+    let sum = crc32fast::hash(&out[4..]);
+    out[..4].copy_from_slice(&sum.to_le_bytes());
+    out
+}
+
+/// Decodes what [`encode_row`] wrote.
+///
+/// # Errors
+/// [`Error::Checksum`] when the bytes were damaged, else as [`decode_versioned`].
+pub fn decode_row<T: Decode<()>>(version: u8, bytes: &[u8]) -> Result<T, Error> {
+    let Some((sum, rest)) = bytes.split_first_chunk::<4>() else {
+        return Err(Error::Malformed("shorter than its checksum".into()));
+    };
+    let (stored, computed) = (u32::from_le_bytes(*sum), crc32fast::hash(rest));
+    if stored != computed {
+        return Err(Error::Checksum { stored, computed });
+    }
+    decode_versioned(version, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_survives_the_round_trip_and_shows_damage() {
+        let row = encode_row(1, &(7_u64, "text".to_string()));
+        assert_eq!(decode_row::<(u64, String)>(1, &row), Ok((7, "text".into())));
+        assert_eq!(decode_row::<(u64, String)>(2, &row), Err(Error::UnknownVersion(1)));
+        for bit in 0..row.len() * 8 {
+            let mut damaged = row.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode_row::<(u64, String)>(1, &damaged).is_err(), "bit {bit}");
+        }
+        for cut in 0..row.len() {
+            assert!(decode_row::<(u64, String)>(1, &row[..cut]).is_err(), "cut {cut}");
+        }
+    }
+
+    #[test]
+    fn a_length_made_of_noise_is_refused() {
+        // Variable-length marker for a 64-bit length, then an absurd length.
+        let bytes = [253, 255, 255, 255, 255, 255, 255, 255, 127];
+        assert!(decode::<Vec<u64>>(&bytes).is_err());
+        assert!(decode::<String>(&bytes).is_err());
+    }
+}

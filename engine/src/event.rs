@@ -1,0 +1,93 @@
+//! What happened, as apply tells it. Events are derived from entries, so every node tells the same ones
+//! under the same positions.
+
+use crate::ids::{OrderId, Position, ProductId, Timestamp, UserId};
+use crate::money::Money;
+use crate::trace::TraceId;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The command that caused it.
+    pub position: Position,
+    /// Its number among the events of that command, from 0.
+    pub n: u32,
+    /// The replicated clock.
+    pub at: Timestamp,
+    /// The trace id of the order or request behind it.
+    pub trace: TraceId,
+    /// What.
+    pub kind: Kind,
+}
+
+/// Kinds of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An order changed its status, or was placed.
+    Order {
+        /// Which.
+        order: OrderId,
+        /// Whose.
+        user: Option<UserId>,
+        /// What happened to it.
+        change: OrderChange,
+        /// Its total.
+        total: Money,
+    },
+    /// An order was refused for lack of stock.
+    OrderRejected {
+        /// The product that lacked units.
+        product: ProductId,
+        /// Who asked.
+        user: Option<UserId>,
+    },
+    /// A product was created.
+    ProductCreated(ProductId),
+    /// A product was changed.
+    ProductUpdated(ProductId),
+    /// A product was archived.
+    ProductArchived(ProductId),
+    /// The last unit that could be sold is gone.
+    SoldOut(ProductId),
+}
+
+/// What happened to an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderChange {
+    /// Placed: its units are reserved.
+    Placed,
+    /// The payment worker took it.
+    Processing,
+    /// Paid.
+    Paid,
+    /// Payment refused for good.
+    Failed {
+        /// The gateway's words.
+        reason: Box<str>,
+    },
+    /// Cancelled.
+    Cancelled {
+        /// By whom or what.
+        reason: Option<Box<str>>,
+    },
+}
+
+impl Kind {
+    /// The dotted type on the wire and in logs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Kind::Order { change, .. } => match change {
+                OrderChange::Placed => "order.placed",
+                OrderChange::Processing => "order.processing",
+                OrderChange::Paid => "order.paid",
+                OrderChange::Failed { .. } => "order.failed",
+                OrderChange::Cancelled { .. } => "order.cancelled",
+            },
+            Kind::OrderRejected { .. } => "order.rejected",
+            Kind::ProductCreated(_) => "product.created",
+            Kind::ProductUpdated(_) => "product.updated",
+            Kind::ProductArchived(_) => "product.archived",
+            Kind::SoldOut(_) => "stock.sold_out",
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Identifiers and places. Each number has its own type, so that an index is never mistaken for an
+//! id or a count.
+
+use std::fmt;
+
+use bincode::{Decode, Encode};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode,
+        )]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id! {
+    /// An order's id: dense, starting at 1, given out by apply in log order.
+    OrderId
+}
+id! {
+    /// A product's id: dense, starting at 1, given out by apply in log order.
+    ProductId
+}
+id! {
+    /// A user's id. Orders may name users that have no row.
+    UserId
+}
+id! {
+    /// A stock location. Everything lives at [`LocationId::DEFAULT`] for now; the id is part of every
+    /// stock key so that several locations can come without a migration.
+    LocationId
+}
+id! {
+    /// A node of the cluster, from 1.
+    NodeId
+}
+
+impl LocationId {
+    /// The only location of today.
+    pub const DEFAULT: LocationId = LocationId(0);
+}
+
+/// A number of units, from 1 to [`Quantity::MAX`] in a request line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Quantity(pub u32);
+
+impl Quantity {
+    /// The most units that one line may ask for.
+    pub const MAX: Quantity = Quantity(1_000_000);
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A place in the log: `index × 2^20 + n`, where n is the command's place in its entry.
+///
+/// One integer below 2^53 serves as row version, `ETag`, ledger place, event id and consistency
+/// token. Position 0 is before everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Position(pub u64);
+
+impl Position {
+    /// How many commands one entry may hold.
+    pub const COMMANDS_PER_ENTRY_MAX: u64 = 1 << 20;
+
+    /// The place of command `n` of the entry at `index`.
+    ///
+    /// # Panics
+    /// If `n` is not below [`Position::COMMANDS_PER_ENTRY_MAX`]: the entry's decoder refuses that.
+    pub fn new(index: u64, n: u64) -> Position {
+        assert!(n < Position::COMMANDS_PER_ENTRY_MAX, "entry holds too many commands");
+        Position((index << 20) | n)
+    }
+
+    /// The raft log index.
+    pub fn index(self) -> u64 {
+        self.0 >> 20
+    }
+
+    /// The command's place in its entry.
+    pub fn command(self) -> u64 {
+        self.0 & (Position::COMMANDS_PER_ENTRY_MAX - 1)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Milliseconds since the Unix epoch on the replicated clock, which never runs backwards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// This moment plus `ms` milliseconds, capped at the end of time instead of wrapping.
+    pub fn plus_ms(self, ms: u64) -> Timestamp {
+        Timestamp(self.0.saturating_add(ms))
+    }
+}
+
+/// Names one request of one boot of one node, so that a command which reaches the log twice is
+/// applied once.
+///
+/// `boot` grows with every start of the node, `seq` with every request since. The state machine
+/// remembers which sequence numbers of a node's newest boot it has seen (`sessions`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct RequestId {
+    /// The node that took the request.
+    pub node: NodeId,
+    /// That node's boot number, from 1.
+    pub boot: u64,
+    /// The request's number within the boot, from 1.
+    pub seq: u64,
+}

@@ -1,0 +1,66 @@
+//! The per-product ledger: every movement of units, with its cause and the counters after it.
+
+use bincode::{Decode, Encode};
+
+use crate::ids::{OrderId, Position, Timestamp};
+use crate::product::Counters;
+
+/// Why units moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum Cause {
+    /// The product came with its first stock.
+    Created,
+    /// An order reserved units.
+    Order(OrderId),
+    /// A paid order turned reserved units into sold ones.
+    Sale(OrderId),
+    /// A failed payment gave reserved units back.
+    Release(OrderId),
+    /// A cancelled order gave reserved units back.
+    Cancel(OrderId),
+    /// Somebody set the stock.
+    Adjustment,
+}
+
+impl Cause {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cause::Created => "created",
+            Cause::Order(_) => "order",
+            Cause::Sale(_) => "sale",
+            Cause::Release(_) => "release",
+            Cause::Cancel(_) => "cancel",
+            Cause::Adjustment => "adjustment",
+        }
+    }
+
+    /// The order that moved the units, if one did.
+    pub fn order(self) -> Option<OrderId> {
+        match self {
+            Cause::Order(id) | Cause::Sale(id) | Cause::Release(id) | Cause::Cancel(id) => Some(id),
+            Cause::Created | Cause::Adjustment => None,
+        }
+    }
+}
+
+/// One movement. Its number among the product's rows, from 0, is its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct Row {
+    /// The command that moved the units.
+    pub position: Position,
+    /// The replicated clock at that moment.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: Cause,
+    /// Change of `on_hand`.
+    pub on_hand: i64,
+    /// Change of `held`.
+    pub held: i64,
+    /// Change of `reserved`.
+    pub reserved: i64,
+    /// Change of `sold`.
+    pub sold: i64,
+    /// The counters after the movement.
+    pub after: Counters,
+}

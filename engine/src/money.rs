@@ -1,0 +1,148 @@
+//! Exact money: minor units inside, decimal text outside, no binary floating point anywhere.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bincode::{Decode, Encode};
+use rust_decimal::Decimal;
+
+use crate::ids::Quantity;
+
+/// An amount in minor units (cents), in one currency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Money(pub i64);
+
+/// Why a text is not a price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// Not a decimal number.
+    #[error("must be a decimal number")]
+    NotANumber,
+    /// More than two digits after the point.
+    #[error("must have at most two decimal places")]
+    TooPrecise,
+    /// Below zero.
+    #[error("must not be negative")]
+    Negative,
+    /// Above [`Money::PRICE_MAX`].
+    #[error("must be at most 99999999.99")]
+    TooLarge,
+}
+
+impl Money {
+    /// The largest price of a product: 99,999,999.99.
+    pub const PRICE_MAX: Money = Money(9_999_999_999);
+
+    /// Reads a price from decimal text such as `"19.9"`, `"15000000"` or `"1.5e3"`.
+    ///
+    /// # Errors
+    /// When the text is no decimal number, has a third place that is not zero, is negative, or is
+    /// above [`Money::PRICE_MAX`].
+    pub fn parse_price(text: &str) -> Result<Money, ParseError> {
+        // A decimal of 28 digits is ample for a price; longer text is either too large or too fine,
+        // and refusing it by length keeps the work bounded.
+        if text.len() > 64 {
+            return Err(ParseError::NotANumber);
+        }
+        let decimal = if text.contains(['e', 'E']) {
+            Decimal::from_scientific(text)
+        } else {
+            Decimal::from_str_exact(text)
+        }
+        .map_err(|error| match error {
+            rust_decimal::Error::ExceedsMaximumPossibleValue => ParseError::TooLarge,
+            rust_decimal::Error::Underflow
+            | rust_decimal::Error::ScaleExceedsMaximumPrecision(_) => ParseError::TooPrecise,
+            _ => ParseError::NotANumber,
+        })?;
+        if decimal.is_sign_negative() && !decimal.is_zero() {
+            return Err(ParseError::Negative);
+        }
+        let normal = decimal.normalize();
+        if normal.scale() > 2 {
+            return Err(ParseError::TooPrecise);
+        }
+        let minor = normal.checked_mul(Decimal::ONE_HUNDRED).ok_or(ParseError::TooLarge)?;
+        let minor = i64::try_from(minor.trunc().mantissa() / 10_i128.pow(minor.trunc().scale()))
+            .map_err(|_| ParseError::TooLarge)?;
+        if minor > Money::PRICE_MAX.0 {
+            return Err(ParseError::TooLarge);
+        }
+        Ok(Money(minor))
+    }
+
+    /// Price times quantity, or `None` when it does not fit.
+    pub fn times(self, quantity: Quantity) -> Option<Money> {
+        self.0.checked_mul(i64::from(quantity.0)).map(Money)
+    }
+
+    /// The sum, or `None` when it does not fit.
+    pub fn plus(self, other: Money) -> Option<Money> {
+        self.0.checked_add(other.0).map(Money)
+    }
+}
+
+impl fmt::Display for Money {
+    /// Always two places: `999.99`, `0.30`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let minor = self.0.unsigned_abs();
+        write!(f, "{sign}{}.{:02}", minor / 100, minor % 100)
+    }
+}
+
+impl FromStr for Money {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Money, ParseError> {
+        Money::parse_price(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_are_read_exactly() {
+        for (text, minor) in [
+            ("0", 0),
+            ("0.1", 10),
+            ("0.10", 10),
+            ("19.990", 1999),
+            ("999.99", 99_999),
+            ("15000000", 1_500_000_000),
+            ("1.5e3", 150_000),
+            ("-0", 0),
+            ("99999999.99", 9_999_999_999),
+        ] {
+            assert_eq!(Money::parse_price(text), Ok(Money(minor)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_price_says_why() {
+        for (text, error) in [
+            ("", ParseError::NotANumber),
+            ("NaN", ParseError::NotANumber),
+            ("inf", ParseError::NotANumber),
+            ("1,5", ParseError::NotANumber),
+            ("0.001", ParseError::TooPrecise),
+            ("-1", ParseError::Negative),
+            ("100000000", ParseError::TooLarge),
+        ] {
+            assert_eq!(Money::parse_price(text), Err(error), "{text}");
+        }
+        assert!(Money::parse_price("1e400").is_err());
+        assert!(Money::parse_price("1e-400").is_err());
+        assert!(Money::parse_price(&"9".repeat(500)).is_err());
+    }
+
+    #[test]
+    fn three_times_ten_cents_is_thirty_cents() {
+        let total = Money::parse_price("0.10").expect("a price").times(Quantity(3));
+        assert_eq!(total.expect("fits").to_string(), "0.30");
+        assert_eq!(Money(-5).to_string(), "-0.05");
+        assert_eq!(Money(i64::MAX).times(Quantity(2)), None);
+    }
+}

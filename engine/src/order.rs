@@ -1,0 +1,283 @@
+//! Orders: their rows and the legal transitions between their states.
+
+use std::fmt;
+
+use bincode::{Decode, Encode};
+use smallvec::SmallVec;
+
+use crate::ids::{NodeId, OrderId, Position, ProductId, Quantity, Timestamp, UserId};
+use crate::money::Money;
+use crate::trace::TraceId;
+
+/// Where an order stands. The last three are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub enum Status {
+    /// Placed; its units are reserved.
+    Pending,
+    /// Its payment is under way.
+    Processing,
+    /// Paid: its units are sold.
+    Paid,
+    /// Payment refused and no attempt left: its units went back.
+    Failed,
+    /// Cancelled by the user or by the payment deadline: its units went back.
+    Cancelled,
+}
+
+impl Status {
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Status; 5] =
+        [Status::Pending, Status::Processing, Status::Paid, Status::Failed, Status::Cancelled];
+
+    /// Whether `next` may follow. Exactly four moves are legal; API.md section 3.
+    pub fn can_become(self, next: Status) -> bool {
+        matches!(
+            (self, next),
+            (Status::Pending, Status::Processing | Status::Cancelled)
+                | (Status::Processing, Status::Paid | Status::Failed)
+        )
+    }
+
+    /// Whether nothing may follow.
+    pub fn is_final(self) -> bool {
+        matches!(self, Status::Paid | Status::Failed | Status::Cancelled)
+    }
+
+    /// The name on the wire and in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Pending => "PENDING",
+            Status::Processing => "PROCESSING",
+            Status::Paid => "PAID",
+            Status::Failed => "FAILED",
+            Status::Cancelled => "CANCELLED",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who brings the payment about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum PaymentMethod {
+    /// The worker on the leader asks the gateway.
+    Mock,
+    /// A webhook reports the result; a deadline cancels the order if none comes.
+    Webhook,
+    /// Nobody: the order stays PENDING until it is cancelled or settled by a webhook.
+    None,
+}
+
+impl PaymentMethod {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PaymentMethod::Mock => "mock",
+            PaymentMethod::Webhook => "webhook",
+            PaymentMethod::None => "none",
+        }
+    }
+}
+
+/// What a customer asks for: so many units of one product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct Line {
+    /// The product.
+    pub product: ProductId,
+    /// 1 to [`Quantity::MAX`].
+    pub quantity: Quantity,
+}
+
+/// The most lines of one order.
+pub const LINES_MAX: usize = 100;
+
+/// A line of a placed order, with the price that held when it was placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct Item {
+    /// The product.
+    pub product: ProductId,
+    /// Units of it.
+    pub quantity: Quantity,
+    /// Price of one unit at the time of the order; later price changes do not touch it.
+    pub unit_price: Money,
+}
+
+/// Why an order moved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum Cause {
+    /// The customer placed it.
+    Placed,
+    /// The payment worker claimed it.
+    PaymentClaimed,
+    /// The gateway said yes.
+    PaymentSucceeded,
+    /// The gateway said no, and no attempt is left.
+    PaymentDeclined,
+    /// The customer cancelled it.
+    Cancelled,
+    /// No payment came before the deadline.
+    PaymentTimeout,
+}
+
+impl Cause {
+    /// The name on the wire.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Cause::Placed => "placed",
+            Cause::PaymentClaimed => "payment_claimed",
+            Cause::PaymentSucceeded => "payment_succeeded",
+            Cause::PaymentDeclined => "payment_declined",
+            Cause::Cancelled => "cancelled",
+            Cause::PaymentTimeout => "payment_timeout",
+        }
+    }
+}
+
+/// One move of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct HistoryRow {
+    /// The command that moved it.
+    pub position: Position,
+    /// The state before, `None` for the first row.
+    pub from: Option<Status>,
+    /// The state after.
+    pub to: Status,
+    /// The replicated clock at that moment.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: Cause,
+    /// The trace id of the request that moved it, where it is not the order's own.
+    pub trace: Option<TraceId>,
+}
+
+/// A claim on a payment attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct Claim {
+    /// The node whose worker holds it.
+    pub node: NodeId,
+    /// Until then nobody else may claim the attempt.
+    pub lease_until: Timestamp,
+}
+
+/// The payment step of an open order that the in-process worker settles.
+///
+/// It is written with the order and removed with its result, so no crash loses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct PaymentTask {
+    /// The attempt under way or next, from 1. It is part of the gateway's key and changes only after a
+    /// definite refusal.
+    pub attempt: u32,
+    /// Attempts that may be refused before the order fails, at least 1.
+    pub attempts_max: u32,
+    /// How often this attempt got no answer. The next call uses the same key.
+    pub unanswered: u32,
+    /// When the task may be claimed: at once, after a back-off, or when a lease ran out.
+    pub due: Timestamp,
+    /// Who works on it, if anybody does.
+    pub claim: Option<Claim>,
+}
+
+/// An order, as stored.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct Order {
+    /// Its id.
+    pub id: OrderId,
+    /// Who ordered, if the request said so.
+    pub user: Option<UserId>,
+    /// Where it stands.
+    pub status: Status,
+    /// Who brings the payment about.
+    pub payment_method: PaymentMethod,
+    /// Its lines, as the customer gave them.
+    pub items: Items,
+    /// The exact sum of its lines.
+    pub total: Money,
+    /// The customer's idempotency key.
+    pub key: Option<Box<str>>,
+    /// The customer's metadata: a JSON object, as text.
+    pub metadata: Option<Box<str>>,
+    /// Why it failed or was cancelled.
+    pub failure_reason: Option<Box<str>>,
+    /// The trace id of the request that placed it.
+    pub trace: TraceId,
+    /// When it was placed.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// The command that last changed it; its `ETag`.
+    pub version: Position,
+    /// The payment step, while the worker has to settle it.
+    pub task: Option<PaymentTask>,
+    /// When it is cancelled unless a payment came, for orders that wait for a webhook.
+    pub payment_deadline: Option<Timestamp>,
+    /// Its moves, oldest first: at most four.
+    pub history: Vec<HistoryRow>,
+}
+
+impl Order {
+    /// Units of all lines together.
+    pub fn units(&self) -> u64 {
+        self.items.iter().map(|item| u64::from(item.quantity.0)).sum()
+    }
+}
+
+/// The items of an order. Nearly all orders have one, so one needs no allocation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Items(pub SmallVec<[Item; 1]>);
+
+impl std::ops::Deref for Items {
+    type Target = [Item];
+
+    fn deref(&self) -> &[Item] {
+        &self.0
+    }
+}
+
+impl Encode for Items {
+    fn encode<E: bincode::enc::Encoder>(
+        &self,
+        encoder: &mut E,
+    ) -> Result<(), bincode::error::EncodeError> {
+        self.0.as_slice().encode(encoder)
+    }
+}
+
+bincode::impl_borrow_decode!(Items);
+
+impl<C> Decode<C> for Items {
+    fn decode<D: bincode::de::Decoder<Context = C>>(
+        decoder: &mut D,
+    ) -> Result<Self, bincode::error::DecodeError> {
+        Ok(Items(Vec::<Item>::decode(decoder)?.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_moves_are_legal_and_the_other_twenty_one_are_not() {
+        let legal: Vec<_> = Status::ALL
+            .into_iter()
+            .flat_map(|from| Status::ALL.map(|to| (from, to)))
+            .filter(|(from, to)| from.can_become(*to))
+            .collect();
+        assert_eq!(
+            legal,
+            vec![
+                (Status::Pending, Status::Processing),
+                (Status::Pending, Status::Cancelled),
+                (Status::Processing, Status::Paid),
+                (Status::Processing, Status::Failed),
+            ]
+        );
+        for status in Status::ALL {
+            assert_eq!(status.is_final(), !Status::ALL.into_iter().any(|to| status.can_become(to)));
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What became of a command. Every node computes the same outcome; the node that took the request
+//! answers with it.
+
+use crate::ids::{OrderId, Position, ProductId, UserId};
+use crate::money::Money;
+use crate::order::Status;
+use crate::trace::TraceId;
+
+/// What applying a command did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A new order was placed.
+    Placed(OrderId),
+    /// The key had made this order before; nothing changed.
+    Replayed(OrderId),
+    /// The order is cancelled.
+    Cancelled {
+        /// Which.
+        order: OrderId,
+        /// It had been cancelled before; nothing changed.
+        already: bool,
+    },
+    /// These of the asked-for payment tasks now belong to the worker.
+    Claimed(Vec<ClaimedPayment>),
+    /// So many payment results were recorded; the others were for attempts that were over.
+    Settled(u64),
+    /// A product was created.
+    ProductCreated(ProductId),
+    /// A product was changed.
+    ProductUpdated(ProductId),
+    /// A product was archived, now or before.
+    ProductArchived(ProductId),
+    /// A user was created.
+    UserCreated(UserId),
+    /// The clock moved.
+    Ticked,
+    /// The request id was applied before, or belongs to an earlier boot of its node. Nothing changed.
+    Ignored,
+    /// The rules refuse it; nothing changed.
+    Rejected(Rejection),
+}
+
+/// A payment task that was claimed, with all that the worker needs to call the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedPayment {
+    /// The order.
+    pub order: OrderId,
+    /// The attempt, part of the gateway's key.
+    pub attempt: u32,
+    /// How often this attempt got no answer yet.
+    pub unanswered: u32,
+    /// What to charge.
+    pub amount: Money,
+    /// The trace id of the order.
+    pub trace: TraceId,
+}
+
+/// Why the rules refuse a command. All of these depend on nothing but the state and the command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// No such product, or it is archived.
+    #[error("Product {0} not found.")]
+    ProductNotFound(ProductId),
+    /// No such order.
+    #[error("Order not found.")]
+    OrderNotFound,
+    /// No such user, and the command requires one.
+    #[error("User {0} not found.")]
+    UserNotFound(UserId),
+    /// The command requires a user and names none.
+    #[error("The user id field is required.")]
+    UserRequired,
+    /// Fewer units than asked for.
+    #[error(
+        "Insufficient stock for product ID {product}. Requested: {requested}, available: {available}."
+    )]
+    InsufficientStock {
+        /// The product.
+        product: ProductId,
+        /// Units asked for, all lines together.
+        requested: u64,
+        /// Units there.
+        available: i64,
+    },
+    /// More units than one order may ask for.
+    #[error("At most {limit} of product {product} per order. Requested: {requested}.")]
+    PurchaseLimitExceeded {
+        /// The product.
+        product: ProductId,
+        /// Its limit.
+        limit: u32,
+        /// Units asked for, all lines together.
+        requested: u64,
+    },
+    /// The idempotency key made an order from another request.
+    #[error("The idempotency key was used for another request.")]
+    KeyReused,
+    /// The order's total does not fit.
+    #[error("The total amount is too large.")]
+    AmountOverflow,
+    /// The stock would go beyond [`crate::product::STOCK_MAX`].
+    #[error("The stock would be too large.")]
+    StockOverflow,
+    /// As many orders are open as may be. Nothing was applied; try again later.
+    #[error("Too many orders wait for their payment.")]
+    TooManyOpenOrders,
+    /// The order is not PENDING any more.
+    #[error("Order with status {status} cannot be cancelled.")]
+    NotCancellable {
+        /// Which.
+        order: OrderId,
+        /// Where it stands.
+        status: Status,
+    },
+    /// The row has another version than the caller expected.
+    #[error("The version is {current} by now.")]
+    VersionMismatch {
+        /// The version it has.
+        current: Position,
+    },
+    /// Another product has this SKU.
+    #[error("The sku has already been taken.")]
+    SkuTaken,
+    /// Another user has this e-mail address.
+    #[error("The email has already been taken.")]
+    EmailTaken,
+    /// The command itself breaks a bound that the edge should have kept. The field is named.
+    #[error("The {0} field is invalid.")]
+    Invalid(&'static str),
+}
