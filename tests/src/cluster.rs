@@ -1,0 +1,474 @@
+//! A cluster of real processes that ends with the test.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::caller::{Call, Caller};
+use crate::node::{self, Node};
+use crate::seed::{Seed, VARIABLE};
+use crate::slot::Slot;
+use crate::{binary, ports, wait};
+
+/// How long a process may take to end after SIGTERM.
+const STOP: Duration = Duration::from_secs(20);
+
+/// How a cluster is to be started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    test: String,
+    nodes: u64,
+    flags: Vec<String>,
+    alone: bool,
+}
+
+impl Options {
+    /// Three nodes with default settings, for the test of this name.
+    #[must_use]
+    pub fn new(test: &str) -> Self {
+        Self { test: test.to_owned(), nodes: 3, flags: Vec::new(), alone: false }
+    }
+
+    /// With so many nodes.
+    #[must_use]
+    pub fn nodes(mut self, nodes: u64) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
+    /// With one more flag for every node's `serve`.
+    #[must_use]
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        self.flags.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// With no other cluster beside it, for tests that measure time.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
+    /// Starts the cluster and waits until every node is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready in time.
+    pub async fn start(self) -> Cluster {
+        let scratch = binary::scratch();
+        let slot = Slot::take(&scratch, self.alone).await;
+        let seed = Seed::new();
+        let prefix = format!("{}-", self.test);
+        let dir = tempfile::Builder::new().prefix(&prefix).tempdir_in(&scratch);
+        let dir = dir.expect("a directory for the test can be made");
+        let count = usize::try_from(self.nodes).expect("a cluster is small");
+        let addresses = ports::free(2 * count);
+        let nodes: Vec<Node> = (1..=self.nodes)
+            .zip(addresses.chunks(2))
+            .map(|(id, pair)| Node::new(id, pair[0], pair[1], dir.path()))
+            .collect();
+        let peers = nodes.iter().map(|node| format!("{}={},{}", node.id, node.raft, node.http));
+        let peers = peers.collect();
+        // The name decides how simulated payments end, so it follows from the seed.
+        let name = format!("e2e-{}", seed.number());
+        let mut flags = vec!["--cluster".to_owned(), name];
+        flags.extend(self.flags);
+        let caller = Caller::new(nodes.iter().map(|node| node.http).collect());
+        let mut cluster = Cluster {
+            test: self.test,
+            nodes,
+            peers,
+            flags,
+            caller,
+            seed,
+            dir: Some(dir),
+            _slot: slot,
+        };
+        cluster.restart_all();
+        cluster.wait_ready().await;
+        cluster
+    }
+}
+
+/// Running nodes on loopback. Dropping it kills them; in a failing test it first prints how to
+/// repeat the test and the end of every node's log, and keeps the files.
+#[derive(Debug)]
+pub struct Cluster {
+    test: String,
+    nodes: Vec<Node>,
+    peers: Vec<String>,
+    flags: Vec<String>,
+    caller: Caller,
+    seed: Seed,
+    dir: Option<TempDir>,
+    _slot: Slot,
+}
+
+impl Cluster {
+    /// Three nodes with default settings, ready, for the test of this name.
+    pub async fn start(test: &str) -> Self {
+        Options::new(test).start().await
+    }
+
+    /// Who sends requests to the nodes.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The seed of this test.
+    #[must_use]
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// A stream of random choices, see [`Seed::stream`].
+    #[must_use]
+    pub fn random(&self, stream: u64) -> StdRng {
+        self.seed.stream(stream)
+    }
+
+    /// The directory of this cluster's files, for what a test itself wants to keep there.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.as_ref().expect("the directory lives as long as the cluster").path()
+    }
+
+    /// The flags that every node was started with, the cluster's name among them.
+    #[must_use]
+    pub fn flags(&self) -> &[String] {
+        &self.flags
+    }
+
+    /// Changes a flag for all later starts of a node.
+    ///
+    /// # Panics
+    /// When the flag was not given at the start.
+    pub fn set_flag(&mut self, name: &str, value: &str) {
+        let at = self.flags.iter().position(|flag| flag == name);
+        let at = at.unwrap_or_else(|| panic!("{name} was not given"));
+        value.clone_into(&mut self.flags[at + 1]);
+    }
+
+    /// The `--peer` values that made the cluster.
+    #[must_use]
+    pub fn peers(&self) -> &[String] {
+        &self.peers
+    }
+
+    /// Forgets the `--peer` values: later starts must find the members in their data.
+    pub fn forget_peers(&mut self) {
+        self.peers.clear();
+    }
+
+    /// The nodes that run and are not paused.
+    #[must_use]
+    pub fn active(&self) -> Vec<u64> {
+        self.nodes.iter().filter(|node| node.is_active()).map(|node| node.id).collect()
+    }
+
+    /// A node's data directory.
+    #[must_use]
+    pub fn data_dir(&self, id: u64) -> &Path {
+        &self.node(id).data
+    }
+
+    /// All that a node has logged, over its restarts.
+    #[must_use]
+    pub fn log_text(&self, id: u64) -> String {
+        self.node(id).log_text()
+    }
+
+    /// Ends a node with SIGKILL. When this returns, its process is gone.
+    pub fn kill(&mut self, id: u64) {
+        self.node_mut(id).kill();
+    }
+
+    /// Ends the current leader with SIGKILL and returns its id.
+    pub async fn kill_leader(&mut self) -> u64 {
+        let leader = self.leader().await;
+        self.kill(leader);
+        leader
+    }
+
+    /// Ends every node with SIGKILL. The signals go out before the first process is waited for,
+    /// as close together as one process can send them.
+    pub fn kill_all(&mut self) {
+        for node in self.nodes.iter_mut().filter(|node| node.is_running()) {
+            node.signal(Signal::KILL);
+        }
+        for node in &mut self.nodes {
+            node.kill();
+        }
+    }
+
+    /// Starts a node that is down, on the data that it left. Does not wait until it is ready.
+    pub fn restart(&mut self, id: u64) {
+        let (peers, flags) = (self.peers.clone(), self.flags.clone());
+        self.node_mut(id).start(&peers, &flags);
+    }
+
+    /// Starts every node that is down. Does not wait until they are ready.
+    pub fn restart_all(&mut self) {
+        for node in self.nodes.iter_mut().filter(|node| !node.is_running()) {
+            node.start(&self.peers, &self.flags);
+        }
+    }
+
+    /// Stops a node in its tracks with SIGSTOP: it keeps its connections and answers nothing.
+    pub fn pause(&mut self, id: u64) {
+        self.node_mut(id).signal(Signal::STOP);
+    }
+
+    /// Lets a paused node go on.
+    pub fn resume(&mut self, id: u64) {
+        self.node_mut(id).signal(Signal::CONT);
+    }
+
+    /// Asks a node to stop with SIGTERM and returns how it ended.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub async fn stop(&mut self, id: u64) -> ExitStatus {
+        self.node_mut(id).signal(Signal::TERM);
+        self.ended(id, STOP).await
+    }
+
+    /// Waits until a node's process ends by itself and returns how.
+    ///
+    /// # Panics
+    /// When it does not end within `limit`.
+    pub async fn ended(&mut self, id: u64, limit: Duration) -> ExitStatus {
+        let node = self.node_mut(id);
+        wait::until("the process ended", limit, async || {
+            node.ended().ok_or_else(|| "still running".to_owned())
+        })
+        .await
+    }
+
+    /// Removes all data of a node that is down.
+    ///
+    /// # Panics
+    /// When the node runs or its data cannot be removed.
+    pub fn wipe(&mut self, id: u64) {
+        let node = self.node_mut(id);
+        assert!(!node.is_running(), "node {id} runs");
+        fs::remove_dir_all(&node.data).expect("the data of a stopped node can be removed");
+    }
+
+    /// Runs `holdfast serve` with a node's id and addresses on any data directory, expecting it
+    /// to refuse; returns its exit status and what it said.
+    ///
+    /// # Panics
+    /// When it still runs after the limit.
+    pub async fn refused(&self, id: u64, data: &Path, flags: &[String]) -> (ExitStatus, String) {
+        let log = self.dir().join("refused.log");
+        let output = node::log_file(&log);
+        let errors = output.try_clone().expect("a log file can be shared");
+        let spare = ports::free(2);
+        let mut command = node::serve(id, data, spare[0], spare[1], &self.peers, flags);
+        command.stdin(Stdio::null()).stdout(output).stderr(errors);
+        let mut child = command.spawn().expect("the binary under test can be started");
+        let ended = tokio::time::timeout(STOP, async {
+            wait::until("the process refused to run", STOP * 2, async || {
+                let status = child.try_wait().expect("an own child can be waited for");
+                status.ok_or_else(|| "still running".to_owned())
+            })
+            .await
+        })
+        .await;
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        if ended.is_err() {
+            child.kill().expect("an own child can be killed");
+            child.wait().expect("an own child can be waited for");
+        }
+        (ended.unwrap_or_else(|_| panic!("it runs on data it must refuse: {said}")), said)
+    }
+
+    /// What a node says of the cluster, from its own view.
+    pub async fn view(&self, id: u64) -> Value {
+        self.caller.get(id, "/api/v1/cluster").await.expect(200).data()
+    }
+
+    /// Waits until every active node says that it is ready.
+    ///
+    /// # Panics
+    /// When one is not in time, or has ended.
+    pub async fn wait_ready(&mut self) {
+        for id in self.active() {
+            self.wait_node_ready(id).await;
+        }
+    }
+
+    /// Waits until one node says that it is ready.
+    ///
+    /// # Panics
+    /// When it is not in time, or has ended.
+    pub async fn wait_node_ready(&mut self, id: u64) {
+        let caller = self.caller.clone();
+        let node = self.node_mut(id);
+        wait::until(&format!("node {id} was ready"), wait::READY, async || {
+            if let Some(status) = node.ended() {
+                panic!("node {id} ended instead of becoming ready: {status}");
+            }
+            match caller.send(id, &Call::get("/readyz")).await {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) => Err(format!("{} {}", answer.status, answer.text())),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await;
+    }
+
+    /// Waits until all active nodes agree on an active leader, and returns it.
+    ///
+    /// # Panics
+    /// When they do not agree in time.
+    pub async fn leader(&self) -> u64 {
+        let active = self.active();
+        wait::until("the nodes agreed on a leader", wait::READY, async || {
+            let mut views = Vec::new();
+            for &id in &active {
+                let answer = self.caller.send(id, &Call::get("/api/v1/cluster")).await;
+                let data = answer.map_err(|error| error.to_string())?.expect(200).data();
+                views.push((data["term"].as_u64(), data["leader_id"].as_u64()));
+            }
+            match views.first() {
+                Some(&(_, Some(leader)))
+                    if active.contains(&leader) && views.iter().all(|view| *view == views[0]) =>
+                {
+                    Ok(leader)
+                }
+                _ => Err(format!("(term, leader) by node: {views:?}")),
+            }
+        })
+        .await
+    }
+
+    /// Some active node that is not the leader.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn follower(&self) -> u64 {
+        let leader = self.leader().await;
+        let mut others = self.active().into_iter().filter(|id| *id != leader);
+        others.next().expect("a cluster of several nodes has a follower")
+    }
+
+    /// Waits until all active nodes have applied the same index and checks that their states are
+    /// the same there, and at every earlier moment when they happened to be at one index.
+    ///
+    /// # Panics
+    /// When two digests differ at one index, or the nodes do not meet in time.
+    pub async fn agree(&self) {
+        let active = self.active();
+        wait::until("all nodes were at one index", wait::READY, async || {
+            let mut views: Vec<(u64, String, u64)> = Vec::new();
+            for &id in &active {
+                let data = self.view(id).await;
+                let index = data["applied_index"].as_u64().expect("an applied index");
+                let digest = data["digest"].to_string();
+                let other = views.iter().find(|view| view.0 == index);
+                if let Some((_, seen, at)) = other {
+                    assert_eq!(*seen, digest, "nodes {at} and {id} differ at index {index}");
+                }
+                views.push((index, digest, id));
+            }
+            if views.iter().all(|view| view.0 == views[0].0) {
+                Ok(())
+            } else {
+                Err(format!("(index, digest, node): {views:?}"))
+            }
+        })
+        .await;
+    }
+
+    /// How many threads a node's process has.
+    ///
+    /// # Panics
+    /// When the node is down.
+    #[must_use]
+    pub fn threads(&self, id: u64) -> u64 {
+        let pid = self.node(id).pid().unwrap_or_else(|| panic!("node {id} is down"));
+        let status = fs::read_to_string(format!("/proc/{pid}/status"));
+        let status = status.expect("the state of an own child can be read");
+        let count = status.lines().find_map(|line| line.strip_prefix("Threads:"));
+        count.and_then(|text| text.trim().parse().ok()).expect("a process has threads")
+    }
+
+    fn node(&self, id: u64) -> &Node {
+        let node = self.nodes.iter().find(|node| node.id == id);
+        node.unwrap_or_else(|| panic!("the cluster has no node {id}"))
+    }
+
+    fn node_mut(&mut self, id: u64) -> &mut Node {
+        let node = self.nodes.iter_mut().find(|node| node.id == id);
+        node.unwrap_or_else(|| panic!("the cluster has no node {id}"))
+    }
+
+    /// Prints what a person needs who looks into a failure, and keeps the files.
+    fn report(&mut self) {
+        for node in &mut self.nodes {
+            let state = match (node.is_running(), node.ended()) {
+                (true, None) => "running".to_owned(),
+                (true, Some(status)) => format!("ended by itself: {status}"),
+                (false, _) => "down".to_owned(),
+            };
+            eprintln!("--- node {} at {} ({state}), end of its log:", node.id, node.http);
+            eprintln!("{}", node.log_tail());
+        }
+        if let Some(dir) = self.dir.take() {
+            eprintln!("--- data and logs are kept in {}", dir.keep().display());
+        }
+        let seed = self.seed.number();
+        eprintln!("--- to repeat: {VARIABLE}={seed} cargo test -p tests -- {}", self.test);
+    }
+
+    /// Faults that no test asks for: a process that ended by itself, a panic in a log.
+    fn faults(&mut self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for node in &mut self.nodes {
+            if let Some(status) = node.ended() {
+                faults.push(format!("node {} ended by itself: {status}", node.id));
+            }
+            let text = node.log_text();
+            if let Some(line) = text.lines().find(|line| line.contains("panicked at")) {
+                faults.push(format!("node {} panicked: {line}", node.id));
+            }
+        }
+        faults
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.report();
+            return;
+        }
+        let faults = self.faults();
+        if !faults.is_empty() {
+            self.report();
+            panic!("{}", faults.join("; "));
+        }
+    }
+}
+
+/// Where the workspace lies, for tests that read its sources.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    binary::workspace().to_owned()
+}
+
+/// The binary under test, for commands other than `serve`; its environment holds none of the
+/// binary's settings.
+#[must_use]
+pub fn holdfast() -> Command {
+    node::holdfast()
+}

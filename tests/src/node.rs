@@ -1,0 +1,147 @@
+//! One `holdfast serve` process: its command line, its signals and its log.
+
+use std::fs::{self, File, OpenOptions};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::binary;
+
+/// Lines of a node's log that a failing test prints.
+const TAIL_LINES: usize = 40;
+
+/// A node's place in the cluster and, while it runs, its process.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) id: u64,
+    pub(crate) http: SocketAddr,
+    pub(crate) raft: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) log: PathBuf,
+    process: Option<Child>,
+    paused: bool,
+}
+
+impl Node {
+    pub(crate) fn new(id: u64, http: SocketAddr, raft: SocketAddr, dir: &Path) -> Self {
+        let data = dir.join(format!("node-{id}"));
+        let log = dir.join(format!("node-{id}.log"));
+        Self { id, http, raft, data, log, process: None, paused: false }
+    }
+
+    /// Starts the process. Its log goes on in the same file after a restart.
+    pub(crate) fn start(&mut self, peers: &[String], flags: &[String]) {
+        assert!(self.process.is_none(), "node {} runs already", self.id);
+        let mut command = serve(self.id, &self.data, self.http, self.raft, peers, flags);
+        let log = OpenOptions::new().create(true).append(true).open(&self.log);
+        let log = log.unwrap_or_else(|error| panic!("{}: {error}", self.log.display()));
+        let errors = log.try_clone().expect("a log file can be shared");
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
+        self.process = Some(child.expect("the binary under test can be started"));
+        self.paused = false;
+    }
+
+    /// Whether a process was started that was neither killed nor seen to end.
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Whether the process runs and is not stopped by a signal.
+    pub(crate) fn is_active(&self) -> bool {
+        self.process.is_some() && !self.paused
+    }
+
+    /// The process id, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
+    /// SIGKILL, and waits until the process is gone.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.process.take() {
+            child.kill().expect("an own child can be killed");
+            child.wait().expect("an own child can be waited for");
+        }
+        self.paused = false;
+    }
+
+    /// Sends a signal to the process.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        let child = self.process.as_ref().unwrap_or_else(|| panic!("node {} is down", self.id));
+        kill_process(Pid::from_child(child), signal).expect("an own child can be signalled");
+        match signal {
+            Signal::STOP => self.paused = true,
+            Signal::CONT => self.paused = false,
+            _ => {}
+        }
+    }
+
+    /// How the process ended, if it did; from then on the node counts as down.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        let child = self.process.as_mut()?;
+        let status = child.try_wait().expect("an own child can be waited for")?;
+        self.process = None;
+        Some(status)
+    }
+
+    /// All that the node has logged.
+    pub(crate) fn log_text(&self) -> String {
+        let bytes = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The end of the log, for a failing test.
+    pub(crate) fn log_tail(&self) -> String {
+        let text = self.log_text();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Best effort: this runs while a failing test unwinds, when a second panic would abort.
+        if let Some(mut child) = self.process.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The command line of one node, without settings that the environment of the test may hold.
+pub(crate) fn serve(
+    id: u64,
+    data: &Path,
+    http: SocketAddr,
+    raft: SocketAddr,
+    peers: &[String],
+    flags: &[String],
+) -> Command {
+    let mut command = holdfast();
+    command.arg("serve").args(["--id", &id.to_string()]).arg("--data").arg(data);
+    command.args(["--http", &http.to_string(), "--raft", &raft.to_string()]);
+    for peer in peers {
+        command.args(["--peer", peer]);
+    }
+    command.args(flags);
+    command
+}
+
+/// The binary under test with a clean environment.
+pub(crate) fn holdfast() -> Command {
+    let mut command = Command::new(binary::path());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HOLDFAST_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("RUST_BACKTRACE", "1");
+    command
+}
+
+/// Opens a log file for a process that is no node of a cluster.
+pub(crate) fn log_file(path: &Path) -> File {
+    File::create(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
