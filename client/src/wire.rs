@@ -20,6 +20,7 @@ mod health;
 mod order;
 mod problem;
 mod product;
+mod user;
 mod word;
 
 pub use cluster::{Cluster, Member, MemberRole};
@@ -36,4 +37,5 @@ pub use order::{
 };
 pub use problem::Problem;
 pub use product::{Product, ProductPatch, ProductRequest};
+pub use user::{User, UserRequest};
 pub use word::UnknownWord;

@@ -15,6 +15,8 @@ words! {
         Candidate = "candidate",
         /// Follows without a vote.
         Learner = "learner",
+        /// The answering node cannot tell.
+        Unknown = "unknown",
     }
 }
 

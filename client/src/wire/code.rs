@@ -36,10 +36,14 @@ words! {
         NotFound = "not_found",
         /// The route exists for other methods.
         MethodNotAllowed = "method_not_allowed",
+        /// The caller accepts no content type that the route can answer with.
+        NotAcceptable = "not_acceptable",
         /// The request did not arrive in time.
         RequestTimeout = "request_timeout",
         /// The body is over its limit.
         PayloadTooLarge = "payload_too_large",
+        /// The request target is over its limit.
+        UriTooLong = "uri_too_long",
         /// The body is of a type that the route does not read.
         UnsupportedMediaType = "unsupported_media_type",
         /// Fewer units can be sold than were asked for.
@@ -93,6 +97,7 @@ impl ErrorCode {
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::NotAcceptable => 406,
             Self::RequestTimeout => 408,
             Self::InsufficientStock
             | Self::PurchaseLimitExceeded
@@ -104,6 +109,7 @@ impl ErrorCode {
             | Self::StockMismatch => 409,
             Self::VersionMismatch => 412,
             Self::PayloadTooLarge => 413,
+            Self::UriTooLong => 414,
             Self::UnsupportedMediaType => 415,
             Self::ValidationError | Self::IdempotencyKeyReused | Self::OrderNotCancellable => 422,
             Self::TooManyRequests => 429,
@@ -128,8 +134,10 @@ impl ErrorCode {
             Self::Forbidden => "FORBIDDEN",
             Self::NotFound => "NOT_FOUND",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::NotAcceptable => "NOT_ACCEPTABLE",
             Self::RequestTimeout => "REQUEST_TIMEOUT",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::UriTooLong => "URI_TOO_LONG",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::InsufficientStock => "INSUFFICIENT_STOCK",
             Self::PurchaseLimitExceeded => "PURCHASE_LIMIT_EXCEEDED",
@@ -164,8 +172,10 @@ impl ErrorCode {
             Self::Forbidden => "/problems/forbidden",
             Self::NotFound => "/problems/not-found",
             Self::MethodNotAllowed => "/problems/method-not-allowed",
+            Self::NotAcceptable => "/problems/not-acceptable",
             Self::RequestTimeout => "/problems/request-timeout",
             Self::PayloadTooLarge => "/problems/payload-too-large",
+            Self::UriTooLong => "/problems/uri-too-long",
             Self::UnsupportedMediaType => "/problems/unsupported-media-type",
             Self::InsufficientStock => "/problems/insufficient-stock",
             Self::PurchaseLimitExceeded => "/problems/purchase-limit-exceeded",
@@ -200,8 +210,10 @@ impl ErrorCode {
             Self::Forbidden => "Forbidden",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
+            Self::NotAcceptable => "Not acceptable",
             Self::RequestTimeout => "Request timeout",
             Self::PayloadTooLarge => "Payload too large",
+            Self::UriTooLong => "Request target too long",
             Self::UnsupportedMediaType => "Unsupported media type",
             Self::InsufficientStock => "Insufficient stock",
             Self::PurchaseLimitExceeded => "Purchase limit exceeded",
@@ -239,7 +251,9 @@ impl ErrorCode {
             | Self::Forbidden
             | Self::NotFound
             | Self::MethodNotAllowed
+            | Self::NotAcceptable
             | Self::PayloadTooLarge
+            | Self::UriTooLong
             | Self::UnsupportedMediaType
             | Self::InsufficientStock
             | Self::PurchaseLimitExceeded
