@@ -5,6 +5,40 @@
 //! that remains of this crate.
 //!
 //! The crate knows no domain types: the wire format is a promise to the outside, the engine's
-//! types are not.
+//! types are not. It has no TLS and no blocking interface, and it needs a tokio runtime.
+#![cfg_attr(feature = "http", doc = include_str!("guide.md"))]
 
 pub mod wire;
+
+#[cfg(feature = "http")]
+mod answer;
+#[cfg(feature = "http")]
+mod builder;
+#[cfg(feature = "http")]
+mod call;
+#[cfg(feature = "http")]
+mod client;
+#[cfg(feature = "http")]
+mod decode;
+#[cfg(feature = "http")]
+mod endpoints;
+#[cfg(feature = "http")]
+mod error;
+#[cfg(feature = "http")]
+mod failure;
+#[cfg(feature = "http")]
+mod query;
+#[cfg(feature = "http")]
+mod retry;
+#[cfg(feature = "http")]
+mod transport;
+
+#[cfg(feature = "http")]
+pub use {
+    answer::{Answer, Receipt},
+    builder::{BuildError, Builder},
+    client::{Client, Consistency},
+    error::{Error, Invalid, Report},
+    failure::Cause,
+    query::{OrderQuery, Paging, ProductQuery},
+};

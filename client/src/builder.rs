@@ -1,0 +1,285 @@
+//! The settings of a client, each with its default and its bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Uri;
+
+use crate::client::{Client, Inner};
+use crate::endpoints::Endpoints;
+use crate::retry::Backoff;
+use crate::transport::Transport;
+
+/// Most base URLs of one client.
+const BASE_URLS_MAX: usize = 64;
+
+/// Longest base URL.
+const BASE_URL_BYTES_MAX: usize = 1024;
+
+/// Longest time that any setting accepts.
+const TIME_MAX: Duration = Duration::from_secs(3600);
+
+/// Builds a [`Client`].
+#[derive(Debug, Clone)]
+pub struct Builder {
+    base_urls: Vec<String>,
+    deadline: Duration,
+    attempt_timeout: Duration,
+    connect_timeout: Duration,
+    attempts_max: u32,
+    connections_max: usize,
+    response_bytes_max: usize,
+    backoff: Backoff,
+}
+
+/// Why a client cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// No base URL was given, or more than 64.
+    #[error("a client needs 1 to {BASE_URLS_MAX} base URLs, {0} were given")]
+    BaseUrlCount(usize),
+    /// A base URL is not of the form `http://host[:port][/path]`.
+    #[error("the base URL `{url}` is not usable: {reason}")]
+    BaseUrl {
+        /// The URL as it was given.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A setting is out of its bounds.
+    #[error("{setting} must be {bounds}")]
+    OutOfBounds {
+        /// Name of the setting.
+        setting: &'static str,
+        /// What it may be.
+        bounds: &'static str,
+    },
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            base_urls: Vec::new(),
+            deadline: Duration::from_secs(15),
+            attempt_timeout: Duration::from_secs(6),
+            connect_timeout: Duration::from_secs(1),
+            attempts_max: 8,
+            connections_max: 256,
+            response_bytes_max: 32 * 1024 * 1024,
+            backoff: Backoff { base: Duration::from_millis(50), max: Duration::from_secs(2) },
+        }
+    }
+}
+
+impl Builder {
+    /// Adds the URL of one node, `http://host[:port][/path]`; 1 to 64 in all.
+    ///
+    /// The first one is asked first; the others are asked when it fails.
+    #[must_use]
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_urls.push(url.into());
+        self
+    }
+
+    /// Adds the URLs of several nodes.
+    #[must_use]
+    pub fn base_urls<U: Into<String>>(mut self, urls: impl IntoIterator<Item = U>) -> Self {
+        self.base_urls.extend(urls.into_iter().map(Into::into));
+        self
+    }
+
+    /// Time for a whole call with all its attempts and waits: 15 s, 1 ms to 1 h.
+    #[must_use]
+    pub const fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Time for one attempt, connecting included: 6 s, 1 ms to 1 h.
+    ///
+    /// It should be longer than the servers' own commit timeout: a 504 says more than silence.
+    #[must_use]
+    pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = timeout;
+        self
+    }
+
+    /// Time for making a connection: 1 s, 1 ms to 1 h.
+    #[must_use]
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Most attempts of one call, the first included: 8, 1 to 100. With 1 nothing is retried.
+    #[must_use]
+    pub const fn attempts_max(mut self, attempts: u32) -> Self {
+        self.attempts_max = attempts;
+        self
+    }
+
+    /// Most requests on their way at once, and so most connections in use: 256, 1 to 10,000.
+    ///
+    /// A call over the bound waits for another to end, within its deadline.
+    #[must_use]
+    pub const fn connections_max(mut self, connections: usize) -> Self {
+        self.connections_max = connections;
+        self
+    }
+
+    /// Longest body of an answer: 32 MiB, 1 KiB to 1 GiB.
+    #[must_use]
+    pub const fn response_bytes_max(mut self, bytes: usize) -> Self {
+        self.response_bytes_max = bytes;
+        self
+    }
+
+    /// Waits between attempts: the first takes up to `base` (50 ms), each further one up to
+    /// twice as long, never more than `max` (2 s). Both are 1 ms to 1 h, `base` at most `max`.
+    #[must_use]
+    pub const fn backoff(mut self, base: Duration, max: Duration) -> Self {
+        self.backoff = Backoff { base, max };
+        self
+    }
+
+    /// Makes the client. No connection is made before the first call.
+    ///
+    /// # Errors
+    /// When a base URL or a setting is not usable.
+    pub fn build(self) -> Result<Client, BuildError> {
+        self.check_bounds()?;
+        if self.base_urls.is_empty() || self.base_urls.len() > BASE_URLS_MAX {
+            return Err(BuildError::BaseUrlCount(self.base_urls.len()));
+        }
+        let urls = self.base_urls.iter().map(|url| base_url(url)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Client::new(Arc::new(Inner {
+            endpoints: Endpoints::new(urls),
+            transport: Transport::new(
+                self.connections_max,
+                self.connect_timeout,
+                self.response_bytes_max,
+            ),
+            deadline: self.deadline,
+            attempt_timeout: self.attempt_timeout,
+            attempts_max: self.attempts_max,
+            backoff: self.backoff,
+        })))
+    }
+
+    fn check_bounds(&self) -> Result<(), BuildError> {
+        let time = |time: Duration| (Duration::from_millis(1)..=TIME_MAX).contains(&time);
+        let checks = [
+            ("deadline", time(self.deadline), "1 ms to 1 h"),
+            ("attempt_timeout", time(self.attempt_timeout), "1 ms to 1 h"),
+            ("connect_timeout", time(self.connect_timeout), "1 ms to 1 h"),
+            ("backoff base", time(self.backoff.base), "1 ms to 1 h"),
+            ("backoff max", time(self.backoff.max), "1 ms to 1 h"),
+            ("backoff base", self.backoff.base <= self.backoff.max, "at most the backoff max"),
+            ("attempts_max", (1..=100).contains(&self.attempts_max), "1 to 100"),
+            ("connections_max", (1..=10_000).contains(&self.connections_max), "1 to 10,000"),
+            (
+                "response_bytes_max",
+                (1024..=1024 * 1024 * 1024).contains(&self.response_bytes_max),
+                "1 KiB to 1 GiB",
+            ),
+        ];
+        match checks.into_iter().find(|(_, within, _)| !within) {
+            Some((setting, _, bounds)) => Err(BuildError::OutOfBounds { setting, bounds }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Checks a base URL and takes the slash from its end.
+fn base_url(url: &str) -> Result<String, BuildError> {
+    let refuse = |reason| Err(BuildError::BaseUrl { url: url.to_owned(), reason });
+    // The URI type drops a fragment silently, so it has to be looked for before.
+    if url.contains(['#', '?']) {
+        return refuse("it may have a path but no query and no fragment");
+    }
+    if url.len() > BASE_URL_BYTES_MAX {
+        return refuse("it is longer than 1 KiB");
+    }
+    let Ok(uri) = url.parse::<Uri>() else {
+        return refuse("it is not a URL");
+    };
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") => return refuse("TLS is not supported"),
+        _ => return refuse("it must begin with http://"),
+    }
+    match uri.authority() {
+        Some(authority) if authority.as_str().contains('@') => {
+            return refuse("it may not carry credentials");
+        }
+        Some(authority) if !authority.host().is_empty() => {}
+        _ => return refuse("it names no host"),
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(url: &str) -> Result<Vec<String>, BuildError> {
+        let client = Client::builder().base_url(url).build()?;
+        Ok(client.base_urls().to_vec())
+    }
+
+    #[tokio::test]
+    async fn base_urls_lose_the_slash_at_their_end() {
+        for url in ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "http://127.0.0.1:8080//"] {
+            assert_eq!(build(url), Ok(vec!["http://127.0.0.1:8080".to_owned()]));
+        }
+        assert_eq!(build("http://[::1]:1/shop/"), Ok(vec!["http://[::1]:1/shop".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn unusable_base_urls_are_named() {
+        for url in [
+            "",
+            "127.0.0.1:8080",
+            "/orders",
+            "https://127.0.0.1",
+            "ftp://127.0.0.1",
+            "http://",
+            "http://user:secret@127.0.0.1",
+            "http://127.0.0.1/?x=1",
+            "http://127.0.0.1/#x",
+            "http://127.0.0.1 /",
+        ] {
+            let error = build(url).expect_err(url);
+            assert!(matches!(error, BuildError::BaseUrl { .. }), "{url}: {error}");
+        }
+        assert_eq!(Client::builder().build().err(), Some(BuildError::BaseUrlCount(0)));
+        let many = Client::builder().base_urls(["http://127.0.0.1"; 65]).build();
+        assert_eq!(many.err(), Some(BuildError::BaseUrlCount(65)));
+    }
+
+    #[tokio::test]
+    async fn every_setting_has_bounds() {
+        let zero = Duration::ZERO;
+        let long = TIME_MAX + Duration::from_millis(1);
+        let usable = || Client::builder().base_url("http://127.0.0.1:1");
+        assert!(usable().build().is_ok());
+        for builder in [
+            usable().deadline(zero),
+            usable().deadline(long),
+            usable().attempt_timeout(zero),
+            usable().connect_timeout(long),
+            usable().attempts_max(0),
+            usable().attempts_max(101),
+            usable().connections_max(0),
+            usable().connections_max(10_001),
+            usable().response_bytes_max(1023),
+            usable().response_bytes_max(usize::MAX),
+            usable().backoff(zero, TIME_MAX),
+            usable().backoff(Duration::from_secs(2), Duration::from_secs(1)),
+        ] {
+            let error = builder.clone().build().err();
+            assert!(matches!(error, Some(BuildError::OutOfBounds { .. })), "{builder:?}");
+        }
+    }
+}

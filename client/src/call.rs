@@ -1,0 +1,282 @@
+//! A call: one request of the caller, with all its attempts until it succeeds, is refused, or
+//! time or attempts run out.
+
+use bytes::Bytes;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH};
+use hyper::{HeaderMap, Method, Request};
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::answer::{self, Answer, Receipt};
+use crate::client::{Consistency, Inner, Scope};
+use crate::decode::Decode;
+use crate::error::{Error, Invalid, Report};
+use crate::failure::{Cause, Failure};
+use crate::retry::{self, Repeat, Situation};
+use crate::transport::Answered;
+use crate::wire::{self, Outcome};
+
+/// Longest path with its query: the base URL left aside, what servers are sure to read.
+const PATH_BYTES_MAX: usize = 7 * 1024;
+
+/// What every request accepts as an answer.
+const ACCEPTED: &str = "application/json, application/problem+json";
+
+/// What to send, the same for every attempt.
+#[derive(Debug)]
+pub(crate) struct Call {
+    method: Method,
+    path: String,
+    body: Bytes,
+    repeat: Repeat,
+    key: Option<String>,
+    key_header: bool,
+    if_match: Option<u64>,
+    also_answers: Option<u16>,
+}
+
+impl Call {
+    /// A read of `path`.
+    pub(crate) fn read(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            body: Bytes::new(),
+            repeat: Repeat::Read,
+            key: None,
+            key_header: false,
+            if_match: None,
+            also_answers: None,
+        }
+    }
+
+    /// A write to `path` that does to a second request what `repeat` says.
+    pub(crate) fn write(method: Method, path: impl Into<String>, repeat: Repeat) -> Self {
+        Self { method, repeat, ..Self::read(path) }
+    }
+
+    /// Sends `body` along as JSON.
+    pub(crate) fn json(mut self, body: &impl Serialize) -> Result<Self, Invalid> {
+        let body = serde_json::to_vec(body).map_err(|error| Invalid::Body(error.to_string()))?;
+        self.body = body.into();
+        Ok(self)
+    }
+
+    /// Puts the call under a key: the caller's, which is in the body already, or a new one.
+    ///
+    /// All attempts carry the same key, so together they take effect at most once.
+    pub(crate) fn keyed(mut self, key: Option<&str>) -> Result<Self, Invalid> {
+        self.repeat = Repeat::Keyed;
+        match key {
+            // The server judges which characters it takes; here only the length is bounded.
+            Some(key) if key.is_empty() || key.chars().count() > 255 => {
+                return Err(Invalid::IdempotencyKey);
+            }
+            Some(key) => self.key = Some(key.to_owned()),
+            None => {
+                self.key = Some(Uuid::new_v4().to_string());
+                self.key_header = true;
+            }
+        }
+        Ok(self)
+    }
+
+    /// Makes a replacement conditional on the row's version.
+    ///
+    /// It is then no longer safe to repeat in doubt: the second one would be refused because the
+    /// first succeeded.
+    pub(crate) fn if_match(mut self, version: Option<u64>) -> Self {
+        if version.is_some() {
+            self.if_match = version;
+            self.repeat = Repeat::Once;
+        }
+        self
+    }
+
+    /// Takes `status` for an answer too, when its body is not a problem.
+    pub(crate) const fn also_answers(mut self, status: u16) -> Self {
+        self.also_answers = Some(status);
+        self
+    }
+
+    /// Carries the call out.
+    pub(crate) async fn run<T>(
+        self,
+        inner: &Inner,
+        scope: &Scope,
+        decode: Decode<T>,
+    ) -> Result<Answer<T>, Error> {
+        let (headers, trace_id) = self.headers(scope)?;
+        let start = Instant::now();
+        let deadline = start + scope.deadline.unwrap_or(inner.deadline);
+        let mut index = scope.pinned.unwrap_or_else(|| inner.endpoints.first(start));
+        let mut doubt = false;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let url = &inner.endpoints.urls()[index];
+            let result = self.attempt(inner, &headers, url, deadline).await;
+            let result = result.and_then(|answered| self.judge(answered, scope, url, decode));
+            let failure = match result {
+                Ok((data, status, headers)) => {
+                    inner.endpoints.works(index);
+                    let receipt = Receipt {
+                        status,
+                        replayed: answer::replayed(&headers),
+                        position: answer::position(&headers),
+                        trace_id: echoed(&headers).unwrap_or(trace_id),
+                        idempotency_key: self.key,
+                        attempts,
+                        url: url.clone(),
+                    };
+                    return Ok(Answer { data, receipt });
+                }
+                Err(failure) => failure,
+            };
+            let now = Instant::now();
+            note(inner, index, &failure, now);
+            let situation = Situation {
+                repeat: self.repeat,
+                attempts,
+                attempts_max: inner.attempts_max,
+                endpoints: if scope.pinned.is_some() { 1 } else { inner.endpoints.urls().len() },
+                left: deadline.saturating_duration_since(now),
+                unit: rand::random(),
+            };
+            let Some(wait) = retry::after(&failure, &situation, &inner.backoff) else {
+                let outcome = retry::outcome(self.repeat, &failure, doubt);
+                let report = Report {
+                    cause: failure.cause,
+                    attempts,
+                    elapsed: now.saturating_duration_since(start),
+                    idempotency_key: self.key,
+                    trace_id,
+                };
+                return Err(report.into_error(outcome));
+            };
+            doubt |= failure.outcome == Outcome::Unknown;
+            if !wait.is_zero() {
+                sleep(wait).await;
+            }
+            if scope.pinned.is_none() {
+                index = inner.endpoints.next_after(index, Instant::now());
+            }
+        }
+    }
+
+    /// Sends the request once.
+    async fn attempt(
+        &self,
+        inner: &Inner,
+        headers: &HeaderMap,
+        url: &str,
+        deadline: Instant,
+    ) -> Result<Answered, Failure> {
+        let _slot = inner.transport.slot(deadline).await?;
+        let mut request = Request::new(self.body.clone());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = format!("{url}{}", self.path)
+            .parse()
+            .expect("base URL and path were checked before the first attempt");
+        *request.headers_mut() = headers.clone();
+        let left = deadline.saturating_duration_since(Instant::now());
+        inner.transport.send(request, url, left.min(inner.attempt_timeout)).await
+    }
+
+    /// Tells a success from a failure.
+    fn judge<T>(
+        &self,
+        answered: Answered,
+        scope: &Scope,
+        url: &str,
+        decode: Decode<T>,
+    ) -> Result<(T, u16, HeaderMap), Failure> {
+        let Answered { status, headers, body } = answered;
+        if let Some(position) = answer::position(&headers) {
+            scope.observe(position);
+        }
+        let is_problem = headers.get(CONTENT_TYPE).is_some_and(|value| {
+            value.to_str().is_ok_and(|value| value.trim_start().starts_with(wire::PROBLEM_JSON))
+        });
+        let success = (200..300).contains(&status) && !is_problem;
+        if !success && (self.also_answers != Some(status) || is_problem) {
+            return Err(Failure::from_answer(status, &headers, &body, url));
+        }
+        match decode(&body) {
+            Ok(data) => Ok((data, status, headers)),
+            // Something took the request and answered what cannot be read: it may well have
+            // taken effect.
+            Err(source) => {
+                let cause = Cause::Body { status, url: url.to_owned(), source };
+                Err(Failure::on_the_way(Outcome::Unknown, cause))
+            }
+        }
+    }
+
+    /// The headers of every attempt, and the trace id among them. Whatever cannot be sent is
+    /// found here, so that no attempt can fail for that reason.
+    fn headers(&self, scope: &Scope) -> Result<(HeaderMap, String), Invalid> {
+        if self.path.len() > PATH_BYTES_MAX {
+            return Err(Invalid::Url(format!("its path is longer than {PATH_BYTES_MAX} bytes")));
+        }
+        let trace_id = match &scope.trace_id {
+            Some(trace_id) => trace_id.to_string(),
+            None => Uuid::new_v4().to_string(),
+        };
+        if trace_id.is_empty()
+            || trace_id.len() > 128
+            || !trace_id.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return Err(Invalid::TraceId);
+        }
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        headers.insert(HeaderName::from_static(wire::TRACE_ID), visible(&trace_id));
+        if !self.body.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::JSON));
+        }
+        if let Some(key) = self.key.as_ref().filter(|_| self.key_header) {
+            headers.insert(HeaderName::from_static(wire::IDEMPOTENCY_KEY), visible(key));
+        }
+        if let Some(version) = self.if_match {
+            headers.insert(IF_MATCH, visible(&format!("\"{version}\"")));
+        }
+        if self.repeat == Repeat::Read {
+            if scope.consistency == Consistency::Stale {
+                let name = HeaderName::from_static(wire::CONSISTENCY);
+                headers.insert(name, HeaderValue::from_static(wire::CONSISTENCY_STALE));
+            }
+            if let Some(position) = scope.position() {
+                headers.insert(HeaderName::from_static(wire::MIN_POSITION), position.into());
+            }
+        }
+        Ok((headers, trace_id))
+    }
+}
+
+/// Makes a header of text that is known to be visible ASCII.
+fn visible(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("only visible ASCII is made a header")
+}
+
+/// The trace id that the server answered under.
+fn echoed(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get(wire::TRACE_ID)?.to_str().ok()?.to_owned())
+}
+
+/// Remembers what a failure says about the node.
+fn note(inner: &Inner, index: usize, failure: &Failure, now: Instant) {
+    match failure.cause {
+        Cause::Connect { .. } | Cause::Broken { .. } | Cause::Timeout { .. } => {
+            inner.endpoints.failed(index, true, now);
+        }
+        Cause::Busy { .. } => {}
+        Cause::Problem(_) | Cause::TooLarge { .. } if failure.outcome == Outcome::Rejected => {
+            inner.endpoints.works(index);
+        }
+        Cause::Problem(_) | Cause::TooLarge { .. } | Cause::Status { .. } | Cause::Body { .. } => {
+            inner.endpoints.failed(index, false, now);
+        }
+    }
+}

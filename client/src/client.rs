@@ -1,0 +1,164 @@
+//! The client itself: what its clones share and what each of them carries.
+
+mod nodes;
+mod orders;
+mod products;
+mod users;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::answer::Answer;
+use crate::builder::Builder;
+use crate::call::Call;
+use crate::decode::Decode;
+use crate::endpoints::Endpoints;
+use crate::error::Error;
+use crate::retry::Backoff;
+use crate::transport::Transport;
+
+/// A client of one cluster.
+///
+/// Cloning is cheap; all clones share connections and what is known about the nodes. Methods
+/// such as [`Client::stale`] and [`Client::with_trace_id`] give a clone whose calls differ in one
+/// respect, and leave the original as it was.
+///
+/// Every call ends within its deadline: with an [`Answer`], or with an [`Error`] that says what
+/// is known about the effect. Dropping the future of a call gives up waiting for it; a write that
+/// was on its way may still take effect.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+    scope: Scope,
+}
+
+/// How fresh a read must be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// It reflects every write that was acknowledged before it was sent.
+    #[default]
+    Linearizable,
+    /// It is answered from the node's own state at once, whatever that may lack.
+    Stale,
+}
+
+/// What all clones share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) endpoints: Endpoints,
+    pub(crate) transport: Transport,
+    pub(crate) deadline: Duration,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) attempts_max: u32,
+    pub(crate) backoff: Backoff,
+}
+
+/// What one clone carries.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scope {
+    pub(crate) consistency: Consistency,
+    pub(crate) trace_id: Option<Arc<str>>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) pinned: Option<usize>,
+    session: Option<Arc<AtomicU64>>,
+}
+
+impl Scope {
+    /// The position that reads must reflect, if the session has seen any.
+    pub(crate) fn position(&self) -> Option<u64> {
+        let position = self.session.as_ref()?.load(Ordering::Relaxed);
+        (position > 0).then_some(position)
+    }
+
+    /// Notes the position of an answer.
+    pub(crate) fn observe(&self, position: u64) {
+        if let Some(session) = &self.session {
+            session.fetch_max(position, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Client {
+    /// A builder with the default settings and no base URL.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner, scope: Scope::default() }
+    }
+
+    /// The base URLs, in the order they were given, without a slash at their end.
+    #[must_use]
+    pub fn base_urls(&self) -> &[String] {
+        self.inner.endpoints.urls()
+    }
+
+    /// A clone that only asks the base URL number `index`, counted from 0; nothing when there is
+    /// none of that number.
+    #[must_use]
+    pub fn pinned(&self, index: usize) -> Option<Self> {
+        (index < self.base_urls().len()).then(|| self.scoped(|scope| scope.pinned = Some(index)))
+    }
+
+    /// A clone whose reads are answered from the local state of whichever node is asked.
+    #[must_use]
+    pub fn stale(&self) -> Self {
+        self.with_consistency(Consistency::Stale)
+    }
+
+    /// A clone whose reads are as fresh as `consistency` says.
+    #[must_use]
+    pub fn with_consistency(&self, consistency: Consistency) -> Self {
+        self.scoped(|scope| scope.consistency = consistency)
+    }
+
+    /// A clone whose calls carry this trace id, 1 to 128 visible ASCII characters. Without it
+    /// each call makes its own.
+    #[must_use]
+    pub fn with_trace_id(&self, trace_id: &str) -> Self {
+        self.scoped(|scope| scope.trace_id = Some(trace_id.into()))
+    }
+
+    /// A clone with another time for a whole call, brought within 1 ms to 1 h.
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Duration) -> Self {
+        let deadline = deadline.clamp(Duration::from_millis(1), Duration::from_secs(3600));
+        self.scoped(|scope| scope.deadline = Some(deadline))
+    }
+
+    /// A clone that begins a session: its reads, stale ones too and from any node, reflect at
+    /// least what its own earlier answers reflected.
+    ///
+    /// Clones of the session share it.
+    #[must_use]
+    pub fn session(&self) -> Self {
+        self.session_from(0)
+    }
+
+    /// A clone that begins a session at `position`, such as [`Client::position`] of another
+    /// process.
+    #[must_use]
+    pub fn session_from(&self, position: u64) -> Self {
+        self.scoped(|scope| scope.session = Some(Arc::new(AtomicU64::new(position))))
+    }
+
+    /// The highest position that the session has seen; nothing outside of a session or before
+    /// its first answer.
+    #[must_use]
+    pub fn position(&self) -> Option<u64> {
+        self.scope.position()
+    }
+
+    fn scoped(&self, change: impl FnOnce(&mut Scope)) -> Self {
+        let mut client = self.clone();
+        change(&mut client.scope);
+        client
+    }
+
+    async fn run<T>(&self, call: Call, decode: Decode<T>) -> Result<Answer<T>, Error> {
+        call.run(&self.inner, &self.scope, decode).await
+    }
+}

@@ -1,0 +1,138 @@
+//! The errors of a call. They answer one question first: did the request take effect?
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::failure::Cause;
+use crate::wire::{ErrorCode, Outcome, Problem};
+
+/// Why a call did not succeed.
+///
+/// `Display` gives the class and the number of attempts; the cause is the
+/// [`source`](std::error::Error::source).
+#[derive(Debug)]
+pub enum Error {
+    /// The arguments cannot be sent at all, so nothing was.
+    Invalid(Invalid),
+    /// The server decided against the request: no attempt of this call has or will have an
+    /// effect.
+    Rejected(Box<Report>),
+    /// The request certainly has no effect, but was not decided either: it may be sent again.
+    NotApplied(Box<Report>),
+    /// The request may have taken effect, or may yet. Ask for the key with
+    /// [`crate::Client::order_by_key`], or send the request again under the same key.
+    Unknown(Box<Report>),
+}
+
+/// What is known about a call that failed.
+#[derive(Debug)]
+pub struct Report {
+    /// What went wrong with the last attempt.
+    pub cause: Cause,
+    /// Attempts made, at least 1; one that found no free connection counts.
+    pub attempts: u32,
+    /// Time from the start of the call to its end.
+    pub elapsed: Duration,
+    /// The idempotency key of the call, whether the caller's or made by the client.
+    pub idempotency_key: Option<String>,
+    /// The trace id under which the servers' logs tell more.
+    pub trace_id: String,
+}
+
+/// Arguments that cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Invalid {
+    /// The trace id is empty, longer than 128 bytes or not visible ASCII.
+    #[error("the trace id must be 1 to 128 visible ASCII characters")]
+    TraceId,
+    /// The idempotency key is empty or longer than 255 characters.
+    #[error("the idempotency key must be 1 to 255 characters")]
+    IdempotencyKey,
+    /// A value does not fit into a URL that a server would read.
+    #[error("the request's URL cannot be formed: {0}")]
+    Url(String),
+    /// The body cannot be written as JSON.
+    #[error("the request's body cannot be written as JSON: {0}")]
+    Body(String),
+}
+
+impl Report {
+    /// Makes an error of the report.
+    pub(crate) fn into_error(self, outcome: Outcome) -> Error {
+        let report = Box::new(self);
+        match outcome {
+            Outcome::Rejected => Error::Rejected(report),
+            Outcome::NotApplied => Error::NotApplied(report),
+            Outcome::Unknown => Error::Unknown(report),
+        }
+    }
+}
+
+impl Error {
+    /// What is known about the effect of the whole call.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Invalid(_) | Self::NotApplied(_) => Outcome::NotApplied,
+            Self::Rejected(_) => Outcome::Rejected,
+            Self::Unknown(_) => Outcome::Unknown,
+        }
+    }
+
+    /// The details of the call, unless nothing was sent.
+    #[must_use]
+    pub const fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Invalid(_) => None,
+            Self::Rejected(report) | Self::NotApplied(report) | Self::Unknown(report) => {
+                Some(report)
+            }
+        }
+    }
+
+    /// The problem that the last attempt was answered with, if it was.
+    ///
+    /// An unknown outcome may carry a refusal here: the last attempt was refused, an earlier one
+    /// is in doubt.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Problem> {
+        self.report().and_then(|report| report.cause.problem())
+    }
+
+    /// The code of that problem, if it is one that this version knows.
+    #[must_use]
+    pub fn code(&self) -> Option<ErrorCode> {
+        self.problem().and_then(Problem::code)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (class, report) = match self {
+            Self::Invalid(_) => return formatter.write_str("the request was not sent"),
+            Self::Rejected(report) => ("the request was rejected", report),
+            Self::NotApplied(report) => ("the request was not applied", report),
+            Self::Unknown(report) => ("the outcome of the request is unknown", report),
+        };
+        let plural = if report.attempts == 1 { "" } else { "s" };
+        write!(formatter, "{class} after {} attempt{plural}", report.attempts)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Invalid(invalid) => Some(invalid),
+            Self::Rejected(report) | Self::NotApplied(report) | Self::Unknown(report) => {
+                Some(&report.cause)
+            }
+        }
+    }
+}
+
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}

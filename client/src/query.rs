@@ -1,0 +1,168 @@
+//! Query strings and path segments.
+
+use std::fmt::Write as _;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::wire::OrderStatus;
+
+/// What stays as it is in a path segment or a query value: letters, digits and `-._~`.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Which orders to list, newest first. The default is the first page of all orders.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OrderQuery {
+    /// Only orders of this user.
+    pub user_id: Option<u64>,
+    /// Only orders in this status.
+    pub status: Option<OrderStatus>,
+    /// Only orders with a line of this product.
+    pub product_id: Option<u64>,
+    /// Which part of the list.
+    pub paging: Paging,
+}
+
+/// Which part of a list of orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Paging {
+    /// By page number: right for people, and exact counts come along.
+    Page {
+        /// Number of the page, from 1.
+        page: u64,
+        /// Orders on a page, 1 to 50; without it the server's default of 15.
+        per_page: Option<u64>,
+    },
+    /// By cursor: right for walking through everything while orders are placed.
+    Cursor {
+        /// `next_cursor` of the page before; nothing to begin.
+        cursor: Option<String>,
+        /// Orders on a page, 1 to 1,000.
+        limit: u64,
+    },
+}
+
+impl Default for Paging {
+    fn default() -> Self {
+        Self::Page { page: 1, per_page: None }
+    }
+}
+
+/// Which products to list, by ascending id. The default is all of them, up to 10,000.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProductQuery {
+    /// Only these products; empty for all.
+    pub ids: Vec<u64>,
+    /// `next_cursor` of the page before; nothing to begin.
+    pub cursor: Option<String>,
+    /// Products on a page, at most 10,000.
+    pub limit: Option<u64>,
+}
+
+impl OrderQuery {
+    /// The path with the query string.
+    pub(crate) fn path(&self) -> String {
+        let mut path = Path::new("/api/v1/orders");
+        path.number("user_id", self.user_id);
+        path.text("status", self.status.map(OrderStatus::as_str));
+        path.number("product_id", self.product_id);
+        match &self.paging {
+            Paging::Page { page, per_page } => {
+                path.number("page", Some(*page));
+                path.number("per_page", *per_page);
+            }
+            Paging::Cursor { cursor, limit } => {
+                path.text("cursor", cursor.as_deref());
+                path.number("limit", Some(*limit));
+            }
+        }
+        path.text
+    }
+}
+
+impl ProductQuery {
+    /// The path with the query string.
+    pub(crate) fn path(&self) -> String {
+        let mut path = Path::new("/api/v1/products");
+        let ids = self.ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+        path.text("ids", (!ids.is_empty()).then_some(ids.as_str()));
+        path.text("cursor", self.cursor.as_deref());
+        path.number("limit", self.limit);
+        path.text
+    }
+}
+
+/// `text` as one segment of a path.
+pub(crate) fn segment(text: &str) -> String {
+    // Dots alone would be taken for a walk through the path.
+    if text.bytes().all(|byte| byte == b'.') {
+        return "%2E".repeat(text.len());
+    }
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// A path that grows by query parameters.
+struct Path {
+    text: String,
+    separator: char,
+}
+
+impl Path {
+    fn new(path: &str) -> Self {
+        Self { text: path.to_owned(), separator: '?' }
+    }
+
+    fn number(&mut self, name: &str, value: Option<u64>) {
+        if let Some(value) = value {
+            self.push(name, &value);
+        }
+    }
+
+    fn text(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.push(name, &utf8_percent_encode(value, ENCODED));
+        }
+    }
+
+    fn push(&mut self, name: &str, value: &dyn std::fmt::Display) {
+        let separator = std::mem::replace(&mut self.separator, '&');
+        write!(self.text, "{separator}{name}={value}").expect("writing to a string never fails");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_by_page_and_by_cursor() {
+        assert_eq!(OrderQuery::default().path(), "/api/v1/orders?page=1");
+        let query = OrderQuery {
+            user_id: Some(1),
+            status: Some(OrderStatus::Paid),
+            product_id: Some(5),
+            paging: Paging::Page { page: 2, per_page: Some(50) },
+        };
+        assert_eq!(
+            query.path(),
+            "/api/v1/orders?user_id=1&status=PAID&product_id=5&page=2&per_page=50"
+        );
+        let paging = Paging::Cursor { cursor: Some("a+b/=&".to_owned()), limit: 1000 };
+        let query = OrderQuery { paging, ..OrderQuery::default() };
+        assert_eq!(query.path(), "/api/v1/orders?cursor=a%2Bb%2F%3D%26&limit=1000");
+    }
+
+    #[test]
+    fn products() {
+        assert_eq!(ProductQuery::default().path(), "/api/v1/products");
+        let query = ProductQuery { ids: vec![1, 5], cursor: None, limit: Some(10) };
+        assert_eq!(query.path(), "/api/v1/products?ids=1%2C5&limit=10");
+    }
+
+    #[test]
+    fn a_segment_stays_one_segment() {
+        assert_eq!(segment("order-abc-123"), "order-abc-123");
+        assert_eq!(segment("a/b?c#d e%"), "a%2Fb%3Fc%23d%20e%25");
+        assert_eq!(segment("é"), "%C3%A9");
+        assert_eq!(segment(".."), "%2E%2E");
+    }
+}

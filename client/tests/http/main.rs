@@ -1,0 +1,7 @@
+//! The client against a server that follows a script.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod calls;
+mod garbage;
+mod support;

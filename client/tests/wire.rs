@@ -1,0 +1,352 @@
+//! The wire format, held fast by committed JSON: a change to it shows as a change of these files.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use client::wire::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Compares `value` with the committed text in both directions, and reads it again with fields
+/// that this version does not know.
+#[track_caller]
+fn golden<T>(text: &str, value: &T)
+where
+    T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    let written = serde_json::to_string_pretty(value).unwrap();
+    assert_eq!(written, text.trim_end(), "what is written");
+    assert_eq!(&serde_json::from_str::<T>(text).unwrap(), value, "what is read");
+
+    let mut newer: Value = serde_json::from_str(text).unwrap();
+    add_unknown_fields(&mut newer, "");
+    let newer = newer.to_string();
+    assert_eq!(&serde_json::from_str::<T>(&newer).unwrap(), value, "read from {newer}");
+}
+
+/// Puts a field of the future into every object whose keys are fixed.
+fn add_unknown_fields(value: &mut Value, name: &str) {
+    match value {
+        Value::Object(fields) if !["metadata", "errors"].contains(&name) => {
+            for (name, value) in fields.iter_mut() {
+                add_unknown_fields(value, name);
+            }
+            fields.insert("of_the_future".to_owned(), serde_json::json!({"deep": [1, null]}));
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| add_unknown_fields(value, "")),
+        _ => {}
+    }
+}
+
+fn metadata() -> Metadata {
+    [("channel".to_owned(), Value::from("web"))].into_iter().collect()
+}
+
+fn line(id: u64, order_id: u64, product_id: u64, quantity: u64, minor: i64) -> OrderLine {
+    let text = |minor: i64| format!("{}.{:02}", minor / 100, minor % 100);
+    OrderLine {
+        id,
+        order_id,
+        product_id,
+        quantity,
+        unit_price: text(minor),
+        unit_price_minor: minor,
+        line_total: text(minor * i64::try_from(quantity).unwrap()),
+    }
+}
+
+fn order() -> Order {
+    Order {
+        id: 7,
+        order_id: 7,
+        user_id: Some(1),
+        status: OrderStatus::Pending,
+        saga_status: SagaStatus::Reserved,
+        payment_method: PaymentMethod::Mock,
+        payment_status: Some(PaymentStatus::Pending),
+        hold_id: None,
+        idempotency_key: Some("order-abc-123".to_owned()),
+        items: vec![line(1, 7, 1, 2, 99_999), line(2, 7, 2, 1, 2_999)],
+        total_amount: "2029.97".to_owned(),
+        total_price: "2029.97".to_owned(),
+        total_amount_minor: 202_997,
+        failure_reason: None,
+        cancelled_at: None,
+        created_at: "2026-02-23T10:30:00.000000Z".to_owned(),
+        updated_at: "2026-02-23T10:30:00.000000Z".to_owned(),
+        version: 4711,
+        metadata: Some(metadata()),
+        trace_id: Some("550e8400-e29b-41d4-a716-446655440000".to_owned()),
+        product_id: None,
+        quantity: None,
+        product: None,
+    }
+}
+
+fn product() -> Product {
+    Product {
+        id: 2,
+        name: "Wireless Mouse".to_owned(),
+        sku: None,
+        price: "29.99".to_owned(),
+        price_minor: 2_999,
+        stock: 190,
+        available_stock: 190,
+        total_stock: 200,
+        on_hand: 196,
+        held: 1,
+        reserved: 5,
+        sold: 4,
+        max_per_order: None,
+        max_per_user: Some(3),
+        created_at: "2026-02-23T10:00:00.000000Z".to_owned(),
+        updated_at: "2026-02-23T10:35:00.000000Z".to_owned(),
+        version: 4712,
+    }
+}
+
+#[test]
+fn order_answer() {
+    golden(include_str!("goldens/order.json"), &OrderAnswer::new(order()));
+}
+
+#[test]
+fn purchase_answer() {
+    let order = Order {
+        id: 8,
+        order_id: 8,
+        user_id: None,
+        status: OrderStatus::Cancelled,
+        saga_status: SagaStatus::Cancelled,
+        payment_method: PaymentMethod::None,
+        payment_status: None,
+        idempotency_key: None,
+        items: vec![line(1, 8, 2, 1, 2_999)],
+        total_amount: "29.99".to_owned(),
+        total_price: "29.99".to_owned(),
+        total_amount_minor: 2_999,
+        cancelled_at: Some("2026-02-23T10:35:00.000000Z".to_owned()),
+        updated_at: "2026-02-23T10:35:00.000000Z".to_owned(),
+        version: 4712,
+        metadata: None,
+        trace_id: None,
+        product_id: Some(2),
+        quantity: Some(1),
+        product: Some(Box::new(product())),
+        ..order()
+    };
+    golden(include_str!("goldens/purchase.json"), &OrderAnswer::new(order));
+}
+
+#[test]
+fn lists() {
+    let meta = PageMeta {
+        current_page: Some(1),
+        per_page: 15,
+        total: Some(0),
+        last_page: Some(1),
+        next_cursor: None,
+        has_more: false,
+    };
+    golden(include_str!("goldens/order_list.json"), &OrderList::new(vec![], meta));
+    let meta = CursorMeta { next_cursor: Some("NTA".to_owned()), has_more: true };
+    golden(include_str!("goldens/product_list.json"), &ProductList::new(vec![], meta));
+}
+
+#[test]
+fn history() {
+    let placed = OrderEvent {
+        index: 4711,
+        from: None,
+        to: OrderStatus::Pending,
+        time: "2026-02-23T10:30:00.000000Z".to_owned(),
+        cause: "placed".into(),
+        reason: None,
+        trace_id: Some("t-1".to_owned()),
+    };
+    let cancelled = OrderEvent {
+        index: 4800,
+        from: Some(OrderStatus::Pending),
+        to: OrderStatus::Cancelled,
+        time: "2026-02-23T10:35:00.000000Z".to_owned(),
+        cause: "cancelled".into(),
+        reason: Some("changed my mind".to_owned()),
+        trace_id: None,
+    };
+    golden(include_str!("goldens/history.json"), &Envelope::new(vec![placed, cancelled]));
+}
+
+#[test]
+fn by_key() {
+    let answer = Envelope::new(ByKey { state: KeyState::Unused, order: None });
+    golden(include_str!("goldens/by_key.json"), &answer);
+}
+
+#[test]
+fn users() {
+    let user = User {
+        id: 1,
+        name: "Alice".to_owned(),
+        email: "alice@example.com".to_owned(),
+        created_at: "2026-02-23T10:00:00.000000Z".to_owned(),
+        version: 1_048_576,
+    };
+    golden(include_str!("goldens/user.json"), &Envelope::new(user));
+    let request = UserRequest { name: "Alice".to_owned(), email: "alice@example.com".to_owned() };
+    golden(include_str!("goldens/user_request.json"), &request);
+}
+
+#[test]
+fn cluster() {
+    let leader = Member {
+        id: 1,
+        role: MemberRole::Leader,
+        raft_addr: "127.0.0.1:9080".to_owned(),
+        http_addr: Some("127.0.0.1:8080".to_owned()),
+        match_index: None,
+        lag: None,
+        healthy: true,
+    };
+    let follower = Member {
+        id: 2,
+        role: MemberRole::Follower,
+        raft_addr: "127.0.0.1:9081".to_owned(),
+        http_addr: None,
+        match_index: Some(118),
+        lag: Some(2),
+        healthy: false,
+    };
+    let cluster = Cluster {
+        cluster_id: "holdfast".to_owned(),
+        node_id: 2,
+        leader_id: Some(1),
+        term: 3,
+        commit_index: 120,
+        applied_index: 118,
+        digest: "00f1e2d3c4b5a697".to_owned(),
+        members: vec![leader, follower],
+    };
+    golden(include_str!("goldens/cluster.json"), &Envelope::new(cluster));
+}
+
+#[test]
+fn health_and_probes() {
+    let timestamp = || "2026-02-23T10:30:00.000000Z".to_owned();
+    let health = Health {
+        status: HealthStatus::Degraded,
+        services: Services {
+            storage: ServiceState::Ok,
+            raft: ServiceState::Ok,
+            quorum: ServiceState::Down,
+            worker: ServiceState::Standby,
+        },
+        node_id: 2,
+        leader_id: None,
+        timestamp: timestamp(),
+    };
+    golden(include_str!("goldens/health.json"), &health);
+    let reason = Some("no leader is known".to_owned());
+    golden(include_str!("goldens/probe.json"), &Probe { status: HealthStatus::Degraded, reason });
+    let test = Test { message: "Holdfast is up".to_owned(), timestamp: timestamp() };
+    golden(include_str!("goldens/test.json"), &test);
+}
+
+#[test]
+fn problems() {
+    let detail = "Insufficient stock for product ID 5. Requested: 10, available: 3.";
+    let problem = Problem::new(ErrorCode::InsufficientStock, detail, "t-1");
+    golden(include_str!("goldens/problem.json"), &problem);
+
+    let required = |words: &str| vec![words.to_owned()];
+    let mut problem =
+        Problem::new(ErrorCode::ValidationError, "The items field is required.", "t-1");
+    problem.errors = Some(
+        [
+            ("items".to_owned(), required("The items field is required.")),
+            ("user_id".to_owned(), required("The user id field is required.")),
+        ]
+        .into(),
+    );
+    golden(include_str!("goldens/problem_fields.json"), &problem);
+
+    let mut problem = Problem::new(ErrorCode::NoLeader, "No leader is known.", "t-1");
+    problem.retry_after = Some(1);
+    golden(include_str!("goldens/problem_retry.json"), &problem);
+}
+
+#[test]
+fn order_requests() {
+    let request = OrderRequest {
+        user_id: Some(1),
+        payment_method: Some(PaymentMethod::None),
+        idempotency_key: Some("order-abc-123".to_owned()),
+        metadata: Some(metadata()),
+        ..OrderRequest::of([(1, 2)])
+    };
+    golden(include_str!("goldens/order_request.json"), &request);
+    let request = OrderRequest { hold_id: Some(12), ..OrderRequest::default() };
+    golden(include_str!("goldens/order_request_hold.json"), &request);
+    let request = PurchaseRequest { product_id: 1, quantity: 2, ..PurchaseRequest::default() };
+    golden(include_str!("goldens/purchase_request.json"), &request);
+    let request = CancelRequest { reason: Some("changed my mind".to_owned()) };
+    golden(include_str!("goldens/cancel_request.json"), &request);
+}
+
+#[test]
+fn product_requests() {
+    let request = ProductRequest {
+        name: "Laptop Pro".to_owned(),
+        price: "999.99".to_owned(),
+        stock: 50,
+        sku: Some("LP-1".to_owned()),
+        max_per_order: Some(5),
+        max_per_user: None,
+    };
+    golden(include_str!("goldens/product_request.json"), &request);
+    let patch = ProductPatch { price: Some("899.00".to_owned()), ..ProductPatch::default() };
+    golden(include_str!("goldens/product_patch.json"), &patch);
+}
+
+#[test]
+fn a_price_may_be_a_number_and_keeps_its_digits() {
+    let json = r#"{"name": "x", "price": 0.10, "stock": 1}"#;
+    let request: ProductRequest = serde_json::from_str(json).unwrap();
+    assert_eq!(request.price, "0.10");
+    let patch: ProductPatch = serde_json::from_str(r#"{"price": 99999999.99}"#).unwrap();
+    assert_eq!(patch.price.as_deref(), Some("99999999.99"));
+}
+
+/// Every word of every closed set, so that none can be renamed or removed unseen.
+#[test]
+fn words() {
+    fn joined<T: std::fmt::Display>(words: &[T]) -> String {
+        words.iter().map(T::to_string).collect::<Vec<_>>().join(" ")
+    }
+    assert_eq!(joined(OrderStatus::ALL), "PENDING PROCESSING PAID FAILED CANCELLED");
+    assert_eq!(joined(SagaStatus::ALL), "RESERVED CONFIRMED CANCELLED");
+    assert_eq!(joined(PaymentMethod::ALL), "mock webhook none");
+    assert_eq!(joined(PaymentStatus::ALL), "pending unsettled succeeded declined");
+    assert_eq!(joined(KeyState::ALL), "applied fenced unused");
+    assert_eq!(joined(MemberRole::ALL), "leader follower candidate learner unknown");
+    assert_eq!(joined(HealthStatus::ALL), "ok degraded");
+    assert_eq!(joined(ServiceState::ALL), "ok standby down");
+    assert_eq!(joined(Outcome::ALL), "not_applied rejected unknown");
+}
+
+/// The table of error codes: status, code, upper-case code and outcome.
+#[test]
+fn error_codes() {
+    let table: String = ErrorCode::ALL
+        .iter()
+        .map(|code| format!("{} {code} {} {}\n", code.status(), code.upper(), code.outcome()))
+        .collect();
+    assert_eq!(table, include_str!("goldens/error_codes.txt"));
+}
+
+#[test]
+fn statuses_agree_with_each_other() {
+    for &status in OrderStatus::ALL {
+        let saga = SagaStatus::from(status);
+        assert_eq!(status.is_final(), saga != SagaStatus::Reserved, "{status} {saga}");
+    }
+}
