@@ -74,6 +74,9 @@ impl Position {
     /// How many commands one entry may hold.
     pub const COMMANDS_PER_ENTRY_MAX: u64 = 1 << 20;
 
+    /// The highest log index that has positions: they stay below 2^53, exact in any JSON number.
+    pub const INDEX_MAX: u64 = (1 << 33) - 1;
+
     /// The place of command `n` of the entry at `index`.
     ///
     /// # Panics

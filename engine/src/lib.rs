@@ -6,7 +6,8 @@
 //! decides an outcome travels in the command.
 //!
 //! Reading order: [`ids`], [`money`], [`order`], [`product`] are the vocabulary; [`command`],
-//! [`entry`] and [`outcome`] are what goes in and comes out; `state` holds the rows and applies.
+//! [`entry`] and [`outcome`] are what goes in and comes out; [`state`] holds the rows and applies;
+//! [`query`] and [`invariants`] read it; [`checkpoint`] and [`store`] bring it to disk and back.
 
 pub mod codec;
 pub mod command;
@@ -20,3 +21,19 @@ pub mod outcome;
 pub mod product;
 pub mod trace;
 pub mod user;
+
+pub mod apply;
+pub mod invariants;
+pub mod query;
+pub mod state;
+pub mod totals;
+
+mod digest;
+mod keys;
+mod orders;
+mod postings;
+mod products;
+mod schedule;
+mod sessions;
+mod statuses;
+mod users;

@@ -94,6 +94,10 @@ pub struct Line {
 
 /// The most lines of one order.
 pub const LINES_MAX: usize = 100;
+/// The longest metadata of an order, in bytes of its JSON text.
+pub const METADATA_BYTES_MAX: usize = 4096;
+/// The longest reason for a cancellation or a refused payment, in bytes.
+pub const REASON_BYTES_MAX: usize = 255;
 
 /// A line of a placed order, with the price that held when it was placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
@@ -214,7 +218,7 @@ pub struct Order {
     pub task: Option<PaymentTask>,
     /// When it is cancelled unless a payment came, for orders that wait for a webhook.
     pub payment_deadline: Option<Timestamp>,
-    /// Its moves, oldest first: at most four.
+    /// Its moves, oldest first: at most three.
     pub history: Vec<HistoryRow>,
 }
 

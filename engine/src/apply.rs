@@ -1,0 +1,79 @@
+//! How each command changes the state, one module per family.
+//!
+//! Every command is planned over everything it needs before anything is changed, so a refusal leaves no
+//! trace and no half of a command is ever applied. A refusal is an [`Outcome`](crate::outcome::Outcome)
+//! that all nodes share; an [`Error`] is trouble of one node, which then stops.
+
+mod moves;
+mod orders;
+mod payments;
+mod products;
+mod users;
+
+use crate::codec;
+use crate::event::{Event, Kind};
+use crate::ids::{Position, Timestamp};
+use crate::state::Observer;
+use crate::trace::TraceId;
+
+/// Why this node cannot apply an entry. It must stop: going on would fork it from the others.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The entry is not above the last one, or beyond all positions.
+    #[error("entry {index} cannot follow entry {applied}")]
+    OutOfOrder {
+        /// The entry's index.
+        index: u64,
+        /// The index applied last.
+        applied: u64,
+    },
+    /// The entry is no batch.
+    #[error("entry {index} cannot be decoded")]
+    MalformedEntry {
+        /// The entry's index.
+        index: u64,
+        /// What is wrong with its bytes.
+        source: codec::Error,
+    },
+    /// A command in the entry is none.
+    #[error("the command at position {position} cannot be decoded")]
+    MalformedCommand {
+        /// The command's place.
+        position: Position,
+        /// What is wrong with its bytes.
+        source: codec::Error,
+    },
+}
+
+/// What a command's execution needs to know beside the state.
+pub(crate) struct Context<'a> {
+    /// The command's place.
+    pub(crate) position: Position,
+    /// The replicated clock.
+    pub(crate) at: Timestamp,
+    /// The trace id of its request.
+    pub(crate) trace: &'a TraceId,
+    /// How many events were told under this position.
+    pub(crate) events: u32,
+    /// Who is told.
+    pub(crate) observer: &'a mut dyn Observer,
+}
+
+impl Context<'_> {
+    /// Tells what happened, under the trace of this request.
+    pub(crate) fn tell(&mut self, kind: Kind) {
+        self.tell_for(self.trace.clone(), kind);
+    }
+
+    /// Tells what happened, under the trace of the order that it happened to.
+    pub(crate) fn tell_for(&mut self, trace: TraceId, kind: Kind) {
+        let event = Event { position: self.position, n: self.events, at: self.at, trace, kind };
+        self.events += 1;
+        self.observer.event(event);
+    }
+
+    /// The trace for an order's history: only where it is not the order's own.
+    pub(crate) fn trace_beside(&self, own: &TraceId) -> Option<TraceId> {
+        (self.trace != own && *self.trace != TraceId::NONE).then(|| self.trace.clone())
+    }
+}

@@ -1,0 +1,178 @@
+//! What several commands share: moving units between counters, moving an order to its next status, and
+//! letting deadlines pass.
+
+use smallvec::SmallVec;
+
+use crate::apply::Context;
+use crate::event::{Kind, OrderChange};
+use crate::ids::{OrderId, ProductId, Quantity};
+use crate::ledger;
+use crate::order::{Cause, HistoryRow, Order, PaymentTask, Status};
+use crate::products::Delta;
+use crate::state::{NO_TRACE, Observer, State};
+
+/// The most orders that one entry lets expire. The others are unusable all the same, and the next entry
+/// goes on with them.
+pub(crate) const EXPIRED_PER_ENTRY_MAX: usize = 1000;
+
+/// The failure reason of an order whose payment deadline passed.
+const DEADLINE_REASON: &str = "payment deadline passed";
+
+/// Units of one product, summed over the lines of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Demand {
+    pub(crate) product: ProductId,
+    pub(crate) units: u64,
+}
+
+/// The demands of an order, by first mention of the product.
+pub(crate) type Demands = SmallVec<[Demand; 2]>;
+
+/// Sums lines by product. At most 100 lines, so a plain search beats a map.
+pub(crate) fn demands(lines: impl Iterator<Item = (ProductId, Quantity)>) -> Demands {
+    let mut demands = Demands::new();
+    for (product, quantity) in lines {
+        let units = u64::from(quantity.0);
+        match demands.iter_mut().find(|demand| demand.product == product) {
+            // At most 100 lines of a million units each: far from overflow.
+            Some(demand) => demand.units += units,
+            None => demands.push(Demand { product, units }),
+        }
+    }
+    demands
+}
+
+impl State {
+    /// The payment task of an order in memory.
+    pub(crate) fn task(&self, id: OrderId) -> Option<PaymentTask> {
+        self.orders.resident(id)?.task
+    }
+
+    /// Moves units of a product and tells when none is left to sell.
+    pub(crate) fn shift(
+        &mut self,
+        cx: &mut Context<'_>,
+        product: ProductId,
+        delta: Delta,
+        cause: ledger::Cause,
+    ) {
+        let available = |state: &State| {
+            let entry = state.products.entry(product).expect("the plan found the product");
+            entry.product.stock.available()
+        };
+        let before = available(self);
+        self.products.shift(product, delta, cause, cx.position, cx.at);
+        if before > 0 && available(self) == 0 {
+            cx.tell(Kind::SoldOut(product));
+        }
+    }
+
+    /// Moves an open order to its next status, with its history row.
+    pub(crate) fn advance(
+        &mut self,
+        cx: &Context<'_>,
+        id: OrderId,
+        to: Status,
+        cause: Cause,
+    ) -> &mut Order {
+        let order = self.orders.transition(id, to);
+        let from = order.history.last().map(|row| row.to);
+        let trace = cx.trace_beside(&order.trace);
+        order.history.push(HistoryRow { position: cx.position, from, to, at: cx.at, cause, trace });
+        (order.updated_at, order.version) = (cx.at, cx.position);
+        order
+    }
+
+    /// Ends an order: takes it off the schedules and moves its units where they belong.
+    pub(crate) fn finish(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: OrderId,
+        to: Status,
+        cause: Cause,
+        reason: Option<Box<str>>,
+    ) {
+        let order = self.advance(cx, id, to, cause);
+        order.failure_reason = reason.clone();
+        let task = order.task.take();
+        let deadline = order.payment_deadline;
+        let (user, total, trace) = (order.user, order.total, order.trace.clone());
+        let demands = demands(order.items.iter().map(|item| (item.product, item.quantity)));
+        if let Some(task) = task {
+            self.tasks.remove(task.due, id);
+        }
+        if let Some(deadline) = deadline {
+            self.deadlines.remove(deadline, id);
+        }
+        for Demand { product, units } in &demands {
+            let units = i64::try_from(*units).expect("an order's units are bounded");
+            let reserved = -units;
+            let (delta, cause) = match to {
+                Status::Paid => (
+                    Delta { on_hand: -units, reserved, sold: units, ..Delta::default() },
+                    ledger::Cause::Sale(id),
+                ),
+                Status::Failed => {
+                    (Delta { reserved, ..Delta::default() }, ledger::Cause::Release(id))
+                }
+                Status::Cancelled => {
+                    (Delta { reserved, ..Delta::default() }, ledger::Cause::Cancel(id))
+                }
+                Status::Pending | Status::Processing => unreachable!("{to} is not an end"),
+            };
+            self.shift(cx, *product, delta, cause);
+        }
+        let change = match to {
+            Status::Paid => {
+                self.totals.orders_paid += 1;
+                self.totals.units_sold += demands.iter().map(|demand| demand.units).sum::<u64>();
+                let revenue = &mut self.totals.revenue_minor;
+                *revenue = revenue.saturating_add(total.0.unsigned_abs());
+                OrderChange::Paid
+            }
+            Status::Failed => {
+                self.totals.orders_failed += 1;
+                OrderChange::Failed { reason: reason.unwrap_or_default() }
+            }
+            _ => {
+                self.totals.orders_cancelled += 1;
+                OrderChange::Cancelled { reason }
+            }
+        };
+        cx.tell_for(trace, Kind::Order { order: id, user, change, total });
+    }
+
+    /// Cancels the orders whose payment deadline passed, a bounded number of them, at the position of the
+    /// entry. Gives how many events were told.
+    pub(crate) fn expire_due(&mut self, observer: &mut dyn Observer) -> u32 {
+        let now = self.clock;
+        if self.deadlines.first().is_none_or(|(due, _)| due > now) {
+            return 0;
+        }
+        let due: Vec<OrderId> = self.deadlines.due(now).take(EXPIRED_PER_ENTRY_MAX).collect();
+        let mut cx =
+            Context { position: self.position, at: now, trace: &NO_TRACE, events: 0, observer };
+        for id in due {
+            self.expire(&mut cx, id);
+        }
+        cx.events
+    }
+
+    /// Cancels an open order whose deadline passed and that was not swept yet. True when it did.
+    pub(crate) fn expire_if_due(&mut self, cx: &mut Context<'_>, id: OrderId) -> bool {
+        let due = self.orders.resident(id).is_some_and(|order| {
+            order.status == Status::Pending
+                && order.payment_deadline.is_some_and(|deadline| deadline <= cx.at)
+        });
+        if due {
+            self.expire(cx, id);
+        }
+        due
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>, id: OrderId) {
+        let reason = Some(DEADLINE_REASON.into());
+        self.finish(cx, id, Status::Cancelled, Cause::PaymentTimeout, reason);
+        self.totals.orders_timed_out += 1;
+    }
+}

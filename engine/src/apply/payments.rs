@@ -1,0 +1,138 @@
+//! Claiming payment attempts and settling them.
+//!
+//! An attempt belongs to one worker until its lease runs out; whoever takes it over goes on under the
+//! same attempt number, hence under the same key at the gateway. Only a definite refusal ends an
+//! attempt.
+
+use crate::apply::Context;
+use crate::command::{ClaimPayments, PaymentResult, SettlePayments, Verdict};
+use crate::event::{Kind, OrderChange};
+use crate::ids::OrderId;
+use crate::order::{Cause, Claim, PaymentTask, REASON_BYTES_MAX, Status};
+use crate::outcome::{ClaimedPayment, Outcome};
+use crate::state::State;
+
+impl State {
+    /// Gives due tasks to a node's worker. Tasks that moved on since the worker looked are passed over.
+    pub(crate) fn claim_payments(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: &ClaimPayments,
+    ) -> Outcome {
+        let lease_until = cx.at.plus_ms(command.lease_ms);
+        let claim = Claim { node: command.node, lease_until };
+        let claimed = command
+            .tasks
+            .iter()
+            .filter_map(|&(id, attempt)| self.claim_payment(cx, id, attempt, claim))
+            .collect();
+        Outcome::Claimed(claimed)
+    }
+
+    fn claim_payment(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: OrderId,
+        attempt: u32,
+        claim: Claim,
+    ) -> Option<ClaimedPayment> {
+        // A live lease keeps the task from being due, so the due time is all there is to check.
+        let task = self.task(id).filter(|task| task.attempt == attempt && task.due <= cx.at)?;
+        debug_assert!(task.claim.is_none_or(|claim| claim.lease_until <= cx.at));
+        if self.orders.status(id) == Some(Status::Pending) {
+            let order = self.advance(cx, id, Status::Processing, Cause::PaymentClaimed);
+            let (user, total) = (order.user, order.total);
+            let change = OrderChange::Processing;
+            let trace = order.trace.clone();
+            cx.tell_for(trace, Kind::Order { order: id, user, change, total });
+        }
+        let due = claim.lease_until;
+        self.reschedule(cx, id, task, PaymentTask { claim: Some(claim), due, ..task });
+        self.totals.payment_claims += 1;
+        let order = self.orders.resident(id).expect("an open order is resident");
+        Some(ClaimedPayment {
+            order: id,
+            attempt,
+            unanswered: task.unanswered,
+            amount: order.total,
+            trace: order.trace.clone(),
+        })
+    }
+
+    /// Records results. Those of attempts that are over change nothing.
+    pub(crate) fn settle_payments(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: SettlePayments,
+    ) -> Outcome {
+        let mut settled = 0;
+        for result in command.results {
+            if self.settle_payment(cx, result) {
+                settled += 1;
+            } else {
+                self.totals.payment_results_stale += 1;
+            }
+        }
+        Outcome::Settled(settled)
+    }
+
+    fn settle_payment(&mut self, cx: &mut Context<'_>, result: PaymentResult) -> bool {
+        let PaymentResult { order: id, attempt, verdict } = result;
+        if self.orders.status(id) != Some(Status::Processing) {
+            return false;
+        }
+        let Some(task) = self.task(id).filter(|task| task.attempt == attempt) else {
+            return false;
+        };
+        match verdict {
+            Verdict::Succeeded => {
+                self.totals.payment_successes += 1;
+                self.finish(cx, id, Status::Paid, Cause::PaymentSucceeded, None);
+            }
+            Verdict::Declined { reason, retry_in_ms } => {
+                self.totals.payment_declines += 1;
+                if attempt < task.attempts_max {
+                    let due = cx.at.plus_ms(retry_in_ms);
+                    let attempt = attempt + 1;
+                    let next = PaymentTask { attempt, unanswered: 0, claim: None, due, ..task };
+                    self.reschedule(cx, id, task, next);
+                } else {
+                    let reason = Some(bounded(reason));
+                    self.finish(cx, id, Status::Failed, Cause::PaymentDeclined, reason);
+                }
+            }
+            Verdict::NoAnswer { retry_in_ms } => {
+                self.totals.payment_no_answers += 1;
+                let due = cx.at.plus_ms(retry_in_ms);
+                let unanswered = task.unanswered.saturating_add(1);
+                let next = PaymentTask { unanswered, claim: None, due, ..task };
+                self.reschedule(cx, id, task, next);
+            }
+        }
+        true
+    }
+
+    /// Replaces the payment task of an open order.
+    fn reschedule(
+        &mut self,
+        cx: &Context<'_>,
+        id: OrderId,
+        before: PaymentTask,
+        after: PaymentTask,
+    ) {
+        self.tasks.remove(before.due, id);
+        self.tasks.insert(after.due, id);
+        let order = self.orders.change(id);
+        order.task = Some(after);
+        (order.updated_at, order.version) = (cx.at, cx.position);
+    }
+}
+
+/// The gateway's words, cut at the bound that the worker should have kept. A result that took money
+/// must not be refused for its length.
+fn bounded(reason: Box<str>) -> Box<str> {
+    if reason.len() <= REASON_BYTES_MAX {
+        return reason;
+    }
+    reason[..reason.floor_char_boundary(REASON_BYTES_MAX)].into()
+}

@@ -1,0 +1,221 @@
+//! What must hold after every entry (API.md section 4), computed afresh from the rows.
+//!
+//! Nothing here repairs anything: a violation means that the state cannot be trusted.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{OrderId, ProductId};
+use crate::keys::{self, KeyHash, Used};
+use crate::money::Money;
+use crate::order::{Order, Status};
+use crate::orders::CHUNK_ORDERS;
+use crate::products::{Delta, Entry, SEGMENT_ROWS};
+use crate::state::State;
+
+/// Open orders up to which debug builds check everything that is open after every batch.
+#[cfg(debug_assertions)]
+const CHECKED_OPEN_ORDERS_MAX: u64 = 2000;
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Violation(String);
+
+/// Fails with the message when the condition does not hold.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(Violation(format!($($message)+)));
+        }
+    };
+}
+
+impl State {
+    /// Checks every invariant over everything that is in memory, however long it takes.
+    ///
+    /// # Errors
+    /// The first violation found.
+    pub fn check_invariants(&self) -> Result<(), Violation> {
+        self.check_open()?;
+        ensure!(self.orders.is_sound(), "the order counts disagree with the orders");
+        for order in self.orders.residents() {
+            self.check_order(order)?;
+        }
+        ensure!(self.keys.len() as u64 <= self.orders.len(), "more keys than orders");
+        let totals = &self.totals;
+        let statuses = self.orders.statuses();
+        for (what, total, rows) in [
+            ("created", totals.orders_created, self.orders.len()),
+            ("paid", totals.orders_paid, statuses.count(Status::Paid)),
+            ("failed", totals.orders_failed, statuses.count(Status::Failed)),
+            ("cancelled", totals.orders_cancelled, statuses.count(Status::Cancelled)),
+            ("payments", totals.payment_successes, totals.orders_paid),
+            ("products", totals.products_created, self.products.len() as u64),
+            ("users", totals.users_created, self.users.len() as u64),
+        ] {
+            ensure!(total == rows, "{what}: counted {total}, found {rows}");
+        }
+        ensure!(totals.orders_timed_out <= totals.orders_cancelled, "timed out but not cancelled");
+        Ok(())
+    }
+
+    /// Checks what open orders and counters must agree on.
+    fn check_open(&self) -> Result<(), Violation> {
+        let mut reserved: BTreeMap<ProductId, u64> = BTreeMap::new();
+        let (mut tasks, mut deadlines, mut open) = (0, 0, 0);
+        for order in self.orders.open_orders() {
+            open += 1;
+            for item in order.items.iter() {
+                *reserved.entry(item.product).or_default() += u64::from(item.quantity.0);
+            }
+            if let Some(task) = &order.task {
+                tasks += 1;
+                ensure!(
+                    self.tasks.contains(task.due, order.id),
+                    "order {} has a payment task that is not scheduled",
+                    order.id
+                );
+            }
+            if let Some(deadline) = order.payment_deadline {
+                deadlines += 1;
+                ensure!(
+                    self.deadlines.contains(deadline, order.id),
+                    "order {} has a deadline that is not scheduled",
+                    order.id
+                );
+            }
+        }
+        ensure!(open == self.orders.open(), "{open} open orders, {} counted", self.orders.open());
+        ensure!(tasks == self.tasks.len(), "{tasks} tasks, {} scheduled", self.tasks.len());
+        ensure!(
+            deadlines == self.deadlines.len(),
+            "{deadlines} deadlines, {} scheduled",
+            self.deadlines.len()
+        );
+        for (number, entry) in (1..).zip(self.products.entries()) {
+            let id = ProductId(number);
+            ensure!(entry.product.id == id, "product {id} calls itself {}", entry.product.id);
+            check_product(entry, reserved.get(&id).copied().unwrap_or(0))?;
+            let listed = entry.product.sku.as_deref().filter(|_| !entry.product.archived);
+            if let Some(sku) = listed {
+                ensure!(
+                    self.products.by_sku(sku) == Some(id),
+                    "product {id} is not found by its sku"
+                );
+            }
+        }
+        for (sku, &id) in self.products.skus() {
+            let active = self.products.active(id);
+            let has = active.is_some_and(|product| product.sku.as_ref() == Some(sku));
+            ensure!(has, "sku {sku} leads to product {id}, which does not have it");
+        }
+        Ok(())
+    }
+
+    fn check_order(&self, order: &Order) -> Result<(), Violation> {
+        let id = order.id;
+        ensure!(self.orders.status(id) == Some(order.status), "order {id} has two statuses");
+        let total = order
+            .items
+            .iter()
+            .try_fold(Money(0), |sum, item| sum.plus(item.unit_price.times(item.quantity)?));
+        ensure!(total == Some(order.total), "order {id} does not cost the sum of its lines");
+        check_history(order)?;
+        let processing = order.status == Status::Processing;
+        let settled_by_worker = order.task.is_some();
+        ensure!(
+            if order.status.is_final() {
+                !settled_by_worker
+            } else {
+                settled_by_worker || !processing
+            },
+            "order {id} is {} and has task {:?}",
+            order.status,
+            order.task
+        );
+        if let Some(key) = &order.key {
+            let used = Used { order: id, fingerprint: keys::fingerprint_of(order) };
+            ensure!(
+                self.keys.get(KeyHash::of_order(key)) == Some(used),
+                "order {id} is not found by its key"
+            );
+        }
+        if let Some(user) = order.user {
+            let posted = self.users.orders(user).is_some_and(|orders| orders.contains(id.0));
+            ensure!(posted, "order {id} is not in the list of user {user}");
+        }
+        for item in order.items.iter() {
+            let entry = self.products.entry(item.product);
+            let posted = entry.is_some_and(|entry| entry.orders.contains(id.0));
+            ensure!(posted, "order {id} is not in the list of product {}", item.product);
+        }
+        Ok(())
+    }
+
+    /// Stops the process when an invariant does not hold: after every batch in debug builds, where it
+    /// finds the entry that broke it. Checks everything while that is cheap, else now and then.
+    #[cfg(debug_assertions)]
+    pub(crate) fn assert_sound(&self) {
+        let few = self.orders.open() < CHECKED_OPEN_ORDERS_MAX
+            && self.products.len() < CHECKED_OPEN_ORDERS_MAX as usize;
+        if few || self.applied_index.is_multiple_of(64) {
+            let result = self.check_open();
+            assert!(result.is_ok(), "after entry {}: {result:?}", self.applied_index);
+        }
+        if self.orders.len() < CHUNK_ORDERS || self.applied_index.is_multiple_of(256) {
+            let result = self.check_invariants();
+            assert!(result.is_ok(), "after entry {}: {result:?}", self.applied_index);
+        }
+    }
+}
+
+/// Counters, ledger and open orders tell the same.
+fn check_product(entry: &Entry, reserved: u64) -> Result<(), Violation> {
+    let product = &entry.product;
+    let (id, stock) = (product.id, &product.stock);
+    ensure!(stock.is_sound(), "product {id} has a negative counter: {stock:?}");
+    ensure!(
+        stock.total() == product.brought_in,
+        "product {id}: {} units brought in, {stock:?}",
+        product.brought_in
+    );
+    ensure!(
+        u64::try_from(stock.reserved) == Ok(reserved),
+        "product {id}: {} units reserved, {reserved} in open orders",
+        stock.reserved
+    );
+    ensure!(stock.held == 0, "product {id}: {} units held without a hold", stock.held);
+    ensure!(
+        entry.tail.len() < SEGMENT_ROWS
+            && entry.tail.len() as u64 == product.ledger_rows % SEGMENT_ROWS as u64
+            && entry.full.iter().all(|(_, segment)| segment.len() == SEGMENT_ROWS),
+        "product {id}: the ledger segments do not hold {} rows",
+        product.ledger_rows
+    );
+    let mut counters = entry.base;
+    for row in entry.resident_rows() {
+        let delta =
+            Delta { on_hand: row.on_hand, held: row.held, reserved: row.reserved, sold: row.sold };
+        let after = delta.apply_to(counters);
+        ensure!(after == Some(row.after), "product {id}: the ledger row {row:?} does not add up");
+        counters = row.after;
+    }
+    ensure!(counters == *stock, "product {id}: {stock:?}, ledger {counters:?}");
+    Ok(())
+}
+
+/// The history is a chain of legal moves that ends where the order stands.
+fn check_history(order: &Order) -> Result<(), Violation> {
+    let id: OrderId = order.id;
+    let mut at: Option<Status> = None;
+    for row in &order.history {
+        let legal = match at {
+            None => row.from.is_none() && row.to == Status::Pending,
+            Some(from) => row.from == Some(from) && from.can_become(row.to),
+        };
+        ensure!(legal, "order {id} went from {at:?} to {}", row.to);
+        at = Some(row.to);
+    }
+    ensure!(at == Some(order.status), "order {id} is {}, history says {at:?}", order.status);
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! The products, their counters and their ledgers.
+//!
+//! Every change of a counter goes through [`Products::shift`] or [`Products::adjust`], which keep
+//! counters and ledger together; nothing here decides whether a change is allowed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::digest::{RowHasher, Table, ledger_hash};
+use crate::ids::{LocationId, Position, ProductId, Timestamp};
+use crate::ledger;
+use crate::postings::Postings;
+use crate::product::{Counters, Product};
+
+/// Ledger rows that are stored together.
+pub(crate) const SEGMENT_ROWS: usize = 32;
+
+/// All stock is here until there are several locations.
+pub(crate) const LOCATION: LocationId = LocationId::DEFAULT;
+
+/// A full run of ledger rows.
+pub(crate) type Segment = Arc<Vec<ledger::Row>>;
+
+/// A change of counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delta {
+    pub(crate) on_hand: i64,
+    pub(crate) held: i64,
+    pub(crate) reserved: i64,
+    pub(crate) sold: i64,
+}
+
+impl Delta {
+    /// The counters after the change, or `None` when one does not fit.
+    pub(crate) fn apply_to(self, before: Counters) -> Option<Counters> {
+        Some(Counters {
+            on_hand: before.on_hand.checked_add(self.on_hand)?,
+            held: before.held.checked_add(self.held)?,
+            reserved: before.reserved.checked_add(self.reserved)?,
+            sold: before.sold.checked_add(self.sold)?,
+        })
+    }
+}
+
+/// A product with what belongs to it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) product: Product,
+    /// Full ledger segments that no synced checkpoint holds yet, with their numbers ascending.
+    pub(crate) full: Vec<(u64, Segment)>,
+    /// The ledger rows after the last full segment, fewer than [`SEGMENT_ROWS`].
+    pub(crate) tail: Vec<ledger::Row>,
+    /// The counters before the first ledger row that is in memory.
+    pub(crate) base: Counters,
+    /// Orders that name the product.
+    pub(crate) orders: Postings,
+    /// What the row adds to the digest, as of the last time it was hashed.
+    hash: u64,
+    /// Changed since it was hashed.
+    touched: bool,
+    /// Changed since the last freeze.
+    dirty: bool,
+}
+
+impl Entry {
+    fn new(product: Product, base: Counters) -> Entry {
+        Entry {
+            product,
+            full: Vec::new(),
+            tail: Vec::new(),
+            base,
+            orders: Postings::default(),
+            hash: 0,
+            touched: false,
+            dirty: false,
+        }
+    }
+
+    /// The number of the first ledger row that is in memory.
+    pub(crate) fn first_resident_row(&self) -> u64 {
+        let resident = self.full.len() * SEGMENT_ROWS + self.tail.len();
+        self.product.ledger_rows - resident as u64
+    }
+
+    /// The ledger rows in memory, oldest first.
+    pub(crate) fn resident_rows(&self) -> impl Iterator<Item = &ledger::Row> {
+        self.full.iter().flat_map(|(_, segment)| segment.iter()).chain(&self.tail)
+    }
+}
+
+/// All products, by id from 1.
+#[derive(Debug, Default)]
+pub(crate) struct Products {
+    entries: Vec<Entry>,
+    /// SKUs of products that are not archived.
+    skus: BTreeMap<Box<str>, ProductId>,
+    touched: Vec<ProductId>,
+    dirty: Vec<ProductId>,
+    /// Frozen and not yet known to be stored.
+    in_flight: Vec<ProductId>,
+    /// The sum of the hashes of all product and ledger rows, those of touched products excepted.
+    sum: u64,
+}
+
+impl Products {
+    /// How many there are, archived ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The product with its belongings, archived or not.
+    pub(crate) fn entry(&self, id: ProductId) -> Option<&Entry> {
+        self.entries.get(usize::try_from(id.0.checked_sub(1)?).ok()?)
+    }
+
+    /// The product, unless it is archived.
+    pub(crate) fn active(&self, id: ProductId) -> Option<&Product> {
+        self.entry(id).map(|entry| &entry.product).filter(|product| !product.archived)
+    }
+
+    /// All entries, by ascending id.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Which active product has the SKU.
+    pub(crate) fn by_sku(&self, sku: &str) -> Option<ProductId> {
+        self.skus.get(sku).copied()
+    }
+
+    /// Notes that an order names the product.
+    pub(crate) fn post(&mut self, id: ProductId, order: u64) {
+        self.at(id).orders.push(order);
+    }
+
+    /// Adds a product without stock, under the next id.
+    pub(crate) fn create(&mut self, product: Product) {
+        let id = product.id;
+        assert_eq!(id.0, self.entries.len() as u64 + 1, "product ids are dense");
+        if let Some(sku) = product.sku.clone() {
+            self.skus.insert(sku, id);
+        }
+        self.entries.push(Entry::new(product, Counters::default()));
+        self.mark(id);
+    }
+
+    /// Changes what is not a counter. The row's version and time change with it.
+    pub(crate) fn change(
+        &mut self,
+        id: ProductId,
+        position: Position,
+        at: Timestamp,
+        change: impl FnOnce(&mut Product),
+    ) {
+        self.mark(id);
+        let product = &mut self.at(id).product;
+        let (stock, rows) = (product.stock, product.ledger_rows);
+        let listed = product.sku.clone().filter(|_| !product.archived);
+        change(product);
+        assert!(
+            product.stock == stock && product.ledger_rows == rows,
+            "counters change with their ledger only"
+        );
+        (product.version, product.updated_at) = (position, at);
+        let list = product.sku.clone().filter(|_| !product.archived);
+        if listed != list {
+            listed.and_then(|sku| self.skus.remove(&sku));
+            list.and_then(|sku| self.skus.insert(sku, id));
+        }
+    }
+
+    /// Brings units in or takes them out, with their ledger row.
+    pub(crate) fn adjust(
+        &mut self,
+        id: ProductId,
+        on_hand: i64,
+        cause: ledger::Cause,
+        position: Position,
+        at: Timestamp,
+    ) {
+        let brought_in = &mut self.at(id).product.brought_in;
+        *brought_in = brought_in.checked_add(on_hand).expect("the plan checked the sum");
+        self.shift(id, Delta { on_hand, ..Delta::default() }, cause, position, at);
+    }
+
+    /// Moves units between counters, with the ledger row. The plan must have checked that the units are
+    /// there: a counter that goes wrong here stops the node.
+    pub(crate) fn shift(
+        &mut self,
+        id: ProductId,
+        delta: Delta,
+        cause: ledger::Cause,
+        position: Position,
+        at: Timestamp,
+    ) {
+        self.mark(id);
+        let entry = self.at(id);
+        let product = &mut entry.product;
+        let after = delta.apply_to(product.stock).expect("the plan checked the counters");
+        assert!(
+            after.is_sound() && after.total() == product.brought_in,
+            "product {id} would have {after:?} of {} units",
+            product.brought_in
+        );
+        product.stock = after;
+        (product.version, product.updated_at) = (position, at);
+        let row = ledger::Row {
+            position,
+            at,
+            cause,
+            on_hand: delta.on_hand,
+            held: delta.held,
+            reserved: delta.reserved,
+            sold: delta.sold,
+            after,
+        };
+        let number = product.ledger_rows;
+        product.ledger_rows += 1;
+        entry.tail.push(row);
+        if entry.tail.len() == SEGMENT_ROWS {
+            let segment = std::mem::take(&mut entry.tail);
+            entry.full.push((number / SEGMENT_ROWS as u64, Arc::new(segment)));
+        }
+        self.sum = self.sum.wrapping_add(ledger_hash(LOCATION, id, number, &row));
+    }
+
+    fn at(&mut self, id: ProductId) -> &mut Entry {
+        &mut self.entries[id.0 as usize - 1]
+    }
+
+    fn mark(&mut self, id: ProductId) {
+        let entry = &mut self.entries[id.0 as usize - 1];
+        if !entry.touched {
+            entry.touched = true;
+            self.touched.push(id);
+        }
+        if !entry.dirty {
+            entry.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Hashes what was touched and gives the sum over all rows.
+    pub(crate) fn digest(&mut self, hasher: &mut RowHasher) -> u64 {
+        for id in self.touched.drain(..) {
+            let entry = &mut self.entries[id.0 as usize - 1];
+            let hash = hasher.hash(Table::Product, id.0, &entry.product);
+            self.sum = self.sum.wrapping_sub(entry.hash).wrapping_add(hash);
+            entry.hash = hash;
+            entry.touched = false;
+        }
+        self.sum
+    }
+
+    /// Takes the ids of what changed since the last freeze, ascending, together with what an earlier
+    /// freeze took and nobody reported as stored.
+    pub(crate) fn take_dirty(&mut self) -> &[ProductId] {
+        for id in self.in_flight.drain(..) {
+            let entry = &mut self.entries[id.0 as usize - 1];
+            if !entry.dirty {
+                entry.dirty = true;
+                self.dirty.push(id);
+            }
+        }
+        std::mem::swap(&mut self.in_flight, &mut self.dirty);
+        self.in_flight.sort_unstable();
+        for id in &self.in_flight {
+            self.entries[id.0 as usize - 1].dirty = false;
+        }
+        &self.in_flight
+    }
+
+    /// Forgets ledger segments that a synced checkpoint holds.
+    pub(crate) fn release(&mut self, segments: &[(ProductId, u64)]) {
+        self.in_flight.clear();
+        for &(id, number) in segments {
+            let entry = self.at(id);
+            let stored = entry.full.partition_point(|(at, _)| *at <= number);
+            if let Some((_, segment)) = entry.full.drain(..stored).next_back() {
+                entry.base = segment.last().expect("a segment is full").after;
+            }
+        }
+    }
+
+    /// Puts a stored product back, under the next id; its ledger tail follows the stored segments.
+    pub(crate) fn restore(
+        &mut self,
+        product: Product,
+        tail: Vec<ledger::Row>,
+        base: Counters,
+        hasher: &mut RowHasher,
+    ) {
+        let (id, rows) = (product.id, product.ledger_rows);
+        if let Some(sku) = product.sku.clone().filter(|_| !product.archived) {
+            self.skus.insert(sku, id);
+        }
+        let hash = hasher.hash(Table::Product, id.0, &product);
+        self.sum = self.sum.wrapping_add(hash);
+        let first = rows - tail.len() as u64;
+        for (number, row) in (first..).zip(&tail) {
+            self.sum = self.sum.wrapping_add(ledger_hash(LOCATION, id, number, row));
+        }
+        self.entries.push(Entry { tail, hash, ..Entry::new(product, base) });
+    }
+
+    /// Counts stored ledger rows of a product into the digest.
+    pub(crate) fn restore_segment(&mut self, id: ProductId, segment: u64, rows: &[ledger::Row]) {
+        let first = segment * SEGMENT_ROWS as u64;
+        for (number, row) in (first..).zip(rows) {
+            self.sum = self.sum.wrapping_add(ledger_hash(LOCATION, id, number, row));
+        }
+    }
+
+    /// The SKU index, for the invariants.
+    pub(crate) fn skus(&self) -> &BTreeMap<Box<str>, ProductId> {
+        &self.skus
+    }
+}

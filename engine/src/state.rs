@@ -1,0 +1,274 @@
+//! The whole replicated state, in memory, and the loop that applies entries to it.
+//!
+//! [`State::apply`] is the only writer. It is a function of the state and the entry: it reads no clock,
+//! no random source and no configuration, never touches the disk, and starts no threads. How single
+//! commands are carried out is in [`crate::apply`]; how the state gets to disk and back is in
+//! [`crate::checkpoint`].
+
+use crate::apply::{self, Context};
+use crate::command::{Command, Envelope};
+use crate::digest::{RowHasher, Table};
+use crate::entry::Batch;
+use crate::event::Event;
+use crate::ids::{OrderId, Position, ProductId, RequestId, Timestamp, UserId};
+use crate::keys::{KeyHash, Keys};
+use crate::order::Status;
+use crate::orders::Orders;
+use crate::outcome::{Outcome, Rejection};
+use crate::product::Product;
+use crate::products::Products;
+use crate::schedule::Schedule;
+use crate::sessions::Sessions;
+use crate::trace::TraceId;
+use crate::user::User;
+use crate::users::Users;
+
+pub use crate::orders::OrderLookup;
+pub use crate::query::{OrderFilter, OrderPage, Page};
+pub use crate::totals::Totals;
+
+/// Orders that are hashed at the end of a batch once so many wait for it, so that neither
+/// [`State::digest`] nor a freeze has to hash more than this at once.
+const TOUCHED_ORDERS_MAX: usize = 1024;
+
+/// Told what each command did, right after it.
+pub trait Observer {
+    /// A command was applied. The state shows its effects and those of all before it.
+    fn applied(&mut self, state: &State, position: Position, request: RequestId, outcome: Outcome);
+
+    /// Something happened. Events of a command come before its [`Observer::applied`]; those of deadlines
+    /// that passed come before the first command of the entry.
+    fn event(&mut self, event: Event);
+}
+
+/// An observer that looks away: for replaying, where nobody waits for an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn applied(&mut self, _: &State, _: Position, _: RequestId, _: Outcome) {}
+
+    fn event(&mut self, _: Event) {}
+}
+
+/// The whole replicated state.
+#[derive(Debug, Default)]
+pub struct State {
+    pub(crate) applied_index: u64,
+    pub(crate) applied_term: u64,
+    pub(crate) position: Position,
+    pub(crate) clock: Timestamp,
+    pub(crate) sessions: Sessions,
+    pub(crate) totals: Totals,
+    pub(crate) orders: Orders,
+    pub(crate) products: Products,
+    pub(crate) users: Users,
+    pub(crate) keys: Keys,
+    /// Payment tasks by the moment they may be claimed.
+    pub(crate) tasks: Schedule,
+    /// Orders that wait for a webhook, by the moment they are cancelled.
+    pub(crate) deadlines: Schedule,
+    pub(crate) hasher: RowHasher,
+    /// Counts freezes, so that a report of an older one is not taken for the last.
+    pub(crate) generation: u64,
+}
+
+impl State {
+    /// An empty state: nothing applied yet.
+    pub fn new() -> State {
+        State::default()
+    }
+
+    /// Applies the entry at `index` of `term`, and tells the observer what each command did.
+    ///
+    /// An empty payload is raft's own entry and only moves the index.
+    ///
+    /// # Errors
+    /// When the entry is not the next one or cannot be decoded. Refusals by the rules are outcomes, not
+    /// errors: an error is trouble of this node alone. The state may have been changed in part by then;
+    /// the caller throws it away and stops.
+    pub fn apply(
+        &mut self,
+        index: u64,
+        term: u64,
+        payload: &[u8],
+        observer: &mut dyn Observer,
+    ) -> Result<(), apply::Error> {
+        if index <= self.applied_index || index > Position::INDEX_MAX {
+            return Err(apply::Error::OutOfOrder { index, applied: self.applied_index });
+        }
+        if payload.is_empty() {
+            (self.applied_index, self.applied_term) = (index, term);
+            self.position = Position::new(index, 0);
+            return Ok(());
+        }
+        let batch = Batch::parse(payload)
+            .map_err(|source| apply::Error::MalformedEntry { index, source })?;
+        (self.applied_index, self.applied_term) = (index, term);
+        self.position = Position::new(index, 0);
+        self.clock = self.clock.max(batch.clock);
+        // Expiry and the first command share a position, so their events are numbered in one row.
+        let mut events = self.expire_due(observer);
+        for (n, bytes) in (0..).zip(batch.commands) {
+            let position = Position::new(index, n);
+            let envelope = Envelope::decode(bytes)
+                .map_err(|source| apply::Error::MalformedCommand { position, source })?;
+            self.position = position;
+            let outcome = self.execute(
+                envelope.command,
+                envelope.request,
+                Context { position, at: self.clock, trace: &envelope.trace, events, observer },
+            );
+            observer.applied(self, position, envelope.request, outcome);
+            events = 0;
+        }
+        if self.orders.touched() > TOUCHED_ORDERS_MAX {
+            self.orders.digest(&mut self.hasher);
+        }
+        #[cfg(debug_assertions)]
+        self.assert_sound();
+        Ok(())
+    }
+
+    fn execute(&mut self, command: Command, request: RequestId, mut cx: Context<'_>) -> Outcome {
+        if !self.sessions.admit(request) {
+            self.totals.commands_ignored += 1;
+            return Outcome::Ignored;
+        }
+        let result = match command {
+            Command::PlaceOrder(command) => self.place_order(&mut cx, command),
+            Command::CancelOrder(command) => self.cancel_order(&mut cx, command),
+            Command::ClaimPayments(command) => Ok(self.claim_payments(&mut cx, &command)),
+            Command::SettlePayments(command) => Ok(self.settle_payments(&mut cx, command)),
+            Command::CreateProduct(command) => self.create_product(&mut cx, command),
+            Command::UpdateProduct(command) => self.update_product(&mut cx, command),
+            Command::ArchiveProduct(command) => self.archive_product(&mut cx, &command),
+            Command::CreateUser(command) => self.create_user(&cx, command),
+            Command::Tick => Ok(Outcome::Ticked),
+        };
+        result.unwrap_or_else(|rejection: Rejection| {
+            self.totals.reject(&rejection);
+            Outcome::Rejected(rejection)
+        })
+    }
+
+    /// The raft index of the last applied entry, 0 before the first.
+    pub fn applied_index(&self) -> u64 {
+        self.applied_index
+    }
+
+    /// The raft term of the last applied entry.
+    pub fn applied_term(&self) -> u64 {
+        self.applied_term
+    }
+
+    /// The place of the last applied command, or of the last entry when it held none.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The replicated clock.
+    pub fn clock(&self) -> Timestamp {
+        self.clock
+    }
+
+    /// A number that is equal on all nodes that applied the same entries. Costs the hashing of what
+    /// changed since the last call, and of clock, totals and sessions.
+    pub fn digest(&mut self) -> u64 {
+        let meta = (
+            self.clock,
+            self.orders.len(),
+            self.products.len() as u64,
+            self.users.len() as u64,
+            &self.totals,
+            &self.sessions,
+        );
+        self.hasher
+            .hash(Table::Meta, 0, &meta)
+            .wrapping_add(self.orders.digest(&mut self.hasher))
+            .wrapping_add(self.products.digest(&mut self.hasher))
+            .wrapping_add(self.users.digest())
+    }
+
+    /// The order's row, wherever it is.
+    pub fn order(&self, id: OrderId) -> OrderLookup<'_> {
+        self.orders.lookup(id)
+    }
+
+    /// The order's status; always in memory.
+    pub fn order_status(&self, id: OrderId) -> Option<Status> {
+        self.orders.status(id)
+    }
+
+    /// The product, unless it does not exist or is archived.
+    pub fn product(&self, id: ProductId) -> Option<&Product> {
+        self.products.active(id)
+    }
+
+    /// The products with ids above `after`, ascending, archived ones left out.
+    pub fn products(&self, after: ProductId) -> impl Iterator<Item = &Product> {
+        let start = usize::try_from(after.0).unwrap_or(usize::MAX).min(self.products.len());
+        self.products.entries()[start..]
+            .iter()
+            .map(|entry| &entry.product)
+            .filter(|product| !product.archived)
+    }
+
+    /// The user's row.
+    pub fn user(&self, id: UserId) -> Option<&User> {
+        self.users.get(id)
+    }
+
+    /// The order that a key made.
+    pub fn order_by_key(&self, key: &str) -> Option<OrderId> {
+        self.keys.get(KeyHash::of_order(key)).map(|used| used.order)
+    }
+
+    /// Payment tasks that may be claimed at `now`, earliest first, with the attempt to claim.
+    pub fn due_payments(&self, now: Timestamp, limit: usize) -> Vec<(OrderId, u32)> {
+        self.tasks
+            .due(now)
+            .take(limit)
+            .map(|id| (id, self.task(id).expect("a scheduled order has its task").attempt))
+            .collect()
+    }
+
+    /// When the next payment task may be claimed.
+    pub fn next_payment_due(&self) -> Option<Timestamp> {
+        self.tasks.first().map(|(due, _)| due)
+    }
+
+    /// When the next deadline passes, at which an idle leader proposes a tick.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.first().map(|(due, _)| due)
+    }
+
+    /// Business counters since the beginning.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// How many orders are not final.
+    pub fn open_orders(&self) -> u64 {
+        self.orders.open()
+    }
+
+    /// How many payment tasks there are, claimed ones included.
+    pub fn payment_tasks(&self) -> u64 {
+        self.tasks.len() as u64
+    }
+
+    /// How many chunks of 64 orders are in memory.
+    pub fn resident_chunks(&self) -> usize {
+        self.orders.resident_chunks()
+    }
+
+    /// Sets how many chunks of 64 orders may stay in memory. Chunks with open orders, and those that no
+    /// synced checkpoint holds, stay all the same. Decides no outcome, so nodes may differ in it.
+    pub fn set_resident_chunks_max(&mut self, chunks: usize) {
+        self.orders.set_resident_chunks_max(chunks);
+    }
+}
+
+/// The trace of work that no request asked for.
+pub(crate) static NO_TRACE: TraceId = TraceId::NONE;

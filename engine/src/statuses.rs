@@ -1,0 +1,188 @@
+//! The status of every order that ever was, in four bits each, with counts that make any page of any
+//! status cheap to find.
+//!
+//! These stay in memory when an order's row does not, so that applying never needs the disk.
+
+use crate::order::Status;
+
+/// Orders per word group: the same 64 that share a chunk.
+const BLOCK: u64 = 64;
+/// Orders per counted group.
+const GROUP: u64 = 64 * 256;
+/// A slot that no order has yet.
+const ABSENT: u64 = 0xf;
+const EACH: u64 = 0x1111_1111_1111_1111;
+
+/// Statuses by slot, a slot being an order's id less one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Statuses {
+    blocks: Vec<[u64; 4]>,
+    groups: Vec<[u32; 5]>,
+    counts: [u64; 5],
+    len: u64,
+}
+
+impl Statuses {
+    /// How many orders there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// How many orders have this status.
+    pub(crate) fn count(&self, status: Status) -> u64 {
+        self.counts[status as usize]
+    }
+
+    /// The status at a slot, if an order has it.
+    pub(crate) fn get(&self, slot: u64) -> Option<Status> {
+        if slot >= self.len {
+            return None;
+        }
+        let nibble = self.blocks[(slot / BLOCK) as usize][word(slot)] >> shift(slot) & 0xf;
+        Some(Status::ALL[nibble as usize])
+    }
+
+    /// Adds the next order.
+    pub(crate) fn push(&mut self, status: Status) {
+        let slot = self.len;
+        if slot.is_multiple_of(BLOCK) {
+            self.blocks.push([ABSENT * EACH; 4]);
+        }
+        if slot.is_multiple_of(GROUP) {
+            self.groups.push([0; 5]);
+        }
+        self.len += 1;
+        self.write(slot, status);
+        self.count_up(slot, status);
+    }
+
+    /// Changes the status at a slot that has one.
+    pub(crate) fn set(&mut self, slot: u64, status: Status) {
+        let before = self.get(slot).expect("only a placed order changes its status");
+        self.counts[before as usize] -= 1;
+        self.groups[(slot / GROUP) as usize][before as usize] -= 1;
+        self.write(slot, status);
+        self.count_up(slot, status);
+    }
+
+    fn write(&mut self, slot: u64, status: Status) {
+        let word = &mut self.blocks[(slot / BLOCK) as usize][word(slot)];
+        *word = *word & !(0xf << shift(slot)) | (status as u64) << shift(slot);
+    }
+
+    fn count_up(&mut self, slot: u64, status: Status) {
+        self.counts[status as usize] += 1;
+        self.groups[(slot / GROUP) as usize][status as usize] += 1;
+    }
+
+    /// How many orders of a block of 64 have this status.
+    pub(crate) fn count_in_block(&self, block: u64, status: Status) -> u64 {
+        self.blocks[block as usize]
+            .iter()
+            .map(|word| {
+                let other = word ^ (status as u64 * EACH);
+                let any = (other | other >> 1 | other >> 2 | other >> 3) & EACH;
+                u64::from(16 - any.count_ones())
+            })
+            .sum()
+    }
+
+    /// Slots below `end` that have this status, newest first: passes over `skip` of them and gives at
+    /// most `limit`. Whole groups and blocks are passed over by their counts.
+    pub(crate) fn newest(&self, status: Status, end: u64, skip: u64, limit: usize) -> Vec<u64> {
+        let (mut end, mut skip) = (end.min(self.len), skip);
+        let mut found = Vec::new();
+        while end > 0 && found.len() < limit {
+            if end.is_multiple_of(GROUP) {
+                let count = u64::from(self.groups[(end / GROUP) as usize - 1][status as usize]);
+                if count <= skip {
+                    (end, skip) = (end - GROUP, skip - count);
+                    continue;
+                }
+            }
+            if end.is_multiple_of(BLOCK) {
+                let count = self.count_in_block(end / BLOCK - 1, status);
+                if count <= skip {
+                    (end, skip) = (end - BLOCK, skip - count);
+                    continue;
+                }
+            }
+            end -= 1;
+            if self.get(end) == Some(status) {
+                match skip {
+                    0 => found.push(end),
+                    _ => skip -= 1,
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether the counts agree with the statuses they count.
+    pub(crate) fn is_sound(&self) -> bool {
+        let mut counts = [0; 5];
+        let mut groups = vec![[0; 5]; self.groups.len()];
+        for slot in 0..self.len {
+            let status = self.get(slot).expect("below the length") as usize;
+            counts[status] += 1;
+            groups[(slot / GROUP) as usize][status] += 1;
+        }
+        counts == self.counts && groups == self.groups
+    }
+}
+
+fn word(slot: u64) -> usize {
+    (slot % BLOCK / 16) as usize
+}
+
+fn shift(slot: u64) -> u64 {
+    slot % 16 * 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fixed mixture that has empty blocks and empty groups for some statuses.
+    fn mixture(slot: u64) -> Status {
+        match slot {
+            0..20_000 => Status::Paid,
+            20_000..20_010 => Status::Pending,
+            _ if slot.is_multiple_of(7) => Status::Failed,
+            _ if slot.is_multiple_of(3) => Status::Cancelled,
+            _ => Status::Paid,
+        }
+    }
+
+    #[test]
+    fn any_page_equals_a_plain_scan() {
+        let mut statuses = Statuses::default();
+        let len = 3 * GROUP + 77;
+        for slot in 0..len {
+            statuses.push(Status::Pending);
+            statuses.set(slot, mixture(slot));
+        }
+        assert!(statuses.is_sound());
+        for status in Status::ALL {
+            let all: Vec<u64> = (0..len).rev().filter(|slot| mixture(*slot) == status).collect();
+            assert_eq!(statuses.count(status), all.len() as u64);
+            for end in [0, 1, 63, 64, 65, 20_005, GROUP, GROUP + 1, len - 1, len, len + 9] {
+                let below: Vec<u64> = all.iter().copied().filter(|slot| *slot < end).collect();
+                for skip in [0, 1, 9, 63, 64, 1000, 16_384, 40_000] {
+                    let expected: Vec<u64> =
+                        below.iter().copied().skip(skip as usize).take(50).collect();
+                    assert_eq!(statuses.newest(status, end, skip, 50), expected, "{end} {skip}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_order_has_no_status() {
+        let mut statuses = Statuses::default();
+        assert_eq!(statuses.get(0), None);
+        statuses.push(Status::Pending);
+        assert_eq!((statuses.get(0), statuses.get(1)), (Some(Status::Pending), None));
+        assert_eq!(statuses.count_in_block(0, Status::Pending), 1);
+    }
+}

@@ -1,0 +1,77 @@
+//! Business counters since the beginning. They are part of the replicated state, so every node tells
+//! the same numbers.
+
+use bincode::{Decode, Encode};
+
+use crate::outcome::Rejection;
+
+/// How often each thing happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Totals {
+    /// Orders placed.
+    pub orders_created: u64,
+    /// Orders paid.
+    pub orders_paid: u64,
+    /// Orders whose payment was refused for good.
+    pub orders_failed: u64,
+    /// Orders cancelled, by whomever.
+    pub orders_cancelled: u64,
+    /// Those of the cancelled orders whose payment deadline passed.
+    pub orders_timed_out: u64,
+    /// Requests answered with the order that their key had made before.
+    pub orders_replayed: u64,
+    /// Units in paid orders.
+    pub units_sold: u64,
+    /// Sum of the totals of paid orders, in minor units; stays at its maximum instead of overflowing.
+    pub revenue_minor: u64,
+    /// Payment attempts claimed, those taken over included.
+    pub payment_claims: u64,
+    /// Attempts that the gateway accepted.
+    pub payment_successes: u64,
+    /// Attempts that the gateway refused.
+    pub payment_declines: u64,
+    /// Calls that gave no definite answer.
+    pub payment_no_answers: u64,
+    /// Results that came for an attempt that was over.
+    pub payment_results_stale: u64,
+    /// Orders refused for lack of stock.
+    pub rejected_insufficient_stock: u64,
+    /// Orders refused because of a limit per order.
+    pub rejected_purchase_limit: u64,
+    /// Orders refused because too many were open.
+    pub rejected_open_orders: u64,
+    /// Orders refused because their key had made another order.
+    pub rejected_key_reused: u64,
+    /// Commands refused for any other reason.
+    pub rejected_other: u64,
+    /// Commands passed over because their request id was applied before.
+    pub commands_ignored: u64,
+    /// Products created.
+    pub products_created: u64,
+    /// Users created.
+    pub users_created: u64,
+}
+
+impl Totals {
+    /// Counts a refusal.
+    pub(crate) fn reject(&mut self, rejection: &Rejection) {
+        let counter = match rejection {
+            Rejection::InsufficientStock { .. } => &mut self.rejected_insufficient_stock,
+            Rejection::PurchaseLimitExceeded { .. } => &mut self.rejected_purchase_limit,
+            Rejection::TooManyOpenOrders => &mut self.rejected_open_orders,
+            Rejection::KeyReused => &mut self.rejected_key_reused,
+            Rejection::ProductNotFound(_)
+            | Rejection::OrderNotFound
+            | Rejection::UserNotFound(_)
+            | Rejection::UserRequired
+            | Rejection::AmountOverflow
+            | Rejection::StockOverflow
+            | Rejection::NotCancellable { .. }
+            | Rejection::VersionMismatch { .. }
+            | Rejection::SkuTaken
+            | Rejection::EmailTaken
+            | Rejection::Invalid(_) => &mut self.rejected_other,
+        };
+        *counter += 1;
+    }
+}

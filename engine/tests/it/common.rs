@@ -1,0 +1,222 @@
+//! What the engine's tests share: a state that is fed commands the way a leader feeds it, and short ways
+//! to write those commands.
+
+use engine::command::{
+    ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateProduct, CreateUser, Envelope,
+    PaymentResult, PlaceOrder, SettlePayments, Verdict,
+};
+use engine::entry::Builder;
+use engine::event::Event;
+use engine::ids::{NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp, UserId};
+use engine::order::{Line, Order, PaymentMethod};
+use engine::outcome::Outcome;
+use engine::product::Product;
+use engine::state::{Observer, OrderLookup, State};
+use engine::trace::TraceId;
+
+/// Keeps all that it is told.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    pub(crate) outcomes: Vec<(Position, RequestId, Outcome)>,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Observer for Recorder {
+    fn applied(&mut self, state: &State, position: Position, request: RequestId, outcome: Outcome) {
+        assert_eq!(state.position(), position);
+        self.outcomes.push((position, request, outcome));
+    }
+
+    fn event(&mut self, event: Event) {
+        if let Some(last) = self.events.last() {
+            assert!((last.position, last.n) < (event.position, event.n), "events are ordered");
+        }
+        self.events.push(event);
+    }
+}
+
+/// A state with the log that made it.
+#[derive(Debug, Default)]
+pub(crate) struct Machine {
+    pub(crate) state: State,
+    pub(crate) recorder: Recorder,
+    /// The payloads of all entries so far; the first has index 1.
+    pub(crate) log: Vec<Vec<u8>>,
+    pub(crate) now: u64,
+    pub(crate) seq: u64,
+}
+
+impl Machine {
+    /// Applies one command in an entry of its own.
+    pub(crate) fn run(&mut self, command: Command) -> Outcome {
+        self.run_all(vec![command]).pop().expect("one command, one outcome")
+    }
+
+    /// Applies several commands in one entry.
+    pub(crate) fn run_all(&mut self, commands: Vec<Command>) -> Vec<Outcome> {
+        let envelopes = commands
+            .into_iter()
+            .map(|command| {
+                self.seq += 1;
+                let request = RequestId { node: NodeId(1), boot: 1, seq: self.seq };
+                Envelope { request, trace: TraceId::Uuid([7; 16]), command }
+            })
+            .collect();
+        self.run_envelopes(envelopes)
+    }
+
+    /// Applies envelopes as they are, in one entry.
+    pub(crate) fn run_envelopes(&mut self, envelopes: Vec<Envelope>) -> Vec<Outcome> {
+        let payload = entry(self.now, &envelopes);
+        self.log.push(payload.clone());
+        let before = self.recorder.outcomes.len();
+        let index = self.log.len() as u64;
+        self.state.apply(index, 1, &payload, &mut self.recorder).expect("well formed");
+        self.recorder.outcomes[before..].iter().map(|(_, _, outcome)| outcome.clone()).collect()
+    }
+
+    /// Lets time pass and applies a tick.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        self.now += ms;
+        assert_eq!(self.run(Command::Tick), Outcome::Ticked);
+    }
+
+    /// Creates a product.
+    pub(crate) fn product(&mut self, price: &str, stock: i64) -> ProductId {
+        match self.run(create(price, stock)) {
+            Outcome::ProductCreated(id) => id,
+            other => panic!("not created: {other:?}"),
+        }
+    }
+
+    /// Places an order that must be accepted.
+    pub(crate) fn place(&mut self, order: PlaceOrder) -> OrderId {
+        match self.run(Command::PlaceOrder(order)) {
+            Outcome::Placed(id) => id,
+            other => panic!("not placed: {other:?}"),
+        }
+    }
+
+    /// Claims the first attempts of these orders.
+    pub(crate) fn claim(&mut self, orders: &[OrderId]) -> Vec<OrderId> {
+        let tasks = orders.iter().map(|id| (*id, 1)).collect();
+        match self.run(claim(1, tasks)) {
+            Outcome::Claimed(claimed) => claimed.into_iter().map(|claim| claim.order).collect(),
+            other => panic!("not claimed: {other:?}"),
+        }
+    }
+
+    /// Settles one attempt; the number of results that were taken.
+    pub(crate) fn settle(&mut self, order: OrderId, attempt: u32, verdict: Verdict) -> u64 {
+        match self.run(settle(order, attempt, verdict)) {
+            Outcome::Settled(count) => count,
+            other => panic!("not settled: {other:?}"),
+        }
+    }
+
+    /// An order that must be in memory.
+    pub(crate) fn order(&self, id: OrderId) -> &Order {
+        match self.state.order(id) {
+            OrderLookup::Resident(order) => order,
+            other => panic!("order {id} is not resident: {other:?}"),
+        }
+    }
+
+    /// A product that must be there.
+    pub(crate) fn stock(&self, id: ProductId) -> &Product {
+        self.state.product(id).expect("the product exists")
+    }
+
+    /// The dotted names of all events since the last call.
+    pub(crate) fn events(&mut self) -> Vec<&'static str> {
+        self.recorder.events.drain(..).map(|event| event.kind.as_str()).collect()
+    }
+}
+
+/// The payload of an entry.
+pub(crate) fn entry(now: u64, envelopes: &[Envelope]) -> Vec<u8> {
+    let mut builder = Builder::new(Timestamp(now));
+    for envelope in envelopes {
+        builder.push(&envelope.encode());
+    }
+    builder.finish()
+}
+
+/// A product's creation.
+pub(crate) fn create(price: &str, stock: i64) -> Command {
+    Command::CreateProduct(CreateProduct {
+        name: "thing".into(),
+        sku: None,
+        price: price.parse().expect("a price"),
+        stock,
+        max_per_order: None,
+    })
+}
+
+/// An order of these (product, quantity) lines that nobody settles by itself.
+pub(crate) fn order(lines: &[(u64, u32)]) -> PlaceOrder {
+    PlaceOrder {
+        user: None,
+        lines: lines
+            .iter()
+            .map(|&(product, quantity)| Line {
+                product: ProductId(product),
+                quantity: Quantity(quantity),
+            })
+            .collect(),
+        payment_method: PaymentMethod::None,
+        key: None,
+        metadata: None,
+        payment_attempts_max: 1,
+        payment_deadline_ms: 1_000,
+        open_orders_max: 1_000_000,
+        require_user: false,
+    }
+}
+
+/// The same, settled by the worker.
+pub(crate) fn mock_order(lines: &[(u64, u32)]) -> PlaceOrder {
+    PlaceOrder { payment_method: PaymentMethod::Mock, ..order(lines) }
+}
+
+/// The same, under a key.
+pub(crate) fn keyed(key: &str, lines: &[(u64, u32)]) -> PlaceOrder {
+    PlaceOrder { key: Some(key.into()), ..order(lines) }
+}
+
+/// A cancellation without a reason.
+pub(crate) fn cancel(order: OrderId) -> Command {
+    Command::CancelOrder(CancelOrder { order, reason: None })
+}
+
+/// A claim with a lease of ten seconds.
+pub(crate) fn claim(node: u64, tasks: Vec<(OrderId, u32)>) -> Command {
+    Command::ClaimPayments(ClaimPayments { node: NodeId(node), lease_ms: 10_000, tasks })
+}
+
+/// One payment result.
+pub(crate) fn settle(order: OrderId, attempt: u32, verdict: Verdict) -> Command {
+    Command::SettlePayments(SettlePayments {
+        results: vec![PaymentResult { order, attempt, verdict }],
+    })
+}
+
+/// A refusal by the gateway.
+pub(crate) fn declined() -> Verdict {
+    Verdict::Declined { reason: "card refused".into(), retry_in_ms: 500 }
+}
+
+/// Archive a product, whatever its version.
+pub(crate) fn archive(product: ProductId) -> Command {
+    Command::ArchiveProduct(ArchiveProduct { product, expected_version: None })
+}
+
+/// Create a user with this address.
+pub(crate) fn user(email: &str) -> Command {
+    Command::CreateUser(CreateUser { name: "Alice".into(), email: email.into() })
+}
+
+/// A user's id.
+pub(crate) fn user_id(id: u64) -> Option<UserId> {
+    Some(UserId(id))
+}

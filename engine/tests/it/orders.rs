@@ -1,0 +1,414 @@
+//! Orders through their commands: checks, reservations, keys, moves and lists.
+
+use crate::common::*;
+use engine::command::{CancelOrder, Command, PlaceOrder, UpdateProduct, Verdict};
+use engine::ids::{OrderId, Position, ProductId, Quantity, Timestamp, UserId};
+use engine::order::{Cause, Line, PaymentMethod, Status};
+use engine::outcome::{Outcome, Rejection};
+use engine::state::{OrderFilter, OrderLookup, Page, State, Unobserved};
+
+fn rejected(outcome: Outcome) -> Rejection {
+    match outcome {
+        Outcome::Rejected(rejection) => rejection,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn an_order_reserves_prices_and_tells() {
+    let mut machine = Machine::default();
+    let product = machine.product("0.10", 3);
+    machine.events();
+    machine.now = 5;
+    let id = machine.place(order(&[(1, 3)]));
+    assert_eq!(id, OrderId(1));
+    let placed = machine.order(id);
+    assert_eq!(placed.total.to_string(), "0.30");
+    assert_eq!((placed.status, placed.created_at), (Status::Pending, Timestamp(5)));
+    assert_eq!(placed.version, Position::new(2, 0));
+    let stock = machine.stock(product).stock;
+    assert_eq!((stock.on_hand, stock.reserved, stock.available()), (3, 3, 0));
+    assert_eq!(machine.events(), ["order.placed", "stock.sold_out"]);
+    assert_eq!(machine.state.open_orders(), 1);
+}
+
+#[test]
+fn lines_of_one_product_are_summed_before_the_check() {
+    let mut machine = Machine::default();
+    let product = machine.product("1", 1);
+    let refusal = rejected(machine.run(Command::PlaceOrder(order(&[(1, 1), (1, 1)]))));
+    assert_eq!(refusal, Rejection::InsufficientStock { product, requested: 2, available: 1 });
+    assert_eq!(machine.stock(product).stock.available(), 1);
+    assert_eq!(machine.state.totals().rejected_insufficient_stock, 1);
+    assert_eq!(machine.events().last(), Some(&"order.rejected"));
+}
+
+#[test]
+fn a_refused_line_leaves_the_others_untouched() {
+    let mut machine = Machine::default();
+    machine.product("1", 5);
+    machine.product("1", 1);
+    rejected(machine.run(Command::PlaceOrder(order(&[(1, 2), (2, 2)]))));
+    assert_eq!(machine.stock(ProductId(1)).stock.reserved, 0);
+    assert_eq!(machine.stock(ProductId(1)).ledger_rows, 1);
+    assert_eq!(machine.state.order(OrderId(1)), OrderLookup::Absent);
+}
+
+#[test]
+fn each_check_refuses_in_its_turn() {
+    let mut machine = Machine::default();
+    machine.product("1", 5);
+    let mut limited = create("1", 5);
+    if let Command::CreateProduct(product) = &mut limited {
+        product.max_per_order = Some(2);
+    }
+    machine.run(limited);
+    let place = |machine: &mut Machine, order: PlaceOrder| {
+        rejected(machine.run(Command::PlaceOrder(order)))
+    };
+    let lines = |count| PlaceOrder {
+        lines: vec![Line { product: ProductId(1), quantity: Quantity(1) }; count],
+        ..order(&[])
+    };
+    let base = || order(&[(1, 1)]);
+    for (order, refusal) in [
+        (order(&[]), Rejection::Invalid("items")),
+        (lines(101), Rejection::Invalid("items")),
+        (order(&[(1, 0)]), Rejection::Invalid("quantity")),
+        (order(&[(1, 1_000_001)]), Rejection::Invalid("quantity")),
+        (keyed("", &[(1, 1)]), Rejection::Invalid("idempotency_key")),
+        (keyed(&"k".repeat(256), &[(1, 1)]), Rejection::Invalid("idempotency_key")),
+        (keyed("a\nb", &[(1, 1)]), Rejection::Invalid("idempotency_key")),
+        (
+            PlaceOrder { metadata: Some("x".repeat(4097).into()), ..base() },
+            Rejection::Invalid("metadata"),
+        ),
+        (PlaceOrder { payment_attempts_max: 0, ..base() }, Rejection::Invalid("payment_attempts")),
+        (PlaceOrder { require_user: true, ..base() }, Rejection::UserRequired),
+        (
+            PlaceOrder { require_user: true, user: user_id(9), ..base() },
+            Rejection::UserNotFound(UserId(9)),
+        ),
+        (PlaceOrder { open_orders_max: 0, ..base() }, Rejection::TooManyOpenOrders),
+        (order(&[(1, 9), (7, 1), (8, 1)]), Rejection::ProductNotFound(ProductId(7))),
+        (order(&[(0, 1)]), Rejection::ProductNotFound(ProductId(0))),
+        (order(&[(u64::MAX, 1)]), Rejection::ProductNotFound(ProductId(u64::MAX))),
+        (
+            order(&[(1, 9), (2, 2), (2, 1)]),
+            Rejection::PurchaseLimitExceeded { product: ProductId(2), limit: 2, requested: 3 },
+        ),
+    ] {
+        assert_eq!(place(&mut machine, order), refusal);
+    }
+    assert_eq!(machine.state.open_orders(), 0);
+    assert_eq!(machine.stock(ProductId(1)).stock.available(), 5);
+    let longest = "k".repeat(255);
+    machine.place(keyed(&longest, &[(1, 1)]));
+    assert_eq!(machine.state.order_by_key(&longest), Some(OrderId(1)));
+}
+
+#[test]
+fn an_order_may_name_a_user_without_a_row() {
+    let mut machine = Machine::default();
+    machine.product("1", 5);
+    machine.place(PlaceOrder { user: user_id(77), ..order(&[(1, 1)]) });
+    assert_eq!(machine.run(user("a@example.org")), Outcome::UserCreated(UserId(1)));
+    assert_eq!(rejected(machine.run(user("a@example.org"))), Rejection::EmailTaken);
+    assert_eq!(rejected(machine.run(user(""))), Rejection::Invalid("email"));
+    let strict = PlaceOrder { require_user: true, user: user_id(1), ..order(&[(1, 1)]) };
+    machine.place(strict);
+    let filter = OrderFilter { user: user_id(77), ..OrderFilter::default() };
+    let page = machine.state.list_orders(&filter, Page::Number { page: 1, per_page: 10 });
+    assert_eq!(page.ids, [OrderId(1)]);
+}
+
+#[test]
+fn a_key_makes_one_order() {
+    let mut machine = Machine::default();
+    machine.product("1", 5);
+    let id = machine.place(keyed("k", &[(1, 1)]));
+    let again = machine.run(Command::PlaceOrder(keyed("k", &[(1, 1)])));
+    assert_eq!(again, Outcome::Replayed(id));
+    // Settings are not part of the meaning, and the key comes before every other check.
+    let other_settings = PlaceOrder {
+        payment_attempts_max: 0,
+        open_orders_max: 0,
+        require_user: true,
+        ..keyed("k", &[(1, 1)])
+    };
+    assert_eq!(machine.run(Command::PlaceOrder(other_settings)), Outcome::Replayed(id));
+    for other in [
+        keyed("k", &[(1, 2)]),
+        keyed("k", &[(2, 1)]),
+        keyed("k", &[(1, 1), (1, 1)]),
+        PlaceOrder { user: user_id(1), ..keyed("k", &[(1, 1)]) },
+        PlaceOrder { metadata: Some("{}".into()), ..keyed("k", &[(1, 1)]) },
+        PlaceOrder { payment_method: PaymentMethod::Mock, ..keyed("k", &[(1, 1)]) },
+    ] {
+        assert_eq!(rejected(machine.run(Command::PlaceOrder(other))), Rejection::KeyReused);
+    }
+    assert_eq!(machine.stock(ProductId(1)).stock.reserved, 1);
+    assert_eq!(machine.state.totals().orders_replayed, 2);
+    // A key lives as long as its order, whatever became of it.
+    machine.run(cancel(id));
+    let again = machine.run(Command::PlaceOrder(keyed("k", &[(1, 1)])));
+    assert_eq!(again, Outcome::Replayed(id));
+}
+
+#[test]
+fn a_refusal_does_not_use_the_key_up() {
+    let mut machine = Machine::default();
+    machine.product("1", 0);
+    rejected(machine.run(Command::PlaceOrder(keyed("k", &[(1, 1)]))));
+    assert_eq!(machine.state.order_by_key("k"), None);
+    let stock = UpdateProduct { product: ProductId(1), stock: Some(9), ..Default::default() };
+    machine.run(Command::UpdateProduct(stock));
+    machine.place(keyed("k", &[(1, 2)]));
+}
+
+#[test]
+fn cancelling_gives_back_once() {
+    let mut machine = Machine::default();
+    let product = machine.product("1", 2);
+    let id = machine.place(order(&[(1, 1), (1, 1)]));
+    let reason = Some("changed my mind".into());
+    let outcome = machine.run(Command::CancelOrder(CancelOrder { order: id, reason }));
+    assert_eq!(outcome, Outcome::Cancelled { order: id, already: false });
+    assert_eq!(machine.stock(product).stock.available(), 2);
+    let version = machine.order(id).version;
+    for _ in 0..3 {
+        let outcome = machine.run(cancel(id));
+        assert_eq!(outcome, Outcome::Cancelled { order: id, already: true });
+    }
+    assert_eq!(machine.stock(product).stock.available(), 2);
+    assert_eq!(machine.order(id).version, version);
+    assert_eq!(machine.order(id).failure_reason.as_deref(), Some("changed my mind"));
+    assert_eq!(rejected(machine.run(cancel(OrderId(9)))), Rejection::OrderNotFound);
+    assert_eq!(rejected(machine.run(cancel(OrderId(0)))), Rejection::OrderNotFound);
+}
+
+/// Brings a new order into a status.
+fn order_in(machine: &mut Machine, status: Status) -> OrderId {
+    let id = machine.place(mock_order(&[(1, 1)]));
+    match status {
+        Status::Pending => {}
+        Status::Processing => {
+            machine.claim(&[id]);
+        }
+        Status::Paid => {
+            machine.claim(&[id]);
+            machine.settle(id, 1, Verdict::Succeeded);
+        }
+        Status::Failed => {
+            machine.claim(&[id]);
+            machine.settle(id, 1, declined());
+        }
+        Status::Cancelled => {
+            machine.run(cancel(id));
+        }
+    }
+    assert_eq!(machine.order(id).status, status);
+    id
+}
+
+#[test]
+fn every_illegal_move_is_refused_and_every_legal_one_is_not() {
+    for from in Status::ALL {
+        for to in Status::ALL {
+            let mut machine = Machine::default();
+            machine.product("1", 10);
+            let id = order_in(&mut machine, from);
+            let before = machine.order(id).clone();
+            let stock = machine.stock(ProductId(1)).stock;
+            match to {
+                // No command leads back to PENDING.
+                Status::Pending => machine.run(Command::Tick),
+                Status::Processing => machine.run(claim(1, vec![(id, 1)])),
+                Status::Paid => machine.run(settle(id, 1, Verdict::Succeeded)),
+                Status::Failed => machine.run(settle(id, 1, declined())),
+                Status::Cancelled => machine.run(cancel(id)),
+            };
+            if from.can_become(to) {
+                assert_eq!(machine.order(id).status, to, "{from} to {to}");
+            } else {
+                assert_eq!(*machine.order(id), before, "{from} to {to}");
+                assert_eq!(machine.stock(ProductId(1)).stock, stock, "{from} to {to}");
+            }
+            machine.state.check_invariants().expect("sound");
+        }
+    }
+}
+
+#[test]
+fn only_a_pending_order_can_be_cancelled() {
+    let mut machine = Machine::default();
+    machine.product("1", 10);
+    for status in [Status::Processing, Status::Paid, Status::Failed] {
+        let order = order_in(&mut machine, status);
+        let refusal = rejected(machine.run(cancel(order)));
+        assert_eq!(refusal, Rejection::NotCancellable { order, status });
+    }
+}
+
+#[test]
+fn history_records_every_move() {
+    let mut machine = Machine::default();
+    machine.product("1", 10);
+    let id = order_in(&mut machine, Status::Paid);
+    let moves: Vec<_> =
+        machine.order(id).history.iter().map(|row| (row.from, row.to, row.cause.clone())).collect();
+    assert_eq!(
+        moves,
+        [
+            (None, Status::Pending, Cause::Placed),
+            (Some(Status::Pending), Status::Processing, Cause::PaymentClaimed),
+            (Some(Status::Processing), Status::Paid, Cause::PaymentSucceeded),
+        ]
+    );
+}
+
+#[test]
+fn an_unpaid_webhook_order_ends_at_its_deadline() {
+    let mut machine = Machine::default();
+    let product = machine.product("1", 10);
+    let webhook = PlaceOrder { payment_method: PaymentMethod::Webhook, ..order(&[(1, 1)]) };
+    let id = machine.place(webhook.clone());
+    assert_eq!(machine.state.next_deadline(), Some(Timestamp(1000)));
+    machine.events();
+    machine.pass(999);
+    assert_eq!(machine.order(id).status, Status::Pending);
+    machine.pass(1);
+    assert_eq!(machine.order(id).status, Status::Cancelled);
+    assert_eq!(machine.order(id).history.last().expect("moved").cause, Cause::PaymentTimeout);
+    assert_eq!(machine.stock(product).stock.available(), 10);
+    assert_eq!(machine.state.next_deadline(), None);
+    assert_eq!(machine.events(), ["order.cancelled"]);
+    assert_eq!(machine.state.totals().orders_timed_out, 1);
+    // One that is cancelled in time has no deadline any more.
+    let id = machine.place(webhook);
+    machine.run(cancel(id));
+    machine.pass(5000);
+    assert_eq!(machine.state.totals().orders_timed_out, 1);
+}
+
+#[test]
+fn a_flood_of_deadlines_passes_a_thousand_at_a_time() {
+    let mut machine = Machine::default();
+    machine.product("1", 10_000);
+    let webhook = PlaceOrder { payment_method: PaymentMethod::Webhook, ..order(&[(1, 1)]) };
+    machine.run_all(vec![Command::PlaceOrder(webhook); 1500]);
+    machine.now = 2000;
+    // The last one was not swept, but its deadline passed, so a cancel finds it cancelled.
+    let late = OrderId(1500);
+    let outcome = machine.run(cancel(late));
+    assert_eq!(outcome, Outcome::Cancelled { order: late, already: true });
+    assert_eq!(machine.order(late).history.last().expect("moved").cause, Cause::PaymentTimeout);
+    assert_eq!(machine.state.totals().orders_timed_out, 1001);
+    assert_eq!(machine.state.next_deadline(), Some(Timestamp(1000)));
+    machine.run(Command::Tick);
+    assert_eq!(machine.state.totals().orders_timed_out, 1500);
+    assert_eq!(machine.state.next_deadline(), None);
+}
+
+#[test]
+fn requests_are_applied_once() {
+    use engine::command::Envelope;
+    use engine::ids::{NodeId, RequestId};
+    use engine::trace::TraceId;
+    let mut machine = Machine::default();
+    let envelope = |boot, seq, command| Envelope {
+        request: RequestId { node: NodeId(2), boot, seq },
+        trace: TraceId::NONE,
+        command,
+    };
+    let outcomes = machine.run_envelopes(vec![
+        envelope(2, 1, create("1", 9)),
+        envelope(2, 1, create("1", 9)),
+        envelope(1, 5, create("1", 9)),
+        envelope(2, 2, Command::PlaceOrder(order(&[(1, 10)]))),
+    ]);
+    assert_eq!(outcomes[0], Outcome::ProductCreated(ProductId(1)));
+    assert_eq!(outcomes[1..3], [Outcome::Ignored, Outcome::Ignored]);
+    assert!(matches!(outcomes[3], Outcome::Rejected(_)));
+    // A refusal is final for its request id: a late duplicate must not succeed after the answer.
+    let stock = UpdateProduct { product: ProductId(1), stock: Some(99), ..Default::default() };
+    let outcomes = machine.run_envelopes(vec![
+        envelope(2, 3, Command::UpdateProduct(stock)),
+        envelope(2, 2, Command::PlaceOrder(order(&[(1, 10)]))),
+        envelope(3, 1, Command::Tick),
+        envelope(2, 4, Command::Tick),
+    ]);
+    assert_eq!(outcomes[1..], [Outcome::Ignored, Outcome::Ticked, Outcome::Ignored]);
+    assert_eq!(machine.state.open_orders(), 0);
+}
+
+#[test]
+fn what_is_no_entry_stops_the_node() {
+    let mut state = State::new();
+    state.apply(3, 1, &[], &mut Unobserved).expect("raft's own entry");
+    assert_eq!((state.applied_index(), state.applied_term()), (3, 1));
+    assert_eq!(state.position(), Position::new(3, 0));
+    assert!(state.apply(3, 1, &[], &mut Unobserved).is_err(), "not twice");
+    assert!(state.apply(1 << 33, 1, &[], &mut Unobserved).is_err(), "beyond all positions");
+    assert!(state.apply(4, 1, &[9, 9], &mut Unobserved).is_err());
+    assert_eq!(state.applied_index(), 3);
+    let mut builder = engine::entry::Builder::new(Timestamp(1));
+    builder.push(b"noise");
+    let error = state.apply(4, 1, &builder.finish(), &mut Unobserved).expect_err("no command");
+    assert!(error.to_string().contains("cannot be decoded"));
+}
+
+#[test]
+fn the_clock_never_runs_backwards() {
+    let mut machine = Machine { now: 100, ..Machine::default() };
+    machine.run(Command::Tick);
+    machine.now = 50;
+    machine.run(Command::Tick);
+    assert_eq!(machine.state.clock(), Timestamp(100));
+}
+
+#[test]
+fn lists_are_exact_at_their_edges() {
+    let mut machine = Machine::default();
+    machine.product("1", 1000);
+    machine.product("1", 1000);
+    for n in 0..10_u64 {
+        let lines: &[_] = if n % 2 == 0 { &[(1, 1)] } else { &[(1, 1), (2, 1)] };
+        let id = machine.place(PlaceOrder { user: user_id(n % 3), ..order(lines) });
+        if n % 5 == 0 {
+            machine.run(cancel(id));
+        }
+    }
+    let list = |filter: OrderFilter, page| {
+        let page = machine.state.list_orders(&filter, page);
+        (page.ids.iter().map(|id| id.0).collect::<Vec<_>>(), page.total, page.has_more)
+    };
+    let all = OrderFilter::default();
+    let numbered = |page| Page::Number { page, per_page: 4 };
+    assert_eq!(list(all, numbered(1)), (vec![10, 9, 8, 7], 10, true));
+    assert_eq!(list(all, numbered(0)), (vec![10, 9, 8, 7], 10, true));
+    assert_eq!(list(all, numbered(3)), (vec![2, 1], 10, false));
+    assert_eq!(list(all, numbered(4)), (vec![], 10, false));
+    assert_eq!(list(all, numbered(u64::MAX)), (vec![], 10, false));
+    assert_eq!(list(all, Page::Number { page: 1, per_page: 10 }).2, false);
+    assert_eq!(list(all, Page::Before { id: None, limit: 2 }), (vec![10, 9], 10, true));
+    let before = |id, limit| Page::Before { id: Some(OrderId(id)), limit };
+    assert_eq!(list(all, before(9, 2)), (vec![8, 7], 10, true));
+    assert_eq!(list(all, before(3, 2)), (vec![2, 1], 10, false));
+    assert_eq!(list(all, before(1, 2)), (vec![], 10, false));
+    assert_eq!(list(all, before(0, 2)), (vec![], 10, false));
+    assert_eq!(list(all, before(99, 0)), (vec![], 10, true));
+    let cancelled = OrderFilter { status: Some(Status::Cancelled), ..all };
+    assert_eq!(list(cancelled, numbered(1)), (vec![6, 1], 2, false));
+    assert_eq!(list(cancelled, before(6, 1)), (vec![1], 2, false));
+    let second = OrderFilter { product: Some(ProductId(2)), ..all };
+    assert_eq!(list(second, numbered(2)), (vec![2], 5, false));
+    let user = OrderFilter { user: user_id(0), ..all };
+    assert_eq!(list(user, numbered(1)), (vec![10, 7, 4, 1], 4, false));
+    let both = OrderFilter { user: user_id(0), product: Some(ProductId(2)), ..all };
+    assert_eq!(list(both, numbered(1)), (vec![10, 4], 2, false));
+    let three = OrderFilter { status: Some(Status::Pending), ..both };
+    assert_eq!(list(three, before(10, 1)), (vec![4], 2, false));
+    let nobody = OrderFilter { user: user_id(55), ..all };
+    assert_eq!(list(nobody, numbered(1)), (vec![], 0, false));
+}
