@@ -139,7 +139,7 @@ impl Call {
             let situation = Situation {
                 repeat: self.repeat,
                 attempts,
-                attempts_max: inner.attempts_max,
+                attempts_max: scope.attempts_max.unwrap_or(inner.attempts_max),
                 endpoints: if scope.pinned.is_some() { 1 } else { inner.endpoints.urls().len() },
                 left: deadline.saturating_duration_since(now),
                 unit: rand::random(),

@@ -60,6 +60,7 @@ pub(crate) struct Scope {
     pub(crate) consistency: Consistency,
     pub(crate) trace_id: Option<Arc<str>>,
     pub(crate) deadline: Option<Duration>,
+    pub(crate) attempts_max: Option<u32>,
     pub(crate) pinned: Option<usize>,
     session: Option<Arc<AtomicU64>>,
 }
@@ -127,6 +128,13 @@ impl Client {
     pub fn with_deadline(&self, deadline: Duration) -> Self {
         let deadline = deadline.clamp(Duration::from_millis(1), Duration::from_secs(3600));
         self.scoped(|scope| scope.deadline = Some(deadline))
+    }
+
+    /// A clone with another bound on the attempts of a call, brought within 1 to 100. With 1
+    /// nothing is retried, so each error is that of the only attempt.
+    #[must_use]
+    pub fn with_attempts_max(&self, attempts: u32) -> Self {
+        self.scoped(|scope| scope.attempts_max = Some(attempts.clamp(1, 100)))
     }
 
     /// A clone that begins a session: its reads, stale ones too and from any node, reflect at

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpStream;
+
 use crate::support::{Seen, Server, Step, answer, dead_url, reply};
 use client::wire::{
     CancelRequest, ErrorCode, HealthStatus, Order, OrderAnswer, OrderRequest, OrderStatus, Outcome,
@@ -228,6 +230,66 @@ async fn attempts_are_bounded() {
     assert_eq!(error.report().unwrap().attempts, 3);
     assert_eq!(server.seen().len(), 3);
     assert_eq!(error.to_string(), "the request was not applied after 3 attempts");
+
+    let error = client.with_attempts_max(1).create_order(&request()).await.unwrap_err();
+    assert_eq!(error.report().unwrap().attempts, 1);
+    assert_eq!(server.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_serve_is_left_for_another() {
+    let first = Server::start([problem(ErrorCode::NoLeader)]).await;
+    let second = Server::start([created(), created()]).await;
+    let client = builder().base_urls([first.url(), second.url()]).build().unwrap();
+    for attempts in [2, 1] {
+        let answer = client.create_order(&request()).await.unwrap();
+        assert_eq!((answer.receipt.attempts, answer.receipt.url), (attempts, second.url()));
+    }
+    assert_eq!(first.seen().len(), 1);
+}
+
+/// A node whose kernel takes no more connections: its queue of them is full and nobody accepts.
+#[tokio::test]
+async fn a_timeout_before_anything_was_sent_is_not_doubt() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(connected) =
+        tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+    {
+        queued.push(connected.unwrap());
+        assert!(queued.len() < 100, "the queue never fills");
+    }
+
+    let client = builder()
+        .base_url(format!("http://{address}"))
+        .connect_timeout(Duration::from_secs(60))
+        .attempt_timeout(Duration::from_millis(100))
+        .attempts_max(1);
+    let product = ProductRequest::default();
+    let error = client.clone().build().unwrap().create_product(&product).await.unwrap_err();
+    assert!(matches!(error, Error::NotApplied(_)), "{error:?}");
+    assert!(matches!(error.report().unwrap().cause, Cause::Timeout { .. }), "{error:?}");
+
+    let client = client.connect_timeout(Duration::from_millis(20));
+    let error = client.build().unwrap().create_product(&product).await.unwrap_err();
+    assert!(matches!(error, Error::NotApplied(_)), "{error:?}");
+    assert!(matches!(error.report().unwrap().cause, Cause::Connect { .. }), "{error:?}");
+}
+
+/// A server that closes each connection after its answer must not cost a write its certainty.
+#[tokio::test]
+async fn a_connection_that_was_closed_while_idle_is_replaced() {
+    let steps = vec![Step::BytesThenClose(answer(201, ORDER, &[])); 5];
+    let server = Server::start(steps).await;
+    let client = builder().base_url(server.url()).attempts_max(1).build().unwrap();
+    for _ in 0..5 {
+        client.create_order(&request()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(server.connections(), 5);
 }
 
 #[tokio::test]
