@@ -25,7 +25,6 @@ impl Answer {
     ///
     /// # Panics
     /// When the status is another one; the body is printed.
-    #[must_use]
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}: {}", self.asked, self.text());

@@ -1,4 +1,5 @@
-//! Plain HTTP to any node: no retry, no redirect, no type of the server's.
+//! Plain HTTP to any node: no retry, no redirect, no type of the server's; and the one place
+//! where tests get the client that does retry.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use serde_json::Value;
 
 use crate::answer::Answer;
@@ -178,6 +180,19 @@ impl Caller {
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(|address| format!("http://{address}")).collect()
+    }
+
+    /// A typed client that retries by outcome class, asking the nodes in an order that `random`
+    /// picks.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    #[must_use]
+    pub fn retrying(&self, random: &mut StdRng) -> client::Client {
+        let mut urls = self.urls();
+        urls.shuffle(random);
+        let client = client::Client::builder().base_urls(urls).deadline(CALL).attempts_max(100);
+        client.build().expect("addresses make URLs")
     }
 
     /// Sends a call to a node.

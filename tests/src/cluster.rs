@@ -49,6 +49,13 @@ impl Options {
         self
     }
 
+    /// With one more flag that takes no value.
+    #[must_use]
+    pub fn switch(mut self, name: &str) -> Self {
+        self.flags.push(name.to_owned());
+        self
+    }
+
     /// With no other cluster beside it, for tests that measure time.
     #[must_use]
     pub fn alone(mut self) -> Self {

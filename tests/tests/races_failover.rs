@@ -1,0 +1,229 @@
+//! The same races while the leader is killed in the middle of them.
+//!
+//! Half of the clients start before the kill and half at the moment of the kill, when no node
+//! leads. All go through the `client` crate, which asks again under the same key as long as it
+//! may; whatever it answers must be true of the final counts.
+
+use std::sync::Arc;
+
+use client::wire::{CancelRequest, ErrorCode, KeyState, Order, OrderRequest, PaymentMethod};
+use client::{Client, Error};
+use tests::shop;
+use tests::{Caller, Cluster};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// The fault, and what shows that it took effect.
+struct Killing {
+    killed: watch::Sender<bool>,
+    leader: u64,
+    term: u64,
+}
+
+impl Killing {
+    async fn plan(cluster: &Cluster) -> Self {
+        let leader = cluster.leader().await;
+        let term = shop::count(&cluster.view(leader).await, "term");
+        Self { killed: watch::Sender::new(false), leader, term }
+    }
+
+    /// Runs `task` for each client: even ones at once, odd ones when the leader is dead.
+    fn start<T, F>(&self, clients: u64, task: impl Fn(u64) -> F) -> JoinSet<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let mut tasks = JoinSet::new();
+        for client in 0..clients {
+            let work = task(client);
+            let mut killed = self.killed.subscribe();
+            tasks.spawn(async move {
+                if client % 2 == 1 {
+                    killed.wait_for(|killed| *killed).await.expect("the test kills");
+                }
+                work.await
+            });
+        }
+        tasks
+    }
+
+    /// Kills the leader as soon as the first clients have their answers, waits for the rest, and
+    /// brings the node back.
+    async fn strike<T: 'static>(self, cluster: &mut Cluster, mut tasks: JoinSet<T>) -> Vec<T> {
+        let mut results = Vec::new();
+        let first = tasks.join_next().await.expect("there are clients");
+        results.push(first.expect("no client panics"));
+        cluster.kill(self.leader);
+        self.killed.send_replace(true);
+        while let Some(result) = tasks.join_next().await {
+            results.push(result.expect("no client panics"));
+        }
+        let next = cluster.leader().await;
+        let term = shop::count(&cluster.view(next).await, "term");
+        assert!(term > self.term && next != self.leader, "the kill forced an election");
+        cluster.restart(self.leader);
+        cluster.wait_ready().await;
+        results
+    }
+}
+
+/// One client for each task, each asking the nodes in its own order.
+fn clients(cluster: &Cluster, count: u64) -> Vec<Arc<Client>> {
+    let caller: &Caller = cluster.caller();
+    (0..count).map(|client| Arc::new(caller.retrying(&mut cluster.random(100 + client)))).collect()
+}
+
+fn request(lines: &[(u64, u64)], key: String) -> OrderRequest {
+    let mut request = OrderRequest::of(lines.iter().copied());
+    request.payment_method = Some(PaymentMethod::None);
+    request.idempotency_key = Some(key);
+    request
+}
+
+/// The order of a client that got one, else nothing; any error but a lack of stock fails.
+fn order_or_sold_out(result: Result<Order, Error>) -> Option<Order> {
+    match result {
+        Ok(order) => Some(order),
+        // An attempt before the last one may be in doubt, which the client has to say; the
+        // counts below decide whether it made an order after all.
+        Err(error) if error.code() == Some(ErrorCode::InsufficientStock) => None,
+        Err(error) => panic!("{error}: {:?}", error.report()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_unit_is_sold_once_though_the_leader_dies() {
+    let mut cluster = Cluster::start("the_last_unit_is_sold_once_though_the_leader_dies").await;
+    let mut random = cluster.random(1);
+    for round in 0..2 {
+        let product = shop::create_product(cluster.caller(), &mut random, "9.99", 1).await;
+        let clients = clients(&cluster, 50);
+        let killing = Killing::plan(&cluster).await;
+        let tasks = killing.start(50, |number| {
+            let client = Arc::clone(&clients[usize::try_from(number).expect("few clients")]);
+            let request = request(&[(product, 1)], format!("last-{round}-{number}"));
+            async move { client.create_order(&request).await.map(client::Answer::into_data) }
+        });
+        let results = killing.strike(&mut cluster, tasks).await;
+        let orders: Vec<Order> = results.into_iter().filter_map(order_or_sold_out).collect();
+        assert!(orders.len() <= 1, "sold twice: {orders:#?}");
+        let caller = cluster.caller();
+        for node in caller.all() {
+            let data = shop::product(caller, node, product).await;
+            assert_eq!(data["stock"], 0, "node {node}: {data}");
+            assert_eq!(data["reserved"], 1, "node {node}: {data}");
+            let query = format!("product_id={product}");
+            assert_eq!(shop::order_total(caller, node, &query).await, 1, "node {node}");
+        }
+        // The winner knows that it won, or learns it by its key.
+        let mut applied = 0;
+        for number in 0..50 {
+            let key = format!("last-{round}-{number}");
+            let answer = clients[0].order_by_key(&key).await.expect("a node answers");
+            applied += u64::from(answer.data.state == KeyState::Applied);
+        }
+        assert_eq!(applied, 1);
+    }
+    cluster.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_key_makes_one_order_though_the_leader_dies() {
+    let mut cluster = Cluster::start("one_key_makes_one_order_though_the_leader_dies").await;
+    let mut random = cluster.random(1);
+    for round in 0..2 {
+        let product = shop::create_product(cluster.caller(), &mut random, "9.99", 100).await;
+        let clients = clients(&cluster, 50);
+        let killing = Killing::plan(&cluster).await;
+        let tasks = killing.start(50, |number| {
+            let client = Arc::clone(&clients[usize::try_from(number).expect("few clients")]);
+            let request = request(&[(product, 2)], format!("one-{round}"));
+            async move { client.create_order(&request).await.map(client::Answer::into_data) }
+        });
+        let results = killing.strike(&mut cluster, tasks).await;
+        assert_eq!(results.len(), 50);
+        let ids: Vec<u64> = results
+            .into_iter()
+            .map(|result| result.unwrap_or_else(|error| panic!("{:?}", error.report())).id)
+            .collect();
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        for node in cluster.caller().all() {
+            let data = shop::product(cluster.caller(), node, product).await;
+            assert_eq!(data["stock"], 98, "stock moved once: {data}");
+            shop::assert_conserved(&data, 100);
+        }
+    }
+    cluster.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancels_give_the_stock_back_once_though_the_leader_dies() {
+    let mut cluster =
+        Cluster::start("cancels_give_the_stock_back_once_though_the_leader_dies").await;
+    let mut random = cluster.random(1);
+    let product = shop::create_product(cluster.caller(), &mut random, "1.00", 100).await;
+    // Several orders at once, so that the kill meets cancels at every stage of their way.
+    let mut orders = Vec::new();
+    for _ in 0..8 {
+        let place = shop::place(&shop::order(product, 4, "none"));
+        let placed = cluster.caller().ask_any(&mut random, &place).await.expect(201);
+        orders.push(shop::id(&placed.data()));
+    }
+    let clients = clients(&cluster, 40);
+    let killing = Killing::plan(&cluster).await;
+    let tasks = killing.start(40, |number| {
+        let number = usize::try_from(number).expect("few clients");
+        let client = Arc::clone(&clients[number]);
+        let order = orders[number / 5];
+        async move {
+            let request = CancelRequest { reason: Some("changed my mind".to_owned()) };
+            let answer = client.cancel_order(order, &request).await;
+            answer.map(|answer| answer.into_data())
+        }
+    });
+    for result in killing.strike(&mut cluster, tasks).await {
+        let order = result.unwrap_or_else(|error| panic!("{:?}", error.report()));
+        assert_eq!(order.status, client::wire::OrderStatus::Cancelled);
+    }
+    for node in cluster.caller().all() {
+        let data = shop::product(cluster.caller(), node, product).await;
+        assert_eq!(data["stock"], 100, "stock came back once: {data}");
+        assert_eq!(shop::order_total(cluster.caller(), node, "status=CANCELLED").await, 8);
+    }
+    cluster.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_are_added_up_and_cents_exact_though_the_leader_dies() {
+    let mut cluster = Cluster::start("lines_are_added_up_and_cents_exact_though").await;
+    let mut random = cluster.random(1);
+    let scarce = shop::create_product(cluster.caller(), &mut random, "1.00", 1).await;
+    let dime = shop::create_product(cluster.caller(), &mut random, "0.10", 1_000).await;
+    let clients = clients(&cluster, 40);
+    let killing = Killing::plan(&cluster).await;
+    let tasks = killing.start(40, |number| {
+        let client = Arc::clone(&clients[usize::try_from(number).expect("few clients")]);
+        // In pairs, so that both kinds are asked for before and after the kill.
+        let dimes = number % 4 < 2;
+        let lines = if dimes { vec![(dime, 3)] } else { vec![(scarce, 1), (scarce, 1)] };
+        let request = request(&lines, format!("sum-{number}"));
+        async move {
+            let result = client.create_order(&request).await.map(client::Answer::into_data);
+            (dimes, result)
+        }
+    });
+    for (dimes, result) in killing.strike(&mut cluster, tasks).await {
+        match (dimes, order_or_sold_out(result)) {
+            (true, Some(order)) => assert_eq!(order.total_amount, "0.30"),
+            (false, None) => {}
+            (_, other) => panic!("three dimes: {dimes}, but {other:?}"),
+        }
+    }
+    let caller = cluster.caller();
+    for node in caller.all() {
+        assert_eq!(shop::product(caller, node, scarce).await["stock"], 1, "node {node}");
+        assert_eq!(shop::product(caller, node, dime).await["reserved"], 60, "node {node}");
+        assert_eq!(shop::order_total(caller, node, "").await, 20, "node {node}");
+    }
+    cluster.agree().await;
+}
