@@ -1,0 +1,589 @@
+//! The core: everything that decides, and nothing that waits.
+//!
+//! [`Core::step`] takes inputs at a moment and returns actions. It owns tikv's `RawNode`, the
+//! requests whose outcome is open, the batch that grows while a sync is in flight, the read barrier and
+//! the leader's clock. It does no I/O (reads of old log entries go through [`crate::log::LogStore`]),
+//! reads no clock and is a function of its inputs and its seed.
+//!
+//! What may leave when (raft thesis 10.2.1; asserted in `ready.rs`): a leader's messages at once; a
+//! follower's messages, votes and acknowledgements after the sync of all that was appended before;
+//! committed entries when they are durable here; answers after apply.
+
+pub mod clock;
+mod outbox;
+mod reads;
+mod ready;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ::engine::entry;
+use ::engine::ids::{NodeId, Timestamp};
+use raft::eraftpb::{ConfState, Entry, HardState};
+use raft::{RawNode, StateRole};
+
+use self::clock::{LeaderClock, PeerClocks};
+use self::outbox::Outbox;
+use self::reads::Reads;
+pub use self::requests::Request;
+use self::requests::Requests;
+use crate::config::CoreConfig;
+use crate::log::view::LogView;
+use crate::log::{self, LogStore};
+use crate::message::{Forwarded, PeerMessage};
+
+/// A moment, as the surroundings measured it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds since the node started; never runs backwards.
+    pub mono_ms: u64,
+    /// Wall clock, milliseconds since the Unix epoch; may be wrong and may jump.
+    pub wall_ms: u64,
+}
+
+/// Names a read that waits for its barrier.
+pub type ReadTicket = u64;
+
+/// What can happen to a node.
+#[derive(Debug)]
+pub enum Input {
+    /// A tick's time has passed.
+    Tick,
+    /// A peer sent something.
+    Peer {
+        /// Who, as the connection's hello proved.
+        from: NodeId,
+        /// Its wall clock when it sent.
+        wall_ms: u64,
+        /// What.
+        messages: Vec<PeerMessage>,
+    },
+    /// A client of this node asks for a command to be replicated.
+    Propose(Request),
+    /// A client of this node asks for a read barrier.
+    Read {
+        /// Comes back in [`Actions::reads_ready`] or [`Actions::reads_failed`].
+        ticket: ReadTicket,
+        /// When the reader stops waiting, on the monotonic clock.
+        deadline_ms: u64,
+    },
+    /// The append of this number, and all before it, are on disk.
+    Persisted(u64),
+    /// The replica applied up to here.
+    Applied {
+        /// The index.
+        index: u64,
+        /// The replicated clock after it.
+        clock: Timestamp,
+        /// Requests of this node that were answered by it.
+        answered: Vec<u64>,
+    },
+    /// The earliest deadline in the state: an idle leader proposes a tick when it is due.
+    NextDeadline(Option<Timestamp>),
+    /// The link to a peer broke.
+    Unreachable(NodeId),
+    /// Hand leadership to this node, or to the one that is furthest.
+    TransferLeader(Option<NodeId>),
+}
+
+/// An append to this node's log.
+#[derive(Debug)]
+pub struct Append {
+    /// Comes back in [`Input::Persisted`].
+    pub number: u64,
+    /// Entries, which may replace a suffix.
+    pub entries: Vec<Entry>,
+    /// Hard state, if it changed.
+    pub hard_state: Option<HardState>,
+}
+
+/// Why a request of this node got no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It never left this node: certainly not applied.
+    NoLeader,
+    /// Too much waits already; it never left this node.
+    Overloaded,
+    /// It left, and nothing is known of it.
+    Unknown,
+}
+
+/// What the surroundings have to do, in this order.
+#[derive(Debug, Default)]
+pub struct Actions {
+    /// Send at once.
+    pub send: Vec<(NodeId, PeerMessage)>,
+    /// Append and sync in order, then report each number.
+    pub appends: Vec<Append>,
+    /// Apply in order, then report.
+    pub apply: Vec<Entry>,
+    /// These requests failed.
+    pub failed: Vec<(u64, Failure)>,
+    /// These reads may be served once the state has reached the index.
+    pub reads_ready: Vec<(u64, Vec<ReadTicket>)>,
+    /// These reads got no barrier in time.
+    pub reads_failed: Vec<ReadTicket>,
+}
+
+/// What a core shows of itself.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Current term.
+    pub term: u64,
+    /// Who leads, if known.
+    pub leader: Option<NodeId>,
+    /// Whether this node leads.
+    pub is_leader: bool,
+    /// Whether this node leads and has committed an entry of its own term.
+    pub leads_in_term: bool,
+    /// Commit index as known here.
+    pub commit_index: u64,
+    /// Last index of this node's log.
+    pub last_index: u64,
+    /// The leader's clock now; 0 on other nodes.
+    pub clock: Timestamp,
+    /// How far each voter's log is known to match, on the leader.
+    pub matched: Vec<(NodeId, u64, bool)>,
+    /// Requests of this node whose outcome is open.
+    pub outstanding: usize,
+    /// Commands that wait for their entry, on the leader.
+    pub pending: usize,
+    /// Reads that wait for their barrier.
+    pub reads_waiting: usize,
+    /// Elections this node has seen since it started.
+    pub elections: u64,
+    /// Entries this node proposed since it started, and commands in them.
+    pub entries_proposed: u64,
+    /// Commands in those entries.
+    pub commands_proposed: u64,
+    /// Commands this node forwarded to a leader.
+    pub forwarded: u64,
+    /// Milliseconds since each peer was heard.
+    pub heard: Vec<(NodeId, u64)>,
+    /// Milliseconds since a message from the leader, or from a majority on the leader itself.
+    pub quorum_heard_ms_ago: u64,
+}
+
+/// The identity of a core and the state it starts from.
+#[derive(Debug)]
+pub struct Start {
+    /// This node.
+    pub node: NodeId,
+    /// Its boot number.
+    pub boot: u64,
+    /// All voters.
+    pub voters: Vec<NodeId>,
+    /// The durable applied index of the replica: raft hands out nothing at or below it.
+    pub applied_index: u64,
+    /// The replicated clock at that index.
+    pub clock: Timestamp,
+    /// Makes election timeouts a function of (seed, node, term).
+    pub seed: u64,
+}
+
+/// The sans-I/O heart of a node.
+pub struct Core {
+    node: NodeId,
+    seed: u64,
+    config: CoreConfig,
+    raw: RawNode<LogView>,
+    now: Now,
+    requests: Requests,
+    /// Commands of all nodes that wait for an entry of this leader, in arrival order.
+    pending: VecDeque<Arc<[u8]>>,
+    reads: Reads,
+    outbox: Outbox,
+    peer_clocks: PeerClocks,
+    clock: LeaderClock,
+    next_deadline: Option<Timestamp>,
+    tick_proposed_for: Option<Timestamp>,
+    applied_index: u64,
+    state_clock: Timestamp,
+    seen_term: u64,
+    seen_leader: u64,
+    /// The election timeout in ticks, and the term it is for.
+    election_timeout: (u64, usize),
+    elections: u64,
+    entries_proposed: u64,
+    commands_proposed: u64,
+    forwarded: u64,
+    heard: std::collections::BTreeMap<NodeId, u64>,
+}
+
+impl Core {
+    /// A core over a log whose content is all durable.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    ///
+    /// # Panics
+    /// When raft refuses its configuration, which `Config::validate` has checked.
+    pub fn new(
+        start: Start,
+        config: CoreConfig,
+        store: Arc<dyn LogStore>,
+    ) -> Result<Core, log::Error> {
+        let mut voters = ConfState::default();
+        voters.set_voters(start.voters.iter().map(|id| id.0).collect());
+        let last_index = store.last_index();
+        assert!(
+            start.applied_index <= last_index,
+            "the checkpoint is at {} but the log ends at {last_index}",
+            start.applied_index
+        );
+        let mut view = LogView::new(store, voters, config.entry_cache_bytes)?;
+        view.raise_commit(start.applied_index);
+        let raft_config = raft::Config {
+            id: start.node.0,
+            election_tick: config.election_ticks,
+            heartbeat_tick: config.heartbeat_ticks,
+            applied: start.applied_index,
+            max_size_per_msg: config.append_message_bytes_max,
+            max_inflight_msgs: config.append_messages_in_flight_max,
+            check_quorum: true,
+            pre_vote: true,
+            min_election_tick: config.election_ticks,
+            max_election_tick: config.election_ticks * 2,
+            read_only_option: raft::ReadOnlyOption::Safe,
+            skip_bcast_commit: false,
+            batch_append: true,
+            priority: 0,
+            max_uncommitted_size: config.uncommitted_bytes_max,
+            max_committed_size_per_ready: config.committed_bytes_per_ready_max,
+        };
+        let logger = slog::Logger::root(slog::Drain::fuse(slog_stdlog::StdLog), slog::o!());
+        let raw = RawNode::new(&raft_config, view, &logger)
+            .expect("the configuration was validated and the log opened");
+        let mut core = Core {
+            node: start.node,
+            seed: start.seed,
+            raw,
+            now: Now::default(),
+            requests: Requests::new(start.node, &config),
+            pending: VecDeque::new(),
+            reads: Reads::new(start.node, start.boot, config.read_retry_after_ms),
+            outbox: Outbox::default(),
+            peer_clocks: PeerClocks::default(),
+            clock: LeaderClock::default(),
+            next_deadline: None,
+            tick_proposed_for: None,
+            applied_index: start.applied_index,
+            state_clock: start.clock,
+            seen_term: 0,
+            seen_leader: raft::INVALID_ID,
+            election_timeout: (u64::MAX, 0),
+            elections: 0,
+            entries_proposed: 0,
+            commands_proposed: 0,
+            forwarded: 0,
+            heard: std::collections::BTreeMap::new(),
+            config,
+        };
+        core.settle_election_timeout();
+        Ok(core)
+    }
+
+    /// Takes all inputs of a moment, then collects what is to be done.
+    pub fn step(&mut self, now: Now, inputs: impl IntoIterator<Item = Input>) -> Actions {
+        self.now = now;
+        let mut actions = Actions::default();
+        for input in inputs {
+            self.take(input, &mut actions);
+            self.settle_election_timeout();
+        }
+        self.follow_role(&mut actions);
+        // What raft hands out may make room for the next question or batch, so go round until it rests.
+        loop {
+            self.propose_pending();
+            self.reads.ask(now.mono_ms, &mut self.raw);
+            if !self.raw.has_ready() {
+                return actions;
+            }
+            self.collect(&mut actions);
+        }
+    }
+
+    fn take(&mut self, input: Input, actions: &mut Actions) {
+        match input {
+            Input::Tick => self.tick(actions),
+            Input::Peer { from, wall_ms, messages } => {
+                self.peer_clocks.heard(from, wall_ms, self.now);
+                self.heard.insert(from, self.now.mono_ms);
+                for message in messages {
+                    self.take_message(from, message, actions);
+                }
+            }
+            Input::Propose(request) => self.take_request(request, actions),
+            Input::Read { ticket, deadline_ms } => self.reads.push(ticket, deadline_ms),
+            Input::Persisted(number) => self.persisted(number, actions),
+            Input::Applied { index, clock, answered } => {
+                self.applied_index = self.applied_index.max(index);
+                self.state_clock = self.state_clock.max(clock);
+                self.raw.advance_apply_to(index);
+                for seq in answered {
+                    self.requests.remove(seq);
+                }
+            }
+            Input::NextDeadline(deadline) => {
+                // Still due after a tick was applied: there was more than one entry may expire.
+                if deadline != self.next_deadline
+                    || deadline.is_some_and(|at| at <= self.state_clock)
+                {
+                    self.tick_proposed_for = None;
+                }
+                self.next_deadline = deadline;
+            }
+            Input::Unreachable(peer) => self.raw.report_unreachable(peer.0),
+            Input::TransferLeader(to) => self.transfer_leader(to),
+        }
+    }
+
+    fn tick(&mut self, actions: &mut Actions) {
+        self.raw.tick();
+        let now_ms = self.now.mono_ms;
+        actions.failed.extend(self.requests.expire(now_ms));
+        actions.reads_failed.extend(self.reads.expire(now_ms));
+        if let Some(deadline) = self.next_deadline
+            && self.raw.raft.state == StateRole::Leader
+            && self.pending.is_empty()
+            && deadline <= self.clock.now(self.now)
+            && self.tick_proposed_for != Some(deadline)
+        {
+            // An entry without commands carries the clock, which is all that expiry needs.
+            let empty = entry::Builder::new(self.clock.now(self.now)).finish();
+            if self.raw.propose(vec![], empty).is_ok() {
+                self.tick_proposed_for = Some(deadline);
+            }
+        }
+    }
+
+    fn take_message(&mut self, from: NodeId, message: PeerMessage, actions: &mut Actions) {
+        match message {
+            PeerMessage::Raft(message) => {
+                // A message that names another sender or addressee than its connection is a lie.
+                if message.from != from.0 || message.to != self.node.0 {
+                    return;
+                }
+                // Errors here mean that raft ignores the message, which is all that can be done.
+                let _ = self.raw.step(*message);
+            }
+            PeerMessage::Forward(commands) => {
+                if self.raw.raft.state != StateRole::Leader {
+                    let seqs = commands.iter().map(|forwarded| forwarded.seq).collect();
+                    actions.send.push((from, PeerMessage::Refused(seqs)));
+                    return;
+                }
+                // What does not fit is dropped; its node sends it again.
+                let room = self.config.forwarded_max.saturating_sub(self.pending.len());
+                self.pending.extend(commands.into_iter().take(room).map(|f| f.command));
+            }
+            PeerMessage::Refused(seqs) => self.requests.refused(&seqs),
+        }
+    }
+
+    fn take_request(&mut self, request: Request, actions: &mut Actions) {
+        let lag = self.raw.raft.raft_log.committed.saturating_sub(self.applied_index);
+        if lag > self.config.apply_lag_entries_max || !self.requests.has_room(&request) {
+            actions.failed.push((request.seq, Failure::Overloaded));
+            return;
+        }
+        self.requests.push(request);
+    }
+
+    /// Sends requests on: into the batch of this leader, or to the leader there is.
+    fn route_requests(&mut self, actions: &mut Actions) {
+        let leader = self.raw.raft.leader_id;
+        if leader == raft::INVALID_ID {
+            return;
+        }
+        let ready = self.requests.take_unsent(self.now.mono_ms);
+        if ready.is_empty() {
+            return;
+        }
+        if leader == self.node.0 {
+            self.pending.extend(ready.into_iter().map(|forwarded| forwarded.command));
+        } else {
+            self.forwarded += ready.len() as u64;
+            for chunk in split_forwards(ready, self.config.batch_bytes_max) {
+                actions.send.push((NodeId(leader), PeerMessage::Forward(chunk)));
+            }
+        }
+    }
+
+    /// Reacts to a change of term, role or leader.
+    fn follow_role(&mut self, actions: &mut Actions) {
+        let (term, leader) = (self.raw.raft.term, self.raw.raft.leader_id);
+        if (term, leader) != (self.seen_term, self.seen_leader) {
+            if term != self.seen_term {
+                self.elections += 1;
+            }
+            self.seen_term = term;
+            self.seen_leader = leader;
+            // Whatever was under way with the former leader is asked again. Request ids make a second
+            // arrival harmless.
+            self.pending.clear();
+            self.requests.resend_all();
+            self.reads.leader_changed();
+            self.tick_proposed_for = None;
+            if self.raw.raft.state == StateRole::Leader {
+                let wall = self.peer_clocks.agreed_wall_ms(self.now);
+                self.clock = LeaderClock::start(wall, self.state_clock, self.now);
+            }
+        }
+        self.route_requests(actions);
+    }
+
+    /// Group commit: one entry of all that waits, held back to grow while syncs are in flight.
+    fn propose_pending(&mut self) {
+        if self.raw.raft.state != StateRole::Leader {
+            return;
+        }
+        while !self.pending.is_empty()
+            && self.outbox.appends_in_flight() + usize::from(self.has_unstable_entries())
+                < self.config.appends_in_flight_max
+        {
+            let mut builder = entry::Builder::new(self.clock.now(self.now));
+            let mut taken = 0;
+            for command in &self.pending {
+                let full = taken >= self.config.batch_commands_max
+                    || builder.bytes() + command.len() > self.config.batch_bytes_max;
+                if full && taken > 0 {
+                    break;
+                }
+                builder.push(command);
+                taken += 1;
+            }
+            // Refused while leadership is handed over or too much is uncommitted: try again later.
+            if self.raw.propose(vec![], builder.finish()).is_err() {
+                return;
+            }
+            self.entries_proposed += 1;
+            self.commands_proposed += taken as u64;
+            self.pending.drain(..taken);
+        }
+    }
+
+    fn has_unstable_entries(&self) -> bool {
+        !self.raw.raft.raft_log.unstable_entries().is_empty()
+    }
+
+    fn transfer_leader(&mut self, to: Option<NodeId>) {
+        if self.raw.raft.state != StateRole::Leader {
+            return;
+        }
+        let furthest = || {
+            let others = self.raw.raft.prs().iter().filter(|(id, _)| **id != self.node.0);
+            others.max_by_key(|(id, progress)| (progress.matched, **id)).map(|(id, _)| *id)
+        };
+        if let Some(to) = to.map(|id| id.0).or_else(furthest) {
+            self.raw.transfer_leader(to);
+        }
+    }
+
+    /// raft draws election timeouts from a thread-local random source; a run must be a function of its
+    /// seed, so the timeout is set from (seed, node, term) instead, after every input, since raft may
+    /// have drawn a new one.
+    fn settle_election_timeout(&mut self) {
+        if self.election_timeout.0 != self.raw.raft.term {
+            let mut bytes = [0_u8; 24];
+            bytes[..8].copy_from_slice(&self.seed.to_le_bytes());
+            bytes[8..16].copy_from_slice(&self.node.0.to_le_bytes());
+            bytes[16..].copy_from_slice(&self.raw.raft.term.to_le_bytes());
+            let spread = self.config.election_ticks as u64;
+            let ticks = spread + xxhash_rust::xxh3::xxh3_64(&bytes) % spread;
+            self.election_timeout = (self.raw.raft.term, ticks as usize);
+        }
+        self.raw.raft.set_randomized_election_timeout(self.election_timeout.1);
+    }
+
+    /// The part of [`Core::view`] that must be shown as soon as it changes: term, leader, and whether
+    /// this node leads and has committed in its term.
+    pub fn role(&self) -> (u64, u64, bool) {
+        let raft = &self.raw.raft;
+        let leads = raft.state == StateRole::Leader && raft.commit_to_current_term();
+        (raft.term, raft.leader_id, leads)
+    }
+
+    /// What to show of this core.
+    pub fn view(&self) -> View {
+        let raft = &self.raw.raft;
+        let is_leader = raft.state == StateRole::Leader;
+        View {
+            term: raft.term,
+            leader: (raft.leader_id != raft::INVALID_ID).then_some(NodeId(raft.leader_id)),
+            is_leader,
+            leads_in_term: is_leader && raft.commit_to_current_term(),
+            commit_index: raft.raft_log.committed,
+            last_index: raft.raft_log.last_index(),
+            clock: if is_leader { self.clock.now(self.now) } else { Timestamp(0) },
+            matched: if is_leader { self.matched() } else { Vec::new() },
+            outstanding: self.requests.len(),
+            pending: self.pending.len(),
+            reads_waiting: self.reads.len(),
+            elections: self.elections,
+            entries_proposed: self.entries_proposed,
+            commands_proposed: self.commands_proposed,
+            forwarded: self.forwarded,
+            heard: self
+                .heard
+                .iter()
+                .map(|(id, at)| (*id, self.now.mono_ms.saturating_sub(*at)))
+                .collect(),
+            quorum_heard_ms_ago: self.quorum_heard_ms_ago(),
+        }
+    }
+
+    fn matched(&self) -> Vec<(NodeId, u64, bool)> {
+        let mut matched: Vec<_> = self
+            .raw
+            .raft
+            .prs()
+            .iter()
+            .map(|(id, progress)| {
+                let own = *id == self.node.0;
+                (NodeId(*id), progress.matched, own || progress.recent_active)
+            })
+            .collect();
+        matched.sort_unstable();
+        matched
+    }
+
+    fn quorum_heard_ms_ago(&self) -> u64 {
+        let ago = |node: NodeId| {
+            self.heard.get(&node).map_or(u64::MAX, |at| self.now.mono_ms.saturating_sub(*at))
+        };
+        if self.raw.raft.state != StateRole::Leader {
+            return match self.raw.raft.leader_id {
+                raft::INVALID_ID => u64::MAX,
+                leader => ago(NodeId(leader)),
+            };
+        }
+        let mut times: Vec<u64> = self
+            .raw
+            .raft
+            .prs()
+            .iter()
+            .map(|(id, _)| if *id == self.node.0 { 0 } else { ago(NodeId(*id)) })
+            .collect();
+        times.sort_unstable();
+        times.get(times.len() / 2).copied().unwrap_or(u64::MAX)
+    }
+}
+
+/// Splits forwarded commands into messages of about `bytes_max`.
+fn split_forwards(commands: Vec<Forwarded>, bytes_max: usize) -> Vec<Vec<Forwarded>> {
+    let mut chunks = vec![Vec::new()];
+    let mut bytes = 0;
+    for forwarded in commands {
+        if bytes > 0 && bytes + forwarded.command.len() > bytes_max {
+            chunks.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += forwarded.command.len();
+        chunks.last_mut().expect("never empty").push(forwarded);
+    }
+    chunks
+}

@@ -1,0 +1,97 @@
+//! The leader's clock: monotonic within a term, and at its start no further from the truth than a
+//! majority of the nodes.
+
+use std::collections::BTreeMap;
+
+use engine::ids::{NodeId, Timestamp};
+
+use super::Now;
+
+/// How long a measurement of a peer's clock counts.
+const FRESH_MS: u64 = 10_000;
+
+/// How far the peers' wall clocks are from ours, as last heard.
+#[derive(Debug, Default)]
+pub struct PeerClocks {
+    /// Offset of the peer's clock against ours in milliseconds, and when it was measured.
+    offsets: BTreeMap<NodeId, (i64, u64)>,
+}
+
+impl PeerClocks {
+    /// A frame came from a peer that was sent at `wall_ms` by its clock.
+    pub fn heard(&mut self, from: NodeId, wall_ms: u64, now: Now) {
+        let offset = wall_ms.cast_signed().wrapping_sub(now.wall_ms.cast_signed());
+        self.offsets.insert(from, (offset, now.mono_ms));
+    }
+
+    /// Our wall clock, corrected to the (lower) median of all clocks heard lately, our own included.
+    ///
+    /// With a majority of the clocks right, the median is right, so one clock that is an hour wrong
+    /// moves nothing.
+    pub fn agreed_wall_ms(&self, now: Now) -> u64 {
+        let mut offsets: Vec<i64> = self
+            .offsets
+            .values()
+            .filter(|(_, at)| now.mono_ms.saturating_sub(*at) <= FRESH_MS)
+            .map(|(offset, _)| *offset)
+            .collect();
+        offsets.push(0);
+        offsets.sort_unstable();
+        let median = offsets[(offsets.len() - 1) / 2];
+        now.wall_ms.saturating_add_signed(median)
+    }
+}
+
+/// The clock that a leader stamps its entries with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LeaderClock {
+    base: Timestamp,
+    base_mono_ms: u64,
+}
+
+impl LeaderClock {
+    /// Starts a term's clock: never behind the replicated clock.
+    pub fn start(wall_ms: u64, state_clock: Timestamp, now: Now) -> LeaderClock {
+        LeaderClock { base: Timestamp(wall_ms).max(state_clock), base_mono_ms: now.mono_ms }
+    }
+
+    /// The clock now. Wall clock jumps within the term do not reach it.
+    pub fn now(&self, now: Now) -> Timestamp {
+        self.base.plus_ms(now.mono_ms.saturating_sub(self.base_mono_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3_600_000;
+
+    fn now(mono_ms: u64, wall_ms: u64) -> Now {
+        Now { mono_ms, wall_ms }
+    }
+
+    #[test]
+    fn one_clock_that_is_an_hour_wrong_moves_nothing() {
+        let mut clocks = PeerClocks::default();
+        // Ours runs an hour ahead of two peers.
+        let ours = now(1_000, 10 * HOUR);
+        clocks.heard(NodeId(2), 9 * HOUR, ours);
+        clocks.heard(NodeId(3), 9 * HOUR + 5, ours);
+        assert_eq!(clocks.agreed_wall_ms(ours), 9 * HOUR + 5);
+        // One peer is an hour ahead.
+        clocks.heard(NodeId(2), 11 * HOUR, ours);
+        clocks.heard(NodeId(3), 10 * HOUR + 3, ours);
+        assert_eq!(clocks.agreed_wall_ms(ours), 10 * HOUR + 3);
+        // Old measurements no longer count.
+        assert_eq!(clocks.agreed_wall_ms(now(1_000 + FRESH_MS + 1, 20 * HOUR)), 20 * HOUR);
+    }
+
+    #[test]
+    fn within_a_term_only_the_monotonic_clock_counts() {
+        let clock = LeaderClock::start(HOUR, Timestamp(HOUR + 50), now(100, HOUR));
+        assert_eq!(clock.now(now(100, HOUR)), Timestamp(HOUR + 50));
+        assert_eq!(clock.now(now(150, 9 * HOUR)), Timestamp(HOUR + 100));
+        assert_eq!(clock.now(now(160, 0)), Timestamp(HOUR + 110));
+    }
+}

@@ -1,0 +1,76 @@
+//! A `Ready` of raft turned into actions, in the order that keeps its promises.
+//!
+//! | what | may leave |
+//! | --- | --- |
+//! | messages of a leader | at once, before its own disk |
+//! | messages of others: votes, acknowledgements | after the sync of all appended before |
+//! | committed entries | when raft hands them out: durable here, and on a majority |
+//! | answers | after apply |
+//!
+//! The asynchronous path of raft-rs: entries become readable, then `advance_append_async`, then the log
+//! thread syncs, then `on_persist_ready` in order.
+
+use engine::ids::NodeId;
+use raft::StateRole;
+use raft::eraftpb::Message;
+
+use super::{Actions, Append, Core};
+use crate::message::PeerMessage;
+
+fn addressed(messages: Vec<Message>) -> Vec<(NodeId, PeerMessage)> {
+    messages
+        .into_iter()
+        .map(|message| (NodeId(message.to), PeerMessage::Raft(Box::new(message))))
+        .collect()
+}
+
+impl Core {
+    /// Turns all that raft has ready into actions.
+    pub(super) fn collect(&mut self, actions: &mut Actions) {
+        while self.raw.has_ready() {
+            let mut ready = self.raw.ready();
+            assert!(ready.snapshot().is_empty(), "no node sends snapshots yet");
+            actions.send.extend(addressed(ready.take_messages()));
+            for state in ready.take_read_states() {
+                actions.reads_ready.extend(self.reads.answered(&state));
+            }
+            actions.apply.extend(ready.take_committed_entries());
+
+            let number = ready.number();
+            let held = addressed(ready.take_persisted_messages());
+            assert!(
+                held.is_empty() || self.raw.raft.state != StateRole::Leader,
+                "a leader's messages do not wait"
+            );
+            let entries = ready.take_entries();
+            let hard_state = ready.hs().cloned();
+            if ready.must_sync() {
+                self.raw.mut_store().push(&entries);
+                let last = entries.last().map(|entry| (entry.index, entry.term));
+                self.outbox.appended(number, last, held);
+                actions.appends.push(Append { number, entries, hard_state });
+                self.raw.advance_append_async(ready);
+            } else {
+                // Only the commit index moved, which needs no sync: after a restart the leader tells it.
+                assert!(entries.is_empty(), "entries always ask for a sync");
+                let free = self.outbox.after_appends(held);
+                actions.send.extend(free);
+                self.raw.advance_append_async(ready);
+                if self.outbox.appends_in_flight() == 0 {
+                    self.raw.on_persist_ready(number);
+                }
+            }
+        }
+    }
+
+    /// All appends up to `number` are on disk.
+    pub(super) fn persisted(&mut self, number: u64, actions: &mut Actions) {
+        for durable in self.outbox.persisted(number) {
+            if let Some((index, term)) = durable.last {
+                self.raw.mut_store().synced(index, term);
+            }
+            actions.send.extend(durable.messages);
+        }
+        self.raw.on_persist_ready(number);
+    }
+}

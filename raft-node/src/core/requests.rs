@@ -1,0 +1,195 @@
+//! The requests of this node whose outcome is open.
+//!
+//! A request is kept, with its bytes, until its outcome is known or its deadline passes, and sent
+//! again when the leader changes or stays silent. The state machine applies each request id once, so
+//! sending again is always safe. What was never sent is certainly not applied; what was sent and not
+//! heard of is unknown. The two are never mixed up.
+
+use std::sync::Arc;
+
+use engine::ids::NodeId;
+use rustc_hash::FxHashMap;
+
+use super::Failure;
+use crate::config::CoreConfig;
+use crate::message::Forwarded;
+
+/// A command that a client of this node wants replicated.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its sequence number in this boot.
+    pub seq: u64,
+    /// The encoded envelope.
+    pub command: Arc<[u8]>,
+    /// When the client stops waiting, on the monotonic clock.
+    pub deadline_ms: u64,
+}
+
+struct Open {
+    command: Arc<[u8]>,
+    deadline_ms: u64,
+    /// When it was last sent, if ever.
+    sent_at_ms: Option<u64>,
+}
+
+pub(super) struct Requests {
+    node: NodeId,
+    /// Only ever looked up by key or collected and sorted, so its order decides nothing.
+    open: FxHashMap<u64, Open>,
+    bytes: usize,
+    unsent: Vec<u64>,
+    count_max: usize,
+    bytes_max: usize,
+    resend_after_ms: u64,
+}
+
+impl Requests {
+    pub(super) fn new(node: NodeId, config: &CoreConfig) -> Requests {
+        Requests {
+            node,
+            open: FxHashMap::default(),
+            bytes: 0,
+            unsent: Vec::new(),
+            count_max: config.outstanding_max,
+            bytes_max: config.outstanding_bytes_max,
+            resend_after_ms: config.resend_after_ms,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn has_room(&self, request: &Request) -> bool {
+        self.open.len() < self.count_max && self.bytes + request.command.len() <= self.bytes_max
+    }
+
+    pub(super) fn push(&mut self, request: Request) {
+        self.bytes += request.command.len();
+        self.unsent.push(request.seq);
+        let open =
+            Open { command: request.command, deadline_ms: request.deadline_ms, sent_at_ms: None };
+        let before = self.open.insert(request.seq, open);
+        assert!(before.is_none(), "node {} gave a sequence number twice", self.node);
+    }
+
+    /// Its outcome is known.
+    pub(super) fn remove(&mut self, seq: u64) {
+        if let Some(open) = self.open.remove(&seq) {
+            self.bytes -= open.command.len();
+        }
+    }
+
+    /// The leader changed: everything is sent again.
+    pub(super) fn resend_all(&mut self) {
+        self.unsent = self.open.keys().copied().collect();
+        self.unsent.sort_unstable();
+    }
+
+    /// The addressee does not lead. It knows no better leader than we will hear of, so these wait for
+    /// the next change of leader or the next resend.
+    pub(super) fn refused(&mut self, seqs: &[u64]) {
+        for seq in seqs {
+            if let Some(open) = self.open.get_mut(seq)
+                && open.sent_at_ms.is_some()
+            {
+                // Due again at the next tick, not at once: no ping-pong with a confused peer.
+                open.sent_at_ms = Some(0);
+            }
+        }
+    }
+
+    /// Takes what is to be sent now, in the order of arrival.
+    pub(super) fn take_unsent(&mut self, now_ms: u64) -> Vec<Forwarded> {
+        let unsent = std::mem::take(&mut self.unsent);
+        let mut taken = Vec::with_capacity(unsent.len());
+        for seq in unsent {
+            if let Some(open) = self.open.get_mut(&seq) {
+                open.sent_at_ms = Some(now_ms.max(1));
+                taken.push(Forwarded { seq, command: Arc::clone(&open.command) });
+            }
+        }
+        taken
+    }
+
+    /// At every tick: gives up what is past its deadline, and lines up what stayed without an answer.
+    pub(super) fn expire(&mut self, now_ms: u64) -> Vec<(u64, Failure)> {
+        let mut failed = Vec::new();
+        let mut silent = Vec::new();
+        for (seq, open) in &self.open {
+            if open.deadline_ms <= now_ms {
+                let unsent = open.sent_at_ms.is_none();
+                failed.push((*seq, if unsent { Failure::NoLeader } else { Failure::Unknown }));
+            } else if open.sent_at_ms.is_some_and(|at| at + self.resend_after_ms <= now_ms) {
+                silent.push(*seq);
+            }
+        }
+        failed.sort_unstable_by_key(|(seq, _)| *seq);
+        for (seq, _) in &failed {
+            self.remove(*seq);
+        }
+        if !silent.is_empty() {
+            self.unsent.extend(silent);
+            self.unsent.sort_unstable();
+            self.unsent.dedup();
+        }
+        failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requests() -> Requests {
+        let config = CoreConfig { outstanding_max: 2, ..CoreConfig::default() };
+        Requests::new(NodeId(1), &config)
+    }
+
+    fn request(seq: u64) -> Request {
+        Request { seq, command: Arc::from(&b"cmd"[..]), deadline_ms: 5_000 }
+    }
+
+    fn seqs(taken: &[Forwarded]) -> Vec<u64> {
+        taken.iter().map(|forwarded| forwarded.seq).collect()
+    }
+
+    #[test]
+    fn a_request_is_sent_once_and_again_when_the_leader_is_silent_or_changes() {
+        let mut requests = requests();
+        requests.push(request(1));
+        assert_eq!(seqs(&requests.take_unsent(100)), vec![1]);
+        assert!(requests.take_unsent(100).is_empty());
+        assert!(requests.expire(1_000).is_empty());
+        assert!(requests.take_unsent(1_000).is_empty(), "not silent for long enough");
+        assert!(requests.expire(1_100).is_empty());
+        assert_eq!(seqs(&requests.take_unsent(1_100)), vec![1]);
+        requests.resend_all();
+        assert_eq!(seqs(&requests.take_unsent(1_200)), vec![1]);
+        requests.remove(1);
+        requests.resend_all();
+        assert!(requests.take_unsent(9_999).is_empty());
+    }
+
+    #[test]
+    fn never_sent_is_certain_and_sent_is_unknown() {
+        let mut requests = requests();
+        requests.push(request(1));
+        requests.take_unsent(10);
+        requests.push(request(2));
+        assert!(!requests.has_room(&request(3)));
+        assert_eq!(requests.expire(5_000), vec![(1, Failure::Unknown), (2, Failure::NoLeader)]);
+        assert_eq!(requests.len(), 0);
+        assert!(requests.has_room(&request(3)));
+    }
+
+    #[test]
+    fn a_refusal_brings_the_next_sending_forward() {
+        let mut requests = requests();
+        requests.push(request(1));
+        requests.take_unsent(2_000);
+        requests.refused(&[1, 77]);
+        assert!(requests.expire(2_050).is_empty());
+        assert_eq!(seqs(&requests.take_unsent(2_050)), vec![1]);
+    }
+}

@@ -1,0 +1,351 @@
+//! Who a data directory is: its lock, its identity, its boot number and the peers it has met.
+//!
+//! A directory gets a random *incarnation* when it is created, and peers remember it. A node whose disk
+//! was wiped comes back with another one and is refused under its old id: it has forgotten its votes
+//! and could undo a commit.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bincode::{Decode, Encode};
+use engine::codec;
+use engine::ids::NodeId;
+use parking_lot::Mutex;
+
+use crate::config::{Config, Peer};
+
+/// The version of the files written today.
+const VERSION: u8 = 1;
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading or writing failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process uses it.
+    #[error("{0} is in use by another process")]
+    Locked(PathBuf),
+    /// A file in it is damaged or of an unknown version.
+    #[error("{path}: {source}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: codec::Error,
+    },
+    /// It belongs to another node or cluster.
+    #[error("{path} belongs to {found}, not to {wanted}")]
+    Stranger {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        found: String,
+        /// Who asked.
+        wanted: String,
+    },
+    /// It is new, and the configuration lists no peers to found a cluster with.
+    #[error("{0} is new: list every voter of the new cluster, this node too")]
+    NoPeers(PathBuf),
+}
+
+/// What the identity file holds.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct Stored {
+    cluster_name: String,
+    cluster: [u8; 16],
+    node: NodeId,
+    incarnation: u64,
+    members: Vec<Member>,
+}
+
+/// A voter, as stored.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct Member {
+    id: NodeId,
+    raft_addr: String,
+    http_addr: Option<String>,
+}
+
+/// An open data directory. Dropping it gives up the lock.
+#[derive(Debug)]
+pub struct Identity {
+    dir: PathBuf,
+    stored: Stored,
+    boot: u64,
+    /// Incarnations of the peers met so far.
+    met: Mutex<BTreeMap<NodeId, u64>>,
+    _lock: File,
+}
+
+impl Identity {
+    /// Opens the directory, creating it for a new cluster when it is empty.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn open(config: &Config) -> Result<Identity, Error> {
+        let dir = &config.data_dir;
+        create_private_dir(dir).map_err(at(dir))?;
+        let lock = lock(dir)?;
+        let path = dir.join("identity");
+        let stored: Stored = match read_optional(&path)? {
+            Some(stored) => stored,
+            None => found(config, &path)?,
+        };
+        if stored.node != config.node_id || stored.cluster_name != config.cluster_name {
+            let name = |node: NodeId, cluster: &str| format!("node {node} of cluster {cluster:?}");
+            return Err(Error::Stranger {
+                path: dir.clone(),
+                found: name(stored.node, &stored.cluster_name),
+                wanted: name(config.node_id, &config.cluster_name),
+            });
+        }
+        let boot_path = dir.join("boot");
+        let boot = read_optional::<u64>(&boot_path)?.unwrap_or(0) + 1;
+        write_value(&boot_path, &boot)?;
+        let met = read_optional(&dir.join("peers"))?.unwrap_or_default();
+        Ok(Identity { dir: dir.clone(), stored, boot, met: Mutex::new(met), _lock: lock })
+    }
+
+    /// The hash of the cluster's name and founders.
+    pub fn cluster(&self) -> [u8; 16] {
+        self.stored.cluster
+    }
+
+    /// The cluster's hash as text.
+    pub fn cluster_id(&self) -> String {
+        self.stored.cluster.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.stored.node
+    }
+
+    /// How often this directory was opened, this time included.
+    pub fn boot(&self) -> u64 {
+        self.boot
+    }
+
+    /// The random number of this directory.
+    pub fn incarnation(&self) -> u64 {
+        self.stored.incarnation
+    }
+
+    /// All voters.
+    pub fn members(&self) -> Vec<Peer> {
+        self.stored
+            .members
+            .iter()
+            .map(|member| Peer {
+                id: member.id,
+                raft_addr: member.raft_addr.clone(),
+                http_addr: member.http_addr.clone(),
+            })
+            .collect()
+    }
+
+    /// Whether a peer of this incarnation may speak for `peer`. The first one seen is remembered
+    /// durably before it is believed.
+    ///
+    /// # Errors
+    /// When a first meeting cannot be written down.
+    pub fn meet(&self, peer: NodeId, incarnation: u64) -> Result<bool, Error> {
+        if !self.stored.members.iter().any(|member| member.id == peer) {
+            return Ok(false);
+        }
+        let mut met = self.met.lock();
+        if let Some(known) = met.get(&peer) {
+            return Ok(*known == incarnation);
+        }
+        let mut next = met.clone();
+        next.insert(peer, incarnation);
+        write_value(&self.dir.join("peers"), &next)?;
+        *met = next;
+        Ok(true)
+    }
+}
+
+/// Founds this node's part of a new cluster.
+fn found(config: &Config, path: &Path) -> Result<Stored, Error> {
+    if config.peers.is_empty() {
+        return Err(Error::NoPeers(config.data_dir.clone()));
+    }
+    let mut members: Vec<_> = config
+        .peers
+        .iter()
+        .map(|peer| Member {
+            id: peer.id,
+            raft_addr: peer.raft_addr.clone(),
+            http_addr: peer.http_addr.clone(),
+        })
+        .collect();
+    members.sort_by_key(|member| member.id);
+    let mut hash = blake3::Hasher::new();
+    hash.update(config.cluster_name.as_bytes());
+    for member in &members {
+        hash.update(&[0]);
+        hash.update(&member.id.0.to_le_bytes());
+        hash.update(member.raft_addr.as_bytes());
+    }
+    let mut cluster = [0; 16];
+    cluster.copy_from_slice(&hash.finalize().as_bytes()[..16]);
+    let stored = Stored {
+        cluster_name: config.cluster_name.clone(),
+        cluster,
+        node: config.node_id,
+        incarnation: rand::random(),
+        members,
+    };
+    write_value(path, &stored)?;
+    Ok(stored)
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_path_buf();
+    move |source| Error::Io { path, source }
+}
+
+fn lock(dir: &Path) -> Result<File, Error> {
+    let path = dir.join("lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(at(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Locked(dir.to_path_buf())),
+        Err(fs::TryLockError::Error(source)) => Err(Error::Io { path, source }),
+    }
+}
+
+fn read_optional<T: Decode<()>>(path: &Path) -> Result<Option<T>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => codec::decode_row(VERSION, &bytes)
+            .map(Some)
+            .map_err(|source| Error::Damaged { path: path.to_path_buf(), source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Io { path: path.to_path_buf(), source }),
+    }
+}
+
+fn write_value<T: Encode>(path: &Path, value: &T) -> Result<(), Error> {
+    let bytes = codec::encode_row(VERSION, value);
+    write_durably(path, |file| io::Write::write_all(file, &bytes)).map_err(at(path))
+}
+
+/// Writes a file beside, syncs it, renames it into place and syncs the directory: after a crash there
+/// is the old content or the new.
+pub(crate) fn write_durably(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = private_file(&beside)?;
+    write(&mut file)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    let dir = path.parent().ok_or_else(|| io::Error::other("a file has a directory"))?;
+    File::open(dir)?.sync_all()
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn create_private_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)?;
+    match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(dir: &Path) -> Config {
+        let mut config = Config::new(NodeId(1), dir.join("node"));
+        config.peers = (1..=3)
+            .map(|id| Peer {
+                id: NodeId(id),
+                raft_addr: format!("127.0.0.1:{id}"),
+                http_addr: None,
+            })
+            .collect();
+        config
+    }
+
+    #[test]
+    fn a_directory_keeps_its_identity_and_counts_its_boots() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let first = Identity::open(&config(dir.path())).expect("founded");
+        let (cluster, incarnation) = (first.cluster(), first.incarnation());
+        assert_eq!(first.boot(), 1);
+        assert!(matches!(Identity::open(&config(dir.path())), Err(Error::Locked(_))));
+        drop(first);
+        let mut later = config(dir.path());
+        later.peers.clear();
+        let second = Identity::open(&later).expect("opened without peers");
+        assert_eq!((second.boot(), second.cluster()), (2, cluster));
+        assert_eq!(second.incarnation(), incarnation);
+        assert_eq!(second.members().len(), 3);
+    }
+
+    #[test]
+    fn strangers_and_new_directories_without_peers_are_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut alone = config(dir.path());
+        alone.peers.clear();
+        assert!(matches!(Identity::open(&alone), Err(Error::NoPeers(_))));
+        drop(Identity::open(&config(dir.path())).expect("founded"));
+        let mut other = config(dir.path());
+        other.node_id = NodeId(2);
+        assert!(matches!(Identity::open(&other), Err(Error::Stranger { .. })));
+        let mut other = config(dir.path());
+        other.cluster_name = "another".into();
+        assert!(matches!(Identity::open(&other), Err(Error::Stranger { .. })));
+        let path = dir.path().join("node/identity");
+        let mut bytes = fs::read(&path).expect("read");
+        bytes[9] ^= 1;
+        fs::write(&path, bytes).expect("written");
+        assert!(matches!(Identity::open(&config(dir.path())), Err(Error::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_peer_with_another_incarnation_is_never_believed_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let identity = Identity::open(&config(dir.path())).expect("founded");
+        assert!(identity.meet(NodeId(2), 42).expect("written"));
+        assert!(identity.meet(NodeId(2), 42).expect("written"));
+        assert!(!identity.meet(NodeId(2), 43).expect("written"));
+        assert!(!identity.meet(NodeId(9), 42).expect("written"), "no member");
+        drop(identity);
+        let identity = Identity::open(&config(dir.path())).expect("opened");
+        assert!(!identity.meet(NodeId(2), 43).expect("written"));
+        assert!(identity.meet(NodeId(2), 42).expect("written"));
+    }
+}

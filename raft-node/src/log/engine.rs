@@ -1,0 +1,271 @@
+//! The durable log, in tikv's raft-engine.
+//!
+//! Entries and hard state of one append are one synced write. raft-engine panics when a sync fails,
+//! which is what we want: a failed sync is final. Its recovery silently cuts the log at the first bad
+//! record of its newest file, whether that record had been synced or not; the *watermark*, a small file
+//! of our own that names an index and term known to be committed and synced, tells a torn tail from a
+//! lost one.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use raft::eraftpb::{Entry, HardState};
+use raft_engine::{Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
+
+use super::{Error, LogStore};
+
+/// The raft group. There is one today; its number is in the directory layout and in every record.
+const GROUP: u64 = 1;
+const HARD_STATE_KEY: &[u8] = b"hard_state";
+/// raft-engine refuses more than 2 GiB in one batch; appends stay far below.
+const PURGE_THRESHOLD: ReadableSize = ReadableSize(512 << 20);
+
+#[derive(Clone)]
+struct RaftEntries;
+
+impl MessageExt for RaftEntries {
+    type Entry = Entry;
+
+    fn index(entry: &Entry) -> u64 {
+        entry.index
+    }
+}
+
+/// A raft log on disk.
+pub struct EngineLog {
+    engine: Arc<Engine>,
+    path: PathBuf,
+    watermark: Mutex<Watermark>,
+}
+
+/// A place in the log that was committed and synced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Watermark {
+    index: u64,
+    term: u64,
+}
+
+impl EngineLog {
+    /// Opens or creates the log below `dir`.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when the log ends before its watermark, [`Error::Store`] when raft-engine
+    /// cannot open it.
+    pub fn open(dir: &Path) -> Result<EngineLog, Error> {
+        let path = dir.join(format!("log-{GROUP}"));
+        let store_error =
+            |reason: String| Error::Store { path: path.display().to_string(), reason };
+        let engine = Engine::open(raft_engine::Config {
+            dir: path.display().to_string(),
+            spill_dir: None,
+            // The default tolerance is wanted for torn tails; the watermark catches the rest.
+            recovery_mode: RecoveryMode::TolerateTailCorruption,
+            recovery_threads: 2,
+            // Compression costs more CPU than it saves on small, dense batches.
+            batch_compression_threshold: ReadableSize(0),
+            target_file_size: ReadableSize(64 << 20),
+            purge_threshold: PURGE_THRESHOLD,
+            enable_log_recycle: false,
+            ..raft_engine::Config::default()
+        })
+        .map_err(|error| store_error(error.to_string()))?;
+        // A new directory must survive a power cut before anything in it is promised.
+        for dir in [&path, dir] {
+            File::open(dir)
+                .and_then(|file| file.sync_all())
+                .map_err(|error| store_error(error.to_string()))?;
+        }
+        let watermark = read_watermark(&path).map_err(|error| store_error(error.to_string()))?;
+        let log = EngineLog { engine: Arc::new(engine), path, watermark: Mutex::new(watermark) };
+        log.check(watermark)?;
+        Ok(log)
+    }
+
+    fn check(&self, watermark: Watermark) -> Result<(), Error> {
+        let (last_index, term) = (self.last_index(), self.hard_state()?.term);
+        if last_index < watermark.index || term < watermark.term {
+            return Err(Error::Lost {
+                path: self.path.display().to_string(),
+                last_index,
+                term,
+                synced_index: watermark.index,
+                synced_term: watermark.term,
+            });
+        }
+        Ok(())
+    }
+
+    /// Records that `index`, committed and synced here, and `term` were reached. Called about once a
+    /// second, after the sync of that index.
+    ///
+    /// # Errors
+    /// When the file cannot be written or synced.
+    pub fn mark(&self, index: u64, term: u64) -> Result<(), Error> {
+        let mut watermark = self.watermark.lock();
+        let next = Watermark { index, term };
+        if *watermark == next {
+            return Ok(());
+        }
+        write_watermark(&self.path, next).map_err(|error| self.error(error))?;
+        *watermark = next;
+        Ok(())
+    }
+
+    fn error(&self, reason: impl ToString) -> Error {
+        Error::Store { path: self.path.display().to_string(), reason: reason.to_string() }
+    }
+}
+
+impl LogStore for EngineLog {
+    fn hard_state(&self) -> Result<HardState, Error> {
+        let found = self.engine.get_message(GROUP, HARD_STATE_KEY);
+        Ok(found.map_err(|error| self.error(error))?.unwrap_or_default())
+    }
+
+    fn first_index(&self) -> u64 {
+        self.engine.first_index(GROUP).unwrap_or(1)
+    }
+
+    fn last_index(&self) -> u64 {
+        self.engine.last_index(GROUP).unwrap_or(0)
+    }
+
+    fn entries(&self, low: u64, high: u64, bytes_max: u64) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::new();
+        let bytes_max = usize::try_from(bytes_max).ok();
+        self.engine
+            .fetch_entries_to::<RaftEntries>(GROUP, low, high, bytes_max, &mut entries)
+            .map_err(|error| self.error(error))?;
+        match entries.first() {
+            Some(first) if first.index == low => Ok(entries),
+            _ => Err(self.error(format!("entry {low} is missing"))),
+        }
+    }
+
+    fn append(&self, entries: &[Entry], hard_state: Option<&HardState>) -> Result<(), Error> {
+        let mut batch = LogBatch::with_capacity(2);
+        batch.add_entries::<RaftEntries>(GROUP, entries).map_err(|error| self.error(error))?;
+        if let Some(hard_state) = hard_state {
+            batch
+                .put_message(GROUP, HARD_STATE_KEY.to_vec(), hard_state)
+                .map_err(|error| self.error(error))?;
+        }
+        self.engine.write(&mut batch, true).map_err(|error| self.error(error))?;
+        Ok(())
+    }
+}
+
+/// index u64 | term u64 | crc u32. Absent in a new log.
+fn read_watermark(dir: &Path) -> std::io::Result<Watermark> {
+    let path = dir.join("watermark");
+    let mut bytes = Vec::new();
+    match File::open(&path) {
+        Ok(mut file) => file.read_to_end(&mut bytes)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Watermark::default());
+        }
+        Err(error) => return Err(error),
+    };
+    let damaged = || std::io::Error::other(format!("{} is damaged", path.display()));
+    let (numbers, crc) = bytes.split_last_chunk::<4>().ok_or_else(damaged)?;
+    if numbers.len() != 16 || u32::from_le_bytes(*crc) != crc32fast::hash(numbers) {
+        return Err(damaged());
+    }
+    let number = |at: usize| {
+        u64::from_le_bytes(numbers[at..at + 8].try_into().expect("eight bytes are eight bytes"))
+    };
+    Ok(Watermark { index: number(0), term: number(8) })
+}
+
+/// Written beside and renamed, so that a crash leaves the old one or the new one.
+fn write_watermark(dir: &Path, watermark: Watermark) -> std::io::Result<()> {
+    let mut bytes = Vec::with_capacity(20);
+    bytes.extend_from_slice(&watermark.index.to_le_bytes());
+    bytes.extend_from_slice(&watermark.term.to_le_bytes());
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    crate::identity::write_durably(&dir.join("watermark"), |file| file.write_all(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::MemoryLog;
+    use super::*;
+
+    fn entry(index: u64, term: u64, data: &[u8]) -> Entry {
+        Entry { index, term, data: data.to_vec().into(), ..Default::default() }
+    }
+
+    fn hard_state(term: u64) -> HardState {
+        HardState { term, vote: 1, ..Default::default() }
+    }
+
+    /// What every log store must do, run over both.
+    fn contract(open: &dyn Fn() -> Box<dyn LogStore>) {
+        let log = open();
+        assert_eq!((log.first_index(), log.last_index()), (1, 0));
+        assert_eq!(log.hard_state().expect("readable"), HardState::default());
+        let first: Vec<_> = (1..=5).map(|i| entry(i, 1, &[i as u8; 100])).collect();
+        log.append(&first, Some(&hard_state(1))).expect("appended");
+        assert_eq!((log.first_index(), log.last_index()), (1, 5));
+        assert_eq!(log.entries(2, 4, u64::MAX).expect("there"), first[1..3]);
+        assert_eq!(log.entries(1, 6, 1).expect("at least one").len(), 1);
+        assert!(log.entries(5, 8, u64::MAX).is_err() || log.entries(6, 8, u64::MAX).is_err());
+        // A conflicting suffix is replaced, also by a shorter one.
+        let second = [entry(3, 2, b"new")];
+        log.append(&second, None).expect("appended");
+        assert_eq!(log.last_index(), 3);
+        assert_eq!(log.entries(3, 4, u64::MAX).expect("there"), second);
+        assert_eq!(log.hard_state().expect("readable"), hard_state(1));
+        log.append(&[], Some(&hard_state(2))).expect("hard state alone");
+        assert_eq!(log.hard_state().expect("readable"), hard_state(2));
+    }
+
+    #[test]
+    fn both_twins_keep_the_contract() {
+        contract(&|| Box::new(MemoryLog::default()));
+        let dir = tempfile::tempdir().expect("a directory");
+        contract(&|| Box::new(EngineLog::open(dir.path()).expect("opens")));
+    }
+
+    #[test]
+    fn a_log_is_read_back_and_a_lost_tail_is_noticed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = EngineLog::open(dir.path()).expect("opens");
+        let entries: Vec<_> = (1..=5).map(|i| entry(i, 1, b"x")).collect();
+        log.append(&entries, Some(&hard_state(1))).expect("appended");
+        log.mark(4, 1).expect("marked");
+        drop(log);
+        let log = EngineLog::open(dir.path()).expect("opens again");
+        assert_eq!(log.entries(1, 6, u64::MAX).expect("there"), entries);
+        drop(log);
+        // Damage in the middle of the only record: raft-engine cuts there, the watermark objects.
+        let file = std::fs::read_dir(dir.path().join("log-1"))
+            .expect("listed")
+            .map(|found| found.expect("listed").path())
+            .find(|path| path.extension().is_some_and(|ext| ext == "raftlog"))
+            .expect("a log file");
+        let mut bytes = std::fs::read(&file).expect("read");
+        let middle = bytes.iter().rposition(|byte| *byte == b'x').expect("data is there");
+        bytes[middle] ^= 0x40;
+        std::fs::write(&file, bytes).expect("written");
+        match EngineLog::open(dir.path()) {
+            Err(Error::Lost { synced_index: 4, .. } | Error::Store { .. }) => {}
+            Err(other) => panic!("another error: {other}"),
+            Ok(log) => panic!("opened with last index {}", log.last_index()),
+        }
+    }
+
+    #[test]
+    fn memory_forgets_what_was_not_synced() {
+        let log = MemoryLog::default();
+        log.append(&[entry(1, 1, b"a")], Some(&hard_state(1))).expect("appended");
+        log.write(&[entry(2, 1, b"b")], Some(&hard_state(2)));
+        assert_eq!(log.last_index(), 2);
+        log.crash();
+        assert_eq!((log.last_index(), log.hard_state().expect("readable").term), (1, 1));
+    }
+}

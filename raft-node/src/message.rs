@@ -1,0 +1,351 @@
+//! What nodes say to each other, and its bytes.
+//!
+//! A connection opens with a [`Hello`] each way, which names the cluster, both nodes, the sender's
+//! incarnation and its format version. Then frames flow one way: length, checksum, the sender's wall
+//! clock, messages. Nothing inside a frame is decoded before its checksum is right, and no frame
+//! before the hello is.
+//!
+//! ```text
+//! hello  magic u32 | version u16 | cluster [16] | from u64 | to u64 | incarnation u64 | crc u32
+//! frame  length u32 | crc u32 | wall_ms u64 | messages × ( kind u8 | length u32 | bytes )
+//! ```
+//! All integers are little-endian; `length` counts what follows the checksum, which covers it.
+
+use std::sync::Arc;
+
+use engine::ids::NodeId;
+use protobuf::Message as _;
+use raft::eraftpb;
+
+/// The version of hello and frames spoken today. Another one is refused.
+pub const VERSION: u16 = 1;
+/// The largest frame, a guard against lengths made of noise: well above one append message.
+pub const FRAME_BYTES_MAX: usize = 32 << 20;
+/// The bytes of a hello.
+pub const HELLO_BYTES: usize = 4 + 2 + 16 + 8 + 8 + 8 + 4;
+/// The bytes before a frame's body.
+pub const FRAME_HEADER_BYTES: usize = 8;
+
+const MAGIC: u32 = u32::from_le_bytes(*b"HFPL");
+
+/// The first thing said on a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The cluster, as a hash of its name and founding members.
+    pub cluster: [u8; 16],
+    /// Who speaks.
+    pub from: NodeId,
+    /// Who is meant.
+    pub to: NodeId,
+    /// The random number of the speaker's data directory.
+    pub incarnation: u64,
+}
+
+/// One message from a node to another.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PeerMessage {
+    /// Raft's own.
+    Raft(Box<eraftpb::Message>),
+    /// Commands for the leader's log, taken by another node.
+    Forward(Vec<Forwarded>),
+    /// Forwarded commands that the addressee did not take, since it does not lead.
+    Refused(Vec<u64>),
+}
+
+/// A command on its way to the leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// Its sequence number at the node that took it.
+    pub seq: u64,
+    /// The encoded envelope.
+    pub command: Arc<[u8]>,
+}
+
+/// Why bytes are no hello or frame.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not our protocol.
+    #[error("not a Holdfast peer")]
+    Magic,
+    /// Another version of it.
+    #[error("peer speaks version {0}, this node speaks {VERSION}")]
+    Version(u16),
+    /// Damaged on the way.
+    #[error("checksum mismatch")]
+    Checksum,
+    /// A length or kind that makes no sense.
+    #[error("malformed: {0}")]
+    Malformed(&'static str),
+}
+
+impl Hello {
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HELLO_BYTES);
+        out.extend_from_slice(&MAGIC.to_le_bytes());
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&self.cluster);
+        for number in [self.from.0, self.to.0, self.incarnation] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        let crc = crc32fast::hash(&out);
+        out.extend_from_slice(&crc.to_le_bytes());
+        out
+    }
+
+    /// Reads [`HELLO_BYTES`] bytes.
+    ///
+    /// # Errors
+    /// When the magic, version or checksum is not right.
+    pub fn decode(bytes: &[u8]) -> Result<Hello, Error> {
+        let mut reader = Reader(bytes);
+        if reader.u32()? != MAGIC {
+            return Err(Error::Magic);
+        }
+        let version = u16::from_le_bytes(reader.array()?);
+        if version != VERSION {
+            return Err(Error::Version(version));
+        }
+        let hello = Hello {
+            cluster: reader.array()?,
+            from: NodeId(reader.u64()?),
+            to: NodeId(reader.u64()?),
+            incarnation: reader.u64()?,
+        };
+        let crc = reader.u32()?;
+        if !reader.0.is_empty() || crc != crc32fast::hash(&bytes[..HELLO_BYTES - 4]) {
+            return Err(Error::Checksum);
+        }
+        Ok(hello)
+    }
+}
+
+const KIND_RAFT: u8 = 1;
+const KIND_FORWARD: u8 = 2;
+const KIND_REFUSED: u8 = 3;
+
+/// Appends one frame with these messages to `out`.
+pub fn encode_frame(wall_ms: u64, messages: &[PeerMessage], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[0; FRAME_HEADER_BYTES]);
+    out.extend_from_slice(&wall_ms.to_le_bytes());
+    for message in messages {
+        encode_message(message, out);
+    }
+    let body = &out[start + FRAME_HEADER_BYTES..];
+    let length = u32::try_from(body.len()).expect("a frame is bounded by its messages");
+    let crc = crc32fast::hash(body);
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+}
+
+fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
+    out.push(match message {
+        PeerMessage::Raft(_) => KIND_RAFT,
+        PeerMessage::Forward(_) => KIND_FORWARD,
+        PeerMessage::Refused(_) => KIND_REFUSED,
+    });
+    let length_at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    match message {
+        PeerMessage::Raft(message) => {
+            message.write_to_vec(out).expect("raft messages always encode");
+        }
+        PeerMessage::Forward(commands) => {
+            for forwarded in commands {
+                out.extend_from_slice(&forwarded.seq.to_le_bytes());
+                let length = u32::try_from(forwarded.command.len()).expect("a command is bounded");
+                out.extend_from_slice(&length.to_le_bytes());
+                out.extend_from_slice(&forwarded.command);
+            }
+        }
+        PeerMessage::Refused(seqs) => {
+            for seq in seqs {
+                out.extend_from_slice(&seq.to_le_bytes());
+            }
+        }
+    }
+    let length = u32::try_from(out.len() - length_at - 4).expect("a message is bounded");
+    out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+/// Roughly how many bytes a message takes in a frame.
+pub fn size_hint(message: &PeerMessage) -> usize {
+    match message {
+        PeerMessage::Raft(message) => {
+            64 + message.entries.iter().map(|entry| entry.data.len() + 24).sum::<usize>()
+        }
+        PeerMessage::Forward(commands) => commands.iter().map(|f| f.command.len() + 12).sum(),
+        PeerMessage::Refused(seqs) => seqs.len() * 8,
+    }
+}
+
+/// Reads a frame's header: the length of its body and its checksum.
+///
+/// # Errors
+/// When the length is above [`FRAME_BYTES_MAX`].
+pub fn decode_frame_header(bytes: [u8; FRAME_HEADER_BYTES]) -> Result<(usize, u32), Error> {
+    let mut reader = Reader(&bytes);
+    let length = reader.u32()? as usize;
+    if length > FRAME_BYTES_MAX {
+        return Err(Error::Malformed("frame too long"));
+    }
+    Ok((length, reader.u32()?))
+}
+
+/// Reads a frame's body: the sender's wall clock and the messages.
+///
+/// # Errors
+/// When the checksum is wrong or anything inside makes no sense.
+pub fn decode_frame(body: &[u8], crc: u32) -> Result<(u64, Vec<PeerMessage>), Error> {
+    if crc32fast::hash(body) != crc {
+        return Err(Error::Checksum);
+    }
+    let mut reader = Reader(body);
+    let wall_ms = reader.u64()?;
+    let mut messages = Vec::new();
+    while !reader.0.is_empty() {
+        let kind = reader.array::<1>()?[0];
+        let length = reader.u32()? as usize;
+        messages.push(decode_message(kind, reader.take(length)?)?);
+    }
+    Ok((wall_ms, messages))
+}
+
+fn decode_message(kind: u8, bytes: &[u8]) -> Result<PeerMessage, Error> {
+    let mut reader = Reader(bytes);
+    match kind {
+        KIND_RAFT => {
+            let message = eraftpb::Message::parse_from_bytes(bytes)
+                .map_err(|_| Error::Malformed("raft message"))?;
+            Ok(PeerMessage::Raft(Box::new(message)))
+        }
+        KIND_FORWARD => {
+            let mut commands = Vec::new();
+            while !reader.0.is_empty() {
+                let seq = reader.u64()?;
+                let length = reader.u32()? as usize;
+                commands.push(Forwarded { seq, command: reader.take(length)?.into() });
+            }
+            Ok(PeerMessage::Forward(commands))
+        }
+        KIND_REFUSED => {
+            let mut seqs = Vec::new();
+            while !reader.0.is_empty() {
+                seqs.push(reader.u64()?);
+            }
+            Ok(PeerMessage::Refused(seqs))
+        }
+        _ => Err(Error::Malformed("unknown kind of message")),
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Error> {
+        if length > self.0.len() {
+            return Err(Error::Malformed("cut off"));
+        }
+        let (taken, rest) = self.0.split_at(length);
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        Ok(self.take(N)?.try_into().expect("take gives what was asked for"))
+    }
+
+    fn u32(&mut self) -> Result<u32, Error> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    fn u64(&mut self) -> Result<u64, Error> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(messages: &[PeerMessage]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_frame(42, messages, &mut bytes);
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Result<(u64, Vec<PeerMessage>), Error> {
+        let header = bytes.first_chunk().ok_or(Error::Malformed("cut off"))?;
+        let (length, crc) = decode_frame_header(*header)?;
+        let body = &bytes[FRAME_HEADER_BYTES..];
+        if body.len() != length {
+            return Err(Error::Malformed("cut off"));
+        }
+        decode_frame(body, crc)
+    }
+
+    fn sample() -> Vec<PeerMessage> {
+        let mut raft = eraftpb::Message::default();
+        raft.set_from(1);
+        raft.set_to(2);
+        raft.mut_entries()
+            .push(eraftpb::Entry { data: vec![1, 2, 3].into(), ..Default::default() });
+        vec![
+            PeerMessage::Raft(Box::new(raft)),
+            PeerMessage::Forward(vec![Forwarded { seq: 9, command: Arc::from(&b"abc"[..]) }]),
+            PeerMessage::Refused(vec![1, 2, u64::MAX]),
+        ]
+    }
+
+    #[test]
+    fn frames_survive_the_round_trip_and_show_every_flipped_bit() {
+        let bytes = frame(&sample());
+        assert_eq!(read(&bytes), Ok((42, sample())));
+        assert_eq!(read(&frame(&[])), Ok((42, vec![])));
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&damaged).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_hello_survives_the_round_trip_and_strangers_are_refused() {
+        let hello =
+            Hello { cluster: [7; 16], from: NodeId(1), to: NodeId(2), incarnation: u64::MAX };
+        let bytes = hello.encode();
+        assert_eq!(bytes.len(), HELLO_BYTES);
+        assert_eq!(Hello::decode(&bytes), Ok(hello));
+        assert_eq!(Hello::decode(b"GET / HTTP/1.1\r\n\r\n"), Err(Error::Magic));
+        let mut newer = bytes.clone();
+        newer[4] = 9;
+        assert_eq!(Hello::decode(&newer), Err(Error::Version(9)));
+        for at in 6..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert_eq!(Hello::decode(&damaged), Err(Error::Checksum), "byte {at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = Hello::decode(&bytes);
+            let _ = read(&bytes);
+            // With a right checksum the inside is read too.
+            let _ = decode_frame(&bytes, crc32fast::hash(&bytes));
+        }
+
+        #[test]
+        fn a_mutated_frame_never_panics(at in 0_usize..200, to in any::<u8>()) {
+            let bytes = frame(&sample());
+            let mut body = bytes[FRAME_HEADER_BYTES..].to_vec();
+            let at = at % body.len();
+            body[at] = to;
+            let _ = decode_frame(&body, crc32fast::hash(&body));
+        }
+    }
+}

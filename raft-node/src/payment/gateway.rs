@@ -1,0 +1,47 @@
+//! What the worker asks of a payment provider.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use engine::ids::OrderId;
+use engine::money::Money;
+use engine::trace::TraceId;
+
+/// One call to the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// The gateway's idempotency key, `<cluster>-<order>-<attempt>`: the same for every try of an
+    /// attempt, on every node, so that an attempt charges at most once.
+    pub key: String,
+    /// The order.
+    pub order: OrderId,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Tries of this attempt that got no answer before this one.
+    pub unanswered: u32,
+    /// What to charge.
+    pub amount: Money,
+    /// The order's trace id.
+    pub trace: TraceId,
+}
+
+/// What the gateway said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Charged, now or by an earlier try under the same key.
+    Succeeded,
+    /// Definitely not charged, and never under this key.
+    Declined(Box<str>),
+    /// Nothing definite: it may have been charged.
+    NoAnswer,
+}
+
+/// A call under way.
+pub type Call<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+/// A payment provider that honours idempotency keys.
+pub trait PaymentGateway: Send + Sync + 'static {
+    /// Charges, or tells what became of an earlier try under the same key. The worker bounds the time
+    /// of a call; a call that is dropped counts as unanswered.
+    fn charge(&self, charge: Charge) -> Call<'_>;
+}

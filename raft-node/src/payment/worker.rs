@@ -1,0 +1,229 @@
+//! The worker: which tasks to claim, which calls to make, which results to hand in.
+//!
+//! Claims and results are replicated in batches. A claim that is lost costs a lease; a result that is
+//! lost is handed in again. Attempts are told apart by their number, so a result counts once.
+
+use engine::command::{ClaimPayments, Command, PaymentResult, SettlePayments, Verdict};
+use engine::ids::{NodeId, OrderId};
+use engine::outcome::{ClaimedPayment, Outcome};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{Answer, Charge, Config};
+
+/// Names a command that the worker proposed.
+pub type BatchId = u64;
+
+/// Claims under way at once, in batches.
+const CLAIMS_IN_FLIGHT_MAX: usize = 4;
+/// Results under way at once, in batches.
+const RESULTS_IN_FLIGHT_MAX: usize = 4;
+
+/// Decides; see the module's documentation.
+pub struct Worker {
+    node: NodeId,
+    cluster: String,
+    config: Config,
+    next_batch: BatchId,
+    /// Sets and maps here are only looked up by key, so their order decides nothing.
+    claiming: FxHashSet<OrderId>,
+    claims: FxHashMap<BatchId, Vec<OrderId>>,
+    calling: FxHashSet<(OrderId, u32)>,
+    results: Vec<PaymentResult>,
+    settling: FxHashMap<BatchId, Vec<PaymentResult>>,
+}
+
+impl Worker {
+    /// A worker of this node, in the cluster of this name.
+    pub fn new(node: NodeId, cluster: String, config: Config) -> Worker {
+        Worker {
+            node,
+            cluster,
+            config,
+            next_batch: 1,
+            claiming: FxHashSet::default(),
+            claims: FxHashMap::default(),
+            calling: FxHashSet::default(),
+            results: Vec::new(),
+            settling: FxHashMap::default(),
+        }
+    }
+
+    /// Calls under way.
+    pub fn calls_in_flight(&self) -> usize {
+        self.calling.len()
+    }
+
+    /// What to propose now. `due` tells up to so many due tasks of the state; a node that does not lead
+    /// claims nothing, but still hands in the results of its calls.
+    pub fn poll(
+        &mut self,
+        leads: bool,
+        due: impl FnOnce(usize) -> Vec<(OrderId, u32)>,
+    ) -> Vec<(BatchId, Command)> {
+        let mut commands = Vec::new();
+        while !self.results.is_empty() && self.settling.len() < RESULTS_IN_FLIGHT_MAX {
+            let rest = self.results.split_off(self.results.len().min(self.config.batch_max));
+            let results = std::mem::replace(&mut self.results, rest);
+            let batch = self.batch();
+            self.settling.insert(batch, results.clone());
+            commands.push((batch, Command::SettlePayments(SettlePayments { results })));
+        }
+        if leads {
+            commands.extend(self.claim(due));
+        }
+        commands
+    }
+
+    fn claim(
+        &mut self,
+        due: impl FnOnce(usize) -> Vec<(OrderId, u32)>,
+    ) -> Option<(BatchId, Command)> {
+        let busy = self.calling.len() + self.claiming.len();
+        let room = self.config.calls_max.saturating_sub(busy).min(self.config.batch_max);
+        if room == 0 || self.claims.len() >= CLAIMS_IN_FLIGHT_MAX {
+            return None;
+        }
+        // Tasks whose claim is under way still look due, so ask for that many more.
+        let mut tasks = due(room + self.claiming.len());
+        tasks.retain(|(order, attempt)| {
+            !self.claiming.contains(order) && !self.calling.contains(&(*order, *attempt))
+        });
+        tasks.truncate(room);
+        if tasks.is_empty() {
+            return None;
+        }
+        let batch = self.batch();
+        let orders: Vec<_> = tasks.iter().map(|(order, _)| *order).collect();
+        self.claiming.extend(&orders);
+        self.claims.insert(batch, orders);
+        let claim = ClaimPayments { node: self.node, lease_ms: self.config.lease_ms, tasks };
+        Some((batch, Command::ClaimPayments(claim)))
+    }
+
+    fn batch(&mut self) -> BatchId {
+        self.next_batch += 1;
+        self.next_batch
+    }
+
+    /// What became of a proposed command; `None` when it is not known. Returns the calls to make.
+    pub fn proposed(&mut self, batch: BatchId, outcome: Option<Outcome>) -> Vec<Charge> {
+        if let Some(orders) = self.claims.remove(&batch) {
+            for order in orders {
+                self.claiming.remove(&order);
+            }
+            return match outcome {
+                Some(Outcome::Claimed(claimed)) => {
+                    claimed.into_iter().map(|claimed| self.call(claimed)).collect()
+                }
+                // The claim may have been applied: then its lease runs out and the task is due again.
+                _ => Vec::new(),
+            };
+        }
+        if let Some(results) = self.settling.remove(&batch)
+            && !matches!(outcome, Some(Outcome::Settled(_)))
+        {
+            // Handing in twice is harmless: the second finds the attempt over.
+            self.results.extend(results);
+        }
+        Vec::new()
+    }
+
+    fn call(&mut self, claimed: ClaimedPayment) -> Charge {
+        let ClaimedPayment { order, attempt, unanswered, amount, trace } = claimed;
+        self.calling.insert((order, attempt));
+        let key = format!("{}-{order}-{attempt}", self.cluster);
+        Charge { key, order, attempt, unanswered, amount, trace }
+    }
+
+    /// A call ended.
+    pub fn called(&mut self, charge: &Charge, answer: Answer) {
+        self.calling.remove(&(charge.order, charge.attempt));
+        let verdict = match answer {
+            Answer::Succeeded => Verdict::Succeeded,
+            Answer::Declined(mut reason) => {
+                if reason.len() > 255 {
+                    reason = reason.chars().take(80).collect::<String>().into();
+                }
+                let retry_in_ms = self.config.backoff(charge.attempt.saturating_sub(1));
+                Verdict::Declined { reason, retry_in_ms }
+            }
+            Answer::NoAnswer => {
+                Verdict::NoAnswer { retry_in_ms: self.config.backoff(charge.unanswered) }
+            }
+        };
+        self.results.push(PaymentResult { order: charge.order, attempt: charge.attempt, verdict });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::money::Money;
+    use engine::trace::TraceId;
+
+    use super::*;
+
+    fn worker() -> Worker {
+        let config = Config { calls_max: 3, batch_max: 2, ..Config::default() };
+        Worker::new(NodeId(1), "shop".into(), config)
+    }
+
+    fn claimed(order: u64) -> ClaimedPayment {
+        ClaimedPayment {
+            order: OrderId(order),
+            attempt: 1,
+            unanswered: 0,
+            amount: Money(100),
+            trace: TraceId::NONE,
+        }
+    }
+
+    fn due(limit: usize) -> Vec<(OrderId, u32)> {
+        (1..=10).map(|order| (OrderId(order), 1)).take(limit).collect()
+    }
+
+    fn claims(commands: &[(BatchId, Command)]) -> Vec<u64> {
+        commands
+            .iter()
+            .filter_map(|(_, command)| match command {
+                Command::ClaimPayments(claim) => Some(claim.tasks.iter().map(|(id, _)| id.0)),
+                _ => None,
+            })
+            .flatten()
+            .collect()
+    }
+
+    #[test]
+    fn tasks_are_claimed_once_and_calls_are_bounded() {
+        let mut worker = worker();
+        let first = worker.poll(true, due);
+        assert_eq!(claims(&first), vec![1, 2]);
+        let second = worker.poll(true, due);
+        assert_eq!(claims(&second), vec![3], "only three calls may be under way");
+        assert!(worker.poll(true, due).is_empty());
+        let calls = worker.proposed(first[0].0, Some(Outcome::Claimed(vec![claimed(1)])));
+        assert_eq!(calls.len(), 1);
+        assert_eq!(calls[0].key, "shop-1-1");
+        // The claim of 2 was refused, so it may be claimed again; 1 is being called.
+        assert_eq!(claims(&worker.poll(true, due)), vec![2]);
+        assert!(worker.poll(false, due).is_empty(), "who does not lead claims nothing");
+    }
+
+    #[test]
+    fn results_are_handed_in_until_they_are_recorded() {
+        let mut worker = worker();
+        let claim = worker.poll(true, due);
+        let calls = worker.proposed(claim[0].0, Some(Outcome::Claimed(vec![claimed(1)])));
+        worker.called(&calls[0], Answer::NoAnswer);
+        for _ in 0..2 {
+            let commands = worker.poll(false, due);
+            let [(batch, Command::SettlePayments(settle))] = &commands[..] else {
+                panic!("{commands:?}");
+            };
+            assert_eq!(settle.results[0].verdict, Verdict::NoAnswer { retry_in_ms: 1_000 });
+            assert!(worker.proposed(*batch, None).is_empty());
+        }
+        let commands = worker.poll(false, due);
+        worker.proposed(commands[0].0, Some(Outcome::Settled(1)));
+        assert!(worker.poll(false, due).is_empty());
+    }
+}
