@@ -9,7 +9,7 @@ use crate::keys::{self, KeyHash, Used};
 use crate::money::Money;
 use crate::order::{Order, Status};
 use crate::orders::CHUNK_ORDERS;
-use crate::products::{Delta, Entry, SEGMENT_ROWS};
+use crate::products::{Entry, SEGMENT_ROWS};
 use crate::state::State;
 
 /// Open orders up to which debug builds check everything that is open after every batch.
@@ -194,9 +194,7 @@ fn check_product(entry: &Entry, reserved: u64) -> Result<(), Violation> {
     );
     let mut counters = entry.base;
     for row in entry.resident_rows() {
-        let delta =
-            Delta { on_hand: row.on_hand, held: row.held, reserved: row.reserved, sold: row.sold };
-        let after = delta.apply_to(counters);
+        let after = row.delta().apply_to(counters);
         ensure!(after == Some(row.after), "product {id}: the ledger row {row:?} does not add up");
         counters = row.after;
     }

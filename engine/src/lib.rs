@@ -23,9 +23,11 @@ pub mod trace;
 pub mod user;
 
 pub mod apply;
+pub mod checkpoint;
 pub mod invariants;
 pub mod query;
 pub mod state;
+pub mod store;
 pub mod totals;
 
 mod digest;
@@ -37,3 +39,5 @@ mod schedule;
 mod sessions;
 mod statuses;
 mod users;
+
+pub use checkpoint::open;

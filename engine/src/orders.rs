@@ -325,3 +325,102 @@ impl Slot {
             && self.chunk.as_ref().is_none_or(|chunk| chunk.orders.len() as u64 == CHUNK_ORDERS)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::ids::{Position, ProductId, Quantity, Timestamp, UserId};
+    use crate::money::Money;
+    use crate::order::{Cause, HistoryRow, Item, Items, PaymentMethod};
+    use crate::trace::TraceId;
+
+    /// A pending order with every field in use.
+    pub(crate) fn sample(id: u64) -> Order {
+        let item = Item { product: ProductId(1), quantity: Quantity(2), unit_price: Money(99_999) };
+        Order {
+            id: OrderId(id),
+            user: Some(UserId(7)),
+            status: Status::Pending,
+            payment_method: PaymentMethod::None,
+            items: Items([item].into()),
+            total: Money(199_998),
+            key: Some("order-abc-123".into()),
+            metadata: Some("{\"gift\":true}".into()),
+            failure_reason: None,
+            trace: TraceId::Text("abc".into()),
+            created_at: Timestamp(1_700_000_000_000),
+            updated_at: Timestamp(1_700_000_000_000),
+            version: Position::new(2, 0),
+            task: None,
+            payment_deadline: None,
+            history: vec![HistoryRow {
+                position: Position::new(2, 0),
+                from: None,
+                to: Status::Pending,
+                at: Timestamp(1_700_000_000_000),
+                cause: Cause::Placed,
+                trace: None,
+            }],
+        }
+    }
+
+    fn seal(orders: &mut Orders, ids: std::ops::RangeInclusive<u64>) {
+        for id in ids {
+            orders.push(sample(id));
+            orders.transition(OrderId(id), Status::Cancelled);
+        }
+    }
+
+    #[test]
+    fn only_what_is_sealed_and_stored_leaves_memory() {
+        let mut orders = Orders::default();
+        let mut hasher = RowHasher::default();
+        orders.set_resident_chunks_max(1);
+        seal(&mut orders, 1..=64);
+        orders.push(sample(65));
+        assert_eq!(orders.resident_chunks(), 2, "not stored yet");
+        let sum = orders.digest(&mut hasher);
+        let (sealed, open) = orders.take_dirty();
+        assert_eq!((sealed.len(), open.len()), (1, 1));
+        orders.release();
+        assert_eq!(orders.resident_chunks(), 1);
+        assert_eq!(orders.lookup(OrderId(64)), OrderLookup::Stored);
+        assert_eq!(orders.status(OrderId(64)), Some(Status::Cancelled));
+        assert!(matches!(orders.lookup(OrderId(65)), OrderLookup::Resident(_)));
+        assert_eq!(orders.lookup(OrderId(66)), OrderLookup::Absent);
+        assert_eq!(orders.digest(&mut hasher), sum, "leaving memory changes nothing");
+        assert!(orders.is_sound());
+        orders.set_resident_chunks_max(0);
+        assert_eq!(orders.resident_chunks(), 1, "an open chunk stays");
+    }
+
+    #[test]
+    fn what_was_frozen_and_never_stored_is_frozen_again() {
+        let mut orders = Orders::default();
+        seal(&mut orders, 1..=64);
+        orders.digest(&mut RowHasher::default());
+        assert_eq!(orders.take_dirty().0.len(), 1);
+        assert_eq!(orders.take_dirty().0.len(), 1, "nobody said that it is stored");
+        orders.release();
+        assert_eq!(orders.take_dirty().0.len(), 0);
+    }
+
+    #[test]
+    fn a_chunk_sealed_after_its_freeze_waits_for_the_next() {
+        let mut orders = Orders::default();
+        let mut hasher = RowHasher::default();
+        orders.set_resident_chunks_max(0);
+        seal(&mut orders, 1..=63);
+        orders.push(sample(64));
+        orders.digest(&mut hasher);
+        let (_, open) = orders.take_dirty();
+        orders.transition(OrderId(64), Status::Cancelled);
+        assert_eq!(open[0].1.orders[63].status, Status::Pending, "a freeze is a copy");
+        orders.release();
+        assert_eq!(orders.resident_chunks(), 1, "the store holds the chunk as it was");
+        orders.digest(&mut hasher);
+        assert_eq!(orders.take_dirty().0.len(), 1);
+        orders.release();
+        assert_eq!(orders.resident_chunks(), 0);
+    }
+}

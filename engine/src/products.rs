@@ -42,6 +42,13 @@ impl Delta {
     }
 }
 
+impl ledger::Row {
+    /// The change that the row records.
+    pub(crate) fn delta(&self) -> Delta {
+        Delta { on_hand: self.on_hand, held: self.held, reserved: self.reserved, sold: self.sold }
+    }
+}
+
 /// A product with what belongs to it.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -74,12 +81,6 @@ impl Entry {
             touched: false,
             dirty: false,
         }
-    }
-
-    /// The number of the first ledger row that is in memory.
-    pub(crate) fn first_resident_row(&self) -> u64 {
-        let resident = self.full.len() * SEGMENT_ROWS + self.tail.len();
-        self.product.ledger_rows - resident as u64
     }
 
     /// The ledger rows in memory, oldest first.
@@ -254,7 +255,7 @@ impl Products {
 
     /// Takes the ids of what changed since the last freeze, ascending, together with what an earlier
     /// freeze took and nobody reported as stored.
-    pub(crate) fn take_dirty(&mut self) -> &[ProductId] {
+    pub(crate) fn take_dirty(&mut self) -> Vec<ProductId> {
         for id in self.in_flight.drain(..) {
             let entry = &mut self.entries[id.0 as usize - 1];
             if !entry.dirty {
@@ -267,7 +268,7 @@ impl Products {
         for id in &self.in_flight {
             self.entries[id.0 as usize - 1].dirty = false;
         }
-        &self.in_flight
+        self.in_flight.clone()
     }
 
     /// Forgets ledger segments that a synced checkpoint holds.

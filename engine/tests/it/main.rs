@@ -2,6 +2,8 @@
 
 mod common;
 
+mod checkpoint;
 mod orders;
 mod payments;
 mod products;
+mod store;

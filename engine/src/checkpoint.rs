@@ -1,0 +1,124 @@
+//! The state on disk and back.
+//!
+//! A checkpoint is taken in three steps. [`State::freeze`] takes what changed since the last one, between
+//! two entries and without touching the disk; applying goes on. [`Frozen::write`] brings it to a
+//! [`CheckpointStore`], on whatever thread the caller likes. [`State::release`] tells the state that it
+//! is there, so that rows may leave memory.
+//!
+//! Writing goes in this order: rows that will never change (full chunks of final orders, full ledger
+//! segments, users) are staged, which nobody sees; they are synced; one small transaction publishes the
+//! rows that may change together with the applied index; that is synced too. A crash anywhere leaves
+//! the last published checkpoint, for a staged row counts only when a published one says so:
+//!
+//! - a sealed chunk counts when its ids are below the published next id and no open chunk of the same
+//!   number is there: publishing a sealed chunk removes the open one;
+//! - a ledger segment counts when it is below the published number of ledger rows of its product;
+//! - a user counts when its id is below the published next id.
+//!
+//! Nothing here decides when to checkpoint, and nothing repairs what it finds: a store that does not
+//! open is set aside by the caller.
+
+pub mod freeze;
+pub mod open;
+mod rows;
+
+use crate::codec;
+use crate::ids::OrderId;
+use crate::order::Order;
+use crate::orders::{OrderChunk, place};
+use crate::state::State;
+use crate::store::Error;
+
+pub use self::freeze::{Frozen, Written};
+
+use self::rows::{Meta, ROW_VERSION, key};
+
+/// A stored row: its key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// What to do with a key: put the value under it, or remove what is there.
+pub type Write = (Vec<u8>, Option<Vec<u8>>);
+
+/// Where checkpoints are kept: an ordered map from bytes to bytes that survives the process.
+///
+/// Every error is final: the caller stops the node rather than trying again on the same store.
+pub trait CheckpointStore: Send + Sync {
+    /// The value under a key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Visits all rows whose key starts with the prefix, by ascending key, until the visitor fails.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the visitor's own.
+    #[allow(clippy::type_complexity, reason = "a visitor is best read where it is passed")]
+    fn scan(
+        &self,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error>;
+
+    /// Writes rows that nothing refers to yet. After a crash any part of them may be there.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn stage(&self, rows: Vec<Row>) -> Result<(), Error>;
+
+    /// Writes and removes rows, all or none, after everything staged before.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn publish(&self, writes: Vec<Write>) -> Result<(), Error>;
+
+    /// Returns once everything written before is on stable storage.
+    ///
+    /// # Errors
+    /// When that cannot be promised; it must not be tried again.
+    fn sync(&self) -> Result<(), Error>;
+}
+
+/// Reads an order from the store, for orders that [`State::order`] reports as stored.
+///
+/// # Errors
+/// When the store cannot be read or the order's row is damaged.
+pub fn read_order(store: &dyn CheckpointStore, id: OrderId) -> Result<Option<Order>, Error> {
+    let Some((number, at)) = place(id) else { return Ok(None) };
+    let Some((row, bytes)) = find_chunk(store, number)? else { return Ok(None) };
+    let mut chunk: OrderChunk = codec::decode_row(ROW_VERSION, &bytes)
+        .map_err(|source| Error::Damaged { key: key::name(&row), source })?;
+    if at >= chunk.orders.len() {
+        return Ok(None);
+    }
+    Ok(Some(chunk.orders.swap_remove(at)).filter(|order| order.id == id))
+}
+
+/// The row of a chunk that counts, with its key.
+fn find_chunk(store: &dyn CheckpointStore, number: u64) -> Result<Option<Row>, Error> {
+    let open = key::open_chunk(number);
+    if let Some(bytes) = store.get(&open)? {
+        return Ok(Some((open, bytes)));
+    }
+    let Some(bytes) = store.get(key::META)? else { return Ok(None) };
+    let meta: Meta = codec::decode_row(ROW_VERSION, &bytes)
+        .map_err(|source| Error::Damaged { key: key::name(key::META), source })?;
+    if !meta.publishes_sealed(number) {
+        return Ok(None);
+    }
+    let sealed = key::sealed_chunk(number);
+    Ok(store.get(&sealed)?.map(|bytes| (sealed, bytes)))
+}
+
+impl State {
+    /// The highest index that a published checkpoint in the store holds, without opening the rest.
+    ///
+    /// # Errors
+    /// When the store cannot be read or the row is damaged.
+    pub fn checkpoint_index(store: &dyn CheckpointStore) -> Result<Option<u64>, Error> {
+        let Some(bytes) = store.get(key::META)? else { return Ok(None) };
+        let meta: Meta = codec::decode_row(ROW_VERSION, &bytes)
+            .map_err(|source| Error::Damaged { key: key::name(key::META), source })?;
+        Ok(Some(meta.applied_index))
+    }
+}

@@ -1,0 +1,187 @@
+//! Taking what changed out of the state, and writing it.
+
+use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, key};
+use crate::checkpoint::{CheckpointStore, Row, Write};
+use crate::codec::encode_row;
+use crate::ids::ProductId;
+use crate::orders::SharedChunks;
+use crate::products::{LOCATION, Segment};
+use crate::state::State;
+use crate::store::Error;
+use crate::user::User;
+
+/// The most rows and bytes that are staged at once.
+const STAGED_ROWS_MAX: usize = 256;
+const STAGED_BYTES_MAX: usize = 1 << 20;
+
+/// What changed since the last checkpoint, as of one applied index. Writing it needs no state.
+///
+/// Frozen parts must be written in the order in which they were frozen. One that is thrown away is no
+/// loss: the next freeze takes its rows again.
+#[derive(Debug)]
+pub struct Frozen {
+    generation: u64,
+    meta: Meta,
+    sealed: SharedChunks,
+    open: SharedChunks,
+    products: Vec<ProductRow>,
+    segments: Vec<(ProductId, u64, Segment)>,
+    users: Vec<User>,
+}
+
+/// Proof that a [`Frozen`] part is on disk, for [`State::release`].
+#[derive(Debug)]
+pub struct Written {
+    generation: u64,
+    applied_index: u64,
+    rows: u64,
+    segments: Vec<(ProductId, u64)>,
+}
+
+impl Written {
+    /// The index up to which the store holds everything.
+    pub fn applied_index(&self) -> u64 {
+        self.applied_index
+    }
+
+    /// How many rows were written.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+}
+
+impl State {
+    /// Takes what changed since the last checkpoint. Costs the hashing of what was touched, a copy of each
+    /// changed product, and a reference to each changed chunk.
+    pub fn freeze(&mut self) -> Frozen {
+        let digest = self.digest();
+        self.generation += 1;
+        let (sealed, open) = self.orders.take_dirty();
+        let dirty = self.products.take_dirty();
+        let mut products = Vec::with_capacity(dirty.len());
+        let mut segments = Vec::new();
+        for &id in &dirty {
+            let entry = self.products.entry(id).expect("a changed product exists");
+            products.push(ProductRow { product: entry.product.clone(), tail: entry.tail.clone() });
+            segments
+                .extend(entry.full.iter().map(|(number, segment)| (id, *number, segment.clone())));
+        }
+        let meta = Meta {
+            format: FORMAT,
+            applied_index: self.applied_index,
+            applied_term: self.applied_term,
+            position: self.position,
+            clock: self.clock,
+            orders: self.orders.len(),
+            products: self.products.len() as u64,
+            users: self.users.len() as u64,
+            totals: self.totals.clone(),
+            sessions: self.sessions.clone(),
+            digest,
+        };
+        let users = self.users.take_dirty();
+        Frozen { generation: self.generation, meta, sealed, open, products, segments, users }
+    }
+
+    /// Notes that the last frozen part is on disk. A report of an earlier one changes nothing, since the
+    /// last freeze took its rows again.
+    pub fn release(&mut self, done: &Written) {
+        if done.generation != self.generation {
+            return;
+        }
+        self.orders.release();
+        self.products.release(&done.segments);
+        self.users.release();
+    }
+}
+
+impl Frozen {
+    /// The index up to which it holds everything.
+    pub fn applied_index(&self) -> u64 {
+        self.meta.applied_index
+    }
+
+    /// Stages, syncs, publishes and syncs.
+    ///
+    /// # Errors
+    /// When the store fails. What it then holds is the last checkpoint or this one; the node stops.
+    pub fn write(&self, store: &dyn CheckpointStore) -> Result<Written, Error> {
+        let staged = self.stage(store)?;
+        if staged > 0 {
+            store.sync()?;
+        }
+        let writes = self.writes();
+        let rows = staged + writes.len() as u64;
+        store.publish(writes)?;
+        store.sync()?;
+        Ok(Written {
+            generation: self.generation,
+            applied_index: self.meta.applied_index,
+            rows,
+            segments: self.segments.iter().map(|(id, number, _)| (*id, *number)).collect(),
+        })
+    }
+
+    /// Writes what will never change, in bounded batches; gives how many rows.
+    fn stage(&self, store: &dyn CheckpointStore) -> Result<u64, Error> {
+        let mut stage = Stage { store, rows: Vec::new(), bytes: 0, staged: 0 };
+        for (number, chunk) in &self.sealed {
+            let row = encode_row(ROW_VERSION, chunk.as_ref());
+            stage.add(key::sealed_chunk(*number), row)?;
+        }
+        for (id, number, segment) in &self.segments {
+            let row = encode_row(ROW_VERSION, segment.as_ref());
+            stage.add(key::segment(LOCATION, *id, *number), row)?;
+        }
+        for user in &self.users {
+            stage.add(key::user(user.id), encode_row(ROW_VERSION, user))?;
+        }
+        stage.finish()
+    }
+
+    /// The one transaction: what may change, and the row that publishes everything.
+    fn writes(&self) -> Vec<Write> {
+        let sealed = self.sealed.iter().map(|(number, _)| (key::open_chunk(*number), None));
+        let open = self.open.iter().map(|(number, chunk)| {
+            (key::open_chunk(*number), Some(encode_row(ROW_VERSION, chunk.as_ref())))
+        });
+        let products = self.products.iter().map(|row| {
+            (key::product(LOCATION, row.product.id), Some(encode_row(ROW_VERSION, row)))
+        });
+        let meta = (key::META.to_vec(), Some(encode_row(ROW_VERSION, &self.meta)));
+        sealed.chain(open).chain(products).chain([meta]).collect()
+    }
+}
+
+/// Rows on their way to the store.
+struct Stage<'a> {
+    store: &'a dyn CheckpointStore,
+    rows: Vec<Row>,
+    bytes: usize,
+    staged: u64,
+}
+
+impl Stage<'_> {
+    fn add(&mut self, key: Vec<u8>, row: Vec<u8>) -> Result<(), Error> {
+        self.bytes += key.len() + row.len();
+        self.rows.push((key, row));
+        if self.rows.len() >= STAGED_ROWS_MAX || self.bytes >= STAGED_BYTES_MAX {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.staged += self.rows.len() as u64;
+        self.bytes = 0;
+        match self.rows.is_empty() {
+            true => Ok(()),
+            false => self.store.stage(std::mem::take(&mut self.rows)),
+        }
+    }
+
+    fn finish(mut self) -> Result<u64, Error> {
+        self.flush()?;
+        Ok(self.staged)
+    }
+}

@@ -1,0 +1,287 @@
+//! Reading the state back, believing nothing: every row's checksum, the shape of the whole, the digest
+//! and the invariants are checked before the state is handed out.
+
+use std::collections::BTreeMap;
+
+use bincode::Decode;
+
+use crate::checkpoint::CheckpointStore;
+use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, key};
+use crate::codec;
+use crate::ids::{OrderId, ProductId, UserId};
+use crate::invariants::Violation;
+use crate::keys::{self, KeyHash, Used};
+use crate::ledger;
+use crate::order::Order;
+use crate::orders::{CHUNK_ORDERS, OrderChunk};
+use crate::product::Counters;
+use crate::products::{LOCATION, SEGMENT_ROWS};
+use crate::state::State;
+use crate::store;
+use crate::user::User;
+
+/// Why a store does not give a state. The caller sets the store aside; it never goes on with a part.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store itself cannot be read.
+    #[error("the checkpoint cannot be read")]
+    Store(#[from] store::Error),
+    /// A row cannot be decoded.
+    #[error("the row {key} is damaged")]
+    Row {
+        /// The row, readable.
+        key: String,
+        /// What is wrong with its bytes.
+        source: codec::Error,
+    },
+    /// The layout is of a version that this build does not know.
+    #[error("unknown checkpoint format {0}")]
+    UnknownFormat(u32),
+    /// A row is missing, superfluous or contradicts another.
+    #[error("the checkpoint contradicts itself: {0}")]
+    Inconsistent(String),
+    /// The rows are not those that were written.
+    #[error("digest mismatch: stored {stored:016x}, computed {computed:016x}")]
+    Digest {
+        /// What the checkpoint says.
+        stored: u64,
+        /// What its rows give.
+        computed: u64,
+    },
+    /// The rows break an invariant.
+    #[error("the checkpoint breaks an invariant")]
+    Invariant(#[from] Violation),
+}
+
+fn inconsistent(what: impl Into<String>) -> Error {
+    Error::Inconsistent(what.into())
+}
+
+impl State {
+    /// Reads the last published checkpoint; an empty state when there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read or anything in it is not as it was written.
+    pub fn open(store: &dyn CheckpointStore) -> Result<State, Error> {
+        let Some(bytes) = store.get(key::META)? else { return Ok(State::new()) };
+        let meta: Meta = decode(key::META, &bytes)?;
+        if meta.format != FORMAT {
+            return Err(Error::UnknownFormat(meta.format));
+        }
+        let mut state = State {
+            applied_index: meta.applied_index,
+            applied_term: meta.applied_term,
+            position: meta.position,
+            clock: meta.clock,
+            sessions: meta.sessions.clone(),
+            totals: meta.totals.clone(),
+            ..State::new()
+        };
+        state.read_products(store, &meta)?;
+        state.read_users(store, &meta)?;
+        state.read_orders(store, &meta)?;
+        let computed = state.digest();
+        if computed != meta.digest {
+            return Err(Error::Digest { stored: meta.digest, computed });
+        }
+        state.check_invariants()?;
+        Ok(state)
+    }
+
+    fn read_products(&mut self, store: &dyn CheckpointStore, meta: &Meta) -> Result<(), Error> {
+        let mut rows = Vec::new();
+        scan(store, key::PRODUCT, |[location, id], key, bytes| {
+            let row: ProductRow = decode(key, bytes)?;
+            let place = (location, id) == (LOCATION.0, rows.len() as u64 + 1);
+            let tail = row.product.ledger_rows % SEGMENT_ROWS as u64;
+            if !place || row.product.id.0 != id || row.tail.len() as u64 != tail {
+                return Err(inconsistent(format!("product row {}", key::name(key))));
+            }
+            rows.push(row);
+            Ok(())
+        })?;
+        if rows.len() as u64 != meta.products {
+            return Err(inconsistent(format!("{} products of {}", rows.len(), meta.products)));
+        }
+        let bases = self.read_segments(store, &rows)?;
+        for (row, base) in rows.into_iter().zip(bases) {
+            self.products.restore(row.product, row.tail, base, &mut self.hasher);
+        }
+        Ok(())
+    }
+
+    /// Checks the stored ledger segments of all products and counts them into the digest; gives each
+    /// product's counters after them.
+    fn read_segments(
+        &mut self,
+        store: &dyn CheckpointStore,
+        rows: &[ProductRow],
+    ) -> Result<Vec<Counters>, Error> {
+        // Per product, how many segments were seen and the counters after the last of them.
+        let mut seen = vec![(0_u64, Counters::default()); rows.len()];
+        let segments = |row: &ProductRow| row.product.ledger_rows / SEGMENT_ROWS as u64;
+        scan(store, key::SEGMENT, |[location, id, number], key, bytes| {
+            let at = usize::try_from(id.wrapping_sub(1)).unwrap_or(usize::MAX);
+            // A row of a product or beyond a count that was never published is a leftover of a crash.
+            let Some(row) = rows.get(at).filter(|row| number < segments(row)) else {
+                return Ok(());
+            };
+            let (count, counters) = &mut seen[at];
+            let segment: Vec<ledger::Row> = decode(key, bytes)?;
+            let expected = (LOCATION.0, *count, SEGMENT_ROWS) == (location, number, segment.len());
+            let adds_up = segment.iter().all(|ledger_row| {
+                let before = std::mem::replace(counters, ledger_row.after);
+                ledger_row.delta().apply_to(before) == Some(ledger_row.after)
+            });
+            if !expected || !adds_up {
+                return Err(inconsistent(format!("ledger segment {}", key::name(key))));
+            }
+            *count += 1;
+            self.products.restore_segment(row.product.id, number, &segment);
+            Ok(())
+        })?;
+        for (row, (count, _)) in rows.iter().zip(&seen) {
+            if *count != segments(row) {
+                let (id, all) = (row.product.id, segments(row));
+                return Err(inconsistent(format!("product {id}: {count} of {all} segments")));
+            }
+        }
+        Ok(seen.into_iter().map(|(_, counters)| counters).collect())
+    }
+
+    fn read_users(&mut self, store: &dyn CheckpointStore, meta: &Meta) -> Result<(), Error> {
+        scan(store, key::USER, |[id], key, bytes| {
+            if id > meta.users {
+                return Ok(());
+            }
+            let user: User = decode(key, bytes)?;
+            if user.id != UserId(id) || id != self.users.len() as u64 + 1 {
+                return Err(inconsistent(format!("user row {}", key::name(key))));
+            }
+            self.users.restore(user, &mut self.hasher);
+            Ok(())
+        })?;
+        match self.users.len() as u64 == meta.users {
+            true => Ok(()),
+            false => Err(inconsistent(format!("{} users of {}", self.users.len(), meta.users))),
+        }
+    }
+
+    fn read_orders(&mut self, store: &dyn CheckpointStore, meta: &Meta) -> Result<(), Error> {
+        let mut open: BTreeMap<u64, OrderChunk> = BTreeMap::new();
+        scan(store, key::OPEN, |[number], key, bytes| {
+            open.insert(number, decode(key, bytes)?);
+            Ok(())
+        })?;
+        let mut next = 0;
+        scan(store, key::SEALED, |[number], key, bytes| {
+            // Staged and never published, or its open chunk still counts: a leftover of a crash.
+            if !meta.publishes_sealed(number) || open.contains_key(&number) {
+                return Ok(());
+            }
+            self.read_open_chunks(&mut open, &mut next, number, meta)?;
+            self.read_chunk(number, decode(key, bytes)?, meta)?;
+            next = number + 1;
+            Ok(())
+        })?;
+        self.read_open_chunks(&mut open, &mut next, meta.chunks(), meta)?;
+        match open.first_key_value() {
+            None => Ok(()),
+            Some((number, _)) => Err(inconsistent(format!("chunk {number} is of the future"))),
+        }
+    }
+
+    /// Takes over the open chunks from `next` up to `end`: there is no sealed one for these numbers.
+    fn read_open_chunks(
+        &mut self,
+        open: &mut BTreeMap<u64, OrderChunk>,
+        next: &mut u64,
+        end: u64,
+        meta: &Meta,
+    ) -> Result<(), Error> {
+        while *next < end {
+            let chunk = open
+                .remove(next)
+                .ok_or_else(|| inconsistent(format!("order chunk {next} is missing")))?;
+            self.read_chunk(*next, chunk, meta)?;
+            *next += 1;
+        }
+        Ok(())
+    }
+
+    fn read_chunk(&mut self, number: u64, chunk: OrderChunk, meta: &Meta) -> Result<(), Error> {
+        if chunk.orders.len() as u64 != meta.orders_in(number) {
+            let (found, all) = (chunk.orders.len(), meta.orders_in(number));
+            return Err(inconsistent(format!("chunk {number} has {found} orders of {all}")));
+        }
+        for (id, order) in (number * CHUNK_ORDERS + 1..).zip(chunk.orders) {
+            if order.id != OrderId(id) {
+                return Err(inconsistent(format!("order {id} calls itself {}", order.id)));
+            }
+            self.read_order(order)?;
+        }
+        Ok(())
+    }
+
+    /// Puts an order back with everything that is found through it.
+    fn read_order(&mut self, order: Order) -> Result<(), Error> {
+        let id = order.id;
+        if let Some(key) = &order.key {
+            let used = Used { order: id, fingerprint: keys::fingerprint_of(&order) };
+            if !self.keys.insert(KeyHash::of_order(key), used) {
+                return Err(inconsistent(format!("order {id} has the key of another")));
+            }
+        }
+        if let Some(user) = order.user {
+            self.users.post(user, id.0);
+        }
+        let mut products: Vec<ProductId> = order.items.iter().map(|item| item.product).collect();
+        products.sort_unstable();
+        products.dedup();
+        for product in products {
+            if self.products.entry(product).is_none() {
+                return Err(inconsistent(format!("order {id} is of no product {product}")));
+            }
+            self.products.post(product, id.0);
+        }
+        if !order.status.is_final() {
+            if let Some(task) = &order.task {
+                self.tasks.insert(task.due, id);
+            }
+            if let Some(deadline) = order.payment_deadline {
+                self.deadlines.insert(deadline, id);
+            }
+        }
+        self.orders.restore(order, &mut self.hasher);
+        Ok(())
+    }
+}
+
+/// Visits the rows of a kind with the numbers of their keys.
+fn scan<const N: usize>(
+    store: &dyn CheckpointStore,
+    kind: u8,
+    mut visit: impl FnMut([u64; N], &[u8], &[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    // The store knows only its own errors: ours wait here while its scan ends.
+    let mut failure = None;
+    let result = store.scan(&[kind], &mut |key, bytes| {
+        let visited = match key::numbers(key) {
+            Some(numbers) => visit(numbers, key, bytes),
+            None => Err(inconsistent(format!("strange key {}", key::name(key)))),
+        };
+        visited.map_err(|error| {
+            failure = Some(error);
+            store::Error::Stopped
+        })
+    });
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(result?),
+    }
+}
+
+fn decode<T: Decode<()>>(key: &[u8], bytes: &[u8]) -> Result<T, Error> {
+    codec::decode_row(ROW_VERSION, bytes)
+        .map_err(|source| Error::Row { key: key::name(key), source })
+}

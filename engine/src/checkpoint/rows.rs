@@ -1,0 +1,229 @@
+//! The stored rows and their keys.
+//!
+//! Keys are one letter and big-endian numbers, so that rows of a kind lie together in the order of their
+//! numbers. Values are versioned and checksummed rows of [`crate::codec`].
+
+use bincode::{Decode, Encode};
+
+use crate::ids::{Position, Timestamp};
+use crate::ledger;
+use crate::orders::CHUNK_ORDERS;
+use crate::product::Product;
+use crate::sessions::Sessions;
+use crate::totals::Totals;
+
+/// The version of all row encodings written today.
+pub(crate) const ROW_VERSION: u8 = 1;
+
+/// The version of the layout as a whole.
+pub(crate) const FORMAT: u32 = 1;
+
+/// What a checkpoint is about: the row that publishes all others.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Meta {
+    pub(crate) format: u32,
+    pub(crate) applied_index: u64,
+    pub(crate) applied_term: u64,
+    pub(crate) position: Position,
+    pub(crate) clock: Timestamp,
+    /// How many of each there are; the next id is one above.
+    pub(crate) orders: u64,
+    pub(crate) products: u64,
+    pub(crate) users: u64,
+    pub(crate) totals: Totals,
+    pub(crate) sessions: Sessions,
+    pub(crate) digest: u64,
+}
+
+impl Meta {
+    /// Whether the sealed row of this chunk may count: all its ids are given out.
+    pub(crate) fn publishes_sealed(&self, chunk: u64) -> bool {
+        chunk < self.orders / CHUNK_ORDERS
+    }
+
+    /// How many chunks there are, the last one perhaps not full.
+    pub(crate) fn chunks(&self) -> u64 {
+        self.orders.div_ceil(CHUNK_ORDERS)
+    }
+
+    /// How many orders a chunk holds.
+    pub(crate) fn orders_in(&self, chunk: u64) -> u64 {
+        self.orders.saturating_sub(chunk.saturating_mul(CHUNK_ORDERS)).min(CHUNK_ORDERS)
+    }
+}
+
+/// A product with the ledger rows after its last full segment: both change together.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ProductRow {
+    pub(crate) product: Product,
+    pub(crate) tail: Vec<ledger::Row>,
+}
+
+/// The keys of the rows.
+pub(crate) mod key {
+    use std::fmt::Write;
+
+    use crate::ids::{LocationId, ProductId, UserId};
+
+    /// The row that publishes a checkpoint.
+    pub(crate) const META: &[u8] = b"meta";
+    /// Chunks whose orders are all final.
+    pub(crate) const SEALED: u8 = b'S';
+    /// Chunks with open orders or free ids.
+    pub(crate) const OPEN: u8 = b'M';
+    /// Products with their ledger tails, by location.
+    pub(crate) const PRODUCT: u8 = b'P';
+    /// Full ledger segments, by location and product.
+    pub(crate) const SEGMENT: u8 = b'L';
+    /// Users.
+    pub(crate) const USER: u8 = b'U';
+
+    fn join<const N: usize>(kind: u8, numbers: [u64; N]) -> Vec<u8> {
+        let mut key = Vec::with_capacity(1 + 8 * N);
+        key.push(kind);
+        for number in numbers {
+            key.extend_from_slice(&number.to_be_bytes());
+        }
+        key
+    }
+
+    /// The numbers of a key, or `None` when it does not have just so many.
+    pub(crate) fn numbers<const N: usize>(key: &[u8]) -> Option<[u64; N]> {
+        let (_, rest) = key.split_first()?;
+        if rest.len() != 8 * N {
+            return None;
+        }
+        let mut numbers = [0; N];
+        for (number, bytes) in numbers.iter_mut().zip(rest.as_chunks::<8>().0) {
+            *number = u64::from_be_bytes(*bytes);
+        }
+        Some(numbers)
+    }
+
+    pub(crate) fn sealed_chunk(number: u64) -> Vec<u8> {
+        join(SEALED, [number])
+    }
+
+    pub(crate) fn open_chunk(number: u64) -> Vec<u8> {
+        join(OPEN, [number])
+    }
+
+    pub(crate) fn product(location: LocationId, id: ProductId) -> Vec<u8> {
+        join(PRODUCT, [location.0, id.0])
+    }
+
+    pub(crate) fn segment(location: LocationId, id: ProductId, number: u64) -> Vec<u8> {
+        join(SEGMENT, [location.0, id.0, number])
+    }
+
+    pub(crate) fn user(id: UserId) -> Vec<u8> {
+        join(USER, [id.0])
+    }
+
+    /// A key as people can read it: its letter and its numbers, else its bytes.
+    pub(crate) fn name(key: &[u8]) -> String {
+        if key == META {
+            return "meta".into();
+        }
+        let Some((kind, rest)) = key.split_first() else { return "of no key".into() };
+        let mut name = char::from(*kind).escape_default().to_string();
+        let (numbers, odd) = rest.as_chunks::<8>();
+        for number in numbers {
+            write!(name, "/{}", u64::from_be_bytes(*number)).expect("text takes everything");
+        }
+        for byte in odd {
+            write!(name, " {byte:02x}").expect("text takes everything");
+        }
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec::{decode_row, encode_row};
+    use crate::ids::{LocationId, ProductId};
+    use crate::orders::OrderChunk;
+    use crate::user::User;
+
+    #[test]
+    fn keys_sort_by_their_numbers_and_read_back() {
+        let first = key::segment(LocationId(0), ProductId(2), 255);
+        let second = key::segment(LocationId(0), ProductId(2), 256);
+        let third = key::segment(LocationId(0), ProductId(3), 0);
+        assert!(first < second && second < third);
+        assert_eq!(key::numbers(&second), Some([0, 2, 256]));
+        assert_eq!(key::numbers::<2>(&second), None);
+        assert_eq!(key::name(&second), "L/0/2/256");
+        assert_eq!(key::name(key::META), "meta");
+        assert_eq!(key::name(b"\x07ab"), "\\u{7} 61 62");
+    }
+
+    /// Every row type reads the bytes; none may panic, and what is read must be written the same.
+    fn read_all(bytes: &[u8]) {
+        fn read<T: Encode + Decode<()>>(bytes: &[u8]) {
+            if let Ok(value) = decode_row::<T>(ROW_VERSION, bytes) {
+                encode_row(ROW_VERSION, &value);
+            }
+        }
+        read::<Meta>(bytes);
+        read::<ProductRow>(bytes);
+        read::<OrderChunk>(bytes);
+        read::<Vec<ledger::Row>>(bytes);
+        read::<User>(bytes);
+    }
+
+    /// A row whose checksum is right, so that the bytes after it reach the decoder.
+    fn sealed(body: &[u8]) -> Vec<u8> {
+        let mut row = vec![0, 0, 0, 0, ROW_VERSION];
+        row.extend_from_slice(body);
+        let sum = crc32fast::hash(&row[4..]);
+        row[..4].copy_from_slice(&sum.to_le_bytes());
+        row
+    }
+
+    fn sample_rows() -> Vec<Vec<u8>> {
+        let chunk = OrderChunk { orders: vec![crate::orders::tests::sample(1)] };
+        let meta = Meta {
+            format: FORMAT,
+            applied_index: 7,
+            applied_term: 1,
+            position: Position::new(7, 2),
+            clock: Timestamp(1_700_000_000_000),
+            orders: 1,
+            products: 1,
+            users: 0,
+            totals: Totals::default(),
+            sessions: Sessions::default(),
+            digest: 99,
+        };
+        vec![encode_row(ROW_VERSION, &chunk), encode_row(ROW_VERSION, &meta)]
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            read_all(&bytes);
+            read_all(&sealed(&bytes));
+        }
+
+        #[test]
+        fn mutated_rows_never_panic(
+            which in 0_usize..2,
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let row = sample_rows().swap_remove(which);
+            let mut body = row[5..].to_vec();
+            for (at, byte) in changes {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            read_all(&sealed(&body));
+            body.truncate(cut.index(body.len()));
+            read_all(&sealed(&body));
+        }
+    }
+}

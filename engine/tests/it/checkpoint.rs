@@ -1,0 +1,388 @@
+//! The state on disk and back: equal digests, crashes at every step, damage found.
+
+use engine::checkpoint::{CheckpointStore, open, read_order};
+use engine::command::{Command, PlaceOrder, Verdict};
+use engine::ids::{OrderId, Position, ProductId};
+use engine::order::{PaymentMethod, Status};
+use engine::outcome::{Outcome, Rejection};
+use engine::state::{OrderFilter, OrderLookup, Page, State, Unobserved};
+use engine::store::memory::MemoryStore;
+use engine::store::sled::SledStore;
+
+use crate::common::*;
+
+/// Freezes, writes and releases.
+fn checkpoint(state: &mut State, store: &dyn CheckpointStore) {
+    let written = state.freeze().write(store).expect("written");
+    assert_eq!(written.applied_index(), state.applied_index());
+    state.release(&written);
+}
+
+/// A history with every kind of row and every way an order goes.
+fn busy_log(orders: u64) -> Vec<Vec<u8>> {
+    let mut machine = Machine::default();
+    machine.product("999.99", 100_000);
+    machine.product("0.10", 100_000);
+    machine.run(user("a@example.org"));
+    for n in 1..=orders {
+        machine.now += 10;
+        let lines: &[_] = if n % 3 == 0 { &[(1, 1), (2, 2), (1, 1)] } else { &[(n % 2 + 1, 1)] };
+        let payment_method = match n % 5 {
+            0 => PaymentMethod::Webhook,
+            1 => PaymentMethod::None,
+            _ => PaymentMethod::Mock,
+        };
+        let order = PlaceOrder {
+            payment_method,
+            user: user_id(n % 4),
+            key: (n % 2 == 0).then(|| format!("key-{n}").into()),
+            metadata: (n % 7 == 0).then(|| "{\"gift\":true}".into()),
+            payment_attempts_max: 2,
+            ..order(lines)
+        };
+        let id = machine.place(order);
+        match n % 10 {
+            2 | 4 => drop(machine.claim(&[id])),
+            3 | 7 | 8 => {
+                machine.claim(&[id]);
+                machine.settle(id, 1, Verdict::Succeeded);
+            }
+            9 => {
+                machine.claim(&[id]);
+                machine.settle(id, 1, declined());
+                machine.now += 500;
+                machine.run(claim(2, vec![(id, 2)]));
+                machine.settle(id, 2, declined());
+            }
+            1 | 6 => drop(machine.run(cancel(id))),
+            _ => {}
+        }
+        if n % 40 == 0 {
+            // Those that were claimed and forgotten are paid after all, so that chunks get sealed.
+            let late: Vec<_> = (n - 39..=n).filter(|m| matches!(m % 10, 2 | 4)).collect();
+            for id in late {
+                machine.settle(OrderId(id), 1, Verdict::Succeeded);
+            }
+            machine.run(user(&format!("{n}@example.org")));
+        }
+    }
+    machine.log
+}
+
+fn replay(state: &mut State, log: &[Vec<u8>]) {
+    for (index, payload) in (1..).zip(log) {
+        if index > state.applied_index() {
+            state.apply(index, 1, payload, &mut Unobserved).expect("well formed");
+        }
+    }
+}
+
+#[test]
+fn the_same_entries_make_the_same_digest_at_each_index_also_across_a_reopening() {
+    let log = busy_log(200);
+    let store = MemoryStore::new();
+    let (mut first, mut second) = (State::new(), State::new());
+    let mut digests = std::collections::BTreeSet::new();
+    for (index, payload) in (1..).zip(&log) {
+        first.apply(index, 1, payload, &mut Unobserved).expect("well formed");
+        second.apply(index, 1, payload, &mut Unobserved).expect("well formed");
+        let digest = first.digest();
+        assert_eq!(digest, second.digest(), "at {index}");
+        assert!(digests.insert(digest), "each entry here changes something");
+        if index % 13 == 0 {
+            checkpoint(&mut second, &store);
+        }
+        if index % 39 == 0 {
+            let reopened = State::open(&store).expect("opened");
+            assert_eq!(reopened.applied_index(), index);
+            assert_eq!(reopened.position(), second.position());
+            second = reopened;
+            second.set_resident_chunks_max(0);
+        }
+    }
+    assert_eq!(first.totals(), second.totals());
+    first.check_invariants().expect("sound");
+    second.check_invariants().expect("sound");
+}
+
+#[test]
+fn digests_tell_states_apart_that_differ_in_one_thing() {
+    let digest = |commands: Vec<Command>| {
+        let mut machine = Machine::default();
+        machine.product("1", 9);
+        machine.run_all(commands);
+        machine.state.digest()
+    };
+    let place = |order| vec![Command::PlaceOrder(order)];
+    let base = digest(place(order(&[(1, 1)])));
+    assert_eq!(base, digest(place(order(&[(1, 1)]))));
+    for other in [
+        place(order(&[(1, 2)])),
+        place(keyed("k", &[(1, 1)])),
+        place(mock_order(&[(1, 1)])),
+        vec![Command::Tick],
+        vec![Command::PlaceOrder(order(&[(1, 1)])), Command::Tick],
+    ] {
+        assert_ne!(base, digest(other));
+    }
+}
+
+#[test]
+fn a_crash_at_any_point_of_a_checkpoint_leaves_the_last_or_the_next() {
+    let log = busy_log(150);
+    let middle = log.len() / 2;
+    let end = {
+        let mut state = State::new();
+        replay(&mut state, &log);
+        state.digest()
+    };
+    let prepare = || {
+        let store = MemoryStore::new();
+        let mut state = State::new();
+        replay(&mut state, &log[..middle]);
+        checkpoint(&mut state, &store);
+        replay(&mut state, &log);
+        (store, state)
+    };
+    let operations = {
+        let (store, mut state) = prepare();
+        let before = store.operations();
+        checkpoint(&mut state, &store);
+        store.operations() - before
+    };
+    assert!(operations >= 4, "stage, sync, publish, sync");
+    let mut seen = [0, 0];
+    for fail_after in 0..=operations {
+        for kept in 0.. {
+            let (store, mut state) = prepare();
+            store.fail_after(fail_after);
+            let result = state.freeze().write(&store);
+            assert_eq!(result.is_err(), fail_after < operations);
+            let unsynced = store.unsynced();
+            store.crash(kept);
+            let mut reopened = State::open(&store).expect("every crash leaves a checkpoint");
+            let published = reopened.applied_index() == log.len() as u64;
+            assert!(published || reopened.applied_index() == middle as u64);
+            seen[usize::from(published)] += 1;
+            // The log brings it to where it was, and the next checkpoint overwrites what was left over.
+            replay(&mut reopened, &log);
+            assert_eq!(reopened.digest(), end);
+            checkpoint(&mut reopened, &store);
+            let mut again = State::open(&store).expect("opened");
+            assert_eq!(again.digest(), end);
+            if kept >= unsynced {
+                break;
+            }
+        }
+    }
+    assert!(seen[0] > 5 && seen[1] > 1, "both were met: {seen:?}");
+}
+
+#[test]
+fn staged_rows_of_a_first_checkpoint_that_was_never_published_are_nothing() {
+    let log = busy_log(100);
+    let store = MemoryStore::new();
+    let mut state = State::new();
+    replay(&mut state, &log);
+    store.fail_after(2);
+    state.freeze().write(&store).expect_err("not published");
+    store.crash(usize::MAX);
+    assert!(!store.keys().is_empty(), "something was staged");
+    assert_eq!(State::open(&store).expect("empty").applied_index(), 0);
+    assert_eq!(read_order(&store, OrderId(1)).expect("readable"), None);
+}
+
+#[test]
+fn an_open_state_goes_on_like_one_that_never_stopped() {
+    let mut machine = Machine::default();
+    machine.product("1", 10);
+    let paid = machine.place(mock_order(&[(1, 1)]));
+    let keyed_order = machine.place(keyed("k", &[(1, 1)]));
+    let store = MemoryStore::new();
+    checkpoint(&mut machine.state, &store);
+    machine.state = State::open(&store).expect("opened");
+    assert_eq!(machine.claim(&[paid]), [paid]);
+    assert_eq!(machine.settle(paid, 1, Verdict::Succeeded), 1);
+    let again = machine.run(Command::PlaceOrder(keyed("k", &[(1, 1)])));
+    assert_eq!(again, Outcome::Replayed(keyed_order));
+    machine.seq -= 1;
+    assert_eq!(machine.run(Command::Tick), Outcome::Ignored, "sessions are stored too");
+    assert_eq!(machine.place(order(&[(1, 1)])), OrderId(3));
+    assert_eq!(machine.product("1", 1), ProductId(2));
+    machine.state.check_invariants().expect("sound");
+}
+
+#[test]
+fn orders_out_of_memory_are_listed_refused_and_read() {
+    let mut machine = Machine::default();
+    machine.product("1", 1_000);
+    let store = MemoryStore::new();
+    machine.state.set_resident_chunks_max(1);
+    for n in 0..200 {
+        let id = machine.place(PlaceOrder { user: user_id(n % 2), ..mock_order(&[(1, 1)]) });
+        machine.claim(&[id]);
+        machine.settle(id, 1, Verdict::Succeeded);
+    }
+    let last = machine.place(order(&[(1, 1)]));
+    let stored = machine.order(OrderId(7)).clone();
+    let digest = machine.state.digest();
+    checkpoint(&mut machine.state, &store);
+    assert_eq!(machine.state.resident_chunks(), 1);
+    assert_eq!(machine.state.digest(), digest);
+    assert_eq!(machine.state.order(OrderId(7)), OrderLookup::Stored);
+    assert_eq!(machine.state.order_status(OrderId(7)), Some(Status::Paid));
+    assert_eq!(read_order(&store, OrderId(7)).expect("readable"), Some(stored));
+    assert_eq!(read_order(&store, last).expect("readable"), Some(machine.order(last).clone()));
+    for absent in [0, 202, 256, 257, u64::MAX] {
+        assert_eq!(read_order(&store, OrderId(absent)).expect("readable"), None);
+    }
+    let refusal = Rejection::NotCancellable { order: OrderId(7), status: Status::Paid };
+    assert_eq!(machine.run(cancel(OrderId(7))), Outcome::Rejected(refusal));
+    assert_eq!(machine.settle(OrderId(7), 1, Verdict::Succeeded), 0);
+    assert_eq!(machine.claim(&[OrderId(7)]), []);
+    let filter = OrderFilter { user: user_id(1), status: Some(Status::Paid), product: None };
+    let page = machine.state.list_orders(&filter, Page::Number { page: 10, per_page: 10 });
+    assert_eq!((page.total, page.ids.last()), (100, Some(&OrderId(2))));
+    machine.state.check_invariants().expect("sound");
+    let mut reopened = State::open(&store).expect("opened");
+    reopened.set_resident_chunks_max(1);
+    assert_eq!(reopened.digest(), digest);
+    assert_eq!(reopened.order(OrderId(7)), OrderLookup::Stored);
+}
+
+#[test]
+fn a_freeze_is_not_changed_by_what_is_applied_meanwhile() {
+    let log = busy_log(100);
+    let store = MemoryStore::new();
+    let mut state = State::new();
+    replay(&mut state, &log[..100]);
+    let digest = state.digest();
+    let frozen = state.freeze();
+    replay(&mut state, &log);
+    let written = frozen.write(&store).expect("written");
+    state.release(&written);
+    let mut reopened = State::open(&store).expect("opened");
+    assert_eq!((reopened.applied_index(), reopened.digest()), (100, digest));
+    checkpoint(&mut state, &store);
+    let mut reopened = State::open(&store).expect("opened");
+    assert_eq!(reopened.digest(), state.digest());
+}
+
+#[test]
+fn a_freeze_that_was_thrown_away_is_no_loss() {
+    let log = busy_log(100);
+    let store = MemoryStore::new();
+    let mut state = State::new();
+    replay(&mut state, &log[..100]);
+    let lost = state.freeze();
+    replay(&mut state, &log[..200]);
+    let second = state.freeze();
+    // The report of the first comes when its rows were frozen again: it must release nothing.
+    let late = lost.write(&MemoryStore::new()).expect("written elsewhere");
+    state.release(&late);
+    let written = second.write(&store).expect("written");
+    state.release(&written);
+    let mut reopened = State::open(&store).expect("opened");
+    assert_eq!(reopened.digest(), state.digest());
+}
+
+#[test]
+fn what_changed_often_is_one_row() {
+    let mut machine = Machine::default();
+    machine.product("1", 1_000);
+    for _ in 0..10 {
+        let id = machine.place(mock_order(&[(1, 1)]));
+        machine.claim(&[id]);
+        machine.settle(id, 1, Verdict::Succeeded);
+    }
+    let written = machine.state.freeze().write(&MemoryStore::new()).expect("written");
+    // The open chunk, the product with its ledger tail, the meta row; 31 ledger rows fill no segment.
+    assert_eq!(written.rows(), 3);
+    let mut quiet = State::new();
+    quiet.apply(1, 1, &[], &mut Unobserved).expect("raft's own entry");
+    let written = quiet.freeze().write(&MemoryStore::new()).expect("written");
+    assert_eq!(written.rows(), 1);
+    assert_eq!(quiet.position(), Position::new(1, 0));
+}
+
+#[test]
+fn damage_to_any_row_is_found() {
+    let log = busy_log(150);
+    let mut state = State::new();
+    replay(&mut state, &log);
+    let store = MemoryStore::new();
+    checkpoint(&mut state, &store);
+    let mut kinds = std::collections::BTreeSet::new();
+    for key in store.keys() {
+        kinds.insert(key[0]);
+        for at in [0, 4, 5] {
+            assert!(store.damage(&key, |row| row[at] ^= 0x40));
+            let error = State::open(&store).expect_err("damaged");
+            assert!(matches!(error, open::Error::Row { .. }), "{error}");
+            store.damage(&key, |row| row[at] ^= 0x40);
+        }
+        // A row that is gone, or one that came from nowhere.
+        let mut lost = Vec::new();
+        store.damage(&key, |row| lost = row.clone());
+        store.publish(vec![(key.clone(), None)]).expect("removed");
+        match State::open(&store) {
+            Err(_) => {}
+            Ok(state) => assert_eq!((&key[..], state.applied_index()), (&b"meta"[..], 0)),
+        }
+        store.publish(vec![(key.clone(), Some(lost))]).expect("put back");
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"LMPSUm");
+    State::open(&store).expect("whole again");
+    store.damage(b"meta", |row| row[4] = 9);
+    State::open(&store).expect_err("a version of the future");
+}
+
+#[test]
+fn a_hundred_thousand_orders_come_back_from_sled() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = SledStore::open(&directory.path().join("state")).expect("opened");
+    let mut machine = Machine::default();
+    for _ in 0..50 {
+        machine.product("3.33", 1_000_000);
+    }
+    machine.state.set_resident_chunks_max(64);
+    let batch = 2_000;
+    for round in 0..50_u64 {
+        machine.now += 100;
+        let first = round * batch + 1;
+        let place = |n: u64| {
+            let key = Some(format!("order-{n}").into());
+            let user = user_id(n % 1000);
+            Command::PlaceOrder(PlaceOrder { key, user, ..mock_order(&[(n % 50 + 1, 1)]) })
+        };
+        machine.run_all((first..first + batch).map(place).collect());
+        let tasks: Vec<_> = (first..first + batch).map(|id| (OrderId(id), 1)).collect();
+        machine.run(claim(1, tasks.clone()));
+        let results = tasks
+            .iter()
+            .filter(|(id, _)| id.0 % 10_000 != 0)
+            .map(|&(order, attempt)| {
+                let verdict = if order.0 % 5 == 0 { declined() } else { Verdict::Succeeded };
+                engine::command::PaymentResult { order, attempt, verdict }
+            })
+            .collect();
+        machine.run(Command::SettlePayments(engine::command::SettlePayments { results }));
+        if round % 10 == 9 {
+            checkpoint(&mut machine.state, &store);
+        }
+        machine.recorder.outcomes.clear();
+        machine.recorder.events.clear();
+        machine.log.iter_mut().for_each(Vec::clear);
+    }
+    let digest = machine.state.digest();
+    assert!(machine.state.resident_chunks() <= 64, "{}", machine.state.resident_chunks());
+    drop(store);
+    let store = SledStore::open(&directory.path().join("state")).expect("opened again");
+    let mut reopened = State::open(&store).expect("opened");
+    assert_eq!(reopened.digest(), digest);
+    assert_eq!(reopened.totals(), machine.state.totals());
+    assert_eq!(reopened.open_orders(), 10);
+    assert_eq!(reopened.order_by_key("order-4711"), Some(OrderId(4711)));
+    let read = read_order(&store, OrderId(4711)).expect("readable").expect("stored");
+    assert_eq!((read.status, read.key.as_deref()), (Status::Paid, Some("order-4711")));
+}
