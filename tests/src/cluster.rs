@@ -1,6 +1,7 @@
 //! A cluster of real processes that ends with the test.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -464,6 +465,41 @@ impl Drop for Cluster {
             self.report();
             panic!("{}", faults.join("; "));
         }
+    }
+}
+
+/// A directory and the right to run a cluster in it, for tests of commands other than `serve`.
+#[derive(Debug)]
+pub struct Scratch {
+    dir: TempDir,
+    _slot: Slot,
+}
+
+impl Scratch {
+    /// Waits for the right to run a cluster and makes a directory that ends with the test.
+    ///
+    /// # Panics
+    /// When the directory cannot be made.
+    pub async fn take(test: &str) -> Self {
+        let scratch = binary::scratch();
+        let slot = Slot::take(&scratch, false).await;
+        let dir = tempfile::Builder::new().prefix(&format!("{test}-")).tempdir_in(&scratch);
+        Self { dir: dir.expect("a directory for the test can be made"), _slot: slot }
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The first of `count` free ports in a row.
+    ///
+    /// # Panics
+    /// When there are none.
+    #[must_use]
+    pub fn consecutive_ports(&self, count: u16) -> SocketAddr {
+        ports::consecutive(count)
     }
 }
 

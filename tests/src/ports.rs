@@ -33,3 +33,24 @@ pub(crate) fn free(count: usize) -> Vec<SocketAddr> {
     assert_eq!(found.len(), count, "no free ports in {RANGE:?}");
     found
 }
+
+/// The first of `count` addresses in a row on which nothing listened a moment ago.
+///
+/// # Panics
+/// When none can be found.
+pub(crate) fn consecutive(count: u16) -> SocketAddr {
+    let mut taken = TAKEN.lock().expect("no holder of this lock panics");
+    let mut random = rand::rng();
+    for _ in 0..1_000 {
+        let first = random.random_range(RANGE.start..RANGE.end - count);
+        let is_free = |port: &u16| {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
+            !taken.contains(port) && TcpListener::bind(address).is_ok()
+        };
+        if (first..first + count).all(|port| is_free(&port)) {
+            taken.extend(first..first + count);
+            return SocketAddr::from((Ipv4Addr::LOCALHOST, first));
+        }
+    }
+    panic!("no {count} free ports in a row in {RANGE:?}")
+}

@@ -1,0 +1,284 @@
+//! Rules of the house that no compiler checks: who imports whom, and how sources look.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tests::cluster::workspace;
+
+/// Widest line of a source file, in characters.
+const LINE_CHARS_MAX: usize = 100;
+
+/// Longest source file, in lines. Files over 600 are printed: does each still hold one idea?
+const FILE_LINES_MAX: usize = 900;
+
+/// Which crates of the workspace each crate may use.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("engine", &[]),
+    ("client", &[]),
+    ("raft-node", &["engine"]),
+    ("http-api", &["raft-node", "engine", "client"]),
+    ("jepsen", &["client"]),
+    ("tests", &["engine", "raft-node", "http-api", "client", "jepsen", "benches"]),
+    ("benches", &["engine", "raft-node", "http-api", "client", "jepsen", "tests"]),
+];
+
+/// Words that must not stand in the sources of a crate, with the reason.
+struct Ban {
+    /// Path prefix relative to the workspace.
+    sources: &'static str,
+    /// Path prefix that is exempt.
+    except: Option<&'static str>,
+    words: &'static [&'static str],
+    reason: &'static str,
+}
+
+const BANS: &[Ban] = &[
+    Ban {
+        sources: "engine/src",
+        except: None,
+        words: &["tokio::", "hyper::", "raft::", "raft_engine::", "rand::"],
+        reason: "the engine is a function of state and entry",
+    },
+    Ban {
+        sources: "engine/src",
+        except: None,
+        words: &["SystemTime", "Instant::", "std::thread", "HashMap::new()", "HashSet::new()"],
+        reason: "replicas must not differ by clock, thread or hash seed",
+    },
+    Ban {
+        sources: "http-api/src",
+        except: Some("http-api/src/bin"),
+        words: &["RawNode", "sled", "raft::", "raft_engine"],
+        reason: "the HTTP library sees a Handle, never what is behind it",
+    },
+    Ban {
+        sources: "client/src",
+        except: None,
+        words: &["engine::", "raft_node::", "http_api::"],
+        reason: "the wire format is a promise, the engine's types are not",
+    },
+    Ban {
+        sources: "jepsen/src",
+        except: None,
+        words: &["engine::", "raft_node::", "http_api::"],
+        reason: "a checker that shares code with the system shares its bugs",
+    },
+    Ban {
+        sources: "raft-node/src",
+        except: None,
+        words: &["hyper::", "http_api::", "client::"],
+        reason: "replication knows no HTTP",
+    },
+];
+
+/// Words that stand in no source at all. Each is written in two parts, since this file is a
+/// source too.
+const NOWHERE: &[(&str, &str)] = &[
+    ("#[ig", "nore"),
+    ("to", "do!("),
+    ("unimple", "mented!("),
+    ("d", "bg!("),
+    ("TO", "DO"),
+    ("FIX", "ME"),
+    ("allow(dead_", "code"),
+    ("allow(unus", "ed"),
+    ("unsa", "fe {"),
+];
+
+#[test]
+fn crates_import_along_the_arrows_only() {
+    let packages = packages();
+    let members: Vec<&String> = packages.keys().collect();
+    let known: Vec<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
+    for member in &members {
+        assert!(known.contains(&member.as_str()), "{member} has no row in the table of arrows");
+    }
+    let mut wrong = Vec::new();
+    for (name, allowed) in ARROWS {
+        for dependency in &packages[*name] {
+            let ours = members.iter().any(|member| **member == dependency.name);
+            if ours && !allowed.contains(&dependency.name.as_str()) {
+                wrong.push(format!("{name} -> {}", dependency.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // By manifest too: what is not a dependency cannot creep in through a macro or a re-export.
+    for (name, banned) in [
+        ("engine", &["tokio", "hyper", "raft", "raft-engine", "rand", "time"][..]),
+        ("client", &["raft", "sled", "raft-engine"]),
+        ("jepsen", &["raft", "sled", "raft-engine"]),
+        ("raft-node", &["hyper"]),
+    ] {
+        for dependency in packages[name].iter().filter(|dependency| !dependency.dev) {
+            assert!(!banned.contains(&dependency.name.as_str()), "{name} -> {}", dependency.name);
+        }
+    }
+}
+
+#[test]
+fn sources_name_nothing_that_their_crate_must_not_know() {
+    let mut wrong = Vec::new();
+    for ban in BANS {
+        for (path, text) in sources() {
+            let exempt = ban.except.is_some_and(|except| path.starts_with(except));
+            if !path.starts_with(ban.sources) || exempt {
+                continue;
+            }
+            for (number, line) in code_lines(&text) {
+                for word in ban.words.iter().filter(|word| names(line, word)) {
+                    wrong.push(format!("{path}:{number}: {word} ({})", ban.reason));
+                }
+            }
+        }
+    }
+    // The server shares the wire types of the client crate and nothing else of it.
+    for (path, text) in sources() {
+        if path.starts_with("http-api/src") && !path.starts_with("http-api/src/bin") {
+            for (number, line) in code_lines(&text) {
+                if names(line, "client::") && !names(line, "client::wire") {
+                    wrong.push(format!("{path}:{number}: more of the client than its wire types"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn sources_hold_nothing_unfinished_or_switched_off() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        for (number, line) in (1..).zip(text.lines()) {
+            for (start, end) in NOWHERE {
+                if line.contains(&format!("{start}{end}")) {
+                    wrong.push(format!("{path}:{number}: {start}{end}"));
+                }
+            }
+            // Helpers of integration tests may unwrap: clippy's own exception does not see them.
+            let product = path.contains("/src/");
+            if product && line.contains(concat!("allow(clippy::unwrap_", "used")) {
+                wrong.push(format!("{path}:{number}: unwrap allowed outside of tests"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn sources_are_narrow_and_short_and_say_what_they_own() {
+    let mut wrong = Vec::new();
+    let mut long = Vec::new();
+    for (path, text) in sources() {
+        for (number, line) in (1..).zip(text.lines()) {
+            let width = line.chars().count();
+            if width > LINE_CHARS_MAX {
+                wrong.push(format!("{path}:{number}: {width} characters"));
+            }
+        }
+        let lines = text.lines().count();
+        if lines > 600 {
+            long.push(format!("{lines:5} {path}"));
+        }
+        if lines > FILE_LINES_MAX {
+            wrong.push(format!("{path}: {lines} lines"));
+        }
+        if !text.starts_with("//!") {
+            wrong.push(format!("{path}: opens without a word on what it owns"));
+        }
+        if !text.ends_with('\n') || text.contains('\r') || text.contains('\t') {
+            wrong.push(format!("{path}: tabs, carriage returns or no newline at its end"));
+        }
+    }
+    long.sort_unstable_by(|a, b| b.cmp(a));
+    println!("files over 600 lines:\n{}", long.join("\n"));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_crate_takes_the_lints_of_the_workspace() {
+    let root = fs::read_to_string(workspace().join("Cargo.toml")).expect("the root manifest");
+    for lint in ["unsafe_code = \"forbid\"", "missing_docs", "unwrap_used"] {
+        assert!(root.contains(lint), "the workspace no longer sets {lint}");
+    }
+    for (name, _) in ARROWS {
+        let path = workspace().join(name).join("Cargo.toml");
+        let text = fs::read_to_string(&path).expect("a member's manifest");
+        assert!(text.contains("[lints]\nworkspace = true"), "{name} has lints of its own");
+    }
+}
+
+/// One dependency of a package.
+struct Dependency {
+    name: String,
+    dev: bool,
+}
+
+/// The members of the workspace with what they depend on, as cargo reads their manifests.
+fn packages() -> BTreeMap<String, Vec<Dependency>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .current_dir(workspace())
+        .output()
+        .expect("cargo can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let text = |value: &Value| value.as_str().expect("a name").to_owned();
+    packages
+        .iter()
+        .map(|package| {
+            let list = package["dependencies"].as_array().expect("dependencies").iter();
+            let list = list.map(|dependency| Dependency {
+                name: text(&dependency["name"]),
+                dev: dependency["kind"] == "dev",
+            });
+            (text(&package["name"]), list.collect())
+        })
+        .collect()
+}
+
+/// Every Rust source of the members, by path relative to the workspace.
+fn sources() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for (name, _) in ARROWS {
+        collect(&workspace().join(name), &mut found);
+    }
+    assert!(found.len() > 50, "the sources were found: {}", found.len());
+    found
+}
+
+fn collect(dir: &Path, found: &mut BTreeMap<String, String>) {
+    let entries = fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            if !path.ends_with("target") {
+                collect(&path, found);
+            }
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let text = fs::read_to_string(&path).expect("sources are UTF-8");
+            let relative = path.strip_prefix(workspace()).expect("a path of the workspace");
+            found.insert(relative.to_string_lossy().into_owned(), text);
+        }
+    }
+}
+
+/// The numbered lines that are no comments.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// Whether a line names `word` as a whole path segment, not as the end of a longer name.
+fn names(line: &str, word: &str) -> bool {
+    line.match_indices(word).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        // `crate::engine::` and `self::raft::` are modules of the crate itself.
+        !before.is_some_and(|char| char.is_alphanumeric() || char == '_' || char == ':')
+    })
+}
