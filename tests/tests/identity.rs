@@ -45,7 +45,7 @@ async fn an_emptied_directory_cannot_come_back_under_its_old_id() {
 
 /// How often a log says that a peer was refused for what it is.
 fn refusals(log: &str) -> usize {
-    log.lines().filter(|line| line.contains("incarnation") || line.contains("refus")).count()
+    log.lines().filter(|line| line.contains("a peer was refused")).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -204,7 +204,6 @@ async fn check_bad_queries(fixture: &Fixture) {
         "per_page=-1",
         "per_page=x",
         "per_page=1.5",
-        "per_page=",
         "per_page=99999999999999999999999",
         "page=0",
         "page=-1",
@@ -217,7 +216,6 @@ async fn check_bad_queries(fixture: &Fixture) {
         "limit=many",
         "status=pending",
         "status=NOPE",
-        "status=",
         "user_id=0",
         "user_id=x",
         "user_id=-1",
@@ -241,8 +239,8 @@ async fn check_bad_queries(fixture: &Fixture) {
         assert!(matches!(answer.status, 400 | 422), "{query}: {}", answer.status);
         answer.problem_of_any_kind();
     }
-    // What is unknown is ignored.
-    let (ids, _) = fixture.page("colour=red&per_page=3").await;
+    // What is unknown is ignored, and a parameter without a value is as good as none.
+    let (ids, _) = fixture.page("colour=red&per_page=3&status=&user_id=").await;
     assert_eq!(ids.len(), 3);
 }
 
