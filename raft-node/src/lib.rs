@@ -1,17 +1,27 @@
 //! Replication for Holdfast.
 //!
 //! [`core::Core`] decides: a plain synchronous struct around tikv's `RawNode` that takes inputs and
-//! returns actions, and does no I/O, reads no clock and starts no thread. The driver performs: one
-//! thread or task per duty. The simulator drives the same core and the same same [`replica::Replica`] and the
+//! returns actions, and does no I/O, reads no clock and starts no thread. [`driver`] performs: one
+//! thread or task per duty. The simulator drives the same core, the same [`replica::Replica`] and the
 //! same [`payment::worker::Worker`] from one seeded loop.
 //!
-//! Reading order: [`config`], [`message`], [`log`], [`core`], [`payment`], then the
-//! driver's parts, starting with [`identity`].
+//! Reading order: [`config`], [`message`], [`log`], [`core`], [`replica`], [`payment`], then the
+//! driver's parts: [`identity`], [`transport`], [`driver`], and the front door, [`handle`].
 
 pub mod config;
 pub mod core;
+pub mod driver;
+pub mod handle;
 pub mod identity;
 pub mod log;
 pub mod message;
+pub mod node;
 pub mod payment;
+pub mod replica;
+pub mod shared;
+pub mod transport;
 
+pub use config::{Config, Peer};
+pub use handle::{Applied, Handle, Member, ProposeError, ReadError, Status};
+pub use node::{Node, StartError};
+pub use shared::Metrics;

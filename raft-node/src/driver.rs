@@ -1,0 +1,329 @@
+//! The duties of a node, a thread or task for each.
+//!
+//! | duty | what it does |
+//! | --- | --- |
+//! | core | owns the [`Core`], steps it, hands out its actions |
+//! | log | appends and syncs, many appends to one sync |
+//! | apply | applies committed entries, answers |
+//! | checkpoint | freezes what changed, writes it to sled, marks the log |
+//! | payments | a tokio task: polls the worker, calls the gateway |
+//!
+//! A storage error anywhere stops the node: it acknowledges nothing that depended on it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
+use engine::event::{Event, Kind, OrderChange};
+use raft::eraftpb::Entry;
+
+use crate::core::{Actions, Append, Core, Input};
+use crate::log::LogStore;
+use crate::log::engine::EngineLog;
+use crate::replica::{self, Effects};
+use crate::shared::{Mail, Shared};
+use crate::transport::Links;
+
+pub(crate) mod payments;
+
+/// Inputs taken in one step of the core.
+const INPUTS_PER_STEP_MAX: usize = 8_192;
+/// Entries applied under one write lock, so that readers get their turn.
+const ENTRIES_PER_LOCK_MAX: usize = 16;
+
+/// The threads of a node.
+pub(crate) struct Threads {
+    core: JoinHandle<()>,
+    log: JoinHandle<()>,
+    apply: JoinHandle<()>,
+    checkpoint: JoinHandle<()>,
+    stop_checkpoint: Sender<()>,
+}
+
+/// Starts them.
+pub(crate) fn start(
+    shared: &Arc<Shared>,
+    core: Core,
+    mailbox: Receiver<Mail>,
+    log: Arc<EngineLog>,
+    links: Links,
+    timing: Timing,
+) -> std::io::Result<Threads> {
+    // Both are bounded by the core: appends by what is in flight, entries by the apply lag.
+    let (appends, append_queue) = channel::unbounded();
+    let (committed, apply_queue) = channel::unbounded();
+    let (stop_checkpoint, checkpoint_stopped) = channel::bounded(1);
+    let node = shared.node();
+    let spawn = |name: &str, shared: &Arc<Shared>, duty: Box<dyn FnOnce(&Shared) + Send>| {
+        let shared = Arc::clone(shared);
+        thread::Builder::new().name(format!("hf{node}-{name}")).spawn(move || {
+            // In builds that unwind, a panic in a duty must stop the node, not leave half of it.
+            let guard = PanicGuard(&shared);
+            duty(&shared);
+            std::mem::forget(guard);
+        })
+    };
+    let outputs = Outputs { appends, committed, links };
+    Ok(Threads {
+        core: spawn(
+            "core",
+            shared,
+            Box::new(move |shared| run_core(shared, core, &mailbox, &outputs, timing.tick)),
+        )?,
+        log: spawn("log", shared, {
+            let log = Arc::clone(&log);
+            Box::new(move |shared| run_log(shared, &*log, &append_queue))
+        })?,
+        apply: spawn("apply", shared, Box::new(move |shared| run_apply(shared, &apply_queue)))?,
+        checkpoint: spawn(
+            "checkpoint",
+            shared,
+            Box::new(move |shared| {
+                run_checkpoint(shared, &log, &checkpoint_stopped, timing.checkpoint)
+            }),
+        )?,
+        stop_checkpoint,
+    })
+}
+
+/// Intervals of the driver.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    pub(crate) tick: Duration,
+    pub(crate) checkpoint: Duration,
+}
+
+impl Threads {
+    /// Stops the core, lets log and applier finish what they have, writes a last checkpoint.
+    pub(crate) fn stop(self, shared: &Shared) {
+        shared.stop_core();
+        // The queues end with the core, so each thread finishes and ends.
+        for thread in [self.core, self.log, self.apply] {
+            let _ = thread.join();
+        }
+        drop(self.stop_checkpoint);
+        let _ = self.checkpoint.join();
+        shared.refuse_all();
+    }
+}
+
+struct PanicGuard<'a>(&'a Shared);
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        self.0.fail(format!("{} panicked", thread::current().name().unwrap_or("a thread")));
+    }
+}
+
+struct Outputs {
+    appends: Sender<Append>,
+    committed: Sender<Vec<Entry>>,
+    links: Links,
+}
+
+fn run_core(
+    shared: &Shared,
+    mut core: Core,
+    mailbox: &Receiver<Mail>,
+    outputs: &Outputs,
+    tick: Duration,
+) {
+    let mut next_tick = Instant::now() + tick;
+    let mut inputs = Vec::new();
+    let mut shown = (0, 0, false);
+    loop {
+        match mailbox.recv_deadline(next_tick) {
+            Ok(Mail::Input(input)) => inputs.push(input),
+            Ok(Mail::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        while inputs.len() < INPUTS_PER_STEP_MAX
+            && let Ok(mail) = mailbox.try_recv()
+        {
+            match mail {
+                Mail::Input(input) => inputs.push(input),
+                Mail::Stop => return,
+            }
+        }
+        for input in &inputs {
+            if matches!(input, Input::Peer { .. }) {
+                shared.peer_frame_taken();
+            }
+        }
+        let moment = Instant::now();
+        let ticked = moment >= next_tick;
+        if ticked {
+            inputs.push(Input::Tick);
+            // After a pause the lost ticks are not made up for: the others have moved on.
+            next_tick = (next_tick + tick).max(moment);
+        }
+        let actions = core.step(shared.now(), inputs.drain(..));
+        perform(shared, actions, outputs);
+        let role = core.role();
+        if ticked || role != shown {
+            shown = role;
+            *shared.view.write() = core.view();
+        }
+    }
+}
+
+/// Hands actions to the duties they are for. A closed queue means that the node stops.
+fn perform(shared: &Shared, actions: Actions, outputs: &Outputs) {
+    for (to, message) in actions.send {
+        outputs.links.send(to, message, shared);
+    }
+    for append in actions.appends {
+        let _ = outputs.appends.send(append);
+    }
+    if !actions.apply.is_empty() {
+        let _ = outputs.committed.send(actions.apply);
+    }
+    shared.answer_failed(actions.failed);
+    for (index, tickets) in actions.reads_ready {
+        shared.reads_ready(index, &tickets);
+    }
+    shared.reads_failed(&actions.reads_failed);
+}
+
+fn run_log(shared: &Shared, log: &dyn LogStore, queue: &Receiver<Append>) {
+    while let Ok(mut append) = queue.recv() {
+        // Appends that follow each other become one write and one sync.
+        let mut replaced = None;
+        while replaced.is_none()
+            && let Ok(next) = queue.try_recv()
+        {
+            replaced = merge(&mut append, next);
+        }
+        for append in std::iter::once(append).chain(replaced) {
+            let started = Instant::now();
+            if let Err(error) = log.append(&append.entries, append.hard_state.as_ref()) {
+                return shared.fail(error.to_string());
+            }
+            shared.counters.syncs.add(1);
+            shared.counters.sync_micros.add(micros_since(started));
+            shared.counters.entries_appended.add(append.entries.len() as u64);
+            shared.send(Input::Persisted(append.number));
+        }
+    }
+}
+
+/// Adds `next` to `append`, or gives it back when it replaces a part of it.
+fn merge(append: &mut Append, next: Append) -> Option<Append> {
+    if let (Some(last), Some(first)) = (append.entries.last(), next.entries.first())
+        && first.index <= last.index
+    {
+        return Some(next);
+    }
+    append.number = next.number;
+    append.entries.extend(next.entries);
+    append.hard_state = next.hard_state.or(append.hard_state.take());
+    None
+}
+
+fn run_apply(shared: &Shared, queue: &Receiver<Vec<Entry>>) {
+    let (node, boot) = (shared.node(), shared.identity.boot());
+    while let Ok(entries) = queue.recv() {
+        for entries in entries.chunks(ENTRIES_PER_LOCK_MAX) {
+            let started = Instant::now();
+            // The leader tells the story of an order in its log; one teller is enough.
+            let tell = shared.view.read().is_leader && tracing::enabled!(tracing::Level::INFO);
+            let mut effects = Effects::new(node, boot, tell);
+            let (index, clock, next_deadline) = {
+                let mut state = shared.state.write();
+                for entry in entries {
+                    if let Err(error) = replica::apply(&mut state, entry, &mut effects) {
+                        let index = entry.index;
+                        return shared.fail(format!("apply at index {index}: {error}"));
+                    }
+                }
+                (state.applied_index(), state.clock(), state.next_deadline())
+            };
+            shared.counters.entries_applied.add(entries.len() as u64);
+            shared.counters.commands_applied.add(effects.commands);
+            shared.counters.apply_micros.add(micros_since(started));
+            let answered = shared.answer(effects.answers);
+            shared.applied(index);
+            shared.send(Input::Applied { index, clock, answered });
+            shared.send(Input::NextDeadline(next_deadline));
+            effects.events.iter().for_each(tell_event);
+        }
+    }
+}
+
+/// One log line per step of an order, with the trace id of the request behind it.
+fn tell_event(event: &Event) {
+    let Kind::Order { order, user, change, total } = &event.kind else { return };
+    let reason = match change {
+        OrderChange::Failed { reason } => Some(&**reason),
+        OrderChange::Cancelled { reason } => reason.as_deref(),
+        _ => None,
+    };
+    tracing::info!(
+        event = event.kind.as_str(),
+        order_id = order.0,
+        user_id = user.map(|user| user.0),
+        total_amount = %total,
+        reason,
+        trace_id = %event.trace,
+        position = event.position.0,
+        "order"
+    );
+}
+
+fn run_checkpoint(shared: &Shared, log: &EngineLog, stopped: &Receiver<()>, interval: Duration) {
+    let mut marked_at = Instant::now();
+    loop {
+        let last = !matches!(stopped.recv_timeout(interval), Err(RecvTimeoutError::Timeout));
+        if shared.failure.borrow().is_some() {
+            return;
+        }
+        let started = Instant::now();
+        let frozen = {
+            let mut state = shared.state.write();
+            let changed = state.applied_index() > shared.counters.checkpoint_index.get();
+            changed.then(|| (state.freeze(), state.applied_term()))
+        };
+        if let Some((frozen, term)) = frozen {
+            let written = match frozen.write(&*shared.store) {
+                Ok(written) => written,
+                Err(error) => return shared.fail(error.to_string()),
+            };
+            let index = frozen.applied_index();
+            drop(frozen);
+            shared.state.write().release(&written);
+            shared.counters.checkpoints.add(1);
+            shared.counters.checkpoint_micros.add(micros_since(started));
+            shared.counters.checkpoint_index.set(index);
+            // What is applied is committed and synced here, so the log must hold it from now on.
+            if last || marked_at.elapsed() >= Duration::from_secs(1) {
+                marked_at = Instant::now();
+                if let Err(error) = log.mark(index, term) {
+                    return shared.fail(error.to_string());
+                }
+            }
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+fn micros_since(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Tells when the node has caught up: a read barrier that succeeded means that a leader is known and
+/// everything committed before was applied.
+pub(crate) async fn watch_readiness(handle: crate::Handle, shared: Arc<Shared>) {
+    loop {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
+        if handle.barrier(deadline).await.is_ok() {
+            shared.caught_up.store(true, Ordering::Relaxed);
+            return;
+        }
+        // A barrier that fails at once must not spin.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,280 @@
+//! The front door of a node: propose, read, look at its status. Cheap to clone.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use engine::checkpoint;
+use engine::command::{Command, Envelope};
+use engine::ids::{NodeId, OrderId, Position, RequestId};
+use engine::order::Order;
+use engine::state::{OrderLookup, State};
+use engine::trace::TraceId;
+use tokio::time::{Instant, timeout_at};
+
+use crate::core::Request;
+pub use crate::replica::Applied;
+use crate::shared::{Metrics, Shared};
+
+/// Why a command got no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// No leader was known until the deadline. Certainly not applied.
+    #[error("no leader")]
+    NoLeader,
+    /// Too much waits already. Certainly not applied.
+    #[error("overloaded")]
+    Overloaded,
+    /// The node stops. Certainly not applied.
+    #[error("the node stops")]
+    Stopping,
+    /// It was sent and nothing is known of it: it may yet be applied.
+    #[error("the outcome is not known")]
+    TimedOut,
+}
+
+/// Why a read cannot be answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// This node cannot answer freshly enough in time.
+    #[error("not fresh enough in time")]
+    NotInTime,
+    /// Too many reads wait already.
+    #[error("overloaded")]
+    Overloaded,
+    /// The node stops.
+    #[error("the node stops")]
+    Stopping,
+    /// An old row could not be read from the checkpoint.
+    #[error("{0}")]
+    Storage(String),
+}
+
+/// A node's view of its cluster.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The cluster's hash, as text.
+    pub cluster_id: String,
+    /// The cluster's name.
+    pub cluster_name: String,
+    /// This node.
+    pub node_id: NodeId,
+    /// Who leads, if known.
+    pub leader_id: Option<NodeId>,
+    /// Current term.
+    pub term: u64,
+    /// Commit index as known here.
+    pub commit_index: u64,
+    /// Applied index.
+    pub applied_index: u64,
+    /// Digest of the state at the applied index.
+    pub digest: u64,
+    /// Whether a leader is known and this node has applied what was committed when it started.
+    pub ready: bool,
+    /// Whether the leader (on the leader: a majority) was heard from within an election timeout.
+    pub quorum: bool,
+    /// Whether log and checkpoints work.
+    pub storage_ok: bool,
+    /// Whether the payment worker runs.
+    pub worker_ok: bool,
+    /// All voters, by id.
+    pub members: Vec<Member>,
+}
+
+/// A voter as this node sees it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its id.
+    pub id: NodeId,
+    /// `leader`, `follower`, or `unknown` while no leader is known.
+    pub role: &'static str,
+    /// Its raft address.
+    pub raft_addr: String,
+    /// Its HTTP address, if known.
+    pub http_addr: Option<String>,
+    /// How far its log is known to match; known to the leader only.
+    pub match_index: Option<u64>,
+    /// Entries it is behind; known to the leader only.
+    pub lag: Option<u64>,
+    /// Whether it was heard from lately.
+    pub healthy: bool,
+}
+
+/// How long after its deadline a request is given up even if the core is stuck.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The front door of a node.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    election_timeout_ms: u64,
+}
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>, election_timeout_ms: u64) -> Handle {
+        Handle { shared, election_timeout_ms }
+    }
+
+    /// This node.
+    pub fn node_id(&self) -> NodeId {
+        self.shared.node()
+    }
+
+    /// Replicates a command and waits until this node has applied it.
+    ///
+    /// # Errors
+    /// See [`ProposeError`]; only [`ProposeError::TimedOut`] leaves the outcome open.
+    pub async fn propose(
+        &self,
+        command: Command,
+        trace: TraceId,
+        deadline: Instant,
+    ) -> Result<Applied, ProposeError> {
+        let shared = &self.shared;
+        shared.counters.proposals.add(1);
+        if shared.stopping.load(Ordering::Relaxed) || shared.failure.borrow().is_some() {
+            return Err(ProposeError::Stopping);
+        }
+        let Some((seq, answer)) = shared.await_answer() else {
+            shared.counters.proposals_refused.add(1);
+            return Err(ProposeError::Overloaded);
+        };
+        let request = RequestId { node: shared.node(), boot: shared.identity.boot(), seq };
+        let command = Envelope { request, trace, command }.encode().into();
+        let deadline_ms = shared.mono_ms(deadline.into_std());
+        shared.send(crate::core::Input::Propose(Request { seq, command, deadline_ms }));
+        match timeout_at(deadline + GRACE, answer).await {
+            Ok(Ok(answer)) => answer,
+            // The core went away or is stuck: the command may be in the log.
+            Ok(Err(_)) | Err(_) => {
+                shared.forget_answer(seq);
+                Err(ProposeError::TimedOut)
+            }
+        }
+    }
+
+    /// Waits until a read of the local state sees every write that was acknowledged, anywhere, before
+    /// this call.
+    ///
+    /// # Errors
+    /// [`ReadError::NotInTime`] at the deadline, or why it cannot even wait.
+    pub async fn barrier(&self, deadline: Instant) -> Result<(), ReadError> {
+        if self.shared.failure.borrow().is_some() {
+            return Err(ReadError::Stopping);
+        }
+        let (ticket, ready) =
+            self.shared.await_barrier(deadline.into_std()).ok_or(ReadError::Overloaded)?;
+        match timeout_at(deadline, ready).await {
+            Ok(Ok(ready)) => ready,
+            Ok(Err(_)) => Err(ReadError::Stopping),
+            Err(_) => {
+                self.shared.forget_reader(ticket);
+                Err(ReadError::NotInTime)
+            }
+        }
+    }
+
+    /// Waits until this node has applied the command at `position`.
+    ///
+    /// # Errors
+    /// [`ReadError::NotInTime`] at the deadline.
+    pub async fn wait_for(&self, position: Position, deadline: Instant) -> Result<(), ReadError> {
+        match timeout_at(deadline, self.shared.await_applied(position.index())).await {
+            Ok(Ok(reached)) => reached,
+            Ok(Err(_)) => Err(ReadError::Stopping),
+            Err(_) => Err(ReadError::NotInTime),
+        }
+    }
+
+    /// Looks at the local state. The closure holds up the applier, so it must be short.
+    pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.shared.state.read())
+    }
+
+    /// These orders as they are here, in the order asked for; absent ones are left out. Old orders are
+    /// read from the checkpoint.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] when a stored row cannot be read.
+    pub async fn orders(&self, ids: &[OrderId]) -> Result<Vec<Order>, ReadError> {
+        let mut found: Vec<Option<Order>> = Vec::with_capacity(ids.len());
+        let mut stored = Vec::new();
+        {
+            let state = self.shared.state.read();
+            for (at, id) in ids.iter().enumerate() {
+                found.push(match state.order(*id) {
+                    OrderLookup::Resident(order) => Some(order.clone()),
+                    OrderLookup::Absent => None,
+                    OrderLookup::Stored => {
+                        stored.push((at, *id));
+                        None
+                    }
+                });
+            }
+        }
+        if !stored.is_empty() {
+            let store = Arc::clone(&self.shared.store);
+            let read = tokio::task::spawn_blocking(move || {
+                let read = |(at, id)| Ok((at, checkpoint::read_order(&*store, id)?));
+                stored.into_iter().map(read).collect::<Result<Vec<_>, engine::store::Error>>()
+            });
+            let read = read.await.map_err(|error| ReadError::Storage(error.to_string()))?;
+            for (at, order) in read.map_err(|error| ReadError::Storage(error.to_string()))? {
+                found[at] = order;
+            }
+        }
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The cluster as this node sees it, with or without a majority.
+    pub fn status(&self) -> Status {
+        let shared = &self.shared;
+        let view = shared.view.read().clone();
+        let (applied_index, digest) = {
+            let mut state = shared.state.write();
+            (state.applied_index(), state.digest())
+        };
+        let fresh = |ms_ago: u64| ms_ago <= self.election_timeout_ms;
+        let members = shared.identity.members().into_iter().map(|peer| {
+            let own = peer.id == shared.node();
+            let heard = view.heard.iter().find(|(id, _)| *id == peer.id);
+            let matched = view.matched.iter().find(|(id, ..)| *id == peer.id).map(|found| found.1);
+            Member {
+                id: peer.id,
+                role: match view.leader {
+                    None => "unknown",
+                    Some(leader) if leader == peer.id => "leader",
+                    Some(_) => "follower",
+                },
+                raft_addr: peer.raft_addr,
+                http_addr: peer.http_addr,
+                match_index: matched,
+                lag: matched.map(|matched| view.last_index.saturating_sub(matched)),
+                // Idle links carry a frame a second, so three seconds of silence mean trouble.
+                healthy: own || heard.is_some_and(|(_, ms_ago)| *ms_ago <= 3_000),
+            }
+        });
+        Status {
+            cluster_id: shared.identity.cluster_id(),
+            cluster_name: shared.cluster_name.clone(),
+            node_id: shared.node(),
+            leader_id: view.leader,
+            term: view.term,
+            commit_index: view.commit_index.max(applied_index),
+            applied_index,
+            digest,
+            ready: view.leader.is_some()
+                && shared.caught_up.load(Ordering::Relaxed)
+                && !shared.stopping.load(Ordering::Relaxed),
+            quorum: view.leader.is_some() && fresh(view.quorum_heard_ms_ago),
+            storage_ok: shared.failure.borrow().is_none(),
+            worker_ok: shared.worker_alive.load(Ordering::Relaxed),
+            members: members.collect(),
+        }
+    }
+
+    /// Numbers for a metrics page.
+    pub fn metrics(&self) -> Metrics {
+        self.shared.metrics()
+    }
+}

@@ -1,0 +1,243 @@
+//! A whole node: its data directory opened, its threads and tasks running.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use engine::checkpoint::CheckpointStore;
+use engine::state::State;
+use engine::store::sled::SledStore;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::{Config, Invalid};
+use crate::core::{Core, Input, Start};
+use crate::driver::{self, Threads, Timing};
+use crate::handle::Handle;
+use crate::identity::{self, Identity};
+use crate::log::engine::EngineLog;
+use crate::log::{self, LogStore};
+use crate::payment::PaymentGateway;
+use crate::shared::{Parts, Shared};
+use crate::transport;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] Invalid),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    /// The raft log cannot be used.
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    /// The checkpoint cannot be used, and could not be set aside either.
+    #[error("checkpoint at {path}: {reason}")]
+    Checkpoint {
+        /// Where it lives.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The raft port cannot be opened.
+    #[error("cannot listen for peers on {addr}: {source}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A running node.
+pub struct Node {
+    shared: Arc<Shared>,
+    handle: Handle,
+    threads: Threads,
+    tasks: JoinSet<()>,
+    raft_addr: SocketAddr,
+    failure: watch::Receiver<Option<String>>,
+    election_timeout: Duration,
+}
+
+impl Node {
+    /// Opens the data directory and starts everything. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(
+        config: Config,
+        gateway: Arc<dyn PaymentGateway>,
+    ) -> Result<Node, StartError> {
+        config.validate()?;
+        let listener = TcpListener::bind(config.raft_addr)
+            .await
+            .map_err(|source| StartError::Listen { addr: config.raft_addr, source })?;
+        let raft_addr = listener
+            .local_addr()
+            .map_err(|source| StartError::Listen { addr: config.raft_addr, source })?;
+        let opening = config.clone();
+        let opened = tokio::task::spawn_blocking(move || open(&opening, raft_addr))
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        let Opened { identity, log, store, state } = opened;
+
+        let voters = identity.members().iter().map(|peer| peer.id).collect();
+        let start = Start {
+            node: identity.node(),
+            boot: identity.boot(),
+            voters,
+            applied_index: state.applied_index(),
+            clock: state.clock(),
+            // Any number will do in production; it only has to differ between boots and nodes.
+            seed: identity.incarnation() ^ identity.boot().rotate_left(32),
+        };
+        let (applied_index, next_deadline) = (state.applied_index(), state.next_deadline());
+        let core = Core::new(start, config.core.clone(), Arc::clone(&log) as Arc<dyn LogStore>)?;
+        let (shared, mailbox) = Shared::new(Parts {
+            identity,
+            cluster_name: config.cluster_name.clone(),
+            state,
+            store,
+            outstanding_max: config.core.outstanding_max,
+            reads_max: config.reads_max,
+        });
+        shared.counters.checkpoint_index.set(applied_index);
+        shared.send(Input::NextDeadline(next_deadline));
+
+        let mut tasks = JoinSet::new();
+        let links = transport::start(&shared, listener, config.peer_queue_messages, &mut tasks);
+        let timing = Timing {
+            tick: Duration::from_millis(config.core.tick_ms),
+            checkpoint: Duration::from_millis(config.checkpoint_interval_ms),
+        };
+        let threads = driver::start(&shared, core, mailbox, log, links, timing)
+            .map_err(StartError::Thread)?;
+        let election_ms = config.core.tick_ms * config.core.election_ticks as u64;
+        let handle = Handle::new(Arc::clone(&shared), election_ms);
+        tasks.spawn(driver::payments::run(
+            Arc::clone(&shared),
+            handle.clone(),
+            config.payments.clone(),
+            gateway,
+        ));
+        tasks.spawn(driver::watch_readiness(handle.clone(), Arc::clone(&shared)));
+        let failure = shared.failure.subscribe();
+        let election_timeout = Duration::from_millis(election_ms);
+        Ok(Node { shared, handle, threads, tasks, raft_addr, failure, election_timeout })
+    }
+
+    /// The front door.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Where the raft port listens.
+    pub fn raft_addr(&self) -> SocketAddr {
+        self.raft_addr
+    }
+
+    /// Waits until a fatal error has stopped the node, and tells it.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.failure.clone();
+        match failure.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().expect("waited for a reason"),
+            // The sender lives in `shared`, which this node holds.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Stops in order: hands leadership over, accepts nothing new, finishes what runs, writes a last
+    /// checkpoint, joins its threads.
+    pub async fn stop(mut self) {
+        self.hand_over().await;
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        // The worker and the links end first, so that nothing new reaches the core.
+        self.tasks.shutdown().await;
+        let shared = Arc::clone(&self.shared);
+        let threads = self.threads;
+        let stopped = tokio::task::spawn_blocking(move || threads.stop(&shared)).await;
+        if let Err(error) = stopped {
+            tracing::error!(%error, "stopping did not end well");
+        }
+    }
+
+    /// Gives leadership away, if this node has it and somebody can take it, within two election
+    /// timeouts.
+    async fn hand_over(&self) {
+        let leads = || self.shared.view.read().is_leader;
+        if !leads() || self.shared.identity.members().len() < 2 {
+            return;
+        }
+        self.shared.send(Input::TransferLeader(None));
+        let deadline = tokio::time::Instant::now() + 2 * self.election_timeout;
+        while leads() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+struct Opened {
+    identity: Identity,
+    log: Arc<EngineLog>,
+    store: Arc<SledStore>,
+    state: State,
+}
+
+fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
+    let mut config = config.clone();
+    for peer in &mut config.peers {
+        // A single node may listen on any free port; others must know the address beforehand.
+        if peer.id == config.node_id && peer.raft_addr.ends_with(":0") {
+            peer.raft_addr = raft_addr.to_string();
+        }
+    }
+    let identity = Identity::open(&config)?;
+    let log = Arc::new(EngineLog::open(&config.data_dir.join("raft"))?);
+    let (store, state) = open_checkpoint(&config.data_dir, identity.boot())?;
+    if state.applied_index() > log.last_index() {
+        return Err(StartError::Log(log::Error::Lost {
+            path: config.data_dir.join("raft").display().to_string(),
+            last_index: log.last_index(),
+            term: log.hard_state()?.term,
+            synced_index: state.applied_index(),
+            synced_term: state.applied_term(),
+        }));
+    }
+    Ok(Opened { identity, log, store: Arc::new(store), state })
+}
+
+/// Opens the checkpoint. One that cannot be read is set aside and rebuilt from the log, which is whole:
+/// it is never cut.
+fn open_checkpoint(data_dir: &Path, boot: u64) -> Result<(SledStore, State), StartError> {
+    let path = data_dir.join("state");
+    let failed =
+        |reason: String| StartError::Checkpoint { path: path.display().to_string(), reason };
+    let try_open = || -> Result<(SledStore, State), String> {
+        let store = SledStore::open(&path).map_err(|error| error.to_string())?;
+        let state = State::open(&store as &dyn CheckpointStore).map_err(|e| e.to_string())?;
+        Ok((store, state))
+    };
+    match try_open() {
+        Ok(opened) => Ok(opened),
+        Err(reason) => {
+            let aside = data_dir.join(format!("state.damaged-{boot}"));
+            tracing::error!(
+                path = %path.display(),
+                aside = %aside.display(),
+                reason,
+                "the checkpoint is damaged: it is set aside and rebuilt from the log"
+            );
+            std::fs::rename(&path, &aside).map_err(|error| failed(error.to_string()))?;
+            try_open().map_err(failed)
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The replica: committed entries applied to the state, and answers for this node's own requests.
+//!
+//! Every node applies every entry; only the node that took a request keeps its answer.
+
+use engine::event::Event;
+use engine::ids::{NodeId, OrderId, Position, RequestId, Timestamp};
+use engine::order::Order;
+use engine::outcome::Outcome;
+use engine::product::Product;
+use engine::state::{Observer, OrderLookup, State};
+use raft::eraftpb::{Entry, EntryType};
+
+/// The answer to a request that was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Where in the log.
+    pub position: Position,
+    /// The replicated clock at that moment.
+    pub clock: Timestamp,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The order, right after the command, when the outcome is about one that is in memory.
+    pub order: Option<Box<Order>>,
+    /// The product, right after the command, when the outcome is about one; for an order of one line,
+    /// the product it sold.
+    pub product: Option<Box<Product>>,
+}
+
+/// What came of some entries on one node.
+#[derive(Debug)]
+pub struct Effects {
+    node: NodeId,
+    boot: u64,
+    keep_events: bool,
+    /// Answers to this node's requests, with their sequence numbers.
+    pub answers: Vec<(u64, Applied)>,
+    /// Events, in order, if they were asked for.
+    pub events: Vec<Event>,
+    /// Commands that were applied.
+    pub commands: u64,
+}
+
+impl Effects {
+    /// Nothing yet. `keep_events` asks for the events too.
+    pub fn new(node: NodeId, boot: u64, keep_events: bool) -> Effects {
+        Effects { node, boot, keep_events, answers: Vec::new(), events: Vec::new(), commands: 0 }
+    }
+}
+
+impl Observer for Effects {
+    fn applied(&mut self, state: &State, position: Position, request: RequestId, outcome: Outcome) {
+        self.commands += 1;
+        if request.node != self.node || request.boot != self.boot {
+            return;
+        }
+        let (order, product) = shown(state, &outcome);
+        let applied = Applied { position, clock: state.clock(), outcome, order, product };
+        self.answers.push((request.seq, applied));
+    }
+
+    fn event(&mut self, event: Event) {
+        if self.keep_events {
+            self.events.push(event);
+        }
+    }
+}
+
+/// The rows that an answer shows.
+fn shown(state: &State, outcome: &Outcome) -> (Option<Box<Order>>, Option<Box<Product>>) {
+    let order = |id: OrderId| match state.order(id) {
+        OrderLookup::Resident(order) => Some(Box::new(order.clone())),
+        OrderLookup::Absent | OrderLookup::Stored => None,
+    };
+    let product = |id| state.product(id).cloned().map(Box::new);
+    match outcome {
+        Outcome::Placed(id) => {
+            let order = order(*id);
+            let sold = order.as_ref().and_then(|order| match &order.items[..] {
+                [item] => product(item.product),
+                _ => None,
+            });
+            (order, sold)
+        }
+        Outcome::Replayed(id) | Outcome::Cancelled { order: id, .. } => (order(*id), None),
+        Outcome::ProductCreated(id) | Outcome::ProductUpdated(id) => (None, product(*id)),
+        _ => (None, None),
+    }
+}
+
+/// Applies one committed entry.
+///
+/// # Errors
+/// When the entry cannot be read: the node's copy of it is damaged, or it was written by a newer
+/// version. Going on would fork this replica, so the caller stops the node.
+pub fn apply(
+    state: &mut State,
+    entry: &Entry,
+    effects: &mut Effects,
+) -> Result<(), engine::apply::Error> {
+    assert_eq!(entry.get_entry_type(), EntryType::EntryNormal, "membership does not change yet");
+    state.apply(entry.index, entry.term, &entry.data, effects)
+}

@@ -1,0 +1,474 @@
+//! What the threads and tasks of one node share: the state, those who wait, and counters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Instant, SystemTime};
+
+use crossbeam::channel;
+use engine::ids::NodeId;
+use engine::state::State;
+use engine::store::sled::SledStore;
+use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashMap;
+use tokio::sync::{oneshot, watch};
+
+use crate::core::{Failure, Input, Now, ReadTicket, View};
+use crate::handle::{ProposeError, ReadError};
+use crate::identity::Identity;
+use crate::replica::Applied;
+
+/// What the core's thread finds in its mailbox.
+pub(crate) enum Mail {
+    Input(Input),
+    Stop,
+}
+
+/// Frames from peers that may wait for the core; more are dropped, which raft tolerates.
+const PEER_FRAMES_MAX: usize = 4_096;
+
+type Answer = Result<Applied, ProposeError>;
+type Barrier = Result<(), ReadError>;
+
+/// Shared by all parts of a node.
+pub(crate) struct Shared {
+    pub(crate) identity: Identity,
+    pub(crate) cluster_name: String,
+    pub(crate) state: RwLock<State>,
+    pub(crate) store: Arc<SledStore>,
+    pub(crate) view: RwLock<View>,
+    pub(crate) counters: Counters,
+    pub(crate) failure: watch::Sender<Option<String>>,
+    pub(crate) caught_up: AtomicBool,
+    pub(crate) worker_alive: AtomicBool,
+    pub(crate) stopping: AtomicBool,
+    pub(crate) calls_in_flight: AtomicUsize,
+    outstanding_max: usize,
+    reads_max: usize,
+    mail: channel::Sender<Mail>,
+    peer_frames: AtomicUsize,
+    started: Instant,
+    next_seq: AtomicU64,
+    next_ticket: AtomicU64,
+    answers: Mutex<FxHashMap<u64, oneshot::Sender<Answer>>>,
+    readers: Mutex<FxHashMap<ReadTicket, oneshot::Sender<Barrier>>>,
+    applied: AppliedWaiters,
+}
+
+/// Everything [`Shared::new`] needs.
+pub(crate) struct Parts {
+    pub(crate) identity: Identity,
+    pub(crate) cluster_name: String,
+    pub(crate) state: State,
+    pub(crate) store: Arc<SledStore>,
+    pub(crate) outstanding_max: usize,
+    pub(crate) reads_max: usize,
+}
+
+impl Shared {
+    pub(crate) fn new(parts: Parts) -> (Arc<Shared>, channel::Receiver<Mail>) {
+        // Unbounded, because the core's own threads must never block on it; what comes from outside is
+        // counted and refused before it gets here.
+        let (mail, mailbox) = channel::unbounded();
+        let applied = AppliedWaiters::new(parts.state.applied_index());
+        let shared = Shared {
+            identity: parts.identity,
+            cluster_name: parts.cluster_name,
+            state: RwLock::new(parts.state),
+            store: parts.store,
+            view: RwLock::new(View::default()),
+            counters: Counters::default(),
+            failure: watch::Sender::new(None),
+            caught_up: AtomicBool::new(false),
+            worker_alive: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            calls_in_flight: AtomicUsize::new(0),
+            outstanding_max: parts.outstanding_max,
+            reads_max: parts.reads_max,
+            mail,
+            peer_frames: AtomicUsize::new(0),
+            started: Instant::now(),
+            next_seq: AtomicU64::new(1),
+            next_ticket: AtomicU64::new(1),
+            answers: Mutex::new(FxHashMap::default()),
+            readers: Mutex::new(FxHashMap::default()),
+            applied,
+        };
+        (Arc::new(shared), mailbox)
+    }
+
+    pub(crate) fn node(&self) -> NodeId {
+        self.identity.node()
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Now {
+            mono_ms: self.mono_ms(Instant::now()),
+            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(crate) fn mono_ms(&self, moment: Instant) -> u64 {
+        let since = moment.saturating_duration_since(self.started);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Puts an input into the core's mailbox.
+    pub(crate) fn send(&self, input: Input) {
+        // The receiver is gone only when the node has stopped; then nobody waits for an effect.
+        let _ = self.mail.send(Mail::Input(input));
+    }
+
+    pub(crate) fn stop_core(&self) {
+        let _ = self.mail.send(Mail::Stop);
+    }
+
+    /// Puts a peer's frame into the mailbox, unless too many wait there.
+    pub(crate) fn send_from_peer(&self, input: Input) {
+        if self.peer_frames.fetch_add(1, Ordering::Relaxed) >= PEER_FRAMES_MAX {
+            self.peer_frames.fetch_sub(1, Ordering::Relaxed);
+            self.counters.peer_frames_dropped.add(1);
+            return;
+        }
+        self.send(input);
+    }
+
+    pub(crate) fn peer_frame_taken(&self) {
+        self.peer_frames.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The node cannot go on. The first reason is kept.
+    pub(crate) fn fail(&self, reason: String) {
+        tracing::error!(node = self.node().0, reason, "the node stops");
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            if first {
+                *failure = Some(reason);
+            }
+            first
+        });
+        self.stop_core();
+        self.refuse_all();
+    }
+
+    /// Registers a proposer. `None` when too many wait already.
+    pub(crate) fn await_answer(&self) -> Option<(u64, oneshot::Receiver<Answer>)> {
+        let (sender, receiver) = oneshot::channel();
+        let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
+        let mut answers = self.answers.lock();
+        if answers.len() >= self.outstanding_max {
+            return None;
+        }
+        answers.insert(seq, sender);
+        Some((seq, receiver))
+    }
+
+    pub(crate) fn forget_answer(&self, seq: u64) {
+        self.answers.lock().remove(&seq);
+    }
+
+    /// Hands out answers; returns the sequence numbers that are settled.
+    pub(crate) fn answer(&self, applied: Vec<(u64, Applied)>) -> Vec<u64> {
+        let mut waiting = self.answers.lock();
+        let pairs: Vec<_> = applied
+            .into_iter()
+            .map(|(seq, applied)| (seq, waiting.remove(&seq), applied))
+            .collect();
+        drop(waiting);
+        pairs
+            .into_iter()
+            .map(|(seq, sender, applied)| {
+                if let Some(sender) = sender {
+                    // A client that is gone needs no answer.
+                    let _ = sender.send(Ok(applied));
+                }
+                seq
+            })
+            .collect()
+    }
+
+    pub(crate) fn answer_failed(&self, failed: Vec<(u64, Failure)>) {
+        for (seq, failure) in failed {
+            if let Some(sender) = self.answers.lock().remove(&seq) {
+                let _ = sender.send(Err(match failure {
+                    Failure::NoLeader => ProposeError::NoLeader,
+                    Failure::Overloaded => ProposeError::Overloaded,
+                    Failure::Unknown => ProposeError::TimedOut,
+                }));
+            }
+        }
+    }
+
+    /// Asks the core for a read barrier. `None` when too many wait already.
+    pub(crate) fn await_barrier(
+        &self,
+        deadline: Instant,
+    ) -> Option<(ReadTicket, oneshot::Receiver<Barrier>)> {
+        let (sender, receiver) = oneshot::channel();
+        let ticket = self.next_ticket.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut readers = self.readers.lock();
+            if readers.len() >= self.reads_max {
+                return None;
+            }
+            readers.insert(ticket, sender);
+        }
+        self.send(Input::Read { ticket, deadline_ms: self.mono_ms(deadline) });
+        Some((ticket, receiver))
+    }
+
+    pub(crate) fn forget_reader(&self, ticket: ReadTicket) {
+        self.readers.lock().remove(&ticket);
+    }
+
+    /// These readers may read once `index` is applied.
+    pub(crate) fn reads_ready(&self, index: u64, tickets: &[ReadTicket]) {
+        let mut readers = self.readers.lock();
+        let senders: Vec<_> = tickets.iter().filter_map(|ticket| readers.remove(ticket)).collect();
+        drop(readers);
+        self.counters.reads.add(senders.len() as u64);
+        for sender in senders {
+            self.applied.wake_at(index, sender);
+        }
+    }
+
+    pub(crate) fn reads_failed(&self, tickets: &[ReadTicket]) {
+        for ticket in tickets {
+            if let Some(sender) = self.readers.lock().remove(ticket) {
+                let _ = sender.send(Err(ReadError::NotInTime));
+            }
+        }
+    }
+
+    /// Wakes when `index` is applied.
+    pub(crate) fn await_applied(&self, index: u64) -> oneshot::Receiver<Barrier> {
+        let (sender, receiver) = oneshot::channel();
+        self.applied.wake_at(index, sender);
+        receiver
+    }
+
+    /// The state has reached `index`.
+    pub(crate) fn applied(&self, index: u64) {
+        self.applied.reached(index);
+    }
+
+    /// Nobody will be answered any more. Those whose request may be in the log are told just that.
+    pub(crate) fn refuse_all(&self) {
+        for (_, sender) in self.answers.lock().drain() {
+            let _ = sender.send(Err(ProposeError::TimedOut));
+        }
+        for (_, sender) in self.readers.lock().drain() {
+            let _ = sender.send(Err(ReadError::Stopping));
+        }
+        self.applied.refuse_all();
+    }
+}
+
+/// Those who wait for the state to reach an index.
+struct AppliedWaiters {
+    reached: AtomicU64,
+    waiting: Mutex<BTreeMap<u64, Vec<oneshot::Sender<Barrier>>>>,
+}
+
+impl AppliedWaiters {
+    fn new(reached: u64) -> AppliedWaiters {
+        AppliedWaiters { reached: AtomicU64::new(reached), waiting: Mutex::new(BTreeMap::new()) }
+    }
+
+    fn wake_at(&self, index: u64, sender: oneshot::Sender<Barrier>) {
+        let mut waiting = self.waiting.lock();
+        // Looked at under the lock that `reached` takes too, so no wake-up is missed.
+        if self.reached.load(Ordering::Acquire) >= index {
+            drop(waiting);
+            let _ = sender.send(Ok(()));
+        } else {
+            // Readers that gave up leave their sender behind; drop those when the list is touched.
+            let senders = waiting.entry(index).or_default();
+            senders.retain(|other| !other.is_closed());
+            senders.push(sender);
+        }
+    }
+
+    fn reached(&self, index: u64) {
+        let mut waiting = self.waiting.lock();
+        self.reached.store(index, Ordering::Release);
+        let later = waiting.split_off(&(index + 1));
+        let due = std::mem::replace(&mut *waiting, later);
+        drop(waiting);
+        for sender in due.into_values().flatten() {
+            let _ = sender.send(Ok(()));
+        }
+    }
+
+    fn refuse_all(&self) {
+        for sender in std::mem::take(&mut *self.waiting.lock()).into_values().flatten() {
+            let _ = sender.send(Err(ReadError::Stopping));
+        }
+    }
+}
+
+/// A counter that any thread may raise.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counters of a node since it started.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) proposals: Counter,
+    pub(crate) proposals_refused: Counter,
+    pub(crate) reads: Counter,
+    pub(crate) syncs: Counter,
+    pub(crate) sync_micros: Counter,
+    pub(crate) entries_appended: Counter,
+    pub(crate) entries_applied: Counter,
+    pub(crate) commands_applied: Counter,
+    pub(crate) apply_micros: Counter,
+    pub(crate) checkpoints: Counter,
+    pub(crate) checkpoint_micros: Counter,
+    pub(crate) checkpoint_index: Counter,
+    pub(crate) peer_messages_dropped: Counter,
+    pub(crate) peer_frames_dropped: Counter,
+    pub(crate) payment_calls: Counter,
+}
+
+/// Plain numbers for a metrics page. Totals count since the node started.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Current term.
+    pub term: u64,
+    /// 1 on the leader, else 0.
+    pub is_leader: u64,
+    /// Elections seen.
+    pub elections_total: u64,
+    /// Commit index as known here.
+    pub commit_index: u64,
+    /// Applied index.
+    pub applied_index: u64,
+    /// Last index of the log.
+    pub last_index: u64,
+    /// Requests of this node whose outcome is open.
+    pub proposals_pending: u64,
+    /// Commands that wait for their entry, on the leader.
+    pub batch_pending: u64,
+    /// Reads that wait for their barrier.
+    pub reads_pending: u64,
+    /// Commands that clients of this node asked for.
+    pub proposals_total: u64,
+    /// Of those, refused before they were sent.
+    pub proposals_refused_total: u64,
+    /// Commands forwarded to a leader.
+    pub forwarded_total: u64,
+    /// Entries proposed by this node as leader.
+    pub entries_proposed_total: u64,
+    /// Entries appended to the log.
+    pub entries_appended_total: u64,
+    /// Entries applied.
+    pub entries_applied_total: u64,
+    /// Commands applied.
+    pub commands_applied_total: u64,
+    /// Seconds spent applying.
+    pub apply_seconds_total: f64,
+    /// Log syncs.
+    pub syncs_total: u64,
+    /// Seconds spent in log writes and syncs.
+    pub sync_seconds_total: f64,
+    /// Reads that got their barrier.
+    pub reads_total: u64,
+    /// Checkpoints written.
+    pub checkpoints_total: u64,
+    /// Seconds spent writing them.
+    pub checkpoint_seconds_total: f64,
+    /// Applied index of the last durable checkpoint.
+    pub checkpoint_index: u64,
+    /// Messages to peers dropped because their queue was full.
+    pub peer_messages_dropped_total: u64,
+    /// Frames from peers dropped because the core was behind.
+    pub peer_frames_dropped_total: u64,
+    /// Calls to the payment gateway under way.
+    pub payment_calls_in_flight: u64,
+    /// Calls to the payment gateway made.
+    pub payment_calls_total: u64,
+    /// Orders that are PENDING or PROCESSING.
+    pub open_orders: u64,
+}
+
+impl Shared {
+    pub(crate) fn metrics(&self) -> Metrics {
+        let view = self.view.read().clone();
+        let (applied_index, open_orders) = {
+            let state = self.state.read();
+            (state.applied_index(), state.open_orders())
+        };
+        let counters = &self.counters;
+        let seconds = |micros: &Counter| micros.get() as f64 / 1e6;
+        Metrics {
+            term: view.term,
+            is_leader: u64::from(view.is_leader),
+            elections_total: view.elections,
+            commit_index: view.commit_index.max(applied_index),
+            applied_index,
+            last_index: view.last_index,
+            proposals_pending: view.outstanding as u64,
+            batch_pending: view.pending as u64,
+            reads_pending: view.reads_waiting as u64,
+            proposals_total: counters.proposals.get(),
+            proposals_refused_total: counters.proposals_refused.get(),
+            forwarded_total: view.forwarded,
+            entries_proposed_total: view.entries_proposed,
+            entries_appended_total: counters.entries_appended.get(),
+            entries_applied_total: counters.entries_applied.get(),
+            commands_applied_total: counters.commands_applied.get(),
+            apply_seconds_total: seconds(&counters.apply_micros),
+            syncs_total: counters.syncs.get(),
+            sync_seconds_total: seconds(&counters.sync_micros),
+            reads_total: counters.reads.get(),
+            checkpoints_total: counters.checkpoints.get(),
+            checkpoint_seconds_total: seconds(&counters.checkpoint_micros),
+            checkpoint_index: counters.checkpoint_index.get(),
+            peer_messages_dropped_total: counters.peer_messages_dropped.get(),
+            peer_frames_dropped_total: counters.peer_frames_dropped.get(),
+            payment_calls_in_flight: self.calls_in_flight.load(Ordering::Relaxed) as u64,
+            payment_calls_total: counters.payment_calls.get(),
+            open_orders,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiter_wakes_exactly_when_its_index_is_reached() {
+        let waiters = AppliedWaiters::new(5);
+        let wait = |index| {
+            let (sender, receiver) = oneshot::channel();
+            waiters.wake_at(index, sender);
+            receiver
+        };
+        let (mut now, mut seven, mut eight) = (wait(5), wait(7), wait(8));
+        assert_eq!(now.try_recv().expect("already there"), Ok(()));
+        waiters.reached(6);
+        assert!(seven.try_recv().is_err());
+        waiters.reached(7);
+        assert_eq!(seven.try_recv().expect("reached"), Ok(()));
+        assert!(eight.try_recv().is_err());
+        waiters.refuse_all();
+        assert_eq!(eight.try_recv().expect("refused"), Err(ReadError::Stopping));
+    }
+}
