@@ -189,7 +189,8 @@ mod tests {
     fn the_defaults_are_valid_and_mistakes_are_named() {
         let good = Config::new(NodeId(1), "x");
         assert_eq!(good.validate(), Ok(()));
-        let cases: [(&str, fn(&mut Config)); 5] = [
+        type Spoil = fn(&mut Config);
+        let cases: [(&str, Spoil); 5] = [
             ("id", |c| c.node_id = NodeId(0)),
             ("cluster", |c| c.cluster_name.clear()),
             ("peer", |c| c.peers = vec![peer(2), peer(3)]),

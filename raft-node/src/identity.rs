@@ -266,7 +266,8 @@ fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn create_private_dir(dir: &Path) -> io::Result<()> {
+/// Creates a directory that only its owner may enter, durably. Does nothing when it is there.
+pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }

@@ -156,7 +156,7 @@ impl Node {
     }
 
     /// Stops in order: hands leadership over, accepts nothing new, finishes what runs, writes a last
-    /// checkpoint, joins its threads.
+    /// checkpoint, joins its threads. The data directory stays locked until the last handle is dropped.
     pub async fn stop(mut self) {
         self.hand_over().await;
         self.shared.stopping.store(true, Ordering::Relaxed);

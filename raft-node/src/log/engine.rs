@@ -58,6 +58,7 @@ impl EngineLog {
         let path = dir.join(format!("log-{GROUP}"));
         let store_error =
             |reason: String| Error::Store { path: path.display().to_string(), reason };
+        crate::identity::create_private_dir(dir).map_err(|error| store_error(error.to_string()))?;
         let engine = Engine::open(raft_engine::Config {
             dir: path.display().to_string(),
             spill_dir: None,
