@@ -1,0 +1,59 @@
+//! Three nodes in this process: the raft log of each synced, every order applied before its answer.
+
+use benches::cluster::{Cluster, propose_all};
+use benches::shop::{Orders, create_product, place_order};
+use criterion::{Criterion, Throughput, criterion_group};
+use engine::command::Command;
+use engine::ids::ProductId;
+use engine::order::PaymentMethod;
+use engine::outcome::Outcome;
+use engine::product::STOCK_MAX;
+
+criterion_group!(benches, replicate);
+
+/// Products that are sold.
+const PRODUCTS: u64 = 100;
+
+fn replicate(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime can be started");
+    let cluster = runtime.block_on(Cluster::start(3));
+    let leader = cluster.leader();
+    let products = (1..=PRODUCTS).map(|number| create_product(number, STOCK_MAX)).collect();
+    for outcome in runtime.block_on(propose_all(&leader, products)) {
+        assert!(matches!(outcome, Outcome::ProductCreated(_)), "{outcome:?}");
+    }
+    assert!(leader.read(|state| state.product(ProductId(PRODUCTS)).is_some()));
+
+    let mut group = criterion.benchmark_group("replicate");
+    group.sample_size(20);
+    let orders = Orders { lines: 1, payment: PaymentMethod::None };
+    let mut number = 0;
+    for batch in [1, 256] {
+        group.throughput(Throughput::Elements(batch));
+        group.bench_function(format!("three_nodes_batch_of_{batch}"), |bencher| {
+            bencher.iter_custom(|iterations| {
+                let mut spent = std::time::Duration::ZERO;
+                for _ in 0..iterations {
+                    let commands = (0..batch)
+                        .map(|_| {
+                            number += 1;
+                            Command::PlaceOrder(place_order(number, PRODUCTS, orders))
+                        })
+                        .collect();
+                    let start = std::time::Instant::now();
+                    let outcomes = runtime.block_on(propose_all(&leader, commands));
+                    spent += start.elapsed();
+                    let placed = |outcome: &Outcome| matches!(outcome, Outcome::Placed(_));
+                    assert!(outcomes.iter().all(placed), "{outcomes:?}");
+                }
+                spent
+            });
+        });
+    }
+    group.finish();
+    runtime.block_on(cluster.stop());
+}
