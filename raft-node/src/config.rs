@@ -33,7 +33,8 @@ pub struct Config {
     pub advertise_raft: String,
     /// The HTTP address that clients see, for `status`.
     pub advertise_http: String,
-    /// All voters, this node too. Read at the first start only; later starts read the data directory.
+    /// All voters, this node too. Read at the first start only; later starts read the data
+    /// directory.
     pub peers: Vec<Peer>,
     /// The payment step.
     pub payments: payment::Config,
@@ -68,15 +69,15 @@ pub struct CoreConfig {
     pub batch_commands_max: usize,
     /// Bytes in one entry, unless one command alone is larger.
     pub batch_bytes_max: usize,
-    /// Appends of this node's own log that may wait for their sync before new entries are held back to
-    /// grow.
+    /// Appends of this node's own log that may wait for their sync before new entries are held back
+    /// to grow.
     pub appends_in_flight_max: usize,
     /// Requests of this node whose outcome is open. More are refused as overloaded.
     pub outstanding_max: usize,
     /// Their bytes.
     pub outstanding_bytes_max: usize,
-    /// Commands forwarded by other nodes that may wait here for their entry; the rest is dropped and
-    /// comes again.
+    /// Commands forwarded by other nodes that may wait here for their entry; the rest is dropped
+    /// and comes again.
     pub forwarded_max: usize,
     /// Committed entries that may wait for the applier before new requests are refused.
     pub apply_lag_entries_max: u64,

@@ -1,9 +1,9 @@
 //! The core: everything that decides, and nothing that waits.
 //!
 //! [`Core::step`] takes inputs at a moment and returns actions. It owns tikv's `RawNode`, the
-//! requests whose outcome is open, the batch that grows while a sync is in flight, the read barrier and
-//! the leader's clock. It does no I/O (reads of old log entries go through [`crate::log::LogStore`]),
-//! reads no clock and is a function of its inputs and its seed.
+//! requests whose outcome is open, the batch that grows while a sync is in flight, the read barrier
+//! and the leader's clock. It does no I/O (reads of old log entries go through
+//! [`crate::log::LogStore`]), reads no clock and is a function of its inputs and its seed.
 //!
 //! What may leave when (raft thesis 10.2.1; asserted in `ready.rs`): a leader's messages at once; a
 //! follower's messages, votes and acknowledgements after the sync of all that was appended before;
@@ -295,7 +295,8 @@ impl Core {
             self.settle_election_timeout();
         }
         self.follow_role(&mut actions);
-        // What raft hands out may make room for the next question or batch, so go round until it rests.
+        // What raft hands out may make room for the next question or batch, so go round until it
+        // rests.
         loop {
             self.propose_pending();
             self.reads.ask(now.mono_ms, &mut self.raw);
@@ -422,8 +423,8 @@ impl Core {
             }
             self.seen_term = term;
             self.seen_leader = leader;
-            // Whatever was under way with the former leader is asked again. Request ids make a second
-            // arrival harmless.
+            // Whatever was under way with the former leader is asked again. Request ids make a
+            // second arrival harmless.
             self.pending.clear();
             self.requests.resend_all();
             self.reads.leader_changed();
@@ -483,9 +484,9 @@ impl Core {
         }
     }
 
-    /// raft draws election timeouts from a thread-local random source; a run must be a function of its
-    /// seed, so the timeout is set from (seed, node, term) instead, after every input, since raft may
-    /// have drawn a new one.
+    /// raft draws election timeouts from a thread-local random source; a run must be a function of
+    /// its seed, so the timeout is set from (seed, node, term) instead, after every input, since
+    /// raft may have drawn a new one.
     fn settle_election_timeout(&mut self) {
         if self.election_timeout.0 != self.raw.raft.term {
             let mut bytes = [0_u8; 24];
@@ -499,8 +500,8 @@ impl Core {
         self.raw.raft.set_randomized_election_timeout(self.election_timeout.1);
     }
 
-    /// The part of [`Core::view`] that must be shown as soon as it changes: term, leader, and whether
-    /// this node leads and has committed in its term.
+    /// The part of [`Core::view`] that must be shown as soon as it changes: term, leader, and
+    /// whether this node leads and has committed in its term.
     pub fn role(&self) -> (u64, u64, bool) {
         let raft = &self.raw.raft;
         let leads = raft.state == StateRole::Leader && raft.commit_to_current_term();

@@ -314,8 +314,8 @@ fn micros_since(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Tells when the node has caught up: a read barrier that succeeded means that a leader is known and
-/// everything committed before was applied.
+/// Tells when the node has caught up: a read barrier that succeeded means that a leader is known
+/// and everything committed before was applied.
 pub(crate) async fn watch_readiness(handle: crate::Handle, shared: Arc<Shared>) {
     loop {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(1);

@@ -153,8 +153,8 @@ impl Handle {
         }
     }
 
-    /// Waits until a read of the local state sees every write that was acknowledged, anywhere, before
-    /// this call.
+    /// Waits until a read of the local state sees every write that was acknowledged, anywhere,
+    /// before this call.
     ///
     /// # Errors
     /// [`ReadError::NotInTime`] at the deadline, or why it cannot even wait.
@@ -191,8 +191,8 @@ impl Handle {
         look(&self.shared.state.read())
     }
 
-    /// These orders as they are here, in the order asked for; absent ones are left out. Old orders are
-    /// read from the checkpoint.
+    /// These orders as they are here, in the order asked for; absent ones are left out. Old orders
+    /// are read from the checkpoint.
     ///
     /// # Errors
     /// [`ReadError::Storage`] when a stored row cannot be read.

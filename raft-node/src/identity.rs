@@ -1,8 +1,8 @@
 //! Who a data directory is: its lock, its identity, its boot number and the peers it has met.
 //!
-//! A directory gets a random *incarnation* when it is created, and peers remember it. A node whose disk
-//! was wiped comes back with another one and is refused under its old id: it has forgotten its votes
-//! and could undo a commit.
+//! A directory gets a random *incarnation* when it is created, and peers remember it. A node whose
+//! disk was wiped comes back with another one and is refused under its old id: it has forgotten its
+//! votes and could undo a commit.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -243,8 +243,8 @@ fn write_value<T: Encode>(path: &Path, value: &T) -> Result<(), Error> {
     write_durably(path, |file| io::Write::write_all(file, &bytes)).map_err(at(path))
 }
 
-/// Writes a file beside, syncs it, renames it into place and syncs the directory: after a crash there
-/// is the old content or the new.
+/// Writes a file beside, syncs it, renames it into place and syncs the directory: after a crash
+/// there is the old content or the new.
 pub(crate) fn write_durably(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,

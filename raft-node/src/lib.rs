@@ -2,8 +2,8 @@
 //!
 //! [`core::Core`] decides: a plain synchronous struct around tikv's `RawNode` that takes inputs and
 //! returns actions, and does no I/O, reads no clock and starts no thread. [`driver`] performs: one
-//! thread or task per duty. The simulator drives the same core, the same [`replica::Replica`] and the
-//! same [`payment::worker::Worker`] from one seeded loop.
+//! thread or task per duty. The simulator drives the same core, the same [`replica::Replica`] and
+//! the same [`payment::worker::Worker`] from one seeded loop.
 //!
 //! Reading order: [`config`], [`message`], [`log`], [`core`], [`replica`], [`payment`], then the
 //! driver's parts: [`identity`], [`transport`], [`driver`], and the front door, [`handle`].

@@ -1,8 +1,9 @@
 //! The raft log: where entries and hard state live, and how raft reads them.
 //!
 //! [`LogStore`] is what must be durable; [`engine::EngineLog`] keeps it in raft-engine,
-//! [`memory::MemoryLog`] in memory for tests and simulation, forgetting what was not synced. [`view`]
-//! is raft's read side: a cache of recent entries, those not yet written included, over a store.
+//! [`memory::MemoryLog`] in memory for tests and simulation, forgetting what was not synced.
+//! [`view`] is raft's read side: a cache of recent entries, those not yet written included, over a
+//! store.
 
 pub mod engine;
 pub mod memory;
@@ -25,8 +26,8 @@ pub enum Error {
     /// The log ends before a place that was synced: a part of it was lost or damaged.
     #[error(
         "raft log at {path} ends at index {last_index} in term {term}, but index {synced_index} in \
-         term {synced_term} was synced: the log lost acknowledged entries. Replace this node by a new \
-         member"
+         term {synced_term} was synced: the log lost acknowledged entries. Replace this node by a \
+         new member"
     )]
     Lost {
         /// Where it lives.
@@ -58,7 +59,8 @@ pub trait LogStore: Send + Sync {
     /// The last index, 0 for a new log.
     fn last_index(&self) -> u64;
 
-    /// Entries from `low` up to but not including `high`, cut after `bytes_max` bytes but at least one.
+    /// Entries from `low` up to but not including `high`, cut after `bytes_max` bytes but at least
+    /// one.
     ///
     /// # Errors
     /// When one of them is missing or damaged.

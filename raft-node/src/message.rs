@@ -1,9 +1,9 @@
 //! What nodes say to each other, and its bytes.
 //!
 //! A connection opens with a [`Hello`] each way, which names the cluster, both nodes, the sender's
-//! incarnation and its format version. Then frames flow one way: length, checksum, the sender's wall
-//! clock, messages. Nothing inside a frame is decoded before its checksum is right, and no frame
-//! before the hello is.
+//! incarnation and its format version. Then frames flow one way: length, checksum, the sender's
+//! wall clock, messages. Nothing inside a frame is decoded before its checksum is right, and no
+//! frame before the hello is.
 //!
 //! ```text
 //! hello  magic u32 | version u16 | cluster [16] | from u64 | to u64 | incarnation u64 | crc u32

@@ -155,8 +155,9 @@ impl Node {
         }
     }
 
-    /// Stops in order: hands leadership over, accepts nothing new, finishes what runs, writes a last
-    /// checkpoint, joins its threads. The data directory stays locked until the last handle is dropped.
+    /// Stops in order: hands leadership over, accepts nothing new, finishes what runs, writes a
+    /// last checkpoint, joins its threads. The data directory stays locked until the last handle is
+    /// dropped.
     pub async fn stop(mut self) {
         self.hand_over().await;
         self.shared.stopping.store(true, Ordering::Relaxed);
@@ -215,8 +216,8 @@ fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
     Ok(Opened { identity, log, store: Arc::new(store), state })
 }
 
-/// Opens the checkpoint. One that cannot be read is set aside and rebuilt from the log, which is whole:
-/// it is never cut.
+/// Opens the checkpoint. One that cannot be read is set aside and rebuilt from the log, which is
+/// whole: it is never cut.
 fn open_checkpoint(data_dir: &Path, boot: u64) -> Result<(SledStore, State), StartError> {
     let path = data_dir.join("state");
     let failed =

@@ -15,8 +15,8 @@ use crate::config::Invalid;
 /// Settings of the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Waits between tries in milliseconds; the last repeats. Used between tries of one attempt that got
-    /// no answer, and between attempts.
+    /// Waits between tries in milliseconds; the last repeats. Used between tries of one attempt
+    /// that got no answer, and between attempts.
     pub backoff_ms: Vec<u64>,
     /// How long a claim keeps other workers away, in milliseconds. Longer than `call_timeout_ms`.
     pub lease_ms: u64,

@@ -21,8 +21,8 @@ pub struct Applied {
     pub outcome: Outcome,
     /// The order, right after the command, when the outcome is about one that is in memory.
     pub order: Option<Box<Order>>,
-    /// The product, right after the command, when the outcome is about one; for an order of one line,
-    /// the product it sold.
+    /// The product, right after the command, when the outcome is about one; for an order of one
+    /// line, the product it sold.
     pub product: Option<Box<Product>>,
 }
 

@@ -67,8 +67,8 @@ pub(crate) struct Parts {
 
 impl Shared {
     pub(crate) fn new(parts: Parts) -> (Arc<Shared>, channel::Receiver<Mail>) {
-        // Unbounded, because the core's own threads must never block on it; what comes from outside is
-        // counted and refused before it gets here.
+        // Unbounded, because the core's own threads must never block on it; what comes from outside
+        // is counted and refused before it gets here.
         let (mail, mailbox) = channel::unbounded();
         let applied = AppliedWaiters::new(parts.state.applied_index());
         let shared = Shared {

@@ -1,7 +1,8 @@
 //! Links to the peers: one outgoing connection to each, one incoming from each.
 //!
-//! Links lose messages when a queue is full or a connection breaks; raft and the request ids are made
-//! for that. Nothing is believed before the hello named this cluster, this node and a known incarnation.
+//! Links lose messages when a queue is full or a connection breaks; raft and the request ids are
+//! made for that. Nothing is believed before the hello named this cluster, this node and a known
+//! incarnation.
 
 use std::collections::BTreeMap;
 use std::io;

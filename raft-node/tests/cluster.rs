@@ -152,8 +152,8 @@ async fn three_nodes_sell_and_settle_and_agree_and_come_back() {
     ready(&handles).await;
     sell_and_settle(&handles).await;
 
-    // A node that is stopped misses what happens and catches up from the log. Its handle goes too: it
-    // keeps the data directory open.
+    // A node that is stopped misses what happens and catches up from the log. Its handle goes too:
+    // it keeps the data directory open.
     handles.pop();
     nodes.pop().expect("three nodes").stop().await;
     for _ in 0..2 {

@@ -24,7 +24,8 @@ impl PeerClocks {
         self.offsets.insert(from, (offset, now.mono_ms));
     }
 
-    /// Our wall clock, corrected to the (lower) median of all clocks heard lately, our own included.
+    /// Our wall clock, corrected to the (lower) median of all clocks heard lately, our own
+    /// included.
     ///
     /// With a majority of the clocks right, the median is right, so one clock that is an hour wrong
     /// moves nothing.

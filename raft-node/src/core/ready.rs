@@ -7,8 +7,8 @@
 //! | committed entries | when raft hands them out: durable here, and on a majority |
 //! | answers | after apply |
 //!
-//! The asynchronous path of raft-rs: entries become readable, then `advance_append_async`, then the log
-//! thread syncs, then `on_persist_ready` in order.
+//! The asynchronous path of raft-rs: entries become readable, then `advance_append_async`, then the
+//! log thread syncs, then `on_persist_ready` in order.
 
 use engine::ids::NodeId;
 use raft::StateRole;
@@ -51,7 +51,8 @@ impl Core {
                 actions.appends.push(Append { number, entries, hard_state });
                 self.raw.advance_append_async(ready);
             } else {
-                // Only the commit index moved, which needs no sync: after a restart the leader tells it.
+                // Only the commit index moved, which needs no sync: after a restart the leader
+                // tells it.
                 assert!(entries.is_empty(), "entries always ask for a sync");
                 let free = self.outbox.after_appends(held);
                 actions.send.extend(free);

@@ -1,9 +1,9 @@
 //! The requests of this node whose outcome is open.
 //!
 //! A request is kept, with its bytes, until its outcome is known or its deadline passes, and sent
-//! again when the leader changes or stays silent. The state machine applies each request id once, so
-//! sending again is always safe. What was never sent is certainly not applied; what was sent and not
-//! heard of is unknown. The two are never mixed up.
+//! again when the leader changes or stays silent. The state machine applies each request id once,
+//! so sending again is always safe. What was never sent is certainly not applied; what was sent and
+//! not heard of is unknown. The two are never mixed up.
 
 use std::sync::Arc;
 
@@ -86,8 +86,8 @@ impl Requests {
         self.unsent.sort_unstable();
     }
 
-    /// The addressee does not lead. It knows no better leader than we will hear of, so these wait for
-    /// the next change of leader or the next resend.
+    /// The addressee does not lead. It knows no better leader than we will hear of, so these wait
+    /// for the next change of leader or the next resend.
     pub(super) fn refused(&mut self, seqs: &[u64]) {
         for seq in seqs {
             if let Some(open) = self.open.get_mut(seq)
@@ -112,7 +112,8 @@ impl Requests {
         taken
     }
 
-    /// At every tick: gives up what is past its deadline, and lines up what stayed without an answer.
+    /// At every tick: gives up what is past its deadline, and lines up what stayed without an
+    /// answer.
     pub(super) fn expire(&mut self, now_ms: u64) -> Vec<(u64, Failure)> {
         let mut failed = Vec::new();
         let mut silent = Vec::new();

@@ -1,5 +1,5 @@
-//! The core alone, three of them on one thread: elections, group commit, forwarding, reads, and what
-//! may not leave before its sync.
+//! The core alone, three of them on one thread: elections, group commit, forwarding, reads, and
+//! what may not leave before its sync.
 
 use std::collections::VecDeque;
 

@@ -1,10 +1,10 @@
 //! The durable log, in tikv's raft-engine.
 //!
 //! Entries and hard state of one append are one synced write. raft-engine panics when a sync fails,
-//! which is what we want: a failed sync is final. Its recovery silently cuts the log at the first bad
-//! record of its newest file, whether that record had been synced or not; the *watermark*, a small file
-//! of our own that names an index and term known to be committed and synced, tells a torn tail from a
-//! lost one.
+//! which is what we want: a failed sync is final. Its recovery silently cuts the log at the first
+//! bad record of its newest file, whether that record had been synced or not; the *watermark*, a
+//! small file of our own that names an index and term known to be committed and synced, tells a
+//! torn tail from a lost one.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -99,8 +99,8 @@ impl EngineLog {
         Ok(())
     }
 
-    /// Records that `index`, committed and synced here, and `term` were reached. Called about once a
-    /// second, after the sync of that index.
+    /// Records that `index`, committed and synced here, and `term` were reached. Called about once
+    /// a second, after the sync of that index.
     ///
     /// # Errors
     /// When the file cannot be written or synced.

@@ -57,8 +57,8 @@ impl LogView {
         })
     }
 
-    /// After a restart the stored commit index may be behind what was applied; raft insists that it is
-    /// not.
+    /// After a restart the stored commit index may be behind what was applied; raft insists that it
+    /// is not.
     pub fn raise_commit(&mut self, applied_index: u64) {
         self.hard_state.commit = self.hard_state.commit.max(applied_index);
     }
@@ -151,7 +151,8 @@ impl Storage for LogView {
                 taken
             }
             None => {
-                // What is not cached is synced. Stop where the cache begins: the rest comes next time.
+                // What is not cached is synced. Stop where the cache begins: the rest comes next
+                // time.
                 let until = self.cache.front().map_or(high, |first| high.min(first.index));
                 self.store
                     .entries(low, until, bytes_max)

@@ -41,7 +41,7 @@ pub type Call<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
 /// A payment provider that honours idempotency keys.
 pub trait PaymentGateway: Send + Sync + 'static {
-    /// Charges, or tells what became of an earlier try under the same key. The worker bounds the time
-    /// of a call; a call that is dropped counts as unanswered.
+    /// Charges, or tells what became of an earlier try under the same key. The worker bounds the
+    /// time of a call; a call that is dropped counts as unanswered.
     fn charge(&self, charge: Charge) -> Call<'_>;
 }

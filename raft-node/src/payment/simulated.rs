@@ -1,5 +1,5 @@
-//! A gateway for tries and tests. It keeps its word: what it says is a function of the key, whichever
-//! node asks and however often.
+//! A gateway for tries and tests. It keeps its word: what it says is a function of the key,
+//! whichever node asks and however often.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

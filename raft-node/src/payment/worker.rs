@@ -1,7 +1,7 @@
 //! The worker: which tasks to claim, which calls to make, which results to hand in.
 //!
-//! Claims and results are replicated in batches. A claim that is lost costs a lease; a result that is
-//! lost is handed in again. Attempts are told apart by their number, so a result counts once.
+//! Claims and results are replicated in batches. A claim that is lost costs a lease; a result that
+//! is lost is handed in again. Attempts are told apart by their number, so a result counts once.
 
 use engine::command::{ClaimPayments, Command, PaymentResult, SettlePayments, Verdict};
 use engine::ids::{NodeId, OrderId};
@@ -53,8 +53,8 @@ impl Worker {
         self.calling.len()
     }
 
-    /// What to propose now. `due` tells up to so many due tasks of the state; a node that does not lead
-    /// claims nothing, but still hands in the results of its calls.
+    /// What to propose now. `due` tells up to so many due tasks of the state; a node that does not
+    /// lead claims nothing, but still hands in the results of its calls.
     pub fn poll(
         &mut self,
         leads: bool,
@@ -115,7 +115,8 @@ impl Worker {
                 Some(Outcome::Claimed(claimed)) => {
                     claimed.into_iter().map(|claimed| self.call(claimed)).collect()
                 }
-                // The claim may have been applied: then its lease runs out and the task is due again.
+                // The claim may have been applied: then its lease runs out and the task is due
+                // again.
                 _ => Vec::new(),
             };
         }
