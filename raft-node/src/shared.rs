@@ -268,12 +268,24 @@ impl Shared {
 /// Those who wait for the state to reach an index.
 struct AppliedWaiters {
     reached: AtomicU64,
-    waiting: Mutex<BTreeMap<u64, Vec<oneshot::Sender<Barrier>>>>,
+    waiting: Mutex<Waiting>,
 }
+
+#[derive(Default)]
+struct Waiting {
+    by_index: BTreeMap<u64, Vec<oneshot::Sender<Barrier>>>,
+    /// Senders put in since those whose reader gave up were last thrown out.
+    added: usize,
+}
+
+/// So many new waiters may come before the ones that gave up are thrown out. An index far ahead may
+/// never be reached, so without this they would stay for ever.
+const ADDED_MAX: usize = 16_384;
 
 impl AppliedWaiters {
     fn new(reached: u64) -> AppliedWaiters {
-        AppliedWaiters { reached: AtomicU64::new(reached), waiting: Mutex::new(BTreeMap::new()) }
+        let waiting = Mutex::new(Waiting::default());
+        AppliedWaiters { reached: AtomicU64::new(reached), waiting }
     }
 
     fn wake_at(&self, index: u64, sender: oneshot::Sender<Barrier>) {
@@ -282,19 +294,24 @@ impl AppliedWaiters {
         if self.reached.load(Ordering::Acquire) >= index {
             drop(waiting);
             let _ = sender.send(Ok(()));
-        } else {
-            // Readers that gave up leave their sender behind; drop those when the list is touched.
-            let senders = waiting.entry(index).or_default();
-            senders.retain(|other| !other.is_closed());
-            senders.push(sender);
+            return;
+        }
+        waiting.by_index.entry(index).or_default().push(sender);
+        waiting.added += 1;
+        if waiting.added >= ADDED_MAX {
+            waiting.added = 0;
+            waiting.by_index.retain(|_, senders| {
+                senders.retain(|sender| !sender.is_closed());
+                !senders.is_empty()
+            });
         }
     }
 
     fn reached(&self, index: u64) {
         let mut waiting = self.waiting.lock();
         self.reached.store(index, Ordering::Release);
-        let later = waiting.split_off(&(index + 1));
-        let due = std::mem::replace(&mut *waiting, later);
+        let later = waiting.by_index.split_off(&(index + 1));
+        let due = std::mem::replace(&mut waiting.by_index, later);
         drop(waiting);
         for sender in due.into_values().flatten() {
             let _ = sender.send(Ok(()));
@@ -302,7 +319,8 @@ impl AppliedWaiters {
     }
 
     fn refuse_all(&self) {
-        for sender in std::mem::take(&mut *self.waiting.lock()).into_values().flatten() {
+        let waiting = std::mem::take(&mut self.waiting.lock().by_index);
+        for sender in waiting.into_values().flatten() {
             let _ = sender.send(Err(ReadError::Stopping));
         }
     }
@@ -470,5 +488,16 @@ mod tests {
         assert!(eight.try_recv().is_err());
         waiters.refuse_all();
         assert_eq!(eight.try_recv().expect("refused"), Err(ReadError::Stopping));
+    }
+
+    #[test]
+    fn waiters_that_gave_up_do_not_pile_up() {
+        let waiters = AppliedWaiters::new(0);
+        for index in 1..=3 * ADDED_MAX as u64 {
+            let (sender, receiver) = oneshot::channel();
+            waiters.wake_at(index, sender);
+            drop(receiver);
+        }
+        assert!(waiters.waiting.lock().by_index.len() < ADDED_MAX);
     }
 }
