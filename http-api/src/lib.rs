@@ -1,1 +1,28 @@
-//! http-api
+//! The REST server of Holdfast, over the [`raft_node::Handle`] of one node.
+//!
+//! [`Server`] listens; [`Settings`] bounds it. Inside, a request goes from `server` (connections
+//! and their limits) to `service` (what holds for every request), is routed by `routes`, read by
+//! `extract`, `json`, `validate` and `query`, and answered by one of `handlers`, with `views`
+//! writing rows and `error` writing refusals. The JSON types are those of `client::wire`.
+//!
+//! This library never sees raft or the store, keeps no state of its own between two requests but
+//! its metrics, and decides nothing that depends on the replicated state: that is the engine's.
+
+mod error;
+mod extract;
+mod handlers;
+mod json;
+mod metrics;
+mod query;
+mod reply;
+mod routes;
+mod server;
+mod service;
+mod settings;
+mod trace;
+mod validate;
+mod views;
+mod watch;
+
+pub use server::Server;
+pub use settings::{Invalid, Settings};

@@ -1,0 +1,311 @@
+//! Every way a request can fail, and the one place that turns it into a code.
+//!
+//! What follows from a code (status, title, outcome, whether to retry) is decided beside the code,
+//! in `client::wire`. What is decided here is which code the engine's refusals and the node's
+//! errors are. No cause of an internal error leaves the process: it is logged with the trace id.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use client::wire::{self, ErrorCode, Problem};
+use engine::outcome::Rejection;
+use engine::trace::TraceId;
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use raft_node::{ProposeError, ReadError};
+
+use crate::json::Malformed;
+use crate::reply::{self, Reply};
+
+/// How long a client is asked to wait before it tries again, in seconds.
+const RETRY_AFTER_S: u64 = 1;
+
+/// A request that did not succeed. Boxed, because success is the path to keep small.
+#[derive(Debug)]
+pub(crate) struct Failure(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    code: ErrorCode,
+    detail: Cow<'static, str>,
+    errors: Option<BTreeMap<String, Vec<String>>>,
+    allow: Option<HeaderValue>,
+    close: bool,
+}
+
+impl Failure {
+    /// A failure in words of its own.
+    pub(crate) fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Failure {
+        let detail = detail.into();
+        Failure(Box::new(Inner { code, detail, errors: None, allow: None, close: false }))
+    }
+
+    /// Fields at fault, each with what is wrong about it.
+    pub(crate) fn validation(errors: BTreeMap<String, Vec<String>>) -> Failure {
+        let count: usize = errors.values().map(Vec::len).sum();
+        let first = errors.values().flatten().next().cloned().unwrap_or_default();
+        let detail = match count {
+            0 | 1 => first,
+            2 => format!("{first} (and 1 more error)"),
+            _ => format!("{first} (and {} more errors)", count - 1),
+        };
+        let mut failure = Failure::new(ErrorCode::ValidationError, detail);
+        failure.0.errors = Some(errors);
+        failure
+    }
+
+    /// One field at fault.
+    pub(crate) fn field(name: &str, text: impl Into<String>) -> Failure {
+        Failure::validation(BTreeMap::from([(name.to_owned(), vec![text.into()])]))
+    }
+
+    /// The bytes of the request are not what HTTP or JSON allow.
+    pub(crate) fn malformed(detail: impl Into<Cow<'static, str>>) -> Failure {
+        Failure::new(ErrorCode::MalformedRequest, detail)
+    }
+
+    /// No such thing.
+    pub(crate) fn not_found(detail: impl Into<Cow<'static, str>>) -> Failure {
+        Failure::new(ErrorCode::NotFound, detail)
+    }
+
+    /// The path exists, for the methods of `allow`.
+    pub(crate) fn method_not_allowed(allow: HeaderValue) -> Failure {
+        let mut failure =
+            Failure::new(ErrorCode::MethodNotAllowed, "The method is not allowed for this path.");
+        failure.0.allow = Some(allow);
+        failure
+    }
+
+    /// Proposed, and its fate is not known.
+    pub(crate) fn unknown() -> Failure {
+        Failure::new(
+            ErrorCode::CommitTimeout,
+            "The write was not confirmed in time and may still take effect; retry with the same \
+             idempotency key.",
+        )
+    }
+
+    /// Trouble inside, which certainly had no effect. The cause goes to the log only.
+    pub(crate) fn internal(trace: &TraceId, cause: &dyn std::fmt::Display) -> Failure {
+        tracing::error!(trace_id = %trace, cause = %cause, "internal error");
+        Failure::new(ErrorCode::InternalError, "An internal error occurred.")
+    }
+
+    /// What the state machine refused.
+    pub(crate) fn rejected(rejection: &Rejection) -> Failure {
+        let text = rejection.to_string();
+        match place_of(rejection) {
+            Place::Code(code) => Failure::new(code, text),
+            Place::Field(name) => Failure::field(name, text),
+        }
+    }
+
+    /// What a read ran into.
+    pub(crate) fn read(error: &ReadError, trace: &TraceId) -> Failure {
+        match error {
+            ReadError::NotInTime => Failure::new(
+                ErrorCode::StaleRead,
+                "This node cannot answer freshly enough at the moment.",
+            ),
+            ReadError::Overloaded => {
+                Failure::new(ErrorCode::Overloaded, "Too many reads wait already.")
+            }
+            ReadError::Stopping => stopping(),
+            ReadError::Storage(cause) => Failure::internal(trace, cause),
+        }
+    }
+
+    /// The connection is of no use after this answer.
+    pub(crate) fn closing(mut self) -> Failure {
+        self.0.close = true;
+        self
+    }
+
+    /// The code.
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+
+    /// The answer.
+    pub(crate) fn into_reply(self, trace: &TraceId) -> Reply {
+        let Inner { code, detail, errors, allow, close } = *self.0;
+        let mut problem = Problem::new(code, detail, trace.to_string());
+        problem.errors = errors;
+        problem.retry_after = retry_after_s(code);
+        let mut reply = reply::of(problem.status, &problem);
+        let headers = reply.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::PROBLEM_JSON));
+        if let Some(seconds) = problem.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(allow) = allow {
+            headers.insert(ALLOW, allow);
+        }
+        if close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        reply
+    }
+}
+
+/// When to try again, for the answers that say so.
+fn retry_after_s(code: ErrorCode) -> Option<u64> {
+    matches!(code.status(), 429 | 503).then_some(RETRY_AFTER_S)
+}
+
+/// Another node will do, so the code is the one that makes clients move on.
+fn stopping() -> Failure {
+    Failure::new(ErrorCode::NoLeader, "This node is stopping; ask another one.")
+}
+
+/// Where a refusal belongs: it is a code of its own, or one field of the request is at fault.
+enum Place {
+    Code(ErrorCode),
+    Field(&'static str),
+}
+
+fn place_of(rejection: &Rejection) -> Place {
+    match rejection {
+        Rejection::ProductNotFound(_) | Rejection::OrderNotFound => {
+            Place::Code(ErrorCode::NotFound)
+        }
+        // An order that names a user is validated against the users, as a foreign key would be.
+        Rejection::UserNotFound(_) | Rejection::UserRequired => Place::Field("user_id"),
+        Rejection::InsufficientStock { .. } => Place::Code(ErrorCode::InsufficientStock),
+        Rejection::PurchaseLimitExceeded { .. } => Place::Code(ErrorCode::PurchaseLimitExceeded),
+        Rejection::KeyReused => Place::Code(ErrorCode::IdempotencyKeyReused),
+        Rejection::AmountOverflow => Place::Field("items"),
+        Rejection::StockOverflow => Place::Field("stock"),
+        Rejection::TooManyOpenOrders => Place::Code(ErrorCode::Overloaded),
+        Rejection::NotCancellable { .. } => Place::Code(ErrorCode::OrderNotCancellable),
+        Rejection::VersionMismatch { .. } => Place::Code(ErrorCode::VersionMismatch),
+        Rejection::SkuTaken => Place::Field("sku"),
+        Rejection::EmailTaken => Place::Field("email"),
+        Rejection::Invalid(field) => Place::Field(field),
+    }
+}
+
+impl From<ProposeError> for Failure {
+    fn from(error: ProposeError) -> Failure {
+        match error {
+            ProposeError::NoLeader => Failure::new(
+                ErrorCode::NoLeader,
+                "No leader is known at the moment; nothing was applied.",
+            ),
+            ProposeError::Overloaded => Failure::new(
+                ErrorCode::Overloaded,
+                "The queue before the log is full; nothing was applied.",
+            ),
+            ProposeError::Stopping => stopping(),
+            ProposeError::TimedOut => Failure::unknown(),
+        }
+    }
+}
+
+impl From<Malformed> for Failure {
+    fn from(error: Malformed) -> Failure {
+        Failure::malformed(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use client::wire::Outcome;
+    use engine::ids::{OrderId, Position, ProductId, UserId};
+    use engine::order::Status;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn trace() -> TraceId {
+        TraceId::parse("550e8400-e29b-41d4-a716-446655440000").unwrap()
+    }
+
+    async fn text(reply: Reply) -> String {
+        let body = reply.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn problems_have_the_documented_shape() {
+        let rejection =
+            Rejection::InsufficientStock { product: ProductId(5), requested: 10, available: 3 };
+        let reply = Failure::rejected(&rejection).into_reply(&trace());
+        assert_eq!(reply.status(), 409);
+        assert_eq!(reply.headers()[CONTENT_TYPE], "application/problem+json");
+        let detail = "Insufficient stock for product ID 5. Requested: 10, available: 3.";
+        let golden = concat!(
+            r#"{"type":"/problems/insufficient-stock","title":"Insufficient stock","status":409,"#,
+            r#""detail":"DETAIL","success":false,"message":"DETAIL","#,
+            r#""error":"insufficient_stock","error_code":"INSUFFICIENT_STOCK","#,
+            r#""outcome":"rejected","retryable":false,"errors":null,"#,
+            r#""trace_id":"550e8400-e29b-41d4-a716-446655440000"}"#,
+        );
+        assert_eq!(text(reply).await, golden.replace("DETAIL", detail));
+    }
+
+    #[tokio::test]
+    async fn validation_lists_every_field() {
+        let errors = BTreeMap::from([
+            ("items".to_owned(), vec!["The items field is required.".to_owned()]),
+            ("user_id".to_owned(), vec!["A.".to_owned(), "B.".to_owned()]),
+        ]);
+        let reply = Failure::validation(errors).into_reply(&trace());
+        assert_eq!(reply.status(), 422);
+        let text = text(reply).await;
+        assert!(text.contains(r#""message":"The items field is required. (and 2 more errors)""#));
+        assert!(text.contains(
+            r#""errors":{"items":["The items field is required."],"user_id":["A.","B."]}"#
+        ));
+    }
+
+    #[test]
+    fn every_refusal_has_its_code() {
+        let order = OrderId(1);
+        for (rejection, code) in [
+            (Rejection::ProductNotFound(ProductId(1)), ErrorCode::NotFound),
+            (Rejection::OrderNotFound, ErrorCode::NotFound),
+            (Rejection::UserNotFound(UserId(1)), ErrorCode::ValidationError),
+            (Rejection::UserRequired, ErrorCode::ValidationError),
+            (Rejection::KeyReused, ErrorCode::IdempotencyKeyReused),
+            (Rejection::AmountOverflow, ErrorCode::ValidationError),
+            (Rejection::StockOverflow, ErrorCode::ValidationError),
+            (Rejection::TooManyOpenOrders, ErrorCode::Overloaded),
+            (
+                Rejection::NotCancellable { order, status: Status::Paid },
+                ErrorCode::OrderNotCancellable,
+            ),
+            (Rejection::VersionMismatch { current: Position(1) }, ErrorCode::VersionMismatch),
+            (Rejection::SkuTaken, ErrorCode::ValidationError),
+            (Rejection::EmailTaken, ErrorCode::ValidationError),
+            (Rejection::Invalid("name"), ErrorCode::ValidationError),
+        ] {
+            assert_eq!(Failure::rejected(&rejection).code(), code, "{rejection:?}");
+        }
+    }
+
+    #[test]
+    fn a_write_in_doubt_is_unknown_and_only_that() {
+        for (error, status, outcome) in [
+            (ProposeError::NoLeader, 503, Outcome::NotApplied),
+            (ProposeError::Overloaded, 503, Outcome::NotApplied),
+            (ProposeError::Stopping, 503, Outcome::NotApplied),
+            (ProposeError::TimedOut, 504, Outcome::Unknown),
+        ] {
+            let failure = Failure::from(error);
+            assert_eq!(failure.code().status(), status);
+            assert_eq!(failure.code().outcome(), outcome);
+            let reply = failure.into_reply(&trace());
+            assert_eq!(reply.headers().contains_key(RETRY_AFTER), status == 503);
+        }
+    }
+
+    #[tokio::test]
+    async fn causes_of_internal_errors_stay_inside() {
+        let failure = Failure::read(&ReadError::Storage("/secret/path: broken".into()), &trace());
+        let reply = failure.into_reply(&trace());
+        assert_eq!(reply.status(), 500);
+        assert!(!text(reply).await.contains("secret"));
+    }
+}

@@ -1,0 +1,8 @@
+//! What each operation does: fields in, a command or a read, an answer out.
+
+pub(crate) mod cluster;
+pub(crate) mod health;
+pub(crate) mod order_reads;
+pub(crate) mod orders;
+pub(crate) mod products;
+pub(crate) mod users;

@@ -1,0 +1,117 @@
+//! What monitors ask: health, liveness, readiness, metrics. Nothing here waits for anybody.
+
+use client::wire::{Health, HealthStatus, Probe, ServiceState, Services, Test};
+use raft_node::Status;
+
+use crate::error::Failure;
+use crate::metrics::CONTENT_TYPE;
+use crate::reply::{self, Reply};
+use crate::service::Call;
+use crate::views;
+
+/// `GET /health`
+pub(crate) fn health(call: &Call<'_>) -> Reply {
+    let health = health_of(&call.app.handle.status());
+    let code = if health.status == HealthStatus::Ok { 200 } else { 503 };
+    reply::of(code, &health)
+}
+
+fn health_of(status: &Status) -> Health {
+    let state = |works| if works { ServiceState::Ok } else { ServiceState::Down };
+    // The payment worker works on the leader and waits everywhere else.
+    let leads = status.leader_id == Some(status.node_id);
+    let worker = match (status.worker_ok, leads) {
+        (true, true) => ServiceState::Ok,
+        (true, false) => ServiceState::Standby,
+        (false, _) => ServiceState::Down,
+    };
+    let services = Services {
+        storage: state(status.storage_ok),
+        raft: state(status.leader_id.is_some()),
+        quorum: state(status.quorum),
+        worker,
+    };
+    let parts = [services.storage, services.raft, services.quorum, services.worker];
+    let well = parts.iter().all(|part| *part != ServiceState::Down);
+    Health {
+        status: if well { HealthStatus::Ok } else { HealthStatus::Degraded },
+        services,
+        node_id: status.node_id.0,
+        leader_id: status.leader_id.map(|id| id.0),
+        timestamp: views::now(),
+    }
+}
+
+/// `GET /livez`: that it answers is the answer.
+pub(crate) fn live() -> Reply {
+    reply::of(200, &Probe { status: HealthStatus::Ok, reason: None })
+}
+
+/// `GET /readyz`
+pub(crate) fn ready(call: &Call<'_>) -> Reply {
+    let status = call.app.handle.status();
+    if status.ready {
+        return reply::of(200, &Probe { status: HealthStatus::Ok, reason: None });
+    }
+    let reason = if status.leader_id.is_none() {
+        "no leader is known"
+    } else {
+        "the node has not yet applied what was committed when it started"
+    };
+    let probe = Probe { status: HealthStatus::Degraded, reason: Some(reason.to_owned()) };
+    reply::of(503, &probe)
+}
+
+/// `GET /metrics`
+pub(crate) fn metrics(call: &Call<'_>) -> Reply {
+    match call.app.metrics.text() {
+        Ok(text) => reply::text(text, CONTENT_TYPE),
+        Err(error) => Failure::internal(call.trace, &error).into_reply(call.trace),
+    }
+}
+
+/// `GET /api/test`
+pub(crate) fn test() -> Reply {
+    reply::of(200, &Test { message: "API is working!".to_owned(), timestamp: views::now() })
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::ids::NodeId;
+
+    use super::*;
+
+    fn status() -> Status {
+        Status {
+            cluster_id: "c".into(),
+            cluster_name: "holdfast".into(),
+            node_id: NodeId(1),
+            leader_id: Some(NodeId(1)),
+            term: 1,
+            commit_index: 1,
+            applied_index: 1,
+            digest: 0,
+            ready: true,
+            quorum: true,
+            storage_ok: true,
+            worker_ok: true,
+            members: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn any_part_that_is_down_degrades_the_node() {
+        assert_eq!(health_of(&status()).status, HealthStatus::Ok);
+        let follower = Status { leader_id: Some(NodeId(2)), ..status() };
+        assert_eq!(health_of(&follower).services.worker, ServiceState::Standby);
+        assert_eq!(health_of(&follower).status, HealthStatus::Ok);
+        for broken in [
+            Status { leader_id: None, ..status() },
+            Status { quorum: false, ..status() },
+            Status { storage_ok: false, ..status() },
+            Status { worker_ok: false, ..status() },
+        ] {
+            assert_eq!(health_of(&broken).status, HealthStatus::Degraded);
+        }
+    }
+}

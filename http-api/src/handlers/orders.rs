@@ -1,0 +1,468 @@
+//! Writing orders: place, purchase, cancel.
+
+use std::time::Instant;
+
+use client::wire::{self, OrderAnswer};
+use engine::command::{CancelOrder, Command, PlaceOrder};
+use engine::ids::{OrderId, ProductId, Quantity, UserId};
+use engine::order::{LINES_MAX, Line, Order, PaymentMethod};
+use engine::outcome::Outcome;
+use hyper::header::HeaderName;
+use raft_node::Applied;
+
+use crate::error::Failure;
+use crate::extract;
+use crate::json::{self, Object, Value};
+use crate::reply::{self, Reply, ReplyExt};
+use crate::service::{Call, unexpected};
+use crate::settings::Settings;
+use crate::validate::{Errors, Fields, NOT_A_STRING, idempotency_key};
+use crate::views;
+
+const REPLAYED: HeaderName = HeaderName::from_static(wire::IDEMPOTENT_REPLAYED);
+
+/// The most members of an order's metadata.
+const METADATA_KEYS_MAX: usize = 20;
+/// The most bytes of an order's metadata, in canonical form.
+const METADATA_BYTES_MAX: usize = 4096;
+/// The longest reason of a cancel, in bytes.
+const REASON_BYTES_MAX: usize = 255;
+
+pub(crate) const MISSING: &str = "Order not found.";
+
+/// `POST /orders`
+pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
+    let header_key = extract::idempotency_key(call.headers)?;
+    let object = json::parse(&call.body)?;
+    let command = read_order(&object, header_key, &call.app.settings)?;
+    let placed = place(call, command).await?;
+    Ok(placed.reply(views::order(&placed.order)))
+}
+
+/// `POST /orders/purchase`
+pub(crate) async fn purchase(call: &Call<'_>) -> Result<Reply, Failure> {
+    let header_key = extract::idempotency_key(call.headers)?;
+    let object = json::parse(&call.body)?;
+    let command = read_purchase(&object, header_key, &call.app.settings)?;
+    let placed = place(call, command).await?;
+    let mut view = views::order(&placed.order);
+    view.product = match &placed.applied.product {
+        Some(product) => Some(Box::new(views::product(product))),
+        // A repeated purchase sold nothing now, so it shows the product of now. The line may also
+        // name a product that was archived since; then there is none to show.
+        None => placed.order.items.first().and_then(|item| {
+            let product = item.product;
+            call.app.handle.read(|state| state.product(product).map(views::product)).map(Box::new)
+        }),
+    };
+    Ok(placed.reply(view))
+}
+
+/// An order that was placed, now or by an earlier request with the same key.
+struct Placed {
+    applied: Applied,
+    order: Box<Order>,
+    replayed: bool,
+}
+
+impl Placed {
+    fn reply(&self, view: wire::Order) -> Reply {
+        let (id, version) = (view.id, view.version);
+        let status = if self.replayed { 200 } else { 201 };
+        let reply = reply::of(status, &OrderAnswer::new(view));
+        let reply = reply.at(self.applied.position).version(version);
+        if self.replayed { reply.with(REPLAYED, "true") } else { reply.location("orders", id) }
+    }
+}
+
+async fn place(call: &Call<'_>, command: PlaceOrder) -> Result<Placed, Failure> {
+    let started = Instant::now();
+    let mut applied = call.propose(Command::PlaceOrder(command)).await?;
+    call.app.metrics.reserved(started.elapsed());
+    let (id, replayed) = match &applied.outcome {
+        Outcome::Placed(id) => (*id, false),
+        Outcome::Replayed(id) => (*id, true),
+        Outcome::Rejected(rejection) => return Err(Failure::rejected(rejection)),
+        other => return Err(unexpected(call, other)),
+    };
+    let order = order_after(call, &mut applied, id).await?;
+    if !replayed {
+        tracing::info!(
+            event = "order.created",
+            order_id = id.0,
+            user_id = order.user.map(|user| user.0),
+            trace_id = %call.trace,
+        );
+    }
+    Ok(Placed { applied, order, replayed })
+}
+
+/// The order as it is right after the command. It was written, so failing to read it leaves the
+/// caller with an outcome it does not know.
+async fn order_after(
+    call: &Call<'_>,
+    applied: &mut Applied,
+    id: OrderId,
+) -> Result<Box<Order>, Failure> {
+    match applied.order.take() {
+        Some(order) => Ok(order),
+        None => call.stored_order(id).await.map(Box::new).map_err(|_| Failure::unknown()),
+    }
+}
+
+/// Reads the body of `POST /orders`.
+fn read_order(
+    object: &Object<'_>,
+    header_key: Option<&str>,
+    settings: &Settings,
+) -> Result<PlaceOrder, Failure> {
+    let fields = Fields::of(object);
+    let mut errors = Errors::default();
+    let key = read_key(&fields, header_key, settings, &mut errors)?;
+    if fields.optional("hold_id").is_some() {
+        // Selling without looking at the hold would break what the hold promised.
+        fields.fault("hold_id", "is not supported: this server has no holds.", &mut errors);
+    }
+    let user = read_user(&fields, settings, &mut errors);
+    let lines = read_lines(&fields, &mut errors);
+    let payment_method = read_payment_method(&fields, &mut errors);
+    let metadata = read_metadata(&fields, &mut errors);
+    errors.finish(Some(PlaceOrder {
+        payment_method,
+        metadata,
+        ..order_of(lines, user, key, settings)
+    }))
+}
+
+/// Reads the body of `POST /orders/purchase`.
+fn read_purchase(
+    object: &Object<'_>,
+    header_key: Option<&str>,
+    settings: &Settings,
+) -> Result<PlaceOrder, Failure> {
+    let fields = Fields::of(object);
+    let mut errors = Errors::default();
+    let key = read_key(&fields, header_key, settings, &mut errors)?;
+    let user = read_user(&fields, settings, &mut errors);
+    let line = read_line(&fields, &mut errors);
+    errors.finish(line.map(|line| order_of(vec![line], user, key, settings)))
+}
+
+/// An order with every setting resolved.
+fn order_of(
+    lines: Vec<Line>,
+    user: Option<UserId>,
+    key: Option<Box<str>>,
+    settings: &Settings,
+) -> PlaceOrder {
+    PlaceOrder {
+        user,
+        lines,
+        payment_method: PaymentMethod::Mock,
+        key,
+        metadata: None,
+        payment_attempts_max: settings.payment_attempts_max,
+        payment_deadline_ms: settings.payment_deadline_ms,
+        open_orders_max: settings.open_orders_max,
+        require_user: settings.require_users,
+    }
+}
+
+fn read_key(
+    fields: &Fields<'_, '_>,
+    header: Option<&str>,
+    settings: &Settings,
+    errors: &mut Errors,
+) -> Result<Option<Box<str>>, Failure> {
+    let key = idempotency_key(header, fields.key(errors))?;
+    if key.is_none() && settings.require_idempotency_key {
+        fields.required("idempotency_key", errors);
+    }
+    Ok(key.map(Box::from))
+}
+
+fn read_user(fields: &Fields<'_, '_>, settings: &Settings, errors: &mut Errors) -> Option<UserId> {
+    if settings.require_users {
+        fields.required("user_id", errors);
+    }
+    fields.id("user_id", errors).map(UserId)
+}
+
+fn read_lines(fields: &Fields<'_, '_>, errors: &mut Errors) -> Vec<Line> {
+    let elements = match fields.required("items", errors) {
+        None => return Vec::new(),
+        Some(Value::Array(elements)) => elements,
+        Some(_) => {
+            fields.fault("items", "must be an array.", errors);
+            return Vec::new();
+        }
+    };
+    if elements.is_empty() {
+        fields.fault("items", "is required.", errors);
+    }
+    if elements.len() > LINES_MAX {
+        // Not listed one by one: the answer stays small whatever was sent.
+        fields.fault("items", &format!("must not have more than {LINES_MAX} items."), errors);
+        return Vec::new();
+    }
+    let read = |(index, element): (usize, &Value<'_>)| match element {
+        Value::Object(line) => read_line(&Fields::of_element(line, "items", index), errors),
+        _ => {
+            fields.fault(&format!("items.{index}"), "must be an object.", errors);
+            None
+        }
+    };
+    elements.iter().enumerate().filter_map(read).collect()
+}
+
+fn read_line(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<Line> {
+    let product = fields.required("product_id", errors).and(fields.id("product_id", errors));
+    let range = 1..=u64::from(Quantity::MAX.0);
+    let quantity = fields.required_integer("quantity", range, errors);
+    let quantity = quantity.and_then(|quantity| u32::try_from(quantity).ok());
+    Some(Line { product: ProductId(product?), quantity: Quantity(quantity?) })
+}
+
+fn read_payment_method(fields: &Fields<'_, '_>, errors: &mut Errors) -> PaymentMethod {
+    let name = "payment_method";
+    let word = match fields.optional(name) {
+        None => return PaymentMethod::Mock,
+        Some(Value::Text(word)) => word.parse::<wire::PaymentMethod>(),
+        Some(_) => {
+            fields.fault(name, NOT_A_STRING, errors);
+            return PaymentMethod::Mock;
+        }
+    };
+    word.map(views::engine_payment_method).unwrap_or_else(|_| {
+        fields.fault(name, "must be mock, webhook or none.", errors);
+        PaymentMethod::Mock
+    })
+}
+
+fn read_metadata(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<Box<str>> {
+    let name = "metadata";
+    let object = match fields.optional(name)? {
+        Value::Object(object) => object,
+        _ => {
+            fields.fault(name, "must be an object.", errors);
+            return None;
+        }
+    };
+    if object.0.len() > METADATA_KEYS_MAX {
+        fields.fault(name, &format!("must not have more than {METADATA_KEYS_MAX} keys."), errors);
+        return None;
+    }
+    let text = json::canonical(object);
+    match &text {
+        None => fields.fault(name, "must hold numbers of at most 64 bits.", errors),
+        Some(text) if text.len() > METADATA_BYTES_MAX => {
+            let rest = format!("must not be greater than {METADATA_BYTES_MAX} bytes.");
+            fields.fault(name, &rest, errors);
+        }
+        Some(_) => {}
+    }
+    text.map(String::into_boxed_str)
+}
+
+/// `POST /orders/{id}/cancel`
+pub(crate) async fn cancel(call: &Call<'_>) -> Result<Reply, Failure> {
+    let order = OrderId(call.id(MISSING)?);
+    let reason = read_reason(&call.body)?;
+    let mut applied = call.propose(Command::CancelOrder(CancelOrder { order, reason })).await?;
+    let already = match &applied.outcome {
+        Outcome::Cancelled { already, .. } => *already,
+        Outcome::Rejected(rejection) => return Err(Failure::rejected(rejection)),
+        other => return Err(unexpected(call, other)),
+    };
+    let row = order_after(call, &mut applied, order).await?;
+    if !already {
+        tracing::info!(
+            event = "order.cancelled",
+            order_id = order.0,
+            user_id = row.user.map(|user| user.0),
+            trace_id = %call.trace,
+        );
+    }
+    let view = views::order(&row);
+    let version = view.version;
+    Ok(reply::of(200, &OrderAnswer::new(view)).at(applied.position).version(version))
+}
+
+/// Reads the body of a cancel, which may be missing.
+fn read_reason(body: &[u8]) -> Result<Option<Box<str>>, Failure> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let object = json::parse(body)?;
+    let mut errors = Errors::default();
+    let reason = Fields::of(&object).text("reason", REASON_BYTES_MAX, &mut errors);
+    errors.check()?;
+    Ok(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use client::wire::ErrorCode;
+
+    use super::*;
+
+    fn read_with(
+        body: &str,
+        key: Option<&str>,
+        settings: &Settings,
+    ) -> Result<PlaceOrder, Failure> {
+        read_order(&json::parse(body.as_bytes())?, key, settings)
+    }
+
+    fn read(body: &str) -> Result<PlaceOrder, Failure> {
+        read_with(body, None, &Settings::default())
+    }
+
+    #[test]
+    fn an_order_is_read_with_its_settings() {
+        let settings = Settings {
+            payment_attempts_max: 3,
+            payment_deadline_ms: 5,
+            open_orders_max: 7,
+            ..Settings::default()
+        };
+        let body = r#"{"user_id":1,"items":[{"product_id":1,"quantity":2},{"quantity":1,"product_id":3}],
+            "payment_method":"none","idempotency_key":"k","metadata":{"b":1,"a":[]},"note":"ignored"}"#;
+        let order = read_with(body, Some("k"), &settings).unwrap();
+        let line =
+            |product, quantity| Line { product: ProductId(product), quantity: Quantity(quantity) };
+        assert_eq!(order.lines, [line(1, 2), line(3, 1)]);
+        assert_eq!(order.user, Some(UserId(1)));
+        assert_eq!(order.payment_method, PaymentMethod::None);
+        assert_eq!(order.key.as_deref(), Some("k"));
+        assert_eq!(order.metadata.as_deref(), Some(r#"{"a":[],"b":1}"#));
+        assert_eq!((order.payment_attempts_max, order.payment_deadline_ms), (3, 5));
+        assert_eq!((order.open_orders_max, order.require_user), (7, false));
+
+        let bare = read(
+            r#"{"items":[{"product_id":1,"quantity":1000000}],"user_id":null,"hold_id":null}"#,
+        );
+        let bare = bare.unwrap();
+        assert_eq!((bare.user, bare.key, bare.metadata), (None, None, None));
+        assert_eq!(bare.payment_method, PaymentMethod::Mock);
+    }
+
+    #[test]
+    fn every_bad_field_is_a_422_that_names_it() {
+        let quantities = [
+            "0",
+            "-1",
+            "1.5",
+            "1e3",
+            "1e400",
+            "\"2\"",
+            "2147483648",
+            "9007199254740993",
+            "9223372036854775808",
+            "1000000000000000000000000000000",
+            "true",
+            "null",
+            "[1]",
+            "{}",
+            "1000001",
+        ];
+        for quantity in quantities {
+            let body = format!(r#"{{"items":[{{"product_id":1,"quantity":{quantity}}}]}}"#);
+            let failure = read(&body).unwrap_err();
+            assert_eq!(failure.code(), ErrorCode::ValidationError, "{quantity}");
+            assert!(format!("{failure:?}").contains("\"items.0.quantity\": ["), "{quantity}");
+        }
+        let long = format!("\"{}\"", "9".repeat(10_000));
+        let many_keys: Vec<_> = (0..21).map(|i| format!("\"{i}\":0")).collect();
+        let item = r#"{"product_id":1,"quantity":1}"#;
+        for (field, body) in [
+            ("items", "{}".to_owned()),
+            ("items", r#"{"items":null}"#.to_owned()),
+            ("items", r#"{"items":[]}"#.to_owned()),
+            ("items", r#"{"items":{}}"#.to_owned()),
+            ("items", format!(r#"{{"items":[{}]}}"#, vec![item; 101].join(","))),
+            ("items", format!(r#"{{"items":[{}]}}"#, vec!["0"; 10_001].join(","))),
+            ("items.0", r#"{"items":[1]}"#.to_owned()),
+            ("items.1.product_id", format!(r#"{{"items":[{item},{{"quantity":1}}]}}"#)),
+            (
+                "items.0.product_id",
+                format!(r#"{{"items":[{{"product_id":{long},"quantity":1}}]}}"#),
+            ),
+            ("items.0.product_id", r#"{"items":[{"product_id":0,"quantity":1}]}"#.to_owned()),
+            ("user_id", format!(r#"{{"items":[{item}],"user_id":"1"}}"#)),
+            ("user_id", format!(r#"{{"items":[{item}],"user_id":0}}"#)),
+            ("hold_id", format!(r#"{{"items":[{item}],"hold_id":5}}"#)),
+            ("payment_method", format!(r#"{{"items":[{item}],"payment_method":"card"}}"#)),
+            ("payment_method", format!(r#"{{"items":[{item}],"payment_method":1}}"#)),
+            ("idempotency_key", format!(r#"{{"items":[{item}],"idempotency_key":1}}"#)),
+            ("metadata", format!(r#"{{"items":[{item}],"metadata":[]}}"#)),
+            ("metadata", format!(r#"{{"items":[{item}],"metadata":{{"a":1e400}}}}"#)),
+            ("metadata", format!(r#"{{"items":[{item}],"metadata":{{{}}}}}"#, many_keys.join(","))),
+            (
+                "metadata",
+                format!(r#"{{"items":[{item}],"metadata":{{"a":"{}"}}}}"#, "x".repeat(4096)),
+            ),
+        ] {
+            let failure = read(&body).unwrap_err();
+            assert_eq!(failure.code(), ErrorCode::ValidationError, "{field}");
+            let text = format!("{failure:?}");
+            assert!(text.contains(&format!("\"{field}\": [")), "{field}: {text}");
+        }
+    }
+
+    #[test]
+    fn all_faulty_fields_are_listed_together() {
+        let body = r#"{"user_id":-1,"items":[{"product_id":"1"},{"product_id":1,"quantity":0}],"metadata":1}"#;
+        let text = format!("{:?}", read(body).unwrap_err());
+        for field in
+            ["user_id", "items.0.product_id", "items.0.quantity", "items.1.quantity", "metadata"]
+        {
+            assert!(text.contains(&format!("\"{field}\": [")), "{field}: {text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_judged_before_fields() {
+        let body = r#"{"items":[],"idempotency_key":"a"}"#;
+        let code = |key| read_with(body, key, &Settings::default()).unwrap_err().code();
+        assert_eq!(code(Some("b")), ErrorCode::IdempotencyKeyMismatch);
+        assert_eq!(code(Some("")), ErrorCode::IdempotencyKeyInvalid);
+        assert_eq!(code(Some("a")), ErrorCode::ValidationError);
+    }
+
+    #[test]
+    fn what_is_required_by_setting_is_required() {
+        let settings =
+            Settings { require_users: true, require_idempotency_key: true, ..Settings::default() };
+        let body = r#"{"items":[{"product_id":1,"quantity":1}]}"#;
+        let text = format!("{:?}", read_with(body, None, &settings).unwrap_err());
+        assert!(text.contains("The user id field is required."), "{text}");
+        assert!(text.contains("The idempotency key field is required."), "{text}");
+        let body = r#"{"user_id":1,"items":[{"product_id":1,"quantity":1}]}"#;
+        assert!(read_with(body, Some("k"), &settings).unwrap().require_user);
+    }
+
+    #[test]
+    fn a_purchase_is_an_order_of_one_line() {
+        let settings = Settings::default();
+        let read =
+            |body: &str| read_purchase(&json::parse(body.as_bytes()).unwrap(), None, &settings);
+        let order = read(r#"{"product_id":4,"quantity":3,"idempotency_key":"k"}"#).unwrap();
+        assert_eq!(order.lines, [Line { product: ProductId(4), quantity: Quantity(3) }]);
+        assert_eq!(order.key.as_deref(), Some("k"));
+        let text = format!("{:?}", read("{}").unwrap_err());
+        assert!(text.contains("The product id field is required."), "{text}");
+        assert!(text.contains("The quantity field is required."), "{text}");
+    }
+
+    #[test]
+    fn the_reason_of_a_cancel_is_optional() {
+        assert_eq!(read_reason(b"").unwrap(), None);
+        assert_eq!(read_reason(b"{}").unwrap(), None);
+        assert_eq!(read_reason(br#"{"reason":"late"}"#).unwrap().as_deref(), Some("late"));
+        let long = format!(r#"{{"reason":"{}"}}"#, "x".repeat(256));
+        for body in [r#"{"reason":1}"#, "[]", "{", &long] {
+            assert!(read_reason(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+}

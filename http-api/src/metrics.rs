@@ -1,0 +1,231 @@
+//! The numbers of `/metrics`.
+//!
+//! Business counters are part of the replicated state, so every node tells the same ones: read them
+//! from one node, or take the maximum, never the sum. Latencies are of this node alone. No label
+//! carries an id or anything else that a client chooses.
+
+use std::fmt;
+use std::time::Duration;
+
+use engine::totals::Totals;
+use hyper::Method;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use raft_node::Handle;
+
+/// The content type of the exposition.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Bounds of the buckets of latencies, in seconds.
+const BUCKETS: [f64; 13] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Answered {
+    method: &'static str,
+    route: &'static str,
+    status: u16,
+}
+
+type Latencies = Family<Answered, Histogram, fn() -> Histogram>;
+
+/// All metrics of a server.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Latencies,
+    reservations: Histogram,
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(BUCKETS)
+}
+
+impl Metrics {
+    /// Registers everything.
+    pub(crate) fn new(handle: Handle) -> Metrics {
+        let mut registry = Registry::default();
+        let requests = Latencies::new_with_constructor(histogram);
+        let reservations = histogram();
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time from the head of a request to its answer",
+            Unit::Seconds,
+            requests.clone(),
+        );
+        registry.register_with_unit(
+            "inventory_reserve_latency",
+            "Time from proposing an order to its outcome: check, price, reserve, replicate, apply",
+            Unit::Seconds,
+            reservations.clone(),
+        );
+        registry.register_collector(Box::new(Node(handle)));
+        Metrics { registry, requests, reservations }
+    }
+
+    /// Counts an answered request.
+    pub(crate) fn answered(
+        &self,
+        method: &Method,
+        route: &'static str,
+        status: u16,
+        took: Duration,
+    ) {
+        let labels = Answered { method: known(method), route, status };
+        self.requests.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// Counts an order that the log decided on.
+    pub(crate) fn reserved(&self, took: Duration) {
+        self.reservations.observe(took.as_secs_f64());
+    }
+
+    /// The exposition.
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::with_capacity(16 << 10);
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// A method as a label: clients can make methods up, so unknown ones share one name.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
+}
+
+/// Numbers that are read from the node when somebody asks.
+struct Node(Handle);
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Node")
+    }
+}
+
+impl Collector for Node {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (totals, open) = self.0.read(|state| (state.totals().clone(), state.open_orders()));
+        let mut writer = Writer(&mut encoder);
+        writer.business(&totals, open)?;
+        writer.node(&self.0.metrics())
+    }
+}
+
+/// Writes single numbers.
+struct Writer<'w, 'e>(&'w mut DescriptorEncoder<'e>);
+
+impl Writer<'_, '_> {
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(value).encode(encoder)
+    }
+
+    fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let unit = Some(&Unit::Seconds);
+        let encoder = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
+        ConstCounter::new(value).encode(encoder)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        // Gauges are signed; no number here comes near the limit.
+        ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)
+    }
+
+    fn business(&mut self, totals: &Totals, open: u64) -> fmt::Result {
+        self.counter("orders_created", "Orders placed", totals.orders_created)?;
+        // Placing an order and reserving its units are one step, so the two numbers are one.
+        self.counter("orders_reserved", "Orders whose units were reserved", totals.orders_created)?;
+        self.counter("orders_paid", "Orders paid", totals.orders_paid)?;
+        self.counter("orders_cancelled", "Orders cancelled", totals.orders_cancelled)?;
+        self.counter("orders_replayed", "Repeated requests answered", totals.orders_replayed)?;
+        self.counter("payment_success", "Payments accepted", totals.payment_successes)?;
+        self.counter("payment_declined", "Payments refused", totals.payment_declines)?;
+        self.counter("payment_no_answer", "Calls without an answer", totals.payment_no_answers)?;
+        self.counter("units_sold", "Units in paid orders", totals.units_sold)?;
+        self.counter("products_created", "Products created", totals.products_created)?;
+        self.counter("users_created", "Users created", totals.users_created)?;
+        self.gauge("orders_open", "Orders that are not final", open)?;
+        self.failures(totals)
+    }
+
+    fn failures(&mut self, totals: &Totals) -> fmt::Result {
+        let name = "orders_failed";
+        let help = "Orders that failed or were refused, by reason";
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (reason, count) in [
+            ("payment_declined", totals.orders_failed),
+            ("payment_timeout", totals.orders_timed_out),
+            ("insufficient_stock", totals.rejected_insufficient_stock),
+            ("purchase_limit_exceeded", totals.rejected_purchase_limit),
+            ("too_many_open_orders", totals.rejected_open_orders),
+            ("idempotency_key_reused", totals.rejected_key_reused),
+        ] {
+            let labels = [("reason", reason)];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, node: &raft_node::Metrics) -> fmt::Result {
+        for (name, help, value) in [
+            ("raft_term", "Current term", node.term),
+            ("raft_is_leader", "1 on the leader, else 0", node.is_leader),
+            ("raft_commit_index", "Commit index as known here", node.commit_index),
+            ("raft_applied_index", "Applied index", node.applied_index),
+            ("raft_last_index", "Last index of the log", node.last_index),
+            ("proposals_pending", "Requests whose outcome is open", node.proposals_pending),
+            ("batch_pending", "Commands that wait for their entry", node.batch_pending),
+            ("reads_pending", "Reads that wait for their barrier", node.reads_pending),
+            ("checkpoint_index", "Applied index of the last checkpoint", node.checkpoint_index),
+            ("payment_calls_in_flight", "Gateway calls under way", node.payment_calls_in_flight),
+        ] {
+            self.gauge(name, help, value)?;
+        }
+        for (name, help, value) in [
+            ("raft_elections", "Elections seen", node.elections_total),
+            ("proposals", "Commands that clients of this node asked for", node.proposals_total),
+            ("proposals_refused", "Commands refused unsent", node.proposals_refused_total),
+            ("commands_forwarded", "Commands forwarded to a leader", node.forwarded_total),
+            ("entries_proposed", "Entries proposed as leader", node.entries_proposed_total),
+            ("entries_appended", "Entries appended to the log", node.entries_appended_total),
+            ("entries_applied", "Entries applied", node.entries_applied_total),
+            ("commands_applied", "Commands applied", node.commands_applied_total),
+            ("log_syncs", "Log syncs", node.syncs_total),
+            ("reads", "Reads that got their barrier", node.reads_total),
+            ("checkpoints", "Checkpoints written", node.checkpoints_total),
+            (
+                "peer_messages_dropped",
+                "Messages to peers dropped",
+                node.peer_messages_dropped_total,
+            ),
+            ("peer_frames_dropped", "Frames from peers dropped", node.peer_frames_dropped_total),
+            ("payment_calls", "Gateway calls made", node.payment_calls_total),
+        ] {
+            self.counter(name, help, value)?;
+        }
+        for (name, help, value) in [
+            ("apply", "Time spent applying", node.apply_seconds_total),
+            ("log_sync", "Time spent in log writes and syncs", node.sync_seconds_total),
+            ("checkpoint", "Time spent writing checkpoints", node.checkpoint_seconds_total),
+        ] {
+            self.seconds(name, help, value)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! Answers: encoded once, with the headers that belong to their kind.
+//!
+//! Headers that every answer carries are added in one place, by the service.
+
+use bytes::Bytes;
+use client::wire;
+use engine::ids::Position;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+/// What goes out.
+pub(crate) type Reply = Response<Full<Bytes>>;
+
+/// The header that says which position an answer reflects.
+pub(crate) const POSITION: HeaderName = HeaderName::from_static(wire::POSITION);
+
+/// An answer of JSON.
+pub(crate) fn of<T: Serialize>(status: u16, body: &T) -> Reply {
+    let mut bytes = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut bytes, body).expect("wire types have string keys and finite values");
+    let mut reply = Response::new(Full::new(Bytes::from(bytes)));
+    *reply.status_mut() = StatusCode::from_u16(status).expect("a status of three digits");
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(wire::JSON));
+    reply
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::new()));
+    *reply.status_mut() = status;
+    reply
+}
+
+/// An answer of text in another format than JSON.
+pub(crate) fn text(body: String, content_type: &'static str) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+}
+
+/// Headers that handlers add.
+pub(crate) trait ReplyExt {
+    /// Says which position the answer reflects.
+    fn at(self, position: Position) -> Self;
+    /// Says which version of a row it holds.
+    fn version(self, version: u64) -> Self;
+    /// Says where the row that was made can be read.
+    fn location(self, collection: &str, id: u64) -> Self;
+    /// Adds a header of constant value.
+    fn with(self, name: HeaderName, value: &'static str) -> Self;
+}
+
+impl ReplyExt for Reply {
+    fn at(mut self, position: Position) -> Reply {
+        self.headers_mut().insert(POSITION, HeaderValue::from(position.0));
+        self
+    }
+
+    fn version(mut self, version: u64) -> Reply {
+        let tag = HeaderValue::try_from(format!("\"{version}\"")).expect("digits in quotes");
+        self.headers_mut().insert(ETAG, tag);
+        self
+    }
+
+    fn location(mut self, collection: &str, id: u64) -> Reply {
+        let path = format!("/api/v1/{collection}/{id}");
+        let path = HeaderValue::try_from(path).expect("letters, slashes and digits");
+        self.headers_mut().insert(LOCATION, path);
+        self
+    }
+
+    fn with(mut self, name: HeaderName, value: &'static str) -> Reply {
+        self.headers_mut().insert(name, HeaderValue::from_static(value));
+        self
+    }
+}

@@ -1,0 +1,285 @@
+//! The listener and its connections: how many, for how long, and how they end.
+//!
+//! What a request means is not known here.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::wire::{self, ErrorCode, Problem};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::TRANSFER_ENCODING;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use parking_lot::Mutex;
+use raft_node::Handle;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch as signal;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::metrics::Metrics;
+use crate::routes::Router;
+use crate::service::{self, App};
+use crate::settings::Settings;
+use crate::trace;
+use crate::watch::{self, Late, Phase, Watch, Watched};
+
+/// How long to pause after the system could not accept, for example for lack of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A REST server that runs on the runtime it was bound on.
+///
+/// Dropping it without [`Server::shutdown`] stops accepting, and gives up on what is running.
+#[derive(Debug)]
+pub struct Server {
+    local_addr: SocketAddr,
+    stop: signal::Sender<bool>,
+    accept: JoinHandle<JoinSet<()>>,
+}
+
+impl Server {
+    /// Listens on `addr` (port 0 takes any free one) and answers requests over `handle`.
+    ///
+    /// # Errors
+    /// When a setting is out of its bounds (`InvalidInput`), or the address cannot be bound.
+    pub async fn bind(addr: SocketAddr, handle: Handle, settings: Settings) -> io::Result<Server> {
+        Server::from_listener(TcpListener::bind(addr).await?, handle, settings)
+    }
+
+    /// Answers requests over `handle` on a port that is open already. Must be called on a runtime.
+    ///
+    /// # Errors
+    /// When a setting is out of its bounds (`InvalidInput`), or the port has no address.
+    pub fn from_listener(
+        listener: TcpListener,
+        handle: Handle,
+        settings: Settings,
+    ) -> io::Result<Server> {
+        settings.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let local_addr = listener.local_addr()?;
+        let metrics = Metrics::new(handle.clone());
+        let app = Arc::new(App { handle, settings, router: Router::new(), metrics });
+        let (stop, stopped) = signal::channel(false);
+        let accept = tokio::spawn(accept(listener, app, stopped));
+        Ok(Server { local_addr, stop, accept })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Accepts nothing new, lets running requests finish for at most `grace`, then closes what is
+    /// left.
+    pub async fn shutdown(mut self, grace: Duration) {
+        let _ = self.stop.send(true);
+        let Ok(mut connections) = (&mut self.accept).await else { return };
+        let all_done = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, all_done).await.is_err() {
+            tracing::warn!(
+                left = connections.len(),
+                "connections were closed before they were done"
+            );
+            connections.shutdown().await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accept.abort();
+    }
+}
+
+/// Accepts until it is told to stop; returns what is still connected.
+async fn accept(
+    listener: TcpListener,
+    app: Arc<App>,
+    stopped: signal::Receiver<bool>,
+) -> JoinSet<()> {
+    let seats = Arc::new(Seats::default());
+    let mut connections = JoinSet::new();
+    let mut told = stopped.clone();
+    loop {
+        let accepted = tokio::select! {
+            // A sender that is gone has nobody left to serve either.
+            _ = told.wait_for(|stop| *stop) => return connections,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        let (socket, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        match Seat::take(&seats, address.ip(), &app.settings) {
+            Some(seat) => {
+                connections.spawn(connection(socket, app.clone(), stopped.clone(), seat));
+            }
+            None => refuse(&socket, ErrorCode::Overloaded, "There are too many connections."),
+        }
+    }
+}
+
+/// How many connections there are, in all and by address.
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+type Seats = Mutex<Taken>;
+
+/// A connection's place among the allowed ones, given back when it ends.
+#[derive(Debug)]
+struct Seat {
+    seats: Arc<Seats>,
+    address: IpAddr,
+}
+
+impl Seat {
+    fn take(seats: &Arc<Seats>, address: IpAddr, settings: &Settings) -> Option<Seat> {
+        let mut taken = seats.lock();
+        let here = taken.by_address.get(&address).copied().unwrap_or(0);
+        if taken.all >= settings.connections_max || here >= settings.connections_per_address_max {
+            return None;
+        }
+        taken.all += 1;
+        taken.by_address.insert(address, here + 1);
+        Some(Seat { seats: seats.clone(), address })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.lock();
+        taken.all -= 1;
+        // Addresses that left must not pile up.
+        match taken.by_address.get_mut(&self.address) {
+            Some(here) if *here > 1 => *here -= 1,
+            _ => drop(taken.by_address.remove(&self.address)),
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn connection(
+    socket: TcpStream,
+    app: Arc<App>,
+    mut stopped: signal::Receiver<bool>,
+    _seat: Seat,
+) {
+    // Answers are small and whole; waiting to fill a packet only adds latency.
+    let _ = socket.set_nodelay(true);
+    let watch = Arc::new(Watch::new());
+    let service = service_fn(|request: Request<Incoming>| {
+        let (app, watch) = (app.clone(), watch.clone());
+        async move {
+            let doubtful = watch.begin(request.headers().contains_key(TRANSFER_ENCODING));
+            let reply = service::respond(&app, request, doubtful).await;
+            watch.enter(Phase::Idle);
+            Ok::<_, Infallible>(reply)
+        }
+    });
+    let io = Watched::new(socket, watch.clone());
+    let mut http = http1::Builder::new();
+    http.keep_alive(true)
+        .half_close(false)
+        .pipeline_flush(true)
+        .max_headers(app.settings.headers_max)
+        .max_buf_size(app.settings.header_bytes_max)
+        // The watch keeps the time of heads, so that idle connections may have more of it.
+        .header_read_timeout(None);
+    let mut serving = http.serve_connection(io, service);
+
+    let interval = watch::interval(&app.settings);
+    let mut look = std::pin::pin!(tokio::time::sleep(interval));
+    let mut stop = std::pin::pin!(stopped.wait_for(|stop| *stop));
+    let mut stopping = false;
+    let late = loop {
+        tokio::select! {
+            biased;
+            result = &mut serving => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                return;
+            }
+            _ = &mut stop, if !stopping => {
+                stopping = true;
+                Pin::new(&mut serving).graceful_shutdown();
+            }
+            () = &mut look => {
+                if let Some(late) = watch.late(&app.settings) {
+                    break late;
+                }
+                look.as_mut().reset(tokio::time::Instant::now() + interval);
+            }
+        }
+    };
+    tracing::debug!(?late, "a connection was closed");
+    if late == Late::Head {
+        let socket = serving.into_parts().io.into_socket();
+        refuse(&socket, ErrorCode::RequestTimeout, "The request did not arrive in time.");
+    }
+}
+
+/// Answers where no request could be read, as far as the socket takes it without waiting.
+fn refuse(socket: &TcpStream, code: ErrorCode, detail: &'static str) {
+    let trace = trace::new().to_string();
+    let problem = Problem::new(code, detail, trace.as_str());
+    let body = serde_json::to_vec(&problem).expect("problems have string keys");
+    let head = format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: {}\r\n{}: {trace}\r\ncontent-length: {}\r\n\
+         x-content-type-options: nosniff\r\nx-frame-options: DENY\r\ncache-control: no-store\r\n\
+         {}connection: close\r\n\r\n",
+        code.status(),
+        code.title(),
+        wire::PROBLEM_JSON,
+        wire::TRACE_ID,
+        body.len(),
+        if code.status() == 503 { "retry-after: 1\r\n" } else { "" },
+    );
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(&body);
+    // Whoever does not take a few hundred bytes at once does without them.
+    let _ = socket.try_write(&bytes);
+}
+
+/// Keeps the compiler's word that a connection can move between threads.
+const _: fn() = || {
+    fn is_send(_: &(impl Future<Output = ()> + Send)) {}
+    let _ = |socket, app, stopped, seat| is_send(&connection(socket, app, stopped, seat));
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seats_are_bounded_in_all_and_by_address_and_come_back() {
+        let settings =
+            Settings { connections_max: 3, connections_per_address_max: 2, ..Settings::default() };
+        let seats = Arc::new(Seats::default());
+        let address = |last| IpAddr::from([127, 0, 0, last]);
+        let take = |last| Seat::take(&seats, address(last), &settings);
+        let first = take(1).expect("a free seat");
+        let _second = take(1).expect("a free seat");
+        assert!(take(1).is_none(), "no third one for this address");
+        let third = take(2).expect("a free seat");
+        assert!(take(2).is_none(), "no fourth one in all");
+        drop(first);
+        let _again = take(1).expect("the seat that came back");
+        drop(third);
+        assert_eq!(seats.lock().by_address.get(&address(2)), None);
+        assert_eq!(seats.lock().all, 2);
+    }
+}

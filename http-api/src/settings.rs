@@ -1,0 +1,125 @@
+//! Every setting of the server, with the bounds that are checked before it starts.
+
+use std::time::Duration;
+
+/// Settings of the server. `Default` is what the documentation promises.
+///
+/// Settings that decide an outcome are read where a request arrives and travel in the command, so
+/// nodes may have different ones without their states growing apart.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Declined payment attempts before an order fails, at least 1.
+    pub payment_attempts_max: u32,
+    /// How long an order that waits for a webhook may stay unpaid, in milliseconds.
+    pub payment_deadline_ms: u64,
+    /// New orders are refused while so many are open, at least 1.
+    pub open_orders_max: u64,
+    /// Whether an order has to name a user that exists.
+    pub require_users: bool,
+    /// Whether an order has to carry an idempotency key.
+    pub require_idempotency_key: bool,
+    /// The longest that a request may take from its complete head to its answer. A write that is
+    /// not confirmed by then is answered 504: its outcome is unknown.
+    pub request_timeout: Duration,
+    /// How long the head of a request may take from its first byte.
+    pub header_timeout: Duration,
+    /// How long the body of a request may take after its head.
+    pub body_timeout: Duration,
+    /// How long a connection may lie still between two requests.
+    pub idle_timeout: Duration,
+    /// How long the socket may refuse to take the next bytes of an answer.
+    pub write_timeout: Duration,
+    /// The largest body, in bytes.
+    pub body_bytes_max: usize,
+    /// The largest head of a request, in bytes; at least 8,192.
+    pub header_bytes_max: usize,
+    /// The most header lines of a request.
+    pub headers_max: usize,
+    /// The longest request target, in bytes.
+    pub target_bytes_max: usize,
+    /// The most connections at once; more are refused.
+    pub connections_max: usize,
+    /// The most connections from one address at once. A reverse proxy counts as one address, so
+    /// a cluster behind one wants this as high as `connections_max`.
+    pub connections_per_address_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            payment_attempts_max: 1,
+            payment_deadline_ms: 900_000,
+            open_orders_max: 1_000_000,
+            require_users: false,
+            require_idempotency_key: false,
+            request_timeout: Duration::from_secs(5),
+            header_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(10),
+            body_bytes_max: 1 << 20,
+            header_bytes_max: 16 << 10,
+            headers_max: 100,
+            target_bytes_max: 8 << 10,
+            connections_max: 10_000,
+            connections_per_address_max: 1_000,
+        }
+    }
+}
+
+/// A setting that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the setting {name} must be {bound}")]
+pub struct Invalid {
+    /// The field of [`Settings`].
+    pub name: &'static str,
+    /// What it must be.
+    pub bound: &'static str,
+}
+
+impl Settings {
+    /// Checks every bound.
+    ///
+    /// # Errors
+    /// The first setting that is out of its bounds.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let positive = "more than zero";
+        let rules = [
+            ("payment_attempts_max", self.payment_attempts_max > 0, positive),
+            ("open_orders_max", self.open_orders_max > 0, positive),
+            ("request_timeout", !self.request_timeout.is_zero(), positive),
+            ("header_timeout", !self.header_timeout.is_zero(), positive),
+            ("body_timeout", !self.body_timeout.is_zero(), positive),
+            ("idle_timeout", !self.idle_timeout.is_zero(), positive),
+            ("write_timeout", !self.write_timeout.is_zero(), positive),
+            ("body_bytes_max", self.body_bytes_max > 0, positive),
+            // The smallest buffer that the HTTP library works with.
+            ("header_bytes_max", self.header_bytes_max >= 8192, "at least 8192"),
+            ("headers_max", self.headers_max > 0, positive),
+            ("target_bytes_max", self.target_bytes_max > 0, positive),
+            ("connections_max", self.connections_max > 0, positive),
+            ("connections_per_address_max", self.connections_per_address_max > 0, positive),
+        ];
+        match rules.into_iter().find(|(_, holds, _)| !holds) {
+            Some((name, _, bound)) => Err(Invalid { name, bound }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid_and_bounds_are_named() {
+        assert_eq!(Settings::default().validate(), Ok(()));
+        let settings = Settings { header_bytes_max: 100, ..Settings::default() };
+        assert_eq!(
+            settings.validate().unwrap_err().to_string(),
+            "the setting header_bytes_max must be at least 8192"
+        );
+        let settings = Settings { payment_attempts_max: 0, ..Settings::default() };
+        assert_eq!(settings.validate().unwrap_err().name, "payment_attempts_max");
+    }
+}

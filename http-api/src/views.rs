@@ -1,0 +1,367 @@
+//! From the engine's rows to the wire: amounts and moments become text here and nowhere else.
+
+use std::borrow::Cow;
+
+use client::wire::{self, MemberRole, PaymentStatus};
+use engine::ids::{Position, Timestamp};
+use engine::order::{HistoryRow, Order, PaymentMethod, Status};
+use engine::product::Product;
+use engine::user::User;
+use time::OffsetDateTime;
+
+/// An order as it goes out.
+pub(crate) fn order(order: &Order) -> wire::Order {
+    let status = status(order.status);
+    let total = order.total.to_string();
+    let single = if let [item] = &*order.items { Some(item) } else { None };
+    wire::Order {
+        id: order.id.0,
+        order_id: order.id.0,
+        user_id: order.user.map(|user| user.0),
+        status,
+        saga_status: status.into(),
+        payment_method: payment_method(order.payment_method),
+        payment_status: payment_status(order),
+        hold_id: None,
+        idempotency_key: order.key.as_deref().map(str::to_owned),
+        items: lines(order),
+        total_amount: total.clone(),
+        total_price: total,
+        total_amount_minor: order.total.0,
+        failure_reason: (order.status == Status::Failed)
+            .then(|| order.failure_reason.as_deref().map(str::to_owned))
+            .flatten(),
+        // A cancelled order never changes again, so its last change was the cancel.
+        cancelled_at: (order.status == Status::Cancelled).then(|| moment(order.updated_at)),
+        created_at: moment(order.created_at),
+        updated_at: moment(order.updated_at),
+        version: order.version.0,
+        // It was made canonical when it came in; what can no longer be read is left out rather
+        // than failing the order.
+        metadata: order.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+        trace_id: Some(order.trace.to_string()),
+        product_id: single.map(|item| item.product.0),
+        quantity: single.map(|item| u64::from(item.quantity.0)),
+        product: None,
+    }
+}
+
+fn lines(order: &Order) -> Vec<wire::OrderLine> {
+    let line = |(item, id): (&engine::order::Item, u64)| wire::OrderLine {
+        id,
+        order_id: order.id.0,
+        product_id: item.product.0,
+        quantity: item.quantity.0.into(),
+        unit_price: item.unit_price.to_string(),
+        unit_price_minor: item.unit_price.0,
+        // The total of the order was checked when it was placed, and no line is larger.
+        line_total: item.unit_price.times(item.quantity).unwrap_or(order.total).to_string(),
+    };
+    order.items.iter().zip(1..).map(line).collect()
+}
+
+fn payment_status(order: &Order) -> Option<PaymentStatus> {
+    match order.status {
+        Status::Pending | Status::Processing => {
+            let unanswered = order.task.is_some_and(|task| task.unanswered > 0);
+            Some(if unanswered { PaymentStatus::Unsettled } else { PaymentStatus::Pending })
+        }
+        Status::Paid => Some(PaymentStatus::Succeeded),
+        Status::Failed => Some(PaymentStatus::Declined),
+        Status::Cancelled => None,
+    }
+}
+
+/// The history of an order, oldest step first.
+pub(crate) fn history(order: &Order) -> Vec<wire::OrderEvent> {
+    order.history.iter().map(|row| step(order, row)).collect()
+}
+
+fn step(order: &Order, row: &HistoryRow) -> wire::OrderEvent {
+    // The row keeps one text: why the order ended. It belongs to the last step.
+    let ends = row.to == order.status && row.to.is_final();
+    wire::OrderEvent {
+        index: row.position.0,
+        from: row.from.map(status),
+        to: status(row.to),
+        time: moment(row.at),
+        cause: Cow::Borrowed(row.cause.as_str()),
+        reason: order.failure_reason.as_deref().filter(|_| ends).map(str::to_owned),
+        trace_id: Some(row.trace.as_ref().unwrap_or(&order.trace).to_string()),
+    }
+}
+
+/// A product as it goes out.
+pub(crate) fn product(product: &Product) -> wire::Product {
+    let stock = units(product.stock.available());
+    wire::Product {
+        id: product.id.0,
+        name: product.name.to_string(),
+        sku: product.sku.as_deref().map(str::to_owned),
+        price: product.price.to_string(),
+        price_minor: product.price.0,
+        stock,
+        available_stock: stock,
+        total_stock: units(product.stock.total()),
+        on_hand: units(product.stock.on_hand),
+        held: units(product.stock.held),
+        reserved: units(product.stock.reserved),
+        sold: units(product.stock.sold),
+        max_per_order: product.max_per_order.map(u64::from),
+        max_per_user: None,
+        created_at: moment(product.created_at),
+        updated_at: moment(product.updated_at),
+        version: product.version.0,
+    }
+}
+
+/// The engine asserts that no counter is negative; should one be, zero is the safe thing to say.
+fn units(counter: i64) -> u64 {
+    u64::try_from(counter).unwrap_or(0)
+}
+
+/// A user as it goes out.
+pub(crate) fn user(user: &User) -> wire::User {
+    wire::User {
+        id: user.id.0,
+        name: user.name.to_string(),
+        email: user.email.to_string(),
+        created_at: moment(user.created_at),
+        version: user.version.0,
+    }
+}
+
+/// The cluster as this node sees it.
+pub(crate) fn cluster(status: raft_node::Status) -> wire::Cluster {
+    let member = |member: raft_node::Member| wire::Member {
+        id: member.id.0,
+        role: member.role.parse().unwrap_or(MemberRole::Unknown),
+        raft_addr: member.raft_addr,
+        http_addr: member.http_addr,
+        match_index: member.match_index,
+        lag: member.lag,
+        healthy: member.healthy,
+    };
+    let mut members: Vec<_> = status.members.into_iter().map(member).collect();
+    members.sort_by_key(|member| member.id);
+    wire::Cluster {
+        cluster_id: status.cluster_id,
+        node_id: status.node_id.0,
+        leader_id: status.leader_id.map(|id| id.0),
+        term: status.term,
+        commit_index: status.commit_index,
+        applied_index: status.applied_index,
+        digest: format!("{:016x}", status.digest),
+        members,
+    }
+}
+
+fn status(status: Status) -> wire::OrderStatus {
+    match status {
+        Status::Pending => wire::OrderStatus::Pending,
+        Status::Processing => wire::OrderStatus::Processing,
+        Status::Paid => wire::OrderStatus::Paid,
+        Status::Failed => wire::OrderStatus::Failed,
+        Status::Cancelled => wire::OrderStatus::Cancelled,
+    }
+}
+
+/// The engine's status for one from the wire.
+pub(crate) fn engine_status(status: wire::OrderStatus) -> Status {
+    match status {
+        wire::OrderStatus::Pending => Status::Pending,
+        wire::OrderStatus::Processing => Status::Processing,
+        wire::OrderStatus::Paid => Status::Paid,
+        wire::OrderStatus::Failed => Status::Failed,
+        wire::OrderStatus::Cancelled => Status::Cancelled,
+    }
+}
+
+fn payment_method(method: PaymentMethod) -> wire::PaymentMethod {
+    match method {
+        PaymentMethod::Mock => wire::PaymentMethod::Mock,
+        PaymentMethod::Webhook => wire::PaymentMethod::Webhook,
+        PaymentMethod::None => wire::PaymentMethod::None,
+    }
+}
+
+/// The engine's payment method for one from the wire.
+pub(crate) fn engine_payment_method(method: wire::PaymentMethod) -> PaymentMethod {
+    match method {
+        wire::PaymentMethod::Mock => PaymentMethod::Mock,
+        wire::PaymentMethod::Webhook => PaymentMethod::Webhook,
+        wire::PaymentMethod::None => PaymentMethod::None,
+    }
+}
+
+/// The present moment on this node's own clock, for answers that are about the node.
+pub(crate) fn now() -> String {
+    let since_epoch =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    moment(Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// The last moment of the year 9999, the last one that RFC 3339 can write.
+const MOMENT_MAX: Timestamp = Timestamp(253_402_300_799_999);
+
+/// RFC 3339 in UTC, with milliseconds: `2026-02-23T10:30:00.000Z`.
+pub(crate) fn moment(at: Timestamp) -> String {
+    let ms = at.0.min(MOMENT_MAX.0);
+    let seconds = i64::try_from(ms / 1000).expect("capped above");
+    let moment = OffsetDateTime::from_unix_timestamp(seconds).expect("capped above");
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    // Digits are written in place: three of these stand in every order, and the formatter of the
+    // library is made for any format.
+    let mut digits = |range: std::ops::Range<usize>, mut number: u32| {
+        for at in range.rev() {
+            text[at] = b'0' + u8::try_from(number % 10).expect("a digit");
+            number /= 10;
+        }
+    };
+    digits(0..4, moment.year().unsigned_abs());
+    digits(5..7, u8::from(moment.month()).into());
+    digits(8..10, moment.day().into());
+    digits(11..13, moment.hour().into());
+    digits(14..16, moment.minute().into());
+    digits(17..19, moment.second().into());
+    digits(20..23, u32::try_from(ms % 1000).expect("less than a thousand"));
+    String::from_utf8(text.to_vec()).expect("ASCII")
+}
+
+/// The version of a row in the text of an `ETag`.
+pub(crate) fn version_of_tag(tag: &str) -> Option<Position> {
+    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let canonical = digits == "0" || !digits.starts_with('0');
+    let plain = canonical && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { digits.parse().ok().map(Position) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::ids::{OrderId, ProductId, Quantity, UserId};
+    use engine::money::Money;
+    use engine::order::{Cause, Item, Items, PaymentTask};
+    use engine::trace::TraceId;
+
+    use super::*;
+
+    fn placed() -> Order {
+        let item = Item { product: ProductId(1), quantity: Quantity(2), unit_price: Money(99_999) };
+        let row = HistoryRow {
+            position: Position(4711),
+            from: None,
+            to: Status::Pending,
+            at: Timestamp(1_771_842_600_123),
+            cause: Cause::Placed,
+            trace: None,
+        };
+        Order {
+            id: OrderId(7),
+            user: Some(UserId(1)),
+            status: Status::Pending,
+            payment_method: PaymentMethod::Mock,
+            items: Items([item].into_iter().collect()),
+            total: Money(199_998),
+            key: Some("order-abc-123".into()),
+            metadata: Some(r#"{"a":0.1}"#.into()),
+            failure_reason: None,
+            trace: TraceId::parse("t-1").unwrap(),
+            created_at: Timestamp(1_771_842_600_123),
+            updated_at: Timestamp(1_771_842_600_123),
+            version: Position(4711),
+            task: Some(PaymentTask {
+                attempt: 1,
+                attempts_max: 1,
+                unanswered: 0,
+                due: Timestamp(0),
+                claim: None,
+            }),
+            payment_deadline: None,
+            history: vec![row],
+        }
+    }
+
+    #[test]
+    fn an_order_goes_out_as_documented() {
+        let golden = concat!(
+            r#"{"id":7,"order_id":7,"user_id":1,"status":"PENDING","saga_status":"RESERVED","#,
+            r#""payment_method":"mock","payment_status":"pending","hold_id":null,"#,
+            r#""idempotency_key":"order-abc-123","items":[{"id":1,"order_id":7,"product_id":1,"#,
+            r#""quantity":2,"unit_price":"999.99","unit_price_minor":99999,"#,
+            r#""line_total":"1999.98"}],"total_amount":"1999.98","total_price":"1999.98","#,
+            r#""total_amount_minor":199998,"failure_reason":null,"cancelled_at":null,"#,
+            r#""created_at":"2026-02-23T10:30:00.123Z","updated_at":"2026-02-23T10:30:00.123Z","#,
+            r#""version":4711,"metadata":{"a":0.1},"trace_id":"t-1","product_id":1,"quantity":2}"#,
+        );
+        assert_eq!(serde_json::to_string(&order(&placed())).unwrap(), golden);
+    }
+
+    #[test]
+    fn the_end_of_an_order_decides_what_it_shows() {
+        let mut row = placed();
+        row.failure_reason = Some("card expired".into());
+        for (status, payment, reason, cancelled) in [
+            (Status::Pending, Some(PaymentStatus::Pending), None, false),
+            (Status::Processing, Some(PaymentStatus::Pending), None, false),
+            (Status::Paid, Some(PaymentStatus::Succeeded), None, false),
+            (Status::Failed, Some(PaymentStatus::Declined), Some("card expired"), false),
+            (Status::Cancelled, None, None, true),
+        ] {
+            row.status = status;
+            let view = order(&row);
+            assert_eq!(view.payment_status, payment, "{status}");
+            assert_eq!(view.failure_reason.as_deref(), reason, "{status}");
+            assert_eq!(view.cancelled_at.is_some(), cancelled, "{status}");
+            assert_eq!(view.status.as_str(), status.as_str());
+            assert_eq!(engine_status(view.status), status);
+        }
+        row.status = Status::Processing;
+        row.task.as_mut().unwrap().unanswered = 1;
+        assert_eq!(order(&row).payment_status, Some(PaymentStatus::Unsettled));
+    }
+
+    #[test]
+    fn the_reason_stands_at_the_last_step_only() {
+        let mut row = placed();
+        row.status = Status::Cancelled;
+        row.failure_reason = Some("changed my mind".into());
+        row.history.push(HistoryRow {
+            position: Position(5000),
+            from: Some(Status::Pending),
+            to: Status::Cancelled,
+            at: Timestamp(1_771_842_601_000),
+            cause: Cause::Cancelled,
+            trace: TraceId::parse("t-2"),
+        });
+        let steps = history(&row);
+        assert_eq!(steps.len(), 2);
+        assert_eq!((steps[0].from, steps[0].reason.as_deref()), (None, None));
+        assert_eq!(steps[0].trace_id.as_deref(), Some("t-1"));
+        assert_eq!(steps[1].reason.as_deref(), Some("changed my mind"));
+        assert_eq!(steps[1].trace_id.as_deref(), Some("t-2"));
+        assert_eq!(steps[1].cause, "cancelled");
+    }
+
+    #[test]
+    fn moments_are_written_like_the_library_writes_them() {
+        let format = time::format_description::well_known::Rfc3339;
+        for ms in [0, 1, 999, 1_000, 951_827_696_789, 1_771_842_600_000, MOMENT_MAX.0] {
+            let text = moment(Timestamp(ms));
+            let read = OffsetDateTime::parse(&text, &format).unwrap();
+            assert_eq!(read.unix_timestamp_nanos(), i128::from(ms) * 1_000_000, "{text}");
+            assert_eq!(text.len(), 24);
+        }
+        assert_eq!(moment(Timestamp(u64::MAX)), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn tags_are_read_back_exactly() {
+        assert_eq!(version_of_tag("\"4711\""), Some(Position(4711)));
+        assert_eq!(version_of_tag("\"0\""), Some(Position(0)));
+        for tag in
+            ["4711", "\"\"", "\"04711\"", "W/\"4711\"", "\"-1\"", "\"99999999999999999999\"", "\""]
+        {
+            assert_eq!(version_of_tag(tag), None, "{tag}");
+        }
+    }
+}

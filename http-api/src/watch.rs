@@ -1,0 +1,310 @@
+//! The clock of one connection: what it is waiting for, since when, and when that is too long.
+//!
+//! The HTTP library reads and writes; this only notes what passes through the socket, so that the
+//! hot path sets no timers. The task of the connection looks in from time to time.
+//!
+//! It also keeps the bytes of the head at hand, because the library resolves a head that gives
+//! both a length and chunks by itself, and hides the length. Such a head is refused here.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::settings::Settings;
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Nothing of the next request has arrived.
+    Idle,
+    /// A part of a head has arrived.
+    Head,
+    /// A request is being answered; its own deadlines hold.
+    Busy,
+}
+
+/// Why a connection has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// Nothing came for too long.
+    Idle,
+    /// A head took too long.
+    Head,
+    /// The answer was not taken for too long.
+    Write,
+}
+
+/// The notes about one connection. All times are in milliseconds since it was accepted, plus one,
+/// so that zero can mean "not".
+#[derive(Debug)]
+pub(crate) struct Watch {
+    accepted: Instant,
+    phase: AtomicU8,
+    since_ms: AtomicU64,
+    stuck_since_ms: AtomicU64,
+    /// What arrived since the connection was idle, up to [`HEAD_BYTES_KEPT`].
+    head: Mutex<Vec<u8>>,
+}
+
+/// A head beyond this is refused anyway, unless the limit was set higher.
+const HEAD_BYTES_KEPT: usize = 16 << 10;
+
+// The notes are written and read by one task; atomics only make them shareable.
+const RELAXED: Ordering = Ordering::Relaxed;
+
+impl Watch {
+    /// For a connection that was accepted just now.
+    pub(crate) fn new() -> Watch {
+        Watch {
+            accepted: Instant::now(),
+            phase: AtomicU8::new(Phase::Idle as u8),
+            since_ms: AtomicU64::new(1),
+            stuck_since_ms: AtomicU64::new(0),
+            head: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.accepted.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    /// Notes a new phase.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, RELAXED);
+        self.since_ms.store(self.now_ms(), RELAXED);
+    }
+
+    fn is(&self, phase: Phase) -> bool {
+        self.phase.load(RELAXED) == phase as u8
+    }
+
+    fn arrived(&self, bytes: &[u8]) {
+        if self.is(Phase::Busy) {
+            return;
+        }
+        let mut head = self.head.lock();
+        if self.is(Phase::Idle) {
+            head.clear();
+            self.enter(Phase::Head);
+        }
+        let kept = bytes.len().min(HEAD_BYTES_KEPT - head.len());
+        head.extend_from_slice(&bytes[..kept]);
+    }
+
+    /// Notes that a request begins, and forgets its head. With `asked`, says whether the head gave
+    /// a length. Heads that arrived while an earlier request was answered are not known here; for
+    /// them the answer is no.
+    pub(crate) fn begin(&self, asked: bool) -> bool {
+        self.enter(Phase::Busy);
+        let mut head = self.head.lock();
+        let gave = asked && gives_length(&head);
+        head.clear();
+        gave
+    }
+
+    fn stuck(&self) {
+        if self.stuck_since_ms.load(RELAXED) == 0 {
+            self.stuck_since_ms.store(self.now_ms(), RELAXED);
+        }
+    }
+
+    fn moving(&self) {
+        self.stuck_since_ms.store(0, RELAXED);
+    }
+
+    /// Whether the connection waited too long for something.
+    pub(crate) fn late(&self, settings: &Settings) -> Option<Late> {
+        let now = self.now_ms();
+        let over =
+            |since: u64, limit: Duration| u128::from(now - since.min(now)) >= limit.as_millis();
+        let stuck = self.stuck_since_ms.load(RELAXED);
+        let since = self.since_ms.load(RELAXED);
+        if stuck > 0 && over(stuck, settings.write_timeout) {
+            Some(Late::Write)
+        } else if self.is(Phase::Head) && over(since, settings.header_timeout) {
+            Some(Late::Head)
+        } else if self.is(Phase::Idle) && over(since, settings.idle_timeout) {
+            Some(Late::Idle)
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether a head, which may have more behind it, has a line that gives the length of the body.
+fn gives_length(head: &[u8]) -> bool {
+    let name = b"content-length";
+    head.split(|byte| *byte == b'\n')
+        .take_while(|line| !matches!(line, [] | [b'\r']))
+        .any(|line| line.get(..name.len()).is_some_and(|it| it.eq_ignore_ascii_case(name)))
+}
+
+/// How often to look at a [`Watch`]: often enough that no limit is overrun by more than a quarter
+/// of the shortest.
+pub(crate) fn interval(settings: &Settings) -> Duration {
+    let shortest = settings.header_timeout.min(settings.idle_timeout).min(settings.write_timeout);
+    (shortest / 4).max(Duration::from_millis(1))
+}
+
+/// The most bytes of one read.
+const READ_BYTES: usize = 8 << 10;
+
+/// A socket whose traffic is noted.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    socket: TcpStream,
+    watch: Arc<Watch>,
+}
+
+impl Watched {
+    /// Watches a socket.
+    pub(crate) fn new(socket: TcpStream, watch: Arc<Watch>) -> Watched {
+        Watched { socket, watch }
+    }
+
+    /// The socket, once the HTTP library is done with it.
+    pub(crate) fn into_socket(self) -> TcpStream {
+        self.socket
+    }
+
+    fn note_write<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match result {
+            Poll::Pending => self.watch.stuck(),
+            Poll::Ready(_) => self.watch.moving(),
+        }
+        result
+    }
+}
+
+impl Read for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut target: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let length = space.len().min(target.remaining());
+        let mut read = ReadBuf::uninit(&mut space[..length]);
+        let result = Pin::new(&mut self.socket).poll_read(cx, &mut read);
+        let bytes = read.filled();
+        if !bytes.is_empty() {
+            self.watch.arrived(bytes);
+            target.put_slice(bytes);
+        }
+        result
+    }
+}
+
+impl Write for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.note_write(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.socket).poll_write_vectored(cx, pieces);
+        self.note_write(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(header_ms: u64, idle_ms: u64, write_ms: u64) -> Settings {
+        Settings {
+            header_timeout: Duration::from_millis(header_ms),
+            idle_timeout: Duration::from_millis(idle_ms),
+            write_timeout: Duration::from_millis(write_ms),
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn each_phase_has_its_own_limit() {
+        let watch = Watch::new();
+        std::thread::sleep(Duration::from_millis(3));
+        assert_eq!(watch.late(&settings(1, 10_000, 1)), None);
+        assert_eq!(watch.late(&settings(10_000, 2, 10_000)), Some(Late::Idle));
+        watch.arrived(b"GET");
+        std::thread::sleep(Duration::from_millis(3));
+        assert_eq!(watch.late(&settings(2, 10_000, 1)), Some(Late::Head));
+        watch.enter(Phase::Busy);
+        std::thread::sleep(Duration::from_millis(3));
+        assert_eq!(watch.late(&settings(1, 1, 1)), None);
+        watch.stuck();
+        std::thread::sleep(Duration::from_millis(3));
+        assert_eq!(watch.late(&settings(1, 1, 2)), Some(Late::Write));
+        watch.moving();
+        assert_eq!(watch.late(&settings(1, 1, 2)), None);
+    }
+
+    #[test]
+    fn a_head_begins_with_its_first_byte_and_not_with_later_ones() {
+        let watch = Watch::new();
+        watch.arrived(b"GET");
+        std::thread::sleep(Duration::from_millis(3));
+        watch.arrived(b"GET");
+        assert_eq!(watch.late(&settings(2, 10_000, 10_000)), Some(Late::Head));
+    }
+
+    #[test]
+    fn a_length_is_found_in_the_first_head_only() {
+        for (bytes, gave) in [
+            (&b"POST / HTTP/1.1\r\nhost: a\r\nContent-LENGTH: 5\r\n\r\n"[..], true),
+            (b"POST / HTTP/1.1\nTransfer-Encoding: chunked\n\nContent-Length: 5\n\n", false),
+            (b"POST / HTTP/1.1\r\nX-Content-Length: 5\r\n\r\n", false),
+        ] {
+            let watch = Watch::new();
+            for piece in bytes.chunks(7) {
+                watch.arrived(piece);
+            }
+            assert_eq!(watch.begin(true), gave, "{}", String::from_utf8_lossy(bytes));
+            assert!(!watch.begin(true), "a head is judged once");
+            watch.arrived(b"content-length: 1\r\n");
+            watch.enter(Phase::Idle);
+            watch.arrived(b"GET / HTTP/1.1\r\n\r\n");
+            assert!(!watch.begin(true), "what arrived before it is no part of a head");
+            assert!(!watch.begin(false));
+        }
+        let watch = Watch::new();
+        watch.arrived(&[b'x'; 3 * HEAD_BYTES_KEPT]);
+        assert_eq!(watch.head.lock().len(), HEAD_BYTES_KEPT);
+    }
+
+    #[test]
+    fn the_watch_is_looked_at_often_enough() {
+        assert_eq!(interval(&settings(400, 1000, 1000)), Duration::from_millis(100));
+        assert_eq!(interval(&settings(1, 1, 1)), Duration::from_millis(1));
+    }
+}
