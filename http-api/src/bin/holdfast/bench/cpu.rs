@@ -1,0 +1,149 @@
+//! Processor time by thread, from `/proc`, before and after.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+
+/// Clock ticks a second in `/proc`: part of the kernel's interface, 100 on every common machine.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// Processor time, in ticks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Ticks {
+    user: u64,
+    system: u64,
+}
+
+/// The processor times of some processes at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    threads: BTreeMap<(u32, u32), (String, Ticks)>,
+}
+
+/// What the threads of one name used between two snapshots.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub(crate) struct Used {
+    /// The threads' name, as far as the kernel keeps it (15 bytes), without numbers.
+    pub(crate) name: String,
+    /// Seconds in the program.
+    pub(crate) user_s: f64,
+    /// Seconds in the kernel on its behalf.
+    pub(crate) system_s: f64,
+}
+
+impl Used {
+    /// Seconds in all.
+    pub(crate) fn total_s(&self) -> f64 {
+        self.user_s + self.system_s
+    }
+}
+
+impl Snapshot {
+    /// Reads the threads of these processes as they stand now.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub(crate) fn take(pids: &[u32]) -> io::Result<Snapshot> {
+        let mut snapshot = Snapshot::default();
+        for &pid in pids {
+            let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+                .map_err(|error| io::Error::new(error.kind(), format!("process {pid}: {error}")))?;
+            for task in tasks {
+                let name = task?.file_name();
+                let Some(tid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                    continue;
+                };
+                // A thread may end between being listed and being read.
+                let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")) else {
+                    continue;
+                };
+                if let Some(parsed) = parse(&stat) {
+                    snapshot.threads.insert((pid, tid), parsed);
+                }
+            }
+        }
+        Ok(snapshot)
+    }
+
+    /// What was used since `earlier`, by name of thread, the busiest first. Threads that ended in
+    /// between are missing; those that began count from their start.
+    pub(crate) fn since(&self, earlier: &Snapshot) -> Vec<Used> {
+        let mut sums: BTreeMap<String, Ticks> = BTreeMap::new();
+        for (id, (name, now)) in &self.threads {
+            let before = earlier.threads.get(id).map_or(Ticks::default(), |(_, ticks)| *ticks);
+            let sum = sums.entry(group(name)).or_default();
+            sum.user += now.user.saturating_sub(before.user);
+            sum.system += now.system.saturating_sub(before.system);
+        }
+        let seconds = |ticks: u64| ticks as f64 / TICKS_PER_SECOND as f64;
+        let mut used: Vec<Used> = sums
+            .into_iter()
+            .map(|(name, ticks)| Used {
+                name,
+                user_s: seconds(ticks.user),
+                system_s: seconds(ticks.system),
+            })
+            .collect();
+        used.sort_by(|left, right| right.total_s().total_cmp(&left.total_s()));
+        used
+    }
+}
+
+/// `node1-raft` and `node2-raft` are the same part of the program, so numbers are left out.
+fn group(name: &str) -> String {
+    let bare: String = name.chars().filter(|c| !c.is_ascii_digit()).collect();
+    let bare = bare.trim_matches(['-', '_', ' ']);
+    if bare.is_empty() { name.to_owned() } else { bare.to_owned() }
+}
+
+/// Reads name and times from a `stat` line. The name stands in brackets and may hold anything.
+fn parse(stat: &str) -> Option<(String, Ticks)> {
+    let (before, after) = stat.rsplit_once(')')?;
+    let (_, name) = before.split_once('(')?;
+    let mut fields = after.split_ascii_whitespace();
+    // After the name, the state is field 3 of the line; user and system time are 14 and 15.
+    let user = fields.nth(11)?.parse().ok()?;
+    let system = fields.next()?.parse().ok()?;
+    Some((name.to_owned(), Ticks { user, system }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stat_line_is_read_whatever_the_name_is() {
+        let line = "77 (a) R (b 3) S 1 2 3 4 5 6 7 8 9 10 41 42 15 16 20 0 3 0 99\n";
+        let (name, ticks) = parse(line).unwrap();
+        assert_eq!(name, "a) R (b 3");
+        assert_eq!(ticks, Ticks { user: 41, system: 42 });
+        assert_eq!(parse("77 (cut) S 1 2"), None);
+        assert_eq!(parse(""), None);
+    }
+
+    #[test]
+    fn threads_are_summed_by_name() {
+        let thread = |name: &str, user, system| (name.to_owned(), Ticks { user, system });
+        let mut before = Snapshot::default();
+        before.threads.insert((1, 1), thread("raft-1", 100, 10));
+        before.threads.insert((1, 9), thread("gone", 100, 10));
+        let mut after = Snapshot::default();
+        after.threads.insert((1, 1), thread("raft-1", 150, 30));
+        after.threads.insert((1, 2), thread("http", 5, 5));
+        after.threads.insert((2, 7), thread("raft-2", 50, 0));
+        let used = after.since(&before);
+        assert_eq!(used.len(), 2);
+        assert_eq!((used[0].name.as_str(), used[0].user_s, used[0].system_s), ("raft", 1.0, 0.2));
+        assert_eq!((used[1].name.as_str(), used[1].total_s()), ("http", 0.1));
+        assert_eq!(group("node1-raft"), "node-raft");
+        assert_eq!(group("12"), "12");
+    }
+
+    #[test]
+    fn this_process_can_be_read() {
+        let own = std::process::id();
+        let before = Snapshot::take(&[own]).unwrap();
+        assert!(!before.threads.is_empty());
+        assert!(Snapshot::take(&[u32::MAX]).is_err());
+    }
+}

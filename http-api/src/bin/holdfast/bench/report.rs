@@ -1,0 +1,234 @@
+//! What a run came to, as one JSON object or as text for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::cpu::Used;
+use super::stats::Stats;
+use crate::table::{Align, Table};
+
+/// The result of a run. Its JSON is meant for scripts: fields are only ever added.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// `closed` or `open`.
+    pub(crate) mode: &'static str,
+    /// Connections kept busy.
+    pub(crate) connections: usize,
+    /// Generator threads.
+    pub(crate) threads: usize,
+    /// Requests due a second, in an open loop.
+    pub(crate) rate: Option<u64>,
+    /// Products that were sold.
+    pub(crate) products: usize,
+    /// The payment method of the orders.
+    pub(crate) payment: &'static str,
+    /// Whether orders had idempotency keys.
+    pub(crate) keys: bool,
+    /// Whether every product was sold out from the start.
+    pub(crate) sold_out: bool,
+    /// From the end of the warm-up to the last answer.
+    pub(crate) seconds: f64,
+    /// Requests that were answered.
+    pub(crate) answered: u64,
+    /// Answers that were asked for: 201, or 409 of a sold-out run.
+    pub(crate) succeeded: u64,
+    /// Succeeded a second.
+    pub(crate) per_second: f64,
+    /// From due to answered, all answers together.
+    pub(crate) latency_ms: Latency,
+    /// Answers by status.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    /// The first body of each status that was not asked for.
+    pub(crate) unexpected: BTreeMap<u16, String>,
+    /// Requests without an answer.
+    pub(crate) errors: Errors,
+    /// Connections that were opened again.
+    pub(crate) reconnects: u64,
+    /// Requests that were due in time and never sent: the cluster did not keep up with the rate.
+    pub(crate) unsent: u64,
+    /// Processor time of this process.
+    pub(crate) generator: Cpu,
+    /// Processor time of the processes given with `--pid`.
+    pub(crate) server: Option<Cpu>,
+}
+
+/// Latencies in milliseconds.
+#[derive(Debug, Serialize)]
+pub(crate) struct Latency {
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    p99_9: f64,
+    max: f64,
+    mean: f64,
+}
+
+/// Requests without an answer, by reason.
+#[derive(Debug, Serialize)]
+pub(crate) struct Errors {
+    connection: u64,
+    malformed: u64,
+    unanswered: u64,
+    last: Option<String>,
+}
+
+/// Processor time.
+#[derive(Debug, Serialize)]
+pub(crate) struct Cpu {
+    /// Microseconds for each answered request.
+    us_per_request: f64,
+    /// The same by thread, busiest first.
+    threads: Vec<Thread>,
+}
+
+/// Processor time of the threads of one name.
+#[derive(Debug, Serialize)]
+struct Thread {
+    name: String,
+    user_us_per_request: f64,
+    system_us_per_request: f64,
+    us_per_request: f64,
+}
+
+impl From<&Stats> for Latency {
+    fn from(stats: &Stats) -> Latency {
+        let ms = |us: u64| us as f64 / 1000.0;
+        let quantile = |q| ms(stats.latency_us.value_at_quantile(q));
+        Latency {
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p99: quantile(0.99),
+            p99_9: quantile(0.999),
+            max: ms(stats.latency_us.max()),
+            mean: stats.latency_us.mean() / 1000.0,
+        }
+    }
+}
+
+impl From<&Stats> for Errors {
+    fn from(stats: &Stats) -> Errors {
+        Errors {
+            connection: stats.broken,
+            malformed: stats.malformed,
+            unanswered: stats.unanswered,
+            last: stats.last_error.clone(),
+        }
+    }
+}
+
+impl Cpu {
+    /// Spreads what was used over the requests.
+    pub(crate) fn new(used: &[Used], requests: u64) -> Cpu {
+        let share = |seconds: f64| seconds * 1e6 / requests.max(1) as f64;
+        let threads = used.iter().filter(|used| used.total_s() > 0.0).map(|used| Thread {
+            name: used.name.clone(),
+            user_us_per_request: share(used.user_s),
+            system_us_per_request: share(used.system_s),
+            us_per_request: share(used.total_s()),
+        });
+        let total = used.iter().map(Used::total_s).sum();
+        Cpu { us_per_request: share(total), threads: threads.collect() }
+    }
+}
+
+impl Report {
+    /// Text for people.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        self.head(&mut text);
+        let statuses: Vec<String> =
+            self.statuses.iter().map(|(status, count)| format!("{status}: {count}")).collect();
+        let _ = writeln!(text, "answers     {}", statuses.join(", "));
+        let Errors { connection, malformed, unanswered, last } = &self.errors;
+        if connection + malformed + unanswered > 0 {
+            let _ = writeln!(
+                text,
+                "errors      connection: {connection}, malformed: {malformed}, \
+                 unanswered: {unanswered}"
+            );
+        }
+        if let Some(last) = last {
+            let _ = writeln!(text, "last error  {last}");
+        }
+        if self.reconnects > 0 {
+            let _ = writeln!(text, "reconnects  {}", self.reconnects);
+        }
+        if self.unsent > 0 {
+            let _ = writeln!(
+                text,
+                "unsent      {} requests were due and never sent: the rate is more than the \
+                 cluster answers, and the latencies above leave them out",
+                self.unsent
+            );
+        }
+        for (status, body) in &self.unexpected {
+            let body: String = body.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let _ = writeln!(text, "first {status}   {body}");
+        }
+        self.processor_time(&mut text);
+        text
+    }
+
+    fn head(&self, text: &mut String) {
+        let load = match self.rate {
+            Some(rate) => format!("open loop, {rate}/s over {} connections", self.connections),
+            None => format!("closed loop, {} connections", self.connections),
+        };
+        let _ = writeln!(
+            text,
+            "load        {load}, {} product{}{}, payment {}{}",
+            self.products,
+            if self.products == 1 { "" } else { "s" },
+            if self.sold_out { ", sold out" } else { "" },
+            self.payment,
+            if self.keys { ", with keys" } else { "" },
+        );
+        let what = if self.sold_out { "refusals" } else { "orders" };
+        let _ = writeln!(
+            text,
+            "{what:<12}{} in {:.2} s: {:.0} a second",
+            self.succeeded, self.seconds, self.per_second
+        );
+        let Latency { p50, p90, p99, p99_9, max, mean } = &self.latency_ms;
+        let _ = writeln!(
+            text,
+            "latency     p50 {p50:.2} ms, p90 {p90:.2}, p99 {p99:.2}, p99.9 {p99_9:.2}, \
+             max {max:.2}, mean {mean:.2}"
+        );
+    }
+
+    fn processor_time(&self, text: &mut String) {
+        let _ = writeln!(text, "\nprocessor time for each answer, in µs\n");
+        let mut table = Table::new(&[
+            ("PROCESS", Align::Left),
+            ("THREADS", Align::Left),
+            ("USER", Align::Right),
+            ("SYSTEM", Align::Right),
+            ("TOTAL", Align::Right),
+        ]);
+        let server = self.server.as_ref().map(|cpu| ("server", cpu));
+        for (process, cpu) in std::iter::once(("generator", &self.generator)).chain(server) {
+            let us = |value: f64| format!("{value:.2}");
+            let sum = |part: fn(&Thread) -> f64| us(cpu.threads.iter().map(part).sum());
+            for thread in &cpu.threads {
+                table.row(vec![
+                    process.to_owned(),
+                    thread.name.clone(),
+                    us(thread.user_us_per_request),
+                    us(thread.system_us_per_request),
+                    us(thread.us_per_request),
+                ]);
+            }
+            table.row(vec![
+                process.to_owned(),
+                "(all)".to_owned(),
+                sum(|thread| thread.user_us_per_request),
+                sum(|thread| thread.system_us_per_request),
+                us(cpu.us_per_request),
+            ]);
+        }
+        let _ = write!(text, "{table}");
+    }
+}

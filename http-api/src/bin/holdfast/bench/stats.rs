@@ -1,0 +1,152 @@
+//! What was measured: latencies, answers by status, errors.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use super::connection;
+
+/// Latencies beyond this are counted as this: two minutes.
+const LATENCY_US_MAX: u64 = 120_000_000;
+/// How many kinds of refusal are quoted in the report.
+const QUOTES_MAX: usize = 16;
+/// How much of a refusal is quoted.
+const QUOTE_BYTES_MAX: usize = 400;
+
+/// The measurements of one thread, or of all of them together.
+#[derive(Debug)]
+pub(crate) struct Stats {
+    /// From the moment a request was due until its answer was read, in microseconds.
+    pub(crate) latency_us: Histogram<u64>,
+    /// Answers by status.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    /// The first answer of each status that was not asked for.
+    pub(crate) quotes: BTreeMap<u16, String>,
+    /// Requests whose connection broke before the answer.
+    pub(crate) broken: u64,
+    /// Answers that were no HTTP as this generator reads it.
+    pub(crate) malformed: u64,
+    /// Requests without an answer when the run had to end.
+    pub(crate) unanswered: u64,
+    /// Connections that were opened after the first ones.
+    pub(crate) reconnects: u64,
+    /// The last connection error, in words.
+    pub(crate) last_error: Option<String>,
+    /// When the last answer came.
+    pub(crate) last_answer: Option<Instant>,
+}
+
+impl Stats {
+    /// Nothing measured yet.
+    pub(crate) fn new() -> Stats {
+        Stats {
+            latency_us: Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)
+                .expect("the bounds are constants that the histogram allows"),
+            statuses: BTreeMap::new(),
+            quotes: BTreeMap::new(),
+            broken: 0,
+            malformed: 0,
+            unanswered: 0,
+            reconnects: 0,
+            last_error: None,
+            last_answer: None,
+        }
+    }
+
+    /// Counts an answer.
+    pub(crate) fn answer(&mut self, status: u16, latency: Duration, at: Instant) {
+        let us = u64::try_from(latency.as_micros()).unwrap_or(LATENCY_US_MAX);
+        self.latency_us.saturating_record(us.max(1));
+        *self.statuses.entry(status).or_insert(0) += 1;
+        self.last_answer = Some(at);
+    }
+
+    /// Keeps the words of a refusal, the first of its status.
+    pub(crate) fn quote(&mut self, status: u16, body: &[u8]) {
+        if self.quotes.len() < QUOTES_MAX && !self.quotes.contains_key(&status) {
+            let cut = &body[..body.len().min(QUOTE_BYTES_MAX)];
+            self.quotes.insert(status, String::from_utf8_lossy(cut).into_owned());
+        }
+    }
+
+    /// Counts a request that got no answer.
+    pub(crate) fn error(&mut self, error: &connection::Error) {
+        match error {
+            connection::Error::Io(_) | connection::Error::Closed => self.broken += 1,
+            connection::Error::Malformed(_) => self.malformed += 1,
+        }
+        self.last_error = Some(error.to_string());
+    }
+
+    /// Adds what another thread measured.
+    pub(crate) fn add(&mut self, other: Stats) {
+        self.latency_us.add(&other.latency_us).expect("all histograms have the same bounds");
+        for (status, count) in other.statuses {
+            *self.statuses.entry(status).or_insert(0) += count;
+        }
+        for (status, words) in other.quotes {
+            self.quote(status, words.as_bytes());
+        }
+        self.broken += other.broken;
+        self.malformed += other.malformed;
+        self.unanswered += other.unanswered;
+        self.reconnects += other.reconnects;
+        self.last_error = self.last_error.take().or(other.last_error);
+        self.last_answer = self.last_answer.max(other.last_answer);
+    }
+
+    /// Requests that were answered.
+    pub(crate) fn answered(&self) -> u64 {
+        self.statuses.values().sum()
+    }
+
+    /// Answers with this status.
+    pub(crate) fn with_status(&self, status: u16) -> u64 {
+        self.statuses.get(&status).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_add_up() {
+        let start = Instant::now();
+        let (mut left, mut right) = (Stats::new(), Stats::new());
+        for n in 1..=100 {
+            left.answer(201, Duration::from_micros(n), start);
+        }
+        for n in 101..=200_u64 {
+            right.answer(if n % 2 == 0 { 201 } else { 409 }, Duration::from_micros(n), start);
+        }
+        right.quote(409, b"sold out");
+        right.quote(409, b"another");
+        right.error(&connection::Error::Closed);
+        right.error(&connection::Error::Malformed("x"));
+        let later = start + Duration::from_secs(1);
+        right.answer(503, Duration::from_secs(9_999), later);
+        left.add(right);
+
+        assert_eq!(left.answered(), 201);
+        assert_eq!(left.with_status(201), 150);
+        assert_eq!(left.with_status(409), 50);
+        assert_eq!((left.broken, left.malformed, left.unanswered), (1, 1, 0));
+        assert_eq!(left.quotes[&409], "sold out");
+        assert_eq!(left.last_answer, Some(later));
+        assert_eq!(left.latency_us.value_at_quantile(0.5), 101);
+        // A latency beyond the histogram counts as its largest, within three digits.
+        assert!(left.latency_us.max() >= LATENCY_US_MAX / 1000 * 999);
+    }
+
+    #[test]
+    fn quotes_are_bounded() {
+        let mut stats = Stats::new();
+        for status in 400..500 {
+            stats.quote(status, &[b'x'; 10_000]);
+        }
+        assert_eq!(stats.quotes.len(), QUOTES_MAX);
+        assert!(stats.quotes.values().all(|words| words.len() <= QUOTE_BYTES_MAX));
+    }
+}

@@ -1,0 +1,49 @@
+//! The command line: which subcommands there are. Their flags stand in their own files.
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::{self, Failure};
+use crate::{bench, dev, orders, products, serve, status};
+
+/// Holdfast: a replicated order engine that sells without overselling.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, after_help = exit::CODES)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// All subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a whole cluster in one process, with sample products, for a first try
+    Dev(dev::Options),
+    /// Run one node of a cluster
+    Serve(serve::Options),
+    /// Show the members of a running cluster and how far each of them is
+    Status(status::Options),
+    /// List and create products
+    #[command(subcommand)]
+    Products(products::Command),
+    /// Look at, place and cancel orders
+    #[command(subcommand)]
+    Orders(orders::Command),
+    /// Put a running cluster under load and measure it
+    Bench(bench::Options),
+}
+
+impl Command {
+    /// Runs it to its end.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self {
+            Command::Dev(options) => dev::run(options),
+            Command::Serve(options) => serve::run(options),
+            Command::Status(options) => status::run(&options),
+            Command::Products(command) => products::run(&command),
+            Command::Orders(command) => orders::run(&command),
+            Command::Bench(options) => bench::run(&options),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Where settings come from: a flag beats the environment, the environment beats the file.
+//!
+//! The flags are declared once, for clap. From that declaration follow the name of each flag in
+//! the environment and in the file, so no flag can be forgotten in either. File entries whose flag
+//! is given nowhere else are turned into arguments before the final parse: they pass the same
+//! checks as typed ones, and this process never has to change its own environment.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::builder::{BoolishValueParser, ValueRange};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches};
+
+use crate::cli::Cli;
+
+/// The flag that names the file; it cannot itself stand in the file.
+const FILE_FLAG: &str = "config";
+
+/// The largest configuration file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Why the settings could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// An argument, or the value of an environment variable or file entry, is wrong. `--help` and
+    /// `--version` end here too.
+    #[error("{error}")]
+    Arguments {
+        /// What clap says about it.
+        error: Box<clap::Error>,
+        /// The file that took part, if one did.
+        file: Option<PathBuf>,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no TOML.
+    #[error("the configuration file {} is not valid TOML", path.display())]
+    NotToml {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// The file names a setting that this command does not have.
+    #[error(
+        "unknown key `{key}` in {}; `holdfast {command} --help` lists the settings",
+        path.display()
+    )]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// The command that was asked for.
+        command: String,
+    },
+    /// An entry is no plain value.
+    #[error(
+        "the value of `{key}` in {} must be a string, a number, a boolean or a list of these",
+        path.display()
+    )]
+    NotPlain {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+    },
+}
+
+/// Reads the command line with everything that stands behind it.
+///
+/// # Errors
+/// When anything is missing, unknown or out of range, wherever it was given.
+pub(crate) fn parse(mut arguments: Vec<OsString>) -> Result<Cli, Error> {
+    // The first pass only has to find the file and learn which flags are given already. What the
+    // file may supply is not required yet; every other mistake is final.
+    let first = declaration(true)
+        .try_get_matches_from(arguments.clone())
+        .map_err(|error| Error::Arguments { error: Box::new(error), file: None })?;
+    let (path, leaf) = leaf_of(&first);
+    let file = leaf.try_get_one::<PathBuf>(FILE_FLAG).ok().flatten().cloned();
+    if let Some(file) = &file {
+        let extra = arguments_from_file(file, &path, leaf)?;
+        // No command but the innermost takes flags, so the first words are the commands' names and
+        // whatever follows them belongs to the innermost.
+        let at = 1 + path.len();
+        arguments.splice(at..at, extra);
+    }
+    let matches = declaration(false)
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    matches.map_err(|error| Error::Arguments { error: Box::new(error), file })
+}
+
+/// The whole command line, with its names in the environment.
+fn declaration(nothing_required: bool) -> clap::Command {
+    complete(Cli::command(), nothing_required)
+}
+
+fn complete(command: clap::Command, nothing_required: bool) -> clap::Command {
+    command
+        .mut_args(|argument| complete_flag(argument, nothing_required))
+        .mut_subcommands(|inner| complete(inner, nothing_required))
+}
+
+/// Gives one flag its name in the environment, and a switch a value, so that a switch that is on in
+/// the file can be turned off on the command line.
+fn complete_flag(flag: Arg, nothing_required: bool) -> Arg {
+    let Some(long) = flag.get_long() else { return flag };
+    let variable = variable(long);
+    let required = flag.is_required_set() && !nothing_required;
+    let flag = if matches!(flag.get_action(), ArgAction::SetTrue) {
+        flag.action(ArgAction::Set)
+            .num_args(ValueRange::new(0..=1))
+            .require_equals(true)
+            .value_name("true|false")
+            .value_parser(BoolishValueParser::new())
+            .default_value("false")
+            .default_missing_value("true")
+            .hide_default_value(true)
+            .hide_possible_values(true)
+    } else {
+        flag
+    };
+    flag.env(variable).hide_env(true).required(required)
+}
+
+/// The name of a flag in the environment.
+fn variable(long: &str) -> String {
+    format!("HOLDFAST_{}", long.replace('-', "_").to_ascii_uppercase())
+}
+
+/// The words of the innermost subcommand and what was given to it.
+fn leaf_of(matches: &ArgMatches) -> (Vec<String>, &ArgMatches) {
+    let (mut path, mut leaf) = (Vec::new(), matches);
+    while let Some((name, inner)) = leaf.subcommand() {
+        path.push(name.to_owned());
+        leaf = inner;
+    }
+    (path, leaf)
+}
+
+/// The entries of the file that nothing else overrides, as arguments.
+fn arguments_from_file(
+    file: &Path,
+    path: &[String],
+    given: &ArgMatches,
+) -> Result<Vec<OsString>, Error> {
+    let text = read(file)?;
+    let table: toml::Table = toml::from_str(&text)
+        .map_err(|error| Error::NotToml { path: file.to_owned(), source: Box::new(error) })?;
+    let root = declaration(true);
+    let command = path.iter().fold(&root, |command, name| {
+        command.find_subcommand(name).expect("clap matched this subcommand a moment ago")
+    });
+    let mut arguments = Vec::new();
+    for (key, value) in &table {
+        let flag = command
+            .get_arguments()
+            .find(|flag| flag.get_long() == Some(key.as_str()) && key != FILE_FLAG);
+        let Some(flag) = flag else {
+            return Err(Error::UnknownKey {
+                path: file.to_owned(),
+                key: key.clone(),
+                command: path.join(" "),
+            });
+        };
+        let texts = plain(value)
+            .ok_or_else(|| Error::NotPlain { path: file.to_owned(), key: key.clone() })?;
+        let source = given.value_source(flag.get_id().as_str());
+        if matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable)) {
+            continue;
+        }
+        arguments.extend(texts.into_iter().map(|text| OsString::from(format!("--{key}={text}"))));
+    }
+    Ok(arguments)
+}
+
+fn read(file: &Path) -> Result<String, Error> {
+    use std::io::{Error as IoError, ErrorKind, Read as _};
+
+    let unreadable = |source| Error::Unreadable { path: file.to_owned(), source };
+    let mut text = String::new();
+    std::fs::File::open(file)
+        .and_then(|opened| opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
+        .map_err(unreadable)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(unreadable(IoError::new(ErrorKind::FileTooLarge, "larger than 1 MiB")));
+    }
+    Ok(text)
+}
+
+/// The texts of a value: one, or those of a list.
+fn plain(value: &toml::Value) -> Option<Vec<String>> {
+    match value {
+        toml::Value::Array(list) => list.iter().map(scalar).collect(),
+        single => Some(vec![scalar(single)?]),
+    }
+}
+
+fn scalar(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Boolean(truth) => Some(truth.to_string()),
+        toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,109 @@
+//! What may be opened, and what must never be removed.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use clap::Parser as _;
+
+use super::*;
+use crate::cli::{Cli, Command};
+
+fn options(dir: &Path, more: &[&str]) -> Options {
+    let dir = dir.to_str().unwrap();
+    let words = ["holdfast", "dev", "--data", dir].into_iter().chain(more.iter().copied());
+    let Command::Dev(options) = Cli::parse_from(words).command else {
+        unreachable!("dev was asked for")
+    };
+    options
+}
+
+fn open(dir: &Path, more: &[&str]) -> Result<Home, Failure> {
+    Plan::new(&options(dir, more))?.carry_out()
+}
+
+fn reason(result: Result<Home, Failure>) -> String {
+    result.unwrap_err().to_string()
+}
+
+#[test]
+fn a_new_home_is_private_and_found_again() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("a").join("dev");
+    let home = open(&dir, &[]).unwrap();
+    let ports: Vec<u16> = home.raft().iter().map(SocketAddr::port).collect();
+    assert_eq!(ports, [18_080, 18_081, 18_082]);
+    assert_eq!(home.node_dir(2), dir.join("node-2"));
+    assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    drop(home);
+    // The nodes keep finding each other when the HTTP ports change.
+    let home = open(&dir, &["--http", "127.0.0.1:9000"]).unwrap();
+    let again: Vec<u16> = home.raft().iter().map(SocketAddr::port).collect();
+    assert_eq!(again, ports);
+}
+
+#[test]
+fn two_processes_cannot_share_a_home() {
+    let scratch = tempfile::tempdir().unwrap();
+    let home = open(scratch.path(), &[]).unwrap();
+    assert!(reason(open(scratch.path(), &[])).contains("is using"));
+    assert!(reason(open(scratch.path(), &["--fresh"])).contains("is using"));
+    drop(home);
+    open(scratch.path(), &[]).unwrap();
+}
+
+#[test]
+fn the_number_of_nodes_stays_until_fresh() {
+    let scratch = tempfile::tempdir().unwrap();
+    drop(open(scratch.path(), &["--nodes", "5"]).unwrap());
+    assert_eq!(open(scratch.path(), &[]).unwrap().raft().len(), 5);
+    assert!(reason(open(scratch.path(), &["--nodes", "3"])).contains("--fresh"));
+    fs::create_dir_all(scratch.path().join("node-5/deep")).unwrap();
+    let home = open(scratch.path(), &["--nodes", "3", "--fresh"]).unwrap();
+    assert_eq!(home.raft().len(), 3);
+    assert!(!scratch.path().join("node-5").exists());
+}
+
+#[test]
+fn what_is_not_ours_is_never_removed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("x");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("thesis.txt"), "years of work").unwrap();
+    for more in [&[][..], &["--fresh"]] {
+        assert!(reason(open(&dir, more)).contains("not from `holdfast dev`"));
+    }
+    fs::remove_file(dir.join("thesis.txt")).unwrap();
+    drop(open(&dir, &[]).unwrap());
+    fs::create_dir(dir.join("node-1")).unwrap();
+
+    fs::write(dir.join("notes"), "mine").unwrap();
+    assert!(reason(open(&dir, &["--fresh"])).contains("notes"));
+    fs::remove_file(dir.join("notes")).unwrap();
+    symlink(scratch.path(), dir.join("node-2")).unwrap();
+    assert!(reason(open(&dir, &["--fresh"])).contains("node-2"));
+    assert!(dir.join("node-1").exists(), "removed before everything was looked at");
+}
+
+#[test]
+fn a_damaged_marker_is_named() {
+    let scratch = tempfile::tempdir().unwrap();
+    for text in ["", "raft = []", "raft = ['nonsense']", "raft = ['127.0.0.1:1']\nx = 1", "\u{0}"] {
+        fs::write(scratch.path().join(MARKER), text).unwrap();
+        let reason = reason(open(scratch.path(), &[]));
+        assert!(reason.contains(MARKER) && reason.contains("damaged"), "{text:?}: {reason}");
+    }
+}
+
+#[test]
+fn raft_ports_follow_from_the_http_port() {
+    let ports = |http, nodes| {
+        let addresses = raft_addresses(http, nodes).unwrap();
+        addresses.iter().map(SocketAddr::port).collect::<Vec<_>>()
+    };
+    assert_eq!(ports(8080, 1), [18_080]);
+    assert_eq!(ports(60_000, 2), [50_000, 50_001]);
+    let mut free = ports(0, 3);
+    free.sort_unstable();
+    free.dedup();
+    assert_eq!(free.len(), 3);
+    assert!(!free.contains(&0));
+}

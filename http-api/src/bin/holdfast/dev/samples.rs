@@ -1,0 +1,80 @@
+//! The products and users of a first try.
+
+use std::time::Duration;
+
+use engine::command::{Command, CreateProduct, CreateUser};
+use engine::ids::{ProductId, UserId};
+use engine::money::Money;
+use engine::outcome::Outcome;
+use engine::trace::TraceId;
+use raft_node::{Handle, ProposeError};
+use tokio::time::Instant;
+
+use crate::exit::Failure;
+
+/// Name, price in minor units and stock.
+const PRODUCTS: [(&str, i64, i64); 5] = [
+    ("Laptop Pro", 99_999, 50),
+    ("Wireless Mouse", 2_999, 200),
+    ("USB-C Hub", 4_999, 100),
+    ("Mechanical Keyboard", 14_999, 75),
+    ("Limited Edition Headphones", 29_999, 1),
+];
+
+/// Name and address.
+const USERS: [(&str, &str); 3] = [
+    ("Alice", "alice@example.com"),
+    ("Bob", "bob@example.com"),
+    ("Charlie", "charlie@example.com"),
+];
+
+/// Pause before a proposal that was certainly not applied is made again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Creates them through the log, unless anything has been created before.
+pub(super) async fn create_if_empty(handle: &Handle, deadline: Instant) -> Result<(), Failure> {
+    let barrier = handle.barrier(deadline).await;
+    barrier.map_err(|error| Failure::because("cannot look at the catalogue", &error))?;
+    let empty = handle.read(|state| {
+        state.products(ProductId(0)).next().is_none() && state.user(UserId(1)).is_none()
+    });
+    if !empty {
+        return Ok(());
+    }
+    for command in commands() {
+        let outcome = propose(handle, command, deadline).await?;
+        if !matches!(outcome, Outcome::ProductCreated(_) | Outcome::UserCreated(_)) {
+            return Err(Failure::Failed(format!("a sample was not created: {outcome:?}")));
+        }
+    }
+    Ok(())
+}
+
+fn commands() -> impl Iterator<Item = Command> {
+    let products = PRODUCTS.into_iter().map(|(name, price, stock)| {
+        Command::CreateProduct(CreateProduct {
+            name: name.into(),
+            sku: None,
+            price: Money(price),
+            stock,
+            max_per_order: None,
+        })
+    });
+    let users = USERS.into_iter().map(|(name, email)| {
+        Command::CreateUser(CreateUser { name: name.into(), email: email.into() })
+    });
+    products.chain(users)
+}
+
+async fn propose(handle: &Handle, command: Command, deadline: Instant) -> Result<Outcome, Failure> {
+    loop {
+        match handle.propose(command.clone(), TraceId::NONE, deadline).await {
+            Ok(applied) => return Ok(applied.outcome),
+            // Certainly not applied, so asking again cannot create anything twice.
+            Err(ProposeError::NoLeader | ProposeError::Overloaded) if Instant::now() < deadline => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(Failure::because("cannot create the samples", &error)),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! One running node: replication with its payment worker, and the HTTP server in front of it.
+//!
+//! `dev` runs several of these in one process, `serve` one. What each setting of the command line
+//! means to the crates below is written down here and nowhere else.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::ids::NodeId;
+use http_api::{Server, Settings};
+use raft_node::payment::{SimulatedGateway, SimulatedSettings};
+use raft_node::{Config, Handle, Node};
+use tokio::net::TcpSocket;
+
+use crate::exit::{Failure, chain};
+use crate::settings::{Limits, Payments};
+
+/// How long requests under way may take to finish when the node stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Connections that may wait to be accepted. The system cuts it to its own limit.
+const CONNECTIONS_WAITING_MAX: u32 = 4096;
+/// How much longer than the simulated gateway's slowest answer a call may take.
+const CALL_MARGIN_MS: u64 = 1_000;
+
+/// A node at work.
+pub(crate) struct Running {
+    node: Node,
+    server: Server,
+}
+
+impl Running {
+    /// Starts replication, then lets requests in through `port`.
+    pub(crate) async fn start(
+        config: Config,
+        payments: &Payments,
+        limits: &Limits,
+        port: Port,
+    ) -> Result<Running, Failure> {
+        let id = config.node_id;
+        let what = |error: &dyn std::error::Error| {
+            Failure::Failed(format!("node {id} cannot start: {}", chain(error)))
+        };
+        let gateway = SimulatedGateway::new(SimulatedSettings {
+            success_ppm: payments.payment_success_rate,
+            error_ppm: payments.payment_error_rate,
+            delay_ms: payments.payment_delay_ms.clone(),
+        });
+        let node = Node::start(config, Arc::new(gateway)).await.map_err(|error| what(&error))?;
+        let listening = port.socket.listen(CONNECTIONS_WAITING_MAX);
+        let served = listening.and_then(|listener| {
+            Server::from_listener(listener, node.handle(), http_settings(payments, limits))
+        });
+        match served {
+            Ok(server) => Ok(Running { node, server }),
+            Err(error) => {
+                node.stop().await;
+                Err(refused(port.address, &error, "clients", "--http"))
+            }
+        }
+    }
+
+    /// The front door of replication.
+    pub(crate) fn handle(&self) -> Handle {
+        self.node.handle()
+    }
+
+    /// Where HTTP is listened for.
+    pub(crate) fn http_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Where peers are listened for.
+    pub(crate) fn raft_addr(&self) -> SocketAddr {
+        self.node.raft_addr()
+    }
+
+    /// Resolves when the node can go on no longer, with the reason.
+    pub(crate) async fn failed(&self) -> String {
+        self.node.failed().await
+    }
+
+    /// Accepts nothing new, finishes what is under way, hands leadership on, syncs and joins.
+    pub(crate) async fn stop(self) {
+        self.server.shutdown(GRACE).await;
+        self.node.stop().await;
+    }
+}
+
+/// A node's configuration with the payment settings filled in.
+pub(crate) fn node_config(id: u64, data: &std::path::Path, payments: &Payments) -> Config {
+    let mut config = Config::new(NodeId(id), data);
+    let waits = &mut config.payments;
+    waits.backoff_ms.clone_from(&payments.payment_backoff_ms);
+    // A gateway that is slow on purpose must not look like one that never answers, and a claim has
+    // to outlive the call that it is for.
+    let slowest_ms = payments.payment_delay_ms.end() + CALL_MARGIN_MS;
+    waits.call_timeout_ms = waits.call_timeout_ms.max(slowest_ms);
+    waits.lease_ms = waits.lease_ms.max(2 * waits.call_timeout_ms);
+    config
+}
+
+/// The runtime for everything of a node that waits: connections, peers, calls.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because("cannot start the runtime", &error))
+}
+
+fn http_settings(payments: &Payments, limits: &Limits) -> Settings {
+    Settings {
+        payment_attempts_max: payments.payment_attempts.get(),
+        payment_deadline_ms: payments.deadline_ms(),
+        open_orders_max: limits.open_orders_max.get(),
+        require_users: limits.require_users,
+        require_idempotency_key: limits.require_idempotency_key,
+        ..Settings::default()
+    }
+}
+
+/// A port that is taken but not listened on yet: connections are refused, so that clients turn to
+/// another node instead of waiting until this one is up.
+pub(crate) struct Port {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+impl Port {
+    /// Takes a port, or says in the user's words why that is not possible. `flag` is what chooses
+    /// another one.
+    pub(crate) fn take(wanted: SocketAddr, purpose: &str, flag: &str) -> Result<Port, Failure> {
+        let taken = || {
+            let socket = if wanted.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            // Connections of the process before, which the system still remembers, do not count.
+            socket.set_reuseaddr(true)?;
+            socket.bind(wanted)?;
+            let address = socket.local_addr()?;
+            Ok(Port { socket, address })
+        };
+        taken().map_err(|error| refused(wanted, &error, purpose, flag))
+    }
+
+    /// The address, with the port that the system chose when 0 was asked for.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+fn refused(address: SocketAddr, error: &io::Error, purpose: &str, flag: &str) -> Failure {
+    let reason = match error.kind() {
+        io::ErrorKind::AddrInUse => "the port is taken by another process",
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
+        io::ErrorKind::PermissionDenied => "this user may not use that port",
+        _ => return Failure::because(format!("cannot listen on {address} for {purpose}"), error),
+    };
+    Failure::Failed(format!(
+        "cannot listen on {address} for {purpose}: {reason}; choose another one with {flag}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser as _;
+
+    #[tokio::test]
+    async fn a_taken_port_is_explained_and_a_port_of_ones_own_refuses_until_it_is_listened_on() {
+        let port = Port::take("127.0.0.1:0".parse().unwrap(), "clients", "--http").unwrap();
+        let address = port.address();
+        assert_ne!(address.port(), 0);
+        assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens yet");
+        let _listener = port.socket.listen(1).unwrap();
+        let error = Port::take(address, "clients", "--http").err().unwrap().to_string();
+        assert!(error.contains(&address.to_string()), "{error}");
+        assert!(error.contains("taken") && error.contains("--http"), "{error}");
+    }
+
+    #[test]
+    fn slow_gateways_are_waited_for() {
+        let config = |delay: &str| {
+            let cli = Cli::parse_from(["holdfast", "dev", "--payment-delay-ms", delay]);
+            let Command::Dev(options) = cli.command else { unreachable!("dev was asked for") };
+            node_config(1, "d".as_ref(), &options.payments).payments
+        };
+        let waits = config("50-200");
+        assert_eq!((waits.call_timeout_ms, waits.lease_ms), (5_000, 10_000));
+        let waits = config("1-60000");
+        assert_eq!((waits.call_timeout_ms, waits.lease_ms), (61_000, 122_000));
+        assert_eq!(waits.validate(), Ok(()));
+    }
+}

@@ -1,0 +1,101 @@
+//! `holdfast status`: the members of a cluster as one of its nodes sees them.
+
+use clap::Args;
+use client::wire::Cluster;
+
+use crate::exit::Failure;
+use crate::remote;
+use crate::table::{Align, Table, or_dash};
+
+/// The flags of `status`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
+/// Asks and prints. Needs no quorum: it is the view of the node that answers.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    remote::block_on(async {
+        let client = options.remote.client()?;
+        let answer = client.cluster().await.map_err(|error| remote::failure(&error))?;
+        options.remote.print(&answer.data, |cluster| render(cluster, &answer.receipt.url))
+    })
+}
+
+fn render(cluster: &Cluster, url: &str) -> String {
+    let leader = match cluster.leader_id {
+        Some(leader) => format!("node {leader}"),
+        None => "none known".to_owned(),
+    };
+    let mut table = Table::new(&[
+        ("ID", Align::Right),
+        ("ROLE", Align::Left),
+        ("HTTP", Align::Left),
+        ("RAFT", Align::Left),
+        ("MATCH", Align::Right),
+        ("LAG", Align::Right),
+        ("HEALTHY", Align::Left),
+    ]);
+    for member in &cluster.members {
+        table.row(vec![
+            member.id.to_string(),
+            member.role.to_string(),
+            or_dash(member.http_addr.as_ref()),
+            member.raft_addr.clone(),
+            or_dash(member.match_index),
+            or_dash(member.lag),
+            if member.healthy { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    format!(
+        "cluster {}, as node {} at {url} sees it\nleader {leader}, term {}, committed {}, \
+         applied {}, digest {}\n\n{table}",
+        cluster.cluster_id,
+        cluster.node_id,
+        cluster.term,
+        cluster.commit_index,
+        cluster.applied_index,
+        cluster.digest
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use client::wire::{Member, MemberRole};
+
+    #[test]
+    fn members_are_a_table_under_the_facts() {
+        let member = |id, role, match_index, lag| Member {
+            id,
+            role,
+            raft_addr: format!("127.0.0.1:700{id}"),
+            http_addr: (id == 1).then(|| "127.0.0.1:8080".to_owned()),
+            match_index,
+            lag,
+            healthy: id == 1,
+        };
+        let cluster = Cluster {
+            cluster_id: "shop".into(),
+            node_id: 1,
+            leader_id: Some(1),
+            term: 3,
+            commit_index: 90,
+            applied_index: 88,
+            digest: "00ff".into(),
+            members: vec![
+                member(1, MemberRole::Leader, Some(90), Some(0)),
+                member(2, MemberRole::Follower, None, None),
+            ],
+        };
+        let text = render(&cluster, "http://127.0.0.1:8080");
+        assert!(text.contains("leader node 1, term 3, committed 90, applied 88, digest 00ff"));
+        let rows: Vec<&str> = text.lines().skip(3).collect();
+        assert_eq!(rows[0].split_whitespace().count(), 7);
+        assert!(rows[1].ends_with("90    0  yes"), "{}", rows[1]);
+        assert!(rows[2].ends_with("-    -  no"), "{}", rows[2]);
+        let alone = Cluster { leader_id: None, members: vec![], ..cluster };
+        assert!(render(&alone, "u").contains("leader none known"));
+    }
+}

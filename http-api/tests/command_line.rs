@@ -1,0 +1,249 @@
+//! The command line as a shell meets it: exit codes, where settings come from, what is printed.
+//!
+//! Each test runs the real binary. Where one needs a cluster to talk to, a listener stands in for
+//! it that answers one fixed body and notes that it was asked.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// What the stand-in says of the cluster.
+const CLUSTER: &str = r#"{"success":true,"data":{"cluster_id":"shop","node_id":1,"leader_id":1,
+    "term":2,"commit_index":9,"applied_index":9,"digest":"00ff","members":[{"id":1,
+    "role":"leader","raft_addr":"127.0.0.1:7001","http_addr":"127.0.0.1:8080","match_index":9,
+    "lag":0,"healthy":true}]}}"#;
+
+/// The binary with a clean environment.
+fn holdfast(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    command.args(words).env_clear();
+    command
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn exit_code(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("{}: {}", output.status, text(&output.stderr)))
+}
+
+/// A server that answers every request with `status` and `body`, and passes on the requests' first
+/// lines. It ends with the test.
+fn stand_in(status: &'static str, body: &'static str) -> (SocketAddr, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, received) = channel();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap_or(0);
+            let line = text(&request[..length]).lines().next().unwrap_or_default().to_owned();
+            let _ = asked.send(line);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-position: 9\r\n\
+                 x-trace-id: t\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    (address, received)
+}
+
+fn was_asked(received: &Receiver<String>) -> bool {
+    received.recv_timeout(Duration::from_millis(1)).is_ok()
+}
+
+#[test]
+fn help_explains_every_flag_and_the_exit_codes() {
+    let output = holdfast(&["--help"]).output().unwrap();
+    assert_eq!(exit_code(&output), 0);
+    assert!(text(&output.stdout).contains("Exit codes:"));
+    for command in ["dev", "serve", "status", "bench"] {
+        let output = holdfast(&[command, "--help"]).output().unwrap();
+        assert_eq!(exit_code(&output), 0, "{command}");
+        let help = text(&output.stdout);
+        assert!(help.contains("--config"), "{command}: {help}");
+    }
+    let output = holdfast(&["serve", "--help"]).output().unwrap();
+    for flag in [
+        "--id",
+        "--data",
+        "--http",
+        "--raft",
+        "--peer",
+        "--cluster",
+        "--advertise-http",
+        "--advertise-raft",
+        "--payment-success-rate",
+        "--payment-error-rate",
+        "--payment-delay-ms",
+        "--payment-attempts",
+        "--payment-backoff-ms",
+        "--payment-deadline-s",
+        "--open-orders-max",
+        "--require-users",
+        "--require-idempotency-key",
+        "--log-format",
+        "--log-filter",
+    ] {
+        assert!(text(&output.stdout).contains(flag), "{flag} is missing");
+    }
+}
+
+#[test]
+fn wrong_words_end_with_code_2() {
+    for words in [
+        &[][..],
+        &["sell"],
+        &["serve"],
+        &["serve", "--id", "0", "--data", "d", "--http", "127.0.0.1:0", "--raft", "127.0.0.1:1"],
+        &["dev", "--nodes", "0"],
+        &["dev", "--payment-success-rate", "2"],
+        &["dev", "--payment-delay-ms", "9-1"],
+        &["orders", "get", "abc"],
+        &["orders", "place"],
+        &["bench", "--connections", "0"],
+        &["bench", "--count", "1", "--duration", "1"],
+        &["status", "--url", "ftp://127.0.0.1"],
+        &["status", "--config", "/nowhere/at/all"],
+    ] {
+        let output = holdfast(words).output().unwrap();
+        assert_eq!(exit_code(&output), 2, "{words:?}: {}", text(&output.stderr));
+        assert!(!output.stderr.is_empty(), "{words:?} says nothing");
+    }
+}
+
+#[test]
+fn a_flag_beats_the_environment_and_the_environment_beats_the_file() {
+    let (by_flag, flag_asked) = stand_in("200 OK", CLUSTER);
+    let (by_variable, variable_asked) = stand_in("200 OK", CLUSTER);
+    let (by_file, file_asked) = stand_in("200 OK", CLUSTER);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "url = 'http://{by_file}'\njson = true").unwrap();
+    let run = |flag: Option<SocketAddr>, variable: Option<SocketAddr>, path: &Path| {
+        let mut command = holdfast(&["status", "--config"]);
+        command.arg(path);
+        if let Some(address) = flag {
+            command.arg("--url").arg(format!("http://{address}"));
+        }
+        if let Some(address) = variable {
+            command.env("HOLDFAST_URL", format!("http://{address}"));
+        }
+        let output = command.output().unwrap();
+        assert_eq!(exit_code(&output), 0, "{}", text(&output.stderr));
+        assert!(text(&output.stdout).starts_with('{'), "the file asked for JSON");
+        [was_asked(&flag_asked), was_asked(&variable_asked), was_asked(&file_asked)]
+    };
+    let file = file.path();
+    assert_eq!(run(None, None, file), [false, false, true]);
+    assert_eq!(run(None, Some(by_variable), file), [false, true, false]);
+    assert_eq!(run(Some(by_flag), None, file), [true, false, false]);
+    assert_eq!(run(Some(by_flag), Some(by_variable), file), [true, false, false]);
+}
+
+#[test]
+fn the_environment_can_name_the_file_and_turn_a_switch_off() {
+    let (address, asked) = stand_in("200 OK", CLUSTER);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "url = ['http://{address}']\njson = true").unwrap();
+    let output = holdfast(&["status"])
+        .env("HOLDFAST_CONFIG", file.path())
+        .env("HOLDFAST_JSON", "off")
+        .output()
+        .unwrap();
+    assert_eq!(exit_code(&output), 0, "{}", text(&output.stderr));
+    assert!(was_asked(&asked));
+    let table = text(&output.stdout);
+    assert!(table.contains("leader node 1, term 2"), "{table}");
+    assert!(table.contains("HEALTHY"), "{table}");
+}
+
+#[test]
+fn an_unknown_key_in_the_file_is_named() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "open-orders-maximum = 5").unwrap();
+    let output = holdfast(&["dev", "--config"]).arg(file.path()).output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    let said = text(&output.stderr);
+    assert!(said.contains("`open-orders-maximum`"), "{said}");
+    assert!(said.contains(file.path().to_str().unwrap()), "{said}");
+}
+
+#[test]
+fn a_cluster_that_cannot_be_reached_is_code_1_and_a_refusal_is_code_3() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{gone}");
+    let output =
+        holdfast(&["orders", "get", "1", "--timeout-s", "1", "--url", &url]).output().unwrap();
+    assert_eq!(exit_code(&output), 1, "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains(&gone.to_string()), "{}", text(&output.stderr));
+
+    let (address, asked) = stand_in(
+        "404 Not Found",
+        r#"{"type":"/problems/not-found","title":"Not found","status":404,
+        "detail":"Order not found.","success":false,"message":"Order not found.",
+        "error":"not_found","error_code":"NOT_FOUND","outcome":"rejected","retryable":false,
+        "errors":null,"trace_id":"t"}"#,
+    );
+    let url = format!("http://{address}");
+    let output = holdfast(&["orders", "get", "77", "--url", &url]).output().unwrap();
+    assert_eq!(exit_code(&output), 3, "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("Order not found. (not_found)"));
+    assert_eq!(asked.recv().unwrap(), "GET /api/v1/orders/77 HTTP/1.1");
+}
+
+#[test]
+fn an_outcome_that_is_not_known_is_code_4_and_names_the_key() {
+    let (address, _asked) = stand_in(
+        "504 Gateway Timeout",
+        r#"{"type":"/problems/commit-timeout","title":"Commit timeout","status":504,
+        "detail":"No answer in time.","success":false,"message":"No answer in time.",
+        "error":"commit_timeout","error_code":"COMMIT_TIMEOUT","outcome":"unknown",
+        "retryable":true,"errors":null,"trace_id":"t"}"#,
+    );
+    let url = format!("http://{address}");
+    let words =
+        ["orders", "place", "--item", "1:2", "--key", "k-1", "--timeout-s", "1", "--url", &url];
+    let output = holdfast(&words).output().unwrap();
+    assert_eq!(exit_code(&output), 4, "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("--key k-1"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_node_that_is_told_nothing_useful_says_what_is_missing() {
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().to_str().unwrap();
+    let serve = ["serve", "--id", "1", "--data", data, "--http", "127.0.0.1:0"];
+    let refused = |more: &[&str], code: i32, reason: &str| {
+        let output = holdfast(&[&serve, more].concat()).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(exit_code(&output), code, "{said}");
+        assert!(said.contains(reason), "{said}");
+    };
+    refused(&["--raft", "0.0.0.0:7"], 2, "--advertise-raft");
+    refused(&["--raft", "127.0.0.1:7", "--peer", "2=127.0.0.1:8"], 2, "--peer");
+    refused(&["--raft", "127.0.0.1:7", "--peer", "1=a:1", "--peer", "1=b:1"], 2, "--peer");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_before_any_data_is_touched() {
+    let scratch = tempfile::tempdir().unwrap();
+    let data = scratch.path().join("dev");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = holdfast(&["dev", "--nodes", "1", "--http", &address, "--data"])
+        .arg(&data)
+        .output()
+        .unwrap();
+    assert_eq!(exit_code(&output), 1, "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert!(said.contains(&address) && said.contains("taken"), "{said}");
+    assert!(!data.exists());
+}
