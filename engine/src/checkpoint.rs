@@ -22,16 +22,20 @@ pub mod freeze;
 pub mod open;
 mod rows;
 
+use bincode::Decode;
+
 use crate::codec;
-use crate::ids::OrderId;
+use crate::ids::{OrderId, ProductId};
+use crate::ledger;
 use crate::order::Order;
 use crate::orders::{OrderChunk, place};
+use crate::products::{LOCATION, SEGMENT_ROWS};
 use crate::state::State;
 use crate::store::Error;
 
 pub use self::freeze::{Frozen, Written};
 
-use self::rows::{Meta, ROW_VERSION, key};
+use self::rows::{Meta, ProductRow, ROW_VERSION, key};
 
 /// A stored row: its key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
@@ -85,29 +89,52 @@ pub trait CheckpointStore: Send + Sync {
 /// When the store cannot be read or the order's row is damaged.
 pub fn read_order(store: &dyn CheckpointStore, id: OrderId) -> Result<Option<Order>, Error> {
     let Some((number, at)) = place(id) else { return Ok(None) };
-    let Some((row, bytes)) = find_chunk(store, number)? else { return Ok(None) };
-    let mut chunk: OrderChunk = codec::decode_row(ROW_VERSION, &bytes)
-        .map_err(|source| Error::Damaged { key: key::name(&row), source })?;
+    let Some(mut chunk) = read_chunk(store, number)? else { return Ok(None) };
     if at >= chunk.orders.len() {
         return Ok(None);
     }
     Ok(Some(chunk.orders.swap_remove(at)).filter(|order| order.id == id))
 }
 
-/// The row of a chunk that counts, with its key.
-fn find_chunk(store: &dyn CheckpointStore, number: u64) -> Result<Option<Row>, Error> {
-    let open = key::open_chunk(number);
-    if let Some(bytes) = store.get(&open)? {
-        return Ok(Some((open, bytes)));
-    }
-    let Some(bytes) = store.get(key::META)? else { return Ok(None) };
-    let meta: Meta = codec::decode_row(ROW_VERSION, &bytes)
-        .map_err(|source| Error::Damaged { key: key::name(key::META), source })?;
-    if !meta.publishes_sealed(number) {
+/// Reads the stored segment of a product's ledger that holds row `number`, with the number of its first
+/// row: 32 rows, or none when no published checkpoint holds that segment. Rows after the last full
+/// segment are in memory ([`State::ledger`]).
+///
+/// # Errors
+/// When the store cannot be read or a row is damaged.
+pub fn read_ledger(
+    store: &dyn CheckpointStore,
+    id: ProductId,
+    number: u64,
+) -> Result<Option<(u64, Vec<ledger::Row>)>, Error> {
+    let rows = SEGMENT_ROWS as u64;
+    let segment = number / rows;
+    let product: Option<ProductRow> = read_row(store, &key::product(LOCATION, id))?;
+    if product.is_none_or(|row| segment >= row.product.ledger_rows / rows) {
         return Ok(None);
     }
-    let sealed = key::sealed_chunk(number);
-    Ok(store.get(&sealed)?.map(|bytes| (sealed, bytes)))
+    let found = read_row(store, &key::segment(LOCATION, id, segment))?;
+    Ok(found.map(|found| (segment * rows, found)))
+}
+
+fn read_row<T: Decode<()>>(store: &dyn CheckpointStore, key: &[u8]) -> Result<Option<T>, Error> {
+    let Some(bytes) = store.get(key)? else { return Ok(None) };
+    codec::decode_row(ROW_VERSION, &bytes)
+        .map(Some)
+        .map_err(|source| Error::Damaged { key: key::name(key), source })
+}
+
+/// The chunk that counts: the open one while there is one, else the sealed one if it was published.
+fn read_chunk(store: &dyn CheckpointStore, number: u64) -> Result<Option<OrderChunk>, Error> {
+    let open = read_row(store, &key::open_chunk(number))?;
+    if open.is_some() {
+        return Ok(open);
+    }
+    let meta: Option<Meta> = read_row(store, key::META)?;
+    match meta.is_some_and(|meta| meta.publishes_sealed(number)) {
+        true => read_row(store, &key::sealed_chunk(number)),
+        false => Ok(None),
+    }
 }
 
 impl State {
@@ -116,9 +143,7 @@ impl State {
     /// # Errors
     /// When the store cannot be read or the row is damaged.
     pub fn checkpoint_index(store: &dyn CheckpointStore) -> Result<Option<u64>, Error> {
-        let Some(bytes) = store.get(key::META)? else { return Ok(None) };
-        let meta: Meta = codec::decode_row(ROW_VERSION, &bytes)
-            .map_err(|source| Error::Damaged { key: key::name(key::META), source })?;
-        Ok(Some(meta.applied_index))
+        let meta: Option<Meta> = read_row(store, key::META)?;
+        Ok(meta.map(|meta| meta.applied_index))
     }
 }

@@ -12,6 +12,7 @@ use crate::entry::Batch;
 use crate::event::Event;
 use crate::ids::{OrderId, Position, ProductId, RequestId, Timestamp, UserId};
 use crate::keys::{KeyHash, Keys};
+use crate::ledger;
 use crate::order::Status;
 use crate::orders::Orders;
 use crate::outcome::{Outcome, Rejection};
@@ -212,6 +213,16 @@ impl State {
             .iter()
             .map(|entry| &entry.product)
             .filter(|product| !product.archived)
+    }
+
+    /// The product's ledger rows in memory with their numbers, oldest first: all after the last full
+    /// segment of 32, and those that no synced checkpoint holds. Earlier ones come from
+    /// [`crate::checkpoint::read_ledger`]. Archived products keep theirs.
+    pub fn ledger(&self, id: ProductId) -> impl Iterator<Item = (u64, &ledger::Row)> {
+        self.products.entry(id).into_iter().flat_map(|entry| {
+            let resident = entry.resident_rows().count() as u64;
+            (entry.product.ledger_rows - resident..).zip(entry.resident_rows())
+        })
     }
 
     /// The user's row.

@@ -3,7 +3,9 @@
 mod common;
 
 mod checkpoint;
+mod model;
 mod orders;
 mod payments;
 mod products;
+mod properties;
 mod store;

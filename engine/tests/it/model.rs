@@ -1,0 +1,430 @@
+//! A second, naive opinion on what every command does: plain lists, searched from end to end. It shares
+//! no code with the engine beyond the words of the commands and their outcomes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine::command::{
+    ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateProduct, CreateUser, Envelope,
+    PlaceOrder, SettlePayments, UpdateProduct, Verdict,
+};
+use engine::ids::{OrderId, Position, ProductId, UserId};
+use engine::order::{PaymentMethod, Status};
+use engine::outcome::{ClaimedPayment, Outcome, Rejection};
+use engine::state::OrderFilter;
+
+#[derive(Clone, Debug)]
+pub(crate) struct ProductModel {
+    pub(crate) price: i64,
+    pub(crate) available: i64,
+    pub(crate) reserved: i64,
+    pub(crate) sold: i64,
+    pub(crate) sku: Option<String>,
+    pub(crate) limit: Option<u32>,
+    pub(crate) archived: bool,
+    pub(crate) version: Position,
+    /// Deltas of on hand, reserved and sold, one per ledger row.
+    pub(crate) ledger: Vec<(i64, i64, i64)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TaskModel {
+    pub(crate) attempt: u32,
+    pub(crate) unanswered: u32,
+    pub(crate) due: u64,
+    pub(crate) lease: Option<(u64, u64)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct OrderModel {
+    pub(crate) request: PlaceOrder,
+    pub(crate) status: Status,
+    pub(crate) total: i64,
+    pub(crate) path: Vec<Status>,
+    pub(crate) reason: Option<String>,
+    pub(crate) task: Option<TaskModel>,
+    pub(crate) deadline: Option<u64>,
+    pub(crate) version: Position,
+}
+
+/// Everything, in lists; the first has id 1.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) clock: u64,
+    pub(crate) products: Vec<ProductModel>,
+    pub(crate) orders: Vec<OrderModel>,
+    pub(crate) emails: Vec<String>,
+    boots: BTreeMap<u64, u64>,
+    seen: BTreeSet<(u64, u64, u64)>,
+}
+
+impl Model {
+    pub(crate) fn begin(&mut self, index: u64, clock: u64) {
+        self.clock = self.clock.max(clock);
+        let at = Position(index << 20);
+        let mut by_deadline: Vec<usize> = (0..self.orders.len()).collect();
+        by_deadline.sort_by_key(|n| self.orders[*n].deadline);
+        for n in by_deadline {
+            self.expire(n, at);
+        }
+    }
+
+    fn expire(&mut self, n: usize, at: Position) -> bool {
+        let order = &self.orders[n];
+        let due = order.deadline.is_some_and(|deadline| deadline <= self.clock);
+        if order.status != Status::Pending || !due {
+            return false;
+        }
+        self.end(n, Status::Cancelled, Some("payment deadline passed".into()), at);
+        true
+    }
+
+    pub(crate) fn apply(&mut self, at: Position, envelope: &Envelope) -> Outcome {
+        let request = envelope.request;
+        let newest = self.boots.entry(request.node.0).or_insert(request.boot);
+        *newest = request.boot.max(*newest);
+        if request.boot < *newest || !self.seen.insert((request.node.0, request.boot, request.seq))
+        {
+            return Outcome::Ignored;
+        }
+        let result = match &envelope.command {
+            Command::PlaceOrder(command) => self.place(at, command),
+            Command::CancelOrder(command) => self.cancel(at, command),
+            Command::ClaimPayments(command) => Ok(self.claim(at, command, envelope)),
+            Command::SettlePayments(command) => Ok(self.settle(at, command)),
+            Command::CreateProduct(command) => self.create_product(at, command),
+            Command::UpdateProduct(command) => self.update_product(at, command),
+            Command::ArchiveProduct(command) => self.archive(at, command),
+            Command::CreateUser(command) => self.create_user(command),
+            Command::Tick => Ok(Outcome::Ticked),
+        };
+        result.unwrap_or_else(Outcome::Rejected)
+    }
+
+    fn product(&self, id: ProductId) -> Option<&ProductModel> {
+        let known = id.0 >= 1 && id.0 <= self.products.len() as u64;
+        known.then(|| &self.products[id.0 as usize - 1]).filter(|product| !product.archived)
+    }
+
+    fn place(&mut self, at: Position, command: &PlaceOrder) -> Result<Outcome, Rejection> {
+        if let Some(key) = &command.key {
+            for (n, order) in self.orders.iter().enumerate() {
+                let made = &order.request;
+                if made.key.as_ref() != Some(key) {
+                    continue;
+                }
+                let same = (made.user, &made.lines, made.payment_method, &made.metadata)
+                    == (command.user, &command.lines, command.payment_method, &command.metadata);
+                return match same {
+                    true => Ok(Outcome::Replayed(OrderId(n as u64 + 1))),
+                    false => Err(Rejection::KeyReused),
+                };
+            }
+        }
+        if command.lines.is_empty() {
+            return Err(Rejection::Invalid("items"));
+        }
+        if command.lines.iter().any(|line| line.quantity.0 == 0) {
+            return Err(Rejection::Invalid("quantity"));
+        }
+        if command.payment_attempts_max == 0 {
+            return Err(Rejection::Invalid("payment_attempts"));
+        }
+        if command.require_user {
+            let user = command.user.ok_or(Rejection::UserRequired)?;
+            if user.0 < 1 || user.0 > self.emails.len() as u64 {
+                return Err(Rejection::UserNotFound(user));
+            }
+        }
+        if self.orders.iter().filter(|order| !order.status.is_final()).count() as u64
+            >= command.open_orders_max
+        {
+            return Err(Rejection::TooManyOpenOrders);
+        }
+        let mut total = 0;
+        for line in &command.lines {
+            let product =
+                self.product(line.product).ok_or(Rejection::ProductNotFound(line.product))?;
+            total += product.price * i64::from(line.quantity.0);
+        }
+        let sums = sums(command);
+        for &(product, requested) in &sums {
+            let limit = self.product(product).expect("checked").limit;
+            if let Some(limit) = limit.filter(|limit| u64::from(*limit) < requested) {
+                return Err(Rejection::PurchaseLimitExceeded { product, limit, requested });
+            }
+        }
+        for &(product, requested) in &sums {
+            let available = self.product(product).expect("checked").available;
+            if available < requested as i64 {
+                return Err(Rejection::InsufficientStock { product, requested, available });
+            }
+        }
+        for &(product, units) in &sums {
+            self.shift(product, at, (0, units as i64, 0));
+        }
+        let mock = command.payment_method == PaymentMethod::Mock;
+        let webhook = command.payment_method == PaymentMethod::Webhook;
+        self.orders.push(OrderModel {
+            request: command.clone(),
+            status: Status::Pending,
+            total,
+            path: vec![Status::Pending],
+            reason: None,
+            task: mock.then_some(TaskModel {
+                attempt: 1,
+                unanswered: 0,
+                due: self.clock,
+                lease: None,
+            }),
+            deadline: webhook.then(|| self.clock + command.payment_deadline_ms),
+            version: at,
+        });
+        Ok(Outcome::Placed(OrderId(self.orders.len() as u64)))
+    }
+
+    fn shift(&mut self, id: ProductId, at: Position, delta: (i64, i64, i64)) {
+        let product = &mut self.products[id.0 as usize - 1];
+        let (on_hand, reserved, sold) = delta;
+        product.available += on_hand - reserved;
+        product.reserved += reserved;
+        product.sold += sold;
+        product.version = at;
+        product.ledger.push(delta);
+    }
+
+    fn end(&mut self, n: usize, status: Status, reason: Option<String>, at: Position) {
+        let order = &mut self.orders[n];
+        order.status = status;
+        order.path.push(status);
+        order.reason = reason;
+        order.task = None;
+        order.version = at;
+        for (product, units) in sums(&order.request.clone()) {
+            let units = units as i64;
+            match status {
+                Status::Paid => self.shift(product, at, (-units, -units, units)),
+                _ => self.shift(product, at, (0, -units, 0)),
+            }
+        }
+    }
+
+    fn cancel(&mut self, at: Position, command: &CancelOrder) -> Result<Outcome, Rejection> {
+        let order = command.order;
+        if order.0 < 1 || order.0 > self.orders.len() as u64 {
+            return Err(Rejection::OrderNotFound);
+        }
+        let n = order.0 as usize - 1;
+        match self.orders[n].status {
+            Status::Cancelled => Ok(Outcome::Cancelled { order, already: true }),
+            Status::Pending => {
+                let already = self.expire(n, at);
+                if !already {
+                    let reason = command.reason.as_deref().map(str::to_owned);
+                    self.end(n, Status::Cancelled, reason, at);
+                }
+                Ok(Outcome::Cancelled { order, already })
+            }
+            status => Err(Rejection::NotCancellable { order, status }),
+        }
+    }
+
+    fn claim(&mut self, at: Position, command: &ClaimPayments, envelope: &Envelope) -> Outcome {
+        let mut claimed = Vec::new();
+        for &(order, attempt) in &command.tasks {
+            let Some(row) = self.orders.get_mut(order.0.wrapping_sub(1) as usize) else { continue };
+            let (status, total, clock) = (row.status, row.total, self.clock);
+            let Some(task) = row.task.as_mut() else { continue };
+            let leased = task.lease.is_some_and(|(_, until)| until > clock);
+            if task.attempt != attempt || task.due > clock || leased {
+                continue;
+            }
+            task.lease = Some((command.node.0, clock + command.lease_ms));
+            task.due = clock + command.lease_ms;
+            let unanswered = task.unanswered;
+            row.version = at;
+            if status == Status::Pending {
+                row.status = Status::Processing;
+                row.path.push(Status::Processing);
+            }
+            claimed.push(ClaimedPayment {
+                order,
+                attempt,
+                unanswered,
+                amount: engine::money::Money(total),
+                trace: envelope.trace.clone(),
+            });
+        }
+        Outcome::Claimed(claimed)
+    }
+
+    fn settle(&mut self, at: Position, command: &SettlePayments) -> Outcome {
+        let mut settled = 0;
+        for result in &command.results {
+            let n = result.order.0.wrapping_sub(1) as usize;
+            let clock = self.clock;
+            let Some(row) = self.orders.get_mut(n) else { continue };
+            let attempts_max = row.request.payment_attempts_max;
+            let processing = row.status == Status::Processing;
+            let Some(task) = row.task.as_mut().filter(|task| task.attempt == result.attempt) else {
+                continue;
+            };
+            if !processing {
+                continue;
+            }
+            settled += 1;
+            row.version = at;
+            match &result.verdict {
+                Verdict::Succeeded => self.end(n, Status::Paid, None, at),
+                Verdict::Declined { retry_in_ms, .. } if task.attempt < attempts_max => {
+                    let (attempt, due) = (task.attempt + 1, clock + retry_in_ms);
+                    *task = TaskModel { attempt, unanswered: 0, due, lease: None };
+                }
+                Verdict::Declined { reason, .. } => {
+                    self.end(n, Status::Failed, Some(reason.to_string()), at);
+                }
+                Verdict::NoAnswer { retry_in_ms } => {
+                    task.unanswered += 1;
+                    task.due = clock + retry_in_ms;
+                    task.lease = None;
+                }
+            }
+        }
+        Outcome::Settled(settled)
+    }
+
+    fn sku_taken(&self, but: Option<ProductId>, sku: &Option<Box<str>>) -> bool {
+        (1..).zip(&self.products).any(|(id, product)| {
+            Some(ProductId(id)) != but
+                && !product.archived
+                && sku.is_some()
+                && product.sku.as_deref() == sku.as_deref()
+        })
+    }
+
+    fn create_product(
+        &mut self,
+        at: Position,
+        command: &CreateProduct,
+    ) -> Result<Outcome, Rejection> {
+        if command.price.0 < 0 {
+            return Err(Rejection::Invalid("price"));
+        }
+        if command.stock < 0 {
+            return Err(Rejection::Invalid("stock"));
+        }
+        if command.max_per_order == Some(0) {
+            return Err(Rejection::Invalid("max_per_order"));
+        }
+        if self.sku_taken(None, &command.sku) {
+            return Err(Rejection::SkuTaken);
+        }
+        self.products.push(ProductModel {
+            price: command.price.0,
+            available: command.stock,
+            reserved: 0,
+            sold: 0,
+            sku: command.sku.as_deref().map(str::to_owned),
+            limit: command.max_per_order,
+            archived: false,
+            version: at,
+            ledger: vec![(command.stock, 0, 0)],
+        });
+        Ok(Outcome::ProductCreated(ProductId(self.products.len() as u64)))
+    }
+
+    fn update_product(
+        &mut self,
+        at: Position,
+        command: &UpdateProduct,
+    ) -> Result<Outcome, Rejection> {
+        let id = command.product;
+        let product = self.product(id).ok_or(Rejection::ProductNotFound(id))?.clone();
+        if command.expected_version.is_some_and(|expected| expected != product.version) {
+            return Err(Rejection::VersionMismatch { current: product.version });
+        }
+        if command.price.is_some_and(|price| price.0 < 0) {
+            return Err(Rejection::Invalid("price"));
+        }
+        if command.max_per_order == Some(Some(0)) {
+            return Err(Rejection::Invalid("max_per_order"));
+        }
+        if command.sku.as_ref().is_some_and(|sku| self.sku_taken(Some(id), sku)) {
+            return Err(Rejection::SkuTaken);
+        }
+        if command.stock.is_some_and(|stock| stock < 0) {
+            return Err(Rejection::Invalid("stock"));
+        }
+        let row = &mut self.products[id.0 as usize - 1];
+        row.version = at;
+        row.price = command.price.map_or(row.price, |price| price.0);
+        if let Some(sku) = &command.sku {
+            row.sku = sku.as_deref().map(str::to_owned);
+        }
+        if let Some(limit) = command.max_per_order {
+            row.limit = limit;
+        }
+        let change = command.stock.unwrap_or(product.available) - product.available;
+        if change != 0 {
+            self.shift(id, at, (change, 0, 0));
+        }
+        Ok(Outcome::ProductUpdated(id))
+    }
+
+    fn archive(&mut self, at: Position, command: &ArchiveProduct) -> Result<Outcome, Rejection> {
+        let id = command.product;
+        if id.0 < 1 || id.0 > self.products.len() as u64 {
+            return Err(Rejection::ProductNotFound(id));
+        }
+        let product = &mut self.products[id.0 as usize - 1];
+        if product.archived {
+            return Ok(Outcome::ProductArchived(id));
+        }
+        if command.expected_version.is_some_and(|expected| expected != product.version) {
+            return Err(Rejection::VersionMismatch { current: product.version });
+        }
+        product.archived = true;
+        product.version = at;
+        Ok(Outcome::ProductArchived(id))
+    }
+
+    fn create_user(&mut self, command: &CreateUser) -> Result<Outcome, Rejection> {
+        if self.emails.iter().any(|email| **email == *command.email) {
+            return Err(Rejection::EmailTaken);
+        }
+        self.emails.push(command.email.to_string());
+        Ok(Outcome::UserCreated(UserId(self.emails.len() as u64)))
+    }
+
+    /// The payment tasks that there are, by order.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = (OrderId, &TaskModel)> {
+        let orders = (1..).map(OrderId).zip(&self.orders);
+        orders.filter_map(|(id, order)| Some((id, order.task.as_ref()?)))
+    }
+
+    /// The ids that match, newest first.
+    pub(crate) fn list(&self, filter: &OrderFilter) -> Vec<OrderId> {
+        let matches = |order: &OrderModel| {
+            filter.user.is_none_or(|user| order.request.user == Some(user))
+                && filter.status.is_none_or(|status| order.status == status)
+                && filter.product.is_none_or(|product| {
+                    order.request.lines.iter().any(|line| line.product == product)
+                })
+        };
+        let all = (1..).zip(&self.orders).filter(|(_, order)| matches(order));
+        let mut ids: Vec<_> = all.map(|(id, _)| OrderId(id)).collect();
+        ids.reverse();
+        ids
+    }
+}
+
+/// Units per product, by first mention.
+fn sums(command: &PlaceOrder) -> Vec<(ProductId, u64)> {
+    let mut sums: Vec<(ProductId, u64)> = Vec::new();
+    for line in &command.lines {
+        match sums.iter().position(|(product, _)| *product == line.product) {
+            Some(at) => sums[at].1 += u64::from(line.quantity.0),
+            None => sums.push((line.product, u64::from(line.quantity.0))),
+        }
+    }
+    sums
+}
