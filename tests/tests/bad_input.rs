@@ -559,7 +559,7 @@ async fn what_looks_odd_but_is_allowed_works() {
     for text in texts {
         caller.ask(1, &post(ORDERS, &text)).await.expect(201);
     }
-    for kind in ["application/json; charset=utf-8", "Application/JSON", "application/json;x=y"] {
+    for kind in ["application/json; charset=utf-8", "Application/JSON"] {
         let call = Call::new("POST", ORDERS).header("content-type", kind);
         let body = shop::order(product, 1, "none").to_string();
         caller.ask(2, &call.body(body)).await.expect(201);
