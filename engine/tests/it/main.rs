@@ -8,4 +8,5 @@ mod orders;
 mod payments;
 mod products;
 mod properties;
+mod scripts;
 mod store;

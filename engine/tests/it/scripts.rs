@@ -1,0 +1,359 @@
+//! Golden scripts: `testscripts/*.txt` read as a story, and fail when the story changes.
+//!
+//! A script is made of blocks. A block's first part holds one entry per line (commands in one entry are
+//! joined with ` | `) or a question to the state; after `---` stands what is told. Lines that start with
+//! `#` are for the reader. A mismatch prints the block as it would have to read.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use engine::command::{
+    CancelOrder, ClaimPayments, Command, CreateProduct, CreateUser, Envelope, PaymentResult,
+    PlaceOrder, SettlePayments, UpdateProduct, Verdict,
+};
+use engine::event::{Event, Kind};
+use engine::ids::{NodeId, OrderId, Position, ProductId, Quantity, RequestId, UserId};
+use engine::order::{Line, PaymentMethod};
+use engine::outcome::Outcome;
+use engine::state::{OrderFilter, OrderLookup, Page, State};
+use engine::store::memory::MemoryStore;
+use engine::trace::TraceId;
+
+use crate::common::{Machine, archive};
+
+#[test]
+fn scripts_read_as_written() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testscripts");
+    let mut scripts: Vec<_> = std::fs::read_dir(&directory)
+        .expect("the scripts are there")
+        .map(|file| file.expect("listed").path())
+        .collect();
+    scripts.sort();
+    assert!(scripts.len() >= 7, "some scripts are missing");
+    for path in scripts {
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let told = Script::default().run(&text);
+        assert!(told == text, "{} would read:\n\n{told}", path.display());
+    }
+}
+
+#[derive(Default)]
+struct Script {
+    machine: Machine,
+    store: MemoryStore,
+    told: usize,
+}
+
+/// The words of one command: its name, then `name=value` or flags.
+struct Words<'a> {
+    name: &'a str,
+    values: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Words<'a> {
+    fn new(line: &'a str) -> Words<'a> {
+        let mut words = line.split_whitespace();
+        let name = words.next().expect("a command has a name");
+        let values = words.map(|word| word.split_once('=').unwrap_or((word, ""))).collect();
+        Words { name, values }
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.values.get(name).copied()
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        let text = self.text(name)?;
+        Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+    }
+
+    fn need(&self, name: &str) -> u64 {
+        self.number(name).unwrap_or_else(|| panic!("{} needs {name}=", self.name))
+    }
+}
+
+impl Script {
+    fn run(mut self, text: &str) -> String {
+        let mut out = String::new();
+        let mut told = String::new();
+        let mut expecting = false;
+        for line in text.lines().chain([""]) {
+            match line {
+                _ if line.is_empty() && expecting => {
+                    out.push_str(&told);
+                    told.clear();
+                    expecting = false;
+                    out.push('\n');
+                }
+                "---" => {
+                    expecting = true;
+                    out.push_str("---\n");
+                }
+                _ if expecting => {}
+                _ => {
+                    writeln!(out, "{line}").expect("text");
+                    if !line.is_empty() && !line.starts_with('#') {
+                        self.line(line, &mut told);
+                    }
+                }
+            }
+        }
+        format!("{}\n", out.trim_end())
+    }
+
+    fn line(&mut self, line: &str, told: &mut String) {
+        let words = Words::new(line);
+        match words.name {
+            "clock" => self.machine.now = words.need("ms"),
+            "show" => self.show(&words, told),
+            "list" => self.list(&words, told),
+            "digest" => {
+                writeln!(told, "digest {:016x}", self.machine.state.digest()).expect("text")
+            }
+            "checkpoint" => {
+                let frozen = self.machine.state.freeze();
+                let written = frozen.write(&self.store).expect("written");
+                self.machine.state.release(&written);
+                let (rows, index) = (written.rows(), written.applied_index());
+                writeln!(told, "checkpoint of {rows} rows at {index}").expect("text");
+            }
+            "reopen" => {
+                let before = self.machine.state.digest();
+                self.machine.state = State::open(&self.store).expect("opened");
+                assert_eq!(self.machine.state.digest(), before, "checkpoint before reopening");
+                let index = self.machine.state.applied_index();
+                writeln!(told, "reopened at {index}").expect("text");
+            }
+            _ => self.entry(line, told),
+        }
+    }
+
+    /// Applies one entry and tells its outcomes, each after its events.
+    fn entry(&mut self, line: &str, told: &mut String) {
+        let envelopes = line.split(" | ").map(|text| self.envelope(&Words::new(text))).collect();
+        let first_event = self.machine.recorder.events.len();
+        self.machine.run_envelopes(envelopes);
+        let recorder = &self.machine.recorder;
+        let mut events = recorder.events[first_event..].iter().peekable();
+        for (position, _, outcome) in &recorder.outcomes[self.told..] {
+            while let Some(event) = events.next_if(|event| event.position <= *position) {
+                writeln!(told, "{}", tell_event(event)).expect("text");
+            }
+            let at = place(*position);
+            writeln!(told, "{at} {}", tell_outcome(outcome)).expect("text");
+        }
+        self.told = recorder.outcomes.len();
+    }
+
+    fn envelope(&mut self, words: &Words<'_>) -> Envelope {
+        self.machine.seq += 1;
+        let request = RequestId {
+            node: NodeId(1),
+            boot: words.number("boot").unwrap_or(1),
+            seq: words.number("request").unwrap_or(1000 + self.machine.seq),
+        };
+        Envelope { request, trace: TraceId::NONE, command: command(words) }
+    }
+
+    fn show(&self, words: &Words<'_>, told: &mut String) {
+        let state = &self.machine.state;
+        if let Some(id) = words.number("order") {
+            match state.order(OrderId(id)) {
+                OrderLookup::Resident(order) => {
+                    let (status, total) = (order.status, order.total);
+                    write!(told, "order {id} {status} total={total}").expect("text");
+                    if let Some(task) = order.task {
+                        let due = task.due.0;
+                        write!(told, " attempt={} due={due}", task.attempt).expect("text");
+                    }
+                    if let Some(reason) = &order.failure_reason {
+                        write!(told, " reason={reason:?}").expect("text");
+                    }
+                    told.push('\n');
+                    for row in &order.history {
+                        let (at, to, cause) = (place(row.position), row.to, row.cause.as_str());
+                        writeln!(told, "  {at} {to} {cause}").expect("text");
+                    }
+                }
+                other => writeln!(told, "order {id} {other:?}").expect("text"),
+            }
+        }
+        if let Some(id) = words.number("product") {
+            let Some(product) = state.product(ProductId(id)) else {
+                return writeln!(told, "product {id} is not there").expect("text");
+            };
+            let stock = product.stock;
+            writeln!(
+                told,
+                "product {id} price={} available={} reserved={} sold={}",
+                product.price,
+                stock.available(),
+                stock.reserved,
+                stock.sold
+            )
+            .expect("text");
+            for (number, row) in state.ledger(ProductId(id)) {
+                let (cause, of) = (row.cause.as_str(), row.cause.order());
+                let of = of.map(|id| format!(" {id}")).unwrap_or_default();
+                let deltas = (row.on_hand, row.reserved, row.sold);
+                let at = place(row.position);
+                writeln!(told, "  {number}: {at} {cause}{of} {deltas:?}").expect("text");
+            }
+        }
+    }
+
+    fn list(&self, words: &Words<'_>, told: &mut String) {
+        let status = words.text("status").map(|text| {
+            let all = engine::order::Status::ALL;
+            all.into_iter().find(|status| status.as_str() == text).expect("a status")
+        });
+        let filter = OrderFilter {
+            user: words.number("user").map(UserId),
+            status,
+            product: words.number("product").map(ProductId),
+        };
+        let page = Page::Number {
+            page: words.number("page").unwrap_or(1),
+            per_page: words.number("per").unwrap_or(15),
+        };
+        let page = self.machine.state.list_orders(&filter, page);
+        let ids: Vec<_> = page.ids.iter().map(|id| id.0).collect();
+        let more = if page.has_more { ", more" } else { "" };
+        writeln!(told, "{ids:?} of {}{more}", page.total).expect("text");
+    }
+}
+
+fn place(position: Position) -> String {
+    format!("{}.{}", position.index(), position.command())
+}
+
+fn tell_outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Rejected(rejection) => format!("refused: {rejection}"),
+        Outcome::Claimed(claims) => {
+            let claims = claims.iter().map(|claim| {
+                let (order, attempt, amount) = (claim.order, claim.attempt, claim.amount);
+                format!(" {order}#{attempt} {amount} unanswered={}", claim.unanswered)
+            });
+            format!("claimed{}", claims.collect::<String>())
+        }
+        Outcome::Placed(id) => format!("placed order {id}"),
+        Outcome::Replayed(id) => format!("replayed order {id}"),
+        Outcome::Cancelled { order, already: false } => format!("cancelled order {order}"),
+        Outcome::Cancelled { order, already: true } => format!("order {order} was cancelled"),
+        Outcome::Settled(results) => format!("settled {results}"),
+        Outcome::ProductCreated(id) => format!("created product {id}"),
+        Outcome::ProductUpdated(id) => format!("updated product {id}"),
+        Outcome::ProductArchived(id) => format!("archived product {id}"),
+        Outcome::UserCreated(id) => format!("created user {id}"),
+        Outcome::Ticked => "ticked".into(),
+        Outcome::Ignored => "ignored".into(),
+    }
+}
+
+fn tell_event(event: &Event) -> String {
+    let what = match &event.kind {
+        Kind::Order { order, total, .. } => format!("order {order} total {total}"),
+        Kind::OrderRejected { product, .. } => format!("product {product}"),
+        Kind::ProductCreated(id)
+        | Kind::ProductUpdated(id)
+        | Kind::ProductArchived(id)
+        | Kind::SoldOut(id) => format!("product {id}"),
+    };
+    format!("  event {} {what}", event.kind.as_str())
+}
+
+/// `1x2,3x1`: two of product 1 and one of product 3.
+fn lines(text: &str) -> Vec<Line> {
+    let line = |text: &str| {
+        let (product, quantity) = text.split_once('x').expect("product x quantity");
+        Line {
+            product: ProductId(product.parse().expect("a product")),
+            quantity: Quantity(quantity.parse().expect("a quantity")),
+        }
+    };
+    text.split(',').filter(|text| !text.is_empty()).map(line).collect()
+}
+
+/// `1#2,4#1`: attempt 2 of order 1 and attempt 1 of order 4.
+fn tasks(text: &str) -> Vec<(OrderId, u32)> {
+    let task = |text: &str| {
+        let (order, attempt) = text.split_once('#').expect("order#attempt");
+        (OrderId(order.parse().expect("an order")), attempt.parse().expect("an attempt"))
+    };
+    text.split(',').map(task).collect()
+}
+
+fn command(words: &Words<'_>) -> Command {
+    match words.name {
+        "order" => Command::PlaceOrder(place_order(words)),
+        "cancel" => Command::CancelOrder(CancelOrder {
+            order: OrderId(words.need("order")),
+            reason: words.text("reason").map(Into::into),
+        }),
+        "claim" => Command::ClaimPayments(ClaimPayments {
+            node: NodeId(words.number("node").unwrap_or(1)),
+            lease_ms: words.number("lease").unwrap_or(10_000),
+            tasks: tasks(words.text("tasks").expect("claim needs tasks=")),
+        }),
+        "settle" => {
+            let (order, attempt) = tasks(words.text("task").expect("settle needs task="))[0];
+            let verdict = verdict(words);
+            let results = vec![PaymentResult { order, attempt, verdict }];
+            Command::SettlePayments(SettlePayments { results })
+        }
+        "product" => Command::CreateProduct(CreateProduct {
+            name: words.text("name").unwrap_or("thing").into(),
+            sku: words.text("sku").map(Into::into),
+            price: words.text("price").unwrap_or("1").parse().expect("a price"),
+            stock: words.need("stock") as i64,
+            max_per_order: words.number("limit").map(|limit| limit as u32),
+        }),
+        "set" => Command::UpdateProduct(UpdateProduct {
+            product: ProductId(words.need("product")),
+            expected_version: words.text("version").map(|text| {
+                let (index, n) = text.split_once('.').expect("index.n");
+                Position::new(index.parse().expect("an index"), n.parse().expect("a place"))
+            }),
+            price: words.text("price").map(|price| price.parse().expect("a price")),
+            stock: words.number("stock").map(|stock| stock as i64),
+            ..UpdateProduct::default()
+        }),
+        "archive" => archive(ProductId(words.need("product"))),
+        "user" => Command::CreateUser(CreateUser {
+            name: "someone".into(),
+            email: words.text("email").expect("user needs email=").into(),
+        }),
+        "tick" => Command::Tick,
+        other => panic!("no command is called {other}"),
+    }
+}
+
+fn place_order(words: &Words<'_>) -> PlaceOrder {
+    PlaceOrder {
+        user: words.number("user").map(UserId),
+        lines: lines(words.text("lines").expect("order needs lines=")),
+        payment_method: match words.text("payment").unwrap_or("none") {
+            "mock" => PaymentMethod::Mock,
+            "webhook" => PaymentMethod::Webhook,
+            _ => PaymentMethod::None,
+        },
+        key: words.text("key").map(Into::into),
+        metadata: words.text("metadata").map(Into::into),
+        payment_attempts_max: words.number("attempts").unwrap_or(1) as u32,
+        payment_deadline_ms: words.number("deadline").unwrap_or(60_000),
+        open_orders_max: words.number("open").unwrap_or(1_000_000),
+        require_user: words.text("strict").is_some(),
+    }
+}
+
+fn verdict(words: &Words<'_>) -> Verdict {
+    let retry_in_ms = words.number("retry").unwrap_or(0);
+    match words.text("verdict").expect("settle needs verdict=") {
+        "paid" => Verdict::Succeeded,
+        "silent" => Verdict::NoAnswer { retry_in_ms },
+        "declined" => Verdict::Declined { reason: "card refused".into(), retry_in_ms },
+        other => panic!("no verdict is called {other}"),
+    }
+}
