@@ -192,8 +192,12 @@ async fn connection(
     let io = Watched::new(socket, watch.clone());
     let mut http = http1::Builder::new();
     http.keep_alive(true)
-        .half_close(false)
-        .pipeline_flush(true)
+        // Whoever has sent a whole request and closes its direction still gets an answer, and a
+        // client that leaves does not leave half a request behind.
+        .half_close(true)
+        // Each answer goes out before the next request is looked at, so that a client that asks
+        // and never reads cannot make us keep all its answers.
+        .pipeline_flush(false)
         .max_headers(app.settings.headers_max)
         .max_buf_size(app.settings.header_bytes_max)
         // The watch keeps the time of heads, so that idle connections may have more of it.

@@ -1,0 +1,204 @@
+//! Time and number: slow clients, many connections, stopping.
+
+use std::time::{Duration, Instant};
+
+use http_api::{Server, Settings};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::harness::{Fixture, order, read_all};
+
+fn hasty() -> Settings {
+    let short = Duration::from_millis(300);
+    Settings {
+        header_timeout: short,
+        body_timeout: short,
+        write_timeout: short,
+        idle_timeout: Duration::from_millis(1200),
+        ..Settings::default()
+    }
+}
+
+async fn connect(fixture: &Fixture) -> TcpStream {
+    TcpStream::connect(fixture.address).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_heads_and_bodies_are_timed_out_and_delay_nobody() {
+    let fixture = Fixture::with(hasty()).await;
+    let product = fixture.product("1.00", 10).await;
+    let before = fixture.look().await;
+    let started = Instant::now();
+    // One byte at a time, for longer than a head may take.
+    let mut head = connect(&fixture).await;
+    let dripping = async {
+        for byte in b"GET /livez HTTP/1.1\r\nHost: a\r\nX: yyyyyyyyyyyyyyy".chunks(1) {
+            if head.write_all(byte).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        read_all(&mut head, Duration::from_secs(5)).await
+    };
+    let body = async {
+        let mut stream = connect(&fixture).await;
+        let head = "POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+        stream.write_all(format!("{head}Content-Length: 100\r\n\r\n{{").as_bytes()).await.unwrap();
+        read_all(&mut stream, Duration::from_secs(5)).await
+    };
+    let others = async {
+        for _ in 0..20 {
+            let asked = Instant::now();
+            fixture.get("/livez").await.expect(200);
+            assert!(asked.elapsed() < Duration::from_millis(250), "{:?}", asked.elapsed());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let (head, body, ()) = tokio::join!(dripping, body, others);
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    for raw in [&head, &body] {
+        assert_eq!((raw.status(), raw.closed), (Some(408), true), "{raw:?}");
+        assert!(raw.text.contains("\"request_timeout\""), "{raw:?}");
+        assert!(raw.text.contains("x-trace-id: "), "{raw:?}");
+    }
+    assert_eq!(fixture.look().await, before);
+    // A client that is only slow enough is served.
+    let mut slow = connect(&fixture).await;
+    let text = order(product, 1).to_string();
+    let head = format!(
+        "POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        text.len()
+    );
+    for piece in [head.as_str(), &text[..5], &text[5..]] {
+        slow.write_all(piece.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(80)).await;
+    }
+    assert_eq!(read_all(&mut slow, Duration::from_secs(5)).await.status(), Some(201));
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_live_longer_than_heads_and_end() {
+    let fixture = Fixture::with(hasty()).await;
+    let mut stream = connect(&fixture).await;
+    for _ in 0..2 {
+        // Longer than a head may take, shorter than a connection may be idle.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut piece = [0; 2048];
+        let length = stream.read(&mut piece).await.unwrap();
+        assert!(piece[..length].starts_with(b"HTTP/1.1 200"));
+    }
+    let idle = Instant::now();
+    let raw = read_all(&mut stream, Duration::from_secs(10)).await;
+    assert!(raw.closed && raw.text.is_empty(), "{raw:?}");
+    assert!(idle.elapsed() > Duration::from_millis(900), "{:?}", idle.elapsed());
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_nobody_takes_does_not_hold_its_connection() {
+    let fixture = Fixture::with(hasty()).await;
+    let name = "x".repeat(255);
+    for _ in 0..40 {
+        let body = json!({"name": name, "price": "1", "stock": 1});
+        fixture.post("/api/v1/products", &body).await.expect(201);
+    }
+    // A small window on our side, so that the answers cannot all hide in buffers.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(fixture.address).await.unwrap();
+    let ask = "GET /api/v1/products?consistency=stale HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2_000);
+    let write = tokio::time::timeout(Duration::from_secs(10), stream.write_all(ask.as_bytes()));
+    let _ = write.await.expect("the server takes the requests or closes");
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    // Reading now finds what was in flight, then the end, and by far not all answers.
+    let raw = read_all(&mut stream, Duration::from_secs(5)).await;
+    assert!(raw.closed, "still open");
+    assert!(raw.text.matches("HTTP/1.1 200").count() < 2_000);
+    fixture.get("/livez").await.expect(200);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_beyond_the_limit_are_refused_and_seats_come_back() {
+    let settings = Settings { connections_per_address_max: 20, ..Settings::default() };
+    let fixture = Fixture::with(settings).await;
+    // Connections of the fixture itself may still be closing.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        idle.push(connect(&fixture).await);
+    }
+    let mut extra = connect(&fixture).await;
+    let raw = read_all(&mut extra, Duration::from_secs(5)).await;
+    assert_eq!((raw.status(), raw.closed), (Some(503), true), "{raw:?}");
+    assert!(raw.text.contains("\"overloaded\"") && raw.text.contains("retry-after: 1"), "{raw:?}");
+    idle.truncate(15);
+    let served = async || {
+        let mut stream = connect(&fixture).await;
+        let ask = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        stream.write_all(ask).await.is_ok()
+            && read_all(&mut stream, Duration::from_secs(5)).await.status() == Some(200)
+    };
+    fixture.until("served again", served).await;
+    drop(idle);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stops_finishes_what_runs() {
+    let fixture = Fixture::start().await;
+    let product = fixture.product("1.00", 10).await;
+    let address = fixture.address;
+    let body = order(product, 1).to_string();
+    let head = format!(
+        "POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut running = connect(&fixture).await;
+    running.write_all(format!("{head}{}", &body[..5]).as_bytes()).await.unwrap();
+    let mut idle = connect(&fixture).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let stopping = tokio::spawn(fixture.stop_server(Duration::from_secs(5)));
+    // The idle connection ends at once, nothing new is taken, the request still gets its answer.
+    assert!(read_all(&mut idle, Duration::from_secs(5)).await.closed);
+    let refused = tokio::time::timeout(Duration::from_secs(5), async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    refused.await.expect("the listener is gone");
+    running.write_all(body[5..].as_bytes()).await.unwrap();
+    let raw = read_all(&mut running, Duration::from_secs(5)).await;
+    assert_eq!((raw.status(), raw.closed), (Some(201), true), "{raw:?}");
+    stopping.await.unwrap().stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_does_not_wait_for_ever_to_stop() {
+    let fixture = Fixture::start().await;
+    let mut stuck = connect(&fixture).await;
+    stuck.write_all(b"POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let asked = Instant::now();
+    let node = fixture.stop_server(Duration::from_millis(200)).await;
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(read_all(&mut stuck, Duration::from_secs(5)).await.closed);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_that_cannot_work_are_refused() {
+    let fixture = Fixture::start().await;
+    let settings = Settings { request_timeout: Duration::ZERO, ..Settings::default() };
+    let error =
+        Server::bind("127.0.0.1:0".parse().unwrap(), fixture.handle.clone(), settings).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("request_timeout"), "{error}");
+    let taken = Server::bind(fixture.address, fixture.handle.clone(), Settings::default()).await;
+    assert_eq!(taken.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+    fixture.stop().await;
+}

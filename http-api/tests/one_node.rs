@@ -1,0 +1,158 @@
+//! One real node, and the commands that talk to it: what each prints, in tables and in JSON.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A node that is a cluster of its own. It ends with the test.
+struct Node {
+    child: Child,
+    url: String,
+    _data: TempDir,
+}
+
+impl Node {
+    /// Starts it and waits until it listens.
+    fn start(more: &[&str]) -> Node {
+        let data = tempfile::tempdir().unwrap();
+        // The port is free a moment later still: the system gives out others first.
+        let raft = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let peer = format!("1={raft}");
+        let mut child = holdfast(&["serve", "--id", "1", "--http", "127.0.0.1:0"])
+            .args(["--raft", &raft, "--peer", &peer])
+            .arg("--data")
+            .arg(data.path().join("node"))
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let rest = line.strip_prefix("listening http=").expect("the line that says where");
+        let (http, listening) = rest.trim_end().split_once(" raft=").expect("both addresses");
+        assert_eq!(listening, raft);
+        Node { child, url: format!("http://{http}"), _data: data }
+    }
+
+    /// Runs a command against it.
+    fn run(&self, words: &[&str]) -> Output {
+        holdfast(words).args(["--url", &self.url]).output().unwrap()
+    }
+
+    /// Runs a command that must succeed, and gives what it printed.
+    fn text(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{words:?}: {}: {errors}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The same with `--json`.
+    fn json(&self, words: &[&str]) -> Value {
+        let text = self.text(&[words, &["--json"]].concat());
+        assert_eq!(text.lines().count(), 1, "one line: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn holdfast(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    command.args(words).env_clear();
+    command
+}
+
+#[test]
+fn products_and_orders_from_the_shell() {
+    let node = Node::start(&[]);
+    let status = node.text(&["status"]);
+    assert!(status.contains("leader") && status.contains("HEALTHY"), "{status}");
+
+    let product =
+        node.json(&["products", "create", "--name", "Käse", "--price", "0.10", "--stock", "7"]);
+    assert_eq!(product["price_minor"], 10);
+    let product = product["id"].to_string();
+    let list = node.text(&["products", "list"]);
+    assert!(list.contains("Käse") && list.contains("0.10"), "{list}");
+
+    let item = format!("{product}:3");
+    let place = ["orders", "place", "--item", &item, "--payment-method", "none", "--key", "k"];
+    let order = node.json(&place);
+    assert_eq!((&order["total_amount"], &order["status"]), (&"0.30".into(), &"PENDING".into()));
+    let id = order["id"].to_string();
+    let again = node.run(&place);
+    assert!(String::from_utf8(again.stderr).unwrap().contains("nothing was ordered now"));
+    let details = node.text(&["orders", "get", &id]);
+    assert!(details.contains("PENDING") && details.contains("0.30"), "{details}");
+    assert_eq!(node.json(&["products", "list"])["data"][0]["stock"], 4);
+
+    let cancelled = node.text(&["orders", "cancel", &id, "--reason", "changed my mind"]);
+    assert!(cancelled.contains("CANCELLED"), "{cancelled}");
+    let list = node.text(&["orders", "list", "--status", "cancelled"]);
+    assert!(list.contains("page 1 of 1, 1 order in all"), "{list}");
+    let list = node.text(&["orders", "list", "--status", "paid"]);
+    assert!(list.contains("0 orders in all"), "{list}");
+
+    let refused = node.run(&["orders", "place", "--item", &format!("{product}:8")]);
+    assert_eq!(refused.status.code(), Some(3));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("(insufficient_stock)"), "{said}");
+}
+
+#[test]
+fn the_load_generator_sells_what_it_counts() {
+    let node = Node::start(&[]);
+    let pid = node.child.id().to_string();
+    let closed = ["bench", "--count", "300", "--products", "5", "--connections", "8"];
+    let report = node.json(&[&closed[..], &["--pid", &pid, "--payment", "none"]].concat());
+    assert_eq!(report["succeeded"], 300);
+    assert_eq!(report["statuses"]["201"], 300);
+    assert_eq!(report["mode"], "closed");
+    assert!(report["latency_ms"]["p50"].as_f64().unwrap() > 0.0);
+    assert!(report["server"]["us_per_request"].as_f64().unwrap() > 0.0);
+    let products = node.json(&["products", "list"]);
+    let products = products["data"].as_array().unwrap();
+    assert_eq!(products.len(), 5);
+    let reserved = |product: &Value| product["reserved"].as_u64().unwrap();
+    assert_eq!(products.iter().map(reserved).sum::<u64>(), 300);
+    assert!(products.iter().all(|product| reserved(product) > 0), "spread over all");
+    assert!(products[0]["name"].as_str().unwrap().starts_with("bench "));
+
+    let open = ["bench", "--rate", "400", "--duration", "1", "--warmup", "0", "--hot"];
+    let report = node.json(&[&open[..], &["--sold-out"]].concat());
+    assert_eq!((&report["mode"], &report["statuses"]["409"]), (&"open".into(), &400.into()));
+    assert_eq!(report["unsent"], 0);
+
+    let text = node.text(&["bench", "--count", "20", "--hot", "--key=false", "--users", "0"]);
+    assert!(text.contains("orders      20 in"), "{text}");
+    assert!(text.contains("generator"), "{text}");
+}
+
+#[test]
+fn a_run_without_any_success_says_why_and_fails() {
+    let node = Node::start(&["--require-users"]);
+    let output = node.run(&["bench", "--count", "5", "--hot", "--users", "0"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("no request succeeded") && said.contains("user"), "{said}");
+}
+
+#[test]
+fn sigterm_is_a_clean_end() {
+    let mut node = Node::start(&[]);
+    kill_process(Pid::from_child(&node.child), Signal::TERM).unwrap();
+    assert!(node.child.wait().unwrap().success());
+}
