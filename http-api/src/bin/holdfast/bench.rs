@@ -16,6 +16,8 @@ mod worker;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{ArgAction, Args, ValueEnum, value_parser};
@@ -35,8 +37,8 @@ use worker::{Pace, Plan, Target, Times};
 const COUNTED_RUN_MAX: Duration = Duration::from_secs(3600);
 /// How long after the last request was due its answer is waited for.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Time for the generator's threads to come up before the first request is due.
-const LEAD: Duration = Duration::from_millis(20);
+/// Time for the generator's threads to come up and connect before the first request is due.
+const LEAD: Duration = Duration::from_millis(100);
 
 /// How orders are paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -93,6 +95,7 @@ pub(crate) struct Options {
     /// Give every order its own idempotency key
     #[arg(long, action = ArgAction::Set, default_value = "true", default_missing_value = "true")]
     #[arg(num_args = 0..=1, require_equals = true, value_name = "true|false")]
+    #[arg(hide_possible_values = true)]
     key: bool,
     /// How long to measure, in seconds [default: 10]
     #[arg(long, value_name = "S", value_parser = value_parser!(u64).range(1..=3600))]
@@ -175,7 +178,7 @@ async fn prepare(options: &Options) -> Result<Plan, Failure> {
         products,
         users: options.users,
         pace,
-        times: Times { measured_from, end, give_up: end + DRAIN },
+        times: Times { start, measured_from, end, give_up: end + DRAIN },
         total,
         wanted: if options.sold_out { 409 } else { 201 },
         given_out: AtomicU64::new(0),
@@ -197,50 +200,94 @@ fn execute(
     options: &Options,
 ) -> Result<(Stats, Vec<cpu::Used>, Vec<cpu::Used>), Failure> {
     let own = [std::process::id()];
-    std::thread::scope(|scope| {
-        let threads = usize::from(options.threads).min(usize::from(options.connections));
-        let mut workers = Vec::new();
-        for thread in 0..threads {
-            let connections: Vec<usize> =
-                (thread..usize::from(options.connections)).step_by(threads).collect();
-            let worker = std::thread::Builder::new()
-                .name(format!("bench-{thread}"))
-                .spawn_scoped(scope, move || worker::run(plan, connections));
-            workers.push(worker.map_err(|error| Failure::because("starting a thread", &error))?);
+    let crew = Crew::start(plan, options)?;
+    let progress = Progress::new(plan, options.remote.json);
+    let warm = || Instant::now() >= plan.times.measured_from;
+    progress.until(plan, || warm() || crew.is_done());
+    let before = (snapshot(&own)?, snapshot(&options.pid)?);
+    progress.until(plan, || crew.is_done());
+    progress.finish();
+    let generator = snapshot(&own)?.since(&before.0);
+    // A server that died under the load is a result too: its threads are then missing.
+    let server = match Snapshot::take(&options.pid) {
+        Ok(after) => after.since(&before.1),
+        Err(error) => {
+            eprintln!("holdfast: no processor times: {error}");
+            Vec::new()
+        }
+    };
+    Ok((crew.dismiss()?, generator, server))
+}
+
+/// The generator's threads. They stay until they are dismissed, even when their work is done,
+/// because a thread that has ended takes its processor time with it.
+struct Crew {
+    threads: Vec<JoinHandle<()>>,
+    results: Receiver<std::io::Result<Stats>>,
+    working: Arc<AtomicU64>,
+    leave: Vec<SyncSender<()>>,
+}
+
+impl Crew {
+    fn start(plan: &Arc<Plan>, options: &Options) -> Result<Crew, Failure> {
+        let connections = usize::from(options.connections);
+        let workers = usize::from(options.threads).min(connections);
+        let (send, results) = sync_channel(workers);
+        let mut crew =
+            Crew { threads: Vec::new(), results, working: Arc::default(), leave: Vec::new() };
+        for worker in 0..workers {
+            let (plan, send) = (Arc::clone(plan), send.clone());
+            let numbers = (worker..connections).step_by(workers).collect();
+            crew.spawn(format!("bench-{worker}"), move || {
+                // The crew only stops to listen when the command has failed already.
+                let _ = send.send(worker::run(&plan, numbers));
+            })?;
         }
         if let Pace::Open { schedule, permits } = &plan.pace {
             let (schedule, permits) = (*schedule, Arc::clone(permits));
-            std::thread::Builder::new()
-                .name("bench-pace".to_owned())
-                .spawn_scoped(scope, move || {
-                    pace::release(schedule, plan.total, plan.times.end, &permits);
-                })
-                .map_err(|error| Failure::because("starting a thread", &error))?;
+            let (total, end) = (plan.total, plan.times.end);
+            crew.spawn("bench-pace".to_owned(), move || {
+                pace::release(schedule, total, end, &permits);
+            })?;
         }
+        Ok(crew)
+    }
 
-        let progress = Progress::new(plan, options.remote.json);
-        let warm = || Instant::now() >= plan.times.measured_from;
-        let done = || workers.iter().all(|worker| worker.is_finished());
-        progress.until(plan, || warm() || done());
-        let before = (snapshot(&own)?, snapshot(&options.pid)?);
-        progress.until(plan, done);
-        progress.finish();
-        let generator = snapshot(&own)?.since(&before.0);
-        // A server that died under the load is a result too: its threads are then missing.
-        let server = match Snapshot::take(&options.pid) {
-            Ok(after) => after.since(&before.1),
-            Err(error) => {
-                eprintln!("holdfast: no processor times: {error}");
-                Vec::new()
-            }
-        };
+    fn spawn(&mut self, name: String, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+        let (leave, wait) = sync_channel::<()>(0);
+        let working = Arc::clone(&self.working);
+        working.fetch_add(1, Ordering::Relaxed);
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            work();
+            working.fetch_sub(1, Ordering::Release);
+            // Ends when the other end is dropped.
+            let _ = wait.recv();
+        });
+        let thread = thread.map_err(|error| Failure::because("starting a thread", &error))?;
+        self.threads.push(thread);
+        self.leave.push(leave);
+        Ok(())
+    }
+
+    /// Whether all threads have done their work, or one of them panicked.
+    fn is_done(&self) -> bool {
+        self.working.load(Ordering::Acquire) == 0
+            || self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Lets the threads end and adds up what they measured.
+    fn dismiss(self) -> Result<Stats, Failure> {
+        drop(self.leave);
+        for thread in self.threads {
+            let ended = thread.join();
+            ended.map_err(|_| Failure::Failed("a generator thread panicked".to_owned()))?;
+        }
         let mut stats = Stats::new();
-        for worker in workers {
-            let measured = worker.join().expect("a generator thread does not panic");
+        for measured in self.results.try_iter() {
             stats.add(measured.map_err(|error| Failure::because("generating load", &error))?);
         }
-        Ok((stats, generator, server))
-    })
+        Ok(stats)
+    }
 }
 
 fn snapshot(pids: &[u32]) -> Result<Snapshot, Failure> {
@@ -254,7 +301,9 @@ fn summarize(
     generator: Vec<cpu::Used>,
     server: Vec<cpu::Used>,
 ) -> Report {
-    let last = stats.last_answer.unwrap_or(plan.times.measured_from);
+    // One answer that is very late must not make all the others look slow, so the rate ends when the
+    // run does.
+    let last = stats.last_answer.unwrap_or(plan.times.measured_from).min(plan.times.end);
     let seconds = last.saturating_duration_since(plan.times.measured_from).as_secs_f64();
     let (answered, succeeded) = (stats.answered(), stats.with_status(plan.wanted));
     let unsent = match &plan.pace {
@@ -273,7 +322,7 @@ fn summarize(
         seconds,
         answered,
         succeeded,
-        per_second: if seconds > 0.0 { succeeded as f64 / seconds } else { 0.0 },
+        per_second: if seconds > 0.0 { stats.in_time as f64 / seconds } else { 0.0 },
         latency_ms: stats.into(),
         statuses: stats.statuses.clone(),
         unexpected: stats.quotes.clone(),

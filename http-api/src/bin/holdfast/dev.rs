@@ -30,6 +30,10 @@ const READY: Duration = Duration::from_secs(60);
 /// How often readiness is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Which log lines are written unless others are asked for. Raft warns of every leader that steps
+/// down, which in one process only means that it is being stopped.
+const FILTER: &str = "warn,raft=error";
+
 /// The flags of `dev`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
@@ -57,7 +61,7 @@ pub(crate) struct Options {
 
 /// Runs the cluster to its end.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
-    let _log = options.logging.start(Format::Text, "warn")?;
+    let _log = options.logging.start(Format::Text, FILTER)?;
     running::runtime()?.block_on(dev(&options))
 }
 

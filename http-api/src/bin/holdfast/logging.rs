@@ -30,7 +30,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<Format>,
     /// Which log lines to write: error, warn, info, debug, trace or off, also by module, as in
-    /// `info,raft_node=debug` [default: info for serve, warn for dev]
+    /// `info,raft_node=debug` [default: info for serve, warn for dev, less from libraries]
     #[arg(long, value_name = "FILTER")]
     log_filter: Option<String>,
 }

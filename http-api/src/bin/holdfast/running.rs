@@ -106,7 +106,7 @@ pub(crate) fn node_config(id: u64, data: &std::path::Path, payments: &Payments) 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
-        .thread_name("http")
+        .thread_name("io")
         .enable_all()
         .build()
         .map_err(|error| Failure::because("cannot start the runtime", &error))

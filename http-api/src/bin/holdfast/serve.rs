@@ -14,6 +14,9 @@ use crate::running::{self, Port, Running};
 use crate::settings::{File, Limits, Payments};
 use crate::signals::Signals;
 
+/// Which log lines are written unless others are asked for: the libraries below say a lot.
+const FILTER: &str = "info,raft=warn,raft_engine=warn,sled=warn";
+
 /// The flags of `serve`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
@@ -54,7 +57,7 @@ pub(crate) struct Options {
 
 /// Runs the node to its end.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
-    let _log = options.logging.start(Format::Json, "info")?;
+    let _log = options.logging.start(Format::Json, FILTER)?;
     let result = running::runtime()?.block_on(serve(options));
     if let Err(failure) = &result {
         tracing::error!(error = %failure, "the node ends");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Add as _;
 
 use serde::Serialize;
 
@@ -28,13 +29,13 @@ pub(crate) struct Report {
     pub(crate) keys: bool,
     /// Whether every product was sold out from the start.
     pub(crate) sold_out: bool,
-    /// From the end of the warm-up to the last answer.
+    /// From the end of the warm-up to the last answer, or to the end of the run if that was before.
     pub(crate) seconds: f64,
     /// Requests that were answered.
     pub(crate) answered: u64,
     /// Answers that were asked for: 201, or 409 of a sold-out run.
     pub(crate) succeeded: u64,
-    /// Succeeded a second.
+    /// Those of them that came before the end of the run, a second.
     pub(crate) per_second: f64,
     /// From due to answered, all answers together.
     pub(crate) latency_ms: Latency,
@@ -128,7 +129,8 @@ impl Cpu {
             system_us_per_request: share(used.system_s),
             us_per_request: share(used.total_s()),
         });
-        let total = used.iter().map(Used::total_s).sum();
+        // A plain sum of nothing would be minus zero.
+        let total = used.iter().map(Used::total_s).fold(0.0, f64::add);
         Cpu { us_per_request: share(total), threads: threads.collect() }
     }
 }
@@ -211,7 +213,8 @@ impl Report {
         let server = self.server.as_ref().map(|cpu| ("server", cpu));
         for (process, cpu) in std::iter::once(("generator", &self.generator)).chain(server) {
             let us = |value: f64| format!("{value:.2}");
-            let sum = |part: fn(&Thread) -> f64| us(cpu.threads.iter().map(part).sum());
+            let sum =
+                |part: fn(&Thread) -> f64| us(cpu.threads.iter().map(part).fold(0.0, f64::add));
             for thread in &cpu.threads {
                 table.row(vec![
                     process.to_owned(),

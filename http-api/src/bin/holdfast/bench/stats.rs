@@ -33,6 +33,8 @@ pub(crate) struct Stats {
     pub(crate) reconnects: u64,
     /// The last connection error, in words.
     pub(crate) last_error: Option<String>,
+    /// Answers that were asked for and came before the end of the run: what the rate is made of.
+    pub(crate) in_time: u64,
     /// When the last answer came.
     pub(crate) last_answer: Option<Instant>,
 }
@@ -50,6 +52,7 @@ impl Stats {
             unanswered: 0,
             reconnects: 0,
             last_error: None,
+            in_time: 0,
             last_answer: None,
         }
     }
@@ -92,6 +95,7 @@ impl Stats {
         self.malformed += other.malformed;
         self.unanswered += other.unanswered;
         self.reconnects += other.reconnects;
+        self.in_time += other.in_time;
         self.last_error = self.last_error.take().or(other.last_error);
         self.last_answer = self.last_answer.max(other.last_answer);
     }

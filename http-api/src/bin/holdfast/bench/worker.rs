@@ -33,6 +33,8 @@ pub(crate) struct Target {
 /// When the parts of a run begin and end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
+    /// No request goes out before this.
+    pub(crate) start: Instant,
     /// Requests that are due from here on are measured.
     pub(crate) measured_from: Instant,
     /// No request is due after this.
@@ -167,6 +169,7 @@ impl Worker {
     /// Sends requests until the run is over or the connection is.
     async fn converse(&self, mut connection: Connection, template: &mut Template) -> End {
         let plan = &*self.plan;
+        tokio::time::sleep_until(plan.times.start.into()).await;
         let mut now = Instant::now();
         loop {
             let Some((number, due)) = self.next(now).await else { return End::Over };
@@ -186,6 +189,8 @@ impl Worker {
                         stats.answer(answer.status, now.saturating_duration_since(due), now);
                         if answer.status != plan.wanted {
                             stats.quote(answer.status, answer.body);
+                        } else if now <= plan.times.end {
+                            stats.in_time += 1;
                         }
                     }
                     if answer.last {

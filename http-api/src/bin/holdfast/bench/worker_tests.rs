@@ -62,7 +62,7 @@ fn plan(address: SocketAddr, total: u64, run_ms: u64) -> Plan {
         products: vec![1, 2, 3],
         users: 10,
         pace: Pace::Closed,
-        times: Times { measured_from: start, end: at(run_ms), give_up: at(run_ms + 300) },
+        times: Times { start, measured_from: start, end: at(run_ms), give_up: at(run_ms + 300) },
         total,
         wanted: 201,
         given_out: AtomicU64::new(0),
@@ -77,6 +77,7 @@ fn a_closed_loop_sends_exactly_what_was_asked_for() {
     let stats = run(&plan, (0..4).collect()).unwrap();
     assert_eq!(stats.with_status(201), 1);
     assert_eq!(stats.with_status(409), 99);
+    assert_eq!(stats.in_time, 1);
     assert_eq!(stats.quotes[&409], "sold out");
     assert_eq!((stats.broken, stats.malformed, stats.unanswered), (0, 0, 0));
     assert_eq!(stats.latency_us.len(), 100);

@@ -150,8 +150,9 @@ impl Home {
             .open(dir.join(MARKER))
             .map_err(failed)?;
         lock(&marker, dir)?;
-        let text = toml::to_string(&layout)
+        let mut text = toml::to_string(&layout)
             .map_err(|error| Failure::because("cannot write the marker", &error))?;
+        text.push('\n');
         let about =
             "# A cluster of `holdfast dev`. The nodes find each other under these addresses.\n";
         marker.write_all(about.as_bytes()).map_err(failed)?;
