@@ -130,7 +130,7 @@ async fn complete(
         Some(Found::Row(order)) => Some(order),
         Some(Found::Stored) | None => None,
     }));
-    orders.sort_by(|a, b| b.id.cmp(&a.id));
+    orders.sort_by_key(|order| std::cmp::Reverse(order.id));
     Ok(orders)
 }
 
