@@ -1,5 +1,7 @@
 //! The server over real sockets, with a real node of one behind it.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod harness;
 
 mod bad_input;
