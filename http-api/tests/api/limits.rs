@@ -170,7 +170,7 @@ async fn a_server_that_stops_finishes_what_runs() {
         }
     });
     refused.await.expect("the listener is gone");
-    running.write_all(body[5..].as_bytes()).await.unwrap();
+    running.write_all(&body.as_bytes()[5..]).await.unwrap();
     let raw = read_all(&mut running, Duration::from_secs(5)).await;
     assert_eq!((raw.status(), raw.closed), (Some(201), true), "{raw:?}");
     stopping.await.unwrap().stop().await;
