@@ -45,15 +45,15 @@ fn write(criterion: &mut Criterion) {
 fn open(criterion: &mut Criterion) {
     const COUNT: u64 = 20_000;
 
-    let directory = tempfile::tempdir().expect("a directory can be made");
-    let store = SledStore::open(directory.path()).expect("a new store opens");
-    let mut shop = Shop::new(PRODUCTS);
-    sell(&mut shop, COUNT);
-    checkpoint(&mut shop, &store);
     let mut group = criterion.benchmark_group("checkpoint");
     group.sample_size(10);
     group.throughput(Throughput::Elements(COUNT));
     group.bench_function(format!("open_{COUNT}_paid_orders"), |bencher| {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let store = SledStore::open(directory.path()).expect("a new store opens");
+        let mut shop = Shop::new(PRODUCTS);
+        sell(&mut shop, COUNT);
+        checkpoint(&mut shop, &store);
         bencher.iter_with_large_drop(|| State::open(&store).expect("a good checkpoint opens"));
     });
     group.finish();
