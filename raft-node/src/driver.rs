@@ -210,7 +210,7 @@ fn run_log(shared: &Shared, log: &dyn LogStore, queue: &Receiver<Append>) {
 }
 
 /// Adds `next` to `append`, or gives it back when it replaces a part of it.
-fn merge(append: &mut Append, next: Append) -> Option<Append> {
+pub(crate) fn merge(append: &mut Append, next: Append) -> Option<Append> {
     if let (Some(last), Some(first)) = (append.entries.last(), next.entries.first())
         && first.index <= last.index
     {
@@ -274,6 +274,7 @@ fn tell_event(event: &Event) {
 
 fn run_checkpoint(shared: &Shared, log: &EngineLog, stopped: &Receiver<()>, interval: Duration) {
     let mut marked_at = Instant::now();
+    let mut unmarked = None;
     loop {
         let last = !matches!(stopped.recv_timeout(interval), Err(RecvTimeoutError::Timeout));
         if shared.failure.borrow().is_some() {
@@ -297,12 +298,16 @@ fn run_checkpoint(shared: &Shared, log: &EngineLog, stopped: &Receiver<()>, inte
             shared.counters.checkpoint_micros.add(micros_since(started));
             shared.counters.checkpoint_index.set(index);
             // What is applied is committed and synced here, so the log must hold it from now on.
-            if last || marked_at.elapsed() >= Duration::from_secs(1) {
-                marked_at = Instant::now();
-                if let Err(error) = log.mark(index, term) {
-                    return shared.fail(error.to_string());
-                }
+            unmarked = Some((index, term));
+        }
+        // Whether or not more was written since: the end of a burst counts as much as its middle.
+        let due = last || marked_at.elapsed() >= Duration::from_secs(1);
+        if let Some((index, term)) = unmarked.filter(|_| due) {
+            if let Err(error) = log.mark(index, term) {
+                return shared.fail(error.to_string());
             }
+            unmarked = None;
+            marked_at = Instant::now();
         }
         if last {
             return;
