@@ -94,8 +94,8 @@ pub async fn propose_all(handle: &Handle, commands: Vec<Command>) -> Vec<Outcome
     outcomes
 }
 
-/// Addresses for so many nodes, on ports that are free now. All are held until the last is chosen, so
-/// that they differ.
+/// Addresses for so many nodes, on ports that are free now. All are held until the last is chosen,
+/// so that they differ.
 fn peers(count: u64) -> Vec<Peer> {
     let held: Vec<TcpListener> =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port is free")).collect();

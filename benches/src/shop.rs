@@ -76,7 +76,8 @@ impl Shop {
         self.orders
     }
 
-    /// The payload of an entry that places `count` orders, spread over all products. It is not applied.
+    /// The payload of an entry that places `count` orders, spread over all products. It is not
+    /// applied.
     pub fn place(&mut self, count: u64, orders: Orders) -> Vec<u8> {
         let commands: Vec<Vec<u8>> = (0..count)
             .map(|_| {

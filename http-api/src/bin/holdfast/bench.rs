@@ -69,7 +69,8 @@ pub(crate) struct Options {
     #[arg(value_parser = value_parser!(u16).range(1..=10_000))]
     connections: u16,
     /// Threads that generate load
-    #[arg(long, value_name = "N", default_value = "1", value_parser = value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(value_parser = value_parser!(u8).range(1..=64))]
     threads: u8,
     /// Send so many requests a second whatever the answers do; latency then counts from the moment
     /// a request was due
@@ -301,8 +302,8 @@ fn summarize(
     generator: Vec<cpu::Used>,
     server: Vec<cpu::Used>,
 ) -> Report {
-    // One answer that is very late must not make all the others look slow, so the rate ends when the
-    // run does.
+    // One answer that is very late must not make all the others look slow, so the rate ends when
+    // the run does.
     let last = stats.last_answer.unwrap_or(plan.times.measured_from).min(plan.times.end);
     let seconds = last.saturating_duration_since(plan.times.measured_from).as_secs_f64();
     let (answered, succeeded) = (stats.answered(), stats.with_status(plan.wanted));
