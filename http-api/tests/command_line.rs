@@ -72,6 +72,7 @@ fn help_explains_every_flag_and_the_exit_codes() {
         assert!(help.contains("--config"), "{command}: {help}");
     }
     let output = holdfast(&["serve", "--help"]).output().unwrap();
+    assert!(text(&output.stdout).contains("serve [OPTIONS] --id <N> --data <DIR>"), "required");
     for flag in [
         "--id",
         "--data",

@@ -81,9 +81,11 @@ pub(crate) enum Error {
 pub(crate) fn parse(mut arguments: Vec<OsString>) -> Result<Cli, Error> {
     // The first pass only has to find the file and learn which flags are given already. What the
     // file may supply is not required yet; every other mistake is final.
-    let first = declaration(true)
-        .try_get_matches_from(arguments.clone())
-        .map_err(|error| Error::Arguments { error: Box::new(error), file: None })?;
+    let first = declaration(true).try_get_matches_from(&arguments).map_err(|error| {
+        // Help should say what is required, which only the whole declaration knows.
+        let full = declaration(false).try_get_matches_from(&arguments).err();
+        Error::Arguments { error: Box::new(full.unwrap_or(error)), file: None }
+    })?;
     let (path, leaf) = leaf_of(&first);
     let file = leaf.try_get_one::<PathBuf>(FILE_FLAG).ok().flatten().cloned();
     if let Some(file) = &file {

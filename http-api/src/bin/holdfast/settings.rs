@@ -12,6 +12,7 @@ use crate::address;
 
 /// The file with more settings.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = None::<&str>)]
 pub(crate) struct File {
     /// TOML file with further settings, by the names of the flags
     #[arg(long, value_name = "FILE")]
