@@ -230,7 +230,8 @@ async fn connection(
         }
     };
     tracing::debug!(?late, "a connection was closed");
-    if late == Late::Head {
+    // Never into the middle of an earlier answer.
+    if late == Late::Head && !watch.is_writing() {
         let socket = serving.into_parts().io.into_socket();
         refuse(&socket, ErrorCode::RequestTimeout, "The request did not arrive in time.");
     }

@@ -25,7 +25,8 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// How long the body of a request may take after its head.
     pub body_timeout: Duration,
-    /// How long a connection may lie still between two requests.
+    /// How long after an answer the next request may take to begin. Taking the answer has to fit
+    /// into it too.
     pub idle_timeout: Duration,
     /// How long the socket may refuse to take the next bytes of an answer.
     pub write_timeout: Duration,

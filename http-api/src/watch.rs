@@ -122,6 +122,11 @@ impl Watch {
         self.stuck_since_ms.store(0, RELAXED);
     }
 
+    /// Whether a part of an answer waits for the socket.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.stuck_since_ms.load(RELAXED) > 0
+    }
+
     /// Whether the connection waited too long for something.
     pub(crate) fn late(&self, settings: &Settings) -> Option<Late> {
         let now = self.now_ms();
@@ -265,7 +270,9 @@ mod tests {
         watch.stuck();
         std::thread::sleep(Duration::from_millis(3));
         assert_eq!(watch.late(&settings(1, 1, 2)), Some(Late::Write));
+        assert!(watch.is_writing());
         watch.moving();
+        assert!(!watch.is_writing());
         assert_eq!(watch.late(&settings(1, 1, 2)), None);
     }
 
