@@ -20,6 +20,7 @@
 
 pub mod freeze;
 pub mod open;
+mod pack;
 mod rows;
 
 use bincode::Decode;
@@ -35,6 +36,7 @@ use crate::store::Error;
 
 pub use self::freeze::{Frozen, Written};
 
+use self::pack::LedgerRows;
 use self::rows::{Meta, ProductRow, ROW_VERSION, key};
 
 /// A stored row: its key and its value.
@@ -113,8 +115,8 @@ pub fn read_ledger(
     if product.is_none_or(|row| segment >= row.product.ledger_rows / rows) {
         return Ok(None);
     }
-    let found = read_row(store, &key::segment(LOCATION, id, segment))?;
-    Ok(found.map(|found| (segment * rows, found)))
+    let found: Option<LedgerRows> = read_row(store, &key::segment(LOCATION, id, segment))?;
+    Ok(found.map(|LedgerRows(found)| (segment * rows, found)))
 }
 
 fn read_row<T: Decode<()>>(store: &dyn CheckpointStore, key: &[u8]) -> Result<Option<T>, Error> {

@@ -5,7 +5,9 @@
 //! encoding can be replaced here. Decoding never panics and never allocates more than the input can
 //! justify, whatever the bytes.
 
-use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::config::{Configuration, Fixint, Limit, LittleEndian, Varint};
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use bincode::{Decode, Encode};
 
 /// The largest value that is decoded: a guard against lengths made of noise.
@@ -33,9 +35,29 @@ pub enum Error {
     Malformed(String),
 }
 
+/// Integers of fixed length: more bytes, but quicker to make. For hashing only.
+const FIXED: Configuration<LittleEndian, Fixint, Limit<VALUE_BYTES_MAX>> =
+    CONFIG.with_fixed_int_encoding();
+
+/// A vector at whose end bincode writes.
+struct End<'a>(&'a mut Vec<u8>);
+
+impl Writer for End<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
 /// Appends the encoding of `value` to `out`, without version or checksum.
 pub fn encode_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
-    bincode::encode_into_std_write(value, out, CONFIG)
+    bincode::encode_into_writer(value, End(out), CONFIG)
+        .expect("encoding into memory fails only on values that bincode cannot express");
+}
+
+/// Appends an encoding of `value` that is never read back, for hashing.
+pub(crate) fn encode_for_hash<T: Encode>(value: &T, out: &mut Vec<u8>) {
+    bincode::encode_into_writer(value, End(out), FIXED)
         .expect("encoding into memory fails only on values that bincode cannot express");
 }
 
@@ -74,7 +96,8 @@ pub fn decode_versioned<T: Decode<()>>(version: u8, bytes: &[u8]) -> Result<T, E
 
 /// Encodes a stored row: CRC-32 of the rest, version, value.
 pub fn encode_row<T: Encode>(version: u8, value: &T) -> Vec<u8> {
-    let mut out = vec![0, 0, 0, 0, version];
+    let mut out = Vec::with_capacity(512);
+    out.extend_from_slice(&[0, 0, 0, 0, version]);
     encode_into(value, &mut out);
     let sum = crc32fast::hash(&out[4..]);
     out[..4].copy_from_slice(&sum.to_le_bytes());

@@ -39,7 +39,7 @@ impl RowHasher {
         self.bytes.clear();
         self.bytes.push(table as u8);
         self.bytes.extend_from_slice(&key.to_le_bytes());
-        codec::encode_into(row, &mut self.bytes);
+        codec::encode_for_hash(row, &mut self.bytes);
         xxh3_64(&self.bytes)
     }
 }

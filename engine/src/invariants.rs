@@ -9,6 +9,7 @@ use crate::keys::{self, KeyHash, Used};
 use crate::money::Money;
 use crate::order::{Order, Status};
 use crate::orders::CHUNK_ORDERS;
+use crate::postings::{COUNTED_FROM, Counts};
 use crate::products::{Entry, SEGMENT_ROWS};
 use crate::state::State;
 
@@ -42,6 +43,19 @@ impl State {
             self.check_order(order)?;
         }
         ensure!(self.keys.len() as u64 <= self.orders.len(), "more keys than orders");
+        for entry in self.products.entries() {
+            let counted = entry.orders.len() >= COUNTED_FROM;
+            let recounted = counted.then(|| Counts::of(&entry.orders, self.orders.statuses()));
+            ensure!(
+                entry.counts == recounted,
+                "product {}: its orders are counted wrongly",
+                entry.product.id
+            );
+        }
+        ensure!(
+            self.users.counts_are_sound(self.orders.statuses()),
+            "the orders of a user are counted wrongly"
+        );
         let totals = &self.totals;
         let statuses = self.orders.statuses();
         for (what, total, rows) in [

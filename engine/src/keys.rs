@@ -30,6 +30,11 @@ impl KeyHash {
         let (half, _) = hash.as_bytes().split_first_chunk::<16>().expect("a hash has 32 bytes");
         KeyHash(u128::from_le_bytes(*half))
     }
+
+    /// Which of the maps it is in. Its highest bits tell, since the maps go by the others.
+    fn shard(self) -> usize {
+        (self.0 >> 120) as usize % SHARDS
+    }
 }
 
 /// What a key was used for.
@@ -43,26 +48,40 @@ pub(crate) struct Used {
 
 /// The index of all used keys.
 ///
-/// It is looked up and added to, never iterated, so the order of the hash map is never observed.
-#[derive(Debug, Default)]
+/// It is looked up and added to, never iterated, so the order of the hash maps is never observed. There
+/// are many of them because a map that grows moves everything it holds: one map of ten million keys
+/// would stop the node for a tenth of a second.
+#[derive(Debug)]
 pub(crate) struct Keys {
-    used: FxHashMap<KeyHash, Used>,
+    shards: Vec<FxHashMap<KeyHash, Used>>,
+    len: usize,
+}
+
+/// How many maps share the keys.
+const SHARDS: usize = 256;
+
+impl Default for Keys {
+    fn default() -> Keys {
+        Keys { shards: vec![FxHashMap::default(); SHARDS], len: 0 }
+    }
 }
 
 impl Keys {
     /// What the key was used for, if it was.
     pub(crate) fn get(&self, key: KeyHash) -> Option<Used> {
-        self.used.get(&key).copied()
+        self.shards[key.shard()].get(&key).copied()
     }
 
     /// Notes a key's use. False when it had been used before, which the caller must have ruled out.
     pub(crate) fn insert(&mut self, key: KeyHash, used: Used) -> bool {
-        self.used.insert(key, used).is_none()
+        let new = self.shards[key.shard()].insert(key, used).is_none();
+        self.len += usize::from(new);
+        new
     }
 
     /// How many keys were used.
     pub(crate) fn len(&self) -> usize {
-        self.used.len()
+        self.len
     }
 }
 

@@ -8,8 +8,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bincode::{Decode, Encode};
-
 use crate::digest::{RowHasher, Table};
 use crate::ids::OrderId;
 use crate::order::{Order, Status};
@@ -21,8 +19,8 @@ pub(crate) const CHUNK_ORDERS: u64 = 64;
 /// How many chunks stay in memory unless set otherwise: about a quarter of a million orders.
 pub(crate) const RESIDENT_CHUNKS_MAX: usize = 4096;
 
-/// Consecutive orders, stored as one row.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+/// Consecutive orders, stored as one row; how it is packed is in [`crate::checkpoint`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OrderChunk {
     pub(crate) orders: Vec<Order>,
 }

@@ -1,4 +1,15 @@
-//! The orders of one user or one product: ascending ids in four bytes each.
+//! The orders of one user or one product: ascending ids in four bytes each, and for long lists how many
+//! of each stretch have which status, so that any page of any status is found without a full scan.
+
+use crate::ids::OrderId;
+use crate::order::Status;
+use crate::statuses::Statuses;
+
+/// Ids that are counted together.
+const BLOCK: usize = 1024;
+
+/// From this length on a list has counts. Shorter ones are scanned in a few microseconds.
+pub(crate) const COUNTED_FROM: usize = 4 * BLOCK;
 
 /// An ascending list of order ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,15 +47,28 @@ impl Postings {
         (epoch as u64) << 32 | u64::from(self.low[at])
     }
 
-    /// How many ids are below `id`.
+    /// How many ids are below `id`. Quickest for ids near the end, where most questions go.
     pub(crate) fn rank(&self, id: u64) -> usize {
-        let epoch = (id >> 32) as usize;
-        if epoch > self.epochs.len() {
-            return self.low.len();
+        self.rank_below(id, self.len())
+    }
+
+    /// How many of the first `end` ids are below `id`: doubling steps back from `end`, then halving.
+    fn rank_below(&self, id: u64, end: usize) -> usize {
+        let (mut low, mut high, mut step) = (end, end, 1);
+        while low > 0 && self.get(low - 1) >= id {
+            high = low - 1;
+            low = high.saturating_sub(step);
+            step *= 2;
         }
-        let start = if epoch == 0 { 0 } else { self.epochs[epoch - 1] };
-        let end = self.epochs.get(epoch).copied().unwrap_or(self.low.len());
-        start + self.low[start..end].partition_point(|&low| low < id as u32)
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.get(middle) < id {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
 
     /// Whether `id` is in the list.
@@ -52,19 +76,107 @@ impl Postings {
         let rank = self.rank(id);
         rank < self.len() && self.get(rank) == id
     }
+
+    /// The ids that are in both lists, newest first. Costs the shorter list and short steps in the other.
+    pub(crate) fn common<'a>(&'a self, other: &'a Postings) -> impl Iterator<Item = u64> + 'a {
+        let (short, long) = if self.len() <= other.len() { (self, other) } else { (other, self) };
+        let mut end = long.len();
+        (0..short.len()).rev().map(|at| short.get(at)).filter(move |&id| {
+            let above = long.rank_below(id + 1, end);
+            let found = above > 0 && long.get(above - 1) == id;
+            end = above - usize::from(found);
+            found
+        })
+    }
+}
+
+/// How many orders of each status are in each stretch of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    blocks: Vec<[u16; 5]>,
+}
+
+impl Counts {
+    /// Counts a list from the beginning.
+    pub(crate) fn of(list: &Postings, statuses: &Statuses) -> Counts {
+        let mut counts = Counts::default();
+        for at in 0..list.len() {
+            let status = statuses.get(list.get(at) - 1).expect("a listed order exists");
+            counts.push(at, status);
+        }
+        counts
+    }
+
+    /// Counts the id that was added at the end of the list.
+    pub(crate) fn push(&mut self, at: usize, status: Status) {
+        if at.is_multiple_of(BLOCK) {
+            self.blocks.push([0; 5]);
+        }
+        self.blocks[at / BLOCK][status as usize] += 1;
+    }
+
+    /// Notes that the order at this place of the list moved.
+    pub(crate) fn moved(&mut self, at: usize, from: Status, to: Status) {
+        let block = &mut self.blocks[at / BLOCK];
+        block[from as usize] -= 1;
+        block[to as usize] += 1;
+    }
+
+    /// How many orders in the list have this status.
+    pub(crate) fn total(&self, status: Status) -> u64 {
+        self.blocks.iter().map(|block| u64::from(block[status as usize])).sum()
+    }
+}
+
+/// Orders among the first `end` of a list that have a status, newest first: passes over `skip` of them and
+/// gives at most `limit`. With counts, whole stretches are passed over.
+pub(crate) fn newest(
+    list: &Postings,
+    counts: Option<&Counts>,
+    statuses: &Statuses,
+    status: Status,
+    (end, skip, limit): (usize, u64, usize),
+) -> Vec<OrderId> {
+    let (mut end, mut skip) = (end, skip);
+    let mut found = Vec::new();
+    while end > 0 && found.len() < limit {
+        if end.is_multiple_of(BLOCK)
+            && let Some(counts) = counts
+        {
+            let count = u64::from(counts.blocks[end / BLOCK - 1][status as usize]);
+            if count <= skip {
+                (end, skip) = (end - BLOCK, skip - count);
+                continue;
+            }
+        }
+        end -= 1;
+        let id = list.get(end);
+        if statuses.get(id - 1) == Some(status) {
+            match skip {
+                0 => found.push(OrderId(id)),
+                _ => skip -= 1,
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn list(ids: impl IntoIterator<Item = u64>) -> Postings {
+        let mut postings = Postings::default();
+        ids.into_iter().for_each(|id| postings.push(id));
+        postings
+    }
 
     #[test]
     fn ids_keep_their_high_half() {
         let ids = [1, 7, u64::from(u32::MAX), 1 << 32, (1 << 32) + 7, 3 << 32, (3 << 32) + 1];
-        let mut postings = Postings::default();
-        for id in ids {
-            postings.push(id);
-        }
+        let postings = list(ids);
         for (at, id) in ids.into_iter().enumerate() {
             assert_eq!(postings.get(at), id);
             assert_eq!(postings.rank(id), at, "{id}");
@@ -75,5 +187,58 @@ mod tests {
         assert!(!postings.contains(2 << 32));
         assert_eq!(postings.rank(u64::MAX), ids.len());
         assert_eq!(postings.rank(0), 0);
+    }
+
+    #[test]
+    fn counted_lists_give_the_pages_of_plain_ones() {
+        let mut statuses = Statuses::default();
+        let status = |id: u64| match id {
+            0..5_000 => Status::Paid,
+            _ if id.is_multiple_of(11) => Status::Failed,
+            _ => Status::Cancelled,
+        };
+        for id in 1..=20_000 {
+            statuses.push(status(id));
+        }
+        let every_third = list((1..=20_000).step_by(3));
+        let counts = Counts::of(&every_third, &statuses);
+        for wanted in Status::ALL {
+            let all: Vec<OrderId> =
+                (1..=20_000).step_by(3).filter(|id| status(*id) == wanted).map(OrderId).collect();
+            assert_eq!(counts.total(wanted), all.len() as u64);
+            for end in [0, 1, 1023, 1024, 1025, 3000, every_third.len()] {
+                for skip in [0, 1, 40, 1024, 1500, 9_999] {
+                    let window = (end, skip, 7);
+                    let below = all.iter().rev().filter(|id| every_third.rank(id.0) < end);
+                    let page: Vec<_> = below.copied().skip(skip as usize).take(7).collect();
+                    let counted = newest(&every_third, Some(&counts), &statuses, wanted, window);
+                    assert_eq!(counted, page, "{wanted} {window:?}");
+                    let plain = newest(&every_third, None, &statuses, wanted, window);
+                    assert_eq!(plain, page, "{wanted} {window:?}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn common_ids_are_those_of_both_sets(
+            one in prop::collection::btree_set(1_u64..200, 0..80),
+            two in prop::collection::btree_set(1_u64..200, 0..80),
+        ) {
+            let mut common: Vec<u64> = one.intersection(&two).copied().collect();
+            common.reverse();
+            let (one, two) = (list(one), list(two));
+            prop_assert_eq!(one.common(&two).collect::<Vec<_>>(), common.clone());
+            prop_assert_eq!(two.common(&one).collect::<Vec<_>>(), common);
+        }
+
+        #[test]
+        fn ranks_count_what_is_below(ids in prop::collection::btree_set(1_u64..500, 0..80)) {
+            let postings = list(ids.iter().copied());
+            for id in 0..502 {
+                prop_assert_eq!(postings.rank(id), ids.range(..id).count());
+            }
+        }
     }
 }

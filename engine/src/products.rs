@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::digest::{RowHasher, Table, ledger_hash};
-use crate::ids::{LocationId, Position, ProductId, Timestamp};
+use crate::ids::{LocationId, OrderId, Position, ProductId, Timestamp};
 use crate::ledger;
-use crate::postings::Postings;
+use crate::order::Status;
+use crate::postings::{COUNTED_FROM, Counts, Postings};
 use crate::product::{Counters, Product};
+use crate::statuses::Statuses;
 
 /// Ledger rows that are stored together.
 pub(crate) const SEGMENT_ROWS: usize = 32;
@@ -59,8 +61,9 @@ pub(crate) struct Entry {
     pub(crate) tail: Vec<ledger::Row>,
     /// The counters before the first ledger row that is in memory.
     pub(crate) base: Counters,
-    /// Orders that name the product.
+    /// Orders that name the product, counted by status once they are many.
     pub(crate) orders: Postings,
+    pub(crate) counts: Option<Counts>,
     /// What the row adds to the digest, as of the last time it was hashed.
     hash: u64,
     /// Changed since it was hashed.
@@ -77,6 +80,7 @@ impl Entry {
             tail: Vec::new(),
             base,
             orders: Postings::default(),
+            counts: None,
             hash: 0,
             touched: false,
             dirty: false,
@@ -129,9 +133,24 @@ impl Products {
         self.skus.get(sku).copied()
     }
 
-    /// Notes that an order names the product.
-    pub(crate) fn post(&mut self, id: ProductId, order: u64) {
-        self.at(id).orders.push(order);
+    /// Notes that an order, the newest so far, names the product.
+    pub(crate) fn post(&mut self, id: ProductId, order: OrderId, statuses: &Statuses) {
+        let entry = self.at(id);
+        entry.orders.push(order.0);
+        if let Some(counts) = &mut entry.counts {
+            let status = statuses.get(order.0 - 1).expect("a listed order exists");
+            counts.push(entry.orders.len() - 1, status);
+        } else if entry.orders.len() >= COUNTED_FROM {
+            entry.counts = Some(Counts::of(&entry.orders, statuses));
+        }
+    }
+
+    /// Notes that an order which names the product moved.
+    pub(crate) fn moved(&mut self, id: ProductId, order: OrderId, from: Status, to: Status) {
+        let entry = self.at(id);
+        if let Some(counts) = &mut entry.counts {
+            counts.moved(entry.orders.rank(order.0), from, to);
+        }
     }
 
     /// Adds a product without stock, under the next id.

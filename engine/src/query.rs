@@ -5,7 +5,7 @@
 
 use crate::ids::{OrderId, ProductId, UserId};
 use crate::order::Status;
-use crate::postings::Postings;
+use crate::postings::{self, Counts, Postings};
 use crate::state::State;
 
 /// The most ids on one page, whatever is asked for.
@@ -73,20 +73,19 @@ impl State {
         let window = Window { end, skip, limit: limit as usize + 1 };
         let (mut ids, total) = match (filter.user, filter.product) {
             (None, None) => self.list_all(filter.status, &window),
-            (Some(user), None) => self.list_posted(self.users.orders(user), None, filter, &window),
-            (None, Some(product)) => self.list_posted(self.posted(product), None, filter, &window),
-            (Some(user), Some(product)) => {
-                let (user, product) = (self.users.orders(user), self.posted(product));
-                match (user, product) {
-                    (Some(short), Some(long)) if short.len() <= long.len() => {
-                        self.list_posted(Some(short), Some(long), filter, &window)
-                    }
-                    (Some(long), Some(short)) => {
-                        self.list_posted(Some(short), Some(long), filter, &window)
-                    }
-                    _ => (Vec::new(), 0),
-                }
+            (Some(user), None) => {
+                let counts = self.users.counts(user);
+                self.list_posted(self.users.orders(user), counts, filter.status, &window)
             }
+            (None, Some(product)) => {
+                let entry = self.products.entry(product);
+                let counts = entry.and_then(|entry| entry.counts.as_ref());
+                self.list_posted(self.posted(product), counts, filter.status, &window)
+            }
+            (Some(user), Some(product)) => match (self.users.orders(user), self.posted(product)) {
+                (Some(one), Some(other)) => self.list_common(one, other, filter.status, &window),
+                _ => (Vec::new(), 0),
+            },
         };
         let has_more = ids.len() as u64 > limit;
         ids.truncate(limit as usize);
@@ -111,30 +110,44 @@ impl State {
         (slots.into_iter().map(|slot| OrderId(slot + 1)).collect(), statuses.count(status))
     }
 
-    /// Lists what is in `list`, in `other` if there is one, and in the filter's status.
+    /// The orders of one list.
     fn list_posted(
         &self,
         list: Option<&Postings>,
-        other: Option<&Postings>,
-        filter: &OrderFilter,
+        counts: Option<&Counts>,
+        status: Option<Status>,
         window: &Window,
     ) -> (Vec<OrderId>, u64) {
         let Some(list) = list else { return (Vec::new(), 0) };
-        if other.is_none() && filter.status.is_none() {
-            let below = list.rank(window.end);
+        let below = list.rank(window.end);
+        let Some(status) = status else {
             let first = below.saturating_sub(usize::try_from(window.skip).unwrap_or(usize::MAX));
             let ids = (0..first).rev().take(window.limit).map(|at| OrderId(list.get(at))).collect();
             return (ids, list.len() as u64);
-        }
+        };
+        let statuses = self.orders.statuses();
+        let total = match counts {
+            Some(counts) => counts.total(status),
+            None => (0..list.len())
+                .filter(|at| statuses.get(list.get(*at) - 1) == Some(status))
+                .count() as u64,
+        };
+        let part = (below, window.skip, window.limit);
+        (postings::newest(list, counts, statuses, status, part), total)
+    }
+
+    /// The orders that two lists share.
+    fn list_common(
+        &self,
+        one: &Postings,
+        other: &Postings,
+        status: Option<Status>,
+        window: &Window,
+    ) -> (Vec<OrderId>, u64) {
+        let statuses = self.orders.statuses();
+        let matches = |id: &u64| status.is_none_or(|status| statuses.get(*id - 1) == Some(status));
         let (mut ids, mut total, mut skip) = (Vec::new(), 0, window.skip);
-        for id in (0..list.len()).rev().map(|at| list.get(at)) {
-            let matches = filter
-                .status
-                .is_none_or(|status| self.orders.statuses().get(id - 1) == Some(status))
-                && other.is_none_or(|other| other.contains(id));
-            if !matches {
-                continue;
-            }
+        for id in one.common(other).filter(matches) {
             total += 1;
             if id >= window.end || ids.len() >= window.limit {
                 continue;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::digest::{RowHasher, Table};
-use crate::ids::UserId;
-use crate::postings::Postings;
+use crate::ids::{OrderId, UserId};
+use crate::order::Status;
+use crate::postings::{COUNTED_FROM, Counts, Postings};
+use crate::statuses::Statuses;
 use crate::user::User;
 
 /// All users, by id from 1, and the orders of every user id that an order named, row or not.
@@ -14,6 +16,8 @@ pub(crate) struct Users {
     emails: BTreeMap<Box<str>, UserId>,
     /// Ids are chosen by callers, so a tree: a hash map could be made slow on purpose.
     orders: BTreeMap<UserId, Postings>,
+    /// Only of users with so many orders that counting pays: seldom any, hence apart and quick to miss.
+    counts: BTreeMap<UserId, Counts>,
     /// How many rows the last freeze took, and how many a synced checkpoint holds.
     frozen: usize,
     stored: usize,
@@ -51,14 +55,44 @@ impl Users {
         self.stored = self.rows.len();
     }
 
-    /// Notes that an order names the user.
-    pub(crate) fn post(&mut self, id: UserId, order: u64) {
-        self.orders.entry(id).or_default().push(order);
+    /// Notes that an order, the newest so far, names the user.
+    pub(crate) fn post(&mut self, id: UserId, order: OrderId, statuses: &Statuses) {
+        let list = self.orders.entry(id).or_default();
+        list.push(order.0);
+        if list.len() < COUNTED_FROM {
+            return;
+        }
+        match self.counts.get_mut(&id) {
+            Some(counts) => {
+                let status = statuses.get(order.0 - 1).expect("a listed order exists");
+                counts.push(list.len() - 1, status);
+            }
+            None => drop(self.counts.insert(id, Counts::of(list, statuses))),
+        }
+    }
+
+    /// Notes that an order which names the user moved.
+    pub(crate) fn moved(&mut self, id: UserId, order: OrderId, from: Status, to: Status) {
+        if let Some(counts) = self.counts.get_mut(&id) {
+            counts.moved(self.orders[&id].rank(order.0), from, to);
+        }
     }
 
     /// The orders that name the user.
     pub(crate) fn orders(&self, id: UserId) -> Option<&Postings> {
         self.orders.get(&id)
+    }
+
+    /// Their counts by status, once they are many.
+    pub(crate) fn counts(&self, id: UserId) -> Option<&Counts> {
+        self.counts.get(&id)
+    }
+
+    /// Whether just the long lists are counted, and rightly.
+    pub(crate) fn counts_are_sound(&self, statuses: &Statuses) -> bool {
+        let long = self.orders.iter().filter(|(_, list)| list.len() >= COUNTED_FROM);
+        let recounted = long.map(|(id, list)| (*id, Counts::of(list, statuses)));
+        self.counts == recounted.collect()
     }
 
     /// Takes the users that no synced checkpoint holds.

@@ -80,6 +80,13 @@ impl State {
         let trace = cx.trace_beside(&order.trace);
         order.history.push(HistoryRow { position: cx.position, from, to, at: cx.at, cause, trace });
         (order.updated_at, order.version) = (cx.at, cx.position);
+        let from = from.expect("an order is placed before it moves");
+        if let Some(user) = order.user {
+            self.users.moved(user, id, from, to);
+        }
+        for demand in demands(order.items.iter().map(|item| (item.product, item.quantity))) {
+            self.products.moved(demand.product, id, from, to);
+        }
         order
     }
 

@@ -163,15 +163,15 @@ impl State {
         if let Some(deadline) = order.payment_deadline {
             self.deadlines.insert(deadline, id);
         }
-        if let Some(user) = order.user {
-            self.users.post(user, id.0);
-        }
         let (user, change, total) = (order.user, OrderChange::Placed, order.total);
         self.orders.push(order);
+        if let Some(user) = user {
+            self.users.post(user, id, self.orders.statuses());
+        }
         self.totals.orders_created += 1;
         cx.tell(Kind::Order { order: id, user, change, total });
         for Demand { product, units } in plan.demands {
-            self.products.post(product, id.0);
+            self.products.post(product, id, self.orders.statuses());
             let reserved = i64::try_from(units).expect("an order's units are bounded");
             let delta = Delta { reserved, ..Delta::default() };
             self.shift(cx, product, delta, ledger::Cause::Order(id));

@@ -1,5 +1,6 @@
 //! Taking what changed out of the state, and writing it.
 
+use crate::checkpoint::pack::LedgerRows;
 use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, key};
 use crate::checkpoint::{CheckpointStore, Row, Write};
 use crate::codec::encode_row;
@@ -62,7 +63,10 @@ impl State {
         let mut segments = Vec::new();
         for &id in &dirty {
             let entry = self.products.entry(id).expect("a changed product exists");
-            products.push(ProductRow { product: entry.product.clone(), tail: entry.tail.clone() });
+            products.push(ProductRow {
+                product: entry.product.clone(),
+                tail: LedgerRows(entry.tail.clone()),
+            });
             segments
                 .extend(entry.full.iter().map(|(number, segment)| (id, *number, segment.clone())));
         }
@@ -130,7 +134,7 @@ impl Frozen {
             stage.add(key::sealed_chunk(*number), row)?;
         }
         for (id, number, segment) in &self.segments {
-            let row = encode_row(ROW_VERSION, segment.as_ref());
+            let row = encode_row(ROW_VERSION, &LedgerRows(segment.as_ref()));
             stage.add(key::segment(LOCATION, *id, *number), row)?;
         }
         for user in &self.users {

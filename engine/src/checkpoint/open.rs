@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use bincode::Decode;
 
 use crate::checkpoint::CheckpointStore;
+use crate::checkpoint::pack::LedgerRows;
 use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, key};
 use crate::codec;
 use crate::ids::{OrderId, ProductId, UserId};
 use crate::invariants::Violation;
 use crate::keys::{self, KeyHash, Used};
-use crate::ledger;
 use crate::order::Order;
 use crate::orders::{CHUNK_ORDERS, OrderChunk};
 use crate::product::Counters;
@@ -94,7 +94,7 @@ impl State {
             let row: ProductRow = decode(key, bytes)?;
             let place = (location, id) == (LOCATION.0, rows.len() as u64 + 1);
             let tail = row.product.ledger_rows % SEGMENT_ROWS as u64;
-            if !place || row.product.id.0 != id || row.tail.len() as u64 != tail {
+            if !place || row.product.id.0 != id || row.tail.0.len() as u64 != tail {
                 return Err(inconsistent(format!("product row {}", key::name(key))));
             }
             rows.push(row);
@@ -105,7 +105,7 @@ impl State {
         }
         let bases = self.read_segments(store, &rows)?;
         for (row, base) in rows.into_iter().zip(bases) {
-            self.products.restore(row.product, row.tail, base, &mut self.hasher);
+            self.products.restore(row.product, row.tail.0, base, &mut self.hasher);
         }
         Ok(())
     }
@@ -127,7 +127,7 @@ impl State {
                 return Ok(());
             };
             let (count, counters) = &mut seen[at];
-            let segment: Vec<ledger::Row> = decode(key, bytes)?;
+            let LedgerRows(segment) = decode(key, bytes)?;
             let expected = (LOCATION.0, *count, SEGMENT_ROWS) == (location, number, segment.len());
             let adds_up = segment.iter().all(|ledger_row| {
                 let before = std::mem::replace(counters, ledger_row.after);
@@ -232,17 +232,11 @@ impl State {
                 return Err(inconsistent(format!("order {id} has the key of another")));
             }
         }
-        if let Some(user) = order.user {
-            self.users.post(user, id.0);
-        }
         let mut products: Vec<ProductId> = order.items.iter().map(|item| item.product).collect();
         products.sort_unstable();
         products.dedup();
-        for product in products {
-            if self.products.entry(product).is_none() {
-                return Err(inconsistent(format!("order {id} is of no product {product}")));
-            }
-            self.products.post(product, id.0);
+        if let Some(product) = products.iter().find(|id| self.products.entry(**id).is_none()) {
+            return Err(inconsistent(format!("order {id} is of no product {product}")));
         }
         if !order.status.is_final() {
             if let Some(task) = &order.task {
@@ -252,7 +246,15 @@ impl State {
                 self.deadlines.insert(deadline, id);
             }
         }
+        let user = order.user;
         self.orders.restore(order, &mut self.hasher);
+        let statuses = self.orders.statuses();
+        if let Some(user) = user {
+            self.users.post(user, id, statuses);
+        }
+        for product in products {
+            self.products.post(product, id, statuses);
+        }
         Ok(())
     }
 }

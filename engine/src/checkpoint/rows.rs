@@ -5,8 +5,8 @@
 
 use bincode::{Decode, Encode};
 
+use crate::checkpoint::pack::LedgerRows;
 use crate::ids::{Position, Timestamp};
-use crate::ledger;
 use crate::orders::CHUNK_ORDERS;
 use crate::product::Product;
 use crate::sessions::Sessions;
@@ -56,7 +56,7 @@ impl Meta {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct ProductRow {
     pub(crate) product: Product,
-    pub(crate) tail: Vec<ledger::Row>,
+    pub(crate) tail: LedgerRows,
 }
 
 /// The keys of the rows.
@@ -171,7 +171,7 @@ mod tests {
         read::<Meta>(bytes);
         read::<ProductRow>(bytes);
         read::<OrderChunk>(bytes);
-        read::<Vec<ledger::Row>>(bytes);
+        read::<LedgerRows>(bytes);
         read::<User>(bytes);
     }
 

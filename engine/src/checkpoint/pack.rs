@@ -1,0 +1,347 @@
+//! How the two kinds of rows that make up nearly all of a store are packed.
+//!
+//! Consecutive orders and ledger rows differ little in time and place, so each number is stored as its
+//! distance from the one before, in one to three bytes instead of nine. Distances wrap around: any value
+//! comes back as it was, whether or not it grows. What follows from the rest is left out: an order's id
+//! from its chunk, the start of a move from the end of the one before, the counters after a movement
+//! from those before it.
+
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
+use smallvec::SmallVec;
+
+use crate::ids::{OrderId, Position, Timestamp, UserId};
+use crate::ledger::{self, Row};
+use crate::money::Money;
+use crate::order::{Cause, HistoryRow, Items, Order, PaymentMethod, PaymentTask, Status};
+use crate::orders::{CHUNK_ORDERS, OrderChunk};
+use crate::product::Counters;
+use crate::products::{Delta, SEGMENT_ROWS};
+use crate::trace::TraceId;
+
+/// The number that the next one is told apart from.
+#[derive(Default)]
+struct Last(u64);
+
+impl Last {
+    /// The signed distance to `next`, which takes the place of the last.
+    fn step(&mut self, next: u64) -> i64 {
+        let before = std::mem::replace(&mut self.0, next);
+        next.wrapping_sub(before) as i64
+    }
+
+    /// The number at that distance, which takes the place of the last.
+    fn follow(&mut self, distance: i64) -> u64 {
+        self.0 = self.0.wrapping_add(distance as u64);
+        self.0
+    }
+}
+
+/// Where the orders of a chunk stand, one after the other.
+#[derive(Default)]
+struct Walk {
+    created: Last,
+    placed: Last,
+}
+
+impl Encode for OrderChunk {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        let first = self.orders.first().map_or(0, |order| order.id.0);
+        (first, self.orders.len() as u64).encode(encoder)?;
+        let mut walk = Walk::default();
+        self.orders.iter().try_for_each(|order| encode_order(order, &mut walk, encoder))
+    }
+}
+
+bincode::impl_borrow_decode!(OrderChunk);
+
+impl<C> Decode<C> for OrderChunk {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<OrderChunk, DecodeError> {
+        let (first, count) = <(u64, u64)>::decode(decoder)?;
+        if count > CHUNK_ORDERS || first > u64::MAX - CHUNK_ORDERS {
+            return Err(DecodeError::Other("more orders than a chunk holds"));
+        }
+        let mut walk = Walk::default();
+        let mut orders = Vec::with_capacity(CHUNK_ORDERS as usize);
+        for id in first..first + count {
+            orders.push(decode_order(OrderId(id), &mut walk, decoder)?);
+        }
+        Ok(OrderChunk { orders })
+    }
+}
+
+/// What an order stores as it is.
+type Plain<'a> = (
+    Option<UserId>,
+    Status,
+    PaymentMethod,
+    &'a Items,
+    Money,
+    &'a Option<Box<str>>,
+    &'a Option<Box<str>>,
+    &'a Option<Box<str>>,
+    &'a TraceId,
+    Option<PaymentTask>,
+);
+
+/// The same, read back.
+type Read = (
+    Option<UserId>,
+    Status,
+    PaymentMethod,
+    Items,
+    Money,
+    Option<Box<str>>,
+    Option<Box<str>>,
+    Option<Box<str>>,
+    TraceId,
+    Option<PaymentTask>,
+);
+
+fn encode_order<E: Encoder>(
+    order: &Order,
+    walk: &mut Walk,
+    encoder: &mut E,
+) -> Result<(), EncodeError> {
+    let plain: Plain<'_> = (
+        order.user,
+        order.status,
+        order.payment_method,
+        &order.items,
+        order.total,
+        &order.key,
+        &order.metadata,
+        &order.failure_reason,
+        &order.trace,
+        order.task,
+    );
+    plain.encode(encoder)?;
+    let created = walk.created.step(order.created_at.0);
+    let mut at = Last(order.created_at.0);
+    let deadline = order.payment_deadline.map(|deadline| Last(order.created_at.0).step(deadline.0));
+    (created, deadline, order.history.len() as u64).encode(encoder)?;
+    let mut position = Last(walk.placed.0);
+    for (n, row) in order.history.iter().enumerate() {
+        let moved = position.step(row.position.0);
+        if n == 0 {
+            walk.placed = Last(row.position.0);
+        }
+        (moved, at.step(row.at.0), row.to, &row.cause, &row.trace).encode(encoder)?;
+    }
+    (position.step(order.version.0), at.step(order.updated_at.0)).encode(encoder)
+}
+
+fn decode_order<D: Decoder>(
+    id: OrderId,
+    walk: &mut Walk,
+    decoder: &mut D,
+) -> Result<Order, DecodeError> {
+    let read = Read::decode(decoder)?;
+    let (user, status, payment_method, items, total, key, metadata, failure_reason, trace, task) =
+        read;
+    let (created, deadline, moves) = <(i64, Option<i64>, u64)>::decode(decoder)?;
+    let created_at = Timestamp(walk.created.follow(created));
+    let payment_deadline = deadline.map(|distance| Timestamp(Last(created_at.0).follow(distance)));
+    let mut at = Last(created_at.0);
+    let mut position = Last(walk.placed.0);
+    // Not trusted with an allocation: an order moves at most three times.
+    let mut history = Vec::with_capacity(3);
+    let mut from = None;
+    for n in 0..moves {
+        let (moved, passed, to, cause, trace) =
+            <(i64, i64, Status, Cause, Option<TraceId>)>::decode(decoder)?;
+        let position = Position(position.follow(moved));
+        if n == 0 {
+            walk.placed = Last(position.0);
+        }
+        history.push(HistoryRow {
+            position,
+            from,
+            to,
+            at: Timestamp(at.follow(passed)),
+            cause,
+            trace,
+        });
+        from = Some(to);
+    }
+    let (version, updated_at) = <(i64, i64)>::decode(decoder)?;
+    Ok(Order {
+        id,
+        user,
+        status,
+        payment_method,
+        items,
+        total,
+        key,
+        metadata,
+        failure_reason,
+        trace,
+        created_at,
+        updated_at: Timestamp(at.follow(updated_at)),
+        version: Position(position.follow(version)),
+        task,
+        payment_deadline,
+        history,
+    })
+}
+
+/// Consecutive ledger rows of one product, at most a full segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LedgerRows<R = Vec<Row>>(pub(crate) R);
+
+impl<R: AsRef<[Row]>> Encode for LedgerRows<R> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        let rows = self.0.as_ref();
+        let before = rows
+            .first()
+            .map_or(Counters::default(), |row| shifted(row.after, row.delta(), i64::wrapping_sub));
+        (rows.len() as u64, before).encode(encoder)?;
+        let (mut position, mut at) = (Last::default(), Last::default());
+        rows.iter().try_for_each(|row| {
+            let moved = (position.step(row.position.0), at.step(row.at.0));
+            (moved, row.cause, row.on_hand, row.held, row.reserved, row.sold).encode(encoder)
+        })
+    }
+}
+
+bincode::impl_borrow_decode!(LedgerRows);
+
+impl<C> Decode<C> for LedgerRows {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<LedgerRows, DecodeError> {
+        let (count, mut after) = <(u64, Counters)>::decode(decoder)?;
+        if count > SEGMENT_ROWS as u64 {
+            return Err(DecodeError::Other("more rows than a segment holds"));
+        }
+        let (mut position, mut at) = (Last::default(), Last::default());
+        let mut rows: SmallVec<[Row; SEGMENT_ROWS]> = SmallVec::new();
+        for _ in 0..count {
+            let ((moved, passed), cause, on_hand, held, reserved, sold) =
+                <((i64, i64), ledger::Cause, i64, i64, i64, i64)>::decode(decoder)?;
+            let delta = Delta { on_hand, held, reserved, sold };
+            after = shifted(after, delta, i64::wrapping_add);
+            let (position, at) = (position.follow(moved), at.follow(passed));
+            let (position, at) = (Position(position), Timestamp(at));
+            rows.push(Row { position, at, cause, on_hand, held, reserved, sold, after });
+        }
+        Ok(LedgerRows(rows.into_vec()))
+    }
+}
+
+/// The counters moved by a delta; whoever reads them checks that they make sense.
+fn shifted(counters: Counters, delta: Delta, shift: fn(i64, i64) -> i64) -> Counters {
+    Counters {
+        on_hand: shift(counters.on_hand, delta.on_hand),
+        held: shift(counters.held, delta.held),
+        reserved: shift(counters.reserved, delta.reserved),
+        sold: shift(counters.sold, delta.sold),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec::{decode_row, encode_row};
+    use crate::order::Claim;
+    use crate::orders::tests::sample;
+
+    fn moved(order: &mut Order, to: Status, position: u64, at: u64) {
+        let from = order.history.last().map(|row| row.to);
+        let trace = Some(TraceId::Text("moved".into()));
+        let (position, at) = (Position(position), Timestamp(at));
+        let cause = Cause::PaymentClaimed;
+        order.history.push(HistoryRow { position, from, to, at, cause, trace });
+    }
+
+    #[test]
+    fn a_chunk_comes_back_as_it_was() {
+        let mut orders = vec![sample(65), sample(66), sample(67)];
+        moved(&mut orders[0], Status::Processing, 5 << 20, 1_700_000_000_500);
+        moved(&mut orders[0], Status::Paid, 7 << 20, 1_700_000_000_900);
+        orders[0].version = Position(7 << 20);
+        orders[1].task = Some(PaymentTask {
+            attempt: 2,
+            attempts_max: 3,
+            unanswered: 1,
+            due: Timestamp(9),
+            claim: Some(Claim { node: crate::ids::NodeId(3), lease_until: Timestamp(8) }),
+        });
+        orders[2].payment_deadline = Some(Timestamp(u64::MAX));
+        orders[2].history.clear();
+        let chunk = OrderChunk { orders };
+        let row = encode_row(1, &chunk);
+        assert_eq!(decode_row::<OrderChunk>(1, &row), Ok(chunk));
+        let empty = OrderChunk::default();
+        assert_eq!(decode_row::<OrderChunk>(1, &encode_row(1, &empty)), Ok(empty));
+    }
+
+    #[test]
+    fn consecutive_orders_take_few_bytes() {
+        let orders: Vec<Order> = (1..=64)
+            .map(|id| {
+                let mut order = sample(id);
+                (order.metadata, order.key) = (None, None);
+                order.trace = TraceId::Uuid([9; 16]);
+                order
+            })
+            .collect();
+        let bytes = encode_row(1, &OrderChunk { orders }).len();
+        assert!(bytes < 64 * 50, "{bytes}");
+    }
+
+    #[test]
+    fn what_is_too_much_for_a_row_is_refused() {
+        assert!(decode_row::<OrderChunk>(1, &encode_row(1, &(1_u64, 65_u64))).is_err());
+        assert!(decode_row::<OrderChunk>(1, &encode_row(1, &(u64::MAX, 1_u64))).is_err());
+        let rows = (33_u64, Counters::default());
+        assert!(decode_row::<LedgerRows>(1, &encode_row(1, &rows)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn ledger_rows_come_back_as_they_were(
+            before in (any::<i64>(), any::<i64>(), any::<i64>(), any::<i64>()),
+            moves in prop::collection::vec(
+                (any::<u64>(), any::<u64>(), any::<i64>(), any::<i64>(), any::<u64>()),
+                0..=32,
+            ),
+        ) {
+            let (on_hand, held, reserved, sold) = before;
+            let mut after = Counters { on_hand, held, reserved, sold };
+            let mut rows = Vec::new();
+            for (position, at, on_hand, reserved, order) in moves {
+                let delta = Delta { on_hand, reserved, ..Delta::default() };
+                after = shifted(after, delta, i64::wrapping_add);
+                let cause = ledger::Cause::Order(OrderId(order));
+                let (position, at) = (Position(position), Timestamp(at));
+                let (held, sold) = (0, 0);
+                rows.push(Row { position, at, cause, on_hand, held, reserved, sold, after });
+            }
+            let row = encode_row(1, &LedgerRows(&rows));
+            prop_assert_eq!(decode_row::<LedgerRows>(1, &row), Ok(LedgerRows(rows)));
+        }
+
+        #[test]
+        fn times_and_places_come_back_as_they_were(
+            numbers in prop::collection::vec((any::<u64>(), any::<u64>(), any::<u64>()), 1..=64),
+        ) {
+            let orders = (1..)
+                .zip(numbers)
+                .map(|(id, (created, updated, position))| {
+                    let mut order = sample(id);
+                    order.created_at = Timestamp(created);
+                    order.updated_at = Timestamp(updated);
+                    order.history[0].position = Position(position);
+                    moved(&mut order, Status::Processing, updated, position);
+                    order.version = Position(created);
+                    order
+                })
+                .collect();
+            let chunk = OrderChunk { orders };
+            prop_assert_eq!(decode_row::<OrderChunk>(1, &encode_row(1, &chunk)), Ok(chunk));
+        }
+    }
+}
