@@ -95,6 +95,7 @@ impl Options {
             flags,
             caller,
             seed,
+            damaged: Vec::new(),
             dir: Some(dir),
             _slot: slot,
         };
@@ -114,6 +115,8 @@ pub struct Cluster {
     flags: Vec<String>,
     caller: Caller,
     seed: Seed,
+    /// Nodes that may panic, since a test damaged their data.
+    damaged: Vec<u64>,
     dir: Option<TempDir>,
     _slot: Slot,
 }
@@ -270,6 +273,11 @@ impl Cluster {
         fs::remove_dir_all(&node.data).expect("the data of a stopped node can be removed");
     }
 
+    /// Says that a node's data was damaged: it may panic, which no other node may.
+    pub fn excuse(&mut self, id: u64) {
+        self.damaged.push(id);
+    }
+
     /// Runs `holdfast serve` with a node's id and addresses on any data directory, expecting it
     /// to refuse; returns its exit status and what it said.
     ///
@@ -319,19 +327,29 @@ impl Cluster {
     /// # Panics
     /// When it is not in time, or has ended.
     pub async fn wait_node_ready(&mut self, id: u64) {
+        if let Some(status) = self.ready_or_ended(id).await {
+            panic!("node {id} ended instead of becoming ready: {status}");
+        }
+    }
+
+    /// Waits until one node says that it is ready, or ends: then it returns how.
+    ///
+    /// # Panics
+    /// When neither happens in time.
+    pub async fn ready_or_ended(&mut self, id: u64) -> Option<ExitStatus> {
         let caller = self.caller.clone();
         let node = self.node_mut(id);
         wait::until(&format!("node {id} was ready"), wait::READY, async || {
             if let Some(status) = node.ended() {
-                panic!("node {id} ended instead of becoming ready: {status}");
+                return Ok(Some(status));
             }
             match caller.send(id, &Call::get("/readyz")).await {
-                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) if answer.status == 200 => Ok(None),
                 Ok(answer) => Err(format!("{} {}", answer.status, answer.text())),
                 Err(error) => Err(error.to_string()),
             }
         })
-        .await;
+        .await
     }
 
     /// Waits until all active nodes agree on an active leader, and returns it.
@@ -446,7 +464,8 @@ impl Cluster {
                 faults.push(format!("node {} ended by itself: {status}", node.id));
             }
             let text = node.log_text();
-            if let Some(line) = text.lines().find(|line| line.contains("panicked at")) {
+            let panic = text.lines().find(|line| line.contains("panicked at"));
+            if let Some(line) = panic.filter(|_| !self.damaged.contains(&node.id)) {
                 faults.push(format!("node {} panicked: {line}", node.id));
             }
         }

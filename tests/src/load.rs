@@ -5,7 +5,7 @@
 //! up before it knows. Whatever breaks the contract is kept as a violation.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -70,11 +70,14 @@ impl Load {
         payment_method: &str,
         clients: u64,
     ) -> Self {
+        /// Loads of this process, so that no two of them share a key.
+        static LOADS: AtomicU64 = AtomicU64::new(0);
+        let number = LOADS.fetch_add(1, Ordering::Relaxed);
         let book = Arc::new(Book::default());
         let mut tasks = JoinSet::new();
         for client in 0..clients {
             let client = Client {
-                name: format!("load-{product}-{client}"),
+                name: format!("load-{number}-{client}"),
                 caller: caller.clone(),
                 body: order(product, 1, payment_method),
                 random: seed.stream(1_000 + client),
