@@ -42,7 +42,7 @@ impl Cluster {
             nodes.push(Node::start(config, gateway).await.expect("a node starts"));
         }
         let deadline = Instant::now() + LIMIT;
-        while !nodes.iter().all(|node| node.handle().status().ready) {
+        while !nodes.iter().all(|node| node.handle().health().ready) {
             assert!(Instant::now() < deadline, "the nodes agreed on no leader in time");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -54,7 +54,7 @@ impl Cluster {
     /// # Panics
     /// When no node knows a leader: the cluster was ready before.
     pub fn leader(&self) -> Handle {
-        let leader = self.nodes[0].handle().status().leader_id;
+        let leader = self.nodes[0].handle().health().leader_id;
         let leader = leader.expect("a ready cluster has a leader");
         let handle = self.nodes.iter().map(Node::handle).find(|handle| handle.node_id() == leader);
         handle.expect("the leader is one of the nodes")

@@ -50,6 +50,23 @@ pub enum ReadError {
     Storage(String),
 }
 
+/// Whether a node works, told without touching its state.
+#[derive(Clone, Copy, Debug)]
+pub struct Health {
+    /// This node.
+    pub node_id: NodeId,
+    /// Who leads, if known.
+    pub leader_id: Option<NodeId>,
+    /// Whether a leader is known and this node has applied what was committed when it started.
+    pub ready: bool,
+    /// Whether the leader (on the leader: a majority) was heard from within an election timeout.
+    pub quorum: bool,
+    /// Whether log and checkpoints work.
+    pub storage_ok: bool,
+    /// Whether the payment worker runs.
+    pub worker_ok: bool,
+}
+
 /// A node's view of its cluster.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -69,14 +86,6 @@ pub struct Status {
     pub applied_index: u64,
     /// Digest of the state at the applied index.
     pub digest: u64,
-    /// Whether a leader is known and this node has applied what was committed when it started.
-    pub ready: bool,
-    /// Whether the leader (on the leader: a majority) was heard from within an election timeout.
-    pub quorum: bool,
-    /// Whether log and checkpoints work.
-    pub storage_ok: bool,
-    /// Whether the payment worker runs.
-    pub worker_ok: bool,
     /// All voters, by id.
     pub members: Vec<Member>,
 }
@@ -226,7 +235,24 @@ impl Handle {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// The cluster as this node sees it, with or without a majority.
+    /// Whether this node works. Cheap: for probes.
+    pub fn health(&self) -> Health {
+        let shared = &self.shared;
+        let view = shared.view.read();
+        Health {
+            node_id: shared.node(),
+            leader_id: view.leader,
+            ready: view.leader.is_some()
+                && shared.caught_up.load(Ordering::Relaxed)
+                && !shared.stopping.load(Ordering::Relaxed),
+            quorum: view.leader.is_some() && view.quorum_heard_ms_ago <= self.election_timeout_ms,
+            storage_ok: shared.failure.borrow().is_none(),
+            worker_ok: shared.worker_alive.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The cluster as this node sees it, with or without a majority. Brings the digest up to date,
+    /// so it takes the state's write lock.
     pub fn status(&self) -> Status {
         let shared = &self.shared;
         let view = shared.view.read().clone();
@@ -234,9 +260,14 @@ impl Handle {
             let mut state = shared.state.write();
             (state.applied_index(), state.digest())
         };
-        let fresh = |ms_ago: u64| ms_ago <= self.election_timeout_ms;
-        let members = shared.identity.members().into_iter().map(|peer| {
+        let members = shared.identity.members().into_iter().map(|mut peer| {
             let own = peer.id == shared.node();
+            if own && !shared.advertised.raft.is_empty() {
+                peer.raft_addr.clone_from(&shared.advertised.raft);
+            }
+            if own && !shared.advertised.http.is_empty() {
+                peer.http_addr = Some(shared.advertised.http.clone());
+            }
             let heard = view.heard.iter().find(|(id, _)| *id == peer.id);
             let matched = view.matched.iter().find(|(id, ..)| *id == peer.id).map(|found| found.1);
             Member {
@@ -263,12 +294,6 @@ impl Handle {
             commit_index: view.commit_index.max(applied_index),
             applied_index,
             digest,
-            ready: view.leader.is_some()
-                && shared.caught_up.load(Ordering::Relaxed)
-                && !shared.stopping.load(Ordering::Relaxed),
-            quorum: view.leader.is_some() && fresh(view.quorum_heard_ms_ago),
-            storage_ok: shared.failure.borrow().is_none(),
-            worker_ok: shared.worker_alive.load(Ordering::Relaxed),
             members: members.collect(),
         }
     }

@@ -22,6 +22,6 @@ pub mod shared;
 pub mod transport;
 
 pub use config::{Config, Peer};
-pub use handle::{Applied, Handle, Member, ProposeError, ReadError, Status};
+pub use handle::{Applied, Handle, Health, Member, ProposeError, ReadError, Status};
 pub use node::{Node, StartError};
 pub use shared::Metrics;

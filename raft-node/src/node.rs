@@ -21,7 +21,7 @@ use crate::identity::{self, Identity};
 use crate::log::engine::EngineLog;
 use crate::log::{self, LogStore};
 use crate::payment::PaymentGateway;
-use crate::shared::{Parts, Shared};
+use crate::shared::{Advertised, Parts, Shared};
 use crate::transport;
 
 /// Why a node does not start.
@@ -105,6 +105,10 @@ impl Node {
         let (shared, mailbox) = Shared::new(Parts {
             identity,
             cluster_name: config.cluster_name.clone(),
+            advertised: Advertised {
+                raft: config.advertise_raft.clone(),
+                http: config.advertise_http.clone(),
+            },
             state,
             store,
             outstanding_max: config.core.outstanding_max,

@@ -34,6 +34,8 @@ type Barrier = Result<(), ReadError>;
 pub(crate) struct Shared {
     pub(crate) identity: Identity,
     pub(crate) cluster_name: String,
+    /// Where this node says it is, for `status`; empty texts say nothing.
+    pub(crate) advertised: Advertised,
     pub(crate) state: RwLock<State>,
     pub(crate) store: Arc<SledStore>,
     pub(crate) view: RwLock<View>,
@@ -55,10 +57,18 @@ pub(crate) struct Shared {
     applied: AppliedWaiters,
 }
 
+/// The addresses of this node as others reach it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Advertised {
+    pub(crate) raft: String,
+    pub(crate) http: String,
+}
+
 /// Everything [`Shared::new`] needs.
 pub(crate) struct Parts {
     pub(crate) identity: Identity,
     pub(crate) cluster_name: String,
+    pub(crate) advertised: Advertised,
     pub(crate) state: State,
     pub(crate) store: Arc<SledStore>,
     pub(crate) outstanding_max: usize,
@@ -74,6 +84,7 @@ impl Shared {
         let shared = Shared {
             identity: parts.identity,
             cluster_name: parts.cluster_name,
+            advertised: parts.advertised,
             state: RwLock::new(parts.state),
             store: parts.store,
             view: RwLock::new(View::default()),

@@ -65,7 +65,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 async fn ready(handles: &[Handle]) {
-    until("all nodes are ready", || handles.iter().all(|handle| handle.status().ready)).await;
+    until("all nodes are ready", || handles.iter().all(|handle| handle.health().ready)).await;
 }
 
 async fn propose(handle: &Handle, command: Command) -> Applied {
@@ -201,8 +201,8 @@ async fn without_a_majority_requests_end_in_time_and_say_what_is_known() {
     assert_eq!(refused, Err(ProposeError::NoLeader));
     let deadline = Instant::now() + Duration::from_millis(300);
     assert_eq!(handle.barrier(deadline).await, Err(ReadError::NotInTime));
-    let status = handle.status();
-    assert!(!status.ready && !status.quorum && status.storage_ok);
+    let health = handle.health();
+    assert!(!health.ready && !health.quorum && health.storage_ok);
     alone.stop().await;
 }
 

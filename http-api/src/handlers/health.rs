@@ -1,7 +1,7 @@
 //! What monitors ask: health, liveness, readiness, metrics. Nothing here waits for anybody.
 
 use client::wire::{Health, HealthStatus, Probe, ServiceState, Services, Test};
-use raft_node::Status;
+use raft_node::Health as NodeHealth;
 
 use crate::error::Failure;
 use crate::metrics::CONTENT_TYPE;
@@ -11,12 +11,12 @@ use crate::views;
 
 /// `GET /health`
 pub(crate) fn health(call: &Call<'_>) -> Reply {
-    let health = health_of(&call.app.handle.status());
+    let health = health_of(&call.app.handle.health());
     let code = if health.status == HealthStatus::Ok { 200 } else { 503 };
     reply::of(code, &health)
 }
 
-fn health_of(status: &Status) -> Health {
+fn health_of(status: &NodeHealth) -> Health {
     let state = |works| if works { ServiceState::Ok } else { ServiceState::Down };
     // The payment worker works on the leader and waits everywhere else.
     let leads = status.leader_id == Some(status.node_id);
@@ -49,7 +49,7 @@ pub(crate) fn live() -> Reply {
 
 /// `GET /readyz`
 pub(crate) fn ready(call: &Call<'_>) -> Reply {
-    let status = call.app.handle.status();
+    let status = call.app.handle.health();
     if status.ready {
         return reply::of(200, &Probe { status: HealthStatus::Ok, reason: None });
     }
@@ -81,35 +81,28 @@ mod tests {
 
     use super::*;
 
-    fn status() -> Status {
-        Status {
-            cluster_id: "c".into(),
-            cluster_name: "holdfast".into(),
+    fn status() -> NodeHealth {
+        NodeHealth {
             node_id: NodeId(1),
             leader_id: Some(NodeId(1)),
-            term: 1,
-            commit_index: 1,
-            applied_index: 1,
-            digest: 0,
             ready: true,
             quorum: true,
             storage_ok: true,
             worker_ok: true,
-            members: Vec::new(),
         }
     }
 
     #[test]
     fn any_part_that_is_down_degrades_the_node() {
         assert_eq!(health_of(&status()).status, HealthStatus::Ok);
-        let follower = Status { leader_id: Some(NodeId(2)), ..status() };
+        let follower = NodeHealth { leader_id: Some(NodeId(2)), ..status() };
         assert_eq!(health_of(&follower).services.worker, ServiceState::Standby);
         assert_eq!(health_of(&follower).status, HealthStatus::Ok);
         for broken in [
-            Status { leader_id: None, ..status() },
-            Status { quorum: false, ..status() },
-            Status { storage_ok: false, ..status() },
-            Status { worker_ok: false, ..status() },
+            NodeHealth { leader_id: None, ..status() },
+            NodeHealth { quorum: false, ..status() },
+            NodeHealth { storage_ok: false, ..status() },
+            NodeHealth { worker_ok: false, ..status() },
         ] {
             assert_eq!(health_of(&broken).status, HealthStatus::Degraded);
         }

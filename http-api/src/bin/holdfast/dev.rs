@@ -136,7 +136,7 @@ async fn bring_up(
         nodes.push(Running::start(config, &options.payments, &options.limits, port).await?);
     }
     let deadline = Instant::now() + READY;
-    while !nodes.iter().all(|node| node.handle().status().ready) {
+    while !nodes.iter().all(|node| node.handle().health().ready) {
         if Instant::now() >= deadline {
             return Err(Failure::Failed(format!(
                 "the nodes did not agree on a leader within {} s",
@@ -169,7 +169,7 @@ fn ports(first: SocketAddr, count: usize) -> Result<Vec<Port>, Failure> {
 async fn welcome(options: &Options, nodes: &[Running]) -> String {
     let urls: Vec<String> =
         nodes.iter().map(|node| format!("http://{}", node.http_addr())).collect();
-    let leader = nodes[0].handle().status().leader_id;
+    let leader = nodes[0].handle().health().leader_id;
     let mut text = format!(
         "Holdfast: a cluster of {} in one process, data in {}\n\n",
         if urls.len() == 1 { "1 node".to_owned() } else { format!("{} nodes", urls.len()) },
