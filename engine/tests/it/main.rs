@@ -10,3 +10,13 @@ mod products;
 mod properties;
 mod scripts;
 mod store;
+
+/// Other threads read the state, write what was frozen and use the stores.
+#[test]
+fn threads_may_share_what_they_must() {
+    fn shared<T: Send + Sync>() {}
+    shared::<engine::state::State>();
+    shared::<engine::checkpoint::Frozen>();
+    shared::<engine::store::sled::SledStore>();
+    shared::<engine::store::memory::MemoryStore>();
+}
