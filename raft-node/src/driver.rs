@@ -60,9 +60,11 @@ pub(crate) fn start(
         let shared = Arc::clone(shared);
         thread::Builder::new().name(format!("hf{node}-{name}")).spawn(move || {
             // In builds that unwind, a panic in a duty must stop the node, not leave half of it.
-            let guard = PanicGuard(&shared);
-            duty(&shared);
-            std::mem::forget(guard);
+            let duty = std::panic::AssertUnwindSafe(|| duty(&shared));
+            if let Err(panic) = std::panic::catch_unwind(duty) {
+                let name = thread::current().name().unwrap_or("a thread").to_owned();
+                shared.fail(format!("{name} panicked: {}", text_of(&*panic)));
+            }
         })
     };
     let outputs = Outputs { appends, committed, links };
@@ -109,12 +111,10 @@ impl Threads {
     }
 }
 
-struct PanicGuard<'a>(&'a Shared);
-
-impl Drop for PanicGuard<'_> {
-    fn drop(&mut self) {
-        self.0.fail(format!("{} panicked", thread::current().name().unwrap_or("a thread")));
-    }
+/// What a panic said.
+fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 struct Outputs {

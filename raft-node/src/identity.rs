@@ -107,9 +107,7 @@ impl Identity {
                 wanted: name(config.node_id, &config.cluster_name),
             });
         }
-        let boot_path = dir.join("boot");
-        let boot = read_optional::<u64>(&boot_path)?.unwrap_or(0) + 1;
-        write_value(&boot_path, &boot)?;
+        let boot = read_optional::<u64>(&dir.join("boot"))?.unwrap_or(0);
         let met = read_optional(&dir.join("peers"))?.unwrap_or_default();
         Ok(Identity { dir: dir.clone(), stored, boot, met: Mutex::new(met), _lock: lock })
     }
@@ -129,7 +127,17 @@ impl Identity {
         self.stored.node
     }
 
-    /// How often this directory was opened, this time included.
+    /// Starts a boot: counts it, durably. Called once everything in the directory was found sound or
+    /// created, and before anything is sent.
+    ///
+    /// # Errors
+    /// When the number cannot be written.
+    pub fn begin_boot(&mut self) -> Result<(), Error> {
+        self.boot += 1;
+        write_value(&self.dir.join("boot"), &self.boot)
+    }
+
+    /// How often a node was started on this directory; 0 means that there is no log yet.
     pub fn boot(&self) -> u64 {
         self.boot
     }
@@ -303,14 +311,17 @@ mod tests {
     #[test]
     fn a_directory_keeps_its_identity_and_counts_its_boots() {
         let dir = tempfile::tempdir().expect("a directory");
-        let first = Identity::open(&config(dir.path())).expect("founded");
+        let mut first = Identity::open(&config(dir.path())).expect("founded");
+        assert_eq!(first.boot(), 0);
+        first.begin_boot().expect("counted");
         let (cluster, incarnation) = (first.cluster(), first.incarnation());
         assert_eq!(first.boot(), 1);
         assert!(matches!(Identity::open(&config(dir.path())), Err(Error::Locked(_))));
         drop(first);
         let mut later = config(dir.path());
         later.peers.clear();
-        let second = Identity::open(&later).expect("opened without peers");
+        let mut second = Identity::open(&later).expect("opened without peers");
+        second.begin_boot().expect("counted");
         assert_eq!((second.boot(), second.cluster()), (2, cluster));
         assert_eq!(second.incarnation(), incarnation);
         assert_eq!(second.members().len(), 3);

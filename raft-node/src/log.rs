@@ -23,6 +23,12 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
+    /// There is no log, but there was one: the node voted and acknowledged before.
+    #[error(
+        "raft log at {0} is missing, though this data directory has had one: the node has forgotten \
+         what it acknowledged. Replace it by a new member"
+    )]
+    Missing(String),
     /// The log ends before a place that was synced: a part of it was lost or damaged.
     #[error(
         "raft log at {path} ends at index {last_index} in term {term}, but index {synced_index} in \

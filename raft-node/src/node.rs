@@ -205,8 +205,8 @@ fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
             peer.raft_addr = raft_addr.to_string();
         }
     }
-    let identity = Identity::open(&config)?;
-    let log = Arc::new(EngineLog::open(&config.data_dir.join("raft"))?);
+    let mut identity = Identity::open(&config)?;
+    let log = Arc::new(EngineLog::open(&config.data_dir.join("raft"), identity.boot() > 0)?);
     let (store, state) = open_checkpoint(&config.data_dir, identity.boot())?;
     if state.applied_index() > log.last_index() {
         return Err(StartError::Log(log::Error::Lost {
@@ -217,6 +217,9 @@ fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
             synced_term: state.applied_term(),
         }));
     }
+    // What will be replayed is looked at now: a damaged node must not vote first and notice later.
+    log.verify(state.applied_index() + 1)?;
+    identity.begin_boot()?;
     Ok(Opened { identity, log, store: Arc::new(store), state })
 }
 

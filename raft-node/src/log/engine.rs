@@ -49,15 +49,19 @@ struct Watermark {
 }
 
 impl EngineLog {
-    /// Opens or creates the log below `dir`.
+    /// Opens the log below `dir`, or creates it unless it `existed` before.
     ///
     /// # Errors
-    /// [`Error::Lost`] when the log ends before its watermark, [`Error::Store`] when raft-engine
-    /// cannot open it.
-    pub fn open(dir: &Path) -> Result<EngineLog, Error> {
+    /// [`Error::Missing`] when the log existed and is not there, [`Error::Lost`] when it ends before
+    /// its watermark, [`Error::Store`] when raft-engine cannot open it.
+    pub fn open(dir: &Path, existed: bool) -> Result<EngineLog, Error> {
         let path = dir.join(format!("log-{GROUP}"));
         let store_error =
             |reason: String| Error::Store { path: path.display().to_string(), reason };
+        let watermark = read_watermark(&path).map_err(|error| store_error(error.to_string()))?;
+        if existed && watermark.is_none() {
+            return Err(Error::Missing(path.display().to_string()));
+        }
         crate::identity::create_private_dir(dir).map_err(|error| store_error(error.to_string()))?;
         let engine = Engine::open(raft_engine::Config {
             dir: path.display().to_string(),
@@ -79,10 +83,33 @@ impl EngineLog {
                 .and_then(|file| file.sync_all())
                 .map_err(|error| store_error(error.to_string()))?;
         }
-        let watermark = read_watermark(&path).map_err(|error| store_error(error.to_string()))?;
+        // The first watermark tells that there is a log, before anything is voted or acknowledged.
+        if watermark.is_none() {
+            write_watermark(&path, Watermark::default())
+                .map_err(|error| store_error(error.to_string()))?;
+        }
+        let watermark = watermark.unwrap_or_default();
         let log = EngineLog { engine: Arc::new(engine), path, watermark: Mutex::new(watermark) };
         log.check(watermark)?;
         Ok(log)
+    }
+
+    /// Reads all entries from `first` on, which checks their checksums.
+    ///
+    /// # Errors
+    /// When one is missing or damaged; the message names the file and the place that is known to be
+    /// sound before it.
+    pub fn verify(&self, first: u64) -> Result<(), Error> {
+        const BYTES_AT_ONCE: u64 = 8 << 20;
+        let mut next = first.max(self.first_index());
+        while next <= self.last_index() {
+            let entries =
+                self.entries(next, self.last_index() + 1, BYTES_AT_ONCE).map_err(|error| {
+                    self.error(format!("damaged at or after index {next}: {error}"))
+                })?;
+            next += entries.len() as u64;
+        }
+        Ok(())
     }
 
     fn check(&self, watermark: Watermark) -> Result<(), Error> {
@@ -159,14 +186,14 @@ impl LogStore for EngineLog {
     }
 }
 
-/// index u64 | term u64 | crc u32. Absent in a new log.
-fn read_watermark(dir: &Path) -> std::io::Result<Watermark> {
+/// index u64 | term u64 | crc u32. Absent only where there was never a log.
+fn read_watermark(dir: &Path) -> std::io::Result<Option<Watermark>> {
     let path = dir.join("watermark");
     let mut bytes = Vec::new();
     match File::open(&path) {
         Ok(mut file) => file.read_to_end(&mut bytes)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Watermark::default());
+            return Ok(None);
         }
         Err(error) => return Err(error),
     };
@@ -178,7 +205,7 @@ fn read_watermark(dir: &Path) -> std::io::Result<Watermark> {
     let number = |at: usize| {
         u64::from_le_bytes(numbers[at..at + 8].try_into().expect("eight bytes are eight bytes"))
     };
-    Ok(Watermark { index: number(0), term: number(8) })
+    Ok(Some(Watermark { index: number(0), term: number(8) }))
 }
 
 /// Written beside and renamed, so that a crash leaves the old one or the new one.
@@ -229,35 +256,62 @@ mod tests {
     fn both_twins_keep_the_contract() {
         contract(&|| Box::new(MemoryLog::default()));
         let dir = tempfile::tempdir().expect("a directory");
-        contract(&|| Box::new(EngineLog::open(dir.path()).expect("opens")));
+        contract(&|| Box::new(EngineLog::open(dir.path(), false).expect("opens")));
     }
 
     #[test]
     fn a_log_is_read_back_and_a_lost_tail_is_noticed() {
         let dir = tempfile::tempdir().expect("a directory");
-        let log = EngineLog::open(dir.path()).expect("opens");
+        let log = EngineLog::open(dir.path(), false).expect("opens");
         let entries: Vec<_> = (1..=5).map(|i| entry(i, 1, b"x")).collect();
         log.append(&entries, Some(&hard_state(1))).expect("appended");
         log.mark(4, 1).expect("marked");
         drop(log);
-        let log = EngineLog::open(dir.path()).expect("opens again");
+        let log = EngineLog::open(dir.path(), false).expect("opens again");
         assert_eq!(log.entries(1, 6, u64::MAX).expect("there"), entries);
         drop(log);
         // Damage in the middle of the only record: raft-engine cuts there, the watermark objects.
-        let file = std::fs::read_dir(dir.path().join("log-1"))
-            .expect("listed")
-            .map(|found| found.expect("listed").path())
-            .find(|path| path.extension().is_some_and(|ext| ext == "raftlog"))
-            .expect("a log file");
+        let file = only_log_file(dir.path());
         let mut bytes = std::fs::read(&file).expect("read");
         let middle = bytes.iter().rposition(|byte| *byte == b'x').expect("data is there");
         bytes[middle] ^= 0x40;
         std::fs::write(&file, bytes).expect("written");
-        match EngineLog::open(dir.path()) {
+        match EngineLog::open(dir.path(), false) {
             Err(Error::Lost { synced_index: 4, .. } | Error::Store { .. }) => {}
             Err(other) => panic!("another error: {other}"),
             Ok(log) => panic!("opened with last index {}", log.last_index()),
         }
+    }
+
+    #[test]
+    fn a_log_that_existed_is_never_made_again_and_damage_is_found_by_looking() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(matches!(EngineLog::open(dir.path(), true), Err(Error::Missing(_))));
+        let log = EngineLog::open(dir.path(), false).expect("created");
+        let entries: Vec<_> = (1..=5).map(|i| entry(i, 1, &[b'x'; 50])).collect();
+        log.append(&entries[..2], Some(&hard_state(1))).expect("appended");
+        log.append(&entries[2..], None).expect("appended");
+        log.verify(1).expect("sound");
+        drop(log);
+        // A later record follows, so raft-engine does not take the damage for a torn tail.
+        let file = only_log_file(dir.path());
+        let mut bytes = std::fs::read(&file).expect("read");
+        let first = bytes.iter().position(|byte| *byte == b'x').expect("data is there");
+        bytes[first] ^= 0x40;
+        std::fs::write(&file, bytes).expect("written");
+        if let Ok(log) = EngineLog::open(dir.path(), true) {
+            let error = log.verify(1).expect_err("damaged").to_string();
+            assert!(error.contains("log-1") && error.contains("index 1"), "{error}");
+            log.verify(3).expect("the rest is sound");
+        }
+    }
+
+    fn only_log_file(dir: &Path) -> PathBuf {
+        std::fs::read_dir(dir.join("log-1"))
+            .expect("listed")
+            .map(|found| found.expect("listed").path())
+            .find(|path| path.extension().is_some_and(|ext| ext == "raftlog"))
+            .expect("a log file")
     }
 
     #[test]
