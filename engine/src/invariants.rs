@@ -8,7 +8,6 @@ use crate::ids::{OrderId, ProductId};
 use crate::keys::{self, KeyHash, Used};
 use crate::money::Money;
 use crate::order::{Order, Status};
-use crate::orders::CHUNK_ORDERS;
 use crate::postings::{COUNTED_FROM, Counts};
 use crate::products::{Entry, SEGMENT_ROWS};
 use crate::state::State;
@@ -167,19 +166,21 @@ impl State {
     }
 
     /// Stops the process when an invariant does not hold: after every batch in debug builds, where it
-    /// finds the entry that broke it. Checks everything while that is cheap, else now and then.
+    /// finds the entry that broke it. Checks everything while that is cheap, else now and then, so that a
+    /// debug build stays usable with many orders.
     #[cfg(debug_assertions)]
     pub(crate) fn assert_sound(&self) {
+        let every = |entries| self.applied_index.is_multiple_of(entries);
         let few = self.orders.open() < CHECKED_OPEN_ORDERS_MAX
             && self.products.len() < CHECKED_OPEN_ORDERS_MAX as usize;
-        if few || self.applied_index.is_multiple_of(64) {
-            let result = self.check_open();
-            assert!(result.is_ok(), "after entry {}: {result:?}", self.applied_index);
-        }
-        if self.orders.len() < CHUNK_ORDERS || self.applied_index.is_multiple_of(256) {
-            let result = self.check_invariants();
-            assert!(result.is_ok(), "after entry {}: {result:?}", self.applied_index);
-        }
+        let result = match self.orders.len() {
+            0..64 => self.check_invariants(),
+            64..10_000 if every(256) => self.check_invariants(),
+            _ if every(8192) => self.check_invariants(),
+            _ if few || every(64) => self.check_open(),
+            _ => Ok(()),
+        };
+        assert!(result.is_ok(), "after entry {}: {result:?}", self.applied_index);
     }
 }
 

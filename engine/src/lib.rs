@@ -30,6 +30,9 @@ pub mod state;
 pub mod store;
 pub mod totals;
 
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
+
 mod digest;
 mod keys;
 mod orders;

@@ -1,0 +1,30 @@
+//! Bugs planted on purpose, so that the simulation can prove that it finds such bugs.
+//!
+//! This module exists only with the feature `planted-bugs`, and a bug is planted for the thread that
+//! asks for it only. No build that serves users has the feature.
+
+use std::cell::Cell;
+
+/// A bug in applying or in reading a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A failed payment does not give the units of its order back.
+    ReleaseLost,
+    /// Opening a checkpoint forgets the idempotency keys of its orders.
+    KeysForgotten,
+    /// A request that reaches the log twice is carried out twice.
+    SessionsForgotten,
+}
+
+thread_local! {
+    static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+}
+
+/// Plants a bug for this thread, or none.
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.set(bug);
+}
+
+pub(crate) fn is_planted(bug: Bug) -> bool {
+    PLANTED.get() == Some(bug)
+}
