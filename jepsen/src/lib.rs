@@ -1,1 +1,7 @@
-//! jepsen
+//! Histories, checkers and faults for real Holdfast clusters.
+//!
+//! The crate drives clusters from outside, over the same HTTP as everyone else, writes down what
+//! was asked and answered, and judges that record. It never imports the engine or the node: a
+//! checker that shares code with what it checks shares its bugs.
+
+pub mod history;
