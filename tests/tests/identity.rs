@@ -24,7 +24,7 @@ async fn an_emptied_directory_cannot_come_back_under_its_old_id() {
     })
     .await;
     // Clients that happen to ask the stranger wait for its refusal before they ask another node.
-    load.progress(30).await;
+    load.progress(10).await;
     let caller = cluster.caller().clone();
     if let Ok(answer) = caller.send(lost, &Call::get("/readyz")).await {
         answer.expect(503);

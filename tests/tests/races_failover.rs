@@ -9,7 +9,7 @@ use std::sync::Arc;
 use client::wire::{CancelRequest, ErrorCode, KeyState, Order, OrderRequest, PaymentMethod};
 use client::{Client, Error};
 use tests::shop;
-use tests::{Caller, Cluster};
+use tests::{Caller, Cluster, Options};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -224,6 +224,42 @@ async fn lines_are_added_up_and_cents_exact_though_the_leader_dies() {
         assert_eq!(shop::product(caller, node, scarce).await["stock"], 1, "node {node}");
         assert_eq!(shop::product(caller, node, dime).await["reserved"], 60, "node {node}");
         assert_eq!(shop::order_total(caller, node, "").await, 20, "node {node}");
+    }
+    cluster.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn illegal_moves_are_refused_though_the_leader_dies() {
+    let options = Options::new("illegal_moves_are_refused_though_the_leader_dies");
+    let mut cluster = options.flag("--payment-success-rate", "0.5").start().await;
+    let mut random = cluster.random(1);
+    let product = shop::create_product(cluster.caller(), &mut random, "1.00", 100).await;
+    let mut orders = Vec::new();
+    for _ in 0..8 {
+        let place = shop::place(&shop::order(product, 1, "mock"));
+        let placed = cluster.caller().ask_any(&mut random, &place).await.expect(201);
+        orders.push(shop::id(&placed.data()));
+    }
+    let mut ends = Vec::new();
+    for &order in &orders {
+        ends.push(shop::settled(cluster.caller(), 1, order).await);
+    }
+    let clients = clients(&cluster, 40);
+    let killing = Killing::plan(&cluster).await;
+    let tasks = killing.start(40, |number| {
+        let number = usize::try_from(number).expect("few clients");
+        let client = Arc::clone(&clients[number]);
+        let order = orders[number / 5];
+        async move { client.cancel_order(order, &CancelRequest::default()).await }
+    });
+    for result in killing.strike(&mut cluster, tasks).await {
+        let error = result.expect_err("a paid or failed order cannot be cancelled");
+        assert_eq!(error.code(), Some(ErrorCode::OrderNotCancellable), "{:?}", error.report());
+    }
+    for node in cluster.caller().all() {
+        for (order, end) in orders.iter().zip(&ends) {
+            assert_eq!(shop::read_order(cluster.caller(), node, *order).await, *end);
+        }
     }
     cluster.agree().await;
 }

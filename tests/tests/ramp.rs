@@ -1,7 +1,10 @@
-//! A ramp to fifty clients: everything is answered, and how fast is printed.
+//! A ramp to fifty clients: everything is answered, and how fast is printed; and once more with the
+//! leader killed on the way, which clients that ask again may feel but not see.
 
 use std::time::Duration;
 
+use client::Client;
+use client::wire::OrderRequest;
 use rand::Rng;
 use rand::rngs::StdRng;
 use tests::seed::any_node;
@@ -32,6 +35,37 @@ struct Seen {
 }
 
 impl Seen {
+    /// Takes over what another client saw.
+    fn add(&mut self, other: Self) {
+        self.latencies.extend(other.latencies);
+        self.failures.extend(other.failures);
+        self.placed += other.placed;
+        self.sold_out += other.sold_out;
+    }
+
+    /// Prints the figures and checks that nothing failed.
+    fn summarise(&mut self, what: &str) {
+        self.latencies.sort_unstable();
+        println!(
+            "{what}: {CLIENTS} clients, {} calls, {} orders, {} sold out, p50 {:?}, p95 {:?}, \
+             p99 {:?}",
+            self.latencies.len(),
+            self.placed,
+            self.sold_out,
+            self.at(50),
+            self.at(95),
+            self.at(99)
+        );
+        let failures = self.failures.len();
+        self.failures.truncate(5);
+        assert_eq!(failures, 0, "failed calls, the first: {:#?}", self.failures);
+    }
+
+    /// The time within which so many in a hundred calls were answered, once they are sorted.
+    fn at(&self, share: usize) -> Duration {
+        self.latencies[(self.latencies.len() - 1) * share / 100]
+    }
+
     /// Sends one call, notes how long it took, and whether it failed.
     async fn ask(&mut self, caller: &Caller, node: u64, call: &Call, expected: &[u16]) -> u16 {
         let start = Instant::now();
@@ -105,29 +139,12 @@ async fn a_ramp_to_fifty_clients_fails_no_request() {
     }
     let mut all = Seen::default();
     for seen in tasks.join_all().await {
-        all.latencies.extend(seen.latencies);
-        all.failures.extend(seen.failures);
-        all.placed += seen.placed;
-        all.sold_out += seen.sold_out;
+        all.add(seen);
     }
-    all.latencies.sort_unstable();
-    let at = |share: usize| all.latencies[(all.latencies.len() - 1) * share / 100];
-    println!(
-        "ramp to {CLIENTS} clients in {TOTAL:?}: {} requests, {} orders, {} sold out, \
-         p50 {:?}, p95 {:?}, p99 {:?}",
-        all.latencies.len(),
-        all.placed,
-        all.sold_out,
-        at(50),
-        at(95),
-        at(99)
-    );
-    let failures = all.failures.len();
-    all.failures.truncate(5);
-    assert_eq!(failures, 0, "failed requests, the first: {:#?}", all.failures);
+    all.summarise("ramp");
     assert!(all.placed > 0 && all.sold_out > 0, "the ramp met both ends of an order");
-    assert!(at(95) < Duration::from_millis(500), "p95 {:?}", at(95));
-    assert!(at(99) < Duration::from_secs(1), "p99 {:?}", at(99));
+    assert!(all.at(95) < Duration::from_millis(500), "p95 {:?}", all.at(95));
+    assert!(all.at(99) < Duration::from_secs(1), "p99 {:?}", all.at(99));
 
     shop::all_settled(caller, 1).await;
     cluster.agree().await;
@@ -136,5 +153,60 @@ async fn a_ramp_to_fifty_clients_fails_no_request() {
         let data = shop::product(caller, any_node(&mut random, 3), product).await;
         shop::assert_conserved(&data, stock);
         assert_eq!(data["reserved"], 0, "{data}");
+    }
+}
+
+/// Places keyed orders through a client that asks again, until the end.
+async fn patient_shopper(client: Client, number: u32, product: u64, start: Instant) -> Seen {
+    let mut seen = Seen::default();
+    tokio::time::sleep_until(start + RAMP / 2 * number / CLIENTS).await;
+    let mut round = 0;
+    while start.elapsed() < TOTAL / 2 {
+        round += 1;
+        let mut request = OrderRequest::of([(product, 1)]);
+        request.idempotency_key = Some(format!("patient-{number}-{round}"));
+        let begun = Instant::now();
+        match client.create_order(&request).await {
+            Ok(_) => seen.placed += 1,
+            Err(error) => seen.failures.push(format!("{error}: {:?}", error.report())),
+        }
+        seen.latencies.push(begun.elapsed());
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ramp_fails_no_call_though_the_leader_dies() {
+    let mut cluster = Options::new("a_ramp_fails_no_call_though").alone().start().await;
+    let mut random = cluster.random(1);
+    let product = shop::create_product(cluster.caller(), &mut random, "19.99", 1_000_000).await;
+    let start = Instant::now();
+    let mut tasks = JoinSet::new();
+    for number in 0..CLIENTS {
+        let client = cluster.caller().retrying(&mut cluster.random(u64::from(1_000 + number)));
+        tasks.spawn(patient_shopper(client, number, product, start));
+    }
+    // All clients are at work when it happens.
+    tokio::time::sleep_until(start + RAMP / 2 + RAMP / 10).await;
+    let dead = cluster.kill_leader().await;
+    let next = cluster.leader().await;
+    assert_ne!(dead, next);
+    cluster.restart(dead);
+    let mut all = Seen::default();
+    for seen in tasks.join_all().await {
+        all.add(seen);
+    }
+    all.summarise("ramp with the leader killed");
+    println!("the longest call took {:?}", all.at(100));
+
+    cluster.wait_ready().await;
+    let caller = cluster.caller();
+    shop::all_settled(caller, next).await;
+    cluster.agree().await;
+    for node in caller.all() {
+        assert_eq!(shop::order_total(caller, node, "").await, all.placed, "one order a key");
+        let data = shop::product(caller, node, product).await;
+        shop::assert_conserved(&data, 1_000_000);
+        assert_eq!(data["sold"], shop::order_total(caller, node, "status=PAID").await);
     }
 }

@@ -99,7 +99,9 @@ fn crates_import_along_the_arrows_only() {
     let mut wrong = Vec::new();
     for (name, allowed) in ARROWS {
         for dependency in &packages[*name] {
-            let ours = members.iter().any(|member| **member == dependency.name);
+            // A crate may ask for itself with other features, for its own tests.
+            let ours = members.iter().any(|member| **member == dependency.name)
+                && dependency.name != *name;
             if ours && !allowed.contains(&dependency.name.as_str()) {
                 wrong.push(format!("{name} -> {}", dependency.name));
             }
