@@ -1,5 +1,7 @@
 //! Processes killed, paused and stopped under load: nothing acknowledged is lost, clients go on.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rand::Rng;
@@ -7,7 +9,7 @@ use serde_json::json;
 use tests::load::{Load, Record};
 use tests::seed::any_node;
 use tests::shop::{self, ORDERS, PRODUCTS};
-use tests::{Call, Cluster, Options, wait};
+use tests::{Call, Cluster, NoAnswer, Options, wait};
 use tokio::time::Instant;
 
 /// Units of the product that the load buys: more than it can buy.
@@ -220,6 +222,126 @@ async fn a_woken_leader_serves_no_old_data() {
     }
     cluster.wait_ready().await;
     cluster.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pausing_nodes_loses_nothing() {
+    let options = Options::new("pausing_nodes_loses_nothing");
+    let (mut cluster, product, load) = under_load(options, "mock").await;
+    for round in 1..=3 {
+        let leader = cluster.leader().await;
+        cluster.pause(leader);
+        // Whoever asks the sleeper waits with it; the others find the new leader.
+        cluster.leader().await;
+        load.progress(3).await;
+        let second = cluster.follower().await;
+        cluster.pause(second);
+        // Nobody has a majority now; then everybody does, with messages of old terms in the air.
+        cluster.resume(leader);
+        cluster.resume(second);
+        cluster.wait_ready().await;
+        load.progress(30).await;
+        println!("round {round}: {} orders", load.acknowledged());
+    }
+    let record = load.stop().await;
+    cluster.wait_ready().await;
+    shop::all_settled(cluster.caller(), 1).await;
+    assert_nothing_lost(&mut cluster, product, &record).await;
+}
+
+/// How the unkeyed orders of one client ended.
+#[derive(Debug, Default)]
+struct Unkeyed {
+    placed: Vec<u64>,
+    refused: u64,
+    in_doubt: u64,
+}
+
+/// Places orders without keys, each once, until told to stop.
+async fn unkeyed_client(
+    caller: tests::Caller,
+    mut random: rand::rngs::StdRng,
+    product: u64,
+    stop: Arc<AtomicBool>,
+) -> Unkeyed {
+    let mut seen = Unkeyed::default();
+    let call = shop::place(&shop::order(product, 1, "none"));
+    while !stop.load(Ordering::Relaxed) {
+        let node = any_node(&mut random, caller.nodes());
+        match caller.send(node, &call).await {
+            Ok(answer) if answer.status == 201 => seen.placed.push(shop::id(&answer.data())),
+            Ok(answer) if answer.status == 504 => {
+                assert_eq!(answer.problem(504, "commit_timeout")["outcome"], "unknown");
+                seen.in_doubt += 1;
+            }
+            Ok(answer) => {
+                let problem = answer.problem_of_any_kind();
+                assert_eq!(answer.status, 503, "{problem}");
+                assert_eq!(problem["outcome"], "not_applied", "{problem}");
+                seen.refused += 1;
+            }
+            Err(NoAnswer::NotSent(_)) => tokio::task::yield_now().await,
+            Err(NoAnswer::Lost(_)) => seen.in_doubt += 1,
+        }
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_without_a_key_is_never_doubled() {
+    let mut cluster = Cluster::start("an_order_without_a_key_is_never_doubled").await;
+    let mut random = cluster.random(1);
+    let product = shop::create_product(cluster.caller(), &mut random, "1.00", STOCK).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut tasks = tokio::task::JoinSet::new();
+    for client in 0..16 {
+        let random = cluster.random(100 + client);
+        let (caller, stop) = (cluster.caller().clone(), Arc::clone(&stop));
+        tasks.spawn(unkeyed_client(caller, random, product, stop));
+    }
+    let client = cluster.caller().clone();
+    for _ in 0..3 {
+        // Nodes that forwarded a command to the dead leader do not know what became of it, and
+        // have to find out or say so; asking again blindly would make a second order.
+        let before = shop::order_total(&client, cluster.follower().await, "").await;
+        let dead = cluster.kill_leader().await;
+        let alive = cluster.active();
+        cluster.leader().await;
+        wait::until("orders were placed again", wait::READY, async || {
+            let list = Call::get(format!("{ORDERS}?per_page=1"));
+            let answer = client.send(alive[0], &list).await.map_err(|error| error.to_string())?;
+            let total = answer.json()["meta"]["total"].as_u64().unwrap_or_default();
+            if total > before + 20 { Ok(()) } else { Err(format!("{total}, {before} before")) }
+        })
+        .await;
+        cluster.restart(dead);
+        cluster.wait_ready().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut all = Unkeyed::default();
+    while let Some(seen) = tasks.join_next().await {
+        let seen = seen.expect("no client saw the contract broken");
+        all.placed.extend(seen.placed);
+        all.refused += seen.refused;
+        all.in_doubt += seen.in_doubt;
+    }
+    let placed = all.placed.len() as u64;
+    println!("{placed} placed, {} refused, {} in doubt", all.refused, all.in_doubt);
+    all.placed.sort_unstable();
+    all.placed.dedup();
+    assert_eq!(all.placed.len() as u64, placed, "every answer has an order of its own");
+    cluster.agree().await;
+    for node in client.all() {
+        let total = shop::order_total(&client, node, "").await;
+        // Refused orders do not exist, placed ones do, those in doubt do or do not, once.
+        let expected = placed..=placed + all.in_doubt;
+        assert!(expected.contains(&total), "{total} orders, expected {expected:?}");
+        let data = shop::product(&client, node, product).await;
+        assert_eq!(data["reserved"], total, "{data}");
+        for order in all.placed.iter().step_by(7) {
+            shop::read_order(&client, node, *order).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
