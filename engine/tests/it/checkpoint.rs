@@ -1,6 +1,6 @@
 //! The state on disk and back: equal digests, crashes at every step, damage found.
 
-use engine::checkpoint::{CheckpointStore, open, read_order};
+use engine::checkpoint::{CheckpointStore, open, read_ledger, read_order};
 use engine::command::{Command, PlaceOrder, Verdict};
 use engine::ids::{OrderId, Position, ProductId};
 use engine::order::{PaymentMethod, Status};
@@ -193,6 +193,54 @@ fn staged_rows_of_a_first_checkpoint_that_was_never_published_are_nothing() {
 }
 
 #[test]
+fn what_was_staged_beyond_the_last_checkpoint_is_not_there() {
+    let mut machine = Machine::default();
+    let product = machine.product("1", 10);
+    machine.place(order(&[(1, 1)]));
+    let store = MemoryStore::new();
+    checkpoint(&mut machine.state, &store);
+    // Two chunks and several ledger segments come and are closed between two checkpoints.
+    for n in 2..=200 {
+        machine.place(order(&[(1, 1)]));
+        machine.run(cancel(OrderId(n)));
+        machine.run(user(&format!("{n}@example.org")));
+    }
+    store.fail_after(2);
+    machine.state.freeze().write(&store).expect_err("staged and synced, not published");
+    store.crash(usize::MAX);
+    assert!(store.keys().iter().any(|key| key[0] == b'S'), "a sealed chunk is staged");
+    assert!(store.keys().iter().any(|key| key[0] == b'L'), "a ledger segment is staged");
+    for id in [2, 64, 65, 128, 129, 192] {
+        assert_eq!(read_order(&store, OrderId(id)).expect("readable"), None);
+    }
+    assert_eq!(read_ledger(&store, product, 0).expect("readable"), None);
+    let mut reopened = State::open(&store).expect("opened");
+    assert_eq!((reopened.open_orders(), reopened.order_status(OrderId(2))), (1, None));
+    replay(&mut reopened, &machine.log);
+    assert_eq!(reopened.digest(), machine.state.digest());
+}
+
+#[test]
+fn the_ledger_is_read_from_memory_and_from_the_store() {
+    let mut machine = Machine::default();
+    let product = machine.product("1", 10);
+    for n in 1..=40 {
+        machine.place(order(&[(1, 1)]));
+        machine.run(cancel(OrderId(n)));
+    }
+    let all: Vec<_> = machine.state.ledger(product).map(|(_, row)| *row).collect();
+    assert_eq!(all.len(), 81);
+    let store = MemoryStore::new();
+    checkpoint(&mut machine.state, &store);
+    let resident: Vec<_> = machine.state.ledger(product).collect();
+    assert_eq!((resident[0].0, resident.len()), (64, 17));
+    let read = read_ledger(&store, product, 40).expect("readable").expect("stored");
+    assert_eq!(read, (32, all[32..64].to_vec()));
+    assert_eq!(read_ledger(&store, product, 64).expect("readable"), None, "in memory");
+    assert_eq!(read_ledger(&store, ProductId(9), 0).expect("readable"), None);
+}
+
+#[test]
 fn an_open_state_goes_on_like_one_that_never_stopped() {
     let mut machine = Machine::default();
     machine.product("1", 10);
@@ -276,11 +324,12 @@ fn a_freeze_that_was_thrown_away_is_no_loss() {
     replay(&mut state, &log[..100]);
     let lost = state.freeze();
     replay(&mut state, &log[..200]);
-    let second = state.freeze();
+    drop(state.freeze());
     // The report of the first comes when its rows were frozen again: it must release nothing.
     let late = lost.write(&MemoryStore::new()).expect("written elsewhere");
     state.release(&late);
-    let written = second.write(&store).expect("written");
+    let third = state.freeze();
+    let written = third.write(&store).expect("written");
     state.release(&written);
     let mut reopened = State::open(&store).expect("opened");
     assert_eq!(reopened.digest(), state.digest());
@@ -342,7 +391,7 @@ fn a_hundred_thousand_orders_come_back_from_sled() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = SledStore::open(&directory.path().join("state")).expect("opened");
     let mut machine = Machine::default();
-    // Few enough that their lists of orders are long and counted.
+    // Few products and users, so that their lists of orders are long and counted.
     for _ in 0..20 {
         machine.product("3.33", 1_000_000);
     }
@@ -353,7 +402,7 @@ fn a_hundred_thousand_orders_come_back_from_sled() {
         let first = round * batch + 1;
         let place = |n: u64| {
             let key = Some(format!("order-{n}").into());
-            let user = user_id(n % 1000);
+            let user = user_id(n % 10);
             Command::PlaceOrder(PlaceOrder { key, user, ..mock_order(&[(n % 20 + 1, 1)]) })
         };
         machine.run_all((first..first + batch).map(place).collect());
@@ -375,6 +424,7 @@ fn a_hundred_thousand_orders_come_back_from_sled() {
         machine.recorder.events.clear();
         machine.log.iter_mut().for_each(Vec::clear);
     }
+    machine.state.check_invariants().expect("sound");
     let digest = machine.state.digest();
     assert!(machine.state.resident_chunks() <= 64, "{}", machine.state.resident_chunks());
     drop(store);

@@ -144,6 +144,7 @@ fn a_key_makes_one_order() {
         PlaceOrder { user: user_id(1), ..keyed("k", &[(1, 1)]) },
         PlaceOrder { metadata: Some("{}".into()), ..keyed("k", &[(1, 1)]) },
         PlaceOrder { payment_method: PaymentMethod::Mock, ..keyed("k", &[(1, 1)]) },
+        PlaceOrder { payment_method: PaymentMethod::Webhook, ..keyed("k", &[(1, 1)]) },
     ] {
         assert_eq!(rejected(machine.run(Command::PlaceOrder(other))), Rejection::KeyReused);
     }
