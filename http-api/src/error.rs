@@ -8,13 +8,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use client::wire::{self, ErrorCode, Problem};
+use engine::ids::Position;
 use engine::outcome::Rejection;
 use engine::trace::TraceId;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use raft_node::{ProposeError, ReadError};
 
 use crate::json::Malformed;
-use crate::reply::{self, Reply};
+use crate::reply::{self, Reply, ReplyExt};
+use crate::service::{self, Freshness};
 
 /// How long a client is asked to wait before it tries again, in seconds.
 const RETRY_AFTER_S: u64 = 1;
@@ -29,6 +31,7 @@ struct Inner {
     detail: Cow<'static, str>,
     errors: Option<BTreeMap<String, Vec<String>>>,
     allow: Option<HeaderValue>,
+    seen: Option<(Position, Freshness)>,
     close: bool,
 }
 
@@ -36,7 +39,8 @@ impl Failure {
     /// A failure in words of its own.
     pub(crate) fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Failure {
         let detail = detail.into();
-        Failure(Box::new(Inner { code, detail, errors: None, allow: None, close: false }))
+        let (errors, allow, seen, close) = (None, None, None, false);
+        Failure(Box::new(Inner { code, detail, errors, allow, seen, close }))
     }
 
     /// Fields at fault, each with what is wrong about it.
@@ -115,6 +119,18 @@ impl Failure {
         }
     }
 
+    /// What was found in the state, or decided by it, holds at this position. Without one, the
+    /// answer would name a later position, at which it may not be true any more.
+    pub(crate) fn at(self, position: Position) -> Failure {
+        self.seen(position, Freshness::Linearizable)
+    }
+
+    /// The same for a read, which may have been a stale one.
+    pub(crate) fn seen(mut self, position: Position, freshness: Freshness) -> Failure {
+        self.0.seen = Some((position, freshness));
+        self
+    }
+
     /// The connection is of no use after this answer.
     pub(crate) fn closing(mut self) -> Failure {
         self.0.close = true;
@@ -129,7 +145,7 @@ impl Failure {
 
     /// The answer.
     pub(crate) fn into_reply(self, trace: &TraceId) -> Reply {
-        let Inner { code, detail, errors, allow, close } = *self.0;
+        let Inner { code, detail, errors, allow, seen, close } = *self.0;
         let mut problem = Problem::new(code, detail, trace.to_string());
         problem.errors = errors;
         problem.retry_after = retry_after_s(code);
@@ -145,7 +161,10 @@ impl Failure {
         if close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        reply
+        match seen {
+            Some((position, freshness)) => service::mark(reply.at(position), freshness),
+            None => reply,
+        }
     }
 }
 
@@ -299,6 +318,21 @@ mod tests {
             let reply = failure.into_reply(&trace());
             assert_eq!(reply.headers().contains_key(RETRY_AFTER), status == 503);
         }
+    }
+
+    #[test]
+    fn what_was_looked_up_names_its_position() {
+        let header = |failure: Failure, name: &str| {
+            let reply = failure.into_reply(&trace());
+            reply.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+        };
+        let missing = || Failure::not_found("Order not found.");
+        assert_eq!(header(missing(), wire::POSITION), None);
+        assert_eq!(header(missing().at(Position(7)), wire::POSITION).as_deref(), Some("7"));
+        assert_eq!(header(missing().at(Position(7)), wire::CONSISTENCY), None);
+        let stale = || missing().seen(Position(7), Freshness::Stale);
+        assert_eq!(header(stale(), wire::POSITION).as_deref(), Some("7"));
+        assert_eq!(header(stale(), wire::CONSISTENCY).as_deref(), Some("stale"));
     }
 
     #[tokio::test]

@@ -5,6 +5,12 @@
 //! `extract`, `json`, `validate` and `query`, and answered by one of `handlers`, with `views`
 //! writing rows and `error` writing refusals. The JSON types are those of `client::wire`.
 //!
+//! Log lines: this library writes one at INFO for each change of a product (`product.created`,
+//! `.updated`, `.archived`) and each call of the task hook (`order.processed`), on the node that
+//! took the request. The story of an order (`order.placed` and each later step) is told by the
+//! replication layer, once, on the leader. At DEBUG there is a line for each answer, and
+//! `order.created` and `order.cancelled` on the node that answered that to a client.
+//!
 //! This library never sees raft or the store, keeps no state of its own between two requests but
 //! its metrics, and decides nothing that depends on the replicated state: that is the engine's.
 

@@ -1,6 +1,8 @@
 //! The listener and its connections: how many, for how long, and how they end.
 //!
-//! What a request means is not known here.
+//! What a request means is not known here. What the HTTP library cannot read as a request at all
+//! (a broken request line, a header that is none, a head over its limits) it answers itself, with
+//! 400, 414 or 431, without a body and without the headers of this API, and closes the connection.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -8,6 +10,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use client::wire::{self, ErrorCode, Problem};
@@ -63,7 +66,8 @@ impl Server {
         settings.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let local_addr = listener.local_addr()?;
         let metrics = Metrics::new(handle.clone());
-        let app = Arc::new(App { handle, settings, router: Router::new(), metrics });
+        let (router, position) = (Router::new(), AtomicU64::new(0));
+        let app = Arc::new(App { handle, settings, router, metrics, position });
         let (stop, stopped) = signal::channel(false);
         let accept = tokio::spawn(accept(listener, app, stopped));
         Ok(Server { local_addr, stop, accept })

@@ -4,6 +4,7 @@
 //! asked, the headers on every answer, the metrics and the access log. Nothing about orders or
 //! products is.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -42,6 +43,8 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) router: Router,
     pub(crate) metrics: Metrics,
+    /// The highest position that an answer gave, for answers that looked at nothing.
+    pub(crate) position: AtomicU64,
 }
 
 /// A request whose body has arrived, on its way to its handler.
@@ -217,9 +220,14 @@ async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
 /// The headers of every answer.
 fn finish(app: &App, reply: &mut Reply, trace: &TraceId) {
     let headers = reply.headers_mut();
-    if !headers.contains_key(POSITION) {
-        let position = app.handle.read(|state| state.position());
-        headers.insert(POSITION, HeaderValue::from(position.0));
+    let own = headers.get(POSITION).and_then(|value| value.to_str().ok()?.parse().ok());
+    match own {
+        Some(position) => drop(app.position.fetch_max(position, Ordering::Relaxed)),
+        // The state is not touched for this: a probe must not wait for it.
+        None => {
+            let position = app.position.load(Ordering::Relaxed);
+            headers.insert(POSITION, HeaderValue::from(position));
+        }
     }
     let trace = HeaderValue::try_from(trace.to_string()).expect("trace ids are printable ASCII");
     headers.insert(TRACE_ID, trace);

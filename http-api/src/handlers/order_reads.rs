@@ -12,7 +12,7 @@ use super::orders::MISSING;
 use crate::error::Failure;
 use crate::query::{self, Query, percent_decode};
 use crate::reply::{self, Reply, ReplyExt};
-use crate::service::{Call, mark};
+use crate::service::{Call, Freshness, mark};
 use crate::validate::{Errors, ID_MAX, integer, is_key, key_invalid};
 use crate::views;
 
@@ -43,7 +43,7 @@ fn look_up(state: &State, id: OrderId) -> Option<Found> {
 pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
     let id = OrderId(call.id(MISSING)?);
     let freshness = call.ready_to_read().await?;
-    let (position, order) = one(call, id).await?;
+    let (position, order) = one(call, id, freshness).await?;
     let view = views::order(&order);
     let version = view.version;
     let reply = reply::of(200, &OrderAnswer::new(view)).at(position).version(version);
@@ -54,17 +54,27 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
 pub(crate) async fn events(call: &Call<'_>) -> Result<Reply, Failure> {
     let id = OrderId(call.id(MISSING)?);
     let freshness = call.ready_to_read().await?;
-    let (position, order) = one(call, id).await?;
+    let (position, order) = one(call, id, freshness).await?;
     let reply = reply::of(200, &Envelope::new(views::history(&order))).at(position);
     Ok(mark(reply, freshness))
 }
 
-/// One order, with the position that its row reflects.
-async fn one(call: &Call<'_>, id: OrderId) -> Result<(Position, Box<Order>), Failure> {
+/// One order, with the position at which it was looked up.
+async fn one(
+    call: &Call<'_>,
+    id: OrderId,
+    freshness: Freshness,
+) -> Result<(Position, Box<Order>), Failure> {
     let (position, found) = call.app.handle.read(|state| (state.position(), look_up(state, id)));
-    match found.ok_or_else(|| Failure::not_found(MISSING))? {
-        Found::Row(order) => Ok((position, order)),
-        Found::Stored => Ok((position, Box::new(call.stored_order(id).await?))),
+    let found = found.ok_or_else(|| Failure::not_found(MISSING).seen(position, freshness))?;
+    Ok((position, whole(call, id, found).await?))
+}
+
+/// The row of an order that was found. One that is stored is final, so it is what it was.
+async fn whole(call: &Call<'_>, id: OrderId, found: Found) -> Result<Box<Order>, Failure> {
+    match found {
+        Found::Row(order) => Ok(order),
+        Found::Stored => Ok(Box::new(call.stored_order(id).await?)),
     }
 }
 
@@ -75,13 +85,15 @@ pub(crate) async fn by_key(call: &Call<'_>) -> Result<Reply, Failure> {
         return Err(key_invalid());
     }
     let freshness = call.ready_to_read().await?;
-    let (position, id) = call.app.handle.read(|state| (state.position(), state.order_by_key(&key)));
-    let (position, body) = match id {
-        None => (position, ByKey { state: KeyState::Unused, order: None }),
-        Some(id) => {
-            let (position, order) = one(call, id).await?;
-            let order = Some(views::order(&order));
-            (position, ByKey { state: KeyState::Applied, order })
+    let (position, found) = call.app.handle.read(|state| {
+        let found = state.order_by_key(&key).and_then(|id| Some((id, look_up(state, id)?)));
+        (state.position(), found)
+    });
+    let body = match found {
+        None => ByKey { state: KeyState::Unused, order: None },
+        Some((id, found)) => {
+            let order = views::order(&*whole(call, id, found).await?);
+            ByKey { state: KeyState::Applied, order: Some(order) }
         }
     };
     Ok(mark(reply::of(200, &Envelope::new(body)).at(position), freshness))

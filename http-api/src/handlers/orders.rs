@@ -82,12 +82,14 @@ async fn place(call: &Call<'_>, command: PlaceOrder) -> Result<Placed, Failure> 
     let (id, replayed) = match &applied.outcome {
         Outcome::Placed(id) => (*id, false),
         Outcome::Replayed(id) => (*id, true),
-        Outcome::Rejected(rejection) => return Err(Failure::rejected(rejection)),
+        Outcome::Rejected(rejection) => {
+            return Err(Failure::rejected(rejection).at(applied.position));
+        }
         other => return Err(unexpected(call, other)),
     };
     let order = order_after(call, &mut applied, id).await?;
     if !replayed {
-        tracing::info!(
+        tracing::debug!(
             event = "order.created",
             order_id = id.0,
             user_id = order.user.map(|user| user.0),
@@ -271,12 +273,14 @@ pub(crate) async fn cancel(call: &Call<'_>) -> Result<Reply, Failure> {
     let mut applied = call.propose(Command::CancelOrder(CancelOrder { order, reason })).await?;
     let already = match &applied.outcome {
         Outcome::Cancelled { already, .. } => *already,
-        Outcome::Rejected(rejection) => return Err(Failure::rejected(rejection)),
+        Outcome::Rejected(rejection) => {
+            return Err(Failure::rejected(rejection).at(applied.position));
+        }
         other => return Err(unexpected(call, other)),
     };
     let row = order_after(call, &mut applied, order).await?;
     if !already {
-        tracing::info!(
+        tracing::debug!(
             event = "order.cancelled",
             order_id = order.0,
             user_id = row.user.map(|user| user.0),

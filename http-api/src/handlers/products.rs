@@ -78,7 +78,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
     let freshness = call.ready_to_read().await?;
     let (position, product) =
         call.app.handle.read(|state| (state.position(), state.product(id).map(views::product)));
-    let product = product.ok_or_else(|| Failure::not_found(MISSING))?;
+    let product = product.ok_or_else(|| Failure::not_found(MISSING).seen(position, freshness))?;
     let reply = reply::of(200, &Envelope::new(&product)).at(position).version(product.version);
     Ok(mark(reply, freshness))
 }
@@ -89,7 +89,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let command = read_product(&Fields::of(&object))?;
     let applied = call.propose(Command::CreateProduct(command)).await?;
     let Outcome::ProductCreated(id) = applied.outcome else {
-        return Err(refused(call, &applied.outcome));
+        return Err(refused(call, &applied));
     };
     tracing::info!(event = "product.created", product_id = id.0, trace_id = %call.trace);
     let reply = written(call, 201, id, &applied)?;
@@ -184,7 +184,7 @@ async fn update(call: &Call<'_>, update: UpdateProduct) -> Result<Reply, Failure
     let command = Command::UpdateProduct(UpdateProduct { expected_version, ..update });
     let applied = call.propose(command).await?;
     let Outcome::ProductUpdated(id) = applied.outcome else {
-        return Err(refused(call, &applied.outcome));
+        return Err(refused(call, &applied));
     };
     tracing::info!(event = "product.updated", product_id = id.0, trace_id = %call.trace);
     written(call, 200, id, &applied)
@@ -201,7 +201,7 @@ pub(crate) async fn archive(call: &Call<'_>) -> Result<Reply, Failure> {
             tracing::info!(event = "product.archived", product_id = id.0, trace_id = %call.trace);
             Ok(reply::empty(StatusCode::NO_CONTENT).at(applied.position))
         }
-        other => Err(refused(call, &other)),
+        _ => Err(refused(call, &applied)),
     }
 }
 
@@ -216,13 +216,14 @@ async fn expected_version(call: &Call<'_>, id: ProductId) -> Result<Option<Posit
         return Ok(Some(version));
     }
     call.wait_until_fresh(Freshness::Linearizable).await?;
-    let current = call.app.handle.read(|state| state.product(id).map(|row| row.version));
-    let current = current.ok_or_else(|| Failure::not_found(MISSING))?;
+    let look = |state: &State| (state.position(), state.product(id).map(|row| row.version));
+    let (position, current) = call.app.handle.read(look);
+    let current = current.ok_or_else(|| Failure::not_found(MISSING).at(position))?;
     if versions.contains(&current) {
         return Ok(Some(current));
     }
     let detail = format!("The version is {current} by now.");
-    Err(Failure::new(ErrorCode::VersionMismatch, detail))
+    Err(Failure::new(ErrorCode::VersionMismatch, detail).at(position))
 }
 
 /// The answer to a write: the product as it is right after it.
@@ -241,9 +242,9 @@ fn written(
     Ok(reply::of(status, &Envelope::new(&product)).at(applied.position).version(product.version))
 }
 
-fn refused(call: &Call<'_>, outcome: &Outcome) -> Failure {
-    match outcome {
-        Outcome::Rejected(rejection) => Failure::rejected(rejection),
+fn refused(call: &Call<'_>, applied: &Applied) -> Failure {
+    match &applied.outcome {
+        Outcome::Rejected(rejection) => Failure::rejected(rejection).at(applied.position),
         other => unexpected(call, other),
     }
 }

@@ -19,7 +19,9 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let applied = call.propose(Command::CreateUser(read_user(&Fields::of(&object))?)).await?;
     let id = match applied.outcome {
         Outcome::UserCreated(id) => id,
-        Outcome::Rejected(rejection) => return Err(Failure::rejected(&rejection)),
+        Outcome::Rejected(rejection) => {
+            return Err(Failure::rejected(&rejection).at(applied.position));
+        }
         other => return Err(unexpected(call, &other)),
     };
     let user = call.app.handle.read(|state| state.user(id).map(views::user));
@@ -57,7 +59,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
     let freshness = call.ready_to_read().await?;
     let (position, user) =
         call.app.handle.read(|state| (state.position(), state.user(id).map(views::user)));
-    let user = user.ok_or_else(|| Failure::not_found(missing))?;
+    let user = user.ok_or_else(|| Failure::not_found(missing).seen(position, freshness))?;
     let reply = reply::of(200, &Envelope::new(&user)).at(position).version(user.version);
     Ok(mark(reply, freshness))
 }

@@ -100,7 +100,9 @@ async fn without_a_quorum_the_node_says_what_it_can() {
     assert_eq!(stale.expect(200)["data"], json!([]));
     assert_eq!(stale.header("x-consistency"), Some("stale"));
     let missing = Call::new("GET", "/api/v1/orders/1").header("x-consistency", "stale");
-    fixture.send(missing).await.problem(404, "not_found");
+    let missing = fixture.send(missing).await;
+    missing.problem(404, "not_found");
+    assert_eq!(missing.header("x-consistency"), Some("stale"));
     fixture.stop().await;
 }
 

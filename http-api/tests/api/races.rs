@@ -81,3 +81,35 @@ async fn five_cancels_give_the_units_back_once() {
     fixture.post("/api/v1/orders", &body).await.problem(409, "insufficient_stock");
     stop(fixture).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_stale_read_misses_was_made_at_a_later_position() {
+    let fixture = Arc::new(Fixture::start().await);
+    let product = fixture.product("1.00", 1_000).await;
+    let mut missed = 0;
+    for id in 1..=100 {
+        let placing = fixture.clone();
+        let placed = tokio::spawn(async move {
+            let call = Call::json("POST", "/api/v1/orders", &order(product, 1));
+            let call = call.header("idempotency-key", &format!("key {id}"));
+            placing.send(call).await.expect(201)["data"]["version"].as_u64().unwrap()
+        });
+        let paths = [format!("orders/{id}"), format!("orders/by-key/key%20{id}")];
+        let mut misses = Vec::new();
+        loop {
+            let path = &paths[misses.len() % 2];
+            let read = fixture.get(&format!("/api/v1/{path}?consistency=stale")).await;
+            assert_eq!(read.header("x-consistency"), Some("stale"));
+            if read.status == 404 || read.json()["data"]["state"] == "unused" {
+                misses.push(read.header("x-position").unwrap().parse::<u64>().unwrap());
+            } else {
+                break;
+            }
+        }
+        let version = placed.await.unwrap();
+        assert!(misses.iter().all(|position| *position < version), "{misses:?} {version}");
+        missed += misses.len();
+    }
+    assert!(missed > 0, "no read came too early, so nothing was shown");
+    stop(fixture).await;
+}
