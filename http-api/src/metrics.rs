@@ -208,6 +208,11 @@ impl Writer<'_, '_> {
             ("commands_applied", "Commands applied", node.commands_applied_total),
             ("log_syncs", "Log syncs", node.syncs_total),
             ("reads", "Reads that got their barrier", node.reads_total),
+            (
+                "orders_refused_without_entry",
+                "Orders refused for lack of stock by a read, without an entry in the log",
+                node.refused_without_entry_total,
+            ),
             ("checkpoints", "Checkpoints written", node.checkpoints_total),
             (
                 "peer_messages_dropped",

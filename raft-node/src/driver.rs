@@ -30,8 +30,6 @@ pub(crate) mod payments;
 
 /// Inputs taken in one step of the core.
 const INPUTS_PER_STEP_MAX: usize = 8_192;
-/// Entries applied under one write lock, so that readers get their turn.
-const ENTRIES_PER_LOCK_MAX: usize = 16;
 
 /// The threads of a node.
 pub(crate) struct Threads {
@@ -225,22 +223,20 @@ pub(crate) fn merge(append: &mut Append, next: Append) -> Option<Append> {
 fn run_apply(shared: &Shared, queue: &Receiver<Vec<Entry>>) {
     let (node, boot) = (shared.node(), shared.identity.boot());
     while let Ok(entries) = queue.recv() {
-        for entries in entries.chunks(ENTRIES_PER_LOCK_MAX) {
+        for entry in entries {
             let started = Instant::now();
             // The leader tells the story of an order in its log; one teller is enough.
             let tell = shared.view.read().is_leader && tracing::enabled!(tracing::Level::INFO);
             let mut effects = Effects::new(node, boot, tell);
+            // The lock is held for one entry at a time, so that readers get their turn.
             let (index, clock, next_deadline) = {
                 let mut state = shared.state.write();
-                for entry in entries {
-                    if let Err(error) = replica::apply(&mut state, entry, &mut effects) {
-                        let index = entry.index;
-                        return shared.fail(format!("apply at index {index}: {error}"));
-                    }
+                if let Err(error) = replica::apply(&mut state, &entry, &mut effects) {
+                    return shared.fail(format!("apply at index {}: {error}", entry.index));
                 }
                 (state.applied_index(), state.clock(), state.next_deadline())
             };
-            shared.counters.entries_applied.add(entries.len() as u64);
+            shared.counters.entries_applied.add(1);
             shared.counters.commands_applied.add(effects.commands);
             shared.counters.apply_micros.add(micros_since(started));
             let answered = shared.answer(effects.answers);

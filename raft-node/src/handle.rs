@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::checkpoint;
-use engine::command::{Command, Envelope};
-use engine::ids::{NodeId, OrderId, Position, RequestId};
+use engine::command::{Command, Envelope, PlaceOrder};
+use engine::ids::{NodeId, OrderId, Position, RequestId, Timestamp};
 use engine::order::Order;
+use engine::outcome::Outcome;
 use engine::state::{OrderLookup, State};
 use engine::trace::TraceId;
 use tokio::time::{Instant, timeout_at};
@@ -109,6 +110,10 @@ pub struct Member {
     pub healthy: bool,
 }
 
+/// How far this node's clock may be behind the leader's before a refusal without an entry could
+/// overlook a deadline that is due. Being wrong means a refusal a little late, never an oversell.
+const CLOCK_ERROR_MS: u64 = 1_000;
+
 /// How long after its deadline a request is given up even if the core is stuck.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -144,6 +149,11 @@ impl Handle {
         if shared.stopping.load(Ordering::Relaxed) || shared.failure.borrow().is_some() {
             return Err(ProposeError::Stopping);
         }
+        if let Command::PlaceOrder(order) = &command
+            && let Some(refused) = self.refuse_sold_out(order, deadline).await
+        {
+            return Ok(refused);
+        }
         let Some((seq, answer)) = shared.await_answer() else {
             shared.counters.proposals_refused.add(1);
             return Err(ProposeError::Overloaded);
@@ -160,6 +170,33 @@ impl Handle {
                 Err(ProposeError::TimedOut)
             }
         }
+    }
+
+    /// Refuses an order for lack of stock without an entry, as a linearizable read: a sale that is
+    /// over costs no disk. `None` when the log has to decide.
+    ///
+    /// The look before the barrier only saves orders that can be filled from waiting for one. The
+    /// look after it decides: by then every write that was acknowledged before the order came is
+    /// applied here. The other order would be wrong: a cancel that another node has answered may
+    /// not have been applied here yet.
+    async fn refuse_sold_out(&self, order: &PlaceOrder, deadline: Instant) -> Option<Applied> {
+        let shared = &self.shared;
+        // While the applier works the log decides: an order must not wait for the lock to be
+        // refused.
+        shared.state.try_read()?.lacks_stock(order, Timestamp(0))?;
+        self.barrier(deadline).await.ok()?;
+        let state = shared.state.read();
+        // A deadline that is not due by this node's clock, with room for its error, can wait.
+        let now = Timestamp(shared.now().wall_ms).plus_ms(CLOCK_ERROR_MS);
+        let rejection = state.lacks_stock(order, now)?;
+        shared.counters.refused_without_entry.add(1);
+        Some(Applied {
+            position: state.position(),
+            clock: state.clock(),
+            outcome: Outcome::Rejected(rejection),
+            order: None,
+            product: None,
+        })
     }
 
     /// Waits until a read of the local state sees every write that was acknowledged, anywhere,

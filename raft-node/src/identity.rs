@@ -127,8 +127,8 @@ impl Identity {
         self.stored.node
     }
 
-    /// Starts a boot: counts it, durably. Called once everything in the directory was found sound or
-    /// created, and before anything is sent.
+    /// Starts a boot: counts it, durably. Called once everything in the directory was found sound
+    /// or created, and before anything is sent.
     ///
     /// # Errors
     /// When the number cannot be written.

@@ -361,6 +361,7 @@ pub(crate) struct Counters {
     pub(crate) proposals: Counter,
     pub(crate) proposals_refused: Counter,
     pub(crate) reads: Counter,
+    pub(crate) refused_without_entry: Counter,
     pub(crate) syncs: Counter,
     pub(crate) sync_micros: Counter,
     pub(crate) entries_appended: Counter,
@@ -418,6 +419,8 @@ pub struct Metrics {
     pub sync_seconds_total: f64,
     /// Reads that got their barrier.
     pub reads_total: u64,
+    /// Orders refused for lack of stock without an entry in the log.
+    pub refused_without_entry_total: u64,
     /// Checkpoints written.
     pub checkpoints_total: u64,
     /// Seconds spent writing them.
@@ -466,6 +469,7 @@ impl Shared {
             syncs_total: counters.syncs.get(),
             sync_seconds_total: seconds(&counters.sync_micros),
             reads_total: counters.reads.get(),
+            refused_without_entry_total: counters.refused_without_entry.get(),
             checkpoints_total: counters.checkpoints.get(),
             checkpoint_seconds_total: seconds(&counters.checkpoint_micros),
             checkpoint_index: counters.checkpoint_index.get(),

@@ -120,6 +120,8 @@ async fn sell_and_settle(handles: &[Handle]) {
     else {
         panic!("{refused:?}");
     };
+    let by_read: u64 = handles.iter().map(|h| h.metrics().refused_without_entry_total).sum();
+    assert_eq!(by_read, 1, "a refusal for lack of stock needs no entry");
     let cancel = CancelOrder { order: OrderId(4), reason: None };
     propose(&handles[1], Command::CancelOrder(cancel)).await;
 

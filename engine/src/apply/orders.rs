@@ -6,7 +6,7 @@ use crate::apply::Context;
 use crate::apply::moves::{Demand, Demands, demands};
 use crate::command::{CancelOrder, PlaceOrder};
 use crate::event::{Kind, OrderChange};
-use crate::ids::{OrderId, Quantity};
+use crate::ids::{OrderId, Quantity, Timestamp};
 use crate::keys::{self, KEY_BYTES_MAX, KeyHash, Used};
 use crate::ledger;
 use crate::money::Money;
@@ -48,6 +48,26 @@ impl State {
             }
         };
         Ok(Outcome::Placed(self.create_order(cx, command, key, plan)))
+    }
+
+    /// Why this order, placed now, would be refused for lack of stock, if it would.
+    ///
+    /// Such a refusal changes nothing, so it needs no entry: asked of a state that is as new as a
+    /// linearizable read, it may be answered at once. `None` whenever the log has to decide: the
+    /// key is known, anything else is wrong, or a deadline may be due by `now` that would give
+    /// units back.
+    pub fn lacks_stock(&self, command: &PlaceOrder, now: Timestamp) -> Option<Rejection> {
+        let known = |key: &str| self.keys.get(KeyHash::of_order(key)).is_some();
+        if command.key.as_deref().is_some_and(known) {
+            return None;
+        }
+        if self.deadlines.first().is_some_and(|(due, _)| due <= now.max(self.clock)) {
+            return None;
+        }
+        match self.plan_order(command) {
+            Err(rejection @ Rejection::InsufficientStock { .. }) => Some(rejection),
+            Ok(_) | Err(_) => None,
+        }
     }
 
     fn replay(&mut self, command: &PlaceOrder, used: Used) -> Result<Outcome, Rejection> {
