@@ -120,9 +120,11 @@ impl fmt::Debug for Node {
 impl Collector for Node {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (totals, open) = self.0.read(|state| (state.totals().clone(), state.open_orders()));
+        let node = self.0.metrics();
         let mut writer = Writer(&mut encoder);
         writer.business(&totals, open)?;
-        writer.node(&self.0.metrics())
+        writer.failures(&totals, node.refused_without_entry_total)?;
+        writer.node(&node)
     }
 }
 
@@ -160,18 +162,19 @@ impl Writer<'_, '_> {
         self.counter("units_sold", "Units in paid orders", totals.units_sold)?;
         self.counter("products_created", "Products created", totals.products_created)?;
         self.counter("users_created", "Users created", totals.users_created)?;
-        self.gauge("orders_open", "Orders that are not final", open)?;
-        self.failures(totals)
+        self.gauge("orders_open", "Orders that are not final", open)
     }
 
-    fn failures(&mut self, totals: &Totals) -> fmt::Result {
+    /// Most refusals for lack of stock never reach the log: each node counts those that it answered.
+    fn failures(&mut self, totals: &Totals, refused_here: u64) -> fmt::Result {
         let name = "orders_failed";
-        let help = "Orders that failed or were refused, by reason";
+        let help = "Orders that failed or were refused, by reason; of those that lacked stock, the \
+                    ones in the log and the ones that this node refused by a read since it started";
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (reason, count) in [
             ("payment_declined", totals.orders_failed),
             ("payment_timeout", totals.orders_timed_out),
-            ("insufficient_stock", totals.rejected_insufficient_stock),
+            ("insufficient_stock", totals.rejected_insufficient_stock + refused_here),
             ("purchase_limit_exceeded", totals.rejected_purchase_limit),
             ("too_many_open_orders", totals.rejected_open_orders),
             ("idempotency_key_reused", totals.rejected_key_reused),
