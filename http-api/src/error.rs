@@ -148,7 +148,7 @@ impl Failure {
         let Inner { code, detail, errors, allow, seen, close } = *self.0;
         let mut problem = Problem::new(code, detail, trace.to_string());
         problem.errors = errors;
-        problem.retry_after = retry_after_s(code);
+        problem.retry_after = says_when_to_retry(code).then_some(RETRY_AFTER_S);
         let mut reply = reply::of(problem.status, &problem);
         let headers = reply.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::PROBLEM_JSON));
@@ -168,9 +168,9 @@ impl Failure {
     }
 }
 
-/// When to try again, for the answers that say so.
-fn retry_after_s(code: ErrorCode) -> Option<u64> {
-    matches!(code.status(), 429 | 503).then_some(RETRY_AFTER_S)
+/// Whether an answer says when to try again.
+pub(crate) fn says_when_to_retry(code: ErrorCode) -> bool {
+    matches!(code.status(), 429 | 503)
 }
 
 /// Another node will do, so the code is the one that makes clients move on.

@@ -33,9 +33,9 @@ pub(crate) fn empty(status: StatusCode) -> Reply {
     reply
 }
 
-/// An answer of text in another format than JSON.
-pub(crate) fn text(body: String, content_type: &'static str) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(body)));
+/// An answer of finished text.
+pub(crate) fn text(body: impl Into<Bytes>, content_type: &'static str) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     reply
 }

@@ -30,9 +30,53 @@ pub(crate) enum Route {
     Ready,
     Metrics,
     Test,
+    OpenApi,
+    Docs,
 }
 
-type Methods = &'static [(Method, Route)];
+impl Route {
+    /// Whether the body of a request is read.
+    pub(crate) fn reads_body(self) -> bool {
+        match self {
+            Route::CreateOrder
+            | Route::Purchase
+            | Route::CancelOrder
+            | Route::CreateProduct
+            | Route::ReplaceProduct
+            | Route::PatchProduct
+            | Route::CreateUser => true,
+            Route::ListOrders
+            | Route::GetOrder
+            | Route::OrderEvents
+            | Route::OrderByKey
+            | Route::ListProducts
+            | Route::GetProduct
+            | Route::ArchiveProduct
+            | Route::GetUser
+            | Route::Cluster
+            | Route::Health
+            | Route::Live
+            | Route::Ready
+            | Route::Metrics
+            | Route::Test
+            | Route::OpenApi
+            | Route::Docs => false,
+        }
+    }
+
+    /// Whether it answers JSON, so that a caller who takes none is refused. Documents and metrics
+    /// go out in their own formats, whatever a browser or a monitor says it takes.
+    pub(crate) fn answers_json(self) -> bool {
+        !matches!(self, Route::Metrics | Route::OpenApi | Route::Docs)
+    }
+
+    /// Whether a rate limit counts it. Monitors ask however often they must.
+    pub(crate) fn is_counted(self) -> bool {
+        !matches!(self, Route::Health | Route::Live | Route::Ready | Route::Metrics)
+    }
+}
+
+pub(crate) type Methods = &'static [(Method, Route)];
 
 /// Paths below `/api/v1` and `/api`.
 const PREFIXED: &[(&str, Methods)] = &[
@@ -68,7 +112,14 @@ const BARE: &[(&str, Methods)] = &[
     ("/livez", &[(Method::GET, Route::Live)]),
     ("/readyz", &[(Method::GET, Route::Ready)]),
     ("/metrics", &[(Method::GET, Route::Metrics)]),
+    ("/openapi.json", &[(Method::GET, Route::OpenApi)]),
+    ("/docs", &[(Method::GET, Route::Docs)]),
 ];
+
+/// The table: every path with its methods, those below `/api/v1` first.
+pub(crate) fn table() -> impl Iterator<Item = (&'static str, Methods)> {
+    PREFIXED.iter().chain(BARE).copied()
+}
 
 /// The label of requests that match no path.
 pub(crate) const UNMATCHED: &str = "unmatched";
@@ -106,7 +157,7 @@ impl Router {
     /// Compiles the table.
     pub(crate) fn new() -> Router {
         let mut router = Router { tree: matchit::Router::new(), paths: Vec::new() };
-        for &(pattern, methods) in BARE.iter().chain(PREFIXED) {
+        for (pattern, methods) in table() {
             let place = router.paths.len();
             router.paths.push(Path { pattern, methods, allow: allow(methods) });
             router.insert(pattern, place);
@@ -174,7 +225,7 @@ mod tests {
     #[test]
     fn every_path_answers_its_methods_and_refuses_the_others() {
         let router = Router::new();
-        for &(pattern, methods) in BARE.iter().chain(PREFIXED) {
+        for (pattern, methods) in table() {
             let concrete = pattern.replace("{id}", "17").replace("{key}", "a%2Fb");
             let short = concrete.replace("/api/v1/", "/api/");
             for path in [concrete, short] {

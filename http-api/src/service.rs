@@ -16,19 +16,21 @@ use engine::outcome::Outcome;
 use engine::trace::TraceId;
 use hyper::body::Body;
 use hyper::header::{
-    CACHE_CONTROL, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Version};
 use raft_node::{Applied, Handle};
 
+use crate::docs;
 use crate::error::Failure;
 use crate::extract::{self, BodyLimits};
 use crate::handlers;
 use crate::metrics::Metrics;
+use crate::openapi;
 use crate::query::{self, Query};
-use crate::reply::{POSITION, Reply, ReplyExt};
+use crate::reply::{self, POSITION, Reply, ReplyExt};
 use crate::routes::{Found, Route, Router, UNMATCHED};
 use crate::settings::Settings;
 use crate::trace;
@@ -122,11 +124,11 @@ where
         Found::OtherMethod { allow, .. } => return Err(Failure::method_not_allowed(allow)),
         Found::Nothing => return Err(Failure::not_found("There is no such path.")),
     };
-    if route != Route::Metrics {
+    if route.answers_json() {
         extract::accepts_json(&head.headers)?;
     }
     let min_position = extract::min_position(&head.headers)?;
-    let body = if reads_body(route) {
+    let body = if route.reads_body() {
         let Settings { body_bytes_max: bytes_max, body_timeout: timeout, .. } = app.settings;
         extract::json_body(&head.headers, body, BodyLimits { bytes_max, timeout }).await?
     } else {
@@ -165,32 +167,6 @@ fn check_head(app: &App, head: &Parts, doubtful: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn reads_body(route: Route) -> bool {
-    match route {
-        Route::CreateOrder
-        | Route::Purchase
-        | Route::CancelOrder
-        | Route::CreateProduct
-        | Route::ReplaceProduct
-        | Route::PatchProduct
-        | Route::CreateUser => true,
-        Route::ListOrders
-        | Route::GetOrder
-        | Route::OrderEvents
-        | Route::OrderByKey
-        | Route::ListProducts
-        | Route::GetProduct
-        | Route::ArchiveProduct
-        | Route::GetUser
-        | Route::Cluster
-        | Route::Health
-        | Route::Live
-        | Route::Ready
-        | Route::Metrics
-        | Route::Test => false,
-    }
-}
-
 async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
     match route {
         Route::CreateOrder => handlers::orders::create(call).await,
@@ -214,6 +190,9 @@ async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
         Route::Ready => Ok(handlers::health::ready(call)),
         Route::Metrics => Ok(handlers::health::metrics(call)),
         Route::Test => Ok(handlers::health::test()),
+        Route::OpenApi => Ok(reply::text(openapi::text(), wire::JSON)),
+        Route::Docs => Ok(reply::text(docs::text(), docs::CONTENT_TYPE)
+            .with(CONTENT_SECURITY_POLICY, docs::POLICY)),
     }
 }
 

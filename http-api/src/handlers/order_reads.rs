@@ -17,11 +17,11 @@ use crate::validate::{Errors, ID_MAX, integer, is_key, key_invalid};
 use crate::views;
 
 /// Orders on a page unless asked for otherwise.
-const PER_PAGE: u64 = 15;
+pub(crate) const PER_PAGE: u64 = 15;
 /// The most orders on a numbered page.
-const PER_PAGE_MAX: u64 = 50;
+pub(crate) const PER_PAGE_MAX: u64 = 50;
 /// The most orders of a list by cursor.
-const LIMIT_MAX: u64 = 1000;
+pub(crate) const LIMIT_MAX: u64 = 1000;
 
 /// An order found in the state.
 enum Found {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use client::wire::{self, OrderAnswer};
 use engine::command::{CancelOrder, Command, PlaceOrder};
 use engine::ids::{OrderId, ProductId, Quantity, UserId};
-use engine::order::{LINES_MAX, Line, Order, PaymentMethod};
+use engine::order::{LINES_MAX, Line, METADATA_BYTES_MAX, Order, PaymentMethod, REASON_BYTES_MAX};
 use engine::outcome::Outcome;
 use hyper::header::HeaderName;
 use raft_node::Applied;
@@ -22,11 +22,7 @@ use crate::views;
 const REPLAYED: HeaderName = HeaderName::from_static(wire::IDEMPOTENT_REPLAYED);
 
 /// The most members of an order's metadata.
-const METADATA_KEYS_MAX: usize = 20;
-/// The most bytes of an order's metadata, in canonical form.
-const METADATA_BYTES_MAX: usize = 4096;
-/// The longest reason of a cancel, in bytes.
-const REASON_BYTES_MAX: usize = 255;
+pub(crate) const METADATA_KEYS_MAX: usize = 20;
 
 pub(crate) const MISSING: &str = "Order not found.";
 

@@ -19,7 +19,7 @@ use crate::validate::{Errors, Fields, ID_MAX, integer};
 use crate::views;
 
 /// The most products in one answer.
-const LIST_MAX: u64 = 10_000;
+pub(crate) const LIST_MAX: u64 = 10_000;
 
 const MISSING: &str = "Product not found.";
 

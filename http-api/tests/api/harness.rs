@@ -17,6 +17,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::contract;
+
 /// Longer than any deadline of the server, so that running into it is a request that was forgotten.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -65,7 +67,13 @@ impl Fixture {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let handle = node.handle();
         let server = Server::bind(any, handle.clone(), settings).await.unwrap();
-        Fixture { address: server.local_addr(), handle, server, node, _directory: directory }
+        let fixture =
+            Fixture { address: server.local_addr(), handle, server, node, _directory: directory };
+        if !contract::is_known() {
+            let document = fixture.exchange(Call::new("GET", "/openapi.json")).await;
+            contract::learn(document.expect(200));
+        }
+        fixture
     }
 
     pub(crate) async fn stop(self) {
@@ -89,7 +97,15 @@ impl Fixture {
         assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "never {what}");
     }
 
+    /// Sends a request. Whatever comes back must be what the OpenAPI document says.
     pub(crate) async fn send(&self, call: Call) -> Answer {
+        let (method, target) = (call.method.clone(), call.target.clone());
+        let answer = self.exchange(call).await;
+        contract::check(&method, &target, &answer);
+        answer
+    }
+
+    async fn exchange(&self, call: Call) -> Answer {
         let exchange = async {
             let stream = TcpStream::connect(self.address).await.unwrap();
             let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
@@ -192,6 +208,14 @@ impl Call {
         call.header("content-type", "application/json")
     }
 
+    pub(crate) fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    pub(crate) fn target(&self) -> &str {
+        &self.target
+    }
+
     pub(crate) fn with_body(self, body: impl Into<Bytes>) -> Call {
         Call { body: body.into(), ..self }
     }
@@ -202,7 +226,7 @@ impl Call {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,

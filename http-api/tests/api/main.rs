@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod contract;
 mod harness;
 
 mod bad_input;
+mod documents;
 mod fuzz;
 mod limits;
 mod monitors;

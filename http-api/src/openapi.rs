@@ -1,0 +1,177 @@
+//! The OpenAPI document: what every route takes and what it can answer.
+//!
+//! It is made from the table of routes, one operation each, and from the constants and wire types
+//! that the handlers use, so that a bound or a code cannot be one thing here and another there. The
+//! tests compare every answer that they get with it. Nothing is decided here.
+
+mod examples;
+mod operations;
+mod parameters;
+mod problems;
+mod schemas;
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::routes;
+use operations::{Operation, operation};
+
+/// What does not belong to one operation, in words.
+const GUIDE: &str = include_str!("openapi/guide.md");
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(build);
+static TEXT: LazyLock<Bytes> = LazyLock::new(|| DOCUMENT.to_string().into());
+
+/// The document, made once.
+pub(crate) fn document() -> &'static Value {
+    &DOCUMENT
+}
+
+/// Its JSON text, made once.
+pub(crate) fn text() -> Bytes {
+    TEXT.clone()
+}
+
+fn build() -> Value {
+    let mut paths = Map::new();
+    let mut ids = BTreeSet::new();
+    let (mut codes, mut alone) = (BTreeSet::new(), BTreeSet::new());
+    for (pattern, methods) in routes::table() {
+        let mut item = Map::new();
+        for (method, route) in methods {
+            let operation = operation(*route);
+            codes.extend(operation.codes());
+            alone.extend(problems::alone(operation.codes()));
+            // Some operations stand at two paths, and each needs a name of its own.
+            let first = ids.insert(operation.id);
+            let id = format!("{}{}", operation.id, if first { "" } else { "WithPrefix" });
+            item.insert(method.as_str().to_lowercase(), operation.describe(&id));
+        }
+        paths.insert(pattern.to_owned(), Value::Object(item));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Holdfast",
+            "summary": "A replicated order engine: products, stock, orders and payments.",
+            "description": GUIDE,
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/", "description": "The node that served this document"}],
+        "tags": Operation::tags(),
+        "paths": paths,
+        "components": {
+            "schemas": schemas::all(),
+            "parameters": parameters::all(),
+            "headers": parameters::headers(),
+            "responses": problems::responses(&alone),
+            "examples": examples::problems(&codes),
+        },
+    })
+}
+
+/// A reference to a component.
+fn reference(kind: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{kind}/{name}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Calls `visit` with every object of a document.
+    fn walk<'v>(value: &'v Value, visit: &mut dyn FnMut(&'v Map<String, Value>)) {
+        match value {
+            Value::Object(members) => {
+                visit(members);
+                members.values().for_each(|member| walk(member, visit));
+            }
+            Value::Array(elements) => elements.iter().for_each(|element| walk(element, visit)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_route_is_described_and_nothing_else() {
+        let described: BTreeMap<&str, BTreeSet<&str>> = document()["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(path, item)| {
+                (path.as_str(), item.as_object().unwrap().keys().map(String::as_str).collect())
+            })
+            .collect();
+        let lower: Vec<(&str, Vec<String>)> = routes::table()
+            .map(|(path, methods)| {
+                (path, methods.iter().map(|(method, _)| method.as_str().to_lowercase()).collect())
+            })
+            .collect();
+        let routed: BTreeMap<&str, BTreeSet<&str>> = lower
+            .iter()
+            .map(|(path, methods)| (*path, methods.iter().map(String::as_str).collect()))
+            .collect();
+        assert_eq!(described, routed);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_component_is_used() {
+        let mut used = BTreeSet::new();
+        walk(document(), &mut |object| {
+            if let Some(Value::String(target)) = object.get("$ref") {
+                let pointer = target.strip_prefix('#').expect("within the document");
+                assert!(document().pointer(pointer).is_some(), "{target} is missing");
+                used.insert(target.clone());
+            }
+        });
+        for (kind, components) in document()["components"].as_object().unwrap() {
+            for name in components.as_object().unwrap().keys() {
+                let target = format!("#/components/{kind}/{name}");
+                assert!(used.contains(&target), "{target} is not used");
+            }
+        }
+    }
+
+    #[test]
+    fn operations_have_names_of_their_own_and_say_what_they_do() {
+        let mut ids = BTreeSet::new();
+        for item in document()["paths"].as_object().unwrap().values() {
+            for operation in item.as_object().unwrap().values() {
+                let id = operation["operationId"].as_str().unwrap();
+                assert!(ids.insert(id), "{id} twice");
+                for text in ["summary", "description"] {
+                    assert!(!operation[text].as_str().unwrap().is_empty(), "{id} has no {text}");
+                }
+                assert!(operation["responses"].as_object().unwrap().len() > 1, "{id}");
+            }
+        }
+    }
+
+    #[test]
+    fn variable_parts_of_paths_are_parameters() {
+        for (path, item) in document()["paths"].as_object().unwrap() {
+            for operation in item.as_object().unwrap().values() {
+                let declared: Vec<&Value> = operation["parameters"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|parameter| {
+                        let target = parameter["$ref"].as_str().unwrap();
+                        document().pointer(target.strip_prefix('#').unwrap()).unwrap()
+                    })
+                    .filter(|parameter| parameter["in"] == "path")
+                    .collect();
+                let named = path.split('/').filter_map(|segment| segment.strip_prefix('{'));
+                let named: Vec<_> = named.map(|name| name.trim_end_matches('}')).collect();
+                let names: Vec<_> =
+                    declared.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
+                assert_eq!(names, named, "{path}");
+            }
+        }
+    }
+}

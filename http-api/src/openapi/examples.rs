@@ -1,0 +1,247 @@
+//! Examples, made of the wire types themselves, so that a new field appears here too.
+
+use std::collections::BTreeSet;
+
+use client::wire::{self, ErrorCode, OrderStatus, Problem};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+const TRACE: &str = "550e8400-e29b-41d4-a716-446655440000";
+const MOMENT: &str = "2026-02-23T10:30:00.000Z";
+const VERSION: u64 = 4711 << 20;
+
+fn value(of: &impl Serialize) -> Value {
+    serde_json::to_value(of).expect("wire types have string keys and finite values")
+}
+
+/// The body of an order.
+pub(super) fn order_request() -> Value {
+    json!({
+        "user_id": 1,
+        "items": [{"product_id": 1, "quantity": 2}],
+        "payment_method": "mock",
+        "idempotency_key": "order-abc-123",
+    })
+}
+
+/// The body of a purchase.
+pub(super) fn purchase_request() -> Value {
+    json!({"product_id": 1, "quantity": 2, "user_id": 1})
+}
+
+/// The body of a product.
+pub(super) fn product_request() -> Value {
+    json!({"name": "Laptop Pro", "price": "999.99", "stock": 50, "sku": "LP-1", "max_per_order": 5})
+}
+
+/// The body of a user.
+pub(super) fn user_request() -> Value {
+    json!({"name": "Alice", "email": "alice@example.com"})
+}
+
+fn order_row(status: OrderStatus) -> wire::Order {
+    let cancelled = status == OrderStatus::Cancelled;
+    wire::Order {
+        id: 7,
+        order_id: 7,
+        user_id: Some(1),
+        status,
+        saga_status: status.into(),
+        payment_method: wire::PaymentMethod::Mock,
+        payment_status: (!cancelled).then_some(wire::PaymentStatus::Pending),
+        hold_id: None,
+        idempotency_key: Some("order-abc-123".to_owned()),
+        items: vec![wire::OrderLine {
+            id: 1,
+            order_id: 7,
+            product_id: 1,
+            quantity: 2,
+            unit_price: "999.99".to_owned(),
+            unit_price_minor: 99_999,
+            line_total: "1999.98".to_owned(),
+        }],
+        total_amount: "1999.98".to_owned(),
+        total_price: "1999.98".to_owned(),
+        total_amount_minor: 199_998,
+        failure_reason: None,
+        cancelled_at: cancelled.then(|| MOMENT.to_owned()),
+        created_at: MOMENT.to_owned(),
+        updated_at: MOMENT.to_owned(),
+        version: VERSION,
+        metadata: None,
+        trace_id: Some(TRACE.to_owned()),
+        product_id: Some(1),
+        quantity: Some(2),
+        product: None,
+    }
+}
+
+/// An order in a status.
+pub(super) fn order(status: OrderStatus) -> Value {
+    value(&wire::OrderAnswer::new(order_row(status)))
+}
+
+/// An order with the product after the sale.
+pub(super) fn purchase() -> Value {
+    let mut order = order_row(OrderStatus::Pending);
+    order.product = Some(Box::new(product_row()));
+    value(&wire::OrderAnswer::new(order))
+}
+
+/// A page of orders.
+pub(super) fn order_list() -> Value {
+    let meta = wire::PageMeta {
+        current_page: Some(1),
+        per_page: 15,
+        total: Some(1),
+        last_page: Some(1),
+        next_cursor: None,
+        has_more: false,
+    };
+    value(&wire::OrderList::new(vec![order_row(OrderStatus::Pending)], meta))
+}
+
+/// The history of an order.
+pub(super) fn history() -> Value {
+    value(&wire::Envelope::new([wire::OrderEvent {
+        index: VERSION,
+        from: None,
+        to: OrderStatus::Pending,
+        time: MOMENT.to_owned(),
+        cause: "placed".into(),
+        reason: None,
+        trace_id: Some(TRACE.to_owned()),
+    }]))
+}
+
+/// A key that made an order.
+pub(super) fn by_key() -> Value {
+    let order = Some(order_row(OrderStatus::Pending));
+    value(&wire::Envelope::new(wire::ByKey { state: wire::KeyState::Applied, order }))
+}
+
+fn product_row() -> wire::Product {
+    wire::Product {
+        id: 1,
+        name: "Laptop Pro".to_owned(),
+        sku: Some("LP-1".to_owned()),
+        price: "999.99".to_owned(),
+        price_minor: 99_999,
+        stock: 48,
+        available_stock: 48,
+        total_stock: 50,
+        on_hand: 50,
+        held: 0,
+        reserved: 2,
+        sold: 0,
+        max_per_order: Some(5),
+        max_per_user: None,
+        created_at: MOMENT.to_owned(),
+        updated_at: MOMENT.to_owned(),
+        version: VERSION,
+    }
+}
+
+/// A product.
+pub(super) fn product() -> Value {
+    value(&wire::Envelope::new(product_row()))
+}
+
+/// A list of products.
+pub(super) fn product_list() -> Value {
+    let meta = wire::CursorMeta { next_cursor: None, has_more: false };
+    value(&wire::ProductList::new(vec![product_row()], meta))
+}
+
+/// A user.
+pub(super) fn user() -> Value {
+    value(&wire::Envelope::new(wire::User {
+        id: 1,
+        name: "Alice".to_owned(),
+        email: "alice@example.com".to_owned(),
+        created_at: MOMENT.to_owned(),
+        version: VERSION,
+    }))
+}
+
+/// A cluster of one.
+pub(super) fn cluster() -> Value {
+    value(&wire::Envelope::new(wire::Cluster {
+        cluster_id: "9c1b0e6f".to_owned(),
+        node_id: 1,
+        leader_id: Some(1),
+        term: 2,
+        commit_index: 4711,
+        applied_index: 4711,
+        digest: "00c0ffee00c0ffee".to_owned(),
+        members: vec![wire::Member {
+            id: 1,
+            role: wire::MemberRole::Leader,
+            raft_addr: "127.0.0.1:9080".to_owned(),
+            http_addr: Some("127.0.0.1:8080".to_owned()),
+            match_index: Some(4711),
+            lag: Some(0),
+            healthy: true,
+        }],
+    }))
+}
+
+/// The health of a node.
+pub(super) fn health(status: wire::HealthStatus) -> Value {
+    let well = status == wire::HealthStatus::Ok;
+    let state = if well { wire::ServiceState::Ok } else { wire::ServiceState::Down };
+    value(&wire::Health {
+        status,
+        services: wire::Services {
+            storage: wire::ServiceState::Ok,
+            raft: state,
+            quorum: state,
+            worker: wire::ServiceState::Standby,
+        },
+        node_id: 1,
+        leader_id: well.then_some(2),
+        timestamp: MOMENT.to_owned(),
+    })
+}
+
+/// A probe.
+pub(super) fn probe(status: wire::HealthStatus) -> Value {
+    let well = status == wire::HealthStatus::Ok;
+    value(&wire::Probe { status, reason: (!well).then(|| "no leader is known".to_owned()) })
+}
+
+/// The friendly line.
+pub(super) fn test() -> Value {
+    value(&wire::Test { message: "API is working!".to_owned(), timestamp: MOMENT.to_owned() })
+}
+
+/// One problem for each code.
+pub(super) fn problems(codes: &BTreeSet<ErrorCode>) -> Value {
+    let example = |code: &ErrorCode| {
+        let mut problem = Problem::new(*code, detail(*code), TRACE);
+        problem.retry_after = crate::error::says_when_to_retry(*code).then_some(1);
+        if *code == ErrorCode::ValidationError {
+            let field = ("items".to_owned(), vec![problem.detail.clone()]);
+            problem.errors = Some([field].into());
+        }
+        (code.as_str().to_owned(), json!({"summary": code.title(), "value": value(&problem)}))
+    };
+    codes.iter().map(example).collect::<Map<_, _>>().into()
+}
+
+fn detail(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::InsufficientStock => {
+            "Insufficient stock for product ID 5. Requested: 10, available: 3."
+        }
+        ErrorCode::ValidationError => "The items field is required.",
+        ErrorCode::NotFound => "Order not found.",
+        ErrorCode::OrderNotCancellable => "Order with status PAID cannot be cancelled.",
+        ErrorCode::IdempotencyKeyReused => "The idempotency key was used for another request.",
+        ErrorCode::CommitTimeout => {
+            "The write was not confirmed in time and may still take effect; retry with the same \
+             idempotency key."
+        }
+        other => other.title(),
+    }
+}

@@ -1,0 +1,443 @@
+//! One operation for each route.
+
+use std::collections::BTreeSet;
+
+use client::wire::{self, ErrorCode, HealthStatus, OrderStatus};
+use hyper::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::parameters::{ALWAYS, COUNTED, EVERYWHERE, READS};
+use super::schemas::schema;
+use super::{examples, problems, reference};
+use crate::metrics;
+use crate::routes::Route;
+
+const ORDERS: &str = "Orders";
+const PRODUCTS: &str = "Products";
+const USERS: &str = "Users";
+const CLUSTER: &str = "Cluster";
+const MONITORING: &str = "Monitoring";
+const DOCUMENTS: &str = "Documents";
+
+/// What a route takes and answers.
+pub(super) struct Operation {
+    route: Route,
+    /// The name for generated clients.
+    pub(super) id: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    parameters: Vec<&'static str>,
+    body: Option<Body>,
+    answers: Vec<Answer>,
+    codes: BTreeSet<ErrorCode>,
+}
+
+struct Body {
+    schema: &'static str,
+    required: bool,
+    example: Value,
+}
+
+/// An answer that is no problem.
+struct Answer {
+    status: u16,
+    text: &'static str,
+    headers: &'static [&'static str],
+    content: Option<(&'static str, Value)>,
+}
+
+/// The operation of a route.
+pub(super) fn operation(route: Route) -> Operation {
+    match route {
+        Route::ListOrders
+        | Route::GetOrder
+        | Route::OrderEvents
+        | Route::OrderByKey
+        | Route::CreateOrder
+        | Route::Purchase
+        | Route::CancelOrder => order(route),
+        Route::ListProducts
+        | Route::GetProduct
+        | Route::CreateProduct
+        | Route::ReplaceProduct
+        | Route::PatchProduct
+        | Route::ArchiveProduct => product(route),
+        Route::CreateUser | Route::GetUser => user(route),
+        Route::Cluster
+        | Route::Health
+        | Route::Live
+        | Route::Ready
+        | Route::Metrics
+        | Route::Test
+        | Route::OpenApi
+        | Route::Docs => node(route),
+    }
+}
+
+fn order(route: Route) -> Operation {
+    let of = |id, summary| Operation::new(route, id, ORDERS, summary);
+    let pending = || examples::order(OrderStatus::Pending);
+    match route {
+        Route::CreateOrder => of("placeOrder", "Place an order")
+            .text(
+                "Checks, prices and reserves all lines, creates the order, keeps its key and queues \
+                 its payment: all or nothing, in one entry of the log.",
+            )
+            .takes(&["IdempotencyKey"])
+            .body("OrderRequest", examples::order_request())
+            .makes("The order was placed.", "OrderAnswer", pending())
+            .replays(pending())
+            .writes()
+            .refuses(PLACING),
+        Route::Purchase => of("purchase", "Buy one product")
+            .text("An order of one line. The answer shows the product after the sale.")
+            .takes(&["IdempotencyKey"])
+            .body("PurchaseRequest", examples::purchase_request())
+            .makes("The order was placed.", "OrderAnswer", examples::purchase())
+            .replays(examples::purchase())
+            .writes()
+            .refuses(PLACING),
+        Route::CancelOrder => of("cancelOrder", "Cancel an order")
+            .text(
+                "Gives the units back, once. From PENDING only; cancelling a cancelled order again \
+                 is a success that changes nothing. The body may be left out.",
+            )
+            .takes(&["OrderId"])
+            .optional_body("CancelRequest", json!({"reason": "changed my mind"}))
+            .shows("The order is cancelled.", "OrderAnswer", examples::order(OrderStatus::Cancelled))
+            .writes()
+            .refuses(&[ErrorCode::NotFound, ErrorCode::OrderNotCancellable]),
+        Route::GetOrder => of("getOrder", "Read an order")
+            .text("The order as it is now.")
+            .takes(&["OrderId"])
+            .reads()
+            .shows("The order.", "OrderAnswer", pending())
+            .refuses(&[ErrorCode::NotFound]),
+        Route::OrderEvents => of("getOrderHistory", "Read the history of an order")
+            .text("Every step that the order took, oldest first.")
+            .takes(&["OrderId"])
+            .reads()
+            .lists("The steps.", "OrderHistory", examples::history())
+            .refuses(&[ErrorCode::NotFound]),
+        Route::OrderByKey => of("getOrderByKey", "Look an idempotency key up")
+            .text("Whether the key made an order, and which: what to ask after a lost answer.")
+            .takes(&["Key"])
+            .reads()
+            .lists("What is known about the key.", "ByKeyAnswer", examples::by_key())
+            .refuses(&[ErrorCode::IdempotencyKeyInvalid]),
+        _ => of("listOrders", "List orders")
+            .text(
+                "Newest first. By page number with totals, or by `cursor` and `limit` for walking \
+                 through all of them. An empty parameter counts as left out.",
+            )
+            .takes(&["UserFilter", "StatusFilter", "ProductFilter", "Page", "PerPage"])
+            .takes(&["OrderCursor", "OrderLimit"])
+            .reads()
+            .lists("A page of orders.", "OrderList", examples::order_list()),
+    }
+}
+
+/// What placing an order can be refused with.
+const PLACING: &[ErrorCode] = &[
+    ErrorCode::NotFound,
+    ErrorCode::InsufficientStock,
+    ErrorCode::PurchaseLimitExceeded,
+    ErrorCode::IdempotencyKeyInvalid,
+    ErrorCode::IdempotencyKeyMismatch,
+    ErrorCode::IdempotencyKeyReused,
+];
+
+fn product(route: Route) -> Operation {
+    let of = |id, summary| Operation::new(route, id, PRODUCTS, summary);
+    let changes = &[ErrorCode::NotFound, ErrorCode::VersionMismatch];
+    match route {
+        Route::GetProduct => of("getProduct", "Read a product")
+            .text("The product and its counters. An archived product is gone: 404.")
+            .takes(&["ProductId"])
+            .reads()
+            .shows("The product.", "ProductAnswer", examples::product())
+            .refuses(&[ErrorCode::NotFound]),
+        Route::CreateProduct => of("createProduct", "Create a product")
+            .text("An archived product gives its `sku` free.")
+            .body("ProductRequest", examples::product_request())
+            .makes("The product was created.", "ProductAnswer", examples::product())
+            .writes(),
+        Route::ReplaceProduct => of("replaceProduct", "Replace a product")
+            .text(
+                "Optional fields that are left out are removed. `stock` sets what can be sold; \
+                 reserved units come on top and are never erased.",
+            )
+            .takes(&["ProductId", "IfMatch"])
+            .body("ProductRequest", examples::product_request())
+            .shows("The product after the change.", "ProductAnswer", examples::product())
+            .writes()
+            .looks()
+            .refuses(changes),
+        Route::PatchProduct => of("patchProduct", "Change a product")
+            .text("Fields that are left out stay as they are.")
+            .takes(&["ProductId", "IfMatch"])
+            .body("ProductPatch", json!({"price": "949.00", "stock": 60}))
+            .shows("The product after the change.", "ProductAnswer", examples::product())
+            .writes()
+            .looks()
+            .refuses(changes),
+        Route::ArchiveProduct => of("archiveProduct", "Archive a product")
+            .text(
+                "Gone for readers and new orders; open orders still settle. Archiving an archived \
+                 product again is a success that changes nothing.",
+            )
+            .takes(&["ProductId", "IfMatch"])
+            .answers(204, "The product is archived.", &[], None)
+            .writes()
+            .looks()
+            .refuses(changes),
+        _ => of("listProducts", "List products")
+            .text("By ascending id, archived ones left out.")
+            .takes(&["Ids", "ProductCursor", "ProductLimit"])
+            .reads()
+            .lists("Products.", "ProductList", examples::product_list()),
+    }
+}
+
+fn user(route: Route) -> Operation {
+    let of = |id, summary| Operation::new(route, id, USERS, summary);
+    match route {
+        Route::CreateUser => of("createUser", "Create a user")
+            .text("A name and an address that orders may refer to. Users never change.")
+            .body("UserRequest", examples::user_request())
+            .makes("The user was created.", "UserAnswer", examples::user())
+            .writes()
+            .refuses(&[ErrorCode::ValidationError]),
+        _ => of("getUser", "Read a user")
+            .text("The user.")
+            .takes(&["UserId"])
+            .reads()
+            .shows("The user.", "UserAnswer", examples::user())
+            .refuses(&[ErrorCode::NotFound]),
+    }
+}
+
+fn node(route: Route) -> Operation {
+    let of = |id, tag, summary| Operation::new(route, id, tag, summary);
+    let text = |kind| Some((kind, json!({"schema": {"type": "string"}})));
+    match route {
+        Route::Cluster => of("getCluster", CLUSTER, "Read the cluster")
+            .text("The cluster as this node sees it, without a quorum too.")
+            .lists("The cluster.", "ClusterAnswer", examples::cluster()),
+        Route::Health => of("getHealth", MONITORING, "Whether the node is fit for work")
+            .text("Storage, replication, quorum and worker of this node. Needs no quorum.")
+            .states("Health", examples::health),
+        Route::Live => of("getLiveness", MONITORING, "Whether the process answers")
+            .text("That it answers is the answer.")
+            .lists("It does.", "Probe", examples::probe(HealthStatus::Ok)),
+        Route::Ready => of("getReadiness", MONITORING, "Whether to send requests here")
+            .text(
+                "Ready once a leader is known and the node has applied what was committed when it \
+                 started.",
+            )
+            .states("Probe", examples::probe),
+        Route::Metrics => of("getMetrics", MONITORING, "Read the metrics")
+            .text(
+                "In the format of OpenMetrics. Business counters are replicated: read them from one \
+                 node, never add them up.",
+            )
+            .answers(200, "The metrics.", &[], text(metrics::CONTENT_TYPE))
+            .refuses(&[ErrorCode::InternalError]),
+        Route::OpenApi => of("getOpenApi", DOCUMENTS, "Read this document")
+            .text("This document.")
+            .answers(
+                200,
+                "The document.",
+                &[],
+                Some((wire::JSON, json!({"schema": {"type": "object"}}))),
+            ),
+        Route::Docs => of("getDocs", DOCUMENTS, "Read this document as a page")
+            .text("The same for people. The page loads nothing else.")
+            .answers(200, "The page.", &[], text(crate::docs::CONTENT_TYPE)),
+        _ => of("getTest", MONITORING, "A friendly line")
+            .text("Shows that the address is right.")
+            .lists("The line.", "Test", examples::test()),
+    }
+}
+
+impl Operation {
+    fn new(route: Route, id: &'static str, tag: &'static str, summary: &'static str) -> Operation {
+        let mut codes = BTreeSet::from([ErrorCode::MalformedRequest, ErrorCode::UriTooLong]);
+        if route.answers_json() {
+            codes.insert(ErrorCode::NotAcceptable);
+        }
+        if route.is_counted() {
+            codes.insert(ErrorCode::TooManyRequests);
+        }
+        if route.reads_body() {
+            codes.extend([
+                ErrorCode::RequestTimeout,
+                ErrorCode::PayloadTooLarge,
+                ErrorCode::UnsupportedMediaType,
+                ErrorCode::ValidationError,
+            ]);
+        }
+        let (parameters, answers) = (Vec::new(), Vec::new());
+        let (description, body) = ("", None);
+        Operation { route, id, tag, summary, description, parameters, body, answers, codes }
+    }
+
+    /// The groups of operations.
+    pub(super) fn tags() -> Value {
+        json!([
+            {"name": ORDERS, "description": "Placing, reading and cancelling orders."},
+            {"name": PRODUCTS, "description": "The catalogue and its stock."},
+            {"name": USERS, "description": "Whom orders may name."},
+            {"name": CLUSTER, "description": "The nodes."},
+            {"name": MONITORING, "description": "For monitors. Never limited by rate."},
+            {"name": DOCUMENTS, "description": "This document."},
+        ])
+    }
+
+    /// Every code that the route can answer.
+    pub(super) fn codes(&self) -> &BTreeSet<ErrorCode> {
+        &self.codes
+    }
+
+    fn text(mut self, text: &'static str) -> Operation {
+        self.description = text;
+        self
+    }
+
+    fn takes(mut self, parameters: &[&'static str]) -> Operation {
+        self.parameters.extend(parameters);
+        self
+    }
+
+    fn body(mut self, schema: &'static str, example: Value) -> Operation {
+        self.body = Some(Body { schema, required: true, example });
+        self
+    }
+
+    fn optional_body(mut self, schema: &'static str, example: Value) -> Operation {
+        self.body = Some(Body { schema, required: false, example });
+        self
+    }
+
+    fn refuses(mut self, codes: &[ErrorCode]) -> Operation {
+        self.codes.extend(codes);
+        self
+    }
+
+    /// It goes through the log.
+    fn writes(self) -> Operation {
+        self.refuses(&[ErrorCode::NoLeader, ErrorCode::Overloaded, ErrorCode::CommitTimeout])
+    }
+
+    /// It looks at the state, as fresh as the caller wants it.
+    fn reads(self) -> Operation {
+        self.takes(&READS).looks().refuses(&[ErrorCode::ValidationError])
+    }
+
+    /// It looks at the state.
+    fn looks(self) -> Operation {
+        self.refuses(&[
+            ErrorCode::StaleRead,
+            ErrorCode::Overloaded,
+            ErrorCode::NoLeader,
+            ErrorCode::InternalError,
+        ])
+    }
+
+    fn answers(
+        mut self,
+        status: u16,
+        text: &'static str,
+        headers: &'static [&'static str],
+        content: Option<(&'static str, Value)>,
+    ) -> Operation {
+        self.answers.push(Answer { status, text, headers, content });
+        self
+    }
+
+    fn makes(self, text: &'static str, of: &str, example: Value) -> Operation {
+        self.answers(201, text, &["ETag", "Location"], json_content(of, example))
+    }
+
+    fn replays(self, example: Value) -> Operation {
+        let text = "The key had made this order before; this is the order as it is now.";
+        let headers = &["ETag", "Idempotent-Replayed"];
+        self.answers(200, text, headers, json_content("OrderAnswer", example))
+    }
+
+    /// It answers one row.
+    fn shows(self, text: &'static str, of: &str, example: Value) -> Operation {
+        let stale = self.parameters.contains(&READS[0]);
+        let headers: &[_] = if stale { &["ETag", "X-Consistency"] } else { &["ETag"] };
+        self.answers(200, text, headers, json_content(of, example))
+    }
+
+    /// It answers something without a version.
+    fn lists(self, text: &'static str, of: &str, example: Value) -> Operation {
+        let stale = self.parameters.contains(&READS[0]);
+        let headers: &[_] = if stale { &["X-Consistency"] } else { &[] };
+        self.answers(200, text, headers, json_content(of, example))
+    }
+
+    /// It answers the same shape whether all is well or not.
+    fn states(self, of: &str, example: fn(HealthStatus) -> Value) -> Operation {
+        self.answers(200, "It is.", &[], json_content(of, example(HealthStatus::Ok))).answers(
+            503,
+            "It is not.",
+            &[],
+            json_content(of, example(HealthStatus::Degraded)),
+        )
+    }
+
+    /// The operation as the document has it.
+    pub(super) fn describe(&self, id: &str) -> Value {
+        let mut responses: Map<String, Value> = problems::by_status(&self.codes)
+            .into_iter()
+            .map(|(status, response)| (status.to_string(), response))
+            .collect();
+        let common: &[_] = if self.route.is_counted() { &COUNTED } else { &[] };
+        for Answer { status, text, headers: own, content } in &self.answers {
+            let names: Vec<&str> = [&ALWAYS[..], common, own].concat();
+            let mut response = json!({"description": text, "headers": headers(&names)});
+            if let Some((kind, content)) = content {
+                response["content"] = json!({ *kind: content });
+            }
+            let other = responses.insert(status.to_string(), response);
+            let title = StatusCode::from_u16(*status).ok().and_then(|it| it.canonical_reason());
+            assert!(other.is_none() && title.is_some(), "{id} has one answer for {status}");
+        }
+        let parameters: Vec<Value> = self
+            .parameters
+            .iter()
+            .chain(&EVERYWHERE)
+            .map(|name| reference("parameters", name))
+            .collect();
+        let mut operation = json!({
+            "operationId": id,
+            "tags": [self.tag],
+            "summary": self.summary,
+            "description": self.description,
+            "parameters": parameters,
+            "responses": responses,
+        });
+        if let Some(Body { schema: of, required, example }) = &self.body {
+            let content = json!({wire::JSON: {"schema": schema(of), "example": example}});
+            operation["requestBody"] = json!({"required": required, "content": content});
+        }
+        operation
+    }
+}
+
+fn json_content(of: &str, example: Value) -> Option<(&'static str, Value)> {
+    Some((wire::JSON, json!({"schema": schema(of), "example": example})))
+}
+
+/// References to headers.
+pub(super) fn headers(names: &[&str]) -> Value {
+    names
+        .iter()
+        .map(|name| ((*name).to_owned(), reference("headers", name)))
+        .collect::<Map<_, _>>()
+        .into()
+}

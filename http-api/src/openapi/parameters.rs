@@ -1,0 +1,183 @@
+//! What comes beside the body, and the headers of answers.
+
+use client::wire;
+use serde_json::{Value, json};
+
+use super::schemas::schema;
+use crate::handlers::order_reads::{LIMIT_MAX, PER_PAGE, PER_PAGE_MAX};
+use crate::handlers::products::LIST_MAX;
+
+/// Parameters that every operation reads.
+pub(super) const EVERYWHERE: [&str; 3] = ["TraceId", "Traceparent", "MinPosition"];
+
+/// Parameters that every read from the state reads.
+pub(super) const READS: [&str; 2] = ["Consistency", "ConsistencyHeader"];
+
+/// Headers of every answer.
+pub(super) const ALWAYS: [&str; 5] =
+    ["X-Trace-Id", "X-Position", "X-Content-Type-Options", "X-Frame-Options", "Cache-Control"];
+
+/// Headers of every answer to a request that is counted, when a rate limit is set.
+pub(super) const COUNTED: [&str; 3] = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"];
+
+/// All parameters.
+pub(super) fn all() -> Value {
+    json!({
+        "OrderId": path("id", "Id", "Id of the order. What is no id names nothing: 404."),
+        "ProductId": path("id", "Id", "Id of the product. What is no id names nothing: 404."),
+        "UserId": path("id", "Id", "Id of the user. What is no id names nothing: 404."),
+        "Key": path("key", "IdempotencyKey", "The key, percent-encoded where a path needs it."),
+        "IdempotencyKey": header(
+            "Idempotency-Key",
+            schema("IdempotencyKey"),
+            "Makes repeating the request safe, see *Idempotency*. May stand in the body instead, or \
+             in both when they agree. Given twice it is a 400.",
+        ),
+        "IfMatch": header(
+            "If-Match",
+            json!({
+                "type": "string",
+                "pattern": r#"^(\*|(W/)?"[^"]*"( *, *(W/)?"[^"]*"){0,15})$"#,
+                "examples": ["\"4711\""],
+            }),
+            "Do it only when the product still has one of these versions (its `ETag`), else 412.",
+        ),
+        "TraceId": header(
+            "X-Trace-Id",
+            json!({"type": "string", "examples": ["550e8400-e29b-41d4-a716-446655440000"]}),
+            "Trace id of the request: 1 to 128 printable ASCII characters. Anything else is passed \
+             over, as if it had not been sent.",
+        ),
+        "Traceparent": header(
+            "traceparent",
+            json!({
+                "type": "string",
+                "examples": ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+            }),
+            "W3C trace context. Its trace becomes the trace id when `X-Trace-Id` gives none.",
+        ),
+        "MinPosition": header(
+            "X-Min-Position",
+            schema("Position"),
+            "The `X-Position` of an earlier answer, of any node. A read waits until it reflects that \
+             position; when that takes too long it is 503 `stale_read`. Elsewhere it has no effect.",
+        ),
+        "Consistency": query(
+            "consistency",
+            consistency(),
+            "`stale` reads what this node has applied, at once and without a quorum. Left out, the \
+             read sees every write that was acknowledged before it, on any node.",
+        ),
+        "ConsistencyHeader":
+            header("X-Consistency", consistency(), "The same as the parameter `consistency`."),
+        "UserFilter": query("user_id", schema("Id"), "Only orders of this user."),
+        "StatusFilter": query("status", schema("OrderStatus"), "Only orders in this status."),
+        "ProductFilter": query("product_id", schema("Id"), "Only orders with this product."),
+        "Page": query(
+            "page",
+            json!({"type": "integer", "minimum": 1, "maximum": super::schemas::ID_MAX, "default": 1}),
+            "Number of the page. Not together with `cursor` or `limit`.",
+        ),
+        "PerPage": query(
+            "per_page",
+            json!({"type": "integer", "minimum": 1, "maximum": PER_PAGE_MAX, "default": PER_PAGE}),
+            "Most orders on a page. Not together with `cursor` or `limit`.",
+        ),
+        "OrderCursor": query(
+            "cursor",
+            json!({"type": "string", "pattern": "^o[1-9][0-9]{0,14}$", "examples": ["o42"]}),
+            "The `next_cursor` of an earlier list. Treat it as opaque.",
+        ),
+        "OrderLimit": query(
+            "limit",
+            json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}),
+            "Most orders of a list by cursor. Such lists are not counted and have no page numbers.",
+        ),
+        "Ids": query(
+            "ids",
+            json!({
+                "type": "string",
+                "pattern": "^[1-9][0-9]{0,14}(,[1-9][0-9]{0,14})*$",
+                "examples": ["1,2,5"],
+            }),
+            "Only these products, separated by commas. Those that do not exist are left out.",
+        ),
+        "ProductCursor": query(
+            "cursor",
+            schema("Id"),
+            "The `next_cursor` of an earlier list. Treat it as opaque.",
+        ),
+        "ProductLimit": query(
+            "limit",
+            json!({"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": LIST_MAX}),
+            "Most products of one answer.",
+        ),
+    })
+}
+
+fn consistency() -> Value {
+    json!({"type": "string", "enum": [wire::CONSISTENCY_STALE]})
+}
+
+fn path(name: &str, of: &str, text: &str) -> Value {
+    let schema = schema(of);
+    json!({"name": name, "in": "path", "required": true, "schema": schema, "description": text})
+}
+
+fn query(name: &str, schema: Value, text: &str) -> Value {
+    json!({"name": name, "in": "query", "schema": schema, "description": text})
+}
+
+fn header(name: &str, schema: Value, text: &str) -> Value {
+    json!({"name": name, "in": "header", "schema": schema, "description": text})
+}
+
+/// All headers of answers.
+pub(super) fn headers() -> Value {
+    let always = |schema: Value, text: &str| json!({"required": true, "schema": schema, "description": text});
+    let sometimes = |schema: Value, text: &str| json!({"schema": schema, "description": text});
+    let word = |word: &str| json!({"type": "string", "const": word});
+    let count = |minimum: u32| json!({"type": "integer", "minimum": minimum});
+    json!({
+        "X-Trace-Id": always(
+            json!({"type": "string", "minLength": 1, "maxLength": 128}),
+            "The caller's trace id, else a new UUID. Log lines and events of the order carry it.",
+        ),
+        "X-Position": always(
+            schema("Position"),
+            "The answer reflects at least this place in the log.",
+        ),
+        "X-Content-Type-Options": always(word("nosniff"), "Browsers must not guess the type."),
+        "X-Frame-Options": always(word("DENY"), "Not to be shown in a frame."),
+        "Cache-Control": always(word("no-store"), "Not to be cached."),
+        "ETag": always(
+            json!({"type": "string", "pattern": "^\"[0-9]+\"$"}),
+            "The `version` of the row in quotes, for `If-Match`.",
+        ),
+        "Location": always(
+            json!({"type": "string", "pattern": "^/api/v1/[a-z]+/[0-9]+$"}),
+            "Where the new row can be read.",
+        ),
+        "Idempotent-Replayed": always(
+            word("true"),
+            "The key had made this order before; nothing was ordered now.",
+        ),
+        "X-Consistency": sometimes(
+            word(wire::CONSISTENCY_STALE),
+            "Present when the read was a stale one.",
+        ),
+        "Retry-After": always(count(1), "Seconds to wait before trying again."),
+        "RateLimit-Limit": sometimes(
+            count(1),
+            "Requests a minute that one address may make of this node. Present when a limit is set.",
+        ),
+        "RateLimit-Remaining": sometimes(
+            count(0),
+            "How many of them are left. Present when a limit is set.",
+        ),
+        "RateLimit-Reset": sometimes(
+            json!({"type": "integer", "minimum": 1, "maximum": 60}),
+            "Seconds until all of them are there again. Present when a limit is set.",
+        ),
+    })
+}

@@ -1,0 +1,247 @@
+//! The OpenAPI document, compared with what the server does. That each answer has its documented
+//! shape is checked wherever a test sends a request; what is sent here are the requests that no
+//! other test has a reason to send.
+
+use std::collections::BTreeSet;
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::contract::contract;
+use crate::harness::{Answer, Call, Fixture};
+
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+
+/// Every documented operation: path, method, description.
+fn operations() -> Vec<(&'static str, String, &'static Value)> {
+    let mut all = Vec::new();
+    for (path, item) in contract().document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            all.push((path.as_str(), method.to_uppercase(), operation));
+        }
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_router_knows_what_is_documented_and_nothing_else() {
+    let fixture = Fixture::start().await;
+    let mut asked = 0;
+    for path in contract().document["paths"].as_object().unwrap().keys() {
+        let documented: BTreeSet<String> = operations()
+            .into_iter()
+            .filter(|(other, ..)| other == path)
+            .map(|(_, method, _)| method)
+            .collect();
+        let concrete = path.replace("{id}", "9").replace("{key}", "none");
+        let alias = concrete.replace("/api/v1/", "/api/");
+        for target in BTreeSet::from([concrete, alias]) {
+            for method in METHODS {
+                let answer = fixture.send(Call::new(method, &target)).await;
+                let get = method == "HEAD" && documented.contains("GET");
+                let expected = documented.contains(method) || get;
+                assert_eq!(answer.status != 405, expected, "{method} {target}");
+                assert!(expected || !is_no_path(&answer), "{method} {target}");
+                if let Some(allow) = answer.header("allow") {
+                    let allowed = allow.split(", ").filter(|method| *method != "HEAD");
+                    assert_eq!(allowed.map(str::to_owned).collect::<BTreeSet<_>>(), documented);
+                }
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 200, "{asked} requests");
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_as_documented_is_noticed() {
+    let fixture = Fixture::start().await;
+    let product = fixture.product("1.00", 5).await;
+    let target = format!("/api/v1/products/{product}");
+    let sound = fixture.get(&target).await;
+    let fault = |change: &dyn Fn(&mut Answer)| {
+        let mut answer = sound.clone();
+        change(&mut answer);
+        contract().compare(&Method::GET, &target, &answer).err().unwrap_or_default()
+    };
+    let edit = |change: fn(&mut Value)| {
+        fault(&|answer| {
+            let mut body = answer.json();
+            change(&mut body);
+            answer.body = body.to_string().into();
+        })
+    };
+    assert_eq!(fault(&|_| {}), "");
+    for (fault, words) in [
+        (fault(&|answer| answer.status = 201), "status"),
+        (fault(&|answer| drop(answer.headers.remove("etag"))), "ETag is missing"),
+        (fault(&|answer| drop(answer.headers.remove("x-position"))), "X-Position is missing"),
+        (fault(&|answer| drop(answer.headers.insert("etag", "7".parse().unwrap()))), "ETag: "),
+        (fault(&|answer| drop(answer.headers.insert("x-new", "7".parse().unwrap()))), "x-new"),
+        (
+            fault(&|answer| drop(answer.headers.insert("content-type", "a/b".parse().unwrap()))),
+            "a/b",
+        ),
+        (fault(&|answer| answer.body = "{".into()), "EOF"),
+        (edit(|body| drop(body["data"].as_object_mut().unwrap().remove("sold"))), "sold"),
+        (edit(|body| body["data"]["new"] = json!(1)), "new"),
+        (edit(|body| body["data"]["price"] = json!("1.0")), "1.0"),
+        (edit(|body| body["data"]["stock"] = json!(-1)), "-1"),
+        (edit(|body| body["success"] = json!(false)), "success"),
+    ] {
+        assert!(fault.contains(words), "{words}: {fault}");
+    }
+    fixture.stop().await;
+}
+
+fn is_no_path(answer: &Answer) -> bool {
+    answer.status == 404 && answer.json()["detail"] == "There is no such path."
+}
+
+/// Requests that bring about every documented success.
+async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
+    let product =
+        json!({"name": "Laptop", "price": 999.99, "stock": 50, "sku": "LP", "max_per_order": 9});
+    let order = json!({"items": [{"product_id": 1, "quantity": 1}], "payment_method": "none"});
+    let line = json!({"product_id": 1, "quantity": 2, "idempotency_key": "p"});
+    let keyed =
+        |key: &str| Call::json("POST", "/api/v1/orders", &order).header("idempotency-key", key);
+    let purchase = || Call::json("POST", "/api/v1/orders/purchase", &line);
+    let user = json!({"name": "Alice", "email": "alice@example.com"});
+    let mut calls = vec![
+        (Call::json("POST", "/api/v1/products", &product), 201),
+        (Call::json("POST", "/api/v1/users", &user), 201),
+        (keyed("k"), 201),
+        (keyed("k"), 200),
+        (purchase(), 201),
+        (purchase(), 200),
+        (Call::json("POST", "/api/v1/orders/1/cancel", &json!({"reason": "late"})), 200),
+        (Call::json("PUT", "/api/v1/products/1", &product).header("if-match", "*"), 200),
+        (Call::json("PATCH", "/api/v1/products/1", &json!({"price": "1"})), 200),
+    ];
+    let reads = [
+        "/api/v1/orders",
+        "/api/v1/orders?limit=1",
+        "/api/v1/orders?per_page=1&page=2",
+        "/api/v1/orders/1",
+        "/api/v1/orders/1/events",
+        "/api/v1/orders/by-key/k",
+        "/api/v1/orders/by-key/unused",
+        "/api/v1/products",
+        "/api/v1/products?limit=1&ids=1,2",
+        "/api/v1/products/1",
+        "/api/v1/users/1",
+    ];
+    for read in reads {
+        let joint = if read.contains('?') { '&' } else { '?' };
+        calls.push((Call::new("GET", read), 200));
+        calls.push((Call::new("GET", &format!("{read}{joint}consistency=stale")), 200));
+    }
+    for read in [
+        "/api/v1/cluster",
+        "/api/v1/health",
+        "/api/v1/test",
+        "/health",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+    ] {
+        calls.push((Call::new("GET", read), 200));
+        calls.push((Call::new("HEAD", read), 200));
+    }
+    calls.push((Call::new("DELETE", "/api/v1/products/1"), 204));
+    let ready = async || fixture.get("/readyz").await.status == 200;
+    fixture.until("ready", ready).await;
+    calls
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_documented_success_is_answered_as_documented() {
+    let fixture = Fixture::start().await;
+    let mut given = BTreeSet::new();
+    for (call, status) in all_successes(&fixture).await {
+        let (method, target) = (call.method().to_owned(), call.target().to_owned());
+        let answer = fixture.send(call).await;
+        assert_eq!(answer.status, status, "{method} {target}: {answer:?}");
+        answer.check_headers();
+        given.insert((contract().pattern(&target).unwrap().to_owned(), method, status));
+    }
+    for (path, method, operation) in operations() {
+        for status in operation["responses"].as_object().unwrap().keys() {
+            let status: u16 = status.parse().unwrap();
+            let row = (path.to_owned(), method.clone(), status);
+            assert!(status >= 400 || given.contains(&row), "nobody asked for {row:?}");
+        }
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_example_has_the_shape_that_it_is_an_example_of() {
+    let fixture = Fixture::start().await;
+    let mut checked = 0;
+    let mut check = |of: &Value, what: &str| {
+        let (kind, content) = of["content"].as_object().unwrap().iter().next().unwrap();
+        let named = content["examples"].as_object().into_iter().flatten();
+        let examples = named.map(|(_, example)| &contract().resolve(example)["value"]);
+        for example in examples.chain(content.get("example")) {
+            let fits = contract().fits(&content["schema"], example);
+            assert_eq!(fits, Ok(()), "{what}, {kind}: {example}");
+            checked += 1;
+        }
+    };
+    for (path, method, operation) in operations() {
+        if let Some(body) = operation.get("requestBody") {
+            check(body, &format!("{method} {path}"));
+        }
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let response = contract().resolve(response);
+            if response.get("content").is_some() {
+                check(response, &format!("{method} {path} {status}"));
+            }
+        }
+    }
+    assert!(checked > 100, "{checked} examples");
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn example_bodies_do_what_they_show() {
+    let fixture = Fixture::start().await;
+    let example = |path: &str, method: &str| {
+        let operation = &contract().document["paths"][path][method];
+        operation["requestBody"]["content"]["application/json"]["example"].clone()
+    };
+    let mut given = Vec::new();
+    for (path, method, target) in [
+        ("/api/v1/products", "post", "/api/v1/products"),
+        ("/api/v1/users", "post", "/api/v1/users"),
+        ("/api/v1/orders", "post", "/api/v1/orders"),
+        ("/api/v1/orders/purchase", "post", "/api/v1/orders/purchase"),
+        ("/api/v1/products/{id}", "put", "/api/v1/products/1"),
+        ("/api/v1/products/{id}", "patch", "/api/v1/products/1"),
+    ] {
+        let call = Call::json(&method.to_uppercase(), target, &example(path, method));
+        given.push(fixture.send(call).await.status);
+    }
+    assert_eq!(given, [201, 201, 201, 201, 200, 200]);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_are_served_whatever_the_caller_takes() {
+    let fixture = Fixture::start().await;
+    for (path, kind) in
+        [("/openapi.json", "application/json"), ("/docs", "text/html; charset=utf-8")]
+    {
+        let answer = fixture.send(Call::new("GET", path).header("accept", "image/png")).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)));
+        answer.check_headers();
+    }
+    let page = fixture.get("/docs").await;
+    assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+    fixture.stop().await;
+}
