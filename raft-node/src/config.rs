@@ -171,6 +171,9 @@ impl Config {
         if self.core.heartbeat_ticks == 0 || self.core.election_ticks <= self.core.heartbeat_ticks {
             return refuse("election_ticks", "must be more than heartbeat_ticks");
         }
+        if self.core.uncommitted_bytes_max < self.core.append_message_bytes_max {
+            return refuse("uncommitted_bytes_max", "must be at least append_message_bytes_max");
+        }
         if self.core.tick_ms == 0 || self.checkpoint_interval_ms == 0 {
             return refuse("tick_ms", "intervals must be at least 1 ms");
         }
@@ -191,12 +194,13 @@ mod tests {
         let good = Config::new(NodeId(1), "x");
         assert_eq!(good.validate(), Ok(()));
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 5] = [
+        let cases: [(&str, Spoil); 6] = [
             ("id", |c| c.node_id = NodeId(0)),
             ("cluster", |c| c.cluster_name.clear()),
             ("peer", |c| c.peers = vec![peer(2), peer(3)]),
             ("peer", |c| c.peers = vec![peer(1), peer(1)]),
             ("election_ticks", |c| c.core.election_ticks = 2),
+            ("uncommitted_bytes_max", |c| c.core.uncommitted_bytes_max = 1),
         ];
         for (setting, spoil) in cases {
             let mut config = good.clone();

@@ -249,7 +249,10 @@ impl Core {
             max_election_tick: config.election_ticks * 2,
             read_only_option: raft::ReadOnlyOption::Safe,
             skip_bcast_commit: false,
-            batch_append: true,
+            // raft 0.7.0 joins entries to a waiting message that is empty without looking where it
+            // starts; the follower then acknowledges entries it does not have. Group commit batches
+            // anyway.
+            batch_append: false,
             priority: 0,
             max_uncommitted_size: config.uncommitted_bytes_max,
             max_committed_size_per_ready: config.committed_bytes_per_ready_max,
@@ -506,6 +509,11 @@ impl Core {
         let raft = &self.raw.raft;
         let leads = raft.state == StateRole::Leader && raft.commit_to_current_term();
         (raft.term, raft.leader_id, leads)
+    }
+
+    /// The commit index as known here.
+    pub fn commit_index(&self) -> u64 {
+        self.raw.raft.raft_log.committed
     }
 
     /// What to show of this core.

@@ -381,3 +381,59 @@ fn noise_in_an_entry_is_an_error_and_not_a_panic() {
     let error = entry::Batch::parse(&[1, 2, 3]).expect_err("too short");
     assert!(matches!(error, codec::Error::Malformed(_)));
 }
+
+/// Found by the simulation; see docs/bugs-found.md, number 1. raft's own batching of appends put
+/// entries into an empty message that started elsewhere, and the follower acknowledged entries that
+/// it never had.
+#[test]
+fn entries_are_never_put_into_a_message_that_starts_elsewhere() {
+    let mut world = World::new();
+    let leader = world.leader();
+    let (behind, follower) = (other_than(leader), other_than(other_than(leader)));
+    let matched = world.host(leader).core.view().last_index;
+    // One follower hears nothing; what the other acknowledges is held back.
+    world.cut = vec![(leader, behind)];
+    for seq in 1..=3 {
+        world.propose(leader, seq);
+    }
+    let appends: Vec<_> = world.wire.drain(..).collect();
+    for (from, to, message) in appends {
+        let wall_ms = world.now().wall_ms;
+        world.input(to.0, Input::Peer { from, wall_ms, messages: vec![message] });
+    }
+    world.cut.clear();
+    let acknowledged: Vec<_> = world.wire.drain(..).map(|(_, _, message)| message).collect();
+    assert!(!acknowledged.is_empty(), "the other follower has the entries");
+    let (term, last_index) = {
+        let view = world.host(leader).core.view();
+        (view.term, view.last_index)
+    };
+    assert!(last_index > matched, "the entries are in the leader's log");
+    let mut refusal = raft::eraftpb::Message::default();
+    refusal.set_msg_type(MessageType::MsgAppendResponse);
+    (refusal.from, refusal.to, refusal.term) = (behind, leader, term);
+    (refusal.index, refusal.reject, refusal.reject_hint) = (last_index, true, matched);
+    refusal.log_term = term;
+
+    // In one step the acknowledgements move the commit index, which tells all by empty messages, and
+    // the refusal asks for everything from further back.
+    let now = world.now();
+    let inputs = [
+        Input::Peer { from: NodeId(follower), wall_ms: now.wall_ms, messages: acknowledged },
+        Input::Peer {
+            from: NodeId(behind),
+            wall_ms: now.wall_ms,
+            messages: vec![PeerMessage::Raft(Box::new(refusal))],
+        },
+    ];
+    let actions = world.host(leader).core.step(now, inputs);
+    let mut resent = 0;
+    for (_, message) in &actions.send {
+        let PeerMessage::Raft(message) = message else { continue };
+        if let Some(first) = message.entries.first() {
+            assert_eq!(first.index, message.index + 1, "{message:?}");
+            resent += 1;
+        }
+    }
+    assert!(resent > 0, "the follower that is behind gets its entries");
+}

@@ -77,12 +77,7 @@ impl EngineLog {
             ..raft_engine::Config::default()
         })
         .map_err(|error| store_error(error.to_string()))?;
-        // A new directory must survive a power cut before anything in it is promised.
-        for dir in [&path, dir] {
-            File::open(dir)
-                .and_then(|file| file.sync_all())
-                .map_err(|error| store_error(error.to_string()))?;
-        }
+        sync_below(&path, dir).map_err(|error| store_error(error.to_string()))?;
         // The first watermark tells that there is a log, before anything is voted or acknowledged.
         if watermark.is_none() {
             write_watermark(&path, Watermark::default())
@@ -184,6 +179,20 @@ impl LogStore for EngineLog {
         self.engine.write(&mut batch, true).map_err(|error| self.error(error))?;
         Ok(())
     }
+}
+
+/// Everything that was read back counts as durable from here on. After a kill the newest records may
+/// be in the page cache only, and raft-engine syncs nothing when it opens; a new directory must
+/// survive a power cut, too, before anything in it is promised.
+fn sync_below(path: &Path, parent: &Path) -> std::io::Result<()> {
+    for found in std::fs::read_dir(path)? {
+        let found = found?;
+        if found.file_type()?.is_file() {
+            File::open(found.path())?.sync_all()?;
+        }
+    }
+    File::open(path)?.sync_all()?;
+    File::open(parent)?.sync_all()
 }
 
 /// index u64 | term u64 | crc u32. Absent only where there was never a log.
