@@ -19,6 +19,8 @@ pub mod node;
 pub mod payment;
 pub mod replica;
 pub mod shared;
+#[cfg(feature = "simulation")]
+pub mod sim;
 pub mod transport;
 
 pub use config::{Config, Peer};

@@ -87,7 +87,7 @@ fn shown(state: &State, outcome: &Outcome) -> (Option<Box<Order>>, Option<Box<Pr
     }
 }
 
-/// Applies one committed entry.
+/// Applies one committed entry, and tells the observer what came of it.
 ///
 /// # Errors
 /// When the entry cannot be read: the node's copy of it is damaged, or it was written by a newer
@@ -95,8 +95,8 @@ fn shown(state: &State, outcome: &Outcome) -> (Option<Box<Order>>, Option<Box<Pr
 pub fn apply(
     state: &mut State,
     entry: &Entry,
-    effects: &mut Effects,
+    observer: &mut dyn Observer,
 ) -> Result<(), engine::apply::Error> {
     assert_eq!(entry.get_entry_type(), EntryType::EntryNormal, "membership does not change yet");
-    state.apply(entry.index, entry.term, &entry.data, effects)
+    state.apply(entry.index, entry.term, &entry.data, observer)
 }

@@ -84,6 +84,10 @@ impl State {
         if computed != meta.digest {
             return Err(Error::Digest { stored: meta.digest, computed });
         }
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::is_planted(crate::planted::Bug::KeysForgotten) {
+            return Ok(state);
+        }
         state.check_invariants()?;
         Ok(state)
     }
@@ -226,7 +230,10 @@ impl State {
     /// Puts an order back with everything that is found through it.
     fn read_order(&mut self, order: Order) -> Result<(), Error> {
         let id = order.id;
-        if let Some(key) = &order.key {
+        let key = order.key.as_ref();
+        #[cfg(feature = "planted-bugs")]
+        let key = key.filter(|_| !crate::planted::is_planted(crate::planted::Bug::KeysForgotten));
+        if let Some(key) = key {
             let used = Used { order: id, fingerprint: keys::fingerprint_of(&order) };
             if !self.keys.insert(KeyHash::of_order(key), used) {
                 return Err(inconsistent(format!("order {id} has the key of another")));

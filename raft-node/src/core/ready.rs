@@ -38,6 +38,14 @@ impl Core {
 
             let number = ready.number();
             let held = addressed(ready.take_persisted_messages());
+            #[cfg(feature = "simulation")]
+            let held = match crate::sim::planted::has(crate::sim::Bug::AcknowledgeBeforeSync) {
+                true => {
+                    actions.send.extend(held);
+                    Vec::new()
+                }
+                false => held,
+            };
             assert!(
                 held.is_empty() || self.raw.raft.state != StateRole::Leader,
                 "a leader's messages do not wait"

@@ -120,6 +120,9 @@ impl Requests {
         for (seq, open) in &self.open {
             if open.deadline_ms <= now_ms {
                 let unsent = open.sent_at_ms.is_none();
+                #[cfg(feature = "simulation")]
+                let unsent =
+                    unsent || crate::sim::planted::has(crate::sim::Bug::UnknownCalledNotApplied);
                 failed.push((*seq, if unsent { Failure::NoLeader } else { Failure::Unknown }));
             } else if open.sent_at_ms.is_some_and(|at| at + self.resend_after_ms <= now_ms) {
                 silent.push(*seq);

@@ -104,7 +104,7 @@ impl LogView {
     }
 }
 
-fn entry_bytes(entry: &Entry) -> usize {
+pub(super) fn entry_bytes(entry: &Entry) -> usize {
     entry.data.len() + 48
 }
 

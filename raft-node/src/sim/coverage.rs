@@ -1,0 +1,197 @@
+//! What a run did and saw. A simulation that did nothing proves nothing, so every counter here has to be
+//! above zero over a suite.
+
+macro_rules! coverage {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// How often each thing happened.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Coverage {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Coverage {
+            /// All counters by name.
+            pub fn each(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+
+            /// Adds another run's counters.
+            pub fn add(&mut self, other: &Coverage) {
+                $(self.$name += other.$name;)*
+            }
+        }
+    };
+}
+
+coverage! {
+    /// Times that a node became leader.
+    elections,
+    /// Times that a leader stepped down without a crash.
+    leaders_deposed,
+    /// Entries that a node had to replace in its log.
+    log_suffixes_replaced,
+    /// Entries committed.
+    entries_committed,
+    /// Entries that held more than one command.
+    entries_batched,
+    /// Entries without commands that let the clock pass a deadline.
+    clock_ticks,
+    /// Processes killed, their page cache surviving.
+    kills,
+    /// Power cuts, which lose what was not synced.
+    power_cuts,
+    /// Crashes right after a random step of a node.
+    crashes_at_a_step,
+    /// Crashes of a leader.
+    leader_crashes,
+    /// Crashes of all nodes at once.
+    crashes_of_all,
+    /// Orderly stops.
+    orderly_stops,
+    /// Restarts.
+    restarts,
+    /// Restarts that found a checkpoint.
+    restarts_from_checkpoint,
+    /// Appends that a power cut took, none of which had been acknowledged.
+    appends_lost,
+    /// Appends of which a power cut left a part, cut off when the log was opened.
+    appends_torn,
+    /// Appends not yet synced that survived a crash all the same.
+    appends_kept,
+    /// Nodes whose log was damaged, noticed, and which did not come back.
+    logs_damaged,
+    /// Checkpoints written.
+    checkpoints,
+    /// Checkpoints during which the node crashed.
+    checkpoints_torn,
+    /// Checkpoints damaged on disk, noticed, set aside and rebuilt from the log.
+    checkpoints_rebuilt,
+    /// Nodes stopped by a full disk.
+    disks_full,
+    /// Nodes stopped by a failed sync.
+    syncs_failed,
+    /// Times that a disk was slow for a while.
+    disks_slow,
+    /// Pauses.
+    pauses,
+    /// Pauses of a leader.
+    leader_pauses,
+    /// One node cut off in both directions.
+    isolations,
+    /// One node cut off in one direction.
+    one_way_cuts,
+    /// The cluster cut in two.
+    splits,
+    /// Two halves joined by one node.
+    bridges,
+    /// Every node sees its neighbours only.
+    rings,
+    /// A single link cut.
+    single_links_cut,
+    /// A link that comes and goes.
+    flaps,
+    /// Links of a random set cut one by one and released in another order.
+    swizzles,
+    /// Times that the network got worse for a while.
+    storms,
+    /// Frames lost at random.
+    frames_lost,
+    /// Frames that found their link cut.
+    frames_cut,
+    /// Frames delivered twice.
+    frames_duplicated,
+    /// Frames that overtook others.
+    frames_reordered,
+    /// Frames damaged on the way and refused by their checksum.
+    frames_damaged,
+    /// Links reported as broken to raft.
+    links_broken,
+    /// Clocks that jumped forwards.
+    clock_jumps_forwards,
+    /// Clocks that jumped backwards.
+    clock_jumps_backwards,
+    /// Clocks that ran too fast or too slow.
+    clocks_drifting,
+    /// Leadership handed over on request.
+    transfers,
+    /// Commands forwarded to a leader.
+    forwarded,
+    /// Commands that reached the log twice and were applied once.
+    commands_ignored,
+    /// Requests answered with their outcome.
+    answered,
+    /// Requests answered with a refusal by the rules.
+    rejected,
+    /// Refusals for lack of stock.
+    rejected_stock,
+    /// Refusals of a key used for another request.
+    rejected_key,
+    /// Refusals because too many orders were open.
+    rejected_open_orders,
+    /// Requests that certainly never entered the log.
+    not_applied,
+    /// Of those, refused because too much waited.
+    overloaded,
+    /// Requests whose outcome stayed unknown to their node.
+    unknown,
+    /// Requests that a client gave up in doubt.
+    left_in_doubt,
+    /// Requests that were in doubt and turned out to be in the log.
+    unknown_but_applied,
+    /// Requests that were in doubt and never reached the log.
+    unknown_and_lost,
+    /// Requests sent again by their client under the same key.
+    retries,
+    /// Requests answered with the order that their key had made before.
+    replays,
+    /// Linearizable reads answered.
+    reads,
+    /// Linearizable reads refused as not fresh enough in time.
+    reads_refused,
+    /// Stale reads answered.
+    stale_reads,
+    /// Stale reads that were behind what had been acknowledged.
+    stale_reads_behind,
+    /// Reads that waited for a position.
+    reads_at_position,
+    /// Lists and counts read.
+    lists,
+    /// Orders read back from the checkpoint.
+    orders_read_from_store,
+    /// Orders placed.
+    orders_placed,
+    /// Orders paid.
+    orders_paid,
+    /// Orders that failed.
+    orders_failed,
+    /// Orders cancelled by a client.
+    orders_cancelled,
+    /// Orders cancelled because no payment came in time.
+    webhook_timeouts,
+    /// Products archived.
+    products_archived,
+    /// Calls to the provider.
+    payment_calls,
+    /// Charges.
+    payment_charges,
+    /// Definite refusals.
+    payment_declines,
+    /// Calls that got no answer.
+    payment_no_answers,
+    /// Calls whose request was lost before the provider saw it.
+    payment_requests_lost,
+    /// Calls whose answer was lost after the provider had decided.
+    payment_answers_lost,
+    /// Calls that reached the provider twice.
+    payment_calls_doubled,
+    /// Payment tasks taken over after the lease of another node ran out.
+    leases_taken_over,
+    /// Results handed in for an attempt that was over.
+    payment_results_stale,
+    /// Runs with three nodes.
+    runs_of_three,
+    /// Runs with more than three nodes.
+    runs_of_more,
+    /// Runs that ended with a minority still down.
+    runs_with_minority_down,
+}

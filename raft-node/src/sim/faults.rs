@@ -1,0 +1,346 @@
+//! The schedule of faults: which comes when, what it does, and how it ends.
+
+use engine::ids::NodeId;
+
+use super::host::{Crash, Host};
+use super::net::Quality;
+use super::plan::FaultKind;
+use super::{Event, MS, SECOND, Sim, Time};
+use crate::core::Input;
+
+/// How a fault ends or goes on.
+#[derive(Debug)]
+pub(super) enum Mend {
+    Links(Vec<(NodeId, NodeId)>),
+    /// A flapping link: so many changes are left, and whether it is cut now.
+    Flap {
+        links: Vec<(NodeId, NodeId)>,
+        left: u32,
+        cut: bool,
+    },
+    Cut(Vec<(NodeId, NodeId)>),
+    Quality(Box<Quality>),
+    SlowDisk(NodeId),
+    FullDisk(NodeId),
+}
+
+/// How many nodes may be lost for good.
+pub(super) fn minority(nodes: usize) -> usize {
+    (nodes - 1) / 2
+}
+
+/// Injects the next fault and plans the one after it.
+pub(super) fn next(sim: &mut Sim, hosts: &mut [Host]) {
+    if sim.resting || sim.plan.faults.is_empty() {
+        return;
+    }
+    let kind = *sim.random.pick(&sim.plan.faults);
+    sim.say(|| format!("fault: {kind:?}"));
+    inject(sim, hosts, kind);
+    let delay = 50 * MS + sim.random.waiting(sim.plan.fault_every_us);
+    sim.after(delay, Event::Fault);
+}
+
+fn inject(sim: &mut Sim, hosts: &mut [Host], kind: FaultKind) {
+    let some = sim.random.index(hosts.len());
+    let leader = hosts.iter().position(Host::leads);
+    match kind {
+        FaultKind::Isolate
+        | FaultKind::OneWay
+        | FaultKind::Split
+        | FaultKind::Bridge
+        | FaultKind::Ring
+        | FaultKind::SingleLink => {
+            let links = links(sim, hosts.len(), kind, leader.unwrap_or(some));
+            cut(sim, &links);
+            let lasts = lasts(sim);
+            sim.after(lasts, Event::Mend(Mend::Links(links)));
+        }
+        FaultKind::Flap => {
+            let links = links(sim, hosts.len(), FaultKind::SingleLink, some);
+            sim.cover.flaps += 1;
+            let left = sim.random.between(5, 30) as u32;
+            sim.after(0, Event::Mend(Mend::Flap { links, left, cut: false }));
+        }
+        FaultKind::Swizzle => swizzle(sim, hosts.len()),
+        FaultKind::Storm => storm(sim),
+        FaultKind::Kill => crash_some(sim, hosts, Crash::Kill),
+        FaultKind::PowerCut => crash_some(sim, hosts, Crash::PowerCut),
+        FaultKind::CrashLeader => {
+            let how = any_crash(sim);
+            crash(sim, &mut hosts[leader.unwrap_or(some)], how);
+        }
+        FaultKind::CrashAll => {
+            sim.cover.crashes_of_all += 1;
+            for host in hosts {
+                crash(sim, host, Crash::PowerCut);
+            }
+        }
+        FaultKind::OrderlyStop => hosts[some].stop(sim),
+        FaultKind::Pause => {
+            for _ in 0..sim.random.between(1, hosts.len() as u64) {
+                let some = sim.random.index(hosts.len());
+                pause(sim, &mut hosts[some]);
+            }
+        }
+        FaultKind::PauseLeader => {
+            sim.cover.leader_pauses += u64::from(leader.is_some());
+            pause(sim, &mut hosts[leader.unwrap_or(some)]);
+        }
+        FaultKind::SlowDisk | FaultKind::FullDisk | FaultKind::FailSync => {
+            spoil_disk(sim, &mut hosts[some], kind);
+        }
+        FaultKind::DamageLog => damage_log(sim, hosts, some),
+        FaultKind::DamageCheckpoint => damage_checkpoint(sim, &mut hosts[some]),
+        FaultKind::ClockJump => {
+            let by = sim.random.below(sim.plan.clock_jump_ms) as i64;
+            if sim.random.percent(50) {
+                sim.cover.clock_jumps_forwards += 1;
+                hosts[some].clock.jump(by);
+            } else {
+                sim.cover.clock_jumps_backwards += 1;
+                hosts[some].clock.jump(-by);
+            }
+        }
+        FaultKind::ClockDrift => {
+            sim.cover.clocks_drifting += 1;
+            let drift_ppm = sim.random.between(0, 200_000) as i64 - 100_000;
+            hosts[some].clock.drift(sim.now, drift_ppm);
+        }
+        FaultKind::Transfer => {
+            if let Some(leader) = leader {
+                sim.cover.transfers += 1;
+                let to = sim.random.percent(70).then(|| hosts[some].id);
+                hosts[leader].mail(sim, Input::TransferLeader(to));
+            }
+        }
+    }
+}
+
+fn lasts(sim: &mut Sim) -> Time {
+    20 * MS + sim.random.waiting(sim.plan.fault_lasts_us)
+}
+
+fn cut(sim: &mut Sim, links: &[(NodeId, NodeId)]) {
+    for (from, to) in links {
+        sim.net.cut(*from, *to);
+    }
+}
+
+/// The links that a fault of this kind cuts, both ways unless it says otherwise. Half of the time it
+/// is about the leader.
+fn links(sim: &mut Sim, nodes: usize, kind: FaultKind, leader: usize) -> Vec<(NodeId, NodeId)> {
+    let node = |at: usize| NodeId(at as u64 + 1);
+    let pair = |a: usize, b: usize| [(node(a), node(b)), (node(b), node(a))];
+    let all: Vec<(usize, usize)> =
+        (0..nodes).flat_map(|a| (a + 1..nodes).map(move |b| (a, b))).collect();
+    let victim = match sim.random.percent(50) {
+        true => leader,
+        false => sim.random.index(nodes),
+    };
+    let mut order: Vec<usize> = (0..nodes).collect();
+    sim.random.shuffle(&mut order);
+    let place = |at: usize| order.iter().position(|other| *other == at).unwrap_or(0);
+    match kind {
+        FaultKind::OneWay => {
+            sim.cover.one_way_cuts += 1;
+            let inwards = sim.random.percent(50);
+            let others = (0..nodes).filter(|other| *other != victim);
+            let link = |other| match inwards {
+                true => (node(other), node(victim)),
+                false => (node(victim), node(other)),
+            };
+            others.map(link).collect()
+        }
+        FaultKind::SingleLink => {
+            sim.cover.single_links_cut += 1;
+            let (a, b) = *sim.random.pick(&all);
+            let both = pair(a, b);
+            let count = sim.random.between(1, 2) as usize;
+            both[..count].to_vec()
+        }
+        FaultKind::Ring => {
+            sim.cover.rings += 1;
+            let far = |a: usize, b: usize| {
+                let apart = place(a).abs_diff(place(b));
+                apart > 1 && apart < nodes - 1
+            };
+            all.into_iter().filter(|(a, b)| far(*a, *b)).flat_map(|(a, b)| pair(a, b)).collect()
+        }
+        FaultKind::Split | FaultKind::Bridge => {
+            let bridge = kind == FaultKind::Bridge;
+            sim.cover.bridges += u64::from(bridge);
+            sim.cover.splits += u64::from(!bridge);
+            let left = sim.random.between(1, nodes as u64 - 1) as usize;
+            // The first of the second half is the bridge.
+            let apart = |a: usize, b: usize| {
+                let (a, b) = (place(a).min(place(b)), place(a).max(place(b)));
+                a < left && b >= left + usize::from(bridge)
+            };
+            all.into_iter().filter(|(a, b)| apart(*a, *b)).flat_map(|(a, b)| pair(a, b)).collect()
+        }
+        _ => {
+            sim.cover.isolations += 1;
+            (0..nodes).filter(|other| *other != victim).flat_map(|b| pair(victim, b)).collect()
+        }
+    }
+}
+
+/// Stops the links of a random set of nodes one after the other and releases them in another order.
+fn swizzle(sim: &mut Sim, nodes: usize) {
+    sim.cover.swizzles += 1;
+    let lasts = lasts(sim);
+    for victim in (1..=nodes as u64).map(NodeId) {
+        if sim.random.percent(50) {
+            let others = (1..=nodes as u64).map(NodeId).filter(|other| *other != victim);
+            let links: Vec<_> =
+                others.flat_map(|other| [(victim, other), (other, victim)]).collect();
+            let cut_at = sim.random.below(lasts);
+            let mend_at = lasts + sim.random.below(lasts);
+            sim.after(cut_at, Event::Mend(Mend::Cut(links.clone())));
+            sim.after(mend_at, Event::Mend(Mend::Links(links)));
+        }
+    }
+}
+
+fn storm(sim: &mut Sim) {
+    sim.cover.storms += 1;
+    let before = sim.net.quality.clone();
+    let quality = &mut sim.net.quality;
+    quality.loss_ppm = sim.random.below(500_000);
+    quality.duplicate_ppm = sim.random.below(50_000);
+    quality.delay_mean_us = sim.random.below(500 * MS);
+    quality.reorders = true;
+    let lasts = lasts(sim);
+    sim.after(lasts, Event::Mend(Mend::Quality(Box::new(before))));
+}
+
+fn any_crash(sim: &mut Sim) -> Crash {
+    match sim.random.percent(50) {
+        true => Crash::Kill,
+        false => Crash::PowerCut,
+    }
+}
+
+/// Crashes a node and plans its return.
+pub(super) fn crash(sim: &mut Sim, host: &mut Host, how: Crash) {
+    if host.up.is_some() {
+        host.crash(sim, how);
+        let delay = sim.random.between(MS, sim.plan.down_us + MS);
+        host.restart_after(sim, delay);
+    }
+}
+
+/// Crashes a node right after a step.
+pub(super) fn crash_at_a_step(sim: &mut Sim, host: &mut Host) {
+    sim.cover.crashes_at_a_step += 1;
+    let how = any_crash(sim);
+    if sim.random.percent(50) {
+        // Back at once, while what it had said is still on its way.
+        host.crash(sim, how);
+        let delay = 1 + sim.random.waiting(2 * MS);
+        return host.restart_after(sim, delay);
+    }
+    crash(sim, host, how);
+}
+
+fn crash_some(sim: &mut Sim, hosts: &mut [Host], how: Crash) {
+    let count = sim.random.between(1, hosts.len() as u64 - 1);
+    for _ in 0..count {
+        let some = sim.random.index(hosts.len());
+        crash(sim, &mut hosts[some], how);
+    }
+}
+
+fn pause(sim: &mut Sim, host: &mut Host) {
+    if host.up.is_none() || host.is_paused() {
+        return;
+    }
+    sim.cover.pauses += 1;
+    let lasts = sim.random.between(10 * MS, 20 * SECOND).min(10 * sim.plan.fault_lasts_us);
+    sim.say(|| format!("n{} pauses for {} ms", host.id, lasts / MS));
+    host.paused_until = Some(sim.now + lasts);
+    sim.after(lasts, Event::Resume { node: host.id });
+}
+
+fn spoil_disk(sim: &mut Sim, host: &mut Host, kind: FaultKind) {
+    let lasts = lasts(sim);
+    match kind {
+        FaultKind::SlowDisk => {
+            sim.cover.disks_slow += 1;
+            host.disk.slower = sim.random.between(5, 500);
+            sim.after(lasts, Event::Mend(Mend::SlowDisk(host.id)));
+        }
+        FaultKind::FullDisk => {
+            host.disk.full = true;
+            sim.after(lasts, Event::Mend(Mend::FullDisk(host.id)));
+        }
+        _ => host.disk.fail_sync = true,
+    }
+}
+
+/// Flips a bit in a part of the log that the watermark covers, of a minority of the nodes.
+fn damage_log(sim: &mut Sim, hosts: &mut [Host], some: usize) {
+    let lost = hosts.iter().filter(|host| host.log_damaged || host.damaged).count();
+    let host = &mut hosts[some];
+    let marked = host.log.marked();
+    if lost >= minority(sim.plan.nodes) || host.log_damaged || marked == 0 {
+        return;
+    }
+    host.log_damaged = true;
+    let at = sim.random.between(1, marked);
+    sim.say(|| format!("n{}: entry {at} is damaged", host.id));
+    host.log.damage(at);
+    if sim.random.percent(70) {
+        crash(sim, host, Crash::Kill);
+    }
+}
+
+/// Flips a bit in a row of the checkpoint, while the node is down.
+fn damage_checkpoint(sim: &mut Sim, host: &mut Host) {
+    crash(sim, host, Crash::Kill);
+    let keys = host.store.keys();
+    if keys.is_empty() || host.up.is_some() {
+        return;
+    }
+    let key = sim.random.pick(&keys).clone();
+    let bit = sim.random.next();
+    host.disk.checkpoint_damaged = host.store.damage(&key, |value| {
+        if !value.is_empty() {
+            let bit = bit % (value.len() as u64 * 8);
+            value[(bit / 8) as usize] ^= 1 << (bit % 8);
+        }
+    });
+}
+
+/// A fault ends or goes on.
+pub(super) fn mend(sim: &mut Sim, hosts: &mut [Host], mend: Mend) {
+    // At rest everything has been mended already.
+    if sim.resting {
+        return;
+    }
+    match mend {
+        Mend::Links(links) => {
+            for (from, to) in links {
+                sim.net.mend(from, to);
+            }
+        }
+        Mend::Cut(links) => cut(sim, &links),
+        Mend::Flap { links, left, cut: is_cut } => {
+            for (from, to) in &links {
+                match is_cut {
+                    true => sim.net.mend(*from, *to),
+                    false => sim.net.cut(*from, *to),
+                }
+            }
+            if left > 0 || !is_cut {
+                let left = left.saturating_sub(1);
+                let event = Event::Mend(Mend::Flap { links, left, cut: !is_cut });
+                sim.after(200 * MS, event);
+            }
+        }
+        Mend::Quality(quality) => sim.net.quality = *quality,
+        Mend::SlowDisk(node) => hosts[node.0 as usize - 1].disk.slower = 0,
+        Mend::FullDisk(node) => hosts[node.0 as usize - 1].disk.full = false,
+    }
+}

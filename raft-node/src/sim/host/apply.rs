@@ -1,0 +1,156 @@
+//! The duty of the applier: committed entries in order, answers for this node's own requests.
+
+use super::*;
+use crate::replica::{self, Effects};
+use crate::sim::oracle::Witness;
+
+/// Entries applied at once, as under one lock in production.
+const ENTRIES_PER_LOCK_MAX: u64 = 16;
+
+impl Host {
+    /// Takes entries that are to be applied.
+    pub(super) fn hand_out(&mut self, sim: &mut Sim, entries: Vec<Entry>) {
+        let Some(process) = &mut self.up else { return };
+        for entry in &entries {
+            if entry.index != process.handed_out + 1 {
+                let last = process.handed_out;
+                sim.fail(format!("node {}: entry {} follows {last}", self.id, entry.index));
+            }
+            process.handed_out = entry.index;
+            // Durable here: otherwise a checkpoint could be ahead of the log.
+            let judged = sim.bug.is_none_or(|bug| bug == Bug::OpenedWithoutSync);
+            if judged && !self.log.is_synced(entry.index, entry.term) {
+                sim.fail(format!(
+                    "node {}: entry {} is applied before it is synced",
+                    self.id, entry.index
+                ));
+            }
+        }
+        process.committed.extend(entries);
+        self.start_apply(sim);
+    }
+
+    fn start_apply(&mut self, sim: &mut Sim) {
+        let Some(process) = &mut self.up else { return };
+        if !process.applying && !process.committed.is_empty() {
+            process.applying = true;
+            let delay = 1 + sim.random.waiting(100);
+            self.after(sim, delay, Duty::Apply);
+        }
+    }
+
+    pub(super) fn apply(&mut self, sim: &mut Sim) {
+        let Some(process) = &mut self.up else { return };
+        process.applying = false;
+        let count = sim.random.between(1, ENTRIES_PER_LOCK_MAX) as usize;
+        let count = count.min(process.committed.len());
+        let entries: Vec<Entry> = process.committed.drain(..count).collect();
+        let mut effects = Effects::new(self.id, process.boot, false);
+        for entry in entries {
+            let taken = self.plant_in(sim, &entry);
+            let Some(process) = &mut self.up else { return };
+            let mut witness = Witness::new(&mut effects);
+            if let Err(error) = replica::apply(&mut process.state, &taken, &mut witness) {
+                return sim.fail(format!("node {}: apply {}: {error}", self.id, entry.index));
+            }
+            match sim.oracle.applied(&entry, &witness, &mut process.state) {
+                Ok(Some(predicted)) => count_first(&mut sim.cover, &entry, predicted),
+                Ok(None) => {}
+                Err(what) => return sim.fail(format!("node {}: {what}", self.id)),
+            }
+            sim.trace.mix(process.state.position().0);
+        }
+        self.finish_apply(sim, effects);
+    }
+
+    fn finish_apply(&mut self, sim: &mut Sim, effects: Effects) {
+        let Some(process) = &mut self.up else { return };
+        let (index, clock) = (process.state.applied_index(), process.state.clock());
+        let next_deadline = process.state.next_deadline();
+        if index.is_multiple_of(64)
+            && let Err(violation) = process.state.check_invariants()
+        {
+            sim.fail(format!("node {} at index {index}: {violation}", self.id));
+        }
+        let mut answered = Vec::with_capacity(effects.answers.len());
+        for (seq, applied) in effects.answers {
+            answered.push(seq);
+            self.answer(sim, seq, applied);
+        }
+        self.reached(sim, index);
+        self.mail(sim, Input::Applied { index, clock, answered });
+        self.mail(sim, Input::NextDeadline(next_deadline));
+        self.start_apply(sim);
+    }
+
+    /// Applies all that waits, for an orderly stop.
+    pub(super) fn apply_all(&mut self, sim: &mut Sim) {
+        while self.up.as_ref().is_some_and(|process| !process.committed.is_empty())
+            && sim.failure.is_none()
+        {
+            self.apply(sim);
+        }
+    }
+
+    /// The entry as the state gets it: as committed, unless a bug is planted here.
+    fn plant_in(&self, sim: &Sim, entry: &Entry) -> Entry {
+        let mut taken = entry.clone();
+        if entry.data.is_empty() {
+            return taken;
+        }
+        let batch = engine::entry::Batch::parse(&entry.data).expect("a committed entry is a batch");
+        if sim.planted(Bug::ExpireByLocalClock) {
+            let mut bytes = entry.data.to_vec();
+            let wall_ms = self.clock.now(sim.now).wall_ms;
+            bytes[1..9].copy_from_slice(&wall_ms.to_le_bytes());
+            taken.data = bytes.into();
+        }
+        if sim.planted(Bug::LastOfBatchDropped)
+            && self.id == NodeId(2)
+            && let [kept @ .., _] = &batch.commands[..]
+            && !kept.is_empty()
+        {
+            let mut builder = engine::entry::Builder::new(batch.clock);
+            kept.iter().for_each(|command| builder.push(command));
+            taken.data = builder.finish().into();
+        }
+        taken
+    }
+}
+
+/// Counts what an entry does, when the first node applies it.
+fn count_first(
+    cover: &mut crate::sim::Coverage,
+    entry: &Entry,
+    predicted: &crate::sim::model::Predicted,
+) {
+    use engine::order::Status;
+    use engine::outcome::{Outcome, Rejection};
+    cover.entries_committed += 1;
+    cover.entries_batched += u64::from(predicted.outcomes.len() > 1);
+    cover.clock_ticks += u64::from(predicted.outcomes.is_empty() && !entry.data.is_empty());
+    cover.leases_taken_over += predicted.takeovers;
+    cover.payment_results_stale += predicted.stale_results;
+    cover.webhook_timeouts += predicted.timed_out;
+    for (_, outcome) in &predicted.outcomes {
+        match outcome {
+            Outcome::Ignored => cover.commands_ignored += 1,
+            Outcome::Replayed(_) => cover.replays += 1,
+            Outcome::ProductArchived(_) => cover.products_archived += 1,
+            Outcome::Rejected(Rejection::InsufficientStock { .. }) => cover.rejected_stock += 1,
+            Outcome::Rejected(Rejection::KeyReused) => cover.rejected_key += 1,
+            Outcome::Rejected(Rejection::TooManyOpenOrders) => cover.rejected_open_orders += 1,
+            _ => {}
+        }
+    }
+    for (_, status) in &predicted.moves {
+        match status {
+            Status::Pending => cover.orders_placed += 1,
+            Status::Processing => {}
+            Status::Paid => cover.orders_paid += 1,
+            Status::Failed => cover.orders_failed += 1,
+            Status::Cancelled => cover.orders_cancelled += 1,
+        }
+    }
+    cover.orders_cancelled -= predicted.timed_out;
+}

@@ -1,0 +1,140 @@
+//! The network: links that lose, delay, double, reorder and damage frames, and that can be cut in one
+//! direction or both.
+//!
+//! Frames are the production's bytes. A frame that arrives is read by the production's decoder.
+
+use engine::ids::NodeId;
+
+use super::Time;
+use super::random::Random;
+
+/// How well the links work, in parts of a million and microseconds.
+#[derive(Clone, Debug)]
+pub(super) struct Quality {
+    pub(super) loss_ppm: u64,
+    pub(super) duplicate_ppm: u64,
+    pub(super) damage_ppm: u64,
+    pub(super) delay_min_us: u64,
+    pub(super) delay_mean_us: u64,
+    /// Whether frames may overtake each other, as they do over connections that break.
+    pub(super) reorders: bool,
+}
+
+/// What becomes of a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Cut,
+    Lost,
+    /// Arrives at these times; the flag says that a bit of it is flipped on the way.
+    Arrives {
+        at: Time,
+        again_at: Option<Time>,
+        overtakes: bool,
+        damaged: bool,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Net {
+    nodes: usize,
+    /// How many faults cut the link from one node to another; open at 0.
+    cuts: Vec<u32>,
+    /// When the last frame of each link arrives.
+    last_arrival: Vec<Time>,
+    pub(super) quality: Quality,
+}
+
+impl Net {
+    pub(super) fn new(nodes: usize, quality: Quality) -> Net {
+        let links = nodes * nodes;
+        Net { nodes, cuts: vec![0; links], last_arrival: vec![0; links], quality }
+    }
+
+    fn link(&self, from: NodeId, to: NodeId) -> usize {
+        (from.0 as usize - 1) * self.nodes + (to.0 as usize - 1)
+    }
+
+    pub(super) fn cut(&mut self, from: NodeId, to: NodeId) {
+        let link = self.link(from, to);
+        self.cuts[link] += 1;
+    }
+
+    pub(super) fn mend(&mut self, from: NodeId, to: NodeId) {
+        let link = self.link(from, to);
+        self.cuts[link] = self.cuts[link].saturating_sub(1);
+    }
+
+    pub(super) fn mend_all(&mut self) {
+        self.cuts.fill(0);
+    }
+
+    pub(super) fn delay(&self, random: &mut Random) -> u64 {
+        let quality = &self.quality;
+        quality.delay_min_us + random.waiting(quality.delay_mean_us)
+    }
+
+    /// Decides what becomes of a frame that is sent now.
+    pub(super) fn send(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        to: NodeId,
+        random: &mut Random,
+    ) -> Fate {
+        let link = self.link(from, to);
+        if self.cuts[link] > 0 {
+            return Fate::Cut;
+        }
+        if random.ppm(self.quality.loss_ppm) {
+            return Fate::Lost;
+        }
+        let mut at = now + self.delay(random);
+        let last = self.last_arrival[link];
+        let overtakes = at < last && self.quality.reorders;
+        if at < last && !overtakes {
+            at = last;
+        }
+        self.last_arrival[link] = last.max(at);
+        let again = random.ppm(self.quality.duplicate_ppm);
+        let again_at = again.then(|| at + self.delay(random));
+        let damaged = random.ppm(self.quality.damage_ppm);
+        Fate::Arrives { at, again_at, overtakes, damaged }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_add_up_and_order_is_kept_unless_it_may_break() {
+        let quality = Quality {
+            loss_ppm: 0,
+            duplicate_ppm: 0,
+            damage_ppm: 0,
+            delay_min_us: 100,
+            delay_mean_us: 10_000,
+            reorders: false,
+        };
+        let mut net = Net::new(3, quality);
+        let (a, b) = (NodeId(1), NodeId(2));
+        net.cut(a, b);
+        net.cut(a, b);
+        net.mend(a, b);
+        let mut random = Random::new(1);
+        assert_eq!(net.send(0, a, b, &mut random), Fate::Cut);
+        assert!(matches!(net.send(0, b, a, &mut random), Fate::Arrives { .. }));
+        net.mend(a, b);
+        let arrivals = |net: &mut Net, random: &mut Random| -> Vec<Time> {
+            (0..50)
+                .map(|now| match net.send(now, a, b, random) {
+                    Fate::Arrives { at, .. } => at,
+                    fate => panic!("{fate:?}"),
+                })
+                .collect()
+        };
+        assert!(arrivals(&mut net, &mut random).is_sorted());
+        net.quality.reorders = true;
+        assert!(!arrivals(&mut net, &mut random).is_sorted());
+    }
+}

@@ -1,0 +1,87 @@
+//! Bugs planted on purpose. Each has to be found by the simulation, or it is not good enough.
+//!
+//! Most are planted where a simulated node touches its disk, its clock or its clients. The few that sit
+//! deeper ask [`has`], and are compiled only with the simulation.
+
+use std::cell::Cell;
+
+use engine::planted;
+
+/// A planted bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// An append is reported durable before it is synced.
+    ReportBeforeSync,
+    /// Acknowledgements and votes do not wait for the sync.
+    AcknowledgeBeforeSync,
+    /// The vote is not written with the hard state.
+    VoteNotPersisted,
+    /// Entries that replace a longer suffix leave the rest of it behind.
+    OldTailKept,
+    /// Linearizable reads are served without asking the leader.
+    ReadWithoutBarrier,
+    /// Linearizable reads are served before the index of their barrier is applied.
+    ReadBeforeApplied,
+    /// A request that was sent is called not applied when its time is over.
+    UnknownCalledNotApplied,
+    /// Each node expires deadlines by its own clock.
+    ExpireByLocalClock,
+    /// One node drops the last command of each batch.
+    LastOfBatchDropped,
+    /// Each try of a payment attempt has a key of its own.
+    KeyPerTry,
+    /// A checkpoint publishes before what it refers to is staged.
+    PublishBeforeStage,
+    /// A checkpoint writes its applied index apart from its rows.
+    AppliedIndexApart,
+    /// A log that is read back after a kill is relied on without being synced.
+    OpenedWithoutSync,
+    /// A failed payment does not give the units of its order back.
+    ReleaseLost,
+    /// Opening a checkpoint forgets the idempotency keys of its orders.
+    KeysForgotten,
+    /// A request that reaches the log twice is carried out twice.
+    SessionsForgotten,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 16] = [
+        Bug::ReportBeforeSync,
+        Bug::AcknowledgeBeforeSync,
+        Bug::VoteNotPersisted,
+        Bug::OldTailKept,
+        Bug::ReadWithoutBarrier,
+        Bug::ReadBeforeApplied,
+        Bug::UnknownCalledNotApplied,
+        Bug::ExpireByLocalClock,
+        Bug::LastOfBatchDropped,
+        Bug::KeyPerTry,
+        Bug::PublishBeforeStage,
+        Bug::AppliedIndexApart,
+        Bug::OpenedWithoutSync,
+        Bug::ReleaseLost,
+        Bug::KeysForgotten,
+        Bug::SessionsForgotten,
+    ];
+}
+
+thread_local! {
+    static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+}
+
+/// Plants a bug for this thread, or none.
+pub(super) fn plant(bug: Option<Bug>) {
+    PLANTED.set(bug);
+    planted::plant(bug.and_then(|bug| match bug {
+        Bug::ReleaseLost => Some(planted::Bug::ReleaseLost),
+        Bug::KeysForgotten => Some(planted::Bug::KeysForgotten),
+        Bug::SessionsForgotten => Some(planted::Bug::SessionsForgotten),
+        _ => None,
+    }));
+}
+
+/// Whether this bug is planted here and now.
+pub(crate) fn has(bug: Bug) -> bool {
+    PLANTED.get() == Some(bug)
+}

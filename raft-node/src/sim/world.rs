@@ -1,0 +1,300 @@
+//! The loop: takes events in the order of time, lets a cluster live, then lets it come to rest and looks
+//! at what is left.
+
+use engine::ids::{NodeId, OrderId};
+use engine::order::Status;
+
+use super::client::Client;
+use super::clock::NodeClock;
+use super::coverage::Coverage;
+use super::faults::{self, minority};
+use super::host::{Crash, Host, provider_asked};
+use super::net::Net;
+use super::oracle::Oracle;
+use super::plan::Plan;
+use super::provider::Provider;
+use super::random::Random;
+use super::trace::{Show, Trace};
+use super::{Bug, Event, MS, Planned, Report, SECOND, Sim};
+
+/// How often a cluster that should be at rest is looked at.
+const SETTLED_EVERY: u64 = 500 * MS;
+
+pub(super) struct World {
+    seed: u64,
+    sim: Sim,
+    hosts: Vec<Host>,
+    clients: Vec<Client>,
+    done: bool,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, bug: Option<Bug>, show: Show) -> World {
+        let mut random = Random::new(seed);
+        let plan = Plan::draw(&mut random);
+        let voters: Vec<NodeId> = (1..=plan.nodes as u64).map(NodeId).collect();
+        let hosts = voters
+            .iter()
+            .map(|id| {
+                let drift_ppm = random.between(0, 400) as i64 - 200;
+                let offset_ms = random.between(0, 2_000) as i64 - 1_000;
+                Host::new(*id, voters.clone(), NodeClock::new(drift_ppm, offset_ms))
+            })
+            .collect();
+        let clients = (0..plan.clients).map(Client::new).collect();
+        let sim = Sim {
+            now: 0,
+            queue: std::collections::BinaryHeap::new(),
+            planned: 0,
+            trace: Trace::new(show),
+            cover: Coverage::default(),
+            net: Net::new(plan.nodes, plan.net.clone()),
+            oracle: Oracle::default(),
+            provider: Provider::new(&plan.provider),
+            bug,
+            resting: false,
+            failure: None,
+            random,
+            plan,
+        };
+        World { seed, sim, hosts, clients, done: false }
+    }
+
+    /// Lives until the end.
+    pub(super) fn run(mut self) -> Report {
+        self.begin();
+        while !self.done && self.sim.failure.is_none() {
+            let Some(std::cmp::Reverse(Planned { at, event, .. })) = self.sim.queue.pop() else {
+                self.sim.fail("nothing is left to happen");
+                break;
+            };
+            self.sim.now = at;
+            let (kind, place) = event.kind();
+            self.sim.trace.event(at, kind, place);
+            self.take(event);
+        }
+        let sim = self.sim;
+        Report {
+            seed: self.seed,
+            failure: sim.failure,
+            trace_hash: sim.trace.hash(),
+            events: sim.trace.events(),
+            time: sim.now,
+            coverage: sim.cover,
+            tail: sim.trace.into_tail(),
+        }
+    }
+
+    fn begin(&mut self) {
+        let sim = &mut self.sim;
+        let plan = format!("{:#?}", sim.plan);
+        sim.say(|| plan);
+        match sim.plan.nodes {
+            3 => sim.cover.runs_of_three += 1,
+            _ => sim.cover.runs_of_more += 1,
+        }
+        for host in &mut self.hosts {
+            host.start(sim);
+        }
+        for client in 0..self.clients.len() {
+            let delay = SECOND + sim.random.below(SECOND);
+            sim.after(delay, Event::Act { client });
+        }
+        sim.after(2 * SECOND, Event::Fault);
+        sim.after(sim.plan.faults_until, Event::Rest);
+    }
+
+    fn host(&mut self, id: NodeId) -> &mut Host {
+        &mut self.hosts[id.0 as usize - 1]
+    }
+
+    fn take(&mut self, event: Event) {
+        if let Some(id) = event.needs() {
+            let host = self.host(id);
+            if host.is_paused() {
+                return host.held.push(event);
+            }
+        }
+        let sim = &mut self.sim;
+        match event {
+            Event::Frame { from, to, bytes } => {
+                sim.trace.mix(xxhash_rust::xxh3::xxh3_64(&bytes));
+                self.hosts[to.0 as usize - 1].frame(sim, from, &bytes);
+            }
+            Event::LinkBroke { node, peer } => {
+                let host = &mut self.hosts[node.0 as usize - 1];
+                if host.up.is_some() {
+                    sim.cover.links_broken += 1;
+                    host.mail(sim, crate::core::Input::Unreachable(peer));
+                }
+            }
+            Event::Node { node, life, duty } => {
+                let host = &mut self.hosts[node.0 as usize - 1];
+                if host.life == life && host.up.is_some() {
+                    host.on(sim, duty);
+                    let voted = host.has_voted() && sim.random.ppm(sim.plan.vote_crash_ppm);
+                    if !sim.resting && (voted || sim.random.ppm(sim.plan.step_crash_ppm)) {
+                        faults::crash_at_a_step(sim, host);
+                    }
+                }
+            }
+            Event::Asked { node, client, attempt, ask } => {
+                self.hosts[node.0 as usize - 1].asked(sim, client, attempt, ask);
+            }
+            Event::Answered { client, attempt, reply } => {
+                self.clients[client].answered(sim, attempt, Some(reply));
+            }
+            Event::GivenUp { client, attempt } => {
+                self.clients[client].answered(sim, attempt, None);
+            }
+            Event::Act { client } => self.clients[client].act(sim),
+            Event::ProviderAsked { call } => provider_asked(sim, call),
+            Event::Restart { node } => self.hosts[node.0 as usize - 1].start(sim),
+            Event::Resume { node } => self.resume(node),
+            Event::Fault => faults::next(sim, &mut self.hosts),
+            Event::Mend(mend) => faults::mend(sim, &mut self.hosts, mend),
+            Event::Rest => self.rest(),
+            Event::Settled => self.settled(),
+        }
+    }
+
+    fn resume(&mut self, node: NodeId) {
+        let sim = &mut self.sim;
+        let host = &mut self.hosts[node.0 as usize - 1];
+        if host.paused_until.is_none_or(|until| until > sim.now) {
+            return;
+        }
+        host.paused_until = None;
+        sim.say(|| format!("n{node} goes on"));
+        // In the order in which it happened, and before anything that happens later.
+        for event in std::mem::take(&mut host.held) {
+            sim.after(0, event);
+        }
+    }
+
+    /// Faults end. A minority may stay down for good.
+    fn rest(&mut self) {
+        let sim = &mut self.sim;
+        sim.say(|| "faults end".into());
+        sim.resting = true;
+        sim.net.mend_all();
+        sim.net.quality.loss_ppm = 0;
+        sim.net.quality.damage_ppm = 0;
+        sim.net.quality.delay_mean_us = sim.net.quality.delay_mean_us.min(5 * MS);
+        sim.plan.client_loss_ppm = 0;
+        sim.plan.provider.request_lost_ppm = 0;
+        sim.plan.provider.answer_lost_ppm = 0;
+        sim.provider.calm();
+        let mut lost = self.hosts.iter().filter(|host| host.log_damaged || host.damaged).count();
+        for host in &mut self.hosts {
+            host.disk.full = false;
+            host.disk.slower = 0;
+            host.disk.fail_sync = false;
+            let stays_down = sim.random.percent(10);
+            if stays_down && lost < minority(sim.plan.nodes) && !host.log_damaged && !host.damaged {
+                lost += 1;
+                host.crash(sim, Crash::PowerCut);
+                host.damaged = true;
+                sim.say(|| format!("n{} stays down", host.id));
+            }
+        }
+        let nodes: Vec<NodeId> = self.hosts.iter().map(|host| host.id).collect();
+        for node in nodes {
+            self.host(node).paused_until = self.host(node).paused_until.map(|_| 0);
+            self.resume(node);
+            let sim = &mut self.sim;
+            let host = &mut self.hosts[node.0 as usize - 1];
+            if host.up.is_none() && !host.damaged {
+                host.restarting = false;
+                host.restart_after(sim, MS);
+            }
+        }
+        self.sim.after(SETTLED_EVERY, Event::Settled);
+    }
+
+    /// Ends the run when the cluster is at rest.
+    fn settled(&mut self) {
+        match self.unrest() {
+            None => {
+                self.done = true;
+                let judged = self.last_checks();
+                self.sim.check(judged);
+                self.sim.say(|| "at rest".into());
+            }
+            Some(what) => {
+                let sim = &mut self.sim;
+                if sim.now > sim.plan.faults_until + sim.plan.rest {
+                    sim.fail(format!("no rest after the faults: {what}"));
+                }
+                sim.after(SETTLED_EVERY, Event::Settled);
+            }
+        }
+    }
+
+    /// Why the cluster is not at rest yet.
+    fn unrest(&mut self) -> Option<String> {
+        if let Some(busy) = self.clients.iter().position(|client| !client.idle) {
+            return Some(format!("client {busy} has no answer"));
+        }
+        let last = self.sim.oracle.last_index();
+        for host in &mut self.hosts {
+            let Some(process) = &mut host.up else {
+                match host.damaged {
+                    true => continue,
+                    false => return Some(format!("node {} is down", host.id)),
+                }
+            };
+            let state = &process.state;
+            if state.applied_index() != last {
+                let at = state.applied_index();
+                return Some(format!("node {} is at index {at} of {last}", host.id));
+            }
+            if state.payment_tasks() > 0 || state.next_deadline().is_some() {
+                let (clock, due) = (state.clock(), state.next_payment_due());
+                let tasks = state.payment_tasks();
+                return Some(format!(
+                    "{tasks} payments are open, the next is due at {due:?}, the next deadline is \
+                     {:?}, the clock is {clock:?}",
+                    state.next_deadline()
+                ));
+            }
+        }
+        None
+    }
+
+    fn last_checks(&mut self) -> Result<(), String> {
+        let sim = &mut self.sim;
+        let mut digests = Vec::new();
+        for host in &mut self.hosts {
+            let Some(process) = &mut host.up else { continue };
+            sim.oracle.check_all(&process.state).map_err(|what| format!("n{}: {what}", host.id))?;
+            digests.push(process.state.digest());
+            for index in 1..=sim.oracle.last_index() {
+                if host.log.term(index) != sim.oracle.term(index) {
+                    return Err(format!("node {} has another entry {index}", host.id));
+                }
+            }
+        }
+        if digests.len() <= self.hosts.len() / 2 {
+            return Err("a majority is not there".into());
+        }
+        if digests.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Err(format!("the nodes have the digests {digests:?}"));
+        }
+        if sim.oracle.floor().index() > sim.oracle.last_index() {
+            return Err("an acknowledged write is not there".into());
+        }
+        for (id, order) in (1..).map(OrderId).zip(&sim.oracle.model.orders) {
+            let (charged, _) = sim.provider.of(id);
+            let status = order.progress.now().status;
+            if charged != usize::from(status == Status::Paid) {
+                return Err(format!("order {id} is {status} and was charged {charged} times"));
+            }
+        }
+        let (applied, lost) = sim.oracle.doubts();
+        sim.cover.unknown_but_applied += applied;
+        sim.cover.unknown_and_lost += lost;
+        sim.cover.runs_with_minority_down += u64::from(digests.len() < self.hosts.len());
+        Ok(())
+    }
+}
