@@ -117,8 +117,10 @@ impl Call {
 pub enum NoAnswer {
     /// No connection was made, so the request certainly has no effect.
     NotSent(String),
-    /// The request may have arrived: its outcome is unknown.
+    /// The connection ended and the request may have arrived: its outcome is unknown.
     Lost(String),
+    /// The connection stands, but nothing came back for longer than any deadline of the server.
+    Silence,
 }
 
 impl fmt::Display for NoAnswer {
@@ -126,6 +128,7 @@ impl fmt::Display for NoAnswer {
         match self {
             Self::NotSent(why) => write!(formatter, "not sent: {why}"),
             Self::Lost(why) => write!(formatter, "sent, no answer: {why}"),
+            Self::Silence => write!(formatter, "sent, no answer within {CALL:?}"),
         }
     }
 }
@@ -217,9 +220,8 @@ impl Caller {
             let body = body.collect().await.map_err(|error| NoAnswer::Lost(chain(&error)))?;
             Ok((head, body.to_bytes()))
         };
-        let (head, body) = tokio::time::timeout(CALL, exchange)
-            .await
-            .unwrap_or_else(|_| Err(NoAnswer::Lost(format!("nothing within {CALL:?}"))))?;
+        let exchange = tokio::time::timeout(CALL, exchange).await;
+        let (head, body) = exchange.unwrap_or(Err(NoAnswer::Silence))?;
         Ok(Answer { asked, status: head.status.as_u16(), headers: head.headers, body })
     }
 

@@ -95,7 +95,6 @@ impl Options {
             flags,
             caller,
             seed,
-            damaged: Vec::new(),
             dir: Some(dir),
             _slot: slot,
         };
@@ -115,8 +114,6 @@ pub struct Cluster {
     flags: Vec<String>,
     caller: Caller,
     seed: Seed,
-    /// Nodes that may panic, since a test damaged their data.
-    damaged: Vec<u64>,
     dir: Option<TempDir>,
     _slot: Slot,
 }
@@ -271,11 +268,6 @@ impl Cluster {
         let node = self.node_mut(id);
         assert!(!node.is_running(), "node {id} runs");
         fs::remove_dir_all(&node.data).expect("the data of a stopped node can be removed");
-    }
-
-    /// Says that a node's data was damaged: it may panic, which no other node may.
-    pub fn excuse(&mut self, id: u64) {
-        self.damaged.push(id);
     }
 
     /// Runs `holdfast serve` with a node's id and addresses on any data directory, expecting it
@@ -464,8 +456,7 @@ impl Cluster {
                 faults.push(format!("node {} ended by itself: {status}", node.id));
             }
             let text = node.log_text();
-            let panic = text.lines().find(|line| line.contains("panicked at"));
-            if let Some(line) = panic.filter(|_| !self.damaged.contains(&node.id)) {
+            if let Some(line) = text.lines().find(|line| line.contains("panicked at")) {
                 faults.push(format!("node {} panicked: {line}", node.id));
             }
         }

@@ -164,6 +164,17 @@ async fn a_cluster_killed_while_idle_comes_back_the_same() {
     }
 }
 
+/// Sends a write that may be repeated to a node until it is done.
+async fn written(cluster: &Cluster, node: u64, call: &Call) {
+    wait::until("a write was done", wait::READY, async || {
+        match cluster.caller().send(node, call).await {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_woken_leader_serves_no_old_data() {
     let mut cluster = Cluster::start("a_woken_leader_serves_no_old_data").await;
@@ -175,14 +186,8 @@ async fn a_woken_leader_serves_no_old_data() {
     cluster.pause(sleeper);
     cluster.leader().await;
     let patch = Call::patch(&path, &json!({"stock": 77}));
+    written(&cluster, others[0], &patch).await;
     let client = cluster.caller().clone();
-    wait::until("the others wrote", wait::READY, async || {
-        match client.send(others[0], &patch).await {
-            Ok(answer) if answer.status == 200 => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
     // These wait inside the sleeping node's sockets and are the first that it sees when it wakes,
     // still believing that it leads.
     let mut asked = tokio::task::JoinSet::new();
@@ -231,9 +236,11 @@ async fn pausing_nodes_loses_nothing() {
     for round in 1..=3 {
         let leader = cluster.leader().await;
         cluster.pause(leader);
-        // Whoever asks the sleeper waits with it; the others find the new leader.
+        // Whoever asks the sleeper waits with it, in the end all clients of the load; the others
+        // find a new leader and write.
         cluster.leader().await;
-        load.progress(3).await;
+        let patch = Call::patch(format!("{PRODUCTS}/{product}"), &json!({"name": "Widget"}));
+        written(&cluster, cluster.active()[0], &patch).await;
         let second = cluster.follower().await;
         cluster.pause(second);
         // Nobody has a majority now; then everybody does, with messages of old terms in the air.
@@ -241,7 +248,7 @@ async fn pausing_nodes_loses_nothing() {
         cluster.resume(second);
         cluster.wait_ready().await;
         load.progress(30).await;
-        println!("round {round}: {} orders", load.acknowledged());
+        println!("round {round}: slept {leader} and {second}, {} orders", load.acknowledged());
     }
     let record = load.stop().await;
     cluster.wait_ready().await;
@@ -282,6 +289,7 @@ async fn unkeyed_client(
             }
             Err(NoAnswer::NotSent(_)) => tokio::task::yield_now().await,
             Err(NoAnswer::Lost(_)) => seen.in_doubt += 1,
+            Err(NoAnswer::Silence) => panic!("node {node} never answered"),
         }
     }
     seen
