@@ -1,8 +1,9 @@
 //! How each command changes the state, one module per family.
 //!
-//! Every command is planned over everything it needs before anything is changed, so a refusal leaves no
-//! trace and no half of a command is ever applied. A refusal is an [`Outcome`](crate::outcome::Outcome)
-//! that all nodes share; an [`Error`] is trouble of one node, which then stops.
+//! Every command is planned over everything it needs before anything is changed, so a refusal
+//! leaves no trace and no half of a command is ever applied. A refusal is an
+//! [`Outcome`](crate::outcome::Outcome) that all nodes share; an [`Error`] is trouble of one node,
+//! which then stops.
 
 mod moves;
 mod orders;

@@ -1,22 +1,23 @@
 //! The state on disk and back.
 //!
-//! A checkpoint is taken in three steps. [`State::freeze`] takes what changed since the last one, between
-//! two entries and without touching the disk; applying goes on. [`Frozen::write`] brings it to a
-//! [`CheckpointStore`], on whatever thread the caller likes. [`State::release`] tells the state that it
-//! is there, so that rows may leave memory.
+//! A checkpoint is taken in three steps. [`State::freeze`] takes what changed since the last one,
+//! between two entries and without touching the disk; applying goes on. [`Frozen::write`] brings it
+//! to a [`CheckpointStore`], on whatever thread the caller likes. [`State::release`] tells the
+//! state that it is there, so that rows may leave memory.
 //!
-//! Writing goes in this order: rows that will never change (full chunks of final orders, full ledger
-//! segments, users) are staged, which nobody sees; they are synced; one small transaction publishes the
-//! rows that may change together with the applied index; that is synced too. A crash anywhere leaves
-//! the last published checkpoint, for a staged row counts only when a published one says so:
+//! Writing goes in this order: rows that will never change (full chunks of final orders, full
+//! ledger segments, users) are staged, which nobody sees; they are synced; one small transaction
+//! publishes the rows that may change together with the applied index; that is synced too. A crash
+//! anywhere leaves the last published checkpoint, for a staged row counts only when a published one
+//! says so:
 //!
-//! - a sealed chunk counts when its ids are below the published next id and no open chunk of the same
-//!   number is there: publishing a sealed chunk removes the open one;
+//! - a sealed chunk counts when its ids are below the published next id and no open chunk of the
+//!   same number is there: publishing a sealed chunk removes the open one;
 //! - a ledger segment counts when it is below the published number of ledger rows of its product;
 //! - a user counts when its id is below the published next id.
 //!
-//! Nothing here decides when to checkpoint, and nothing repairs what it finds: a store that does not
-//! open is set aside by the caller.
+//! Nothing here decides when to checkpoint, and nothing repairs what it finds: a store that does
+//! not open is set aside by the caller.
 
 pub mod freeze;
 pub mod open;
@@ -98,9 +99,9 @@ pub fn read_order(store: &dyn CheckpointStore, id: OrderId) -> Result<Option<Ord
     Ok(Some(chunk.orders.swap_remove(at)).filter(|order| order.id == id))
 }
 
-/// Reads the stored segment of a product's ledger that holds row `number`, with the number of its first
-/// row: 32 rows, or none when no published checkpoint holds that segment. Rows after the last full
-/// segment are in memory ([`State::ledger`]).
+/// Reads the stored segment of a product's ledger that holds row `number`, with the number of its
+/// first row: 32 rows, or none when no published checkpoint holds that segment. Rows after the last
+/// full segment are in memory ([`State::ledger`]).
 ///
 /// # Errors
 /// When the store cannot be read or a row is damaged.

@@ -1,7 +1,7 @@
 //! The one place where values become bytes and bytes become values.
 //!
-//! Commands and rows are bincode (variable-length integers) behind a version byte; rows also carry a
-//! checksum. Nothing else in the workspace calls bincode for stored or replicated data, so the
+//! Commands and rows are bincode (variable-length integers) behind a version byte; rows also carry
+//! a checksum. Nothing else in the workspace calls bincode for stored or replicated data, so the
 //! encoding can be replaced here. Decoding never panics and never allocates more than the input can
 //! justify, whatever the bytes.
 

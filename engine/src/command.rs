@@ -69,8 +69,8 @@ pub enum Command {
 pub struct PlaceOrder {
     /// Who orders.
     pub user: Option<UserId>,
-    /// 1 to [`crate::order::LINES_MAX`] lines, each of 1 to [`crate::ids::Quantity::MAX`] units; lines that name one product
-    /// are summed before the check.
+    /// 1 to [`crate::order::LINES_MAX`] lines, each of 1 to [`crate::ids::Quantity::MAX`] units;
+    /// lines that name one product are summed before the check.
     pub lines: Vec<Line>,
     /// Who brings the payment about.
     pub payment_method: PaymentMethod,
@@ -150,7 +150,8 @@ pub enum Verdict {
 pub struct CreateProduct {
     /// 1 to [`crate::product::NAME_BYTES_MAX`] bytes.
     pub name: Box<str>,
-    /// At most [`crate::product::SKU_BYTES_MAX`] bytes, unique among products that are not archived.
+    /// At most [`crate::product::SKU_BYTES_MAX`] bytes, unique among products that are not
+    /// archived.
     pub sku: Option<Box<str>>,
     /// 0 to [`Money::PRICE_MAX`].
     pub price: Money,
@@ -173,8 +174,8 @@ pub struct UpdateProduct {
     pub sku: Option<Option<Box<str>>>,
     /// New price, for orders from now on.
     pub price: Option<Money>,
-    /// What shall be available: `on_hand` becomes `stock + held + reserved`, so that held and reserved
-    /// units are never erased.
+    /// What shall be available: `on_hand` becomes `stock + held + reserved`, so that held and
+    /// reserved units are never erased.
     pub stock: Option<i64>,
     /// New limit per order, or none.
     pub max_per_order: Option<Option<u32>>,

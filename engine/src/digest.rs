@@ -1,9 +1,9 @@
 //! The digest: one number that is equal on nodes whose rows are equal.
 //!
-//! It is the wrapping sum of the hashes of all rows, so rows can be replaced one by one: a sum, unlike
-//! an exclusive or, does not lose rows that come in pairs. It covers what is replicated (orders,
-//! products, ledger, users, clock, next ids, totals, sessions; keys through their orders) and nothing
-//! that may differ between nodes, such as what is resident.
+//! It is the wrapping sum of the hashes of all rows, so rows can be replaced one by one: a sum,
+//! unlike an exclusive or, does not lose rows that come in pairs. It covers what is replicated
+//! (orders, products, ledger, users, clock, next ids, totals, sessions; keys through their orders)
+//! and nothing that may differ between nodes, such as what is resident.
 
 use bincode::Encode;
 use xxhash_rust::xxh3::xxh3_64;
@@ -44,8 +44,8 @@ impl RowHasher {
     }
 }
 
-/// The hash of a ledger row. These are the most frequent rows, so their numbers are laid out side by side
-/// instead of being encoded.
+/// The hash of a ledger row. These are the most frequent rows, so their numbers are laid out side
+/// by side instead of being encoded.
 pub(crate) fn ledger_hash(
     location: LocationId,
     product: ProductId,

@@ -1,5 +1,5 @@
-//! What happened, as apply tells it. Events are derived from entries, so every node tells the same ones
-//! under the same positions.
+//! What happened, as apply tells it. Events are derived from entries, so every node tells the same
+//! ones under the same positions.
 
 use crate::ids::{OrderId, Position, ProductId, Timestamp, UserId};
 use crate::money::Money;

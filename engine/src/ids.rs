@@ -34,8 +34,8 @@ id! {
     UserId
 }
 id! {
-    /// A stock location. Everything lives at [`LocationId::DEFAULT`] for now; the id is part of every
-    /// stock key so that several locations can come without a migration.
+    /// A stock location. Everything lives at [`LocationId::DEFAULT`] for now; the id is part of
+    /// every stock key so that several locations can come without a migration.
     LocationId
 }
 id! {

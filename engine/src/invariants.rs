@@ -165,9 +165,9 @@ impl State {
         Ok(())
     }
 
-    /// Stops the process when an invariant does not hold: after every batch in debug builds, where it
-    /// finds the entry that broke it. Checks everything while that is cheap, else now and then, so that a
-    /// debug build stays usable with many orders.
+    /// Stops the process when an invariant does not hold: after every batch in debug builds, where
+    /// it finds the entry that broke it. Checks everything while that is cheap, else now and then,
+    /// so that a debug build stays usable with many orders.
     #[cfg(debug_assertions)]
     pub(crate) fn assert_sound(&self) {
         let every = |entries| self.applied_index.is_multiple_of(entries);

@@ -48,9 +48,9 @@ pub(crate) struct Used {
 
 /// The index of all used keys.
 ///
-/// It is looked up and added to, never iterated, so the order of the hash maps is never observed. There
-/// are many of them because a map that grows moves everything it holds: one map of ten million keys
-/// would stop the node for a tenth of a second.
+/// It is looked up and added to, never iterated, so the order of the hash maps is never observed.
+/// There are many of them because a map that grows moves everything it holds: one map of ten
+/// million keys would stop the node for a tenth of a second.
 #[derive(Debug)]
 pub(crate) struct Keys {
     shards: Vec<FxHashMap<KeyHash, Used>>,
@@ -85,8 +85,8 @@ impl Keys {
     }
 }
 
-/// The meaning of a request for an order: who asks for what, paid how. Settings and the key itself are
-/// not part of it.
+/// The meaning of a request for an order: who asks for what, paid how. Settings and the key itself
+/// are not part of it.
 pub(crate) fn fingerprint(
     user: Option<UserId>,
     lines: impl ExactSizeIterator<Item = (ProductId, Quantity)>,

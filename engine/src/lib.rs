@@ -2,8 +2,8 @@
 //!
 //! Commands go in, outcomes and events come out, and the same entries make the same state on every
 //! node. This crate never reads a clock, a random source or configuration, starts no threads, and
-//! knows neither raft nor HTTP. Time enters only through [`entry::Batch::clock`]; every setting that
-//! decides an outcome travels in the command.
+//! knows neither raft nor HTTP. Time enters only through [`entry::Batch::clock`]; every setting
+//! that decides an outcome travels in the command.
 //!
 //! Reading order: [`ids`], [`money`], [`order`], [`product`] are the vocabulary; [`command`],
 //! [`entry`] and [`outcome`] are what goes in and comes out; [`state`] holds the rows and applies;

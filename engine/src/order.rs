@@ -172,8 +172,8 @@ pub struct Claim {
 /// It is written with the order and removed with its result, so no crash loses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct PaymentTask {
-    /// The attempt under way or next, from 1. It is part of the gateway's key and changes only after a
-    /// definite refusal.
+    /// The attempt under way or next, from 1. It is part of the gateway's key and changes only
+    /// after a definite refusal.
     pub attempt: u32,
     /// Attempts that may be refused before the order fails, at least 1.
     pub attempts_max: u32,

@@ -1,9 +1,9 @@
 //! The orders: rows in chunks of consecutive ids, and the status of every order in memory for good.
 //!
-//! A chunk is shared with a freeze by reference count and copied only when it changes meanwhile. Once
-//! all its orders are final it is sealed: nothing in it changes any more, and after a synced checkpoint
-//! holds it, it may leave memory. This module moves rows about; which moves are legal is decided by
-//! its callers, and asserted here.
+//! A chunk is shared with a freeze by reference count and copied only when it changes meanwhile.
+//! Once all its orders are final it is sealed: nothing in it changes any more, and after a synced
+//! checkpoint holds it, it may leave memory. This module moves rows about; which moves are legal is
+//! decided by its callers, and asserted here.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -228,8 +228,9 @@ impl Orders {
         self.sum
     }
 
-    /// Takes what changed since the last freeze, with what an earlier freeze took and nobody reported
-    /// as stored: sealed chunks, then open ones, each ascending. Everything must have been hashed.
+    /// Takes what changed since the last freeze, with what an earlier freeze took and nobody
+    /// reported as stored: sealed chunks, then open ones, each ascending. Everything must have been
+    /// hashed.
     pub(crate) fn take_dirty(&mut self) -> (SharedChunks, SharedChunks) {
         for chunk in self.in_flight.drain(..) {
             let slot = &mut self.slots[chunk as usize];
@@ -317,7 +318,8 @@ impl Orders {
 pub(crate) type SharedChunks = Vec<(u64, Arc<OrderChunk>)>;
 
 impl Slot {
-    /// Whether nothing in it will change any more. The last chunk is resident, so an absent one is full.
+    /// Whether nothing in it will change any more. The last chunk is resident, so an absent one is
+    /// full.
     fn is_sealed(&self) -> bool {
         self.open == 0
             && self.chunk.as_ref().is_none_or(|chunk| chunk.orders.len() as u64 == CHUNK_ORDERS)

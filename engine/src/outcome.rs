@@ -34,7 +34,8 @@ pub enum Outcome {
     UserCreated(UserId),
     /// The clock moved.
     Ticked,
-    /// The request id was applied before, or belongs to an earlier boot of its node. Nothing changed.
+    /// The request id was applied before, or belongs to an earlier boot of its node. Nothing
+    /// changed.
     Ignored,
     /// The rules refuse it; nothing changed.
     Rejected(Rejection),

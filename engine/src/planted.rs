@@ -1,7 +1,7 @@
 //! Bugs planted on purpose, so that the simulation can prove that it finds such bugs.
 //!
-//! This module exists only with the feature `planted-bugs`, and a bug is planted for the thread that
-//! asks for it only. No build that serves users has the feature.
+//! This module exists only with the feature `planted-bugs`, and a bug is planted for the thread
+//! that asks for it only. No build that serves users has the feature.
 
 use std::cell::Cell;
 

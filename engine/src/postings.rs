@@ -1,5 +1,6 @@
-//! The orders of one user or one product: ascending ids in four bytes each, and for long lists how many
-//! of each stretch have which status, so that any page of any status is found without a full scan.
+//! The orders of one user or one product: ascending ids in four bytes each, and for long lists how
+//! many of each stretch have which status, so that any page of any status is found without a full
+//! scan.
 
 use crate::ids::OrderId;
 use crate::order::Status;
@@ -16,8 +17,8 @@ pub(crate) const COUNTED_FROM: usize = 4 * BLOCK;
 pub(crate) struct Postings {
     /// The low half of each id.
     low: Vec<u32>,
-    /// Where the high half grows: `epochs[e]` counts the ids whose high half is at most `e`. Empty for
-    /// the first four billion orders.
+    /// Where the high half grows: `epochs[e]` counts the ids whose high half is at most `e`. Empty
+    /// for the first four billion orders.
     epochs: Vec<usize>,
 }
 
@@ -52,7 +53,8 @@ impl Postings {
         self.rank_below(id, self.len())
     }
 
-    /// How many of the first `end` ids are below `id`: doubling steps back from `end`, then halving.
+    /// How many of the first `end` ids are below `id`: doubling steps back from `end`, then
+    /// halving.
     fn rank_below(&self, id: u64, end: usize) -> usize {
         let (mut low, mut high, mut step) = (end, end, 1);
         while low > 0 && self.get(low - 1) >= id {
@@ -77,7 +79,8 @@ impl Postings {
         rank < self.len() && self.get(rank) == id
     }
 
-    /// The ids that are in both lists, newest first. Costs the shorter list and short steps in the other.
+    /// The ids that are in both lists, newest first. Costs the shorter list and short steps in the
+    /// other.
     pub(crate) fn common<'a>(&'a self, other: &'a Postings) -> impl Iterator<Item = u64> + 'a {
         let (short, long) = if self.len() <= other.len() { (self, other) } else { (other, self) };
         let mut end = long.len();
@@ -128,8 +131,8 @@ impl Counts {
     }
 }
 
-/// Orders among the first `end` of a list that have a status, newest first: passes over `skip` of them and
-/// gives at most `limit`. With counts, whole stretches are passed over.
+/// Orders among the first `end` of a list that have a status, newest first: passes over `skip` of
+/// them and gives at most `limit`. With counts, whole stretches are passed over.
 pub(crate) fn newest(
     list: &Postings,
     counts: Option<&Counts>,

@@ -9,8 +9,8 @@ use crate::money::Money;
 pub const NAME_BYTES_MAX: usize = 255;
 /// The longest SKU, in bytes.
 pub const SKU_BYTES_MAX: usize = 64;
-/// The most units a product may be given at once, and have on hand: 2^48. Far below overflow, whatever
-/// is added to it.
+/// The most units a product may be given at once, and have on hand: 2^48. Far below overflow,
+/// whatever is added to it.
 pub const STOCK_MAX: i64 = 1 << 48;
 
 /// The counters of one product at one location.
@@ -64,8 +64,8 @@ pub struct Product {
     pub max_per_order: Option<u32>,
     /// Its counters.
     pub stock: Counters,
-    /// Units brought in by its creation and by adjustments, less those taken out by them. Always equal to
-    /// `stock.total()`; kept apart so that the two can be compared.
+    /// Units brought in by its creation and by adjustments, less those taken out by them. Always
+    /// equal to `stock.total()`; kept apart so that the two can be compared.
     pub brought_in: i64,
     /// How many ledger rows it has.
     pub ledger_rows: u64,

@@ -203,8 +203,8 @@ impl Products {
         self.shift(id, Delta { on_hand, ..Delta::default() }, cause, position, at);
     }
 
-    /// Moves units between counters, with the ledger row. The plan must have checked that the units are
-    /// there: a counter that goes wrong here stops the node.
+    /// Moves units between counters, with the ledger row. The plan must have checked that the units
+    /// are there: a counter that goes wrong here stops the node.
     pub(crate) fn shift(
         &mut self,
         id: ProductId,
@@ -272,8 +272,8 @@ impl Products {
         self.sum
     }
 
-    /// Takes the ids of what changed since the last freeze, ascending, together with what an earlier
-    /// freeze took and nobody reported as stored.
+    /// Takes the ids of what changed since the last freeze, ascending, together with what an
+    /// earlier freeze took and nobody reported as stored.
     pub(crate) fn take_dirty(&mut self) -> Vec<ProductId> {
         for id in self.in_flight.drain(..) {
             let entry = &mut self.entries[id.0 as usize - 1];

@@ -1,7 +1,7 @@
 //! Lists of orders: exact totals and any page, without touching rows.
 //!
-//! Everything here is answered from the statuses and the lists of order ids per user and product, so it
-//! is the same whether an order's row is in memory or not.
+//! Everything here is answered from the statuses and the lists of order ids per user and product,
+//! so it is the same whether an order's row is in memory or not.
 
 use crate::ids::{OrderId, ProductId, UserId};
 use crate::order::Status;

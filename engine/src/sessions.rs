@@ -1,7 +1,7 @@
 //! Which requests were applied: every command takes effect at most once per [`RequestId`].
 //!
-//! Per node it remembers the newest boot and the sequence numbers of that boot that were applied, as
-//! closed ranges. It never forgets a number of the newest boot; what it gives up beyond
+//! Per node it remembers the newest boot and the sequence numbers of that boot that were applied,
+//! as closed ranges. It never forgets a number of the newest boot; what it gives up beyond
 //! [`RANGES_MAX`] is the chance of a very late number to be applied still.
 
 use std::collections::BTreeMap;
@@ -27,7 +27,8 @@ struct Session {
 }
 
 impl Sessions {
-    /// Notes the request. False when it was applied before or belongs to an earlier boot of its node.
+    /// Notes the request. False when it was applied before or belongs to an earlier boot of its
+    /// node.
     pub(crate) fn admit(&mut self, request: RequestId) -> bool {
         let RequestId { node, boot, seq } = request;
         #[cfg(feature = "planted-bugs")]

@@ -1,9 +1,9 @@
 //! The whole replicated state, in memory, and the loop that applies entries to it.
 //!
-//! [`State::apply`] is the only writer. It is a function of the state and the entry: it reads no clock,
-//! no random source and no configuration, never touches the disk, and starts no threads. How single
-//! commands are carried out is in [`crate::apply`]; how the state gets to disk and back is in
-//! [`crate::checkpoint`].
+//! [`State::apply`] is the only writer. It is a function of the state and the entry: it reads no
+//! clock, no random source and no configuration, never touches the disk, and starts no threads. How
+//! single commands are carried out is in [`crate::apply`]; how the state gets to disk and back is
+//! in [`crate::checkpoint`].
 
 use crate::apply::{self, Context};
 use crate::command::{Command, Envelope};
@@ -37,8 +37,8 @@ pub trait Observer {
     /// A command was applied. The state shows its effects and those of all before it.
     fn applied(&mut self, state: &State, position: Position, request: RequestId, outcome: Outcome);
 
-    /// Something happened. Events of a command come before its [`Observer::applied`]; those of deadlines
-    /// that passed come before the first command of the entry.
+    /// Something happened. Events of a command come before its [`Observer::applied`]; those of
+    /// deadlines that passed come before the first command of the entry.
     fn event(&mut self, event: Event);
 }
 
@@ -85,9 +85,9 @@ impl State {
     /// An empty payload is raft's own entry and only moves the index.
     ///
     /// # Errors
-    /// When the entry is not the next one or cannot be decoded. Refusals by the rules are outcomes, not
-    /// errors: an error is trouble of this node alone. The state may have been changed in part by then;
-    /// the caller throws it away and stops.
+    /// When the entry is not the next one or cannot be decoded. Refusals by the rules are outcomes,
+    /// not errors: an error is trouble of this node alone. The state may have been changed in part
+    /// by then; the caller throws it away and stops.
     pub fn apply(
         &mut self,
         index: u64,
@@ -215,8 +215,8 @@ impl State {
             .filter(|product| !product.archived)
     }
 
-    /// The product's ledger rows in memory with their numbers, oldest first: all after the last full
-    /// segment of 32, and those that no synced checkpoint holds. Earlier ones come from
+    /// The product's ledger rows in memory with their numbers, oldest first: all after the last
+    /// full segment of 32, and those that no synced checkpoint holds. Earlier ones come from
     /// [`crate::checkpoint::read_ledger`]. Archived products keep theirs.
     pub fn ledger(&self, id: ProductId) -> impl Iterator<Item = (u64, &ledger::Row)> {
         self.products.entry(id).into_iter().flat_map(|entry| {
@@ -274,8 +274,9 @@ impl State {
         self.orders.resident_chunks()
     }
 
-    /// Sets how many chunks of 64 orders may stay in memory. Chunks with open orders, and those that no
-    /// synced checkpoint holds, stay all the same. Decides no outcome, so nodes may differ in it.
+    /// Sets how many chunks of 64 orders may stay in memory. Chunks with open orders, and those
+    /// that no synced checkpoint holds, stay all the same. Decides no outcome, so nodes may differ
+    /// in it.
     pub fn set_resident_chunks_max(&mut self, chunks: usize) {
         self.orders.set_resident_chunks_max(chunks);
     }

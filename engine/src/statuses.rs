@@ -1,5 +1,5 @@
-//! The status of every order that ever was, in four bits each, with counts that make any page of any
-//! status cheap to find.
+//! The status of every order that ever was, in four bits each, with counts that make any page of
+//! any status cheap to find.
 //!
 //! These stay in memory when an order's row does not, so that applying never needs the disk.
 
@@ -87,8 +87,8 @@ impl Statuses {
             .sum()
     }
 
-    /// Slots below `end` that have this status, newest first: passes over `skip` of them and gives at
-    /// most `limit`. Whole groups and blocks are passed over by their counts.
+    /// Slots below `end` that have this status, newest first: passes over `skip` of them and gives
+    /// at most `limit`. Whole groups and blocks are passed over by their counts.
     pub(crate) fn newest(&self, status: Status, end: u64, skip: u64, limit: usize) -> Vec<u64> {
         let (mut end, mut skip) = (end.min(self.len), skip);
         let mut found = Vec::new();

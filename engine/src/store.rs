@@ -1,7 +1,7 @@
 //! Where checkpoints live: sled on disk, and a twin in memory that can crash on purpose.
 //!
-//! Both are a [`CheckpointStore`](crate::checkpoint::CheckpointStore) and pass the same contract tests.
-//! A store knows bytes only; what they mean is decided in [`crate::checkpoint`].
+//! Both are a [`CheckpointStore`](crate::checkpoint::CheckpointStore) and pass the same contract
+//! tests. A store knows bytes only; what they mean is decided in [`crate::checkpoint`].
 
 pub mod memory;
 pub mod sled;

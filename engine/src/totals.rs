@@ -1,5 +1,5 @@
-//! Business counters since the beginning. They are part of the replicated state, so every node tells
-//! the same numbers.
+//! Business counters since the beginning. They are part of the replicated state, so every node
+//! tells the same numbers.
 
 use bincode::{Decode, Encode};
 
@@ -22,7 +22,8 @@ pub struct Totals {
     pub orders_replayed: u64,
     /// Units in paid orders.
     pub units_sold: u64,
-    /// Sum of the totals of paid orders, in minor units; stays at its maximum instead of overflowing.
+    /// Sum of the totals of paid orders, in minor units; stays at its maximum instead of
+    /// overflowing.
     pub revenue_minor: u64,
     /// Payment attempts claimed, those taken over included.
     pub payment_claims: u64,

@@ -16,7 +16,8 @@ pub(crate) struct Users {
     emails: BTreeMap<Box<str>, UserId>,
     /// Ids are chosen by callers, so a tree: a hash map could be made slow on purpose.
     orders: BTreeMap<UserId, Postings>,
-    /// Only of users with so many orders that counting pays: seldom any, hence apart and quick to miss.
+    /// Only of users with so many orders that counting pays: seldom any, hence apart and quick to
+    /// miss.
     counts: BTreeMap<UserId, Counts>,
     /// How many rows the last freeze took, and how many a synced checkpoint holds.
     frozen: usize,

@@ -2,8 +2,8 @@
 //!
 //! The test starts itself again as the process to be killed. That one applies a fixed history,
 //! checkpoints after every few entries, and prints the applied index of each checkpoint once it is
-//! durable. Whatever the moment of the kill, the store must open with at least the last printed index
-//! and with just the digest that the history has there.
+//! durable. Whatever the moment of the kill, the store must open with at least the last printed
+//! index and with just the digest that the history has there.
 
 use std::io::{BufRead, BufReader, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -115,8 +115,8 @@ fn live(directory: &Path) {
     }
 }
 
-/// Starts a process on the directory, kills it some checkpoints later, and gives the index of the last
-/// checkpoint that it called durable.
+/// Starts a process on the directory, kills it some checkpoints later, and gives the index of the
+/// last checkpoint that it called durable.
 fn run_and_kill(directory: &Path, checkpoints: u64) -> u64 {
     let mut process = Process::new(std::env::current_exe().expect("this program has a path"))
         .arg("--be-killed")
@@ -146,8 +146,8 @@ fn kill_again_and_again() {
     let mut directory = home.path().join("0");
     for round in 1..=ROUNDS {
         let durable = run_and_kill(&directory, 3 + round * 2);
-        // sled may refuse, even by a panic, to open what an abrupt stop left. A node then rebuilds its store
-        // from the log; what must never happen is that something else opens.
+        // sled may refuse, even by a panic, to open what an abrupt stop left. A node then rebuilds
+        // its store from the log; what must never happen is that something else opens.
         let opened = catch_unwind(AssertUnwindSafe(|| SledStore::open(&directory)));
         let Ok(Ok(store)) = opened else {
             unopened += 1;

@@ -165,7 +165,8 @@ impl Writer<'_, '_> {
         self.gauge("orders_open", "Orders that are not final", open)
     }
 
-    /// Most refusals for lack of stock never reach the log: each node counts those that it answered.
+    /// Most refusals for lack of stock never reach the log: each node counts those that it
+    /// answered.
     fn failures(&mut self, totals: &Totals, refused_here: u64) -> fmt::Result {
         let name = "orders_failed";
         let help = "Orders that failed or were refused, by reason; of those that lacked stock, the \

@@ -1,5 +1,5 @@
-//! What several commands share: moving units between counters, moving an order to its next status, and
-//! letting deadlines pass.
+//! What several commands share: moving units between counters, moving an order to its next status,
+//! and letting deadlines pass.
 
 use smallvec::SmallVec;
 
@@ -11,8 +11,8 @@ use crate::order::{Cause, HistoryRow, Order, PaymentTask, Status};
 use crate::products::Delta;
 use crate::state::{NO_TRACE, Observer, State};
 
-/// The most orders that one entry lets expire. The others are unusable all the same, and the next entry
-/// goes on with them.
+/// The most orders that one entry lets expire. The others are unusable all the same, and the next
+/// entry goes on with them.
 pub(crate) const EXPIRED_PER_ENTRY_MAX: usize = 1000;
 
 /// The failure reason of an order whose payment deadline passed.
@@ -154,8 +154,8 @@ impl State {
         cx.tell_for(trace, Kind::Order { order: id, user, change, total });
     }
 
-    /// Cancels the orders whose payment deadline passed, a bounded number of them, at the position of the
-    /// entry. Gives how many events were told.
+    /// Cancels the orders whose payment deadline passed, a bounded number of them, at the position
+    /// of the entry. Gives how many events were told.
     pub(crate) fn expire_due(&mut self, observer: &mut dyn Observer) -> u32 {
         let now = self.clock;
         if self.deadlines.first().is_none_or(|(due, _)| due > now) {

@@ -1,8 +1,8 @@
 //! Claiming payment attempts and settling them.
 //!
-//! An attempt belongs to one worker until its lease runs out; whoever takes it over goes on under the
-//! same attempt number, hence under the same key at the gateway. Only a definite refusal ends an
-//! attempt.
+//! An attempt belongs to one worker until its lease runs out; whoever takes it over goes on under
+//! the same attempt number, hence under the same key at the gateway. Only a definite refusal ends
+//! an attempt.
 
 use crate::apply::Context;
 use crate::command::{ClaimPayments, PaymentResult, SettlePayments, Verdict};
@@ -13,7 +13,8 @@ use crate::outcome::{ClaimedPayment, Outcome};
 use crate::state::State;
 
 impl State {
-    /// Gives due tasks to a node's worker. Tasks that moved on since the worker looked are passed over.
+    /// Gives due tasks to a node's worker. Tasks that moved on since the worker looked are passed
+    /// over.
     pub(crate) fn claim_payments(
         &mut self,
         cx: &mut Context<'_>,

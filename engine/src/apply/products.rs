@@ -118,8 +118,8 @@ impl State {
     }
 }
 
-/// How `on_hand` must change so that `available` units can be sold, without touching held or reserved
-/// ones.
+/// How `on_hand` must change so that `available` units can be sold, without touching held or
+/// reserved ones.
 fn stock_change(product: &Product, available: i64) -> Result<i64, Rejection> {
     check_stock(available)?;
     let stock = &product.stock;

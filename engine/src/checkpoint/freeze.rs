@@ -17,8 +17,8 @@ const STAGED_BYTES_MAX: usize = 1 << 20;
 
 /// What changed since the last checkpoint, as of one applied index. Writing it needs no state.
 ///
-/// Frozen parts must be written in the order in which they were frozen. One that is thrown away is no
-/// loss: the next freeze takes its rows again.
+/// Frozen parts must be written in the order in which they were frozen. One that is thrown away is
+/// no loss: the next freeze takes its rows again.
 #[derive(Debug)]
 pub struct Frozen {
     generation: u64,
@@ -52,8 +52,8 @@ impl Written {
 }
 
 impl State {
-    /// Takes what changed since the last checkpoint. Costs the hashing of what was touched, a copy of each
-    /// changed product, and a reference to each changed chunk.
+    /// Takes what changed since the last checkpoint. Costs the hashing of what was touched, a copy
+    /// of each changed product, and a reference to each changed chunk.
     pub fn freeze(&mut self) -> Frozen {
         let digest = self.digest();
         self.generation += 1;
@@ -87,8 +87,8 @@ impl State {
         Frozen { generation: self.generation, meta, sealed, open, products, segments, users }
     }
 
-    /// Notes that the last frozen part is on disk. A report of an earlier one changes nothing, since the
-    /// last freeze took its rows again.
+    /// Notes that the last frozen part is on disk. A report of an earlier one changes nothing,
+    /// since the last freeze took its rows again.
     pub fn release(&mut self, done: &Written) {
         if done.generation != self.generation {
             return;

@@ -1,5 +1,5 @@
-//! Reading the state back, believing nothing: every row's checksum, the shape of the whole, the digest
-//! and the invariants are checked before the state is handed out.
+//! Reading the state back, believing nothing: every row's checksum, the shape of the whole, the
+//! digest and the invariants are checked before the state is handed out.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,8 @@ use crate::state::State;
 use crate::store;
 use crate::user::User;
 
-/// Why a store does not give a state. The caller sets the store aside; it never goes on with a part.
+/// Why a store does not give a state. The caller sets the store aside; it never goes on with a
+/// part.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The store itself cannot be read.
@@ -114,8 +115,8 @@ impl State {
         Ok(())
     }
 
-    /// Checks the stored ledger segments of all products and counts them into the digest; gives each
-    /// product's counters after them.
+    /// Checks the stored ledger segments of all products and counts them into the digest; gives
+    /// each product's counters after them.
     fn read_segments(
         &mut self,
         store: &dyn CheckpointStore,
@@ -126,7 +127,8 @@ impl State {
         let segments = |row: &ProductRow| row.product.ledger_rows / SEGMENT_ROWS as u64;
         scan(store, key::SEGMENT, |[location, id, number], key, bytes| {
             let at = usize::try_from(id.wrapping_sub(1)).unwrap_or(usize::MAX);
-            // A row of a product or beyond a count that was never published is a leftover of a crash.
+            // A row of a product or beyond a count that was never published is a leftover of a
+            // crash.
             let Some(row) = rows.get(at).filter(|row| number < segments(row)) else {
                 return Ok(());
             };
@@ -195,7 +197,8 @@ impl State {
         }
     }
 
-    /// Takes over the open chunks from `next` up to `end`: there is no sealed one for these numbers.
+    /// Takes over the open chunks from `next` up to `end`: there is no sealed one for these
+    /// numbers.
     fn read_open_chunks(
         &mut self,
         open: &mut BTreeMap<u64, OrderChunk>,

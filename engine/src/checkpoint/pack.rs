@@ -1,10 +1,10 @@
 //! How the two kinds of rows that make up nearly all of a store are packed.
 //!
-//! Consecutive orders and ledger rows differ little in time and place, so each number is stored as its
-//! distance from the one before, in one to three bytes instead of nine. Distances wrap around: any value
-//! comes back as it was, whether or not it grows. What follows from the rest is left out: an order's id
-//! from its chunk, the start of a move from the end of the one before, the counters after a movement
-//! from those before it.
+//! Consecutive orders and ledger rows differ little in time and place, so each number is stored as
+//! its distance from the one before, in one to three bytes instead of nine. Distances wrap around:
+//! any value comes back as it was, whether or not it grows. What follows from the rest is left out:
+//! an order's id from its chunk, the start of a move from the end of the one before, the counters
+//! after a movement from those before it.
 
 use bincode::de::Decoder;
 use bincode::enc::Encoder;

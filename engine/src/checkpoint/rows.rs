@@ -1,7 +1,7 @@
 //! The stored rows and their keys.
 //!
-//! Keys are one letter and big-endian numbers, so that rows of a kind lie together in the order of their
-//! numbers. Values are versioned and checksummed rows of [`crate::codec`].
+//! Keys are one letter and big-endian numbers, so that rows of a kind lie together in the order of
+//! their numbers. Values are versioned and checksummed rows of [`crate::codec`].
 
 use bincode::{Decode, Encode};
 

@@ -1,5 +1,5 @@
-//! A store in memory for tests and simulations, with a crash as a disk knows it: what was not synced may
-//! be gone.
+//! A store in memory for tests and simulations, with a crash as a disk knows it: what was not
+//! synced may be gone.
 
 use std::collections::BTreeMap;
 
@@ -32,8 +32,8 @@ impl MemoryStore {
         MemoryStore::default()
     }
 
-    /// Loses power: of the writes since the last sync the first `kept` survive, a staged row being one
-    /// write and a publication another. Failing on purpose ends.
+    /// Loses power: of the writes since the last sync the first `kept` survive, a staged row being
+    /// one write and a publication another. Failing on purpose ends.
     pub fn crash(&self, kept: usize) {
         let mut inner = self.inner.lock();
         let mut durable = std::mem::take(&mut inner.durable);

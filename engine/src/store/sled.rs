@@ -1,9 +1,9 @@
 //! The store on disk: one sled tree.
 //!
 //! sled's own `flush` does not reach stable storage on Linux (it ends in `sync_file_range`), so
-//! [`SledStore`] syncs the files itself. sled may panic while opening damaged files, which nothing here
-//! can turn into an error: a node that dies while opening its store sets the store aside and rebuilds
-//! it, for everything in it is also in the log.
+//! [`SledStore`] syncs the files itself. sled may panic while opening damaged files, which nothing
+//! here can turn into an error: a node that dies while opening its store sets the store aside and
+//! rebuilds it, for everything in it is also in the log.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

@@ -164,7 +164,8 @@ fn a_crash_at_any_point_of_a_checkpoint_leaves_the_last_or_the_next() {
             let published = reopened.applied_index() == log.len() as u64;
             assert!(published || reopened.applied_index() == middle as u64);
             seen[usize::from(published)] += 1;
-            // The log brings it to where it was, and the next checkpoint overwrites what was left over.
+            // The log brings it to where it was, and the next checkpoint overwrites what was left
+            // over.
             replay(&mut reopened, &log);
             assert_eq!(reopened.digest(), end);
             checkpoint(&mut reopened, &store);
@@ -345,7 +346,8 @@ fn what_changed_often_is_one_row() {
         machine.settle(id, 1, Verdict::Succeeded);
     }
     let written = machine.state.freeze().write(&MemoryStore::new()).expect("written");
-    // The open chunk, the product with its ledger tail, the meta row; 31 ledger rows fill no segment.
+    // The open chunk, the product with its ledger tail, the meta row; 31 ledger rows fill no
+    // segment.
     assert_eq!(written.rows(), 3);
     let mut quiet = State::new();
     quiet.apply(1, 1, &[], &mut Unobserved).expect("raft's own entry");

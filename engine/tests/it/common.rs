@@ -1,5 +1,5 @@
-//! What the engine's tests share: a state that is fed commands the way a leader feeds it, and short ways
-//! to write those commands.
+//! What the engine's tests share: a state that is fed commands the way a leader feeds it, and short
+//! ways to write those commands.
 
 use engine::command::{
     ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateProduct, CreateUser, Envelope,

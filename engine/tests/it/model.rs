@@ -1,5 +1,5 @@
-//! A second, naive opinion on what every command does: plain lists, searched from end to end. It shares
-//! no code with the engine beyond the words of the commands and their outcomes.
+//! A second, naive opinion on what every command does: plain lists, searched from end to end. It
+//! shares no code with the engine beyond the words of the commands and their outcomes.
 
 use std::collections::{BTreeMap, BTreeSet};
 

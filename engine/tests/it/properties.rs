@@ -200,8 +200,8 @@ fn step() -> impl Strategy<Value = Step> {
     )
 }
 
-/// What stands before every random history: products to order, and orders that were cancelled, so that
-/// chunks of orders fill up and leave memory within a short history.
+/// What stands before every random history: products to order, and orders that were cancelled, so
+/// that chunks of orders fill up and leave memory within a short history.
 fn prefix(cancelled: u64) -> Vec<Op> {
     let product = |stock| CreateProduct {
         name: "thing".into(),
@@ -495,7 +495,8 @@ proptest! {
         drop(State::new().apply(1, 1, &versioned, &mut Unobserved));
     }
 
-    /// A mutated entry is either refused or applied; it never panics, and a state that took it is sound.
+    /// A mutated entry is either refused or applied; it never panics, and a state that took it is
+    /// sound.
     #[test]
     fn mutated_entries_never_panic(
         operations in vec(operation(), 1..6),

@@ -1,8 +1,8 @@
 //! Golden scripts: `testscripts/*.txt` read as a story, and fail when the story changes.
 //!
-//! A script is made of blocks. A block's first part holds one entry per line (commands in one entry are
-//! joined with ` | `) or a question to the state; after `---` stands what is told. Lines that start with
-//! `#` are for the reader. A mismatch prints the block as it would have to read.
+//! A script is made of blocks. A block's first part holds one entry per line (commands in one entry
+//! are joined with ` | `) or a question to the state; after `---` stands what is told. Lines that
+//! start with `#` are for the reader. A mismatch prints the block as it would have to read.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

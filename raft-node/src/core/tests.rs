@@ -415,8 +415,8 @@ fn entries_are_never_put_into_a_message_that_starts_elsewhere() {
     (refusal.index, refusal.reject, refusal.reject_hint) = (last_index, true, matched);
     refusal.log_term = term;
 
-    // In one step the acknowledgements move the commit index, which tells all by empty messages, and
-    // the refusal asks for everything from further back.
+    // In one step the acknowledgements move the commit index, which tells all by empty messages,
+    // and the refusal asks for everything from further back.
     let now = world.now();
     let inputs = [
         Input::Peer { from: NodeId(follower), wall_ms: now.wall_ms, messages: acknowledged },

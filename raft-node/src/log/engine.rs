@@ -52,8 +52,8 @@ impl EngineLog {
     /// Opens the log below `dir`, or creates it unless it `existed` before.
     ///
     /// # Errors
-    /// [`Error::Missing`] when the log existed and is not there, [`Error::Lost`] when it ends before
-    /// its watermark, [`Error::Store`] when raft-engine cannot open it.
+    /// [`Error::Missing`] when the log existed and is not there, [`Error::Lost`] when it ends
+    /// before its watermark, [`Error::Store`] when raft-engine cannot open it.
     pub fn open(dir: &Path, existed: bool) -> Result<EngineLog, Error> {
         let path = dir.join(format!("log-{GROUP}"));
         let store_error =
@@ -181,8 +181,8 @@ impl LogStore for EngineLog {
     }
 }
 
-/// Everything that was read back counts as durable from here on. After a kill the newest records may
-/// be in the page cache only, and raft-engine syncs nothing when it opens; a new directory must
+/// Everything that was read back counts as durable from here on. After a kill the newest records
+/// may be in the page cache only, and raft-engine syncs nothing when it opens; a new directory must
 /// survive a power cut, too, before anything in it is promised.
 fn sync_below(path: &Path, parent: &Path) -> std::io::Result<()> {
     for found in std::fs::read_dir(path)? {

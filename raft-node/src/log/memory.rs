@@ -1,7 +1,7 @@
 //! The log's simulated twin: memory that forgets what was not synced.
 //!
-//! One append is one record, as in raft-engine: after a crash it is there as a whole or not at all, and a
-//! record is never there without those before it. [`MemoryLog::reopen`] reads the log back as
+//! One append is one record, as in raft-engine: after a crash it is there as a whole or not at all,
+//! and a record is never there without those before it. [`MemoryLog::reopen`] reads the log back as
 //! [`super::engine::EngineLog::open`] does, watermark included.
 
 use std::collections::VecDeque;
@@ -89,8 +89,8 @@ impl MemoryLog {
         self.crash_keeping(0);
     }
 
-    /// Loses power after the disk had, on its own account, kept the first so many records of those that
-    /// were not synced.
+    /// Loses power after the disk had, on its own account, kept the first so many records of those
+    /// that were not synced.
     pub fn crash_keeping(&self, records: usize) {
         let inner = &mut *self.inner.lock();
         while inner.unsynced.len() > records {
@@ -146,8 +146,8 @@ impl MemoryLog {
         inner.damaged_at = Some(inner.damaged_at.map_or(index, |at| at.min(index)));
     }
 
-    /// Reads the log back after a crash: cuts it at the first damaged record and compares what is left
-    /// with the watermark. All of it will be relied on, so the caller syncs it.
+    /// Reads the log back after a crash: cuts it at the first damaged record and compares what is
+    /// left with the watermark. All of it will be relied on, so the caller syncs it.
     ///
     /// # Errors
     /// [`Error::Lost`] when the log ends before its watermark.

@@ -1,7 +1,7 @@
 //! A client: one request after the other, retried as the typed client crate does it.
 //!
-//! A request that certainly was not applied may be sent again. One whose outcome is unknown only when
-//! that can do no harm: reads, cancels, and orders under an idempotency key.
+//! A request that certainly was not applied may be sent again. One whose outcome is unknown only
+//! when that can do no harm: reads, cancels, and orders under an idempotency key.
 
 use engine::command::{
     ArchiveProduct, CancelOrder, Command, CreateProduct, CreateUser, PlaceOrder, UpdateProduct,

@@ -1,5 +1,5 @@
-//! The clocks of a node: a monotonic one that may run too fast or too slow, and a wall clock that may be
-//! wrong and may jump. Both are functions of simulated time, which is the truth.
+//! The clocks of a node: a monotonic one that may run too fast or too slow, and a wall clock that
+//! may be wrong and may jump. Both are functions of simulated time, which is the truth.
 
 use super::{MS, Time};
 use crate::core::Now;

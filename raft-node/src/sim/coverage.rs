@@ -1,5 +1,5 @@
-//! What a run did and saw. A simulation that did nothing proves nothing, so every counter here has to be
-//! above zero over a suite.
+//! What a run did and saw. A simulation that did nothing proves nothing, so every counter here has
+//! to be above zero over a suite.
 
 macro_rules! coverage {
     ($($(#[$doc:meta])* $name:ident,)*) => {

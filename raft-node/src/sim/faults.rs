@@ -127,8 +127,8 @@ fn cut(sim: &mut Sim, links: &[(NodeId, NodeId)]) {
     }
 }
 
-/// The links that a fault of this kind cuts, both ways unless it says otherwise. Half of the time it
-/// is about the leader.
+/// The links that a fault of this kind cuts, both ways unless it says otherwise. Half of the time
+/// it is about the leader.
 fn links(sim: &mut Sim, nodes: usize, kind: FaultKind, leader: usize) -> Vec<(NodeId, NodeId)> {
     let node = |at: usize| NodeId(at as u64 + 1);
     let pair = |a: usize, b: usize| [(node(a), node(b)), (node(b), node(a))];

@@ -1,8 +1,8 @@
 //! A simulated node: production's core, state and worker, and the driver's duties as events.
 //!
-//! A [`Host`] is the machine: its disk and clocks survive a crash. A [`Process`] is what runs on it, and
-//! is lost with a crash. Each duty of the driver is a chain of events with random latencies, so that
-//! everything that can happen between two steps of a real node can happen here.
+//! A [`Host`] is the machine: its disk and clocks survive a crash. A [`Process`] is what runs on
+//! it, and is lost with a crash. Each duty of the driver is a chain of events with random
+//! latencies, so that everything that can happen between two steps of a real node can happen here.
 
 mod apply;
 mod checkpoint;

@@ -1,8 +1,9 @@
 //! The sequential model: what API.md says that commands do, one after the other.
 //!
-//! It is written apart from the engine and shares only its vocabulary (commands, outcomes, ids): plain
-//! lists and maps, no indexes, no checkpoints. It keeps every version of every row, so that what a node
-//! showed at any position can be compared. It also keeps the books of API.md section 4 by itself.
+//! It is written apart from the engine and shares only its vocabulary (commands, outcomes, ids):
+//! plain lists and maps, no indexes, no checkpoints. It keeps every version of every row, so that
+//! what a node showed at any position can be compared. It also keeps the books of API.md section 4
+//! by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,7 +68,8 @@ pub(super) struct Product {
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     pub(super) status: Status,
-    /// The payment attempt, tries of it without an answer, when it is due, and whose it is till then.
+    /// The payment attempt, tries of it without an answer, when it is due, and whose it is till
+    /// then.
     pub(super) attempt: u32,
     pub(super) unanswered: u32,
     pub(super) due: Timestamp,

@@ -1,5 +1,5 @@
-//! The network: links that lose, delay, double, reorder and damage frames, and that can be cut in one
-//! direction or both.
+//! The network: links that lose, delay, double, reorder and damage frames, and that can be cut in
+//! one direction or both.
 //!
 //! Frames are the production's bytes. A frame that arrives is read by the production's decoder.
 

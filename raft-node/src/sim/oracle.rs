@@ -1,11 +1,12 @@
 //! What must hold, checked while it happens.
 //!
-//! The oracle sees everything: each leader, each entry as each node applies it, each answer. The first
-//! node to apply an index sets what the entry is and runs the model; all others are compared with it.
+//! The oracle sees everything: each leader, each entry as each node applies it, each answer. The
+//! first node to apply an index sets what the entry is and runs the model; all others are compared
+//! with it.
 //!
-//! Linearizability needs no search here, because every answer names its place in the log: an operation
-//! that began after another one ended must lie behind it, and what it showed must be what the model has
-//! at its place.
+//! Linearizability needs no search here, because every answer names its place in the log: an
+//! operation that began after another one ended must lie behind it, and what it showed must be what
+//! the model has at its place.
 
 use std::collections::BTreeMap;
 
@@ -110,7 +111,8 @@ impl Oracle {
         }
     }
 
-    /// Log matching: entries of one index and term are the same in all logs, and so are all before them.
+    /// Log matching: entries of one index and term are the same in all logs, and so are all before
+    /// them.
     pub(super) fn in_log(&mut self, entry: &Entry, term_before: u64) -> Result<(), String> {
         let seen = (xxh3_64(&entry.data), term_before);
         let known = *self.entries.entry((entry.index, entry.term)).or_insert(seen);

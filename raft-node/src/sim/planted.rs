@@ -1,7 +1,7 @@
 //! Bugs planted on purpose. Each has to be found by the simulation, or it is not good enough.
 //!
-//! Most are planted where a simulated node touches its disk, its clock or its clients. The few that sit
-//! deeper ask [`has`], and are compiled only with the simulation.
+//! Most are planted where a simulated node touches its disk, its clock or its clients. The few that
+//! sit deeper ask [`has`], and are compiled only with the simulation.
 
 use std::cell::Cell;
 

@@ -1,7 +1,7 @@
 //! The payment provider: it keeps its word under each key, and a ledger of what it did.
 //!
-//! Verdicts come from production's simulated gateway. The provider itself loses requests before it saw
-//! them and answers after it decided, and gets requests twice.
+//! Verdicts come from production's simulated gateway. The provider itself loses requests before it
+//! saw them and answers after it decided, and gets requests twice.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,8 @@ impl Provider {
     /// A request arrived.
     ///
     /// # Errors
-    /// When it would charge an order twice, or begins an attempt before the one before it was refused.
+    /// When it would charge an order twice, or begins an attempt before the one before it was
+    /// refused.
     pub(super) fn charge(&mut self, charge: &Charge) -> Result<Done, String> {
         let Charge { key, order, attempt, .. } = charge;
         let attempts = self.ledger.entry(*order).or_default();

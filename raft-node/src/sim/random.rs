@@ -1,7 +1,7 @@
 //! The only source of chance in a simulation: one stream of numbers from one seed.
 //!
-//! The generator is xoshiro256**, seeded by splitmix64, so that a run does not depend on the version of
-//! a library. It is fast and even; it is no secret.
+//! The generator is xoshiro256**, seeded by splitmix64, so that a run does not depend on the
+//! version of a library. It is fast and even; it is no secret.
 
 /// A stream of random numbers.
 #[derive(Clone, Debug)]

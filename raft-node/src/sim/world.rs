@@ -1,5 +1,5 @@
-//! The loop: takes events in the order of time, lets a cluster live, then lets it come to rest and looks
-//! at what is left.
+//! The loop: takes events in the order of time, lets a cluster live, then lets it come to rest and
+//! looks at what is left.
 
 use engine::ids::{NodeId, OrderId};
 use engine::order::Status;

@@ -73,8 +73,8 @@ impl Host {
         self.run(sim, core, state);
     }
 
-    /// Opens the checkpoint as production does: one that cannot be read is set aside and rebuilt from
-    /// the log. Here that must not happen unless it was damaged on purpose.
+    /// Opens the checkpoint as production does: one that cannot be read is set aside and rebuilt
+    /// from the log. Here that must not happen unless it was damaged on purpose.
     fn open_checkpoint(&mut self, sim: &mut Sim) -> Option<State> {
         match State::open(&*self.store) {
             Ok(state) => Some(state),
@@ -176,7 +176,8 @@ impl Host {
         self.hang_up(sim, *process);
     }
 
-    /// A storage error: the node acknowledges nothing more, stops and trusts only what it reads back.
+    /// A storage error: the node acknowledges nothing more, stops and trusts only what it reads
+    /// back.
     pub(super) fn fail_stop(&mut self, sim: &mut Sim, why: &str) {
         sim.say(|| format!("n{} stops: {why}", self.id));
         self.crash(sim, Crash::PowerCut);

@@ -207,7 +207,8 @@ impl Host {
         late.iter().for_each(|reader| refuse(sim, reader));
     }
 
-    /// Reads the local state and answers. What it shows is compared with the model at the same place.
+    /// Reads the local state and answers. What it shows is compared with the model at the same
+    /// place.
     fn serve(&mut self, sim: &mut Sim, reader: Reader) {
         let Some(process) = &mut self.up else { return };
         let index = process.state.applied_index();
