@@ -361,10 +361,13 @@ mod tests {
         }
 
         #[test]
-        fn what_serde_writes_is_read_with_the_same_meaning(value in arbitrary_json(), pretty: bool) {
+        fn what_serde_writes_is_read_with_the_same_meaning(
+            value in arbitrary_json(),
+            pretty: bool,
+        ) {
             let body = serde_json::json!({ "value": value });
-            let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) };
-            let text = text.unwrap();
+            let write = if pretty { serde_json::to_string_pretty } else { serde_json::to_string };
+            let text = write(&body).unwrap();
             let object = parse(text.as_bytes()).unwrap();
             let canonical = canonical(&object).expect("numbers of 64 bits and double precision");
             prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&canonical).unwrap(), body);
