@@ -138,6 +138,7 @@ pub fn place_order(number: u64, products: u64, orders: Orders) -> PlaceOrder {
     };
     PlaceOrder {
         user: Some(UserId(scatter(!number) % USERS + 1)),
+        hold: None,
         lines: (0..orders.lines).map(line).collect(),
         payment_method: orders.payment,
         key: Some(format!("bench-{number:012}").into()),

@@ -5,9 +5,11 @@
 //! [`Outcome`](crate::outcome::Outcome) that all nodes share; an [`Error`] is trouble of one node,
 //! which then stops.
 
+mod holds;
 mod moves;
 mod orders;
 mod payments;
+mod plan;
 mod products;
 mod users;
 

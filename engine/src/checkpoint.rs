@@ -5,11 +5,11 @@
 //! to a [`CheckpointStore`], on whatever thread the caller likes. [`State::release`] tells the
 //! state that it is there, so that rows may leave memory.
 //!
-//! Writing goes in this order: rows that will never change (full chunks of final orders, full
-//! ledger segments, users) are staged, which nobody sees; they are synced; one small transaction
-//! publishes the rows that may change together with the applied index; that is synced too. A crash
-//! anywhere leaves the last published checkpoint, for a staged row counts only when a published one
-//! says so:
+//! Writing goes in this order: rows that will never change (full chunks of final orders or holds,
+//! full ledger segments, users) are staged, which nobody sees; they are synced; one small
+//! transaction publishes the rows that may change together with the applied index; that is synced
+//! too. A crash anywhere leaves the last published checkpoint, for a staged row counts only when a
+//! published one says so:
 //!
 //! - a sealed chunk counts when its ids are below the published next id and no open chunk of the
 //!   same number is there: publishing a sealed chunk removes the open one;
@@ -26,11 +26,12 @@ mod rows;
 
 use bincode::Decode;
 
+use crate::chunks::Chunk;
 use crate::codec;
-use crate::ids::{OrderId, ProductId};
+use crate::hold::Hold;
+use crate::ids::{HoldId, OrderId, ProductId};
 use crate::ledger;
 use crate::order::Order;
-use crate::orders::{OrderChunk, place};
 use crate::products::{LOCATION, SEGMENT_ROWS};
 use crate::state::State;
 use crate::store::Error;
@@ -38,7 +39,7 @@ use crate::store::Error;
 pub use self::freeze::{Frozen, Written};
 
 use self::pack::LedgerRows;
-use self::rows::{Meta, ProductRow, ROW_VERSION, key};
+use self::rows::{Meta, ProductRow, ROW_VERSION, Stored, key};
 
 /// A stored row: its key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
@@ -91,12 +92,15 @@ pub trait CheckpointStore: Send + Sync {
 /// # Errors
 /// When the store cannot be read or the order's row is damaged.
 pub fn read_order(store: &dyn CheckpointStore, id: OrderId) -> Result<Option<Order>, Error> {
-    let Some((number, at)) = place(id) else { return Ok(None) };
-    let Some(mut chunk) = read_chunk(store, number)? else { return Ok(None) };
-    if at >= chunk.orders.len() {
-        return Ok(None);
-    }
-    Ok(Some(chunk.orders.swap_remove(at)).filter(|order| order.id == id))
+    read_chunked(store, id.0)
+}
+
+/// Reads a hold from the store, for holds that [`State::hold`] reports as stored.
+///
+/// # Errors
+/// When the store cannot be read or the hold's row is damaged.
+pub fn read_hold(store: &dyn CheckpointStore, id: HoldId) -> Result<Option<Hold>, Error> {
+    read_chunked(store, id.0)
 }
 
 /// Reads the stored segment of a product's ledger that holds row `number`, with the number of its
@@ -127,15 +131,34 @@ fn read_row<T: Decode<()>>(store: &dyn CheckpointStore, key: &[u8]) -> Result<Op
         .map_err(|source| Error::Damaged { key: key::name(key), source })
 }
 
+/// Reads a row that lives in a chunk.
+fn read_chunked<R: Stored>(store: &dyn CheckpointStore, id: u64) -> Result<Option<R>, Error> {
+    let Some((number, at)) = R::place(id) else { return Ok(None) };
+    let Some(mut chunk) = read_chunk::<R>(store, number)? else { return Ok(None) };
+    if at >= chunk.rows.len() {
+        return Ok(None);
+    }
+    Ok(Some(chunk.rows.swap_remove(at)).filter(|row| row.id() == id))
+}
+
 /// The chunk that counts: the open one while there is one, else the sealed one if it was published.
-fn read_chunk(store: &dyn CheckpointStore, number: u64) -> Result<Option<OrderChunk>, Error> {
-    let open = read_row(store, &key::open_chunk(number))?;
+fn read_chunk<R: Stored>(
+    store: &dyn CheckpointStore,
+    number: u64,
+) -> Result<Option<Chunk<R>>, Error> {
+    let read = |letter| -> Result<Option<Chunk<R>>, Error> {
+        let key = key::chunk(letter, number);
+        let Some(bytes) = store.get(&key)? else { return Ok(None) };
+        let damaged = |source| Error::Damaged { key: key::name(&key), source };
+        R::unpack(&bytes).map(Some).map_err(damaged)
+    };
+    let open = read(R::OPEN)?;
     if open.is_some() {
         return Ok(open);
     }
     let meta: Option<Meta> = read_row(store, key::META)?;
-    match meta.is_some_and(|meta| meta.publishes_sealed(number)) {
-        true => read_row(store, &key::sealed_chunk(number)),
+    match meta.is_some_and(|meta| R::publishes_sealed(&meta, number)) {
+        true => read(R::SEALED),
         false => Ok(None),
     }
 }

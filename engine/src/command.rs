@@ -7,7 +7,7 @@
 use bincode::{Decode, Encode};
 
 use crate::codec::{self, Error};
-use crate::ids::{NodeId, OrderId, Position, ProductId, RequestId, UserId};
+use crate::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, UserId};
 use crate::money::Money;
 use crate::order::{Line, PaymentMethod};
 use crate::trace::TraceId;
@@ -52,6 +52,12 @@ pub enum Command {
     ClaimPayments(ClaimPayments),
     /// See [`SettlePayments`].
     SettlePayments(SettlePayments),
+    /// See [`CreateHold`].
+    CreateHold(CreateHold),
+    /// See [`ReleaseHold`].
+    ReleaseHold(ReleaseHold),
+    /// See [`ExtendHold`].
+    ExtendHold(ExtendHold),
     /// See [`CreateProduct`].
     CreateProduct(CreateProduct),
     /// See [`UpdateProduct`].
@@ -67,10 +73,13 @@ pub enum Command {
 /// Check, price, reserve, create, key and enqueue the payment, all or nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PlaceOrder {
-    /// Who orders.
+    /// Who orders. Nobody means the user of the hold, if there is one; another user than the hold's
+    /// is refused.
     pub user: Option<UserId>,
+    /// The hold to take over, once, while it is active. Its lines are the order's.
+    pub hold: Option<HoldId>,
     /// 1 to [`crate::order::LINES_MAX`] lines, each of 1 to [`crate::ids::Quantity::MAX`] units;
-    /// lines that name one product are summed before the check.
+    /// lines that name one product are summed before the check. None with a hold.
     pub lines: Vec<Line>,
     /// Who brings the payment about.
     pub payment_method: PaymentMethod,
@@ -143,6 +152,45 @@ pub enum Verdict {
         /// Back-off before asking again, in milliseconds.
         retry_in_ms: u64,
     },
+}
+
+/// Set units aside until a deadline, all lines or none.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct CreateHold {
+    /// For whom.
+    pub user: Option<UserId>,
+    /// As in [`PlaceOrder::lines`].
+    pub lines: Vec<Line>,
+    /// How long, in milliseconds, at least 1. Part of what the request means.
+    pub ttl_ms: u64,
+    /// Idempotency key, 1 to 255 printable characters.
+    pub key: Option<Box<str>>,
+    /// Setting: the longest life of a hold, extensions included, in milliseconds. A longer `ttl_ms`
+    /// is cut to it.
+    pub ttl_max_ms: u64,
+    /// Setting: refuse with `TooManyHolds` when so many holds are active already.
+    pub active_holds_max: u64,
+    /// Setting: refuse users that have no row.
+    pub require_user: bool,
+}
+
+/// Give the units of an active hold back. Releasing again changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ReleaseHold {
+    /// Which.
+    pub hold: HoldId,
+}
+
+/// Let an active hold live on: until `ttl_ms` from now, but no longer than `ttl_max_ms` after it
+/// was made, and never shorter than it would anyhow.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ExtendHold {
+    /// Which.
+    pub hold: HoldId,
+    /// How long from now on, in milliseconds, at least 1.
+    pub ttl_ms: u64,
+    /// Setting: the longest life of a hold, in milliseconds.
+    pub ttl_max_ms: u64,
 }
 
 /// Create a product.

@@ -2,8 +2,8 @@
 //!
 //! It is the wrapping sum of the hashes of all rows, so rows can be replaced one by one: a sum,
 //! unlike an exclusive or, does not lose rows that come in pairs. It covers what is replicated
-//! (orders, products, ledger, users, clock, next ids, totals, sessions; keys through their orders)
-//! and nothing that may differ between nodes, such as what is resident.
+//! (orders, holds, products, ledger, users, clock, next ids, totals, sessions; keys through their
+//! rows) and nothing that may differ between nodes, such as what is resident.
 
 use bincode::Encode;
 use xxhash_rust::xxh3::xxh3_64;
@@ -25,6 +25,8 @@ pub(crate) enum Table {
     Ledger = 4,
     /// Users by id.
     User = 5,
+    /// Holds by id.
+    Hold = 6,
 }
 
 /// Hashes rows, keeping its buffer from one to the next.
@@ -52,13 +54,17 @@ pub(crate) fn ledger_hash(
     number: u64,
     row: &ledger::Row,
 ) -> u64 {
-    let (kind, order) = match row.cause {
+    let (kind, reference) = match row.cause {
         ledger::Cause::Created => (0, 0),
         ledger::Cause::Order(id) => (1, id.0),
         ledger::Cause::Sale(id) => (2, id.0),
         ledger::Cause::Release(id) => (3, id.0),
         ledger::Cause::Cancel(id) => (4, id.0),
         ledger::Cause::Adjustment => (5, 0),
+        ledger::Cause::Hold(id) => (6, id.0),
+        ledger::Cause::HoldRelease(id) => (7, id.0),
+        ledger::Cause::HoldExpire(id) => (8, id.0),
+        ledger::Cause::HoldConsume(id) => (9, id.0),
     };
     let numbers = [
         Table::Ledger as u64,
@@ -68,7 +74,7 @@ pub(crate) fn ledger_hash(
         row.position.0,
         row.at.0,
         kind,
-        order,
+        reference,
         row.on_hand as u64,
         row.held as u64,
         row.reserved as u64,

@@ -1,8 +1,9 @@
 //! What happened, as apply tells it. Events are derived from entries, so every node tells the same
 //! ones under the same positions.
 
-use crate::ids::{OrderId, Position, ProductId, Timestamp, UserId};
+use crate::ids::{HoldId, OrderId, Position, ProductId, Timestamp, UserId};
 use crate::money::Money;
+use crate::order::Line;
 use crate::trace::TraceId;
 
 /// One thing that happened.
@@ -41,6 +42,19 @@ pub enum Kind {
         /// Who asked.
         user: Option<UserId>,
     },
+    /// A hold was made, extended or ended.
+    Hold {
+        /// Which.
+        hold: HoldId,
+        /// Whose.
+        user: Option<UserId>,
+        /// What it holds.
+        lines: Box<[Line]>,
+        /// Its deadline.
+        expires_at: Timestamp,
+        /// What happened to it.
+        change: HoldChange,
+    },
     /// A product was created.
     ProductCreated(ProductId),
     /// A product was changed.
@@ -72,6 +86,21 @@ pub enum OrderChange {
     },
 }
 
+/// What happened to a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldChange {
+    /// Made: its units are held.
+    Created,
+    /// Its deadline moved.
+    Extended,
+    /// An order took its units over.
+    Consumed(OrderId),
+    /// Its deadline passed.
+    Expired,
+    /// Released early.
+    Released,
+}
+
 impl Kind {
     /// The dotted type on the wire and in logs.
     pub fn as_str(&self) -> &'static str {
@@ -84,6 +113,13 @@ impl Kind {
                 OrderChange::Cancelled { .. } => "order.cancelled",
             },
             Kind::OrderRejected { .. } => "order.rejected",
+            Kind::Hold { change, .. } => match change {
+                HoldChange::Created => "hold.created",
+                HoldChange::Extended => "hold.extended",
+                HoldChange::Consumed(_) => "hold.consumed",
+                HoldChange::Expired => "hold.expired",
+                HoldChange::Released => "hold.released",
+            },
             Kind::ProductCreated(_) => "product.created",
             Kind::ProductUpdated(_) => "product.updated",
             Kind::ProductArchived(_) => "product.archived",

@@ -34,6 +34,10 @@ id! {
     UserId
 }
 id! {
+    /// A hold's id: dense, starting at 1, given out by apply in log order.
+    HoldId
+}
+id! {
     /// A stock location. Everything lives at [`LocationId::DEFAULT`] for now; the id is part of
     /// every stock key so that several locations can come without a migration.
     LocationId

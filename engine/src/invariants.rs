@@ -4,17 +4,19 @@
 
 use std::collections::BTreeMap;
 
+use crate::hold::{self, Hold};
 use crate::ids::{OrderId, ProductId};
-use crate::keys::{self, KeyHash, Used};
+use crate::keys::{self, KeyHash, Scope, Used};
 use crate::money::Money;
 use crate::order::{Order, Status};
 use crate::postings::{COUNTED_FROM, Counts};
 use crate::products::{Entry, SEGMENT_ROWS};
 use crate::state::State;
 
-/// Open orders up to which debug builds check everything that is open after every batch.
+/// Products, open orders and active holds up to which debug builds check everything that is open
+/// after every batch.
 #[cfg(debug_assertions)]
-const CHECKED_OPEN_ORDERS_MAX: u64 = 2000;
+const CHECKED_OPEN_ROWS_MAX: u64 = 2000;
 
 /// An invariant that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +43,12 @@ impl State {
         for order in self.orders.residents() {
             self.check_order(order)?;
         }
-        ensure!(self.keys.len() as u64 <= self.orders.len(), "more keys than orders");
+        ensure!(self.holds.is_sound(), "the hold counts disagree with the holds");
+        for hold in self.holds.residents() {
+            self.check_hold(hold)?;
+        }
+        let keyed = self.orders.len() + self.holds.len();
+        ensure!(self.keys.len() as u64 <= keyed, "more keys than rows that can have one");
         for entry in self.products.entries() {
             let counted = entry.orders.len() >= COUNTED_FROM;
             let recounted = counted.then(|| Counts::of(&entry.orders, self.orders.statuses()));
@@ -56,6 +63,7 @@ impl State {
             "the orders of a user are counted wrongly"
         );
         let totals = &self.totals;
+        let ended = totals.holds_consumed + totals.holds_expired + totals.holds_released;
         let statuses = self.orders.statuses();
         for (what, total, rows) in [
             ("created", totals.orders_created, self.orders.len()),
@@ -65,6 +73,8 @@ impl State {
             ("payments", totals.payment_successes, totals.orders_paid),
             ("products", totals.products_created, self.products.len() as u64),
             ("users", totals.users_created, self.users.len() as u64),
+            ("holds", totals.holds_created, self.holds.len()),
+            ("holds not active", ended, self.holds.len() - self.holds.active()),
         ] {
             ensure!(total == rows, "{what}: counted {total}, found {rows}");
         }
@@ -75,6 +85,10 @@ impl State {
     /// Checks what open orders and counters must agree on.
     fn check_open(&self) -> Result<(), Violation> {
         let mut reserved: BTreeMap<ProductId, u64> = BTreeMap::new();
+        let mut held: BTreeMap<ProductId, u64> = BTreeMap::new();
+        for line in self.holds.active_holds().flat_map(|hold| &hold.lines) {
+            *held.entry(line.product).or_default() += u64::from(line.quantity.0);
+        }
         let (mut tasks, mut deadlines, mut open) = (0, 0, 0);
         for order in self.orders.open_orders() {
             open += 1;
@@ -108,7 +122,8 @@ impl State {
         for (number, entry) in (1..).zip(self.products.entries()) {
             let id = ProductId(number);
             ensure!(entry.product.id == id, "product {id} calls itself {}", entry.product.id);
-            check_product(entry, reserved.get(&id).copied().unwrap_or(0))?;
+            let of = |units: &BTreeMap<_, _>| units.get(&id).copied().unwrap_or(0);
+            check_product(entry, of(&reserved), of(&held))?;
             let listed = entry.product.sku.as_deref().filter(|_| !entry.product.archived);
             if let Some(sku) = listed {
                 ensure!(
@@ -147,10 +162,17 @@ impl State {
             order.task
         );
         if let Some(key) = &order.key {
-            let used = Used { order: id, fingerprint: keys::fingerprint_of(order) };
+            let used = Used { id: id.0, fingerprint: keys::of_order_row(order) };
             ensure!(
-                self.keys.get(KeyHash::of_order(key)) == Some(used),
+                self.keys.get(KeyHash::of(Scope::Order, key)) == Some(used),
                 "order {id} is not found by its key"
+            );
+        }
+        if let Some(hold) = order.hold {
+            let status = self.holds.status(hold);
+            ensure!(
+                status == Some(hold::Status::Consumed(id)),
+                "order {id} is from hold {hold}, which is {status:?}"
             );
         }
         if let Some(user) = order.user {
@@ -165,15 +187,36 @@ impl State {
         Ok(())
     }
 
+    fn check_hold(&self, hold: &Hold) -> Result<(), Violation> {
+        let id = hold.id;
+        if let Some(key) = &hold.key {
+            let used = Used { id: id.0, fingerprint: keys::of_hold_row(hold) };
+            ensure!(
+                self.keys.get(KeyHash::of(Scope::Hold, key)) == Some(used),
+                "hold {id} is not found by its key"
+            );
+        }
+        let hold::Status::Consumed(order) = hold.status else { return Ok(()) };
+        ensure!(self.orders.status(order).is_some(), "hold {id} became order {order}");
+        if let Some(order) = self.orders.resident(order) {
+            ensure!(
+                order.hold == Some(id) && (hold.user.is_none() || hold.user == order.user),
+                "hold {id} became order {}, which does not say so",
+                order.id
+            );
+        }
+        Ok(())
+    }
+
     /// Stops the process when an invariant does not hold: after every batch in debug builds, where
     /// it finds the entry that broke it. Checks everything while that is cheap, else now and then,
     /// so that a debug build stays usable with many orders.
     #[cfg(debug_assertions)]
     pub(crate) fn assert_sound(&self) {
         let every = |entries| self.applied_index.is_multiple_of(entries);
-        let few = self.orders.open() < CHECKED_OPEN_ORDERS_MAX
-            && self.products.len() < CHECKED_OPEN_ORDERS_MAX as usize;
-        let result = match self.orders.len() {
+        let open = self.orders.open() + self.holds.active() + self.products.len() as u64;
+        let few = open < CHECKED_OPEN_ROWS_MAX;
+        let result = match self.orders.len() + self.holds.len() {
             0..64 => self.check_invariants(),
             64..10_000 if every(256) => self.check_invariants(),
             _ if every(8192) => self.check_invariants(),
@@ -184,8 +227,8 @@ impl State {
     }
 }
 
-/// Counters, ledger and open orders tell the same.
-fn check_product(entry: &Entry, reserved: u64) -> Result<(), Violation> {
+/// Counters, ledger, open orders and active holds tell the same.
+fn check_product(entry: &Entry, reserved: u64, held: u64) -> Result<(), Violation> {
     let product = &entry.product;
     let (id, stock) = (product.id, &product.stock);
     ensure!(stock.is_sound(), "product {id} has a negative counter: {stock:?}");
@@ -199,7 +242,11 @@ fn check_product(entry: &Entry, reserved: u64) -> Result<(), Violation> {
         "product {id}: {} units reserved, {reserved} in open orders",
         stock.reserved
     );
-    ensure!(stock.held == 0, "product {id}: {} units held without a hold", stock.held);
+    ensure!(
+        u64::try_from(stock.held) == Ok(held),
+        "product {id}: {} units held, {held} in active holds",
+        stock.held
+    );
     ensure!(
         entry.tail.len() < SEGMENT_ROWS
             && entry.tail.len() as u64 == product.ledger_rows % SEGMENT_ROWS as u64

@@ -1,30 +1,46 @@
-//! Idempotency keys: which order a key made, and from what request.
+//! Idempotency keys: what a key made, and from what request.
 //!
 //! A key is known by a 128-bit hash of its scope and text, so the index costs the same for a short
-//! key and a long one. Keys are not stored by themselves: each lives in its order's row and comes
-//! back from there.
+//! key and a long one. Keys are not stored by themselves: each lives in the row that it made and
+//! comes back from there.
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::ids::{OrderId, ProductId, Quantity, UserId};
-use crate::order::{Order, PaymentMethod};
+use crate::hold::Hold;
+use crate::ids::{HoldId, UserId};
+use crate::order::{Line, Order, PaymentMethod};
 
 /// The longest idempotency key, in bytes.
 pub(crate) const KEY_BYTES_MAX: usize = 255;
 
-/// The scope of keys that make orders.
-const SCOPE_ORDER: &[u8] = b"order\0";
+/// What a key is for. The same text is another key in another scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// It makes an order.
+    Order,
+    /// It makes a hold.
+    Hold,
+}
+
+impl Scope {
+    fn prefix(self) -> &'static [u8] {
+        match self {
+            Scope::Order => b"order\0",
+            Scope::Hold => b"hold\0",
+        }
+    }
+}
 
 /// A key's name in the index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct KeyHash(u128);
 
 impl KeyHash {
-    /// The name of a key that makes orders.
-    pub(crate) fn of_order(key: &str) -> KeyHash {
-        let mut text: SmallVec<[u8; 512]> = SmallVec::from_slice(SCOPE_ORDER);
+    /// The name of a key.
+    pub(crate) fn of(scope: Scope, key: &str) -> KeyHash {
+        let mut text: SmallVec<[u8; 512]> = SmallVec::from_slice(scope.prefix());
         text.extend_from_slice(key.as_bytes());
         let hash = blake3::hash(&text);
         let (half, _) = hash.as_bytes().split_first_chunk::<16>().expect("a hash has 32 bytes");
@@ -40,8 +56,8 @@ impl KeyHash {
 /// What a key was used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Used {
-    /// The order it made.
-    pub(crate) order: OrderId,
+    /// The id of what it made; the key's scope says of what kind.
+    pub(crate) id: u64,
     /// The meaning of the request that made it.
     pub(crate) fingerprint: u64,
 }
@@ -85,38 +101,108 @@ impl Keys {
     }
 }
 
-/// The meaning of a request for an order: who asks for what, paid how. Settings and the key itself
-/// are not part of it.
-pub(crate) fn fingerprint(
+/// Whether a text may be an idempotency key: 1 to [`KEY_BYTES_MAX`] bytes, none of them control.
+pub(crate) fn is_key(text: &str) -> bool {
+    (1..=KEY_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// Collects what makes two requests the same. Settings and the key itself are not part of it.
+#[derive(Default)]
+struct Meaning(SmallVec<[u8; 256]>);
+
+impl Meaning {
+    fn number(mut self, number: u64) -> Meaning {
+        self.0.extend_from_slice(&number.to_le_bytes());
+        self
+    }
+
+    fn option(self, number: Option<u64>) -> Meaning {
+        self.number(u64::from(number.is_some())).number(number.unwrap_or_default())
+    }
+
+    fn text(self, text: Option<&str>) -> Meaning {
+        let mut with_length = self.option(text.map(|text| text.len() as u64));
+        with_length.0.extend_from_slice(text.unwrap_or_default().as_bytes());
+        with_length
+    }
+
+    fn lines(self, lines: impl ExactSizeIterator<Item = Line>) -> Meaning {
+        let count = self.number(lines.len() as u64);
+        lines.fold(count, |meaning, line| {
+            meaning.number(line.product.0).number(u64::from(line.quantity.0))
+        })
+    }
+
+    fn fingerprint(self) -> u64 {
+        xxh3_64(&self.0)
+    }
+}
+
+/// The meaning of a request for an order: who asks for what or takes which hold over, paid how.
+pub(crate) fn of_order(
     user: Option<UserId>,
-    lines: impl ExactSizeIterator<Item = (ProductId, Quantity)>,
+    hold: Option<HoldId>,
+    lines: impl ExactSizeIterator<Item = Line>,
     payment_method: PaymentMethod,
     metadata: Option<&str>,
 ) -> u64 {
-    let mut text: SmallVec<[u8; 256]> = SmallVec::new();
-    text.push(u8::from(user.is_some()));
-    text.extend_from_slice(&user.unwrap_or_default().0.to_le_bytes());
-    text.push(match payment_method {
+    let payment_method = match payment_method {
         PaymentMethod::Mock => 0,
         PaymentMethod::Webhook => 1,
         PaymentMethod::None => 2,
-    });
-    text.extend_from_slice(&(lines.len() as u64).to_le_bytes());
-    for (product, quantity) in lines {
-        text.extend_from_slice(&product.0.to_le_bytes());
-        text.extend_from_slice(&quantity.0.to_le_bytes());
-    }
-    text.push(u8::from(metadata.is_some()));
-    text.extend_from_slice(metadata.unwrap_or_default().as_bytes());
-    xxh3_64(&text)
+    };
+    Meaning::default()
+        .option(user.map(|user| user.0))
+        .option(hold.map(|hold| hold.0))
+        .lines(lines)
+        .number(payment_method)
+        .text(metadata)
+        .fingerprint()
 }
 
-/// The fingerprint of the request that made an order, taken back from its row.
-pub(crate) fn fingerprint_of(order: &Order) -> u64 {
-    fingerprint(
-        order.user,
-        order.items.iter().map(|item| (item.product, item.quantity)),
-        order.payment_method,
-        order.metadata.as_deref(),
-    )
+/// The meaning of the request that made an order, taken back from its row.
+pub(crate) fn of_order_row(order: &Order) -> u64 {
+    let user = order.user.filter(|_| !order.user_of_hold);
+    // The lines of an order from a hold are the hold's; the request named none.
+    let items = if order.hold.is_none() { &order.items[..] } else { &[] };
+    let lines = items.iter().map(|item| Line { product: item.product, quantity: item.quantity });
+    of_order(user, order.hold, lines, order.payment_method, order.metadata.as_deref())
+}
+
+/// The meaning of a request for a hold: who wants what for how long.
+pub(crate) fn of_hold(user: Option<UserId>, lines: &[Line], ttl_ms: u64) -> u64 {
+    Meaning::default()
+        .option(user.map(|user| user.0))
+        .lines(lines.iter().copied())
+        .number(ttl_ms)
+        .fingerprint()
+}
+
+/// The meaning of the request that made a hold, taken back from its row.
+pub(crate) fn of_hold_row(hold: &Hold) -> u64 {
+    of_hold(hold.user, &hold.lines, hold.ttl_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_text_is_another_key_in_another_scope() {
+        assert_ne!(KeyHash::of(Scope::Order, "k"), KeyHash::of(Scope::Hold, "k"));
+        assert_eq!(KeyHash::of(Scope::Order, "k"), KeyHash::of(Scope::Order, "k"));
+    }
+
+    #[test]
+    fn a_key_is_printable_and_of_bounded_length() {
+        assert!(is_key("k") && is_key(&"é".repeat(127)) && is_key(&"k".repeat(255)));
+        assert!(!is_key("") && !is_key(&"k".repeat(256)) && !is_key("a\nb") && !is_key("\u{7f}"));
+    }
+
+    #[test]
+    fn neighbouring_texts_do_not_run_together() {
+        let meaning = |one, other| Meaning::default().text(one).text(other).fingerprint();
+        assert_ne!(meaning(Some("ab"), Some("c")), meaning(Some("a"), Some("bc")));
+        assert_ne!(meaning(None, Some("")), meaning(Some(""), None));
+    }
 }

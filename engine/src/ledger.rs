@@ -2,7 +2,7 @@
 
 use bincode::{Decode, Encode};
 
-use crate::ids::{OrderId, Position, Timestamp};
+use crate::ids::{HoldId, OrderId, Position, Timestamp};
 use crate::product::Counters;
 
 /// Why units moved.
@@ -20,6 +20,14 @@ pub enum Cause {
     Cancel(OrderId),
     /// Somebody set the stock.
     Adjustment,
+    /// A hold set units aside.
+    Hold(HoldId),
+    /// A hold was released early and gave its units back.
+    HoldRelease(HoldId),
+    /// A hold ran out and gave its units back.
+    HoldExpire(HoldId),
+    /// An order took the units of a hold over: held ones became reserved ones.
+    HoldConsume(OrderId),
 }
 
 impl Cause {
@@ -32,14 +40,34 @@ impl Cause {
             Cause::Release(_) => "release",
             Cause::Cancel(_) => "cancel",
             Cause::Adjustment => "adjustment",
+            Cause::Hold(_) => "hold",
+            Cause::HoldRelease(_) => "hold_release",
+            Cause::HoldExpire(_) => "hold_expire",
+            Cause::HoldConsume(_) => "hold_consume",
         }
     }
 
     /// The order that moved the units, if one did.
     pub fn order(self) -> Option<OrderId> {
         match self {
-            Cause::Order(id) | Cause::Sale(id) | Cause::Release(id) | Cause::Cancel(id) => Some(id),
-            Cause::Created | Cause::Adjustment => None,
+            Cause::Order(id)
+            | Cause::Sale(id)
+            | Cause::Release(id)
+            | Cause::Cancel(id)
+            | Cause::HoldConsume(id) => Some(id),
+            Cause::Created
+            | Cause::Adjustment
+            | Cause::Hold(_)
+            | Cause::HoldRelease(_)
+            | Cause::HoldExpire(_) => None,
+        }
+    }
+
+    /// The hold that moved the units, if one did. One that was consumed is named by its order.
+    pub fn hold(self) -> Option<HoldId> {
+        match self {
+            Cause::Hold(id) | Cause::HoldRelease(id) | Cause::HoldExpire(id) => Some(id),
+            _ => None,
         }
     }
 }

@@ -5,14 +5,16 @@
 //! knows neither raft nor HTTP. Time enters only through [`entry::Batch::clock`]; every setting
 //! that decides an outcome travels in the command.
 //!
-//! Reading order: [`ids`], [`money`], [`order`], [`product`] are the vocabulary; [`command`],
-//! [`entry`] and [`outcome`] are what goes in and comes out; [`state`] holds the rows and applies;
-//! [`query`] and [`invariants`] read it; [`checkpoint`] and [`store`] bring it to disk and back.
+//! Reading order: [`ids`], [`money`], [`order`], [`hold`], [`product`] are the vocabulary;
+//! [`command`], [`entry`] and [`outcome`] are what goes in and comes out; [`state`] holds the rows
+//! and applies; [`query`] and [`invariants`] read it; [`checkpoint`] and [`store`] bring it to disk
+//! and back.
 
 pub mod codec;
 pub mod command;
 pub mod entry;
 pub mod event;
+pub mod hold;
 pub mod ids;
 pub mod ledger;
 pub mod money;
@@ -33,7 +35,9 @@ pub mod totals;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
 
+mod chunks;
 mod digest;
+mod holds;
 mod keys;
 mod orders;
 mod postings;

@@ -5,7 +5,7 @@ use std::fmt;
 use bincode::{Decode, Encode};
 use smallvec::SmallVec;
 
-use crate::ids::{NodeId, OrderId, Position, ProductId, Quantity, Timestamp, UserId};
+use crate::ids::{HoldId, NodeId, OrderId, Position, ProductId, Quantity, Timestamp, UserId};
 use crate::money::Money;
 use crate::trace::TraceId;
 
@@ -190,8 +190,12 @@ pub struct PaymentTask {
 pub struct Order {
     /// Its id.
     pub id: OrderId,
-    /// Who ordered, if the request said so.
+    /// Who ordered, if the request or its hold said so.
     pub user: Option<UserId>,
+    /// The hold that it took over, if it did.
+    pub hold: Option<HoldId>,
+    /// Whether the user comes from the hold because the request named none.
+    pub user_of_hold: bool,
     /// Where it stands.
     pub status: Status,
     /// Who brings the payment about.

@@ -1,7 +1,7 @@
 //! What became of a command. Every node computes the same outcome; the node that took the request
 //! answers with it.
 
-use crate::ids::{OrderId, Position, ProductId, UserId};
+use crate::ids::{HoldId, OrderId, Position, ProductId, UserId};
 use crate::money::Money;
 use crate::order::Status;
 use crate::trace::TraceId;
@@ -20,6 +20,19 @@ pub enum Outcome {
         /// It had been cancelled before; nothing changed.
         already: bool,
     },
+    /// A hold was made.
+    HoldCreated(HoldId),
+    /// The key had made this hold before; nothing changed.
+    HoldReplayed(HoldId),
+    /// The hold is released.
+    HoldReleased {
+        /// Which.
+        hold: HoldId,
+        /// It had been released before; nothing changed.
+        already: bool,
+    },
+    /// The hold lives as long as the request asked for, or as long as any may.
+    HoldExtended(HoldId),
     /// These of the asked-for payment tasks now belong to the worker.
     Claimed(Vec<ClaimedPayment>),
     /// So many payment results were recorded; the others were for attempts that were over.
@@ -93,7 +106,27 @@ pub enum Rejection {
         /// Units asked for, all lines together.
         requested: u64,
     },
-    /// The idempotency key made an order from another request.
+    /// No such hold.
+    #[error("Hold {0} not found.")]
+    HoldNotFound(HoldId),
+    /// The hold's deadline passed.
+    #[error("Hold {0} has expired.")]
+    HoldExpired(HoldId),
+    /// An order took the hold over.
+    #[error("Hold {hold} was consumed by order {order}.")]
+    HoldConsumed {
+        /// The hold.
+        hold: HoldId,
+        /// The order that it became.
+        order: OrderId,
+    },
+    /// The hold was released.
+    #[error("Hold {0} was released.")]
+    HoldReleased(HoldId),
+    /// As many holds are active as may be. Nothing was applied; try again later.
+    #[error("Too many holds are active.")]
+    TooManyHolds,
+    /// The idempotency key was used for another request.
     #[error("The idempotency key was used for another request.")]
     KeyReused,
     /// The order's total does not fit.
@@ -128,4 +161,11 @@ pub enum Rejection {
     /// The command itself breaks a bound that the edge should have kept. The field is named.
     #[error("The {0} field is invalid.")]
     Invalid(&'static str),
+}
+
+impl Rejection {
+    /// Whether there were fewer units than asked for.
+    pub(crate) fn is_lack_of_stock(&self) -> bool {
+        matches!(self, Rejection::InsufficientStock { .. })
+    }
 }

@@ -1,38 +1,43 @@
-//! Orders by the moment at which something is due for them: payment tasks, payment deadlines.
+//! What is due by the moment at which it is: payment tasks, payment deadlines, the ends of holds.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
+use std::fmt::Display;
 
-use crate::ids::{OrderId, Timestamp};
+use crate::ids::Timestamp;
 
-/// An ordered index of (moment, order).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Schedule {
-    entries: BTreeSet<(Timestamp, OrderId)>,
+/// An ordered index of (moment, id).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Schedule<T> {
+    entries: BTreeSet<(Timestamp, T)>,
 }
 
-impl Schedule {
+impl<T> Default for Schedule<T> {
+    fn default() -> Schedule<T> {
+        Schedule { entries: BTreeSet::new() }
+    }
+}
+
+impl<T: Copy + Ord + Display> Schedule<T> {
     /// Adds an entry that is not there yet.
-    pub(crate) fn insert(&mut self, due: Timestamp, order: OrderId) {
-        let new = self.entries.insert((due, order));
-        debug_assert!(new, "order {order} is scheduled once");
+    pub(crate) fn insert(&mut self, due: Timestamp, id: T) {
+        let new = self.entries.insert((due, id));
+        debug_assert!(new, "{id} is scheduled once");
     }
 
     /// Removes an entry that is there.
-    pub(crate) fn remove(&mut self, due: Timestamp, order: OrderId) {
-        let found = self.entries.remove(&(due, order));
-        debug_assert!(found, "order {order} was scheduled at {due:?}");
+    pub(crate) fn remove(&mut self, due: Timestamp, id: T) {
+        let found = self.entries.remove(&(due, id));
+        debug_assert!(found, "{id} was scheduled at {due:?}");
     }
 
-    /// The earliest entry.
-    pub(crate) fn first(&self) -> Option<(Timestamp, OrderId)> {
-        self.entries.first().copied()
+    /// The earliest moment.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.entries.first().map(|&(due, _)| due)
     }
 
-    /// The entries due at `now`, earliest first.
-    pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = OrderId> {
-        let end = Bound::Included((now, OrderId(u64::MAX)));
-        self.entries.range((Bound::Unbounded, end)).map(|&(_, order)| order)
+    /// What is due at `now`, earliest first.
+    pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = T> {
+        self.entries.iter().take_while(move |(due, _)| *due <= now).map(|&(_, id)| id)
     }
 
     /// How many entries there are.
@@ -41,7 +46,7 @@ impl Schedule {
     }
 
     /// Whether exactly this entry is there.
-    pub(crate) fn contains(&self, due: Timestamp, order: OrderId) -> bool {
-        self.entries.contains(&(due, order))
+    pub(crate) fn contains(&self, due: Timestamp, id: T) -> bool {
+        self.entries.contains(&(due, id))
     }
 }

@@ -6,12 +6,15 @@
 //! in [`crate::checkpoint`].
 
 use crate::apply::{self, Context};
+use crate::chunks::Record;
 use crate::command::{Command, Envelope};
 use crate::digest::{RowHasher, Table};
 use crate::entry::Batch;
 use crate::event::Event;
-use crate::ids::{OrderId, Position, ProductId, RequestId, Timestamp, UserId};
-use crate::keys::{KeyHash, Keys};
+use crate::hold::Hold;
+use crate::holds::Holds;
+use crate::ids::{HoldId, OrderId, Position, ProductId, RequestId, Timestamp, UserId};
+use crate::keys::{KeyHash, Keys, Scope};
 use crate::ledger;
 use crate::order::Status;
 use crate::orders::Orders;
@@ -24,13 +27,13 @@ use crate::trace::TraceId;
 use crate::user::User;
 use crate::users::Users;
 
-pub use crate::orders::OrderLookup;
+pub use crate::orders::{Lookup, OrderLookup};
 pub use crate::query::{OrderFilter, OrderPage, Page};
 pub use crate::totals::Totals;
 
-/// Orders that are hashed at the end of a batch once so many wait for it, so that neither
+/// Orders and holds that are hashed at the end of a batch once so many wait for it, so that neither
 /// [`State::digest`] nor a freeze has to hash more than this at once.
-const TOUCHED_ORDERS_MAX: usize = 1024;
+const TOUCHED_ROWS_MAX: usize = 1024;
 
 /// Told what each command did, right after it.
 pub trait Observer {
@@ -62,13 +65,14 @@ pub struct State {
     pub(crate) sessions: Sessions,
     pub(crate) totals: Totals,
     pub(crate) orders: Orders,
+    pub(crate) holds: Holds,
     pub(crate) products: Products,
     pub(crate) users: Users,
     pub(crate) keys: Keys,
     /// Payment tasks by the moment they may be claimed.
-    pub(crate) tasks: Schedule,
+    pub(crate) tasks: Schedule<OrderId>,
     /// Orders that wait for a webhook, by the moment they are cancelled.
-    pub(crate) deadlines: Schedule,
+    pub(crate) deadlines: Schedule<OrderId>,
     pub(crate) hasher: RowHasher,
     /// Counts freezes, so that a report of an older one is not taken for the last.
     pub(crate) generation: u64,
@@ -123,8 +127,11 @@ impl State {
             observer.applied(self, position, envelope.request, outcome);
             events = 0;
         }
-        if self.orders.touched() > TOUCHED_ORDERS_MAX {
+        if self.orders.touched() > TOUCHED_ROWS_MAX {
             self.orders.digest(&mut self.hasher);
+        }
+        if self.holds.touched() > TOUCHED_ROWS_MAX {
+            self.holds.digest(&mut self.hasher);
         }
         #[cfg(debug_assertions)]
         self.assert_sound();
@@ -141,6 +148,9 @@ impl State {
             Command::CancelOrder(command) => self.cancel_order(&mut cx, command),
             Command::ClaimPayments(command) => Ok(self.claim_payments(&mut cx, &command)),
             Command::SettlePayments(command) => Ok(self.settle_payments(&mut cx, command)),
+            Command::CreateHold(command) => Ok(self.create_hold(&mut cx, command)),
+            Command::ReleaseHold(command) => self.release_hold(&mut cx, &command),
+            Command::ExtendHold(command) => self.extend_hold(&mut cx, &command),
             Command::CreateProduct(command) => self.create_product(&mut cx, command),
             Command::UpdateProduct(command) => self.update_product(&mut cx, command),
             Command::ArchiveProduct(command) => self.archive_product(&mut cx, &command),
@@ -179,6 +189,7 @@ impl State {
         let meta = (
             self.clock,
             self.orders.len(),
+            self.holds.len(),
             self.products.len() as u64,
             self.users.len() as u64,
             &self.totals,
@@ -187,6 +198,7 @@ impl State {
         self.hasher
             .hash(Table::Meta, 0, &meta)
             .wrapping_add(self.orders.digest(&mut self.hasher))
+            .wrapping_add(self.holds.digest(&mut self.hasher))
             .wrapping_add(self.products.digest(&mut self.hasher))
             .wrapping_add(self.users.digest())
     }
@@ -199,6 +211,17 @@ impl State {
     /// The order's status; always in memory.
     pub fn order_status(&self, id: OrderId) -> Option<Status> {
         self.orders.status(id)
+    }
+
+    /// The hold's row, wherever it is; a stored one is read by [`crate::checkpoint::read_hold`]. A
+    /// hold is as old as the clock of the last entry says: [`Hold::status_at`].
+    pub fn hold(&self, id: HoldId) -> Lookup<'_, Hold> {
+        self.holds.lookup(id)
+    }
+
+    /// How many holds are active.
+    pub fn active_holds(&self) -> u64 {
+        self.holds.active()
     }
 
     /// The product, unless it does not exist or is archived.
@@ -232,7 +255,7 @@ impl State {
 
     /// The order that a key made.
     pub fn order_by_key(&self, key: &str) -> Option<OrderId> {
-        self.keys.get(KeyHash::of_order(key)).map(|used| used.order)
+        self.keys.get(KeyHash::of(Scope::Order, key)).map(|used| OrderId(used.id))
     }
 
     /// Payment tasks that may be claimed at `now`, earliest first, with the attempt to claim.
@@ -246,12 +269,13 @@ impl State {
 
     /// When the next payment task may be claimed.
     pub fn next_payment_due(&self) -> Option<Timestamp> {
-        self.tasks.first().map(|(due, _)| due)
+        self.tasks.next()
     }
 
-    /// When the next deadline passes, at which an idle leader proposes a tick.
+    /// When the next deadline passes, be it an order's or a hold's, at which an idle leader
+    /// proposes a tick.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.first().map(|(due, _)| due)
+        [self.deadlines.next(), self.holds.next_deadline()].into_iter().flatten().min()
     }
 
     /// Business counters since the beginning.
@@ -274,11 +298,12 @@ impl State {
         self.orders.resident_chunks()
     }
 
-    /// Sets how many chunks of 64 orders may stay in memory. Chunks with open orders, and those
-    /// that no synced checkpoint holds, stay all the same. Decides no outcome, so nodes may differ
-    /// in it.
+    /// Sets how many chunks of 64 orders may stay in memory, and at most as many of every other
+    /// kind of row. Chunks with open rows, and those that no synced checkpoint holds, stay all the
+    /// same. Decides no outcome, so nodes may differ in it.
     pub fn set_resident_chunks_max(&mut self, chunks: usize) {
         self.orders.set_resident_chunks_max(chunks);
+        self.holds.set_resident_chunks_max(chunks.min(Hold::RESIDENT_MAX));
     }
 }
 

@@ -20,6 +20,18 @@ pub struct Totals {
     pub orders_timed_out: u64,
     /// Requests answered with the order that their key had made before.
     pub orders_replayed: u64,
+    /// Holds made.
+    pub holds_created: u64,
+    /// Holds taken over by an order.
+    pub holds_consumed: u64,
+    /// Holds whose deadline passed.
+    pub holds_expired: u64,
+    /// Holds released early.
+    pub holds_released: u64,
+    /// Requests answered with the hold that their key had made before.
+    pub holds_replayed: u64,
+    /// Requests for a hold that were refused. They are counted here only.
+    pub holds_rejected: u64,
     /// Units in paid orders.
     pub units_sold: u64,
     /// Sum of the totals of paid orders, in minor units; stays at its maximum instead of
@@ -65,6 +77,11 @@ impl Totals {
             | Rejection::OrderNotFound
             | Rejection::UserNotFound(_)
             | Rejection::UserRequired
+            | Rejection::HoldNotFound(_)
+            | Rejection::HoldExpired(_)
+            | Rejection::HoldConsumed { .. }
+            | Rejection::HoldReleased(_)
+            | Rejection::TooManyHolds
             | Rejection::AmountOverflow
             | Rejection::StockOverflow
             | Rejection::NotCancellable { .. }

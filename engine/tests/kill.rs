@@ -64,6 +64,7 @@ fn entry(index: u64) -> Vec<u8> {
     for order in orders.clone() {
         push(Command::PlaceOrder(PlaceOrder {
             user: Some(UserId(order % 7)),
+            hold: None,
             lines: vec![Line { product: ProductId(order % 20 + 1), quantity: Quantity(1) }],
             payment_method: PaymentMethod::Mock,
             key: Some(format!("key-{order}").into()),

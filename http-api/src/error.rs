@@ -186,9 +186,12 @@ enum Place {
 
 fn place_of(rejection: &Rejection) -> Place {
     match rejection {
-        Rejection::ProductNotFound(_) | Rejection::OrderNotFound => {
+        Rejection::ProductNotFound(_) | Rejection::OrderNotFound | Rejection::HoldNotFound(_) => {
             Place::Code(ErrorCode::NotFound)
         }
+        Rejection::HoldExpired(_) => Place::Code(ErrorCode::HoldExpired),
+        Rejection::HoldConsumed { .. } => Place::Code(ErrorCode::HoldConsumed),
+        Rejection::HoldReleased(_) => Place::Code(ErrorCode::HoldReleased),
         // An order that names a user is validated against the users, as a foreign key would be.
         Rejection::UserNotFound(_) | Rejection::UserRequired => Place::Field("user_id"),
         Rejection::InsufficientStock { .. } => Place::Code(ErrorCode::InsufficientStock),
@@ -196,7 +199,9 @@ fn place_of(rejection: &Rejection) -> Place {
         Rejection::KeyReused => Place::Code(ErrorCode::IdempotencyKeyReused),
         Rejection::AmountOverflow => Place::Field("items"),
         Rejection::StockOverflow => Place::Field("stock"),
-        Rejection::TooManyOpenOrders => Place::Code(ErrorCode::Overloaded),
+        Rejection::TooManyOpenOrders | Rejection::TooManyHolds => {
+            Place::Code(ErrorCode::Overloaded)
+        }
         Rejection::NotCancellable { .. } => Place::Code(ErrorCode::OrderNotCancellable),
         Rejection::VersionMismatch { .. } => Place::Code(ErrorCode::VersionMismatch),
         Rejection::SkuTaken => Place::Field("sku"),

@@ -258,6 +258,8 @@ mod tests {
         Order {
             id: OrderId(7),
             user: Some(UserId(1)),
+            hold: None,
+            user_of_hold: false,
             status: Status::Pending,
             payment_method: PaymentMethod::Mock,
             items: Items([item].into_iter().collect()),

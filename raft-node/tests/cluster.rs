@@ -85,6 +85,7 @@ fn product(stock: i64) -> Command {
 fn order(key: Option<&str>, quantity: u32, payment_method: PaymentMethod) -> Command {
     Command::PlaceOrder(PlaceOrder {
         user: None,
+        hold: None,
         lines: vec![Line { product: ProductId(1), quantity: Quantity(quantity) }],
         payment_method,
         key: key.map(Into::into),

@@ -1,46 +1,21 @@
 //! What several commands share: moving units between counters, moving an order to its next status,
 //! and letting deadlines pass.
 
-use smallvec::SmallVec;
-
 use crate::apply::Context;
+use crate::apply::plan::demands;
 use crate::event::{Kind, OrderChange};
-use crate::ids::{OrderId, ProductId, Quantity};
+use crate::ids::{HoldId, OrderId, ProductId, Timestamp};
 use crate::ledger;
 use crate::order::{Cause, HistoryRow, Order, PaymentTask, Status};
 use crate::products::Delta;
 use crate::state::{NO_TRACE, Observer, State};
 
-/// The most orders that one entry lets expire. The others are unusable all the same, and the next
-/// entry goes on with them.
+/// The most orders, and the most holds, that one entry lets expire. The others are unusable all the
+/// same, and the next entry goes on with them.
 pub(crate) const EXPIRED_PER_ENTRY_MAX: usize = 1000;
 
 /// The failure reason of an order whose payment deadline passed.
 const DEADLINE_REASON: &str = "payment deadline passed";
-
-/// Units of one product, summed over the lines of an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Demand {
-    pub(crate) product: ProductId,
-    pub(crate) units: u64,
-}
-
-/// The demands of an order, by first mention of the product.
-pub(crate) type Demands = SmallVec<[Demand; 2]>;
-
-/// Sums lines by product. At most 100 lines, so a plain search beats a map.
-pub(crate) fn demands(lines: impl Iterator<Item = (ProductId, Quantity)>) -> Demands {
-    let mut demands = Demands::new();
-    for (product, quantity) in lines {
-        let units = u64::from(quantity.0);
-        match demands.iter_mut().find(|demand| demand.product == product) {
-            // At most 100 lines of a million units each: far from overflow.
-            Some(demand) => demand.units += units,
-            None => demands.push(Demand { product, units }),
-        }
-    }
-    demands
-}
 
 impl State {
     /// The payment task of an order in memory.
@@ -111,13 +86,13 @@ impl State {
         if let Some(deadline) = deadline {
             self.deadlines.remove(deadline, id);
         }
-        for Demand { product, units } in &demands {
+        for demand in &demands {
             #[cfg(feature = "planted-bugs")]
             if to == Status::Failed && crate::planted::is_planted(crate::planted::Bug::ReleaseLost)
             {
                 continue;
             }
-            let units = i64::try_from(*units).expect("an order's units are bounded");
+            let units = demand.signed();
             let reserved = -units;
             let (delta, cause) = match to {
                 Status::Paid => (
@@ -132,7 +107,7 @@ impl State {
                 }
                 Status::Pending | Status::Processing => unreachable!("{to} is not an end"),
             };
-            self.shift(cx, *product, delta, cause);
+            self.shift(cx, demand.product, delta, cause);
         }
         let change = match to {
             Status::Paid => {
@@ -154,20 +129,30 @@ impl State {
         cx.tell_for(trace, Kind::Order { order: id, user, change, total });
     }
 
-    /// Cancels the orders whose payment deadline passed, a bounded number of them, at the position
-    /// of the entry. Gives how many events were told.
+    /// Ends the orders and the holds whose deadline passed, a bounded number of them, at the
+    /// position of the entry. Gives how many events were told.
     pub(crate) fn expire_due(&mut self, observer: &mut dyn Observer) -> u32 {
         let now = self.clock;
-        if self.deadlines.first().is_none_or(|(due, _)| due > now) {
+        if self.next_deadline().is_none_or(|due| due > now) {
             return 0;
         }
-        let due: Vec<OrderId> = self.deadlines.due(now).take(EXPIRED_PER_ENTRY_MAX).collect();
+        let orders: Vec<OrderId> = self.deadlines.due(now).take(EXPIRED_PER_ENTRY_MAX).collect();
+        let holds: Vec<HoldId> = self.holds.due(now).take(EXPIRED_PER_ENTRY_MAX).collect();
         let mut cx =
             Context { position: self.position, at: now, trace: &NO_TRACE, events: 0, observer };
-        for id in due {
+        for id in orders {
             self.expire(&mut cx, id);
         }
+        for id in holds {
+            self.expire_hold(&mut cx, id);
+        }
         cx.events
+    }
+
+    /// Whether a deadline may have passed by `now`, so that units may come back that are not
+    /// counted as available yet.
+    pub(crate) fn may_expire_by(&self, now: Timestamp) -> bool {
+        self.next_deadline().is_some_and(|due| due <= now.max(self.clock))
     }
 
     /// Cancels an open order whose deadline passed and that was not swept yet. True when it did.

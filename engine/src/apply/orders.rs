@@ -1,29 +1,18 @@
 //! Placing and cancelling orders.
 
-use smallvec::SmallVec;
-
 use crate::apply::Context;
-use crate::apply::moves::{Demand, Demands, demands};
+use crate::apply::plan::Plan;
 use crate::command::{CancelOrder, PlaceOrder};
 use crate::event::{Kind, OrderChange};
-use crate::ids::{OrderId, Quantity, Timestamp};
-use crate::keys::{self, KEY_BYTES_MAX, KeyHash, Used};
+use crate::ids::{OrderId, Timestamp};
+use crate::keys::{self, KeyHash, Scope, Used};
 use crate::ledger;
-use crate::money::Money;
 use crate::order::{
-    Cause, HistoryRow, Item, Items, LINES_MAX, METADATA_BYTES_MAX, Order, PaymentMethod,
-    PaymentTask, REASON_BYTES_MAX, Status,
+    Cause, HistoryRow, Order, PaymentMethod, PaymentTask, REASON_BYTES_MAX, Status,
 };
 use crate::outcome::{Outcome, Rejection};
 use crate::products::Delta;
 use crate::state::State;
-
-/// What placing an order will do, once nothing can refuse it any more.
-struct Plan {
-    demands: Demands,
-    items: Items,
-    total: Money,
-}
 
 impl State {
     /// Checks, prices, reserves, creates, keys and enqueues the payment, all or nothing.
@@ -34,7 +23,7 @@ impl State {
     ) -> Result<Outcome, Rejection> {
         // The key comes first: a request that was carried out before is answered with what it made,
         // whatever has changed since.
-        let key = command.key.as_deref().map(KeyHash::of_order);
+        let key = command.key.as_deref().map(|key| KeyHash::of(Scope::Order, key));
         if let Some(used) = key.and_then(|key| self.keys.get(key)) {
             return self.replay(&command, used);
         }
@@ -57,17 +46,11 @@ impl State {
     /// key is known, anything else is wrong, or a deadline may be due by `now` that would give
     /// units back.
     pub fn lacks_stock(&self, command: &PlaceOrder, now: Timestamp) -> Option<Rejection> {
-        let known = |key: &str| self.keys.get(KeyHash::of_order(key)).is_some();
-        if command.key.as_deref().is_some_and(known) {
+        let known = |key: &str| self.keys.get(KeyHash::of(Scope::Order, key)).is_some();
+        if command.key.as_deref().is_some_and(known) || self.may_expire_by(now) {
             return None;
         }
-        if self.deadlines.first().is_some_and(|(due, _)| due <= now.max(self.clock)) {
-            return None;
-        }
-        match self.plan_order(command) {
-            Err(rejection @ Rejection::InsufficientStock { .. }) => Some(rejection),
-            Ok(_) | Err(_) => None,
-        }
+        self.plan_order(command).err().filter(Rejection::is_lack_of_stock)
     }
 
     fn replay(&mut self, command: &PlaceOrder, used: Used) -> Result<Outcome, Rejection> {
@@ -75,59 +58,7 @@ impl State {
             return Err(Rejection::KeyReused);
         }
         self.totals.orders_replayed += 1;
-        Ok(Outcome::Replayed(used.order))
-    }
-
-    fn plan_order(&self, command: &PlaceOrder) -> Result<Plan, Rejection> {
-        check_shape(command)?;
-        match command.user {
-            _ if !command.require_user => {}
-            None => return Err(Rejection::UserRequired),
-            Some(id) if self.users.get(id).is_none() => return Err(Rejection::UserNotFound(id)),
-            Some(_) => {}
-        }
-        if self.orders.open() >= command.open_orders_max {
-            return Err(Rejection::TooManyOpenOrders);
-        }
-        let mut items: SmallVec<[Item; 1]> = SmallVec::with_capacity(command.lines.len());
-        for line in &command.lines {
-            let product = self
-                .products
-                .active(line.product)
-                .ok_or(Rejection::ProductNotFound(line.product))?;
-            items.push(Item {
-                product: line.product,
-                quantity: line.quantity,
-                unit_price: product.price,
-            });
-        }
-        let demands = demands(command.lines.iter().map(|line| (line.product, line.quantity)));
-        self.check_limits(&demands)?;
-        self.check_stock(&demands)?;
-        let total = total(&items).ok_or(Rejection::AmountOverflow)?;
-        Ok(Plan { demands, items: Items(items), total })
-    }
-
-    fn check_limits(&self, demands: &[Demand]) -> Result<(), Rejection> {
-        for &Demand { product, units } in demands {
-            let limit = self.products.active(product).and_then(|product| product.max_per_order);
-            if let Some(limit) = limit.filter(|limit| units > u64::from(*limit)) {
-                return Err(Rejection::PurchaseLimitExceeded { product, limit, requested: units });
-            }
-        }
-        Ok(())
-    }
-
-    fn check_stock(&self, demands: &[Demand]) -> Result<(), Rejection> {
-        for &Demand { product, units } in demands {
-            let available =
-                self.products.active(product).map_or(0, |product| product.stock.available());
-            if i64::try_from(units).is_ok_and(|units| units <= available) {
-                continue;
-            }
-            return Err(Rejection::InsufficientStock { product, requested: units, available });
-        }
-        Ok(())
+        Ok(Outcome::Replayed(OrderId(used.id)))
     }
 
     /// Carries the plan out. Nothing can refuse it any more.
@@ -140,8 +71,11 @@ impl State {
     ) -> OrderId {
         let id = OrderId(self.orders.len() + 1);
         if let Some(key) = key {
-            let used = Used { order: id, fingerprint: fingerprint(&command) };
+            let used = Used { id: id.0, fingerprint: fingerprint(&command) };
             assert!(self.keys.insert(key, used), "an unused key was looked up before");
+        }
+        if let Some(hold) = command.hold {
+            self.consume_hold(cx, hold, id);
         }
         let mut history = Vec::with_capacity(3);
         history.push(HistoryRow {
@@ -154,7 +88,9 @@ impl State {
         });
         let order = Order {
             id,
-            user: command.user,
+            user: plan.user,
+            hold: command.hold,
+            user_of_hold: command.user.is_none() && plan.user.is_some(),
             status: Status::Pending,
             payment_method: command.payment_method,
             items: plan.items,
@@ -190,11 +126,15 @@ impl State {
         }
         self.totals.orders_created += 1;
         cx.tell(Kind::Order { order: id, user, change, total });
-        for Demand { product, units } in plan.demands {
-            self.products.post(product, id, self.orders.statuses());
-            let reserved = i64::try_from(units).expect("an order's units are bounded");
-            let delta = Delta { reserved, ..Delta::default() };
-            self.shift(cx, product, delta, ledger::Cause::Order(id));
+        for demand in plan.demands {
+            self.products.post(demand.product, id, self.orders.statuses());
+            let reserved = demand.signed();
+            let (held, cause) = match command.hold {
+                Some(_) => (-reserved, ledger::Cause::HoldConsume(id)),
+                None => (0, ledger::Cause::Order(id)),
+            };
+            let delta = Delta { held, reserved, ..Delta::default() };
+            self.shift(cx, demand.product, delta, cause);
         }
         id
     }
@@ -226,58 +166,11 @@ impl State {
 }
 
 fn fingerprint(command: &PlaceOrder) -> u64 {
-    keys::fingerprint(
+    keys::of_order(
         command.user,
-        command.lines.iter().map(|line| (line.product, line.quantity)),
+        command.hold,
+        command.lines.iter().copied(),
         command.payment_method,
         command.metadata.as_deref(),
     )
-}
-
-/// The bounds that the edge should have kept.
-fn check_shape(command: &PlaceOrder) -> Result<(), Rejection> {
-    if command.lines.is_empty() || command.lines.len() > LINES_MAX {
-        return Err(Rejection::Invalid("items"));
-    }
-    if !command.lines.iter().all(|line| (Quantity(1)..=Quantity::MAX).contains(&line.quantity)) {
-        return Err(Rejection::Invalid("quantity"));
-    }
-    if let Some(key) = &command.key {
-        let printable = !key.chars().any(char::is_control);
-        if key.is_empty() || key.len() > KEY_BYTES_MAX || !printable {
-            return Err(Rejection::Invalid("idempotency_key"));
-        }
-    }
-    if command.metadata.as_ref().is_some_and(|text| text.len() > METADATA_BYTES_MAX) {
-        return Err(Rejection::Invalid("metadata"));
-    }
-    if command.payment_attempts_max == 0 {
-        return Err(Rejection::Invalid("payment_attempts"));
-    }
-    Ok(())
-}
-
-/// The exact sum, or `None` when it does not fit.
-fn total(items: &[Item]) -> Option<Money> {
-    items.iter().try_fold(Money(0), |sum, item| sum.plus(item.unit_price.times(item.quantity)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::ProductId;
-
-    #[test]
-    fn a_total_is_exact_or_refused() {
-        let item = |price, quantity| Item {
-            product: ProductId(1),
-            quantity: Quantity(quantity),
-            unit_price: Money(price),
-        };
-        assert_eq!(total(&[item(10, 3)]), Some(Money(30)));
-        assert_eq!(total(&[item(i64::MAX, 1), item(1, 1)]), None);
-        assert_eq!(total(&[item(i64::MAX / 2, 3)]), None);
-        let largest = [item(Money::PRICE_MAX.0, Quantity::MAX.0); LINES_MAX];
-        assert_eq!(total(&largest), Some(Money(999_999_999_900_000_000)));
-    }
 }

@@ -1,11 +1,13 @@
 //! Taking what changed out of the state, and writing it.
 
 use crate::checkpoint::pack::LedgerRows;
-use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, key};
+use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key};
 use crate::checkpoint::{CheckpointStore, Row, Write};
+use crate::chunks::FrozenChunks;
 use crate::codec::encode_row;
+use crate::hold::Hold;
 use crate::ids::ProductId;
-use crate::orders::SharedChunks;
+use crate::order::Order;
 use crate::products::{LOCATION, Segment};
 use crate::state::State;
 use crate::store::Error;
@@ -23,8 +25,8 @@ const STAGED_BYTES_MAX: usize = 1 << 20;
 pub struct Frozen {
     generation: u64,
     meta: Meta,
-    sealed: SharedChunks,
-    open: SharedChunks,
+    orders: FrozenChunks<Order>,
+    holds: FrozenChunks<Hold>,
     products: Vec<ProductRow>,
     segments: Vec<(ProductId, u64, Segment)>,
     users: Vec<User>,
@@ -57,7 +59,8 @@ impl State {
     pub fn freeze(&mut self) -> Frozen {
         let digest = self.digest();
         self.generation += 1;
-        let (sealed, open) = self.orders.take_dirty();
+        let orders = self.orders.take_dirty();
+        let holds = self.holds.take_dirty();
         let dirty = self.products.take_dirty();
         let mut products = Vec::with_capacity(dirty.len());
         let mut segments = Vec::new();
@@ -77,6 +80,7 @@ impl State {
             position: self.position,
             clock: self.clock,
             orders: self.orders.len(),
+            holds: self.holds.len(),
             products: self.products.len() as u64,
             users: self.users.len() as u64,
             totals: self.totals.clone(),
@@ -84,7 +88,8 @@ impl State {
             digest,
         };
         let users = self.users.take_dirty();
-        Frozen { generation: self.generation, meta, sealed, open, products, segments, users }
+        let generation = self.generation;
+        Frozen { generation, meta, orders, holds, products, segments, users }
     }
 
     /// Notes that the last frozen part is on disk. A report of an earlier one changes nothing,
@@ -94,6 +99,7 @@ impl State {
             return;
         }
         self.orders.release();
+        self.holds.release();
         self.products.release(&done.segments);
         self.users.release();
     }
@@ -129,10 +135,8 @@ impl Frozen {
     /// Writes what will never change, in bounded batches; gives how many rows.
     fn stage(&self, store: &dyn CheckpointStore) -> Result<u64, Error> {
         let mut stage = Stage { store, rows: Vec::new(), bytes: 0, staged: 0 };
-        for (number, chunk) in &self.sealed {
-            let row = encode_row(ROW_VERSION, chunk.as_ref());
-            stage.add(key::sealed_chunk(*number), row)?;
-        }
+        stage.add_sealed(&self.orders)?;
+        stage.add_sealed(&self.holds)?;
         for (id, number, segment) in &self.segments {
             let row = encode_row(ROW_VERSION, &LedgerRows(segment.as_ref()));
             stage.add(key::segment(LOCATION, *id, *number), row)?;
@@ -145,15 +149,26 @@ impl Frozen {
 
     /// The one transaction: what may change, and the row that publishes everything.
     fn writes(&self) -> Vec<Write> {
-        let sealed = self.sealed.iter().map(|(number, _)| (key::open_chunk(*number), None));
-        let open = self.open.iter().map(|(number, chunk)| {
-            (key::open_chunk(*number), Some(encode_row(ROW_VERSION, chunk.as_ref())))
-        });
+        let mut writes = Vec::new();
+        write_chunks(&self.orders, &mut writes);
+        write_chunks(&self.holds, &mut writes);
         let products = self.products.iter().map(|row| {
             (key::product(LOCATION, row.product.id), Some(encode_row(ROW_VERSION, row)))
         });
-        let meta = (key::META.to_vec(), Some(encode_row(ROW_VERSION, &self.meta)));
-        sealed.chain(open).chain(products).chain([meta]).collect()
+        writes.extend(products);
+        writes.push((key::META.to_vec(), Some(encode_row(ROW_VERSION, &self.meta))));
+        writes
+    }
+}
+
+/// Publishes the chunks of one kind: those that may change are written, those that were sealed take
+/// the place of what was written of them before.
+fn write_chunks<R: Stored>(chunks: &FrozenChunks<R>, writes: &mut Vec<Write>) {
+    for (number, _) in &chunks.sealed {
+        writes.push((key::chunk(R::OPEN, *number), None));
+    }
+    for (number, chunk) in &chunks.open {
+        writes.push((key::chunk(R::OPEN, *number), Some(R::pack(chunk))));
     }
 }
 
@@ -171,6 +186,13 @@ impl Stage<'_> {
         self.rows.push((key, row));
         if self.rows.len() >= STAGED_ROWS_MAX || self.bytes >= STAGED_BYTES_MAX {
             self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn add_sealed<R: Stored>(&mut self, chunks: &FrozenChunks<R>) -> Result<(), Error> {
+        for (number, chunk) in &chunks.sealed {
+            self.add(key::chunk(R::SEALED, *number), R::pack(chunk))?;
         }
         Ok(())
     }

@@ -7,13 +7,14 @@ use bincode::Decode;
 
 use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::pack::LedgerRows;
-use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, key};
+use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key};
+use crate::chunks::Chunk;
 use crate::codec;
-use crate::ids::{OrderId, ProductId, UserId};
+use crate::hold::Hold;
+use crate::ids::{ProductId, UserId};
 use crate::invariants::Violation;
-use crate::keys::{self, KeyHash, Used};
+use crate::keys::{self, KeyHash, Scope, Used};
 use crate::order::Order;
-use crate::orders::{CHUNK_ORDERS, OrderChunk};
 use crate::product::Counters;
 use crate::products::{LOCATION, SEGMENT_ROWS};
 use crate::state::State;
@@ -80,7 +81,8 @@ impl State {
         };
         state.read_products(store, &meta)?;
         state.read_users(store, &meta)?;
-        state.read_orders(store, &meta)?;
+        read_chunks(store, &meta, |order| state.read_order(order))?;
+        read_chunks(store, &meta, |hold| state.read_hold(hold))?;
         let computed = state.digest();
         if computed != meta.digest {
             return Err(Error::Digest { stored: meta.digest, computed });
@@ -173,63 +175,6 @@ impl State {
         }
     }
 
-    fn read_orders(&mut self, store: &dyn CheckpointStore, meta: &Meta) -> Result<(), Error> {
-        let mut open: BTreeMap<u64, OrderChunk> = BTreeMap::new();
-        scan(store, key::OPEN, |[number], key, bytes| {
-            open.insert(number, decode(key, bytes)?);
-            Ok(())
-        })?;
-        let mut next = 0;
-        scan(store, key::SEALED, |[number], key, bytes| {
-            // Staged and never published, or its open chunk still counts: a leftover of a crash.
-            if !meta.publishes_sealed(number) || open.contains_key(&number) {
-                return Ok(());
-            }
-            self.read_open_chunks(&mut open, &mut next, number, meta)?;
-            self.read_chunk(number, decode(key, bytes)?, meta)?;
-            next = number + 1;
-            Ok(())
-        })?;
-        self.read_open_chunks(&mut open, &mut next, meta.chunks(), meta)?;
-        match open.first_key_value() {
-            None => Ok(()),
-            Some((number, _)) => Err(inconsistent(format!("chunk {number} is of the future"))),
-        }
-    }
-
-    /// Takes over the open chunks from `next` up to `end`: there is no sealed one for these
-    /// numbers.
-    fn read_open_chunks(
-        &mut self,
-        open: &mut BTreeMap<u64, OrderChunk>,
-        next: &mut u64,
-        end: u64,
-        meta: &Meta,
-    ) -> Result<(), Error> {
-        while *next < end {
-            let chunk = open
-                .remove(next)
-                .ok_or_else(|| inconsistent(format!("order chunk {next} is missing")))?;
-            self.read_chunk(*next, chunk, meta)?;
-            *next += 1;
-        }
-        Ok(())
-    }
-
-    fn read_chunk(&mut self, number: u64, chunk: OrderChunk, meta: &Meta) -> Result<(), Error> {
-        if chunk.orders.len() as u64 != meta.orders_in(number) {
-            let (found, all) = (chunk.orders.len(), meta.orders_in(number));
-            return Err(inconsistent(format!("chunk {number} has {found} orders of {all}")));
-        }
-        for (id, order) in (number * CHUNK_ORDERS + 1..).zip(chunk.orders) {
-            if order.id != OrderId(id) {
-                return Err(inconsistent(format!("order {id} calls itself {}", order.id)));
-            }
-            self.read_order(order)?;
-        }
-        Ok(())
-    }
-
     /// Puts an order back with everything that is found through it.
     fn read_order(&mut self, order: Order) -> Result<(), Error> {
         let id = order.id;
@@ -237,8 +182,8 @@ impl State {
         #[cfg(feature = "planted-bugs")]
         let key = key.filter(|_| !crate::planted::is_planted(crate::planted::Bug::KeysForgotten));
         if let Some(key) = key {
-            let used = Used { order: id, fingerprint: keys::fingerprint_of(&order) };
-            if !self.keys.insert(KeyHash::of_order(key), used) {
+            let used = Used { id: id.0, fingerprint: keys::of_order_row(&order) };
+            if !self.keys.insert(KeyHash::of(Scope::Order, key), used) {
                 return Err(inconsistent(format!("order {id} has the key of another")));
             }
         }
@@ -267,6 +212,94 @@ impl State {
         }
         Ok(())
     }
+
+    /// Puts a hold back with everything that is found through it.
+    fn read_hold(&mut self, hold: Hold) -> Result<(), Error> {
+        let id = hold.id;
+        if let Some(key) = &hold.key {
+            let used = Used { id: id.0, fingerprint: keys::of_hold_row(&hold) };
+            if !self.keys.insert(KeyHash::of(Scope::Hold, key), used) {
+                return Err(inconsistent(format!("hold {id} has the key of another")));
+            }
+        }
+        if let Some(line) =
+            hold.lines.iter().find(|line| self.products.entry(line.product).is_none())
+        {
+            return Err(inconsistent(format!("hold {id} is of no product {}", line.product)));
+        }
+        self.holds.restore(hold, &mut self.hasher);
+        Ok(())
+    }
+}
+
+/// Reads all rows of a kind that lives in chunks, by ascending id.
+fn read_chunks<R: Stored>(
+    store: &dyn CheckpointStore,
+    meta: &Meta,
+    mut visit: impl FnMut(R) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut open: BTreeMap<u64, Chunk<R>> = BTreeMap::new();
+    scan(store, R::OPEN, |[number], key, bytes| {
+        open.insert(number, unpack(key, bytes)?);
+        Ok(())
+    })?;
+    let mut next = 0;
+    scan(store, R::SEALED, |[number], key, bytes| {
+        // Staged and never published, or its open chunk still counts: a leftover of a crash.
+        if !R::publishes_sealed(meta, number) || open.contains_key(&number) {
+            return Ok(());
+        }
+        read_open_chunks(&mut open, &mut next, number, meta, &mut visit)?;
+        read_chunk(number, unpack(key, bytes)?, meta, &mut visit)?;
+        next = number + 1;
+        Ok(())
+    })?;
+    read_open_chunks(&mut open, &mut next, R::chunks(meta), meta, &mut visit)?;
+    match open.first_key_value() {
+        None => Ok(()),
+        Some((number, _)) => {
+            Err(inconsistent(format!("{} chunk {number} is of the future", R::NAME)))
+        }
+    }
+}
+
+/// Takes over the open chunks from `next` up to `end`: there is no sealed one for these numbers.
+fn read_open_chunks<R: Stored>(
+    open: &mut BTreeMap<u64, Chunk<R>>,
+    next: &mut u64,
+    end: u64,
+    meta: &Meta,
+    visit: &mut impl FnMut(R) -> Result<(), Error>,
+) -> Result<(), Error> {
+    while *next < end {
+        let chunk = open
+            .remove(next)
+            .ok_or_else(|| inconsistent(format!("{} chunk {next} is missing", R::NAME)))?;
+        read_chunk(*next, chunk, meta, visit)?;
+        *next += 1;
+    }
+    Ok(())
+}
+
+fn read_chunk<R: Stored>(
+    number: u64,
+    chunk: Chunk<R>,
+    meta: &Meta,
+    visit: &mut impl FnMut(R) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if chunk.rows.len() as u64 != R::rows_in(meta, number) {
+        let (found, all) = (chunk.rows.len(), R::rows_in(meta, number));
+        let name = R::NAME;
+        return Err(inconsistent(format!("{name} chunk {number} has {found} rows of {all}")));
+    }
+    for (id, row) in (number * R::CHUNK + 1..).zip(chunk.rows) {
+        if row.id() != id {
+            let (name, other) = (R::NAME, row.id());
+            return Err(inconsistent(format!("{name} {id} calls itself {other}")));
+        }
+        visit(row)?;
+    }
+    Ok(())
 }
 
 /// Visits the rows of a kind with the numbers of their keys.
@@ -291,6 +324,10 @@ fn scan<const N: usize>(
         Some(error) => Err(error),
         None => Ok(result?),
     }
+}
+
+fn unpack<R: Stored>(key: &[u8], bytes: &[u8]) -> Result<Chunk<R>, Error> {
+    R::unpack(bytes).map_err(|source| Error::Row { key: key::name(key), source })
 }
 
 fn decode<T: Decode<()>>(key: &[u8], bytes: &[u8]) -> Result<T, Error> {

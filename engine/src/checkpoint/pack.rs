@@ -12,11 +12,12 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use smallvec::SmallVec;
 
-use crate::ids::{OrderId, Position, Timestamp, UserId};
+use crate::chunks::{Chunk, Record};
+use crate::hold::Hold;
+use crate::ids::{HoldId, OrderId, Position, Timestamp, UserId};
 use crate::ledger::{self, Row};
 use crate::money::Money;
 use crate::order::{Cause, HistoryRow, Items, Order, PaymentMethod, PaymentTask, Status};
-use crate::orders::{CHUNK_ORDERS, OrderChunk};
 use crate::product::Counters;
 use crate::products::{Delta, SEGMENT_ROWS};
 use crate::trace::TraceId;
@@ -46,35 +47,36 @@ struct Walk {
     placed: Last,
 }
 
-impl Encode for OrderChunk {
+impl Encode for Chunk<Order> {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
-        let first = self.orders.first().map_or(0, |order| order.id.0);
-        (first, self.orders.len() as u64).encode(encoder)?;
+        let first = self.rows.first().map_or(0, |order| order.id.0);
+        (first, self.rows.len() as u64).encode(encoder)?;
         let mut walk = Walk::default();
-        self.orders.iter().try_for_each(|order| encode_order(order, &mut walk, encoder))
+        self.rows.iter().try_for_each(|order| encode_order(order, &mut walk, encoder))
     }
 }
 
-bincode::impl_borrow_decode!(OrderChunk);
+bincode::impl_borrow_decode!(Chunk<Order>);
 
-impl<C> Decode<C> for OrderChunk {
-    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<OrderChunk, DecodeError> {
+impl<C> Decode<C> for Chunk<Order> {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Chunk<Order>, DecodeError> {
         let (first, count) = <(u64, u64)>::decode(decoder)?;
-        if count > CHUNK_ORDERS || first > u64::MAX - CHUNK_ORDERS {
+        if count > Order::CHUNK || first > u64::MAX - Order::CHUNK {
             return Err(DecodeError::Other("more orders than a chunk holds"));
         }
         let mut walk = Walk::default();
-        let mut orders = Vec::with_capacity(CHUNK_ORDERS as usize);
+        let mut rows = Vec::with_capacity(Order::CHUNK as usize);
         for id in first..first + count {
-            orders.push(decode_order(OrderId(id), &mut walk, decoder)?);
+            rows.push(decode_order(OrderId(id), &mut walk, decoder)?);
         }
-        Ok(OrderChunk { orders })
+        Ok(Chunk { rows })
     }
 }
 
 /// What an order stores as it is.
 type Plain<'a> = (
     Option<UserId>,
+    Option<(HoldId, bool)>,
     Status,
     PaymentMethod,
     &'a Items,
@@ -89,6 +91,7 @@ type Plain<'a> = (
 /// The same, read back.
 type Read = (
     Option<UserId>,
+    Option<(HoldId, bool)>,
     Status,
     PaymentMethod,
     Items,
@@ -107,6 +110,7 @@ fn encode_order<E: Encoder>(
 ) -> Result<(), EncodeError> {
     let plain: Plain<'_> = (
         order.user,
+        order.hold.map(|hold| (hold, order.user_of_hold)),
         order.status,
         order.payment_method,
         &order.items,
@@ -139,7 +143,7 @@ fn decode_order<D: Decoder>(
     decoder: &mut D,
 ) -> Result<Order, DecodeError> {
     let read = Read::decode(decoder)?;
-    let (user, status, payment_method, items, total, key, metadata, failure_reason, trace, task) =
+    let (user, hold, status, payment_method, items, total, key, metadata, reason, trace, task) =
         read;
     let (created, deadline, moves) = <(i64, Option<i64>, u64)>::decode(decoder)?;
     let created_at = Timestamp(walk.created.follow(created));
@@ -170,13 +174,15 @@ fn decode_order<D: Decoder>(
     Ok(Order {
         id,
         user,
+        hold: hold.map(|(hold, _)| hold),
+        user_of_hold: hold.is_some_and(|(_, user_of_hold)| user_of_hold),
         status,
         payment_method,
         items,
         total,
         key,
         metadata,
-        failure_reason,
+        failure_reason: reason,
         trace,
         created_at,
         updated_at: Timestamp(at.follow(updated_at)),
@@ -186,6 +192,31 @@ fn decode_order<D: Decoder>(
         history,
     })
 }
+
+/// Packs the chunks of rows that are too few to be worth more than leaving nothing out.
+macro_rules! plain_chunks {
+    ($($row:ty),*) => {$(
+        impl Encode for Chunk<$row> {
+            fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+                self.rows.encode(encoder)
+            }
+        }
+
+        bincode::impl_borrow_decode!(Chunk<$row>);
+
+        impl<C> Decode<C> for Chunk<$row> {
+            fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+                let rows = Vec::<$row>::decode(decoder)?;
+                match rows.len() as u64 <= <$row>::CHUNK {
+                    true => Ok(Chunk { rows }),
+                    false => Err(DecodeError::Other("more rows than a chunk holds")),
+                }
+            }
+        }
+    )*};
+}
+
+plain_chunks!(Hold);
 
 /// Consecutive ledger rows of one product, at most a full segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,13 +300,16 @@ mod tests {
             due: Timestamp(9),
             claim: Some(Claim { node: crate::ids::NodeId(3), lease_until: Timestamp(8) }),
         });
+        orders[1].hold = Some(HoldId(4));
+        orders[2].hold = Some(HoldId(5));
+        orders[2].user_of_hold = true;
         orders[2].payment_deadline = Some(Timestamp(u64::MAX));
         orders[2].history.clear();
-        let chunk = OrderChunk { orders };
+        let chunk = Chunk { rows: orders };
         let row = encode_row(1, &chunk);
-        assert_eq!(decode_row::<OrderChunk>(1, &row), Ok(chunk));
-        let empty = OrderChunk::default();
-        assert_eq!(decode_row::<OrderChunk>(1, &encode_row(1, &empty)), Ok(empty));
+        assert_eq!(decode_row::<Chunk<Order>>(1, &row), Ok(chunk));
+        let empty = Chunk::<Order> { rows: Vec::new() };
+        assert_eq!(decode_row::<Chunk<Order>>(1, &encode_row(1, &empty)), Ok(empty));
     }
 
     #[test]
@@ -288,14 +322,14 @@ mod tests {
                 order
             })
             .collect();
-        let bytes = encode_row(1, &OrderChunk { orders }).len();
+        let bytes = encode_row(1, &Chunk { rows: orders }).len();
         assert!(bytes < 64 * 50, "{bytes}");
     }
 
     #[test]
     fn what_is_too_much_for_a_row_is_refused() {
-        assert!(decode_row::<OrderChunk>(1, &encode_row(1, &(1_u64, 65_u64))).is_err());
-        assert!(decode_row::<OrderChunk>(1, &encode_row(1, &(u64::MAX, 1_u64))).is_err());
+        assert!(decode_row::<Chunk<Order>>(1, &encode_row(1, &(1_u64, 65_u64))).is_err());
+        assert!(decode_row::<Chunk<Order>>(1, &encode_row(1, &(u64::MAX, 1_u64))).is_err());
         let rows = (33_u64, Counters::default());
         assert!(decode_row::<LedgerRows>(1, &encode_row(1, &rows)).is_err());
     }
@@ -340,8 +374,8 @@ mod tests {
                     order
                 })
                 .collect();
-            let chunk = OrderChunk { orders };
-            prop_assert_eq!(decode_row::<OrderChunk>(1, &encode_row(1, &chunk)), Ok(chunk));
+            let chunk = Chunk { rows: orders };
+            prop_assert_eq!(decode_row::<Chunk<Order>>(1, &encode_row(1, &chunk)), Ok(chunk));
         }
     }
 }

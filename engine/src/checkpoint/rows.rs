@@ -6,8 +6,11 @@
 use bincode::{Decode, Encode};
 
 use crate::checkpoint::pack::LedgerRows;
+use crate::chunks::{Chunk, Record};
+use crate::codec;
+use crate::hold::Hold;
 use crate::ids::{Position, Timestamp};
-use crate::orders::CHUNK_ORDERS;
+use crate::order::Order;
 use crate::product::Product;
 use crate::sessions::Sessions;
 use crate::totals::Totals;
@@ -28,6 +31,7 @@ pub(crate) struct Meta {
     pub(crate) clock: Timestamp,
     /// How many of each there are; the next id is one above.
     pub(crate) orders: u64,
+    pub(crate) holds: u64,
     pub(crate) products: u64,
     pub(crate) users: u64,
     pub(crate) totals: Totals,
@@ -35,22 +39,67 @@ pub(crate) struct Meta {
     pub(crate) digest: u64,
 }
 
-impl Meta {
+/// Rows that are stored in chunks.
+pub(crate) trait Stored: Record {
+    /// The letter of chunks that are full and whose rows are all final.
+    const SEALED: u8;
+    /// The letter of chunks with open rows or free ids.
+    const OPEN: u8;
+    /// What a row is called in errors.
+    const NAME: &'static str;
+
+    /// How many rows the checkpoint publishes.
+    fn published(meta: &Meta) -> u64;
+
+    /// A chunk as it is stored.
+    fn pack(chunk: &Chunk<Self>) -> Vec<u8>;
+
+    /// Reads a stored chunk.
+    fn unpack(bytes: &[u8]) -> Result<Chunk<Self>, codec::Error>;
+
     /// Whether the sealed row of this chunk may count: all its ids are given out.
-    pub(crate) fn publishes_sealed(&self, chunk: u64) -> bool {
-        chunk < self.orders / CHUNK_ORDERS
+    fn publishes_sealed(meta: &Meta, chunk: u64) -> bool {
+        chunk < Self::published(meta) / Self::CHUNK
     }
 
     /// How many chunks there are, the last one perhaps not full.
-    pub(crate) fn chunks(&self) -> u64 {
-        self.orders.div_ceil(CHUNK_ORDERS)
+    fn chunks(meta: &Meta) -> u64 {
+        Self::published(meta).div_ceil(Self::CHUNK)
     }
 
-    /// How many orders a chunk holds.
-    pub(crate) fn orders_in(&self, chunk: u64) -> u64 {
-        self.orders.saturating_sub(chunk.saturating_mul(CHUNK_ORDERS)).min(CHUNK_ORDERS)
+    /// How many rows a chunk holds.
+    fn rows_in(meta: &Meta, chunk: u64) -> u64 {
+        let before = chunk.saturating_mul(Self::CHUNK);
+        Self::published(meta).saturating_sub(before).min(Self::CHUNK)
     }
 }
+
+/// Says how a kind of rows is stored: its name, its letters, and the field of [`Meta`] that counts
+/// it.
+macro_rules! stored {
+    ($row:ty, $name:literal, $sealed:literal, $open:literal, $count:ident) => {
+        impl Stored for $row {
+            const SEALED: u8 = $sealed;
+            const OPEN: u8 = $open;
+            const NAME: &'static str = $name;
+
+            fn published(meta: &Meta) -> u64 {
+                meta.$count
+            }
+
+            fn pack(chunk: &Chunk<$row>) -> Vec<u8> {
+                codec::encode_row(ROW_VERSION, chunk)
+            }
+
+            fn unpack(bytes: &[u8]) -> Result<Chunk<$row>, codec::Error> {
+                codec::decode_row(ROW_VERSION, bytes)
+            }
+        }
+    };
+}
+
+stored!(Order, "order", b'S', b'M', orders);
+stored!(Hold, "hold", b'H', b'h', holds);
 
 /// A product with the ledger rows after its last full segment: both change together.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -67,10 +116,6 @@ pub(crate) mod key {
 
     /// The row that publishes a checkpoint.
     pub(crate) const META: &[u8] = b"meta";
-    /// Chunks whose orders are all final.
-    pub(crate) const SEALED: u8 = b'S';
-    /// Chunks with open orders or free ids.
-    pub(crate) const OPEN: u8 = b'M';
     /// Products with their ledger tails, by location.
     pub(crate) const PRODUCT: u8 = b'P';
     /// Full ledger segments, by location and product.
@@ -100,12 +145,9 @@ pub(crate) mod key {
         Some(numbers)
     }
 
-    pub(crate) fn sealed_chunk(number: u64) -> Vec<u8> {
-        join(SEALED, [number])
-    }
-
-    pub(crate) fn open_chunk(number: u64) -> Vec<u8> {
-        join(OPEN, [number])
+    /// A chunk, under the letter of its kind.
+    pub(crate) fn chunk(letter: u8, number: u64) -> Vec<u8> {
+        join(letter, [number])
     }
 
     pub(crate) fn product(location: LocationId, id: ProductId) -> Vec<u8> {
@@ -145,7 +187,6 @@ mod tests {
     use super::*;
     use crate::codec::{decode_row, encode_row};
     use crate::ids::{LocationId, ProductId};
-    use crate::orders::OrderChunk;
     use crate::user::User;
 
     #[test]
@@ -170,7 +211,8 @@ mod tests {
         }
         read::<Meta>(bytes);
         read::<ProductRow>(bytes);
-        read::<OrderChunk>(bytes);
+        read::<Chunk<Order>>(bytes);
+        read::<Chunk<Hold>>(bytes);
         read::<LedgerRows>(bytes);
         read::<User>(bytes);
     }
@@ -185,7 +227,7 @@ mod tests {
     }
 
     fn sample_rows() -> Vec<Vec<u8>> {
-        let chunk = OrderChunk { orders: vec![crate::orders::tests::sample(1)] };
+        let chunk = Chunk { rows: vec![crate::orders::tests::sample(1)] };
         let meta = Meta {
             format: FORMAT,
             applied_index: 7,
@@ -193,6 +235,7 @@ mod tests {
             position: Position::new(7, 2),
             clock: Timestamp(1_700_000_000_000),
             orders: 1,
+            holds: 0,
             products: 1,
             users: 0,
             totals: Totals::default(),

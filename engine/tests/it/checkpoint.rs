@@ -1,7 +1,7 @@
 //! The state on disk and back: equal digests, crashes at every step, damage found.
 
 use engine::checkpoint::{CheckpointStore, open, read_ledger, read_order};
-use engine::command::{Command, PlaceOrder, Verdict};
+use engine::command::{Command, CreateHold, PlaceOrder, Verdict};
 use engine::ids::{OrderId, Position, ProductId};
 use engine::order::{PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
@@ -39,6 +39,22 @@ fn busy_log(orders: u64) -> Vec<Vec<u8>> {
             metadata: (n % 7 == 0).then(|| "{\"gift\":true}".into()),
             payment_attempts_max: 2,
             ..order(lines)
+        };
+        if n % 2 == 1 {
+            // Most run out by themselves.
+            let key = (n % 3 == 0).then(|| format!("hold-{n}").into());
+            let id = machine.make_hold(CreateHold { key, ..hold(&[(1, 1), (2, 1)]) });
+            if n % 5 == 0 {
+                machine.run(release(id));
+            }
+        }
+        let order = match n % 11 {
+            0 => {
+                let held = CreateHold { user: order.user, lines: order.lines, ..hold(&[]) };
+                let (hold, lines) = (Some(machine.make_hold(held)), Vec::new());
+                PlaceOrder { hold, lines, ..order }
+            }
+            _ => order,
         };
         let id = machine.place(order);
         match n % 10 {
@@ -122,6 +138,7 @@ fn digests_tell_states_apart_that_differ_in_one_thing() {
         place(mock_order(&[(1, 1)])),
         vec![Command::Tick],
         vec![Command::PlaceOrder(order(&[(1, 1)])), Command::Tick],
+        vec![Command::CreateHold(hold(&[(1, 1)]))],
     ] {
         assert_ne!(base, digest(other));
     }
@@ -382,7 +399,7 @@ fn damage_to_any_row_is_found() {
         }
         store.publish(vec![(key.clone(), Some(lost))]).expect("put back");
     }
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"LMPSUm");
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"HLMPSUhm");
     State::open(&store).expect("whole again");
     store.damage(b"meta", |row| row[4] = 9);
     State::open(&store).expect_err("a version of the future");

@@ -2,16 +2,19 @@
 //! ways to write those commands.
 
 use engine::command::{
-    ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateProduct, CreateUser, Envelope,
-    PaymentResult, PlaceOrder, SettlePayments, Verdict,
+    ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateUser,
+    Envelope, ExtendHold, PaymentResult, PlaceOrder, ReleaseHold, SettlePayments, Verdict,
 };
 use engine::entry::Builder;
 use engine::event::Event;
-use engine::ids::{NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp, UserId};
+use engine::hold::Hold;
+use engine::ids::{
+    HoldId, NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp, UserId,
+};
 use engine::order::{Line, Order, PaymentMethod};
 use engine::outcome::Outcome;
 use engine::product::Product;
-use engine::state::{Observer, OrderLookup, State};
+use engine::state::{Lookup, Observer, OrderLookup, State};
 use engine::trace::TraceId;
 
 /// Keeps all that it is told.
@@ -97,6 +100,14 @@ impl Machine {
         }
     }
 
+    /// Makes a hold that must be accepted.
+    pub(crate) fn make_hold(&mut self, hold: CreateHold) -> HoldId {
+        match self.run(Command::CreateHold(hold)) {
+            Outcome::HoldCreated(id) => id,
+            other => panic!("not held: {other:?}"),
+        }
+    }
+
     /// Claims the first attempts of these orders.
     pub(crate) fn claim(&mut self, orders: &[OrderId]) -> Vec<OrderId> {
         let tasks = orders.iter().map(|id| (*id, 1)).collect();
@@ -119,6 +130,14 @@ impl Machine {
         match self.state.order(id) {
             OrderLookup::Resident(order) => order,
             other => panic!("order {id} is not resident: {other:?}"),
+        }
+    }
+
+    /// A hold that must be in memory.
+    pub(crate) fn held(&self, id: HoldId) -> &Hold {
+        match self.state.hold(id) {
+            Lookup::Resident(hold) => hold,
+            other => panic!("hold {id} is not resident: {other:?}"),
         }
     }
 
@@ -153,17 +172,19 @@ pub(crate) fn create(price: &str, stock: i64) -> Command {
     })
 }
 
+/// Lines of (product, quantity).
+pub(crate) fn lines(lines: &[(u64, u32)]) -> Vec<Line> {
+    let line =
+        |&(product, quantity)| Line { product: ProductId(product), quantity: Quantity(quantity) };
+    lines.iter().map(line).collect()
+}
+
 /// An order of these (product, quantity) lines that nobody settles by itself.
-pub(crate) fn order(lines: &[(u64, u32)]) -> PlaceOrder {
+pub(crate) fn order(of: &[(u64, u32)]) -> PlaceOrder {
     PlaceOrder {
         user: None,
-        lines: lines
-            .iter()
-            .map(|&(product, quantity)| Line {
-                product: ProductId(product),
-                quantity: Quantity(quantity),
-            })
-            .collect(),
+        hold: None,
+        lines: lines(of),
         payment_method: PaymentMethod::None,
         key: None,
         metadata: None,
@@ -174,12 +195,40 @@ pub(crate) fn order(lines: &[(u64, u32)]) -> PlaceOrder {
     }
 }
 
-/// The same, settled by the worker.
+/// A hold of these lines for a hundred milliseconds, which may live for a second.
+pub(crate) fn hold(of: &[(u64, u32)]) -> CreateHold {
+    CreateHold {
+        user: None,
+        lines: lines(of),
+        ttl_ms: 100,
+        key: None,
+        ttl_max_ms: 1_000,
+        active_holds_max: 1_000_000,
+        require_user: false,
+    }
+}
+
+/// An order from a hold that nobody settles by itself.
+pub(crate) fn order_from(hold: HoldId) -> PlaceOrder {
+    PlaceOrder { hold: Some(hold), ..order(&[]) }
+}
+
+/// Release a hold.
+pub(crate) fn release(hold: HoldId) -> Command {
+    Command::ReleaseHold(ReleaseHold { hold })
+}
+
+/// Extend a hold that may live for a second.
+pub(crate) fn extend(hold: HoldId, ttl_ms: u64) -> Command {
+    Command::ExtendHold(ExtendHold { hold, ttl_ms, ttl_max_ms: 1_000 })
+}
+
+/// An order of these lines, settled by the worker.
 pub(crate) fn mock_order(lines: &[(u64, u32)]) -> PlaceOrder {
     PlaceOrder { payment_method: PaymentMethod::Mock, ..order(lines) }
 }
 
-/// The same, under a key.
+/// An order of these lines under a key, which nobody settles by itself.
 pub(crate) fn keyed(key: &str, lines: &[(u64, u32)]) -> PlaceOrder {
     PlaceOrder { key: Some(key.into()), ..order(lines) }
 }

@@ -3,6 +3,7 @@
 mod common;
 
 mod checkpoint;
+mod holds;
 mod model;
 mod orders;
 mod payments;

@@ -1,6 +1,8 @@
 //! A second, naive opinion on what every command does: plain lists, searched from end to end. It
 //! shares no code with the engine beyond the words of the commands and their outcomes.
 
+mod holds;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::command::{
@@ -8,22 +10,25 @@ use engine::command::{
     PlaceOrder, SettlePayments, UpdateProduct, Verdict,
 };
 use engine::ids::{OrderId, Position, ProductId, UserId};
-use engine::order::{PaymentMethod, Status};
+use engine::order::{Line, PaymentMethod, Status};
 use engine::outcome::{ClaimedPayment, Outcome, Rejection};
 use engine::state::OrderFilter;
+
+pub(crate) use self::holds::HoldModel;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ProductModel {
     pub(crate) price: i64,
     pub(crate) available: i64,
+    pub(crate) held: i64,
     pub(crate) reserved: i64,
     pub(crate) sold: i64,
     pub(crate) sku: Option<String>,
     pub(crate) limit: Option<u32>,
     pub(crate) archived: bool,
     pub(crate) version: Position,
-    /// Deltas of on hand, reserved and sold, one per ledger row.
-    pub(crate) ledger: Vec<(i64, i64, i64)>,
+    /// Deltas of on hand, held, reserved and sold, one per ledger row.
+    pub(crate) ledger: Vec<[i64; 4]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +42,8 @@ pub(crate) struct TaskModel {
 #[derive(Clone, Debug)]
 pub(crate) struct OrderModel {
     pub(crate) request: PlaceOrder,
+    pub(crate) user: Option<UserId>,
+    pub(crate) lines: Vec<Line>,
     pub(crate) status: Status,
     pub(crate) total: i64,
     pub(crate) path: Vec<Status>,
@@ -52,6 +59,7 @@ pub(crate) struct Model {
     pub(crate) clock: u64,
     pub(crate) products: Vec<ProductModel>,
     pub(crate) orders: Vec<OrderModel>,
+    pub(crate) holds: Vec<HoldModel>,
     pub(crate) emails: Vec<String>,
     boots: BTreeMap<u64, u64>,
     seen: BTreeSet<(u64, u64, u64)>,
@@ -66,6 +74,7 @@ impl Model {
         for n in by_deadline {
             self.expire(n, at);
         }
+        self.expire_holds(at);
     }
 
     fn expire(&mut self, n: usize, at: Position) -> bool {
@@ -91,6 +100,9 @@ impl Model {
             Command::CancelOrder(command) => self.cancel(at, command),
             Command::ClaimPayments(command) => Ok(self.claim(at, command, envelope)),
             Command::SettlePayments(command) => Ok(self.settle(at, command)),
+            Command::CreateHold(command) => self.create_hold(at, command),
+            Command::ReleaseHold(command) => self.release_hold(at, command),
+            Command::ExtendHold(command) => self.extend_hold(at, command),
             Command::CreateProduct(command) => self.create_product(at, command),
             Command::UpdateProduct(command) => self.update_product(at, command),
             Command::ArchiveProduct(command) => self.archive(at, command),
@@ -112,15 +124,17 @@ impl Model {
                 if made.key.as_ref() != Some(key) {
                     continue;
                 }
-                let same = (made.user, &made.lines, made.payment_method, &made.metadata)
-                    == (command.user, &command.lines, command.payment_method, &command.metadata);
-                return match same {
+                let meaning = |order: &PlaceOrder| {
+                    let (lines, metadata) = (order.lines.clone(), order.metadata.clone());
+                    (order.user, order.hold, lines, order.payment_method, metadata)
+                };
+                return match meaning(made) == meaning(command) {
                     true => Ok(Outcome::Replayed(OrderId(n as u64 + 1))),
                     false => Err(Rejection::KeyReused),
                 };
             }
         }
-        if command.lines.is_empty() {
+        if command.hold.is_some() != command.lines.is_empty() {
             return Err(Rejection::Invalid("items"));
         }
         if command.lines.iter().any(|line| line.quantity.0 == 0) {
@@ -129,43 +143,45 @@ impl Model {
         if command.payment_attempts_max == 0 {
             return Err(Rejection::Invalid("payment_attempts"));
         }
-        if command.require_user {
-            let user = command.user.ok_or(Rejection::UserRequired)?;
-            if user.0 < 1 || user.0 > self.emails.len() as u64 {
-                return Err(Rejection::UserNotFound(user));
+        let (mut user, mut lines) = (command.user, command.lines.clone());
+        if let Some(hold) = command.hold {
+            let hold = &self.holds[self.usable_hold(hold)?];
+            lines = hold.request.lines.clone();
+            let whose = hold.request.user;
+            if whose.is_some() && user.is_some() && whose != user {
+                return Err(Rejection::Invalid("user_id"));
             }
+            user = whose.or(user);
         }
+        self.check_user(user, command.require_user)?;
         if self.orders.iter().filter(|order| !order.status.is_final()).count() as u64
             >= command.open_orders_max
         {
             return Err(Rejection::TooManyOpenOrders);
         }
         let mut total = 0;
-        for line in &command.lines {
+        for line in &lines {
             let product =
                 self.product(line.product).ok_or(Rejection::ProductNotFound(line.product))?;
             total += product.price * i64::from(line.quantity.0);
         }
-        let sums = sums(command);
-        for &(product, requested) in &sums {
-            let limit = self.product(product).expect("checked").limit;
-            if let Some(limit) = limit.filter(|limit| u64::from(*limit) < requested) {
-                return Err(Rejection::PurchaseLimitExceeded { product, limit, requested });
-            }
-        }
-        for &(product, requested) in &sums {
-            let available = self.product(product).expect("checked").available;
-            if available < requested as i64 {
-                return Err(Rejection::InsufficientStock { product, requested, available });
-            }
+        let sums = sums(&lines);
+        let id = OrderId(self.orders.len() as u64 + 1);
+        match command.hold {
+            Some(hold) => self.consume(hold, id, at),
+            None => self.check_units(&sums)?,
         }
         for &(product, units) in &sums {
-            self.shift(product, at, (0, units as i64, 0));
+            let units = units as i64;
+            let held = if command.hold.is_some() { -units } else { 0 };
+            self.shift(product, at, [0, held, units, 0]);
         }
         let mock = command.payment_method == PaymentMethod::Mock;
         let webhook = command.payment_method == PaymentMethod::Webhook;
         self.orders.push(OrderModel {
             request: command.clone(),
+            user,
+            lines,
             status: Status::Pending,
             total,
             path: vec![Status::Pending],
@@ -179,13 +195,43 @@ impl Model {
             deadline: webhook.then(|| self.clock + command.payment_deadline_ms),
             version: at,
         });
-        Ok(Outcome::Placed(OrderId(self.orders.len() as u64)))
+        Ok(Outcome::Placed(id))
     }
 
-    fn shift(&mut self, id: ProductId, at: Position, delta: (i64, i64, i64)) {
+    fn check_user(&self, user: Option<UserId>, require: bool) -> Result<(), Rejection> {
+        if !require {
+            return Ok(());
+        }
+        let user = user.ok_or(Rejection::UserRequired)?;
+        match user.0 < 1 || user.0 > self.emails.len() as u64 {
+            true => Err(Rejection::UserNotFound(user)),
+            false => Ok(()),
+        }
+    }
+
+    /// The limits per order, then the stock.
+    fn check_units(&self, sums: &[(ProductId, u64)]) -> Result<(), Rejection> {
+        for &(product, requested) in sums {
+            let limit = self.product(product).expect("checked").limit;
+            if let Some(limit) = limit.filter(|limit| u64::from(*limit) < requested) {
+                return Err(Rejection::PurchaseLimitExceeded { product, limit, requested });
+            }
+        }
+        for &(product, requested) in sums {
+            let available = self.product(product).expect("checked").available;
+            if available < requested as i64 {
+                return Err(Rejection::InsufficientStock { product, requested, available });
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves units: deltas of on hand, held, reserved and sold.
+    fn shift(&mut self, id: ProductId, at: Position, delta: [i64; 4]) {
         let product = &mut self.products[id.0 as usize - 1];
-        let (on_hand, reserved, sold) = delta;
-        product.available += on_hand - reserved;
+        let [on_hand, held, reserved, sold] = delta;
+        product.available += on_hand - held - reserved;
+        product.held += held;
         product.reserved += reserved;
         product.sold += sold;
         product.version = at;
@@ -199,11 +245,11 @@ impl Model {
         order.reason = reason;
         order.task = None;
         order.version = at;
-        for (product, units) in sums(&order.request.clone()) {
+        for (product, units) in sums(&order.lines.clone()) {
             let units = units as i64;
             match status {
-                Status::Paid => self.shift(product, at, (-units, -units, units)),
-                _ => self.shift(product, at, (0, -units, 0)),
+                Status::Paid => self.shift(product, at, [-units, 0, -units, units]),
+                _ => self.shift(product, at, [0, 0, -units, 0]),
             }
         }
     }
@@ -321,13 +367,14 @@ impl Model {
         self.products.push(ProductModel {
             price: command.price.0,
             available: command.stock,
+            held: 0,
             reserved: 0,
             sold: 0,
             sku: command.sku.as_deref().map(str::to_owned),
             limit: command.max_per_order,
             archived: false,
             version: at,
-            ledger: vec![(command.stock, 0, 0)],
+            ledger: vec![[command.stock, 0, 0, 0]],
         });
         Ok(Outcome::ProductCreated(ProductId(self.products.len() as u64)))
     }
@@ -365,7 +412,7 @@ impl Model {
         }
         let change = command.stock.unwrap_or(product.available) - product.available;
         if change != 0 {
-            self.shift(id, at, (change, 0, 0));
+            self.shift(id, at, [change, 0, 0, 0]);
         }
         Ok(Outcome::ProductUpdated(id))
     }
@@ -404,11 +451,11 @@ impl Model {
     /// The ids that match, newest first.
     pub(crate) fn list(&self, filter: &OrderFilter) -> Vec<OrderId> {
         let matches = |order: &OrderModel| {
-            filter.user.is_none_or(|user| order.request.user == Some(user))
+            filter.user.is_none_or(|user| order.user == Some(user))
                 && filter.status.is_none_or(|status| order.status == status)
-                && filter.product.is_none_or(|product| {
-                    order.request.lines.iter().any(|line| line.product == product)
-                })
+                && filter
+                    .product
+                    .is_none_or(|product| order.lines.iter().any(|line| line.product == product))
         };
         let all = (1..).zip(&self.orders).filter(|(_, order)| matches(order));
         let mut ids: Vec<_> = all.map(|(id, _)| OrderId(id)).collect();
@@ -418,9 +465,9 @@ impl Model {
 }
 
 /// Units per product, by first mention.
-fn sums(command: &PlaceOrder) -> Vec<(ProductId, u64)> {
+fn sums(lines: &[Line]) -> Vec<(ProductId, u64)> {
     let mut sums: Vec<(ProductId, u64)> = Vec::new();
-    for line in &command.lines {
+    for line in lines {
         match sums.iter().position(|(product, _)| *product == line.product) {
             Some(at) => sums[at].1 += u64::from(line.quantity.0),
             None => sums.push((line.product, u64::from(line.quantity.0))),

@@ -2,14 +2,18 @@
 
 use engine::checkpoint::CheckpointStore;
 use engine::command::{
-    ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateProduct, CreateUser, Envelope,
-    PaymentResult, PlaceOrder, SettlePayments, UpdateProduct, Verdict,
+    ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateUser,
+    Envelope, ExtendHold, PaymentResult, PlaceOrder, ReleaseHold, SettlePayments, UpdateProduct,
+    Verdict,
 };
 use engine::entry::Batch;
-use engine::ids::{NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp, UserId};
+use engine::hold;
+use engine::ids::{
+    HoldId, NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp, UserId,
+};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
-use engine::state::{OrderFilter, OrderLookup, Page, State, Unobserved};
+use engine::state::{Lookup, OrderFilter, OrderLookup, Page, State, Unobserved};
 use engine::store::memory::MemoryStore;
 use engine::trace::TraceId;
 use proptest::collection::vec;
@@ -40,8 +44,32 @@ fn payment_method() -> impl Strategy<Value = PaymentMethod> {
 }
 
 prop_compose! {
+    fn create_hold()(
+        user in of(1_u64..4),
+        lines in lines(),
+        ttl_ms in 0_u64..400,
+        key in of(0_u8..6),
+        ttl_max_ms in prop_oneof![1 => Just(0), 9 => 100_u64..600],
+        active_holds_max in prop_oneof![1 => Just(2), 4 => Just(1000_u64)],
+        require_user in prop::bool::weighted(0.1),
+    ) -> Command {
+        Command::CreateHold(CreateHold {
+            user: user.map(UserId),
+            lines,
+            ttl_ms,
+            // The same texts as keys of orders, which are other keys all the same.
+            key: key.map(|key| format!("key {key}").into()),
+            ttl_max_ms,
+            active_holds_max,
+            require_user,
+        })
+    }
+}
+
+prop_compose! {
     fn place()(
         user in of(1_u64..4),
+        hold in prop::option::weighted(0.1, 0_u64..9),
         lines in lines(),
         payment_method in payment_method(),
         key in of(0_u8..12),
@@ -53,7 +81,9 @@ prop_compose! {
     ) -> Command {
         Command::PlaceOrder(PlaceOrder {
             user: user.map(UserId),
-            lines,
+            hold: hold.map(HoldId),
+            // Sometimes both, which is refused.
+            lines: if hold.is_some_and(|hold| hold > 0) { Vec::new() } else { lines },
             payment_method,
             key: key.map(|key| format!("key {key}").into()),
             metadata,
@@ -100,6 +130,8 @@ enum Op {
     },
     /// A worker reports on one of the attempts under way.
     Settle(prop::sample::Index, Verdict),
+    /// An order takes one of the active holds over.
+    Consume(prop::sample::Index, Command),
     /// From now on the node sends under a newer boot.
     Restart,
 }
@@ -157,6 +189,12 @@ fn operation() -> impl Strategy<Value = Op> {
             expected_version: None,
         })
     });
+    let held = 0_u64..12;
+    let release =
+        held.clone().prop_map(|hold| Command::ReleaseHold(ReleaseHold { hold: HoldId(hold) }));
+    let extend = (held, 0_u64..400, 0_u64..800).prop_map(|(hold, ttl_ms, ttl_max_ms)| {
+        Command::ExtendHold(ExtendHold { hold: HoldId(hold), ttl_ms, ttl_max_ms })
+    });
     let user = (0_u8..5).prop_map(|email| {
         Command::CreateUser(CreateUser { name: "u".into(), email: format!("{email}@x").into() })
     });
@@ -168,6 +206,11 @@ fn operation() -> impl Strategy<Value = Op> {
         5 => (1_u64..3, 0_u64..300).prop_map(|(node, lease_ms)| Op::ClaimDue { node, lease_ms }),
         10 => (any::<prop::sample::Index>(), verdict())
             .prop_map(|(which, verdict)| Op::Settle(which, verdict)),
+        8 => create_hold().prop_map(Op::Plain),
+        6 => (any::<prop::sample::Index>(), place())
+            .prop_map(|(which, place)| Op::Consume(which, place)),
+        2 => release.prop_map(Op::Plain),
+        2 => extend.prop_map(Op::Plain),
         2 => create().prop_map(Op::Plain),
         1 => user.prop_map(Op::Plain),
         1 => Just(Op::Plain(Command::Tick)),
@@ -263,6 +306,16 @@ impl Sender {
                 let (order, attempt) = (*order, task.attempt);
                 crate::common::settle(order, attempt, verdict)
             }
+            Op::Consume(which, mut command) => {
+                let holds = (1..).map(HoldId).zip(&model.holds);
+                let active = holds.filter(|(_, hold)| hold.status == hold::Status::Active);
+                let holds: Vec<_> = active.map(|(id, _)| id).collect();
+                let hold = *holds.get(which.index(holds.len().max(1)))?;
+                if let Command::PlaceOrder(order) = &mut command {
+                    (order.hold, order.lines) = (Some(hold), Vec::new());
+                }
+                command
+            }
             Op::Restart => {
                 (self.boot, self.seq) = (self.boot + 1, 0);
                 return None;
@@ -305,6 +358,7 @@ fn compare(state: &State, store: &dyn CheckpointStore, model: &Model) {
             }
             OrderLookup::Absent => panic!("order {id} is missing"),
         };
+        assert_eq!((order.user, order.hold), (expected.user, expected.request.hold), "order {id}");
         let path: Vec<_> = order.history.iter().map(|row| row.to).collect();
         assert_eq!(path, expected.path, "order {id}");
         assert_eq!(order.total, Money(expected.total));
@@ -324,8 +378,30 @@ fn compare(state: &State, store: &dyn CheckpointStore, model: &Model) {
         }
     }
     assert_eq!(state.order(OrderId(model.orders.len() as u64 + 1)), OrderLookup::Absent);
+    compare_holds(state, store, model);
     compare_products(state, model);
     compare_schedules(state, model);
+}
+
+fn compare_holds(state: &State, store: &dyn CheckpointStore, model: &Model) {
+    for (id, expected) in (1..).map(HoldId).zip(&model.holds) {
+        let stored;
+        let hold = match state.hold(id) {
+            Lookup::Resident(hold) => hold,
+            Lookup::Stored => {
+                stored = engine::checkpoint::read_hold(store, id).expect("readable");
+                stored.as_ref().expect("stored")
+            }
+            Lookup::Absent => panic!("hold {id} is missing"),
+        };
+        assert_eq!(
+            (hold.status, hold.expires_at.0, hold.version, &hold.lines),
+            (expected.status, expected.deadline, expected.version, &expected.request.lines),
+            "hold {id}"
+        );
+    }
+    assert_eq!(state.hold(HoldId(model.holds.len() as u64 + 1)), Lookup::Absent);
+    assert_eq!(state.active_holds(), model.active_holds());
 }
 
 fn compare_products(state: &State, model: &Model) {
@@ -341,11 +417,13 @@ fn compare_products(state: &State, model: &Model) {
         let expected = &model.products[id.0 as usize - 1];
         let stock = product.stock;
         assert_eq!(
-            (stock.available(), stock.reserved, stock.sold, product.price.0, product.version),
             (
-                expected.available,
-                expected.reserved,
-                expected.sold,
+                [stock.available(), stock.held, stock.reserved, stock.sold],
+                product.price.0,
+                product.version
+            ),
+            (
+                [expected.available, expected.held, expected.reserved, expected.sold],
                 expected.price,
                 expected.version
             ),
@@ -353,14 +431,12 @@ fn compare_products(state: &State, model: &Model) {
         );
         assert_eq!(product.ledger_rows, expected.ledger.len() as u64);
         for (number, row) in state.ledger(id) {
-            let delta = (row.on_hand, row.reserved, row.sold);
+            let delta = [row.on_hand, row.held, row.reserved, row.sold];
             assert_eq!(delta, expected.ledger[number as usize], "product {id}, row {number}");
         }
-        let sum = expected
-            .ledger
-            .iter()
-            .fold((0, 0, 0), |sum, delta| (sum.0 + delta.0, sum.1 + delta.1, sum.2 + delta.2));
-        assert_eq!(sum, (stock.on_hand, stock.reserved, stock.sold), "the ledger adds up");
+        let sum = [0, 1, 2, 3].map(|n| expected.ledger.iter().map(|delta| delta[n]).sum::<i64>());
+        let counters = [stock.on_hand, stock.held, stock.reserved, stock.sold];
+        assert_eq!(sum, counters, "the ledger adds up");
     }
 }
 
@@ -368,7 +444,9 @@ fn compare_schedules(state: &State, model: &Model) {
     let tasks = model.orders.iter().filter_map(|order| order.task.as_ref());
     assert_eq!(state.next_payment_due().map(|due| due.0), tasks.map(|task| task.due).min());
     let pending = model.orders.iter().filter(|order| order.status == Status::Pending);
-    let deadlines = pending.filter_map(|order| order.deadline);
+    let active = model.holds.iter().filter(|hold| hold.status == hold::Status::Active);
+    let deadlines = active.map(|hold| hold.deadline);
+    let deadlines = deadlines.chain(pending.filter_map(|order| order.deadline));
     assert_eq!(state.next_deadline().map(|due| due.0), deadlines.min());
     let open = model.orders.iter().filter(|order| !order.status.is_final()).count();
     assert_eq!(state.open_orders(), open as u64);

@@ -9,14 +9,15 @@ use std::fmt::Write;
 use std::path::Path;
 
 use engine::command::{
-    CancelOrder, ClaimPayments, Command, CreateProduct, CreateUser, Envelope, PaymentResult,
-    PlaceOrder, SettlePayments, UpdateProduct, Verdict,
+    CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateUser, Envelope,
+    ExtendHold, PaymentResult, PlaceOrder, ReleaseHold, SettlePayments, UpdateProduct, Verdict,
 };
-use engine::event::{Event, Kind};
-use engine::ids::{NodeId, OrderId, Position, ProductId, Quantity, RequestId, UserId};
+use engine::event::{Event, HoldChange, Kind};
+use engine::hold;
+use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, Quantity, RequestId, UserId};
 use engine::order::{Line, PaymentMethod};
 use engine::outcome::Outcome;
-use engine::state::{OrderFilter, OrderLookup, Page, State};
+use engine::state::{Lookup, OrderFilter, OrderLookup, Page, State};
 use engine::store::memory::MemoryStore;
 use engine::trace::TraceId;
 
@@ -30,7 +31,7 @@ fn scripts_read_as_written() {
         .map(|file| file.expect("listed").path())
         .collect();
     scripts.sort();
-    assert!(scripts.len() >= 7, "some scripts are missing");
+    assert!(scripts.len() >= 8, "some scripts are missing");
     for path in scripts {
         let text = std::fs::read_to_string(&path).expect("readable");
         let told = Script::default().run(&text);
@@ -179,6 +180,19 @@ impl Script {
                 other => writeln!(told, "order {id} {other:?}").expect("text"),
             }
         }
+        if let Some(id) = words.number("hold") {
+            match state.hold(HoldId(id)) {
+                Lookup::Resident(hold) => {
+                    let (status, end) = (hold.status_at(state.clock()), hold.expires_at.0);
+                    write!(told, "hold {id} {status} until {end}").expect("text");
+                    if let hold::Status::Consumed(order) = status {
+                        write!(told, " order={order}").expect("text");
+                    }
+                    told.push('\n');
+                }
+                other => writeln!(told, "hold {id} {other:?}").expect("text"),
+            }
+        }
         if let Some(id) = words.number("product") {
             let Some(product) = state.product(ProductId(id)) else {
                 return writeln!(told, "product {id} is not there").expect("text");
@@ -186,17 +200,19 @@ impl Script {
             let stock = product.stock;
             writeln!(
                 told,
-                "product {id} price={} available={} reserved={} sold={}",
+                "product {id} price={} available={} held={} reserved={} sold={}",
                 product.price,
                 stock.available(),
+                stock.held,
                 stock.reserved,
                 stock.sold
             )
             .expect("text");
             for (number, row) in state.ledger(ProductId(id)) {
-                let (cause, of) = (row.cause.as_str(), row.cause.order());
+                let cause = row.cause.as_str();
+                let of = row.cause.order().map(|id| id.0).or(row.cause.hold().map(|id| id.0));
                 let of = of.map(|id| format!(" {id}")).unwrap_or_default();
-                let deltas = (row.on_hand, row.reserved, row.sold);
+                let deltas = [row.on_hand, row.held, row.reserved, row.sold];
                 let at = place(row.position);
                 writeln!(told, "  {number}: {at} {cause}{of} {deltas:?}").expect("text");
             }
@@ -243,6 +259,11 @@ fn tell_outcome(outcome: &Outcome) -> String {
         Outcome::Cancelled { order, already: false } => format!("cancelled order {order}"),
         Outcome::Cancelled { order, already: true } => format!("order {order} was cancelled"),
         Outcome::Settled(results) => format!("settled {results}"),
+        Outcome::HoldCreated(id) => format!("made hold {id}"),
+        Outcome::HoldReplayed(id) => format!("replayed hold {id}"),
+        Outcome::HoldReleased { hold, already: false } => format!("released hold {hold}"),
+        Outcome::HoldReleased { hold, already: true } => format!("hold {hold} was released"),
+        Outcome::HoldExtended(id) => format!("extended hold {id}"),
         Outcome::ProductCreated(id) => format!("created product {id}"),
         Outcome::ProductUpdated(id) => format!("updated product {id}"),
         Outcome::ProductArchived(id) => format!("archived product {id}"),
@@ -256,6 +277,10 @@ fn tell_event(event: &Event) -> String {
     let what = match &event.kind {
         Kind::Order { order, total, .. } => format!("order {order} total {total}"),
         Kind::OrderRejected { product, .. } => format!("product {product}"),
+        Kind::Hold { hold, change: HoldChange::Consumed(order), .. } => {
+            format!("hold {hold} order {order}")
+        }
+        Kind::Hold { hold, expires_at, .. } => format!("hold {hold} until {}", expires_at.0),
         Kind::ProductCreated(id)
         | Kind::ProductUpdated(id)
         | Kind::ProductArchived(id)
@@ -303,6 +328,21 @@ fn command(words: &Words<'_>) -> Command {
             let results = vec![PaymentResult { order, attempt, verdict }];
             Command::SettlePayments(SettlePayments { results })
         }
+        "hold" => Command::CreateHold(CreateHold {
+            user: words.number("user").map(UserId),
+            lines: lines(words.text("lines").expect("hold needs lines=")),
+            ttl_ms: words.number("ttl").unwrap_or(100),
+            key: words.text("key").map(Into::into),
+            ttl_max_ms: words.number("max").unwrap_or(1_000),
+            active_holds_max: words.number("active").unwrap_or(1_000),
+            require_user: words.text("strict").is_some(),
+        }),
+        "release" => Command::ReleaseHold(ReleaseHold { hold: HoldId(words.need("hold")) }),
+        "extend" => Command::ExtendHold(ExtendHold {
+            hold: HoldId(words.need("hold")),
+            ttl_ms: words.need("ttl"),
+            ttl_max_ms: words.number("max").unwrap_or(1_000),
+        }),
         "product" => Command::CreateProduct(CreateProduct {
             name: words.text("name").unwrap_or("thing").into(),
             sku: words.text("sku").map(Into::into),
@@ -333,7 +373,8 @@ fn command(words: &Words<'_>) -> Command {
 fn place_order(words: &Words<'_>) -> PlaceOrder {
     PlaceOrder {
         user: words.number("user").map(UserId),
-        lines: lines(words.text("lines").expect("order needs lines=")),
+        hold: words.number("hold").map(HoldId),
+        lines: lines(words.text("lines").unwrap_or_default()),
         payment_method: match words.text("payment").unwrap_or("none") {
             "mock" => PaymentMethod::Mock,
             "webhook" => PaymentMethod::Webhook,

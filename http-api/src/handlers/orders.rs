@@ -155,6 +155,7 @@ fn order_of(
 ) -> PlaceOrder {
     PlaceOrder {
         user,
+        hold: None,
         lines,
         payment_method: PaymentMethod::Mock,
         key,

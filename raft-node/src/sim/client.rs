@@ -296,6 +296,7 @@ impl Client {
         };
         let place = PlaceOrder {
             user: sim.random.percent(50).then(|| UserId(1 + sim.random.below(5))),
+            hold: None,
             lines,
             payment_method,
             key: keyed.then(|| format!("k{}-{}", self.id, self.requests).into()),

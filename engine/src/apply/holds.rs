@@ -1,0 +1,174 @@
+//! Making, extending and ending holds.
+//!
+//! A hold is usable while the replicated clock is before its deadline and at no moment after,
+//! whether or not it was swept. Its units count as held until it is swept, at the beginning of an
+//! entry.
+
+use crate::apply::Context;
+use crate::apply::plan::{Demand, Demands, demands_of};
+use crate::command::{CreateHold, ExtendHold, ReleaseHold};
+use crate::event::{HoldChange, Kind};
+use crate::hold::{Hold, Status};
+use crate::ids::{HoldId, OrderId, Timestamp};
+use crate::keys::{self, KeyHash, Scope, Used};
+use crate::ledger;
+use crate::outcome::{Outcome, Rejection};
+use crate::products::Delta;
+use crate::state::State;
+
+impl State {
+    /// Checks, sets the units aside and creates the hold, all or nothing.
+    pub(crate) fn create_hold(&mut self, cx: &mut Context<'_>, command: CreateHold) -> Outcome {
+        // Its refusals are not those of orders, so they are counted by themselves.
+        self.try_hold(cx, command).unwrap_or_else(|rejection| {
+            self.totals.holds_rejected += 1;
+            Outcome::Rejected(rejection)
+        })
+    }
+
+    fn try_hold(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: CreateHold,
+    ) -> Result<Outcome, Rejection> {
+        let fingerprint = keys::of_hold(command.user, &command.lines, command.ttl_ms);
+        let key = command.key.as_deref().map(|key| KeyHash::of(Scope::Hold, key));
+        match key.and_then(|key| self.keys.get(key)) {
+            Some(used) if used.fingerprint != fingerprint => return Err(Rejection::KeyReused),
+            Some(used) => {
+                self.totals.holds_replayed += 1;
+                return Ok(Outcome::HoldReplayed(HoldId(used.id)));
+            }
+            None => {}
+        }
+        let demands = self.plan_hold(&command)?;
+        let id = HoldId(self.holds.len() + 1);
+        if let Some(key) = key {
+            let new = self.keys.insert(key, Used { id: id.0, fingerprint });
+            assert!(new, "an unused key was looked up before");
+        }
+        self.holds.push(Hold {
+            id,
+            user: command.user,
+            lines: command.lines,
+            status: Status::Active,
+            key: command.key,
+            ttl_ms: command.ttl_ms,
+            expires_at: cx.at.plus_ms(command.ttl_ms.min(command.ttl_max_ms)),
+            trace: cx.trace.clone(),
+            created: cx.position,
+            created_at: cx.at,
+            updated_at: cx.at,
+            version: cx.position,
+        });
+        self.totals.holds_created += 1;
+        self.tell_hold(cx, id, HoldChange::Created);
+        for demand in demands {
+            let delta = Delta { held: demand.signed(), ..Delta::default() };
+            self.shift(cx, demand.product, delta, ledger::Cause::Hold(id));
+        }
+        Ok(Outcome::HoldCreated(id))
+    }
+
+    /// Why this hold, made now, would be refused for lack of stock, if it would: as
+    /// [`State::lacks_stock`] tells of an order.
+    pub fn hold_lacks_stock(&self, command: &CreateHold, now: Timestamp) -> Option<Rejection> {
+        let known = |key: &str| self.keys.get(KeyHash::of(Scope::Hold, key)).is_some();
+        if command.key.as_deref().is_some_and(known) || self.may_expire_by(now) {
+            return None;
+        }
+        self.plan_hold(command).err().filter(Rejection::is_lack_of_stock)
+    }
+
+    /// Releases an active hold.
+    pub(crate) fn release_hold(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: &ReleaseHold,
+    ) -> Result<Outcome, Rejection> {
+        let id = command.hold;
+        match self.usable_hold(id) {
+            Ok(_) => {
+                self.give_back(cx, id, Status::Released);
+                Ok(Outcome::HoldReleased { hold: id, already: false })
+            }
+            Err(Rejection::HoldReleased(_)) => {
+                Ok(Outcome::HoldReleased { hold: id, already: true })
+            }
+            Err(rejection) => Err(rejection),
+        }
+    }
+
+    /// Moves the deadline of an active hold, never to an earlier moment.
+    pub(crate) fn extend_hold(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: &ExtendHold,
+    ) -> Result<Outcome, Rejection> {
+        let id = command.hold;
+        if command.ttl_ms == 0 {
+            return Err(Rejection::Invalid("ttl_seconds"));
+        }
+        let hold = self.usable_hold(id)?;
+        let last = hold.created_at.plus_ms(command.ttl_max_ms);
+        let expires_at = cx.at.plus_ms(command.ttl_ms).min(last);
+        if expires_at > hold.expires_at {
+            let hold = self.holds.extend(id, expires_at);
+            (hold.updated_at, hold.version) = (cx.at, cx.position);
+            self.tell_hold(cx, id, HoldChange::Extended);
+        }
+        Ok(Outcome::HoldExtended(id))
+    }
+
+    /// Ends a hold whose deadline passed.
+    pub(crate) fn expire_hold(&mut self, cx: &mut Context<'_>, id: HoldId) {
+        self.give_back(cx, id, Status::Expired);
+    }
+
+    /// Ends a hold that an order takes over. The order moves the units.
+    pub(crate) fn consume_hold(&mut self, cx: &mut Context<'_>, id: HoldId, order: OrderId) {
+        self.end_hold(cx, id, Status::Consumed(order));
+        self.totals.holds_consumed += 1;
+        self.tell_hold(cx, id, HoldChange::Consumed(order));
+    }
+
+    /// Ends a hold whose units can be sold again.
+    fn give_back(&mut self, cx: &mut Context<'_>, id: HoldId, status: Status) {
+        let demands = self.end_hold(cx, id, status);
+        let (change, cause) = match status {
+            Status::Released => {
+                self.totals.holds_released += 1;
+                (HoldChange::Released, ledger::Cause::HoldRelease(id))
+            }
+            Status::Expired => {
+                self.totals.holds_expired += 1;
+                (HoldChange::Expired, ledger::Cause::HoldExpire(id))
+            }
+            Status::Active | Status::Consumed(_) => unreachable!("{status} gives nothing back"),
+        };
+        for demand in demands {
+            self.release_units(cx, demand, cause);
+        }
+        self.tell_hold(cx, id, change);
+    }
+
+    fn release_units(&mut self, cx: &mut Context<'_>, demand: Demand, cause: ledger::Cause) {
+        let delta = Delta { held: -demand.signed(), ..Delta::default() };
+        self.shift(cx, demand.product, delta, cause);
+    }
+
+    fn end_hold(&mut self, cx: &Context<'_>, id: HoldId, status: Status) -> Demands {
+        let hold = self.holds.end(id, status);
+        (hold.updated_at, hold.version) = (cx.at, cx.position);
+        demands_of(&hold.lines)
+    }
+
+    /// Tells what happened to a hold in memory, under the trace of the hold.
+    fn tell_hold(&self, cx: &mut Context<'_>, id: HoldId, change: HoldChange) {
+        let hold = self.holds.resident(id).expect("a hold that changes is resident");
+        let (user, expires_at) = (hold.user, hold.expires_at);
+        let lines = hold.lines.as_slice().into();
+        let kind = Kind::Hold { hold: id, user, lines, expires_at, change };
+        cx.tell_for(hold.trace.clone(), kind);
+    }
+}

@@ -1,0 +1,220 @@
+//! Whether an order or a hold may be, and what it will do once nothing can refuse it any more.
+//!
+//! Nothing here changes the state.
+
+use smallvec::SmallVec;
+
+use crate::command::{CreateHold, PlaceOrder};
+use crate::hold::{Hold, Status};
+use crate::ids::{HoldId, ProductId, Quantity, UserId};
+use crate::keys;
+use crate::money::Money;
+use crate::order::{Item, Items, LINES_MAX, Line, METADATA_BYTES_MAX};
+use crate::outcome::Rejection;
+use crate::state::State;
+
+/// Units of one product, summed over the lines of an order or a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Demand {
+    pub(crate) product: ProductId,
+    pub(crate) units: u64,
+}
+
+impl Demand {
+    /// The units as counters count them.
+    pub(crate) fn signed(self) -> i64 {
+        i64::try_from(self.units).expect("at most a hundred lines of a million units")
+    }
+}
+
+/// The demands of an order or a hold, by first mention of the product.
+pub(crate) type Demands = SmallVec<[Demand; 2]>;
+
+/// Sums lines by product. At most 100 lines, so a plain search beats a map.
+pub(crate) fn demands(lines: impl Iterator<Item = (ProductId, Quantity)>) -> Demands {
+    let mut demands = Demands::new();
+    for (product, quantity) in lines {
+        let units = u64::from(quantity.0);
+        match demands.iter_mut().find(|demand| demand.product == product) {
+            // At most 100 lines of a million units each: far from overflow.
+            Some(demand) => demand.units += units,
+            None => demands.push(Demand { product, units }),
+        }
+    }
+    demands
+}
+
+/// The demands of plain lines.
+pub(crate) fn demands_of(lines: &[Line]) -> Demands {
+    demands(lines.iter().map(|line| (line.product, line.quantity)))
+}
+
+/// What placing an order will do.
+pub(crate) struct Plan {
+    /// Whose order it will be.
+    pub(crate) user: Option<UserId>,
+    pub(crate) demands: Demands,
+    pub(crate) items: Items,
+    pub(crate) total: Money,
+}
+
+impl State {
+    /// Everything that can refuse an order but its key.
+    pub(crate) fn plan_order(&self, command: &PlaceOrder) -> Result<Plan, Rejection> {
+        check_order(command)?;
+        let hold = command.hold.map(|id| self.usable_hold(id)).transpose()?;
+        let user = match hold.and_then(|hold| hold.user) {
+            None => command.user,
+            Some(user) if command.user.is_none_or(|named| named == user) => Some(user),
+            // Somebody else's hold.
+            Some(_) => return Err(Rejection::Invalid("user_id")),
+        };
+        self.check_user(user, command.require_user)?;
+        if self.orders.open() >= command.open_orders_max {
+            return Err(Rejection::TooManyOpenOrders);
+        }
+        let lines = hold.map_or(&command.lines[..], |hold| &hold.lines);
+        let items = self.price(lines)?;
+        let demands = demands_of(lines);
+        // A hold kept to the limit per order and has its units already.
+        if hold.is_none() {
+            self.check_limits(&demands)?;
+            self.check_stock(&demands)?;
+        }
+        let total = total(&items).ok_or(Rejection::AmountOverflow)?;
+        Ok(Plan { user, demands, items: Items(items), total })
+    }
+
+    /// Everything that can refuse a hold but its key.
+    pub(crate) fn plan_hold(&self, command: &CreateHold) -> Result<Demands, Rejection> {
+        check_lines(&command.lines)?;
+        check_key(command.key.as_deref())?;
+        if command.ttl_ms == 0 || command.ttl_max_ms == 0 {
+            return Err(Rejection::Invalid("ttl_seconds"));
+        }
+        self.check_user(command.user, command.require_user)?;
+        if self.holds.active() >= command.active_holds_max {
+            return Err(Rejection::TooManyHolds);
+        }
+        for line in &command.lines {
+            self.products.active(line.product).ok_or(Rejection::ProductNotFound(line.product))?;
+        }
+        let demands = demands_of(&command.lines);
+        self.check_limits(&demands)?;
+        self.check_stock(&demands)?;
+        Ok(demands)
+    }
+
+    /// The hold, if it can still become an order, be extended or be released.
+    pub(crate) fn usable_hold(&self, id: HoldId) -> Result<&Hold, Rejection> {
+        let status = match self.holds.resident(id) {
+            Some(hold) => hold.status_at(self.clock),
+            None => self.holds.status(id).ok_or(Rejection::HoldNotFound(id))?,
+        };
+        match status {
+            Status::Active => Ok(self.holds.resident(id).expect("an active hold is resident")),
+            Status::Consumed(order) => Err(Rejection::HoldConsumed { hold: id, order }),
+            Status::Expired => Err(Rejection::HoldExpired(id)),
+            Status::Released => Err(Rejection::HoldReleased(id)),
+        }
+    }
+
+    fn check_user(&self, user: Option<UserId>, require: bool) -> Result<(), Rejection> {
+        match user {
+            _ if !require => Ok(()),
+            None => Err(Rejection::UserRequired),
+            Some(id) if self.users.get(id).is_none() => Err(Rejection::UserNotFound(id)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// The lines with the prices of now.
+    fn price(&self, lines: &[Line]) -> Result<SmallVec<[Item; 1]>, Rejection> {
+        let mut items = SmallVec::with_capacity(lines.len());
+        for &Line { product, quantity } in lines {
+            let found = self.products.active(product).ok_or(Rejection::ProductNotFound(product))?;
+            items.push(Item { product, quantity, unit_price: found.price });
+        }
+        Ok(items)
+    }
+
+    fn check_limits(&self, demands: &[Demand]) -> Result<(), Rejection> {
+        for &Demand { product, units } in demands {
+            let limit = self.products.active(product).and_then(|product| product.max_per_order);
+            if let Some(limit) = limit.filter(|limit| units > u64::from(*limit)) {
+                return Err(Rejection::PurchaseLimitExceeded { product, limit, requested: units });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_stock(&self, demands: &[Demand]) -> Result<(), Rejection> {
+        for &Demand { product, units } in demands {
+            let available =
+                self.products.active(product).map_or(0, |product| product.stock.available());
+            if i64::try_from(units).is_ok_and(|units| units <= available) {
+                continue;
+            }
+            return Err(Rejection::InsufficientStock { product, requested: units, available });
+        }
+        Ok(())
+    }
+}
+
+/// The bounds of an order that the edge should have kept.
+fn check_order(command: &PlaceOrder) -> Result<(), Rejection> {
+    match command.hold {
+        None => check_lines(&command.lines)?,
+        Some(_) if command.lines.is_empty() => {}
+        Some(_) => return Err(Rejection::Invalid("items")),
+    }
+    check_key(command.key.as_deref())?;
+    if command.metadata.as_ref().is_some_and(|text| text.len() > METADATA_BYTES_MAX) {
+        return Err(Rejection::Invalid("metadata"));
+    }
+    if command.payment_attempts_max == 0 {
+        return Err(Rejection::Invalid("payment_attempts"));
+    }
+    Ok(())
+}
+
+fn check_lines(lines: &[Line]) -> Result<(), Rejection> {
+    if lines.is_empty() || lines.len() > LINES_MAX {
+        return Err(Rejection::Invalid("items"));
+    }
+    match lines.iter().all(|line| (Quantity(1)..=Quantity::MAX).contains(&line.quantity)) {
+        true => Ok(()),
+        false => Err(Rejection::Invalid("quantity")),
+    }
+}
+
+pub(crate) fn check_key(key: Option<&str>) -> Result<(), Rejection> {
+    match key.is_none_or(keys::is_key) {
+        true => Ok(()),
+        false => Err(Rejection::Invalid("idempotency_key")),
+    }
+}
+
+/// The exact sum, or `None` when it does not fit.
+fn total(items: &[Item]) -> Option<Money> {
+    items.iter().try_fold(Money(0), |sum, item| sum.plus(item.unit_price.times(item.quantity)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_is_exact_or_refused() {
+        let item = |price, quantity| Item {
+            product: ProductId(1),
+            quantity: Quantity(quantity),
+            unit_price: Money(price),
+        };
+        assert_eq!(total(&[item(10, 3)]), Some(Money(30)));
+        assert_eq!(total(&[item(i64::MAX, 1), item(1, 1)]), None);
+        assert_eq!(total(&[item(i64::MAX / 2, 3)]), None);
+        let largest = [item(Money::PRICE_MAX.0, Quantity::MAX.0); LINES_MAX];
+        assert_eq!(total(&largest), Some(Money(999_999_999_900_000_000)));
+    }
+}
