@@ -326,6 +326,9 @@ impl Core {
             Input::Applied { index, clock, answered } => {
                 self.applied_index = self.applied_index.max(index);
                 self.state_clock = self.state_clock.max(clock);
+                if self.raw.raft.state == StateRole::Leader {
+                    self.clock.catch_up(self.state_clock, self.now);
+                }
                 self.raw.advance_apply_to(index);
                 for seq in answered {
                     self.requests.remove(seq);
@@ -382,7 +385,19 @@ impl Core {
                 }
                 // What does not fit is dropped; its node sends it again.
                 let room = self.config.forwarded_max.saturating_sub(self.pending.len());
-                self.pending.extend(commands.into_iter().take(room).map(|f| f.command));
+                let mut seqs = Vec::with_capacity(commands.len().min(room));
+                for forwarded in commands.into_iter().take(room) {
+                    seqs.push(forwarded.seq);
+                    self.pending.push_back(forwarded.command);
+                }
+                let term = self.raw.raft.term;
+                actions.send.push((from, PeerMessage::Taken { term, seqs }));
+            }
+            PeerMessage::Taken { term, seqs } => {
+                // Of a former leader it means nothing any more.
+                if (term, from.0) == (self.raw.raft.term, self.raw.raft.leader_id) {
+                    self.requests.taken(seqs);
+                }
             }
             PeerMessage::Refused(seqs) => self.requests.refused(&seqs),
         }
@@ -408,6 +423,7 @@ impl Core {
             return;
         }
         if leader == self.node.0 {
+            self.requests.taken(ready.iter().map(|forwarded| forwarded.seq));
             self.pending.extend(ready.into_iter().map(|forwarded| forwarded.command));
         } else {
             self.forwarded += ready.len() as u64;

@@ -48,6 +48,14 @@ pub enum PeerMessage {
     Raft(Box<eraftpb::Message>),
     /// Commands for the leader's log, taken by another node.
     Forward(Vec<Forwarded>),
+    /// Forwarded commands that the leader of this term took: they need not be sent again while it
+    /// leads.
+    Taken {
+        /// The leader's term.
+        term: u64,
+        /// Sequence numbers at the node that forwarded them.
+        seqs: Vec<u64>,
+    },
     /// Forwarded commands that the addressee did not take, since it does not lead.
     Refused(Vec<u64>),
 }
@@ -123,6 +131,7 @@ impl Hello {
 const KIND_RAFT: u8 = 1;
 const KIND_FORWARD: u8 = 2;
 const KIND_REFUSED: u8 = 3;
+const KIND_TAKEN: u8 = 4;
 
 /// Appends one frame with these messages to `out`.
 pub fn encode_frame(wall_ms: u64, messages: &[PeerMessage], out: &mut Vec<u8>) {
@@ -143,6 +152,7 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
     out.push(match message {
         PeerMessage::Raft(_) => KIND_RAFT,
         PeerMessage::Forward(_) => KIND_FORWARD,
+        PeerMessage::Taken { .. } => KIND_TAKEN,
         PeerMessage::Refused(_) => KIND_REFUSED,
     });
     let length_at = out.len();
@@ -157,6 +167,11 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
                 let length = u32::try_from(forwarded.command.len()).expect("a command is bounded");
                 out.extend_from_slice(&length.to_le_bytes());
                 out.extend_from_slice(&forwarded.command);
+            }
+        }
+        PeerMessage::Taken { term, seqs } => {
+            for number in std::iter::once(term).chain(seqs) {
+                out.extend_from_slice(&number.to_le_bytes());
             }
         }
         PeerMessage::Refused(seqs) => {
@@ -176,6 +191,7 @@ pub fn size_hint(message: &PeerMessage) -> usize {
             64 + message.entries.iter().map(|entry| entry.data.len() + 24).sum::<usize>()
         }
         PeerMessage::Forward(commands) => commands.iter().map(|f| f.command.len() + 12).sum(),
+        PeerMessage::Taken { seqs, .. } => 8 + seqs.len() * 8,
         PeerMessage::Refused(seqs) => seqs.len() * 8,
     }
 }
@@ -229,13 +245,8 @@ fn decode_message(kind: u8, bytes: &[u8]) -> Result<PeerMessage, Error> {
             }
             Ok(PeerMessage::Forward(commands))
         }
-        KIND_REFUSED => {
-            let mut seqs = Vec::new();
-            while !reader.0.is_empty() {
-                seqs.push(reader.u64()?);
-            }
-            Ok(PeerMessage::Refused(seqs))
-        }
+        KIND_TAKEN => Ok(PeerMessage::Taken { term: reader.u64()?, seqs: reader.rest_as_u64()? }),
+        KIND_REFUSED => Ok(PeerMessage::Refused(reader.rest_as_u64()?)),
         _ => Err(Error::Malformed("unknown kind of message")),
     }
 }
@@ -262,6 +273,14 @@ impl<'a> Reader<'a> {
 
     fn u64(&mut self) -> Result<u64, Error> {
         Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    fn rest_as_u64(&mut self) -> Result<Vec<u64>, Error> {
+        let mut numbers = Vec::with_capacity(self.0.len() / 8);
+        while !self.0.is_empty() {
+            numbers.push(self.u64()?);
+        }
+        Ok(numbers)
     }
 }
 
@@ -296,6 +315,7 @@ mod tests {
         vec![
             PeerMessage::Raft(Box::new(raft)),
             PeerMessage::Forward(vec![Forwarded { seq: 9, command: Arc::from(&b"abc"[..]) }]),
+            PeerMessage::Taken { term: 7, seqs: vec![3, 4] },
             PeerMessage::Refused(vec![1, 2, u64::MAX]),
         ]
     }

@@ -56,6 +56,14 @@ impl LeaderClock {
         LeaderClock { base: Timestamp(wall_ms).max(state_clock), base_mono_ms: now.mono_ms }
     }
 
+    /// Catches up with the replicated clock: entries of former terms that are applied only now may be
+    /// ahead, and entries stamped behind them would let no time pass.
+    pub fn catch_up(&mut self, state_clock: Timestamp, now: Now) {
+        if self.now(now) < state_clock {
+            *self = LeaderClock { base: state_clock, base_mono_ms: now.mono_ms };
+        }
+    }
+
     /// The clock now. Wall clock jumps within the term do not reach it.
     pub fn now(&self, now: Now) -> Timestamp {
         self.base.plus_ms(now.mono_ms.saturating_sub(self.base_mono_ms))
@@ -94,5 +102,10 @@ mod tests {
         assert_eq!(clock.now(now(100, HOUR)), Timestamp(HOUR + 50));
         assert_eq!(clock.now(now(150, 9 * HOUR)), Timestamp(HOUR + 100));
         assert_eq!(clock.now(now(160, 0)), Timestamp(HOUR + 110));
+        let mut late = clock;
+        late.catch_up(Timestamp(HOUR), now(170, 0));
+        assert_eq!(late.now(now(180, 0)), clock.now(now(180, 0)), "it is ahead already");
+        late.catch_up(Timestamp(2 * HOUR), now(190, 0));
+        assert_eq!(late.now(now(200, 0)), Timestamp(2 * HOUR + 10));
     }
 }

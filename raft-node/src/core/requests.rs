@@ -1,7 +1,8 @@
 //! The requests of this node whose outcome is open.
 //!
 //! A request is kept, with its bytes, until its outcome is known or its deadline passes, and sent
-//! again when the leader changes or stays silent. The state machine applies each request id once,
+//! again when the leader changes or did not take it. What a leader took is not sent to it again,
+//! however long its log takes: repeating would only make the log longer. The state machine applies each request id once,
 //! so sending again is always safe. What was never sent is certainly not applied; what was sent and
 //! not heard of is unknown. The two are never mixed up.
 
@@ -30,6 +31,8 @@ struct Open {
     deadline_ms: u64,
     /// When it was last sent, if ever.
     sent_at_ms: Option<u64>,
+    /// Whether the leader of this term has it.
+    taken: bool,
 }
 
 pub(super) struct Requests {
@@ -67,8 +70,12 @@ impl Requests {
     pub(super) fn push(&mut self, request: Request) {
         self.bytes += request.command.len();
         self.unsent.push(request.seq);
-        let open =
-            Open { command: request.command, deadline_ms: request.deadline_ms, sent_at_ms: None };
+        let open = Open {
+            command: request.command,
+            deadline_ms: request.deadline_ms,
+            sent_at_ms: None,
+            taken: false,
+        };
         let before = self.open.insert(request.seq, open);
         assert!(before.is_none(), "node {} gave a sequence number twice", self.node);
     }
@@ -80,8 +87,20 @@ impl Requests {
         }
     }
 
+    /// The leader of this term has these.
+    pub(super) fn taken(&mut self, seqs: impl IntoIterator<Item = u64>) {
+        for seq in seqs {
+            if let Some(open) = self.open.get_mut(&seq) {
+                open.taken = true;
+            }
+        }
+    }
+
     /// The leader changed: everything is sent again.
     pub(super) fn resend_all(&mut self) {
+        for open in self.open.values_mut() {
+            open.taken = false;
+        }
         self.unsent = self.open.keys().copied().collect();
         self.unsent.sort_unstable();
     }
@@ -124,7 +143,9 @@ impl Requests {
                 let unsent =
                     unsent || crate::sim::planted::has(crate::sim::Bug::UnknownCalledNotApplied);
                 failed.push((*seq, if unsent { Failure::NoLeader } else { Failure::Unknown }));
-            } else if open.sent_at_ms.is_some_and(|at| at + self.resend_after_ms <= now_ms) {
+            } else if !open.taken
+                && open.sent_at_ms.is_some_and(|at| at + self.resend_after_ms <= now_ms)
+            {
                 silent.push(*seq);
             }
         }
@@ -168,8 +189,16 @@ mod tests {
         assert!(requests.take_unsent(1_000).is_empty(), "not silent for long enough");
         assert!(requests.expire(1_100).is_empty());
         assert_eq!(seqs(&requests.take_unsent(1_100)), vec![1]);
+        requests.taken([1, 99]);
+        assert!(requests.expire(4_000).is_empty());
+        assert!(requests.take_unsent(4_000).is_empty(), "the leader has it");
         requests.resend_all();
-        assert_eq!(seqs(&requests.take_unsent(1_200)), vec![1]);
+        assert_eq!(seqs(&requests.take_unsent(4_100)), vec![1]);
+        assert!(requests.expire(4_900).is_empty());
+        assert!(requests.take_unsent(4_900).is_empty());
+        assert!(requests.expire(4_990).is_empty());
+        requests.resend_all();
+        assert_eq!(seqs(&requests.take_unsent(4_995)), vec![1]);
         requests.remove(1);
         requests.resend_all();
         assert!(requests.take_unsent(9_999).is_empty());

@@ -320,7 +320,7 @@ impl Host {
             match &message {
                 PeerMessage::Raft(message) => self.check_promise(sim, message),
                 PeerMessage::Forward(commands) => sim.cover.forwarded += commands.len() as u64,
-                PeerMessage::Refused(_) => {}
+                PeerMessage::Taken { .. } | PeerMessage::Refused(_) => {}
             }
             if let Some(process) = &mut self.up {
                 process.voted |= gives_vote(&message);
