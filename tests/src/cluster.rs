@@ -503,13 +503,13 @@ impl Scratch {
         self.dir.path()
     }
 
-    /// The first of `count` free ports in a row.
+    /// The first of `count` free ports in a row, as `holdfast dev --http` wants them.
     ///
     /// # Panics
     /// When there are none.
     #[must_use]
-    pub fn consecutive_ports(&self, count: u16) -> SocketAddr {
-        ports::consecutive(count)
+    pub fn dev_ports(&self, count: u16) -> SocketAddr {
+        ports::for_dev(count)
     }
 }
 

@@ -34,21 +34,27 @@ pub(crate) fn free(count: usize) -> Vec<SocketAddr> {
     found
 }
 
-/// The first of `count` addresses in a row on which nothing listened a moment ago.
+/// How far above its HTTP ports `holdfast dev` takes the ports between its nodes.
+const DEV_OFFSET: u16 = 10_000;
+
+/// The first of `count` addresses in a row for `holdfast dev`: nothing listened on them a moment
+/// ago, nor on the ports that it takes beside them.
 ///
 /// # Panics
 /// When none can be found.
-pub(crate) fn consecutive(count: u16) -> SocketAddr {
+pub(crate) fn for_dev(count: u16) -> SocketAddr {
     let mut taken = TAKEN.lock().expect("no holder of this lock panics");
     let mut random = rand::rng();
     for _ in 0..1_000 {
-        let first = random.random_range(RANGE.start..RANGE.end - count);
+        let first = random.random_range(RANGE.start..RANGE.end - DEV_OFFSET - count);
+        let offsets = (0..count).flat_map(|number| [number, number + DEV_OFFSET]);
+        let ports: Vec<u16> = offsets.map(|offset| first + offset).collect();
         let is_free = |port: &u16| {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
             !taken.contains(port) && TcpListener::bind(address).is_ok()
         };
-        if (first..first + count).all(|port| is_free(&port)) {
-            taken.extend(first..first + count);
+        if ports.iter().all(is_free) {
+            taken.extend(ports);
             return SocketAddr::from((Ipv4Addr::LOCALHOST, first));
         }
     }

@@ -190,7 +190,7 @@ async fn curl_line(log: &Path) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dev_starts_three_nodes_with_samples_and_keeps_its_data() {
     let scratch = tests::cluster::Scratch::take("dev_starts_three_nodes").await;
-    let first = scratch.consecutive_ports(3);
+    let first = scratch.dev_ports(3);
     let addresses = (0..3).map(|number| SocketAddr::new(first.ip(), first.port() + number));
     let caller = Caller::new(addresses.collect());
     let dev = Dev::start(scratch.path(), first, "first.log");
