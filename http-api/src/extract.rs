@@ -207,21 +207,31 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<IfMatch, Failure> {
             continue;
         }
         any = false;
-        for tag in text.split(',').map(str::trim) {
-            let opaque = tag.strip_prefix("W/").unwrap_or(tag);
+        let mut rest = text;
+        loop {
+            let (tag, more) = next_tag(rest).ok_or_else(bad)?;
             tags += 1;
-            if tags > TAGS_MAX
-                || opaque.len() < 2
-                || !opaque.starts_with('"')
-                || !opaque.ends_with('"')
-            {
+            if tags > TAGS_MAX {
                 return Err(bad());
             }
             // A weak tag never matches here: If-Match compares strongly.
             versions.extend(views::version_of_tag(tag));
+            match more {
+                Some(more) => rest = more,
+                None => break,
+            }
         }
     }
     Ok(if any { IfMatch::Any } else { IfMatch::Versions(versions) })
+}
+
+/// The first tag of a list, and what follows its comma. A tag may have commas between its quotes.
+fn next_tag(list: &str) -> Option<(&str, Option<&str>)> {
+    let list = list.trim_start();
+    let opaque = list.strip_prefix("W/").unwrap_or(list).strip_prefix('"')?;
+    let (tag, rest) = list.split_at(list.len() - opaque.len() + opaque.find('"')? + 1);
+    let rest = rest.trim_start();
+    if rest.is_empty() { Some((tag, None)) } else { Some((tag, Some(rest.strip_prefix(',')?))) }
 }
 
 #[cfg(test)]
@@ -322,7 +332,10 @@ mod tests {
         assert_eq!(read("\"7\", \"9\"").unwrap(), both);
         assert_eq!(read("W/\"7\"").unwrap(), IfMatch::Versions(vec![]));
         assert_eq!(read("\"abc\"").unwrap(), IfMatch::Versions(vec![]));
-        for text in ["7", "\"", "\"7\",", "", &["\"1\""; 17].join(",")] {
+        let odd = read("\"a,b\" ,W/\"\",  \"7\"").unwrap();
+        assert_eq!(odd, IfMatch::Versions(vec![Position(7)]));
+        let seventeen = ["\"1\""; 17].join(",");
+        for text in ["7", "\"", "\"7\",", "", "\"7\" \"8\"", "W/7", ",\"7\"", &seventeen] {
             assert!(read(text).is_err(), "{text}");
         }
     }

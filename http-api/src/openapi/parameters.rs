@@ -37,7 +37,7 @@ pub(super) fn all() -> Value {
             "If-Match",
             json!({
                 "type": "string",
-                "pattern": r#"^(\*|(W/)?"[^"]*"( *, *(W/)?"[^"]*"){0,15})$"#,
+                "pattern": r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,15})$"#,
                 "examples": ["\"4711\""],
             }),
             "Do it only when the product still has one of these versions (its `ETag`), else 412.",
@@ -124,8 +124,15 @@ fn path(name: &str, of: &str, text: &str) -> Value {
     json!({"name": name, "in": "path", "required": true, "schema": schema, "description": text})
 }
 
+/// A parameter that may also be given without a value, which counts as left out.
 fn query(name: &str, schema: Value, text: &str) -> Value {
-    json!({"name": name, "in": "query", "schema": schema, "description": text})
+    json!({
+        "name": name,
+        "in": "query",
+        "schema": schema,
+        "description": text,
+        "allowEmptyValue": true,
+    })
 }
 
 fn header(name: &str, schema: Value, text: &str) -> Value {
