@@ -5,6 +5,16 @@
 //! them, so it shares no type with the server; tests that want a client which retries take the
 //! `client` crate.
 //!
+//! What is where, in `tests/tests/`: `smoke` and `products` (one request after the other), `lists`,
+//! `transitions`, `races` and `races_failover` (many at once, and with the leader killed), `ramp`
+//! (load), `failover` (kills, pauses, stops), `payments`, `damage` and `identity` (data that is
+//! lost, damaged or somebody else's), `bad_input` and `bad_http`, `operations` (probes, metrics,
+//! `holdfast dev`), and `tidy` (rules of the sources). `docs/RELIABILITY.md` names the tests behind
+//! each promise.
+//!
+//! Clusters that run at a time are bounded over all test processes; tests that measure time run
+//! alone. `HOLDFAST_TEST_SEED` repeats random choices, `HOLDFAST_TEST_BINARY` tests a given file.
+//!
 //! Absences: no test waits for a time to pass. Every wait polls a state under a deadline
 //! ([`wait::until`]), and every port, directory and process belongs to the [`Cluster`] that made
 //! it and ends with it. When a test fails, the cluster prints the end of each node's log, where

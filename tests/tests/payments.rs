@@ -218,3 +218,73 @@ async fn an_order_placed_right_before_a_crash_is_still_paid() {
     }
     cluster.agree().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_waits_for_a_webhook_is_cancelled_at_its_deadline() {
+    let mut cluster = Options::new("an_order_that_waits_for_a_webhook")
+        .flag("--payment-deadline-s", "2")
+        .start()
+        .await;
+    let mut random = cluster.random(1);
+    let product = shop::create_product(cluster.caller(), &mut random, "1.00", 30).await;
+    let place = shop::place(&shop::order(product, 2, "webhook"));
+    let mut orders = Vec::new();
+    for _ in 0..5 {
+        let placed = cluster.caller().ask_any(&mut random, &place).await.expect(201).data();
+        assert_eq!(placed["status"], "PENDING", "{placed}");
+        assert_eq!(placed["payment_method"], "webhook", "{placed}");
+        orders.push(shop::id(&placed));
+    }
+    let quiet = shop::place(&shop::order(product, 1, "none"));
+    let quiet = cluster.caller().ask_any(&mut random, &quiet).await.expect(201).data();
+    assert_eq!(shop::product(cluster.caller(), 1, product).await["reserved"], 11);
+    // Deadlines are a part of the state: the next leader keeps them, though nobody asks it to.
+    let dead = cluster.kill_leader().await;
+    cluster.leader().await;
+    cluster.restart(dead);
+    cluster.wait_ready().await;
+    for order in orders {
+        let end = shop::settled(cluster.caller(), any_node(&mut random, 3), order).await;
+        shop::assert_order(&end);
+        assert_eq!(end["status"], "CANCELLED", "{end}");
+        assert_eq!(steps(cluster.caller(), 1, order).await, ["PENDING", "CANCELLED"]);
+    }
+    for node in cluster.caller().all() {
+        let data = shop::product(cluster.caller(), node, product).await;
+        assert_eq!(data["reserved"], 1, "the one without a deadline: {data}");
+        shop::assert_conserved(&data, 30);
+    }
+    let quiet = shop::read_order(cluster.caller(), 2, shop::id(&quiet)).await;
+    assert_eq!(quiet["status"], "PENDING", "{quiet}");
+    cluster.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn open_orders_are_bounded_and_the_bound_gives_way() {
+    let cluster =
+        Options::new("open_orders_are_bounded").flag("--open-orders-max", "10").start().await;
+    let caller = cluster.caller();
+    let mut random = cluster.random(1);
+    let product = shop::create_product(caller, &mut random, "1.00", 100).await;
+    let place = shop::place(&shop::order(product, 1, "none"));
+    let mut tasks = JoinSet::new();
+    for _ in 0..30 {
+        let (caller, place) = (caller.clone(), place.clone());
+        let node = any_node(&mut random, 3);
+        tasks.spawn(async move { caller.ask(node, &place).await });
+    }
+    let answers = tasks.join_all().await;
+    let placed: Vec<_> = answers.iter().filter(|answer| answer.status == 201).collect();
+    assert_eq!(placed.len(), 10);
+    for refused in answers.iter().filter(|answer| answer.status != 201) {
+        let problem = refused.problem(503, "overloaded");
+        assert_eq!(problem["outcome"], "not_applied", "{problem}");
+        assert!(refused.header("retry-after").is_some(), "{problem}");
+    }
+    assert_eq!(shop::product(caller, 1, product).await["reserved"], 10);
+    // A final order is not open any more.
+    let first = shop::id(&placed[0].data());
+    caller.ask_any(&mut random, &shop::cancel(first)).await.expect(200);
+    caller.ask_any(&mut random, &place).await.expect(201);
+    caller.ask_any(&mut random, &place).await.problem(503, "overloaded");
+}

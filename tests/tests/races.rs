@@ -260,3 +260,71 @@ async fn a_cancel_races_the_payment_and_one_of_them_wins() {
     shop::assert_conserved(&data, 100);
     cluster.agree().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_is_never_older_than_what_was_acknowledged() {
+    let cluster = Cluster::start("a_refusal_is_never_older").await;
+    let caller = cluster.caller();
+    let mut random = cluster.random(1);
+    let product = shop::create_product(caller, &mut random, "1.00", 1).await;
+    let other = shop::create_product(caller, &mut random, "1.00", 0).await;
+    let place = shop::place(&shop::order(product, 1, "none"));
+    // Others are refused all the time on every node, which keeps the short way of refusals busy.
+    let mut noise = JoinSet::new();
+    for node in caller.all() {
+        let (caller, call) = (caller.clone(), shop::place(&shop::order(other, 1, "none")));
+        noise.spawn(async move {
+            while caller.ask(node, &call).await.problem(409, "insufficient_stock").is_object() {}
+        });
+    }
+    let mut order = shop::id(&caller.ask_any(&mut random, &place).await.expect(201).data());
+    for _ in 0..60 {
+        caller.ask_any(&mut random, &place).await.problem(409, "insufficient_stock");
+        caller.ask_any(&mut random, &shop::cancel(order)).await.expect(200);
+        // The unit came back before the cancel was answered, so whoever asks now gets it.
+        order = shop::id(&caller.ask_any(&mut random, &place).await.expect(201).data());
+    }
+    let path = format!("{}/{product}", shop::PRODUCTS);
+    for _ in 0..20 {
+        let more = Call::patch(&path, &json!({"stock": 1}));
+        caller.ask_any(&mut random, &more).await.expect(200);
+        caller.ask_any(&mut random, &place).await.expect(201);
+    }
+    noise.abort_all();
+    while let Some(ended) = noise.join_next().await {
+        let error = ended.expect_err("it goes on until it is told to stop");
+        assert!(error.is_cancelled(), "somebody was not refused: {error}");
+    }
+    assert_eq!(shop::product(caller, 1, product).await["reserved"], 21);
+    cluster.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sale_that_is_over_costs_no_place_in_the_log() {
+    let cluster = Cluster::start("a_sale_that_is_over").await;
+    let caller = cluster.caller();
+    let mut random = cluster.random(1);
+    let product = shop::create_product(caller, &mut random, "1.00", 3).await;
+    let winner = shop::place(&shop::order(product, 3, "none")).key("winner");
+    let order = shop::id(&caller.ask_any(&mut random, &winner).await.expect(201).data());
+    cluster.agree().await;
+    let before = shop::count(&cluster.view(1).await, "commit_index");
+    let nodes = (0..200).map(|_| any_node(&mut random, 3)).collect();
+    let calls = (0..200).map(|client| {
+        let late = shop::place(&shop::order(product, 1, "none"));
+        if client % 2 == 0 { late.key(&format!("late-{client}")) } else { late }
+    });
+    for answer in all_at_once(caller, nodes, calls.collect()).await {
+        answer.problem(409, "insufficient_stock");
+    }
+    let after = shop::count(&cluster.view(1).await, "commit_index");
+    assert_eq!(after, before, "a refusal changes nothing, so it needs no entry");
+    // Whoever has an order is told so, sold out or not; and a key that was refused is still free.
+    let again = caller.ask_any(&mut random, &winner).await.expect(200);
+    assert_eq!(shop::id(&again.data()), order);
+    let other = shop::place(&shop::order(product, 1, "none")).key("winner");
+    caller.ask_any(&mut random, &other).await.problem(422, "idempotency_key_reused");
+    caller.ask_any(&mut random, &shop::cancel(order)).await.expect(200);
+    let late = shop::place(&shop::order(product, 1, "none")).key("late-0");
+    caller.ask_any(&mut random, &late).await.expect(201);
+}
