@@ -20,6 +20,7 @@ mod health;
 mod order;
 mod problem;
 mod product;
+mod task;
 mod user;
 mod word;
 
@@ -37,5 +38,6 @@ pub use order::{
 };
 pub use problem::Problem;
 pub use product::{Product, ProductPatch, ProductRequest};
+pub use task::{TaskQueued, TaskRequest};
 pub use user::{User, UserRequest};
 pub use word::UnknownWord;

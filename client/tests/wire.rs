@@ -183,6 +183,14 @@ fn by_key() {
 }
 
 #[test]
+fn tasks() {
+    golden(include_str!("goldens/task_request.json"), &TaskRequest { order_id: 7 });
+    let message = "Task queued".to_owned();
+    let answer = TaskQueued { message, order: OrderAnswer::new(order()) };
+    golden(include_str!("goldens/task.json"), &answer);
+}
+
+#[test]
 fn users() {
     let user = User {
         id: 1,

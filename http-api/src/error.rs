@@ -29,6 +29,8 @@ pub(crate) struct Failure(Box<Inner>);
 struct Inner {
     code: ErrorCode,
     detail: Cow<'static, str>,
+    /// What stands in `error` instead of the code.
+    word: Option<&'static str>,
     errors: Option<BTreeMap<String, Vec<String>>>,
     allow: Option<HeaderValue>,
     seen: Option<(Position, Freshness)>,
@@ -39,8 +41,8 @@ impl Failure {
     /// A failure in words of its own.
     pub(crate) fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Failure {
         let detail = detail.into();
-        let (errors, allow, seen, close) = (None, None, None, false);
-        Failure(Box::new(Inner { code, detail, errors, allow, seen, close }))
+        let (word, errors, allow, seen, close) = (None, None, None, None, false);
+        Failure(Box::new(Inner { code, detail, word, errors, allow, seen, close }))
     }
 
     /// Fields at fault, each with what is wrong about it.
@@ -65,6 +67,14 @@ impl Failure {
     /// The bytes of the request are not what HTTP or JSON allow.
     pub(crate) fn malformed(detail: impl Into<Cow<'static, str>>) -> Failure {
         Failure::new(ErrorCode::MalformedRequest, detail)
+    }
+
+    /// The same, with the very word that clients of an older system read in `error`. The code still
+    /// stands in `error_code` and `type`.
+    pub(crate) fn malformed_as(word: &'static str) -> Failure {
+        let mut failure = Failure::malformed(word);
+        failure.0.word = Some(word);
+        failure
     }
 
     /// No such thing.
@@ -145,8 +155,9 @@ impl Failure {
 
     /// The answer.
     pub(crate) fn into_reply(self, trace: &TraceId) -> Reply {
-        let Inner { code, detail, errors, allow, seen, close } = *self.0;
+        let Inner { code, detail, word, errors, allow, seen, close } = *self.0;
         let mut problem = Problem::new(code, detail, trace.to_string());
+        problem.error = word.map_or(problem.error, Cow::Borrowed);
         problem.errors = errors;
         problem.retry_after = says_when_to_retry(code).then_some(RETRY_AFTER_S);
         let mut reply = reply::of(problem.status, &problem);

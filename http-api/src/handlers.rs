@@ -5,4 +5,5 @@ pub(crate) mod health;
 pub(crate) mod order_reads;
 pub(crate) mod orders;
 pub(crate) mod products;
+pub(crate) mod tasks;
 pub(crate) mod users;

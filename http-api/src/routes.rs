@@ -24,6 +24,7 @@ pub(crate) enum Route {
     ArchiveProduct,
     CreateUser,
     GetUser,
+    OrderProcessed,
     Cluster,
     Health,
     Live,
@@ -44,7 +45,8 @@ impl Route {
             | Route::CreateProduct
             | Route::ReplaceProduct
             | Route::PatchProduct
-            | Route::CreateUser => true,
+            | Route::CreateUser
+            | Route::OrderProcessed => true,
             Route::ListOrders
             | Route::GetOrder
             | Route::OrderEvents
@@ -101,6 +103,7 @@ const PREFIXED: &[(&str, Methods)] = &[
     ),
     ("/api/v1/users", &[(Method::POST, Route::CreateUser)]),
     ("/api/v1/users/{id}", &[(Method::GET, Route::GetUser)]),
+    ("/api/v1/tasks/order-processed", &[(Method::POST, Route::OrderProcessed)]),
     ("/api/v1/cluster", &[(Method::GET, Route::Cluster)]),
     ("/api/v1/health", &[(Method::GET, Route::Health)]),
     ("/api/v1/test", &[(Method::GET, Route::Test)]),

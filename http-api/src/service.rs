@@ -184,6 +184,7 @@ async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
         Route::ArchiveProduct => handlers::products::archive(call).await,
         Route::CreateUser => handlers::users::create(call).await,
         Route::GetUser => handlers::users::get(call).await,
+        Route::OrderProcessed => handlers::tasks::order_processed(call).await,
         Route::Cluster => Ok(handlers::cluster::get(call)),
         Route::Health => Ok(handlers::health::health(call)),
         Route::Live => Ok(handlers::health::live()),

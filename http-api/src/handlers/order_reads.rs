@@ -60,7 +60,7 @@ pub(crate) async fn events(call: &Call<'_>) -> Result<Reply, Failure> {
 }
 
 /// One order, with the position at which it was looked up.
-async fn one(
+pub(crate) async fn one(
     call: &Call<'_>,
     id: OrderId,
     freshness: Freshness,

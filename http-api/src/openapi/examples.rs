@@ -215,6 +215,20 @@ pub(super) fn test() -> Value {
     value(&wire::Test { message: "API is working!".to_owned(), timestamp: MOMENT.to_owned() })
 }
 
+/// An order whose task was dispatched.
+pub(super) fn task() -> Value {
+    let message = "Task queued".to_owned();
+    let order = wire::OrderAnswer::new(order_row(OrderStatus::Pending));
+    value(&wire::TaskQueued { message, order })
+}
+
+/// A malformed request with another word than the code.
+pub(super) fn malformed_as(word: &str) -> Value {
+    let mut problem = Problem::new(ErrorCode::MalformedRequest, word, TRACE);
+    problem.error = word.to_owned().into();
+    value(&problem)
+}
+
 /// One problem for each code.
 pub(super) fn problems(codes: &BTreeSet<ErrorCode>) -> Value {
     let example = |code: &ErrorCode| {

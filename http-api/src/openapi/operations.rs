@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::parameters::{ALWAYS, COUNTED, EVERYWHERE, READS};
 use super::schemas::schema;
 use super::{examples, problems, reference};
+use crate::handlers::tasks;
 use crate::metrics;
 use crate::routes::Route;
 
@@ -31,6 +32,8 @@ pub(super) struct Operation {
     body: Option<Body>,
     answers: Vec<Answer>,
     codes: BTreeSet<ErrorCode>,
+    /// What `error` may be instead of `malformed_request`.
+    word: Option<&'static str>,
 }
 
 struct Body {
@@ -56,7 +59,8 @@ pub(super) fn operation(route: Route) -> Operation {
         | Route::OrderByKey
         | Route::CreateOrder
         | Route::Purchase
-        | Route::CancelOrder => order(route),
+        | Route::CancelOrder
+        | Route::OrderProcessed => order(route),
         Route::ListProducts
         | Route::GetProduct
         | Route::CreateProduct
@@ -108,6 +112,17 @@ fn order(route: Route) -> Operation {
             .shows("The order is cancelled.", "OrderAnswer", examples::order(OrderStatus::Cancelled))
             .writes()
             .refuses(&[ErrorCode::NotFound, ErrorCode::OrderNotCancellable]),
+        Route::OrderProcessed => of("dispatchOrderTask", "Dispatch what follows an order")
+            .text(
+                "What follows an order is its payment, whose task is a part of the order and cannot \
+                 get lost. So this checks that the order is there and writes a line to the log, \
+                 `order.processed`; it changes nothing, and never pays twice.",
+            )
+            .body("TaskRequest", json!({"order_id": 7}))
+            .answers(202, "It is dispatched.", &["ETag"], json_content("TaskQueued", examples::task()))
+            .looks()
+            .refuses(&[ErrorCode::NotFound])
+            .says_instead(tasks::REQUIRED),
         Route::GetOrder => of("getOrder", "Read an order")
             .text("The order as it is now.")
             .takes(&["OrderId"])
@@ -280,7 +295,8 @@ impl Operation {
         }
         let (parameters, answers) = (Vec::new(), Vec::new());
         let (description, body) = ("", None);
-        Operation { route, id, tag, summary, description, parameters, body, answers, codes }
+        let word = None;
+        Operation { route, id, tag, summary, description, parameters, body, answers, codes, word }
     }
 
     /// The groups of operations.
@@ -322,6 +338,11 @@ impl Operation {
 
     fn refuses(mut self, codes: &[ErrorCode]) -> Operation {
         self.codes.extend(codes);
+        self
+    }
+
+    fn says_instead(mut self, word: &'static str) -> Operation {
+        self.word = Some(word);
         self
     }
 
@@ -396,6 +417,9 @@ impl Operation {
             .into_iter()
             .map(|(status, response)| (status.to_string(), response))
             .collect();
+        if let Some(word) = self.word {
+            responses.insert("400".to_owned(), problems::malformed_or(word));
+        }
         let common: &[_] = if self.route.is_counted() { &COUNTED } else { &[] };
         for Answer { status, text, headers: own, content } in &self.answers {
             let names: Vec<&str> = [&ALWAYS[..], common, own].concat();

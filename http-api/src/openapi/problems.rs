@@ -77,6 +77,16 @@ fn response(codes: &[ErrorCode]) -> Value {
     })
 }
 
+/// A malformed request for which `error` may also be another word than the code.
+pub(super) fn malformed_or(word: &str) -> Value {
+    let code = ErrorCode::MalformedRequest;
+    let mut response = response(&[code]);
+    let content = &mut response["content"][wire::PROBLEM_JSON];
+    content["schema"]["properties"]["error"] = json!({"enum": [code.as_str(), word]});
+    content["examples"]["missing"] = json!({"value": super::examples::malformed_as(word)});
+    response
+}
+
 /// When a code is answered, in words.
 fn meaning(code: ErrorCode) -> &'static str {
     match code {

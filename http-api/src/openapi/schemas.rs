@@ -250,6 +250,11 @@ fn requests() -> Value {
                 "max_per_user": {"type": "null", "description": "Not supported yet."},
             },
         },
+        "TaskRequest": {
+            "type": "object",
+            "required": ["order_id"],
+            "properties": {"order_id": schema("Id")},
+        },
         "UserRequest": {
             "type": "object",
             "required": ["name", "email"],
@@ -403,6 +408,13 @@ fn answers() -> Value {
     let envelope = |of: &str| object("", &[], json!({"success": success(), "data": schema(of)}));
     json!({
         "OrderAnswer": object("", &[], json!({
+            "success": success(),
+            "order_id": described("Id", "The same as `data.id`."),
+            "status": described("OrderStatus", "The same as `data.status`."),
+            "data": schema("Order"),
+        })),
+        "TaskQueued": object("", &[], json!({
+            "message": {"type": "string", "const": "Task queued"},
             "success": success(),
             "order_id": described("Id", "The same as `data.id`."),
             "status": described("OrderStatus", "The same as `data.status`."),

@@ -120,6 +120,8 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         (Call::json("PUT", "/api/v1/products/1", &product).header("if-match", "*"), 200),
         (Call::json("PATCH", "/api/v1/products/1", &json!({"price": "1"})), 200),
     ];
+    let task = json!({"order_id": 1});
+    calls.push((Call::json("POST", "/api/v1/tasks/order-processed", &task), 202));
     let reads = [
         "/api/v1/orders",
         "/api/v1/orders?limit=1",

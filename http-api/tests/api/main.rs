@@ -14,4 +14,5 @@ mod orders;
 mod products;
 mod protocol;
 mod races;
+mod tasks;
 mod users;
