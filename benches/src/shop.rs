@@ -154,10 +154,9 @@ pub fn place_order(number: u64, products: u64, orders: Orders) -> PlaceOrder {
 pub fn create_product(number: u64, stock: i64) -> Command {
     Command::CreateProduct(CreateProduct {
         name: format!("bench {number}").into(),
-        sku: None,
         price: Money(999),
         stock,
-        max_per_order: None,
+        ..CreateProduct::default()
     })
 }
 

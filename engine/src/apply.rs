@@ -9,7 +9,7 @@ mod holds;
 mod moves;
 mod orders;
 mod payments;
-mod plan;
+pub(crate) mod plan;
 mod products;
 mod users;
 

@@ -297,6 +297,11 @@ impl<R: Record> Chunks<R> {
                 }
             })
     }
+
+    /// Whether every row is in memory.
+    pub(crate) fn all_resident(&self) -> bool {
+        self.resident == self.slots.len()
+    }
 }
 
 impl<R: Record> Slot<R> {

@@ -194,7 +194,7 @@ pub struct ExtendHold {
 }
 
 /// Create a product.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct CreateProduct {
     /// 1 to [`crate::product::NAME_BYTES_MAX`] bytes.
     pub name: Box<str>,
@@ -207,6 +207,11 @@ pub struct CreateProduct {
     pub stock: i64,
     /// Limit per order, at least 1.
     pub max_per_order: Option<u32>,
+    /// Limit per user over all orders and holds, at least 1: open, held and paid units count, from
+    /// the command that first sets a limit on. Orders and holds without a user are refused.
+    pub max_per_user: Option<u32>,
+    /// Tell when so many units or fewer can be sold.
+    pub low_stock: Option<u32>,
 }
 
 /// Replace or patch a product: `None` leaves a field as it is.
@@ -227,6 +232,10 @@ pub struct UpdateProduct {
     pub stock: Option<i64>,
     /// New limit per order, or none.
     pub max_per_order: Option<Option<u32>>,
+    /// New limit per user, or none.
+    pub max_per_user: Option<Option<u32>>,
+    /// New threshold of low stock, or none.
+    pub low_stock: Option<Option<u32>>,
 }
 
 /// Archive a product: gone for readers and new orders, while open orders still settle.

@@ -63,6 +63,16 @@ pub enum Kind {
     ProductArchived(ProductId),
     /// The last unit that could be sold is gone.
     SoldOut(ProductId),
+    /// So few units can still be sold that the product's threshold is reached. Not told together
+    /// with [`Kind::SoldOut`].
+    LowStock {
+        /// Which.
+        product: ProductId,
+        /// What can still be sold.
+        available: i64,
+        /// The product's threshold.
+        threshold: u32,
+    },
 }
 
 /// What happened to an order.
@@ -124,6 +134,7 @@ impl Kind {
             Kind::ProductUpdated(_) => "product.updated",
             Kind::ProductArchived(_) => "product.archived",
             Kind::SoldOut(_) => "stock.sold_out",
+            Kind::LowStock { .. } => "stock.low",
         }
     }
 }

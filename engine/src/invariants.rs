@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 
 use crate::hold::{self, Hold};
-use crate::ids::{OrderId, ProductId};
+use crate::ids::{OrderId, Position, ProductId, Quantity, UserId};
 use crate::keys::{self, KeyHash, Scope, Used};
 use crate::money::Money;
 use crate::order::{Order, Status};
 use crate::postings::{COUNTED_FROM, Counts};
 use crate::products::{Entry, SEGMENT_ROWS};
 use crate::state::State;
+use crate::taken::Taken;
 
 /// Products, open orders and active holds up to which debug builds check everything that is open
 /// after every batch.
@@ -49,6 +50,11 @@ impl State {
         }
         let keyed = self.orders.len() + self.holds.len();
         ensure!(self.keys.len() as u64 <= keyed, "more keys than rows that can have one");
+        let taken = self.recount_taken();
+        ensure!(
+            taken.is_within(&self.taken) && (!self.orders.all_resident() || taken == self.taken),
+            "what users have taken is counted wrongly"
+        );
         for entry in self.products.entries() {
             let counted = entry.orders.len() >= COUNTED_FROM;
             let recounted = counted.then(|| Counts::of(&entry.orders, self.orders.statuses()));
@@ -80,6 +86,32 @@ impl State {
         }
         ensure!(totals.orders_timed_out <= totals.orders_cancelled, "timed out but not cancelled");
         Ok(())
+    }
+
+    /// What users have of products with a limit per user, by all rows in memory.
+    fn recount_taken(&self) -> Taken {
+        let mut taken = Taken::default();
+        let mut add = |product: ProductId, user: Option<UserId>, at: Position, units: Quantity| {
+            let entry = self.products.entry(product);
+            let counts = entry.is_some_and(|entry| entry.product.counts(at));
+            if let Some(user) = user.filter(|_| counts) {
+                taken.add(product, user, u64::from(units.0));
+            }
+        };
+        for order in self.orders.residents() {
+            if !matches!(order.status, Status::Cancelled | Status::Failed) {
+                let placed = order.placed();
+                for item in order.items.iter() {
+                    add(item.product, order.user, placed, item.quantity);
+                }
+            }
+        }
+        for hold in self.holds.active_holds() {
+            for line in &hold.lines {
+                add(line.product, hold.user, hold.created, line.quantity);
+            }
+        }
+        taken
     }
 
     /// Checks what open orders and counters must agree on.

@@ -45,6 +45,7 @@ mod products;
 mod schedule;
 mod sessions;
 mod statuses;
+mod taken;
 mod users;
 
 pub use checkpoint::open;

@@ -227,6 +227,11 @@ pub struct Order {
 }
 
 impl Order {
+    /// The command that placed it.
+    pub fn placed(&self) -> Position {
+        self.history.first().map_or(self.version, |row| row.position)
+    }
+
     /// Units of all lines together.
     pub fn units(&self) -> u64 {
         self.items.iter().map(|item| u64::from(item.quantity.0)).sum()

@@ -85,6 +85,11 @@ impl Orders {
         self.chunks.residents()
     }
 
+    /// Whether every row is in memory.
+    pub(crate) fn all_resident(&self) -> bool {
+        self.chunks.all_resident()
+    }
+
     /// All orders that are not final, by ascending id.
     pub(crate) fn open_orders(&self) -> impl Iterator<Item = &Order> {
         self.chunks.open_rows()

@@ -126,6 +126,20 @@ pub enum Rejection {
     /// As many holds are active as may be. Nothing was applied; try again later.
     #[error("Too many holds are active.")]
     TooManyHolds,
+    /// More units than one user may have.
+    #[error(
+        "At most {limit} of product {product} per user. Requested: {requested}, taken: {taken}."
+    )]
+    UserLimitExceeded {
+        /// The product.
+        product: ProductId,
+        /// Its limit.
+        limit: u32,
+        /// Units asked for, all lines together.
+        requested: u64,
+        /// Units that the user has in holds, open orders and paid ones.
+        taken: u64,
+    },
     /// The idempotency key was used for another request.
     #[error("The idempotency key was used for another request.")]
     KeyReused,

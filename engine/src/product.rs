@@ -62,6 +62,13 @@ pub struct Product {
     pub price: Money,
     /// The most units one order may ask for, if there is a limit.
     pub max_per_order: Option<u32>,
+    /// The most units one user may have in all orders and holds together, if there is a limit.
+    pub max_per_user: Option<u32>,
+    /// The command that first gave it a limit per user. Units of orders and holds made before do
+    /// not count.
+    pub counted_since: Option<Position>,
+    /// Tell when no more than so many units can be sold any more.
+    pub low_stock: Option<u32>,
     /// Its counters.
     pub stock: Counters,
     /// Units brought in by its creation and by adjustments, less those taken out by them. Always
@@ -77,4 +84,11 @@ pub struct Product {
     pub updated_at: Timestamp,
     /// The command that last changed it; its `ETag`.
     pub version: Position,
+}
+
+impl Product {
+    /// Whether units taken by the command at `position` count towards the limit per user.
+    pub(crate) fn counts(&self, position: Position) -> bool {
+        self.counted_since.is_some_and(|since| since <= position)
+    }
 }

@@ -23,6 +23,7 @@ use crate::product::Product;
 use crate::products::Products;
 use crate::schedule::Schedule;
 use crate::sessions::Sessions;
+use crate::taken::Taken;
 use crate::trace::TraceId;
 use crate::user::User;
 use crate::users::Users;
@@ -69,6 +70,8 @@ pub struct State {
     pub(crate) products: Products,
     pub(crate) users: Users,
     pub(crate) keys: Keys,
+    /// What users have of products with a limit per user.
+    pub(crate) taken: Taken,
     /// Payment tasks by the moment they may be claimed.
     pub(crate) tasks: Schedule<OrderId>,
     /// Orders that wait for a webhook, by the moment they are cancelled.

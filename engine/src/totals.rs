@@ -49,7 +49,7 @@ pub struct Totals {
     pub payment_results_stale: u64,
     /// Orders refused for lack of stock.
     pub rejected_insufficient_stock: u64,
-    /// Orders refused because of a limit per order.
+    /// Orders refused because of a limit per order or per user.
     pub rejected_purchase_limit: u64,
     /// Orders refused because too many were open.
     pub rejected_open_orders: u64,
@@ -70,7 +70,9 @@ impl Totals {
     pub(crate) fn reject(&mut self, rejection: &Rejection) {
         let counter = match rejection {
             Rejection::InsufficientStock { .. } => &mut self.rejected_insufficient_stock,
-            Rejection::PurchaseLimitExceeded { .. } => &mut self.rejected_purchase_limit,
+            Rejection::PurchaseLimitExceeded { .. } | Rejection::UserLimitExceeded { .. } => {
+                &mut self.rejected_purchase_limit
+            }
             Rejection::TooManyOpenOrders => &mut self.rejected_open_orders,
             Rejection::KeyReused => &mut self.rejected_key_reused,
             Rejection::ProductNotFound(_)

@@ -54,8 +54,8 @@ fn entry(index: u64) -> Vec<u8> {
     if index == 1 {
         for _ in 0..20 {
             let (name, price, stock) = ("thing".into(), Money(100), 10_000_000);
-            let (sku, max_per_order) = (None, None);
-            push(Command::CreateProduct(CreateProduct { name, sku, price, stock, max_per_order }));
+            let product = CreateProduct { name, price, stock, ..CreateProduct::default() };
+            push(Command::CreateProduct(product));
         }
         return builder.finish();
     }

@@ -34,15 +34,23 @@ struct Inner {
     errors: Option<BTreeMap<String, Vec<String>>>,
     allow: Option<HeaderValue>,
     seen: Option<(Position, Freshness)>,
+    retry_after_s: Option<u64>,
     close: bool,
 }
 
 impl Failure {
     /// A failure in words of its own.
     pub(crate) fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Failure {
-        let detail = detail.into();
-        let (word, errors, allow, seen, close) = (None, None, None, None, false);
-        Failure(Box::new(Inner { code, detail, word, errors, allow, seen, close }))
+        Failure(Box::new(Inner {
+            code,
+            detail: detail.into(),
+            word: None,
+            errors: None,
+            allow: None,
+            seen: None,
+            retry_after_s: says_when_to_retry(code).then_some(RETRY_AFTER_S),
+            close: false,
+        }))
     }
 
     /// Fields at fault, each with what is wrong about it.
@@ -87,6 +95,14 @@ impl Failure {
         let mut failure =
             Failure::new(ErrorCode::MethodNotAllowed, "The method is not allowed for this path.");
         failure.0.allow = Some(allow);
+        failure
+    }
+
+    /// Nothing is left for the address until then, in seconds.
+    pub(crate) fn too_many_requests(retry_after_s: u64) -> Failure {
+        let text = "Too many requests. Please slow down.";
+        let mut failure = Failure::new(ErrorCode::TooManyRequests, text);
+        failure.0.retry_after_s = Some(retry_after_s);
         failure
     }
 
@@ -155,11 +171,11 @@ impl Failure {
 
     /// The answer.
     pub(crate) fn into_reply(self, trace: &TraceId) -> Reply {
-        let Inner { code, detail, word, errors, allow, seen, close } = *self.0;
+        let Inner { code, detail, word, errors, allow, seen, retry_after_s, close } = *self.0;
         let mut problem = Problem::new(code, detail, trace.to_string());
         problem.error = word.map_or(problem.error, Cow::Borrowed);
         problem.errors = errors;
-        problem.retry_after = says_when_to_retry(code).then_some(RETRY_AFTER_S);
+        problem.retry_after = retry_after_s;
         let mut reply = reply::of(problem.status, &problem);
         let headers = reply.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::PROBLEM_JSON));
@@ -206,7 +222,9 @@ fn place_of(rejection: &Rejection) -> Place {
         // An order that names a user is validated against the users, as a foreign key would be.
         Rejection::UserNotFound(_) | Rejection::UserRequired => Place::Field("user_id"),
         Rejection::InsufficientStock { .. } => Place::Code(ErrorCode::InsufficientStock),
-        Rejection::PurchaseLimitExceeded { .. } => Place::Code(ErrorCode::PurchaseLimitExceeded),
+        Rejection::PurchaseLimitExceeded { .. } | Rejection::UserLimitExceeded { .. } => {
+            Place::Code(ErrorCode::PurchaseLimitExceeded)
+        }
         Rejection::KeyReused => Place::Code(ErrorCode::IdempotencyKeyReused),
         Rejection::AmountOverflow => Place::Field("items"),
         Rejection::StockOverflow => Place::Field("stock"),

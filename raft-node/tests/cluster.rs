@@ -75,10 +75,9 @@ async fn propose(handle: &Handle, command: Command) -> Applied {
 fn product(stock: i64) -> Command {
     Command::CreateProduct(CreateProduct {
         name: "Laptop".into(),
-        sku: None,
         price: Money(99_999),
         stock,
-        max_per_order: None,
+        ..CreateProduct::default()
     })
 }
 

@@ -5,7 +5,7 @@
 //! entry.
 
 use crate::apply::Context;
-use crate::apply::plan::{Demand, Demands, demands_of};
+use crate::apply::plan::{Demands, demands_of};
 use crate::command::{CreateHold, ExtendHold, ReleaseHold};
 use crate::event::{HoldChange, Kind};
 use crate::hold::{Hold, Status};
@@ -64,6 +64,7 @@ impl State {
         self.totals.holds_created += 1;
         self.tell_hold(cx, id, HoldChange::Created);
         for demand in demands {
+            self.take(command.user, cx.position, demand);
             let delta = Delta { held: demand.signed(), ..Delta::default() };
             self.shift(cx, demand.product, delta, ledger::Cause::Hold(id));
         }
@@ -147,20 +148,21 @@ impl State {
             Status::Active | Status::Consumed(_) => unreachable!("{status} gives nothing back"),
         };
         for demand in demands {
-            self.release_units(cx, demand, cause);
+            let delta = Delta { held: -demand.signed(), ..Delta::default() };
+            self.shift(cx, demand.product, delta, cause);
         }
         self.tell_hold(cx, id, change);
     }
 
-    fn release_units(&mut self, cx: &mut Context<'_>, demand: Demand, cause: ledger::Cause) {
-        let delta = Delta { held: -demand.signed(), ..Delta::default() };
-        self.shift(cx, demand.product, delta, cause);
-    }
-
+    /// Ends a hold; its user has its units no longer. They are moved by the caller.
     fn end_hold(&mut self, cx: &Context<'_>, id: HoldId, status: Status) -> Demands {
         let hold = self.holds.end(id, status);
         (hold.updated_at, hold.version) = (cx.at, cx.position);
-        demands_of(&hold.lines)
+        let (user, created, demands) = (hold.user, hold.created, demands_of(&hold.lines));
+        for demand in &demands {
+            self.untake(user, created, *demand);
+        }
+        demands
     }
 
     /// Tells what happened to a hold in memory, under the trace of the hold.

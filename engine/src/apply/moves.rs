@@ -2,11 +2,12 @@
 //! and letting deadlines pass.
 
 use crate::apply::Context;
-use crate::apply::plan::demands;
+use crate::apply::plan::{Demand, demands};
 use crate::event::{Kind, OrderChange};
-use crate::ids::{HoldId, OrderId, ProductId, Timestamp};
+use crate::ids::{HoldId, OrderId, Position, ProductId, Timestamp, UserId};
 use crate::ledger;
 use crate::order::{Cause, HistoryRow, Order, PaymentTask, Status};
+use crate::product::Product;
 use crate::products::Delta;
 use crate::state::{NO_TRACE, Observer, State};
 
@@ -23,7 +24,7 @@ impl State {
         self.orders.resident(id)?.task
     }
 
-    /// Moves units of a product and tells when none is left to sell.
+    /// Moves units of a product and tells when none is left to sell, or few.
     pub(crate) fn shift(
         &mut self,
         cx: &mut Context<'_>,
@@ -31,14 +32,42 @@ impl State {
         delta: Delta,
         cause: ledger::Cause,
     ) {
-        let available = |state: &State| {
-            let entry = state.products.entry(product).expect("the plan found the product");
-            entry.product.stock.available()
-        };
-        let before = available(self);
+        let before = self.stocked(product).stock.available();
         self.products.shift(product, delta, cause, cx.position, cx.at);
-        if before > 0 && available(self) == 0 {
+        self.tell_stock(cx, product, before);
+    }
+
+    /// Tells when a change left none to sell, or few, of a product that had `before` units.
+    pub(crate) fn tell_stock(&self, cx: &mut Context<'_>, product: ProductId, before: i64) {
+        let row = self.stocked(product);
+        let available = row.stock.available();
+        if before > 0 && available == 0 {
             cx.tell(Kind::SoldOut(product));
+        } else if let Some(threshold) = row.low_stock
+            && before > i64::from(threshold)
+            && available <= i64::from(threshold)
+        {
+            cx.tell(Kind::LowStock { product, available, threshold });
+        }
+    }
+
+    fn stocked(&self, product: ProductId) -> &Product {
+        &self.products.entry(product).expect("the plan found the product").product
+    }
+
+    /// Counts units that a user takes at `position`, if the product counts them.
+    pub(crate) fn take(&mut self, user: Option<UserId>, position: Position, demand: Demand) {
+        let Demand { product, units } = demand;
+        if let Some(user) = user.filter(|_| self.stocked(product).counts(position)) {
+            self.taken.add(product, user, units);
+        }
+    }
+
+    /// Gives units back that a user took at `position`, if they were counted.
+    pub(crate) fn untake(&mut self, user: Option<UserId>, position: Position, demand: Demand) {
+        let Demand { product, units } = demand;
+        if let Some(user) = user.filter(|_| self.stocked(product).counts(position)) {
+            self.taken.give_back(product, user, units);
         }
     }
 
@@ -79,6 +108,7 @@ impl State {
         let task = order.task.take();
         let deadline = order.payment_deadline;
         let (user, total, trace) = (order.user, order.total, order.trace.clone());
+        let placed = order.placed();
         let demands = demands(order.items.iter().map(|item| (item.product, item.quantity)));
         if let Some(task) = task {
             self.tasks.remove(task.due, id);
@@ -108,6 +138,9 @@ impl State {
                 Status::Pending | Status::Processing => unreachable!("{to} is not an end"),
             };
             self.shift(cx, demand.product, delta, cause);
+            if to != Status::Paid {
+                self.untake(user, placed, *demand);
+            }
         }
         let change = match to {
             Status::Paid => {

@@ -127,6 +127,7 @@ impl State {
         self.totals.orders_created += 1;
         cx.tell(Kind::Order { order: id, user, change, total });
         for demand in plan.demands {
+            self.take(user, cx.position, demand);
             self.products.post(demand.product, id, self.orders.statuses());
             let reserved = demand.signed();
             let (held, cause) = match command.hold {

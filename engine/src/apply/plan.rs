@@ -79,6 +79,9 @@ impl State {
         // A hold kept to the limit per order and has its units already.
         if hold.is_none() {
             self.check_limits(&demands)?;
+        }
+        self.check_user_limits(user, hold, &demands)?;
+        if hold.is_none() {
             self.check_stock(&demands)?;
         }
         let total = total(&items).ok_or(Rejection::AmountOverflow)?;
@@ -101,6 +104,7 @@ impl State {
         }
         let demands = demands_of(&command.lines);
         self.check_limits(&demands)?;
+        self.check_user_limits(command.user, None, &demands)?;
         self.check_stock(&demands)?;
         Ok(demands)
     }
@@ -143,6 +147,29 @@ impl State {
             let limit = self.products.active(product).and_then(|product| product.max_per_order);
             if let Some(limit) = limit.filter(|limit| units > u64::from(*limit)) {
                 return Err(Rejection::PurchaseLimitExceeded { product, limit, requested: units });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the user may have these units too. What the hold counted is the user's already, and
+    /// was within the limit of its time.
+    fn check_user_limits(
+        &self,
+        user: Option<UserId>,
+        hold: Option<&Hold>,
+        demands: &[Demand],
+    ) -> Result<(), Rejection> {
+        for &Demand { product, units: requested } in demands {
+            let Some(row) = self.products.active(product) else { continue };
+            let Some(limit) = row.max_per_user else { continue };
+            let user = user.ok_or(Rejection::UserRequired)?;
+            if hold.is_some_and(|hold| hold.user.is_some() && row.counts(hold.created)) {
+                continue;
+            }
+            let taken = self.taken.get(product, user);
+            if taken + requested > u64::from(limit) {
+                return Err(Rejection::UserLimitExceeded { product, limit, requested, taken });
             }
         }
         Ok(())

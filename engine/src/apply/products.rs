@@ -20,7 +20,8 @@ impl State {
         check_name(&command.name)?;
         check_price(command.price)?;
         check_stock(command.stock)?;
-        check_limit(command.max_per_order)?;
+        check_limit("max_per_order", command.max_per_order)?;
+        check_limit("max_per_user", command.max_per_user)?;
         let id = ProductId(self.products.len() as u64 + 1);
         self.check_sku(id, command.sku.as_deref())?;
         self.products.create(Product {
@@ -29,6 +30,9 @@ impl State {
             sku: command.sku,
             price: command.price,
             max_per_order: command.max_per_order,
+            max_per_user: command.max_per_user,
+            counted_since: command.max_per_user.map(|_| cx.position),
+            low_stock: command.low_stock,
             stock: Counters::default(),
             brought_in: 0,
             ledger_rows: 0,
@@ -60,7 +64,10 @@ impl State {
             check_price(price)?;
         }
         if let Some(limit) = command.max_per_order {
-            check_limit(limit)?;
+            check_limit("max_per_order", limit)?;
+        }
+        if let Some(limit) = command.max_per_user {
+            check_limit("max_per_user", limit)?;
         }
         if let Some(sku) = &command.sku {
             self.check_sku(id, sku.as_deref())?;
@@ -74,6 +81,11 @@ impl State {
             product.name = command.name.unwrap_or_else(|| std::mem::take(&mut product.name));
             product.price = command.price.unwrap_or(product.price);
             product.max_per_order = command.max_per_order.unwrap_or(product.max_per_order);
+            product.max_per_user = command.max_per_user.unwrap_or(product.max_per_user);
+            // Once counted, always counted: a limit that is taken away may come back.
+            let counted = product.max_per_user.map(|_| cx.position);
+            product.counted_since = product.counted_since.or(counted);
+            product.low_stock = command.low_stock.unwrap_or(product.low_stock);
             if let Some(sku) = command.sku {
                 product.sku = sku;
             }
@@ -83,9 +95,7 @@ impl State {
             self.products.adjust(id, change, cause, cx.position, cx.at);
         }
         cx.tell(Kind::ProductUpdated(id));
-        if before > 0 && before + change == 0 {
-            cx.tell(Kind::SoldOut(id));
-        }
+        self.tell_stock(cx, id, before);
         Ok(Outcome::ProductUpdated(id))
     }
 
@@ -164,9 +174,9 @@ fn check_stock(stock: i64) -> Result<(), Rejection> {
     }
 }
 
-fn check_limit(limit: Option<u32>) -> Result<(), Rejection> {
+fn check_limit(field: &'static str, limit: Option<u32>) -> Result<(), Rejection> {
     match limit {
-        Some(0) => Err(Rejection::Invalid("max_per_order")),
+        Some(0) => Err(Rejection::Invalid(field)),
         _ => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bincode::Decode;
 
+use crate::apply::plan::{demands, demands_of};
 use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::pack::LedgerRows;
 use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key};
@@ -14,7 +15,7 @@ use crate::hold::Hold;
 use crate::ids::{ProductId, UserId};
 use crate::invariants::Violation;
 use crate::keys::{self, KeyHash, Scope, Used};
-use crate::order::Order;
+use crate::order::{Order, Status};
 use crate::product::Counters;
 use crate::products::{LOCATION, SEGMENT_ROWS};
 use crate::state::State;
@@ -201,6 +202,12 @@ impl State {
                 self.deadlines.insert(deadline, id);
             }
         }
+        if !matches!(order.status, Status::Cancelled | Status::Failed) {
+            let (user, placed) = (order.user, order.placed());
+            for demand in demands(order.items.iter().map(|item| (item.product, item.quantity))) {
+                self.take(user, placed, demand);
+            }
+        }
         let user = order.user;
         self.orders.restore(order, &mut self.hasher);
         let statuses = self.orders.statuses();
@@ -226,6 +233,11 @@ impl State {
             hold.lines.iter().find(|line| self.products.entry(line.product).is_none())
         {
             return Err(inconsistent(format!("hold {id} is of no product {}", line.product)));
+        }
+        if !hold.status.is_final() {
+            for demand in demands_of(&hold.lines) {
+                self.take(hold.user, hold.created, demand);
+            }
         }
         self.holds.restore(hold, &mut self.hasher);
         Ok(())

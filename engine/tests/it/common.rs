@@ -165,10 +165,9 @@ pub(crate) fn entry(now: u64, envelopes: &[Envelope]) -> Vec<u8> {
 pub(crate) fn create(price: &str, stock: i64) -> Command {
     Command::CreateProduct(CreateProduct {
         name: "thing".into(),
-        sku: None,
         price: price.parse().expect("a price"),
         stock,
-        max_per_order: None,
+        ..CreateProduct::default()
     })
 }
 

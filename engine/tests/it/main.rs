@@ -4,6 +4,7 @@ mod common;
 
 mod checkpoint;
 mod holds;
+mod limits;
 mod model;
 mod orders;
 mod payments;

@@ -9,7 +9,7 @@ use engine::command::{
     ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateProduct, CreateUser, Envelope,
     PlaceOrder, SettlePayments, UpdateProduct, Verdict,
 };
-use engine::ids::{OrderId, Position, ProductId, UserId};
+use engine::ids::{HoldId, OrderId, Position, ProductId, UserId};
 use engine::order::{Line, PaymentMethod, Status};
 use engine::outcome::{ClaimedPayment, Outcome, Rejection};
 use engine::state::OrderFilter;
@@ -25,6 +25,9 @@ pub(crate) struct ProductModel {
     pub(crate) sold: i64,
     pub(crate) sku: Option<String>,
     pub(crate) limit: Option<u32>,
+    pub(crate) user_limit: Option<u32>,
+    /// Where it first got a limit per user.
+    pub(crate) counted_since: Option<Position>,
     pub(crate) archived: bool,
     pub(crate) version: Position,
     /// Deltas of on hand, held, reserved and sold, one per ledger row.
@@ -50,6 +53,7 @@ pub(crate) struct OrderModel {
     pub(crate) reason: Option<String>,
     pub(crate) task: Option<TaskModel>,
     pub(crate) deadline: Option<u64>,
+    pub(crate) placed: Position,
     pub(crate) version: Position,
 }
 
@@ -167,9 +171,13 @@ impl Model {
         }
         let sums = sums(&lines);
         let id = OrderId(self.orders.len() as u64 + 1);
+        if command.hold.is_none() {
+            self.check_limits(&sums)?;
+        }
+        self.check_user_limits(user, command.hold, &sums)?;
         match command.hold {
             Some(hold) => self.consume(hold, id, at),
-            None => self.check_units(&sums)?,
+            None => self.check_stock(&sums)?,
         }
         for &(product, units) in &sums {
             let units = units as i64;
@@ -193,6 +201,7 @@ impl Model {
                 lease: None,
             }),
             deadline: webhook.then(|| self.clock + command.payment_deadline_ms),
+            placed: at,
             version: at,
         });
         Ok(Outcome::Placed(id))
@@ -209,14 +218,60 @@ impl Model {
         }
     }
 
-    /// The limits per order, then the stock.
-    fn check_units(&self, sums: &[(ProductId, u64)]) -> Result<(), Rejection> {
+    fn check_limits(&self, sums: &[(ProductId, u64)]) -> Result<(), Rejection> {
         for &(product, requested) in sums {
             let limit = self.product(product).expect("checked").limit;
             if let Some(limit) = limit.filter(|limit| u64::from(*limit) < requested) {
                 return Err(Rejection::PurchaseLimitExceeded { product, limit, requested });
             }
         }
+        Ok(())
+    }
+
+    /// Units that a user has, or had when nothing gave them back.
+    fn taken(&self, product: ProductId, user: UserId) -> u64 {
+        let Some(since) = self.products[product.0 as usize - 1].counted_since else { return 0 };
+        let of = |lines: &[Line]| -> u64 {
+            let lines = lines.iter().filter(|line| line.product == product);
+            lines.map(|line| u64::from(line.quantity.0)).sum()
+        };
+        let kept = |order: &&OrderModel| {
+            let back = matches!(order.status, Status::Cancelled | Status::Failed);
+            order.user == Some(user) && order.placed >= since && !back
+        };
+        let active = |hold: &&HoldModel| {
+            let active = hold.status == engine::hold::Status::Active;
+            hold.request.user == Some(user) && hold.made >= since && active
+        };
+        let ordered: u64 = self.orders.iter().filter(kept).map(|order| of(&order.lines)).sum();
+        let held: u64 = self.holds.iter().filter(active).map(|hold| of(&hold.request.lines)).sum();
+        ordered + held
+    }
+
+    fn check_user_limits(
+        &self,
+        user: Option<UserId>,
+        from: Option<HoldId>,
+        sums: &[(ProductId, u64)],
+    ) -> Result<(), Rejection> {
+        let from = from.map(|hold| &self.holds[hold.0 as usize - 1]);
+        for &(product, requested) in sums {
+            let row = self.product(product).expect("checked");
+            let Some(limit) = row.user_limit else { continue };
+            let user = user.ok_or(Rejection::UserRequired)?;
+            let since = row.counted_since.expect("a limit counts");
+            if from.is_some_and(|hold| hold.request.user.is_some() && hold.made >= since) {
+                continue;
+            }
+            let taken = self.taken(product, user);
+            if taken + requested > u64::from(limit) {
+                return Err(Rejection::UserLimitExceeded { product, limit, requested, taken });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_stock(&self, sums: &[(ProductId, u64)]) -> Result<(), Rejection> {
         for &(product, requested) in sums {
             let available = self.product(product).expect("checked").available;
             if available < requested as i64 {
@@ -361,6 +416,9 @@ impl Model {
         if command.max_per_order == Some(0) {
             return Err(Rejection::Invalid("max_per_order"));
         }
+        if command.max_per_user == Some(0) {
+            return Err(Rejection::Invalid("max_per_user"));
+        }
         if self.sku_taken(None, &command.sku) {
             return Err(Rejection::SkuTaken);
         }
@@ -372,6 +430,8 @@ impl Model {
             sold: 0,
             sku: command.sku.as_deref().map(str::to_owned),
             limit: command.max_per_order,
+            user_limit: command.max_per_user,
+            counted_since: command.max_per_user.map(|_| at),
             archived: false,
             version: at,
             ledger: vec![[command.stock, 0, 0, 0]],
@@ -395,6 +455,9 @@ impl Model {
         if command.max_per_order == Some(Some(0)) {
             return Err(Rejection::Invalid("max_per_order"));
         }
+        if command.max_per_user == Some(Some(0)) {
+            return Err(Rejection::Invalid("max_per_user"));
+        }
         if command.sku.as_ref().is_some_and(|sku| self.sku_taken(Some(id), sku)) {
             return Err(Rejection::SkuTaken);
         }
@@ -409,6 +472,10 @@ impl Model {
         }
         if let Some(limit) = command.max_per_order {
             row.limit = limit;
+        }
+        if let Some(limit) = command.max_per_user {
+            row.user_limit = limit;
+            row.counted_since = row.counted_since.or(limit.map(|_| at));
         }
         let change = command.stock.unwrap_or(product.available) - product.available;
         if change != 0 {

@@ -27,6 +27,7 @@ fn with_sku(sku: &str) -> Command {
         price: Money(1),
         stock: 1,
         max_per_order: None,
+        ..CreateProduct::default()
     })
 }
 
@@ -127,6 +128,7 @@ fn a_creation_keeps_its_bounds() {
         price: Money(1),
         stock: 1,
         max_per_order: None,
+        ..CreateProduct::default()
     };
     for (create, field) in [
         (CreateProduct { name: "".into(), ..base() }, "name"),

@@ -138,8 +138,9 @@ enum Op {
 
 fn update() -> impl Strategy<Value = Command> {
     let limit = of(of(0_u32..3));
-    let fields = (1_u64..5, of(sku()), of(-1_i64..300), of(-1_i64..12), limit);
-    fields.prop_map(|(product, sku, price, stock, max_per_order)| {
+    let user_limit = of(of(0_u32..5));
+    let fields = (1_u64..5, of(sku()), of(-1_i64..300), of(-1_i64..12), limit, user_limit);
+    fields.prop_map(|(product, sku, price, stock, max_per_order, max_per_user)| {
         Command::UpdateProduct(UpdateProduct {
             product: ProductId(product),
             expected_version: None,
@@ -148,16 +149,21 @@ fn update() -> impl Strategy<Value = Command> {
             price: price.map(Money),
             stock,
             max_per_order,
+            max_per_user,
+            low_stock: None,
         })
     })
 }
 
 fn create() -> impl Strategy<Value = Command> {
-    let limit = of(prop_oneof![1 => Just(0_u32), 6 => 1_u32..6]);
-    (sku(), -1_i64..500, prop_oneof![1 => Just(-1_i64), 9 => 0_i64..20], limit).prop_map(
-        |(sku, price, stock, max_per_order)| {
+    let limit = || of(prop_oneof![1 => Just(0_u32), 6 => 1_u32..6]);
+    let stock = prop_oneof![1 => Just(-1_i64), 9 => 0_i64..20];
+    (sku(), -1_i64..500, stock, limit(), limit(), of(0_u32..4)).prop_map(
+        |(sku, price, stock, max_per_order, max_per_user, low_stock)| {
             let (name, price) = ("thing".into(), Money(price));
-            Command::CreateProduct(CreateProduct { name, sku, price, stock, max_per_order })
+            let product =
+                CreateProduct { name, sku, price, stock, max_per_order, max_per_user, low_stock };
+            Command::CreateProduct(product)
         },
     )
 }
@@ -246,15 +252,16 @@ fn step() -> impl Strategy<Value = Step> {
 /// What stands before every random history: products to order, and orders that were cancelled, so
 /// that chunks of orders fill up and leave memory within a short history.
 fn prefix(cancelled: u64) -> Vec<Op> {
-    let product = |stock| CreateProduct {
+    let product = |stock, max_per_user| CreateProduct {
         name: "thing".into(),
-        sku: None,
         price: Money(10),
         stock,
-        max_per_order: None,
+        max_per_user,
+        ..CreateProduct::default()
     };
     let place = crate::common::order(&[(3, 1)]);
-    let create = [20, 4, 1000].map(|stock| Command::CreateProduct(product(stock)));
+    let create = [(20, None), (4, Some(3)), (1000, None)]
+        .map(|(stock, limit)| Command::CreateProduct(product(stock, limit)));
     let orders = (1..=cancelled)
         .flat_map(|id| [Command::PlaceOrder(place.clone()), crate::common::cancel(OrderId(id))]);
     create.into_iter().chain(orders).map(Op::Plain).collect()

@@ -31,7 +31,7 @@ fn scripts_read_as_written() {
         .map(|file| file.expect("listed").path())
         .collect();
     scripts.sort();
-    assert!(scripts.len() >= 8, "some scripts are missing");
+    assert!(scripts.len() >= 9, "some scripts are missing");
     for path in scripts {
         let text = std::fs::read_to_string(&path).expect("readable");
         let told = Script::default().run(&text);
@@ -281,6 +281,9 @@ fn tell_event(event: &Event) -> String {
             format!("hold {hold} order {order}")
         }
         Kind::Hold { hold, expires_at, .. } => format!("hold {hold} until {}", expires_at.0),
+        Kind::LowStock { product, available, threshold } => {
+            format!("product {product} available {available} of {threshold}")
+        }
         Kind::ProductCreated(id)
         | Kind::ProductUpdated(id)
         | Kind::ProductArchived(id)
@@ -349,6 +352,8 @@ fn command(words: &Words<'_>) -> Command {
             price: words.text("price").unwrap_or("1").parse().expect("a price"),
             stock: words.need("stock") as i64,
             max_per_order: words.number("limit").map(|limit| limit as u32),
+            max_per_user: words.number("per-user").map(|limit| limit as u32),
+            low_stock: words.number("low").map(|threshold| threshold as u32),
         }),
         "set" => Command::UpdateProduct(UpdateProduct {
             product: ProductId(words.need("product")),
@@ -358,6 +363,8 @@ fn command(words: &Words<'_>) -> Command {
             }),
             price: words.text("price").map(|price| price.parse().expect("a price")),
             stock: words.number("stock").map(|stock| stock as i64),
+            max_per_user: words.number("per-user").map(|limit| Some(limit as u32)),
+            low_stock: words.number("low").map(|threshold| Some(threshold as u32)),
             ..UpdateProduct::default()
         }),
         "archive" => archive(ProductId(words.need("product"))),

@@ -106,7 +106,8 @@ fn read_product(fields: &Fields<'_, '_>) -> Result<CreateProduct, Failure> {
     refuse_max_per_user(fields, &mut errors);
     let product = match (name, price, stock) {
         (Some(name), Some(price), Some(stock)) => {
-            Some(CreateProduct { name, sku, price, stock, max_per_order })
+            let rest = CreateProduct::default();
+            Some(CreateProduct { name, sku, price, stock, max_per_order, ..rest })
         }
         _ => None,
     };
@@ -126,6 +127,7 @@ pub(crate) async fn replace(call: &Call<'_>) -> Result<Reply, Failure> {
         price: Some(whole.price),
         stock: Some(whole.stock),
         max_per_order: Some(whole.max_per_order),
+        ..UpdateProduct::default()
     };
     self::update(call, update).await
 }
@@ -156,6 +158,7 @@ fn read_patch(product: ProductId, fields: &Fields<'_, '_>) -> Result<UpdateProdu
         price: fields.price("price", &mut errors),
         stock: read_stock(fields, &mut errors),
         max_per_order: fields.has("max_per_order").then_some(max_per_order),
+        ..UpdateProduct::default()
     };
     refuse_max_per_user(fields, &mut errors);
     errors.finish(Some(patch))

@@ -282,6 +282,7 @@ impl Client {
             price: Money(sim.random.below(100_000) as i64),
             stock,
             max_per_order: sim.random.percent(10).then_some(4),
+            ..CreateProduct::default()
         })
     }
 

@@ -12,6 +12,7 @@ pub(crate) struct HoldModel {
     pub(crate) request: CreateHold,
     pub(crate) status: Status,
     pub(crate) made_at: u64,
+    pub(crate) made: Position,
     pub(crate) deadline: u64,
     pub(crate) version: Position,
 }
@@ -85,7 +86,9 @@ impl Model {
             self.product(line.product).ok_or(Rejection::ProductNotFound(line.product))?;
         }
         let sums = sums(&command.lines);
-        self.check_units(&sums)?;
+        self.check_limits(&sums)?;
+        self.check_user_limits(command.user, None, &sums)?;
+        self.check_stock(&sums)?;
         for (product, units) in sums {
             self.shift(product, at, [0, units as i64, 0, 0]);
         }
@@ -93,6 +96,7 @@ impl Model {
             request: command.clone(),
             status: Status::Active,
             made_at: self.clock,
+            made: at,
             deadline: self.clock + command.ttl_ms.min(command.ttl_max_ms),
             version: at,
         });

@@ -54,10 +54,9 @@ fn commands() -> impl Iterator<Item = Command> {
     let products = PRODUCTS.into_iter().map(|(name, price, stock)| {
         Command::CreateProduct(CreateProduct {
             name: name.into(),
-            sku: None,
             price: Money(price),
             stock,
-            max_per_order: None,
+            ..CreateProduct::default()
         })
     });
     let users = USERS.into_iter().map(|(name, email)| {

@@ -1,0 +1,59 @@
+//! How many units of a product each user has taken: held, ordered and not given back, or paid.
+//!
+//! Only products that have, or once had, a limit per user are counted, from the command that first
+//! gave them one: [`Product::counted_since`](crate::product::Product::counted_since) tells whose
+//! units count, so that what was taken before is never given back to a count that it was never
+//! added to. Nothing here is stored: the counts come back from the rows of orders and holds.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{ProductId, UserId};
+
+/// Units by product and user; nobody has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    units: BTreeMap<(ProductId, UserId), u64>,
+}
+
+impl Taken {
+    /// How many units the user has.
+    pub(crate) fn get(&self, product: ProductId, user: UserId) -> u64 {
+        self.units.get(&(product, user)).copied().unwrap_or(0)
+    }
+
+    /// Notes that the user took units.
+    pub(crate) fn add(&mut self, product: ProductId, user: UserId, units: u64) {
+        *self.units.entry((product, user)).or_default() += units;
+    }
+
+    /// Notes that the user gave units back, which must have been counted.
+    pub(crate) fn give_back(&mut self, product: ProductId, user: UserId, units: u64) {
+        let taken = self.units.get_mut(&(product, user)).expect("what is given back was taken");
+        *taken = taken.checked_sub(units).expect("no more is given back than was taken");
+        if *taken == 0 {
+            self.units.remove(&(product, user));
+        }
+    }
+
+    /// Whether no count here is above the same in `other`.
+    pub(crate) fn is_within(&self, other: &Taken) -> bool {
+        self.units.iter().all(|(&(product, user), units)| *units <= other.get(product, user))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gave_everything_back_is_forgotten() {
+        let (product, user) = (ProductId(1), UserId(2));
+        let mut taken = Taken::default();
+        taken.add(product, user, 3);
+        taken.give_back(product, user, 1);
+        assert_eq!((taken.get(product, user), taken.get(product, UserId(3))), (2, 0));
+        assert!(Taken::default().is_within(&taken) && !taken.is_within(&Taken::default()));
+        taken.give_back(product, user, 2);
+        assert_eq!(taken, Taken::default());
+    }
+}
