@@ -12,7 +12,8 @@ use hyper::body::Body;
 use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH};
 
 use crate::error::Failure;
-use crate::validate::ID_MAX;
+use crate::json::{Object, Value};
+use crate::validate::{self, ID_MAX};
 use crate::views;
 
 /// Whether the caller takes JSON. Errors go out as JSON in any case.
@@ -152,6 +153,15 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a He
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() { Err(()) } else { Ok(first) }
+}
+
+/// The key of a request that may yet be refused for other reasons, if it has a sound one.
+pub(crate) fn any_key<'a>(headers: &'a HeaderMap, body: Option<&'a Object<'_>>) -> Option<&'a str> {
+    let field = body.and_then(|body| match body.get("idempotency_key") {
+        Some(Value::Text(text)) => Some(text.as_ref()),
+        _ => None,
+    });
+    validate::idempotency_key(idempotency_key(headers).ok()?, field).ok()?
 }
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(wire::IDEMPOTENCY_KEY);

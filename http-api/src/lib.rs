@@ -20,6 +20,7 @@ mod error;
 mod extract;
 mod handlers;
 mod json;
+mod limit;
 mod metrics;
 mod openapi;
 mod query;

@@ -72,6 +72,11 @@ impl Route {
         !matches!(self, Route::Metrics | Route::OpenApi | Route::Docs)
     }
 
+    /// Whether a request may carry an idempotency key.
+    pub(crate) fn takes_key(self) -> bool {
+        matches!(self, Route::CreateOrder | Route::Purchase)
+    }
+
     /// Whether a rate limit counts it. Monitors ask however often they must.
     pub(crate) fn is_counted(self) -> bool {
         !matches!(self, Route::Health | Route::Live | Route::Ready | Route::Metrics)
@@ -147,6 +152,16 @@ pub(crate) enum Found<'p> {
     OtherMethod { pattern: &'static str, allow: HeaderValue },
     /// No such path.
     Nothing,
+}
+
+impl Found<'_> {
+    /// The route, if there is one.
+    pub(crate) fn route(&self) -> Option<Route> {
+        match self {
+            Found::Route { route, .. } => Some(*route),
+            Found::OtherMethod { .. } | Found::Nothing => None,
+        }
+    }
 }
 
 /// The table, compiled.

@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch as signal;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::limit::Limiter;
 use crate::metrics::Metrics;
 use crate::routes::Router;
 use crate::service::{self, App};
@@ -67,7 +68,8 @@ impl Server {
         let local_addr = listener.local_addr()?;
         let metrics = Metrics::new(handle.clone());
         let (router, position) = (Router::new(), AtomicU64::new(0));
-        let app = Arc::new(App { handle, settings, router, metrics, position });
+        let limiter = Limiter::new(settings.rate_limit_per_minute);
+        let app = Arc::new(App { handle, settings, router, metrics, limiter, position });
         let (stop, stopped) = signal::channel(false);
         let accept = tokio::spawn(accept(listener, app, stopped));
         Ok(Server { local_addr, stop, accept })
@@ -179,8 +181,9 @@ async fn connection(
     socket: TcpStream,
     app: Arc<App>,
     mut stopped: signal::Receiver<bool>,
-    _seat: Seat,
+    seat: Seat,
 ) {
+    let address = seat.address;
     // Answers are small and whole; waiting to fill a packet only adds latency.
     let _ = socket.set_nodelay(true);
     let watch = Arc::new(Watch::new());
@@ -188,7 +191,7 @@ async fn connection(
         let (app, watch) = (app.clone(), watch.clone());
         async move {
             let doubtful = watch.begin(request.headers().contains_key(TRANSFER_ENCODING));
-            let reply = service::respond(&app, request, doubtful).await;
+            let reply = service::respond(&app, request, address, doubtful).await;
             watch.enter(Phase::Idle);
             Ok::<_, Infallible>(reply)
         }

@@ -4,6 +4,7 @@
 //! asked, the headers on every answer, the metrics and the access log. Nothing about orders or
 //! products is.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -27,6 +28,8 @@ use crate::docs;
 use crate::error::Failure;
 use crate::extract::{self, BodyLimits};
 use crate::handlers;
+use crate::json;
+use crate::limit::{Limiter, Standing};
 use crate::metrics::Metrics;
 use crate::openapi;
 use crate::query::{self, Query};
@@ -37,6 +40,7 @@ use crate::trace;
 use crate::validate::{Errors, ID_MAX};
 
 const TRACE_ID: HeaderName = HeaderName::from_static(wire::TRACE_ID);
+const REPLAYED: HeaderName = HeaderName::from_static(wire::IDEMPOTENT_REPLAYED);
 const CONSISTENCY: HeaderName = HeaderName::from_static(wire::CONSISTENCY);
 
 /// What all requests of a server share.
@@ -45,6 +49,7 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) router: Router,
     pub(crate) metrics: Metrics,
+    pub(crate) limiter: Option<Limiter>,
     /// The highest position that an answer gave, for answers that looked at nothing.
     pub(crate) position: AtomicU64,
 }
@@ -75,7 +80,12 @@ pub(crate) enum Freshness {
 }
 
 /// Answers one request. `doubtful` says that its head gave both a length and an encoding.
-pub(crate) async fn respond<B>(app: &App, request: Request<B>, doubtful: bool) -> Reply
+pub(crate) async fn respond<B>(
+    app: &App,
+    request: Request<B>,
+    address: IpAddr,
+    doubtful: bool,
+) -> Reply
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -87,11 +97,20 @@ where
         Found::Route { pattern, .. } | Found::OtherMethod { pattern, .. } => pattern,
         Found::Nothing => UNMATCHED,
     };
+    let is_counted = found.route().is_none_or(Route::is_counted);
+    let limiter = app.limiter.as_ref().filter(|_| is_counted);
+    let mut standing = limiter.map(|limiter| limiter.take(address, started));
     let result = match check_head(app, &head, doubtful) {
-        Ok(()) => answer(app, &head, body, found, &trace).await,
+        Ok(()) => answer(app, &head, body, found, &trace, standing).await,
         Err(failure) => Err(failure),
     };
     let mut reply = result.unwrap_or_else(|failure| failure.into_reply(&trace));
+    if let (Some(limiter), Some(standing)) = (limiter, &mut standing) {
+        if reply.headers().contains_key(REPLAYED) {
+            limiter.give_back(address, standing);
+        }
+        standing.write(reply.headers_mut());
+    }
     finish(app, &mut reply, &trace);
 
     let status = reply.status().as_u16();
@@ -115,10 +134,19 @@ async fn answer<B>(
     body: B,
     found: Found<'_>,
     trace: &TraceId,
+    standing: Option<Standing>,
 ) -> Result<Reply, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    // Of what is over the limit, only the repetition of an order is answered, and whether it is one
+    // may stand in the body.
+    let over = standing.filter(|standing| !standing.allowed);
+    if let Some(Standing { reset_s, .. }) = over
+        && !found.route().is_some_and(Route::takes_key)
+    {
+        return Err(Failure::too_many_requests(reset_s));
+    }
     let (route, argument) = match found {
         Found::Route { route, argument, .. } => (route, argument),
         Found::OtherMethod { allow, .. } => return Err(Failure::method_not_allowed(allow)),
@@ -134,11 +162,23 @@ where
     } else {
         Bytes::new()
     };
+    if let Some(Standing { reset_s, .. }) = over
+        && !is_repeated(app, &head.headers, &body)
+    {
+        return Err(Failure::too_many_requests(reset_s));
+    }
     let deadline = tokio::time::Instant::now() + app.settings.request_timeout;
     let query = head.uri.query();
     let headers = &head.headers;
     let call = Call { app, headers, argument, query, body, trace, min_position, deadline };
     dispatch(route, &call).await
+}
+
+/// Whether the key of a request has made an order already, as far as this node has heard.
+fn is_repeated(app: &App, headers: &HeaderMap, body: &[u8]) -> bool {
+    let body = json::parse(body).ok();
+    let key = extract::any_key(headers, body.as_ref());
+    key.is_some_and(|key| app.handle.read(|state| state.order_by_key(key).is_some()))
 }
 
 /// What must be right whatever the path.

@@ -18,6 +18,10 @@ pub struct Settings {
     pub require_users: bool,
     /// Whether an order has to carry an idempotency key.
     pub require_idempotency_key: bool,
+    /// How many requests one client address may make of this node a minute; 0 is no limit. Monitors
+    /// are not counted, nor are orders repeated under their key. A reverse proxy counts as one
+    /// address.
+    pub rate_limit_per_minute: u32,
     /// The longest that a request may take from its complete head to its answer. A write that is
     /// not confirmed by then is answered 504: its outcome is unknown.
     pub request_timeout: Duration,
@@ -53,6 +57,7 @@ impl Default for Settings {
             open_orders_max: 1_000_000,
             require_users: false,
             require_idempotency_key: false,
+            rate_limit_per_minute: 0,
             request_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(10),

@@ -127,7 +127,8 @@ impl Contract {
             response
         };
         json!({"400": problem(false), "404": problem(false), "405": problem(true),
-               "414": problem(false), "429": problem(false)})
+               "414": problem(false),
+               "429": self.document["components"]["responses"]["TooManyRequests"]})
     }
 
     fn judge(&self, response: &Value, answer: &Answer, is_head: bool) -> Result<(), String> {

@@ -14,5 +14,6 @@ mod orders;
 mod products;
 mod protocol;
 mod races;
+mod rate;
 mod tasks;
 mod users;

@@ -119,6 +119,7 @@ fn http_settings(payments: &Payments, limits: &Limits) -> Settings {
         open_orders_max: limits.open_orders_max.get(),
         require_users: limits.require_users,
         require_idempotency_key: limits.require_idempotency_key,
+        rate_limit_per_minute: limits.rate_limit_per_minute,
         ..Settings::default()
     }
 }
@@ -193,5 +194,17 @@ mod tests {
         let waits = config("1-60000");
         assert_eq!((waits.call_timeout_ms, waits.lease_ms), (61_000, 122_000));
         assert_eq!(waits.validate(), Ok(()));
+    }
+
+    #[test]
+    fn limits_and_checks_reach_the_server() {
+        let settings = |words: &[&str]| {
+            let cli = Cli::parse_from([&["holdfast", "dev"], words].concat());
+            let Command::Dev(options) = cli.command else { unreachable!("dev was asked for") };
+            http_settings(&options.payments, &options.limits)
+        };
+        assert_eq!(settings(&[]).rate_limit_per_minute, 0);
+        let some = settings(&["--rate-limit-per-minute", "60", "--require-users"]);
+        assert_eq!((some.rate_limit_per_minute, some.require_users), (60, true));
     }
 }

@@ -1,0 +1,204 @@
+//! How many requests one client address may make a minute.
+//!
+//! Each node counts for itself, in minutes that begin for all addresses at once, so that what is
+//! remembered is one map and forgetting is emptying it. Its size is bounded: once it is full, all
+//! addresses that are new share what one may use. Which requests are counted is not decided here.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
+use parking_lot::Mutex;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The most addresses that are told apart: about 2 MiB of them.
+const ADDRESSES_MAX: usize = 1 << 16;
+
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// Counts requests.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    per_minute: u32,
+    addresses_max: usize,
+    minute: Mutex<Minute>,
+}
+
+/// What was used since a minute began.
+#[derive(Debug)]
+struct Minute {
+    began: Instant,
+    number: u64,
+    by_address: HashMap<IpAddr, u32>,
+    by_others: u32,
+}
+
+/// Where an address stands after one of its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Whether the request was within the limit.
+    pub(crate) allowed: bool,
+    /// Seconds until the next minute, at least 1.
+    pub(crate) reset_s: u64,
+    limit: u32,
+    remaining: u32,
+    minute: u64,
+}
+
+impl Limiter {
+    /// A limit of so many requests; none at all when it is 0.
+    pub(crate) fn new(per_minute: u32) -> Option<Limiter> {
+        let began = Instant::now();
+        let (by_address, number, by_others) = (HashMap::new(), 0, 0);
+        let minute = Mutex::new(Minute { began, number, by_address, by_others });
+        (per_minute > 0).then_some(Limiter { per_minute, addresses_max: ADDRESSES_MAX, minute })
+    }
+
+    /// Counts a request, unless nothing is left for its address.
+    pub(crate) fn take(&self, address: IpAddr, now: Instant) -> Standing {
+        let mut minute = self.minute.lock();
+        // A request that waited for the lock may be older than the minute.
+        let mut age = now.saturating_duration_since(minute.began);
+        if age >= MINUTE {
+            minute.by_address.clear();
+            (minute.began, minute.by_others) = (now, 0);
+            minute.number += 1;
+            age = Duration::ZERO;
+        }
+        let number = minute.number;
+        let used = minute.used(address, self.addresses_max);
+        let allowed = *used < self.per_minute;
+        *used += u32::from(allowed);
+        Standing {
+            allowed,
+            reset_s: (MINUTE - age).as_secs_f64().ceil() as u64,
+            limit: self.per_minute,
+            remaining: self.per_minute - *used,
+            minute: number,
+        }
+    }
+
+    /// Takes the counting of a request back.
+    pub(crate) fn give_back(&self, address: IpAddr, standing: &mut Standing) {
+        let mut minute = self.minute.lock();
+        if standing.allowed && standing.minute == minute.number {
+            let used = minute.used(address, self.addresses_max);
+            *used = used.saturating_sub(1);
+            standing.remaining = self.per_minute - *used;
+        }
+    }
+}
+
+impl Minute {
+    /// What an address used, or all those together that the map has no room for.
+    fn used(&mut self, address: IpAddr, addresses_max: usize) -> &mut u32 {
+        let address = one_client(address);
+        if self.by_address.len() >= addresses_max && !self.by_address.contains_key(&address) {
+            return &mut self.by_others;
+        }
+        self.by_address.entry(address).or_insert(0)
+    }
+}
+
+impl Standing {
+    /// Tells the client.
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        headers.insert(LIMIT, HeaderValue::from(self.limit));
+        headers.insert(REMAINING, HeaderValue::from(self.remaining));
+        headers.insert(RESET, HeaderValue::from(self.reset_s));
+    }
+}
+
+/// What counts as one client: an address, of IPv6 the network of 2^64 addresses that one is given.
+fn one_client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let network = u128::from(address) >> 64 << 64;
+            IpAddr::V6(Ipv6Addr::from(network))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn each_address_has_its_own_minute() {
+        assert!(Limiter::new(0).is_none());
+        let limiter = Limiter::new(3).unwrap();
+        let began = Instant::now();
+        let at = |address: IpAddr, ms| limiter.take(address, began + Duration::from_millis(ms));
+        let (one, other) = (address("192.0.2.1"), address("192.0.2.2"));
+        let first = at(one, 0);
+        assert_eq!((first.allowed, first.remaining, first.limit), (true, 2, 3));
+        assert_eq!((at(one, 1).remaining, at(one, 2).remaining), (1, 0));
+        for ms in [3, 1_000, 59_000] {
+            let refused = at(one, ms);
+            assert_eq!((refused.allowed, refused.remaining), (false, 0));
+        }
+        assert!(at(other, 4).allowed);
+        assert!(at(one, 61_000).allowed, "a new minute");
+        assert!(at(one, 60_000).allowed, "a request that was overtaken counts where it arrives");
+    }
+
+    #[test]
+    fn the_time_until_the_next_minute_is_never_too_short() {
+        let limiter = Limiter::new(1).unwrap();
+        let began = limiter.minute.lock().began;
+        for (ms, reset_s) in [(0, 60), (1, 60), (999, 60), (1_001, 59), (30_500, 30), (59_999, 1)] {
+            let standing = limiter.take(address("::1"), began + Duration::from_millis(ms));
+            assert_eq!(standing.reset_s, reset_s, "after {ms} ms");
+            assert!(standing.reset_s * 1000 >= 60_000 - ms);
+        }
+    }
+
+    #[test]
+    fn what_was_free_is_given_back_within_its_minute() {
+        let limiter = Limiter::new(2).unwrap();
+        let (one, now) = (address("192.0.2.1"), Instant::now());
+        let mut standing = limiter.take(one, now);
+        assert_eq!(standing.remaining, 1);
+        limiter.give_back(one, &mut standing);
+        assert_eq!(standing.remaining, 2);
+        let mut last = limiter.take(one, now);
+        assert!(limiter.take(one, now).allowed);
+        let mut refused = limiter.take(one, now);
+        limiter.give_back(one, &mut refused);
+        assert!(!limiter.take(one, now).allowed, "a refused request has nothing to give back");
+        let later = now + Duration::from_secs(61);
+        assert_eq!(limiter.take(one, later).remaining, 1);
+        limiter.give_back(one, &mut last);
+        assert_eq!(limiter.take(one, later).remaining, 0, "that was another minute");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_new_addresses_share_the_rest() {
+        let limiter = Limiter { addresses_max: 3, ..Limiter::new(2).unwrap() };
+        let now = Instant::now();
+        let take = |last: u8| limiter.take(IpAddr::from([192, 0, 2, last]), now).allowed;
+        assert!([1, 2, 3].into_iter().all(take));
+        assert_eq!([take(4), take(5), take(6)], [true, true, false]);
+        assert_eq!([take(1), take(1)], [true, false], "known ones keep their own");
+        assert_eq!(limiter.minute.lock().by_address.len(), 3);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client() {
+        let same = |a, b| one_client(address(a)) == one_client(address(b));
+        assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"));
+        assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
+        assert!(same("::ffff:192.0.2.1", "192.0.2.1"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
+    }
+}

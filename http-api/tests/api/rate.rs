@@ -1,0 +1,110 @@
+//! The rate limit over real sockets.
+
+use http_api::Settings;
+use serde_json::json;
+
+use crate::harness::{Answer, Call, Fixture, order};
+
+const ORDERS: &str = "/api/v1/orders";
+
+async fn fixture(per_minute: u32) -> Fixture {
+    Fixture::with(Settings { rate_limit_per_minute: per_minute, ..Settings::default() }).await
+}
+
+#[track_caller]
+fn number(answer: &Answer, name: &str) -> u64 {
+    answer.header(name).unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+}
+
+fn remaining(answer: &Answer) -> u64 {
+    number(answer, "ratelimit-remaining")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
+    let fixture = fixture(30).await;
+    let product = fixture.product("1.00", 100).await;
+    let body = order(product, 1);
+    let place = |key: &str| Call::json("POST", ORDERS, &body).header("idempotency-key", key);
+    let first = fixture.send(place("first")).await;
+    first.expect(201);
+    let mut left = remaining(&first);
+    assert!(left < 30 && number(&first, "ratelimit-limit") == 30);
+    assert!((1..=60).contains(&number(&first, "ratelimit-reset")));
+    // Repeating is free, and everything else is not: reads, refusals, and paths that are none.
+    assert_eq!(remaining(&fixture.send(place("first")).await), left);
+    for (target, status) in [("/api/v1/products", 200), ("/api/v1/orders/99", 404), ("/no", 404)] {
+        let answer = fixture.get(target).await;
+        left -= 1;
+        assert_eq!((answer.status, remaining(&answer)), (status, left), "{target}");
+    }
+    for _ in 0..left {
+        fixture.get("/api/v1/test").await.expect(200);
+    }
+    let before = fixture.handle.read(|state| state.position());
+    for call in [
+        Call::new("GET", "/api/v1/products"),
+        Call::new("GET", "/no"),
+        Call::new("PUT", ORDERS),
+        Call::new("POST", "/api/v1/orders/1/cancel"),
+        Call::new("GET", "/docs"),
+        place("second"),
+        Call::json("POST", ORDERS, &body),
+        Call::text("POST", ORDERS, "{"),
+    ] {
+        let answer = fixture.send(call).await;
+        let problem = answer.problem(429, "too_many_requests");
+        let retry_after = number(&answer, "retry-after");
+        assert!((1..=60).contains(&retry_after), "{retry_after}");
+        assert_eq!(problem["retry_after"], json!(retry_after));
+        assert_eq!(
+            (&problem["outcome"], &problem["retryable"]),
+            (&json!("not_applied"), &json!(true))
+        );
+        assert_eq!(remaining(&answer), 0);
+    }
+    assert_eq!(fixture.handle.read(|state| state.position()), before, "nothing was applied");
+
+    // The order can still be asked for again, by the key in either place.
+    let mut keyed = body.clone();
+    keyed["idempotency_key"] = json!("first");
+    for call in [place("first"), Call::json("POST", ORDERS, &keyed)] {
+        let answer = fixture.send(call).await;
+        assert_eq!(answer.expect(200)["order_id"], first.json()["order_id"]);
+        assert_eq!(answer.header("idempotent-replayed"), Some("true"));
+    }
+    let purchase = json!({"product_id": product, "quantity": 2, "idempotency_key": "first"});
+    fixture.post("/api/v1/orders/purchase", &purchase).await.problem(422, "idempotency_key_reused");
+    // And monitors go on.
+    for target in ["/health", "/api/v1/health", "/livez", "/readyz", "/metrics"] {
+        let answer = fixture.get(target).await;
+        assert_eq!((answer.status, answer.header("ratelimit-limit")), (200, None), "{target}");
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_limit_nothing_is_counted() {
+    let fixture = Fixture::start().await;
+    for _ in 0..100 {
+        let answer = fixture.get("/api/v1/test").await;
+        assert_eq!((answer.status, answer.header("ratelimit-limit")), (200, None));
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once_get_exactly_what_is_allowed() {
+    let fixture = std::sync::Arc::new(fixture(40).await);
+    let left = remaining(&fixture.get("/api/v1/test").await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..80 {
+        let fixture = fixture.clone();
+        tasks.spawn(async move { fixture.get("/api/v1/test").await.status });
+    }
+    let statuses = tasks.join_all().await;
+    let allowed = statuses.iter().filter(|status| **status == 200).count();
+    assert_eq!(allowed as u64, left);
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 80 - allowed);
+    std::sync::Arc::into_inner(fixture).unwrap().stop().await;
+}
