@@ -112,7 +112,7 @@ pub struct Member {
 
 /// How far this node's clock may be behind the leader's before a refusal without an entry could
 /// overlook a deadline that is due. Being wrong means a refusal a little late, never an oversell.
-const CLOCK_ERROR_MS: u64 = 1_000;
+pub(crate) const CLOCK_ERROR_MS: u64 = 1_000;
 
 /// How long after its deadline a request is given up even if the core is stuck.
 const GRACE: Duration = Duration::from_millis(500);

@@ -178,13 +178,18 @@ impl Node {
     /// Gives leadership away, if this node has it and somebody can take it, within two election
     /// timeouts.
     async fn hand_over(&self) {
-        let leads = || self.shared.view.read().is_leader;
-        if !leads() || self.shared.identity.members().len() < 2 {
+        if !self.shared.view.read().is_leader || self.shared.identity.members().len() < 2 {
             return;
         }
         self.shared.send(Input::TransferLeader(None));
+        // Not leading is not enough: this node's vote must still reach its successor.
+        let own = Some(self.shared.node());
+        let handed_over = || {
+            let leader = self.shared.view.read().leader;
+            leader.is_some() && leader != own
+        };
         let deadline = tokio::time::Instant::now() + 2 * self.election_timeout;
-        while leads() && tokio::time::Instant::now() < deadline {
+        while !handed_over() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

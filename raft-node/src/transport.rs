@@ -12,7 +12,7 @@ use std::time::Duration;
 use engine::ids::NodeId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -36,6 +36,9 @@ const RECONNECT_MAX: Duration = Duration::from_secs(1);
 const FRAME_BYTES_TARGET: usize = 4 << 20;
 /// Incoming connections at once: every peer has one, and may be opening another.
 const CONNECTIONS_MAX: usize = 64;
+
+/// Wakes the link to a peer when that peer has connected to us.
+type Seen = Arc<BTreeMap<NodeId, Notify>>;
 
 /// Sends to the peers. Cheap to clone.
 #[derive(Clone)]
@@ -62,20 +65,27 @@ pub(crate) fn start(
     tasks: &mut JoinSet<()>,
 ) -> Links {
     let mut queues = BTreeMap::new();
-    for peer in shared.identity.members() {
+    let members = shared.identity.members();
+    let seen: Seen = Arc::new(members.iter().map(|peer| (peer.id, Notify::new())).collect());
+    for peer in members {
         if peer.id == shared.node() {
             continue;
         }
         let (sender, receiver) = mpsc::channel(queue_messages);
         queues.insert(peer.id, sender);
-        tasks.spawn(keep_link(Arc::clone(shared), peer, receiver));
+        tasks.spawn(keep_link(Arc::clone(shared), peer, receiver, Arc::clone(&seen)));
     }
-    tasks.spawn(accept(Arc::clone(shared), listener));
+    tasks.spawn(accept(Arc::clone(shared), listener, seen));
     Links { queues }
 }
 
 /// Connects, sends until the connection breaks, and connects again.
-async fn keep_link(shared: Arc<Shared>, peer: Peer, mut queue: mpsc::Receiver<PeerMessage>) {
+async fn keep_link(
+    shared: Arc<Shared>,
+    peer: Peer,
+    mut queue: mpsc::Receiver<PeerMessage>,
+    seen: Seen,
+) {
     let mut wait = RECONNECT_MIN;
     loop {
         match timeout(HANDSHAKE_TIMEOUT, connect(&shared, &peer)).await {
@@ -93,7 +103,9 @@ async fn keep_link(shared: Arc<Shared>, peer: Peer, mut queue: mpsc::Receiver<Pe
         // raft probes a peer that is told to be out of reach instead of streaming to it.
         shared.send(Input::Unreachable(peer.id));
         while queue.try_recv().is_ok() {}
-        sleep(wait.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+        // A peer that is back connects to us first; then there is no point in waiting longer.
+        let back = seen.get(&peer.id).expect("every member has its entry").notified();
+        let _ = timeout(wait.mul_f64(0.5 + rand::random::<f64>() / 2.0), back).await;
         wait = (wait * 2).min(RECONNECT_MAX);
     }
 }
@@ -139,7 +151,7 @@ async fn feed(
     }
 }
 
-async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+async fn accept(shared: Arc<Shared>, listener: TcpListener, seen: Seen) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut links = JoinSet::new();
     loop {
@@ -154,23 +166,26 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
         };
         // Over the limit the connection is closed at once; a real peer comes again.
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-        let shared = Arc::clone(&shared);
+        let (shared, seen) = (Arc::clone(&shared), Arc::clone(&seen));
         links.spawn(async move {
             let _permit = permit;
-            if let Err(error) = receive(&shared, stream).await {
+            if let Err(error) = receive(&shared, stream, &seen).await {
                 tracing::debug!(node = shared.node().0, %error, "a peer's link ended");
             }
         });
     }
 }
 
-async fn receive(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
+async fn receive(shared: &Shared, mut stream: TcpStream, seen: &Seen) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let hello = timeout(HANDSHAKE_TIMEOUT, read_hello(&mut stream)).await??;
     check_hello(shared, &hello).inspect_err(|error| {
         tracing::warn!(node = shared.node().0, peer = hello.from.0, %error, "a peer was refused");
     })?;
     stream.write_all(&own_hello(shared, hello.from).encode()).await?;
+    if let Some(link) = seen.get(&hello.from) {
+        link.notify_one();
+    }
     let mut stream = BufReader::with_capacity(64 << 10, stream);
     let mut body = Vec::new();
     loop {

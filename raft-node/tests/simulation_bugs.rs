@@ -37,6 +37,7 @@ found! {
     an_old_tail_that_is_kept: OldTailKept,
     a_read_without_a_barrier: ReadWithoutBarrier,
     a_read_before_its_index_is_applied: ReadBeforeApplied,
+    a_refusal_by_a_state_that_may_be_old: SoldOutWithoutBarrier,
     an_unknown_outcome_called_not_applied: UnknownCalledNotApplied,
     deadlines_by_the_local_clock: ExpireByLocalClock,
     the_last_command_of_a_batch_dropped: LastOfBatchDropped,

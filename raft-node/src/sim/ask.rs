@@ -1,9 +1,9 @@
 //! What clients ask of nodes and what they are answered, and reads compared with the model.
 
 use engine::command::Command;
-use engine::ids::{OrderId, Position, ProductId};
+use engine::ids::{HoldId, OrderId, Position, ProductId};
 use engine::order::Status;
-use engine::state::{OrderFilter, OrderLookup, Page, State};
+use engine::state::{Lookup, OrderFilter, Page, State};
 
 use super::oracle::{Oracle, end_of};
 use crate::replica::Applied;
@@ -19,6 +19,7 @@ pub(super) enum Ask {
 #[derive(Clone, Debug)]
 pub(super) enum Look {
     Order(OrderId),
+    Hold(HoldId),
     Product(ProductId),
     Key(Box<str>),
     /// How many orders of a product have a status, and the newest of them.
@@ -44,6 +45,10 @@ pub(super) enum Reply {
     Read {
         index: u64,
     },
+    /// Refused for lack of stock by the state after this index, without an entry.
+    SoldOut {
+        index: u64,
+    },
     /// Certainly not applied.
     NotApplied,
     /// The outcome is not known.
@@ -56,17 +61,29 @@ pub(super) enum Reply {
     ConnectionReset,
 }
 
-/// An order that has to be read from the checkpoint, if the look was at one.
-pub(super) type Stored = Option<OrderId>;
+/// A row that has to be read from the checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    Order(OrderId),
+    Hold(HoldId),
+}
 
 /// Looks at a node's state and compares what it shows with the model at the same place.
 ///
 /// # Errors
 /// When they differ.
-pub(super) fn look(oracle: &Oracle, state: &State, what: &Look) -> Result<Stored, String> {
+pub(super) fn look(oracle: &Oracle, state: &State, what: &Look) -> Result<Option<Stored>, String> {
     let at = end_of(state.applied_index());
     match what {
         Look::Order(id) => look_at_order(oracle, state, *id, at),
+        Look::Hold(id) => match (state.hold(*id), oracle.model.hold(*id)) {
+            (Lookup::Resident(hold), Some(_)) => oracle.check_hold(hold, at).map(|()| None),
+            (Lookup::Stored, Some(_)) => Ok(Some(Stored::Hold(*id))),
+            (Lookup::Absent, known) if known.is_none_or(|hold| hold.term.at(at).is_none()) => {
+                Ok(None)
+            }
+            (found, known) => Err(format!("hold {id} at {at}: {found:?}, by the model {known:?}")),
+        },
         Look::Product(id) => {
             let known = oracle.model.product(*id).and_then(|versions| versions.at(at));
             match (state.product(*id), known.filter(|product| !product.archived)) {
@@ -125,16 +142,16 @@ fn look_at_order(
     state: &State,
     id: OrderId,
     at: Position,
-) -> Result<Stored, String> {
+) -> Result<Option<Stored>, String> {
     let known = oracle.model.order(id).and_then(|order| order.progress.at(at));
     let status: Option<Status> = state.order_status(id);
     if status != known.map(|progress| progress.status) {
         return Err(format!("order {id} at {at}: {status:?}, by the model {known:?}"));
     }
     match state.order(id) {
-        OrderLookup::Absent => Ok(None),
-        OrderLookup::Resident(order) => oracle.check_order(order, at).map(|()| None),
-        OrderLookup::Stored => Ok(Some(id)),
+        Lookup::Absent => Ok(None),
+        Lookup::Resident(order) => oracle.check_order(order, at).map(|()| None),
+        Lookup::Stored => Ok(Some(Stored::Order(id))),
     }
 }
 
@@ -144,10 +161,10 @@ fn listed(oracle: &Oracle, filter: &OrderFilter, at: Position) -> Vec<OrderId> {
     let matching = orders.filter(|(_, order)| {
         let Some(progress) = order.progress.at(at) else { return false };
         filter.status.is_none_or(|status| progress.status == status)
-            && filter.user.is_none_or(|user| order.request.user == Some(user))
-            && filter.product.is_none_or(|product| {
-                order.request.lines.iter().any(|line| line.product == product)
-            })
+            && filter.user.is_none_or(|user| order.user == Some(user))
+            && filter
+                .product
+                .is_none_or(|product| order.lines.iter().any(|line| line.product == product))
     });
     matching.map(|(at, _)| OrderId(at as u64 + 1)).collect()
 }

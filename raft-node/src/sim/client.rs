@@ -4,9 +4,10 @@
 //! when that can do no harm: reads, cancels, and orders under an idempotency key.
 
 use engine::command::{
-    ArchiveProduct, CancelOrder, Command, CreateProduct, CreateUser, PlaceOrder, UpdateProduct,
+    ArchiveProduct, CancelOrder, Command, CreateHold, CreateProduct, CreateUser, ExtendHold,
+    PlaceOrder, ReleaseHold, UpdateProduct,
 };
-use engine::ids::{NodeId, OrderId, Position, ProductId, Quantity, UserId};
+use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, Quantity, UserId};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
 use engine::outcome::Outcome;
@@ -73,8 +74,11 @@ impl Client {
             self.last = sim.resting;
             let ask = self.choose(sim);
             let repeatable = match &ask {
-                Ask::Read(..) | Ask::Command(Command::CancelOrder(_)) => true,
+                Ask::Read(..) | Ask::Command(Command::CancelOrder(_) | Command::ReleaseHold(_)) => {
+                    true
+                }
                 Ask::Command(Command::PlaceOrder(place)) => place.key.is_some(),
+                Ask::Command(Command::CreateHold(hold)) => hold.key.is_some(),
                 Ask::Command(_) => false,
             };
             let floor = Position(0);
@@ -126,13 +130,29 @@ impl Client {
                     sim.fail(format!("an answer lies at {at}, but {floor} had been answered"));
                 }
                 sim.oracle.acknowledged(applied.position);
-                if let Ask::Command(Command::PlaceOrder(PlaceOrder { key: Some(key), .. })) =
-                    &current.ask
-                    && let Outcome::Placed(order) | Outcome::Replayed(order) = applied.outcome
-                {
-                    let judged = sim.oracle.key_made(key, order);
+                let made = match (&current.ask, &applied.outcome) {
+                    (
+                        Ask::Command(Command::PlaceOrder(PlaceOrder { key: Some(key), .. })),
+                        Outcome::Placed(OrderId(made)) | Outcome::Replayed(OrderId(made)),
+                    )
+                    | (
+                        Ask::Command(Command::CreateHold(CreateHold { key: Some(key), .. })),
+                        Outcome::HoldCreated(HoldId(made)) | Outcome::HoldReplayed(HoldId(made)),
+                    ) => Some((key, *made)),
+                    _ => None,
+                };
+                if let Some((key, made)) = made {
+                    let judged = sim.oracle.key_made(key, made);
                     sim.check(judged);
                 }
+                self.finish(sim);
+            }
+            Some(Reply::SoldOut { index }) => {
+                let floor = current.floor;
+                if index < floor.index() {
+                    sim.fail(format!("a refusal by index {index}, but {floor} had been answered"));
+                }
+                sim.oracle.acknowledged(end_of(index));
                 self.finish(sim);
             }
             Some(Reply::Read { index }) => self.has_read(sim, index),
@@ -271,6 +291,28 @@ impl Client {
                 let what = any_list(sim);
                 self.read(sim, what)
             }
+            Operation::Hold => Ask::Command(self.hold(sim)),
+            Operation::Consume => {
+                let mut place = self.place(sim, false);
+                (place.hold, place.lines) = (Some(any_hold(sim)), Vec::new());
+                if sim.random.percent(80) {
+                    place.user = None;
+                }
+                place.key = sim.random.percent(70).then(|| self.key('c'));
+                Ask::Command(Command::PlaceOrder(place))
+            }
+            Operation::Release => {
+                Ask::Command(Command::ReleaseHold(ReleaseHold { hold: any_hold(sim) }))
+            }
+            Operation::Extend => Ask::Command(Command::ExtendHold(ExtendHold {
+                hold: any_hold(sim),
+                ttl_ms: sim.random.between(1, 2 * sim.plan.hold_ttl_max_ms),
+                ttl_max_ms: sim.plan.hold_ttl_max_ms,
+            })),
+            Operation::ReadHold => {
+                let what = Look::Hold(any_hold(sim));
+                self.read(sim, what)
+            }
         }
     }
 
@@ -300,7 +342,7 @@ impl Client {
             hold: None,
             lines,
             payment_method,
-            key: keyed.then(|| format!("k{}-{}", self.id, self.requests).into()),
+            key: keyed.then(|| self.key('k')),
             metadata: sim.random.percent(10).then(|| r#"{"gift":true}"#.into()),
             payment_attempts_max: sim.plan.payment_attempts_max,
             payment_deadline_ms: sim.plan.payment_deadline_ms,
@@ -314,6 +356,24 @@ impl Client {
             self.placed.push(place.clone());
         }
         place
+    }
+
+    fn hold(&mut self, sim: &mut Sim) -> Command {
+        let lines = (0..sim.random.between(1, 2)).map(|_| self.line(sim)).collect();
+        Command::CreateHold(CreateHold {
+            user: sim.random.percent(50).then(|| UserId(1 + sim.random.below(5))),
+            lines,
+            ttl_ms: sim.random.between(1, sim.plan.hold_ttl_max_ms * 5 / 4),
+            key: sim.random.percent(70).then(|| self.key('h')),
+            ttl_max_ms: sim.plan.hold_ttl_max_ms,
+            active_holds_max: sim.plan.active_holds_max,
+            require_user: false,
+        })
+    }
+
+    /// The key of this request.
+    fn key(&self, kind: char) -> Box<str> {
+        format!("{kind}{}-{}", self.id, self.requests).into()
     }
 
     fn line(&self, sim: &mut Sim) -> Line {
@@ -379,6 +439,12 @@ fn any_order(sim: &mut Sim) -> OrderId {
         false => sim.random.below(known + 1),
     };
     OrderId(known + 1 - back)
+}
+
+/// A hold that exists, mostly one of the newest.
+fn any_hold(sim: &mut Sim) -> HoldId {
+    let known = sim.oracle.model.holds.len() as u64;
+    HoldId(known + 1 - sim.random.below(5.min(known + 1)))
 }
 
 fn any_list(sim: &mut Sim) -> Look {

@@ -124,6 +124,8 @@ coverage! {
     rejected,
     /// Refusals for lack of stock.
     rejected_stock,
+    /// Orders refused for lack of stock without an entry.
+    refused_without_entry,
     /// Refusals of a key used for another request.
     rejected_key,
     /// Refusals because too many orders were open.
@@ -156,8 +158,24 @@ coverage! {
     reads_at_position,
     /// Lists and counts read.
     lists,
-    /// Orders read back from the checkpoint.
-    orders_read_from_store,
+    /// Orders and holds read back from the checkpoint.
+    rows_read_from_store,
+    /// Holds made.
+    holds_created,
+    /// Holds that became an order.
+    holds_consumed,
+    /// Holds whose deadline passed.
+    holds_expired,
+    /// Holds released.
+    holds_released,
+    /// Holds that were given more time.
+    holds_extended,
+    /// Holds asked for again under their key.
+    holds_replayed,
+    /// Refusals because a hold had ended.
+    rejected_hold_over,
+    /// Refusals because too many holds were active.
+    rejected_holds_max,
     /// Orders placed.
     orders_placed,
     /// Orders paid.

@@ -141,6 +141,8 @@ pub(super) struct Process {
     applying: bool,
     frozen: Option<(Frozen, u64)>,
     checkpoint_index: u64,
+    /// What the log's watermark does not tell yet, and when it was written last.
+    unmarked: Option<(u64, u64)>,
     marked_at: Time,
     next_call: u64,
     /// Calls whose answer is awaited.

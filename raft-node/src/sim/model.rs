@@ -5,17 +5,20 @@
 //! what a node showed at any position can be compared. It also keeps the books of API.md section 4
 //! by itself.
 
+mod holds;
+mod orders;
+mod products;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::command::{
-    CancelOrder, ClaimPayments, Command, CreateProduct, Envelope, PaymentResult, PlaceOrder,
-    UpdateProduct, Verdict,
-};
+use engine::command::{Command, Envelope};
 use engine::entry::Batch;
-use engine::ids::{NodeId, OrderId, Position, ProductId, RequestId, Timestamp, UserId};
+use engine::event::HoldChange;
+use engine::hold;
+use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, Timestamp, UserId};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
-use engine::outcome::{ClaimedPayment, Outcome, Rejection};
+use engine::outcome::{Outcome, Rejection};
 use engine::trace::TraceId;
 
 /// All values that something ever had, with the position at which it got each.
@@ -55,8 +58,9 @@ pub(super) struct Product {
     pub(super) sku: Option<Box<str>>,
     pub(super) price: Money,
     pub(super) max_per_order: Option<u32>,
-    /// What can be sold, what open orders hold back, what was sold.
+    /// What can be sold, what holds and open orders keep back, what was sold.
     pub(super) available: i64,
+    pub(super) held: i64,
     pub(super) reserved: i64,
     pub(super) sold: i64,
     /// Units that its creation and adjustments brought in.
@@ -79,6 +83,9 @@ pub(super) struct Progress {
 #[derive(Clone, Debug)]
 pub(super) struct Order {
     pub(super) request: Request,
+    /// Whose it is, and what it sells: the hold's, if it took one over.
+    pub(super) user: Option<UserId>,
+    pub(super) lines: Vec<Line>,
     pub(super) total: Money,
     pub(super) prices: Vec<Money>,
     pub(super) key: Option<Box<str>>,
@@ -92,9 +99,27 @@ pub(super) struct Order {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) user: Option<UserId>,
+    pub(super) hold: Option<HoldId>,
     pub(super) lines: Vec<Line>,
     pub(super) method: PaymentMethod,
     pub(super) metadata: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Hold {
+    pub(super) user: Option<UserId>,
+    pub(super) lines: Vec<Line>,
+    pub(super) ttl_ms: u64,
+    pub(super) key: Option<Box<str>>,
+    pub(super) created_at: Timestamp,
+    pub(super) term: Versions<Term>,
+}
+
+/// How long a hold lives, and how it ended.
+#[derive(Clone, Debug)]
+pub(super) struct Term {
+    pub(super) status: hold::Status,
+    pub(super) expires_at: Timestamp,
 }
 
 /// What an entry does by the model.
@@ -103,6 +128,8 @@ pub(super) struct Predicted {
     pub(super) outcomes: Vec<(RequestId, Outcome)>,
     /// Orders with the status that each got, in order.
     pub(super) moves: Vec<(OrderId, Status)>,
+    /// Holds with what happened to each, in order.
+    pub(super) holds: Vec<(HoldId, HoldChange)>,
     /// Claims of a task that another node had claimed before.
     pub(super) takeovers: u64,
     /// Results for attempts that were over.
@@ -115,7 +142,9 @@ pub(super) struct Model {
     pub(super) clock: Timestamp,
     pub(super) products: Vec<Versions<Product>>,
     pub(super) orders: Vec<Order>,
+    pub(super) holds: Vec<Hold>,
     pub(super) keys: BTreeMap<Box<str>, (Position, OrderId)>,
+    hold_keys: BTreeMap<Box<str>, (Position, HoldId)>,
     emails: BTreeSet<Box<str>>,
     /// Per node its newest boot and the numbers of it that were applied.
     sessions: BTreeMap<NodeId, (u64, BTreeSet<u64>)>,
@@ -144,7 +173,9 @@ impl Model {
         self.clock = self.clock.max(batch.clock);
         let none = TraceId::NONE;
         let start = Position::new(index, 0);
-        self.expire(&mut At { position: start, trace: &none, predicted: &mut predicted });
+        let mut at = At { position: start, trace: &none, predicted: &mut predicted };
+        self.expire(&mut at);
+        self.expire_holds(&mut at);
         for (n, bytes) in (0..).zip(batch.commands) {
             let position = Position::new(index, n);
             let envelope = Envelope::decode(bytes).map_err(|e| format!("{position}: {e}"))?;
@@ -173,6 +204,9 @@ impl Model {
             Command::CancelOrder(command) => self.cancel(at, &command),
             Command::ClaimPayments(command) => Ok(self.claim(at, &command)),
             Command::SettlePayments(command) => Ok(self.settle(at, command.results)),
+            Command::CreateHold(command) => self.create_hold(at, command),
+            Command::ReleaseHold(command) => self.release_hold(at, command.hold),
+            Command::ExtendHold(command) => self.extend_hold(at, &command),
             Command::CreateProduct(command) => self.create_product(at, command),
             Command::UpdateProduct(command) => self.update_product(at, &command),
             Command::ArchiveProduct(command) => {
@@ -183,98 +217,8 @@ impl Model {
                 false => Err(Rejection::EmailTaken),
             },
             Command::Tick => Ok(Outcome::Ticked),
-            other => unreachable!("the clients of the simulation do not send {other:?}"),
         };
         result.unwrap_or_else(Outcome::Rejected)
-    }
-
-    fn place(&mut self, at: &mut At<'_>, command: PlaceOrder) -> Result<Outcome, Rejection> {
-        let request = Request {
-            user: command.user,
-            lines: command.lines,
-            method: command.payment_method,
-            metadata: command.metadata,
-        };
-        if let Some((_, id)) = command.key.as_ref().and_then(|key| self.keys.get(key)) {
-            return match self.orders[id.0 as usize - 1].request == request {
-                true => Ok(Outcome::Replayed(*id)),
-                false => Err(Rejection::KeyReused),
-            };
-        }
-        let open = |order: &&Order| !order.progress.now().status.is_final();
-        if self.orders.iter().filter(open).count() as u64 >= command.open_orders_max {
-            return Err(Rejection::TooManyOpenOrders);
-        }
-        let mut wanted: Vec<(ProductId, u64)> = Vec::new();
-        let mut total = Money(0);
-        let mut prices = Vec::new();
-        for line in &request.lines {
-            let product =
-                self.active(line.product).ok_or(Rejection::ProductNotFound(line.product))?;
-            let price = product.price;
-            let units = u64::from(line.quantity.0);
-            total = Money(total.0 + price.0 * units as i64);
-            prices.push(price);
-            match wanted.iter_mut().find(|(id, _)| *id == line.product) {
-                Some((_, sum)) => *sum += units,
-                None => wanted.push((line.product, units)),
-            }
-        }
-        for (product, requested) in wanted.iter().copied() {
-            let limit = self.active(product).and_then(|found| found.max_per_order);
-            if let Some(limit) = limit.filter(|limit| requested > u64::from(*limit)) {
-                return Err(Rejection::PurchaseLimitExceeded { product, limit, requested });
-            }
-        }
-        for (product, requested) in wanted.iter().copied() {
-            let available = self.active(product).map_or(0, |found| found.available);
-            if available < requested as i64 {
-                return Err(Rejection::InsufficientStock { product, requested, available });
-            }
-        }
-        let id = OrderId(self.orders.len() as u64 + 1);
-        for (product, units) in wanted {
-            self.shift(at, product, |product| {
-                product.available -= units as i64;
-                product.reserved += units as i64;
-            });
-        }
-        if let Some(key) = &command.key {
-            self.keys.insert(key.clone(), (at.position, id));
-        }
-        let progress = Progress {
-            status: Status::Pending,
-            attempt: 1,
-            unanswered: 0,
-            due: self.clock,
-            claimed_by: None,
-        };
-        let waits = request.method == PaymentMethod::Webhook;
-        self.orders.push(Order {
-            request,
-            total,
-            prices,
-            key: command.key,
-            attempts_max: command.payment_attempts_max,
-            deadline: waits.then(|| self.clock.plus_ms(command.payment_deadline_ms)),
-            trace: at.trace.clone(),
-            progress: Versions::new(at.position, progress),
-        });
-        at.predicted.moves.push((id, Status::Pending));
-        Ok(Outcome::Placed(id))
-    }
-
-    fn cancel(&mut self, at: &mut At<'_>, command: &CancelOrder) -> Result<Outcome, Rejection> {
-        let order = command.order;
-        let found = self.order(order).ok_or(Rejection::OrderNotFound)?;
-        match found.progress.now().status {
-            Status::Pending => {
-                self.advance(at, order, Status::Cancelled);
-                Ok(Outcome::Cancelled { order, already: false })
-            }
-            Status::Cancelled => Ok(Outcome::Cancelled { order, already: true }),
-            status => Err(Rejection::NotCancellable { order, status }),
-        }
     }
 
     fn expire(&mut self, at: &mut At<'_>) {
@@ -295,104 +239,6 @@ impl Model {
         }
     }
 
-    fn claim(&mut self, at: &mut At<'_>, command: &ClaimPayments) -> Outcome {
-        let mut claimed = Vec::new();
-        for &(id, attempt) in &command.tasks {
-            let now = self.clock;
-            let Some(order) = self.order(id) else { continue };
-            let before = order.progress.now().clone();
-            let waits = order.request.method == PaymentMethod::Mock && !before.status.is_final();
-            if !waits || before.attempt != attempt || before.due > now {
-                continue;
-            }
-            at.predicted.takeovers +=
-                u64::from(before.claimed_by.is_some_and(|node| node != command.node));
-            if before.status == Status::Pending {
-                self.advance(at, id, Status::Processing);
-            }
-            let order = &mut self.orders[id.0 as usize - 1];
-            order.progress.change(at.position, |progress| {
-                progress.due = now.plus_ms(command.lease_ms);
-                progress.claimed_by = Some(command.node);
-            });
-            claimed.push(ClaimedPayment {
-                order: id,
-                attempt,
-                unanswered: before.unanswered,
-                amount: order.total,
-                trace: order.trace.clone(),
-            });
-        }
-        Outcome::Claimed(claimed)
-    }
-
-    fn settle(&mut self, at: &mut At<'_>, results: Vec<PaymentResult>) -> Outcome {
-        let mut settled = 0;
-        for PaymentResult { order: id, attempt, verdict } in results {
-            let now = self.clock;
-            let current = self.order(id).filter(|order| {
-                let progress = order.progress.now();
-                progress.status == Status::Processing && progress.attempt == attempt
-            });
-            let Some(order) = current else {
-                at.predicted.stale_results += 1;
-                continue;
-            };
-            settled += 1;
-            let last = attempt >= order.attempts_max;
-            match verdict {
-                Verdict::Succeeded => self.advance(at, id, Status::Paid),
-                Verdict::Declined { .. } if last => self.advance(at, id, Status::Failed),
-                Verdict::Declined { retry_in_ms, .. } => self.retry(at, id, |progress| {
-                    progress.attempt += 1;
-                    progress.unanswered = 0;
-                    progress.due = now.plus_ms(retry_in_ms);
-                }),
-                Verdict::NoAnswer { retry_in_ms } => self.retry(at, id, |progress| {
-                    progress.unanswered += 1;
-                    progress.due = now.plus_ms(retry_in_ms);
-                }),
-            }
-        }
-        Outcome::Settled(settled)
-    }
-
-    fn retry(&mut self, at: &At<'_>, id: OrderId, change: impl FnOnce(&mut Progress)) {
-        self.orders[id.0 as usize - 1].progress.change(at.position, |progress| {
-            progress.claimed_by = None;
-            change(progress);
-        });
-    }
-
-    /// Moves an order along one of the four legal ways and its units with it.
-    fn advance(&mut self, at: &mut At<'_>, id: OrderId, to: Status) {
-        let order = &mut self.orders[id.0 as usize - 1];
-        let from = order.progress.now().status;
-        let legal = match from {
-            Status::Pending => matches!(to, Status::Processing | Status::Cancelled),
-            Status::Processing => matches!(to, Status::Paid | Status::Failed),
-            Status::Paid | Status::Failed | Status::Cancelled => false,
-        };
-        assert!(legal, "the model moved order {id} from {from} to {to}");
-        order.progress.change(at.position, |progress| progress.status = to);
-        at.predicted.moves.push((id, to));
-        let lines = order.request.lines.clone();
-        for Line { product, quantity } in lines {
-            let units = i64::from(quantity.0);
-            match to {
-                Status::Paid => self.shift(at, product, |product| {
-                    product.reserved -= units;
-                    product.sold += units;
-                }),
-                Status::Failed | Status::Cancelled => self.shift(at, product, |product| {
-                    product.reserved -= units;
-                    product.available += units;
-                }),
-                Status::Pending | Status::Processing => {}
-            }
-        }
-    }
-
     fn shift(&mut self, at: &At<'_>, id: ProductId, change: impl FnOnce(&mut Product)) {
         self.touched.push(id);
         self.products[id.0 as usize - 1].change(at.position, |product| {
@@ -407,21 +253,23 @@ impl Model {
         self.touched.dedup();
         for id in std::mem::take(&mut self.touched) {
             let product = self.products[id.0 as usize - 1].now();
-            let reserved: i64 = self
-                .orders
-                .iter()
-                .filter(|order| !order.progress.now().status.is_final())
-                .flat_map(|order| &order.request.lines)
-                .filter(|line| line.product == id)
-                .map(|line| i64::from(line.quantity.0))
-                .sum();
-            let counted = product.available + product.reserved + product.sold;
+            let units = |lines: &[Line]| -> i64 {
+                let lines = lines.iter().filter(|line| line.product == id);
+                lines.map(|line| i64::from(line.quantity.0)).sum()
+            };
+            let open = self.orders.iter().filter(|order| !order.progress.now().status.is_final());
+            let reserved: i64 = open.map(|order| units(&order.lines)).sum();
+            let active =
+                self.holds.iter().filter(|hold| hold.term.now().status == hold::Status::Active);
+            let held: i64 = active.map(|hold| units(&hold.lines)).sum();
+            let counted = product.available + product.held + product.reserved + product.sold;
             if product.available < 0
-                || product.reserved != reserved
+                || (product.reserved, product.held) != (reserved, held)
                 || counted != product.brought_in
             {
                 return Err(format!(
-                    "product {id} does not balance: {product:?}, open orders hold {reserved}"
+                    "product {id} does not balance: {product:?}, open orders have {reserved}, \
+                     active holds {held}"
                 ));
             }
         }
@@ -432,88 +280,15 @@ impl Model {
         self.orders.get(usize::try_from(id.0.checked_sub(1)?).ok()?)
     }
 
+    pub(super) fn hold(&self, id: HoldId) -> Option<&Hold> {
+        self.holds.get(usize::try_from(id.0.checked_sub(1)?).ok()?)
+    }
+
     pub(super) fn product(&self, id: ProductId) -> Option<&Versions<Product>> {
         self.products.get(usize::try_from(id.0.checked_sub(1)?).ok()?)
     }
 
     fn active(&self, id: ProductId) -> Option<&Product> {
         self.product(id).map(Versions::now).filter(|product| !product.archived)
-    }
-
-    fn sku_is_free(&self, sku: &Option<Box<str>>, own: Option<ProductId>) -> bool {
-        sku.is_none()
-            || (1..).map(ProductId).zip(&self.products).all(|(id, product)| {
-                let product = product.now();
-                Some(id) == own || product.archived || product.sku != *sku
-            })
-    }
-
-    fn create_product(
-        &mut self,
-        at: &At<'_>,
-        command: CreateProduct,
-    ) -> Result<Outcome, Rejection> {
-        if !self.sku_is_free(&command.sku, None) {
-            return Err(Rejection::SkuTaken);
-        }
-        let product = Product {
-            sku: command.sku,
-            price: command.price,
-            max_per_order: command.max_per_order,
-            available: command.stock,
-            reserved: 0,
-            sold: 0,
-            brought_in: command.stock,
-            archived: false,
-            version: at.position,
-        };
-        self.products.push(Versions::new(at.position, product));
-        Ok(Outcome::ProductCreated(ProductId(self.products.len() as u64)))
-    }
-
-    fn update_product(
-        &mut self,
-        at: &At<'_>,
-        command: &UpdateProduct,
-    ) -> Result<Outcome, Rejection> {
-        let id = command.product;
-        let product = self.active(id).ok_or(Rejection::ProductNotFound(id))?;
-        let current = product.version;
-        if command.expected_version.is_some_and(|version| version != current) {
-            return Err(Rejection::VersionMismatch { current });
-        }
-        if command.sku.as_ref().is_some_and(|sku| !self.sku_is_free(sku, Some(id))) {
-            return Err(Rejection::SkuTaken);
-        }
-        self.shift(at, id, |product| {
-            product.price = command.price.unwrap_or(product.price);
-            product.max_per_order = command.max_per_order.unwrap_or(product.max_per_order);
-            if let Some(sku) = &command.sku {
-                product.sku = sku.clone();
-            }
-            if let Some(stock) = command.stock {
-                product.brought_in += stock - product.available;
-                product.available = stock;
-            }
-        });
-        Ok(Outcome::ProductUpdated(id))
-    }
-
-    fn archive(
-        &mut self,
-        at: &At<'_>,
-        id: ProductId,
-        expected: Option<Position>,
-    ) -> Result<Outcome, Rejection> {
-        let product = self.product(id).ok_or(Rejection::ProductNotFound(id))?.now();
-        if product.archived {
-            return Ok(Outcome::ProductArchived(id));
-        }
-        let current = product.version;
-        if expected.is_some_and(|version| version != current) {
-            return Err(Rejection::VersionMismatch { current });
-        }
-        self.shift(at, id, |product| product.archived = true);
-        Ok(Outcome::ProductArchived(id))
     }
 }

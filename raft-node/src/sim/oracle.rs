@@ -10,10 +10,12 @@
 
 use std::collections::BTreeMap;
 
-use engine::event::{Event, Kind, OrderChange};
-use engine::ids::{NodeId, OrderId, Position, RequestId, Timestamp};
+use engine::command::PlaceOrder;
+use engine::event::{Event, HoldChange, Kind, OrderChange};
+use engine::hold::Hold;
+use engine::ids::{HoldId, NodeId, OrderId, Position, RequestId, Timestamp};
 use engine::order::Status;
-use engine::outcome::Outcome;
+use engine::outcome::{Outcome, Rejection};
 use engine::product;
 use engine::state::{Observer, State};
 use raft::eraftpb::Entry;
@@ -56,8 +58,8 @@ pub(super) struct Oracle {
     requests: BTreeMap<RequestId, Fate>,
     /// The furthest place that an answered operation reached.
     floor: Position,
-    /// The order that each key was acknowledged with.
-    keys: BTreeMap<Box<str>, OrderId>,
+    /// What each key was acknowledged with: the number of an order or a hold.
+    keys: BTreeMap<Box<str>, u64>,
 }
 
 /// Watches a node apply one entry, and hands on what the node itself wants to know.
@@ -65,11 +67,12 @@ pub(super) struct Witness<'a> {
     effects: &'a mut Effects,
     outcomes: Vec<(Position, RequestId, Outcome)>,
     moves: Vec<(OrderId, Status)>,
+    holds: Vec<(HoldId, HoldChange)>,
 }
 
 impl<'a> Witness<'a> {
     pub(super) fn new(effects: &'a mut Effects) -> Witness<'a> {
-        Witness { effects, outcomes: Vec::new(), moves: Vec::new() }
+        Witness { effects, outcomes: Vec::new(), moves: Vec::new(), holds: Vec::new() }
     }
 }
 
@@ -89,6 +92,9 @@ impl Observer for Witness<'_> {
                 OrderChange::Cancelled { .. } => Status::Cancelled,
             };
             self.moves.push((*order, status));
+        }
+        if let Kind::Hold { hold, change, .. } = &event.kind {
+            self.holds.push((*hold, *change));
         }
         self.effects.event(event);
     }
@@ -172,6 +178,7 @@ impl Oracle {
             ));
         }
         equal(&format!("moves of index {index}"), &seen.moves, &known.predicted.moves)?;
+        equal(&format!("holds of index {index}"), &seen.holds, &known.predicted.holds)?;
         equal(&format!("clock after index {index}"), state.clock(), known.clock)?;
         if known.digest != digest {
             return Err(format!(
@@ -261,6 +268,31 @@ impl Oracle {
         Ok(())
     }
 
+    /// A node refuses an order for lack of stock by its state after an index, without an entry.
+    pub(super) fn refused_without_entry(
+        &self,
+        order: &PlaceOrder,
+        rejection: &Rejection,
+        index: u64,
+    ) -> Result<(), String> {
+        let at = end_of(index);
+        let Rejection::InsufficientStock { product, requested, available } = *rejection else {
+            return Err(format!("an order is refused without an entry: {rejection}"));
+        };
+        let known = self.model.product(product).and_then(|versions| versions.at(at));
+        let known = known.filter(|known| !known.archived).map(|known| known.available);
+        equal(&format!("stock of product {product} at {at}"), Some(available), known)?;
+        let lines = order.lines.iter().filter(|line| line.product == product);
+        let asked: u64 = lines.map(|line| u64::from(line.quantity.0)).sum();
+        equal(&format!("units of product {product} asked for"), requested, asked)?;
+        let used = order.key.as_ref().and_then(|key| self.model.keys.get(key));
+        match used.filter(|(since, _)| *since <= at) {
+            None if available < requested as i64 => Ok(()),
+            None => Err(format!("{requested} of product {product} are there at {at}")),
+            Some((_, made)) => Err(format!("{:?} had made order {made} at {at}", order.key)),
+        }
+    }
+
     /// The furthest place that an answer reached up to now: whatever begins now lies behind it.
     pub(super) fn floor(&self) -> Position {
         self.floor
@@ -271,11 +303,11 @@ impl Oracle {
         self.floor = self.floor.max(position);
     }
 
-    /// A client was told that its key made this order.
-    pub(super) fn key_made(&mut self, key: &str, order: OrderId) -> Result<(), String> {
-        match self.keys.insert(key.into(), order) {
-            Some(before) if before != order => {
-                Err(format!("key {key} made order {before} and order {order}"))
+    /// A client was told that its key made the order or hold of this number.
+    pub(super) fn key_made(&mut self, key: &str, made: u64) -> Result<(), String> {
+        match self.keys.insert(key.into(), made) {
+            Some(before) if before != made => {
+                Err(format!("key {key} made number {before} and number {made}"))
             }
             _ => Ok(()),
         }
@@ -295,10 +327,11 @@ impl Oracle {
         equal(&what("status"), order.status, progress.status)?;
         equal(&what("total"), order.total, known.total)?;
         equal(&what("key"), &order.key, &known.key)?;
-        equal(&what("user"), order.user, known.request.user)?;
+        equal(&what("user"), order.user, known.user)?;
+        equal(&what("hold"), order.hold, known.request.hold)?;
         equal(&what("deadline"), order.payment_deadline, known.deadline)?;
         let lines = order.items.iter().map(|item| (item.product, item.quantity, item.unit_price));
-        let ordered = known.request.lines.iter().zip(&known.prices);
+        let ordered = known.lines.iter().zip(&known.prices);
         let ordered = ordered.map(|(line, price)| (line.product, line.quantity, *price));
         if !lines.eq(ordered) {
             return Err(format!("the lines of order {id} are {:?}", order.items));
@@ -327,6 +360,19 @@ impl Oracle {
         equal(&what("last move"), before, Some(order.status))
     }
 
+    /// A hold's row as a node showed it, at a place.
+    pub(super) fn check_hold(&self, hold: &Hold, at: Position) -> Result<(), String> {
+        let id = hold.id;
+        let known = self.model.hold(id).ok_or_else(|| format!("hold {id} does not exist"))?;
+        let term = known.term.at(at).ok_or_else(|| format!("hold {id} does not exist at {at}"))?;
+        let what = |field: &str| format!("{field} of hold {id} at {at}");
+        equal(&what("status"), hold.status, term.status)?;
+        equal(&what("deadline"), hold.expires_at, term.expires_at)?;
+        equal(&what("lines"), &hold.lines, &known.lines)?;
+        equal(&what("user"), hold.user, known.user)?;
+        equal(&what("key"), &hold.key, &known.key)
+    }
+
     /// A product's row as a node showed it, at a place.
     pub(super) fn check_product(
         &self,
@@ -340,7 +386,9 @@ impl Oracle {
         equal(&what("stock"), product.stock.available(), known.available)?;
         equal(&what("reserved"), product.stock.reserved, known.reserved)?;
         equal(&what("sold"), product.stock.sold, known.sold)?;
-        equal(&what("on hand"), product.stock.on_hand, known.available + known.reserved)?;
+        equal(&what("held"), product.stock.held, known.held)?;
+        let on_hand = known.available + known.held + known.reserved;
+        equal(&what("on hand"), product.stock.on_hand, on_hand)?;
         equal(&what("units brought in"), product.brought_in, known.brought_in)?;
         equal(&what("price"), product.price, known.price)?;
         equal(&what("sku"), &product.sku, &known.sku)?;
@@ -359,6 +407,9 @@ impl Oracle {
         }
         for id in 1..=products + 1 {
             look(self, state, &Look::Product(engine::ids::ProductId(id)))?;
+        }
+        for id in 1..=self.model.holds.len() as u64 + 1 {
+            look(self, state, &Look::Hold(HoldId(id)))?;
         }
         for key in self.model.keys.keys() {
             look(self, state, &Look::Key(key.clone()))?;

@@ -84,13 +84,19 @@ pub(super) enum Operation {
     ReadProduct,
     ReadKey,
     List,
+    Hold,
+    /// An order that takes a hold over.
+    Consume,
+    Release,
+    Extend,
+    ReadHold,
 }
 
 /// What the clients do.
 #[derive(Clone, Debug)]
 pub(super) struct Mix {
     /// Each with its weight.
-    pub(super) operations: [(Operation, u64); 13],
+    pub(super) operations: [(Operation, u64); 18],
     pub(super) keyed_percent: u64,
     pub(super) stale_percent: u64,
     /// Weights of the payment methods mock, webhook and none.
@@ -145,6 +151,8 @@ pub(super) struct Plan {
     /// The longest time between an event and the step that takes it in.
     pub(super) step_us_max: u64,
     pub(super) clock_jump_ms: u64,
+    /// In how many of a hundred nodes the clock is wrong from the beginning.
+    pub(super) clocks_wrong_percent: u64,
     pub(super) core: CoreConfig,
     pub(super) payments: payment::Config,
     pub(super) checkpoint_interval_ms: u64,
@@ -157,15 +165,17 @@ pub(super) struct Plan {
     pub(super) payment_attempts_max: u32,
     pub(super) payment_deadline_ms: u64,
     pub(super) open_orders_max: u64,
+    pub(super) hold_ttl_max_ms: u64,
+    pub(super) active_holds_max: u64,
 }
 
 impl Plan {
     pub(super) fn draw(random: &mut Random) -> Plan {
         let nodes = *random.pick(&[3, 3, 3, 5, 5, 7]);
-        let faults_until = random.between(20, 60) * SECOND;
+        let faults_until = random.between(30, 240) * SECOND;
         let clients = random.between(1, 20) as usize;
         // Few clients think quickly, so that a run has some hundred to two thousand requests.
-        let requests = random.between(200, 1_500);
+        let requests = random.between(200, 2_500);
         let think_us = faults_until * clients as u64 / requests;
         Plan {
             nodes,
@@ -181,9 +191,10 @@ impl Plan {
             fault_lasts_us: random.between(200, 8_000) * MS,
             down_us: random.between(50, 6_000) * MS,
             step_crash_ppm: *random.pick(&[0, 0, 20, 100, 300]),
-            vote_crash_ppm: *random.pick(&[0, 0, 100_000, 500_000]),
+            vote_crash_ppm: *random.pick(&[0, 0, 300_000, 1_000_000]),
             step_us_max: *random.pick(&[50, 300, 2_000]),
-            clock_jump_ms: *random.pick(&[100, 5_000, 3_600_000]),
+            clock_jump_ms: *random.pick(&[100, 5_000, 3_600_000, 3_600_000]),
+            clocks_wrong_percent: *random.pick(&[0, 0, 30, 60]),
             core: core(random),
             payments: payments(random),
             checkpoint_interval_ms: *random.pick(&[100, 300, 1_000, 5_000]),
@@ -201,6 +212,8 @@ impl Plan {
             payment_attempts_max: random.between(1, 3) as u32,
             payment_deadline_ms: random.between(500, 15_000),
             open_orders_max: *random.pick(&[5, 50, 1_000_000, 1_000_000]),
+            hold_ttl_max_ms: random.between(200, 10_000),
+            active_holds_max: *random.pick(&[3, 1_000_000]),
         }
     }
 }
@@ -228,7 +241,7 @@ fn quality(random: &mut Random) -> Quality {
 /// Production's settings, with some of the bounds so small that they are met.
 fn core(random: &mut Random) -> CoreConfig {
     let mut config = CoreConfig::default();
-    if random.percent(25) {
+    if random.percent(35) {
         // Elections come soon, and candidates often stand at the same time.
         config.heartbeat_ticks = 1;
         config.election_ticks = random.between(2, 5) as usize;
@@ -316,6 +329,11 @@ fn mix(random: &mut Random) -> Mix {
             (Operation::ReadProduct, weight(5, 30)),
             (Operation::ReadKey, weight(0, 15)),
             (Operation::List, weight(0, 8)),
+            (Operation::Hold, weight(0, 20)),
+            (Operation::Consume, weight(0, 15)),
+            (Operation::Release, weight(0, 5)),
+            (Operation::Extend, weight(0, 5)),
+            (Operation::ReadHold, weight(0, 8)),
         ],
         keyed_percent: weight(50, 100),
         stale_percent: weight(0, 50),

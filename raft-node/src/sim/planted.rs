@@ -22,6 +22,8 @@ pub enum Bug {
     ReadWithoutBarrier,
     /// Linearizable reads are served before the index of their barrier is applied.
     ReadBeforeApplied,
+    /// An order is refused for lack of stock by a state that may be old.
+    SoldOutWithoutBarrier,
     /// A request that was sent is called not applied when its time is over.
     UnknownCalledNotApplied,
     /// Each node expires deadlines by its own clock.
@@ -46,13 +48,14 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 16] = [
+    pub const ALL: [Bug; 17] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
         Bug::OldTailKept,
         Bug::ReadWithoutBarrier,
         Bug::ReadBeforeApplied,
+        Bug::SoldOutWithoutBarrier,
         Bug::UnknownCalledNotApplied,
         Bug::ExpireByLocalClock,
         Bug::LastOfBatchDropped,

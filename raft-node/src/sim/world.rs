@@ -37,7 +37,9 @@ impl World {
             .iter()
             .map(|id| {
                 let drift_ppm = random.between(0, 400) as i64 - 200;
-                let offset_ms = random.between(0, 2_000) as i64 - 1_000;
+                let wrong = random.percent(plan.clocks_wrong_percent);
+                let error_ms = if wrong { plan.clock_jump_ms } else { 500 };
+                let offset_ms = random.between(0, 2 * error_ms) as i64 - error_ms as i64;
                 Host::new(*id, voters.clone(), NodeClock::new(drift_ppm, offset_ms))
             })
             .collect();

@@ -4,9 +4,6 @@ use super::*;
 use crate::replica::{self, Effects};
 use crate::sim::oracle::Witness;
 
-/// Entries applied at once, as under one lock in production.
-const ENTRIES_PER_LOCK_MAX: u64 = 16;
-
 impl Host {
     /// Takes entries that are to be applied.
     pub(super) fn hand_out(&mut self, sim: &mut Sim, entries: Vec<Entry>) {
@@ -34,7 +31,7 @@ impl Host {
         let Some(process) = &mut self.up else { return };
         if !process.applying && !process.committed.is_empty() {
             process.applying = true;
-            let delay = 1 + sim.random.waiting(100);
+            let delay = 1 + sim.random.waiting(50);
             self.after(sim, delay, Duty::Apply);
         }
     }
@@ -42,24 +39,20 @@ impl Host {
     pub(super) fn apply(&mut self, sim: &mut Sim) {
         let Some(process) = &mut self.up else { return };
         process.applying = false;
-        let count = sim.random.between(1, ENTRIES_PER_LOCK_MAX) as usize;
-        let count = count.min(process.committed.len());
-        let entries: Vec<Entry> = process.committed.drain(..count).collect();
+        let Some(entry) = process.committed.pop_front() else { return };
         let mut effects = Effects::new(self.id, process.boot, false);
-        for entry in entries {
-            let taken = self.plant_in(sim, &entry);
-            let Some(process) = &mut self.up else { return };
-            let mut witness = Witness::new(&mut effects);
-            if let Err(error) = replica::apply(&mut process.state, &taken, &mut witness) {
-                return sim.fail(format!("node {}: apply {}: {error}", self.id, entry.index));
-            }
-            match sim.oracle.applied(&entry, &witness, &mut process.state) {
-                Ok(Some(predicted)) => count_first(&mut sim.cover, &entry, predicted),
-                Ok(None) => {}
-                Err(what) => return sim.fail(format!("node {}: {what}", self.id)),
-            }
-            sim.trace.mix(process.state.position().0);
+        let taken = self.plant_in(sim, &entry);
+        let Some(process) = &mut self.up else { return };
+        let mut witness = Witness::new(&mut effects);
+        if let Err(error) = replica::apply(&mut process.state, &taken, &mut witness) {
+            return sim.fail(format!("node {}: apply {}: {error}", self.id, entry.index));
         }
+        match sim.oracle.applied(&entry, &witness, &mut process.state) {
+            Ok(Some(predicted)) => count_first(&mut sim.cover, &entry, predicted),
+            Ok(None) => {}
+            Err(what) => return sim.fail(format!("node {}: {what}", self.id)),
+        }
+        sim.trace.mix(process.state.position().0);
         self.finish_apply(sim, effects);
     }
 
@@ -124,6 +117,7 @@ fn count_first(
     entry: &Entry,
     predicted: &crate::sim::model::Predicted,
 ) {
+    use engine::event::HoldChange;
     use engine::order::Status;
     use engine::outcome::{Outcome, Rejection};
     cover.entries_committed += 1;
@@ -138,9 +132,25 @@ fn count_first(
             Outcome::Replayed(_) => cover.replays += 1,
             Outcome::ProductArchived(_) => cover.products_archived += 1,
             Outcome::Rejected(Rejection::InsufficientStock { .. }) => cover.rejected_stock += 1,
+            Outcome::HoldReplayed(_) => cover.holds_replayed += 1,
+            Outcome::Rejected(
+                Rejection::HoldExpired(_)
+                | Rejection::HoldConsumed { .. }
+                | Rejection::HoldReleased(_),
+            ) => cover.rejected_hold_over += 1,
+            Outcome::Rejected(Rejection::TooManyHolds) => cover.rejected_holds_max += 1,
             Outcome::Rejected(Rejection::KeyReused) => cover.rejected_key += 1,
             Outcome::Rejected(Rejection::TooManyOpenOrders) => cover.rejected_open_orders += 1,
             _ => {}
+        }
+    }
+    for (_, change) in &predicted.holds {
+        match change {
+            HoldChange::Created => cover.holds_created += 1,
+            HoldChange::Extended => cover.holds_extended += 1,
+            HoldChange::Consumed(_) => cover.holds_consumed += 1,
+            HoldChange::Expired => cover.holds_expired += 1,
+            HoldChange::Released => cover.holds_released += 1,
         }
     }
     for (_, status) in &predicted.moves {

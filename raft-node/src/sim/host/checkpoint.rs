@@ -11,6 +11,13 @@ impl Host {
     pub(super) fn freeze(&mut self, sim: &mut Sim) {
         let interval = self.clock.true_us(sim.plan.checkpoint_interval_ms * MS);
         let Some(process) = &mut self.up else { return };
+        // Whether or not more was written since: the end of a burst counts as much as its middle.
+        if sim.now - process.marked_at >= SECOND
+            && let Some((index, term)) = process.unmarked.take()
+        {
+            process.marked_at = sim.now;
+            self.log.mark(index, term);
+        }
         if process.state.applied_index() <= process.checkpoint_index {
             return self.after(sim, interval, Duty::Freeze);
         }
@@ -42,10 +49,7 @@ impl Host {
         let index = written.applied_index();
         process.checkpoint_index = index;
         sim.cover.checkpoints += 1;
-        if sim.now - process.marked_at >= SECOND {
-            process.marked_at = sim.now;
-            self.log.mark(index, term);
-        }
+        process.unmarked = Some((index, term));
         self.after(sim, interval, Duty::Freeze);
     }
 

@@ -118,6 +118,7 @@ impl Host {
             applying: false,
             frozen: None,
             checkpoint_index: applied_index,
+            unmarked: None,
             marked_at: sim.now,
             next_call: 1,
             calls: BTreeSet::new(),

@@ -33,7 +33,8 @@ impl Host {
         let commands = process.worker.poll(leads, |limit| state.due_payments(clock, limit));
         for (batch, command) in commands {
             let waiter = Waiter::Payments(batch);
-            if !self.propose(sim, command, TraceId::NONE, waiter, PROPOSAL_TIMEOUT_MS) {
+            let deadline_ms = self.deadline_ms(sim, PROPOSAL_TIMEOUT_MS);
+            if !self.propose(sim, command, TraceId::NONE, waiter, deadline_ms) {
                 self.proposed(sim, batch, None);
             }
         }

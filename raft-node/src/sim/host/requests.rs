@@ -1,16 +1,18 @@
 //! The front door: proposals, reads, and their answers.
 
 use engine::checkpoint;
-use engine::command::{Command, Envelope};
-use engine::ids::Position;
+use engine::command::{Command, Envelope, PlaceOrder};
+use engine::ids::{Position, Timestamp};
 use engine::outcome::Outcome;
 use engine::trace::TraceId;
 
 use super::*;
 use crate::core::{Failure, ReadTicket, Request};
+use crate::handle::CLOCK_ERROR_MS;
 use crate::payment::worker::BatchId;
 use crate::replica::Applied;
-use crate::sim::ask::{Ask, Freshness, Look, Reply, look};
+use crate::sim::ask::{Ask, Freshness, Look, Reply, Stored, look};
+use crate::sim::oracle::end_of;
 
 /// Who waits for the outcome of a command.
 #[derive(Clone, Copy, Debug)]
@@ -23,13 +25,23 @@ pub(super) enum Waiter {
     Payments(BatchId),
 }
 
+/// What a client waits for that is not the outcome of a command.
+#[derive(Clone, Debug)]
+enum Purpose {
+    Show {
+        what: Look,
+        linearizable: bool,
+    },
+    /// An order that may be refused without an entry.
+    SoldOut(Box<PlaceOrder>),
+}
+
 /// A client that waits to read.
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
     pub(super) client: usize,
     pub(super) attempt: u64,
-    what: Look,
-    linearizable: bool,
+    purpose: Purpose,
     deadline_ms: u64,
 }
 
@@ -40,16 +52,52 @@ impl Host {
             return sim.reply(client, attempt, Reply::ConnectionRefused);
         }
         match ask {
+            Ask::Command(Command::PlaceOrder(order)) => {
+                self.place(sim, client, attempt, order);
+            }
             Ask::Command(command) => {
-                let trace = TraceId::parse(&format!("c{client}-{attempt}"));
-                let trace = trace.expect("printable and short");
-                let waiter = Waiter::Client { client, attempt };
-                if !self.propose(sim, command, trace, waiter, sim.plan.request_timeout_ms) {
-                    sim.reply(client, attempt, Reply::NotApplied);
-                }
+                let deadline_ms = self.deadline_ms(sim, sim.plan.request_timeout_ms);
+                self.ask_log(sim, client, attempt, command, deadline_ms);
             }
             Ask::Read(what, freshness) => self.read(sim, client, attempt, what, freshness),
         }
+    }
+
+    /// An order that is sure to be refused for lack of stock needs no entry; as production's handle
+    /// decides it: a look, a barrier, and a second look that counts.
+    fn place(&mut self, sim: &mut Sim, client: usize, attempt: u64, order: PlaceOrder) {
+        let deadline_ms = self.deadline_ms(sim, sim.plan.request_timeout_ms);
+        let Some(process) = &mut self.up else { return };
+        if process.stopping.is_none() && process.state.lacks_stock(&order, Timestamp(0)).is_some() {
+            let purpose = Purpose::SoldOut(Box::new(order));
+            let reader = Reader { client, attempt, purpose, deadline_ms };
+            return match sim.planted(Bug::SoldOutWithoutBarrier) {
+                true => self.serve(sim, reader),
+                false => self.ask_barrier(sim, reader),
+            };
+        }
+        self.ask_log(sim, client, attempt, Command::PlaceOrder(order), deadline_ms);
+    }
+
+    fn ask_log(
+        &mut self,
+        sim: &mut Sim,
+        client: usize,
+        attempt: u64,
+        command: Command,
+        deadline_ms: u64,
+    ) {
+        let trace = TraceId::parse(&format!("c{client}-{attempt}"));
+        let trace = trace.expect("printable and short");
+        let waiter = Waiter::Client { client, attempt };
+        if !self.propose(sim, command, trace, waiter, deadline_ms) {
+            sim.reply(client, attempt, Reply::NotApplied);
+        }
+    }
+
+    /// The moment on this node's monotonic clock after so many milliseconds.
+    pub(super) fn deadline_ms(&self, sim: &Sim, timeout_ms: u64) -> u64 {
+        self.clock.now(sim.now).mono_ms + timeout_ms
     }
 
     /// Registers a command and gives it to the core. False when that is refused at once.
@@ -59,9 +107,8 @@ impl Host {
         command: Command,
         trace: TraceId,
         waiter: Waiter,
-        timeout_ms: u64,
+        deadline_ms: u64,
     ) -> bool {
-        let now = self.clock.now(sim.now);
         let Some(process) = &mut self.up else { return false };
         if process.stopping.is_some() {
             return false;
@@ -76,7 +123,6 @@ impl Host {
         process.waiting.insert(seq, (request, waiter));
         sim.say(|| format!("n{} proposes {seq}: {command:?}", self.id));
         let command = Envelope { request, trace, command }.encode().into();
-        let deadline_ms = now.mono_ms + timeout_ms;
         self.mail(sim, Input::Propose(Request { seq, command, deadline_ms }));
         true
     }
@@ -136,23 +182,26 @@ impl Host {
         what: Look,
         freshness: Freshness,
     ) {
-        let deadline_ms = self.clock.now(sim.now).mono_ms + sim.plan.request_timeout_ms;
+        let deadline_ms = self.deadline_ms(sim, sim.plan.request_timeout_ms);
         let linearizable = freshness == Freshness::Linearizable;
-        let reader = Reader { client, attempt, what, linearizable, deadline_ms };
+        let purpose = Purpose::Show { what, linearizable };
+        let reader = Reader { client, attempt, purpose, deadline_ms };
         match freshness {
             Freshness::Linearizable if sim.planted(Bug::ReadWithoutBarrier) => {
                 self.serve(sim, reader);
             }
-            Freshness::Linearizable => {
-                let Some(process) = &mut self.up else { return };
-                let ticket = process.next_ticket;
-                process.next_ticket += 1;
-                process.readers.insert(ticket, reader);
-                self.mail(sim, Input::Read { ticket, deadline_ms });
-            }
+            Freshness::Linearizable => self.ask_barrier(sim, reader),
             Freshness::Stale => self.serve(sim, reader),
             Freshness::AtLeast(position) => self.serve_at(sim, position, reader),
         }
+    }
+
+    fn ask_barrier(&mut self, sim: &mut Sim, reader: Reader) {
+        let Some(process) = &mut self.up else { return };
+        let (ticket, deadline_ms) = (process.next_ticket, reader.deadline_ms);
+        process.next_ticket += 1;
+        process.readers.insert(ticket, reader);
+        self.mail(sim, Input::Read { ticket, deadline_ms });
     }
 
     /// These reads may be served once the state has reached the index.
@@ -172,7 +221,7 @@ impl Host {
         for ticket in tickets {
             let Some(process) = &mut self.up else { return };
             if let Some(reader) = process.readers.remove(ticket) {
-                refuse(sim, &reader);
+                self.refuse(sim, reader);
             }
         }
     }
@@ -204,42 +253,86 @@ impl Host {
             late.extend(readers.extract_if(.., |reader| reader.deadline_ms <= now_ms));
         }
         process.readers_at.retain(|_, readers| !readers.is_empty());
-        late.iter().for_each(|reader| refuse(sim, reader));
+        for reader in late {
+            self.refuse(sim, reader);
+        }
     }
 
-    /// Reads the local state and answers. What it shows is compared with the model at the same
-    /// place.
+    /// Reads the local state and answers.
     fn serve(&mut self, sim: &mut Sim, reader: Reader) {
-        let Some(process) = &mut self.up else { return };
-        let index = process.state.applied_index();
-        let looked = look(&sim.oracle, &process.state, &reader.what);
-        match looked {
-            Err(what) => return sim.fail(format!("node {} shows {what}", self.id)),
-            Ok(None) => {}
-            Ok(Some(id)) => {
-                sim.cover.orders_read_from_store += 1;
-                match checkpoint::read_order(&*self.store, id) {
-                    Ok(Some(order)) => {
-                        let at = super::super::oracle::end_of(index);
-                        let judged = sim.oracle.check_order(&order, at);
-                        sim.check(judged);
-                    }
-                    Err(_) if self.disk.checkpoint_damaged => return refuse(sim, &reader),
-                    other => {
-                        let what = format!("node {}: order {id} is stored: {other:?}", self.id);
-                        return sim.fail(what);
-                    }
-                }
+        let Reader { client, attempt, purpose, deadline_ms } = reader;
+        match purpose {
+            Purpose::Show { what, linearizable } => {
+                self.show(sim, client, attempt, &what, linearizable);
+            }
+            Purpose::SoldOut(order) => {
+                let now = Timestamp(self.clock.now(sim.now).wall_ms).plus_ms(CLOCK_ERROR_MS);
+                let Some(process) = &mut self.up else { return };
+                let index = process.state.applied_index();
+                let Some(rejection) = process.state.lacks_stock(&order, now) else {
+                    let command = Command::PlaceOrder(*order);
+                    return self.ask_log(sim, client, attempt, command, deadline_ms);
+                };
+                sim.say(|| format!("n{} refuses {attempt} of c{client}: {rejection}", self.id));
+                let judged = sim.oracle.refused_without_entry(&order, &rejection, index);
+                sim.check(judged.map_err(|what| format!("node {}: {what}", self.id)));
+                sim.cover.refused_without_entry += 1;
+                sim.reply(client, attempt, Reply::SoldOut { index });
             }
         }
-        sim.cover.reads += u64::from(reader.linearizable);
-        let is_list = matches!(reader.what, Look::List(_) | Look::Catalogue);
-        sim.cover.lists += u64::from(is_list);
-        sim.reply(reader.client, reader.attempt, Reply::Read { index });
     }
-}
 
-fn refuse(sim: &mut Sim, reader: &Reader) {
-    sim.cover.reads_refused += 1;
-    sim.reply(reader.client, reader.attempt, Reply::ReadRefused);
+    /// Shows what a client wants to see, compared with the model at the same place.
+    fn show(
+        &mut self,
+        sim: &mut Sim,
+        client: usize,
+        attempt: u64,
+        what: &Look,
+        linearizable: bool,
+    ) {
+        let Some(process) = &mut self.up else { return };
+        let index = process.state.applied_index();
+        match look(&sim.oracle, &process.state, what) {
+            Err(what) => return sim.fail(format!("node {} shows {what}", self.id)),
+            Ok(None) => {}
+            Ok(Some(stored)) => {
+                sim.cover.rows_read_from_store += 1;
+                let judged = self.check_stored(sim, stored, end_of(index));
+                sim.check(judged.map_err(|what| format!("node {}: {what}", self.id)));
+            }
+        }
+        sim.cover.reads += u64::from(linearizable);
+        sim.cover.lists += u64::from(matches!(what, Look::List(_) | Look::Catalogue));
+        sim.reply(client, attempt, Reply::Read { index });
+    }
+
+    /// No barrier in time: a read is refused, an order goes to the log after all.
+    fn refuse(&mut self, sim: &mut Sim, reader: Reader) {
+        let Reader { client, attempt, purpose, deadline_ms } = reader;
+        match purpose {
+            Purpose::Show { .. } => {
+                sim.cover.reads_refused += 1;
+                sim.reply(client, attempt, Reply::ReadRefused);
+            }
+            Purpose::SoldOut(order) => {
+                let command = Command::PlaceOrder(*order);
+                self.ask_log(sim, client, attempt, command, deadline_ms);
+            }
+        }
+    }
+
+    /// A final row that has left memory is read from the checkpoint.
+    fn check_stored(&self, sim: &Sim, stored: Stored, at: Position) -> Result<(), String> {
+        match stored {
+            Stored::Order(id) => match checkpoint::read_order(&*self.store, id) {
+                Ok(Some(order)) => sim.oracle.check_order(&order, at),
+                other => Err(format!("order {id} is stored, but: {other:?}")),
+            },
+            Stored::Hold(id) => match checkpoint::read_hold(&*self.store, id) {
+                Ok(Some(hold)) => sim.oracle.check_hold(&hold, at),
+                other => Err(format!("hold {id} is stored, but: {other:?}")),
+            },
+        }
+    }
 }

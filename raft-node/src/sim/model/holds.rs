@@ -1,0 +1,141 @@
+//! What the model does with holds.
+
+use engine::command::{CreateHold, ExtendHold};
+use engine::event::HoldChange;
+use engine::hold::Status;
+use engine::ids::{HoldId, Timestamp};
+use engine::outcome::{Outcome, Rejection};
+
+use super::orders::wanted;
+use super::{At, Hold, Model, Term, Versions};
+
+impl Model {
+    pub(super) fn create_hold(
+        &mut self,
+        at: &mut At<'_>,
+        command: CreateHold,
+    ) -> Result<Outcome, Rejection> {
+        if let Some((_, id)) = command.key.as_ref().and_then(|key| self.hold_keys.get(key)) {
+            let known = self.hold(*id).expect("a key leads to a hold");
+            let same = (known.user, &known.lines, known.ttl_ms)
+                == (command.user, &command.lines, command.ttl_ms);
+            return match same {
+                true => Ok(Outcome::HoldReplayed(*id)),
+                false => Err(Rejection::KeyReused),
+            };
+        }
+        let active = |hold: &&Hold| hold.term.now().status == Status::Active;
+        if self.holds.iter().filter(active).count() as u64 >= command.active_holds_max {
+            return Err(Rejection::TooManyHolds);
+        }
+        for line in &command.lines {
+            self.active(line.product).ok_or(Rejection::ProductNotFound(line.product))?;
+        }
+        let wanted = wanted(&command.lines);
+        self.check_wanted(&wanted)?;
+        let id = HoldId(self.holds.len() as u64 + 1);
+        for (product, units) in wanted {
+            self.shift(at, product, |product| {
+                product.available -= units as i64;
+                product.held += units as i64;
+            });
+        }
+        if let Some(key) = &command.key {
+            self.hold_keys.insert(key.clone(), (at.position, id));
+        }
+        let expires_at = self.clock.plus_ms(command.ttl_ms.min(command.ttl_max_ms));
+        let term = Term { status: Status::Active, expires_at };
+        self.holds.push(Hold {
+            user: command.user,
+            lines: command.lines,
+            ttl_ms: command.ttl_ms,
+            key: command.key,
+            created_at: self.clock,
+            term: Versions::new(at.position, term),
+        });
+        at.predicted.holds.push((id, HoldChange::Created));
+        Ok(Outcome::HoldCreated(id))
+    }
+
+    pub(super) fn release_hold(
+        &mut self,
+        at: &mut At<'_>,
+        hold: HoldId,
+    ) -> Result<Outcome, Rejection> {
+        match self.usable_hold(hold) {
+            Ok(_) => {
+                self.end_hold(at, hold, Status::Released);
+                Ok(Outcome::HoldReleased { hold, already: false })
+            }
+            Err(Rejection::HoldReleased(_)) => Ok(Outcome::HoldReleased { hold, already: true }),
+            Err(rejection) => Err(rejection),
+        }
+    }
+
+    pub(super) fn extend_hold(
+        &mut self,
+        at: &mut At<'_>,
+        command: &ExtendHold,
+    ) -> Result<Outcome, Rejection> {
+        let id = command.hold;
+        let hold = self.usable_hold(id)?;
+        let last = hold.created_at.plus_ms(command.ttl_max_ms);
+        let until = self.clock.plus_ms(command.ttl_ms).min(last);
+        if until > hold.term.now().expires_at {
+            let term = &mut self.holds[id.0 as usize - 1].term;
+            term.change(at.position, |term| term.expires_at = until);
+            at.predicted.holds.push((id, HoldChange::Extended));
+        }
+        Ok(Outcome::HoldExtended(id))
+    }
+
+    /// Ends the holds whose deadline passed.
+    pub(super) fn expire_holds(&mut self, at: &mut At<'_>) {
+        let due = |term: &Term| term.status == Status::Active && term.expires_at <= self.clock;
+        let mut late: Vec<(Timestamp, HoldId)> = (1..)
+            .map(HoldId)
+            .zip(&self.holds)
+            .filter(|(_, hold)| due(hold.term.now()))
+            .map(|(id, hold)| (hold.term.now().expires_at, id))
+            .collect();
+        late.sort_unstable();
+        for (_, id) in late {
+            self.end_hold(at, id, Status::Expired);
+        }
+    }
+
+    /// The hold, if it can still be used.
+    pub(super) fn usable_hold(&self, id: HoldId) -> Result<&Hold, Rejection> {
+        let hold = self.hold(id).ok_or(Rejection::HoldNotFound(id))?;
+        let term = hold.term.now();
+        match term.status {
+            Status::Active if self.clock < term.expires_at => Ok(hold),
+            Status::Active | Status::Expired => Err(Rejection::HoldExpired(id)),
+            Status::Consumed(order) => Err(Rejection::HoldConsumed { hold: id, order }),
+            Status::Released => Err(Rejection::HoldReleased(id)),
+        }
+    }
+
+    /// Ends a hold; its units go back unless an order takes them over.
+    pub(super) fn end_hold(&mut self, at: &mut At<'_>, id: HoldId, status: Status) {
+        let hold = &mut self.holds[id.0 as usize - 1];
+        assert_eq!(hold.term.now().status, Status::Active, "hold {id} ended before");
+        hold.term.change(at.position, |term| term.status = status);
+        let change = match status {
+            Status::Consumed(order) => HoldChange::Consumed(order),
+            Status::Expired => HoldChange::Expired,
+            Status::Released => HoldChange::Released,
+            Status::Active => unreachable!("a hold does not end in activity"),
+        };
+        at.predicted.holds.push((id, change));
+        if matches!(status, Status::Consumed(_)) {
+            return;
+        }
+        for (product, units) in wanted(&hold.lines.clone()) {
+            self.shift(at, product, |product| {
+                product.held -= units as i64;
+                product.available += units as i64;
+            });
+        }
+    }
+}
