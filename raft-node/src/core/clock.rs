@@ -56,8 +56,8 @@ impl LeaderClock {
         LeaderClock { base: Timestamp(wall_ms).max(state_clock), base_mono_ms: now.mono_ms }
     }
 
-    /// Catches up with the replicated clock: entries of former terms that are applied only now may be
-    /// ahead, and entries stamped behind them would let no time pass.
+    /// Catches up with the replicated clock: entries of former terms that are applied only now may
+    /// be ahead, and entries stamped behind them would let no time pass.
     pub fn catch_up(&mut self, state_clock: Timestamp, now: Now) {
         if self.now(now) < state_clock {
             *self = LeaderClock { base: state_clock, base_mono_ms: now.mono_ms };

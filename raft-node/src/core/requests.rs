@@ -2,9 +2,9 @@
 //!
 //! A request is kept, with its bytes, until its outcome is known or its deadline passes, and sent
 //! again when the leader changes or did not take it. What a leader took is not sent to it again,
-//! however long its log takes: repeating would only make the log longer. The state machine applies each request id once,
-//! so sending again is always safe. What was never sent is certainly not applied; what was sent and
-//! not heard of is unknown. The two are never mixed up.
+//! however long its log takes: repeating would only make the log longer. The state machine applies
+//! each request id once, so sending again is always safe. What was never sent is certainly not
+//! applied; what was sent and not heard of is unknown. The two are never mixed up.
 
 use std::sync::Arc;
 

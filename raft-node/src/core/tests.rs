@@ -440,8 +440,9 @@ fn entries_are_never_put_into_a_message_that_starts_elsewhere() {
     assert!(resent > 0, "the follower that is behind gets its entries");
 }
 
-/// Found while the simulation was written; see docs/bugs-found.md, number 4. Entries of a former term
-/// may be ahead of a new leader's clock; entries stamped behind them would freeze the time of all.
+/// Found while the simulation was written; see docs/bugs-found.md, number 4. Entries of a former
+/// term may be ahead of a new leader's clock; entries stamped behind them would freeze the time of
+/// all.
 #[test]
 fn time_goes_on_after_entries_that_are_ahead_of_the_new_leaders_clock() {
     const HOUR: u64 = 3_600_000;

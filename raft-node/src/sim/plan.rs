@@ -1,8 +1,8 @@
-//! What a seed decides before the run: how many nodes and clients, how good the network and the disks
-//! are, which faults come and how often, and how the nodes are configured.
+//! What a seed decides before the run: how many nodes and clients, how good the network and the
+//! disks are, which faults come and how often, and how the nodes are configured.
 //!
-//! Every seed draws its own subset of faults and its own rates (swarm testing): a run with everything at
-//! once hides what needs one thing for long.
+//! Every seed draws its own subset of faults and its own rates (swarm testing): a run with
+//! everything at once hides what needs one thing for long.
 
 use super::net::Quality;
 use super::random::Random;
@@ -150,6 +150,8 @@ pub(super) struct Plan {
     pub(super) vote_crash_ppm: u64,
     /// The longest time between an event and the step that takes it in.
     pub(super) step_us_max: u64,
+    /// How long applying an entry takes, in the mean.
+    pub(super) apply_us: u64,
     pub(super) clock_jump_ms: u64,
     /// In how many of a hundred nodes the clock is wrong from the beginning.
     pub(super) clocks_wrong_percent: u64,
@@ -182,7 +184,7 @@ impl Plan {
             clients,
             products: random.between(2, 10),
             faults_until,
-            rest: 120 * SECOND,
+            rest: 60 * SECOND,
             think_us,
             net: quality(random),
             client_loss_ppm: *random.pick(&[0, 0, 2_000, 20_000]),
@@ -192,7 +194,8 @@ impl Plan {
             down_us: random.between(50, 6_000) * MS,
             step_crash_ppm: *random.pick(&[0, 0, 20, 100, 300]),
             vote_crash_ppm: *random.pick(&[0, 0, 300_000, 1_000_000]),
-            step_us_max: *random.pick(&[50, 300, 2_000]),
+            step_us_max: *random.pick(&[50, 300, 2_000, 30_000]),
+            apply_us: *random.pick(&[50, 50, 1_000, 20_000]),
             clock_jump_ms: *random.pick(&[100, 5_000, 3_600_000, 3_600_000]),
             clocks_wrong_percent: *random.pick(&[0, 0, 30, 60]),
             core: core(random),

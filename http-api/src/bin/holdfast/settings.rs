@@ -60,8 +60,8 @@ pub(crate) struct Limits {
     #[arg(long)]
     pub(crate) require_idempotency_key: bool,
     /// Requests that one client address may make of a node a minute; beyond that they get 429. 0 is
-    /// no limit. Monitoring is not counted, nor are orders repeated under their idempotency key. All
-    /// clients behind one proxy count as one
+    /// no limit. Monitoring is not counted, nor are orders repeated under their idempotency key.
+    /// All clients behind one proxy count as one
     #[arg(long, value_name = "N", default_value = "0")]
     pub(crate) rate_limit_per_minute: u32,
 }
