@@ -298,6 +298,8 @@ async fn a_client_that_leaves_makes_a_whole_order_or_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pipelined_requests_are_answered_in_order() {
     let (cluster, product) = cluster("pipelined_requests").await;
+    // After this the node's own state has the product, so that stale reads find it.
+    shop::product(cluster.caller(), 3, product).await;
     let mut connection = Connection::open(cluster.caller().address(3)).await;
     let mut bytes = Vec::new();
     for number in 0..1_000 {
