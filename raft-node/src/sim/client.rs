@@ -217,7 +217,8 @@ impl Client {
             self.idle = true;
             return;
         }
-        let delay = sim.random.waiting(sim.plan.think_us);
+        // Nobody thinks for so long that the run ends first.
+        let delay = sim.random.waiting(sim.plan.think_us).min(sim.plan.rest / 3);
         sim.after(delay, Event::Act { client: self.id });
     }
 
