@@ -12,6 +12,7 @@ mod payments;
 pub(crate) mod plan;
 mod products;
 mod users;
+mod webhooks;
 
 use crate::codec;
 use crate::event::{Event, Kind};

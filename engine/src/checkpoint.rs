@@ -29,12 +29,13 @@ use bincode::Decode;
 use crate::chunks::Chunk;
 use crate::codec;
 use crate::hold::Hold;
-use crate::ids::{HoldId, OrderId, ProductId};
+use crate::ids::{HoldId, OrderId, ProductId, WebhookId};
 use crate::ledger;
 use crate::order::Order;
 use crate::products::{LOCATION, SEGMENT_ROWS};
 use crate::state::State;
 use crate::store::Error;
+use crate::webhook::Webhook;
 
 pub use self::freeze::{Frozen, Written};
 
@@ -100,6 +101,15 @@ pub fn read_order(store: &dyn CheckpointStore, id: OrderId) -> Result<Option<Ord
 /// # Errors
 /// When the store cannot be read or the hold's row is damaged.
 pub fn read_hold(store: &dyn CheckpointStore, id: HoldId) -> Result<Option<Hold>, Error> {
+    read_chunked(store, id.0)
+}
+
+/// Reads the report of a payment from the store, for those that [`State::webhook`] reports as
+/// stored.
+///
+/// # Errors
+/// When the store cannot be read or the row is damaged.
+pub fn read_webhook(store: &dyn CheckpointStore, id: WebhookId) -> Result<Option<Webhook>, Error> {
     read_chunked(store, id.0)
 }
 

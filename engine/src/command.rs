@@ -11,6 +11,7 @@ use crate::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, UserId
 use crate::money::Money;
 use crate::order::{Line, PaymentMethod};
 use crate::trace::TraceId;
+use crate::webhook::Report;
 
 /// The version of the command encoding written today.
 pub const VERSION: u8 = 1;
@@ -52,6 +53,8 @@ pub enum Command {
     ClaimPayments(ClaimPayments),
     /// See [`SettlePayments`].
     SettlePayments(SettlePayments),
+    /// See [`PaymentWebhook`].
+    PaymentWebhook(PaymentWebhook),
     /// See [`CreateHold`].
     CreateHold(CreateHold),
     /// See [`ReleaseHold`].
@@ -152,6 +155,29 @@ pub enum Verdict {
         /// Back-off before asking again, in milliseconds.
         retry_in_ms: u64,
     },
+}
+
+/// The result of a payment, as a provider reports it. Taken down once per key, for ever.
+///
+/// It settles a PENDING order, whatever its payment method: one that the worker has not begun to
+/// pay loses its payment task, so the customer is charged once.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PaymentWebhook {
+    /// The provider's idempotency key, 1 to 255 printable characters.
+    pub key: Box<str>,
+    /// The order, at least 1. One that does not exist yet is waited for.
+    pub order: OrderId,
+    /// What became of the payment.
+    pub report: Report,
+    /// How much was paid; must be the order's total.
+    pub amount: Option<Money>,
+    /// What else the provider sent, at most [`crate::webhook::PAYLOAD_BYTES_MAX`] bytes of JSON.
+    /// Kept, but not part of what the request means.
+    pub payload: Option<Box<str>>,
+    /// Setting: how long to wait for an order that does not exist yet, in milliseconds.
+    pub park_ms: u64,
+    /// Setting: refuse with `TooManyParked` when so many reports wait already.
+    pub parked_max: u64,
 }
 
 /// Set units aside until a deadline, all lines or none.

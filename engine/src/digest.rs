@@ -2,8 +2,8 @@
 //!
 //! It is the wrapping sum of the hashes of all rows, so rows can be replaced one by one: a sum,
 //! unlike an exclusive or, does not lose rows that come in pairs. It covers what is replicated
-//! (orders, holds, products, ledger, users, clock, next ids, totals, sessions; keys through their
-//! rows) and nothing that may differ between nodes, such as what is resident.
+//! (orders, holds, reports of payments, products, ledger, users, clock, next ids, totals, sessions;
+//! keys through their rows) and nothing that may differ between nodes, such as what is resident.
 
 use bincode::Encode;
 use xxhash_rust::xxh3::xxh3_64;
@@ -27,6 +27,8 @@ pub(crate) enum Table {
     User = 5,
     /// Holds by id.
     Hold = 6,
+    /// Reports of payments by id.
+    Webhook = 7,
 }
 
 /// Hashes rows, keeping its buffer from one to the next.

@@ -1,10 +1,11 @@
 //! What happened, as apply tells it. Events are derived from entries, so every node tells the same
 //! ones under the same positions.
 
-use crate::ids::{HoldId, OrderId, Position, ProductId, Timestamp, UserId};
+use crate::ids::{HoldId, OrderId, Position, ProductId, Timestamp, UserId, WebhookId};
 use crate::money::Money;
 use crate::order::Line;
 use crate::trace::TraceId;
+use crate::webhook::{Conflict, Report};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,30 @@ pub enum Kind {
         product: ProductId,
         /// Who asked.
         user: Option<UserId>,
+    },
+    /// A report of a payment could not be applied: somebody may have to give money back.
+    PaymentConflict {
+        /// The report.
+        webhook: WebhookId,
+        /// The order.
+        order: OrderId,
+        /// What it says.
+        report: Report,
+        /// How much, if it says so.
+        amount: Option<Money>,
+        /// Why it could not.
+        conflict: Conflict,
+    },
+    /// A report of a payment found no order in time.
+    PaymentUnmatched {
+        /// The report.
+        webhook: WebhookId,
+        /// The order that never was.
+        order: OrderId,
+        /// What it says.
+        report: Report,
+        /// How much, if it says so.
+        amount: Option<Money>,
     },
     /// A hold was made, extended or ended.
     Hold {
@@ -123,6 +148,8 @@ impl Kind {
                 OrderChange::Cancelled { .. } => "order.cancelled",
             },
             Kind::OrderRejected { .. } => "order.rejected",
+            Kind::PaymentConflict { .. } => "payment.conflict",
+            Kind::PaymentUnmatched { .. } => "payment.unmatched",
             Kind::Hold { change, .. } => match change {
                 HoldChange::Created => "hold.created",
                 HoldChange::Extended => "hold.extended",

@@ -38,6 +38,10 @@ id! {
     HoldId
 }
 id! {
+    /// The id of a payment result that a provider reported: dense, starting at 1, in log order.
+    WebhookId
+}
+id! {
     /// A stock location. Everything lives at [`LocationId::DEFAULT`] for now; the id is part of
     /// every stock key so that several locations can come without a migration.
     LocationId

@@ -13,6 +13,7 @@ use crate::postings::{COUNTED_FROM, Counts};
 use crate::products::{Entry, SEGMENT_ROWS};
 use crate::state::State;
 use crate::taken::Taken;
+use crate::webhook::{Fate, Webhook};
 
 /// Products, open orders and active holds up to which debug builds check everything that is open
 /// after every batch.
@@ -48,7 +49,11 @@ impl State {
         for hold in self.holds.residents() {
             self.check_hold(hold)?;
         }
-        let keyed = self.orders.len() + self.holds.len();
+        ensure!(self.webhooks.is_sound(), "the report counts disagree with the reports");
+        for webhook in self.webhooks.residents() {
+            self.check_webhook(webhook)?;
+        }
+        let keyed = self.orders.len() + self.holds.len() + self.webhooks.len();
         ensure!(self.keys.len() as u64 <= keyed, "more keys than rows that can have one");
         let taken = self.recount_taken();
         ensure!(
@@ -237,6 +242,28 @@ impl State {
                 order.id
             );
         }
+        Ok(())
+    }
+
+    fn check_webhook(&self, webhook: &Webhook) -> Result<(), Violation> {
+        let (id, order) = (webhook.id, webhook.order);
+        let status = self.orders.status(order);
+        let fits = match webhook.fate {
+            Fate::Parked | Fate::Unmatched => true,
+            Fate::Applied => status.is_some_and(Status::is_final),
+            Fate::Conflict(_) => status.is_some(),
+        };
+        ensure!(fits, "report {id} is {:?}, its order {order} {status:?}", webhook.fate);
+        ensure!(
+            webhook.fate != Fate::Parked || status.is_none(),
+            "report {id} waits for order {order}, which exists"
+        );
+        let found = self.keys.get(KeyHash::of(Scope::Webhook, &webhook.key));
+        let fingerprint = keys::of_webhook(order, webhook.report, webhook.amount);
+        ensure!(
+            webhook.fate == Fate::Unmatched || found == Some(Used { id: id.0, fingerprint }),
+            "report {id} is not found by its key"
+        );
         Ok(())
     }
 

@@ -9,8 +9,10 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::hold::Hold;
-use crate::ids::{HoldId, UserId};
+use crate::ids::{HoldId, OrderId, UserId};
+use crate::money::Money;
 use crate::order::{Line, Order, PaymentMethod};
+use crate::webhook::Report;
 
 /// The longest idempotency key, in bytes.
 pub(crate) const KEY_BYTES_MAX: usize = 255;
@@ -22,6 +24,8 @@ pub(crate) enum Scope {
     Order,
     /// It makes a hold.
     Hold,
+    /// It brings the result of a payment.
+    Webhook,
 }
 
 impl Scope {
@@ -29,6 +33,7 @@ impl Scope {
         match self {
             Scope::Order => b"order\0",
             Scope::Hold => b"hold\0",
+            Scope::Webhook => b"webhook\0",
         }
     }
 }
@@ -181,6 +186,20 @@ pub(crate) fn of_hold(user: Option<UserId>, lines: &[Line], ttl_ms: u64) -> u64 
 /// The meaning of the request that made a hold, taken back from its row.
 pub(crate) fn of_hold_row(hold: &Hold) -> u64 {
     of_hold(hold.user, &hold.lines, hold.ttl_ms)
+}
+
+/// The meaning of a report of a payment. Its payload is the provider's own business and may differ
+/// from one delivery to the next.
+pub(crate) fn of_webhook(order: OrderId, report: Report, amount: Option<Money>) -> u64 {
+    let report = match report {
+        Report::Succeeded => 0,
+        Report::Failed => 1,
+    };
+    Meaning::default()
+        .number(order.0)
+        .number(report)
+        .option(amount.map(|amount| amount.0.cast_unsigned()))
+        .fingerprint()
 }
 
 #[cfg(test)]

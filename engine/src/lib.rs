@@ -23,6 +23,7 @@ pub mod outcome;
 pub mod product;
 pub mod trace;
 pub mod user;
+pub mod webhook;
 
 pub mod apply;
 pub mod checkpoint;
@@ -47,5 +48,6 @@ mod sessions;
 mod statuses;
 mod taken;
 mod users;
+mod webhooks;
 
 pub use checkpoint::open;

@@ -117,9 +117,11 @@ pub enum Cause {
     Placed,
     /// The payment worker claimed it.
     PaymentClaimed,
-    /// The gateway said yes.
+    /// A provider reported the result of its payment.
+    PaymentReported,
+    /// The gateway, or the provider, said yes.
     PaymentSucceeded,
-    /// The gateway said no, and no attempt is left.
+    /// The gateway said no and no attempt is left, or the provider said no.
     PaymentDeclined,
     /// The customer cancelled it.
     Cancelled,
@@ -133,6 +135,7 @@ impl Cause {
         match self {
             Cause::Placed => "placed",
             Cause::PaymentClaimed => "payment_claimed",
+            Cause::PaymentReported => "payment_reported",
             Cause::PaymentSucceeded => "payment_succeeded",
             Cause::PaymentDeclined => "payment_declined",
             Cause::Cancelled => "cancelled",

@@ -5,6 +5,7 @@ use crate::ids::{HoldId, OrderId, Position, ProductId, UserId};
 use crate::money::Money;
 use crate::order::Status;
 use crate::trace::TraceId;
+use crate::webhook::Conflict;
 
 /// What applying a command did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,20 @@ pub enum Outcome {
         order: OrderId,
         /// It had been cancelled before; nothing changed.
         already: bool,
+    },
+    /// A report of a payment settled its order.
+    WebhookApplied {
+        /// The order.
+        order: OrderId,
+        /// It had done so before; nothing changed.
+        duplicate: bool,
+    },
+    /// A report of a payment waits for its order.
+    WebhookParked {
+        /// The order that does not exist yet.
+        order: OrderId,
+        /// It had been parked before; nothing changed.
+        duplicate: bool,
     },
     /// A hold was made.
     HoldCreated(HoldId),
@@ -50,7 +65,7 @@ pub enum Outcome {
     /// The request id was applied before, or belongs to an earlier boot of its node. Nothing
     /// changed.
     Ignored,
-    /// The rules refuse it; nothing changed.
+    /// The rules refuse it; nothing changed but what [`Rejection::PaymentConflict`] records.
     Rejected(Rejection),
 }
 
@@ -106,6 +121,20 @@ pub enum Rejection {
         /// Units asked for, all lines together.
         requested: u64,
     },
+    /// A report of a payment that cannot be applied. It is recorded; the order did not change.
+    #[error("Order {order} is {status}, and the payment result cannot be applied: {conflict}.")]
+    PaymentConflict {
+        /// The order.
+        order: OrderId,
+        /// Where it stands.
+        status: Status,
+        /// Why.
+        conflict: Conflict,
+    },
+    /// As many reports of payments wait for their orders as may. Nothing was recorded; try again
+    /// later.
+    #[error("Too many payment results wait for their orders.")]
+    TooManyParked,
     /// No such hold.
     #[error("Hold {0} not found.")]
     HoldNotFound(HoldId),

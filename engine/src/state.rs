@@ -13,7 +13,7 @@ use crate::entry::Batch;
 use crate::event::Event;
 use crate::hold::Hold;
 use crate::holds::Holds;
-use crate::ids::{HoldId, OrderId, Position, ProductId, RequestId, Timestamp, UserId};
+use crate::ids::{HoldId, OrderId, Position, ProductId, RequestId, Timestamp, UserId, WebhookId};
 use crate::keys::{KeyHash, Keys, Scope};
 use crate::ledger;
 use crate::order::Status;
@@ -27,6 +27,8 @@ use crate::taken::Taken;
 use crate::trace::TraceId;
 use crate::user::User;
 use crate::users::Users;
+use crate::webhook::Webhook;
+use crate::webhooks::Webhooks;
 
 pub use crate::orders::{Lookup, OrderLookup};
 pub use crate::query::{OrderFilter, OrderPage, Page};
@@ -67,6 +69,7 @@ pub struct State {
     pub(crate) totals: Totals,
     pub(crate) orders: Orders,
     pub(crate) holds: Holds,
+    pub(crate) webhooks: Webhooks,
     pub(crate) products: Products,
     pub(crate) users: Users,
     pub(crate) keys: Keys,
@@ -151,6 +154,7 @@ impl State {
             Command::CancelOrder(command) => self.cancel_order(&mut cx, command),
             Command::ClaimPayments(command) => Ok(self.claim_payments(&mut cx, &command)),
             Command::SettlePayments(command) => Ok(self.settle_payments(&mut cx, command)),
+            Command::PaymentWebhook(command) => self.payment_webhook(&mut cx, command),
             Command::CreateHold(command) => Ok(self.create_hold(&mut cx, command)),
             Command::ReleaseHold(command) => self.release_hold(&mut cx, &command),
             Command::ExtendHold(command) => self.extend_hold(&mut cx, &command),
@@ -193,6 +197,7 @@ impl State {
             self.clock,
             self.orders.len(),
             self.holds.len(),
+            self.webhooks.len(),
             self.products.len() as u64,
             self.users.len() as u64,
             &self.totals,
@@ -202,6 +207,7 @@ impl State {
             .hash(Table::Meta, 0, &meta)
             .wrapping_add(self.orders.digest(&mut self.hasher))
             .wrapping_add(self.holds.digest(&mut self.hasher))
+            .wrapping_add(self.webhooks.digest(&mut self.hasher))
             .wrapping_add(self.products.digest(&mut self.hasher))
             .wrapping_add(self.users.digest())
     }
@@ -225,6 +231,22 @@ impl State {
     /// How many holds are active.
     pub fn active_holds(&self) -> u64 {
         self.holds.active()
+    }
+
+    /// The row of a payment's report, wherever it is; a stored one is read by
+    /// [`crate::checkpoint::read_webhook`].
+    pub fn webhook(&self, id: WebhookId) -> Lookup<'_, Webhook> {
+        self.webhooks.lookup(id)
+    }
+
+    /// The newest report of a payment that came under this key.
+    pub fn webhook_by_key(&self, key: &str) -> Option<WebhookId> {
+        self.keys.get(KeyHash::of(Scope::Webhook, key)).map(|used| WebhookId(used.id))
+    }
+
+    /// How many reports of payments wait for their orders.
+    pub fn parked_webhooks(&self) -> u64 {
+        self.webhooks.parked()
     }
 
     /// The product, unless it does not exist or is archived.
@@ -275,10 +297,12 @@ impl State {
         self.tasks.next()
     }
 
-    /// When the next deadline passes, be it an order's or a hold's, at which an idle leader
-    /// proposes a tick.
+    /// When the next deadline passes, be it an order's, a hold's or that of a report that waits, at
+    /// which an idle leader proposes a tick.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.deadlines.next(), self.holds.next_deadline()].into_iter().flatten().min()
+        let deadlines =
+            [self.deadlines.next(), self.holds.next_deadline(), self.webhooks.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Business counters since the beginning.
@@ -307,6 +331,7 @@ impl State {
     pub fn set_resident_chunks_max(&mut self, chunks: usize) {
         self.orders.set_resident_chunks_max(chunks);
         self.holds.set_resident_chunks_max(chunks.min(Hold::RESIDENT_MAX));
+        self.webhooks.set_resident_chunks_max(chunks.min(Webhook::RESIDENT_MAX));
     }
 }
 

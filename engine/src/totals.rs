@@ -39,14 +39,22 @@ pub struct Totals {
     pub revenue_minor: u64,
     /// Payment attempts claimed, those taken over included.
     pub payment_claims: u64,
-    /// Attempts that the gateway accepted.
+    /// Payments that succeeded: attempts that the gateway accepted, and reports of providers.
     pub payment_successes: u64,
-    /// Attempts that the gateway refused.
+    /// Payments that were refused: attempts by the gateway, and reports of providers.
     pub payment_declines: u64,
     /// Calls that gave no definite answer.
     pub payment_no_answers: u64,
     /// Results that came for an attempt that was over.
     pub payment_results_stale: u64,
+    /// Reports of payments that settled an order.
+    pub webhooks_applied: u64,
+    /// Reports of payments whose key was known.
+    pub webhooks_duplicate: u64,
+    /// Reports of payments that found no order in time.
+    pub webhooks_unmatched: u64,
+    /// Reports of payments that could not be applied.
+    pub payment_conflicts: u64,
     /// Orders refused for lack of stock.
     pub rejected_insufficient_stock: u64,
     /// Orders refused because of a limit per order or per user.
@@ -79,6 +87,8 @@ impl Totals {
             | Rejection::OrderNotFound
             | Rejection::UserNotFound(_)
             | Rejection::UserRequired
+            | Rejection::PaymentConflict { .. }
+            | Rejection::TooManyParked
             | Rejection::HoldNotFound(_)
             | Rejection::HoldExpired(_)
             | Rejection::HoldConsumed { .. }

@@ -219,6 +219,7 @@ fn place_of(rejection: &Rejection) -> Place {
         Rejection::HoldExpired(_) => Place::Code(ErrorCode::HoldExpired),
         Rejection::HoldConsumed { .. } => Place::Code(ErrorCode::HoldConsumed),
         Rejection::HoldReleased(_) => Place::Code(ErrorCode::HoldReleased),
+        Rejection::PaymentConflict { .. } => Place::Code(ErrorCode::PaymentConflict),
         // An order that names a user is validated against the users, as a foreign key would be.
         Rejection::UserNotFound(_) | Rejection::UserRequired => Place::Field("user_id"),
         Rejection::InsufficientStock { .. } => Place::Code(ErrorCode::InsufficientStock),
@@ -228,7 +229,7 @@ fn place_of(rejection: &Rejection) -> Place {
         Rejection::KeyReused => Place::Code(ErrorCode::IdempotencyKeyReused),
         Rejection::AmountOverflow => Place::Field("items"),
         Rejection::StockOverflow => Place::Field("stock"),
-        Rejection::TooManyOpenOrders | Rejection::TooManyHolds => {
+        Rejection::TooManyOpenOrders | Rejection::TooManyHolds | Rejection::TooManyParked => {
             Place::Code(ErrorCode::Overloaded)
         }
         Rejection::NotCancellable { .. } => Place::Code(ErrorCode::OrderNotCancellable),

@@ -4,15 +4,15 @@
 use crate::apply::Context;
 use crate::apply::plan::{Demand, demands};
 use crate::event::{Kind, OrderChange};
-use crate::ids::{HoldId, OrderId, Position, ProductId, Timestamp, UserId};
+use crate::ids::{HoldId, OrderId, Position, ProductId, Timestamp, UserId, WebhookId};
 use crate::ledger;
 use crate::order::{Cause, HistoryRow, Order, PaymentTask, Status};
 use crate::product::Product;
 use crate::products::Delta;
 use crate::state::{NO_TRACE, Observer, State};
 
-/// The most orders, and the most holds, that one entry lets expire. The others are unusable all the
-/// same, and the next entry goes on with them.
+/// The most orders, the most holds and the most waiting reports that one entry lets expire. The
+/// others are unusable all the same, and the next entry goes on with them.
 pub(crate) const EXPIRED_PER_ENTRY_MAX: usize = 1000;
 
 /// The failure reason of an order whose payment deadline passed.
@@ -162,8 +162,8 @@ impl State {
         cx.tell_for(trace, Kind::Order { order: id, user, change, total });
     }
 
-    /// Ends the orders and the holds whose deadline passed, a bounded number of them, at the
-    /// position of the entry. Gives how many events were told.
+    /// Ends the orders, the holds and the waiting of reports whose deadline passed, a bounded
+    /// number of each, at the position of the entry. Gives how many events were told.
     pub(crate) fn expire_due(&mut self, observer: &mut dyn Observer) -> u32 {
         let now = self.clock;
         if self.next_deadline().is_none_or(|due| due > now) {
@@ -171,6 +171,7 @@ impl State {
         }
         let orders: Vec<OrderId> = self.deadlines.due(now).take(EXPIRED_PER_ENTRY_MAX).collect();
         let holds: Vec<HoldId> = self.holds.due(now).take(EXPIRED_PER_ENTRY_MAX).collect();
+        let webhooks: Vec<WebhookId> = self.webhooks.due(now).take(EXPIRED_PER_ENTRY_MAX).collect();
         let mut cx =
             Context { position: self.position, at: now, trace: &NO_TRACE, events: 0, observer };
         for id in orders {
@@ -178,6 +179,9 @@ impl State {
         }
         for id in holds {
             self.expire_hold(&mut cx, id);
+        }
+        for id in webhooks {
+            self.forget_parked(&mut cx, id);
         }
         cx.events
     }

@@ -137,6 +137,7 @@ impl State {
             let delta = Delta { held, reserved, ..Delta::default() };
             self.shift(cx, demand.product, delta, cause);
         }
+        self.drain_parked(cx, id);
         id
     }
 

@@ -12,6 +12,7 @@ use crate::products::{LOCATION, Segment};
 use crate::state::State;
 use crate::store::Error;
 use crate::user::User;
+use crate::webhook::Webhook;
 
 /// The most rows and bytes that are staged at once.
 const STAGED_ROWS_MAX: usize = 256;
@@ -27,6 +28,7 @@ pub struct Frozen {
     meta: Meta,
     orders: FrozenChunks<Order>,
     holds: FrozenChunks<Hold>,
+    webhooks: FrozenChunks<Webhook>,
     products: Vec<ProductRow>,
     segments: Vec<(ProductId, u64, Segment)>,
     users: Vec<User>,
@@ -61,6 +63,7 @@ impl State {
         self.generation += 1;
         let orders = self.orders.take_dirty();
         let holds = self.holds.take_dirty();
+        let webhooks = self.webhooks.take_dirty();
         let dirty = self.products.take_dirty();
         let mut products = Vec::with_capacity(dirty.len());
         let mut segments = Vec::new();
@@ -81,6 +84,7 @@ impl State {
             clock: self.clock,
             orders: self.orders.len(),
             holds: self.holds.len(),
+            webhooks: self.webhooks.len(),
             products: self.products.len() as u64,
             users: self.users.len() as u64,
             totals: self.totals.clone(),
@@ -89,7 +93,7 @@ impl State {
         };
         let users = self.users.take_dirty();
         let generation = self.generation;
-        Frozen { generation, meta, orders, holds, products, segments, users }
+        Frozen { generation, meta, orders, holds, webhooks, products, segments, users }
     }
 
     /// Notes that the last frozen part is on disk. A report of an earlier one changes nothing,
@@ -100,6 +104,7 @@ impl State {
         }
         self.orders.release();
         self.holds.release();
+        self.webhooks.release();
         self.products.release(&done.segments);
         self.users.release();
     }
@@ -137,6 +142,7 @@ impl Frozen {
         let mut stage = Stage { store, rows: Vec::new(), bytes: 0, staged: 0 };
         stage.add_sealed(&self.orders)?;
         stage.add_sealed(&self.holds)?;
+        stage.add_sealed(&self.webhooks)?;
         for (id, number, segment) in &self.segments {
             let row = encode_row(ROW_VERSION, &LedgerRows(segment.as_ref()));
             stage.add(key::segment(LOCATION, *id, *number), row)?;
@@ -152,6 +158,7 @@ impl Frozen {
         let mut writes = Vec::new();
         write_chunks(&self.orders, &mut writes);
         write_chunks(&self.holds, &mut writes);
+        write_chunks(&self.webhooks, &mut writes);
         let products = self.products.iter().map(|row| {
             (key::product(LOCATION, row.product.id), Some(encode_row(ROW_VERSION, row)))
         });

@@ -12,7 +12,7 @@ use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key
 use crate::chunks::Chunk;
 use crate::codec;
 use crate::hold::Hold;
-use crate::ids::{ProductId, UserId};
+use crate::ids::{ProductId, UserId, WebhookId};
 use crate::invariants::Violation;
 use crate::keys::{self, KeyHash, Scope, Used};
 use crate::order::{Order, Status};
@@ -21,6 +21,7 @@ use crate::products::{LOCATION, SEGMENT_ROWS};
 use crate::state::State;
 use crate::store;
 use crate::user::User;
+use crate::webhook::{Fate, Webhook};
 
 /// Why a store does not give a state. The caller sets the store aside; it never goes on with a
 /// part.
@@ -84,6 +85,7 @@ impl State {
         state.read_users(store, &meta)?;
         read_chunks(store, &meta, |order| state.read_order(order))?;
         read_chunks(store, &meta, |hold| state.read_hold(hold))?;
+        read_chunks(store, &meta, |webhook| state.read_webhook(webhook))?;
         let computed = state.digest();
         if computed != meta.digest {
             return Err(Error::Digest { stored: meta.digest, computed });
@@ -240,6 +242,25 @@ impl State {
             }
         }
         self.holds.restore(hold, &mut self.hasher);
+        Ok(())
+    }
+
+    /// Puts a payment's report back with its key.
+    fn read_webhook(&mut self, webhook: Webhook) -> Result<(), Error> {
+        let id = webhook.id;
+        let (order, report, amount) = (webhook.order, webhook.report, webhook.amount);
+        let key = KeyHash::of(Scope::Webhook, &webhook.key);
+        // A report that found no order may have been told again.
+        let before = self.keys.get(key).and_then(|used| self.webhooks.fate(WebhookId(used.id)));
+        if before.is_some_and(|fate| fate != Fate::Unmatched) {
+            return Err(inconsistent(format!("webhook {id} has the key of another")));
+        }
+        let fingerprint = keys::of_webhook(order, report, amount);
+        self.keys.insert(key, Used { id: id.0, fingerprint });
+        if webhook.fate == Fate::Parked && self.orders.status(order).is_some() {
+            return Err(inconsistent(format!("webhook {id} waits for order {order}")));
+        }
+        self.webhooks.restore(webhook, &mut self.hasher);
         Ok(())
     }
 }

@@ -21,6 +21,7 @@ use crate::order::{Cause, HistoryRow, Items, Order, PaymentMethod, PaymentTask, 
 use crate::product::Counters;
 use crate::products::{Delta, SEGMENT_ROWS};
 use crate::trace::TraceId;
+use crate::webhook::Webhook;
 
 /// The number that the next one is told apart from.
 #[derive(Default)]
@@ -216,7 +217,7 @@ macro_rules! plain_chunks {
     )*};
 }
 
-plain_chunks!(Hold);
+plain_chunks!(Hold, Webhook);
 
 /// Consecutive ledger rows of one product, at most a full segment.
 #[derive(Clone, Debug, PartialEq, Eq)]

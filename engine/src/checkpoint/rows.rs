@@ -14,6 +14,7 @@ use crate::order::Order;
 use crate::product::Product;
 use crate::sessions::Sessions;
 use crate::totals::Totals;
+use crate::webhook::Webhook;
 
 /// The version of all row encodings written today.
 pub(crate) const ROW_VERSION: u8 = 1;
@@ -32,6 +33,7 @@ pub(crate) struct Meta {
     /// How many of each there are; the next id is one above.
     pub(crate) orders: u64,
     pub(crate) holds: u64,
+    pub(crate) webhooks: u64,
     pub(crate) products: u64,
     pub(crate) users: u64,
     pub(crate) totals: Totals,
@@ -100,6 +102,7 @@ macro_rules! stored {
 
 stored!(Order, "order", b'S', b'M', orders);
 stored!(Hold, "hold", b'H', b'h', holds);
+stored!(Webhook, "webhook", b'W', b'w', webhooks);
 
 /// A product with the ledger rows after its last full segment: both change together.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -213,6 +216,7 @@ mod tests {
         read::<ProductRow>(bytes);
         read::<Chunk<Order>>(bytes);
         read::<Chunk<Hold>>(bytes);
+        read::<Chunk<Webhook>>(bytes);
         read::<LedgerRows>(bytes);
         read::<User>(bytes);
     }
@@ -236,6 +240,7 @@ mod tests {
             clock: Timestamp(1_700_000_000_000),
             orders: 1,
             holds: 0,
+            webhooks: 0,
             products: 1,
             users: 0,
             totals: Totals::default(),

@@ -8,6 +8,7 @@ use engine::outcome::{Outcome, Rejection};
 use engine::state::{OrderFilter, OrderLookup, Page, State, Unobserved};
 use engine::store::memory::MemoryStore;
 use engine::store::sled::SledStore;
+use engine::webhook::Report;
 
 use crate::common::*;
 
@@ -56,6 +57,11 @@ fn busy_log(orders: u64) -> Vec<Vec<u8>> {
             }
             _ => order,
         };
+        if n % 2 == 0 {
+            // About this order, which does not exist yet, and one that never will.
+            let order = if n % 4 == 0 { n } else { 1_000_000 };
+            machine.run(Command::PaymentWebhook(webhook(&format!("{n}"), order, Report::Failed)));
+        }
         let id = machine.place(order);
         match n % 10 {
             2 | 4 => drop(machine.claim(&[id])),
@@ -139,6 +145,8 @@ fn digests_tell_states_apart_that_differ_in_one_thing() {
         vec![Command::Tick],
         vec![Command::PlaceOrder(order(&[(1, 1)])), Command::Tick],
         vec![Command::CreateHold(hold(&[(1, 1)]))],
+        vec![Command::PaymentWebhook(webhook("k", 9, Report::Failed))],
+        vec![Command::PaymentWebhook(webhook("k", 9, Report::Succeeded))],
     ] {
         assert_ne!(base, digest(other));
     }
@@ -399,7 +407,7 @@ fn damage_to_any_row_is_found() {
         }
         store.publish(vec![(key.clone(), Some(lost))]).expect("put back");
     }
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"HLMPSUhm");
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"HLMPSUWhmw");
     State::open(&store).expect("whole again");
     store.damage(b"meta", |row| row[4] = 9);
     State::open(&store).expect_err("a version of the future");

@@ -3,7 +3,8 @@
 
 use engine::command::{
     ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateUser,
-    Envelope, ExtendHold, PaymentResult, PlaceOrder, ReleaseHold, SettlePayments, Verdict,
+    Envelope, ExtendHold, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold, SettlePayments,
+    Verdict,
 };
 use engine::entry::Builder;
 use engine::event::Event;
@@ -16,6 +17,7 @@ use engine::outcome::Outcome;
 use engine::product::Product;
 use engine::state::{Lookup, Observer, OrderLookup, State};
 use engine::trace::TraceId;
+use engine::webhook::Report;
 
 /// Keeps all that it is told.
 #[derive(Debug, Default)]
@@ -204,6 +206,19 @@ pub(crate) fn hold(of: &[(u64, u32)]) -> CreateHold {
         ttl_max_ms: 1_000,
         active_holds_max: 1_000_000,
         require_user: false,
+    }
+}
+
+/// A provider's report about an order, which waits for a second if it must.
+pub(crate) fn webhook(key: &str, order: u64, report: Report) -> PaymentWebhook {
+    PaymentWebhook {
+        key: key.into(),
+        order: OrderId(order),
+        report,
+        amount: None,
+        payload: None,
+        park_ms: 1_000,
+        parked_max: 1_000,
     }
 }
 

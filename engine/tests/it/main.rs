@@ -12,6 +12,7 @@ mod products;
 mod properties;
 mod scripts;
 mod store;
+mod webhooks;
 
 /// Other threads read the state, write what was frozen and use the stores.
 #[test]

@@ -2,6 +2,7 @@
 //! shares no code with the engine beyond the words of the commands and their outcomes.
 
 mod holds;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,7 @@ use engine::outcome::{ClaimedPayment, Outcome, Rejection};
 use engine::state::OrderFilter;
 
 pub(crate) use self::holds::HoldModel;
+pub(crate) use self::webhooks::WebhookModel;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ProductModel {
@@ -64,6 +66,7 @@ pub(crate) struct Model {
     pub(crate) products: Vec<ProductModel>,
     pub(crate) orders: Vec<OrderModel>,
     pub(crate) holds: Vec<HoldModel>,
+    pub(crate) webhooks: Vec<WebhookModel>,
     pub(crate) emails: Vec<String>,
     boots: BTreeMap<u64, u64>,
     seen: BTreeSet<(u64, u64, u64)>,
@@ -79,6 +82,7 @@ impl Model {
             self.expire(n, at);
         }
         self.expire_holds(at);
+        self.forget_webhooks();
     }
 
     fn expire(&mut self, n: usize, at: Position) -> bool {
@@ -104,6 +108,7 @@ impl Model {
             Command::CancelOrder(command) => self.cancel(at, command),
             Command::ClaimPayments(command) => Ok(self.claim(at, command, envelope)),
             Command::SettlePayments(command) => Ok(self.settle(at, command)),
+            Command::PaymentWebhook(command) => self.webhook(at, command),
             Command::CreateHold(command) => self.create_hold(at, command),
             Command::ReleaseHold(command) => self.release_hold(at, command),
             Command::ExtendHold(command) => self.extend_hold(at, command),
@@ -204,6 +209,7 @@ impl Model {
             placed: at,
             version: at,
         });
+        self.drain(id, at);
         Ok(Outcome::Placed(id))
     }
 

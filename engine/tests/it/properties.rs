@@ -3,19 +3,20 @@
 use engine::checkpoint::CheckpointStore;
 use engine::command::{
     ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateUser,
-    Envelope, ExtendHold, PaymentResult, PlaceOrder, ReleaseHold, SettlePayments, UpdateProduct,
-    Verdict,
+    Envelope, ExtendHold, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold, SettlePayments,
+    UpdateProduct, Verdict,
 };
 use engine::entry::Batch;
 use engine::hold;
 use engine::ids::{
-    HoldId, NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp, UserId,
+    HoldId, NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp, UserId, WebhookId,
 };
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
 use engine::state::{Lookup, OrderFilter, OrderLookup, Page, State, Unobserved};
 use engine::store::memory::MemoryStore;
 use engine::trace::TraceId;
+use engine::webhook::{Fate, Report};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -41,6 +42,28 @@ fn payment_method() -> impl Strategy<Value = PaymentMethod> {
         1 => Just(PaymentMethod::Webhook),
         1 => Just(PaymentMethod::None),
     ]
+}
+
+prop_compose! {
+    fn webhook()(
+        key in 0_u8..20,
+        order in 0_u64..30,
+        success in any::<bool>(),
+        amount in prop::option::weighted(0.2, 0_i64..40),
+        payload in of(Just("{}".into())),
+        park_ms in 0_u64..400,
+        parked_max in prop_oneof![1 => Just(1), 4 => Just(1000_u64)],
+    ) -> PaymentWebhook {
+        PaymentWebhook {
+            key: format!("key {key}").into(),
+            order: OrderId(order),
+            report: if success { Report::Succeeded } else { Report::Failed },
+            amount: amount.map(Money),
+            payload,
+            park_ms,
+            parked_max,
+        }
+    }
 }
 
 prop_compose! {
@@ -130,6 +153,8 @@ enum Op {
     },
     /// A worker reports on one of the attempts under way.
     Settle(prop::sample::Index, Verdict),
+    /// A provider reports the right amount for one of the newest orders, or one of the next.
+    Report(prop::sample::Index, PaymentWebhook),
     /// An order takes one of the active holds over.
     Consume(prop::sample::Index, Command),
     /// From now on the node sends under a newer boot.
@@ -216,6 +241,9 @@ fn operation() -> impl Strategy<Value = Op> {
         6 => (any::<prop::sample::Index>(), place())
             .prop_map(|(which, place)| Op::Consume(which, place)),
         2 => release.prop_map(Op::Plain),
+        3 => webhook().prop_map(|webhook| Op::Plain(Command::PaymentWebhook(webhook))),
+        6 => (any::<prop::sample::Index>(), webhook())
+            .prop_map(|(which, webhook)| Op::Report(which, webhook)),
         2 => extend.prop_map(Op::Plain),
         2 => create().prop_map(Op::Plain),
         1 => user.prop_map(Op::Plain),
@@ -277,6 +305,7 @@ fn past_prefix(command: &mut Command, cancelled: u64) {
     match command {
         Command::CancelOrder(cancel) => past(&mut cancel.order),
         Command::ClaimPayments(claim) => claim.tasks.iter_mut().for_each(|(id, _)| past(id)),
+        Command::PaymentWebhook(webhook) => past(&mut webhook.order),
         Command::SettlePayments(settle) => {
             settle.results.iter_mut().for_each(|result| past(&mut result.order));
         }
@@ -312,6 +341,13 @@ impl Sender {
                 let (order, task) = tasks.get(which.index(tasks.len().max(1)))?;
                 let (order, attempt) = (*order, task.attempt);
                 crate::common::settle(order, attempt, verdict)
+            }
+            Op::Report(which, mut webhook) => {
+                let newest = model.orders.len() as u64 + 3;
+                webhook.order = OrderId(newest - which.index(newest.min(8) as usize) as u64);
+                let order = model.orders.get(webhook.order.0 as usize - 1);
+                webhook.amount = webhook.amount.and(order.map(|order| Money(order.total)));
+                Command::PaymentWebhook(webhook)
             }
             Op::Consume(which, mut command) => {
                 let holds = (1..).map(HoldId).zip(&model.holds);
@@ -386,6 +422,7 @@ fn compare(state: &State, store: &dyn CheckpointStore, model: &Model) {
     }
     assert_eq!(state.order(OrderId(model.orders.len() as u64 + 1)), OrderLookup::Absent);
     compare_holds(state, store, model);
+    compare_webhooks(state, store, model);
     compare_products(state, model);
     compare_schedules(state, model);
 }
@@ -409,6 +446,27 @@ fn compare_holds(state: &State, store: &dyn CheckpointStore, model: &Model) {
     }
     assert_eq!(state.hold(HoldId(model.holds.len() as u64 + 1)), Lookup::Absent);
     assert_eq!(state.active_holds(), model.active_holds());
+}
+
+fn compare_webhooks(state: &State, store: &dyn CheckpointStore, model: &Model) {
+    for (id, expected) in (1..).map(WebhookId).zip(&model.webhooks) {
+        let stored;
+        let webhook = match state.webhook(id) {
+            Lookup::Resident(webhook) => webhook,
+            Lookup::Stored => {
+                stored = engine::checkpoint::read_webhook(store, id).expect("readable");
+                stored.as_ref().expect("stored")
+            }
+            Lookup::Absent => panic!("report {id} is missing"),
+        };
+        let request = &expected.request;
+        assert_eq!(
+            (webhook.fate, webhook.order, &webhook.key, &webhook.payload),
+            (expected.fate, request.order, &request.key, &request.payload),
+            "report {id}"
+        );
+    }
+    assert_eq!(state.webhook(WebhookId(model.webhooks.len() as u64 + 1)), Lookup::Absent);
 }
 
 fn compare_products(state: &State, model: &Model) {
@@ -454,6 +512,8 @@ fn compare_schedules(state: &State, model: &Model) {
     let active = model.holds.iter().filter(|hold| hold.status == hold::Status::Active);
     let deadlines = active.map(|hold| hold.deadline);
     let deadlines = deadlines.chain(pending.filter_map(|order| order.deadline));
+    let parked = model.webhooks.iter().filter(|webhook| webhook.fate == Fate::Parked);
+    let deadlines = deadlines.chain(parked.map(|webhook| webhook.until));
     assert_eq!(state.next_deadline().map(|due| due.0), deadlines.min());
     let open = model.orders.iter().filter(|order| !order.status.is_final()).count();
     assert_eq!(state.open_orders(), open as u64);

@@ -10,7 +10,8 @@ use std::path::Path;
 
 use engine::command::{
     CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateUser, Envelope,
-    ExtendHold, PaymentResult, PlaceOrder, ReleaseHold, SettlePayments, UpdateProduct, Verdict,
+    ExtendHold, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold, SettlePayments,
+    UpdateProduct, Verdict,
 };
 use engine::event::{Event, HoldChange, Kind};
 use engine::hold;
@@ -20,6 +21,7 @@ use engine::outcome::Outcome;
 use engine::state::{Lookup, OrderFilter, OrderLookup, Page, State};
 use engine::store::memory::MemoryStore;
 use engine::trace::TraceId;
+use engine::webhook::Report;
 
 use crate::common::{Machine, archive};
 
@@ -31,7 +33,7 @@ fn scripts_read_as_written() {
         .map(|file| file.expect("listed").path())
         .collect();
     scripts.sort();
-    assert!(scripts.len() >= 9, "some scripts are missing");
+    assert!(scripts.len() >= 10, "some scripts are missing");
     for path in scripts {
         let text = std::fs::read_to_string(&path).expect("readable");
         let told = Script::default().run(&text);
@@ -259,6 +261,12 @@ fn tell_outcome(outcome: &Outcome) -> String {
         Outcome::Cancelled { order, already: false } => format!("cancelled order {order}"),
         Outcome::Cancelled { order, already: true } => format!("order {order} was cancelled"),
         Outcome::Settled(results) => format!("settled {results}"),
+        Outcome::WebhookApplied { order, duplicate } => {
+            format!("order {order} settled by report{}", if *duplicate { " before" } else { "" })
+        }
+        Outcome::WebhookParked { order, duplicate } => {
+            format!("report waits for order {order}{}", if *duplicate { " since" } else { "" })
+        }
         Outcome::HoldCreated(id) => format!("made hold {id}"),
         Outcome::HoldReplayed(id) => format!("replayed hold {id}"),
         Outcome::HoldReleased { hold, already: false } => format!("released hold {hold}"),
@@ -277,6 +285,12 @@ fn tell_event(event: &Event) -> String {
     let what = match &event.kind {
         Kind::Order { order, total, .. } => format!("order {order} total {total}"),
         Kind::OrderRejected { product, .. } => format!("product {product}"),
+        Kind::PaymentConflict { order, report, conflict, .. } => {
+            format!("order {order} {} {}", report.as_str(), conflict.as_str())
+        }
+        Kind::PaymentUnmatched { order, report, .. } => {
+            format!("order {order} {}", report.as_str())
+        }
         Kind::Hold { hold, change: HoldChange::Consumed(order), .. } => {
             format!("hold {hold} order {order}")
         }
@@ -331,6 +345,18 @@ fn command(words: &Words<'_>) -> Command {
             let results = vec![PaymentResult { order, attempt, verdict }];
             Command::SettlePayments(SettlePayments { results })
         }
+        "webhook" => Command::PaymentWebhook(PaymentWebhook {
+            key: words.text("key").expect("webhook needs key=").into(),
+            order: OrderId(words.need("order")),
+            report: match words.text("failure") {
+                None => Report::Succeeded,
+                Some(_) => Report::Failed,
+            },
+            amount: words.text("amount").map(|amount| amount.parse().expect("an amount")),
+            payload: words.text("payload").map(Into::into),
+            park_ms: words.number("park").unwrap_or(1_000),
+            parked_max: words.number("max").unwrap_or(10),
+        }),
         "hold" => Command::CreateHold(CreateHold {
             user: words.number("user").map(UserId),
             lines: lines(words.text("lines").expect("hold needs lines=")),

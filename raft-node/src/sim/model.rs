@@ -217,6 +217,7 @@ impl Model {
                 false => Err(Rejection::EmailTaken),
             },
             Command::Tick => Ok(Outcome::Ticked),
+            other => unreachable!("the clients of the simulation do not send {other:?}"),
         };
         result.unwrap_or_else(Outcome::Rejected)
     }

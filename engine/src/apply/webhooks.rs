@@ -1,0 +1,164 @@
+//! Results of payments that a provider reports.
+//!
+//! Every report is taken down once per key, for ever. One about a PENDING order takes it through
+//! PROCESSING to its end in one entry. One about an order that does not exist yet waits for it, and
+//! is applied in the entry that creates the order. All others change nothing, whatever they say: an
+//! order that has ended is never reopened, and one whose payment the worker has begun is the
+//! worker's, since two sources of truth about one charge would be one too many.
+
+use crate::apply::Context;
+use crate::apply::plan::check_key;
+use crate::command::PaymentWebhook;
+use crate::event::{Kind, OrderChange};
+use crate::ids::{OrderId, WebhookId};
+use crate::keys::{self, KeyHash, Scope, Used};
+use crate::order::{Cause, Status};
+use crate::outcome::{Outcome, Rejection};
+use crate::state::State;
+use crate::webhook::{Conflict, Fate, PAYLOAD_BYTES_MAX, Report, Webhook};
+use crate::webhooks::PARKED_PER_ORDER_MAX;
+
+/// The failure reason of an order whose payment failed by a provider's report.
+const FAILURE_REASON: &str = "payment failed";
+
+impl State {
+    /// Takes a report down and applies it, parks it, or finds it in conflict. Only what is wrong
+    /// with the request itself, or a lack of room, leaves no record.
+    pub(crate) fn payment_webhook(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: PaymentWebhook,
+    ) -> Result<Outcome, Rejection> {
+        let order = command.order;
+        let fingerprint = keys::of_webhook(order, command.report, command.amount);
+        let key = KeyHash::of(Scope::Webhook, &command.key);
+        if let Some(used) = self.keys.get(key) {
+            if used.fingerprint != fingerprint {
+                return Err(Rejection::KeyReused);
+            }
+            let fate = self.webhooks.fate(WebhookId(used.id)).expect("a used key has its report");
+            if fate != Fate::Unmatched {
+                self.totals.webhooks_duplicate += 1;
+                return self.answer_webhook(order, fate, true);
+            }
+        }
+        check_webhook(&command)?;
+        let exists = self.orders.status(order).is_some();
+        if !exists && self.is_full_for(order, command.parked_max) {
+            return Err(Rejection::TooManyParked);
+        }
+        let id = WebhookId(self.webhooks.len() + 1);
+        let webhook = Webhook {
+            id,
+            key: command.key,
+            order,
+            report: command.report,
+            amount: command.amount,
+            payload: command.payload,
+            fate: Fate::Parked,
+            parked_until: cx.at.plus_ms(command.park_ms),
+            trace: cx.trace.clone(),
+            received: cx.position,
+            received_at: cx.at,
+            processed_at: cx.at,
+        };
+        let fate = if exists { self.report_payment(cx, &webhook) } else { Fate::Parked };
+        self.webhooks.push(Webhook { fate, ..webhook });
+        self.keys.insert(key, Used { id: id.0, fingerprint });
+        self.answer_webhook(order, fate, false)
+    }
+
+    fn is_full_for(&self, order: OrderId, parked_max: u64) -> bool {
+        self.webhooks.parked() >= parked_max
+            || self.webhooks.parked_for(order) >= PARKED_PER_ORDER_MAX
+    }
+
+    fn answer_webhook(
+        &self,
+        order: OrderId,
+        fate: Fate,
+        duplicate: bool,
+    ) -> Result<Outcome, Rejection> {
+        match fate {
+            Fate::Applied => Ok(Outcome::WebhookApplied { order, duplicate }),
+            Fate::Parked => Ok(Outcome::WebhookParked { order, duplicate }),
+            Fate::Conflict(conflict) => {
+                let status = self.orders.status(order).expect("only an order can be in conflict");
+                Err(Rejection::PaymentConflict { order, status, conflict })
+            }
+            Fate::Unmatched => unreachable!("an unmatched report is taken anew"),
+        }
+    }
+
+    /// Applies the reports that waited for an order which exists now. The first that can be applied
+    /// decides; those after it come too late.
+    pub(crate) fn drain_parked(&mut self, cx: &mut Context<'_>, order: OrderId) {
+        for id in self.webhooks.waiting(order) {
+            let webhook = self.webhooks.resident(id).expect("a parked report is resident").clone();
+            let fate = self.report_payment(cx, &webhook);
+            self.webhooks.settle(id, fate, cx.at);
+        }
+    }
+
+    /// Gives up on a report whose order did not come to exist in time.
+    pub(crate) fn forget_parked(&mut self, cx: &mut Context<'_>, id: WebhookId) {
+        self.webhooks.settle(id, Fate::Unmatched, cx.at);
+        self.totals.webhooks_unmatched += 1;
+        let webhook = self.webhooks.resident(id).expect("it was parked until now");
+        let Webhook { order, report, amount, .. } = *webhook;
+        let kind = Kind::PaymentUnmatched { webhook: id, order, report, amount };
+        cx.tell_for(webhook.trace.clone(), kind);
+    }
+
+    /// Does what a report says to an order that exists, or finds why it must not.
+    fn report_payment(&mut self, cx: &mut Context<'_>, webhook: &Webhook) -> Fate {
+        let (id, report, amount) = (webhook.order, webhook.report, webhook.amount);
+        // What nobody swept yet is over all the same.
+        self.expire_if_due(cx, id);
+        let conflict = match self.orders.status(id).expect("the caller found the order") {
+            Status::Paid | Status::Failed | Status::Cancelled => Some(Conflict::Late),
+            Status::Processing => Some(Conflict::UnderWay),
+            Status::Pending => {
+                let total = self.orders.resident(id).expect("open orders are resident").total;
+                amount.filter(|amount| *amount != total).map(|_| Conflict::Amount)
+            }
+        };
+        if let Some(conflict) = conflict {
+            self.totals.payment_conflicts += 1;
+            // The order's user is not told: the row of an order that has ended may have left memory
+            // on this node and not on others.
+            let webhook = webhook.id;
+            cx.tell(Kind::PaymentConflict { webhook, order: id, report, amount, conflict });
+            return Fate::Conflict(conflict);
+        }
+        let order = self.advance(cx, id, Status::Processing, Cause::PaymentReported);
+        let (user, total, trace) = (order.user, order.total, order.trace.clone());
+        let change = OrderChange::Processing;
+        cx.tell_for(trace, Kind::Order { order: id, user, change, total });
+        match report {
+            Report::Succeeded => {
+                self.totals.payment_successes += 1;
+                self.finish(cx, id, Status::Paid, Cause::PaymentSucceeded, None);
+            }
+            Report::Failed => {
+                self.totals.payment_declines += 1;
+                let reason = Some(FAILURE_REASON.into());
+                self.finish(cx, id, Status::Failed, Cause::PaymentDeclined, reason);
+            }
+        }
+        self.totals.webhooks_applied += 1;
+        Fate::Applied
+    }
+}
+
+/// The bounds that the edge should have kept.
+fn check_webhook(command: &PaymentWebhook) -> Result<(), Rejection> {
+    check_key(Some(&command.key))?;
+    if command.order.0 == 0 {
+        return Err(Rejection::Invalid("order_id"));
+    }
+    match &command.payload {
+        Some(payload) if payload.len() > PAYLOAD_BYTES_MAX => Err(Rejection::Invalid("payload")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,177 @@
+//! Reports of payments: their rows in chunks, what became of each in memory for good, and those
+//! that wait for their order.
+//!
+//! What a report does to its order is decided in [`crate::apply`].
+
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use crate::chunks::{Chunks, FrozenChunks, Record};
+use crate::digest::{RowHasher, Table};
+use crate::ids::{OrderId, Timestamp, WebhookId};
+use crate::orders::Lookup;
+use crate::schedule::Schedule;
+use crate::webhook::{Fate, Webhook};
+
+/// The most reports that wait for one order.
+pub(crate) const PARKED_PER_ORDER_MAX: usize = 16;
+
+impl Record for Webhook {
+    const TABLE: Table = Table::Webhook;
+    // Each may carry 4 KiB of payload, and a stored row should stay well below 128 KiB.
+    const CHUNK: u64 = 16;
+    const RESIDENT_MAX: usize = 128;
+
+    fn id(&self) -> u64 {
+        self.id.0
+    }
+
+    fn is_open(&self) -> bool {
+        self.fate == Fate::Parked
+    }
+}
+
+/// All reports.
+#[derive(Debug, Default)]
+pub(crate) struct Webhooks {
+    chunks: Chunks<Webhook>,
+    fates: Vec<Fate>,
+    /// Those that wait, by the order that they wait for, in the order in which they came.
+    parked: BTreeMap<OrderId, SmallVec<[WebhookId; 1]>>,
+    /// The same by the moment at which they stop waiting.
+    deadlines: Schedule<WebhookId>,
+}
+
+impl Webhooks {
+    /// How many reports there ever were.
+    pub(crate) fn len(&self) -> u64 {
+        self.chunks.len()
+    }
+
+    /// How many wait for their order.
+    pub(crate) fn parked(&self) -> u64 {
+        self.deadlines.len() as u64
+    }
+
+    /// How many wait for this order.
+    pub(crate) fn parked_for(&self, order: OrderId) -> usize {
+        self.parked.get(&order).map_or(0, SmallVec::len)
+    }
+
+    /// What became of the report.
+    pub(crate) fn fate(&self, id: WebhookId) -> Option<Fate> {
+        self.fates.get(usize::try_from(id.0.checked_sub(1)?).ok()?).copied()
+    }
+
+    /// The report's row, wherever it is.
+    pub(crate) fn lookup(&self, id: WebhookId) -> Lookup<'_, Webhook> {
+        match self.chunks.get(id.0) {
+            Some(webhook) => Lookup::Resident(webhook),
+            None if self.fate(id).is_some() => Lookup::Stored,
+            None => Lookup::Absent,
+        }
+    }
+
+    /// The report's row, if it is in memory. Parked ones always are.
+    pub(crate) fn resident(&self, id: WebhookId) -> Option<&Webhook> {
+        self.chunks.get(id.0)
+    }
+
+    /// All rows in memory, by ascending id.
+    pub(crate) fn residents(&self) -> impl Iterator<Item = &Webhook> {
+        self.chunks.residents()
+    }
+
+    /// When the next report stops waiting.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+
+    /// The reports that waited long enough by `now`, earliest first.
+    pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = WebhookId> {
+        self.deadlines.due(now)
+    }
+
+    /// Adds a report under the next id.
+    pub(crate) fn push(&mut self, webhook: Webhook) {
+        self.note(&webhook);
+        self.chunks.push(webhook);
+    }
+
+    fn note(&mut self, webhook: &Webhook) {
+        self.fates.push(webhook.fate);
+        if webhook.fate == Fate::Parked {
+            self.deadlines.insert(webhook.parked_until, webhook.id);
+            self.parked.entry(webhook.order).or_default().push(webhook.id);
+        }
+    }
+
+    /// The reports that wait for an order, in the order in which they came.
+    pub(crate) fn waiting(&self, order: OrderId) -> SmallVec<[WebhookId; 1]> {
+        self.parked.get(&order).cloned().unwrap_or_default()
+    }
+
+    /// Gives a parked report its fate.
+    pub(crate) fn settle(&mut self, id: WebhookId, fate: Fate, at: Timestamp) {
+        assert!(fate != Fate::Parked, "a report is parked once");
+        let kept = &mut self.fates[id.0 as usize - 1];
+        assert!(*kept == Fate::Parked, "report {id} was settled before");
+        *kept = fate;
+        self.chunks.close(id.0);
+        let webhook = self.chunks.change(id.0);
+        (webhook.fate, webhook.processed_at) = (fate, at);
+        self.deadlines.remove(webhook.parked_until, id);
+        let waiting = self.parked.get_mut(&webhook.order).expect("a parked report is listed");
+        waiting.retain(|parked| *parked != id);
+        if waiting.is_empty() {
+            self.parked.remove(&webhook.order);
+        }
+    }
+
+    /// Hashes what was touched and gives the sum over all rows.
+    pub(crate) fn digest(&mut self, hasher: &mut RowHasher) -> u64 {
+        self.chunks.digest(hasher)
+    }
+
+    /// Takes what changed since the last freeze; see [`Chunks::take_dirty`].
+    pub(crate) fn take_dirty(&mut self) -> FrozenChunks<Webhook> {
+        self.chunks.take_dirty()
+    }
+
+    /// Notes that a synced checkpoint holds what the last freeze took.
+    pub(crate) fn release(&mut self) {
+        self.chunks.release();
+    }
+
+    /// Sets how many chunks may stay in memory beyond those that must.
+    pub(crate) fn set_resident_chunks_max(&mut self, chunks: usize) {
+        self.chunks.set_resident_chunks_max(chunks);
+    }
+
+    /// Puts a stored report back under the next id.
+    pub(crate) fn restore(&mut self, webhook: Webhook, hasher: &mut RowHasher) {
+        self.note(&webhook);
+        self.chunks.restore(webhook, hasher);
+    }
+
+    /// Whether rows, fates and what waits agree.
+    pub(crate) fn is_sound(&self) -> bool {
+        let mut parked = 0;
+        let listed = self.chunks.open_rows().all(|webhook| {
+            parked += 1;
+            let waiting = self.parked.get(&webhook.order);
+            self.deadlines.contains(webhook.parked_until, webhook.id)
+                && waiting.is_some_and(|waiting| waiting.contains(&webhook.id))
+        });
+        let fates =
+            self.chunks.residents().all(|webhook| self.fate(webhook.id) == Some(webhook.fate));
+        listed
+            && fates
+            && parked == self.deadlines.len()
+            && parked == self.parked.values().map(SmallVec::len).sum::<usize>()
+            && parked == self.fates.iter().filter(|fate| **fate == Fate::Parked).count()
+            && self.fates.len() as u64 == self.chunks.len()
+            && self.chunks.is_sound()
+    }
+}
