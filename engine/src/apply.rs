@@ -11,6 +11,7 @@ mod orders;
 mod payments;
 pub(crate) mod plan;
 mod products;
+mod stock;
 mod users;
 mod webhooks;
 

@@ -26,10 +26,11 @@ mod rows;
 
 use bincode::Decode;
 
+use crate::adjustment::Adjustment;
 use crate::chunks::Chunk;
 use crate::codec;
 use crate::hold::Hold;
-use crate::ids::{HoldId, OrderId, ProductId, WebhookId};
+use crate::ids::{AdjustmentId, HoldId, OrderId, ProductId, WebhookId};
 use crate::ledger;
 use crate::order::Order;
 use crate::products::{LOCATION, SEGMENT_ROWS};
@@ -110,6 +111,17 @@ pub fn read_hold(store: &dyn CheckpointStore, id: HoldId) -> Result<Option<Hold>
 /// # Errors
 /// When the store cannot be read or the row is damaged.
 pub fn read_webhook(store: &dyn CheckpointStore, id: WebhookId) -> Result<Option<Webhook>, Error> {
+    read_chunked(store, id.0)
+}
+
+/// Reads an adjustment from the store, for those that [`State::adjustment`] reports as stored.
+///
+/// # Errors
+/// When the store cannot be read or the row is damaged.
+pub fn read_adjustment(
+    store: &dyn CheckpointStore,
+    id: AdjustmentId,
+) -> Result<Option<Adjustment>, Error> {
     read_chunked(store, id.0)
 }
 

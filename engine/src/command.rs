@@ -6,6 +6,7 @@
 
 use bincode::{Decode, Encode};
 
+use crate::adjustment::Change;
 use crate::codec::{self, Error};
 use crate::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, UserId};
 use crate::money::Money;
@@ -65,6 +66,8 @@ pub enum Command {
     CreateProduct(CreateProduct),
     /// See [`UpdateProduct`].
     UpdateProduct(UpdateProduct),
+    /// See [`AdjustStock`].
+    AdjustStock(AdjustStock),
     /// See [`ArchiveProduct`].
     ArchiveProduct(ArchiveProduct),
     /// See [`CreateUser`].
@@ -262,6 +265,21 @@ pub struct UpdateProduct {
     pub max_per_user: Option<Option<u32>>,
     /// New threshold of low stock, or none.
     pub low_stock: Option<Option<u32>>,
+}
+
+/// Bring units of a product in, or take out units that are neither held nor reserved.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AdjustStock {
+    /// Which.
+    pub product: ProductId,
+    /// How.
+    pub change: Change,
+    /// Refuse when another number of units can be sold.
+    pub expected: Option<i64>,
+    /// Why, 1 to [`crate::order::REASON_BYTES_MAX`] bytes.
+    pub reason: Box<str>,
+    /// Idempotency key, 1 to 255 printable characters.
+    pub key: Option<Box<str>>,
 }
 
 /// Archive a product: gone for readers and new orders, while open orders still settle.

@@ -2,8 +2,9 @@
 //!
 //! It is the wrapping sum of the hashes of all rows, so rows can be replaced one by one: a sum,
 //! unlike an exclusive or, does not lose rows that come in pairs. It covers what is replicated
-//! (orders, holds, reports of payments, products, ledger, users, clock, next ids, totals, sessions;
-//! keys through their rows) and nothing that may differ between nodes, such as what is resident.
+//! (orders, holds, reports of payments, products, ledger, adjustments, users, clock, next ids,
+//! totals, sessions; keys through their rows) and nothing that may differ between nodes, such as
+//! what is resident.
 
 use bincode::Encode;
 use xxhash_rust::xxh3::xxh3_64;
@@ -29,6 +30,8 @@ pub(crate) enum Table {
     Hold = 6,
     /// Reports of payments by id.
     Webhook = 7,
+    /// Adjustments by id.
+    Adjustment = 8,
 }
 
 /// Hashes rows, keeping its buffer from one to the next.
@@ -62,7 +65,7 @@ pub(crate) fn ledger_hash(
         ledger::Cause::Sale(id) => (2, id.0),
         ledger::Cause::Release(id) => (3, id.0),
         ledger::Cause::Cancel(id) => (4, id.0),
-        ledger::Cause::Adjustment => (5, 0),
+        ledger::Cause::Adjustment(id) => (5, id.map_or(0, |id| id.0)),
         ledger::Cause::Hold(id) => (6, id.0),
         ledger::Cause::HoldRelease(id) => (7, id.0),
         ledger::Cause::HoldExpire(id) => (8, id.0),

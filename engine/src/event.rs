@@ -1,7 +1,9 @@
 //! What happened, as apply tells it. Events are derived from entries, so every node tells the same
 //! ones under the same positions.
 
-use crate::ids::{HoldId, OrderId, Position, ProductId, Timestamp, UserId, WebhookId};
+use crate::ids::{
+    AdjustmentId, HoldId, OrderId, Position, ProductId, Timestamp, UserId, WebhookId,
+};
 use crate::money::Money;
 use crate::order::Line;
 use crate::trace::TraceId;
@@ -86,6 +88,17 @@ pub enum Kind {
     ProductUpdated(ProductId),
     /// A product was archived.
     ProductArchived(ProductId),
+    /// Somebody adjusted the stock of a product.
+    StockAdjusted {
+        /// Which.
+        product: ProductId,
+        /// The adjustment.
+        adjustment: AdjustmentId,
+        /// How many units came in, or went out when negative.
+        delta: i64,
+        /// What can be sold now.
+        available: i64,
+    },
     /// The last unit that could be sold is gone.
     SoldOut(ProductId),
     /// So few units can still be sold that the product's threshold is reached. Not told together
@@ -160,6 +173,7 @@ impl Kind {
             Kind::ProductCreated(_) => "product.created",
             Kind::ProductUpdated(_) => "product.updated",
             Kind::ProductArchived(_) => "product.archived",
+            Kind::StockAdjusted { .. } => "stock.adjusted",
             Kind::SoldOut(_) => "stock.sold_out",
             Kind::LowStock { .. } => "stock.low",
         }

@@ -42,6 +42,10 @@ id! {
     WebhookId
 }
 id! {
+    /// An adjustment's id: dense, starting at 1, given out by apply in log order.
+    AdjustmentId
+}
+id! {
     /// A stock location. Everything lives at [`LocationId::DEFAULT`] for now; the id is part of
     /// every stock key so that several locations can come without a migration.
     LocationId

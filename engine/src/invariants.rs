@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::adjustment::Adjustment;
 use crate::hold::{self, Hold};
 use crate::ids::{OrderId, Position, ProductId, Quantity, UserId};
 use crate::keys::{self, KeyHash, Scope, Used};
@@ -53,7 +54,12 @@ impl State {
         for webhook in self.webhooks.residents() {
             self.check_webhook(webhook)?;
         }
-        let keyed = self.orders.len() + self.holds.len() + self.webhooks.len();
+        ensure!(self.adjustments.is_sound(), "the adjustment counts disagree with their rows");
+        for adjustment in self.adjustments.residents() {
+            self.check_adjustment(adjustment)?;
+        }
+        let (webhooks, adjustments) = (self.webhooks.len(), self.adjustments.len());
+        let keyed = self.orders.len() + self.holds.len() + webhooks + adjustments;
         ensure!(self.keys.len() as u64 <= keyed, "more keys than rows that can have one");
         let taken = self.recount_taken();
         ensure!(
@@ -85,6 +91,7 @@ impl State {
             ("products", totals.products_created, self.products.len() as u64),
             ("users", totals.users_created, self.users.len() as u64),
             ("holds", totals.holds_created, self.holds.len()),
+            ("adjustments", totals.stock_adjustments, adjustments),
             ("holds not active", ended, self.holds.len() - self.holds.active()),
         ] {
             ensure!(total == rows, "{what}: counted {total}, found {rows}");
@@ -263,6 +270,23 @@ impl State {
         ensure!(
             webhook.fate == Fate::Unmatched || found == Some(Used { id: id.0, fingerprint }),
             "report {id} is not found by its key"
+        );
+        Ok(())
+    }
+
+    fn check_adjustment(&self, adjustment: &Adjustment) -> Result<(), Violation> {
+        let id = adjustment.id;
+        if let Some(key) = &adjustment.key {
+            let used = Used { id: id.0, fingerprint: keys::of_adjustment_row(adjustment) };
+            ensure!(
+                self.keys.get(KeyHash::of(Scope::Adjustment, key)) == Some(used),
+                "adjustment {id} is not found by its key"
+            );
+        }
+        ensure!(
+            self.products.entry(adjustment.product).is_some(),
+            "adjustment {id} is of no product {}",
+            adjustment.product
         );
         Ok(())
     }

@@ -8,8 +8,9 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::adjustment::{Adjustment, Change};
 use crate::hold::Hold;
-use crate::ids::{HoldId, OrderId, UserId};
+use crate::ids::{HoldId, OrderId, ProductId, UserId};
 use crate::money::Money;
 use crate::order::{Line, Order, PaymentMethod};
 use crate::webhook::Report;
@@ -24,6 +25,8 @@ pub(crate) enum Scope {
     Order,
     /// It makes a hold.
     Hold,
+    /// It adjusts the stock of a product.
+    Adjustment,
     /// It brings the result of a payment.
     Webhook,
 }
@@ -33,6 +36,7 @@ impl Scope {
         match self {
             Scope::Order => b"order\0",
             Scope::Hold => b"hold\0",
+            Scope::Adjustment => b"adjustment\0",
             Scope::Webhook => b"webhook\0",
         }
     }
@@ -200,6 +204,31 @@ pub(crate) fn of_webhook(order: OrderId, report: Report, amount: Option<Money>) 
         .number(report)
         .option(amount.map(|amount| amount.0.cast_unsigned()))
         .fingerprint()
+}
+
+/// The meaning of a request to adjust a stock.
+pub(crate) fn of_adjustment(
+    product: ProductId,
+    change: Change,
+    expected: Option<i64>,
+    reason: &str,
+) -> u64 {
+    let (kind, units) = match change {
+        Change::By(units) => (0, units),
+        Change::To(units) => (1, units),
+    };
+    Meaning::default()
+        .number(product.0)
+        .number(kind)
+        .number(units.cast_unsigned())
+        .option(expected.map(i64::cast_unsigned))
+        .text(Some(reason))
+        .fingerprint()
+}
+
+/// The meaning of the request that made an adjustment, taken back from its row.
+pub(crate) fn of_adjustment_row(row: &Adjustment) -> u64 {
+    of_adjustment(row.product, row.change, row.expected, &row.reason)
 }
 
 #[cfg(test)]

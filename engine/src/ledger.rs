@@ -2,7 +2,7 @@
 
 use bincode::{Decode, Encode};
 
-use crate::ids::{HoldId, OrderId, Position, Timestamp};
+use crate::ids::{AdjustmentId, HoldId, OrderId, Position, Timestamp};
 use crate::product::Counters;
 
 /// Why units moved.
@@ -18,8 +18,8 @@ pub enum Cause {
     Release(OrderId),
     /// A cancelled order gave reserved units back.
     Cancel(OrderId),
-    /// Somebody set the stock.
-    Adjustment,
+    /// Somebody set the stock: with an adjustment that tells why, or by changing the product.
+    Adjustment(Option<AdjustmentId>),
     /// A hold set units aside.
     Hold(HoldId),
     /// A hold was released early and gave its units back.
@@ -39,7 +39,7 @@ impl Cause {
             Cause::Sale(_) => "sale",
             Cause::Release(_) => "release",
             Cause::Cancel(_) => "cancel",
-            Cause::Adjustment => "adjustment",
+            Cause::Adjustment(_) => "adjustment",
             Cause::Hold(_) => "hold",
             Cause::HoldRelease(_) => "hold_release",
             Cause::HoldExpire(_) => "hold_expire",
@@ -56,7 +56,7 @@ impl Cause {
             | Cause::Cancel(id)
             | Cause::HoldConsume(id) => Some(id),
             Cause::Created
-            | Cause::Adjustment
+            | Cause::Adjustment(_)
             | Cause::Hold(_)
             | Cause::HoldRelease(_)
             | Cause::HoldExpire(_) => None,
@@ -67,6 +67,14 @@ impl Cause {
     pub fn hold(self) -> Option<HoldId> {
         match self {
             Cause::Hold(id) | Cause::HoldRelease(id) | Cause::HoldExpire(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The adjustment that moved the units, if one did.
+    pub fn adjustment(self) -> Option<AdjustmentId> {
+        match self {
+            Cause::Adjustment(id) => id,
             _ => None,
         }
     }

@@ -10,6 +10,7 @@
 //! and applies; [`query`] and [`invariants`] read it; [`checkpoint`] and [`store`] bring it to disk
 //! and back.
 
+pub mod adjustment;
 pub mod codec;
 pub mod command;
 pub mod entry;

@@ -1,7 +1,7 @@
 //! What became of a command. Every node computes the same outcome; the node that took the request
 //! answers with it.
 
-use crate::ids::{HoldId, OrderId, Position, ProductId, UserId};
+use crate::ids::{AdjustmentId, HoldId, OrderId, Position, ProductId, UserId};
 use crate::money::Money;
 use crate::order::Status;
 use crate::trace::TraceId;
@@ -56,6 +56,20 @@ pub enum Outcome {
     ProductCreated(ProductId),
     /// A product was changed.
     ProductUpdated(ProductId),
+    /// The stock of a product was adjusted.
+    StockAdjusted {
+        /// The adjustment.
+        adjustment: AdjustmentId,
+        /// The product.
+        product: ProductId,
+    },
+    /// The key had made this adjustment before; nothing changed.
+    AdjustmentReplayed {
+        /// The adjustment.
+        adjustment: AdjustmentId,
+        /// The product.
+        product: ProductId,
+    },
     /// A product was archived, now or before.
     ProductArchived(ProductId),
     /// A user was created.
@@ -175,6 +189,26 @@ pub enum Rejection {
     /// The order's total does not fit.
     #[error("The total amount is too large.")]
     AmountOverflow,
+    /// Another number of units can be sold than the caller expected.
+    #[error("The stock of product {product} is {available}, not {expected}.")]
+    StockMismatch {
+        /// The product.
+        product: ProductId,
+        /// What the caller expected.
+        expected: i64,
+        /// What can be sold.
+        available: i64,
+    },
+    /// An adjustment would take out more units than can be sold.
+    #[error("The stock of product {product} is {available} and cannot change by {delta}.")]
+    StockBelowZero {
+        /// The product.
+        product: ProductId,
+        /// The change.
+        delta: i64,
+        /// What can be sold.
+        available: i64,
+    },
     /// The stock would go beyond [`crate::product::STOCK_MAX`].
     #[error("The stock would be too large.")]
     StockOverflow,

@@ -5,15 +5,18 @@
 //! single commands are carried out is in [`crate::apply`]; how the state gets to disk and back is
 //! in [`crate::checkpoint`].
 
+use crate::adjustment::Adjustment;
 use crate::apply::{self, Context};
-use crate::chunks::Record;
+use crate::chunks::{Chunks, Record};
 use crate::command::{Command, Envelope};
 use crate::digest::{RowHasher, Table};
 use crate::entry::Batch;
 use crate::event::Event;
 use crate::hold::Hold;
 use crate::holds::Holds;
-use crate::ids::{HoldId, OrderId, Position, ProductId, RequestId, Timestamp, UserId, WebhookId};
+use crate::ids::{
+    AdjustmentId, HoldId, OrderId, Position, ProductId, RequestId, Timestamp, UserId, WebhookId,
+};
 use crate::keys::{KeyHash, Keys, Scope};
 use crate::ledger;
 use crate::order::Status;
@@ -34,7 +37,7 @@ pub use crate::orders::{Lookup, OrderLookup};
 pub use crate::query::{OrderFilter, OrderPage, Page};
 pub use crate::totals::Totals;
 
-/// Orders and holds that are hashed at the end of a batch once so many wait for it, so that neither
+/// Rows of a kind that are hashed at the end of a batch once so many wait for it, so that neither
 /// [`State::digest`] nor a freeze has to hash more than this at once.
 const TOUCHED_ROWS_MAX: usize = 1024;
 
@@ -71,6 +74,7 @@ pub struct State {
     pub(crate) holds: Holds,
     pub(crate) webhooks: Webhooks,
     pub(crate) products: Products,
+    pub(crate) adjustments: Chunks<Adjustment>,
     pub(crate) users: Users,
     pub(crate) keys: Keys,
     /// What users have of products with a limit per user.
@@ -139,6 +143,9 @@ impl State {
         if self.holds.touched() > TOUCHED_ROWS_MAX {
             self.holds.digest(&mut self.hasher);
         }
+        if self.webhooks.touched() > TOUCHED_ROWS_MAX {
+            self.webhooks.digest(&mut self.hasher);
+        }
         #[cfg(debug_assertions)]
         self.assert_sound();
         Ok(())
@@ -160,6 +167,7 @@ impl State {
             Command::ExtendHold(command) => self.extend_hold(&mut cx, &command),
             Command::CreateProduct(command) => self.create_product(&mut cx, command),
             Command::UpdateProduct(command) => self.update_product(&mut cx, command),
+            Command::AdjustStock(command) => self.adjust_stock(&mut cx, command),
             Command::ArchiveProduct(command) => self.archive_product(&mut cx, &command),
             Command::CreateUser(command) => self.create_user(&cx, command),
             Command::Tick => Ok(Outcome::Ticked),
@@ -199,6 +207,7 @@ impl State {
             self.holds.len(),
             self.webhooks.len(),
             self.products.len() as u64,
+            self.adjustments.len(),
             self.users.len() as u64,
             &self.totals,
             &self.sessions,
@@ -209,6 +218,7 @@ impl State {
             .wrapping_add(self.holds.digest(&mut self.hasher))
             .wrapping_add(self.webhooks.digest(&mut self.hasher))
             .wrapping_add(self.products.digest(&mut self.hasher))
+            .wrapping_add(self.adjustments.digest(&mut self.hasher))
             .wrapping_add(self.users.digest())
     }
 
@@ -273,6 +283,16 @@ impl State {
         })
     }
 
+    /// An adjustment of stock, which ledger rows name; a stored one is read by
+    /// [`crate::checkpoint::read_adjustment`].
+    pub fn adjustment(&self, id: AdjustmentId) -> Lookup<'_, Adjustment> {
+        match self.adjustments.get(id.0) {
+            Some(adjustment) => Lookup::Resident(adjustment),
+            None if (1..=self.adjustments.len()).contains(&id.0) => Lookup::Stored,
+            None => Lookup::Absent,
+        }
+    }
+
     /// The user's row.
     pub fn user(&self, id: UserId) -> Option<&User> {
         self.users.get(id)
@@ -332,6 +352,7 @@ impl State {
         self.orders.set_resident_chunks_max(chunks);
         self.holds.set_resident_chunks_max(chunks.min(Hold::RESIDENT_MAX));
         self.webhooks.set_resident_chunks_max(chunks.min(Webhook::RESIDENT_MAX));
+        self.adjustments.set_resident_chunks_max(chunks.min(Adjustment::RESIDENT_MAX));
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Totals {
     pub commands_ignored: u64,
     /// Products created.
     pub products_created: u64,
+    /// Adjustments of stock.
+    pub stock_adjustments: u64,
     /// Users created.
     pub users_created: u64,
 }
@@ -95,6 +97,8 @@ impl Totals {
             | Rejection::HoldReleased(_)
             | Rejection::TooManyHolds
             | Rejection::AmountOverflow
+            | Rejection::StockMismatch { .. }
+            | Rejection::StockBelowZero { .. }
             | Rejection::StockOverflow
             | Rejection::NotCancellable { .. }
             | Rejection::VersionMismatch { .. }

@@ -134,6 +134,11 @@ impl Webhooks {
         self.chunks.digest(hasher)
     }
 
+    /// Reports changed since they were last hashed.
+    pub(crate) fn touched(&self) -> usize {
+        self.chunks.touched()
+    }
+
     /// Takes what changed since the last freeze; see [`Chunks::take_dirty`].
     pub(crate) fn take_dirty(&mut self) -> FrozenChunks<Webhook> {
         self.chunks.take_dirty()

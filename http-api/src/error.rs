@@ -222,7 +222,10 @@ fn place_of(rejection: &Rejection) -> Place {
         Rejection::PaymentConflict { .. } => Place::Code(ErrorCode::PaymentConflict),
         // An order that names a user is validated against the users, as a foreign key would be.
         Rejection::UserNotFound(_) | Rejection::UserRequired => Place::Field("user_id"),
-        Rejection::InsufficientStock { .. } => Place::Code(ErrorCode::InsufficientStock),
+        Rejection::InsufficientStock { .. } | Rejection::StockBelowZero { .. } => {
+            Place::Code(ErrorCode::InsufficientStock)
+        }
+        Rejection::StockMismatch { .. } => Place::Code(ErrorCode::StockMismatch),
         Rejection::PurchaseLimitExceeded { .. } | Rejection::UserLimitExceeded { .. } => {
             Place::Code(ErrorCode::PurchaseLimitExceeded)
         }

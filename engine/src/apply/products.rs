@@ -91,7 +91,7 @@ impl State {
             }
         });
         if change != 0 {
-            let cause = ledger::Cause::Adjustment;
+            let cause = ledger::Cause::Adjustment(None);
             self.products.adjust(id, change, cause, cx.position, cx.at);
         }
         cx.tell(Kind::ProductUpdated(id));

@@ -1,5 +1,6 @@
 //! Taking what changed out of the state, and writing it.
 
+use crate::adjustment::Adjustment;
 use crate::checkpoint::pack::LedgerRows;
 use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key};
 use crate::checkpoint::{CheckpointStore, Row, Write};
@@ -29,6 +30,7 @@ pub struct Frozen {
     orders: FrozenChunks<Order>,
     holds: FrozenChunks<Hold>,
     webhooks: FrozenChunks<Webhook>,
+    adjustments: FrozenChunks<Adjustment>,
     products: Vec<ProductRow>,
     segments: Vec<(ProductId, u64, Segment)>,
     users: Vec<User>,
@@ -64,6 +66,7 @@ impl State {
         let orders = self.orders.take_dirty();
         let holds = self.holds.take_dirty();
         let webhooks = self.webhooks.take_dirty();
+        let adjustments = self.adjustments.take_dirty();
         let dirty = self.products.take_dirty();
         let mut products = Vec::with_capacity(dirty.len());
         let mut segments = Vec::new();
@@ -85,6 +88,7 @@ impl State {
             orders: self.orders.len(),
             holds: self.holds.len(),
             webhooks: self.webhooks.len(),
+            adjustments: self.adjustments.len(),
             products: self.products.len() as u64,
             users: self.users.len() as u64,
             totals: self.totals.clone(),
@@ -93,7 +97,7 @@ impl State {
         };
         let users = self.users.take_dirty();
         let generation = self.generation;
-        Frozen { generation, meta, orders, holds, webhooks, products, segments, users }
+        Frozen { generation, meta, orders, holds, webhooks, adjustments, products, segments, users }
     }
 
     /// Notes that the last frozen part is on disk. A report of an earlier one changes nothing,
@@ -105,6 +109,7 @@ impl State {
         self.orders.release();
         self.holds.release();
         self.webhooks.release();
+        self.adjustments.release();
         self.products.release(&done.segments);
         self.users.release();
     }
@@ -143,6 +148,7 @@ impl Frozen {
         stage.add_sealed(&self.orders)?;
         stage.add_sealed(&self.holds)?;
         stage.add_sealed(&self.webhooks)?;
+        stage.add_sealed(&self.adjustments)?;
         for (id, number, segment) in &self.segments {
             let row = encode_row(ROW_VERSION, &LedgerRows(segment.as_ref()));
             stage.add(key::segment(LOCATION, *id, *number), row)?;
@@ -159,6 +165,7 @@ impl Frozen {
         write_chunks(&self.orders, &mut writes);
         write_chunks(&self.holds, &mut writes);
         write_chunks(&self.webhooks, &mut writes);
+        write_chunks(&self.adjustments, &mut writes);
         let products = self.products.iter().map(|row| {
             (key::product(LOCATION, row.product.id), Some(encode_row(ROW_VERSION, row)))
         });

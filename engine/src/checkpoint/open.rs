@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bincode::Decode;
 
+use crate::adjustment::Adjustment;
 use crate::apply::plan::{demands, demands_of};
 use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::pack::LedgerRows;
@@ -86,6 +87,7 @@ impl State {
         read_chunks(store, &meta, |order| state.read_order(order))?;
         read_chunks(store, &meta, |hold| state.read_hold(hold))?;
         read_chunks(store, &meta, |webhook| state.read_webhook(webhook))?;
+        read_chunks(store, &meta, |adjustment| state.read_adjustment(adjustment))?;
         let computed = state.digest();
         if computed != meta.digest {
             return Err(Error::Digest { stored: meta.digest, computed });
@@ -261,6 +263,19 @@ impl State {
             return Err(inconsistent(format!("webhook {id} waits for order {order}")));
         }
         self.webhooks.restore(webhook, &mut self.hasher);
+        Ok(())
+    }
+
+    /// Puts an adjustment back with its key.
+    fn read_adjustment(&mut self, adjustment: Adjustment) -> Result<(), Error> {
+        let id = adjustment.id;
+        if let Some(key) = &adjustment.key {
+            let used = Used { id: id.0, fingerprint: keys::of_adjustment_row(&adjustment) };
+            if !self.keys.insert(KeyHash::of(Scope::Adjustment, key), used) {
+                return Err(inconsistent(format!("adjustment {id} has the key of another")));
+            }
+        }
+        self.adjustments.restore(adjustment, &mut self.hasher);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use smallvec::SmallVec;
 
+use crate::adjustment::Adjustment;
 use crate::chunks::{Chunk, Record};
 use crate::hold::Hold;
 use crate::ids::{HoldId, OrderId, Position, Timestamp, UserId};
@@ -217,7 +218,7 @@ macro_rules! plain_chunks {
     )*};
 }
 
-plain_chunks!(Hold, Webhook);
+plain_chunks!(Hold, Webhook, Adjustment);
 
 /// Consecutive ledger rows of one product, at most a full segment.
 #[derive(Clone, Debug, PartialEq, Eq)]

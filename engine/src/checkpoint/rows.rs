@@ -5,6 +5,7 @@
 
 use bincode::{Decode, Encode};
 
+use crate::adjustment::Adjustment;
 use crate::checkpoint::pack::LedgerRows;
 use crate::chunks::{Chunk, Record};
 use crate::codec;
@@ -34,6 +35,7 @@ pub(crate) struct Meta {
     pub(crate) orders: u64,
     pub(crate) holds: u64,
     pub(crate) webhooks: u64,
+    pub(crate) adjustments: u64,
     pub(crate) products: u64,
     pub(crate) users: u64,
     pub(crate) totals: Totals,
@@ -103,6 +105,7 @@ macro_rules! stored {
 stored!(Order, "order", b'S', b'M', orders);
 stored!(Hold, "hold", b'H', b'h', holds);
 stored!(Webhook, "webhook", b'W', b'w', webhooks);
+stored!(Adjustment, "adjustment", b'A', b'a', adjustments);
 
 /// A product with the ledger rows after its last full segment: both change together.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -217,6 +220,7 @@ mod tests {
         read::<Chunk<Order>>(bytes);
         read::<Chunk<Hold>>(bytes);
         read::<Chunk<Webhook>>(bytes);
+        read::<Chunk<Adjustment>>(bytes);
         read::<LedgerRows>(bytes);
         read::<User>(bytes);
     }
@@ -241,6 +245,7 @@ mod tests {
             orders: 1,
             holds: 0,
             webhooks: 0,
+            adjustments: 0,
             products: 1,
             users: 0,
             totals: Totals::default(),

@@ -1,7 +1,8 @@
 //! The state on disk and back: equal digests, crashes at every step, damage found.
 
+use engine::adjustment::Change;
 use engine::checkpoint::{CheckpointStore, open, read_ledger, read_order};
-use engine::command::{Command, CreateHold, PlaceOrder, Verdict};
+use engine::command::{AdjustStock, Command, CreateHold, PlaceOrder, Verdict};
 use engine::ids::{OrderId, Position, ProductId};
 use engine::order::{PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
@@ -62,6 +63,9 @@ fn busy_log(orders: u64) -> Vec<Vec<u8>> {
             let order = if n % 4 == 0 { n } else { 1_000_000 };
             machine.run(Command::PaymentWebhook(webhook(&format!("{n}"), order, Report::Failed)));
         }
+        let key = Some(format!("adjustment-{n}").into());
+        let adjustment = AdjustStock { key, ..adjust(ProductId(1), Change::By(1)) };
+        machine.run(Command::AdjustStock(adjustment));
         let id = machine.place(order);
         match n % 10 {
             2 | 4 => drop(machine.claim(&[id])),
@@ -407,7 +411,7 @@ fn damage_to_any_row_is_found() {
         }
         store.publish(vec![(key.clone(), Some(lost))]).expect("put back");
     }
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"HLMPSUWhmw");
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"AHLMPSUWahmw");
     State::open(&store).expect("whole again");
     store.damage(b"meta", |row| row[4] = 9);
     State::open(&store).expect_err("a version of the future");

@@ -1,10 +1,11 @@
 //! What the engine's tests share: a state that is fed commands the way a leader feeds it, and short
 //! ways to write those commands.
 
+use engine::adjustment::Change;
 use engine::command::{
-    ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateUser,
-    Envelope, ExtendHold, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold, SettlePayments,
-    Verdict,
+    AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
+    CreateUser, Envelope, ExtendHold, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold,
+    SettlePayments, Verdict,
 };
 use engine::entry::Builder;
 use engine::event::Event;
@@ -267,6 +268,11 @@ pub(crate) fn settle(order: OrderId, attempt: u32, verdict: Verdict) -> Command 
 /// A refusal by the gateway.
 pub(crate) fn declined() -> Verdict {
     Verdict::Declined { reason: "card refused".into(), retry_in_ms: 500 }
+}
+
+/// Adjust the stock of a product.
+pub(crate) fn adjust(product: ProductId, change: Change) -> AdjustStock {
+    AdjustStock { product, change, expected: None, reason: "counted".into(), key: None }
 }
 
 /// Archive a product, whatever its version.

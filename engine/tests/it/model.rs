@@ -1,6 +1,7 @@
 //! A second, naive opinion on what every command does: plain lists, searched from end to end. It
 //! shares no code with the engine beyond the words of the commands and their outcomes.
 
+mod adjustments;
 mod holds;
 mod webhooks;
 
@@ -15,6 +16,7 @@ use engine::order::{Line, PaymentMethod, Status};
 use engine::outcome::{ClaimedPayment, Outcome, Rejection};
 use engine::state::OrderFilter;
 
+pub(crate) use self::adjustments::AdjustmentModel;
 pub(crate) use self::holds::HoldModel;
 pub(crate) use self::webhooks::WebhookModel;
 
@@ -67,6 +69,7 @@ pub(crate) struct Model {
     pub(crate) orders: Vec<OrderModel>,
     pub(crate) holds: Vec<HoldModel>,
     pub(crate) webhooks: Vec<WebhookModel>,
+    pub(crate) adjustments: Vec<AdjustmentModel>,
     pub(crate) emails: Vec<String>,
     boots: BTreeMap<u64, u64>,
     seen: BTreeSet<(u64, u64, u64)>,
@@ -114,6 +117,7 @@ impl Model {
             Command::ExtendHold(command) => self.extend_hold(at, command),
             Command::CreateProduct(command) => self.create_product(at, command),
             Command::UpdateProduct(command) => self.update_product(at, command),
+            Command::AdjustStock(command) => self.adjust(at, command),
             Command::ArchiveProduct(command) => self.archive(at, command),
             Command::CreateUser(command) => self.create_user(command),
             Command::Tick => Ok(Outcome::Ticked),

@@ -1,12 +1,16 @@
 //! Products through their commands: creation, changes, stock, archiving.
 
 use crate::common::*;
-use engine::command::{ArchiveProduct, Command, CreateProduct, UpdateProduct, Verdict};
-use engine::ids::{Position, ProductId};
+use engine::adjustment::Change;
+use engine::command::{
+    AdjustStock, ArchiveProduct, Command, CreateProduct, UpdateProduct, Verdict,
+};
+use engine::ids::{AdjustmentId, Position, ProductId};
 use engine::money::Money;
 use engine::order::Status;
 use engine::outcome::{Outcome, Rejection};
 use engine::product::STOCK_MAX;
+use engine::state::Lookup;
 
 fn update(machine: &mut Machine, change: UpdateProduct) -> Result<(), Rejection> {
     let command = UpdateProduct { product: ProductId(1), ..change };
@@ -207,4 +211,105 @@ fn selling_out_by_setting_the_stock_is_told_once() {
     update(&mut machine, UpdateProduct { stock: Some(0), ..Default::default() }).expect("taken");
     update(&mut machine, UpdateProduct { stock: Some(0), ..Default::default() }).expect("taken");
     assert_eq!(machine.events(), ["product.updated", "stock.sold_out", "product.updated"]);
+}
+
+#[test]
+fn an_adjustment_moves_the_stock_and_says_why() {
+    let mut machine = Machine::default();
+    let product = machine.product("1", 10);
+    machine.place(order(&[(1, 4)]));
+    machine.make_hold(hold(&[(1, 1)]));
+    machine.events();
+    let by = |units| adjust(product, Change::By(units));
+    let adjusted = |n| Outcome::StockAdjusted { adjustment: AdjustmentId(n), product };
+    assert_eq!(machine.run(Command::AdjustStock(by(3))), adjusted(1));
+    let stock = machine.stock(product).stock;
+    assert_eq!((stock.on_hand, stock.available()), (13, 8));
+    assert_eq!(machine.run(Command::AdjustStock(by(-8))), adjusted(2));
+    assert_eq!(machine.stock(product).stock.available(), 0, "to nothing, but no further");
+    assert_eq!(machine.events(), ["stock.adjusted", "stock.adjusted", "stock.sold_out"]);
+    let refusal = Rejection::StockBelowZero { product, delta: -1, available: 0 };
+    assert_eq!(machine.run(Command::AdjustStock(by(-1))), Outcome::Rejected(refusal));
+    // What is held and reserved is no part of what is counted.
+    let to = AdjustStock { reason: "stocktaking".into(), ..adjust(product, Change::To(7)) };
+    assert_eq!(machine.run(Command::AdjustStock(to.clone())), adjusted(3));
+    let stock = machine.stock(product).stock;
+    assert_eq!((stock.on_hand, stock.held, stock.reserved, stock.available()), (12, 1, 4, 7));
+    let (_, row) = machine.state.ledger(product).last().expect("a row");
+    assert_eq!((row.cause.as_str(), row.cause.adjustment()), ("adjustment", Some(AdjustmentId(3))));
+    let Lookup::Resident(kept) = machine.state.adjustment(AdjustmentId(3)) else {
+        panic!("it is in memory");
+    };
+    assert_eq!((&*kept.reason, kept.delta, kept.available), ("stocktaking", 7, 7));
+    // Counting again finds the same: recorded all the same.
+    assert_eq!(machine.run(Command::AdjustStock(to)), adjusted(4));
+    assert_eq!(machine.stock(product).stock, stock);
+    assert_eq!(machine.state.totals().stock_adjustments, 4);
+}
+
+#[test]
+fn an_adjustment_may_expect_what_it_finds() {
+    let mut machine = Machine::default();
+    let product = machine.product("1", 10);
+    let expecting = |expected, change| {
+        let expected = Some(expected);
+        Command::AdjustStock(AdjustStock { expected, ..adjust(product, change) })
+    };
+    let refusal = Rejection::StockMismatch { product, expected: 9, available: 10 };
+    assert_eq!(machine.run(expecting(9, Change::By(1))), Outcome::Rejected(refusal));
+    machine.run(expecting(10, Change::To(3)));
+    assert_eq!(machine.stock(product).stock.available(), 3);
+}
+
+#[test]
+fn a_key_adjusts_once() {
+    let mut machine = Machine::default();
+    let product = machine.product("1", 10);
+    let keyed = || AdjustStock { key: Some("k".into()), ..adjust(product, Change::By(5)) };
+    machine.run(Command::AdjustStock(keyed()));
+    let replayed = Outcome::AdjustmentReplayed { adjustment: AdjustmentId(1), product };
+    assert_eq!(machine.run(Command::AdjustStock(keyed())), replayed);
+    assert_eq!(machine.stock(product).stock.available(), 15);
+    for other in [
+        AdjustStock { change: Change::By(6), ..keyed() },
+        AdjustStock { change: Change::To(5), ..keyed() },
+        AdjustStock { expected: Some(15), ..keyed() },
+        AdjustStock { reason: "other".into(), ..keyed() },
+        AdjustStock { product: ProductId(2), ..keyed() },
+    ] {
+        let outcome = machine.run(Command::AdjustStock(other));
+        assert_eq!(outcome, Outcome::Rejected(Rejection::KeyReused));
+    }
+    // An order and a hold may have keys of the same text.
+    machine.place(crate::common::keyed("k", &[(1, 1)]));
+    machine.make_hold(engine::command::CreateHold { key: Some("k".into()), ..hold(&[(1, 1)]) });
+}
+
+#[test]
+fn an_adjustment_keeps_its_bounds() {
+    let mut machine = Machine::default();
+    let product = machine.product("1", 10);
+    let by = |units| adjust(product, Change::By(units));
+    for (adjustment, refusal) in [
+        (by(0), Rejection::Invalid("delta")),
+        (by(STOCK_MAX + 1), Rejection::Invalid("delta")),
+        (by(i64::MIN), Rejection::Invalid("delta")),
+        (by(i64::MAX), Rejection::Invalid("delta")),
+        (by(STOCK_MAX), Rejection::StockOverflow),
+        (adjust(product, Change::To(-1)), Rejection::Invalid("set")),
+        (adjust(product, Change::To(i64::MAX)), Rejection::Invalid("set")),
+        (AdjustStock { reason: "".into(), ..by(1) }, Rejection::Invalid("reason")),
+        (AdjustStock { reason: "x".repeat(256).into(), ..by(1) }, Rejection::Invalid("reason")),
+        (AdjustStock { key: Some("".into()), ..by(1) }, Rejection::Invalid("idempotency_key")),
+        (adjust(ProductId(9), Change::By(1)), Rejection::ProductNotFound(ProductId(9))),
+    ] {
+        let outcome = machine.run(Command::AdjustStock(adjustment));
+        assert_eq!(outcome, Outcome::Rejected(refusal));
+    }
+    machine.run(Command::AdjustStock(adjust(product, Change::To(STOCK_MAX))));
+    machine.run(archive(product));
+    let refusal = Rejection::ProductNotFound(product);
+    assert_eq!(machine.run(Command::AdjustStock(by(-1))), Outcome::Rejected(refusal));
+    assert_eq!(machine.state.adjustment(AdjustmentId(2)), Lookup::Absent);
+    assert_eq!(machine.state.adjustment(AdjustmentId(0)), Lookup::Absent);
 }

@@ -1,15 +1,17 @@
 //! Random histories against the naive model, and random bytes against the decoders.
 
+use engine::adjustment::Change;
 use engine::checkpoint::CheckpointStore;
 use engine::command::{
-    ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateUser,
-    Envelope, ExtendHold, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold, SettlePayments,
-    UpdateProduct, Verdict,
+    AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
+    CreateUser, Envelope, ExtendHold, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold,
+    SettlePayments, UpdateProduct, Verdict,
 };
 use engine::entry::Batch;
 use engine::hold;
 use engine::ids::{
-    HoldId, NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp, UserId, WebhookId,
+    AdjustmentId, HoldId, NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp,
+    UserId, WebhookId,
 };
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
@@ -42,6 +44,27 @@ fn payment_method() -> impl Strategy<Value = PaymentMethod> {
         1 => Just(PaymentMethod::Webhook),
         1 => Just(PaymentMethod::None),
     ]
+}
+
+prop_compose! {
+    fn adjust()(
+        product in 1_u64..5,
+        change in prop_oneof![
+            (-6_i64..8).prop_map(Change::By),
+            (-1_i64..12).prop_map(Change::To),
+        ],
+        expected in prop::option::weighted(0.2, 0_i64..6),
+        reason in prop_oneof![1 => Just(""), 9 => Just("counted")],
+        key in of(0_u8..8),
+    ) -> Command {
+        Command::AdjustStock(AdjustStock {
+            product: ProductId(product),
+            change,
+            expected,
+            reason: reason.into(),
+            key: key.map(|key| format!("key {key}").into()),
+        })
+    }
 }
 
 prop_compose! {
@@ -241,6 +264,7 @@ fn operation() -> impl Strategy<Value = Op> {
         6 => (any::<prop::sample::Index>(), place())
             .prop_map(|(which, place)| Op::Consume(which, place)),
         2 => release.prop_map(Op::Plain),
+        3 => adjust().prop_map(Op::Plain),
         3 => webhook().prop_map(|webhook| Op::Plain(Command::PaymentWebhook(webhook))),
         6 => (any::<prop::sample::Index>(), webhook())
             .prop_map(|(which, webhook)| Op::Report(which, webhook)),
@@ -423,6 +447,7 @@ fn compare(state: &State, store: &dyn CheckpointStore, model: &Model) {
     assert_eq!(state.order(OrderId(model.orders.len() as u64 + 1)), OrderLookup::Absent);
     compare_holds(state, store, model);
     compare_webhooks(state, store, model);
+    compare_adjustments(state, store, model);
     compare_products(state, model);
     compare_schedules(state, model);
 }
@@ -467,6 +492,26 @@ fn compare_webhooks(state: &State, store: &dyn CheckpointStore, model: &Model) {
         );
     }
     assert_eq!(state.webhook(WebhookId(model.webhooks.len() as u64 + 1)), Lookup::Absent);
+}
+
+fn compare_adjustments(state: &State, store: &dyn CheckpointStore, model: &Model) {
+    for (id, expected) in (1..).map(AdjustmentId).zip(&model.adjustments) {
+        let stored;
+        let adjustment = match state.adjustment(id) {
+            Lookup::Resident(adjustment) => adjustment,
+            Lookup::Stored => {
+                stored = engine::checkpoint::read_adjustment(store, id).expect("readable");
+                stored.as_ref().expect("stored")
+            }
+            Lookup::Absent => panic!("adjustment {id} is missing"),
+        };
+        assert_eq!(
+            (adjustment.product, adjustment.delta, adjustment.position),
+            (expected.request.product, expected.delta, expected.at),
+            "adjustment {id}"
+        );
+    }
+    assert_eq!(state.adjustment(AdjustmentId(model.adjustments.len() as u64 + 1)), Lookup::Absent);
 }
 
 fn compare_products(state: &State, model: &Model) {

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use engine::adjustment::Change;
 use engine::command::{
-    CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateUser, Envelope,
-    ExtendHold, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold, SettlePayments,
+    AdjustStock, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateUser,
+    Envelope, ExtendHold, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold, SettlePayments,
     UpdateProduct, Verdict,
 };
 use engine::event::{Event, HoldChange, Kind};
@@ -212,7 +213,9 @@ impl Script {
             .expect("text");
             for (number, row) in state.ledger(ProductId(id)) {
                 let cause = row.cause.as_str();
-                let of = row.cause.order().map(|id| id.0).or(row.cause.hold().map(|id| id.0));
+                let of = row.cause.order().map(|id| id.0);
+                let of = of.or(row.cause.hold().map(|id| id.0));
+                let of = of.or(row.cause.adjustment().map(|id| id.0));
                 let of = of.map(|id| format!(" {id}")).unwrap_or_default();
                 let deltas = [row.on_hand, row.held, row.reserved, row.sold];
                 let at = place(row.position);
@@ -274,6 +277,12 @@ fn tell_outcome(outcome: &Outcome) -> String {
         Outcome::HoldExtended(id) => format!("extended hold {id}"),
         Outcome::ProductCreated(id) => format!("created product {id}"),
         Outcome::ProductUpdated(id) => format!("updated product {id}"),
+        Outcome::StockAdjusted { adjustment, product } => {
+            format!("made adjustment {adjustment} of product {product}")
+        }
+        Outcome::AdjustmentReplayed { adjustment, product } => {
+            format!("replayed adjustment {adjustment} of product {product}")
+        }
         Outcome::ProductArchived(id) => format!("archived product {id}"),
         Outcome::UserCreated(id) => format!("created user {id}"),
         Outcome::Ticked => "ticked".into(),
@@ -295,6 +304,9 @@ fn tell_event(event: &Event) -> String {
             format!("hold {hold} order {order}")
         }
         Kind::Hold { hold, expires_at, .. } => format!("hold {hold} until {}", expires_at.0),
+        Kind::StockAdjusted { product, delta, available, .. } => {
+            format!("product {product} by {delta} to {available}")
+        }
         Kind::LowStock { product, available, threshold } => {
             format!("product {product} available {available} of {threshold}")
         }
@@ -392,6 +404,16 @@ fn command(words: &Words<'_>) -> Command {
             max_per_user: words.number("per-user").map(|limit| Some(limit as u32)),
             low_stock: words.number("low").map(|threshold| Some(threshold as u32)),
             ..UpdateProduct::default()
+        }),
+        "adjust" => Command::AdjustStock(AdjustStock {
+            product: ProductId(words.need("product")),
+            change: match words.text("by") {
+                Some(delta) => Change::By(delta.parse().expect("a number")),
+                None => Change::To(words.need("to") as i64),
+            },
+            expected: words.number("expected").map(|expected| expected as i64),
+            reason: words.text("reason").unwrap_or("counted").into(),
+            key: words.text("key").map(Into::into),
         }),
         "archive" => archive(ProductId(words.need("product"))),
         "user" => Command::CreateUser(CreateUser {
