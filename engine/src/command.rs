@@ -54,6 +54,8 @@ pub enum Command {
     ClaimPayments(ClaimPayments),
     /// See [`SettlePayments`].
     SettlePayments(SettlePayments),
+    /// See [`FenceKey`].
+    FenceKey(FenceKey),
     /// See [`PaymentWebhook`].
     PaymentWebhook(PaymentWebhook),
     /// See [`CreateHold`].
@@ -158,6 +160,14 @@ pub enum Verdict {
         /// Back-off before asking again, in milliseconds.
         retry_in_ms: u64,
     },
+}
+
+/// Make sure that an idempotency key of orders makes no order any more, unless it has made one: a
+/// request under it that is still on its way will be refused.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct FenceKey {
+    /// The key, 1 to 255 printable characters.
+    pub key: Box<str>,
 }
 
 /// The result of a payment, as a provider reports it. Taken down once per key, for ever.

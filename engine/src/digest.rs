@@ -32,6 +32,8 @@ pub(crate) enum Table {
     Webhook = 7,
     /// Adjustments by id.
     Adjustment = 8,
+    /// Fenced keys by number.
+    Fence = 9,
 }
 
 /// Hashes rows, keeping its buffer from one to the next.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::adjustment::Adjustment;
+use crate::fence::KeyState;
 use crate::hold::{self, Hold};
 use crate::ids::{OrderId, Position, ProductId, Quantity, UserId};
 use crate::keys::{self, KeyHash, Scope, Used};
@@ -58,8 +59,14 @@ impl State {
         for adjustment in self.adjustments.residents() {
             self.check_adjustment(adjustment)?;
         }
+        ensure!(self.fences.is_sound(), "the fence counts disagree with the fences");
+        for fence in self.fences.residents() {
+            let fenced = self.key_state(&fence.key) == KeyState::Fenced;
+            ensure!(fenced, "the key of fence {} is not fenced", fence.id);
+        }
         let (webhooks, adjustments) = (self.webhooks.len(), self.adjustments.len());
         let keyed = self.orders.len() + self.holds.len() + webhooks + adjustments;
+        let keyed = keyed + self.fences.len();
         ensure!(self.keys.len() as u64 <= keyed, "more keys than rows that can have one");
         let taken = self.recount_taken();
         ensure!(
@@ -92,6 +99,7 @@ impl State {
             ("users", totals.users_created, self.users.len() as u64),
             ("holds", totals.holds_created, self.holds.len()),
             ("adjustments", totals.stock_adjustments, adjustments),
+            ("fences", totals.keys_fenced, self.fences.len()),
             ("holds not active", ended, self.holds.len() - self.holds.active()),
         ] {
             ensure!(total == rows, "{what}: counted {total}, found {rows}");

@@ -71,6 +71,16 @@ pub(crate) struct Used {
     pub(crate) fingerprint: u64,
 }
 
+impl Used {
+    /// A key of orders that is closed for ever: it made order 0, which there never is.
+    pub(crate) const FENCED: Used = Used { id: 0, fingerprint: 0 };
+
+    /// The order that a key of orders made, unless it was fenced.
+    pub(crate) fn order(self) -> Option<OrderId> {
+        (self.id > 0).then_some(OrderId(self.id))
+    }
+}
+
 /// The index of all used keys.
 ///
 /// It is looked up and added to, never iterated, so the order of the hash maps is never observed.

@@ -15,6 +15,7 @@ pub mod codec;
 pub mod command;
 pub mod entry;
 pub mod event;
+pub mod fence;
 pub mod hold;
 pub mod ids;
 pub mod ledger;

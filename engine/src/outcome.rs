@@ -21,6 +21,13 @@ pub enum Outcome {
         /// It had been cancelled before; nothing changed.
         already: bool,
     },
+    /// The key can never make an order.
+    KeyFenced {
+        /// It had been fenced before; nothing changed.
+        already: bool,
+    },
+    /// The key had made this order; nothing changed.
+    KeyApplied(OrderId),
     /// A report of a payment settled its order.
     WebhookApplied {
         /// The order.
@@ -183,6 +190,9 @@ pub enum Rejection {
         /// Units that the user has in holds, open orders and paid ones.
         taken: u64,
     },
+    /// The idempotency key was closed before it made anything.
+    #[error("The idempotency key is fenced.")]
+    KeyFenced,
     /// The idempotency key was used for another request.
     #[error("The idempotency key was used for another request.")]
     KeyReused,

@@ -12,6 +12,7 @@ use crate::command::{Command, Envelope};
 use crate::digest::{RowHasher, Table};
 use crate::entry::Batch;
 use crate::event::Event;
+use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::holds::Holds;
 use crate::ids::{
@@ -77,6 +78,7 @@ pub struct State {
     pub(crate) adjustments: Chunks<Adjustment>,
     pub(crate) users: Users,
     pub(crate) keys: Keys,
+    pub(crate) fences: Chunks<Fence>,
     /// What users have of products with a limit per user.
     pub(crate) taken: Taken,
     /// Payment tasks by the moment they may be claimed.
@@ -161,6 +163,7 @@ impl State {
             Command::CancelOrder(command) => self.cancel_order(&mut cx, command),
             Command::ClaimPayments(command) => Ok(self.claim_payments(&mut cx, &command)),
             Command::SettlePayments(command) => Ok(self.settle_payments(&mut cx, command)),
+            Command::FenceKey(command) => self.fence_key(&mut cx, command),
             Command::PaymentWebhook(command) => self.payment_webhook(&mut cx, command),
             Command::CreateHold(command) => Ok(self.create_hold(&mut cx, command)),
             Command::ReleaseHold(command) => self.release_hold(&mut cx, &command),
@@ -208,6 +211,7 @@ impl State {
             self.webhooks.len(),
             self.products.len() as u64,
             self.adjustments.len(),
+            self.fences.len(),
             self.users.len() as u64,
             &self.totals,
             &self.sessions,
@@ -219,6 +223,7 @@ impl State {
             .wrapping_add(self.webhooks.digest(&mut self.hasher))
             .wrapping_add(self.products.digest(&mut self.hasher))
             .wrapping_add(self.adjustments.digest(&mut self.hasher))
+            .wrapping_add(self.fences.digest(&mut self.hasher))
             .wrapping_add(self.users.digest())
     }
 
@@ -298,9 +303,9 @@ impl State {
         self.users.get(id)
     }
 
-    /// The order that a key made.
+    /// The order that a key made; [`State::key_state`] tells more.
     pub fn order_by_key(&self, key: &str) -> Option<OrderId> {
-        self.keys.get(KeyHash::of(Scope::Order, key)).map(|used| OrderId(used.id))
+        self.keys.get(KeyHash::of(Scope::Order, key))?.order()
     }
 
     /// Payment tasks that may be claimed at `now`, earliest first, with the attempt to claim.
@@ -353,6 +358,7 @@ impl State {
         self.holds.set_resident_chunks_max(chunks.min(Hold::RESIDENT_MAX));
         self.webhooks.set_resident_chunks_max(chunks.min(Webhook::RESIDENT_MAX));
         self.adjustments.set_resident_chunks_max(chunks.min(Adjustment::RESIDENT_MAX));
+        self.fences.set_resident_chunks_max(chunks.min(Fence::RESIDENT_MAX));
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Totals {
     pub commands_ignored: u64,
     /// Products created.
     pub products_created: u64,
+    /// Keys fenced.
+    pub keys_fenced: u64,
     /// Adjustments of stock.
     pub stock_adjustments: u64,
     /// Users created.
@@ -97,6 +99,7 @@ impl Totals {
             | Rejection::HoldReleased(_)
             | Rejection::TooManyHolds
             | Rejection::AmountOverflow
+            | Rejection::KeyFenced
             | Rejection::StockMismatch { .. }
             | Rejection::StockBelowZero { .. }
             | Rejection::StockOverflow

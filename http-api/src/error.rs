@@ -230,6 +230,7 @@ fn place_of(rejection: &Rejection) -> Place {
             Place::Code(ErrorCode::PurchaseLimitExceeded)
         }
         Rejection::KeyReused => Place::Code(ErrorCode::IdempotencyKeyReused),
+        Rejection::KeyFenced => Place::Code(ErrorCode::KeyFenced),
         Rejection::AmountOverflow => Place::Field("items"),
         Rejection::StockOverflow => Place::Field("stock"),
         Rejection::TooManyOpenOrders | Rejection::TooManyHolds | Rejection::TooManyParked => {

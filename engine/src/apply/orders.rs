@@ -54,11 +54,12 @@ impl State {
     }
 
     fn replay(&mut self, command: &PlaceOrder, used: Used) -> Result<Outcome, Rejection> {
+        let order = used.order().ok_or(Rejection::KeyFenced)?;
         if fingerprint(command) != used.fingerprint {
             return Err(Rejection::KeyReused);
         }
         self.totals.orders_replayed += 1;
-        Ok(Outcome::Replayed(OrderId(used.id)))
+        Ok(Outcome::Replayed(order))
     }
 
     /// Carries the plan out. Nothing can refuse it any more.

@@ -6,6 +6,7 @@ use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key
 use crate::checkpoint::{CheckpointStore, Row, Write};
 use crate::chunks::FrozenChunks;
 use crate::codec::encode_row;
+use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::ProductId;
 use crate::order::Order;
@@ -31,6 +32,7 @@ pub struct Frozen {
     holds: FrozenChunks<Hold>,
     webhooks: FrozenChunks<Webhook>,
     adjustments: FrozenChunks<Adjustment>,
+    fences: FrozenChunks<Fence>,
     products: Vec<ProductRow>,
     segments: Vec<(ProductId, u64, Segment)>,
     users: Vec<User>,
@@ -67,6 +69,7 @@ impl State {
         let holds = self.holds.take_dirty();
         let webhooks = self.webhooks.take_dirty();
         let adjustments = self.adjustments.take_dirty();
+        let fences = self.fences.take_dirty();
         let dirty = self.products.take_dirty();
         let mut products = Vec::with_capacity(dirty.len());
         let mut segments = Vec::new();
@@ -89,6 +92,7 @@ impl State {
             holds: self.holds.len(),
             webhooks: self.webhooks.len(),
             adjustments: self.adjustments.len(),
+            fences: self.fences.len(),
             products: self.products.len() as u64,
             users: self.users.len() as u64,
             totals: self.totals.clone(),
@@ -97,7 +101,18 @@ impl State {
         };
         let users = self.users.take_dirty();
         let generation = self.generation;
-        Frozen { generation, meta, orders, holds, webhooks, adjustments, products, segments, users }
+        Frozen {
+            generation,
+            meta,
+            orders,
+            holds,
+            webhooks,
+            adjustments,
+            fences,
+            products,
+            segments,
+            users,
+        }
     }
 
     /// Notes that the last frozen part is on disk. A report of an earlier one changes nothing,
@@ -110,6 +125,7 @@ impl State {
         self.holds.release();
         self.webhooks.release();
         self.adjustments.release();
+        self.fences.release();
         self.products.release(&done.segments);
         self.users.release();
     }
@@ -149,6 +165,7 @@ impl Frozen {
         stage.add_sealed(&self.holds)?;
         stage.add_sealed(&self.webhooks)?;
         stage.add_sealed(&self.adjustments)?;
+        stage.add_sealed(&self.fences)?;
         for (id, number, segment) in &self.segments {
             let row = encode_row(ROW_VERSION, &LedgerRows(segment.as_ref()));
             stage.add(key::segment(LOCATION, *id, *number), row)?;
@@ -166,6 +183,7 @@ impl Frozen {
         write_chunks(&self.holds, &mut writes);
         write_chunks(&self.webhooks, &mut writes);
         write_chunks(&self.adjustments, &mut writes);
+        write_chunks(&self.fences, &mut writes);
         let products = self.products.iter().map(|row| {
             (key::product(LOCATION, row.product.id), Some(encode_row(ROW_VERSION, row)))
         });

@@ -12,6 +12,7 @@ use crate::checkpoint::pack::LedgerRows;
 use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key};
 use crate::chunks::Chunk;
 use crate::codec;
+use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::{ProductId, UserId, WebhookId};
 use crate::invariants::Violation;
@@ -88,6 +89,7 @@ impl State {
         read_chunks(store, &meta, |hold| state.read_hold(hold))?;
         read_chunks(store, &meta, |webhook| state.read_webhook(webhook))?;
         read_chunks(store, &meta, |adjustment| state.read_adjustment(adjustment))?;
+        read_chunks(store, &meta, |fence| state.read_fence(fence))?;
         let computed = state.digest();
         if computed != meta.digest {
             return Err(Error::Digest { stored: meta.digest, computed });
@@ -276,6 +278,15 @@ impl State {
             }
         }
         self.adjustments.restore(adjustment, &mut self.hasher);
+        Ok(())
+    }
+
+    /// Puts a fenced key back.
+    fn read_fence(&mut self, fence: Fence) -> Result<(), Error> {
+        if !self.keys.insert(KeyHash::of(Scope::Order, &fence.key), Used::FENCED) {
+            return Err(inconsistent(format!("fence {} is of a key that was used", fence.id)));
+        }
+        self.fences.restore(fence, &mut self.hasher);
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use crate::adjustment::Adjustment;
 use crate::chunks::{Chunk, Record};
+use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::{HoldId, OrderId, Position, Timestamp, UserId};
 use crate::ledger::{self, Row};
@@ -218,7 +219,7 @@ macro_rules! plain_chunks {
     )*};
 }
 
-plain_chunks!(Hold, Webhook, Adjustment);
+plain_chunks!(Hold, Webhook, Adjustment, Fence);
 
 /// Consecutive ledger rows of one product, at most a full segment.
 #[derive(Clone, Debug, PartialEq, Eq)]

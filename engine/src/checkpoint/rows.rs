@@ -9,6 +9,7 @@ use crate::adjustment::Adjustment;
 use crate::checkpoint::pack::LedgerRows;
 use crate::chunks::{Chunk, Record};
 use crate::codec;
+use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::{Position, Timestamp};
 use crate::order::Order;
@@ -36,6 +37,7 @@ pub(crate) struct Meta {
     pub(crate) holds: u64,
     pub(crate) webhooks: u64,
     pub(crate) adjustments: u64,
+    pub(crate) fences: u64,
     pub(crate) products: u64,
     pub(crate) users: u64,
     pub(crate) totals: Totals,
@@ -106,6 +108,7 @@ stored!(Order, "order", b'S', b'M', orders);
 stored!(Hold, "hold", b'H', b'h', holds);
 stored!(Webhook, "webhook", b'W', b'w', webhooks);
 stored!(Adjustment, "adjustment", b'A', b'a', adjustments);
+stored!(Fence, "fence", b'F', b'f', fences);
 
 /// A product with the ledger rows after its last full segment: both change together.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -221,6 +224,7 @@ mod tests {
         read::<Chunk<Hold>>(bytes);
         read::<Chunk<Webhook>>(bytes);
         read::<Chunk<Adjustment>>(bytes);
+        read::<Chunk<Fence>>(bytes);
         read::<LedgerRows>(bytes);
         read::<User>(bytes);
     }
@@ -246,6 +250,7 @@ mod tests {
             holds: 0,
             webhooks: 0,
             adjustments: 0,
+            fences: 0,
             products: 1,
             users: 0,
             totals: Totals::default(),

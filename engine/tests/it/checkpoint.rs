@@ -66,6 +66,7 @@ fn busy_log(orders: u64) -> Vec<Vec<u8>> {
         let key = Some(format!("adjustment-{n}").into());
         let adjustment = AdjustStock { key, ..adjust(ProductId(1), Change::By(1)) };
         machine.run(Command::AdjustStock(adjustment));
+        machine.run(fence(&format!("fenced-{n}")));
         let id = machine.place(order);
         match n % 10 {
             2 | 4 => drop(machine.claim(&[id])),
@@ -411,7 +412,7 @@ fn damage_to_any_row_is_found() {
         }
         store.publish(vec![(key.clone(), Some(lost))]).expect("put back");
     }
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"AHLMPSUWahmw");
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"AFHLMPSUWafhmw");
     State::open(&store).expect("whole again");
     store.damage(b"meta", |row| row[4] = 9);
     State::open(&store).expect_err("a version of the future");

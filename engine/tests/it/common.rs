@@ -4,8 +4,8 @@
 use engine::adjustment::Change;
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
-    CreateUser, Envelope, ExtendHold, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold,
-    SettlePayments, Verdict,
+    CreateUser, Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceOrder,
+    ReleaseHold, SettlePayments, Verdict,
 };
 use engine::entry::Builder;
 use engine::event::Event;
@@ -273,6 +273,11 @@ pub(crate) fn declined() -> Verdict {
 /// Adjust the stock of a product.
 pub(crate) fn adjust(product: ProductId, change: Change) -> AdjustStock {
     AdjustStock { product, change, expected: None, reason: "counted".into(), key: None }
+}
+
+/// Fence a key of orders.
+pub(crate) fn fence(key: &str) -> Command {
+    Command::FenceKey(FenceKey { key: key.into() })
 }
 
 /// Archive a product, whatever its version.

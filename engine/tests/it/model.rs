@@ -71,6 +71,7 @@ pub(crate) struct Model {
     pub(crate) webhooks: Vec<WebhookModel>,
     pub(crate) adjustments: Vec<AdjustmentModel>,
     pub(crate) emails: Vec<String>,
+    pub(crate) fenced: BTreeSet<Box<str>>,
     boots: BTreeMap<u64, u64>,
     seen: BTreeSet<(u64, u64, u64)>,
 }
@@ -111,6 +112,7 @@ impl Model {
             Command::CancelOrder(command) => self.cancel(at, command),
             Command::ClaimPayments(command) => Ok(self.claim(at, command, envelope)),
             Command::SettlePayments(command) => Ok(self.settle(at, command)),
+            Command::FenceKey(command) => Ok(self.fence(&command.key)),
             Command::PaymentWebhook(command) => self.webhook(at, command),
             Command::CreateHold(command) => self.create_hold(at, command),
             Command::ReleaseHold(command) => self.release_hold(at, command),
@@ -123,6 +125,13 @@ impl Model {
             Command::Tick => Ok(Outcome::Ticked),
         };
         result.unwrap_or_else(Outcome::Rejected)
+    }
+
+    fn fence(&mut self, key: &str) -> Outcome {
+        match self.orders.iter().position(|order| order.request.key.as_deref() == Some(key)) {
+            Some(n) => Outcome::KeyApplied(OrderId(n as u64 + 1)),
+            None => Outcome::KeyFenced { already: !self.fenced.insert(key.into()) },
+        }
     }
 
     fn product(&self, id: ProductId) -> Option<&ProductModel> {
@@ -146,6 +155,9 @@ impl Model {
                     false => Err(Rejection::KeyReused),
                 };
             }
+        }
+        if command.key.as_ref().is_some_and(|key| self.fenced.contains(key)) {
+            return Err(Rejection::KeyFenced);
         }
         if command.hold.is_some() != command.lines.is_empty() {
             return Err(Rejection::Invalid("items"));

@@ -2,10 +2,12 @@
 
 use crate::common::*;
 use engine::command::{CancelOrder, Command, PlaceOrder, UpdateProduct, Verdict};
+use engine::fence::KeyState;
 use engine::ids::{OrderId, Position, ProductId, Quantity, Timestamp, UserId};
 use engine::order::{Cause, Line, PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
 use engine::state::{OrderFilter, OrderLookup, Page, State, Unobserved};
+use engine::store::memory::MemoryStore;
 
 fn rejected(outcome: Outcome) -> Rejection {
     match outcome {
@@ -165,6 +167,57 @@ fn a_refusal_does_not_use_the_key_up() {
     let stock = UpdateProduct { product: ProductId(1), stock: Some(9), ..Default::default() };
     machine.run(Command::UpdateProduct(stock));
     machine.place(keyed("k", &[(1, 2)]));
+}
+
+#[test]
+fn a_fenced_key_never_makes_an_order() {
+    let mut machine = Machine::default();
+    machine.product("1", 5);
+    let fenced = |already| Outcome::KeyFenced { already };
+    assert_eq!(machine.state.key_state("k"), KeyState::Unused);
+    assert_eq!(machine.run(fence("k")), fenced(false));
+    assert_eq!(machine.run(fence("k")), fenced(true));
+    assert_eq!(machine.state.key_state("k"), KeyState::Fenced);
+    assert_eq!(machine.state.order_by_key("k"), None);
+    for late in [keyed("k", &[(1, 1)]), keyed("k", &[(1, 9)])] {
+        let refusal = rejected(machine.run(Command::PlaceOrder(late.clone())));
+        assert_eq!(refusal, Rejection::KeyFenced);
+        assert_eq!(machine.state.lacks_stock(&late, Timestamp(0)), None, "the log decides");
+    }
+    // A key that was used is answered with its order, and stays what it was.
+    let id = machine.place(keyed("used", &[(1, 1)]));
+    assert_eq!(machine.run(fence("used")), Outcome::KeyApplied(id));
+    assert_eq!(machine.state.key_state("used"), KeyState::Applied(id));
+    let again = machine.run(Command::PlaceOrder(keyed("used", &[(1, 1)])));
+    assert_eq!(again, Outcome::Replayed(id));
+    // One that was refused is unused still.
+    rejected(machine.run(Command::PlaceOrder(keyed("refused", &[(1, 9)]))));
+    assert_eq!(machine.run(fence("refused")), fenced(false));
+    for bad in ["", "a\nb", &"k".repeat(256)] {
+        assert_eq!(rejected(machine.run(fence(bad))), Rejection::Invalid("idempotency_key"));
+    }
+    // A hold may have a key of the same text.
+    let held = engine::command::CreateHold { key: Some("k".into()), ..hold(&[(1, 1)]) };
+    machine.make_hold(held);
+    assert_eq!(machine.state.totals().keys_fenced, 2);
+}
+
+#[test]
+fn fences_come_back_from_a_checkpoint() {
+    let mut machine = Machine::default();
+    machine.product("1", 5);
+    machine.run_all((0..200).map(|n| fence(&format!("{n}"))).collect());
+    let store = MemoryStore::new();
+    let written = machine.state.freeze().write(&store).expect("written");
+    machine.state.release(&written);
+    let digest = machine.state.digest();
+    machine.state = State::open(&store).expect("opened");
+    assert_eq!(machine.state.digest(), digest);
+    for key in ["0", "63", "64", "199"] {
+        let refusal = rejected(machine.run(Command::PlaceOrder(keyed(key, &[(1, 1)]))));
+        assert_eq!(refusal, Rejection::KeyFenced);
+    }
+    machine.place(keyed("200", &[(1, 1)]));
 }
 
 #[test]

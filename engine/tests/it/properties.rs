@@ -4,10 +4,11 @@ use engine::adjustment::Change;
 use engine::checkpoint::CheckpointStore;
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
-    CreateUser, Envelope, ExtendHold, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold,
-    SettlePayments, UpdateProduct, Verdict,
+    CreateUser, Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceOrder,
+    ReleaseHold, SettlePayments, UpdateProduct, Verdict,
 };
 use engine::entry::Batch;
+use engine::fence::KeyState;
 use engine::hold;
 use engine::ids::{
     AdjustmentId, HoldId, NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp,
@@ -265,6 +266,10 @@ fn operation() -> impl Strategy<Value = Op> {
             .prop_map(|(which, place)| Op::Consume(which, place)),
         2 => release.prop_map(Op::Plain),
         3 => adjust().prop_map(Op::Plain),
+        1 => (0_u8..12).prop_map(|key| {
+            let key = format!("key {key}").into();
+            Op::Plain(Command::FenceKey(FenceKey { key }))
+        }),
         3 => webhook().prop_map(|webhook| Op::Plain(Command::PaymentWebhook(webhook))),
         6 => (any::<prop::sample::Index>(), webhook())
             .prop_map(|(which, webhook)| Op::Report(which, webhook)),
@@ -445,6 +450,9 @@ fn compare(state: &State, store: &dyn CheckpointStore, model: &Model) {
         }
     }
     assert_eq!(state.order(OrderId(model.orders.len() as u64 + 1)), OrderLookup::Absent);
+    for key in &model.fenced {
+        assert_eq!(state.key_state(key), KeyState::Fenced);
+    }
     compare_holds(state, store, model);
     compare_webhooks(state, store, model);
     compare_adjustments(state, store, model);

@@ -11,8 +11,8 @@ use std::path::Path;
 use engine::adjustment::Change;
 use engine::command::{
     AdjustStock, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateUser,
-    Envelope, ExtendHold, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold, SettlePayments,
-    UpdateProduct, Verdict,
+    Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold,
+    SettlePayments, UpdateProduct, Verdict,
 };
 use engine::event::{Event, HoldChange, Kind};
 use engine::hold;
@@ -112,6 +112,10 @@ impl Script {
             "clock" => self.machine.now = words.need("ms"),
             "show" => self.show(&words, told),
             "list" => self.list(&words, told),
+            "key" => {
+                let key = words.text("text").expect("key needs text=");
+                writeln!(told, "{:?}", self.machine.state.key_state(key)).expect("text");
+            }
             "digest" => {
                 writeln!(told, "digest {:016x}", self.machine.state.digest()).expect("text")
             }
@@ -264,6 +268,9 @@ fn tell_outcome(outcome: &Outcome) -> String {
         Outcome::Cancelled { order, already: false } => format!("cancelled order {order}"),
         Outcome::Cancelled { order, already: true } => format!("order {order} was cancelled"),
         Outcome::Settled(results) => format!("settled {results}"),
+        Outcome::KeyFenced { already: false } => "fenced the key".into(),
+        Outcome::KeyFenced { already: true } => "the key was fenced".into(),
+        Outcome::KeyApplied(id) => format!("the key made order {id}"),
         Outcome::WebhookApplied { order, duplicate } => {
             format!("order {order} settled by report{}", if *duplicate { " before" } else { "" })
         }
@@ -356,6 +363,10 @@ fn command(words: &Words<'_>) -> Command {
             let verdict = verdict(words);
             let results = vec![PaymentResult { order, attempt, verdict }];
             Command::SettlePayments(SettlePayments { results })
+        }
+        "fence" => {
+            let key = words.text("key").expect("fence needs key=").into();
+            Command::FenceKey(FenceKey { key })
         }
         "webhook" => Command::PaymentWebhook(PaymentWebhook {
             key: words.text("key").expect("webhook needs key=").into(),
