@@ -137,6 +137,8 @@ enum Event {
     Restart { node: NodeId },
     /// A paused node goes on.
     Resume { node: NodeId },
+    /// The replicated clock is compared with those of the nodes.
+    WatchClocks,
     /// The schedule's next fault.
     Fault,
     /// A fault ends, or goes on to its next step.
@@ -165,6 +167,7 @@ impl Event {
             Event::Mend(_) => (11, 0),
             Event::Rest => (12, 0),
             Event::Settled => (13, 0),
+            Event::WatchClocks => (14, 0),
         }
     }
 
@@ -220,6 +223,8 @@ struct Sim {
     oracle: Oracle,
     provider: Provider,
     bug: Option<Bug>,
+    /// The furthest that the replicated clock may have come, and when that was looked at.
+    clock_bound: (Time, u64),
     /// Faults are over.
     resting: bool,
     failure: Option<String>,

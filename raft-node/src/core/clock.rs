@@ -10,18 +10,21 @@ use super::Now;
 /// How long a measurement of a peer's clock counts.
 const FRESH_MS: u64 = 10_000;
 
-/// How far the peers' wall clocks are from ours, as last heard.
+/// The peers' wall clocks, as last heard.
+///
+/// They are measured against our monotonic clock: our wall clock may jump between a measurement and
+/// its use.
 #[derive(Debug, Default)]
 pub struct PeerClocks {
-    /// Offset of the peer's clock against ours in milliseconds, and when it was measured.
-    offsets: BTreeMap<NodeId, (i64, u64)>,
+    /// The peer's clock at moment 0 of our monotonic clock, and when it was measured.
+    origins: BTreeMap<NodeId, (i64, u64)>,
 }
 
 impl PeerClocks {
     /// A frame came from a peer that was sent at `wall_ms` by its clock.
     pub fn heard(&mut self, from: NodeId, wall_ms: u64, now: Now) {
-        let offset = wall_ms.cast_signed().wrapping_sub(now.wall_ms.cast_signed());
-        self.offsets.insert(from, (offset, now.mono_ms));
+        let origin = wall_ms.cast_signed().wrapping_sub(now.mono_ms.cast_signed());
+        self.origins.insert(from, (origin, now.mono_ms));
     }
 
     /// Our wall clock, corrected to the (lower) median of all clocks heard lately, our own
@@ -30,16 +33,15 @@ impl PeerClocks {
     /// With a majority of the clocks right, the median is right, so one clock that is an hour wrong
     /// moves nothing.
     pub fn agreed_wall_ms(&self, now: Now) -> u64 {
-        let mut offsets: Vec<i64> = self
-            .offsets
+        let mut walls: Vec<u64> = self
+            .origins
             .values()
             .filter(|(_, at)| now.mono_ms.saturating_sub(*at) <= FRESH_MS)
-            .map(|(offset, _)| *offset)
+            .map(|(origin, _)| now.mono_ms.saturating_add_signed(*origin))
             .collect();
-        offsets.push(0);
-        offsets.sort_unstable();
-        let median = offsets[(offsets.len() - 1) / 2];
-        now.wall_ms.saturating_add_signed(median)
+        walls.push(now.wall_ms);
+        walls.sort_unstable();
+        walls[(walls.len() - 1) / 2]
     }
 }
 
@@ -94,6 +96,17 @@ mod tests {
         assert_eq!(clocks.agreed_wall_ms(ours), 10 * HOUR + 3);
         // Old measurements no longer count.
         assert_eq!(clocks.agreed_wall_ms(now(1_000 + FRESH_MS + 1, 20 * HOUR)), 20 * HOUR);
+    }
+
+    /// Found by the simulation; see docs/bugs-found.md, number 5. Offsets measured against our own
+    /// wall clock moved with it when it jumped.
+    #[test]
+    fn a_jump_of_our_own_clock_does_not_move_what_we_know_of_the_others() {
+        let mut clocks = PeerClocks::default();
+        clocks.heard(NodeId(2), 9 * HOUR, now(1_000, 9 * HOUR));
+        clocks.heard(NodeId(3), 9 * HOUR, now(1_000, 9 * HOUR));
+        assert_eq!(clocks.agreed_wall_ms(now(1_100, 10 * HOUR)), 9 * HOUR + 100);
+        assert_eq!(clocks.agreed_wall_ms(now(1_100, 8 * HOUR)), 9 * HOUR + 100);
     }
 
     #[test]

@@ -24,6 +24,23 @@ pub(super) enum Mend {
     FullDisk(NodeId),
 }
 
+/// The furthest that the replicated clock may be: where, at any time, at least two nodes' clocks have
+/// been. One wrong clock must move nothing.
+pub(super) fn watch_clocks(sim: &mut Sim, hosts: &[Host]) {
+    let mut walls: Vec<u64> = hosts.iter().map(|host| host.clock.now(sim.now).wall_ms).collect();
+    walls.sort_unstable();
+    let (seen_at, furthest) = sim.clock_bound;
+    // No clock runs more than a tenth too fast.
+    let passed = (sim.now - seen_at) * 11 / 10 / MS + 1;
+    let second = walls[walls.len() - 2];
+    sim.clock_bound = (sim.now, second.max(furthest + passed));
+    let clock = sim.oracle.model.clock.0;
+    if clock > sim.clock_bound.1 {
+        let bound = sim.clock_bound.1;
+        sim.fail(format!("the replicated clock is at {clock}, all clocks but one at {bound}"));
+    }
+}
+
 /// How many nodes may be lost for good.
 pub(super) fn minority(nodes: usize) -> usize {
     (nodes - 1) / 2
@@ -93,6 +110,8 @@ fn inject(sim: &mut Sim, hosts: &mut [Host], kind: FaultKind) {
         FaultKind::DamageLog => damage_log(sim, hosts, some),
         FaultKind::DamageCheckpoint => damage_checkpoint(sim, &mut hosts[some]),
         FaultKind::ClockJump => {
+            // What the clocks showed before counts, too.
+            watch_clocks(sim, hosts);
             let by = sim.random.below(sim.plan.clock_jump_ms) as i64;
             if sim.random.percent(50) {
                 sim.cover.clock_jumps_forwards += 1;
@@ -209,7 +228,8 @@ fn storm(sim: &mut Sim) {
     let quality = &mut sim.net.quality;
     quality.loss_ppm = sim.random.below(500_000);
     quality.duplicate_ppm = sim.random.below(50_000);
-    quality.delay_mean_us = sim.random.below(500 * MS);
+    let delay_ms_max = *sim.random.pick(&[20, 500, 2_000]);
+    quality.delay_mean_us = sim.random.below(delay_ms_max * MS);
     quality.reorders = true;
     let lasts = lasts(sim);
     sim.after(lasts, Event::Mend(Mend::Quality(Box::new(before))));

@@ -36,6 +36,9 @@ const INPUTS_PER_STEP_MAX: usize = 8_192;
 /// Frames from peers that may wait for a step; more are dropped.
 const FRAMES_WAITING_MAX: usize = 4_096;
 
+/// The longest that a slow disk takes for an operation.
+pub(super) const DISK_US_MAX: Time = 5 * SECOND;
+
 /// Something that a process waits for.
 #[derive(Debug)]
 pub(super) enum Duty {
@@ -190,7 +193,7 @@ impl Host {
 
     /// How long an operation of the disk takes.
     fn disk_us(&self, sim: &mut Sim, mean_us: u64) -> Time {
-        1 + sim.random.waiting(mean_us) * (1 + self.disk.slower)
+        1 + (sim.random.waiting(mean_us) * (1 + self.disk.slower)).min(DISK_US_MAX)
     }
 
     /// Something that the process waited for happens.
@@ -227,6 +230,9 @@ impl Host {
             return;
         }
         process.frames_waiting += 1;
+        for message in &messages {
+            sim.say(|| format!("n{} gets from n{from}: {}", self.id, Brief(message)));
+        }
         self.mail(sim, Input::Peer { from, wall_ms, messages });
     }
 
@@ -389,4 +395,34 @@ impl Host {
 fn gives_vote(message: &PeerMessage) -> bool {
     let PeerMessage::Raft(message) = message else { return false };
     message.get_msg_type() == MessageType::MsgRequestVoteResponse && !message.reject
+}
+
+/// A message in few words, for the trace.
+struct Brief<'a>(&'a PeerMessage);
+
+impl std::fmt::Display for Brief<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            PeerMessage::Raft(message) => {
+                let kind = message.get_msg_type();
+                write!(f, "{kind:?} term {} index {}", message.term, message.index)?;
+                if let (Some(first), Some(last)) = (message.entries.first(), message.entries.last())
+                {
+                    write!(f, " entries {} to {}", first.index, last.index)?;
+                }
+                if message.commit > 0 {
+                    write!(f, " commit {}", message.commit)?;
+                }
+                if message.reject {
+                    write!(f, " refused, try {}", message.reject_hint)?;
+                }
+                Ok(())
+            }
+            PeerMessage::Forward(commands) => {
+                let seqs: Vec<u64> = commands.iter().map(|forwarded| forwarded.seq).collect();
+                write!(f, "forwards {seqs:?}")
+            }
+            other => write!(f, "{other:?}"),
+        }
+    }
 }

@@ -198,6 +198,7 @@ impl Model {
         request.boot == *boot && seen.insert(request.seq)
     }
 
+    #[allow(unreachable_patterns, reason = "a command may be newer than the clients here")]
     fn carry_out(&mut self, at: &mut At<'_>, command: Command) -> Outcome {
         let result = match command {
             Command::PlaceOrder(command) => self.place(at, command),

@@ -195,7 +195,7 @@ impl Plan {
             step_crash_ppm: *random.pick(&[0, 0, 20, 100, 300]),
             vote_crash_ppm: *random.pick(&[0, 0, 300_000, 1_000_000]),
             step_us_max: *random.pick(&[50, 300, 2_000, 30_000]),
-            apply_us: *random.pick(&[50, 50, 1_000, 20_000]),
+            apply_us: *random.pick(&[50, 50, 500, 2_000]),
             clock_jump_ms: *random.pick(&[100, 5_000, 3_600_000, 3_600_000]),
             clocks_wrong_percent: *random.pick(&[0, 0, 30, 60]),
             core: core(random),

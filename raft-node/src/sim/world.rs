@@ -8,7 +8,7 @@ use super::client::Client;
 use super::clock::NodeClock;
 use super::coverage::Coverage;
 use super::faults::{self, minority};
-use super::host::{Crash, Host, provider_asked};
+use super::host::{Crash, DISK_US_MAX, Host, provider_asked};
 use super::net::Net;
 use super::oracle::Oracle;
 use super::plan::Plan;
@@ -26,6 +26,8 @@ pub(super) struct World {
     hosts: Vec<Host>,
     clients: Vec<Client>,
     done: bool,
+    /// Requests that were answered when the faults ended.
+    answered_at_rest: u64,
 }
 
 impl World {
@@ -54,12 +56,13 @@ impl World {
             oracle: Oracle::default(),
             provider: Provider::new(&plan.provider),
             bug,
+            clock_bound: (0, 0),
             resting: false,
             failure: None,
             random,
             plan,
         };
-        World { seed, sim, hosts, clients, done: false }
+        World { seed, sim, hosts, clients, done: false, answered_at_rest: 0 }
     }
 
     /// Lives until the end.
@@ -102,6 +105,7 @@ impl World {
             let delay = SECOND + sim.random.below(SECOND);
             sim.after(delay, Event::Act { client });
         }
+        sim.after(0, Event::WatchClocks);
         sim.after(2 * SECOND, Event::Fault);
         sim.after(sim.plan.faults_until, Event::Rest);
     }
@@ -153,6 +157,10 @@ impl World {
             Event::ProviderAsked { call } => provider_asked(sim, call),
             Event::Restart { node } => self.hosts[node.0 as usize - 1].start(sim),
             Event::Resume { node } => self.resume(node),
+            Event::WatchClocks => {
+                faults::watch_clocks(sim, &self.hosts);
+                sim.after(SECOND, Event::WatchClocks);
+            }
             Event::Fault => faults::next(sim, &mut self.hosts),
             Event::Mend(mend) => faults::mend(sim, &mut self.hosts, mend),
             Event::Rest => self.rest(),
@@ -179,6 +187,11 @@ impl World {
         let sim = &mut self.sim;
         sim.say(|| "faults end".into());
         sim.resting = true;
+        self.answered_at_rest = answers(&sim.cover);
+        // One call at a time takes its time.
+        let tasks = self.hosts.iter().filter_map(|host| host.up.as_ref());
+        let tasks = tasks.map(|process| process.state.payment_tasks()).max();
+        sim.plan.rest += tasks.unwrap_or(0) * SECOND / 2;
         sim.net.mend_all();
         sim.net.quality.loss_ppm = 0;
         sim.net.quality.damage_ppm = 0;
@@ -225,6 +238,15 @@ impl World {
             }
             Some(what) => {
                 let sim = &mut self.sim;
+                let election = 2 * sim.plan.core.election_ticks as u64 * sim.plan.core.tick_ms * MS;
+                let served = answers(&sim.cover) > self.answered_at_rest;
+                // An operation of a slow disk that began before has its time, too.
+                let patience = 10 * election + DISK_US_MAX + SECOND;
+                if !served && sim.now > sim.plan.faults_until + patience {
+                    sim.fail(format!(
+                        "nobody leads ten election timeouts after the faults: {what}"
+                    ));
+                }
                 if sim.now > sim.plan.faults_until + sim.plan.rest {
                     sim.fail(format!("no rest after the faults: {what}"));
                 }
@@ -299,4 +321,9 @@ impl World {
         sim.cover.runs_with_minority_down += u64::from(digests.len() < self.hosts.len());
         Ok(())
     }
+}
+
+/// Answers that needed a leader.
+fn answers(cover: &Coverage) -> u64 {
+    cover.answered + cover.reads + cover.refused_without_entry
 }

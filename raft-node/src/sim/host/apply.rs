@@ -31,7 +31,7 @@ impl Host {
         let Some(process) = &mut self.up else { return };
         if !process.applying && !process.committed.is_empty() {
             process.applying = true;
-            let delay = 1 + sim.random.waiting(50);
+            let delay = 1 + sim.random.waiting(sim.plan.apply_us);
             self.after(sim, delay, Duty::Apply);
         }
     }
