@@ -5,6 +5,7 @@
 //! [`Outcome`](crate::outcome::Outcome) that all nodes share; an [`Error`] is trouble of one node,
 //! which then stops.
 
+mod batch;
 mod fences;
 mod holds;
 mod moves;

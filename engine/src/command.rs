@@ -48,6 +48,8 @@ impl Envelope {
 pub enum Command {
     /// See [`PlaceOrder`].
     PlaceOrder(PlaceOrder),
+    /// See [`PlaceBatch`].
+    PlaceBatch(PlaceBatch),
     /// See [`CancelOrder`].
     CancelOrder(CancelOrder),
     /// See [`ClaimPayments`].
@@ -103,6 +105,19 @@ pub struct PlaceOrder {
     pub open_orders_max: u64,
     /// Setting: refuse users that have no row.
     pub require_user: bool,
+}
+
+/// The most orders of one [`PlaceBatch`].
+pub const BATCH_ORDERS_MAX: usize = 1000;
+
+/// Place many orders at once.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PlaceBatch {
+    /// Place all or none, with what they ask of one product summed over the orders. Otherwise each
+    /// order is placed or refused as if it had come alone, in their order.
+    pub atomic: bool,
+    /// 1 to [`BATCH_ORDERS_MAX`] orders.
+    pub orders: Vec<PlaceOrder>,
 }
 
 /// Cancel a PENDING order and give its units back. Cancelling again changes nothing.

@@ -14,6 +14,9 @@ pub enum Outcome {
     Placed(OrderId),
     /// The key had made this order before; nothing changed.
     Replayed(OrderId),
+    /// What became of each order of a batch, in their order: placed, replayed or, unless the batch
+    /// was atomic, rejected.
+    Batch(Vec<Outcome>),
     /// The order is cancelled.
     Cancelled {
         /// Which.
@@ -141,6 +144,14 @@ pub enum Rejection {
         limit: u32,
         /// Units asked for, all lines together.
         requested: u64,
+    },
+    /// An order of an atomic batch is refused, so none was placed.
+    #[error("The order at index {index} of the batch: {reason}")]
+    BatchItem {
+        /// Which, from 0.
+        index: usize,
+        /// Why.
+        reason: Box<Rejection>,
     },
     /// A report of a payment that cannot be applied. It is recorded; the order did not change.
     #[error("Order {order} is {status}, and the payment result cannot be applied: {conflict}.")]

@@ -160,6 +160,7 @@ impl State {
         }
         let result = match command {
             Command::PlaceOrder(command) => self.place_order(&mut cx, command),
+            Command::PlaceBatch(command) => self.place_batch(&mut cx, command),
             Command::CancelOrder(command) => self.cancel_order(&mut cx, command),
             Command::ClaimPayments(command) => Ok(self.claim_payments(&mut cx, &command)),
             Command::SettlePayments(command) => Ok(self.settle_payments(&mut cx, command)),

@@ -231,6 +231,7 @@ fn place_of(rejection: &Rejection) -> Place {
         }
         Rejection::KeyReused => Place::Code(ErrorCode::IdempotencyKeyReused),
         Rejection::KeyFenced => Place::Code(ErrorCode::KeyFenced),
+        Rejection::BatchItem { reason, .. } => place_of(reason),
         Rejection::AmountOverflow => Place::Field("items"),
         Rejection::StockOverflow => Place::Field("stock"),
         Rejection::TooManyOpenOrders | Rejection::TooManyHolds | Rejection::TooManyParked => {

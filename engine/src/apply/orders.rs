@@ -1,7 +1,7 @@
 //! Placing and cancelling orders.
 
 use crate::apply::Context;
-use crate::apply::plan::Plan;
+use crate::apply::plan::{Plan, Staged};
 use crate::command::{CancelOrder, PlaceOrder};
 use crate::event::{Kind, OrderChange};
 use crate::ids::{OrderId, Timestamp};
@@ -25,14 +25,12 @@ impl State {
         // whatever has changed since.
         let key = command.key.as_deref().map(|key| KeyHash::of(Scope::Order, key));
         if let Some(used) = key.and_then(|key| self.keys.get(key)) {
-            return self.replay(&command, used);
+            return Self::known_order(&command, used).map(|order| self.replayed(order));
         }
-        let plan = match self.plan_order(&command) {
+        let plan = match self.plan_order(&command, &Staged::default()) {
             Ok(plan) => plan,
             Err(rejection) => {
-                if let Rejection::InsufficientStock { product, .. } = rejection {
-                    cx.tell(Kind::OrderRejected { product, user: command.user });
-                }
+                self.tell_refused(cx, &command, &rejection);
                 return Err(rejection);
             }
         };
@@ -50,20 +48,38 @@ impl State {
         if command.key.as_deref().is_some_and(known) || self.may_expire_by(now) {
             return None;
         }
-        self.plan_order(command).err().filter(Rejection::is_lack_of_stock)
+        self.plan_order(command, &Staged::default()).err().filter(Rejection::is_lack_of_stock)
     }
 
-    fn replay(&mut self, command: &PlaceOrder, used: Used) -> Result<Outcome, Rejection> {
-        let order = used.order().ok_or(Rejection::KeyFenced)?;
-        if fingerprint(command) != used.fingerprint {
-            return Err(Rejection::KeyReused);
+    /// Tells of an order that was refused for lack of stock.
+    pub(crate) fn tell_refused(
+        &self,
+        cx: &mut Context<'_>,
+        command: &PlaceOrder,
+        rejection: &Rejection,
+    ) {
+        if let Rejection::InsufficientStock { product, .. } = *rejection {
+            cx.tell(Kind::OrderRejected { product, user: command.user });
         }
+    }
+
+    /// The order that a used key made, if this request means the same.
+    pub(crate) fn known_order(command: &PlaceOrder, used: Used) -> Result<OrderId, Rejection> {
+        let order = used.order().ok_or(Rejection::KeyFenced)?;
+        match fingerprint(command) == used.fingerprint {
+            true => Ok(order),
+            false => Err(Rejection::KeyReused),
+        }
+    }
+
+    /// Counts a request that is answered with what it had made before.
+    pub(crate) fn replayed(&mut self, order: OrderId) -> Outcome {
         self.totals.orders_replayed += 1;
-        Ok(Outcome::Replayed(order))
+        Outcome::Replayed(order)
     }
 
     /// Carries the plan out. Nothing can refuse it any more.
-    fn create_order(
+    pub(crate) fn create_order(
         &mut self,
         cx: &mut Context<'_>,
         command: PlaceOrder,
@@ -168,7 +184,8 @@ impl State {
     }
 }
 
-fn fingerprint(command: &PlaceOrder) -> u64 {
+/// The meaning of a request for an order.
+pub(crate) fn fingerprint(command: &PlaceOrder) -> u64 {
     keys::of_order(
         command.user,
         command.hold,

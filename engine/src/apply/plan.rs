@@ -2,16 +2,20 @@
 //!
 //! Nothing here changes the state.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use smallvec::SmallVec;
 
 use crate::command::{CreateHold, PlaceOrder};
 use crate::hold::{Hold, Status};
 use crate::ids::{HoldId, ProductId, Quantity, UserId};
-use crate::keys;
+use crate::keys::{self, KeyHash};
 use crate::money::Money;
 use crate::order::{Item, Items, LINES_MAX, Line, METADATA_BYTES_MAX};
 use crate::outcome::Rejection;
+use crate::product::Product;
 use crate::state::State;
+use crate::taken::Taken;
 
 /// Units of one product, summed over the lines of an order or a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +62,45 @@ pub(crate) struct Plan {
     pub(crate) total: Money,
 }
 
+/// What the orders of a batch that were planned already will take.
+#[derive(Debug, Default)]
+pub(crate) struct Staged {
+    orders: u64,
+    units: BTreeMap<ProductId, u64>,
+    taken: Taken,
+    holds: BTreeSet<HoldId>,
+    /// Keys, with the index of the order in the batch and the meaning of the request.
+    pub(crate) keys: BTreeMap<KeyHash, (usize, u64)>,
+}
+
 impl State {
-    /// Everything that can refuse an order but its key.
-    pub(crate) fn plan_order(&self, command: &PlaceOrder) -> Result<Plan, Rejection> {
+    /// Adds what a planned order will take.
+    pub(crate) fn stage(&self, staged: &mut Staged, order: &PlaceOrder, plan: &Plan) {
+        staged.orders += 1;
+        staged.holds.extend(order.hold);
+        let hold = order.hold.and_then(|id| self.holds.resident(id));
+        for &Demand { product, units } in &plan.demands {
+            if hold.is_none() {
+                *staged.units.entry(product).or_default() += units;
+            }
+            let row = self.products.active(product).expect("the plan found the product");
+            if let Some(user) = plan.user.filter(|_| !is_counted(hold, row)) {
+                staged.taken.add(product, user, units);
+            }
+        }
+    }
+
+    /// Everything that can refuse an order but its key, when it is placed after those of its batch.
+    pub(crate) fn plan_order(
+        &self,
+        command: &PlaceOrder,
+        staged: &Staged,
+    ) -> Result<Plan, Rejection> {
         check_order(command)?;
         let hold = command.hold.map(|id| self.usable_hold(id)).transpose()?;
+        if hold.is_some_and(|hold| staged.holds.contains(&hold.id)) {
+            return Err(Rejection::Invalid("hold_id"));
+        }
         let user = match hold.and_then(|hold| hold.user) {
             None => command.user,
             Some(user) if command.user.is_none_or(|named| named == user) => Some(user),
@@ -70,7 +108,7 @@ impl State {
             Some(_) => return Err(Rejection::Invalid("user_id")),
         };
         self.check_user(user, command.require_user)?;
-        if self.orders.open() >= command.open_orders_max {
+        if self.orders.open() + staged.orders >= command.open_orders_max {
             return Err(Rejection::TooManyOpenOrders);
         }
         let lines = hold.map_or(&command.lines[..], |hold| &hold.lines);
@@ -80,9 +118,9 @@ impl State {
         if hold.is_none() {
             self.check_limits(&demands)?;
         }
-        self.check_user_limits(user, hold, &demands)?;
+        self.check_user_limits(user, hold, &demands, staged)?;
         if hold.is_none() {
-            self.check_stock(&demands)?;
+            self.check_stock(&demands, staged)?;
         }
         let total = total(&items).ok_or(Rejection::AmountOverflow)?;
         Ok(Plan { user, demands, items: Items(items), total })
@@ -104,8 +142,9 @@ impl State {
         }
         let demands = demands_of(&command.lines);
         self.check_limits(&demands)?;
-        self.check_user_limits(command.user, None, &demands)?;
-        self.check_stock(&demands)?;
+        let staged = Staged::default();
+        self.check_user_limits(command.user, None, &demands, &staged)?;
+        self.check_stock(&demands, &staged)?;
         Ok(demands)
     }
 
@@ -159,15 +198,16 @@ impl State {
         user: Option<UserId>,
         hold: Option<&Hold>,
         demands: &[Demand],
+        staged: &Staged,
     ) -> Result<(), Rejection> {
         for &Demand { product, units: requested } in demands {
             let Some(row) = self.products.active(product) else { continue };
             let Some(limit) = row.max_per_user else { continue };
             let user = user.ok_or(Rejection::UserRequired)?;
-            if hold.is_some_and(|hold| hold.user.is_some() && row.counts(hold.created)) {
+            if is_counted(hold, row) {
                 continue;
             }
-            let taken = self.taken.get(product, user);
+            let taken = self.taken.get(product, user) + staged.taken.get(product, user);
             if taken + requested > u64::from(limit) {
                 return Err(Rejection::UserLimitExceeded { product, limit, requested, taken });
             }
@@ -175,10 +215,11 @@ impl State {
         Ok(())
     }
 
-    fn check_stock(&self, demands: &[Demand]) -> Result<(), Rejection> {
+    fn check_stock(&self, demands: &[Demand], staged: &Staged) -> Result<(), Rejection> {
         for &Demand { product, units } in demands {
-            let available =
-                self.products.active(product).map_or(0, |product| product.stock.available());
+            let row = self.products.active(product);
+            let ahead = staged.units.get(&product).map_or(0, |units| *units as i64);
+            let available = row.map_or(0, |product| product.stock.available()) - ahead;
             if i64::try_from(units).is_ok_and(|units| units <= available) {
                 continue;
             }
@@ -186,6 +227,11 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Whether the units of a hold count for its user already.
+fn is_counted(hold: Option<&Hold>, product: &Product) -> bool {
+    hold.is_some_and(|hold| hold.user.is_some() && product.counts(hold.created))
 }
 
 /// The bounds of an order that the edge should have kept.

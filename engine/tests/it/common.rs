@@ -4,8 +4,8 @@
 use engine::adjustment::Change;
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
-    CreateUser, Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceOrder,
-    ReleaseHold, SettlePayments, Verdict,
+    CreateUser, Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceBatch,
+    PlaceOrder, ReleaseHold, SettlePayments, Verdict,
 };
 use engine::entry::Builder;
 use engine::event::Event;
@@ -273,6 +273,11 @@ pub(crate) fn declined() -> Verdict {
 /// Adjust the stock of a product.
 pub(crate) fn adjust(product: ProductId, change: Change) -> AdjustStock {
     AdjustStock { product, change, expected: None, reason: "counted".into(), key: None }
+}
+
+/// Place many orders.
+pub(crate) fn batch(atomic: bool, orders: Vec<PlaceOrder>) -> Command {
+    Command::PlaceBatch(PlaceBatch { atomic, orders })
 }
 
 /// Fence a key of orders.

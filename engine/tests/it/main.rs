@@ -2,6 +2,7 @@
 
 mod common;
 
+mod batches;
 mod checkpoint;
 mod holds;
 mod limits;

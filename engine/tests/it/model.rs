@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::command::{
     ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateProduct, CreateUser, Envelope,
-    PlaceOrder, SettlePayments, UpdateProduct, Verdict,
+    PlaceBatch, PlaceOrder, SettlePayments, UpdateProduct, Verdict,
 };
 use engine::ids::{HoldId, OrderId, Position, ProductId, UserId};
 use engine::order::{Line, PaymentMethod, Status};
@@ -72,6 +72,8 @@ pub(crate) struct Model {
     pub(crate) adjustments: Vec<AdjustmentModel>,
     pub(crate) emails: Vec<String>,
     pub(crate) fenced: BTreeSet<Box<str>>,
+    /// Whether reports of payments wait on when their order comes.
+    parked_wait: bool,
     boots: BTreeMap<u64, u64>,
     seen: BTreeSet<(u64, u64, u64)>,
 }
@@ -109,6 +111,7 @@ impl Model {
         }
         let result = match &envelope.command {
             Command::PlaceOrder(command) => self.place(at, command),
+            Command::PlaceBatch(command) => self.batch(at, command),
             Command::CancelOrder(command) => self.cancel(at, command),
             Command::ClaimPayments(command) => Ok(self.claim(at, command, envelope)),
             Command::SettlePayments(command) => Ok(self.settle(at, command)),
@@ -125,6 +128,27 @@ impl Model {
             Command::Tick => Ok(Outcome::Ticked),
         };
         result.unwrap_or_else(Outcome::Rejected)
+    }
+
+    fn batch(&mut self, at: Position, command: &PlaceBatch) -> Result<Outcome, Rejection> {
+        if command.orders.is_empty() || command.orders.len() > 1000 {
+            return Err(Rejection::Invalid("orders"));
+        }
+        if command.atomic {
+            let mut trial = Model { parked_wait: true, ..self.clone() };
+            for (index, order) in command.orders.iter().enumerate() {
+                let Err(mut reason) = trial.place(at, order) else { continue };
+                // An order that is not there after all is nothing to be named.
+                if matches!(&reason, Rejection::HoldConsumed { order, .. }
+                    if order.0 > self.orders.len() as u64)
+                {
+                    reason = Rejection::Invalid("hold_id");
+                }
+                return Err(Rejection::BatchItem { index, reason: Box::new(reason) });
+            }
+        }
+        let place = |order| self.place(at, order).unwrap_or_else(Outcome::Rejected);
+        Ok(Outcome::Batch(command.orders.iter().map(place).collect()))
     }
 
     fn fence(&mut self, key: &str) -> Outcome {
@@ -225,7 +249,9 @@ impl Model {
             placed: at,
             version: at,
         });
-        self.drain(id, at);
+        if !self.parked_wait {
+            self.drain(id, at);
+        }
         Ok(Outcome::Placed(id))
     }
 

@@ -4,8 +4,8 @@ use engine::adjustment::Change;
 use engine::checkpoint::CheckpointStore;
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
-    CreateUser, Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceOrder,
-    ReleaseHold, SettlePayments, UpdateProduct, Verdict,
+    CreateUser, Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceBatch,
+    PlaceOrder, ReleaseHold, SettlePayments, UpdateProduct, Verdict,
 };
 use engine::entry::Batch;
 use engine::fence::KeyState;
@@ -142,6 +142,17 @@ prop_compose! {
     }
 }
 
+fn batch() -> impl Strategy<Value = Command> {
+    (any::<bool>(), vec(place(), 0..6)).prop_map(|(atomic, orders)| {
+        let order = |command| match command {
+            Command::PlaceOrder(order) => order,
+            other => panic!("no order: {other:?}"),
+        };
+        let orders = orders.into_iter().map(order).collect();
+        Command::PlaceBatch(PlaceBatch { atomic, orders })
+    })
+}
+
 fn verdict() -> impl Strategy<Value = Verdict> {
     prop_oneof![
         Just(Verdict::Succeeded),
@@ -255,6 +266,7 @@ fn operation() -> impl Strategy<Value = Op> {
     });
     prop_oneof![
         12 => place().prop_map(Op::Plain),
+        6 => batch().prop_map(Op::Plain),
         4 => cancel.prop_map(Op::Plain),
         1 => claim.prop_map(Op::Plain),
         1 => settle.prop_map(Op::Plain),

@@ -11,8 +11,8 @@ use std::path::Path;
 use engine::adjustment::Change;
 use engine::command::{
     AdjustStock, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateUser,
-    Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold,
-    SettlePayments, UpdateProduct, Verdict,
+    Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceBatch, PlaceOrder,
+    ReleaseHold, SettlePayments, UpdateProduct, Verdict,
 };
 use engine::event::{Event, HoldChange, Kind};
 use engine::hold;
@@ -34,7 +34,7 @@ fn scripts_read_as_written() {
         .map(|file| file.expect("listed").path())
         .collect();
     scripts.sort();
-    assert!(scripts.len() >= 10, "some scripts are missing");
+    assert!(scripts.len() >= 12, "some scripts are missing");
     for path in scripts {
         let text = std::fs::read_to_string(&path).expect("readable");
         let told = Script::default().run(&text);
@@ -139,7 +139,7 @@ impl Script {
 
     /// Applies one entry and tells its outcomes, each after its events.
     fn entry(&mut self, line: &str, told: &mut String) {
-        let envelopes = line.split(" | ").map(|text| self.envelope(&Words::new(text))).collect();
+        let envelopes = line.split(" | ").map(|text| self.envelope(text)).collect();
         let first_event = self.machine.recorder.events.len();
         self.machine.run_envelopes(envelopes);
         let recorder = &self.machine.recorder;
@@ -154,14 +154,25 @@ impl Script {
         self.told = recorder.outcomes.len();
     }
 
-    fn envelope(&mut self, words: &Words<'_>) -> Envelope {
+    fn envelope(&mut self, text: &str) -> Envelope {
+        // A batch is followed by its orders.
+        let mut parts = text.split(" ; ").map(Words::new);
+        let words = parts.next().expect("a command has words");
+        let command = match words.name {
+            "batch" => {
+                let orders = parts.map(|words| place_order(&words)).collect();
+                let atomic = words.text("atomic").is_some();
+                Command::PlaceBatch(PlaceBatch { atomic, orders })
+            }
+            _ => command(&words),
+        };
         self.machine.seq += 1;
         let request = RequestId {
             node: NodeId(1),
             boot: words.number("boot").unwrap_or(1),
             seq: words.number("request").unwrap_or(1000 + self.machine.seq),
         };
-        Envelope { request, trace: TraceId::NONE, command: command(words) }
+        Envelope { request, trace: TraceId::NONE, command }
     }
 
     fn show(&self, words: &Words<'_>, told: &mut String) {
@@ -268,6 +279,10 @@ fn tell_outcome(outcome: &Outcome) -> String {
         Outcome::Cancelled { order, already: false } => format!("cancelled order {order}"),
         Outcome::Cancelled { order, already: true } => format!("order {order} was cancelled"),
         Outcome::Settled(results) => format!("settled {results}"),
+        Outcome::Batch(outcomes) => {
+            let told: Vec<_> = outcomes.iter().map(tell_outcome).collect();
+            format!("batch: {}", told.join("; "))
+        }
         Outcome::KeyFenced { already: false } => "fenced the key".into(),
         Outcome::KeyFenced { already: true } => "the key was fenced".into(),
         Outcome::KeyApplied(id) => format!("the key made order {id}"),
