@@ -2,7 +2,7 @@
 //!
 //! [`core::Core`] decides: a plain synchronous struct around tikv's `RawNode` that takes inputs and
 //! returns actions, and does no I/O, reads no clock and starts no thread. [`driver`] performs: one
-//! thread or task per duty. The simulator drives the same core, the same [`replica::Replica`] and
+//! thread or task per duty. The simulator drives the same core, the same [`replica`] and
 //! the same [`payment::worker::Worker`] from one seeded loop.
 //!
 //! Reading order: [`config`], [`message`], [`log`], [`core`], [`replica`], [`payment`], then the
