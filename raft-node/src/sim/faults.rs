@@ -24,8 +24,8 @@ pub(super) enum Mend {
     FullDisk(NodeId),
 }
 
-/// The furthest that the replicated clock may be: where, at any time, at least two nodes' clocks have
-/// been. One wrong clock must move nothing.
+/// The furthest that the replicated clock may be: where, at any time, at least two nodes' clocks
+/// have been. One wrong clock must move nothing.
 pub(super) fn watch_clocks(sim: &mut Sim, hosts: &[Host]) {
     let mut walls: Vec<u64> = hosts.iter().map(|host| host.clock.now(sim.now).wall_ms).collect();
     walls.sort_unstable();
