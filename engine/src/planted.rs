@@ -14,6 +14,8 @@ pub enum Bug {
     KeysForgotten,
     /// A request that reaches the log twice is carried out twice.
     SessionsForgotten,
+    /// The digest covers what happens to be in memory.
+    DigestOfMemory,
 }
 
 thread_local! {

@@ -217,6 +217,10 @@ impl State {
             &self.totals,
             &self.sessions,
         );
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::is_planted(crate::planted::Bug::DigestOfMemory) {
+            return self.orders.resident_chunks() as u64;
+        }
         self.hasher
             .hash(Table::Meta, 0, &meta)
             .wrapping_add(self.orders.digest(&mut self.hasher))

@@ -48,4 +48,5 @@ found! {
     units_of_a_failed_order_not_given_back: ReleaseLost,
     keys_forgotten_at_a_restart: KeysForgotten,
     requests_carried_out_twice: SessionsForgotten,
+    a_digest_of_what_is_in_memory: DigestOfMemory,
 }

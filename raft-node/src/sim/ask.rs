@@ -1,10 +1,12 @@
 //! What clients ask of nodes and what they are answered, and reads compared with the model.
 
 use engine::command::Command;
+use engine::fence::KeyState;
 use engine::ids::{HoldId, OrderId, Position, ProductId};
 use engine::order::Status;
 use engine::state::{Lookup, OrderFilter, Page, State};
 
+use super::model::Key;
 use super::oracle::{Oracle, end_of};
 use crate::replica::Applied;
 
@@ -97,7 +99,12 @@ pub(super) fn look(oracle: &Oracle, state: &State, what: &Look) -> Result<Option
         }
         Look::Key(key) => {
             let known = oracle.model.keys.get(key).filter(|(since, _)| *since <= at);
-            let (found, known) = (state.order_by_key(key), known.map(|(_, order)| *order));
+            let known = match known {
+                None => KeyState::Unused,
+                Some((_, Key::Fenced)) => KeyState::Fenced,
+                Some((_, Key::Made(order))) => KeyState::Applied(*order),
+            };
+            let found = state.key_state(key);
             match found == known {
                 true => Ok(None),
                 false => Err(format!("key {key} at {at}: {found:?}, by the model {known:?}")),

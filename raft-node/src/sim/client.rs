@@ -3,15 +3,17 @@
 //! A request that certainly was not applied may be sent again. One whose outcome is unknown only
 //! when that can do no harm: reads, cancels, and orders under an idempotency key.
 
+use engine::adjustment::Change;
 use engine::command::{
-    ArchiveProduct, CancelOrder, Command, CreateHold, CreateProduct, CreateUser, ExtendHold,
-    PlaceOrder, ReleaseHold, UpdateProduct,
+    AdjustStock, ArchiveProduct, CancelOrder, Command, CreateHold, CreateProduct, CreateUser,
+    ExtendHold, FenceKey, PaymentWebhook, PlaceOrder, ReleaseHold, UpdateProduct,
 };
 use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, Quantity, UserId};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
 use engine::outcome::Outcome;
 use engine::state::OrderFilter;
+use engine::webhook::Report;
 
 use super::ask::{Ask, Freshness, Look, Reply};
 use super::oracle::end_of;
@@ -30,6 +32,8 @@ pub(super) struct Client {
     node: NodeId,
     /// Orders it asked for under a key, and what came of them.
     placed: Vec<PlaceOrder>,
+    /// Reports of payments that it told.
+    reported: Vec<PaymentWebhook>,
     /// The furthest position that it was told.
     position: Position,
     /// After the faults: its last request, which has to be answered however long it takes.
@@ -58,6 +62,7 @@ impl Client {
             current: None,
             node: NodeId(1),
             placed: Vec::new(),
+            reported: Vec::new(),
             position: Position(0),
             last: false,
             idle: false,
@@ -73,14 +78,7 @@ impl Client {
             self.requests += 1;
             self.last = sim.resting;
             let ask = self.choose(sim);
-            let repeatable = match &ask {
-                Ask::Read(..) | Ask::Command(Command::CancelOrder(_) | Command::ReleaseHold(_)) => {
-                    true
-                }
-                Ask::Command(Command::PlaceOrder(place)) => place.key.is_some(),
-                Ask::Command(Command::CreateHold(hold)) => hold.key.is_some(),
-                Ask::Command(_) => false,
-            };
+            let repeatable = may_repeat(&ask);
             let floor = Position(0);
             let current = Current { ask, repeatable, attempt: 0, tries: 0, in_doubt: false, floor };
             self.current = Some(current);
@@ -310,6 +308,15 @@ impl Client {
                 ttl_ms: sim.random.between(1, 2 * sim.plan.hold_ttl_max_ms),
                 ttl_max_ms: sim.plan.hold_ttl_max_ms,
             })),
+            Operation::Report => Ask::Command(self.report(sim)),
+            Operation::Fence => {
+                let key = match sim.random.percent(50) || self.placed.is_empty() {
+                    true => self.key('k'),
+                    false => sim.random.pick(&self.placed).key.clone().expect("keyed"),
+                };
+                Ask::Command(Command::FenceKey(FenceKey { key }))
+            }
+            Operation::Adjust => Ask::Command(self.adjust(sim)),
             Operation::ReadHold => {
                 let what = Look::Hold(any_hold(sim));
                 self.read(sim, what)
@@ -372,6 +379,61 @@ impl Client {
         })
     }
 
+    /// A provider's report: new or told again, right or wrong, in time, early or late.
+    fn report(&mut self, sim: &mut Sim) -> Command {
+        if !self.reported.is_empty() && sim.random.percent(30) {
+            let mut again = sim.random.pick(&self.reported).clone();
+            if sim.random.percent(10) {
+                again.report = Report::Failed;
+            }
+            return Command::PaymentWebhook(again);
+        }
+        let known = sim.oracle.model.orders.len() as u64;
+        let order = match sim.random.percent(25) {
+            true => OrderId(known + sim.random.between(1, 4)),
+            false => any_order(sim),
+        };
+        let total = sim.oracle.model.order(order).map(|order| order.total);
+        let report = PaymentWebhook {
+            key: self.key('w'),
+            order,
+            report: if sim.random.percent(70) { Report::Succeeded } else { Report::Failed },
+            amount: match sim.random.below(10) {
+                0 => Some(Money(sim.random.below(1_000_000) as i64)),
+                1..=5 => total,
+                _ => None,
+            },
+            payload: sim.random.percent(10).then(|| r#"{"from":"provider"}"#.into()),
+            park_ms: sim.plan.park_ms,
+            parked_max: sim.plan.parked_max,
+        };
+        if self.reported.len() == REMEMBERED_MAX {
+            self.reported.remove(0);
+        }
+        self.reported.push(report.clone());
+        Command::PaymentWebhook(report)
+    }
+
+    /// An adjustment of stock. There are few keys, so that some come again, with the same request or
+    /// another.
+    fn adjust(&mut self, sim: &mut Sim) -> Command {
+        let product = any_product(sim);
+        let available = sim.oracle.model.product(product).map(|row| row.now().available);
+        let units = sim.random.below(20) as i64;
+        let key = format!("a{}-{}", self.id, sim.random.below(8));
+        Command::AdjustStock(AdjustStock {
+            product,
+            change: match sim.random.below(3) {
+                0 => Change::By(units + 1),
+                1 => Change::By(-units - 1),
+                _ => Change::To(units),
+            },
+            expected: available.filter(|_| sim.random.percent(30)),
+            reason: "counted".into(),
+            key: sim.random.percent(50).then(|| key.into()),
+        })
+    }
+
     /// The key of this request.
     fn key(&self, kind: char) -> Box<str> {
         format!("{kind}{}-{}", self.id, self.requests).into()
@@ -405,6 +467,21 @@ impl Client {
     }
 }
 
+/// Whether sending it again does no harm when its outcome is unknown.
+fn may_repeat(ask: &Ask) -> bool {
+    let Ask::Command(command) = ask else { return true };
+    match command {
+        Command::CancelOrder(_)
+        | Command::ReleaseHold(_)
+        | Command::PaymentWebhook(_)
+        | Command::FenceKey(_) => true,
+        Command::PlaceOrder(place) => place.key.is_some(),
+        Command::CreateHold(hold) => hold.key.is_some(),
+        Command::AdjustStock(adjust) => adjust.key.is_some(),
+        _ => false,
+    }
+}
+
 fn set_stock(sim: &mut Sim) -> Command {
     let product = any_product(sim);
     Command::UpdateProduct(UpdateProduct {
@@ -420,6 +497,11 @@ fn change_product(sim: &mut Sim) -> Command {
         product: any_product(sim),
         price: Some(Money(sim.random.below(100_000) as i64)),
         max_per_order: sim.random.percent(30).then_some(Some(3)),
+        max_per_user: match sim.random.below(10) {
+            0 => Some(None),
+            1 => Some(Some(6)),
+            _ => None,
+        },
         sku: sim.random.percent(20).then(|| Some(sku(sim))),
         ..UpdateProduct::default()
     })

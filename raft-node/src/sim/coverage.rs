@@ -160,6 +160,30 @@ coverage! {
     lists,
     /// Orders and holds read back from the checkpoint.
     rows_read_from_store,
+    /// Keys closed before they made an order.
+    keys_fenced,
+    /// Refusals of a closed key.
+    rejected_key_fenced,
+    /// Stock adjusted.
+    stock_adjusted,
+    /// Adjustments asked for again under their key.
+    adjustments_replayed,
+    /// Adjustments refused for the stock there was.
+    rejected_adjustment,
+    /// Refusals because of a limit per user.
+    rejected_user_limit,
+    /// Reports of payments that settled their order.
+    reports_applied,
+    /// Reports that had been told before.
+    reports_repeated,
+    /// Reports that came before their order.
+    reports_parked,
+    /// Reports that waited for their order and found it, whatever came of that.
+    reports_matched,
+    /// Reports whose order did not come in time.
+    reports_unmatched,
+    /// Reports that came late, for an order under way, or of another amount.
+    reports_in_conflict,
     /// Holds made.
     holds_created,
     /// Holds that became an order.

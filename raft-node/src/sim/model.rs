@@ -7,10 +7,12 @@
 
 mod holds;
 mod orders;
+mod payments;
 mod products;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use engine::adjustment::Change;
 use engine::command::{Command, Envelope};
 use engine::entry::Batch;
 use engine::event::HoldChange;
@@ -20,6 +22,7 @@ use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
 use engine::trace::TraceId;
+use engine::webhook::{Fate, Report};
 
 /// All values that something ever had, with the position at which it got each.
 #[derive(Clone, Debug)]
@@ -58,6 +61,9 @@ pub(super) struct Product {
     pub(super) sku: Option<Box<str>>,
     pub(super) price: Money,
     pub(super) max_per_order: Option<u32>,
+    pub(super) max_per_user: Option<u32>,
+    /// Units count towards the limit per user from here on.
+    pub(super) counted_since: Option<Position>,
     /// What can be sold, what holds and open orders keep back, what was sold.
     pub(super) available: i64,
     pub(super) held: i64,
@@ -90,6 +96,9 @@ pub(super) struct Order {
     pub(super) prices: Vec<Money>,
     pub(super) key: Option<Box<str>>,
     pub(super) attempts_max: u32,
+    placed: Position,
+    /// A provider's report settled it, not the worker.
+    pub(super) reported: bool,
     pub(super) deadline: Option<Timestamp>,
     pub(super) trace: TraceId,
     pub(super) progress: Versions<Progress>,
@@ -111,6 +120,7 @@ pub(super) struct Hold {
     pub(super) lines: Vec<Line>,
     pub(super) ttl_ms: u64,
     pub(super) key: Option<Box<str>>,
+    pub(super) created: Position,
     pub(super) created_at: Timestamp,
     pub(super) term: Versions<Term>,
 }
@@ -121,6 +131,26 @@ pub(super) struct Term {
     pub(super) status: hold::Status,
     pub(super) expires_at: Timestamp,
 }
+
+/// What an idempotency key of orders has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Made(OrderId),
+    Fenced,
+}
+
+/// A provider's report.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub(super) order: OrderId,
+    report: Report,
+    amount: Option<Money>,
+    parked_until: Timestamp,
+    pub(super) fate: Versions<Fate>,
+}
+
+/// An adjustment of stock, as it was asked for.
+type Adjustment = (ProductId, Change, Option<i64>, Box<str>);
 
 /// What an entry does by the model.
 #[derive(Clone, Debug, Default)]
@@ -135,6 +165,10 @@ pub(super) struct Predicted {
     /// Results for attempts that were over.
     pub(super) stale_results: u64,
     pub(super) timed_out: u64,
+    /// Reports that waited and found their order.
+    pub(super) matched: u64,
+    /// Reports whose order did not come in time.
+    pub(super) unmatched: u64,
 }
 
 #[derive(Debug, Default)]
@@ -143,7 +177,11 @@ pub(super) struct Model {
     pub(super) products: Vec<Versions<Product>>,
     pub(super) orders: Vec<Order>,
     pub(super) holds: Vec<Hold>,
-    pub(super) keys: BTreeMap<Box<str>, (Position, OrderId)>,
+    pub(super) keys: BTreeMap<Box<str>, (Position, Key)>,
+    pub(super) told: Vec<Told>,
+    told_keys: BTreeMap<Box<str>, usize>,
+    adjustments: Vec<Adjustment>,
+    adjustment_keys: BTreeMap<Box<str>, usize>,
     hold_keys: BTreeMap<Box<str>, (Position, HoldId)>,
     emails: BTreeSet<Box<str>>,
     /// Per node its newest boot and the numbers of it that were applied.
@@ -176,6 +214,7 @@ impl Model {
         let mut at = At { position: start, trace: &none, predicted: &mut predicted };
         self.expire(&mut at);
         self.expire_holds(&mut at);
+        self.forget_parked(&mut at);
         for (n, bytes) in (0..).zip(batch.commands) {
             let position = Position::new(index, n);
             let envelope = Envelope::decode(bytes).map_err(|e| format!("{position}: {e}"))?;
@@ -205,6 +244,9 @@ impl Model {
             Command::CancelOrder(command) => self.cancel(at, &command),
             Command::ClaimPayments(command) => Ok(self.claim(at, &command)),
             Command::SettlePayments(command) => Ok(self.settle(at, command.results)),
+            Command::FenceKey(command) => Ok(self.fence(at, command.key)),
+            Command::PaymentWebhook(command) => self.webhook(at, command),
+            Command::AdjustStock(command) => self.adjust(at, command),
             Command::CreateHold(command) => self.create_hold(at, command),
             Command::ReleaseHold(command) => self.release_hold(at, command.hold),
             Command::ExtendHold(command) => self.extend_hold(at, &command),

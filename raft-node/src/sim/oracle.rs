@@ -18,6 +18,7 @@ use engine::order::Status;
 use engine::outcome::{Outcome, Rejection};
 use engine::product;
 use engine::state::{Observer, State};
+use engine::webhook;
 use raft::eraftpb::Entry;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -289,7 +290,7 @@ impl Oracle {
         match used.filter(|(since, _)| *since <= at) {
             None if available < requested as i64 => Ok(()),
             None => Err(format!("{requested} of product {product} are there at {at}")),
-            Some((_, made)) => Err(format!("{:?} had made order {made} at {at}", order.key)),
+            Some((_, known)) => Err(format!("{:?} was {known:?} at {at}", order.key)),
         }
     }
 
@@ -392,6 +393,7 @@ impl Oracle {
         equal(&what("units brought in"), product.brought_in, known.brought_in)?;
         equal(&what("price"), product.price, known.price)?;
         equal(&what("sku"), &product.sku, &known.sku)?;
+        equal(&what("limit per user"), product.max_per_user, known.max_per_user)?;
         equal(&what("archived"), product.archived, known.archived)?;
         equal(&what("version"), product.version, known.version)
     }
@@ -411,6 +413,9 @@ impl Oracle {
         for id in 1..=self.model.holds.len() as u64 + 1 {
             look(self, state, &Look::Hold(HoldId(id)))?;
         }
+        let told = self.model.told.iter();
+        let parked = told.filter(|told| *told.fate.now() == webhook::Fate::Parked).count() as u64;
+        equal("parked reports", state.parked_webhooks(), parked)?;
         for key in self.model.keys.keys() {
             look(self, state, &Look::Key(key.clone()))?;
         }

@@ -90,13 +90,17 @@ pub(super) enum Operation {
     Release,
     Extend,
     ReadHold,
+    /// A provider's report of a payment, of an order or before it.
+    Report,
+    Fence,
+    Adjust,
 }
 
 /// What the clients do.
 #[derive(Clone, Debug)]
 pub(super) struct Mix {
     /// Each with its weight.
-    pub(super) operations: [(Operation, u64); 18],
+    pub(super) operations: [(Operation, u64); 21],
     pub(super) keyed_percent: u64,
     pub(super) stale_percent: u64,
     /// Weights of the payment methods mock, webhook and none.
@@ -169,6 +173,8 @@ pub(super) struct Plan {
     pub(super) open_orders_max: u64,
     pub(super) hold_ttl_max_ms: u64,
     pub(super) active_holds_max: u64,
+    pub(super) park_ms: u64,
+    pub(super) parked_max: u64,
 }
 
 impl Plan {
@@ -217,6 +223,8 @@ impl Plan {
             open_orders_max: *random.pick(&[5, 50, 1_000_000, 1_000_000]),
             hold_ttl_max_ms: random.between(200, 10_000),
             active_holds_max: *random.pick(&[3, 1_000_000]),
+            park_ms: random.between(100, 15_000),
+            parked_max: *random.pick(&[2, 1_000]),
         }
     }
 }
@@ -337,6 +345,9 @@ fn mix(random: &mut Random) -> Mix {
             (Operation::Release, weight(0, 5)),
             (Operation::Extend, weight(0, 5)),
             (Operation::ReadHold, weight(0, 8)),
+            (Operation::Report, weight(0, 20)),
+            (Operation::Fence, weight(0, 4)),
+            (Operation::Adjust, weight(0, 8)),
         ],
         keyed_percent: weight(50, 100),
         stale_percent: weight(0, 50),

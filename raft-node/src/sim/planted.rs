@@ -44,11 +44,13 @@ pub enum Bug {
     KeysForgotten,
     /// A request that reaches the log twice is carried out twice.
     SessionsForgotten,
+    /// The digest covers what happens to be in memory.
+    DigestOfMemory,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 17] = [
+    pub const ALL: [Bug; 18] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -66,6 +68,7 @@ impl Bug {
         Bug::ReleaseLost,
         Bug::KeysForgotten,
         Bug::SessionsForgotten,
+        Bug::DigestOfMemory,
     ];
 }
 
@@ -80,6 +83,7 @@ pub(super) fn plant(bug: Option<Bug>) {
         Bug::ReleaseLost => Some(planted::Bug::ReleaseLost),
         Bug::KeysForgotten => Some(planted::Bug::KeysForgotten),
         Bug::SessionsForgotten => Some(planted::Bug::SessionsForgotten),
+        Bug::DigestOfMemory => Some(planted::Bug::DigestOfMemory),
         _ => None,
     }));
 }

@@ -132,6 +132,22 @@ fn count_first(
             Outcome::Replayed(_) => cover.replays += 1,
             Outcome::ProductArchived(_) => cover.products_archived += 1,
             Outcome::Rejected(Rejection::InsufficientStock { .. }) => cover.rejected_stock += 1,
+            Outcome::KeyFenced { already: false } => cover.keys_fenced += 1,
+            Outcome::Rejected(Rejection::KeyFenced) => cover.rejected_key_fenced += 1,
+            Outcome::StockAdjusted { .. } => cover.stock_adjusted += 1,
+            Outcome::AdjustmentReplayed { .. } => cover.adjustments_replayed += 1,
+            Outcome::Rejected(
+                Rejection::StockMismatch { .. } | Rejection::StockBelowZero { .. },
+            ) => cover.rejected_adjustment += 1,
+            Outcome::Rejected(Rejection::UserLimitExceeded { .. }) => {
+                cover.rejected_user_limit += 1;
+            }
+            Outcome::WebhookApplied { duplicate: false, .. } => cover.reports_applied += 1,
+            Outcome::WebhookParked { duplicate: false, .. } => cover.reports_parked += 1,
+            Outcome::WebhookApplied { .. } | Outcome::WebhookParked { .. } => {
+                cover.reports_repeated += 1;
+            }
+            Outcome::Rejected(Rejection::PaymentConflict { .. }) => cover.reports_in_conflict += 1,
             Outcome::HoldReplayed(_) => cover.holds_replayed += 1,
             Outcome::Rejected(
                 Rejection::HoldExpired(_)
@@ -144,6 +160,8 @@ fn count_first(
             _ => {}
         }
     }
+    cover.reports_unmatched += predicted.unmatched;
+    cover.reports_matched += predicted.matched;
     for (_, change) in &predicted.holds {
         match change {
             HoldChange::Created => cover.holds_created += 1,

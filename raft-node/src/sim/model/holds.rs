@@ -32,7 +32,9 @@ impl Model {
             self.active(line.product).ok_or(Rejection::ProductNotFound(line.product))?;
         }
         let wanted = wanted(&command.lines);
-        self.check_wanted(&wanted)?;
+        self.check_per_order(&wanted)?;
+        self.check_per_user(command.user, None, &wanted)?;
+        self.check_stock(&wanted)?;
         let id = HoldId(self.holds.len() as u64 + 1);
         for (product, units) in wanted {
             self.shift(at, product, |product| {
@@ -50,6 +52,7 @@ impl Model {
             lines: command.lines,
             ttl_ms: command.ttl_ms,
             key: command.key,
+            created: at.position,
             created_at: self.clock,
             term: Versions::new(at.position, term),
         });

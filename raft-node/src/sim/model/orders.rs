@@ -1,13 +1,13 @@
 //! What the model does with orders and their payments.
 
-use engine::command::{CancelOrder, ClaimPayments, PaymentResult, PlaceOrder, Verdict};
+use engine::command::{CancelOrder, PlaceOrder};
 use engine::hold;
-use engine::ids::{OrderId, ProductId};
+use engine::ids::{OrderId, Position, ProductId, UserId};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
-use engine::outcome::{ClaimedPayment, Outcome, Rejection};
+use engine::outcome::{Outcome, Rejection};
 
-use super::{At, Model, Order, Progress, Request, Versions};
+use super::{At, Hold, Key, Model, Order, Progress, Request, Versions};
 
 /// Units of each product that lines ask for, by first mention.
 pub(super) fn wanted(lines: &[Line]) -> Vec<(ProductId, u64)> {
@@ -35,11 +35,13 @@ impl Model {
             method: command.payment_method,
             metadata: command.metadata,
         };
-        if let Some((_, id)) = command.key.as_ref().and_then(|key| self.keys.get(key)) {
-            return match self.orders[id.0 as usize - 1].request == request {
-                true => Ok(Outcome::Replayed(*id)),
-                false => Err(Rejection::KeyReused),
-            };
+        match command.key.as_ref().and_then(|key| self.keys.get(key)) {
+            None => {}
+            Some((_, Key::Fenced)) => return Err(Rejection::KeyFenced),
+            Some((_, Key::Made(id))) if self.orders[id.0 as usize - 1].request == request => {
+                return Ok(Outcome::Replayed(*id));
+            }
+            Some((_, Key::Made(_))) => return Err(Rejection::KeyReused),
         }
         let hold = command.hold.map(|id| self.usable_hold(id).cloned()).transpose()?;
         let user = match hold.as_ref().and_then(|hold| hold.user) {
@@ -62,7 +64,11 @@ impl Model {
         }
         let wanted = wanted(&lines);
         if hold.is_none() {
-            self.check_wanted(&wanted)?;
+            self.check_per_order(&wanted)?;
+        }
+        self.check_per_user(user, hold.as_ref(), &wanted)?;
+        if hold.is_none() {
+            self.check_stock(&wanted)?;
         }
         let id = OrderId(self.orders.len() as u64 + 1);
         if let Some(hold) = command.hold {
@@ -78,7 +84,7 @@ impl Model {
             });
         }
         if let Some(key) = &command.key {
-            self.keys.insert(key.clone(), (at.position, id));
+            self.keys.insert(key.clone(), (at.position, Key::Made(id)));
         }
         let progress = Progress {
             status: Status::Pending,
@@ -96,11 +102,14 @@ impl Model {
             prices,
             key: command.key,
             attempts_max: command.payment_attempts_max,
+            placed: at.position,
+            reported: false,
             deadline: waits.then(|| self.clock.plus_ms(command.payment_deadline_ms)),
             trace: at.trace.clone(),
             progress: Versions::new(at.position, progress),
         });
         at.predicted.moves.push((id, Status::Pending));
+        self.drain_parked(at, id);
         Ok(Outcome::Placed(id))
     }
 
@@ -121,14 +130,72 @@ impl Model {
         }
     }
 
-    /// Whether there are so many units and so many may be asked for.
-    pub(super) fn check_wanted(&self, wanted: &[(ProductId, u64)]) -> Result<(), Rejection> {
+    /// Closes a key that made nothing yet.
+    pub(super) fn fence(&mut self, at: &At<'_>, key: Box<str>) -> Outcome {
+        match self.keys.get(&key) {
+            Some((_, Key::Made(order))) => Outcome::KeyApplied(*order),
+            Some((_, Key::Fenced)) => Outcome::KeyFenced { already: true },
+            None => {
+                self.keys.insert(key, (at.position, Key::Fenced));
+                Outcome::KeyFenced { already: false }
+            }
+        }
+    }
+
+    pub(super) fn check_per_order(&self, wanted: &[(ProductId, u64)]) -> Result<(), Rejection> {
         for &(product, requested) in wanted {
             let limit = self.active(product).and_then(|found| found.max_per_order);
             if let Some(limit) = limit.filter(|limit| requested > u64::from(*limit)) {
                 return Err(Rejection::PurchaseLimitExceeded { product, limit, requested });
             }
         }
+        Ok(())
+    }
+
+    /// Limits per user, over holds, open orders and paid ones since there first was a limit.
+    pub(super) fn check_per_user(
+        &self,
+        user: Option<UserId>,
+        hold: Option<&Hold>,
+        wanted: &[(ProductId, u64)],
+    ) -> Result<(), Rejection> {
+        for &(product, requested) in wanted {
+            let Some(row) = self.active(product) else { continue };
+            let Some(limit) = row.max_per_user else { continue };
+            let user = user.ok_or(Rejection::UserRequired)?;
+            let since = row.counted_since.expect("a limit is counted from when it was set");
+            if hold.is_some_and(|hold| hold.user.is_some() && since <= hold.created) {
+                continue;
+            }
+            let taken = self.taken(product, user, since);
+            if taken + requested > u64::from(limit) {
+                return Err(Rejection::UserLimitExceeded { product, limit, requested, taken });
+            }
+        }
+        Ok(())
+    }
+
+    fn taken(&self, product: ProductId, user: UserId, since: Position) -> u64 {
+        let units = |lines: &[Line]| -> u64 {
+            let lines = lines.iter().filter(|line| line.product == product);
+            lines.map(|line| u64::from(line.quantity.0)).sum()
+        };
+        let orders = self.orders.iter().filter(|order| {
+            let status = order.progress.now().status;
+            order.user == Some(user)
+                && since <= order.placed
+                && !matches!(status, Status::Failed | Status::Cancelled)
+        });
+        let holds = self.holds.iter().filter(|hold| {
+            hold.user == Some(user)
+                && since <= hold.created
+                && hold.term.now().status == hold::Status::Active
+        });
+        let in_orders: u64 = orders.map(|order| units(&order.lines)).sum();
+        in_orders + holds.map(|hold| units(&hold.lines)).sum::<u64>()
+    }
+
+    pub(super) fn check_stock(&self, wanted: &[(ProductId, u64)]) -> Result<(), Rejection> {
         for &(product, requested) in wanted {
             let available = self.active(product).map_or(0, |found| found.available);
             if available < requested as i64 {
@@ -136,75 +203,6 @@ impl Model {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn claim(&mut self, at: &mut At<'_>, command: &ClaimPayments) -> Outcome {
-        let mut claimed = Vec::new();
-        for &(id, attempt) in &command.tasks {
-            let now = self.clock;
-            let Some(order) = self.order(id) else { continue };
-            let before = order.progress.now().clone();
-            let waits = order.request.method == PaymentMethod::Mock && !before.status.is_final();
-            if !waits || before.attempt != attempt || before.due > now {
-                continue;
-            }
-            at.predicted.takeovers +=
-                u64::from(before.claimed_by.is_some_and(|node| node != command.node));
-            if before.status == Status::Pending {
-                self.advance(at, id, Status::Processing);
-            }
-            let order = &mut self.orders[id.0 as usize - 1];
-            order.progress.change(at.position, |progress| {
-                progress.due = now.plus_ms(command.lease_ms);
-                progress.claimed_by = Some(command.node);
-            });
-            claimed.push(ClaimedPayment {
-                order: id,
-                attempt,
-                unanswered: before.unanswered,
-                amount: order.total,
-                trace: order.trace.clone(),
-            });
-        }
-        Outcome::Claimed(claimed)
-    }
-
-    pub(super) fn settle(&mut self, at: &mut At<'_>, results: Vec<PaymentResult>) -> Outcome {
-        let mut settled = 0;
-        for PaymentResult { order: id, attempt, verdict } in results {
-            let now = self.clock;
-            let current = self.order(id).filter(|order| {
-                let progress = order.progress.now();
-                progress.status == Status::Processing && progress.attempt == attempt
-            });
-            let Some(order) = current else {
-                at.predicted.stale_results += 1;
-                continue;
-            };
-            settled += 1;
-            let last = attempt >= order.attempts_max;
-            match verdict {
-                Verdict::Succeeded => self.advance(at, id, Status::Paid),
-                Verdict::Declined { .. } if last => self.advance(at, id, Status::Failed),
-                Verdict::Declined { retry_in_ms, .. } => self.retry(at, id, |progress| {
-                    progress.attempt += 1;
-                    progress.unanswered = 0;
-                    progress.due = now.plus_ms(retry_in_ms);
-                }),
-                Verdict::NoAnswer { retry_in_ms } => self.retry(at, id, |progress| {
-                    progress.unanswered += 1;
-                    progress.due = now.plus_ms(retry_in_ms);
-                }),
-            }
-        }
-        Outcome::Settled(settled)
-    }
-
-    fn retry(&mut self, at: &At<'_>, id: OrderId, change: impl FnOnce(&mut Progress)) {
-        self.orders[id.0 as usize - 1].progress.change(at.position, |progress| {
-            progress.claimed_by = None;
-            change(progress);
-        });
     }
 
     /// Moves an order along one of the four legal ways and its units with it.

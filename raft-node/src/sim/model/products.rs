@@ -1,7 +1,8 @@
 //! What the model does with products.
 
-use engine::command::{CreateProduct, UpdateProduct};
-use engine::ids::{Position, ProductId};
+use engine::adjustment::Change;
+use engine::command::{AdjustStock, CreateProduct, UpdateProduct};
+use engine::ids::{AdjustmentId, Position, ProductId};
 use engine::outcome::{Outcome, Rejection};
 
 use super::{At, Model, Product, Versions};
@@ -27,6 +28,8 @@ impl Model {
             sku: command.sku,
             price: command.price,
             max_per_order: command.max_per_order,
+            max_per_user: command.max_per_user,
+            counted_since: command.max_per_user.map(|_| at.position),
             available: command.stock,
             held: 0,
             reserved: 0,
@@ -56,6 +59,9 @@ impl Model {
         self.shift(at, id, |product| {
             product.price = command.price.unwrap_or(product.price);
             product.max_per_order = command.max_per_order.unwrap_or(product.max_per_order);
+            product.max_per_user = command.max_per_user.unwrap_or(product.max_per_user);
+            let counted = product.max_per_user.map(|_| at.position);
+            product.counted_since = product.counted_since.or(counted);
             if let Some(sku) = &command.sku {
                 product.sku = sku.clone();
             }
@@ -65,6 +71,47 @@ impl Model {
             }
         });
         Ok(Outcome::ProductUpdated(id))
+    }
+
+    pub(super) fn adjust(
+        &mut self,
+        at: &At<'_>,
+        command: AdjustStock,
+    ) -> Result<Outcome, Rejection> {
+        let AdjustStock { product, change, expected, reason, key } = command;
+        let meaning = (product, change, expected, reason);
+        if let Some(id) = key.as_ref().and_then(|key| self.adjustment_keys.get(key)) {
+            let adjustment = AdjustmentId(*id as u64 + 1);
+            return match self.adjustments[*id] == meaning {
+                true => Ok(Outcome::AdjustmentReplayed { adjustment, product }),
+                false => Err(Rejection::KeyReused),
+            };
+        }
+        let row = self.active(product).ok_or(Rejection::ProductNotFound(product))?;
+        let available = row.available;
+        if matches!(change, Change::By(0)) {
+            return Err(Rejection::Invalid("delta"));
+        }
+        if let Some(expected) = expected.filter(|expected| *expected != available) {
+            return Err(Rejection::StockMismatch { product, expected, available });
+        }
+        let delta = match change {
+            Change::By(delta) => delta,
+            Change::To(units) => units - available,
+        };
+        if available + delta < 0 {
+            return Err(Rejection::StockBelowZero { product, delta, available });
+        }
+        self.shift(at, product, |product| {
+            product.available += delta;
+            product.brought_in += delta;
+        });
+        if let Some(key) = key {
+            self.adjustment_keys.insert(key, self.adjustments.len());
+        }
+        self.adjustments.push(meaning);
+        let adjustment = AdjustmentId(self.adjustments.len() as u64);
+        Ok(Outcome::StockAdjusted { adjustment, product })
     }
 
     pub(super) fn archive(

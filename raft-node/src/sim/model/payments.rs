@@ -1,0 +1,194 @@
+//! What the model does with payments: those of the worker, and those that a provider reports.
+
+use engine::command::{ClaimPayments, PaymentResult, PaymentWebhook, Verdict};
+use engine::ids::OrderId;
+use engine::order::{PaymentMethod, Status};
+use engine::outcome::{ClaimedPayment, Outcome, Rejection};
+use engine::webhook::{Conflict, Fate, Report};
+
+use super::{At, Model, Progress, Told, Versions};
+
+/// Reports that may wait for one order.
+const PARKED_PER_ORDER_MAX: usize = 16;
+
+impl Model {
+    pub(super) fn claim(&mut self, at: &mut At<'_>, command: &ClaimPayments) -> Outcome {
+        let mut claimed = Vec::new();
+        for &(id, attempt) in &command.tasks {
+            let now = self.clock;
+            let Some(order) = self.order(id) else { continue };
+            let before = order.progress.now().clone();
+            let waits = order.request.method == PaymentMethod::Mock && !before.status.is_final();
+            if !waits || before.attempt != attempt || before.due > now {
+                continue;
+            }
+            at.predicted.takeovers +=
+                u64::from(before.claimed_by.is_some_and(|node| node != command.node));
+            if before.status == Status::Pending {
+                self.advance(at, id, Status::Processing);
+            }
+            let order = &mut self.orders[id.0 as usize - 1];
+            order.progress.change(at.position, |progress| {
+                progress.due = now.plus_ms(command.lease_ms);
+                progress.claimed_by = Some(command.node);
+            });
+            claimed.push(ClaimedPayment {
+                order: id,
+                attempt,
+                unanswered: before.unanswered,
+                amount: order.total,
+                trace: order.trace.clone(),
+            });
+        }
+        Outcome::Claimed(claimed)
+    }
+
+    pub(super) fn settle(&mut self, at: &mut At<'_>, results: Vec<PaymentResult>) -> Outcome {
+        let mut settled = 0;
+        for PaymentResult { order: id, attempt, verdict } in results {
+            let now = self.clock;
+            let current = self.order(id).filter(|order| {
+                let progress = order.progress.now();
+                progress.status == Status::Processing && progress.attempt == attempt
+            });
+            let Some(order) = current else {
+                at.predicted.stale_results += 1;
+                continue;
+            };
+            settled += 1;
+            let last = attempt >= order.attempts_max;
+            match verdict {
+                Verdict::Succeeded => self.advance(at, id, Status::Paid),
+                Verdict::Declined { .. } if last => self.advance(at, id, Status::Failed),
+                Verdict::Declined { retry_in_ms, .. } => self.retry(at, id, |progress| {
+                    progress.attempt += 1;
+                    progress.unanswered = 0;
+                    progress.due = now.plus_ms(retry_in_ms);
+                }),
+                Verdict::NoAnswer { retry_in_ms } => self.retry(at, id, |progress| {
+                    progress.unanswered += 1;
+                    progress.due = now.plus_ms(retry_in_ms);
+                }),
+            }
+        }
+        Outcome::Settled(settled)
+    }
+
+    fn retry(&mut self, at: &At<'_>, id: OrderId, change: impl FnOnce(&mut Progress)) {
+        self.orders[id.0 as usize - 1].progress.change(at.position, |progress| {
+            progress.claimed_by = None;
+            change(progress);
+        });
+    }
+
+    /// A provider reports what became of a payment.
+    pub(super) fn webhook(
+        &mut self,
+        at: &mut At<'_>,
+        command: PaymentWebhook,
+    ) -> Result<Outcome, Rejection> {
+        let order = command.order;
+        let meaning = (order, command.report, command.amount);
+        if let Some(id) = self.told_keys.get(&command.key) {
+            let told = &self.told[*id];
+            if (told.order, told.report, told.amount) != meaning {
+                return Err(Rejection::KeyReused);
+            }
+            let fate = *told.fate.now();
+            if fate != Fate::Unmatched {
+                return self.tell_fate(order, fate, true);
+            }
+        }
+        let exists = self.order(order).is_some();
+        let parked = |told: &&Told| *told.fate.now() == Fate::Parked;
+        let waiting = self.told.iter().filter(parked);
+        let waiting_here = waiting.clone().filter(|told| told.order == order).count();
+        let is_full =
+            waiting.count() as u64 >= command.parked_max || waiting_here >= PARKED_PER_ORDER_MAX;
+        if !exists && is_full {
+            return Err(Rejection::TooManyParked);
+        }
+        let fate = match exists {
+            true => self.report(at, order, command.report, command.amount),
+            false => Fate::Parked,
+        };
+        self.told_keys.insert(command.key, self.told.len());
+        self.told.push(Told {
+            order,
+            report: command.report,
+            amount: command.amount,
+            parked_until: self.clock.plus_ms(command.park_ms),
+            fate: Versions::new(at.position, fate),
+        });
+        self.tell_fate(order, fate, false)
+    }
+
+    fn tell_fate(&self, order: OrderId, fate: Fate, duplicate: bool) -> Result<Outcome, Rejection> {
+        match fate {
+            Fate::Applied => Ok(Outcome::WebhookApplied { order, duplicate }),
+            Fate::Parked => Ok(Outcome::WebhookParked { order, duplicate }),
+            Fate::Conflict(conflict) => {
+                let known = self.order(order).expect("a conflict is with an order");
+                let status = known.progress.now().status;
+                Err(Rejection::PaymentConflict { order, status, conflict })
+            }
+            Fate::Unmatched => unreachable!("it is taken anew"),
+        }
+    }
+
+    /// Reports that waited for an order which exists now, in the order in which they came.
+    pub(super) fn drain_parked(&mut self, at: &mut At<'_>, order: OrderId) {
+        for id in 0..self.told.len() {
+            let told = &self.told[id];
+            if told.order == order && *told.fate.now() == Fate::Parked {
+                let (report, amount) = (told.report, told.amount);
+                let fate = self.report(at, order, report, amount);
+                self.told[id].fate.change(at.position, |known| *known = fate);
+                at.predicted.matched += 1;
+            }
+        }
+    }
+
+    /// Reports whose order did not come to exist in time.
+    pub(super) fn forget_parked(&mut self, at: &mut At<'_>) {
+        for told in &mut self.told {
+            if *told.fate.now() == Fate::Parked && told.parked_until <= self.clock {
+                told.fate.change(at.position, |fate| *fate = Fate::Unmatched);
+                at.predicted.unmatched += 1;
+            }
+        }
+    }
+
+    /// A report about an order that exists.
+    fn report(
+        &mut self,
+        at: &mut At<'_>,
+        order: OrderId,
+        report: Report,
+        amount: Option<engine::money::Money>,
+    ) -> Fate {
+        let known = self.order(order).expect("the caller found it");
+        let conflict = match known.progress.now().status {
+            Status::Paid | Status::Failed | Status::Cancelled => Some(Conflict::Late),
+            Status::Processing => Some(Conflict::UnderWay),
+            Status::Pending if amount.is_some_and(|amount| amount != known.total) => {
+                Some(Conflict::Amount)
+            }
+            Status::Pending => None,
+        };
+        if let Some(conflict) = conflict {
+            return Fate::Conflict(conflict);
+        }
+        self.orders[order.0 as usize - 1].reported = true;
+        self.advance(at, order, Status::Processing);
+        self.advance(
+            at,
+            order,
+            match report {
+                Report::Succeeded => Status::Paid,
+                Report::Failed => Status::Failed,
+            },
+        );
+        Fate::Applied
+    }
+}
