@@ -17,10 +17,11 @@ mod stock;
 mod users;
 mod webhooks;
 
+use crate::apply::plan::demands;
 use crate::codec;
-use crate::event::{Event, Kind};
-use crate::ids::{Position, Timestamp};
-use crate::state::Observer;
+use crate::event::{Event, Kind, OrderChange, ProductIds};
+use crate::ids::{OrderId, Position, Timestamp};
+use crate::state::{Observer, State};
 use crate::trace::TraceId;
 
 /// Why this node cannot apply an entry. It must stop: going on would fork it from the others.
@@ -67,20 +68,35 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Tells what happened, under the trace of this request.
-    pub(crate) fn tell(&mut self, kind: Kind) {
-        self.tell_for(self.trace.clone(), kind);
-    }
-
-    /// Tells what happened, under the trace of the order that it happened to.
-    pub(crate) fn tell_for(&mut self, trace: TraceId, kind: Kind) {
-        let event = Event { position: self.position, n: self.events, at: self.at, trace, kind };
-        self.events += 1;
-        self.observer.event(event);
-    }
-
     /// The trace for an order's history: only where it is not the order's own.
     pub(crate) fn trace_beside(&self, own: &TraceId) -> Option<TraceId> {
         (self.trace != own && *self.trace != TraceId::NONE).then(|| self.trace.clone())
+    }
+}
+
+impl State {
+    /// Tells what happened, under the trace of this request.
+    pub(crate) fn tell(&mut self, cx: &mut Context<'_>, kind: Kind) {
+        let trace = cx.trace.clone();
+        self.tell_for(cx, trace, kind);
+    }
+
+    /// Tells what happened, under the trace of the order or hold that it happened to.
+    pub(crate) fn tell_for(&mut self, cx: &mut Context<'_>, trace: TraceId, kind: Kind) {
+        let event = Event { position: cx.position, n: cx.events, at: cx.at, trace, kind };
+        cx.events += 1;
+        self.events.push(event.clone());
+        cx.observer.event(event);
+    }
+
+    /// Tells what happened to an order in memory, under the trace of the order.
+    pub(crate) fn tell_order(&mut self, cx: &mut Context<'_>, id: OrderId, change: OrderChange) {
+        let order = self.orders.resident(id).expect("an order that moves is in memory");
+        let items = order.items.iter().map(|item| (item.product, item.quantity));
+        let products = demands(items).into_iter().map(|demand| demand.product).collect();
+        let (user, total, products) = (order.user, order.total, ProductIds(products));
+        let kind = Kind::Order { order: id, user, change, total, products };
+        let trace = order.trace.clone();
+        self.tell_for(cx, trace, kind);
     }
 }

@@ -14,7 +14,8 @@
 //! - a sealed chunk counts when its ids are below the published next id and no open chunk of the
 //!   same number is there: publishing a sealed chunk removes the open one;
 //! - a ledger segment counts when it is below the published number of ledger rows of its product;
-//! - a user counts when its id is below the published next id.
+//! - a user counts when its id is below the published next id;
+//! - a full chunk of events counts when its number is between the published first and next ones.
 //!
 //! Nothing here decides when to checkpoint, and nothing repairs what it finds: a store that does
 //! not open is set aside by the caller.
@@ -29,6 +30,7 @@ use bincode::Decode;
 use crate::adjustment::Adjustment;
 use crate::chunks::Chunk;
 use crate::codec;
+use crate::event::Event;
 use crate::hold::Hold;
 use crate::ids::{AdjustmentId, HoldId, OrderId, ProductId, WebhookId};
 use crate::ledger;
@@ -40,7 +42,7 @@ use crate::webhook::Webhook;
 
 pub use self::freeze::{Frozen, Written};
 
-use self::pack::LedgerRows;
+use self::pack::{EventRows, LedgerRows};
 use self::rows::{Meta, ProductRow, ROW_VERSION, Stored, key};
 
 /// A stored row: its key and its value.
@@ -123,6 +125,20 @@ pub fn read_adjustment(
     id: AdjustmentId,
 ) -> Result<Option<Adjustment>, Error> {
     read_chunked(store, id.0)
+}
+
+/// Reads a stored chunk of events, which [`State::events_after`] tells of: 256 events, or none when
+/// the last checkpoint does not keep it.
+///
+/// # Errors
+/// When the store cannot be read or the row is damaged.
+pub fn read_events(store: &dyn CheckpointStore, chunk: u64) -> Result<Option<Vec<Event>>, Error> {
+    let meta: Option<Meta> = read_row(store, key::META)?;
+    if !meta.is_some_and(|meta| meta.events.full().contains(&chunk)) {
+        return Ok(None);
+    }
+    let found: Option<EventRows> = read_row(store, &key::chunk(key::EVENTS, chunk))?;
+    Ok(found.map(|EventRows(events)| events))
 }
 
 /// Reads the stored segment of a product's ledger that holds row `number`, with the number of its

@@ -109,14 +109,35 @@ pub fn encode_row<T: Encode>(version: u8, value: &T) -> Vec<u8> {
 /// # Errors
 /// [`Error::Checksum`] when the bytes were damaged, else as [`decode_versioned`].
 pub fn decode_row<T: Decode<()>>(version: u8, bytes: &[u8]) -> Result<T, Error> {
+    decode_versioned(version, checked(bytes)?)
+}
+
+/// What follows the checksum of a row, if it is right.
+fn checked(bytes: &[u8]) -> Result<&[u8], Error> {
     let Some((sum, rest)) = bytes.split_first_chunk::<4>() else {
         return Err(Error::Malformed("shorter than its checksum".into()));
     };
     let (stored, computed) = (u32::from_le_bytes(*sum), crc32fast::hash(rest));
-    if stored != computed {
-        return Err(Error::Checksum { stored, computed });
+    match stored == computed {
+        true => Ok(rest),
+        false => Err(Error::Checksum { stored, computed }),
     }
-    decode_versioned(version, rest)
+}
+
+/// Decodes the beginning of what [`encode_row`] wrote, whatever follows it. The checksum of the
+/// whole is checked all the same.
+///
+/// # Errors
+/// As [`decode_row`], but for what follows.
+pub(crate) fn decode_row_start<T: Decode<()>>(version: u8, bytes: &[u8]) -> Result<T, Error> {
+    let rest = checked(bytes)?;
+    match rest.split_first() {
+        None => Err(Error::Malformed("no version".into())),
+        Some((&found, _)) if found != version => Err(Error::UnknownVersion(found)),
+        Some((_, value)) => bincode::decode_from_slice(value, CONFIG)
+            .map(|(value, _)| value)
+            .map_err(|error| Error::Malformed(error.to_string())),
+    }
 }
 
 #[cfg(test)]

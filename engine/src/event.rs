@@ -1,6 +1,12 @@
 //! What happened, as apply tells it. Events are derived from entries, so every node tells the same
 //! ones under the same positions.
 
+use std::fmt;
+use std::str::FromStr;
+
+use bincode::{Decode, Encode};
+use smallvec::SmallVec;
+
 use crate::ids::{
     AdjustmentId, HoldId, OrderId, Position, ProductId, Timestamp, UserId, WebhookId,
 };
@@ -8,6 +14,45 @@ use crate::money::Money;
 use crate::order::Line;
 use crate::trace::TraceId;
 use crate::webhook::{Conflict, Report};
+
+pub use crate::events::EventPage;
+
+/// The place of an event: its command, and its number among the events of that command. Greater
+/// than that of every event before, and the same on all nodes.
+///
+/// The default is before all events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct EventId {
+    /// The command.
+    pub position: Position,
+    /// The number, from 0.
+    pub n: u32,
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.position, self.n)
+    }
+}
+
+/// Why a text is no [`EventId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a position, a point and a number")]
+pub struct ParseError;
+
+impl FromStr for EventId {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<EventId, ParseError> {
+        let number = |text: &str| {
+            let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| text.parse::<u64>().ok()).flatten().ok_or(ParseError)
+        };
+        let (position, n) = text.split_once('.').ok_or(ParseError)?;
+        let (position, n) = (Position(number(position)?), number(n)?);
+        Ok(EventId { position, n: u32::try_from(n).map_err(|_| ParseError)? })
+    }
+}
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +69,46 @@ pub struct Event {
     pub kind: Kind,
 }
 
+impl Event {
+    /// Its place.
+    pub fn id(&self) -> EventId {
+        EventId { position: self.position, n: self.n }
+    }
+}
+
+/// The products that an order names, each once. Nearly all orders name one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProductIds(pub SmallVec<[ProductId; 2]>);
+
+impl std::ops::Deref for ProductIds {
+    type Target = [ProductId];
+
+    fn deref(&self) -> &[ProductId] {
+        &self.0
+    }
+}
+
+impl Encode for ProductIds {
+    fn encode<E: bincode::enc::Encoder>(
+        &self,
+        encoder: &mut E,
+    ) -> Result<(), bincode::error::EncodeError> {
+        self.0.as_slice().encode(encoder)
+    }
+}
+
+bincode::impl_borrow_decode!(ProductIds);
+
+impl<C> Decode<C> for ProductIds {
+    fn decode<D: bincode::de::Decoder<Context = C>>(
+        decoder: &mut D,
+    ) -> Result<Self, bincode::error::DecodeError> {
+        Ok(ProductIds(Vec::<ProductId>::decode(decoder)?.into()))
+    }
+}
+
 /// Kinds of events.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Kind {
     /// An order changed its status, or was placed.
     Order {
@@ -37,6 +120,8 @@ pub enum Kind {
         change: OrderChange,
         /// Its total.
         total: Money,
+        /// What it is of.
+        products: ProductIds,
     },
     /// An order was refused for lack of stock.
     OrderRejected {
@@ -114,7 +199,7 @@ pub enum Kind {
 }
 
 /// What happened to an order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum OrderChange {
     /// Placed: its units are reserved.
     Placed,
@@ -135,7 +220,7 @@ pub enum OrderChange {
 }
 
 /// What happened to a hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum HoldChange {
     /// Made: its units are held.
     Created,
@@ -176,6 +261,47 @@ impl Kind {
             Kind::StockAdjusted { .. } => "stock.adjusted",
             Kind::SoldOut(_) => "stock.sold_out",
             Kind::LowStock { .. } => "stock.low",
+        }
+    }
+
+    /// Whose it is, if it is anybody's.
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Kind::Order { user, .. }
+            | Kind::OrderRejected { user, .. }
+            | Kind::Hold { user, .. } => *user,
+            _ => None,
+        }
+    }
+
+    /// Whether it is about this product.
+    pub fn is_about(&self, id: ProductId) -> bool {
+        match self {
+            Kind::Order { products, .. } => products.contains(&id),
+            Kind::Hold { lines, .. } => lines.iter().any(|line| line.product == id),
+            Kind::OrderRejected { product, .. }
+            | Kind::StockAdjusted { product, .. }
+            | Kind::LowStock { product, .. }
+            | Kind::ProductCreated(product)
+            | Kind::ProductUpdated(product)
+            | Kind::ProductArchived(product)
+            | Kind::SoldOut(product) => *product == id,
+            Kind::PaymentConflict { .. } | Kind::PaymentUnmatched { .. } => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_id_reads_as_it_is_written() {
+        let id = EventId { position: Position::new(77, 3), n: 4 };
+        assert_eq!(id.to_string(), "80740355.4");
+        assert_eq!("80740355.4".parse(), Ok(id));
+        for text in ["", ".", "1", "1.", ".1", "1.2.3", "+1.2", "1.-2", "1.4294967296", " 1.2"] {
+            assert_eq!(text.parse::<EventId>(), Err(ParseError), "{text:?}");
         }
     }
 }

@@ -59,6 +59,7 @@ impl State {
         for adjustment in self.adjustments.residents() {
             self.check_adjustment(adjustment)?;
         }
+        ensure!(self.events.is_sound(), "the events are not as they were counted");
         ensure!(self.fences.is_sound(), "the fence counts disagree with the fences");
         for fence in self.fences.residents() {
             let fenced = self.key_state(&fence.key) == KeyState::Fenced;

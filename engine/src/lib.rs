@@ -5,10 +5,10 @@
 //! knows neither raft nor HTTP. Time enters only through [`entry::Batch::clock`]; every setting
 //! that decides an outcome travels in the command.
 //!
-//! Reading order: [`ids`], [`money`], [`order`], [`hold`], [`product`] are the vocabulary;
-//! [`command`], [`entry`] and [`outcome`] are what goes in and comes out; [`state`] holds the rows
-//! and applies; [`query`] and [`invariants`] read it; [`checkpoint`] and [`store`] bring it to disk
-//! and back.
+//! Reading order: [`ids`], [`money`], [`order`], [`hold`], [`webhook`], [`product`] and
+//! [`adjustment`] are the vocabulary; [`command`], [`entry`], [`outcome`] and [`event`] are what
+//! goes in and comes out; [`state`] holds the rows and applies; [`query`] and [`invariants`] read
+//! it; [`checkpoint`] and [`store`] bring it to disk and back.
 
 pub mod adjustment;
 pub mod codec;
@@ -40,6 +40,7 @@ pub mod planted;
 
 mod chunks;
 mod digest;
+mod events;
 mod holds;
 mod keys;
 mod orders;

@@ -11,7 +11,8 @@ use crate::chunks::{Chunks, Record};
 use crate::command::{Command, Envelope};
 use crate::digest::{RowHasher, Table};
 use crate::entry::Batch;
-use crate::event::Event;
+use crate::event::{Event, EventId, EventPage};
+use crate::events::{Events, RESIDENT_CHUNKS_MAX};
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::holds::Holds;
@@ -79,6 +80,7 @@ pub struct State {
     pub(crate) users: Users,
     pub(crate) keys: Keys,
     pub(crate) fences: Chunks<Fence>,
+    pub(crate) events: Events,
     /// What users have of products with a limit per user.
     pub(crate) taken: Taken,
     /// Payment tasks by the moment they may be claimed.
@@ -139,6 +141,7 @@ impl State {
             observer.applied(self, position, envelope.request, outcome);
             events = 0;
         }
+        self.events.trim(self.clock);
         if self.orders.touched() > TOUCHED_ROWS_MAX {
             self.orders.digest(&mut self.hasher);
         }
@@ -213,6 +216,7 @@ impl State {
             self.products.len() as u64,
             self.adjustments.len(),
             self.fences.len(),
+            self.events.extent().told,
             self.users.len() as u64,
             &self.totals,
             &self.sessions,
@@ -335,6 +339,24 @@ impl State {
         deadlines.into_iter().flatten().min()
     }
 
+    /// The events after `id`, at most `limit`, oldest first. Any id will do, also one that no event
+    /// has, such as that of an event on a node that is ahead of this one.
+    pub fn events_after(&self, id: EventId, limit: usize) -> EventPage {
+        self.events.after(id, limit)
+    }
+
+    /// The newest event: where to begin reading from now on.
+    pub fn last_event(&self) -> EventId {
+        self.events.last()
+    }
+
+    /// Sets how many events are kept, and for how long by the replicated clock, in milliseconds.
+    /// They go by whole chunks of 256, and the newest chunk stays. Decides no outcome, so nodes may
+    /// differ in it.
+    pub fn set_event_retention(&mut self, events_max: u64, age_ms_max: u64) {
+        self.events.set_retention(events_max, age_ms_max);
+    }
+
     /// Business counters since the beginning.
     pub fn totals(&self) -> &Totals {
         &self.totals
@@ -364,6 +386,7 @@ impl State {
         self.webhooks.set_resident_chunks_max(chunks.min(Webhook::RESIDENT_MAX));
         self.adjustments.set_resident_chunks_max(chunks.min(Adjustment::RESIDENT_MAX));
         self.fences.set_resident_chunks_max(chunks.min(Fence::RESIDENT_MAX));
+        self.events.set_resident_chunks_max(chunks.min(RESIDENT_CHUNKS_MAX));
     }
 }
 

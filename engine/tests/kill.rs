@@ -10,17 +10,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::{Command as Process, Stdio};
 
+use engine::adjustment::Change;
 use engine::command::{
-    CancelOrder, ClaimPayments, Command, CreateProduct, Envelope, PaymentResult, PlaceOrder,
-    SettlePayments, Verdict,
+    AdjustStock, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, Envelope,
+    FenceKey, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold, SettlePayments, Verdict,
 };
 use engine::entry::Builder;
-use engine::ids::{NodeId, OrderId, ProductId, Quantity, RequestId, Timestamp, UserId};
+use engine::ids::{HoldId, NodeId, OrderId, ProductId, Quantity, RequestId, Timestamp, UserId};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
 use engine::state::{State, Unobserved};
 use engine::store::sled::SledStore;
 use engine::trace::TraceId;
+use engine::webhook::Report;
 
 /// How often the process is killed.
 const ROUNDS: u64 = 8;
@@ -30,6 +32,8 @@ const CHECKPOINT_EVERY: u64 = 3;
 const ENTRIES: u64 = 6_000;
 /// Orders placed by one entry.
 const ORDERS: u64 = 40;
+/// Holds made by one entry.
+const HOLDS: u64 = 4;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -61,11 +65,27 @@ fn entry(index: u64) -> Vec<u8> {
     }
     let first = (index - 2) * ORDERS + 1;
     let orders = first..first + ORDERS;
+    let line = |order| Line { product: ProductId(order % 20 + 1), quantity: Quantity(1) };
+    let holds = (index - 2) * HOLDS + 1;
+    for hold in holds..holds + HOLDS {
+        push(Command::CreateHold(CreateHold {
+            user: None,
+            lines: vec![line(hold)],
+            ttl_ms: 50,
+            key: Some(format!("key-{hold}").into()),
+            ttl_max_ms: 50,
+            active_holds_max: u64::MAX,
+            require_user: false,
+        }));
+    }
+    // One is taken over, one released, the others run out some entries later.
+    push(Command::ReleaseHold(ReleaseHold { hold: HoldId(holds + 1) }));
     for order in orders.clone() {
+        let from_hold = order == first;
         push(Command::PlaceOrder(PlaceOrder {
             user: Some(UserId(order % 7)),
-            hold: None,
-            lines: vec![Line { product: ProductId(order % 20 + 1), quantity: Quantity(1) }],
+            hold: from_hold.then_some(HoldId(holds)),
+            lines: if from_hold { Vec::new() } else { vec![line(order)] },
             payment_method: PaymentMethod::Mock,
             key: Some(format!("key-{order}").into()),
             metadata: None,
@@ -75,6 +95,24 @@ fn entry(index: u64) -> Vec<u8> {
             require_user: false,
         }));
     }
+    // Waits for the first order of the next entry.
+    push(Command::PaymentWebhook(PaymentWebhook {
+        key: format!("key-{index}").into(),
+        order: OrderId(first + ORDERS),
+        report: Report::Succeeded,
+        amount: None,
+        payload: Some("{\"from\":\"a provider\"}".into()),
+        park_ms: 1_000_000,
+        parked_max: u64::MAX,
+    }));
+    push(Command::AdjustStock(AdjustStock {
+        product: ProductId(index % 20 + 1),
+        change: Change::By(7),
+        expected: None,
+        reason: "delivery".into(),
+        key: Some(format!("key-{index}").into()),
+    }));
+    push(Command::FenceKey(FenceKey { key: format!("fenced-{index}").into() }));
     let (cancelled, claimed): (Vec<u64>, Vec<u64>) = orders.partition(|order| order % 9 == 0);
     for order in cancelled {
         push(Command::CancelOrder(CancelOrder { order: OrderId(order), reason: None }));

@@ -250,7 +250,7 @@ fn run_apply(shared: &Shared, queue: &Receiver<Vec<Entry>>) {
 
 /// One log line per step of an order, with the trace id of the request behind it.
 fn tell_event(event: &Event) {
-    let Kind::Order { order, user, change, total } = &event.kind else { return };
+    let Kind::Order { order, user, change, total, .. } = &event.kind else { return };
     let reason = match change {
         OrderChange::Failed { reason } => Some(&**reason),
         OrderChange::Cancelled { reason } => reason.as_deref(),

@@ -166,11 +166,12 @@ impl State {
     }
 
     /// Tells what happened to a hold in memory, under the trace of the hold.
-    fn tell_hold(&self, cx: &mut Context<'_>, id: HoldId, change: HoldChange) {
+    fn tell_hold(&mut self, cx: &mut Context<'_>, id: HoldId, change: HoldChange) {
         let hold = self.holds.resident(id).expect("a hold that changes is resident");
         let (user, expires_at) = (hold.user, hold.expires_at);
         let lines = hold.lines.as_slice().into();
         let kind = Kind::Hold { hold: id, user, lines, expires_at, change };
-        cx.tell_for(hold.trace.clone(), kind);
+        let trace = hold.trace.clone();
+        self.tell_for(cx, trace, kind);
     }
 }

@@ -38,16 +38,16 @@ impl State {
     }
 
     /// Tells when a change left none to sell, or few, of a product that had `before` units.
-    pub(crate) fn tell_stock(&self, cx: &mut Context<'_>, product: ProductId, before: i64) {
+    pub(crate) fn tell_stock(&mut self, cx: &mut Context<'_>, product: ProductId, before: i64) {
         let row = self.stocked(product);
         let available = row.stock.available();
         if before > 0 && available == 0 {
-            cx.tell(Kind::SoldOut(product));
+            self.tell(cx, Kind::SoldOut(product));
         } else if let Some(threshold) = row.low_stock
             && before > i64::from(threshold)
             && available <= i64::from(threshold)
         {
-            cx.tell(Kind::LowStock { product, available, threshold });
+            self.tell(cx, Kind::LowStock { product, available, threshold });
         }
     }
 
@@ -107,7 +107,7 @@ impl State {
         order.failure_reason = reason.clone();
         let task = order.task.take();
         let deadline = order.payment_deadline;
-        let (user, total, trace) = (order.user, order.total, order.trace.clone());
+        let (user, total) = (order.user, order.total);
         let placed = order.placed();
         let demands = demands(order.items.iter().map(|item| (item.product, item.quantity)));
         if let Some(task) = task {
@@ -159,7 +159,7 @@ impl State {
                 OrderChange::Cancelled { reason }
             }
         };
-        cx.tell_for(trace, Kind::Order { order: id, user, change, total });
+        self.tell_order(cx, id, change);
     }
 
     /// Ends the orders, the holds and the waiting of reports whose deadline passed, a bounded

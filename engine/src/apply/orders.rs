@@ -53,13 +53,13 @@ impl State {
 
     /// Tells of an order that was refused for lack of stock.
     pub(crate) fn tell_refused(
-        &self,
+        &mut self,
         cx: &mut Context<'_>,
         command: &PlaceOrder,
         rejection: &Rejection,
     ) {
         if let Rejection::InsufficientStock { product, .. } = *rejection {
-            cx.tell(Kind::OrderRejected { product, user: command.user });
+            self.tell(cx, Kind::OrderRejected { product, user: command.user });
         }
     }
 
@@ -136,13 +136,13 @@ impl State {
         if let Some(deadline) = order.payment_deadline {
             self.deadlines.insert(deadline, id);
         }
-        let (user, change, total) = (order.user, OrderChange::Placed, order.total);
+        let user = order.user;
         self.orders.push(order);
         if let Some(user) = user {
             self.users.post(user, id, self.orders.statuses());
         }
         self.totals.orders_created += 1;
-        cx.tell(Kind::Order { order: id, user, change, total });
+        self.tell_order(cx, id, OrderChange::Placed);
         for demand in plan.demands {
             self.take(user, cx.position, demand);
             self.products.post(demand.product, id, self.orders.statuses());

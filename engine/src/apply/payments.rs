@@ -6,7 +6,7 @@
 
 use crate::apply::Context;
 use crate::command::{ClaimPayments, PaymentResult, SettlePayments, Verdict};
-use crate::event::{Kind, OrderChange};
+use crate::event::OrderChange;
 use crate::ids::OrderId;
 use crate::order::{Cause, Claim, PaymentTask, REASON_BYTES_MAX, Status};
 use crate::outcome::{ClaimedPayment, Outcome};
@@ -41,11 +41,8 @@ impl State {
         let task = self.task(id).filter(|task| task.attempt == attempt && task.due <= cx.at)?;
         debug_assert!(task.claim.is_none_or(|claim| claim.lease_until <= cx.at));
         if self.orders.status(id) == Some(Status::Pending) {
-            let order = self.advance(cx, id, Status::Processing, Cause::PaymentClaimed);
-            let (user, total) = (order.user, order.total);
-            let change = OrderChange::Processing;
-            let trace = order.trace.clone();
-            cx.tell_for(trace, Kind::Order { order: id, user, change, total });
+            self.advance(cx, id, Status::Processing, Cause::PaymentClaimed);
+            self.tell_order(cx, id, OrderChange::Processing);
         }
         let due = claim.lease_until;
         self.reschedule(cx, id, task, PaymentTask { claim: Some(claim), due, ..task });

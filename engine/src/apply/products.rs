@@ -44,7 +44,7 @@ impl State {
         let cause = ledger::Cause::Created;
         self.products.adjust(id, command.stock, cause, cx.position, cx.at);
         self.totals.products_created += 1;
-        cx.tell(Kind::ProductCreated(id));
+        self.tell(cx, Kind::ProductCreated(id));
         Ok(Outcome::ProductCreated(id))
     }
 
@@ -94,7 +94,7 @@ impl State {
             let cause = ledger::Cause::Adjustment(None);
             self.products.adjust(id, change, cause, cx.position, cx.at);
         }
-        cx.tell(Kind::ProductUpdated(id));
+        self.tell(cx, Kind::ProductUpdated(id));
         self.tell_stock(cx, id, before);
         Ok(Outcome::ProductUpdated(id))
     }
@@ -112,7 +112,7 @@ impl State {
         }
         check_version(&entry.product, command.expected_version)?;
         self.products.change(id, cx.position, cx.at, |product| product.archived = true);
-        cx.tell(Kind::ProductArchived(id));
+        self.tell(cx, Kind::ProductArchived(id));
         Ok(Outcome::ProductArchived(id))
     }
 

@@ -60,7 +60,7 @@ impl State {
         let cause = ledger::Cause::Adjustment(Some(id));
         self.products.adjust(product, delta, cause, cx.position, cx.at);
         self.totals.stock_adjustments += 1;
-        cx.tell(Kind::StockAdjusted { product, adjustment: id, delta, available });
+        self.tell(cx, Kind::StockAdjusted { product, adjustment: id, delta, available });
         self.tell_stock(cx, product, before);
         Ok(Outcome::StockAdjusted { adjustment: id, product })
     }

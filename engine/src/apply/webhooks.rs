@@ -107,7 +107,8 @@ impl State {
         let webhook = self.webhooks.resident(id).expect("it was parked until now");
         let Webhook { order, report, amount, .. } = *webhook;
         let kind = Kind::PaymentUnmatched { webhook: id, order, report, amount };
-        cx.tell_for(webhook.trace.clone(), kind);
+        let trace = webhook.trace.clone();
+        self.tell_for(cx, trace, kind);
     }
 
     /// Does what a report says to an order that exists, or finds why it must not.
@@ -128,13 +129,11 @@ impl State {
             // The order's user is not told: the row of an order that has ended may have left memory
             // on this node and not on others.
             let webhook = webhook.id;
-            cx.tell(Kind::PaymentConflict { webhook, order: id, report, amount, conflict });
+            self.tell(cx, Kind::PaymentConflict { webhook, order: id, report, amount, conflict });
             return Fate::Conflict(conflict);
         }
-        let order = self.advance(cx, id, Status::Processing, Cause::PaymentReported);
-        let (user, total, trace) = (order.user, order.total, order.trace.clone());
-        let change = OrderChange::Processing;
-        cx.tell_for(trace, Kind::Order { order: id, user, change, total });
+        self.advance(cx, id, Status::Processing, Cause::PaymentReported);
+        self.tell_order(cx, id, OrderChange::Processing);
         match report {
             Report::Succeeded => {
                 self.totals.payment_successes += 1;

@@ -1,11 +1,12 @@
 //! Taking what changed out of the state, and writing it.
 
 use crate::adjustment::Adjustment;
-use crate::checkpoint::pack::LedgerRows;
+use crate::checkpoint::pack::{EventRows, LedgerRows};
 use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key};
 use crate::checkpoint::{CheckpointStore, Row, Write};
 use crate::chunks::FrozenChunks;
 use crate::codec::encode_row;
+use crate::events::FrozenEvents;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::ProductId;
@@ -33,6 +34,7 @@ pub struct Frozen {
     webhooks: FrozenChunks<Webhook>,
     adjustments: FrozenChunks<Adjustment>,
     fences: FrozenChunks<Fence>,
+    events: FrozenEvents,
     products: Vec<ProductRow>,
     segments: Vec<(ProductId, u64, Segment)>,
     users: Vec<User>,
@@ -70,6 +72,7 @@ impl State {
         let webhooks = self.webhooks.take_dirty();
         let adjustments = self.adjustments.take_dirty();
         let fences = self.fences.take_dirty();
+        let events = self.events.freeze();
         let dirty = self.products.take_dirty();
         let mut products = Vec::with_capacity(dirty.len());
         let mut segments = Vec::new();
@@ -93,6 +96,7 @@ impl State {
             webhooks: self.webhooks.len(),
             adjustments: self.adjustments.len(),
             fences: self.fences.len(),
+            events: self.events.extent(),
             products: self.products.len() as u64,
             users: self.users.len() as u64,
             totals: self.totals.clone(),
@@ -109,6 +113,7 @@ impl State {
             webhooks,
             adjustments,
             fences,
+            events,
             products,
             segments,
             users,
@@ -126,6 +131,7 @@ impl State {
         self.webhooks.release();
         self.adjustments.release();
         self.fences.release();
+        self.events.release();
         self.products.release(&done.segments);
         self.users.release();
     }
@@ -166,6 +172,10 @@ impl Frozen {
         stage.add_sealed(&self.webhooks)?;
         stage.add_sealed(&self.adjustments)?;
         stage.add_sealed(&self.fences)?;
+        for (number, events) in &self.events.full {
+            let row = encode_row(ROW_VERSION, &EventRows(events.as_ref()));
+            stage.add(key::chunk(key::EVENTS, *number), row)?;
+        }
         for (id, number, segment) in &self.segments {
             let row = encode_row(ROW_VERSION, &LedgerRows(segment.as_ref()));
             stage.add(key::segment(LOCATION, *id, *number), row)?;
@@ -188,8 +198,20 @@ impl Frozen {
             (key::product(LOCATION, row.product.id), Some(encode_row(ROW_VERSION, row)))
         });
         writes.extend(products);
+        self.write_events(&mut writes);
         writes.push((key::META.to_vec(), Some(encode_row(ROW_VERSION, &self.meta))));
         writes
+    }
+
+    /// The newest events, and which old ones nobody needs any more.
+    fn write_events(&self, writes: &mut Vec<Write>) {
+        let FrozenEvents { tail, tail_changed, removed, .. } = &self.events;
+        if *tail_changed {
+            let row = encode_row(ROW_VERSION, &EventRows(tail.as_ref()));
+            writes.push((key::EVENTS_TAIL.to_vec(), Some(row).filter(|_| !tail.is_empty())));
+        }
+        let removed = removed.clone();
+        writes.extend(removed.map(|number| (key::chunk(key::EVENTS, number), None)));
     }
 }
 

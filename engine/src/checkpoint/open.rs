@@ -8,10 +8,12 @@ use bincode::Decode;
 use crate::adjustment::Adjustment;
 use crate::apply::plan::{demands, demands_of};
 use crate::checkpoint::CheckpointStore;
-use crate::checkpoint::pack::LedgerRows;
+use crate::checkpoint::pack::{EventRows, LedgerRows};
 use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key};
 use crate::chunks::Chunk;
 use crate::codec;
+use crate::event::Event;
+use crate::events::Span;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::{ProductId, UserId, WebhookId};
@@ -90,6 +92,7 @@ impl State {
         read_chunks(store, &meta, |webhook| state.read_webhook(webhook))?;
         read_chunks(store, &meta, |adjustment| state.read_adjustment(adjustment))?;
         read_chunks(store, &meta, |fence| state.read_fence(fence))?;
+        state.read_events(store, &meta)?;
         let computed = state.digest();
         if computed != meta.digest {
             return Err(Error::Digest { stored: meta.digest, computed });
@@ -287,6 +290,43 @@ impl State {
             return Err(inconsistent(format!("fence {} is of a key that was used", fence.id)));
         }
         self.fences.restore(fence, &mut self.hasher);
+        Ok(())
+    }
+
+    /// Puts the events back: the newest chunk, and of all others what they span.
+    fn read_events(&mut self, store: &dyn CheckpointStore, meta: &Meta) -> Result<(), Error> {
+        let extent = meta.events;
+        let mut spans = Vec::new();
+        let mut lowest = u64::MAX;
+        scan(store, key::EVENTS, |[number], key, bytes| {
+            lowest = lowest.min(number);
+            // Staged and never published, or not removed yet.
+            if !extent.full().contains(&number) {
+                return Ok(());
+            }
+            let span: Option<Span> = codec::decode_row_start(ROW_VERSION, bytes)
+                .map_err(|source| Error::Row { key: key::name(key), source })?;
+            let next = extent.first + spans.len() as u64;
+            spans.push(
+                span.filter(|_| number == next).ok_or_else(|| {
+                    inconsistent(format!("event chunk {next} is missing or empty"))
+                })?,
+            );
+            Ok(())
+        })?;
+        if spans.len() != extent.full().count() {
+            let (found, all) = (spans.len(), extent.full().count());
+            return Err(inconsistent(format!("{found} event chunks of {all}")));
+        }
+        let tail: Vec<Event> = match store.get(key::EVENTS_TAIL)? {
+            None => Vec::new(),
+            Some(bytes) => decode::<EventRows>(key::EVENTS_TAIL, &bytes)?.0,
+        };
+        if tail.len() != extent.tail() {
+            let (found, all) = (tail.len(), extent.tail());
+            return Err(inconsistent(format!("{found} newest events of {all}")));
+        }
+        self.events.restore(extent, spans.into_iter(), tail, lowest);
         Ok(())
     }
 }

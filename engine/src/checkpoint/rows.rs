@@ -9,6 +9,7 @@ use crate::adjustment::Adjustment;
 use crate::checkpoint::pack::LedgerRows;
 use crate::chunks::{Chunk, Record};
 use crate::codec;
+use crate::events::Extent;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::{Position, Timestamp};
@@ -38,6 +39,7 @@ pub(crate) struct Meta {
     pub(crate) webhooks: u64,
     pub(crate) adjustments: u64,
     pub(crate) fences: u64,
+    pub(crate) events: Extent,
     pub(crate) products: u64,
     pub(crate) users: u64,
     pub(crate) totals: Totals,
@@ -131,6 +133,10 @@ pub(crate) mod key {
     pub(crate) const SEGMENT: u8 = b'L';
     /// Users.
     pub(crate) const USER: u8 = b'U';
+    /// Full chunks of events.
+    pub(crate) const EVENTS: u8 = b'E';
+    /// The chunk of events that is not full, if it is not empty.
+    pub(crate) const EVENTS_TAIL: &[u8] = b"e";
 
     fn join<const N: usize>(kind: u8, numbers: [u64; N]) -> Vec<u8> {
         let mut key = Vec::with_capacity(1 + 8 * N);
@@ -173,8 +179,10 @@ pub(crate) mod key {
 
     /// A key as people can read it: its letter and its numbers, else its bytes.
     pub(crate) fn name(key: &[u8]) -> String {
-        if key == META {
-            return "meta".into();
+        match key {
+            META => return "meta".into(),
+            EVENTS_TAIL => return "newest events".into(),
+            _ => {}
         }
         let Some((kind, rest)) = key.split_first() else { return "of no key".into() };
         let mut name = char::from(*kind).escape_default().to_string();
@@ -194,6 +202,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::checkpoint::pack::EventRows;
     use crate::codec::{decode_row, encode_row};
     use crate::ids::{LocationId, ProductId};
     use crate::user::User;
@@ -226,6 +235,7 @@ mod tests {
         read::<Chunk<Adjustment>>(bytes);
         read::<Chunk<Fence>>(bytes);
         read::<LedgerRows>(bytes);
+        read::<EventRows>(bytes);
         read::<User>(bytes);
     }
 
@@ -251,6 +261,7 @@ mod tests {
             webhooks: 0,
             adjustments: 0,
             fences: 0,
+            events: Extent::default(),
             products: 1,
             users: 0,
             totals: Totals::default(),

@@ -2,13 +2,14 @@
 //! ways to write those commands.
 
 use engine::adjustment::Change;
+use engine::checkpoint::{CheckpointStore, read_events};
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
     CreateUser, Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceBatch,
     PlaceOrder, ReleaseHold, SettlePayments, Verdict,
 };
 use engine::entry::Builder;
-use engine::event::Event;
+use engine::event::{Event, EventId, EventPage};
 use engine::hold::Hold;
 use engine::ids::{
     HoldId, NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp, UserId,
@@ -152,6 +153,29 @@ impl Machine {
     /// The dotted names of all events since the last call.
     pub(crate) fn events(&mut self) -> Vec<&'static str> {
         self.recorder.events.drain(..).map(|event| event.kind.as_str()).collect()
+    }
+}
+
+/// All events after `id`, from the state and, where it says so, from the store.
+pub(crate) fn events_after(
+    state: &State,
+    store: &dyn CheckpointStore,
+    mut id: EventId,
+    limit: usize,
+) -> Vec<Event> {
+    let mut events: Vec<Event> = Vec::new();
+    loop {
+        let page = match state.events_after(id, limit) {
+            EventPage::Events(page) => page,
+            EventPage::Stored { chunk } => {
+                let chunk = read_events(store, chunk).expect("readable").expect("kept");
+                chunk.into_iter().filter(|event| event.id() > id).take(limit).collect()
+            }
+            EventPage::Gone { floor } => panic!("{id} is below {floor}"),
+        };
+        let Some(last) = page.last() else { return events };
+        id = last.id();
+        events.extend(page);
     }
 }
 

@@ -4,6 +4,7 @@ mod common;
 
 mod batches;
 mod checkpoint;
+mod events;
 mod holds;
 mod limits;
 mod model;

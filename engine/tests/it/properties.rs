@@ -8,6 +8,7 @@ use engine::command::{
     PlaceOrder, ReleaseHold, SettlePayments, UpdateProduct, Verdict,
 };
 use engine::entry::Batch;
+use engine::event::{Event, EventId};
 use engine::fence::KeyState;
 use engine::hold;
 use engine::ids::{
@@ -24,7 +25,7 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 
-use crate::common::{Machine, Recorder, entry};
+use crate::common::{Machine, Recorder, entry, events_after};
 use crate::model::{Model, TaskModel};
 
 fn lines() -> impl Strategy<Value = Vec<Line>> {
@@ -638,6 +639,7 @@ proptest! {
         let mut model = Model::default();
         let mut sender = Sender { boot: 1, seq: 0, sent: Vec::new() };
         let mut log: Vec<Vec<u8>> = Vec::new();
+        let mut told: Vec<Event> = Vec::new();
         let mut now = 0;
         let first =
             Step { passes_ms: 1, operations: prefix(cancelled), checkpoint: false, reopen: false };
@@ -667,6 +669,7 @@ proptest! {
             let outcomes: Vec<_> =
                 recorder.outcomes.into_iter().map(|(_, _, outcome)| outcome).collect();
             prop_assert_eq!(outcomes, expected, "at entry {}", index);
+            told.extend(recorder.events);
             state.check_invariants().expect("sound");
             twin.apply(index, 1, payload, &mut Unobserved).expect("well formed");
             prop_assert_eq!(state.digest(), twin.digest());
@@ -691,6 +694,10 @@ proptest! {
         }
         compare(&twin, &store, &model);
         compare(&state, &store, &model);
+        for state in [&state, &twin] {
+            let kept = events_after(state, &store, EventId::default(), per_page as usize * 9);
+            prop_assert!(kept == told, "the events are kept as they were told");
+        }
         compare_lists(&twin, &model, per_page, before);
     }
 

@@ -14,7 +14,7 @@ use engine::command::{
     Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceBatch, PlaceOrder,
     ReleaseHold, SettlePayments, UpdateProduct, Verdict,
 };
-use engine::event::{Event, HoldChange, Kind};
+use engine::event::{Event, EventId, EventPage, HoldChange, Kind};
 use engine::hold;
 use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, Quantity, RequestId, UserId};
 use engine::order::{Line, PaymentMethod};
@@ -34,7 +34,7 @@ fn scripts_read_as_written() {
         .map(|file| file.expect("listed").path())
         .collect();
     scripts.sort();
-    assert!(scripts.len() >= 12, "some scripts are missing");
+    assert!(scripts.len() >= 13, "some scripts are missing");
     for path in scripts {
         let text = std::fs::read_to_string(&path).expect("readable");
         let told = Script::default().run(&text);
@@ -112,6 +112,7 @@ impl Script {
             "clock" => self.machine.now = words.need("ms"),
             "show" => self.show(&words, told),
             "list" => self.list(&words, told),
+            "events" => self.events(&words, told),
             "key" => {
                 let key = words.text("text").expect("key needs text=");
                 writeln!(told, "{:?}", self.machine.state.key_state(key)).expect("text");
@@ -236,6 +237,24 @@ impl Script {
                 let at = place(row.position);
                 writeln!(told, "  {number}: {at} {cause}{of} {deltas:?}").expect("text");
             }
+        }
+    }
+
+    /// Reads on after the event of a command, or from the beginning.
+    fn events(&self, words: &Words<'_>, told: &mut String) {
+        let after = words.text("after").map(|text| {
+            let numbers: Vec<u64> =
+                text.split('.').map(|number| number.parse().expect("a number")).collect();
+            let position = Position::new(numbers[0], numbers[1]);
+            EventId { position, n: numbers[2] as u32 }
+        });
+        let limit = words.number("limit").unwrap_or(100) as usize;
+        match self.machine.state.events_after(after.unwrap_or_default(), limit) {
+            EventPage::Events(events) => events.iter().for_each(|event| {
+                let (at, n) = (place(event.position), event.n);
+                writeln!(told, "{at}.{n} {}", event.kind.as_str()).expect("text");
+            }),
+            other => writeln!(told, "{other:?}").expect("text"),
         }
     }
 

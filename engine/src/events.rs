@@ -1,0 +1,436 @@
+//! The events that were told, kept for whoever wants to go on reading where they stopped.
+//!
+//! Events lie in chunks of a fixed number, counted from the first event ever told, so that chunks
+//! are alike on all nodes. The newest chunks are in memory; a checkpoint holds all that are kept.
+//! How many are kept, and for how long, is each node's own affair: it decides no outcome, so the
+//! digest covers only how many events were told.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bincode::{Decode, Encode};
+
+use crate::event::{Event, EventId};
+use crate::ids::Timestamp;
+
+/// Events that are stored together.
+pub(crate) const CHUNK_EVENTS: usize = 256;
+
+/// How many events are kept, unless set otherwise.
+const KEPT_MAX: u64 = 1 << 22;
+/// How long events are kept, unless set otherwise: a week.
+const KEPT_MS_MAX: u64 = 7 * 24 * 3600 * 1000;
+/// How many full chunks stay in memory, unless set otherwise: about a hundred thousand events.
+pub(crate) const RESIDENT_CHUNKS_MAX: usize = 400;
+/// The most chunks that one checkpoint removes from the store.
+const REMOVED_MAX: u64 = 1024;
+
+/// The events after some event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventPage {
+    /// These, in order; none when nothing was told since.
+    Events(Vec<Event>),
+    /// They begin in this stored chunk, which [`crate::checkpoint::read_events`] reads. If it gives
+    /// nothing, the chunk was removed meanwhile: ask again.
+    Stored {
+        /// The chunk's number.
+        chunk: u64,
+    },
+    /// Some of them are gone. Reading can go on after this event at the earliest.
+    Gone {
+        /// The newest event that is gone.
+        floor: EventId,
+    },
+}
+
+/// What is known of a chunk without its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Span {
+    pub(crate) first: EventId,
+    pub(crate) last: EventId,
+    /// When the last event was told.
+    pub(crate) last_at: Timestamp,
+}
+
+impl Span {
+    /// The span of events, of which there must be one.
+    pub(crate) fn of(events: &[Event]) -> Option<Span> {
+        let (first, last) = (events.first()?, events.last()?);
+        Some(Span { first: first.id(), last: last.id(), last_at: last.at })
+    }
+}
+
+/// A chunk's events, shared with a freeze.
+pub(crate) type SharedEvents = Arc<Vec<Event>>;
+
+#[derive(Debug)]
+struct Slot {
+    span: Span,
+    /// Absent once only the store has them.
+    events: Option<SharedEvents>,
+}
+
+/// What a checkpoint says of the events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Extent {
+    /// How many events were ever told.
+    pub(crate) told: u64,
+    /// The number of the first chunk that is kept.
+    pub(crate) first: u64,
+    /// The newest event that is gone.
+    pub(crate) gone: EventId,
+}
+
+impl Extent {
+    /// The numbers of the full chunks that are kept.
+    pub(crate) fn full(&self) -> Range<u64> {
+        self.first..self.told / CHUNK_EVENTS as u64
+    }
+
+    /// How many events the chunk that is not full has.
+    pub(crate) fn tail(&self) -> usize {
+        (self.told % CHUNK_EVENTS as u64) as usize
+    }
+}
+
+/// What a freeze takes of the events.
+#[derive(Debug)]
+pub(crate) struct FrozenEvents {
+    /// Full chunks that no synced checkpoint holds, with their numbers.
+    pub(crate) full: Vec<(u64, SharedEvents)>,
+    /// The chunk that is not full; empty when there is none.
+    pub(crate) tail: SharedEvents,
+    /// Whether the store has another one.
+    pub(crate) tail_changed: bool,
+    /// Numbers of chunks that nobody needs any more.
+    pub(crate) removed: Range<u64>,
+}
+
+/// The events that are kept.
+#[derive(Debug)]
+pub(crate) struct Events {
+    extent: Extent,
+    /// The full chunks that are kept, oldest first.
+    full: VecDeque<Slot>,
+    tail: SharedEvents,
+    kept_max: u64,
+    kept_ms_max: u64,
+    resident_max: usize,
+    /// Full chunks in memory: the newest ones, and those that no synced checkpoint holds.
+    resident: usize,
+    /// Up to where a synced checkpoint holds full chunks, events of the tail, and has removed
+    /// chunks; and the same for the last freeze.
+    stored: Progress,
+    frozen: Progress,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    full: u64,
+    told: u64,
+    removed: u64,
+}
+
+impl Default for Events {
+    fn default() -> Events {
+        Events {
+            extent: Extent::default(),
+            full: VecDeque::new(),
+            tail: Arc::default(),
+            kept_max: KEPT_MAX,
+            kept_ms_max: KEPT_MS_MAX,
+            resident_max: RESIDENT_CHUNKS_MAX,
+            resident: 0,
+            stored: Progress::default(),
+            frozen: Progress::default(),
+        }
+    }
+}
+
+impl Events {
+    /// What a checkpoint says of them.
+    pub(crate) fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// The newest event, or what is gone when there is none.
+    pub(crate) fn last(&self) -> EventId {
+        let last = self.tail.last().map(Event::id);
+        last.or(self.full.back().map(|slot| slot.span.last)).unwrap_or(self.extent.gone)
+    }
+
+    /// Adds the newest event.
+    pub(crate) fn push(&mut self, event: Event) {
+        debug_assert!(self.last() < event.id(), "events are told in order");
+        let tail = Arc::make_mut(&mut self.tail);
+        tail.push(event);
+        self.extent.told += 1;
+        if tail.len() == CHUNK_EVENTS {
+            let span = Span::of(tail).expect("the chunk is full");
+            let events = Some(std::mem::take(&mut self.tail));
+            self.full.push_back(Slot { span, events });
+            self.resident += 1;
+            self.evict();
+        }
+    }
+
+    /// Lets go of whole chunks that are too many or too old.
+    pub(crate) fn trim(&mut self, now: Timestamp) {
+        let chunks_max = usize::try_from(self.kept_max / CHUNK_EVENTS as u64).unwrap_or(usize::MAX);
+        while let Some(slot) = self.full.front() {
+            let old = slot.span.last_at.plus_ms(self.kept_ms_max) < now;
+            if self.full.len() <= chunks_max && !old {
+                break;
+            }
+            let slot = self.full.pop_front().expect("there is a first");
+            self.resident -= usize::from(slot.events.is_some());
+            self.extent.gone = slot.span.last;
+            self.extent.first += 1;
+        }
+    }
+
+    /// The events after `id`, at most `limit`.
+    pub(crate) fn after(&self, id: EventId, limit: usize) -> EventPage {
+        if id < self.extent.gone {
+            return EventPage::Gone { floor: self.extent.gone };
+        }
+        let mut found = Vec::new();
+        let at = self.full.partition_point(|slot| slot.span.last <= id);
+        for (slot, chunk) in self.full.range(at..).zip(self.extent.first + at as u64..) {
+            match &slot.events {
+                _ if found.len() >= limit => break,
+                Some(events) => take_after(events, id, limit, &mut found),
+                None if found.is_empty() => return EventPage::Stored { chunk },
+                // A page ends where the store would have to be asked.
+                None => return EventPage::Events(found),
+            }
+        }
+        take_after(&self.tail, id, limit, &mut found);
+        EventPage::Events(found)
+    }
+
+    /// Sets how many events are kept and for how long. At least what is in the newest chunk is.
+    pub(crate) fn set_retention(&mut self, kept_max: u64, kept_ms_max: u64) {
+        (self.kept_max, self.kept_ms_max) = (kept_max, kept_ms_max);
+    }
+
+    /// Sets how many full chunks may stay in memory beyond those that must.
+    pub(crate) fn set_resident_chunks_max(&mut self, chunks: usize) {
+        self.resident_max = chunks;
+        self.evict();
+    }
+
+    /// Lets the oldest chunks leave memory that a synced checkpoint holds.
+    fn evict(&mut self) {
+        if self.resident <= self.resident_max {
+            return;
+        }
+        // Those in memory are the newest, so the first of them is found by their number.
+        let begin = self.full.len() - self.resident;
+        let stored = self.stored.full.saturating_sub(self.extent.first) as usize;
+        let end = stored.min(self.full.len() - self.resident_max.min(self.full.len()));
+        for slot in self.full.range_mut(begin..end.max(begin)) {
+            slot.events = None;
+            self.resident -= 1;
+        }
+    }
+
+    /// Takes what no synced checkpoint holds.
+    pub(crate) fn freeze(&mut self) -> FrozenEvents {
+        let end = self.extent.full().end;
+        let begin = self.stored.full.max(self.extent.first);
+        let full = (begin..end).map(|number| {
+            let slot = &self.full[(number - self.extent.first) as usize];
+            (number, slot.events.clone().expect("what is not stored is in memory"))
+        });
+        let removed = self.extent.first.min(self.stored.removed + REMOVED_MAX);
+        let frozen = FrozenEvents {
+            full: full.collect(),
+            tail: self.tail.clone(),
+            tail_changed: self.stored.told != self.extent.told,
+            removed: self.stored.removed..removed,
+        };
+        self.frozen = Progress { full: end, told: self.extent.told, removed };
+        frozen
+    }
+
+    /// Notes that a synced checkpoint holds what the last freeze took.
+    pub(crate) fn release(&mut self) {
+        self.stored = self.frozen;
+        self.evict();
+    }
+
+    /// Puts back what a checkpoint holds: the spans of its full chunks, the chunk that is not full,
+    /// and the lowest number of a chunk that the store may have.
+    pub(crate) fn restore(
+        &mut self,
+        extent: Extent,
+        spans: impl Iterator<Item = Span>,
+        tail: Vec<Event>,
+        lowest: u64,
+    ) {
+        self.extent = extent;
+        self.full = spans.map(|span| Slot { span, events: None }).collect();
+        self.tail = Arc::new(tail);
+        self.resident = 0;
+        let full = extent.full().end;
+        self.stored = Progress { full, told: extent.told, removed: lowest.min(extent.first) };
+    }
+
+    /// Whether chunks and counts agree.
+    pub(crate) fn is_sound(&self) -> bool {
+        let in_memory = self.full.iter().rev().take_while(|slot| slot.events.is_some()).count();
+        let spans = self.full.iter().map(|slot| slot.span).chain(Span::of(&self.tail));
+        let mut before = self.extent.gone;
+        let ascending = spans.into_iter().all(|span| {
+            let fits = before < span.first && span.first <= span.last;
+            before = span.last;
+            fits
+        });
+        ascending
+            && self.extent.full().count() == self.full.len()
+            && self.extent.tail() == self.tail.len()
+            && in_memory == self.resident
+    }
+}
+
+fn take_after(events: &[Event], id: EventId, limit: usize, found: &mut Vec<Event>) {
+    let first = events.partition_point(|event| event.id() <= id);
+    let room = limit.saturating_sub(found.len());
+    found.extend(events[first..].iter().take(room).cloned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Kind;
+    use crate::ids::{Position, ProductId};
+    use crate::trace::TraceId;
+
+    fn event(number: u64) -> Event {
+        // Three events a command.
+        Event {
+            position: Position::new(1 + number / 3, 0),
+            n: (number % 3) as u32,
+            at: Timestamp(number * 10),
+            trace: TraceId::NONE,
+            kind: Kind::SoldOut(ProductId(number)),
+        }
+    }
+
+    fn told(numbers: Range<u64>) -> Events {
+        let mut events = Events::default();
+        numbers.for_each(|number| events.push(event(number)));
+        events
+    }
+
+    fn numbers(page: EventPage) -> Vec<u64> {
+        let EventPage::Events(events) = page else { panic!("{page:?}") };
+        let number = |event: &Event| match event.kind {
+            Kind::SoldOut(ProductId(number)) => number,
+            _ => panic!("{event:?}"),
+        };
+        events.iter().map(number).collect()
+    }
+
+    #[test]
+    fn pages_follow_one_another_without_gap_or_double() {
+        let events = told(0..1000);
+        for limit in [1, 7, 256, 5000] {
+            let (mut id, mut seen) = (EventId::default(), Vec::new());
+            loop {
+                let page = events.after(id, limit);
+                let EventPage::Events(found) = &page else { panic!("{page:?}") };
+                let Some(last) = found.last() else { break };
+                id = last.id();
+                seen.extend(numbers(page));
+            }
+            assert_eq!(seen, (0..1000).collect::<Vec<_>>());
+        }
+        assert_eq!(events.last(), event(999).id());
+        assert!(events.is_sound());
+    }
+
+    #[test]
+    fn any_id_is_a_place_to_go_on_from() {
+        let events = told(0..600);
+        // Between two commands, as a position that caused no event would be.
+        let id = EventId { position: Position::new(1, 7), n: 0 };
+        assert_eq!(numbers(events.after(id, 2)), [3, 4]);
+        let id = EventId { position: Position::new(1, 0), n: u32::MAX };
+        assert_eq!(numbers(events.after(id, 1)), [3]);
+        let future = EventId { position: Position::new(1 << 30, 0), n: 0 };
+        assert_eq!(numbers(events.after(future, 9)), []);
+    }
+
+    #[test]
+    fn what_is_too_much_or_too_old_goes_by_whole_chunks() {
+        let mut events = told(0..1000);
+        events.set_retention(600, u64::MAX);
+        events.trim(Timestamp(0));
+        // Two full chunks are kept, and the one that is not full.
+        let floor = event(255).id();
+        assert_eq!(events.after(EventId::default(), 1), EventPage::Gone { floor });
+        assert_eq!(events.after(event(254).id(), 1), EventPage::Gone { floor });
+        assert_eq!(numbers(events.after(floor, 2)), [256, 257]);
+        events.set_retention(u64::MAX, 1000);
+        events.trim(Timestamp(6110));
+        assert_eq!(numbers(events.after(floor, 1)), [256], "the chunk ends at 5110");
+        events.trim(Timestamp(6111));
+        assert_eq!(events.after(floor, 1), EventPage::Gone { floor: event(511).id() });
+        events.trim(Timestamp(u64::MAX));
+        let floor = event(767).id();
+        assert_eq!(events.after(EventId::default(), 1), EventPage::Gone { floor });
+        assert_eq!(numbers(events.after(floor, 1)), [768], "the newest chunk stays");
+        assert!(events.is_sound());
+    }
+
+    #[test]
+    fn only_what_is_stored_leaves_memory() {
+        let mut events = told(0..1000);
+        events.set_resident_chunks_max(1);
+        assert_eq!(numbers(events.after(EventId::default(), 1)), [0]);
+        let frozen = events.freeze();
+        assert_eq!((frozen.full.len(), frozen.tail.len()), (3, 1000 - 768));
+        (1000..1100).for_each(|number| events.push(event(number)));
+        events.release();
+        assert!(events.is_sound());
+        assert_eq!(events.after(EventId::default(), 9), EventPage::Stored { chunk: 0 });
+        assert_eq!(events.after(event(300).id(), 9), EventPage::Stored { chunk: 1 });
+        assert_eq!(events.after(event(511).id(), 9), EventPage::Stored { chunk: 2 });
+        assert_eq!(numbers(events.after(event(767).id(), 2)), [768, 769]);
+        let frozen = events.freeze();
+        assert_eq!((frozen.full.len(), frozen.full[0].0), (1, 3), "only what is new");
+        assert!(frozen.tail_changed);
+        events.release();
+        assert!(!events.freeze().tail_changed);
+    }
+
+    #[test]
+    fn what_was_frozen_and_never_stored_is_frozen_again() {
+        let mut events = told(0..600);
+        assert_eq!(events.freeze().full.len(), 2);
+        let again = events.freeze();
+        assert_eq!((again.full.len(), again.tail_changed), (2, true));
+        events.release();
+        assert_eq!(events.freeze().full.len(), 0);
+    }
+
+    #[test]
+    fn chunks_that_are_gone_are_removed_from_the_store_a_bounded_number_at_a_time() {
+        let chunks = 3 * REMOVED_MAX;
+        let mut events = told(0..chunks * CHUNK_EVENTS as u64);
+        events.freeze();
+        events.release();
+        events.set_retention(0, u64::MAX);
+        events.trim(Timestamp(0));
+        for round in 0..3 {
+            let removed = events.freeze().removed;
+            assert_eq!(removed, round * REMOVED_MAX..(round + 1) * REMOVED_MAX);
+            assert_eq!(events.freeze().removed, removed, "not stored yet");
+            events.release();
+        }
+        assert!(events.freeze().removed.is_empty());
+    }
+}
