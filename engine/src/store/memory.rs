@@ -141,8 +141,8 @@ impl CheckpointStore for MemoryStore {
     fn sync(&self) -> Result<(), Error> {
         let mut inner = self.inner.lock();
         inner.operate()?;
-        inner.unsynced.clear();
-        inner.durable = inner.visible.clone();
+        let unsynced = std::mem::take(&mut inner.unsynced);
+        unsynced.into_iter().for_each(|write| put(&mut inner.durable, write));
         Ok(())
     }
 }
