@@ -85,9 +85,27 @@ impl Money {
 impl fmt::Display for Money {
     /// Always two places: `999.99`, `0.30`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let minor = self.0.unsigned_abs();
-        write!(f, "{sign}{}.{:02}", minor / 100, minor % 100)
+        // Written in one piece, from the last digit: an order has four of these.
+        let mut text = [0; 24];
+        let mut start = text.len();
+        let mut rest = self.0.unsigned_abs();
+        for place in 0.. {
+            if place == 2 {
+                start -= 1;
+                text[start] = b'.';
+            }
+            if place > 2 && rest == 0 {
+                break;
+            }
+            start -= 1;
+            text[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        if self.0 < 0 {
+            start -= 1;
+            text[start] = b'-';
+        }
+        f.write_str(str::from_utf8(&text[start..]).expect("digits, a point and a sign"))
     }
 }
 
@@ -142,7 +160,16 @@ mod tests {
     fn three_times_ten_cents_is_thirty_cents() {
         let total = Money::parse_price("0.10").expect("a price").times(Quantity(3));
         assert_eq!(total.expect("fits").to_string(), "0.30");
-        assert_eq!(Money(-5).to_string(), "-0.05");
+        for (minor, text) in [
+            (0, "0.00"),
+            (-5, "-0.05"),
+            (100, "1.00"),
+            (-12_345, "-123.45"),
+            (i64::MAX, "92233720368547758.07"),
+            (i64::MIN, "-92233720368547758.08"),
+        ] {
+            assert_eq!(Money(minor).to_string(), text);
+        }
         assert_eq!(Money(i64::MAX).times(Quantity(2)), None);
     }
 }

@@ -38,17 +38,22 @@ impl fmt::Display for TraceId {
         match self {
             TraceId::Text(text) => f.write_str(text),
             TraceId::Uuid(bytes) => {
+                // Written in one piece: every answer and log line carries one.
+                let mut text = [b'-'; 36];
+                let mut at = 0;
                 for (i, byte) in bytes.iter().enumerate() {
-                    if matches!(i, 4 | 6 | 8 | 10) {
-                        f.write_str("-")?;
-                    }
-                    write!(f, "{byte:02x}")?;
+                    at += usize::from(matches!(i, 4 | 6 | 8 | 10));
+                    text[at] = HEX_DIGITS[usize::from(byte >> 4)];
+                    text[at + 1] = HEX_DIGITS[usize::from(byte & 0xf)];
+                    at += 2;
                 }
-                Ok(())
+                f.write_str(str::from_utf8(&text).expect("hexadecimal digits and hyphens"))
             }
         }
     }
 }
+
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Reads the hyphenated lower-case form only, so that printing gives back the same text.
 fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
