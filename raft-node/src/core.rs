@@ -10,6 +10,7 @@
 //! committed entries when they are durable here; answers after apply.
 
 pub mod clock;
+pub mod members;
 mod outbox;
 mod reads;
 mod ready;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 use ::engine::entry;
 use ::engine::ids::{NodeId, Timestamp};
-use raft::eraftpb::{ConfState, Entry, HardState};
+use raft::eraftpb::{Entry, HardState};
 use raft::{RawNode, StateRole};
 
 use self::clock::{LeaderClock, PeerClocks};
@@ -33,6 +34,7 @@ use self::requests::Requests;
 use crate::config::CoreConfig;
 use crate::log::view::LogView;
 use crate::log::{self, LogStore};
+use crate::members::Membership;
 use crate::message::{Forwarded, PeerMessage};
 
 /// A moment, as the surroundings measured it.
@@ -98,6 +100,8 @@ pub struct Append {
     pub entries: Vec<Entry>,
     /// Hard state, if it changed.
     pub hard_state: Option<HardState>,
+    /// Memberships that took effect, to be kept with it.
+    pub members: Vec<Membership>,
 }
 
 /// Why a request of this node got no outcome.
@@ -126,6 +130,8 @@ pub struct Actions {
     pub reads_ready: Vec<(u64, Vec<ReadTicket>)>,
     /// These reads got no barrier in time.
     pub reads_failed: Vec<ReadTicket>,
+    /// The membership changed to this.
+    pub members: Option<Membership>,
 }
 
 /// What a core shows of itself.
@@ -174,8 +180,8 @@ pub struct Start {
     pub node: NodeId,
     /// Its boot number.
     pub boot: u64,
-    /// All voters.
-    pub voters: Vec<NodeId>,
+    /// The members after the applied index; see [`LogStore::members_at`].
+    pub members: Membership,
     /// The durable applied index of the replica: raft hands out nothing at or below it.
     pub applied_index: u64,
     /// The replicated clock at that index.
@@ -202,6 +208,10 @@ pub struct Core {
     tick_proposed_for: Option<Timestamp>,
     applied_index: u64,
     state_clock: Timestamp,
+    /// The members as far as committed entries were handed out.
+    members: Membership,
+    /// The commit index that the log holds.
+    written_commit: u64,
     seen_term: u64,
     seen_leader: u64,
     /// The election timeout in ticks, and the term it is for.
@@ -226,16 +236,18 @@ impl Core {
         config: CoreConfig,
         store: Arc<dyn LogStore>,
     ) -> Result<Core, log::Error> {
-        let mut voters = ConfState::default();
-        voters.set_voters(start.voters.iter().map(|id| id.0).collect());
         let last_index = store.last_index();
         assert!(
             start.applied_index <= last_index,
             "the checkpoint is at {} but the log ends at {last_index}",
             start.applied_index
         );
-        let mut view = LogView::new(store, voters, config.entry_cache_bytes)?;
-        view.raise_commit(start.applied_index);
+        // A change that took effect here was committed. Knowing that again keeps this node from
+        // asking for votes under the membership before it.
+        let changed_at = store.members_at(u64::MAX).map_or(0, |members| members.index);
+        let conf = start.members.conf_state();
+        let mut view = LogView::new(store, conf, config.entry_cache_bytes)?;
+        view.raise_commit(start.applied_index.max(changed_at));
         let raft_config = raft::Config {
             id: start.node.0,
             election_tick: config.election_ticks,
@@ -275,6 +287,8 @@ impl Core {
             tick_proposed_for: None,
             applied_index: start.applied_index,
             state_clock: start.clock,
+            members: start.members,
+            written_commit: 0,
             seen_term: 0,
             seen_leader: raft::INVALID_ID,
             election_timeout: (u64::MAX, 0),

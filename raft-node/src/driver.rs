@@ -196,7 +196,8 @@ fn run_log(shared: &Shared, log: &dyn LogStore, queue: &Receiver<Append>) {
         }
         for append in std::iter::once(append).chain(replaced) {
             let started = Instant::now();
-            if let Err(error) = log.append(&append.entries, append.hard_state.as_ref()) {
+            let Append { entries, hard_state, members, .. } = &append;
+            if let Err(error) = log.append_all(entries, hard_state.as_ref(), members) {
                 return shared.fail(error.to_string());
             }
             shared.counters.syncs.add(1);
@@ -217,6 +218,7 @@ pub(crate) fn merge(append: &mut Append, next: Append) -> Option<Append> {
     append.number = next.number;
     append.entries.extend(next.entries);
     append.hard_state = next.hard_state.or(append.hard_state.take());
+    append.members.extend(next.members);
     None
 }
 

@@ -14,6 +14,7 @@ pub mod driver;
 pub mod handle;
 pub mod identity;
 pub mod log;
+pub mod members;
 pub mod message;
 pub mod node;
 pub mod payment;

@@ -11,6 +11,8 @@ pub mod view;
 
 use raft::eraftpb::{Entry, HardState};
 
+use crate::members::Membership;
+
 /// Why the log cannot go on. All of these are final for the node: it stops and trusts only what it
 /// reads back after a restart.
 #[derive(Debug, thiserror::Error)]
@@ -72,9 +74,67 @@ pub trait LogStore: Send + Sync {
     /// When one of them is missing or damaged.
     fn entries(&self, low: u64, high: u64, bytes_max: u64) -> Result<Vec<Entry>, Error>;
 
-    /// Writes entries and hard state together and syncs them. Entries replace a conflicting suffix.
+    /// Writes entries, hard state and memberships together and syncs them. Entries replace a
+    /// conflicting suffix; a membership replaces one of its index.
+    ///
+    /// A membership is that of a committed entry, so it is never taken back. Those that no log
+    /// entry and no checkpoint needs any more are forgotten: of all before the first index the
+    /// newest is kept.
     ///
     /// # Errors
     /// When writing or syncing failed: nothing of it counts as durable and the node must stop.
-    fn append(&self, entries: &[Entry], hard_state: Option<&HardState>) -> Result<(), Error>;
+    fn append_all(
+        &self,
+        entries: &[Entry],
+        hard_state: Option<&HardState>,
+        members: &[Membership],
+    ) -> Result<(), Error>;
+
+    /// [`LogStore::append_all`] without a membership.
+    ///
+    /// # Errors
+    /// As there.
+    fn append(&self, entries: &[Entry], hard_state: Option<&HardState>) -> Result<(), Error> {
+        self.append_all(entries, hard_state, &[])
+    }
+
+    /// The membership that holds after the entry at `index`, of those that were recorded: `None`
+    /// only before the founders were.
+    fn members_at(&self, index: u64) -> Option<Membership>;
+}
+
+/// Adds a record to a history that is ordered by index, and forgets what no entry from
+/// `first_index` on needs. Gives the indexes that were forgotten.
+fn record_members(
+    history: &mut Vec<Membership>,
+    members: &Membership,
+    first_index: u64,
+) -> Vec<u64> {
+    history.retain(|known| known.index != members.index);
+    let at = history.partition_point(|known| known.index < members.index);
+    history.insert(at, members.clone());
+    let before = history.partition_point(|known| known.index < first_index);
+    history.drain(..before.saturating_sub(1)).map(|known| known.index).collect()
+}
+
+/// The newest of a history at or below an index.
+fn newest_members(history: &[Membership], index: u64) -> Option<Membership> {
+    history[..history.partition_point(|known| known.index <= index)].last().cloned()
+}
+
+/// The membership to start from at `applied_index`. A log that has none yet gets the founders.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn members_or_founders(
+    store: &dyn LogStore,
+    applied_index: u64,
+    founders: impl FnOnce() -> Membership,
+) -> Result<Membership, Error> {
+    if let Some(members) = store.members_at(applied_index) {
+        return Ok(members);
+    }
+    let founders = founders();
+    store.append_all(&[], None, std::slice::from_ref(&founders))?;
+    Ok(founders)
 }

@@ -20,6 +20,7 @@ use crate::handle::Handle;
 use crate::identity::{self, Identity};
 use crate::log::engine::EngineLog;
 use crate::log::{self, LogStore};
+use crate::members::{Member, Membership};
 use crate::payment::PaymentGateway;
 use crate::shared::{Advertised, Parts, Shared};
 use crate::transport;
@@ -88,13 +89,12 @@ impl Node {
         let opened = tokio::task::spawn_blocking(move || open(&opening, raft_addr))
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        let Opened { identity, log, store, state } = opened;
+        let Opened { identity, log, store, state, members } = opened;
 
-        let voters = identity.members().iter().map(|peer| peer.id).collect();
         let start = Start {
             node: identity.node(),
             boot: identity.boot(),
-            voters,
+            members,
             applied_index: state.applied_index(),
             clock: state.clock(),
             // Any number will do in production; it only has to differ between boots and nodes.
@@ -200,6 +200,7 @@ struct Opened {
     log: Arc<EngineLog>,
     store: Arc<SledStore>,
     state: State,
+    members: Membership,
 }
 
 fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
@@ -224,8 +225,10 @@ fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
     }
     // What will be replayed is looked at now: a damaged node must not vote first and notice later.
     log.verify(state.applied_index() + 1)?;
+    let founders = || Membership::founded(identity.members().iter().map(Member::from).collect());
+    let members = log::members_or_founders(&*log, state.applied_index(), founders)?;
     identity.begin_boot()?;
-    Ok(Opened { identity, log, store: Arc::new(store), state })
+    Ok(Opened { identity, log, store: Arc::new(store), state, members })
 }
 
 /// Opens the checkpoint. One that cannot be read is set aside and rebuilt from the log, which is

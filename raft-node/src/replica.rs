@@ -97,6 +97,10 @@ pub fn apply(
     entry: &Entry,
     observer: &mut dyn Observer,
 ) -> Result<(), engine::apply::Error> {
-    assert_eq!(entry.get_entry_type(), EntryType::EntryNormal, "membership does not change yet");
-    state.apply(entry.index, entry.term, &entry.data, observer)
+    // The membership is not a part of the state: to it such an entry is empty.
+    let data = match entry.get_entry_type() {
+        EntryType::EntryNormal => &entry.data[..],
+        EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => &[],
+    };
+    state.apply(entry.index, entry.term, data, observer)
 }

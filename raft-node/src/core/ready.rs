@@ -9,12 +9,15 @@
 //!
 //! The asynchronous path of raft-rs: entries become readable, then `advance_append_async`, then the
 //! log thread syncs, then `on_persist_ready` in order.
+//!
+//! A change of the membership takes effect here, when its entry is handed out to be applied, and is
+//! written to the log before anything that comes after it.
 
 use engine::ids::NodeId;
 use raft::StateRole;
-use raft::eraftpb::Message;
+use raft::eraftpb::{HardState, Message};
 
-use super::{Actions, Append, Core};
+use super::{Actions, Append, Core, members};
 use crate::message::PeerMessage;
 
 fn addressed(messages: Vec<Message>) -> Vec<(NodeId, PeerMessage)> {
@@ -34,7 +37,6 @@ impl Core {
             for state in ready.take_read_states() {
                 actions.reads_ready.extend(self.reads.answered(&state));
             }
-            actions.apply.extend(ready.take_committed_entries());
 
             let number = ready.number();
             let held = addressed(ready.take_persisted_messages());
@@ -51,12 +53,18 @@ impl Core {
                 "a leader's messages do not wait"
             );
             let entries = ready.take_entries();
-            let hard_state = ready.hs().cloned();
-            if ready.must_sync() {
+            let committed = ready.take_committed_entries();
+            let changes = committed.iter().any(members::is_change);
+            let must_sync = ready.must_sync() || changes;
+            let hard_state = self.hard_state_to_write(ready.hs().cloned(), must_sync);
+            let changed = self.take_changes(&committed);
+            actions.members = changed.last().cloned().or(actions.members.take());
+            actions.apply.extend(committed);
+            if must_sync {
                 self.raw.mut_store().push(&entries);
                 let last = entries.last().map(|entry| (entry.index, entry.term));
                 self.outbox.appended(number, last, held);
-                actions.appends.push(Append { number, entries, hard_state });
+                actions.appends.push(Append { number, entries, hard_state, members: changed });
                 self.raw.advance_append_async(ready);
             } else {
                 // Only the commit index moved, which needs no sync: after a restart the leader
@@ -70,6 +78,23 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// The hard state to write with an append: when the commit index moved since the last one, it
+    /// is told too. A node must not forget that a change of the membership was committed once it
+    /// has the entries that came after it: it could win an election under the old membership.
+    fn hard_state_to_write(
+        &mut self,
+        changed: Option<HardState>,
+        must_sync: bool,
+    ) -> Option<HardState> {
+        let commit = self.raw.raft.raft_log.committed;
+        let told = must_sync && commit > self.written_commit;
+        let hard_state = changed.or_else(|| told.then(|| self.raw.raft.hard_state()));
+        if must_sync && let Some(hard_state) = &hard_state {
+            self.written_commit = hard_state.commit;
+        }
+        hard_state
     }
 
     /// All appends up to `number` are on disk.

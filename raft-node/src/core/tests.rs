@@ -1,6 +1,8 @@
 //! The core alone, three of them on one thread: elections, group commit, forwarding, reads, and
 //! what may not leave before its sync.
 
+mod members;
+
 use std::collections::VecDeque;
 
 use ::engine::codec;
@@ -11,6 +13,7 @@ use raft::eraftpb::MessageType;
 
 use super::*;
 use crate::log::memory::MemoryLog;
+use crate::members::Member;
 
 struct Host {
     core: Core,
@@ -37,11 +40,22 @@ struct World {
     cut: Vec<(u64, u64)>,
 }
 
+fn founders() -> Membership {
+    let member = |id| Member {
+        id: NodeId(id),
+        raft_addr: format!("n{id}"),
+        http_addr: None,
+        incarnation: None,
+        replaces: None,
+    };
+    Membership::founded((1..=3).map(member).collect())
+}
+
 fn new_core(id: u64, boot: u64, log: &Arc<MemoryLog>, applied_index: u64) -> Core {
     let start = Start {
         node: NodeId(id),
         boot,
-        voters: (1..=3).map(NodeId).collect(),
+        members: log::members_or_founders(&**log, applied_index, founders).expect("in memory"),
         applied_index,
         clock: Timestamp(0),
         seed: 7,
@@ -52,7 +66,12 @@ fn new_core(id: u64, boot: u64, log: &Arc<MemoryLog>, applied_index: u64) -> Cor
 
 impl World {
     fn new() -> World {
-        let hosts = (1..=3)
+        World::of(3)
+    }
+
+    /// So many nodes, of which the first three are the founders.
+    fn of(nodes: u64) -> World {
+        let hosts = (1..=nodes)
             .map(|id| {
                 let log = Arc::new(MemoryLog::default());
                 Host {
@@ -106,7 +125,7 @@ impl World {
                 Some(held) => held.push(append),
                 None => {
                     host.log
-                        .append(&append.entries, append.hard_state.as_ref())
+                        .append_all(&append.entries, append.hard_state.as_ref(), &append.members)
                         .expect("memory takes it");
                     next.push(Input::Persisted(append.number));
                 }
@@ -118,7 +137,7 @@ impl World {
             for entry in &actions.apply {
                 assert_eq!(entry.index, host.applied_index + 1, "entries come in order");
                 host.applied_index = entry.index;
-                if entry.data.is_empty() {
+                if entry.data.is_empty() || super::members::is_change(entry) {
                     continue;
                 }
                 let batch = entry::Batch::parse(&entry.data).expect("well formed");
@@ -157,7 +176,7 @@ impl World {
         let until = self.now_ms + ms;
         while self.now_ms < until {
             self.now_ms += 50;
-            for id in 1..=3 {
+            for id in 1..=self.hosts.len() as u64 {
                 self.input(id, Input::Tick);
             }
             self.deliver();
@@ -167,7 +186,7 @@ impl World {
     fn leader(&mut self) -> u64 {
         for _ in 0..100 {
             self.run_ms(50);
-            let leaders: Vec<_> = (1..=3)
+            let leaders: Vec<_> = (1..=self.hosts.len() as u64)
                 .filter(|id| {
                     let host = &self.hosts[*id as usize - 1];
                     !host.down && host.core.view().leads_in_term
@@ -195,7 +214,9 @@ impl World {
         let host = self.host(id);
         let held = host.held_appends.take().expect("appends were held");
         for append in &held {
-            host.log.append(&append.entries, append.hard_state.as_ref()).expect("memory takes it");
+            host.log
+                .append_all(&append.entries, append.hard_state.as_ref(), &append.members)
+                .expect("memory takes it");
         }
         for append in &held {
             self.input(id, Input::Persisted(append.number));

@@ -15,11 +15,15 @@ use parking_lot::Mutex;
 use raft::eraftpb::{Entry, HardState};
 use raft_engine::{Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
 
-use super::{Error, LogStore};
+use super::{Error, LogStore, newest_members, record_members};
+use crate::members::Membership;
 
 /// The raft group. There is one today; its number is in the directory layout and in every record.
 const GROUP: u64 = 1;
 const HARD_STATE_KEY: &[u8] = b"hard_state";
+/// Before the big-endian index of each membership. The end of the range is the next prefix.
+const MEMBERS_PREFIX: &[u8] = b"members/";
+const MEMBERS_END: &[u8] = b"members0";
 /// raft-engine refuses more than 2 GiB in one batch; appends stay far below.
 const PURGE_THRESHOLD: ReadableSize = ReadableSize(512 << 20);
 
@@ -39,6 +43,8 @@ pub struct EngineLog {
     engine: Arc<Engine>,
     path: PathBuf,
     watermark: Mutex<Watermark>,
+    /// All memberships that are kept, oldest first.
+    members: Mutex<Vec<Membership>>,
 }
 
 /// A place in the log that was committed and synced.
@@ -84,7 +90,13 @@ impl EngineLog {
                 .map_err(|error| store_error(error.to_string()))?;
         }
         let watermark = watermark.unwrap_or_default();
-        let log = EngineLog { engine: Arc::new(engine), path, watermark: Mutex::new(watermark) };
+        let log = EngineLog {
+            engine: Arc::new(engine),
+            path,
+            watermark: Mutex::new(watermark),
+            members: Mutex::default(),
+        };
+        *log.members.lock() = log.read_members()?;
         log.check(watermark)?;
         Ok(log)
     }
@@ -107,8 +119,24 @@ impl EngineLog {
         Ok(())
     }
 
-    fn check(&self, watermark: Watermark) -> Result<(), Error> {
+    fn read_members(&self) -> Result<Vec<Membership>, Error> {
+        let mut found = Vec::new();
+        let all = (Some(MEMBERS_PREFIX), Some(MEMBERS_END));
+        self.engine
+            .scan_raw_messages(GROUP, all.0, all.1, false, |_, value| {
+                found.push(Membership::decode(value));
+                true
+            })
+            .map_err(|error| self.error(error))?;
+        let found: Result<Vec<_>, _> = found.into_iter().collect();
+        found.map_err(|error| self.error(format!("a membership is damaged: {error}")))
+    }
+
+    fn check(&self, mut watermark: Watermark) -> Result<(), Error> {
         let (last_index, term) = (self.last_index(), self.hard_state()?.term);
+        // A membership was recorded when its entry was committed and synced here.
+        let changed_at = self.members.lock().last().map_or(0, |members| members.index);
+        watermark.index = watermark.index.max(changed_at);
         if last_index < watermark.index || term < watermark.term {
             return Err(Error::Lost {
                 path: self.path.display().to_string(),
@@ -168,7 +196,12 @@ impl LogStore for EngineLog {
         }
     }
 
-    fn append(&self, entries: &[Entry], hard_state: Option<&HardState>) -> Result<(), Error> {
+    fn append_all(
+        &self,
+        entries: &[Entry],
+        hard_state: Option<&HardState>,
+        members: &[Membership],
+    ) -> Result<(), Error> {
         let mut batch = LogBatch::with_capacity(2);
         batch.add_entries::<RaftEntries>(GROUP, entries).map_err(|error| self.error(error))?;
         if let Some(hard_state) = hard_state {
@@ -176,9 +209,31 @@ impl LogStore for EngineLog {
                 .put_message(GROUP, HARD_STATE_KEY.to_vec(), hard_state)
                 .map_err(|error| self.error(error))?;
         }
+        let mut history = self.members.lock();
+        let mut next = (!members.is_empty()).then(|| history.clone());
+        for membership in members {
+            let next = next.as_mut().expect("there is one when there are records");
+            let (key, value) = (members_key(membership.index), membership.encode());
+            batch.put(GROUP, key, value).map_err(|error| self.error(error))?;
+            for forgotten in record_members(next, membership, self.first_index()) {
+                batch.delete(GROUP, members_key(forgotten));
+            }
+        }
         self.engine.write(&mut batch, true).map_err(|error| self.error(error))?;
+        // Nobody sees a membership before it is durable.
+        if let Some(next) = next {
+            *history = next;
+        }
         Ok(())
     }
+
+    fn members_at(&self, index: u64) -> Option<Membership> {
+        newest_members(&self.members.lock(), index)
+    }
+}
+
+fn members_key(index: u64) -> Vec<u8> {
+    [MEMBERS_PREFIX, &index.to_be_bytes()].concat()
 }
 
 /// Everything that was read back counts as durable from here on. After a kill the newest records
@@ -259,6 +314,48 @@ mod tests {
         assert_eq!(log.hard_state().expect("readable"), hard_state(1));
         log.append(&[], Some(&hard_state(2))).expect("hard state alone");
         assert_eq!(log.hard_state().expect("readable"), hard_state(2));
+        // Memberships are found by the index from which they hold, and replaced by their own.
+        assert_eq!(log.members_at(u64::MAX), None);
+        log.append_all(&[], None, &[members(0, 3)]).expect("appended");
+        let third = [entry(3, 2, b"changed"), entry(4, 2, b"again")];
+        log.append_all(&third, None, &[members(3, 4), members(4, 5)]).expect("appended");
+        log.append_all(&[], None, &[members(3, 6)]).expect("replaced");
+        for (at, voters) in [(0, 3), (2, 3), (3, 6), (4, 5), (99, 5)] {
+            assert_eq!(log.members_at(at).expect("known").voters.len(), voters, "at {at}");
+        }
+    }
+
+    fn members(index: u64, voters: u64) -> Membership {
+        let voters = (1..=voters).map(engine::ids::NodeId).collect();
+        Membership { index, voters, ..Membership::default() }
+    }
+
+    #[test]
+    fn memberships_are_read_back_and_a_log_that_ends_before_one_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = EngineLog::open(dir.path(), false).expect("opens");
+        let entries: Vec<_> = (1..=2).map(|i| entry(i, 1, b"x")).collect();
+        log.append_all(&entries, Some(&hard_state(1)), &[members(0, 3), members(2, 4)])
+            .expect("appended");
+        drop(log);
+        let log = EngineLog::open(dir.path(), true).expect("opens again");
+        assert_eq!(log.members_at(1), Some(members(0, 3)));
+        assert_eq!(log.members_at(7), Some(members(2, 4)));
+        log.append_all(&[], None, &[members(5, 3)]).expect("appended");
+        drop(log);
+        let opened = EngineLog::open(dir.path(), true);
+        assert!(matches!(opened, Err(Error::Lost { last_index: 2, synced_index: 5, .. })));
+    }
+
+    #[test]
+    fn a_history_keeps_what_some_entry_needs() {
+        let mut history = Vec::new();
+        for index in [0, 3, 7, 9] {
+            assert!(record_members(&mut history, &members(index, 3), 1).is_empty());
+        }
+        assert_eq!(record_members(&mut history, &members(12, 3), 8), [0, 3]);
+        assert_eq!(newest_members(&history, 8), Some(members(7, 3)));
+        assert_eq!(newest_members(&history, 6), None, "no checkpoint is so old");
     }
 
     #[test]

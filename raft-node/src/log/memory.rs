@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use parking_lot::Mutex;
 use raft::eraftpb::{Entry, HardState};
 
-use super::{Error, LogStore};
+use super::{Error, LogStore, newest_members, record_members};
+use crate::members::Membership;
 
 /// A raft log in memory.
 ///
@@ -24,6 +25,8 @@ pub struct MemoryLog {
 struct Inner {
     entries: Vec<Entry>,
     hard_state: HardState,
+    /// All memberships that are kept, oldest first.
+    members: Vec<Membership>,
     /// How to take back each record that was not synced, oldest first.
     unsynced: VecDeque<Undo>,
     synced_hard_state: HardState,
@@ -38,6 +41,8 @@ struct Undo {
     kept: usize,
     replaced: Vec<Entry>,
     hard_state: HardState,
+    /// All memberships before it, if it had one.
+    members: Option<Vec<Membership>>,
 }
 
 impl Inner {
@@ -45,6 +50,9 @@ impl Inner {
         self.entries.truncate(undo.kept);
         self.entries.extend(undo.replaced);
         self.hard_state = undo.hard_state;
+        if let Some(members) = undo.members {
+            self.members = members;
+        }
     }
 
     /// An entry of the log as it was before the first record that is not synced.
@@ -62,6 +70,19 @@ impl MemoryLog {
     /// # Panics
     /// When entries do not follow those before them.
     pub fn write(&self, entries: &[Entry], hard_state: Option<&HardState>) {
+        self.write_all(entries, hard_state, &[]);
+    }
+
+    /// Writes one record, with memberships in it, without syncing it.
+    ///
+    /// # Panics
+    /// When entries do not follow those before them.
+    pub fn write_all(
+        &self,
+        entries: &[Entry],
+        hard_state: Option<&HardState>,
+        members: &[Membership],
+    ) {
         let inner = &mut *self.inner.lock();
         let kept = match entries.first() {
             Some(first) => usize::try_from(first.index - 1).expect("small in memory"),
@@ -71,7 +92,12 @@ impl MemoryLog {
         let replaced = inner.entries.split_off(kept);
         inner.entries.extend_from_slice(entries);
         let before = inner.hard_state.clone();
-        inner.unsynced.push_back(Undo { kept, replaced, hard_state: before });
+        let history = (!members.is_empty()).then(|| inner.members.clone());
+        for membership in members {
+            record_members(&mut inner.members, membership, 1);
+        }
+        let undo = Undo { kept, replaced, hard_state: before, members: history };
+        inner.unsynced.push_back(undo);
         if let Some(hard_state) = hard_state {
             inner.hard_state = hard_state.clone();
         }
@@ -157,7 +183,9 @@ impl MemoryLog {
             let kept = usize::try_from(at - 1).expect("small in memory");
             inner.entries.truncate(kept);
         }
-        let (synced_index, synced_term) = inner.watermark;
+        let (marked, synced_term) = inner.watermark;
+        // A membership was recorded when its entry was committed and synced here.
+        let synced_index = marked.max(inner.members.last().map_or(0, |members| members.index));
         let (last_index, term) = (inner.entries.len() as u64, inner.hard_state.term);
         if last_index < synced_index || term < synced_term {
             let path = "memory".into();
@@ -200,10 +228,19 @@ impl LogStore for MemoryLog {
         Ok(slice[..count].to_vec())
     }
 
-    fn append(&self, entries: &[Entry], hard_state: Option<&HardState>) -> Result<(), Error> {
-        self.write(entries, hard_state);
+    fn append_all(
+        &self,
+        entries: &[Entry],
+        hard_state: Option<&HardState>,
+        members: &[Membership],
+    ) -> Result<(), Error> {
+        self.write_all(entries, hard_state, members);
         self.sync();
         Ok(())
+    }
+
+    fn members_at(&self, index: u64) -> Option<Membership> {
+        newest_members(&self.inner.lock().members, index)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::core::Start;
-use crate::log::LogStore;
+use crate::log::{self, LogStore};
+use crate::members::{Member, Membership};
 use crate::sim::ask::Reply;
 
 /// How a process ends without wanting to.
@@ -12,6 +13,12 @@ pub(in crate::sim) enum Crash {
     Kill,
     /// The machine loses power; what was not synced may be gone.
     PowerCut,
+}
+
+/// A member of simulated clusters, which have no addresses.
+fn member(id: NodeId) -> Member {
+    let raft_addr = format!("n{id}");
+    Member { id, raft_addr, http_addr: None, incarnation: None, replaces: None }
 }
 
 impl Host {
@@ -56,10 +63,15 @@ impl Host {
         }
         self.boot += 1;
         self.clock.boot(sim.now);
+        let founders = || Membership::founded(self.voters.iter().copied().map(member).collect());
+        let members = match log::members_or_founders(&*self.log, applied_index, founders) {
+            Ok(members) => members,
+            Err(error) => return sim.fail(format!("node {}: {error}", self.id)),
+        };
         let start = Start {
             node: self.id,
             boot: self.boot,
-            voters: self.voters.clone(),
+            members,
             applied_index,
             clock: state.clock(),
             seed: sim.random.next(),
@@ -228,7 +240,8 @@ impl Host {
         let (appending, appends) = (process.appending.take(), std::mem::take(&mut process.appends));
         let under_way = appending.filter(|(_, written)| !written).map(|(append, _)| append);
         for append in under_way.into_iter().chain(appends) {
-            self.log.write(&append.entries, append.hard_state.as_ref());
+            let Append { entries, hard_state, members, .. } = &append;
+            self.log.write_all(entries, hard_state.as_ref(), members);
         }
         self.log.sync();
         self.apply_all(sim);

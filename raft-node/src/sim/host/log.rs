@@ -59,7 +59,7 @@ impl Host {
                 entries.first().map(|first| (first.index, first.index + entries.len() as u64));
             format!("n{} writes append {}: {range:?} {hard_state:?}", self.id, append.number)
         });
-        self.log.write(&entries, hard_state.as_ref());
+        self.log.write_all(&entries, hard_state.as_ref(), &append.members);
         self.check_log(sim, &entries);
         let delay = self.disk_us(sim, sim.plan.disk.sync_us);
         self.after(sim, delay, Duty::Synced);

@@ -1,0 +1,308 @@
+//! Who belongs to the cluster: the members, what each may do, and the changes of it.
+//!
+//! A [`Membership`] is what holds from one log index on. It is made from the one before it and a
+//! committed change, the same way on every node, and is a plain value: whoever keeps, sends or
+//! shows it, none of them decides it. Which change may be proposed is `core`'s business.
+
+use bincode::{Decode, Encode};
+use engine::codec;
+use engine::ids::NodeId;
+use raft::eraftpb::{
+    ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState,
+};
+
+use crate::config::Peer;
+
+/// The version of stored memberships and replicated changes written today.
+const VERSION: u8 = 1;
+/// Members at once, learners included.
+pub const MEMBERS_MAX: usize = 16;
+/// Voters at once.
+pub const VOTERS_MAX: usize = 9;
+/// Ids of former members that are remembered; no more can be removed after so many.
+pub const REMOVED_MAX: usize = 4_096;
+
+/// A node of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Member {
+    /// Its id; never used again once it was removed.
+    pub id: NodeId,
+    /// Where the others reach its raft port.
+    pub raft_addr: String,
+    /// Where clients reach its HTTP port, if known.
+    pub http_addr: Option<String>,
+    /// The random number of its data directory. Founders and nodes that were added before they were
+    /// started have none: the first one that each peer meets counts.
+    pub incarnation: Option<u64>,
+    /// The member whose place it takes when it is promoted.
+    pub replaces: Option<NodeId>,
+}
+
+impl From<&Peer> for Member {
+    fn from(peer: &Peer) -> Member {
+        Member {
+            id: peer.id,
+            raft_addr: peer.raft_addr.clone(),
+            http_addr: peer.http_addr.clone(),
+            incarnation: None,
+            replaces: None,
+        }
+    }
+}
+
+/// A change of the membership, as it travels in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Change {
+    /// A new member, which follows without a vote until it has caught up.
+    Add(Member),
+    /// A learner becomes a voter, and the member that it replaces leaves in the same step.
+    Promote(NodeId),
+    /// A member leaves for good.
+    Remove(NodeId),
+}
+
+/// What a member may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It counts for commits and elections.
+    Voter,
+    /// It follows without a vote.
+    Learner,
+}
+
+/// The members from a log index on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Membership {
+    /// The index of the entry that made it so; 0 for the founders.
+    pub index: u64,
+    /// Those whose majority decides.
+    pub voters: Vec<NodeId>,
+    /// Those who follow without a vote.
+    pub learners: Vec<NodeId>,
+    /// During a joint phase, the voters before it, whose majority decides as well.
+    pub voters_outgoing: Vec<NodeId>,
+    /// During a joint phase, voters that become learners at its end.
+    pub learners_next: Vec<NodeId>,
+    /// Whether the leader ends the joint phase by itself.
+    pub auto_leave: bool,
+    /// The addresses and incarnations of all of these, by id.
+    pub members: Vec<Member>,
+    /// Former members. Their ids are never used again and their messages are refused.
+    pub removed: Vec<NodeId>,
+}
+
+impl Membership {
+    /// The founders of a cluster, all of them voters.
+    pub fn founded(mut members: Vec<Member>) -> Membership {
+        members.sort_by_key(|member| member.id);
+        let voters = members.iter().map(|member| member.id).collect();
+        Membership { voters, members, ..Membership::default() }
+    }
+
+    /// What raft needs to know of it.
+    pub fn conf_state(&self) -> ConfState {
+        let numbers = |ids: &[NodeId]| ids.iter().map(|id| id.0).collect();
+        let mut conf = ConfState::default();
+        conf.set_voters(numbers(&self.voters));
+        conf.set_learners(numbers(&self.learners));
+        conf.set_voters_outgoing(numbers(&self.voters_outgoing));
+        conf.set_learners_next(numbers(&self.learners_next));
+        conf.set_auto_leave(self.auto_leave);
+        conf
+    }
+
+    /// The membership after the entry at `index`, by which raft arrived at `conf`. An entry without
+    /// a change ends a joint phase.
+    #[must_use]
+    pub fn after(&self, index: u64, change: Option<&Change>, conf: &ConfState) -> Membership {
+        let ids = |numbers: &[u64]| {
+            let mut ids: Vec<_> = numbers.iter().copied().map(NodeId).collect();
+            ids.sort_unstable();
+            ids
+        };
+        let mut next = Membership {
+            index,
+            voters: ids(conf.get_voters()),
+            learners: ids(conf.get_learners()),
+            voters_outgoing: ids(conf.get_voters_outgoing()),
+            learners_next: ids(conf.get_learners_next()),
+            auto_leave: conf.get_auto_leave(),
+            members: self.members.clone(),
+            removed: self.removed.clone(),
+        };
+        match change {
+            Some(Change::Add(member)) => next.members.push(member.clone()),
+            Some(Change::Promote(id)) => {
+                let promoted = next.members.iter_mut().find(|member| member.id == *id);
+                if let Some(member) = promoted {
+                    member.replaces = None;
+                }
+            }
+            Some(Change::Remove(_)) | None => {}
+        }
+        let members = std::mem::take(&mut next.members);
+        for member in members {
+            match next.role(member.id) {
+                Some(_) => next.members.push(member),
+                None => next.removed.push(member.id),
+            }
+        }
+        next.members.sort_by_key(|member| member.id);
+        next.removed.sort_unstable();
+        next.removed.dedup();
+        next
+    }
+
+    /// A member by its id.
+    pub fn member(&self, id: NodeId) -> Option<&Member> {
+        self.members.iter().find(|member| member.id == id)
+    }
+
+    /// What a node may do, if it is a member. Whoever votes in either half of a joint phase is a
+    /// voter.
+    pub fn role(&self, id: NodeId) -> Option<Role> {
+        if self.voters.contains(&id) || self.voters_outgoing.contains(&id) {
+            Some(Role::Voter)
+        } else if self.learners.contains(&id) {
+            Some(Role::Learner)
+        } else {
+            None
+        }
+    }
+
+    /// Whether it was a member once and is none any more.
+    pub fn was_removed(&self, id: NodeId) -> bool {
+        self.removed.binary_search(&id).is_ok()
+    }
+
+    /// Whether a change is between its two steps.
+    pub fn is_joint(&self) -> bool {
+        !self.voters_outgoing.is_empty()
+    }
+
+    /// Whether these nodes are a majority of the voters, in both halves of a joint phase.
+    pub fn is_quorum(&self, has: impl Fn(NodeId) -> bool) -> bool {
+        let majority = |voters: &[NodeId]| {
+            let count = voters.iter().filter(|id| has(**id)).count();
+            voters.is_empty() || count > voters.len() / 2
+        };
+        majority(&self.voters) && majority(&self.voters_outgoing)
+    }
+
+    /// Its bytes, with version and checksum.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode_row(VERSION, self)
+    }
+
+    /// Reads what [`Membership::encode`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are damaged or of another version.
+    pub fn decode(bytes: &[u8]) -> Result<Membership, codec::Error> {
+        codec::decode_row(VERSION, bytes)
+    }
+}
+
+impl Change {
+    /// The steps that raft takes for it. Always through a joint phase, which raft enters with the
+    /// entry and leaves by an empty one of its own.
+    pub fn entry(&self, now: &Membership) -> ConfChangeV2 {
+        let single = |id: NodeId, kind| {
+            let mut single = ConfChangeSingle::default();
+            single.set_node_id(id.0);
+            single.set_change_type(kind);
+            single
+        };
+        let mut steps = Vec::new();
+        match self {
+            Change::Add(member) => steps.push(single(member.id, ConfChangeType::AddLearnerNode)),
+            Change::Promote(id) => {
+                steps.push(single(*id, ConfChangeType::AddNode));
+                let replaced = now.member(*id).and_then(|member| member.replaces);
+                if let Some(replaced) = replaced.filter(|replaced| now.role(*replaced).is_some()) {
+                    steps.push(single(replaced, ConfChangeType::RemoveNode));
+                }
+            }
+            Change::Remove(id) => steps.push(single(*id, ConfChangeType::RemoveNode)),
+        }
+        let mut entry = ConfChangeV2::default();
+        entry.set_transition(ConfChangeTransition::Implicit);
+        entry.set_changes(steps.into());
+        entry.set_context(codec::encode_versioned(VERSION, self).into());
+        entry
+    }
+
+    /// The change that an entry carries; an entry that ends a joint phase has none.
+    ///
+    /// # Errors
+    /// When the bytes make no change.
+    pub fn of(entry: &ConfChangeV2) -> Result<Option<Change>, codec::Error> {
+        if entry.get_context().is_empty() {
+            return Ok(None);
+        }
+        codec::decode_versioned(VERSION, entry.get_context()).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(id: u64) -> Member {
+        Member {
+            id: NodeId(id),
+            raft_addr: format!("127.0.0.1:{id}"),
+            http_addr: None,
+            incarnation: Some(id * 7),
+            replaces: None,
+        }
+    }
+
+    fn conf(voters: &[u64], outgoing: &[u64], learners: &[u64]) -> ConfState {
+        let mut conf = ConfState::default();
+        conf.set_voters(voters.to_vec());
+        conf.set_voters_outgoing(outgoing.to_vec());
+        conf.set_learners(learners.to_vec());
+        conf
+    }
+
+    fn founded() -> Membership {
+        Membership::founded((1..=3).map(member).collect())
+    }
+
+    #[test]
+    fn a_replacement_goes_through_both_majorities_and_the_old_id_is_never_used_again() {
+        let mut joining = member(4);
+        joining.replaces = Some(NodeId(3));
+        let added = founded().after(5, Some(&Change::Add(joining)), &conf(&[1, 2, 3], &[], &[4]));
+        assert_eq!(added.role(NodeId(4)), Some(Role::Learner));
+        let promote = Change::Promote(NodeId(4));
+        let entry = promote.entry(&added);
+        assert_eq!(entry.get_changes().len(), 2, "one comes, one goes");
+        assert_eq!(entry.enter_joint(), Some(true));
+        assert_eq!(Change::of(&entry).expect("its own"), Some(promote.clone()));
+        let joint = added.after(9, Some(&promote), &conf(&[1, 2, 4], &[1, 2, 3], &[]));
+        assert!(joint.is_joint() && joint.role(NodeId(3)).is_some());
+        let among = |ids: &'static [u64]| move |id: NodeId| ids.contains(&id.0);
+        assert!(joint.is_quorum(among(&[1, 2])));
+        assert!(!joint.is_quorum(among(&[1, 4])) && !joint.is_quorum(among(&[2, 3][1..])));
+        let left = joint.after(10, None, &conf(&[1, 2, 4], &[], &[]));
+        assert!(left.was_removed(NodeId(3)) && left.member(NodeId(3)).is_none());
+        assert!(left.is_quorum(among(&[1, 4])));
+        assert_eq!(left.member(NodeId(4)).and_then(|member| member.replaces), None);
+    }
+
+    #[test]
+    fn a_membership_survives_the_round_trip_and_shows_damage() {
+        let membership =
+            founded().after(8, Some(&Change::Remove(NodeId(2))), &conf(&[1, 3], &[], &[]));
+        let bytes = membership.encode();
+        assert_eq!(Membership::decode(&bytes), Ok(membership));
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 4;
+            assert!(Membership::decode(&damaged).is_err(), "byte {at}");
+        }
+        assert_eq!(founded().conf_state().get_voters(), [1, 2, 3]);
+    }
+}
