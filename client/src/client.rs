@@ -1,8 +1,10 @@
 //! The client itself: what its clones share and what each of them carries.
 
+mod batches;
 mod nodes;
 mod orders;
 mod products;
+mod stock;
 mod users;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use crate::failure::Source;
-use crate::wire::{Envelope, Order, OrderAnswer, OrderList, ProductList};
+use crate::wire::{Envelope, LedgerList, Order, OrderAnswer, OrderList, ProductList};
 
 /// Turns the body of a success into its data.
 pub(crate) type Decode<T> = fn(&[u8]) -> Result<T, Source>;
@@ -32,6 +32,13 @@ pub(crate) fn order_list(body: &[u8]) -> Result<OrderList, Source> {
 /// A page of products.
 pub(crate) fn product_list(body: &[u8]) -> Result<ProductList, Source> {
     let list: ProductList = serde_json::from_slice(body)?;
+    succeeded(list.success)?;
+    Ok(list)
+}
+
+/// A page of a ledger.
+pub(crate) fn ledger_list(body: &[u8]) -> Result<LedgerList, Source> {
+    let list: LedgerList = serde_json::from_slice(body)?;
     succeeded(list.success)?;
     Ok(list)
 }

@@ -52,6 +52,9 @@ pub enum Invalid {
     /// A value does not fit into a URL that a server would read.
     #[error("the request's URL cannot be formed: {0}")]
     Url(String),
+    /// A batch has no order, or more than one request may have.
+    #[error("a batch must have 1 to 1000 orders")]
+    Batch,
     /// The body cannot be written as JSON.
     #[error("the request's body cannot be written as JSON: {0}")]
     Body(String),

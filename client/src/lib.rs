@@ -40,5 +40,5 @@ pub use {
     client::{Client, Consistency},
     error::{Error, Invalid, Report},
     failure::Cause,
-    query::{OrderQuery, Paging, ProductQuery},
+    query::{LedgerQuery, OrderQuery, Paging, ProductQuery},
 };

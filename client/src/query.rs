@@ -58,6 +58,25 @@ pub struct ProductQuery {
     pub limit: Option<u64>,
 }
 
+/// Which part of the ledger of a product, oldest row first. The default is its beginning.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LedgerQuery {
+    /// Only rows after this place: a position, or `next_cursor` of the page before.
+    pub after: Option<String>,
+    /// Rows on a page, 1 to 1,000; without it the server's default of 100.
+    pub limit: Option<u64>,
+}
+
+impl LedgerQuery {
+    /// The path with the query string.
+    pub(crate) fn path(&self, product: u64) -> String {
+        let mut path = Path::new(&format!("/api/v1/products/{product}/ledger"));
+        path.text("after", self.after.as_deref());
+        path.number("limit", self.limit);
+        path.text
+    }
+}
+
 impl OrderQuery {
     /// The path with the query string.
     pub(crate) fn path(&self) -> String {
@@ -156,6 +175,13 @@ mod tests {
         assert_eq!(ProductQuery::default().path(), "/api/v1/products");
         let query = ProductQuery { ids: vec![1, 5], cursor: None, limit: Some(10) };
         assert_eq!(query.path(), "/api/v1/products?ids=1%2C5&limit=10");
+    }
+
+    #[test]
+    fn ledgers() {
+        assert_eq!(LedgerQuery::default().path(7), "/api/v1/products/7/ledger");
+        let query = LedgerQuery { after: Some("4096.3".to_owned()), limit: Some(10) };
+        assert_eq!(query.path(7), "/api/v1/products/7/ledger?after=4096.3&limit=10");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::failure::{Cause, Failure};
 use crate::wire::{ErrorCode, Outcome};
 
 /// Least time before the deadline at which another attempt is begun.
-const ANSWER_TIME_MIN: Duration = Duration::from_millis(10);
+pub(crate) const ANSWER_TIME_MIN: Duration = Duration::from_millis(10);
 
 /// What sending a request a second time may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

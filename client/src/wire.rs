@@ -11,6 +11,7 @@
 //! - times are RFC 3339 UTC strings;
 //! - fields that a reader does not know are ignored, so either side may be the newer one.
 
+mod batch;
 mod cluster;
 mod code;
 mod decimal;
@@ -20,16 +21,20 @@ mod health;
 mod order;
 mod problem;
 mod product;
+mod stock;
 mod task;
 mod user;
 mod word;
 
+pub use batch::{BatchRequest, BatchResult, RefusedOrder};
 pub use cluster::{Cluster, Member, MemberRole};
 pub use code::{ErrorCode, Outcome};
-pub use envelope::{CursorMeta, Envelope, OrderAnswer, OrderList, PageMeta, ProductList};
+pub use envelope::{
+    CursorMeta, Envelope, LedgerList, OrderAnswer, OrderList, PageMeta, ProductList,
+};
 pub use header::{
     CONSISTENCY, CONSISTENCY_STALE, IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, JSON, MIN_POSITION,
-    POSITION, PROBLEM_JSON, TRACE_ID,
+    NDJSON, POSITION, PROBLEM_JSON, TRACE_ID,
 };
 pub use health::{Health, HealthStatus, Probe, ServiceState, Services, Test};
 pub use order::{
@@ -38,6 +43,9 @@ pub use order::{
 };
 pub use problem::Problem;
 pub use product::{Product, ProductPatch, ProductRequest};
+pub use stock::{
+    Adjustment, AdjustmentRequest, LedgerCounters, LedgerDeltas, LedgerReference, LedgerRow,
+};
 pub use task::{TaskQueued, TaskRequest};
 pub use user::{User, UserRequest};
 pub use word::UnknownWord;

@@ -183,6 +183,75 @@ fn by_key() {
 }
 
 #[test]
+fn batches() {
+    let request = BatchRequest::of([OrderRequest::of([(1, 2)])]).atomic();
+    golden(include_str!("goldens/batch_request.json"), &request);
+    let placed = BatchResult { status: 201, order: Some(order()), ..BatchResult::default() };
+    let code = ErrorCode::ValidationError;
+    let field = ("items".to_owned(), vec!["The items field is required.".to_owned()]);
+    let refused = BatchResult {
+        index: 1,
+        status: code.status(),
+        error: Some(code.as_str().into()),
+        error_code: Some(code.upper().into()),
+        message: Some("The items field is required.".to_owned()),
+        outcome: Some(code.outcome()),
+        retryable: Some(code.is_retryable()),
+        errors: Some([field].into()),
+        ..BatchResult::default()
+    };
+    assert_eq!((refused.code(), refused.is_replay()), (Some(code), false));
+    golden(include_str!("goldens/batch.json"), &Envelope::new(vec![placed, refused]));
+    let mut problem = Problem::new(ErrorCode::BatchRejected, "words", "t");
+    problem.results = Some(vec![RefusedOrder {
+        index: 1,
+        status: 404,
+        error: "not_found".into(),
+        message: "Product 9 not found.".to_owned(),
+    }]);
+    golden(include_str!("goldens/problem_batch.json"), &problem);
+}
+
+#[test]
+fn adjustments_and_ledgers() {
+    let request = AdjustmentRequest::to(48, "counted").expecting(50);
+    golden(include_str!("goldens/adjustment_request.json"), &request);
+    let adjustment = Adjustment {
+        id: 1,
+        product_id: 2,
+        delta: -2,
+        set: Some(48),
+        expected: Some(50),
+        reason: "counted".to_owned(),
+        stock: 48,
+        idempotency_key: None,
+        created_at: "2026-02-23T10:35:00.000000Z".to_owned(),
+        version: 4712,
+        trace_id: Some("t".to_owned()),
+        product: Some(product()),
+    };
+    golden(include_str!("goldens/adjustment.json"), &Envelope::new(adjustment));
+    let row = |line, cause: &'static str, kind: Option<&'static str>| LedgerRow {
+        index: 4712,
+        line,
+        time: "2026-02-23T10:35:00.000000Z".to_owned(),
+        cause: cause.into(),
+        reference: kind.map(|kind| LedgerReference { kind: kind.into(), id: 7 }),
+        reason: None,
+        deltas: LedgerDeltas { stock: -2, reserved: 2, ..LedgerDeltas::default() },
+        counters: LedgerCounters {
+            stock: 48,
+            on_hand: 50,
+            reserved: 2,
+            ..LedgerCounters::default()
+        },
+    };
+    let meta = CursorMeta { next_cursor: Some("4712.1".to_owned()), has_more: true };
+    let rows = vec![row(0, "created", None), row(1, "order", Some("order"))];
+    golden(include_str!("goldens/ledger.json"), &LedgerList::new(rows, meta));
+}
+
+#[test]
 fn tasks() {
     golden(include_str!("goldens/task_request.json"), &TaskRequest { order_id: 7 });
     let message = "Task queued".to_owned();

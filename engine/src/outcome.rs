@@ -145,13 +145,12 @@ pub enum Rejection {
         /// Units asked for, all lines together.
         requested: u64,
     },
-    /// An order of an atomic batch is refused, so none was placed.
-    #[error("The order at index {index} of the batch: {reason}")]
-    BatchItem {
-        /// Which, from 0.
-        index: usize,
-        /// Why.
-        reason: Box<Rejection>,
+    /// Some orders of an atomic batch are refused, so none was placed.
+    #[error("{}", words_of_batch(items))]
+    BatchRefused {
+        /// Which, from 0, at least one, each as if those before it in this list had not been asked
+        /// for; and why.
+        items: Box<[(usize, Rejection)]>,
     },
     /// A report of a payment that cannot be applied. It is recorded; the order did not change.
     #[error("Order {order} is {status}, and the payment result cannot be applied: {conflict}.")]
@@ -266,4 +265,15 @@ impl Rejection {
     pub(crate) fn is_lack_of_stock(&self) -> bool {
         matches!(self, Rejection::InsufficientStock { .. })
     }
+}
+
+/// The first refusal of a batch in words, and how many more there are.
+fn words_of_batch(items: &[(usize, Rejection)]) -> String {
+    let Some((index, reason)) = items.first() else { return "No order was refused.".into() };
+    let more = match items.len() - 1 {
+        0 => String::new(),
+        1 => " (and 1 more order)".into(),
+        more => format!(" (and {more} more orders)"),
+    };
+    format!("The order at index {index} of the batch: {reason}{more}")
 }

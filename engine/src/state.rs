@@ -297,6 +297,11 @@ impl State {
         })
     }
 
+    /// How many rows the ledger of a product has, archived or not; `None` when there is no product.
+    pub fn ledger_rows(&self, id: ProductId) -> Option<u64> {
+        self.products.entry(id).map(|entry| entry.product.ledger_rows)
+    }
+
     /// An adjustment of stock, which ledger rows name; a stored one is read by
     /// [`crate::checkpoint::read_adjustment`].
     pub fn adjustment(&self, id: AdjustmentId) -> Lookup<'_, Adjustment> {
@@ -305,6 +310,12 @@ impl State {
             None if (1..=self.adjustments.len()).contains(&id.0) => Lookup::Stored,
             None => Lookup::Absent,
         }
+    }
+
+    /// The adjustment that a key made.
+    pub fn adjustment_by_key(&self, key: &str) -> Option<AdjustmentId> {
+        let used = self.keys.get(KeyHash::of(Scope::Adjustment, key))?;
+        Some(AdjustmentId(used.id))
     }
 
     /// The user's row.

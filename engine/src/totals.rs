@@ -86,7 +86,9 @@ impl Totals {
                 &mut self.rejected_purchase_limit
             }
             Rejection::TooManyOpenOrders => &mut self.rejected_open_orders,
-            Rejection::BatchItem { reason, .. } => return self.reject(reason),
+            Rejection::BatchRefused { items } => {
+                return items.iter().for_each(|(_, reason)| self.reject(reason));
+            }
             Rejection::KeyReused => &mut self.rejected_key_reused,
             Rejection::ProductNotFound(_)
             | Rejection::OrderNotFound

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use client::wire::{self, ErrorCode, Problem};
+use client::wire::{self, ErrorCode, Problem, RefusedOrder};
 use engine::ids::Position;
 use engine::outcome::Rejection;
 use engine::trace::TraceId;
@@ -32,6 +32,8 @@ struct Inner {
     /// What stands in `error` instead of the code.
     word: Option<&'static str>,
     errors: Option<BTreeMap<String, Vec<String>>>,
+    /// The orders for which an atomic batch was refused.
+    results: Option<Vec<RefusedOrder>>,
     allow: Option<HeaderValue>,
     seen: Option<(Position, Freshness)>,
     retry_after_s: Option<u64>,
@@ -46,6 +48,7 @@ impl Failure {
             detail: detail.into(),
             word: None,
             errors: None,
+            results: None,
             allow: None,
             seen: None,
             retry_after_s: says_when_to_retry(code).then_some(RETRY_AFTER_S),
@@ -127,7 +130,33 @@ impl Failure {
         match place_of(rejection) {
             Place::Code(code) => Failure::new(code, text),
             Place::Field(name) => Failure::field(name, text),
+            Place::Batch(items) => Failure::batch(items, text),
         }
+    }
+
+    /// An atomic batch that was refused as a whole: all or 409. The code is that of the first order
+    /// at fault where it is one of that status.
+    fn batch(items: &[(usize, Rejection)], text: String) -> Failure {
+        let refused = |(index, rejection): &(usize, Rejection)| {
+            let Inner { code, detail, .. } = *Failure::rejected(rejection).0;
+            RefusedOrder {
+                index: *index as u64,
+                status: code.status(),
+                error: Cow::Borrowed(code.as_str()),
+                message: detail.into_owned(),
+            }
+        };
+        let results: Vec<RefusedOrder> = items.iter().map(refused).collect();
+        let first: Option<ErrorCode> = results.first().and_then(|first| first.error.parse().ok());
+        let code = match first {
+            Some(code) if code.status() == 409 => code,
+            // Nothing is wrong with the batch but the moment.
+            Some(ErrorCode::Overloaded) => ErrorCode::Overloaded,
+            _ => ErrorCode::BatchRejected,
+        };
+        let mut failure = Failure::new(code, text);
+        failure.0.results = Some(results);
+        failure
     }
 
     /// What a read ran into.
@@ -163,18 +192,29 @@ impl Failure {
         self
     }
 
+    /// The fields at fault, if it is their fault.
+    pub(crate) fn fields(&self) -> Option<&BTreeMap<String, Vec<String>>> {
+        self.0.errors.as_ref()
+    }
+
+    /// This occurrence in words.
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// The code.
-    #[cfg(test)]
     pub(crate) fn code(&self) -> ErrorCode {
         self.0.code
     }
 
     /// The answer.
     pub(crate) fn into_reply(self, trace: &TraceId) -> Reply {
-        let Inner { code, detail, word, errors, allow, seen, retry_after_s, close } = *self.0;
+        let Inner { code, detail, word, errors, results, allow, seen, retry_after_s, close } =
+            *self.0;
         let mut problem = Problem::new(code, detail, trace.to_string());
         problem.error = word.map_or(problem.error, Cow::Borrowed);
         problem.errors = errors;
+        problem.results = results;
         problem.retry_after = retry_after_s;
         let mut reply = reply::of(problem.status, &problem);
         let headers = reply.headers_mut();
@@ -206,12 +246,13 @@ fn stopping() -> Failure {
 }
 
 /// Where a refusal belongs: it is a code of its own, or one field of the request is at fault.
-enum Place {
+enum Place<'r> {
     Code(ErrorCode),
     Field(&'static str),
+    Batch(&'r [(usize, Rejection)]),
 }
 
-fn place_of(rejection: &Rejection) -> Place {
+fn place_of(rejection: &Rejection) -> Place<'_> {
     match rejection {
         Rejection::ProductNotFound(_) | Rejection::OrderNotFound | Rejection::HoldNotFound(_) => {
             Place::Code(ErrorCode::NotFound)
@@ -231,7 +272,7 @@ fn place_of(rejection: &Rejection) -> Place {
         }
         Rejection::KeyReused => Place::Code(ErrorCode::IdempotencyKeyReused),
         Rejection::KeyFenced => Place::Code(ErrorCode::KeyFenced),
-        Rejection::BatchItem { reason, .. } => place_of(reason),
+        Rejection::BatchRefused { items } => Place::Batch(items),
         Rejection::AmountOverflow => Place::Field("items"),
         Rejection::StockOverflow => Place::Field("stock"),
         Rejection::TooManyOpenOrders | Rejection::TooManyHolds | Rejection::TooManyParked => {
@@ -341,6 +382,28 @@ mod tests {
             (Rejection::Invalid("name"), ErrorCode::ValidationError),
         ] {
             assert_eq!(Failure::rejected(&rejection).code(), code, "{rejection:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_refused_with_409_and_names_the_orders_at_fault() {
+        let lacking =
+            Rejection::InsufficientStock { product: ProductId(5), requested: 10, available: 3 };
+        let missing = Rejection::ProductNotFound(ProductId(9));
+        for (items, code) in [
+            (vec![(1, lacking.clone()), (2, missing.clone())], ErrorCode::InsufficientStock),
+            (vec![(2, missing), (3, lacking)], ErrorCode::BatchRejected),
+            (vec![(0, Rejection::KeyReused)], ErrorCode::BatchRejected),
+            (vec![(0, Rejection::TooManyOpenOrders)], ErrorCode::Overloaded),
+        ] {
+            let failure = Failure::rejected(&Rejection::BatchRefused { items: items.into() });
+            assert_eq!(failure.code(), code);
+            assert_eq!(
+                failure.code().status(),
+                if code == ErrorCode::Overloaded { 503 } else { 409 }
+            );
+            let text = text(failure.into_reply(&trace())).await;
+            assert!(text.contains("\"results\":[{\"index\":"), "{text}");
         }
     }
 

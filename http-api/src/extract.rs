@@ -44,8 +44,8 @@ fn takes_json(range: &str) -> bool {
     json && !refused
 }
 
-/// Whether a body is JSON and not packed.
-fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
+/// Whether a body is of the kind that is read, and not packed.
+fn check_content_type(headers: &HeaderMap, lines: bool) -> Result<(), Failure> {
     let encodings = headers.get_all(CONTENT_ENCODING).iter();
     if encodings.into_iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Failure::new(
@@ -53,23 +53,38 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
             "Bodies with a content encoding are not read.",
         ));
     }
-    let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let only = values.next().filter(|_| values.next().is_none());
-    if only.and_then(|value| value.to_str().ok()).is_some_and(is_json) {
+    let content_type = content_type(headers);
+    let fits = |kind| content_type.is_some_and(|text| is_kind(text, kind));
+    if fits(wire::JSON) || (lines && fits(wire::NDJSON)) {
         return Ok(());
     }
-    Err(Failure::new(ErrorCode::UnsupportedMediaType, "The body must be sent as application/json."))
+    let detail = match lines {
+        false => "The body must be sent as application/json.",
+        true => "The body must be sent as application/json or application/x-ndjson.",
+    };
+    Err(Failure::new(ErrorCode::UnsupportedMediaType, detail))
 }
 
-/// `application/json`, with no parameter but a charset of UTF-8.
-fn is_json(content_type: &str) -> bool {
+/// The content type of a request, if it has exactly one.
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    values.next().filter(|_| values.next().is_none())?.to_str().ok()
+}
+
+/// Whether a body is one JSON object a line.
+pub(crate) fn is_ndjson(headers: &HeaderMap) -> bool {
+    content_type(headers).is_some_and(|text| is_kind(text, wire::NDJSON))
+}
+
+/// Such as `application/json`, with no parameter but a charset of UTF-8.
+fn is_kind(content_type: &str, wanted: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
     let utf8 = |parameter: &str| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         name.trim_end().eq_ignore_ascii_case("charset")
             && value.trim_matches([' ', '"']).eq_ignore_ascii_case("utf-8")
     };
-    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(wire::JSON))
+    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
         && parts.all(|parameter| parameter.is_empty() || utf8(parameter))
 }
 
@@ -78,6 +93,8 @@ fn is_json(content_type: &str) -> bool {
 pub(crate) struct BodyLimits {
     pub(crate) bytes_max: usize,
     pub(crate) timeout: Duration,
+    /// Whether it may also be one object a line.
+    pub(crate) lines: bool,
 }
 
 /// Reads a JSON body that may be missing: then it is empty.
@@ -92,7 +109,7 @@ where
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    check_content_type(headers)?;
+    check_content_type(headers, limits.lines)?;
     // The announced length is judged before a byte of the body is read.
     if body.size_hint().lower() > limits.bytes_max as u64 {
         return Err(too_large(limits.bytes_max));
@@ -296,7 +313,10 @@ mod tests {
             "Application/JSON;charset=\"UTF-8\"",
             "application/json;",
         ] {
-            assert!(check_content_type(&headers(&[("content-type", kind)])).is_ok(), "{kind}");
+            assert!(
+                check_content_type(&headers(&[("content-type", kind)]), false).is_ok(),
+                "{kind}"
+            );
         }
         for kind in [
             "text/plain",
@@ -306,15 +326,19 @@ mod tests {
             "application/json; x=y",
             "",
         ] {
-            let failure = check_content_type(&headers(&[("content-type", kind)])).unwrap_err();
+            let failure =
+                check_content_type(&headers(&[("content-type", kind)]), false).unwrap_err();
             assert_eq!(failure.code().status(), 415, "{kind}");
         }
-        assert!(check_content_type(&headers(&[])).is_err());
+        assert!(check_content_type(&headers(&[]), false).is_err());
         let packed = headers(&[("content-type", "application/json"), ("content-encoding", "gzip")]);
-        assert_eq!(check_content_type(&packed).unwrap_err().code().status(), 415);
+        assert_eq!(check_content_type(&packed, true).unwrap_err().code().status(), 415);
         let plain =
             headers(&[("content-type", "application/json"), ("content-encoding", "identity")]);
-        assert!(check_content_type(&plain).is_ok());
+        assert!(check_content_type(&plain, false).is_ok());
+        let lines = headers(&[("content-type", "application/x-ndjson; charset=UTF-8")]);
+        assert!(is_ndjson(&lines) && check_content_type(&lines, true).is_ok());
+        assert_eq!(check_content_type(&lines, false).unwrap_err().code().status(), 415);
     }
 
     #[test]
@@ -372,7 +396,7 @@ mod tests {
     #[tokio::test]
     async fn bodies_are_bounded_in_size_and_time() {
         let json = headers(&[("content-type", "application/json")]);
-        let limits = BodyLimits { bytes_max: 8, timeout: Duration::from_millis(20) };
+        let limits = BodyLimits { bytes_max: 8, timeout: Duration::from_millis(20), lines: false };
         let piece = || Bytes::from_static(b"1234");
         let whole = json_body(&json, Full::new(Bytes::from_static(b"12345678")), limits).await;
         assert_eq!(whole.unwrap(), "12345678");

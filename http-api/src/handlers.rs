@@ -1,9 +1,11 @@
 //! What each operation does: fields in, a command or a read, an answer out.
 
+pub(crate) mod batches;
 pub(crate) mod cluster;
 pub(crate) mod health;
 pub(crate) mod order_reads;
 pub(crate) mod orders;
 pub(crate) mod products;
+pub(crate) mod stock;
 pub(crate) mod tasks;
 pub(crate) mod users;

@@ -3,11 +3,11 @@
 //! [`Server`] listens; [`Settings`] bounds it. Inside, a request goes from `server` (connections
 //! and their limits) to `service` (what holds for every request), is routed by `routes`, read by
 //! `extract`, `json`, `validate` and `query`, and answered by one of `handlers`, with `views`
-//! writing rows and `error` writing refusals. `openapi` describes all of it, and `docs` shows that.
+//! and `rows` writing rows and `error` writing refusals. `openapi` describes all of it, and `docs` shows that.
 //! The JSON types are those of `client::wire`.
 //!
 //! Log lines: this library writes one at INFO for each change of a product (`product.created`,
-//! `.updated`, `.archived`) and each call of the task hook (`order.processed`), on the node that
+//! `.updated`, `.archived`, `stock.adjusted`), each fenced key (`key.fenced`) and each call of the task hook (`order.processed`), on the node that
 //! took the request. The story of an order (`order.placed` and each later step) is told by the
 //! replication layer, once, on the leader. At DEBUG there is a line for each answer, and
 //! `order.created` and `order.cancelled` on the node that answered that to a client.
@@ -26,6 +26,7 @@ mod openapi;
 mod query;
 mod reply;
 mod routes;
+mod rows;
 mod server;
 mod service;
 mod settings;

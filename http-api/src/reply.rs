@@ -18,7 +18,12 @@ pub(crate) const POSITION: HeaderName = HeaderName::from_static(wire::POSITION);
 
 /// An answer of JSON.
 pub(crate) fn of<T: Serialize>(status: u16, body: &T) -> Reply {
-    let mut bytes = Vec::with_capacity(1024);
+    sized(status, body, 1024)
+}
+
+/// An answer of JSON that takes about so many bytes.
+pub(crate) fn sized<T: Serialize>(status: u16, body: &T, bytes: usize) -> Reply {
+    let mut bytes = Vec::with_capacity(bytes);
     serde_json::to_writer(&mut bytes, body).expect("wire types have string keys and finite values");
     let mut reply = Response::new(Full::new(Bytes::from(bytes)));
     *reply.status_mut() = StatusCode::from_u16(status).expect("a status of three digits");

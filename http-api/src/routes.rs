@@ -12,16 +12,20 @@ pub(crate) enum Route {
     CreateOrder,
     ListOrders,
     Purchase,
+    PlaceBatch,
     GetOrder,
     CancelOrder,
     OrderEvents,
     OrderByKey,
+    FenceKey,
     ListProducts,
     CreateProduct,
     GetProduct,
     ReplaceProduct,
     PatchProduct,
     ArchiveProduct,
+    AdjustStock,
+    Ledger,
     CreateUser,
     GetUser,
     OrderProcessed,
@@ -41,19 +45,23 @@ impl Route {
         match self {
             Route::CreateOrder
             | Route::Purchase
+            | Route::PlaceBatch
             | Route::CancelOrder
             | Route::CreateProduct
             | Route::ReplaceProduct
             | Route::PatchProduct
+            | Route::AdjustStock
             | Route::CreateUser
             | Route::OrderProcessed => true,
             Route::ListOrders
             | Route::GetOrder
             | Route::OrderEvents
             | Route::OrderByKey
+            | Route::FenceKey
             | Route::ListProducts
             | Route::GetProduct
             | Route::ArchiveProduct
+            | Route::Ledger
             | Route::GetUser
             | Route::Cluster
             | Route::Health
@@ -74,7 +82,12 @@ impl Route {
 
     /// Whether a request may carry an idempotency key.
     pub(crate) fn takes_key(self) -> bool {
-        matches!(self, Route::CreateOrder | Route::Purchase)
+        matches!(self, Route::CreateOrder | Route::Purchase | Route::AdjustStock)
+    }
+
+    /// Whether a body holds many requests: it may be larger, and one of them a line.
+    pub(crate) fn is_bulk(self) -> bool {
+        matches!(self, Route::PlaceBatch)
     }
 
     /// Whether a rate limit counts it. Monitors ask however often they must.
@@ -89,7 +102,9 @@ pub(crate) type Methods = &'static [(Method, Route)];
 const PREFIXED: &[(&str, Methods)] = &[
     ("/api/v1/orders", &[(Method::GET, Route::ListOrders), (Method::POST, Route::CreateOrder)]),
     ("/api/v1/orders/purchase", &[(Method::POST, Route::Purchase)]),
+    ("/api/v1/orders/batch", &[(Method::POST, Route::PlaceBatch)]),
     ("/api/v1/orders/by-key/{key}", &[(Method::GET, Route::OrderByKey)]),
+    ("/api/v1/orders/by-key/{key}/fence", &[(Method::POST, Route::FenceKey)]),
     ("/api/v1/orders/{id}", &[(Method::GET, Route::GetOrder)]),
     ("/api/v1/orders/{id}/cancel", &[(Method::POST, Route::CancelOrder)]),
     ("/api/v1/orders/{id}/events", &[(Method::GET, Route::OrderEvents)]),
@@ -106,6 +121,8 @@ const PREFIXED: &[(&str, Methods)] = &[
             (Method::DELETE, Route::ArchiveProduct),
         ],
     ),
+    ("/api/v1/products/{id}/adjustments", &[(Method::POST, Route::AdjustStock)]),
+    ("/api/v1/products/{id}/ledger", &[(Method::GET, Route::Ledger)]),
     ("/api/v1/users", &[(Method::POST, Route::CreateUser)]),
     ("/api/v1/users/{id}", &[(Method::GET, Route::GetUser)]),
     ("/api/v1/tasks/order-processed", &[(Method::POST, Route::OrderProcessed)]),

@@ -22,7 +22,7 @@ use hyper::service::service_fn;
 use parking_lot::Mutex;
 use raft_node::Handle;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch as signal;
+use tokio::sync::{Semaphore, watch as signal};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::limit::Limiter;
@@ -69,7 +69,9 @@ impl Server {
         let metrics = Metrics::new(handle.clone());
         let (router, position) = (Router::new(), AtomicU64::new(0));
         let limiter = Limiter::new(settings.rate_limit_per_minute);
-        let app = Arc::new(App { handle, settings, router, metrics, limiter, position });
+        let batch_room = Semaphore::new(settings.batch_bytes_in_flight_max);
+        let app =
+            Arc::new(App { handle, settings, router, metrics, limiter, batch_room, position });
         let (stop, stopped) = signal::channel(false);
         let accept = tokio::spawn(accept(listener, app, stopped));
         Ok(Server { local_addr, stop, accept })

@@ -23,6 +23,7 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Version};
 use raft_node::{Applied, Handle};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::docs;
 use crate::error::Failure;
@@ -50,6 +51,8 @@ pub(crate) struct App {
     pub(crate) router: Router,
     pub(crate) metrics: Metrics,
     pub(crate) limiter: Option<Limiter>,
+    /// Room for the bodies of batches, in bytes.
+    pub(crate) batch_room: Semaphore,
     /// The highest position that an answer gave, for answers that looked at nothing.
     pub(crate) position: AtomicU64,
 }
@@ -156,14 +159,17 @@ where
         extract::accepts_json(&head.headers)?;
     }
     let min_position = extract::min_position(&head.headers)?;
+    let (timeout, lines) = (app.settings.body_timeout, route.is_bulk());
+    let Settings { body_bytes_max, batch_bytes_max, .. } = app.settings;
+    let bytes_max = if route.is_bulk() { batch_bytes_max } else { body_bytes_max };
+    let _room = if route.is_bulk() { Some(room_for(app, &body, bytes_max)?) } else { None };
     let body = if route.reads_body() {
-        let Settings { body_bytes_max: bytes_max, body_timeout: timeout, .. } = app.settings;
-        extract::json_body(&head.headers, body, BodyLimits { bytes_max, timeout }).await?
+        extract::json_body(&head.headers, body, BodyLimits { bytes_max, timeout, lines }).await?
     } else {
         Bytes::new()
     };
     if let Some(Standing { reset_s, .. }) = over
-        && !is_repeated(app, &head.headers, &body)
+        && !is_repeated(app, route, &head.headers, &body)
     {
         return Err(Failure::too_many_requests(reset_s));
     }
@@ -174,11 +180,30 @@ where
     dispatch(route, &call).await
 }
 
-/// Whether the key of a request has made an order already, as far as this node has heard.
-fn is_repeated(app: &App, headers: &HeaderMap, body: &[u8]) -> bool {
+/// Keeps room for a large body until its request is answered: many of them at once must not use up
+/// the memory of the node.
+fn room_for<'a, B: Body>(
+    app: &'a App,
+    body: &B,
+    bytes_max: usize,
+) -> Result<SemaphorePermit<'a>, Failure> {
+    let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let bytes = announced.unwrap_or(bytes_max).min(bytes_max);
+    app.batch_room.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)).map_err(|_| {
+        Failure::new(ErrorCode::Overloaded, "Too many large requests are worked on.").closing()
+    })
+}
+
+/// Whether the key of a request has made something already, as far as this node has heard.
+fn is_repeated(app: &App, route: Route, headers: &HeaderMap, body: &[u8]) -> bool {
     let body = json::parse(body).ok();
     let key = extract::any_key(headers, body.as_ref());
-    key.is_some_and(|key| app.handle.read(|state| state.order_by_key(key).is_some()))
+    key.is_some_and(|key| {
+        app.handle.read(|state| match route {
+            Route::AdjustStock => state.adjustment_by_key(key).is_some(),
+            _ => state.order_by_key(key).is_some(),
+        })
+    })
 }
 
 /// What must be right whatever the path.
@@ -211,7 +236,9 @@ async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
     match route {
         Route::CreateOrder => handlers::orders::create(call).await,
         Route::Purchase => handlers::orders::purchase(call).await,
+        Route::PlaceBatch => handlers::batches::place(call).await,
         Route::CancelOrder => handlers::orders::cancel(call).await,
+        Route::FenceKey => handlers::orders::fence(call).await,
         Route::ListOrders => handlers::order_reads::list(call).await,
         Route::GetOrder => handlers::order_reads::get(call).await,
         Route::OrderEvents => handlers::order_reads::events(call).await,
@@ -222,6 +249,8 @@ async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
         Route::ReplaceProduct => handlers::products::replace(call).await,
         Route::PatchProduct => handlers::products::patch(call).await,
         Route::ArchiveProduct => handlers::products::archive(call).await,
+        Route::AdjustStock => handlers::stock::adjust(call).await,
+        Route::Ledger => handlers::stock::ledger(call).await,
         Route::CreateUser => handlers::users::create(call).await,
         Route::GetUser => handlers::users::get(call).await,
         Route::OrderProcessed => handlers::tasks::order_processed(call).await,

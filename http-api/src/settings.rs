@@ -36,6 +36,11 @@ pub struct Settings {
     pub write_timeout: Duration,
     /// The largest body, in bytes.
     pub body_bytes_max: usize,
+    /// The largest body of a batch, in bytes.
+    pub batch_bytes_max: usize,
+    /// Bytes that the bodies of all batches may have that are worked on at once; more are refused
+    /// as overloaded. At least `batch_bytes_max`.
+    pub batch_bytes_in_flight_max: usize,
     /// The largest head of a request, in bytes; at least 8,192.
     pub header_bytes_max: usize,
     /// The most header lines of a request.
@@ -64,6 +69,8 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(10),
             body_bytes_max: 1 << 20,
+            batch_bytes_max: 16 << 20,
+            batch_bytes_in_flight_max: 128 << 20,
             header_bytes_max: 16 << 10,
             headers_max: 100,
             target_bytes_max: 8 << 10,
@@ -99,6 +106,13 @@ impl Settings {
             ("idle_timeout", !self.idle_timeout.is_zero(), positive),
             ("write_timeout", !self.write_timeout.is_zero(), positive),
             ("body_bytes_max", self.body_bytes_max > 0, positive),
+            ("batch_bytes_max", self.batch_bytes_max > 0, positive),
+            (
+                "batch_bytes_in_flight_max",
+                (self.batch_bytes_max..=u32::MAX as usize)
+                    .contains(&self.batch_bytes_in_flight_max),
+                "at least batch_bytes_max, and less than 4 GiB",
+            ),
             // The smallest buffer that the HTTP library works with.
             ("header_bytes_max", self.header_bytes_max >= 8192, "at least 8192"),
             ("headers_max", self.headers_max > 0, positive),

@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 
 use client::wire::{self, MemberRole, PaymentStatus};
+use engine::adjustment::{Adjustment, Change};
 use engine::ids::{Position, Timestamp};
+use engine::ledger::Cause;
 use engine::order::{HistoryRow, Order, PaymentMethod, Status};
 use engine::product::Product;
 use engine::user::User;
+use raft_node::LedgerEntry;
 use time::OffsetDateTime;
 
 /// An order as it goes out.
@@ -22,7 +25,7 @@ pub(crate) fn order(order: &Order) -> wire::Order {
         saga_status: status.into(),
         payment_method: payment_method(order.payment_method),
         payment_status: payment_status(order),
-        hold_id: None,
+        hold_id: order.hold.map(|hold| hold.0),
         idempotency_key: order.key.as_deref().map(str::to_owned),
         items: lines(order),
         total_amount: total.clone(),
@@ -60,7 +63,7 @@ fn lines(order: &Order) -> Vec<wire::OrderLine> {
     order.items.iter().zip(1..).map(line).collect()
 }
 
-fn payment_status(order: &Order) -> Option<PaymentStatus> {
+pub(crate) fn payment_status(order: &Order) -> Option<PaymentStatus> {
     match order.status {
         Status::Pending | Status::Processing => {
             let unanswered = order.task.is_some_and(|task| task.unanswered > 0);
@@ -108,7 +111,7 @@ pub(crate) fn product(product: &Product) -> wire::Product {
         reserved: units(product.stock.reserved),
         sold: units(product.stock.sold),
         max_per_order: product.max_per_order.map(u64::from),
-        max_per_user: None,
+        max_per_user: product.max_per_user.map(u64::from),
         created_at: moment(product.created_at),
         updated_at: moment(product.updated_at),
         version: product.version.0,
@@ -116,8 +119,67 @@ pub(crate) fn product(product: &Product) -> wire::Product {
 }
 
 /// The engine asserts that no counter is negative; should one be, zero is the safe thing to say.
-fn units(counter: i64) -> u64 {
+pub(crate) fn units(counter: i64) -> u64 {
     u64::try_from(counter).unwrap_or(0)
+}
+
+/// An adjustment as it goes out, with the product after the request.
+pub(crate) fn adjustment(row: &Adjustment, product: Option<wire::Product>) -> wire::Adjustment {
+    wire::Adjustment {
+        id: row.id.0,
+        product_id: row.product.0,
+        delta: row.delta,
+        set: match row.change {
+            Change::By(_) => None,
+            Change::To(stock) => Some(units(stock)),
+        },
+        expected: row.expected.map(units),
+        reason: row.reason.to_string(),
+        stock: units(row.available),
+        idempotency_key: row.key.as_deref().map(str::to_owned),
+        created_at: moment(row.at),
+        version: row.position.0,
+        trace_id: Some(row.trace.to_string()),
+        product,
+    }
+}
+
+/// A ledger row as it goes out.
+pub(crate) fn ledger_row(entry: &LedgerEntry) -> wire::LedgerRow {
+    let LedgerEntry { place, row, reason } = entry;
+    wire::LedgerRow {
+        index: place.position.0,
+        line: place.line.into(),
+        time: moment(row.at),
+        cause: Cow::Borrowed(row.cause.as_str()),
+        reference: reference(row.cause),
+        reason: reason.as_deref().map(str::to_owned),
+        deltas: wire::LedgerDeltas {
+            stock: row.on_hand - row.held - row.reserved,
+            on_hand: row.on_hand,
+            held: row.held,
+            reserved: row.reserved,
+            sold: row.sold,
+        },
+        counters: wire::LedgerCounters {
+            stock: units(row.after.available()),
+            on_hand: units(row.after.on_hand),
+            held: units(row.after.held),
+            reserved: units(row.after.reserved),
+            sold: units(row.after.sold),
+        },
+    }
+}
+
+/// What moved units, as a kind and an id.
+fn reference(cause: Cause) -> Option<wire::LedgerReference> {
+    let named = [
+        ("order", cause.order().map(|id| id.0)),
+        ("hold", cause.hold().map(|id| id.0)),
+        ("adjustment", cause.adjustment().map(|id| id.0)),
+    ];
+    let found = named.into_iter().find_map(|(kind, id)| Some((kind, id?)));
+    found.map(|(kind, id)| wire::LedgerReference { kind: Cow::Borrowed(kind), id })
 }
 
 /// A user as it goes out.
@@ -156,7 +218,7 @@ pub(crate) fn cluster(status: raft_node::Status) -> wire::Cluster {
     }
 }
 
-fn status(status: Status) -> wire::OrderStatus {
+pub(crate) fn status(status: Status) -> wire::OrderStatus {
     match status {
         Status::Pending => wire::OrderStatus::Pending,
         Status::Processing => wire::OrderStatus::Processing,
@@ -177,7 +239,7 @@ pub(crate) fn engine_status(status: wire::OrderStatus) -> Status {
     }
 }
 
-fn payment_method(method: PaymentMethod) -> wire::PaymentMethod {
+pub(crate) fn payment_method(method: PaymentMethod) -> wire::PaymentMethod {
     match method {
         PaymentMethod::Mock => wire::PaymentMethod::Mock,
         PaymentMethod::Webhook => wire::PaymentMethod::Webhook,
@@ -206,6 +268,11 @@ const MOMENT_MAX: Timestamp = Timestamp(253_402_300_799_999);
 
 /// RFC 3339 in UTC, with milliseconds: `2026-02-23T10:30:00.000Z`.
 pub(crate) fn moment(at: Timestamp) -> String {
+    String::from_utf8(moment_text(at).to_vec()).expect("ASCII")
+}
+
+/// The same as bytes of ASCII.
+pub(crate) fn moment_text(at: Timestamp) -> [u8; 24] {
     let ms = at.0.min(MOMENT_MAX.0);
     let seconds = i64::try_from(ms / 1000).expect("capped above");
     let moment = OffsetDateTime::from_unix_timestamp(seconds).expect("capped above");
@@ -225,7 +292,7 @@ pub(crate) fn moment(at: Timestamp) -> String {
     digits(14..16, moment.minute().into());
     digits(17..19, moment.second().into());
     digits(20..23, u32::try_from(ms % 1000).expect("less than a thousand"));
-    String::from_utf8(text.to_vec()).expect("ASCII")
+    text
 }
 
 /// The version of a row in the text of an `ETag`.

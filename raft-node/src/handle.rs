@@ -1,5 +1,7 @@
 //! The front door of a node: propose, read, look at its status. Cheap to clone.
 
+mod ledger;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use engine::state::{OrderLookup, State};
 use engine::trace::TraceId;
 use tokio::time::{Instant, timeout_at};
 
+pub use self::ledger::{LedgerEntry, LedgerPage, LedgerPlace};
 use crate::core::Request;
 pub use crate::replica::Applied;
 use crate::shared::{Metrics, Shared};
@@ -195,6 +198,7 @@ impl Handle {
             clock: state.clock(),
             outcome: Outcome::Rejected(rejection),
             order: None,
+            orders: Vec::new(),
             product: None,
         })
     }

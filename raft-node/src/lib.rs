@@ -25,6 +25,9 @@ pub mod sim;
 pub mod transport;
 
 pub use config::{Config, Peer};
-pub use handle::{Applied, Handle, Health, Member, ProposeError, ReadError, Status};
+pub use handle::{
+    Applied, Handle, Health, LedgerEntry, LedgerPage, LedgerPlace, Member, ProposeError, ReadError,
+    Status,
+};
 pub use node::{Node, StartError};
 pub use shared::Metrics;

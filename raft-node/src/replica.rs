@@ -21,6 +21,9 @@ pub struct Applied {
     pub outcome: Outcome,
     /// The order, right after the command, when the outcome is about one that is in memory.
     pub order: Option<Box<Order>>,
+    /// The orders that a batch placed or repeated, in its order, right after the command; those
+    /// that are not in memory are left out.
+    pub orders: Vec<Order>,
     /// The product, right after the command, when the outcome is about one; for an order of one
     /// line, the product it sold.
     pub product: Option<Box<Product>>,
@@ -54,7 +57,8 @@ impl Observer for Effects {
             return;
         }
         let (order, product) = shown(state, &outcome);
-        let applied = Applied { position, clock: state.clock(), outcome, order, product };
+        let orders = placed_together(state, &outcome);
+        let applied = Applied { position, clock: state.clock(), outcome, order, orders, product };
         self.answers.push((request.seq, applied));
     }
 
@@ -81,10 +85,28 @@ fn shown(state: &State, outcome: &Outcome) -> (Option<Box<Order>>, Option<Box<Pr
             });
             (order, sold)
         }
-        Outcome::Replayed(id) | Outcome::Cancelled { order: id, .. } => (order(*id), None),
+        Outcome::Replayed(id) | Outcome::KeyApplied(id) | Outcome::Cancelled { order: id, .. } => {
+            (order(*id), None)
+        }
         Outcome::ProductCreated(id) | Outcome::ProductUpdated(id) => (None, product(*id)),
+        Outcome::StockAdjusted { product: id, .. }
+        | Outcome::AdjustmentReplayed { product: id, .. } => (None, product(*id)),
         _ => (None, None),
     }
+}
+
+/// The rows that the answer to a batch shows.
+fn placed_together(state: &State, outcome: &Outcome) -> Vec<Order> {
+    let Outcome::Batch(outcomes) = outcome else { return Vec::new() };
+    let mut orders = Vec::with_capacity(outcomes.len());
+    orders.extend(outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Placed(id) | Outcome::Replayed(id) => match state.order(*id) {
+            OrderLookup::Resident(order) => Some(order.clone()),
+            OrderLookup::Absent | OrderLookup::Stored => None,
+        },
+        _ => None,
+    }));
+    orders
 }
 
 /// Applies one committed entry, and tells the observer what came of it.

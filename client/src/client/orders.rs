@@ -72,6 +72,20 @@ impl Client {
         linearizable.run(Call::read(path), decode::envelope).await
     }
 
+    /// `POST /orders/by-key/{key}/fence`: makes sure that a key makes no order any more. The answer
+    /// is `fenced`, also when it was before, or `applied` with the order that the key had made.
+    /// This ends the doubt after [`Error::Unknown`] for good; it is safe to repeat.
+    ///
+    /// # Errors
+    /// Rejected with `idempotency_key_invalid`.
+    pub async fn fence_key(&self, key: &str) -> Result<Answer<ByKey>, Error> {
+        if key.is_empty() || key.chars().count() > 255 {
+            return Err(Invalid::IdempotencyKey.into());
+        }
+        let path = format!("/api/v1/orders/by-key/{}/fence", segment(key));
+        self.run(Call::write(Method::POST, path, Repeat::Replace), decode::envelope).await
+    }
+
     /// `POST /orders/{id}/cancel`: cancels an order that is PENDING, and answers an order that
     /// is CANCELLED already as a success. It is therefore safe to repeat and needs no key.
     ///

@@ -62,6 +62,8 @@ words! {
         PaymentConflict = "payment_conflict",
         /// The stock is not what the adjustment expected.
         StockMismatch = "stock_mismatch",
+        /// Orders of an atomic batch are refused for other reasons than those above.
+        BatchRejected = "batch_rejected",
         /// The row is not at the version that `If-Match` names.
         VersionMismatch = "version_mismatch",
         /// A field is missing, of the wrong type or out of range.
@@ -106,7 +108,8 @@ impl ErrorCode {
             | Self::HoldReleased
             | Self::KeyFenced
             | Self::PaymentConflict
-            | Self::StockMismatch => 409,
+            | Self::StockMismatch
+            | Self::BatchRejected => 409,
             Self::VersionMismatch => 412,
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
@@ -147,6 +150,7 @@ impl ErrorCode {
             Self::KeyFenced => "KEY_FENCED",
             Self::PaymentConflict => "PAYMENT_CONFLICT",
             Self::StockMismatch => "STOCK_MISMATCH",
+            Self::BatchRejected => "BATCH_REJECTED",
             Self::VersionMismatch => "VERSION_MISMATCH",
             Self::ValidationError => "VALIDATION_ERROR",
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
@@ -185,6 +189,7 @@ impl ErrorCode {
             Self::KeyFenced => "/problems/key-fenced",
             Self::PaymentConflict => "/problems/payment-conflict",
             Self::StockMismatch => "/problems/stock-mismatch",
+            Self::BatchRejected => "/problems/batch-rejected",
             Self::VersionMismatch => "/problems/version-mismatch",
             Self::ValidationError => "/problems/validation-error",
             Self::IdempotencyKeyReused => "/problems/idempotency-key-reused",
@@ -223,6 +228,7 @@ impl ErrorCode {
             Self::KeyFenced => "Idempotency key fenced",
             Self::PaymentConflict => "Payment conflict",
             Self::StockMismatch => "Stock mismatch",
+            Self::BatchRejected => "Batch rejected",
             Self::VersionMismatch => "Version mismatch",
             Self::ValidationError => "Validation error",
             Self::IdempotencyKeyReused => "Idempotency key reused",
@@ -263,6 +269,7 @@ impl ErrorCode {
             | Self::KeyFenced
             | Self::PaymentConflict
             | Self::StockMismatch
+            | Self::BatchRejected
             | Self::VersionMismatch
             | Self::ValidationError
             | Self::IdempotencyKeyReused

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Order, OrderStatus, Product};
+use super::{LedgerRow, Order, OrderStatus, Product};
 
 /// The body of a success that carries neither an order nor a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +94,26 @@ impl ProductList {
     /// A success with one page of products.
     #[must_use]
     pub const fn new(data: Vec<Product>, meta: CursorMeta) -> Self {
+        Self { success: true, data, meta }
+    }
+}
+
+/// The body of `GET /products/{id}/ledger`, oldest row first. `next_cursor` is the place of the
+/// last row, to be sent as `after`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerList {
+    /// Always `true`.
+    pub success: bool,
+    /// The rows of this page.
+    pub data: Vec<LedgerRow>,
+    /// How to go on.
+    pub meta: CursorMeta,
+}
+
+impl LedgerList {
+    /// A success with one page of rows.
+    #[must_use]
+    pub const fn new(data: Vec<LedgerRow>, meta: CursorMeta) -> Self {
         Self { success: true, data, meta }
     }
 }

@@ -26,5 +26,8 @@ pub const CONSISTENCY_STALE: &str = "stale";
 /// Content type of every request body and of every success.
 pub const JSON: &str = "application/json";
 
+/// Content type of a batch that is one JSON object a line.
+pub const NDJSON: &str = "application/x-ndjson";
+
 /// Content type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";

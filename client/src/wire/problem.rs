@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorCode, Outcome};
+use super::{ErrorCode, Outcome, RefusedOrder};
 
 /// The body of every answer that is not a success.
 ///
@@ -43,6 +43,9 @@ pub struct Problem {
     /// For `validation_error`: each field at fault with what is wrong about it; null otherwise.
     #[serde(default)]
     pub errors: Option<BTreeMap<String, Vec<String>>>,
+    /// For an atomic batch: every order for which it was refused; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<Vec<RefusedOrder>>,
     /// Whole seconds to wait before trying again; absent when the problem says nothing about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
@@ -68,6 +71,7 @@ impl Problem {
             outcome: code.outcome(),
             retryable: code.is_retryable(),
             errors: None,
+            results: None,
             retry_after: None,
             trace_id: trace_id.into(),
         }

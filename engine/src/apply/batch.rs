@@ -58,14 +58,19 @@ impl State {
     ) -> Result<Outcome, Rejection> {
         let mut staged = Staged::default();
         let mut steps = Vec::with_capacity(orders.len());
+        let mut refused = Vec::new();
+        // All that is wrong is told at once; what was refused counts for nothing that follows.
         for (index, order) in orders.iter().enumerate() {
             match self.plan_step(order, index, &mut staged) {
                 Ok(step) => steps.push(step),
-                Err(reason) => {
-                    self.tell_refused(cx, order, &reason);
-                    return Err(Rejection::BatchItem { index, reason: Box::new(reason) });
-                }
+                Err(reason) => refused.push((index, reason)),
             }
+        }
+        if !refused.is_empty() {
+            for (index, reason) in &refused {
+                self.tell_refused(cx, &orders[*index], reason);
+            }
+            return Err(Rejection::BatchRefused { items: refused.into() });
         }
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(orders.len());
         for (order, step) in orders.into_iter().zip(steps) {

@@ -15,11 +15,17 @@ fn outcomes(outcome: Outcome) -> Vec<Outcome> {
     }
 }
 
-fn refused(outcome: Outcome) -> (usize, Rejection) {
+fn refused_all(outcome: Outcome) -> Vec<(usize, Rejection)> {
     match outcome {
-        Outcome::Rejected(Rejection::BatchItem { index, reason }) => (index, *reason),
+        Outcome::Rejected(Rejection::BatchRefused { items }) => items.into_vec(),
         other => panic!("not refused: {other:?}"),
     }
+}
+
+fn refused(outcome: Outcome) -> (usize, Rejection) {
+    let mut all = refused_all(outcome);
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
 }
 
 fn lacking(requested: u64, available: i64) -> Rejection {
@@ -82,6 +88,31 @@ fn an_atomic_batch_is_placed_whole_or_not_at_all() {
     assert_eq!(placed, [1, 2, 3].map(|id| Outcome::Placed(OrderId(id))));
     assert_eq!(machine.stock(product).stock.available(), 0);
     assert_eq!(machine.state.totals().rejected_insufficient_stock, 1);
+}
+
+#[test]
+fn all_that_is_wrong_with_an_atomic_batch_is_told() {
+    let mut machine = Machine::default();
+    machine.product("1", 5);
+    machine.events();
+    let orders = vec![
+        order(&[(1, 3)]),
+        order(&[(1, 3)]),
+        order(&[(9, 1)]),
+        // The one that was refused takes nothing.
+        order(&[(1, 2)]),
+        order(&[(1, 1)]),
+    ];
+    let all = refused_all(machine.run(batch(true, orders)));
+    let missing = Rejection::ProductNotFound(ProductId(9));
+    assert_eq!(all, [(1, lacking(3, 2)), (2, missing), (4, lacking(1, 0))]);
+    let words = Rejection::BatchRefused { items: all.into() }.to_string();
+    assert!(words.starts_with("The order at index 1 of the batch: Insufficient"), "{words}");
+    assert!(words.ends_with("(and 2 more orders)"), "{words}");
+    assert_eq!(machine.events(), ["order.rejected", "order.rejected"]);
+    let totals = machine.state.totals();
+    assert_eq!((totals.rejected_insufficient_stock, totals.rejected_other), (2, 1));
+    assert_eq!(machine.state.open_orders(), 0);
 }
 
 #[test]

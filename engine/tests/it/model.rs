@@ -136,6 +136,7 @@ impl Model {
         }
         if command.atomic {
             let mut trial = Model { parked_wait: true, ..self.clone() };
+            let mut refused = Vec::new();
             for (index, order) in command.orders.iter().enumerate() {
                 let Err(mut reason) = trial.place(at, order) else { continue };
                 // An order that is not there after all is nothing to be named.
@@ -144,7 +145,10 @@ impl Model {
                 {
                     reason = Rejection::Invalid("hold_id");
                 }
-                return Err(Rejection::BatchItem { index, reason: Box::new(reason) });
+                refused.push((index, reason));
+            }
+            if !refused.is_empty() {
+                return Err(Rejection::BatchRefused { items: refused.into() });
             }
         }
         let place = |order| self.place(at, order).unwrap_or_else(Outcome::Rejected);

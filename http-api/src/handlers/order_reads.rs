@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use client::wire::{self, ByKey, Envelope, KeyState, OrderAnswer, OrderList, PageMeta};
+use engine::fence;
 use engine::ids::{OrderId, Position, ProductId, UserId};
 use engine::order::Order;
 use engine::query::{OrderFilter, Page};
@@ -85,11 +86,16 @@ pub(crate) async fn by_key(call: &Call<'_>) -> Result<Reply, Failure> {
         return Err(key_invalid());
     }
     let freshness = call.ready_to_read().await?;
-    let (position, found) = call.app.handle.read(|state| {
-        let found = state.order_by_key(&key).and_then(|id| Some((id, look_up(state, id)?)));
-        (state.position(), found)
+    let (position, known, found) = call.app.handle.read(|state| {
+        let known = state.key_state(&key);
+        let found = match known {
+            fence::KeyState::Applied(id) => look_up(state, id).map(|found| (id, found)),
+            fence::KeyState::Fenced | fence::KeyState::Unused => None,
+        };
+        (state.position(), known, found)
     });
     let body = match found {
+        None if known == fence::KeyState::Fenced => ByKey { state: KeyState::Fenced, order: None },
         None => ByKey { state: KeyState::Unused, order: None },
         Some((id, found)) => {
             let order = views::order(&*whole(call, id, found).await?);

@@ -1,9 +1,10 @@
-//! Writing orders: place, purchase, cancel.
+//! Writing orders: place, purchase, cancel, and fencing their keys.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
-use client::wire::{self, OrderAnswer};
-use engine::command::{CancelOrder, Command, PlaceOrder};
+use client::wire::{self, ByKey, Envelope, KeyState, OrderAnswer};
+use engine::command::{CancelOrder, Command, FenceKey, PlaceOrder};
 use engine::ids::{OrderId, ProductId, Quantity, UserId};
 use engine::order::{LINES_MAX, Line, METADATA_BYTES_MAX, Order, PaymentMethod, REASON_BYTES_MAX};
 use engine::outcome::Outcome;
@@ -13,10 +14,11 @@ use raft_node::Applied;
 use crate::error::Failure;
 use crate::extract;
 use crate::json::{self, Object, Value};
+use crate::query::percent_decode;
 use crate::reply::{self, Reply, ReplyExt};
 use crate::service::{Call, unexpected};
 use crate::settings::Settings;
-use crate::validate::{Errors, Fields, NOT_A_STRING, idempotency_key};
+use crate::validate::{Errors, Fields, NOT_A_STRING, idempotency_key, is_key, key_invalid};
 use crate::views;
 
 const REPLAYED: HeaderName = HeaderName::from_static(wire::IDEMPOTENT_REPLAYED);
@@ -109,7 +111,7 @@ async fn order_after(
 }
 
 /// Reads the body of `POST /orders`.
-fn read_order(
+pub(crate) fn read_order(
     object: &Object<'_>,
     header_key: Option<&str>,
     settings: &Settings,
@@ -287,6 +289,34 @@ pub(crate) async fn cancel(call: &Call<'_>) -> Result<Reply, Failure> {
     let view = views::order(&row);
     let version = view.version;
     Ok(reply::of(200, &OrderAnswer::new(view)).at(applied.position).version(version))
+}
+
+/// `POST /orders/by-key/{key}/fence`
+pub(crate) async fn fence(call: &Call<'_>) -> Result<Reply, Failure> {
+    let key: Cow<'_, str> = percent_decode(call.argument)?;
+    if !is_key(&key) {
+        return Err(key_invalid());
+    }
+    let command = FenceKey { key: Box::from(key.as_ref()) };
+    let mut applied = call.propose(Command::FenceKey(command)).await?;
+    let body = match &applied.outcome {
+        Outcome::KeyFenced { already } => {
+            if !already {
+                tracing::info!(event = "key.fenced", trace_id = %call.trace);
+            }
+            ByKey { state: KeyState::Fenced, order: None }
+        }
+        Outcome::KeyApplied(id) => {
+            let id = *id;
+            let order = order_after(call, &mut applied, id).await?;
+            ByKey { state: KeyState::Applied, order: Some(views::order(&order)) }
+        }
+        Outcome::Rejected(rejection) => {
+            return Err(Failure::rejected(rejection).at(applied.position));
+        }
+        other => return Err(unexpected(call, other)),
+    };
+    Ok(reply::of(200, &Envelope::new(body)).at(applied.position))
 }
 
 /// Reads the body of a cancel, which may be missing.

@@ -21,7 +21,7 @@ use crate::views;
 /// The most products in one answer.
 pub(crate) const LIST_MAX: u64 = 10_000;
 
-const MISSING: &str = "Product not found.";
+pub(crate) const MISSING: &str = "Product not found.";
 
 /// `GET /products`
 pub(crate) async fn list(call: &Call<'_>) -> Result<Reply, Failure> {
@@ -102,12 +102,12 @@ fn read_product(fields: &Fields<'_, '_>) -> Result<CreateProduct, Failure> {
     let price = fields.required("price", &mut errors).and(fields.price("price", &mut errors));
     let stock = fields.required("stock", &mut errors).and(read_stock(fields, &mut errors));
     let sku = fields.text("sku", SKU_BYTES_MAX, &mut errors);
-    let max_per_order = read_max_per_order(fields, &mut errors);
-    refuse_max_per_user(fields, &mut errors);
+    let max_per_order = read_limit(fields, "max_per_order", &mut errors);
+    let max_per_user = read_limit(fields, "max_per_user", &mut errors);
     let product = match (name, price, stock) {
         (Some(name), Some(price), Some(stock)) => {
             let rest = CreateProduct::default();
-            Some(CreateProduct { name, sku, price, stock, max_per_order, ..rest })
+            Some(CreateProduct { name, sku, price, stock, max_per_order, max_per_user, ..rest })
         }
         _ => None,
     };
@@ -127,6 +127,7 @@ pub(crate) async fn replace(call: &Call<'_>) -> Result<Reply, Failure> {
         price: Some(whole.price),
         stock: Some(whole.stock),
         max_per_order: Some(whole.max_per_order),
+        max_per_user: Some(whole.max_per_user),
         ..UpdateProduct::default()
     };
     self::update(call, update).await
@@ -148,19 +149,20 @@ fn read_patch(product: ProductId, fields: &Fields<'_, '_>) -> Result<UpdateProdu
         }
     }
     let sku = fields.text("sku", SKU_BYTES_MAX, &mut errors);
-    let max_per_order = read_max_per_order(fields, &mut errors);
+    let max_per_order = read_limit(fields, "max_per_order", &mut errors);
+    let max_per_user = read_limit(fields, "max_per_user", &mut errors);
     let patch = UpdateProduct {
         product,
         expected_version: None,
         name: fields.text("name", NAME_BYTES_MAX, &mut errors),
-        // Null takes these two away.
+        // Null takes this one and the limits away.
         sku: fields.has("sku").then_some(sku),
         price: fields.price("price", &mut errors),
         stock: read_stock(fields, &mut errors),
         max_per_order: fields.has("max_per_order").then_some(max_per_order),
+        max_per_user: fields.has("max_per_user").then_some(max_per_user),
         ..UpdateProduct::default()
     };
-    refuse_max_per_user(fields, &mut errors);
     errors.finish(Some(patch))
 }
 
@@ -169,16 +171,9 @@ fn read_stock(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<i64> {
     i64::try_from(stock).ok()
 }
 
-fn read_max_per_order(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<u32> {
-    let limit = fields.integer("max_per_order", 1..=u64::from(u32::MAX), errors)?;
+fn read_limit(fields: &Fields<'_, '_>, name: &str, errors: &mut Errors) -> Option<u32> {
+    let limit = fields.integer(name, 1..=u64::from(u32::MAX), errors)?;
     u32::try_from(limit).ok()
-}
-
-/// A limit that nobody would enforce must not be accepted in silence.
-fn refuse_max_per_user(fields: &Fields<'_, '_>, errors: &mut Errors) {
-    if fields.optional("max_per_user").is_some() {
-        fields.fault("max_per_user", "is not supported by this server.", errors);
-    }
 }
 
 async fn update(call: &Call<'_>, update: UpdateProduct) -> Result<Reply, Failure> {
@@ -301,7 +296,8 @@ mod tests {
             ("sku", "1"),
             ("max_per_order", "0"),
             ("max_per_order", "4294967296"),
-            ("max_per_user", "3"),
+            ("max_per_user", "0"),
+            ("max_per_user", "\"3\""),
         ] {
             let rest: String = [("name", "\"n\""), ("price", "1"), ("stock", "1")]
                 .iter()
@@ -323,7 +319,9 @@ mod tests {
         let patch = patch_of(r#"{"sku":"a","max_per_order":2,"price":"0.10"}"#).unwrap();
         assert_eq!(patch.sku, Some(Some("a".into())));
         assert_eq!((patch.max_per_order, patch.price), (Some(Some(2)), Some(Money(10))));
-        let text = faults(patch_of(r#"{"name":null,"price":null,"stock":null,"max_per_user":1}"#));
+        let limits = patch_of(r#"{"max_per_user":null}"#).unwrap();
+        assert_eq!((limits.max_per_user, limits.max_per_order), (Some(None), None));
+        let text = faults(patch_of(r#"{"name":null,"price":null,"stock":null,"max_per_user":0}"#));
         for name in ["name", "price", "stock", "max_per_user"] {
             assert!(text.contains(&format!("\"{name}\": [")), "{name}: {text}");
         }

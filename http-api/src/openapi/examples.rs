@@ -120,6 +120,86 @@ pub(super) fn by_key() -> Value {
     value(&wire::Envelope::new(wire::ByKey { state: wire::KeyState::Applied, order }))
 }
 
+/// A key that was fenced.
+pub(super) fn fenced() -> Value {
+    value(&wire::Envelope::new(wire::ByKey { state: wire::KeyState::Fenced, order: None }))
+}
+
+/// The body of a batch.
+pub(super) fn batch_request() -> Value {
+    let order = |key: &str| {
+        json!({
+            "user_id": 1,
+            "items": [{"product_id": 1, "quantity": 2}],
+            "idempotency_key": key,
+        })
+    };
+    json!({"atomic": false, "orders": [order("order-abc-123"), order("order-abc-124")]})
+}
+
+/// What became of a batch.
+pub(super) fn batch() -> Value {
+    let code = ErrorCode::InsufficientStock;
+    let refused = wire::BatchResult {
+        index: 1,
+        status: code.status(),
+        error: Some(code.as_str().into()),
+        error_code: Some(code.upper().into()),
+        message: Some(detail(code).to_owned()),
+        outcome: Some(code.outcome()),
+        retryable: Some(code.is_retryable()),
+        ..wire::BatchResult::default()
+    };
+    let order = Some(order_row(OrderStatus::Pending));
+    let placed = wire::BatchResult { status: 201, order, ..wire::BatchResult::default() };
+    value(&wire::Envelope::new([placed, refused]))
+}
+
+/// The body of an adjustment.
+pub(super) fn adjustment_request() -> Value {
+    json!({"delta": -2, "expected": 50, "reason": "two came back broken", "idempotency_key": "adj-1"})
+}
+
+/// An adjustment.
+pub(super) fn adjustment() -> Value {
+    value(&wire::Envelope::new(wire::Adjustment {
+        id: 1,
+        product_id: 1,
+        delta: -2,
+        set: None,
+        expected: Some(50),
+        reason: "two came back broken".to_owned(),
+        stock: 48,
+        idempotency_key: Some("adj-1".to_owned()),
+        created_at: MOMENT.to_owned(),
+        version: VERSION,
+        trace_id: Some(TRACE.to_owned()),
+        product: Some(product_row()),
+    }))
+}
+
+/// A page of a ledger.
+pub(super) fn ledger() -> Value {
+    let row = wire::LedgerRow {
+        index: VERSION,
+        line: 0,
+        time: MOMENT.to_owned(),
+        cause: "order".into(),
+        reference: Some(wire::LedgerReference { kind: "order".into(), id: 7 }),
+        reason: None,
+        deltas: wire::LedgerDeltas { stock: -2, reserved: 2, ..wire::LedgerDeltas::default() },
+        counters: wire::LedgerCounters {
+            stock: 48,
+            on_hand: 50,
+            reserved: 2,
+            ..wire::LedgerCounters::default()
+        },
+    };
+    let next_cursor = Some(format!("{VERSION}.0"));
+    let meta = wire::CursorMeta { next_cursor, has_more: true };
+    value(&wire::LedgerList::new(vec![row], meta))
+}
+
 fn product_row() -> wire::Product {
     wire::Product {
         id: 1,
@@ -237,6 +317,15 @@ pub(super) fn problems(codes: &BTreeSet<ErrorCode>) -> Value {
         if *code == ErrorCode::ValidationError {
             let field = ("items".to_owned(), vec![problem.detail.clone()]);
             problem.errors = Some([field].into());
+        }
+        if code == &ErrorCode::BatchRejected {
+            let missing = ErrorCode::NotFound;
+            problem.results = Some(vec![wire::RefusedOrder {
+                index: 1,
+                status: missing.status(),
+                error: missing.as_str().into(),
+                message: "Product 9 not found.".to_owned(),
+            }]);
         }
         (code.as_str().to_owned(), json!({"summary": code.title(), "value": value(&problem)}))
     };

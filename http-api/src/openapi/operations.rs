@@ -40,6 +40,8 @@ struct Body {
     schema: &'static str,
     required: bool,
     example: Value,
+    /// What a body of one object a line is.
+    lines: Option<&'static str>,
 }
 
 /// An answer that is no problem.
@@ -57,8 +59,10 @@ pub(super) fn operation(route: Route) -> Operation {
         | Route::GetOrder
         | Route::OrderEvents
         | Route::OrderByKey
+        | Route::FenceKey
         | Route::CreateOrder
         | Route::Purchase
+        | Route::PlaceBatch
         | Route::CancelOrder
         | Route::OrderProcessed => order(route),
         Route::ListProducts
@@ -67,6 +71,7 @@ pub(super) fn operation(route: Route) -> Operation {
         | Route::ReplaceProduct
         | Route::PatchProduct
         | Route::ArchiveProduct => product(route),
+        Route::AdjustStock | Route::Ledger => stock(route),
         Route::CreateUser | Route::GetUser => user(route),
         Route::Cluster
         | Route::Health
@@ -102,6 +107,33 @@ fn order(route: Route) -> Operation {
             .replays(examples::purchase())
             .writes()
             .refuses(PLACING),
+        Route::PlaceBatch => of("placeOrders", "Place many orders")
+            .text(
+                "Up to 1,000 orders in one request of up to 16 MiB. Each has a result of its own, \
+                 in their order, with the status that it would have had alone: one that is refused \
+                 or cannot be read does not keep the others from being placed. With `atomic` all \
+                 are placed in one entry of the log or none is: then what they ask of a product is \
+                 added up, a refusal is 409 and `results` names every order at fault. Keys stand in \
+                 the orders and work as they do alone, so repeating a batch whose orders all have \
+                 keys is safe.",
+            )
+            .takes(&["Atomic"])
+            .body("BatchRequest", examples::batch_request())
+            .or_lines("The body of an order a line; blank lines count for nothing.")
+            .lists("What became of each order.", "BatchAnswer", examples::batch())
+            .writes()
+            .refuses(PLACING)
+            .refuses(&[ErrorCode::BatchRejected]),
+        Route::FenceKey => of("fenceKey", "Close an idempotency key")
+            .text(
+                "A key that made no order never will: a request under it that is still on its way \
+                 is refused with 409 `key_fenced`. A key that made one is answered with it. Asking \
+                 again changes nothing. This is how to end the doubt after a lost answer.",
+            )
+            .takes(&["Key"])
+            .lists("The key is fenced, or made this order.", "ByKeyAnswer", examples::fenced())
+            .writes()
+            .refuses(&[ErrorCode::IdempotencyKeyInvalid]),
         Route::CancelOrder => of("cancelOrder", "Cancel an order")
             .text(
                 "Gives the units back, once. From PENDING only; cancelling a cancelled order again \
@@ -136,7 +168,10 @@ fn order(route: Route) -> Operation {
             .lists("The steps.", "OrderHistory", examples::history())
             .refuses(&[ErrorCode::NotFound]),
         Route::OrderByKey => of("getOrderByKey", "Look an idempotency key up")
-            .text("Whether the key made an order, and which: what to ask after a lost answer.")
+            .text(
+                "Whether the key made an order, and which, or was fenced: what to ask after a lost \
+                 answer.",
+            )
             .takes(&["Key"])
             .reads()
             .lists("What is known about the key.", "ByKeyAnswer", examples::by_key())
@@ -158,6 +193,7 @@ const PLACING: &[ErrorCode] = &[
     ErrorCode::NotFound,
     ErrorCode::InsufficientStock,
     ErrorCode::PurchaseLimitExceeded,
+    ErrorCode::KeyFenced,
     ErrorCode::IdempotencyKeyInvalid,
     ErrorCode::IdempotencyKeyMismatch,
     ErrorCode::IdempotencyKeyReused,
@@ -212,6 +248,51 @@ fn product(route: Route) -> Operation {
             .takes(&["Ids", "ProductCursor", "ProductLimit"])
             .reads()
             .lists("Products.", "ProductList", examples::product_list()),
+    }
+}
+
+fn stock(route: Route) -> Operation {
+    let of = |id, summary| Operation::new(route, id, PRODUCTS, summary);
+    match route {
+        Route::AdjustStock => of("adjustStock", "Adjust the stock of a product")
+            .text(
+                "Brings units in or takes units out that are neither held nor reserved, by `delta` \
+                 or to `set` units that can be sold. With `expected` it is done only when so many \
+                 can be sold before. The ledger keeps the reason.",
+            )
+            .takes(&["ProductId", "IdempotencyKey"])
+            .body("AdjustmentRequest", examples::adjustment_request())
+            .answers(
+                201,
+                "The stock was adjusted.",
+                &[],
+                json_content("AdjustmentAnswer", examples::adjustment()),
+            )
+            .answers(
+                200,
+                "The key had made this adjustment before; nothing was adjusted now.",
+                &["Idempotent-Replayed"],
+                json_content("AdjustmentAnswer", examples::adjustment()),
+            )
+            .writes()
+            .refuses(&[
+                ErrorCode::NotFound,
+                ErrorCode::InsufficientStock,
+                ErrorCode::StockMismatch,
+                ErrorCode::IdempotencyKeyInvalid,
+                ErrorCode::IdempotencyKeyMismatch,
+                ErrorCode::IdempotencyKeyReused,
+            ]),
+        _ => of("getLedger", "Read the ledger of a product")
+            .text(
+                "Every movement of its units, oldest first: why, by how much each counter changed, \
+                 and the counters after it. The deltas of all rows add up to the counters of the \
+                 product. An archived product keeps its ledger.",
+            )
+            .takes(&["ProductId", "LedgerAfter", "LedgerLimit"])
+            .reads()
+            .lists("Rows of the ledger.", "LedgerList", examples::ledger())
+            .refuses(&[ErrorCode::NotFound]),
     }
 }
 
@@ -327,12 +408,18 @@ impl Operation {
     }
 
     fn body(mut self, schema: &'static str, example: Value) -> Operation {
-        self.body = Some(Body { schema, required: true, example });
+        self.body = Some(Body { schema, required: true, example, lines: None });
         self
     }
 
     fn optional_body(mut self, schema: &'static str, example: Value) -> Operation {
-        self.body = Some(Body { schema, required: false, example });
+        self.body = Some(Body { schema, required: false, example, lines: None });
+        self
+    }
+
+    /// The body may also be one object a line.
+    fn or_lines(mut self, text: &'static str) -> Operation {
+        self.body.as_mut().expect("a body that is an object comes first").lines = Some(text);
         self
     }
 
@@ -445,8 +532,12 @@ impl Operation {
             "parameters": parameters,
             "responses": responses,
         });
-        if let Some(Body { schema: of, required, example }) = &self.body {
-            let content = json!({wire::JSON: {"schema": schema(of), "example": example}});
+        if let Some(Body { schema: of, required, example, lines }) = &self.body {
+            let mut content = json!({wire::JSON: {"schema": schema(of), "example": example}});
+            if let Some(text) = lines {
+                let schema = json!({"type": "string", "description": text});
+                content[wire::NDJSON] = json!({ "schema": schema });
+            }
             operation["requestBody"] = json!({"required": required, "content": content});
         }
         operation

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::schemas::schema;
 use crate::handlers::order_reads::{LIMIT_MAX, PER_PAGE, PER_PAGE_MAX};
 use crate::handlers::products::LIST_MAX;
+use crate::handlers::stock::{LEDGER_DEFAULT, LEDGER_MAX};
 
 /// Parameters that every operation reads.
 pub(super) const EVERYWHERE: [&str; 3] = ["TraceId", "Traceparent", "MinPosition"];
@@ -93,6 +94,31 @@ pub(super) fn all() -> Value {
             json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}),
             "Most orders of a list by cursor. Such lists are not counted and have no page numbers.",
         ),
+        "Atomic": query(
+            "atomic",
+            json!({"type": "string", "enum": ["true", "false"], "default": "false"}),
+            "Place all or none; for a batch of one order a line. A batch in an object says so itself.",
+        ),
+        "LedgerAfter": query(
+            "after",
+            json!({
+                "type": "string",
+                "pattern": r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,9})?$",
+                "examples": ["4940890112.0"],
+            }),
+            "Only rows after this place: a position, which stands for all of its rows, or the \
+             `next_cursor` of an earlier list.",
+        ),
+        "LedgerLimit": query(
+            "limit",
+            json!({
+                "type": "integer",
+                "minimum": 1,
+                "maximum": LEDGER_MAX,
+                "default": LEDGER_DEFAULT,
+            }),
+            "Most rows of one answer.",
+        ),
         "Ids": query(
             "ids",
             json!({
@@ -167,7 +193,7 @@ pub(super) fn headers() -> Value {
         ),
         "Idempotent-Replayed": always(
             word("true"),
-            "The key had made this order before; nothing was ordered now.",
+            "The key had made this before; nothing was done now.",
         ),
         "X-Consistency": sometimes(
             word(wire::CONSISTENCY_STALE),

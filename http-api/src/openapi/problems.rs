@@ -114,6 +114,10 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::KeyFenced => "the key was fenced and can make nothing.",
         ErrorCode::PaymentConflict => "the payment result contradicts how the order ended.",
         ErrorCode::StockMismatch => "the stock is not what was expected.",
+        ErrorCode::BatchRejected => {
+            "orders of the atomic batch are refused for reasons that are no 409 of their own; \
+             `results` names them."
+        }
         ErrorCode::VersionMismatch => "the product has another version than `If-Match` names.",
         ErrorCode::ValidationError => "`errors` names every field or parameter at fault.",
         ErrorCode::IdempotencyKeyReused => "the key was used for another request.",

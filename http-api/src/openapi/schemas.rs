@@ -7,6 +7,7 @@
 use std::fmt::Display;
 
 use client::wire;
+use engine::command::BATCH_ORDERS_MAX;
 use engine::ids::Quantity;
 use engine::order::{LINES_MAX, METADATA_BYTES_MAX, REASON_BYTES_MAX};
 use engine::product::{NAME_BYTES_MAX, SKU_BYTES_MAX, STOCK_MAX};
@@ -15,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::reference;
 use crate::handlers::orders::METADATA_KEYS_MAX;
+use crate::handlers::stock::LEDGER_MAX;
 pub(super) use crate::validate::ID_MAX;
 use crate::validate::KEY_CHARS_MAX;
 
@@ -235,20 +237,61 @@ fn requests() -> Value {
                 "stock": stock(),
                 "sku": nullable(sku()),
                 "max_per_order": nullable(max_per_order()),
-                "max_per_user": {"type": "null", "description": "Not supported yet."},
+                "max_per_user": nullable(max_per_user()),
             },
         },
         "ProductPatch": {
             "type": "object",
-            "description": "What is left out stays as it is; null removes `sku` and `max_per_order`.",
+            "description": "What is left out stays as it is; null removes `sku` and the limits.",
             "properties": {
                 "name": plain(NAME_BYTES_MAX, ""),
                 "price": schema("Price"),
                 "stock": stock(),
                 "sku": nullable(sku()),
                 "max_per_order": nullable(max_per_order()),
-                "max_per_user": {"type": "null", "description": "Not supported yet."},
+                "max_per_user": nullable(max_per_user()),
             },
+        },
+        "BatchRequest": {
+            "type": "object",
+            "required": ["orders"],
+            "properties": {
+                "atomic": nullable(flag("Place all orders or none.")),
+                "orders": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": BATCH_ORDERS_MAX,
+                    "items": schema("OrderRequest"),
+                    "description": "Each with its own key, if any.",
+                },
+            },
+        },
+        "AdjustmentRequest": {
+            "type": "object",
+            "required": ["reason"],
+            "description": "Exactly one of `delta` and `set`.",
+            "properties": {
+                "delta": nullable(json!({
+                    "type": "integer",
+                    "minimum": -STOCK_MAX,
+                    "maximum": STOCK_MAX,
+                    "not": {"const": 0},
+                    "description": "Units to bring in, or to take out when negative.",
+                })),
+                "set": nullable(stock()),
+                "expected": nullable(json!({
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": STOCK_MAX,
+                    "description": "Units that must be for sale before, else 409 `stock_mismatch`.",
+                })),
+                "reason": plain(REASON_BYTES_MAX, "Why; the ledger shows it."),
+                "idempotency_key": optional("IdempotencyKey"),
+            },
+            "oneOf": [
+                {"required": ["delta"], "properties": {"delta": {"type": "integer"}, "set": {"type": "null"}}},
+                {"required": ["set"], "properties": {"set": {"type": "integer"}, "delta": {"type": "null"}}},
+            ],
         },
         "TaskRequest": {
             "type": "object",
@@ -274,6 +317,15 @@ fn requests() -> Value {
     })
 }
 
+/// What is wrong, by field.
+fn faults() -> Value {
+    json!({
+        "type": ["object", "null"],
+        "additionalProperties": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+        "description": "For `validation_error`: what is wrong, by field.",
+    })
+}
+
 fn stock() -> Value {
     json!({
         "type": "integer",
@@ -293,6 +345,16 @@ fn max_per_order() -> Value {
         "minimum": 1,
         "maximum": u32::MAX,
         "description": "Most units in one order.",
+    })
+}
+
+fn max_per_user() -> Value {
+    json!({
+        "type": "integer",
+        "minimum": 1,
+        "maximum": u32::MAX,
+        "description": "Most units of one user: open, held and paid ones, from the request on that \
+                        first sets a limit. Orders and holds must then name a user.",
     })
 }
 
@@ -371,6 +433,75 @@ fn rows() -> Value {
                 "version": described("Position", "Its last change; also its `ETag`."),
             }),
         ),
+        "BatchResult": object(
+            "What became of one order of a batch: the order, or what an error says.",
+            &["order", "error", "error_code", "message", "outcome", "retryable", "errors"],
+            json!({
+                "index": count("Which order of the request, from 0."),
+                "status": {
+                    "type": "integer",
+                    "minimum": 200,
+                    "maximum": 599,
+                    "description": "The HTTP status that the order alone would have had: 201 placed, \
+                                    200 made before by its key.",
+                },
+                "order": schema("Order"),
+                "error": text("The code."),
+                "error_code": {"type": "string", "pattern": "^[A-Z_]+$"},
+                "message": text("What went wrong, in words."),
+                "outcome": words("As in a problem.", wire::Outcome::ALL),
+                "retryable": flag("Whether the same order may succeed a little later."),
+                "errors": faults(),
+            }),
+        ),
+        "RefusedOrder": object("An order for which an atomic batch was refused.", &[], json!({
+            "index": count("Which order of the request, from 0."),
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "error": text("The code that the order alone would have had."),
+            "message": text("What is wrong with it, in words."),
+        })),
+        "Adjustment": object("An adjustment of stock. It never changes.", &["product"], json!({
+            "id": schema("Id"),
+            "product_id": schema("Id"),
+            "delta": {"type": "integer", "description": "Units that came in, or went out."},
+            "set": {"type": ["integer", "null"], "minimum": 0, "description": "What was asked for."},
+            "expected": {"type": ["integer", "null"], "minimum": 0},
+            "reason": text("Why."),
+            "stock": count("Units that could be sold right after it."),
+            "idempotency_key": nullable(schema("IdempotencyKey")),
+            "created_at": schema("Moment"),
+            "version": described("Position", "Where in the log."),
+            "trace_id": {"type": ["string", "null"], "description": "Of the request."},
+            "product": described("Product", "After the request, unless it is archived."),
+        })),
+        "LedgerRow": object("A movement of units.", &[], json!({
+            "index": described("Position", "Where in the log."),
+            "line": count("Its number among the rows of that position, from 0."),
+            "time": schema("Moment"),
+            "cause": text(
+                "`created`, `order`, `sale`, `release`, `cancel`, `adjustment`, `hold`, \
+                 `hold_consume`, `hold_release` or `hold_expire`.",
+            ),
+            "reference": nullable(object("What moved the units.", &[], json!({
+                "type": {"type": "string", "enum": ["order", "hold", "adjustment"]},
+                "id": schema("Id"),
+            }))),
+            "reason": {"type": ["string", "null"], "description": "Of an adjustment."},
+            "deltas": object("By how much each counter changed.", &[], json!({
+                "stock": {"type": "integer"},
+                "on_hand": {"type": "integer"},
+                "held": {"type": "integer"},
+                "reserved": {"type": "integer"},
+                "sold": {"type": "integer"},
+            })),
+            "counters": object("The counters after it.", &[], json!({
+                "stock": count("Units that can be sold."),
+                "on_hand": count("Units in the house."),
+                "held": count("Units in active holds."),
+                "reserved": count("Units in open orders."),
+                "sold": count("Units in paid orders."),
+            })),
+        })),
         "User": object("A user.", &[], json!({
             "id": schema("Id"),
             "name": text("Their name."),
@@ -438,6 +569,27 @@ fn answers() -> Value {
             "data": {"type": "array", "minItems": 1, "items": schema("OrderEvent")},
         })),
         "ByKeyAnswer": envelope("ByKey"),
+        "BatchAnswer": object("", &[], json!({
+            "success": success(),
+            "data": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": BATCH_ORDERS_MAX,
+                "items": schema("BatchResult"),
+            },
+        })),
+        "AdjustmentAnswer": envelope("Adjustment"),
+        "LedgerList": object("", &[], json!({
+            "success": success(),
+            "data": {"type": "array", "maxItems": LEDGER_MAX, "items": schema("LedgerRow")},
+            "meta": object("How to go on.", &[], json!({
+                "next_cursor": {
+                    "type": ["string", "null"],
+                    "description": "To be sent as `after`; null at the end.",
+                },
+                "has_more": flag("Whether more follow."),
+            })),
+        })),
         "ProductAnswer": envelope("Product"),
         "ProductList": object("", &[], json!({
             "success": success(),
@@ -449,7 +601,7 @@ fn answers() -> Value {
         })),
         "UserAnswer": envelope("User"),
         "ClusterAnswer": envelope("Cluster"),
-        "Problem": object("Every error, in the shape of RFC 9457.", &["retry_after"], json!({
+        "Problem": object("Every error, in the shape of RFC 9457.", &["retry_after", "results"], json!({
             "type": {"type": "string", "pattern": "^/problems/[a-z-]+$"},
             "title": text("The kind of problem in words."),
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
@@ -464,12 +616,12 @@ fn answers() -> Value {
                 wire::Outcome::ALL,
             ),
             "retryable": flag("Whether the same request may succeed a little later."),
-            "errors": {
-                "type": ["object", "null"],
-                "additionalProperties": {
-                    "type": "array", "minItems": 1, "items": {"type": "string"},
-                },
-                "description": "For `validation_error`: what is wrong, by field.",
+            "errors": faults(),
+            "results": {
+                "type": "array",
+                "minItems": 1,
+                "items": schema("RefusedOrder"),
+                "description": "For an atomic batch: every order for which it was refused.",
             },
             "retry_after": {"type": "integer", "minimum": 1, "description": "Seconds to wait."},
             "trace_id": text("The same as `X-Trace-Id`."),

@@ -188,7 +188,7 @@ async fn products_that_are_wrong_are_refused() {
         ("sku", "\"\""),
         ("max_per_order", "0"),
         ("max_per_order", "\"1\""),
-        ("max_per_user", "1"),
+        ("max_per_user", "0"),
         ("max_per_user", "\"x\""),
     ] {
         let fields: Vec<_> = [("name", "\"n\""), ("price", "1"), ("stock", "1")]

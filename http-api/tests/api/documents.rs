@@ -120,6 +120,16 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         (Call::json("PUT", "/api/v1/products/1", &product).header("if-match", "*"), 200),
         (Call::json("PATCH", "/api/v1/products/1", &json!({"price": "1"})), 200),
     ];
+    let adjust = || {
+        let body = json!({"delta": 5, "reason": "found", "idempotency_key": "a"});
+        Call::json("POST", "/api/v1/products/1/adjustments", &body)
+    };
+    calls.extend([(adjust(), 201), (adjust(), 200)]);
+    let batch = json!({"orders": [order, {"items": []}]});
+    calls.push((Call::json("POST", "/api/v1/orders/batch", &batch), 200));
+    for key in ["k", "fenced"] {
+        calls.push((Call::new("POST", &format!("/api/v1/orders/by-key/{key}/fence")), 200));
+    }
     let task = json!({"order_id": 1});
     calls.push((Call::json("POST", "/api/v1/tasks/order-processed", &task), 202));
     let reads = [
@@ -130,6 +140,9 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         "/api/v1/orders/1/events",
         "/api/v1/orders/by-key/k",
         "/api/v1/orders/by-key/unused",
+        "/api/v1/orders/by-key/fenced",
+        "/api/v1/products/1/ledger",
+        "/api/v1/products/1/ledger?limit=1&after=0",
         "/api/v1/products",
         "/api/v1/products?limit=1&ids=1,2",
         "/api/v1/products/1",
@@ -223,13 +236,14 @@ async fn example_bodies_do_what_they_show() {
         ("/api/v1/users", "post", "/api/v1/users"),
         ("/api/v1/orders", "post", "/api/v1/orders"),
         ("/api/v1/orders/purchase", "post", "/api/v1/orders/purchase"),
+        ("/api/v1/orders/batch", "post", "/api/v1/orders/batch"),
         ("/api/v1/products/{id}", "put", "/api/v1/products/1"),
         ("/api/v1/products/{id}", "patch", "/api/v1/products/1"),
     ] {
         let call = Call::json(&method.to_uppercase(), target, &example(path, method));
         given.push(fixture.send(call).await.status);
     }
-    assert_eq!(given, [201, 201, 201, 201, 200, 200]);
+    assert_eq!(given, [201, 201, 201, 201, 200, 200, 200]);
     fixture.stop().await;
 }
 

@@ -45,6 +45,11 @@ fn name() -> impl Strategy<Value = String> {
             "max_per_order",
             "max_per_user",
             "reason",
+            "delta",
+            "set",
+            "expected",
+            "orders",
+            "atomic",
             "email",
         ])
         .prop_map(str::to_owned),
@@ -59,7 +64,8 @@ fn object() -> impl Strategy<Value = Vec<u8>> {
     let items = prop_oneof![proptest::collection::vec(line, 0..4).prop_map(Value::from), value()];
     let members = proptest::collection::hash_map(name(), value(), 0..8);
     (items, members).prop_map(|(items, members)| {
-        let mut object = json!({"items": items, "product_id": 1, "quantity": 1, "name": "n", "price": "1", "stock": 5});
+        let order = json!({"items": items});
+        let mut object = json!({"items": items, "orders": [order, items], "reason": "r", "delta": 1, "product_id": 1, "quantity": 1, "name": "n", "price": "1", "stock": 5});
         for (name, value) in members {
             object[name] = value;
         }
@@ -83,7 +89,9 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-const WRITES: [(&str, &str); 7] = [
+const WRITES: [(&str, &str); 9] = [
+    ("POST", "/api/v1/orders/batch"),
+    ("POST", "/api/v1/products/1/adjustments"),
     ("POST", "/api/v1/orders"),
     ("POST", "/api/v1/orders/purchase"),
     ("POST", "/api/v1/orders/1/cancel"),

@@ -268,6 +268,12 @@ impl Answer {
         problem
     }
 
+    /// The code of a problem.
+    #[track_caller]
+    pub(crate) fn problem_code(&self) -> String {
+        self.json()["error"].as_str().expect("a problem").to_owned()
+    }
+
     /// Checks that a validation error names a field.
     #[track_caller]
     pub(crate) fn invalid(&self, field: &str) {

@@ -6,6 +6,7 @@ mod contract;
 mod harness;
 
 mod bad_input;
+mod batches;
 mod documents;
 mod fuzz;
 mod limits;
@@ -15,5 +16,6 @@ mod products;
 mod protocol;
 mod races;
 mod rate;
+mod stock;
 mod tasks;
 mod users;

@@ -250,7 +250,7 @@ impl Oracle {
 
     /// A node answers a request with its outcome.
     pub(super) fn answers(&self, request: RequestId, applied: &Applied) -> Result<(), String> {
-        let Applied { position, clock, outcome, order, product } = applied;
+        let Applied { position, clock, outcome, order, orders, product } = applied;
         let at = usize::try_from(position.index()).expect("small in memory");
         let known = at.checked_sub(1).and_then(|at| self.committed.get(at));
         let known = known.ok_or_else(|| format!("an answer lies at {position}, beyond the log"))?;
@@ -260,7 +260,7 @@ impl Oracle {
         if *outcome == Outcome::Ignored {
             return Err(format!("{request:?} was answered with the outcome of its second copy"));
         }
-        if let Some(order) = order {
+        for order in order.iter().map(|order| &**order).chain(orders) {
             self.check_order(order, *position)?;
         }
         if let Some(product) = product {

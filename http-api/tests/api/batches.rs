@@ -1,0 +1,264 @@
+//! Batches of orders: JSON and one object a line, each by itself or all or none.
+
+use http_api::Settings;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Call, Fixture, order};
+
+const BATCH: &str = "/api/v1/orders/batch";
+
+fn keyed(product: u64, quantity: u64, key: &str) -> Value {
+    let mut order = order(product, quantity);
+    order["idempotency_key"] = json!(key);
+    order
+}
+
+fn lines(target: &str, lines: &[&str]) -> Call {
+    let call = Call::new("POST", target).with_body(lines.join("\n"));
+    call.header("content-type", "application/x-ndjson")
+}
+
+/// The results of a batch, after checking their indexes and shapes.
+#[track_caller]
+fn results(answer: &Answer) -> Vec<Value> {
+    let results = answer.expect(200)["data"].as_array().unwrap().clone();
+    for (index, result) in results.iter().enumerate() {
+        assert_eq!(result["index"], index, "{result}");
+        let status = result["status"].as_u64().unwrap();
+        assert_eq!(result["order"].is_object(), status < 300, "{result}");
+        assert_eq!(result["error"].is_string(), status >= 400, "{result}");
+        assert_eq!(result["message"].is_string(), status >= 400, "{result}");
+        assert_eq!(result["errors"].is_object(), result["error"] == "validation_error", "{result}");
+    }
+    results
+}
+
+/// Status and code of each result.
+fn told(results: &[Value]) -> Vec<(u64, &str)> {
+    let told = |result: &Value| (result["status"].as_u64().unwrap(), ());
+    let codes = results.iter().map(|result| result["error"].as_str().unwrap_or(""));
+    results.iter().map(told).zip(codes).map(|((status, ()), code)| (status, code)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_order_of_a_batch_has_the_answer_that_it_would_have_had_alone() {
+    let fixture = Fixture::start().await;
+    let product = fixture.product("9.99", 10).await;
+    let mine = fixture.post("/api/v1/orders", &keyed(product, 1, "old")).await.expect(201);
+    let orders = json!([
+        order(product, 2),
+        keyed(product, 1, "old"),
+        order(product, 100),
+        order(99, 1),
+        {"items": [{"product_id": product, "quantity": 0}]},
+        7,
+        keyed(product, 2, "old"),
+        keyed(product, 3, "new"),
+        {"items": [{"product_id": product, "quantity": 1}], "idempotency_key": ""},
+    ]);
+    let answer = fixture.post(BATCH, &json!({"orders": orders})).await;
+    let results = results(&answer);
+    let expected = [
+        (201, ""),
+        (200, ""),
+        (409, "insufficient_stock"),
+        (404, "not_found"),
+        (422, "validation_error"),
+        (400, "malformed_request"),
+        (422, "idempotency_key_reused"),
+        (201, ""),
+        (400, "idempotency_key_invalid"),
+    ];
+    assert_eq!(told(&results), expected);
+    assert_eq!(results[1]["order"], mine["data"], "the order as it is");
+    assert_eq!(results[0]["order"]["status"], "PENDING");
+    assert_eq!(results[0]["order"]["items"][0]["line_total"], "19.98");
+    assert!(results[4]["errors"]["items.0.quantity"].is_array(), "{}", results[4]);
+    assert_eq!(results[2]["outcome"], "rejected");
+    // Alone they have the same.
+    for (index, (status, code)) in expected.into_iter().enumerate() {
+        if status >= 400 {
+            let alone = Call::json("POST", "/api/v1/orders", &orders[index]);
+            let problem = fixture.send(alone).await.problem(u16::try_from(status).unwrap(), code);
+            assert_eq!(results[index]["error_code"], problem["error_code"]);
+            // The stock is another one by now.
+            let same = results[index]["message"] == problem["message"];
+            assert!(same || code == "insufficient_stock", "{}", results[index]);
+        }
+    }
+    let product = fixture.get(&format!("/api/v1/products/{product}")).await.expect(200);
+    assert_eq!((&product["data"]["stock"], &product["data"]["reserved"]), (&json!(4), &json!(6)));
+    let id = results[7]["order"]["id"].as_u64().unwrap();
+    assert_eq!(
+        fixture.get(&format!("/api/v1/orders/{id}")).await.expect(200)["data"],
+        results[7]["order"]
+    );
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_atomic_batch_is_all_or_409_and_names_the_orders_at_fault() {
+    let fixture = Fixture::start().await;
+    let product = fixture.product("1.00", 10).await;
+    let batch = |orders: Value| json!({"atomic": true, "orders": orders});
+    let too_much = json!([order(product, 6), order(product, 6), order(99, 1), order(product, 4)]);
+    let problem = fixture.post(BATCH, &batch(too_much)).await.problem(409, "insufficient_stock");
+    let named: Vec<(u64, u64, &str)> = problem["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|refused| {
+            let status = refused["status"].as_u64().unwrap();
+            (refused["index"].as_u64().unwrap(), status, refused["error"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(named, [(1, 409, "insufficient_stock"), (2, 404, "not_found")]);
+    let missing = fixture.post(BATCH, &batch(json!([order(99, 1)]))).await;
+    missing.problem(409, "batch_rejected");
+    // What cannot be read is no conflict: each fault is named with its place.
+    let broken = json!([order(product, 1), {"items": [], "user_id": 0}, {"items": 3}]);
+    let answer = fixture.post(BATCH, &batch(broken)).await;
+    for field in ["orders.1.items", "orders.1.user_id", "orders.2.items"] {
+        answer.invalid(field);
+    }
+    assert_eq!(fixture.look().await.1["data"], json!([]), "nothing was placed");
+
+    let fits = json!([order(product, 6), keyed(product, 4, "k"), keyed(product, 4, "k")]);
+    let first = results(&fixture.post(BATCH, &batch(fits.clone())).await);
+    assert_eq!(told(&first), [(201, ""), (201, ""), (200, "")]);
+    assert_eq!(first[1]["order"]["id"], first[2]["order"]["id"]);
+    // Repeating places the order without a key again, which does not fit, so nothing happens.
+    fixture.post(BATCH, &batch(fits)).await.problem(409, "insufficient_stock");
+    let again = results(&fixture.post(BATCH, &batch(json!([keyed(product, 4, "k")]))).await);
+    assert_eq!(told(&again), [(200, "")]);
+    let product = fixture.get(&format!("/api/v1/products/{product}")).await.expect(200);
+    assert_eq!((&product["data"]["stock"], &product["data"]["reserved"]), (&json!(0), &json!(10)));
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_of_lines_is_read_line_by_line() {
+    let fixture = Fixture::start().await;
+    let product = fixture.product("1.00", 10).await;
+    let good = order(product, 1).to_string();
+    let deep = "[".repeat(40) + &"]".repeat(40);
+    let sent = [&good, "{", "", "  \r", "\"x\"", "{\"items\":[]}", &deep, &good];
+    let results_ = results(&fixture.send(lines(BATCH, &sent)).await);
+    let malformed = (400, "malformed_request");
+    let expected =
+        [(201, ""), malformed, malformed, (422, "validation_error"), malformed, (201, "")];
+    assert_eq!(told(&results_), expected);
+    let atomic = format!("{BATCH}?atomic=true");
+    fixture.send(lines(&atomic, &[&good, "{"])).await.problem(400, "malformed_request");
+    fixture.send(lines(&atomic, &[&good, "{}"])).await.invalid("orders.1.items");
+    assert_eq!(told(&results(&fixture.send(lines(&atomic, &[&good, &good])).await)).len(), 2);
+    fixture.send(lines(&format!("{BATCH}?atomic=yes"), &[&good])).await.invalid("atomic");
+    fixture.send(lines(BATCH, &[""])).await.invalid("orders");
+    fixture.send(lines(BATCH, &vec![&*good; 1001])).await.invalid("orders");
+    // Lines are for batches only.
+    let single = lines("/api/v1/orders", &[&good]);
+    fixture.send(single).await.problem(415, "unsupported_media_type");
+    let text = Call::new("POST", BATCH).with_body(good).header("content-type", "text/plain");
+    fixture.send(text).await.problem(415, "unsupported_media_type");
+    let product = fixture.get(&format!("/api/v1/products/{product}")).await.expect(200);
+    assert_eq!(product["data"]["reserved"], 4);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bounds_of_a_batch_are_kept() {
+    let settings = Settings { batch_bytes_max: 2 << 20, ..Settings::default() };
+    let fixture = Fixture::with(settings).await;
+    let product = fixture.product("1.00", 5_000).await;
+    for body in [
+        json!({}),
+        json!({"orders": []}),
+        json!({"orders": null}),
+        json!({"orders": {}}),
+        json!({"orders": vec![order(product, 1); 1001]}),
+    ] {
+        fixture.post(BATCH, &body).await.invalid("orders");
+    }
+    let not_a_word = json!({"orders": [order(product, 1)], "atomic": "yes"});
+    fixture.post(BATCH, &not_a_word).await.invalid("atomic");
+    fixture.send(Call::text("POST", BATCH, "[]")).await.problem(400, "malformed_request");
+    fixture.send(Call::text("POST", BATCH, "")).await.problem(400, "malformed_request");
+    let header = Call::json("POST", BATCH, &json!({"orders": [order(product, 1)]}));
+    let header = header.header("idempotency-key", "k");
+    fixture.send(header).await.problem(400, "idempotency_key_invalid");
+    let large = Call::text("POST", BATCH, vec![b' '; (2 << 20) + 1]);
+    fixture.send(large).await.problem(413, "payload_too_large");
+    assert_eq!(fixture.look().await.1["data"], json!([]), "nothing was placed");
+
+    // More than a megabyte of orders: several entries, and one answer for each order.
+    let mut big = order(product, 1);
+    big["metadata"] = json!({"note": "x".repeat(1_500)});
+    let most = json!({"orders": vec![big; 1000]});
+    let all = results(&fixture.post(BATCH, &most).await);
+    assert!(all.len() == 1000 && all.iter().all(|result| result["status"] == 201));
+    let ids: Vec<u64> = all.iter().map(|result| result["order"]["id"].as_u64().unwrap()).collect();
+    assert!(ids.is_sorted_by(|one, other| one < other), "in the order that they were sent");
+    let versions: std::collections::BTreeSet<u64> =
+        all.iter().map(|result| result["order"]["version"].as_u64().unwrap()).collect();
+    assert!((2..10).contains(&versions.len()), "{} entries", versions.len());
+    let product = fixture.get(&format!("/api/v1/products/{product}")).await.expect(200);
+    assert_eq!(product["data"]["reserved"], 1000);
+    fixture.handle.read(|state| state.check_invariants()).unwrap();
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_required_of_orders_is_required_in_batches() {
+    let settings =
+        Settings { require_users: true, require_idempotency_key: true, ..Settings::default() };
+    let fixture = Fixture::with(settings).await;
+    let product = fixture.product("1.00", 10).await;
+    let user = json!({"name": "Alice", "email": "alice@example.com"});
+    fixture.post("/api/v1/users", &user).await.expect(201);
+    let mut good = keyed(product, 1, "k");
+    good["user_id"] = json!(1);
+    let mut stranger = keyed(product, 1, "l");
+    stranger["user_id"] = json!(2);
+    let orders = json!([order(product, 1), good, stranger]);
+    let results = results(&fixture.post(BATCH, &json!({"orders": orders})).await);
+    let invalid = (422, "validation_error");
+    assert_eq!(told(&results), [invalid, (201, ""), invalid]);
+    for field in ["user_id", "idempotency_key"] {
+        assert!(results[0]["errors"][field].is_array(), "{field}: {}", results[0]);
+    }
+    assert!(results[2]["errors"]["user_id"].is_array(), "{}", results[2]);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_without_a_leader_was_certainly_not_placed() {
+    let settings = Settings {
+        request_timeout: std::time::Duration::from_millis(300),
+        batch_bytes_max: 1 << 10,
+        batch_bytes_in_flight_max: 1 << 10,
+        ..Settings::default()
+    };
+    let fixture = Fixture::alone_of_three(settings).await;
+    let batch = json!({"orders": [order(1, 1)]});
+    let problem = fixture.post(BATCH, &batch).await.problem(503, "no_leader");
+    assert_eq!(problem["outcome"], "not_applied");
+    // One whose bodies are all bad needs no leader.
+    let bad = fixture.post(BATCH, &json!({"orders": [{}]})).await;
+    assert_eq!(told(&results(&bad)), [(422, "validation_error")]);
+    // Room for large bodies is bounded too.
+    let one = fixture.send(Call::json(
+        "POST",
+        BATCH,
+        &json!({"orders": [order(1, 1)], "x": "y".repeat(600)}),
+    ));
+    let other = fixture.send(Call::json(
+        "POST",
+        BATCH,
+        &json!({"orders": [order(1, 1)], "x": "y".repeat(600)}),
+    ));
+    let (one, other) = tokio::join!(one, other);
+    let codes = [one.problem_code(), other.problem_code()];
+    assert!(codes.contains(&"overloaded".to_owned()), "{codes:?}");
+    assert!(codes.contains(&"no_leader".to_owned()), "{codes:?}");
+    fixture.stop().await;
+}

@@ -1,0 +1,281 @@
+//! Reading the ledger of a product and its adjustments, in memory and in the checkpoint.
+//!
+//! Ledger rows are numbered per product, but callers name them by their place: the position of the
+//! command and a line number, since one command may move a product's units more than once. Rows
+//! lie in ascending order of both, so a place is found by halving.
+
+use std::sync::Arc;
+
+use engine::adjustment::Adjustment;
+use engine::checkpoint;
+use engine::ids::{AdjustmentId, Position, ProductId};
+use engine::ledger::{Cause, Row};
+use engine::state::{Lookup, State};
+use engine::store;
+use engine::store::sled::SledStore;
+
+use super::{Handle, ReadError};
+
+/// Ledger rows that are stored together.
+const SEGMENT_ROWS: u64 = 32;
+
+/// Where a ledger row stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LedgerPlace {
+    /// The command that moved the units.
+    pub position: Position,
+    /// Which of the command's rows for this product, from 0. The highest number stands for the last
+    /// one, whichever that is.
+    pub line: u32,
+}
+
+/// A ledger row at its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// Its place.
+    pub place: LedgerPlace,
+    /// What moved, why, and the counters after it.
+    pub row: Row,
+    /// The reason of an adjustment, in somebody's words.
+    pub reason: Option<Box<str>>,
+}
+
+/// Consecutive rows of a ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerPage {
+    /// The position of the state that was looked at.
+    pub position: Position,
+    /// The rows, oldest first.
+    pub entries: Vec<LedgerEntry>,
+    /// Whether more follow.
+    pub has_more: bool,
+}
+
+/// What a look at the state found of a ledger.
+struct Look {
+    position: Position,
+    /// The number of the first row in memory: those before it are stored.
+    stored: u64,
+    /// The rows in memory that may be asked for, oldest first.
+    rows: Vec<Row>,
+    /// Whether rows that are stored may be asked for too.
+    reaches_back: bool,
+}
+
+impl Handle {
+    /// Rows of a product's ledger after a place, at most `limit` of them; an archived product keeps
+    /// its ledger. `None` when there is no such product.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] when a stored row cannot be read.
+    pub async fn ledger(
+        &self,
+        product: ProductId,
+        after: Option<LedgerPlace>,
+        limit: usize,
+    ) -> Result<Option<LedgerPage>, ReadError> {
+        let Some(look) = self.read(|state| look(state, product, after, limit)) else {
+            return Ok(None);
+        };
+        let position = look.position;
+        let rows = if look.reaches_back {
+            self.read_store(move |store| read_back(store, product, look, after, limit)).await?
+        } else {
+            cut(look.rows.into_iter(), after, limit)
+        };
+        let has_more = rows.len() > limit;
+        let mut entries: Vec<LedgerEntry> = rows
+            .into_iter()
+            .take(limit)
+            .map(|(place, row)| LedgerEntry { place, row, reason: None })
+            .collect();
+        self.add_reasons(&mut entries).await?;
+        Ok(Some(LedgerPage { position, entries, has_more }))
+    }
+
+    /// An adjustment of stock; old ones are read from the checkpoint. `None` when there is none.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] when a stored row cannot be read.
+    pub async fn adjustment(&self, id: AdjustmentId) -> Result<Option<Adjustment>, ReadError> {
+        let found = self.read(|state| match state.adjustment(id) {
+            Lookup::Resident(adjustment) => Some(Some(adjustment.clone())),
+            Lookup::Absent => Some(None),
+            Lookup::Stored => None,
+        });
+        match found {
+            Some(found) => Ok(found),
+            None => self.read_store(move |store| checkpoint::read_adjustment(store, id)).await,
+        }
+    }
+
+    /// Adds what adjustments were made for.
+    async fn add_reasons(&self, entries: &mut [LedgerEntry]) -> Result<(), ReadError> {
+        let mut stored = Vec::new();
+        self.read(|state| {
+            for (at, entry) in entries.iter_mut().enumerate() {
+                let Cause::Adjustment(Some(id)) = entry.row.cause else { continue };
+                match state.adjustment(id) {
+                    Lookup::Resident(adjustment) => entry.reason = Some(adjustment.reason.clone()),
+                    Lookup::Stored => stored.push((at, id)),
+                    Lookup::Absent => {}
+                }
+            }
+        });
+        if stored.is_empty() {
+            return Ok(());
+        }
+        let read = self.read_store(move |store| {
+            let read = |(at, id)| Ok((at, checkpoint::read_adjustment(store, id)?));
+            stored.into_iter().map(read).collect::<Result<Vec<_>, store::Error>>()
+        });
+        for (at, adjustment) in read.await? {
+            entries[at].reason = adjustment.map(|adjustment| adjustment.reason);
+        }
+        Ok(())
+    }
+
+    /// Reads from the checkpoint store, away from the runtime's own threads.
+    async fn read_store<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&SledStore) -> Result<T, store::Error> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let store = Arc::clone(&self.shared.store);
+        let done = tokio::task::spawn_blocking(move || read(&store)).await;
+        let failed = |error: &dyn std::fmt::Display| ReadError::Storage(error.to_string());
+        done.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+    }
+}
+
+/// Looks at what is in memory.
+fn look(
+    state: &State,
+    product: ProductId,
+    after: Option<LedgerPlace>,
+    limit: usize,
+) -> Option<Look> {
+    let mut rows = state.ledger(product).peekable();
+    // Every product has a ledger row, the one that made it, and the latest ones are in memory
+    // unless they are a whole number of segments.
+    let stored = match rows.peek() {
+        Some((number, _)) => *number,
+        None => state.ledger_rows(product)?,
+    };
+    let first = rows.peek().map(|(_, row)| row.position);
+    // A row that is stored may be wanted unless the place lies behind the first one in memory.
+    let behind = after.is_some_and(|after| first.is_some_and(|first| first < after.position));
+    let reaches_back = stored > 0 && !behind;
+    let from = after.map_or(Position(0), |after| after.position);
+    let wanted = limit.saturating_add(1);
+    let mut taken = 0;
+    let rows = rows
+        .map(|(_, row)| *row)
+        .skip_while(|row| row.position < from)
+        // Rows of the place's own command come on top of what is wanted: some are passed over.
+        .take_while(|row| {
+            taken += usize::from(row.position > from);
+            taken <= wanted
+        })
+        .collect();
+    Some(Look { position: state.position(), stored, rows, reaches_back })
+}
+
+/// Reads stored rows too.
+fn read_back(
+    store: &SledStore,
+    product: ProductId,
+    look: Look,
+    after: Option<LedgerPlace>,
+    limit: usize,
+) -> Result<Vec<(LedgerPlace, Row)>, store::Error> {
+    let segment = |number: u64| -> Result<Vec<Row>, store::Error> {
+        let read = checkpoint::read_ledger(store, product, number * SEGMENT_ROWS)?;
+        Ok(read.map(|(_, rows)| rows).unwrap_or_default())
+    };
+    let from = after.map_or(Position(0), |after| after.position);
+    // The number of segments that begin before the place; the last of them may reach beyond it.
+    let (mut low, mut high) = (0, look.stored / SEGMENT_ROWS);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match segment(middle)?.first().is_some_and(|row| row.position < from) {
+            true => low = middle + 1,
+            false => high = middle,
+        }
+    }
+    let mut rows = Vec::new();
+    let mut beyond = 0;
+    for number in low.saturating_sub(1)..look.stored / SEGMENT_ROWS {
+        for row in segment(number)? {
+            beyond += usize::from(row.position > from);
+            rows.push(row);
+        }
+        if beyond > limit {
+            break;
+        }
+    }
+    if beyond <= limit {
+        rows.extend(look.rows);
+    }
+    let rows = rows.into_iter().skip_while(|row| row.position < from);
+    Ok(cut(rows, after, limit))
+}
+
+/// The rows after the place, one more than `limit`, with their places. `rows` begins with the first
+/// row of its command.
+fn cut(
+    rows: impl Iterator<Item = Row>,
+    after: Option<LedgerPlace>,
+    limit: usize,
+) -> Vec<(LedgerPlace, Row)> {
+    let mut last: Option<LedgerPlace> = None;
+    let placed = rows.map(|row| {
+        let line = match last {
+            Some(last) if last.position == row.position => last.line + 1,
+            _ => 0,
+        };
+        let place = LedgerPlace { position: row.position, line };
+        last = Some(place);
+        (place, row)
+    });
+    let wanted = placed.filter(|(place, _)| after.is_none_or(|after| *place > after));
+    wanted.take(limit.saturating_add(1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::ids::{OrderId, Timestamp};
+    use engine::product::Counters;
+
+    use super::*;
+
+    fn row(position: u64) -> Row {
+        Row {
+            position: Position(position),
+            at: Timestamp(1),
+            cause: Cause::Order(OrderId(1)),
+            on_hand: 0,
+            held: 0,
+            reserved: 1,
+            sold: 0,
+            after: Counters::default(),
+        }
+    }
+
+    fn places(after: Option<(u64, u32)>, limit: usize) -> Vec<(u64, u32)> {
+        let after = after.map(|(at, line)| LedgerPlace { position: Position(at), line });
+        let from = after.map_or(0, |after| after.position.0);
+        let rows = [3, 5, 5, 5, 9].map(row).into_iter().filter(|row| row.position.0 >= from);
+        let cut = cut(rows, after, limit);
+        cut.iter().map(|(place, _)| (place.position.0, place.line)).collect()
+    }
+
+    #[test]
+    fn rows_of_one_command_have_line_numbers() {
+        assert_eq!(places(None, 10), [(3, 0), (5, 0), (5, 1), (5, 2), (9, 0)]);
+        assert_eq!(places(None, 1), [(3, 0), (5, 0)], "one more tells that more follow");
+        assert_eq!(places(Some((5, 0)), 10), [(5, 1), (5, 2), (9, 0)]);
+        assert_eq!(places(Some((5, u32::MAX)), 10), [(9, 0)]);
+        assert_eq!(places(Some((4, 7)), 10), [(5, 0), (5, 1), (5, 2), (9, 0)]);
+        assert_eq!(places(Some((9, 0)), 10), []);
+    }
+}
