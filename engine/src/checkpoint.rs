@@ -21,6 +21,7 @@
 //! not open is set aside by the caller.
 
 pub mod freeze;
+pub mod image;
 pub mod open;
 mod pack;
 mod rows;

@@ -117,6 +117,8 @@ pub(crate) struct Events {
     kept_max: u64,
     kept_ms_max: u64,
     resident_max: usize,
+    /// Chunks that nobody needs any more stay in the store all the same.
+    keep_old: bool,
     /// Full chunks in memory: the newest ones, and those that no synced checkpoint holds.
     resident: usize,
     /// Up to where a synced checkpoint holds full chunks, events of the tail, and has removed
@@ -141,6 +143,7 @@ impl Default for Events {
             kept_max: KEPT_MAX,
             kept_ms_max: KEPT_MS_MAX,
             resident_max: RESIDENT_CHUNKS_MAX,
+            keep_old: false,
             resident: 0,
             stored: Progress::default(),
             frozen: Progress::default(),
@@ -221,6 +224,11 @@ impl Events {
         self.evict();
     }
 
+    /// While set, freezes take no chunks to be removed from the store.
+    pub(crate) fn keep_old(&mut self, keep: bool) {
+        self.keep_old = keep;
+    }
+
     /// Lets the oldest chunks leave memory that a synced checkpoint holds.
     fn evict(&mut self) {
         if self.resident <= self.resident_max {
@@ -244,7 +252,10 @@ impl Events {
             let slot = &self.full[(number - self.extent.first) as usize];
             (number, slot.events.clone().expect("what is not stored is in memory"))
         });
-        let removed = self.extent.first.min(self.stored.removed + REMOVED_MAX);
+        let removed = match self.keep_old {
+            true => self.stored.removed,
+            false => self.extent.first.min(self.stored.removed + REMOVED_MAX),
+        };
         let frozen = FrozenEvents {
             full: full.collect(),
             tail: self.tail.clone(),

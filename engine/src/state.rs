@@ -53,6 +53,20 @@ pub trait Observer {
     fn event(&mut self, event: Event);
 }
 
+/// How many rows there are of each kind.
+pub(crate) type Counts = (u64, u64, u64, u64, u64, u64, u64, u64);
+
+/// What the digest holds beside the rows.
+pub(crate) fn hash_counts(
+    hasher: &mut RowHasher,
+    clock: Timestamp,
+    counts: Counts,
+    totals: &Totals,
+    sessions: &Sessions,
+) -> u64 {
+    hasher.hash(Table::Meta, 0, &(clock, counts, totals, sessions))
+}
+
 /// An observer that looks away: for replaying, where nobody waits for an answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
@@ -208,8 +222,24 @@ impl State {
     /// A number that is equal on all nodes that applied the same entries. Costs the hashing of what
     /// changed since the last call, and of clock, totals and sessions.
     pub fn digest(&mut self) -> u64 {
-        let meta = (
-            self.clock,
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::is_planted(crate::planted::Bug::DigestOfMemory) {
+            return self.orders.resident_chunks() as u64;
+        }
+        let counts = self.counts();
+        hash_counts(&mut self.hasher, self.clock, counts, &self.totals, &self.sessions)
+            .wrapping_add(self.orders.digest(&mut self.hasher))
+            .wrapping_add(self.holds.digest(&mut self.hasher))
+            .wrapping_add(self.webhooks.digest(&mut self.hasher))
+            .wrapping_add(self.products.digest(&mut self.hasher))
+            .wrapping_add(self.adjustments.digest(&mut self.hasher))
+            .wrapping_add(self.fences.digest(&mut self.hasher))
+            .wrapping_add(self.users.digest())
+    }
+
+    /// How many there are of each kind of row, in the order of the digest.
+    fn counts(&self) -> Counts {
+        (
             self.orders.len(),
             self.holds.len(),
             self.webhooks.len(),
@@ -218,22 +248,7 @@ impl State {
             self.fences.len(),
             self.events.extent().told,
             self.users.len() as u64,
-            &self.totals,
-            &self.sessions,
-        );
-        #[cfg(feature = "planted-bugs")]
-        if crate::planted::is_planted(crate::planted::Bug::DigestOfMemory) {
-            return self.orders.resident_chunks() as u64;
-        }
-        self.hasher
-            .hash(Table::Meta, 0, &meta)
-            .wrapping_add(self.orders.digest(&mut self.hasher))
-            .wrapping_add(self.holds.digest(&mut self.hasher))
-            .wrapping_add(self.webhooks.digest(&mut self.hasher))
-            .wrapping_add(self.products.digest(&mut self.hasher))
-            .wrapping_add(self.adjustments.digest(&mut self.hasher))
-            .wrapping_add(self.fences.digest(&mut self.hasher))
-            .wrapping_add(self.users.digest())
+        )
     }
 
     /// The order's row, wherever it is.

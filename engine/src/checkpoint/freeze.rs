@@ -166,7 +166,7 @@ impl Frozen {
 
     /// Writes what will never change, in bounded batches; gives how many rows.
     fn stage(&self, store: &dyn CheckpointStore) -> Result<u64, Error> {
-        let mut stage = Stage { store, rows: Vec::new(), bytes: 0, staged: 0 };
+        let mut stage = Stage::new(store);
         stage.add_sealed(&self.orders)?;
         stage.add_sealed(&self.holds)?;
         stage.add_sealed(&self.webhooks)?;
@@ -227,15 +227,23 @@ fn write_chunks<R: Stored>(chunks: &FrozenChunks<R>, writes: &mut Vec<Write>) {
 }
 
 /// Rows on their way to the store.
-struct Stage<'a> {
+pub(super) struct Stage<'a> {
     store: &'a dyn CheckpointStore,
     rows: Vec<Row>,
     bytes: usize,
     staged: u64,
 }
 
-impl Stage<'_> {
-    fn add(&mut self, key: Vec<u8>, row: Vec<u8>) -> Result<(), Error> {
+impl<'a> Stage<'a> {
+    pub(super) fn new(store: &'a dyn CheckpointStore) -> Stage<'a> {
+        Stage { store, rows: Vec::new(), bytes: 0, staged: 0 }
+    }
+
+    pub(super) fn store(&self) -> &'a dyn CheckpointStore {
+        self.store
+    }
+
+    pub(super) fn add(&mut self, key: Vec<u8>, row: Vec<u8>) -> Result<(), Error> {
         self.bytes += key.len() + row.len();
         self.rows.push((key, row));
         if self.rows.len() >= STAGED_ROWS_MAX || self.bytes >= STAGED_BYTES_MAX {
@@ -260,7 +268,7 @@ impl Stage<'_> {
         }
     }
 
-    fn finish(mut self) -> Result<u64, Error> {
+    pub(super) fn finish(mut self) -> Result<u64, Error> {
         self.flush()?;
         Ok(self.staged)
     }

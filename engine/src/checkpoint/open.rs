@@ -61,7 +61,7 @@ pub enum Error {
     Invariant(#[from] Violation),
 }
 
-fn inconsistent(what: impl Into<String>) -> Error {
+pub(super) fn inconsistent(what: impl Into<String>) -> Error {
     Error::Inconsistent(what.into())
 }
 
@@ -402,7 +402,7 @@ fn read_chunk<R: Stored>(
 }
 
 /// Visits the rows of a kind with the numbers of their keys.
-fn scan<const N: usize>(
+pub(super) fn scan<const N: usize>(
     store: &dyn CheckpointStore,
     kind: u8,
     mut visit: impl FnMut([u64; N], &[u8], &[u8]) -> Result<(), Error>,
@@ -425,11 +425,11 @@ fn scan<const N: usize>(
     }
 }
 
-fn unpack<R: Stored>(key: &[u8], bytes: &[u8]) -> Result<Chunk<R>, Error> {
+pub(super) fn unpack<R: Stored>(key: &[u8], bytes: &[u8]) -> Result<Chunk<R>, Error> {
     R::unpack(bytes).map_err(|source| Error::Row { key: key::name(key), source })
 }
 
-fn decode<T: Decode<()>>(key: &[u8], bytes: &[u8]) -> Result<T, Error> {
+pub(super) fn decode<T: Decode<()>>(key: &[u8], bytes: &[u8]) -> Result<T, Error> {
     codec::decode_row(ROW_VERSION, bytes)
         .map_err(|source| Error::Row { key: key::name(key), source })
 }

@@ -9,6 +9,7 @@ use crate::adjustment::Adjustment;
 use crate::checkpoint::pack::LedgerRows;
 use crate::chunks::{Chunk, Record};
 use crate::codec;
+use crate::digest::RowHasher;
 use crate::events::Extent;
 use crate::fence::Fence;
 use crate::hold::Hold;
@@ -16,6 +17,7 @@ use crate::ids::{Position, Timestamp};
 use crate::order::Order;
 use crate::product::Product;
 use crate::sessions::Sessions;
+use crate::state::hash_counts;
 use crate::totals::Totals;
 use crate::webhook::Webhook;
 
@@ -45,6 +47,23 @@ pub(crate) struct Meta {
     pub(crate) totals: Totals,
     pub(crate) sessions: Sessions,
     pub(crate) digest: u64,
+}
+
+impl Meta {
+    /// What it adds to the digest.
+    pub(crate) fn hash(&self, hasher: &mut RowHasher) -> u64 {
+        let counts = (
+            self.orders,
+            self.holds,
+            self.webhooks,
+            self.products,
+            self.adjustments,
+            self.fences,
+            self.events.told,
+            self.users,
+        );
+        hash_counts(hasher, self.clock, counts, &self.totals, &self.sessions)
+    }
 }
 
 /// Rows that are stored in chunks.

@@ -14,14 +14,14 @@ use engine::webhook::Report;
 use crate::common::*;
 
 /// Freezes, writes and releases.
-fn checkpoint(state: &mut State, store: &dyn CheckpointStore) {
+pub(crate) fn checkpoint(state: &mut State, store: &dyn CheckpointStore) {
     let written = state.freeze().write(store).expect("written");
     assert_eq!(written.applied_index(), state.applied_index());
     state.release(&written);
 }
 
 /// A history with every kind of row and every way an order goes.
-fn busy_log(orders: u64) -> Vec<Vec<u8>> {
+pub(crate) fn busy_log(orders: u64) -> Vec<Vec<u8>> {
     let mut machine = Machine::default();
     machine.product("999.99", 100_000);
     machine.product("0.10", 100_000);

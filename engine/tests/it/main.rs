@@ -6,6 +6,7 @@ mod batches;
 mod checkpoint;
 mod events;
 mod holds;
+mod image;
 mod limits;
 mod model;
 mod orders;

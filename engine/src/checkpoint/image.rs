@@ -1,0 +1,285 @@
+//! The published checkpoint as a stream of rows, and a store filled from such a stream: what
+//! snapshot files are made of and made into state again.
+//!
+//! Reading goes in two parts, because the store goes on being written. [`Image::begin`] reads the
+//! rows that the next checkpoint may replace, so nothing may be published meanwhile; there are few
+//! of them, bounded by products, open orders and the like. [`Image::finish`] reads the rows that
+//! never change, however many, while checkpoints go on; only chunks of events are ever removed, and
+//! [`State::keep_old_events`] stops that.
+//!
+//! Every row is decoded and hashed on its way, so a stream that ends well has the digest that the
+//! state had. Nothing here knows files or what a row travels in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::adjustment::Adjustment;
+use crate::checkpoint::CheckpointStore;
+use crate::checkpoint::freeze::Stage;
+use crate::checkpoint::open::{Error, decode, inconsistent, scan, unpack};
+use crate::checkpoint::pack::{EventRows, LedgerRows};
+use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key};
+use crate::codec;
+use crate::digest::{RowHasher, Table, ledger_hash};
+use crate::events::Span;
+use crate::fence::Fence;
+use crate::hold::Hold;
+use crate::ids::{ProductId, Timestamp};
+use crate::ledger;
+use crate::order::Order;
+use crate::products::{LOCATION, SEGMENT_ROWS};
+use crate::state::State;
+use crate::store;
+use crate::user::User;
+use crate::webhook::Webhook;
+
+/// Takes a row's key and value.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), store::Error>;
+
+/// A published checkpoint of which the rows that may change were read.
+#[derive(Debug)]
+pub struct Image {
+    meta: Meta,
+    meta_row: Vec<u8>,
+    /// Full ledger segments of each product.
+    segments: Vec<u64>,
+    /// Numbers of the chunks that were open, by the letter of their kind.
+    open: BTreeMap<u8, BTreeSet<u64>>,
+    hasher: RowHasher,
+    sum: u64,
+}
+
+impl Image {
+    /// Reads what may change. `None` when nothing was ever published.
+    ///
+    /// # Errors
+    /// When the store cannot be read, a row is damaged, or the visitor fails.
+    pub fn begin(store: &dyn CheckpointStore, visit: Visit<'_>) -> Result<Option<Image>, Error> {
+        let Some(meta_row) = store.get(key::META)? else { return Ok(None) };
+        let meta: Meta = decode(key::META, &meta_row)?;
+        if meta.format != FORMAT {
+            return Err(Error::UnknownFormat(meta.format));
+        }
+        let mut image = Image {
+            meta,
+            meta_row,
+            segments: Vec::new(),
+            open: BTreeMap::new(),
+            hasher: RowHasher::default(),
+            sum: 0,
+        };
+        image.read_products(store, visit)?;
+        image.read_open::<Order>(store, visit)?;
+        image.read_open::<Hold>(store, visit)?;
+        image.read_open::<Webhook>(store, visit)?;
+        image.read_open::<Adjustment>(store, visit)?;
+        image.read_open::<Fence>(store, visit)?;
+        let tail = store.get(key::EVENTS_TAIL)?;
+        let events = match &tail {
+            None => 0,
+            Some(row) => {
+                visit(key::EVENTS_TAIL, row)?;
+                decode::<EventRows>(key::EVENTS_TAIL, row)?.0.len()
+            }
+        };
+        match events == image.meta.events.tail() {
+            true => Ok(Some(image)),
+            false => Err(inconsistent(format!("{events} newest events"))),
+        }
+    }
+
+    /// The index up to which it holds everything.
+    pub fn applied_index(&self) -> u64 {
+        self.meta.applied_index
+    }
+
+    /// The term of the entry at that index.
+    pub fn applied_term(&self) -> u64 {
+        self.meta.applied_term
+    }
+
+    /// The replicated clock at that index.
+    pub fn clock(&self) -> Timestamp {
+        self.meta.clock
+    }
+
+    /// The digest of the state at that index.
+    pub fn digest(&self) -> u64 {
+        self.meta.digest
+    }
+
+    /// Reads what never changes, and last the row that publishes all others.
+    ///
+    /// # Errors
+    /// When the store cannot be read, a row is damaged or missing, or the visitor fails.
+    pub fn finish(mut self, store: &dyn CheckpointStore, visit: Visit<'_>) -> Result<(), Error> {
+        self.read_segments(store, visit)?;
+        self.read_users(store, visit)?;
+        self.read_sealed::<Order>(store, visit)?;
+        self.read_sealed::<Hold>(store, visit)?;
+        self.read_sealed::<Webhook>(store, visit)?;
+        self.read_sealed::<Adjustment>(store, visit)?;
+        self.read_sealed::<Fence>(store, visit)?;
+        self.read_events(store, visit)?;
+        let computed = self.sum.wrapping_add(self.meta.hash(&mut self.hasher));
+        if computed != self.meta.digest {
+            return Err(Error::Digest { stored: self.meta.digest, computed });
+        }
+        Ok(visit(key::META, &self.meta_row)?)
+    }
+
+    fn add_ledger(&mut self, id: ProductId, first: u64, rows: &[ledger::Row]) {
+        for (number, row) in (first..).zip(rows) {
+            self.sum = self.sum.wrapping_add(ledger_hash(LOCATION, id, number, row));
+        }
+    }
+
+    fn read_products(
+        &mut self,
+        store: &dyn CheckpointStore,
+        visit: Visit<'_>,
+    ) -> Result<(), Error> {
+        scan(store, key::PRODUCT, |[_, id], key, bytes| {
+            let ProductRow { product, tail: LedgerRows(tail) } = decode(key, bytes)?;
+            let first = product.ledger_rows.checked_sub(tail.len() as u64);
+            let placed = id == self.segments.len() as u64 + 1 && product.id.0 == id;
+            let Some(first) = first.filter(|_| placed) else {
+                return Err(inconsistent(format!("product row {}", key::name(key))));
+            };
+            self.sum = self.sum.wrapping_add(self.hasher.hash(Table::Product, id, &product));
+            self.add_ledger(product.id, first, &tail);
+            self.segments.push(product.ledger_rows / SEGMENT_ROWS as u64);
+            Ok(visit(key, bytes)?)
+        })
+    }
+
+    fn read_segments(
+        &mut self,
+        store: &dyn CheckpointStore,
+        visit: Visit<'_>,
+    ) -> Result<(), Error> {
+        scan(store, key::SEGMENT, |[_, id, number], key, bytes| {
+            let at = usize::try_from(id.wrapping_sub(1)).unwrap_or(usize::MAX);
+            // Later checkpoints add to what this one published.
+            if self.segments.get(at).is_none_or(|published| number >= *published) {
+                return Ok(());
+            }
+            let LedgerRows(rows) = decode(key, bytes)?;
+            self.add_ledger(ProductId(id), number * SEGMENT_ROWS as u64, &rows);
+            Ok(visit(key, bytes)?)
+        })
+    }
+
+    fn read_users(&mut self, store: &dyn CheckpointStore, visit: Visit<'_>) -> Result<(), Error> {
+        scan(store, key::USER, |[id], key, bytes| {
+            if id > self.meta.users {
+                return Ok(());
+            }
+            let user: User = decode(key, bytes)?;
+            self.sum = self.sum.wrapping_add(self.hasher.hash(Table::User, id, &user));
+            Ok(visit(key, bytes)?)
+        })
+    }
+
+    fn add_chunk<R: Stored>(&mut self, key: &[u8], bytes: &[u8]) -> Result<(), Error> {
+        for row in &unpack::<R>(key, bytes)?.rows {
+            self.sum = self.sum.wrapping_add(self.hasher.hash(R::TABLE, row.id(), row));
+        }
+        Ok(())
+    }
+
+    fn read_open<R: Stored>(
+        &mut self,
+        store: &dyn CheckpointStore,
+        visit: Visit<'_>,
+    ) -> Result<(), Error> {
+        scan(store, R::OPEN, |[number], key, bytes| {
+            self.add_chunk::<R>(key, bytes)?;
+            self.open.entry(R::OPEN).or_default().insert(number);
+            Ok(visit(key, bytes)?)
+        })
+    }
+
+    fn read_sealed<R: Stored>(
+        &mut self,
+        store: &dyn CheckpointStore,
+        visit: Visit<'_>,
+    ) -> Result<(), Error> {
+        let open = self.open.remove(&R::OPEN).unwrap_or_default();
+        scan(store, R::SEALED, |[number], key, bytes| {
+            // Not published by this checkpoint, or sealed by a later one.
+            if !R::publishes_sealed(&self.meta, number) || open.contains(&number) {
+                return Ok(());
+            }
+            self.add_chunk::<R>(key, bytes)?;
+            Ok(visit(key, bytes)?)
+        })
+    }
+
+    /// Events are in no digest, so their chunks are counted.
+    fn read_events(&mut self, store: &dyn CheckpointStore, visit: Visit<'_>) -> Result<(), Error> {
+        let published = self.meta.events.full();
+        let mut found = 0;
+        scan(store, key::EVENTS, |[number], key, bytes| {
+            if !published.contains(&number) {
+                return Ok(());
+            }
+            let _: Option<Span> = codec::decode_row_start(ROW_VERSION, bytes)
+                .map_err(|source| Error::Row { key: key::name(key), source })?;
+            found += 1;
+            Ok(visit(key, bytes)?)
+        })?;
+        let all = published.count();
+        match found == all {
+            true => Ok(()),
+            false => Err(inconsistent(format!("{found} event chunks of {all}"))),
+        }
+    }
+}
+
+/// Fills an empty store with the rows of an image.
+///
+/// Nothing of it is published before [`Fill::finish`]; [`State::open`] then checks all of it.
+pub struct Fill<'a> {
+    stage: Stage<'a>,
+    meta: Option<Vec<u8>>,
+}
+
+impl<'a> Fill<'a> {
+    /// Begins to fill a store, which must be empty.
+    pub fn new(store: &'a dyn CheckpointStore) -> Fill<'a> {
+        Fill { stage: Stage::new(store), meta: None }
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn add(&mut self, key: &[u8], value: &[u8]) -> Result<(), store::Error> {
+        if key == key::META {
+            self.meta = Some(value.to_vec());
+            return Ok(());
+        }
+        self.stage.add(key.to_vec(), value.to_vec())
+    }
+
+    /// Publishes all rows, durably.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or the row that publishes the others never came.
+    pub fn finish(self) -> Result<(), Error> {
+        let store = self.stage.store();
+        self.stage.finish()?;
+        let meta = self.meta.ok_or_else(|| inconsistent("the image has no end"))?;
+        store.sync()?;
+        store.publish(vec![(key::META.to_vec(), Some(meta))])?;
+        Ok(store.sync()?)
+    }
+}
+
+impl State {
+    /// While `keep` is set, checkpoints remove no old chunks of events from the store, so that an
+    /// [`Image`] of an earlier one can still be read.
+    pub fn keep_old_events(&mut self, keep: bool) {
+        self.events.keep_old(keep);
+    }
+}
