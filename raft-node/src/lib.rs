@@ -22,6 +22,7 @@ pub mod replica;
 pub mod shared;
 #[cfg(feature = "simulation")]
 pub mod sim;
+pub mod snapshot;
 pub mod transport;
 
 pub use config::{Config, Peer};

@@ -61,10 +61,16 @@ pub trait LogStore: Send + Sync {
     /// When the store cannot be read.
     fn hard_state(&self) -> Result<HardState, Error>;
 
-    /// The first index that can be read, 1 for a new log.
-    fn first_index(&self) -> u64;
+    /// Index and term of the last entry that was cut off at the beginning, 0 for a log that is
+    /// whole.
+    fn compacted(&self) -> (u64, u64);
 
-    /// The last index, 0 for a new log.
+    /// The first index that can be read, 1 for a new log.
+    fn first_index(&self) -> u64 {
+        self.compacted().0 + 1
+    }
+
+    /// The last index, 0 for a new log; that of the last entry cut off when there is none after it.
     fn last_index(&self) -> u64;
 
     /// Entries from `low` up to but not including `high`, cut after `bytes_max` bytes but at least
@@ -97,6 +103,26 @@ pub trait LogStore: Send + Sync {
     fn append(&self, entries: &[Entry], hard_state: Option<&HardState>) -> Result<(), Error> {
         self.append_all(entries, hard_state, &[])
     }
+
+    /// Cuts the log at the beginning: this entry and all before it are no longer needed. What was
+    /// cut off already stays so.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    fn compact(&self, index: u64, term: u64) -> Result<(), Error>;
+
+    /// Forgets all entries and memberships and goes on after this index, which a snapshot covers,
+    /// with the membership that holds there; syncs that together with the hard state.
+    ///
+    /// # Errors
+    /// When writing or syncing failed, as for [`LogStore::append`].
+    fn install(
+        &self,
+        index: u64,
+        term: u64,
+        hard_state: Option<&HardState>,
+        members: &Membership,
+    ) -> Result<(), Error>;
 
     /// The membership that holds after the entry at `index`, of those that were recorded: `None`
     /// only before the founders were.

@@ -1,7 +1,7 @@
 //! The published checkpoint as a stream of rows, and a store filled from such a stream: what
 //! snapshot files are made of and made into state again.
 //!
-//! Reading goes in two parts, because the store goes on being written. [`Image::begin`] reads the
+//! Reading goes in two parts, because the store goes on being written. [`Image::begin`] visits the
 //! rows that the next checkpoint may replace, so nothing may be published meanwhile; there are few
 //! of them, bounded by products, open orders and the like. [`Image::finish`] reads the rows that
 //! never change, however many, while checkpoints go on; only chunks of events are ever removed, and
@@ -49,30 +49,38 @@ pub struct Image {
 }
 
 impl Image {
-    /// Reads what may change. `None` when nothing was ever published.
+    /// Reads what it is about. `None` when nothing was ever published.
     ///
     /// # Errors
-    /// When the store cannot be read, a row is damaged, or the visitor fails.
-    pub fn begin(store: &dyn CheckpointStore, visit: Visit<'_>) -> Result<Option<Image>, Error> {
+    /// When the store cannot be read or the row is damaged.
+    pub fn open(store: &dyn CheckpointStore) -> Result<Option<Image>, Error> {
         let Some(meta_row) = store.get(key::META)? else { return Ok(None) };
         let meta: Meta = decode(key::META, &meta_row)?;
         if meta.format != FORMAT {
             return Err(Error::UnknownFormat(meta.format));
         }
-        let mut image = Image {
+        Ok(Some(Image {
             meta,
             meta_row,
             segments: Vec::new(),
             open: BTreeMap::new(),
             hasher: RowHasher::default(),
             sum: 0,
-        };
-        image.read_products(store, visit)?;
-        image.read_open::<Order>(store, visit)?;
-        image.read_open::<Hold>(store, visit)?;
-        image.read_open::<Webhook>(store, visit)?;
-        image.read_open::<Adjustment>(store, visit)?;
-        image.read_open::<Fence>(store, visit)?;
+        }))
+    }
+
+    /// Reads what the next checkpoint may replace: nothing may be published from [`Image::open`]
+    /// on until this is done.
+    ///
+    /// # Errors
+    /// When the store cannot be read, a row is damaged, or the visitor fails.
+    pub fn begin(&mut self, store: &dyn CheckpointStore, visit: Visit<'_>) -> Result<(), Error> {
+        self.read_products(store, visit)?;
+        self.read_open::<Order>(store, visit)?;
+        self.read_open::<Hold>(store, visit)?;
+        self.read_open::<Webhook>(store, visit)?;
+        self.read_open::<Adjustment>(store, visit)?;
+        self.read_open::<Fence>(store, visit)?;
         let tail = store.get(key::EVENTS_TAIL)?;
         let events = match &tail {
             None => 0,
@@ -81,8 +89,8 @@ impl Image {
                 decode::<EventRows>(key::EVENTS_TAIL, row)?.0.len()
             }
         };
-        match events == image.meta.events.tail() {
-            true => Ok(Some(image)),
+        match events == self.meta.events.tail() {
+            true => Ok(()),
             false => Err(inconsistent(format!("{events} newest events"))),
         }
     }

@@ -11,14 +11,15 @@ use engine::store::memory::MemoryStore;
 use crate::checkpoint::{busy_log, checkpoint};
 
 /// Reads an image as rows, letting `between` happen after the part that may change.
-fn rows(store: &MemoryStore, between: impl FnOnce()) -> Result<(Image2, Vec<Row>), String> {
+fn rows(store: &MemoryStore, between: impl FnOnce()) -> Result<(Head, Vec<Row>), String> {
     let mut rows = Vec::new();
     let mut visit = |key: &[u8], value: &[u8]| {
         rows.push((key.to_vec(), value.to_vec()));
         Ok(())
     };
-    let image = Image::begin(store, &mut visit).map_err(|error| error.to_string())?;
-    let image = image.ok_or("nothing was published")?;
+    let image = Image::open(store).map_err(|error| error.to_string())?;
+    let mut image = image.ok_or("nothing was published")?;
+    image.begin(store, &mut visit).map_err(|error| error.to_string())?;
     between();
     let head = (image.applied_index(), image.digest());
     image.finish(store, &mut visit).map_err(|error| error.to_string())?;
@@ -26,7 +27,7 @@ fn rows(store: &MemoryStore, between: impl FnOnce()) -> Result<(Image2, Vec<Row>
 }
 
 /// Index and digest.
-type Image2 = (u64, u64);
+type Head = (u64, u64);
 
 fn filled(rows: &[Row]) -> MemoryStore {
     let store = MemoryStore::new();
@@ -109,7 +110,7 @@ fn a_damaged_or_missing_row_never_ends_an_image() {
 fn a_stream_that_was_cut_off_fills_nothing() {
     let mut state = State::new();
     let store = MemoryStore::new();
-    assert!(Image::begin(&store, &mut |_, _| Ok(())).expect("readable").is_none());
+    assert!(Image::open(&store).expect("readable").is_none());
     apply_all(&mut state, &busy_log(50));
     checkpoint(&mut state, &store);
     let (_, rows) = rows(&store, || {}).expect("an image");

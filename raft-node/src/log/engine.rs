@@ -11,9 +11,9 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use raft::eraftpb::{Entry, HardState};
-use raft_engine::{Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
+use raft_engine::{Command, Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
 
 use super::{Error, LogStore, newest_members, record_members};
 use crate::members::Membership;
@@ -24,8 +24,12 @@ const HARD_STATE_KEY: &[u8] = b"hard_state";
 /// Before the big-endian index of each membership. The end of the range is the next prefix.
 const MEMBERS_PREFIX: &[u8] = b"members/";
 const MEMBERS_END: &[u8] = b"members0";
-/// raft-engine refuses more than 2 GiB in one batch; appends stay far below.
-const PURGE_THRESHOLD: ReadableSize = ReadableSize(512 << 20);
+/// Index and term of the last entry that was cut off at the beginning. raft-engine's own record of
+/// that does not survive everything that its files go through, and it does not keep the term.
+const COMPACTED_KEY: &[u8] = b"compacted";
+/// How large the log's files may become before those without a needed entry are removed. The
+/// library's own default is 10 GB.
+const PURGE_BYTES: u64 = 512 << 20;
 
 #[derive(Clone)]
 struct RaftEntries;
@@ -45,6 +49,9 @@ pub struct EngineLog {
     watermark: Mutex<Watermark>,
     /// All memberships that are kept, oldest first.
     members: Mutex<Vec<Membership>>,
+    compacted: Mutex<(u64, u64)>,
+    /// Files are removed and entries moved only while nobody fetches.
+    purging: RwLock<()>,
 }
 
 /// A place in the log that was committed and synced.
@@ -61,6 +68,15 @@ impl EngineLog {
     /// [`Error::Missing`] when the log existed and is not there, [`Error::Lost`] when it ends
     /// before its watermark, [`Error::Store`] when raft-engine cannot open it.
     pub fn open(dir: &Path, existed: bool) -> Result<EngineLog, Error> {
+        EngineLog::open_with(dir, existed, PURGE_BYTES)
+    }
+
+    /// As [`EngineLog::open`], with another bound on the bytes of files that hold no needed entry.
+    ///
+    /// # Errors
+    /// As [`EngineLog::open`].
+    pub fn open_with(dir: &Path, existed: bool, purge_bytes: u64) -> Result<EngineLog, Error> {
+        let purge_bytes = purge_bytes.clamp(1 << 20, PURGE_BYTES);
         let path = dir.join(format!("log-{GROUP}"));
         let store_error =
             |reason: String| Error::Store { path: path.display().to_string(), reason };
@@ -77,8 +93,8 @@ impl EngineLog {
             recovery_threads: 2,
             // Compression costs more CPU than it saves on small, dense batches.
             batch_compression_threshold: ReadableSize(0),
-            target_file_size: ReadableSize(64 << 20),
-            purge_threshold: PURGE_THRESHOLD,
+            target_file_size: ReadableSize((purge_bytes / 4).clamp(1 << 20, 64 << 20)),
+            purge_threshold: ReadableSize(purge_bytes),
             enable_log_recycle: false,
             ..raft_engine::Config::default()
         })
@@ -90,11 +106,18 @@ impl EngineLog {
                 .map_err(|error| store_error(error.to_string()))?;
         }
         let watermark = watermark.unwrap_or_default();
+        let compacted = match engine.get(GROUP, COMPACTED_KEY) {
+            None => (0, 0),
+            Some(bytes) => decode_compacted(&bytes)
+                .ok_or_else(|| store_error("the record of what was cut off is damaged".into()))?,
+        };
         let log = EngineLog {
             engine: Arc::new(engine),
             path,
             watermark: Mutex::new(watermark),
             members: Mutex::default(),
+            compacted: Mutex::new(compacted),
+            purging: RwLock::new(()),
         };
         *log.members.lock() = log.read_members()?;
         log.check(watermark)?;
@@ -165,6 +188,21 @@ impl EngineLog {
         Ok(())
     }
 
+    /// The bytes of the log's files.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub fn bytes_on_disk(&self) -> Result<u64, Error> {
+        let sum = || -> std::io::Result<u64> {
+            let mut bytes = 0;
+            for found in std::fs::read_dir(&self.path)? {
+                bytes += found?.metadata().map_or(0, |found| found.len());
+            }
+            Ok(bytes)
+        };
+        sum().map_err(|error| self.error(error))
+    }
+
     fn error(&self, reason: impl ToString) -> Error {
         Error::Store { path: self.path.display().to_string(), reason: reason.to_string() }
     }
@@ -176,17 +214,21 @@ impl LogStore for EngineLog {
         Ok(found.map_err(|error| self.error(error))?.unwrap_or_default())
     }
 
-    fn first_index(&self) -> u64 {
-        self.engine.first_index(GROUP).unwrap_or(1)
+    fn compacted(&self) -> (u64, u64) {
+        *self.compacted.lock()
     }
 
     fn last_index(&self) -> u64 {
-        self.engine.last_index(GROUP).unwrap_or(0)
+        self.engine.last_index(GROUP).unwrap_or(0).max(self.compacted().0)
     }
 
     fn entries(&self, low: u64, high: u64, bytes_max: u64) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
         let bytes_max = usize::try_from(bytes_max).ok();
+        if low <= self.compacted().0 {
+            return Err(self.error(format!("entry {low} was cut off")));
+        }
+        let _fetching = self.purging.read();
         self.engine
             .fetch_entries_to::<RaftEntries>(GROUP, low, high, bytes_max, &mut entries)
             .map_err(|error| self.error(error))?;
@@ -230,10 +272,64 @@ impl LogStore for EngineLog {
     fn members_at(&self, index: u64) -> Option<Membership> {
         newest_members(&self.members.lock(), index)
     }
+
+    fn compact(&self, index: u64, term: u64) -> Result<(), Error> {
+        if index <= self.compacted().0 {
+            return Ok(());
+        }
+        let mut batch = LogBatch::with_capacity(2);
+        batch
+            .put(GROUP, COMPACTED_KEY.to_vec(), encode_compacted(index, term))
+            .map_err(|error| self.error(error))?;
+        batch.add_command(GROUP, Command::Compact { index: index + 1 });
+        self.engine.write(&mut batch, true).map_err(|error| self.error(error))?;
+        *self.compacted.lock() = (index, term);
+        let _alone = self.purging.write();
+        self.engine.purge_expired_files().map_err(|error| self.error(error))?;
+        Ok(())
+    }
+
+    fn install(
+        &self,
+        index: u64,
+        term: u64,
+        hard_state: Option<&HardState>,
+        members: &Membership,
+    ) -> Result<(), Error> {
+        // Everything of the group goes, so what is to stay is written again, in the same record.
+        let hard_state = match hard_state {
+            Some(hard_state) => hard_state.clone(),
+            None => self.hard_state()?,
+        };
+        let mut batch = LogBatch::with_capacity(3);
+        batch.add_command(GROUP, Command::Clean);
+        batch
+            .put_message(GROUP, HARD_STATE_KEY.to_vec(), &hard_state)
+            .and_then(|()| batch.put(GROUP, COMPACTED_KEY.to_vec(), encode_compacted(index, term)))
+            .and_then(|()| batch.put(GROUP, members_key(members.index), members.encode()))
+            .map_err(|error| self.error(error))?;
+        let mut history = self.members.lock();
+        let _alone = self.purging.write();
+        self.engine.write(&mut batch, true).map_err(|error| self.error(error))?;
+        *history = vec![members.clone()];
+        *self.compacted.lock() = (index, term);
+        Ok(())
+    }
 }
 
 fn members_key(index: u64) -> Vec<u8> {
     [MEMBERS_PREFIX, &index.to_be_bytes()].concat()
+}
+
+/// index u64 | term u64; the record that holds it has its own checksum.
+fn encode_compacted(index: u64, term: u64) -> Vec<u8> {
+    [index.to_le_bytes(), term.to_le_bytes()].concat()
+}
+
+fn decode_compacted(bytes: &[u8]) -> Option<(u64, u64)> {
+    let (index, term) = bytes.split_first_chunk::<8>()?;
+    let term = <[u8; 8]>::try_from(term).ok()?;
+    Some((u64::from_le_bytes(*index), u64::from_le_bytes(term)))
 }
 
 /// Everything that was read back counts as durable from here on. After a kill the newest records
@@ -323,6 +419,32 @@ mod tests {
         for (at, voters) in [(0, 3), (2, 3), (3, 6), (4, 5), (99, 5)] {
             assert_eq!(log.members_at(at).expect("known").voters.len(), voters, "at {at}");
         }
+
+        // Cut at the beginning.
+        assert_eq!(log.compacted(), (0, 0));
+        log.compact(2, 1).expect("cut");
+        assert_eq!((log.compacted(), log.first_index(), log.last_index()), ((2, 1), 3, 4));
+        assert!(log.entries(2, 4, u64::MAX).is_err());
+        assert_eq!(log.entries(3, 5, u64::MAX).expect("there").len(), 2);
+        log.compact(1, 1).expect("nothing to do");
+        log.compact(4, 2).expect("to its end");
+        assert_eq!((log.compacted(), log.first_index(), log.last_index()), ((4, 2), 5, 4));
+        log.append(&[entry(5, 2, b"five"), entry(6, 2, b"six")], None).expect("appended");
+        assert_eq!((log.last_index(), log.hard_state().expect("readable")), (6, hard_state(2)));
+
+        // Begun anew after a snapshot, which may lie in the middle of what was there.
+        log.install(5, 3, None, &members(4, 5)).expect("begun anew");
+        assert_eq!((log.compacted(), log.last_index()), ((5, 3), 5));
+        assert_eq!(log.hard_state().expect("readable"), hard_state(2));
+        assert!(log.entries(5, 6, u64::MAX).is_err() && log.entries(6, 7, u64::MAX).is_err());
+        log.append(&[entry(6, 3, b"other")], None).expect("appended");
+        log.install(100, 4, Some(&hard_state(4)), &members(60, 2)).expect("begun anew");
+        assert_eq!(log.members_at(100), Some(members(60, 2)));
+        assert_eq!(log.members_at(59), None);
+        assert_eq!((log.first_index(), log.last_index()), (101, 100));
+        assert_eq!(log.hard_state().expect("readable"), hard_state(4));
+        log.append(&[entry(101, 4, b"next")], None).expect("appended");
+        assert_eq!(log.entries(101, 102, u64::MAX).expect("there")[0].term, 4);
     }
 
     fn members(index: u64, voters: u64) -> Membership {
@@ -418,6 +540,50 @@ mod tests {
             .map(|found| found.expect("listed").path())
             .find(|path| path.extension().is_some_and(|ext| ext == "raftlog"))
             .expect("a log file")
+    }
+
+    #[test]
+    fn what_was_cut_off_or_begun_anew_stays_so_and_its_files_go() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let open = |existed| EngineLog::open_with(dir.path(), existed, 0).expect("opens");
+        let log = open(false);
+        let data = vec![7; 64 << 10];
+        let (mut next, mut largest) = (1, 0);
+        for round in 1..=20 {
+            for _ in 0..16 {
+                let entries: Vec<_> = (next..next + 2).map(|i| entry(i, round, &data)).collect();
+                log.append(&entries, Some(&hard_state(round))).expect("appended");
+                next += 2;
+            }
+            log.compact(next - 5, round).expect("cut");
+            largest = largest.max(log.bytes_on_disk().expect("measured"));
+        }
+        // 40 MB went through.
+        assert!(largest < 8 << 20, "{largest} bytes");
+        drop(log);
+        let log = open(true);
+        assert_eq!((log.compacted(), log.last_index()), ((next - 5, 20), next - 1));
+        log.verify(1).expect("sound");
+        log.install(1_000, 21, Some(&hard_state(21)), &members(900, 4)).expect("begun anew");
+        drop(log);
+        let log = open(true);
+        assert_eq!((log.compacted(), log.last_index()), ((1_000, 21), 1_000));
+        assert_eq!(log.hard_state().expect("readable"), hard_state(21));
+        assert_eq!(log.members_at(1_000), Some(members(900, 4)));
+        let mut next = 1_001;
+        for round in 21..=40 {
+            for _ in 0..32 {
+                log.append(&[entry(next, round, &data)], None).expect("appended");
+                next += 1;
+            }
+            log.compact(next - 3, round).expect("cut");
+        }
+        drop(log);
+        let log = open(true);
+        assert_eq!((log.compacted(), log.last_index()), ((next - 3, 40), next - 1));
+        assert_eq!(log.hard_state().expect("readable"), hard_state(21));
+        log.verify(1).expect("sound");
+        assert!(log.bytes_on_disk().expect("measured") < 8 << 20);
     }
 
     #[test]

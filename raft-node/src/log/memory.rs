@@ -23,7 +23,10 @@ pub struct MemoryLog {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// The entries after `compacted`.
     entries: Vec<Entry>,
+    /// Index and term of the last entry that was cut off.
+    compacted: (u64, u64),
     hard_state: HardState,
     /// All memberships that are kept, oldest first.
     members: Vec<Membership>,
@@ -37,17 +40,22 @@ struct Inner {
 /// What a record replaced.
 #[derive(Debug)]
 struct Undo {
-    /// Entries before the record's first.
-    kept: usize,
+    /// The index before the record's first.
+    kept: u64,
     replaced: Vec<Entry>,
     hard_state: HardState,
     /// All memberships before it, if it had one.
     members: Option<Vec<Membership>>,
+    /// What had been cut off, when the record began the log anew.
+    compacted: Option<(u64, u64)>,
 }
 
 impl Inner {
     fn take_back(&mut self, undo: Undo) {
-        self.entries.truncate(undo.kept);
+        if let Some(compacted) = undo.compacted {
+            self.compacted = compacted;
+        }
+        self.truncate(undo.kept);
         self.entries.extend(undo.replaced);
         self.hard_state = undo.hard_state;
         if let Some(members) = undo.members {
@@ -55,12 +63,37 @@ impl Inner {
         }
     }
 
-    /// An entry of the log as it was before the first record that is not synced.
-    fn synced_entry(&self, at: usize) -> Option<&Entry> {
+    /// Where an entry is, or would be.
+    fn place(&self, index: u64) -> Option<usize> {
+        usize::try_from(index.checked_sub(self.compacted.0 + 1)?).ok()
+    }
+
+    fn last_index(&self) -> u64 {
+        self.compacted.0 + self.entries.len() as u64
+    }
+
+    /// Drops the entries after this index.
+    fn truncate(&mut self, index: u64) {
+        let kept = index.saturating_sub(self.compacted.0);
+        self.entries.truncate(usize::try_from(kept).expect("small in memory"));
+    }
+
+    /// The term of an entry of the log as it was before the first record that is not synced.
+    fn synced_term(&self, index: u64) -> Option<u64> {
         match self.unsynced.front() {
-            Some(first) if at >= first.kept => first.replaced.get(at - first.kept),
-            _ => self.entries.get(at),
+            Some(first) if index > first.kept => {
+                let at = usize::try_from(index - first.kept - 1).ok()?;
+                first.replaced.get(at).map(|entry| entry.term)
+            }
+            _ => self.term(index),
         }
+    }
+
+    fn term(&self, index: u64) -> Option<u64> {
+        if index == self.compacted.0 {
+            return Some(self.compacted.1);
+        }
+        self.entries.get(self.place(index)?).map(|entry| entry.term)
     }
 }
 
@@ -84,20 +117,51 @@ impl MemoryLog {
         members: &[Membership],
     ) {
         let inner = &mut *self.inner.lock();
-        let kept = match entries.first() {
-            Some(first) => usize::try_from(first.index - 1).expect("small in memory"),
-            None => inner.entries.len(),
-        };
-        assert!(kept <= inner.entries.len(), "entries must follow each other");
-        let replaced = inner.entries.split_off(kept);
+        let kept = entries.first().map_or(inner.last_index(), |first| first.index - 1);
+        assert!(
+            (inner.compacted.0..=inner.last_index()).contains(&kept),
+            "entries must follow each other"
+        );
+        let at = inner.place(kept + 1).expect("it is not cut off");
+        let replaced = inner.entries.split_off(at);
         inner.entries.extend_from_slice(entries);
-        let before = inner.hard_state.clone();
         let history = (!members.is_empty()).then(|| inner.members.clone());
         for membership in members {
-            record_members(&mut inner.members, membership, 1);
+            record_members(&mut inner.members, membership, inner.compacted.0 + 1);
         }
-        let undo = Undo { kept, replaced, hard_state: before, members: history };
+        let hard_state_before = inner.hard_state.clone();
+        inner.unsynced.push_back(Undo {
+            kept,
+            replaced,
+            hard_state: hard_state_before,
+            members: history,
+            compacted: None,
+        });
+        if let Some(hard_state) = hard_state {
+            inner.hard_state = hard_state.clone();
+        }
+    }
+
+    /// Writes, without syncing it, the record that begins the log anew after a snapshot.
+    pub fn write_install(
+        &self,
+        index: u64,
+        term: u64,
+        hard_state: Option<&HardState>,
+        members: &Membership,
+    ) {
+        let inner = &mut *self.inner.lock();
+        let undo = Undo {
+            kept: inner.compacted.0,
+            replaced: std::mem::take(&mut inner.entries),
+            hard_state: inner.hard_state.clone(),
+            members: Some(std::mem::replace(&mut inner.members, vec![members.clone()])),
+            compacted: Some(inner.compacted),
+        };
         inner.unsynced.push_back(undo);
+        inner.compacted = (index, term);
+        // Whatever was damaged is not read any more.
+        inner.damaged_at = None;
         if let Some(hard_state) = hard_state {
             inner.hard_state = hard_state.clone();
         }
@@ -130,19 +194,17 @@ impl MemoryLog {
         self.inner.lock().unsynced.len()
     }
 
-    /// Whether a crash that takes all it can would leave this entry.
+    /// Whether a crash that takes all it can would leave this entry, or a snapshot covers it.
     pub fn is_synced(&self, index: u64, term: u64) -> bool {
-        let Some(at) = index.checked_sub(1).and_then(|at| usize::try_from(at).ok()) else {
-            return true;
-        };
-        self.inner.lock().synced_entry(at).is_some_and(|entry| entry.term == term)
+        let inner = self.inner.lock();
+        index < inner.compacted.0 || inner.synced_term(index) == Some(term)
     }
 
     /// The last index that a crash that takes all it can would leave.
     pub fn synced_index(&self) -> u64 {
         let inner = self.inner.lock();
         let first = inner.unsynced.front();
-        first.map_or(inner.entries.len(), |undo| undo.kept + undo.replaced.len()) as u64
+        first.map_or(inner.last_index(), |undo| undo.kept + undo.replaced.len() as u64)
     }
 
     /// The hard state that such a crash would leave.
@@ -150,10 +212,9 @@ impl MemoryLog {
         self.inner.lock().synced_hard_state.clone()
     }
 
-    /// The term of an entry, synced or not.
+    /// The term of an entry, synced or not; of those cut off only the last is known.
     pub fn term(&self, index: u64) -> Option<u64> {
-        let at = usize::try_from(index.checked_sub(1)?).ok()?;
-        self.inner.lock().entries.get(at).map(|entry| entry.term)
+        self.inner.lock().term(index)
     }
 
     /// Records that `index`, committed and synced here, and `term` were reached.
@@ -179,14 +240,14 @@ impl MemoryLog {
     /// [`Error::Lost`] when the log ends before its watermark.
     pub fn reopen(&self) -> Result<(), Error> {
         let inner = &mut *self.inner.lock();
-        if let Some(at) = inner.damaged_at {
-            let kept = usize::try_from(at - 1).expect("small in memory");
-            inner.entries.truncate(kept);
+        // A record that was cut off before it was read again is damaged for nobody.
+        if let Some(at) = inner.damaged_at.filter(|at| *at > inner.compacted.0) {
+            inner.truncate(at - 1);
         }
         let (marked, synced_term) = inner.watermark;
         // A membership was recorded when its entry was committed and synced here.
         let synced_index = marked.max(inner.members.last().map_or(0, |members| members.index));
-        let (last_index, term) = (inner.entries.len() as u64, inner.hard_state.term);
+        let (last_index, term) = (inner.last_index(), inner.hard_state.term);
         if last_index < synced_index || term < synced_term {
             let path = "memory".into();
             return Err(Error::Lost { path, last_index, term, synced_index, synced_term });
@@ -200,23 +261,23 @@ impl LogStore for MemoryLog {
         Ok(self.inner.lock().hard_state.clone())
     }
 
-    fn first_index(&self) -> u64 {
-        1
+    fn compacted(&self) -> (u64, u64) {
+        self.inner.lock().compacted
     }
 
     fn last_index(&self) -> u64 {
-        self.inner.lock().entries.len() as u64
+        self.inner.lock().last_index()
     }
 
     fn entries(&self, low: u64, high: u64, bytes_max: u64) -> Result<Vec<Entry>, Error> {
         let inner = self.inner.lock();
-        let slice = usize::try_from(low - 1)
-            .ok()
-            .zip(usize::try_from(high - 1).ok())
-            .and_then(|(low, high)| inner.entries.get(low..high))
-            .ok_or_else(|| Error::Store {
-                path: "memory".into(),
-                reason: format!("entries {low} to {high} are not there"),
+        let places = inner.place(low).zip(inner.place(high));
+        let slice =
+            places.and_then(|(low, high)| inner.entries.get(low..high)).ok_or_else(|| {
+                Error::Store {
+                    path: "memory".into(),
+                    reason: format!("entries {low} to {high} are not there"),
+                }
             })?;
         let mut bytes = 0_u64;
         let within = slice.iter().take_while(|entry| {
@@ -241,6 +302,31 @@ impl LogStore for MemoryLog {
 
     fn members_at(&self, index: u64) -> Option<Membership> {
         newest_members(&self.inner.lock().members, index)
+    }
+
+    fn compact(&self, index: u64, term: u64) -> Result<(), Error> {
+        let inner = &mut *self.inner.lock();
+        let Some(at) = inner.place(index) else { return Ok(()) };
+        assert!(at < inner.entries.len(), "only entries that are there are cut off");
+        assert!(
+            inner.unsynced.iter().all(|undo| undo.kept >= index),
+            "only what is applied, and so synced, is cut off"
+        );
+        inner.entries.drain(..=at);
+        inner.compacted = (index, term);
+        Ok(())
+    }
+
+    fn install(
+        &self,
+        index: u64,
+        term: u64,
+        hard_state: Option<&HardState>,
+        members: &Membership,
+    ) -> Result<(), Error> {
+        self.write_install(index, term, hard_state, members);
+        self.sync();
+        Ok(())
     }
 }
 
@@ -276,6 +362,24 @@ mod tests {
         assert_eq!(log.hard_state().expect("readable").term, 2);
         log.crash();
         assert_eq!(terms(&log), [1, 1, 1]);
+        assert_eq!(log.hard_state().expect("readable").term, 1);
+    }
+
+    #[test]
+    fn a_log_that_was_begun_anew_is_the_old_one_after_a_loss_of_power() {
+        let log = MemoryLog::default();
+        log.append(&entries(1..=5, 1), Some(&hard_state(1))).expect("appended");
+        log.compact(2, 1).expect("cut");
+        log.write(&entries(6..=7, 1), None);
+        log.write_install(10, 2, Some(&hard_state(2)), &Membership::default());
+        log.write(&entries(11..=11, 2), None);
+        assert_eq!((log.compacted(), log.last_index()), ((10, 2), 11));
+        assert_eq!((log.synced_index(), log.is_synced(10, 2)), (5, false));
+        log.crash_keeping(2);
+        assert_eq!((log.compacted(), log.last_index()), ((10, 2), 10));
+        log.crash();
+        assert_eq!((log.compacted(), log.last_index(), log.synced_index()), ((2, 1), 5, 5));
+        assert_eq!((log.term(2), log.term(3), log.term(1)), (Some(1), Some(1), None));
         assert_eq!(log.hard_state().expect("readable").term, 1);
     }
 

@@ -3,6 +3,7 @@
 //! Entries are put here before they are written, because raft must be able to read what it handed
 //! over. They stay until they are both synced and pushed out by newer ones.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -11,18 +12,24 @@ use raft::storage::{GetEntriesContext, RaftState, Storage};
 use raft::{Error as RaftError, StorageError};
 
 use super::LogStore;
+use crate::snapshot::Meta;
 
 /// The log as raft reads it.
 pub struct LogView {
     store: Arc<dyn LogStore>,
     hard_state: HardState,
     voters: ConfState,
+    /// What followers are offered that need entries the log no longer has.
+    snapshot: Option<Meta>,
+    /// Whether raft asked for a snapshot in vain.
+    snapshot_missed: Cell<bool>,
     cache: VecDeque<Entry>,
     cache_bytes: usize,
     cache_bytes_max: usize,
     /// Up to here entries are durable, and may leave the cache.
     synced_index: u64,
-    first_index: u64,
+    /// Index and term of the last entry that was cut off.
+    compacted: (u64, u64),
     last_index: u64,
     /// The term of the last entry, which raft asks for at every append.
     last_term: u64,
@@ -38,20 +45,22 @@ impl LogView {
         voters: ConfState,
         cache_bytes_max: usize,
     ) -> Result<LogView, super::Error> {
-        let (first_index, last_index) = (store.first_index(), store.last_index());
+        let (compacted, last_index) = (store.compacted(), store.last_index());
         let last_term = match last_index {
-            0 => 0,
+            last if last == compacted.0 => compacted.1,
             last => store.entries(last, last + 1, u64::MAX)?[0].term,
         };
         Ok(LogView {
             hard_state: store.hard_state()?,
             store,
             voters,
+            snapshot: None,
+            snapshot_missed: Cell::new(false),
             cache: VecDeque::new(),
             cache_bytes: 0,
             cache_bytes_max,
             synced_index: last_index,
-            first_index,
+            compacted,
             last_index,
             last_term,
         })
@@ -98,6 +107,46 @@ impl LogView {
         }
     }
 
+    /// The snapshot to be offered from now on.
+    pub fn offer(&mut self, snapshot: Meta) {
+        self.snapshot = Some(snapshot);
+    }
+
+    /// The snapshot that is offered.
+    pub fn offered(&self) -> Option<&Meta> {
+        self.snapshot.as_ref()
+    }
+
+    /// Whether raft asked for a snapshot since this was last asked, and there was none that would
+    /// do.
+    pub fn take_missed(&self) -> bool {
+        self.snapshot_missed.take()
+    }
+
+    /// Index and term of the last entry that was cut off.
+    pub fn compacted(&self) -> (u64, u64) {
+        self.compacted
+    }
+
+    /// Entries up to this one are read no more; the store may cut them off from now on.
+    pub fn compact(&mut self, index: u64, term: u64) {
+        assert!(index <= self.synced_index, "only what is durable is cut off");
+        self.compacted = (index, term);
+        while self.cache.front().is_some_and(|entry| entry.index <= index) {
+            let dropped = self.cache.pop_front().expect("front was there");
+            self.cache_bytes -= entry_bytes(&dropped);
+        }
+    }
+
+    /// A snapshot takes the place of the whole log.
+    pub fn install(&mut self, index: u64, term: u64) {
+        self.compacted = (index, term);
+        (self.last_index, self.last_term) = (index, term);
+        self.synced_index = index;
+        self.cache.clear();
+        self.cache_bytes = 0;
+    }
+
     fn cached(&self, index: u64) -> Option<usize> {
         let first = self.cache.front()?.index;
         index.checked_sub(first).map(|at| at as usize).filter(|at| *at < self.cache.len())
@@ -131,7 +180,7 @@ impl Storage for LogView {
         max_size: impl Into<Option<u64>>,
         _context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
-        if low < self.first_index {
+        if low <= self.compacted.0 {
             return Err(RaftError::Store(StorageError::Compacted));
         }
         assert!(high <= self.last_index + 1, "raft asks for entries beyond the last");
@@ -167,13 +216,13 @@ impl Storage for LogView {
         if index == self.last_index {
             return Ok(self.last_term);
         }
-        if index == 0 {
-            return Ok(0);
-        }
         if let Some(at) = self.cached(index) {
             return Ok(self.cache[at].term);
         }
-        if index < self.first_index {
+        if index == self.compacted.0 {
+            return Ok(self.compacted.1);
+        }
+        if index < self.compacted.0 {
             return Err(RaftError::Store(StorageError::Compacted));
         }
         if index > self.last_index {
@@ -187,16 +236,28 @@ impl Storage for LogView {
     }
 
     fn first_index(&self) -> raft::Result<u64> {
-        Ok(self.first_index)
+        Ok(self.compacted.0 + 1)
     }
 
     fn last_index(&self) -> raft::Result<u64> {
         Ok(self.last_index)
     }
 
-    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        // The log is never compacted yet, so every follower is served from it.
-        Err(RaftError::Store(StorageError::SnapshotTemporarilyUnavailable))
+    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+        // One that ends before the log begins would not help.
+        let needed = request_index.max(self.compacted.0);
+        let Some(meta) = self.snapshot.as_ref().filter(|meta| meta.index >= needed) else {
+            self.snapshot_missed.set(true);
+            return Err(RaftError::Store(StorageError::SnapshotTemporarilyUnavailable));
+        };
+        // The file goes its own way; raft carries what it is about, and who the members are.
+        let mut snapshot = Snapshot::default();
+        let about = snapshot.mut_metadata();
+        about.index = meta.index;
+        about.term = meta.term;
+        about.set_conf_state(meta.members.conf_state());
+        snapshot.data = meta.members.encode().into();
+        Ok(snapshot)
     }
 }
 
@@ -236,6 +297,33 @@ mod tests {
         assert_eq!(view.cache.front().map(|entry| entry.index), Some(8), "300 bytes hold two");
         assert_eq!(read(&view, 4, 10), vec![(4, 2), (5, 2), (6, 2), (7, 2)]);
         assert_eq!(view.term(5).expect("known"), 2);
+    }
+
+    #[test]
+    fn a_log_that_was_cut_offers_a_snapshot_and_goes_on_after_one() {
+        let store = Arc::new(MemoryLog::default());
+        store.append(&entries(1..=9, 1), None).expect("appended");
+        let mut view = LogView::new(store, ConfState::default(), 1 << 20).expect("opens");
+        assert!(view.snapshot(0, 2).is_err() && view.take_missed() && !view.take_missed());
+        view.offer(Meta { index: 7, term: 1, ..Meta::default() });
+        view.compact(5, 1);
+        assert_eq!(view.first_index().expect("known"), 6);
+        assert_eq!(view.term(5).expect("the last that was cut off"), 1);
+        assert!(view.term(4).is_err() && view.entries(5, 7, None, context()).is_err());
+        assert_eq!(view.snapshot(0, 2).expect("offered").get_metadata().index, 7);
+        assert!(view.snapshot(8, 2).is_err() && view.take_missed());
+        view.push(&entries(10..=12, 2));
+        view.install(30, 3);
+        let (first, last) = (view.first_index().expect("known"), view.last_index().expect("known"));
+        assert_eq!((first, last, view.term(30).expect("known")), (31, 30, 3));
+        assert!(view.snapshot(0, 2).is_err(), "it ends before the log begins");
+        view.push(&entries(31..=32, 3));
+        view.synced(32, 3);
+        assert_eq!(read(&view, 31, 33), [(31, 3), (32, 3)]);
+    }
+
+    fn context() -> GetEntriesContext {
+        GetEntriesContext::empty(false)
     }
 
     #[test]

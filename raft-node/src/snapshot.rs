@@ -1,0 +1,408 @@
+//! Snapshot files: the state at one index in one file, which outlives the log before it.
+//!
+//! A snapshot is taken when the log has outgrown the last one, sent to nodes that need entries the
+//! log no longer has, and read back when a checkpoint is lost. [`format`] is what is in a file,
+//! [`files`] where the files are (a directory, or memory that can lose power), and [`Snapshots`]
+//! how they are written, checked, kept, sent and received.
+//!
+//! A file counts once it was written, synced, read back and renamed; whatever has another name is
+//! thrown away at the next start. The log is never cut past the older of two files that count, so
+//! one damaged file loses nothing. When to take one, whom to send it and how far to cut the log is
+//! decided in [`crate::core`], not here.
+
+pub mod files;
+pub mod format;
+mod schedule;
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use engine::checkpoint::CheckpointStore;
+use engine::checkpoint::image::{Fill, Image};
+use engine::store;
+
+use self::files::Files;
+use self::format::{END_BYTES, Header};
+pub use self::schedule::Schedule;
+use crate::members::Membership;
+
+/// The name under which a snapshot is being written.
+const TAKING: &str = "taking.new";
+/// The name under which a snapshot is being received.
+const INCOMING: &str = "incoming.new";
+/// Bytes gathered before they are written.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// Why a snapshot cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read or written.
+    #[error("snapshot {name}: {source}")]
+    Io {
+        /// The file.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not as it was written.
+    #[error("snapshot {name}: {source}")]
+    Damaged {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        source: format::Error,
+    },
+    /// It is not what was asked for.
+    #[error("snapshot {name} is {what}")]
+    Stranger {
+        /// The file.
+        name: String,
+        /// What it is instead.
+        what: String,
+    },
+    /// The checkpoint that it is made of or fills cannot be used.
+    #[error("snapshot {name}: {source}")]
+    Checkpoint {
+        /// The file.
+        name: String,
+        /// What is wrong.
+        source: engine::checkpoint::open::Error,
+    },
+}
+
+/// What is known of a snapshot file without reading its rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Meta {
+    /// The index up to which it holds everything.
+    pub index: u64,
+    /// The term of the entry at that index.
+    pub term: u64,
+    /// Who the members were at that index.
+    pub members: Membership,
+    /// The digest of the state.
+    pub digest: u64,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// The snapshot files of a node.
+pub struct Snapshots {
+    files: Arc<dyn Files>,
+    cluster: [u8; 16],
+}
+
+/// A snapshot on its way to its file.
+pub struct Draft {
+    writer: format::Writer<Output>,
+    image: Image,
+    meta: Meta,
+}
+
+impl Draft {
+    /// The index up to which it will hold everything.
+    pub fn index(&self) -> u64 {
+        self.meta.index
+    }
+}
+
+impl Snapshots {
+    /// The snapshots among these files. What was being written when the process ended is removed.
+    ///
+    /// # Errors
+    /// When the files cannot be listed or removed.
+    pub fn open(files: Arc<dyn Files>, cluster: [u8; 16]) -> Result<Snapshots, Error> {
+        let snapshots = Snapshots { files, cluster };
+        for name in [TAKING, INCOMING] {
+            snapshots.files.remove(name).map_err(at(name))?;
+        }
+        Ok(snapshots)
+    }
+
+    /// The indexes of all files that count, ascending.
+    ///
+    /// # Errors
+    /// When the files cannot be listed.
+    pub fn indexes(&self) -> Result<Vec<u64>, Error> {
+        let names = self.files.list().map_err(at("directory"))?;
+        let mut indexes: Vec<u64> = names.iter().filter_map(|name| index_of(name)).collect();
+        indexes.sort_unstable();
+        Ok(indexes)
+    }
+
+    /// What the files say of themselves, newest first: only their ends are read, since they were
+    /// read whole when they were written. Files that are visibly damaged are left out.
+    ///
+    /// # Errors
+    /// When the files cannot be listed.
+    pub fn found(&self) -> Result<Vec<Meta>, Error> {
+        let indexes = self.indexes()?.into_iter().rev();
+        Ok(indexes.filter_map(|index| self.look(index).ok()).collect())
+    }
+
+    /// Begins a snapshot of the published checkpoint, of which it reads what the next one may
+    /// replace: nothing may be published before this returns. `None` when nothing was published.
+    ///
+    /// # Errors
+    /// When the checkpoint cannot be read or the file not written.
+    pub fn begin(
+        &self,
+        store: &dyn CheckpointStore,
+        members_at: impl FnOnce(u64) -> Membership,
+    ) -> Result<Option<Draft>, Error> {
+        let broken = |source| Error::Checkpoint { name: TAKING.into(), source };
+        let Some(mut image) = Image::open(store).map_err(broken)? else { return Ok(None) };
+        let members = members_at(image.applied_index());
+        let header = Header {
+            cluster: self.cluster,
+            index: image.applied_index(),
+            term: image.applied_term(),
+            clock: image.clock(),
+            digest: image.digest(),
+            members: members.encode(),
+        };
+        self.files.create(TAKING).map_err(at(TAKING))?;
+        let output = Output { files: Arc::clone(&self.files), name: TAKING, waiting: Vec::new() };
+        let mut writer = format::Writer::new(output, &header).map_err(at(TAKING))?;
+        image.begin(store, &mut to_file(&mut writer)).map_err(broken)?;
+        let meta = Meta {
+            index: header.index,
+            term: header.term,
+            members,
+            digest: header.digest,
+            bytes: 0,
+        };
+        Ok(Some(Draft { writer, image, meta }))
+    }
+
+    /// Writes the rest, syncs, reads all of it back and lets it count. Checkpoints may go on.
+    ///
+    /// # Errors
+    /// When anything fails: then it does not count, and whoever asked decides.
+    pub fn finish(&self, draft: Draft, store: &dyn CheckpointStore) -> Result<Meta, Error> {
+        let Draft { mut writer, image, mut meta } = draft;
+        image
+            .finish(store, &mut to_file(&mut writer))
+            .map_err(|source| Error::Checkpoint { name: TAKING.into(), source })?;
+        meta.bytes = writer.finish().map_err(at(TAKING))?;
+        self.files.sync(TAKING).map_err(at(TAKING))?;
+        let read = self.read(TAKING, &mut |_, _| Ok(()))?;
+        if (read.index, read.digest, read.bytes) != (meta.index, meta.digest, meta.bytes) {
+            return Err(stranger(TAKING, format!("of index {} when read back", read.index)));
+        }
+        self.files.rename(TAKING, &name_of(meta.index)).map_err(at(TAKING))?;
+        Ok(meta)
+    }
+
+    /// Reads a whole file and checks all of it but the meaning of its rows.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged.
+    pub fn verify(&self, index: u64) -> Result<Meta, Error> {
+        self.read(&name_of(index), &mut |_, _| Ok(()))
+    }
+
+    /// Fills an empty store with what a file holds.
+    ///
+    /// # Errors
+    /// When the file is damaged or the store cannot be written.
+    pub fn fill(&self, index: u64, store: &dyn CheckpointStore) -> Result<Meta, Error> {
+        let name = name_of(index);
+        let mut fill = Fill::new(store);
+        let meta = self.read(&name, &mut |key, value| fill.add(key, value))?;
+        fill.finish().map_err(|source| Error::Checkpoint { name, source })?;
+        Ok(meta)
+    }
+
+    /// Some bytes of a file, with its size; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn part(
+        &self,
+        index: u64,
+        offset: u64,
+        bytes_max: usize,
+    ) -> Result<Option<(u64, Vec<u8>)>, Error> {
+        let name = name_of(index);
+        let Some(size) = self.files.size(&name).map_err(at(&name))? else { return Ok(None) };
+        let length = size.saturating_sub(offset).min(bytes_max as u64);
+        let length = usize::try_from(length).expect("no more than was asked for");
+        let bytes = self.files.read(&name, offset, length).map_err(at(&name))?;
+        Ok(Some((size, bytes)))
+    }
+
+    /// Takes a part of a snapshot that is being received; the first one begins it anew.
+    ///
+    /// # Errors
+    /// When it cannot be written, or does not follow what was received before.
+    pub fn receive(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        if offset == 0 {
+            self.files.create(INCOMING).map_err(at(INCOMING))?;
+        }
+        let size = self.files.size(INCOMING).map_err(at(INCOMING))?;
+        if size != Some(offset) {
+            return Err(stranger(INCOMING, format!("{size:?} bytes long, not {offset}")));
+        }
+        self.files.append(INCOMING, bytes).map_err(at(INCOMING))
+    }
+
+    /// All of it was received: syncs, reads it back, and lets it count.
+    ///
+    /// # Errors
+    /// When it is damaged, of another cluster, or not of this index and term.
+    pub fn received(&self, index: u64, term: u64) -> Result<Meta, Error> {
+        self.files.sync(INCOMING).map_err(at(INCOMING))?;
+        let meta = self.read(INCOMING, &mut |_, _| Ok(()))?;
+        if (meta.index, meta.term) != (index, term) {
+            let what = format!("of index {} in term {}", meta.index, meta.term);
+            return Err(stranger(INCOMING, what));
+        }
+        self.files.rename(INCOMING, &name_of(index)).map_err(at(INCOMING))?;
+        Ok(meta)
+    }
+
+    /// Removes all files but those of these indexes.
+    ///
+    /// # Errors
+    /// When one cannot be removed.
+    pub fn keep_only(&self, kept: &[u64]) -> Result<(), Error> {
+        for index in self.indexes()? {
+            if !kept.contains(&index) {
+                let name = name_of(index);
+                self.files.remove(&name).map_err(at(&name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a damaged file aside, where it can be looked at; it no longer counts.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn set_aside(&self, index: u64) -> Result<(), Error> {
+        let name = name_of(index);
+        self.files.rename(&name, &format!("{name}.damaged")).map_err(at(&name))
+    }
+
+    /// What a file says of itself at its beginning and its end.
+    fn look(&self, index: u64) -> Result<Meta, Error> {
+        let name = name_of(index);
+        let damaged = |source| Error::Damaged { name: name.clone(), source };
+        let size = self.files.size(&name).map_err(at(&name))?.unwrap_or(0);
+        let end_at = size.saturating_sub(END_BYTES as u64);
+        let end = self.files.read(&name, end_at, END_BYTES).map_err(at(&name))?;
+        format::check_end(&end, end_at).map_err(damaged)?;
+        let input = Input { files: &*self.files, name: &name, offset: 0 };
+        let (_, header) = format::Reader::new(input).map_err(damaged)?;
+        let meta = self.meta(&name, header, size)?;
+        match meta.index == index {
+            true => Ok(meta),
+            false => Err(stranger(&name, format!("of index {}", meta.index))),
+        }
+    }
+
+    fn read(
+        &self,
+        name: &str,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), store::Error>,
+    ) -> Result<Meta, Error> {
+        let damaged = |source| Error::Damaged { name: name.into(), source };
+        let input = Input { files: &*self.files, name, offset: 0 };
+        let input = io::BufReader::with_capacity(WRITE_BYTES, input);
+        let (mut reader, header) = format::Reader::new(input).map_err(damaged)?;
+        let mut failed = None;
+        let bytes = reader.rows(&mut |key, value| {
+            visit(key, value).map_err(|error| failed = Some(error)).is_ok()
+        });
+        if let Some(error) = failed {
+            let source = engine::checkpoint::open::Error::Store(error);
+            return Err(Error::Checkpoint { name: name.into(), source });
+        }
+        let bytes = bytes.map_err(damaged)?;
+        self.meta(name, header, bytes)
+    }
+
+    fn meta(&self, name: &str, header: Header, bytes: u64) -> Result<Meta, Error> {
+        if header.cluster != self.cluster {
+            return Err(stranger(name, "of another cluster".into()));
+        }
+        let members = Membership::decode(&header.members)
+            .map_err(|error| stranger(name, format!("of no readable membership: {error}")))?;
+        let Header { index, term, digest, .. } = header;
+        Ok(Meta { index, term, members, digest, bytes })
+    }
+}
+
+fn at(name: &str) -> impl FnOnce(io::Error) -> Error {
+    let name = name.to_owned();
+    move |source| Error::Io { name, source }
+}
+
+fn stranger(name: &str, what: String) -> Error {
+    Error::Stranger { name: name.into(), what }
+}
+
+/// The file of a snapshot. The index has a fixed width, so that names sort as indexes do.
+pub fn name_of(index: u64) -> String {
+    format!("snapshot-{index:020}")
+}
+
+fn index_of(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("snapshot-")?;
+    (digits.len() == 20).then(|| digits.parse().ok())?
+}
+
+/// Puts rows into the file that is being written.
+fn to_file(
+    writer: &mut format::Writer<Output>,
+) -> impl FnMut(&[u8], &[u8]) -> Result<(), store::Error> {
+    |key, value| {
+        writer.row(key, value).map_err(|source| store::Error::Failed {
+            action: "write",
+            path: TAKING.into(),
+            source: Box::new(source),
+        })
+    }
+}
+
+/// A file that is being written, a good many bytes at a time.
+struct Output {
+    files: Arc<dyn Files>,
+    name: &'static str,
+    waiting: Vec<u8>,
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.waiting.extend_from_slice(bytes);
+        if self.waiting.len() >= WRITE_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.files.append(self.name, &self.waiting)?;
+        self.waiting.clear();
+        Ok(())
+    }
+}
+
+/// A file that is being read.
+struct Input<'a> {
+    files: &'a dyn Files,
+    name: &'a str,
+    offset: u64,
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.files.read(self.name, self.offset, buffer.len())?;
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        self.offset += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;
