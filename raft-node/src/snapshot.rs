@@ -18,7 +18,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use engine::checkpoint::CheckpointStore;
-use engine::checkpoint::image::{Fill, Image};
+use engine::checkpoint::image::{Fill, Image, Visit};
 use engine::store;
 
 use self::files::Files;
@@ -301,11 +301,7 @@ impl Snapshots {
         }
     }
 
-    fn read(
-        &self,
-        name: &str,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), store::Error>,
-    ) -> Result<Meta, Error> {
+    fn read(&self, name: &str, visit: Visit<'_>) -> Result<Meta, Error> {
         let damaged = |source| Error::Damaged { name: name.into(), source };
         let input = Input { files: &*self.files, name, offset: 0 };
         let input = io::BufReader::with_capacity(WRITE_BYTES, input);
