@@ -332,8 +332,10 @@ mod tests {
         }
     }
 
-    fn sample() -> (Vec<(Vec<u8>, Vec<u8>)>, Vec<u8>) {
-        let rows: Vec<_> =
+    type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+    fn sample() -> (Rows, Vec<u8>) {
+        let rows: Rows =
             (0..40_u8).map(|n| (vec![b'M', n], vec![n; usize::from(n) * 700])).collect();
         let mut file = Vec::new();
         let mut writer = Writer::new(&mut file, &header()).expect("written");
@@ -345,7 +347,7 @@ mod tests {
         (rows, file)
     }
 
-    fn read(file: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    fn read(file: &[u8]) -> Result<Rows, Error> {
         let (mut reader, found) = Reader::new(file)?;
         assert_eq!(found, header());
         let mut rows = Vec::new();

@@ -43,7 +43,7 @@ fn a_snapshot_is_taken_found_sent_and_made_into_state_again() {
         let (store, mut state) = checkpoint(9);
         let meta = take(&snapshots, &store);
         assert_eq!((meta.index, meta.term, meta.digest), (9, 2, state.digest()));
-        assert_eq!(snapshots.found().expect("listed"), [meta.clone()]);
+        assert_eq!(snapshots.found().expect("listed"), std::slice::from_ref(&meta));
         assert_eq!(snapshots.verify(9).expect("sound"), meta);
 
         // Another node gets it in parts.
