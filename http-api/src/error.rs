@@ -297,6 +297,11 @@ impl From<ProposeError> for Failure {
                 ErrorCode::Overloaded,
                 "The queue before the log is full; nothing was applied.",
             ),
+            ProposeError::StorageFull => Failure::new(
+                ErrorCode::StorageFull,
+                "The disk of this node, or of too many others, is short of space; nothing was \
+                 applied. Reads go on.",
+            ),
             ProposeError::Stopping => stopping(),
             ProposeError::TimedOut => Failure::unknown(),
         }
@@ -412,6 +417,7 @@ mod tests {
         for (error, status, outcome) in [
             (ProposeError::NoLeader, 503, Outcome::NotApplied),
             (ProposeError::Overloaded, 503, Outcome::NotApplied),
+            (ProposeError::StorageFull, 503, Outcome::NotApplied),
             (ProposeError::Stopping, 503, Outcome::NotApplied),
             (ProposeError::TimedOut, 504, Outcome::Unknown),
         ] {

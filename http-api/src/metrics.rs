@@ -198,6 +198,8 @@ impl Writer<'_, '_> {
             ("reads_pending", "Reads that wait for their barrier", node.reads_pending),
             ("checkpoint_index", "Applied index of the last checkpoint", node.checkpoint_index),
             ("payment_calls_in_flight", "Gateway calls under way", node.payment_calls_in_flight),
+            ("disk_free_bytes", "Bytes that may still be written", node.disk_free_bytes),
+            ("writes_refused", "1 while there is no room for writes, else 0", node.writes_refused),
         ] {
             self.gauge(name, help, value)?;
         }

@@ -46,6 +46,9 @@ pub struct Config {
     pub peer_queue_messages: usize,
     /// Reads that may wait for their barrier on this node.
     pub reads_max: usize,
+    /// Bytes of the disk that are left free: with less, writes are refused until there is more
+    /// again. 0 never refuses; else at least [`RESERVE_BYTES_MIN`](crate::disk::RESERVE_BYTES_MIN).
+    pub disk_reserve_bytes: u64,
 }
 
 /// Timing and bounds of the core, in ticks where raft counts in ticks.
@@ -139,6 +142,7 @@ impl Config {
             checkpoint_interval_ms: 300,
             peer_queue_messages: 4_096,
             reads_max: 65_536,
+            disk_reserve_bytes: 256 << 20,
         }
     }
 
@@ -177,6 +181,9 @@ impl Config {
         if self.core.tick_ms == 0 || self.checkpoint_interval_ms == 0 {
             return refuse("tick_ms", "intervals must be at least 1 ms");
         }
+        if (1..crate::disk::RESERVE_BYTES_MIN).contains(&self.disk_reserve_bytes) {
+            return refuse("disk_reserve", "must be 0 or at least 8 MiB");
+        }
         self.payments.validate()
     }
 }
@@ -194,13 +201,14 @@ mod tests {
         let good = Config::new(NodeId(1), "x");
         assert_eq!(good.validate(), Ok(()));
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 6] = [
+        let cases: [(&str, Spoil); 7] = [
             ("id", |c| c.node_id = NodeId(0)),
             ("cluster", |c| c.cluster_name.clear()),
             ("peer", |c| c.peers = vec![peer(2), peer(3)]),
             ("peer", |c| c.peers = vec![peer(1), peer(1)]),
             ("election_ticks", |c| c.core.election_ticks = 2),
             ("uncommitted_bytes_max", |c| c.core.uncommitted_bytes_max = 1),
+            ("disk_reserve", |c| c.disk_reserve_bytes = 1),
         ];
         for (setting, spoil) in cases {
             let mut config = good.clone();

@@ -15,6 +15,7 @@ mod outbox;
 mod reads;
 mod ready;
 mod requests;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,8 @@ use self::outbox::Outbox;
 use self::reads::Reads;
 pub use self::requests::Request;
 use self::requests::Requests;
+use self::room::Room;
+pub use self::room::Space;
 use crate::config::CoreConfig;
 use crate::log::view::LogView;
 use crate::log::{self, LogStore};
@@ -89,6 +92,8 @@ pub enum Input {
     Unreachable(NodeId),
     /// Hand leadership to this node, or to the one that is furthest.
     TransferLeader(Option<NodeId>),
+    /// The room on this node's disk was judged anew.
+    Space(Space),
 }
 
 /// An append to this node's log.
@@ -111,6 +116,8 @@ pub enum Failure {
     NoLeader,
     /// Too much waits already; it never left this node.
     Overloaded,
+    /// This node's disk, or those of too many others, are short of space; no leader took it.
+    StorageFull,
     /// It left, and nothing is known of it.
     Unknown,
 }
@@ -171,6 +178,8 @@ pub struct View {
     pub heard: Vec<(NodeId, u64)>,
     /// Milliseconds since a message from the leader, or from a majority on the leader itself.
     pub quorum_heard_ms_ago: u64,
+    /// Whether writes are refused here for lack of room on the disks.
+    pub refuses_writes: bool,
 }
 
 /// The identity of a core and the state it starts from.
@@ -198,6 +207,7 @@ pub struct Core {
     raw: RawNode<LogView>,
     now: Now,
     requests: Requests,
+    room: Room,
     /// Commands of all nodes that wait for an entry of this leader, in arrival order.
     pending: VecDeque<Arc<[u8]>>,
     reads: Reads,
@@ -278,6 +288,7 @@ impl Core {
             raw,
             now: Now::default(),
             requests: Requests::new(start.node, &config),
+            room: Room::default(),
             pending: VecDeque::new(),
             reads: Reads::new(start.node, start.boot, config.read_retry_after_ms),
             outbox: Outbox::default(),
@@ -312,6 +323,7 @@ impl Core {
             self.settle_election_timeout();
         }
         self.follow_role(&mut actions);
+        self.mind_room(&mut actions);
         // What raft hands out may make room for the next question or batch, so go round until it
         // rests.
         loop {
@@ -359,6 +371,7 @@ impl Core {
             }
             Input::Unreachable(peer) => self.raw.report_unreachable(peer.0),
             Input::TransferLeader(to) => self.transfer_leader(to),
+            Input::Space(space) => self.take_space(space),
         }
     }
 
@@ -370,6 +383,7 @@ impl Core {
         if let Some(deadline) = self.next_deadline
             && self.raw.raft.state == StateRole::Leader
             && self.pending.is_empty()
+            && !self.refuses_writes()
             && deadline <= self.clock.now(self.now)
             && self.tick_proposed_for != Some(deadline)
         {
@@ -388,11 +402,14 @@ impl Core {
                 if message.from != from.0 || message.to != self.node.0 {
                     return;
                 }
+                if self.has_no_room_for(&message) {
+                    return;
+                }
                 // Errors here mean that raft ignores the message, which is all that can be done.
                 let _ = self.raw.step(*message);
             }
             PeerMessage::Forward(commands) => {
-                if self.raw.raft.state != StateRole::Leader {
+                if self.raw.raft.state != StateRole::Leader || self.refuses_writes() {
                     let seqs = commands.iter().map(|forwarded| forwarded.seq).collect();
                     actions.send.push((from, PeerMessage::Refused(seqs)));
                     return;
@@ -414,6 +431,7 @@ impl Core {
                 }
             }
             PeerMessage::Refused(seqs) => self.requests.refused(&seqs),
+            PeerMessage::Room { low, refuses } => self.take_news(from, low, refuses),
         }
     }
 
@@ -421,6 +439,10 @@ impl Core {
         let lag = self.raw.raft.raft_log.committed.saturating_sub(self.applied_index);
         if lag > self.config.apply_lag_entries_max || !self.requests.has_room(&request) {
             actions.failed.push((request.seq, Failure::Overloaded));
+            return;
+        }
+        if self.refuses_writes() {
+            actions.failed.push((request.seq, Failure::StorageFull));
             return;
         }
         self.requests.push(request);
@@ -572,6 +594,7 @@ impl Core {
                 .map(|(id, at)| (*id, self.now.mono_ms.saturating_sub(*at)))
                 .collect(),
             quorum_heard_ms_ago: self.quorum_heard_ms_ago(),
+            refuses_writes: self.refuses_writes(),
         }
     }
 

@@ -16,7 +16,7 @@ use engine::trace::TraceId;
 use tokio::time::{Instant, timeout_at};
 
 pub use self::ledger::{LedgerEntry, LedgerPage, LedgerPlace};
-use crate::core::Request;
+use crate::core::{Request, Space};
 pub use crate::replica::Applied;
 use crate::shared::{Metrics, Shared};
 
@@ -29,6 +29,9 @@ pub enum ProposeError {
     /// Too much waits already. Certainly not applied.
     #[error("overloaded")]
     Overloaded,
+    /// The disk of this node, or of too many others, is short of space. Certainly not applied.
+    #[error("short of disk space")]
+    StorageFull,
     /// The node stops. Certainly not applied.
     #[error("the node stops")]
     Stopping,
@@ -61,12 +64,15 @@ pub struct Health {
     pub node_id: NodeId,
     /// Who leads, if known.
     pub leader_id: Option<NodeId>,
-    /// Whether a leader is known and this node has applied what was committed when it started.
+    /// Whether a leader is known, this node has applied what was committed when it started, and
+    /// its disk has room.
     pub ready: bool,
     /// Whether the leader (on the leader: a majority) was heard from within an election timeout.
     pub quorum: bool,
     /// Whether log and checkpoints work.
     pub storage_ok: bool,
+    /// Whether the disk has more room than is kept in reserve; without, writes are refused.
+    pub disk_has_room: bool,
     /// Whether the payment worker runs.
     pub worker_ok: bool,
 }
@@ -279,15 +285,18 @@ impl Handle {
     /// Whether this node works. Cheap: for probes.
     pub fn health(&self) -> Health {
         let shared = &self.shared;
+        let disk_has_room = *shared.space.read() == Space::Ample;
         let view = shared.view.read();
         Health {
             node_id: shared.node(),
             leader_id: view.leader,
             ready: view.leader.is_some()
                 && shared.caught_up.load(Ordering::Relaxed)
+                && disk_has_room
                 && !shared.stopping.load(Ordering::Relaxed),
             quorum: view.leader.is_some() && view.quorum_heard_ms_ago <= self.election_timeout_ms,
             storage_ok: shared.failure.borrow().is_none(),
+            disk_has_room,
             worker_ok: shared.worker_alive.load(Ordering::Relaxed),
         }
     }

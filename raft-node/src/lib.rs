@@ -10,6 +10,7 @@
 
 pub mod config;
 pub mod core;
+pub mod disk;
 pub mod driver;
 pub mod handle;
 pub mod identity;

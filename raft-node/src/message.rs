@@ -56,8 +56,15 @@ pub enum PeerMessage {
         /// Sequence numbers at the node that forwarded them.
         seqs: Vec<u64>,
     },
-    /// Forwarded commands that the addressee did not take, since it does not lead.
+    /// Forwarded commands that the addressee did not take: it does not lead, or takes no writes.
     Refused(Vec<u64>),
+    /// How the sender's disk is.
+    Room {
+        /// It has less room than it keeps in reserve.
+        low: bool,
+        /// It leads, and takes no writes for lack of room, its own or that of others.
+        refuses: bool,
+    },
 }
 
 /// A command on its way to the leader.
@@ -132,6 +139,7 @@ const KIND_RAFT: u8 = 1;
 const KIND_FORWARD: u8 = 2;
 const KIND_REFUSED: u8 = 3;
 const KIND_TAKEN: u8 = 4;
+const KIND_ROOM: u8 = 5;
 
 /// Appends one frame with these messages to `out`.
 pub fn encode_frame(wall_ms: u64, messages: &[PeerMessage], out: &mut Vec<u8>) {
@@ -154,6 +162,7 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
         PeerMessage::Forward(_) => KIND_FORWARD,
         PeerMessage::Taken { .. } => KIND_TAKEN,
         PeerMessage::Refused(_) => KIND_REFUSED,
+        PeerMessage::Room { .. } => KIND_ROOM,
     });
     let length_at = out.len();
     out.extend_from_slice(&[0; 4]);
@@ -179,6 +188,9 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
                 out.extend_from_slice(&seq.to_le_bytes());
             }
         }
+        PeerMessage::Room { low, refuses } => {
+            out.extend_from_slice(&[u8::from(*low), u8::from(*refuses)]);
+        }
     }
     let length = u32::try_from(out.len() - length_at - 4).expect("a message is bounded");
     out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
@@ -193,6 +205,7 @@ pub fn size_hint(message: &PeerMessage) -> usize {
         PeerMessage::Forward(commands) => commands.iter().map(|f| f.command.len() + 12).sum(),
         PeerMessage::Taken { seqs, .. } => 8 + seqs.len() * 8,
         PeerMessage::Refused(seqs) => seqs.len() * 8,
+        PeerMessage::Room { .. } => 8,
     }
 }
 
@@ -247,6 +260,12 @@ fn decode_message(kind: u8, bytes: &[u8]) -> Result<PeerMessage, Error> {
         }
         KIND_TAKEN => Ok(PeerMessage::Taken { term: reader.u64()?, seqs: reader.rest_as_u64()? }),
         KIND_REFUSED => Ok(PeerMessage::Refused(reader.rest_as_u64()?)),
+        KIND_ROOM => match *bytes {
+            [low @ (0 | 1), refuses @ (0 | 1)] => {
+                Ok(PeerMessage::Room { low: low == 1, refuses: refuses == 1 })
+            }
+            _ => Err(Error::Malformed("room")),
+        },
         _ => Err(Error::Malformed("unknown kind of message")),
     }
 }
@@ -317,6 +336,7 @@ mod tests {
             PeerMessage::Forward(vec![Forwarded { seq: 9, command: Arc::from(&b"abc"[..]) }]),
             PeerMessage::Taken { term: 7, seqs: vec![3, 4] },
             PeerMessage::Refused(vec![1, 2, u64::MAX]),
+            PeerMessage::Room { low: true, refuses: false },
         ]
     }
 

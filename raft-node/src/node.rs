@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, Invalid};
 use crate::core::{Core, Input, Start};
+use crate::disk;
 use crate::driver::{self, Threads, Timing};
 use crate::handle::Handle;
 use crate::identity::{self, Identity};
@@ -134,6 +135,11 @@ impl Node {
             gateway,
         ));
         tasks.spawn(driver::watch_readiness(handle.clone(), Arc::clone(&shared)));
+        tasks.spawn(disk::watch(
+            Arc::clone(&shared),
+            config.data_dir.clone(),
+            config.disk_reserve_bytes,
+        ));
         let failure = shared.failure.subscribe();
         let election_timeout = Duration::from_millis(election_ms);
         Ok(Node { shared, handle, threads, tasks, raft_addr, failure, election_timeout })

@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use tokio::sync::{oneshot, watch};
 
-use crate::core::{Failure, Input, Now, ReadTicket, View};
+use crate::core::{Failure, Input, Now, ReadTicket, Space, View};
 use crate::handle::{ProposeError, ReadError};
 use crate::identity::Identity;
 use crate::replica::Applied;
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) failure: watch::Sender<Option<String>>,
     pub(crate) caught_up: AtomicBool,
+    /// The room on this node's disk, as it was last judged.
+    pub(crate) space: RwLock<Space>,
     pub(crate) worker_alive: AtomicBool,
     pub(crate) stopping: AtomicBool,
     pub(crate) calls_in_flight: AtomicUsize,
@@ -91,6 +93,7 @@ impl Shared {
             counters: Counters::default(),
             failure: watch::Sender::new(None),
             caught_up: AtomicBool::new(false),
+            space: RwLock::new(Space::Ample),
             worker_alive: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             calls_in_flight: AtomicUsize::new(0),
@@ -205,6 +208,7 @@ impl Shared {
                 let _ = sender.send(Err(match failure {
                     Failure::NoLeader => ProposeError::NoLeader,
                     Failure::Overloaded => ProposeError::Overloaded,
+                    Failure::StorageFull => ProposeError::StorageFull,
                     Failure::Unknown => ProposeError::TimedOut,
                 }));
             }
@@ -374,6 +378,7 @@ pub(crate) struct Counters {
     pub(crate) peer_messages_dropped: Counter,
     pub(crate) peer_frames_dropped: Counter,
     pub(crate) payment_calls: Counter,
+    pub(crate) disk_free_bytes: Counter,
 }
 
 /// Plain numbers for a metrics page. Totals count since the node started.
@@ -437,6 +442,10 @@ pub struct Metrics {
     pub payment_calls_total: u64,
     /// Orders that are PENDING or PROCESSING.
     pub open_orders: u64,
+    /// Bytes that may still be written on the disk of the data directory.
+    pub disk_free_bytes: u64,
+    /// 1 while this node refuses writes for lack of room on the disks, else 0.
+    pub writes_refused: u64,
 }
 
 impl Shared {
@@ -478,6 +487,8 @@ impl Shared {
             payment_calls_in_flight: self.calls_in_flight.load(Ordering::Relaxed) as u64,
             payment_calls_total: counters.payment_calls.get(),
             open_orders,
+            disk_free_bytes: counters.disk_free_bytes.get(),
+            writes_refused: u64::from(view.refuses_writes),
         }
     }
 }

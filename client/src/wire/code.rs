@@ -78,6 +78,8 @@ words! {
         NoLeader = "no_leader",
         /// A bounded queue is full.
         Overloaded = "overloaded",
+        /// A disk is short of space, so writes are refused.
+        StorageFull = "storage_full",
         /// The node cannot answer freshly enough in time.
         StaleRead = "stale_read",
         /// The write was proposed and its fate is not known.
@@ -117,7 +119,7 @@ impl ErrorCode {
             Self::ValidationError | Self::IdempotencyKeyReused | Self::OrderNotCancellable => 422,
             Self::TooManyRequests => 429,
             Self::InternalError => 500,
-            Self::NoLeader | Self::Overloaded | Self::StaleRead => 503,
+            Self::NoLeader | Self::Overloaded | Self::StorageFull | Self::StaleRead => 503,
             Self::CommitTimeout => 504,
         }
     }
@@ -158,6 +160,7 @@ impl ErrorCode {
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
             Self::NoLeader => "NO_LEADER",
             Self::Overloaded => "OVERLOADED",
+            Self::StorageFull => "STORAGE_FULL",
             Self::StaleRead => "STALE_READ",
             Self::CommitTimeout => "COMMIT_TIMEOUT",
             Self::InternalError => "INTERNAL_ERROR",
@@ -197,6 +200,7 @@ impl ErrorCode {
             Self::TooManyRequests => "/problems/too-many-requests",
             Self::NoLeader => "/problems/no-leader",
             Self::Overloaded => "/problems/overloaded",
+            Self::StorageFull => "/problems/storage-full",
             Self::StaleRead => "/problems/stale-read",
             Self::CommitTimeout => "/problems/commit-timeout",
             Self::InternalError => "/problems/internal-error",
@@ -236,6 +240,7 @@ impl ErrorCode {
             Self::TooManyRequests => "Too many requests",
             Self::NoLeader => "No leader",
             Self::Overloaded => "Overloaded",
+            Self::StorageFull => "Out of disk space",
             Self::StaleRead => "Read not fresh enough",
             Self::CommitTimeout => "Outcome unknown",
             Self::InternalError => "Internal error",
@@ -278,6 +283,7 @@ impl ErrorCode {
             | Self::TooManyRequests
             | Self::NoLeader
             | Self::Overloaded
+            | Self::StorageFull
             | Self::StaleRead
             | Self::InternalError => Outcome::NotApplied,
             Self::CommitTimeout => Outcome::Unknown,

@@ -26,7 +26,7 @@ fn health_of(status: &NodeHealth) -> Health {
         (false, _) => ServiceState::Down,
     };
     let services = Services {
-        storage: state(status.storage_ok),
+        storage: state(status.storage_ok && status.disk_has_room),
         raft: state(status.leader_id.is_some()),
         quorum: state(status.quorum),
         worker,
@@ -55,6 +55,8 @@ pub(crate) fn ready(call: &Call<'_>) -> Reply {
     }
     let reason = if status.leader_id.is_none() {
         "no leader is known"
+    } else if !status.disk_has_room {
+        "the disk is short of space: writes are refused, reads go on"
     } else {
         "the node has not yet applied what was committed when it started"
     };
@@ -88,6 +90,7 @@ mod tests {
             ready: true,
             quorum: true,
             storage_ok: true,
+            disk_has_room: true,
             worker_ok: true,
         }
     }
@@ -102,6 +105,7 @@ mod tests {
             NodeHealth { leader_id: None, ..status() },
             NodeHealth { quorum: false, ..status() },
             NodeHealth { storage_ok: false, ..status() },
+            NodeHealth { disk_has_room: false, ..status() },
             NodeHealth { worker_ok: false, ..status() },
         ] {
             assert_eq!(health_of(&broken).status, HealthStatus::Degraded);

@@ -435,7 +435,12 @@ impl Operation {
 
     /// It goes through the log.
     fn writes(self) -> Operation {
-        self.refuses(&[ErrorCode::NoLeader, ErrorCode::Overloaded, ErrorCode::CommitTimeout])
+        self.refuses(&[
+            ErrorCode::NoLeader,
+            ErrorCode::Overloaded,
+            ErrorCode::StorageFull,
+            ErrorCode::CommitTimeout,
+        ])
     }
 
     /// It looks at the state, as fresh as the caller wants it.

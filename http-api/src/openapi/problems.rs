@@ -125,6 +125,10 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::TooManyRequests => "the address made as many requests as it may this minute.",
         ErrorCode::NoLeader => "no leader is known, or this node is stopping. Nothing was applied.",
         ErrorCode::Overloaded => "something bounded is full. Nothing was applied.",
+        ErrorCode::StorageFull => {
+            "a disk, this node's or those of too many others, is short of space. Nothing was \
+             applied; reads go on."
+        }
         ErrorCode::StaleRead => "this node cannot answer freshly enough in time.",
         ErrorCode::CommitTimeout => {
             "the write was proposed and may yet take effect. Retry with the same key, or look."

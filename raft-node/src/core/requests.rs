@@ -131,6 +131,17 @@ impl Requests {
         taken
     }
 
+    /// Takes out what was never sent: it is certainly in no log.
+    pub(super) fn take_never_sent(&mut self) -> Vec<u64> {
+        let never = self.open.iter().filter(|(_, open)| open.sent_at_ms.is_none());
+        let mut seqs: Vec<u64> = never.map(|(seq, _)| *seq).collect();
+        seqs.sort_unstable();
+        for seq in &seqs {
+            self.remove(*seq);
+        }
+        seqs
+    }
+
     /// At every tick: gives up what is past its deadline, and lines up what stayed without an
     /// answer.
     pub(super) fn expire(&mut self, now_ms: u64) -> Vec<(u64, Failure)> {

@@ -2,6 +2,7 @@
 //! what may not leave before its sync.
 
 mod members;
+mod room;
 
 use std::collections::VecDeque;
 

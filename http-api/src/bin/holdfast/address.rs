@@ -93,6 +93,18 @@ pub(crate) fn milliseconds(text: &str) -> Result<RangeInclusive<u64>, String> {
     Ok(low..=high)
 }
 
+/// Reads a reserve of disk space in MiB: 0 for none, or enough to be of use.
+pub(crate) fn disk_reserve(text: &str) -> Result<u64, String> {
+    const MIB_MIN: u64 = raft_node::disk::RESERVE_BYTES_MIN >> 20;
+    const MIB_MAX: u64 = 1 << 24;
+
+    match text.parse::<u64>() {
+        Ok(0) => Ok(0),
+        Ok(mib) if (MIB_MIN..=MIB_MAX).contains(&mib) => Ok(mib),
+        _ => Err(format!("`{text}` must be 0 or a number of MiB from {MIB_MIN} to {MIB_MAX}")),
+    }
+}
+
 /// Reads a share between 0 and 1 as parts per million, exactly as typed.
 pub(crate) fn parts_per_million(text: &str) -> Result<u32, String> {
     let wrong = || format!("`{text}` must be a decimal number from 0 to 1 with at most six places");

@@ -34,11 +34,12 @@ pub(crate) struct Running {
 impl Running {
     /// Starts replication, then lets requests in through `port`.
     pub(crate) async fn start(
-        config: Config,
+        mut config: Config,
         payments: &Payments,
         limits: &Limits,
         port: Port,
     ) -> Result<Running, Failure> {
+        config.disk_reserve_bytes = limits.disk_reserve_mb << 20;
         let id = config.node_id;
         let what = |error: &dyn std::error::Error| {
             Failure::Failed(format!("node {id} cannot start: {}", chain(error)))

@@ -53,6 +53,12 @@ pub(crate) struct Limits {
     /// Orders that may wait for their payment at a time; beyond that new ones get 503
     #[arg(long, value_name = "N", default_value = "1000000")]
     pub(crate) open_orders_max: NonZeroU64,
+    /// Space that is left free on the disk, in MiB: with less, writes get 503 `storage_full` while
+    /// reads go on, until a quarter more is free again. 0 never refuses; then a full disk stops the
+    /// node
+    #[arg(long, value_name = "MIB", default_value = "256")]
+    #[arg(value_parser = address::disk_reserve)]
+    pub(crate) disk_reserve_mb: u64,
     /// Refuse orders that name no user, or one that is not known
     #[arg(long)]
     pub(crate) require_users: bool,

@@ -154,7 +154,7 @@ impl Host {
             let Some((request, waiter)) = process.waiting.remove(&seq) else { continue };
             sim.say(|| format!("n{} gives {seq} up: {failure:?}", self.id));
             let reply = match failure {
-                Failure::NoLeader | Failure::Overloaded => {
+                Failure::NoLeader | Failure::Overloaded | Failure::StorageFull => {
                     sim.cover.not_applied += 1;
                     sim.cover.overloaded += u64::from(failure == Failure::Overloaded);
                     let judged = sim.oracle.ruled_out(request);

@@ -1,0 +1,161 @@
+//! Who has room on its disk, and what follows: when writes are refused, and who should not lead.
+//!
+//! A node that is short of space tells the others, again and again while it lasts; what was not
+//! repeated for a while is forgotten, so a lost all-clear cures itself. Nothing here decides what
+//! is committed: a node that takes no entries acknowledges none.
+
+use std::collections::BTreeMap;
+
+use engine::ids::NodeId;
+use raft::StateRole;
+use raft::eraftpb::MessageType;
+
+use super::{Actions, Core, Failure, Now};
+use crate::message::PeerMessage;
+
+/// How long what a peer said about its disk holds, in milliseconds.
+const NEWS_HOLD_MS: u64 = 3_000;
+/// How often it is said again while it holds.
+const NEWS_REPEAT_MS: u64 = 1_000;
+/// Between two attempts to hand leadership to a node with more room.
+const HAND_OVER_MS: u64 = 2_000;
+
+/// The room on a node's disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Space {
+    /// Enough.
+    #[default]
+    Ample,
+    /// Less than the reserve: no new writes, while those under way still fit.
+    Low,
+    /// Nearly none: the log takes no entries, not even those of the leader.
+    Exhausted,
+}
+
+/// What a node says about room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct News {
+    /// It has less than its reserve.
+    low: bool,
+    /// It leads, and takes no writes.
+    refuses: bool,
+}
+
+/// What a node knows about room.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    own: Space,
+    /// What each peer said, and until when it holds.
+    heard: BTreeMap<NodeId, (News, u64)>,
+    told: News,
+    told_at_ms: u64,
+    handed_over_at_ms: Option<u64>,
+}
+
+impl Room {
+    fn of(&self, peer: NodeId, now: Now) -> News {
+        match self.heard.get(&peer) {
+            Some((news, until_ms)) if now.mono_ms < *until_ms => *news,
+            _ => News::default(),
+        }
+    }
+}
+
+impl Core {
+    /// Whether new writes are refused at this node for lack of room, here or at too many others.
+    pub fn refuses_writes(&self) -> bool {
+        if self.room.own != Space::Ample {
+            return true;
+        }
+        if self.raw.raft.state == StateRole::Leader {
+            return !self.has_room_in_majority();
+        }
+        self.room.of(NodeId(self.raw.raft.leader_id), self.now).refuses
+    }
+
+    /// Whether the voters that have room could commit by themselves. The others still take what is
+    /// under way, but with nothing new their reserve lasts.
+    fn has_room_in_majority(&self) -> bool {
+        let progress = self.raw.raft.prs();
+        let has_room = |id: &u64| match NodeId(*id) == self.node {
+            true => self.room.own == Space::Ample,
+            false => !self.room.of(NodeId(*id), self.now).low,
+        };
+        let roomy = progress.iter().map(|(id, _)| *id).filter(has_room);
+        progress.has_quorum(&roomy.collect())
+    }
+
+    /// This node's disk was judged anew.
+    pub(super) fn take_space(&mut self, space: Space) {
+        self.room.own = space;
+    }
+
+    /// A peer said how it is.
+    pub(super) fn take_news(&mut self, from: NodeId, low: bool, refuses: bool) {
+        let until_ms = self.now.mono_ms + NEWS_HOLD_MS;
+        self.room.heard.insert(from, (News { low, refuses }, until_ms));
+    }
+
+    /// Whether this message would make the log longer on a disk that is all but full. Losing it is
+    /// something raft is made for: the leader sends it again.
+    pub(super) fn has_no_room_for(&self, message: &raft::eraftpb::Message) -> bool {
+        self.room.own == Space::Exhausted
+            && match message.get_msg_type() {
+                MessageType::MsgAppend => !message.entries.is_empty(),
+                MessageType::MsgSnapshot => true,
+                _ => false,
+            }
+    }
+
+    /// After every step: tells the peers what is new, refuses what waits, hands leadership over.
+    pub(super) fn mind_room(&mut self, actions: &mut Actions) {
+        let refuses = self.refuses_writes();
+        let leads = self.raw.raft.state == StateRole::Leader;
+        let news = News { low: self.room.own != Space::Ample, refuses: refuses && leads };
+        let now_ms = self.now.mono_ms;
+        let due = news != News::default() && now_ms >= self.room.told_at_ms + NEWS_REPEAT_MS;
+        if news != self.room.told || due {
+            self.room.told = news;
+            self.room.told_at_ms = now_ms;
+            let News { low, refuses } = news;
+            for (id, _) in self.raw.raft.prs().iter() {
+                if *id != self.node.0 {
+                    actions.send.push((NodeId(*id), PeerMessage::Room { low, refuses }));
+                }
+            }
+        }
+        if refuses {
+            let never = self.requests.take_never_sent();
+            actions.failed.extend(never.into_iter().map(|seq| (seq, Failure::StorageFull)));
+        }
+        if leads && news.low {
+            self.hand_over_for_room();
+        }
+    }
+
+    /// Hands leadership to the voter with room whose log is furthest, if there is one.
+    fn hand_over_for_room(&mut self) {
+        let now_ms = self.now.mono_ms;
+        let recent = |at: u64| now_ms < at + HAND_OVER_MS;
+        if self.room.handed_over_at_ms.is_some_and(recent)
+            || self.raw.raft.lead_transferee.is_some()
+        {
+            return;
+        }
+        let progress = self.raw.raft.prs();
+        let voters: Vec<u64> = progress.conf().voters().ids().iter().collect();
+        let fit = progress.iter().filter(|(id, progress)| {
+            let node = NodeId(**id);
+            node != self.node
+                && voters.contains(id)
+                && progress.recent_active
+                && !self.room.of(node, self.now).low
+        });
+        let furthest = fit.max_by_key(|(id, progress)| (progress.matched, **id));
+        if let Some((to, _)) = furthest {
+            let to = *to;
+            self.room.handed_over_at_ms = Some(now_ms);
+            self.raw.transfer_leader(to);
+        }
+    }
+}

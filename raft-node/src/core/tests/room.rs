@@ -1,0 +1,59 @@
+//! Disks that are short of space: who refuses what, and who leads.
+
+use super::*;
+use crate::log::LogStore as _;
+
+#[test]
+fn without_room_writes_are_refused_reads_go_on_and_leadership_moves() {
+    let mut world = World::new();
+    let leader = world.leader();
+    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+    // One follower alone: it refuses its own clients, the rest go on.
+    world.input(others[0], Input::Space(Space::Low));
+    world.deliver();
+    world.propose(others[0], 1);
+    assert_eq!(world.host(others[0]).failed, [(1, Failure::StorageFull)]);
+    world.propose(others[1], 1);
+    world.deliver();
+    assert!(world.host(others[1]).failed.is_empty());
+    assert!(world.host(others[0]).applied_index >= 2, "a follower with a reserve keeps up");
+    // The leader too: it hands over to the one that has room, which cannot commit without them and
+    // takes nothing either.
+    world.input(leader, Input::Space(Space::Low));
+    world.run_ms(3_000);
+    assert_eq!(world.leader(), others[1], "the one with room leads");
+    for id in 1..=3 {
+        world.run_ms(50);
+        world.host(id).failed.clear();
+        world.propose(id, 50);
+        world.deliver();
+        assert_eq!(world.host(id).failed, [(50, Failure::StorageFull)], "node {id}");
+        world.input(id, Input::Read { ticket: 7, deadline_ms: u64::MAX });
+        world.deliver();
+        assert!(world.host(id).reads_ready.iter().any(|(_, t)| t == &[7]), "node {id} reads");
+    }
+    // A freed disk is enough.
+    world.input(leader, Input::Space(Space::Ample));
+    world.deliver();
+    world.host(leader).failed.clear();
+    world.propose(leader, 60);
+    world.deliver();
+    assert!(world.host(leader).failed.is_empty());
+}
+
+#[test]
+fn a_disk_that_is_all_but_full_takes_no_entries_until_there_is_room() {
+    let mut world = World::new();
+    let leader = world.leader();
+    let full = (1..=3).find(|id| *id != leader).expect("there are others");
+    world.input(full, Input::Space(Space::Exhausted));
+    let before = world.host(full).log.last_index();
+    world.propose(leader, 1);
+    world.run_ms(1_000);
+    assert_eq!(world.host(full).log.last_index(), before, "nothing was appended");
+    assert_eq!(world.leader(), leader, "nobody took the silence for a failure");
+    world.input(full, Input::Space(Space::Ample));
+    world.run_ms(1_000);
+    let whole = world.host(leader).log.last_index();
+    assert_eq!(world.host(full).log.last_index(), whole);
+}
