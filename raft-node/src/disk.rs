@@ -95,7 +95,7 @@ pub(crate) async fn watch(shared: Arc<Shared>, dir: std::path::PathBuf, reserve_
 fn tell(node: u64, space: Space, free_bytes: u64, reserve_bytes: u64) {
     match space {
         Space::Ample => {
-            tracing::info!(node, free_bytes, "the disk has room again: writes are taken");
+            tracing::warn!(node, free_bytes, "the disk has room again: writes are taken");
         }
         Space::Low => {
             tracing::error!(

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::caller::{Call, Caller};
+use crate::disks::{Disk, Mounts};
 use crate::node::{self, Node};
 use crate::seed::{Seed, VARIABLE};
 use crate::slot::Slot;
@@ -27,13 +28,14 @@ pub struct Options {
     nodes: u64,
     flags: Vec<String>,
     alone: bool,
+    disk: Option<Disk>,
 }
 
 impl Options {
     /// Three nodes with default settings, for the test of this name.
     #[must_use]
     pub fn new(test: &str) -> Self {
-        Self { test: test.to_owned(), nodes: 3, flags: Vec::new(), alone: false }
+        Self { test: test.to_owned(), nodes: 3, flags: Vec::new(), alone: false, disk: None }
     }
 
     /// With so many nodes.
@@ -64,6 +66,13 @@ impl Options {
         self
     }
 
+    /// With a small disk of its own for every node; only within [`crate::disks::isolated`].
+    #[must_use]
+    pub fn disk(mut self, disk: Disk) -> Self {
+        self.disk = Some(disk);
+        self
+    }
+
     /// Starts the cluster and waits until every node is ready.
     ///
     /// # Panics
@@ -88,6 +97,10 @@ impl Options {
         let mut flags = vec!["--cluster".to_owned(), name];
         flags.extend(self.flags);
         let caller = Caller::new(nodes.iter().map(|node| node.http).collect());
+        let mut mounts = Mounts::default();
+        for (node, disk) in nodes.iter().zip(self.disk.iter().cycle()) {
+            mounts.mount(*disk, &node.data);
+        }
         let mut cluster = Cluster {
             test: self.test,
             nodes,
@@ -95,6 +108,7 @@ impl Options {
             flags,
             caller,
             seed,
+            mounts,
             dir: Some(dir),
             _slot: slot,
         };
@@ -114,6 +128,8 @@ pub struct Cluster {
     flags: Vec<String>,
     caller: Caller,
     seed: Seed,
+    /// Dropped after the nodes that use them and before the directory that they are in.
+    mounts: Mounts,
     dir: Option<TempDir>,
     _slot: Slot,
 }
@@ -146,6 +162,11 @@ impl Cluster {
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.as_ref().expect("the directory lives as long as the cluster").path()
+    }
+
+    /// The disks of nodes that have their own.
+    pub fn mounts(&mut self) -> &mut Mounts {
+        &mut self.mounts
     }
 
     /// The flags that every node was started with, the cluster's name among them.

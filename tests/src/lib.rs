@@ -8,8 +8,9 @@
 //! What is where, in `tests/tests/`: `smoke` and `products` (one request after the other), `lists`,
 //! `transitions`, `races` and `races_failover` (many at once, and with the leader killed), `ramp`
 //! (load), `failover` (kills, pauses, stops), `payments`, `damage` and `identity` (data that is
-//! lost, damaged or somebody else's), `bad_input` and `bad_http`, `operations` (probes, metrics,
-//! `holdfast dev`), and `tidy` (rules of the sources). `docs/RELIABILITY.md` names the tests behind
+//! lost, damaged or somebody else's), `full_disk` and `power_cut` (disks of their own, as root),
+//! `bad_input` and `bad_http`, `operations` (probes, metrics, `holdfast dev`), and `tidy` (rules of
+//! the sources). `docs/RELIABILITY.md` names the tests behind
 //! each promise.
 //!
 //! Clusters that run at a time are bounded over all test processes; tests that measure time run
@@ -24,6 +25,7 @@ pub mod answer;
 mod binary;
 pub mod caller;
 pub mod cluster;
+pub mod disks;
 pub mod load;
 mod node;
 mod ports;

@@ -1,0 +1,174 @@
+//! Small disks for nodes: mounted in a mount namespace that ends with the test, so that nothing is
+//! left behind however the test ends. Needs root.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Set in the process that runs inside of the namespace.
+const INSIDE: &str = "HOLDFAST_TEST_INSIDE_MOUNTS";
+
+/// Set by whoever knows that this machine cannot mount, and wants these tests to be skipped.
+const SKIP: &str = "HOLDFAST_TEST_SKIP_MOUNTS";
+
+/// What a node's data directory is on.
+#[derive(Debug, Clone, Copy)]
+pub enum Disk {
+    /// Memory of so many MiB.
+    Memory(u64),
+    /// An ext4 image of so many MiB behind a loop device; the image lies beside the directory.
+    Image(u64),
+}
+
+/// Runs `body` as the test of this name, in a mount namespace of its own.
+///
+/// # Panics
+/// When the test fails, or when there is no right to mount and nobody asked to skip.
+pub fn isolated(test: &str, body: impl Future<Output = ()>) {
+    if std::env::var_os(INSIDE).is_some() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime can be started");
+        return runtime.block_on(body);
+    }
+    let unshare = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private"]).args(arguments);
+        command
+    };
+    let probe = unshare(&["mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
+    let allowed = probe.as_ref().is_ok_and(|output| output.status.success());
+    if !allowed && std::env::var_os(SKIP).is_some() {
+        eprintln!("SKIPPED: {test} needs root and a mount namespace, and {SKIP} is set");
+        return;
+    }
+    assert!(
+        allowed,
+        "{test} needs root, `unshare` and `mount`; set {SKIP}=1 to go without it: {probe:?}"
+    );
+    let executable = std::env::current_exe().expect("a running test knows its file");
+    let executable = executable.to_str().expect("a path in UTF-8");
+    let output = unshare(&[executable, "--exact", test, "--nocapture", "--test-threads", "1"])
+        .env(INSIDE, "1")
+        .output()
+        .expect("`unshare` was there a moment ago");
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    let ran = String::from_utf8_lossy(&output.stdout).contains("1 passed");
+    assert!(output.status.success() && ran, "{test} failed inside of its namespace");
+}
+
+/// Mounted disks. Dropping it unmounts them.
+#[derive(Debug, Default)]
+pub struct Mounts(Vec<PathBuf>);
+
+impl Mounts {
+    /// Makes a disk and mounts it at `place`, which is created.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn mount(&mut self, disk: Disk, place: &Path) {
+        fs::create_dir_all(place).expect("a directory can be made");
+        match disk {
+            Disk::Memory(mib) => {
+                let options = format!("size={mib}m,mode=700");
+                let arguments = ["-t", "tmpfs", "-o", &options, "tmpfs"];
+                run(Command::new("mount").args(arguments).arg(place));
+                self.0.push(place.to_owned());
+            }
+            Disk::Image(mib) => {
+                let image = image(place);
+                let file = File::create(&image).expect("an image can be made");
+                file.set_len(mib << 20).expect("an image can be grown");
+                run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image));
+                self.mount_image(&image, place);
+            }
+        }
+    }
+
+    /// Mounts an image, which replays its journal as after a power cut.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn mount_image(&mut self, image: &Path, place: &Path) {
+        run(Command::new("mount").args(["-o", "loop"]).arg(image).arg(place));
+        let mode = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(place, mode).expect("an own disk can be changed");
+        self.0.push(place.to_owned());
+    }
+
+    /// Unmounts what is mounted at `place`.
+    ///
+    /// # Panics
+    /// When it is still in use.
+    pub fn unmount(&mut self, place: &Path) {
+        run(Command::new("umount").arg(place));
+        self.0.retain(|mounted| mounted != place);
+    }
+}
+
+impl Drop for Mounts {
+    fn drop(&mut self) {
+        for place in &self.0 {
+            // Best effort: the namespace ends with the process anyway.
+            let _ = Command::new("umount").arg("--lazy").arg(place).output();
+        }
+    }
+}
+
+/// Where the image of the disk at `place` lies.
+///
+/// # Panics
+/// When `place` has no name.
+#[must_use]
+pub fn image(place: &Path) -> PathBuf {
+    let name = place.file_name().expect("a mounted directory has a name").to_string_lossy();
+    place.with_file_name(format!("{name}.img"))
+}
+
+/// The bytes that may still be written below `place`.
+///
+/// # Panics
+/// When the file system cannot be asked.
+#[must_use]
+pub fn free_bytes(place: &Path) -> u64 {
+    let found = rustix::fs::statvfs(place).expect("a mounted disk can be asked");
+    found.f_bavail * found.f_frsize
+}
+
+/// A file that takes space away until it is dropped.
+#[derive(Debug)]
+pub struct Filler(PathBuf);
+
+impl Filler {
+    /// Takes all but `leave` bytes of the disk at `place`.
+    ///
+    /// # Panics
+    /// When there is less than that already, or it cannot be written.
+    #[must_use]
+    pub fn leave(place: &Path, leave: u64) -> Self {
+        let path = place.join("filler");
+        let file = File::create(&path).expect("a file can be made on a disk with room");
+        let free = free_bytes(place);
+        assert!(free > leave, "only {free} bytes are free at {}", place.display());
+        let flags = rustix::fs::FallocateFlags::empty();
+        rustix::fs::fallocate(&file, flags, 0, free - leave).expect("the space is there");
+        Self(path)
+    }
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        // The disk may be gone already, and the file with it.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}: {said}", output.status);
+}
