@@ -16,6 +16,7 @@ mod cluster;
 mod code;
 mod decimal;
 mod envelope;
+mod event;
 mod header;
 mod health;
 mod order;
@@ -32,6 +33,7 @@ pub use code::{ErrorCode, Outcome};
 pub use envelope::{
     CursorMeta, Envelope, LedgerList, OrderAnswer, OrderList, PageMeta, ProductList,
 };
+pub use event::{Event, EventType, SocketFrame, SocketRequest};
 pub use header::{
     CONSISTENCY, CONSISTENCY_STALE, IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, JSON, MIN_POSITION,
     NDJSON, POSITION, PROBLEM_JSON, TRACE_ID,

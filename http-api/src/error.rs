@@ -11,7 +11,7 @@ use client::wire::{self, ErrorCode, Problem, RefusedOrder};
 use engine::ids::Position;
 use engine::outcome::Rejection;
 use engine::trace::TraceId;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE};
 use raft_node::{ProposeError, ReadError};
 
 use crate::json::Malformed;
@@ -224,6 +224,9 @@ impl Failure {
         }
         if let Some(allow) = allow {
             headers.insert(ALLOW, allow);
+        }
+        if code == ErrorCode::UpgradeRequired {
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
         if close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -2,6 +2,7 @@
 
 pub(crate) mod batches;
 pub(crate) mod cluster;
+pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod order_reads;
 pub(crate) mod orders;

@@ -3,8 +3,8 @@
 //! [`Server`] listens; [`Settings`] bounds it. Inside, a request goes from `server` (connections
 //! and their limits) to `service` (what holds for every request), is routed by `routes`, read by
 //! `extract`, `json`, `validate` and `query`, and answered by one of `handlers`, with `views`
-//! and `rows` writing rows and `error` writing refusals. `openapi` describes all of it, and `docs` shows that.
-//! The JSON types are those of `client::wire`.
+//! and `rows` writing rows and `error` writing refusals. `events` tells subscribers what happens.
+//! `openapi` describes all of it, and `docs` shows that. The JSON types are those of `client::wire`.
 //!
 //! Log lines: this library writes one at INFO for each change of a product (`product.created`,
 //! `.updated`, `.archived`, `stock.adjusted`), each fenced key (`key.fenced`) and each call of the task hook (`order.processed`), on the node that
@@ -17,6 +17,7 @@
 
 mod docs;
 mod error;
+mod events;
 mod extract;
 mod handlers;
 mod json;

@@ -5,6 +5,7 @@
 //! carries an id or anything else that a client chooses.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::totals::Totals;
@@ -13,12 +14,14 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use raft_node::Handle;
+
+use crate::events::Feed;
 
 /// The content type of the exposition.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -34,6 +37,30 @@ struct Answered {
     status: u16,
 }
 
+/// How events reach a subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// A stream of events over HTTP.
+    Sse,
+    /// A WebSocket.
+    Websocket,
+}
+
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Over {
+    transport: &'static str,
+}
+
+impl From<Transport> for Over {
+    fn from(transport: Transport) -> Over {
+        let transport = match transport {
+            Transport::Sse => "sse",
+            Transport::Websocket => "websocket",
+        };
+        Over { transport }
+    }
+}
+
 type Latencies = Family<Answered, Histogram, fn() -> Histogram>;
 
 /// All metrics of a server.
@@ -42,6 +69,8 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: Latencies,
     reservations: Histogram,
+    sent: Family<Over, Counter>,
+    cut_off: Family<Over, Counter>,
 }
 
 fn histogram() -> Histogram {
@@ -50,7 +79,7 @@ fn histogram() -> Histogram {
 
 impl Metrics {
     /// Registers everything.
-    pub(crate) fn new(handle: Handle) -> Metrics {
+    pub(crate) fn new(handle: Handle, feed: Arc<Feed>) -> Metrics {
         let mut registry = Registry::default();
         let requests = Latencies::new_with_constructor(histogram);
         let reservations = histogram();
@@ -66,8 +95,15 @@ impl Metrics {
             Unit::Seconds,
             reservations.clone(),
         );
-        registry.register_collector(Box::new(Node(handle)));
-        Metrics { registry, requests, reservations }
+        let (sent, cut_off) = (Family::default(), Family::default());
+        registry.register("events_sent", "Events sent to subscribers", Family::clone(&sent));
+        registry.register(
+            "event_subscribers_cut_off",
+            "Subscribers to events that did not take them in time",
+            Family::clone(&cut_off),
+        );
+        registry.register_collector(Box::new(Node(handle, feed)));
+        Metrics { registry, requests, reservations, sent, cut_off }
     }
 
     /// Counts an answered request.
@@ -85,6 +121,16 @@ impl Metrics {
     /// Counts an order that the log decided on.
     pub(crate) fn reserved(&self, took: Duration) {
         self.reservations.observe(took.as_secs_f64());
+    }
+
+    /// Counts events that were handed to the connection of a subscriber.
+    pub(crate) fn events_sent(&self, transport: Transport, count: u64) {
+        self.sent.get_or_create(&transport.into()).inc_by(count);
+    }
+
+    /// Counts a subscriber that did not take its events in time.
+    pub(crate) fn cut_off(&self, transport: Transport) {
+        self.cut_off.get_or_create(&transport.into()).inc();
     }
 
     /// The exposition.
@@ -109,7 +155,7 @@ fn known(method: &Method) -> &'static str {
 }
 
 /// Numbers that are read from the node when somebody asks.
-struct Node(Handle);
+struct Node(Handle, Arc<Feed>);
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,6 +170,7 @@ impl Collector for Node {
         let mut writer = Writer(&mut encoder);
         writer.business(&totals, open)?;
         writer.failures(&totals, node.refused_without_entry_total)?;
+        writer.gauge("event_subscribers", "Subscribers to events", self.1.subscribers() as u64)?;
         writer.node(&node)
     }
 }

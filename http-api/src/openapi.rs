@@ -4,6 +4,7 @@
 //! that the handlers use, so that a bound or a code cannot be one thing here and another there. The
 //! tests compare every answer that they get with it. Nothing is decided here.
 
+mod events;
 mod examples;
 mod operations;
 mod parameters;

@@ -2,16 +2,66 @@
 //!
 //! Headers that every answer carries are added in one place, by the service.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use client::wire;
 use engine::ids::Position;
 use http_body_util::Full;
+use hyper::body::{Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::events::stream::{self, EventStream};
+
 /// What goes out.
-pub(crate) type Reply = Response<Full<Bytes>>;
+pub(crate) type Reply = Response<Body>;
+
+/// The body of an answer.
+pub(crate) enum Body {
+    /// All of it.
+    Whole(Full<Bytes>),
+    /// As it happens.
+    Events(EventStream),
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Body {
+        Body::Whole(Full::new(bytes))
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Body::Whole(body) => Pin::new(body).poll_frame(cx),
+            Body::Events(stream) => Pin::new(stream).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Whole(body) => body.is_end_stream(),
+            Body::Events(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Whole(body) => body.size_hint(),
+            Body::Events(_) => SizeHint::default(),
+        }
+    }
+}
 
 /// The header that says which position an answer reflects.
 pub(crate) const POSITION: HeaderName = HeaderName::from_static(wire::POSITION);
@@ -25,7 +75,7 @@ pub(crate) fn of<T: Serialize>(status: u16, body: &T) -> Reply {
 pub(crate) fn sized<T: Serialize>(status: u16, body: &T, bytes: usize) -> Reply {
     let mut bytes = Vec::with_capacity(bytes);
     serde_json::to_writer(&mut bytes, body).expect("wire types have string keys and finite values");
-    let mut reply = Response::new(Full::new(Bytes::from(bytes)));
+    let mut reply = Response::new(Body::from(Bytes::from(bytes)));
     *reply.status_mut() = StatusCode::from_u16(status).expect("a status of three digits");
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(wire::JSON));
     reply
@@ -33,15 +83,22 @@ pub(crate) fn sized<T: Serialize>(status: u16, body: &T, bytes: usize) -> Reply 
 
 /// An answer without a body.
 pub(crate) fn empty(status: StatusCode) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::new()));
+    let mut reply = Response::new(Body::from(Bytes::new()));
     *reply.status_mut() = status;
     reply
 }
 
 /// An answer of finished text.
 pub(crate) fn text(body: impl Into<Bytes>, content_type: &'static str) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
+    let mut reply = Response::new(Body::from(body.into()));
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+}
+
+/// An answer that goes on until one side ends it.
+pub(crate) fn events(body: EventStream) -> Reply {
+    let mut reply = Response::new(Body::Events(body));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(stream::CONTENT_TYPE));
     reply
 }
 

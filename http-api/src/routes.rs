@@ -29,6 +29,8 @@ pub(crate) enum Route {
     CreateUser,
     GetUser,
     OrderProcessed,
+    Events,
+    Socket,
     Cluster,
     Health,
     Live,
@@ -63,6 +65,8 @@ impl Route {
             | Route::ArchiveProduct
             | Route::Ledger
             | Route::GetUser
+            | Route::Events
+            | Route::Socket
             | Route::Cluster
             | Route::Health
             | Route::Live
@@ -126,6 +130,8 @@ const PREFIXED: &[(&str, Methods)] = &[
     ("/api/v1/users", &[(Method::POST, Route::CreateUser)]),
     ("/api/v1/users/{id}", &[(Method::GET, Route::GetUser)]),
     ("/api/v1/tasks/order-processed", &[(Method::POST, Route::OrderProcessed)]),
+    ("/api/v1/events", &[(Method::GET, Route::Events)]),
+    ("/api/v1/ws", &[(Method::GET, Route::Socket)]),
     ("/api/v1/cluster", &[(Method::GET, Route::Cluster)]),
     ("/api/v1/health", &[(Method::GET, Route::Health)]),
     ("/api/v1/test", &[(Method::GET, Route::Test)]),

@@ -25,8 +25,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch as signal};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::events::Feed;
+use crate::events::socket::{self, Upgrade};
 use crate::limit::Limiter;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Transport};
+use crate::reply::Body;
 use crate::routes::Router;
 use crate::service::{self, App};
 use crate::settings::Settings;
@@ -44,6 +47,8 @@ pub struct Server {
     local_addr: SocketAddr,
     stop: signal::Sender<bool>,
     accept: JoinHandle<JoinSet<()>>,
+    /// Takes events out of the state for those who subscribed.
+    filling: JoinHandle<()>,
 }
 
 impl Server {
@@ -66,15 +71,22 @@ impl Server {
     ) -> io::Result<Server> {
         settings.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let local_addr = listener.local_addr()?;
-        let metrics = Metrics::new(handle.clone());
-        let (router, position) = (Router::new(), AtomicU64::new(0));
-        let limiter = Limiter::new(settings.rate_limit_per_minute);
-        let batch_room = Semaphore::new(settings.batch_bytes_in_flight_max);
-        let app =
-            Arc::new(App { handle, settings, router, metrics, limiter, batch_room, position });
         let (stop, stopped) = signal::channel(false);
+        let feed = Feed::new(settings.event_subscribers_max);
+        let filling = tokio::spawn(Arc::clone(&feed).run(handle.clone()));
+        let app = Arc::new(App {
+            metrics: Arc::new(Metrics::new(handle.clone(), Arc::clone(&feed))),
+            handle,
+            router: Router::new(),
+            limiter: Limiter::new(settings.rate_limit_per_minute),
+            position: AtomicU64::new(0),
+            batch_room: Semaphore::new(settings.batch_bytes_in_flight_max),
+            settings,
+            feed,
+            stopped: stopped.clone(),
+        });
         let accept = tokio::spawn(accept(listener, app, stopped));
-        Ok(Server { local_addr, stop, accept })
+        Ok(Server { local_addr, stop, accept, filling })
     }
 
     /// Where it listens.
@@ -101,6 +113,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.accept.abort();
+        self.filling.abort();
     }
 }
 
@@ -189,12 +202,17 @@ async fn connection(
     // Answers are small and whole; waiting to fill a packet only adds latency.
     let _ = socket.set_nodelay(true);
     let watch = Arc::new(Watch::new());
+    let upgrade: Arc<Mutex<Option<Upgrade>>> = Arc::default();
     let service = service_fn(|request: Request<Incoming>| {
-        let (app, watch) = (app.clone(), watch.clone());
+        let (app, watch, upgrade) = (app.clone(), watch.clone(), upgrade.clone());
         async move {
             let doubtful = watch.begin(request.headers().contains_key(TRANSFER_ENCODING));
-            let reply = service::respond(&app, request, address, doubtful).await;
-            watch.enter(Phase::Idle);
+            let mut reply = service::respond(&app, request, address, doubtful).await;
+            *upgrade.lock() = reply.extensions_mut().remove::<Upgrade>();
+            match reply.body_mut() {
+                Body::Whole(_) => watch.enter(Phase::Idle),
+                Body::Events(stream) => stream.goes_out_on(&watch),
+            }
             Ok::<_, Infallible>(reply)
         }
     });
@@ -223,8 +241,9 @@ async fn connection(
             result = &mut serving => {
                 if let Err(error) = result {
                     tracing::debug!(%error, "a connection ended early");
+                    return;
                 }
-                return;
+                break None;
             }
             _ = &mut stop, if !stopping => {
                 stopping = true;
@@ -232,12 +251,24 @@ async fn connection(
             }
             () = &mut look => {
                 if let Some(late) = watch.late(&app.settings) {
-                    break late;
+                    break Some(late);
                 }
                 look.as_mut().reset(tokio::time::Instant::now() + interval);
             }
         }
     };
+    let Some(late) = late else {
+        // Nothing was upgraded, or the library has sent the answer that says so and is done.
+        let upgrade = upgrade.lock().take();
+        if let Some(upgrade) = upgrade {
+            let parts = serving.into_parts();
+            socket::run(&app, parts.io.into_socket(), &parts.read_buf, upgrade).await;
+        }
+        return;
+    };
+    if late == Late::Write && watch.is_streaming() {
+        app.metrics.cut_off(Transport::Sse);
+    }
     tracing::debug!(?late, "a connection was closed");
     // Never into the middle of an earlier answer.
     if late == Late::Head && !watch.is_writing() {

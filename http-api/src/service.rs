@@ -5,6 +5,7 @@
 //! products is.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -21,12 +22,13 @@ use hyper::header::{
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Request, Version};
+use hyper::{HeaderMap, Method, Request, Version};
 use raft_node::{Applied, Handle};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::docs;
 use crate::error::Failure;
+use crate::events::Feed;
 use crate::extract::{self, BodyLimits};
 use crate::handlers;
 use crate::json;
@@ -49,7 +51,10 @@ pub(crate) struct App {
     pub(crate) handle: Handle,
     pub(crate) settings: Settings,
     pub(crate) router: Router,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) feed: Arc<Feed>,
+    /// Becomes true when the server stops.
+    pub(crate) stopped: watch::Receiver<bool>,
     pub(crate) limiter: Option<Limiter>,
     /// Room for the bodies of batches, in bytes.
     pub(crate) batch_room: Semaphore,
@@ -60,6 +65,8 @@ pub(crate) struct App {
 /// A request whose body has arrived, on its way to its handler.
 pub(crate) struct Call<'a> {
     pub(crate) app: &'a App,
+    pub(crate) method: &'a Method,
+    pub(crate) version: Version,
     pub(crate) headers: &'a HeaderMap,
     /// The variable part of the path, as it was sent; empty where there is none.
     pub(crate) argument: &'a str,
@@ -176,7 +183,19 @@ where
     let deadline = tokio::time::Instant::now() + app.settings.request_timeout;
     let query = head.uri.query();
     let headers = &head.headers;
-    let call = Call { app, headers, argument, query, body, trace, min_position, deadline };
+    let (method, version) = (&head.method, head.version);
+    let call = Call {
+        app,
+        method,
+        version,
+        headers,
+        argument,
+        query,
+        body,
+        trace,
+        min_position,
+        deadline,
+    };
     dispatch(route, &call).await
 }
 
@@ -254,6 +273,8 @@ async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
         Route::CreateUser => handlers::users::create(call).await,
         Route::GetUser => handlers::users::get(call).await,
         Route::OrderProcessed => handlers::tasks::order_processed(call).await,
+        Route::Events => handlers::events::stream(call).await,
+        Route::Socket => handlers::events::socket(call),
         Route::Cluster => Ok(handlers::cluster::get(call)),
         Route::Health => Ok(handlers::health::health(call)),
         Route::Live => Ok(handlers::health::live()),

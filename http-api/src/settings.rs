@@ -52,6 +52,11 @@ pub struct Settings {
     /// The most connections from one address at once. A reverse proxy counts as one address, so
     /// a cluster behind one wants this as high as `connections_max`.
     pub connections_per_address_max: usize,
+    /// The most subscribers to events at once, over HTTP and WebSockets together. Each is a
+    /// connection too.
+    pub event_subscribers_max: usize,
+    /// How long a subscriber may hear nothing before it gets a sign of life.
+    pub event_heartbeat: Duration,
 }
 
 impl Default for Settings {
@@ -76,6 +81,8 @@ impl Default for Settings {
             target_bytes_max: 8 << 10,
             connections_max: 10_000,
             connections_per_address_max: 1_000,
+            event_subscribers_max: 4_000,
+            event_heartbeat: Duration::from_secs(15),
         }
     }
 }
@@ -119,6 +126,8 @@ impl Settings {
             ("target_bytes_max", self.target_bytes_max > 0, positive),
             ("connections_max", self.connections_max > 0, positive),
             ("connections_per_address_max", self.connections_per_address_max > 0, positive),
+            ("event_subscribers_max", self.event_subscribers_max > 0, positive),
+            ("event_heartbeat", !self.event_heartbeat.is_zero(), positive),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             Some((name, _, bound)) => Err(Invalid { name, bound }),

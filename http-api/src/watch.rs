@@ -31,6 +31,8 @@ pub(crate) enum Phase {
     Head,
     /// A request is being answered; its own deadlines hold.
     Busy,
+    /// An answer goes out that has no end of its own.
+    Streaming,
 }
 
 /// Why a connection has to end.
@@ -84,12 +86,17 @@ impl Watch {
         self.since_ms.store(self.now_ms(), RELAXED);
     }
 
+    /// Whether an answer without an end goes out.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.is(Phase::Streaming)
+    }
+
     fn is(&self, phase: Phase) -> bool {
         self.phase.load(RELAXED) == phase as u8
     }
 
     fn arrived(&self, bytes: &[u8]) {
-        if self.is(Phase::Busy) {
+        if self.is(Phase::Busy) || self.is(Phase::Streaming) {
             return;
         }
         let mut head = self.head.lock();

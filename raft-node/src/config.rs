@@ -49,6 +49,10 @@ pub struct Config {
     /// Bytes of the disk that are left free: with less, writes are refused until there is more
     /// again. 0 never refuses; else at least [`RESERVE_BYTES_MIN`](crate::disk::RESERVE_BYTES_MIN).
     pub disk_reserve_bytes: u64,
+    /// Events that are kept for subscribers, about; at least the newest few hundred are.
+    pub events_max: u64,
+    /// How long events are kept by the replicated clock, in milliseconds.
+    pub event_age_ms_max: u64,
 }
 
 /// Timing and bounds of the core, in ticks where raft counts in ticks.
@@ -143,6 +147,8 @@ impl Config {
             peer_queue_messages: 4_096,
             reads_max: 65_536,
             disk_reserve_bytes: 256 << 20,
+            events_max: 1 << 22,
+            event_age_ms_max: 7 * 24 * 3600 * 1000,
         }
     }
 

@@ -231,18 +231,19 @@ fn run_apply(shared: &Shared, queue: &Receiver<Vec<Entry>>) {
             let tell = shared.view.read().is_leader && tracing::enabled!(tracing::Level::INFO);
             let mut effects = Effects::new(node, boot, tell);
             // The lock is held for one entry at a time, so that readers get their turn.
-            let (index, clock, next_deadline) = {
+            let (index, clock, next_deadline, newest_event) = {
                 let mut state = shared.state.write();
                 if let Err(error) = replica::apply(&mut state, &entry, &mut effects) {
                     return shared.fail(format!("apply at index {}: {error}", entry.index));
                 }
-                (state.applied_index(), state.clock(), state.next_deadline())
+                (state.applied_index(), state.clock(), state.next_deadline(), state.last_event())
             };
             shared.counters.entries_applied.add(1);
             shared.counters.commands_applied.add(effects.commands);
             shared.counters.apply_micros.add(micros_since(started));
             let answered = shared.answer(effects.answers);
             shared.applied(index);
+            shared.told(newest_event);
             shared.send(Input::Applied { index, clock, answered });
             shared.send(Input::NextDeadline(next_deadline));
             effects.events.iter().for_each(tell_event);

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use engine::checkpoint;
 use engine::command::{Command, Envelope, PlaceOrder};
+use engine::event::{Event, EventId, EventPage};
 use engine::ids::{NodeId, OrderId, Position, RequestId, Timestamp};
 use engine::order::Order;
 use engine::outcome::Outcome;
 use engine::state::{OrderLookup, State};
 use engine::trace::TraceId;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 pub use self::ledger::{LedgerEntry, LedgerPage, LedgerPlace};
@@ -53,6 +55,20 @@ pub enum ReadError {
     #[error("the node stops")]
     Stopping,
     /// An old row could not be read from the checkpoint.
+    #[error("{0}")]
+    Storage(String),
+}
+
+/// Why events cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EventsError {
+    /// Some of them are no longer kept.
+    #[error("events up to {floor} are gone")]
+    Gone {
+        /// The newest event that is gone: reading can go on after it at the earliest.
+        floor: EventId,
+    },
+    /// A stored row could not be read.
     #[error("{0}")]
     Storage(String),
 }
@@ -125,6 +141,9 @@ pub(crate) const CLOCK_ERROR_MS: u64 = 1_000;
 
 /// How long after its deadline a request is given up even if the core is stuck.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How often a chunk of events is looked for that was removed after it was found.
+const STORED_LOOKS_MAX: usize = 8;
 
 /// The front door of a node.
 #[derive(Clone)]
@@ -280,6 +299,40 @@ impl Handle {
             }
         }
         Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The events after `id` that are together: at most `limit` of them from memory, or the rest of
+    /// one stored chunk; none when nothing was told since. Any id will do.
+    ///
+    /// # Errors
+    /// See [`EventsError`].
+    pub async fn events_after(&self, id: EventId, limit: usize) -> Result<Vec<Event>, EventsError> {
+        // A chunk may be removed between the two looks; then there is a new floor.
+        for _ in 0..STORED_LOOKS_MAX {
+            let chunk = match self.read(|state| state.events_after(id, limit)) {
+                EventPage::Events(events) => return Ok(events),
+                EventPage::Gone { floor } => return Err(EventsError::Gone { floor }),
+                EventPage::Stored { chunk } => chunk,
+            };
+            let store = Arc::clone(&self.shared.store);
+            let read = move || checkpoint::read_events(&*store, chunk);
+            let read = tokio::task::spawn_blocking(read).await;
+            let read = read.map_err(|error| EventsError::Storage(error.to_string()))?;
+            match read.map_err(|error| EventsError::Storage(error.to_string()))? {
+                Some(mut events) => {
+                    events.drain(..events.partition_point(|event| event.id() <= id));
+                    return Ok(events);
+                }
+                None => tokio::task::yield_now().await,
+            }
+        }
+        Err(EventsError::Storage("a chunk of events that is kept cannot be found".into()))
+    }
+
+    /// Follows the newest event: it changes when there are new ones to be read. Events themselves
+    /// are not kept for whoever waits here, so waiting costs nothing.
+    pub fn watch_events(&self) -> watch::Receiver<EventId> {
+        self.shared.told.subscribe()
     }
 
     /// Whether this node works. Cheap: for probes.

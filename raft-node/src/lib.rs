@@ -28,8 +28,8 @@ pub mod transport;
 
 pub use config::{Config, Peer};
 pub use handle::{
-    Applied, Handle, Health, LedgerEntry, LedgerPage, LedgerPlace, Member, ProposeError, ReadError,
-    Status,
+    Applied, EventsError, Handle, Health, LedgerEntry, LedgerPage, LedgerPlace, Member,
+    ProposeError, ReadError, Status,
 };
 pub use node::{Node, StartError};
 pub use shared::Metrics;

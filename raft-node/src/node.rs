@@ -90,7 +90,8 @@ impl Node {
         let opened = tokio::task::spawn_blocking(move || open(&opening, raft_addr))
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        let Opened { identity, log, store, state, members } = opened;
+        let Opened { identity, log, store, mut state, members } = opened;
+        state.set_event_retention(config.events_max, config.event_age_ms_max);
 
         let start = Start {
             node: identity.node(),

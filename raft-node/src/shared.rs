@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
 use crossbeam::channel;
+use engine::event::EventId;
 use engine::ids::NodeId;
 use engine::state::State;
 use engine::store::sled::SledStore;
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     answers: Mutex<FxHashMap<u64, oneshot::Sender<Answer>>>,
     readers: Mutex<FxHashMap<ReadTicket, oneshot::Sender<Barrier>>>,
     applied: AppliedWaiters,
+    /// The newest event that was told.
+    pub(crate) told: watch::Sender<EventId>,
 }
 
 /// The addresses of this node as others reach it.
@@ -83,6 +86,7 @@ impl Shared {
         // is counted and refused before it gets here.
         let (mail, mailbox) = channel::unbounded();
         let applied = AppliedWaiters::new(parts.state.applied_index());
+        let told = watch::Sender::new(parts.state.last_event());
         let shared = Shared {
             identity: parts.identity,
             cluster_name: parts.cluster_name,
@@ -107,6 +111,7 @@ impl Shared {
             answers: Mutex::new(FxHashMap::default()),
             readers: Mutex::new(FxHashMap::default()),
             applied,
+            told,
         };
         (Arc::new(shared), mailbox)
     }
@@ -266,6 +271,11 @@ impl Shared {
     /// The state has reached `index`.
     pub(crate) fn applied(&self, index: u64) {
         self.applied.reached(index);
+    }
+
+    /// Wakes those who read events, if there is a new one.
+    pub(crate) fn told(&self, newest: EventId) {
+        self.told.send_if_modified(|told| std::mem::replace(told, newest) != newest);
     }
 
     /// Nobody will be answered any more. Those whose request may be in the log are told just that.

@@ -64,6 +64,8 @@ words! {
         StockMismatch = "stock_mismatch",
         /// Orders of an atomic batch are refused for other reasons than those above.
         BatchRejected = "batch_rejected",
+        /// The events after the one that was named are no longer all kept.
+        EventsGone = "events_gone",
         /// The row is not at the version that `If-Match` names.
         VersionMismatch = "version_mismatch",
         /// A field is missing, of the wrong type or out of range.
@@ -72,6 +74,8 @@ words! {
         IdempotencyKeyReused = "idempotency_key_reused",
         /// The order is past the point where it can be cancelled.
         OrderNotCancellable = "order_not_cancellable",
+        /// The path speaks another protocol, which the request has to ask for.
+        UpgradeRequired = "upgrade_required",
         /// The caller sends more than it may.
         TooManyRequests = "too_many_requests",
         /// No leader is known.
@@ -112,11 +116,13 @@ impl ErrorCode {
             | Self::PaymentConflict
             | Self::StockMismatch
             | Self::BatchRejected => 409,
+            Self::EventsGone => 410,
             Self::VersionMismatch => 412,
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
             Self::UnsupportedMediaType => 415,
             Self::ValidationError | Self::IdempotencyKeyReused | Self::OrderNotCancellable => 422,
+            Self::UpgradeRequired => 426,
             Self::TooManyRequests => 429,
             Self::InternalError => 500,
             Self::NoLeader | Self::Overloaded | Self::StorageFull | Self::StaleRead => 503,
@@ -153,10 +159,12 @@ impl ErrorCode {
             Self::PaymentConflict => "PAYMENT_CONFLICT",
             Self::StockMismatch => "STOCK_MISMATCH",
             Self::BatchRejected => "BATCH_REJECTED",
+            Self::EventsGone => "EVENTS_GONE",
             Self::VersionMismatch => "VERSION_MISMATCH",
             Self::ValidationError => "VALIDATION_ERROR",
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::OrderNotCancellable => "INVALID_TRANSITION",
+            Self::UpgradeRequired => "UPGRADE_REQUIRED",
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
             Self::NoLeader => "NO_LEADER",
             Self::Overloaded => "OVERLOADED",
@@ -193,10 +201,12 @@ impl ErrorCode {
             Self::PaymentConflict => "/problems/payment-conflict",
             Self::StockMismatch => "/problems/stock-mismatch",
             Self::BatchRejected => "/problems/batch-rejected",
+            Self::EventsGone => "/problems/events-gone",
             Self::VersionMismatch => "/problems/version-mismatch",
             Self::ValidationError => "/problems/validation-error",
             Self::IdempotencyKeyReused => "/problems/idempotency-key-reused",
             Self::OrderNotCancellable => "/problems/order-not-cancellable",
+            Self::UpgradeRequired => "/problems/upgrade-required",
             Self::TooManyRequests => "/problems/too-many-requests",
             Self::NoLeader => "/problems/no-leader",
             Self::Overloaded => "/problems/overloaded",
@@ -233,10 +243,12 @@ impl ErrorCode {
             Self::PaymentConflict => "Payment conflict",
             Self::StockMismatch => "Stock mismatch",
             Self::BatchRejected => "Batch rejected",
+            Self::EventsGone => "Events gone",
             Self::VersionMismatch => "Version mismatch",
             Self::ValidationError => "Validation error",
             Self::IdempotencyKeyReused => "Idempotency key reused",
             Self::OrderNotCancellable => "Order not cancellable",
+            Self::UpgradeRequired => "Upgrade required",
             Self::TooManyRequests => "Too many requests",
             Self::NoLeader => "No leader",
             Self::Overloaded => "Overloaded",
@@ -275,10 +287,12 @@ impl ErrorCode {
             | Self::PaymentConflict
             | Self::StockMismatch
             | Self::BatchRejected
+            | Self::EventsGone
             | Self::VersionMismatch
             | Self::ValidationError
             | Self::IdempotencyKeyReused
-            | Self::OrderNotCancellable => Outcome::Rejected,
+            | Self::OrderNotCancellable
+            | Self::UpgradeRequired => Outcome::Rejected,
             Self::RequestTimeout
             | Self::TooManyRequests
             | Self::NoLeader

@@ -339,6 +339,10 @@ fn detail(code: ErrorCode) -> &'static str {
         }
         ErrorCode::ValidationError => "The items field is required.",
         ErrorCode::NotFound => "Order not found.",
+        ErrorCode::EventsGone => {
+            "Events up to 4939841539.0 are no longer kept. Read the state anew, and go on from now \
+             or after 4939841539.0."
+        }
         ErrorCode::OrderNotCancellable => "Order with status PAID cannot be cancelled.",
         ErrorCode::IdempotencyKeyReused => "The idempotency key was used for another request.",
         ErrorCode::CommitTimeout => {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::parameters::{ALWAYS, COUNTED, EVERYWHERE, READS};
 use super::schemas::schema;
 use super::{examples, problems, reference};
+use crate::events::stream;
 use crate::handlers::tasks;
 use crate::metrics;
 use crate::routes::Route;
@@ -16,6 +17,7 @@ use crate::routes::Route;
 const ORDERS: &str = "Orders";
 const PRODUCTS: &str = "Products";
 const USERS: &str = "Users";
+const EVENTS: &str = "Events";
 const CLUSTER: &str = "Cluster";
 const MONITORING: &str = "Monitoring";
 const DOCUMENTS: &str = "Documents";
@@ -73,6 +75,7 @@ pub(super) fn operation(route: Route) -> Operation {
         | Route::ArchiveProduct => product(route),
         Route::AdjustStock | Route::Ledger => stock(route),
         Route::CreateUser | Route::GetUser => user(route),
+        Route::Events | Route::Socket => event(route),
         Route::Cluster
         | Route::Health
         | Route::Live
@@ -314,6 +317,22 @@ fn user(route: Route) -> Operation {
     }
 }
 
+fn event(route: Route) -> Operation {
+    let of = |id, summary| Operation::new(route, id, EVENTS, summary);
+    match route {
+        Route::Events => of("streamEvents", "Follow what happens")
+            .text(super::events::STREAM)
+            .takes(&["EventUser", "EventProduct", "EventTypes", "After", "LastEventId"])
+            .answers(200, "The stream.", &[], Some((stream::CONTENT_TYPE, super::events::stream())))
+            .looks()
+            .refuses(&[ErrorCode::ValidationError, ErrorCode::EventsGone]),
+        _ => of("openSocket", "Follow the orders of users over a WebSocket")
+            .text(super::events::SOCKET)
+            .answers(101, "The WebSocket.", &["Upgrade", "Sec-WebSocket-Accept"], None)
+            .refuses(&[ErrorCode::UpgradeRequired, ErrorCode::Overloaded]),
+    }
+}
+
 fn node(route: Route) -> Operation {
     let of = |id, tag, summary| Operation::new(route, id, tag, summary);
     let text = |kind| Some((kind, json!({"schema": {"type": "string"}})));
@@ -386,6 +405,7 @@ impl Operation {
             {"name": ORDERS, "description": "Placing, reading and cancelling orders."},
             {"name": PRODUCTS, "description": "The catalogue and its stock."},
             {"name": USERS, "description": "Whom orders may name."},
+            {"name": EVENTS, "description": "What happens, told as it happens."},
             {"name": CLUSTER, "description": "The nodes."},
             {"name": MONITORING, "description": "For monitors. Never limited by rate."},
             {"name": DOCUMENTS, "description": "This document."},
@@ -544,6 +564,9 @@ impl Operation {
                 content[wire::NDJSON] = json!({ "schema": schema });
             }
             operation["requestBody"] = json!({"required": required, "content": content});
+        }
+        if self.route == Route::Socket {
+            operation["x-messages"] = super::events::messages();
         }
         operation
     }

@@ -133,6 +133,28 @@ pub(super) fn all() -> Value {
             schema("Id"),
             "The `next_cursor` of an earlier list. Treat it as opaque.",
         ),
+        "EventUser": query("user_id", schema("Id"), "Only events about this user."),
+        "EventProduct": query("product_id", schema("Id"), "Only events about this product."),
+        "EventTypes": query(
+            "types",
+            json!({
+                "type": "string",
+                "pattern": super::events::TYPES,
+                "examples": ["order.paid,order.failed", "order.*,stock.*"],
+            }),
+            "Only events of these types, or of these families, separated by commas; at most 32.",
+        ),
+        "After": query(
+            "after",
+            schema("EventId"),
+            "Begin after this event, which may be of any node. Left out, begin with what happens \
+             from now on.",
+        ),
+        "LastEventId": header(
+            "Last-Event-ID",
+            schema("EventId"),
+            "The same as `after`, and stronger: browsers send it when they come back by themselves.",
+        ),
         "ProductLimit": query(
             "limit",
             json!({"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": LIST_MAX}),
@@ -194,6 +216,11 @@ pub(super) fn headers() -> Value {
         "Idempotent-Replayed": always(
             word("true"),
             "The key had made this before; nothing was done now.",
+        ),
+        "Upgrade": always(word("websocket"), "The protocol that is spoken here."),
+        "Sec-WebSocket-Accept": always(
+            json!({"type": "string", "pattern": "^[A-Za-z0-9+/]{27}=$"}),
+            "Shows that the key was understood.",
         ),
         "X-Consistency": sometimes(
             word(wire::CONSISTENCY_STALE),

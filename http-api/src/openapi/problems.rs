@@ -63,6 +63,9 @@ fn response(codes: &[ErrorCode]) -> Value {
         problem["required"] = json!(["retry_after"]);
         headers.push("Retry-After");
     }
+    if codes[0] == ErrorCode::UpgradeRequired {
+        headers.push("Upgrade");
+    }
     if status == 404 {
         headers.push("X-Consistency");
     }
@@ -118,10 +121,14 @@ fn meaning(code: ErrorCode) -> &'static str {
             "orders of the atomic batch are refused for reasons that are no 409 of their own; \
              `results` names them."
         }
+        ErrorCode::EventsGone => {
+            "events that would follow are no longer kept; read the state anew."
+        }
         ErrorCode::VersionMismatch => "the product has another version than `If-Match` names.",
         ErrorCode::ValidationError => "`errors` names every field or parameter at fault.",
         ErrorCode::IdempotencyKeyReused => "the key was used for another request.",
         ErrorCode::OrderNotCancellable => "the order is past the point where it can be cancelled.",
+        ErrorCode::UpgradeRequired => "the request does not ask for a WebSocket as RFC 6455 does.",
         ErrorCode::TooManyRequests => "the address made as many requests as it may this minute.",
         ErrorCode::NoLeader => "no leader is known, or this node is stopping. Nothing was applied.",
         ErrorCode::Overloaded => "something bounded is full. Nothing was applied.",

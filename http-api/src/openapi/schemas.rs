@@ -44,7 +44,7 @@ pub(super) fn schema(name: &str) -> Value {
 /// All schemas.
 pub(super) fn all() -> Value {
     let mut all = Map::new();
-    for part in [values(), requests(), rows(), answers(), monitors()] {
+    for part in [values(), requests(), rows(), answers(), monitors(), super::events::schemas()] {
         if let Value::Object(part) = part {
             all.extend(part);
         }
@@ -53,7 +53,7 @@ pub(super) fn all() -> Value {
 }
 
 /// An object whose fields are all there but for those of `absent`.
-fn object(text: &str, absent: &[&str], properties: Value) -> Value {
+pub(super) fn object(text: &str, absent: &[&str], properties: Value) -> Value {
     let names = properties.as_object().into_iter().flat_map(Map::keys);
     let required: Vec<_> = names.filter(|name| !absent.contains(&name.as_str())).collect();
     json!({"type": "object", "description": text, "required": required, "properties": properties})
@@ -65,12 +65,12 @@ fn nullable(of: Value) -> Value {
 }
 
 /// The words of a closed set.
-fn words<T: Display>(text: &str, all: &[T]) -> Value {
+pub(super) fn words<T: Display>(text: &str, all: &[T]) -> Value {
     let words: Vec<_> = all.iter().map(T::to_string).collect();
     json!({"type": "string", "description": text, "enum": words})
 }
 
-fn text(text: &str) -> Value {
+pub(super) fn text(text: &str) -> Value {
     json!({"type": "string", "description": text})
 }
 
@@ -83,7 +83,7 @@ fn count(text: &str) -> Value {
 }
 
 /// A reference with a description of its own.
-fn described(name: &str, text: &str) -> Value {
+pub(super) fn described(name: &str, text: &str) -> Value {
     let mut schema = schema(name);
     schema["description"] = json!(text);
     schema

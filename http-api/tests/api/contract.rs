@@ -13,7 +13,8 @@ use crate::harness::Answer;
 static CONTRACT: OnceLock<Contract> = OnceLock::new();
 
 /// Headers that HTTP itself puts on an answer.
-const HTTP_HEADERS: [&str; 4] = ["content-type", "content-length", "date", "connection"];
+const HTTP_HEADERS: [&str; 5] =
+    ["content-type", "content-length", "transfer-encoding", "date", "connection"];
 
 pub(crate) struct Contract {
     /// With objects closed: a field that is not documented is a fault.

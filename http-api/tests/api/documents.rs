@@ -167,6 +167,11 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         calls.push((Call::new("GET", read), 200));
         calls.push((Call::new("HEAD", read), 200));
     }
+    calls.push((Call::new("GET", "/api/v1/events?after=0.0"), 200));
+    calls.push((Call::new("HEAD", "/api/v1/events"), 200));
+    let socket = Call::new("GET", "/api/v1/ws").header("upgrade", "websocket");
+    let socket = socket.header("connection", "Upgrade").header("sec-websocket-version", "13");
+    calls.push((socket.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="), 101));
     calls.push((Call::new("DELETE", "/api/v1/products/1"), 204));
     let ready = async || fixture.get("/readyz").await.status == 200;
     fixture.until("ready", ready).await;

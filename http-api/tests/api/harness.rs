@@ -22,6 +22,9 @@ use crate::contract;
 /// Longer than any deadline of the server, so that running into it is a request that was forgotten.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The content type of answers that go on until one side ends them.
+const EVENT_STREAM: &str = "text/event-stream";
+
 pub(crate) struct Fixture {
     pub(crate) address: SocketAddr,
     pub(crate) handle: Handle,
@@ -37,17 +40,22 @@ impl Fixture {
     }
 
     pub(crate) async fn with(settings: Settings) -> Fixture {
-        let fixture = Fixture::launch(settings, 1).await;
+        Fixture::with_config(settings, |_| ()).await
+    }
+
+    /// One node whose configuration is changed.
+    pub(crate) async fn with_config(settings: Settings, change: fn(&mut Config)) -> Fixture {
+        let fixture = Fixture::launch(settings, 1, change).await;
         fixture.until("ready", async || fixture.get("/readyz").await.status == 200).await;
         fixture
     }
 
     /// The first of three nodes whose other two never come.
     pub(crate) async fn alone_of_three(settings: Settings) -> Fixture {
-        Fixture::launch(settings, 3).await
+        Fixture::launch(settings, 3, |_| ()).await
     }
 
-    async fn launch(settings: Settings, voters: u64) -> Fixture {
+    async fn launch(settings: Settings, voters: u64, change: fn(&mut Config)) -> Fixture {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::new(NodeId(1), directory.path());
         // Ports that nobody listens on: the first is this node's own, any free one.
@@ -58,6 +66,7 @@ impl Fixture {
         };
         config.peers = (1..=voters).map(peer).collect();
         config.core.tick_ms = 10;
+        change(&mut config);
         let gateway = SimulatedGateway::new(SimulatedSettings {
             success_ppm: 1_000_000,
             error_ppm: 0,
@@ -116,8 +125,15 @@ impl Fixture {
             *request.uri_mut() = call.target.parse().unwrap();
             *request.headers_mut() = call.headers;
             request.headers_mut().insert("host", "localhost".parse().unwrap());
-            let (head, body) = sender.send_request(request).await.unwrap().into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
+            let (head, mut body) = sender.send_request(request).await.unwrap().into_parts();
+            let endless = head.headers.get("content-type").is_some_and(|it| it == EVENT_STREAM);
+            let body = if endless {
+                // A stream has no end, but it has a beginning; HEAD has not even that.
+                let first = body.frame().await.map(|frame| frame.unwrap().into_data().unwrap());
+                first.unwrap_or_default()
+            } else {
+                body.collect().await.unwrap().to_bytes()
+            };
             Answer { status: head.status.as_u16(), headers: head.headers, body }
         };
         tokio::time::timeout(PATIENCE, exchange).await.expect("an answer in time")
@@ -272,6 +288,14 @@ impl Answer {
     #[track_caller]
     pub(crate) fn problem_code(&self) -> String {
         self.json()["error"].as_str().expect("a problem").to_owned()
+    }
+
+    /// Checks that it is a stream of events.
+    #[track_caller]
+    pub(crate) fn expect_stream(&self) {
+        assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
+        assert_eq!(self.header("content-type"), Some(EVENT_STREAM));
+        self.check_headers();
     }
 
     /// Checks that a validation error names a field.

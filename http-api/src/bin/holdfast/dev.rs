@@ -126,7 +126,8 @@ async fn bring_up(
         .collect();
     for (port, peer) in ports.into_iter().zip(&peers) {
         let id = peer.id.0;
-        let mut config = running::node_config(id, &home.node_dir(id), &options.payments);
+        let mut config =
+            running::node_config(id, &home.node_dir(id), &options.payments, &options.limits);
         config.cluster_name = "dev".to_owned();
         config.raft_addr = home.raft()[nodes.len()];
         config.advertise_raft.clone_from(&peer.raft_addr);

@@ -90,9 +90,16 @@ impl Running {
     }
 }
 
-/// A node's configuration with the payment settings filled in.
-pub(crate) fn node_config(id: u64, data: &std::path::Path, payments: &Payments) -> Config {
+/// A node's configuration with the settings of payments and events filled in.
+pub(crate) fn node_config(
+    id: u64,
+    data: &std::path::Path,
+    payments: &Payments,
+    limits: &Limits,
+) -> Config {
     let mut config = Config::new(NodeId(id), data);
+    config.events_max = limits.event_retention_count;
+    config.event_age_ms_max = limits.event_retention_h * 3_600_000;
     let waits = &mut config.payments;
     waits.backoff_ms.clone_from(&payments.payment_backoff_ms);
     // A gateway that is slow on purpose must not look like one that never answers, and a claim has
@@ -188,7 +195,7 @@ mod tests {
         let config = |delay: &str| {
             let cli = Cli::parse_from(["holdfast", "dev", "--payment-delay-ms", delay]);
             let Command::Dev(options) = cli.command else { unreachable!("dev was asked for") };
-            node_config(1, "d".as_ref(), &options.payments).payments
+            node_config(1, "d".as_ref(), &options.payments, &options.limits).payments
         };
         let waits = config("50-200");
         assert_eq!((waits.call_timeout_ms, waits.lease_ms), (5_000, 10_000));
@@ -205,6 +212,10 @@ mod tests {
             http_settings(&options.payments, &options.limits)
         };
         assert_eq!(settings(&[]).rate_limit_per_minute, 0);
+        let cli = Cli::parse_from(["holdfast", "dev", "--event-retention-h", "2"]);
+        let Command::Dev(options) = cli.command else { unreachable!("dev was asked for") };
+        let config = node_config(1, "d".as_ref(), &options.payments, &options.limits);
+        assert_eq!((config.event_age_ms_max, config.events_max), (7_200_000, 4_194_304));
         let some = settings(&["--rate-limit-per-minute", "60", "--require-users"]);
         assert_eq!((some.rate_limit_per_minute, some.require_users), (60, true));
     }

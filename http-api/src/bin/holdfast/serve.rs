@@ -70,7 +70,8 @@ async fn serve(options: Options) -> Result<(), Failure> {
         Signals::install().map_err(|error| Failure::because("cannot catch signals", &error))?;
     let port = Port::take(options.http, "clients", "--http")?;
 
-    let mut config = running::node_config(options.id, &options.data, &options.payments);
+    let mut config =
+        running::node_config(options.id, &options.data, &options.payments, &options.limits);
     config.cluster_name.clone_from(&options.cluster);
     config.raft_addr = options.raft;
     config.advertise_http = advertised_http(&options, port.address())?;

@@ -70,6 +70,13 @@ pub(crate) struct Limits {
     /// All clients behind one proxy count as one
     #[arg(long, value_name = "N", default_value = "0")]
     pub(crate) rate_limit_per_minute: u32,
+    /// How long events are kept for subscribers that come back, in hours
+    #[arg(long, value_name = "H", default_value = "168")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
+    pub(crate) event_retention_h: u64,
+    /// How many events are kept, about; the newest few hundred always are
+    #[arg(long, value_name = "N", default_value = "4194304")]
+    pub(crate) event_retention_count: u64,
 }
 
 impl Payments {

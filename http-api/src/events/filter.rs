@@ -1,0 +1,125 @@
+//! Which events a subscriber wants.
+
+use client::wire::EventType;
+use engine::ids::{ProductId, UserId};
+
+use super::render::Told;
+use crate::query::{self, Query};
+use crate::validate::{Errors, ID_MAX};
+
+/// The most types that one request may list.
+pub(crate) const TYPES_MAX: usize = 32;
+
+/// A set of wishes that an event has to meet all of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filter {
+    user: Option<UserId>,
+    product: Option<ProductId>,
+    /// A bit for each type, in the order of [`EventType::ALL`].
+    types: u32,
+}
+
+const _: () = assert!(EventType::ALL.len() <= 32, "types fit into their bits");
+
+impl Filter {
+    /// Everything.
+    #[cfg(test)]
+    pub(super) const ALL: Filter = Filter { user: None, product: None, types: u32::MAX };
+
+    /// Reads `user_id`, `product_id` and `types`.
+    pub(crate) fn read(query: &Query<'_>, errors: &mut Errors) -> Filter {
+        let user = query.integer("user_id", 1..=ID_MAX, errors).map(UserId);
+        let product = query.integer("product_id", 1..=ID_MAX, errors).map(ProductId);
+        let types = match query.text("types", errors).map(read_types) {
+            None => u32::MAX,
+            Some(Ok(types)) => types,
+            Some(Err(rest)) => {
+                query::fault("types", &rest, errors);
+                0
+            }
+        };
+        Filter { user, product, types }
+    }
+
+    /// Whether an event is wanted.
+    pub(crate) fn wants(&self, told: &Told) -> bool {
+        let kind = &told.event.kind;
+        self.types & bit(told.kind) != 0
+            && self.user.is_none_or(|user| kind.user() == Some(user))
+            && self.product.is_none_or(|product| kind.is_about(product))
+    }
+}
+
+const fn bit(kind: EventType) -> u32 {
+    1 << kind as u32
+}
+
+/// Reads `order.paid,hold.*`.
+fn read_types(text: &str) -> Result<u32, String> {
+    let mut types = 0;
+    for (count, word) in text.split(',').enumerate() {
+        if count == TYPES_MAX {
+            return Err(format!("may list at most {TYPES_MAX} types."));
+        }
+        let found: u32 = match word.strip_suffix('*') {
+            Some(family) if family.ends_with('.') => {
+                let of = |kind: &&EventType| kind.as_str().starts_with(family);
+                EventType::ALL.iter().filter(of).map(|kind| bit(*kind)).sum()
+            }
+            _ => word.parse().map(bit).unwrap_or(0),
+        };
+        if found == 0 {
+            let all: Vec<_> = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
+            return Err(format!(
+                "must list types, or families such as order.*, separated by commas: {}.",
+                all.join(", ")
+            ));
+        }
+        types |= found;
+    }
+    Ok(types)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::render::tests;
+    use super::*;
+
+    fn read(text: &str) -> Result<Filter, String> {
+        let query = Query::parse(Some(text)).unwrap();
+        let mut errors = Errors::default();
+        let filter = Filter::read(&query, &mut errors);
+        errors.check().map(|()| filter).map_err(|failure| format!("{failure:?}"))
+    }
+
+    fn wanted(text: &str) -> Vec<&'static str> {
+        let filter = read(text).unwrap();
+        let all = tests::all().into_iter().map(|kind| Told::new(tests::event(0, kind)));
+        all.filter(|told| filter.wants(told)).map(|told| told.kind.as_str()).collect()
+    }
+
+    #[test]
+    fn filters_narrow_and_combine() {
+        assert_eq!(read(""), Ok(Filter::ALL));
+        assert_eq!(wanted("").len(), EventType::ALL.len());
+        assert_eq!(
+            wanted("types=order.paid,stock.*"),
+            ["order.paid", "stock.adjusted", "stock.low", "stock.sold_out"]
+        );
+        assert_eq!(wanted("user_id=7").len(), 11);
+        assert_eq!(wanted("user_id=8"), [""; 0]);
+        assert_eq!(wanted("user_id=7&types=hold.expired&product_id="), ["hold.expired"]);
+        assert_eq!(wanted("product_id=1&types=order.*").len(), 5);
+        assert_eq!(wanted("product_id=3&types=product.*,payment.*").len(), 3);
+    }
+
+    #[test]
+    fn what_is_no_type_is_named() {
+        let many = vec!["order.paid"; TYPES_MAX + 1].join(",");
+        for text in ["order.", "*", "order", "ORDER.PAID", "order.paid,", ",", "x.*", ".*", &many] {
+            assert!(read(&format!("types={text}")).unwrap_err().contains("types"), "{text}");
+        }
+        assert!(read("user_id=0").unwrap_err().contains("user_id"));
+        assert!(read("product_id=x").unwrap_err().contains("product_id"));
+    }
+}

@@ -1,0 +1,326 @@
+//! Events over a WebSocket, in the channels and under the names of older clients.
+//!
+//! A client says `{"subscribe": "private-orders.7"}` and is told how the orders of user 7 end. It
+//! hears of nothing that happened before; whoever has to miss nothing reads the stream of events.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use client::wire::{EventType, SocketFrame, SocketRequest};
+use engine::ids::UserId;
+use futures_util::{SinkExt, StreamExt};
+use hyper::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT};
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::Subscription;
+use super::feed::Ended;
+use super::render::{self, Told};
+use crate::metrics::Transport;
+use crate::service::App;
+use crate::validate::ID_MAX;
+
+/// The header that answers the key.
+pub(crate) const ACCEPT: HeaderName = SEC_WEBSOCKET_ACCEPT;
+
+/// What a channel's name begins with; the rest is the id of a user.
+pub(crate) const CHANNEL: &str = "private-orders.";
+/// The most channels of one connection.
+pub(crate) const CHANNELS_MAX: usize = 100;
+/// The longest message of a client, in bytes.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// How many messages in all may make no sense before the connection is closed.
+pub(crate) const MISTAKES_MAX: u32 = 10;
+
+/// Bytes that wait for the socket before a write waits for it.
+const WRITE_BYTES: usize = 8 << 10;
+/// Signs of life that a client may leave unanswered.
+const SILENT_HEARTBEATS_MAX: u32 = 3;
+/// How long the other side has to answer a close.
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// The right to go on as a WebSocket, on its way from the handler to the connection.
+#[derive(Clone)]
+pub(crate) struct Upgrade(Arc<Mutex<Option<Subscription>>>);
+
+impl Upgrade {
+    /// For a subscriber that asked for it.
+    pub(crate) fn new(subscription: Subscription) -> Upgrade {
+        Upgrade(Arc::new(Mutex::new(Some(subscription))))
+    }
+}
+
+/// Whether the bytes are a key: 16 bytes in base64.
+pub(crate) fn is_key(key: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.len() == 24 && key.ends_with(b"==") && key[..22].iter().all(plain)
+}
+
+/// The answer to a key.
+pub(crate) fn accept(key: &HeaderValue) -> HeaderValue {
+    HeaderValue::try_from(derive_accept_key(key.as_bytes())).expect("base64")
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+enum End {
+    /// The client went.
+    Gone,
+    /// It did not take what it was sent.
+    Slow,
+    /// This side ends it, and says why.
+    Close(CloseCode, &'static str),
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> End {
+        match error {
+            Error::Capacity(_) => End::Close(CloseCode::Size, "the message is too long"),
+            Error::Utf8(_) => End::Close(CloseCode::Invalid, "the text is not UTF-8"),
+            Error::Protocol(_) => End::Close(CloseCode::Protocol, "that is no WebSocket"),
+            _ => End::Gone,
+        }
+    }
+}
+
+/// Serves one WebSocket to its end.
+pub(crate) async fn run(app: &App, socket: TcpStream, read: &Bytes, upgrade: Upgrade) {
+    let Some(subscription) = upgrade.0.lock().take() else { return };
+    let config = WebSocketConfig::default()
+        .read_buffer_size(MESSAGE_BYTES_MAX)
+        .write_buffer_size(0)
+        .max_write_buffer_size(2 * WRITE_BYTES)
+        .max_message_size(Some(MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(MESSAGE_BYTES_MAX));
+    let (role, read) = (Role::Server, read.to_vec());
+    let socket = WebSocketStream::from_partially_read(socket, read, role, Some(config)).await;
+    let write_timeout = app.settings.write_timeout;
+    let mut session =
+        Session { socket, channels: BTreeSet::new(), subscription, write_timeout, mistakes: 0 };
+    let end = session.serve(app).await;
+    tracing::debug!(?end, "a WebSocket ends");
+    match end {
+        End::Gone => {}
+        End::Slow => app.metrics.cut_off(Transport::Websocket),
+        End::Close(code, reason) => session.close(code, reason).await,
+    }
+}
+
+struct Session {
+    socket: WebSocketStream<TcpStream>,
+    channels: BTreeSet<UserId>,
+    subscription: Subscription,
+    write_timeout: Duration,
+    mistakes: u32,
+}
+
+impl Session {
+    async fn serve(&mut self, app: &App) -> End {
+        let mut stopped = app.stopped.clone();
+        let stopping = async { drop(stopped.wait_for(|stop| *stop).await) };
+        let mut stopping = std::pin::pin!(stopping);
+        let period = app.settings.event_heartbeat;
+        let mut heartbeat = interval_at(Instant::now() + period, period);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut silent = 0;
+        loop {
+            let done = tokio::select! {
+                () = &mut stopping => {
+                    Err(End::Close(CloseCode::Away, "the server stops"))
+                }
+                _ = heartbeat.tick() => {
+                    silent += 1;
+                    if silent > SILENT_HEARTBEATS_MAX {
+                        Err(End::Gone)
+                    } else {
+                        self.send(Message::Ping(Bytes::new())).await
+                    }
+                }
+                message = self.socket.next() => {
+                    silent = 0;
+                    match message {
+                        Some(Ok(message)) => self.hear(message).await,
+                        Some(Err(error)) => Err(error.into()),
+                        None => Err(End::Gone),
+                    }
+                }
+                waited = self.subscription.wait() => match waited {
+                    Ok(()) => self.tell(app).await,
+                    Err(Ended::Gone) => Err(End::Close(CloseCode::Again, "too far behind")),
+                    Err(Ended::Failed(error)) => {
+                        tracing::error!(%error, "a WebSocket ends");
+                        Err(End::Close(CloseCode::Error, "trouble inside"))
+                    }
+                },
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    /// Sends what is wanted of the page in hand.
+    async fn tell(&mut self, app: &App) -> Result<(), End> {
+        while let Some(told) = self.subscription.pop() {
+            if let Some(frame) = frame(&self.channels, told) {
+                self.say(&frame).await?;
+                app.metrics.events_sent(Transport::Websocket, 1);
+            }
+        }
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    async fn hear(&mut self, message: Message) -> Result<(), End> {
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => {
+                return Err(End::Close(CloseCode::Unsupported, "messages are JSON text"));
+            }
+            // The library answers these.
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(()),
+            Message::Close(_) => {
+                let _ = timeout(CLOSE, self.socket.flush()).await;
+                return Err(End::Gone);
+            }
+        };
+        let frame = match self.obey(&text) {
+            Ok(frame) => frame,
+            Err(message) => {
+                self.mistakes += 1;
+                if self.mistakes >= MISTAKES_MAX {
+                    return Err(End::Close(CloseCode::Policy, "too many mistakes"));
+                }
+                let (event, message) = ("error".to_owned(), Some(message.to_owned()));
+                SocketFrame { event, message, ..SocketFrame::default() }
+            }
+        };
+        self.say(&frame).await
+    }
+
+    /// Does what a message says.
+    fn obey(&mut self, text: &str) -> Result<SocketFrame, &'static str> {
+        const SHAPES: &str = "A message is {\"subscribe\": channel}, {\"unsubscribe\": channel} or \
+                              {\"ping\": number}.";
+        const NO_CHANNEL: &str = "A channel is private-orders. and the id of a user.";
+        let request: SocketRequest = serde_json::from_str(text).map_err(|_| SHAPES)?;
+        let (event, channel, ping) = match request {
+            SocketRequest { subscribe: Some(channel), unsubscribe: None, ping: None } => {
+                let user = user_of(&channel).ok_or(NO_CHANNEL)?;
+                if self.channels.len() >= CHANNELS_MAX && !self.channels.contains(&user) {
+                    return Err("A connection has at most 100 channels.");
+                }
+                self.channels.insert(user);
+                ("subscribed", Some(channel), None)
+            }
+            SocketRequest { subscribe: None, unsubscribe: Some(channel), ping: None } => {
+                self.channels.remove(&user_of(&channel).ok_or(NO_CHANNEL)?);
+                ("unsubscribed", Some(channel), None)
+            }
+            SocketRequest { subscribe: None, unsubscribe: None, ping: Some(ping) } => {
+                ("pong", None, Some(ping))
+            }
+            _ => return Err(SHAPES),
+        };
+        Ok(SocketFrame { event: event.to_owned(), channel, ping, ..SocketFrame::default() })
+    }
+
+    async fn say(&mut self, frame: &SocketFrame) -> Result<(), End> {
+        let text = serde_json::to_string(frame).expect("keys are strings");
+        self.send(Message::text(text)).await
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        match timeout(self.write_timeout, self.socket.send(message)).await {
+            Ok(sent) => Ok(sent?),
+            Err(_) => Err(End::Slow),
+        }
+    }
+
+    /// Says why, and gives the other side a moment to answer.
+    async fn close(&mut self, code: CloseCode, reason: &'static str) {
+        let frame = CloseFrame { code, reason: reason.into() };
+        let closing = async {
+            let _ = self.socket.close(Some(frame)).await;
+            while let Some(Ok(_)) = self.socket.next().await {}
+        };
+        let _ = timeout(CLOSE, closing).await;
+    }
+}
+
+/// The user of a channel.
+fn user_of(channel: &str) -> Option<UserId> {
+    let digits = channel.strip_prefix(CHANNEL)?;
+    let plain = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let id = digits.parse().ok().filter(|id| plain && (1..=ID_MAX).contains(id))?;
+    Some(UserId(id))
+}
+
+/// An event in the words of the channels, if one of them is told of it.
+fn frame(channels: &BTreeSet<UserId>, told: &Told) -> Option<SocketFrame> {
+    let ends = [EventType::OrderPaid, EventType::OrderFailed, EventType::OrderCancelled];
+    let user = told.event.kind.user().filter(|user| channels.contains(user))?;
+    let event = ends.contains(&told.kind).then(|| told.kind.name()).flatten()?;
+    Some(SocketFrame {
+        event: event.to_owned(),
+        channel: Some(format!("{CHANNEL}{}", user.0)),
+        data: Some(render::view(&told.event)),
+        ..SocketFrame::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::event::OrderChange;
+
+    use super::super::render::tests;
+    use super::*;
+
+    #[test]
+    fn channels_are_of_users() {
+        assert_eq!(user_of("private-orders.7"), Some(UserId(7)));
+        for text in ["", "private-orders.", "private-orders.0", "private-orders.07", "orders.7"] {
+            assert_eq!(user_of(text), None, "{text}");
+        }
+        for text in ["private-orders.-1", "private-orders.7 ", "private-orders.9007199254740992"] {
+            assert_eq!(user_of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_16_bytes() {
+        assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        for key in
+            ["", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZ===", "x".repeat(24).as_str()]
+        {
+            assert!(!is_key(key.as_bytes()), "{key}");
+        }
+        let answer = accept(&HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
+        assert_eq!(answer, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn a_channel_is_told_how_orders_end_and_of_nothing_else() {
+        let channels = BTreeSet::from([UserId(7)]);
+        let names = |channels: &BTreeSet<UserId>| -> Vec<String> {
+            let all = tests::all().into_iter().map(|kind| Told::new(tests::event(0, kind)));
+            all.filter_map(|told| frame(channels, &told)).map(|frame| frame.event).collect()
+        };
+        assert_eq!(names(&channels), ["OrderPaid", "OrderFailed", "OrderCancelled"]);
+        assert!(names(&BTreeSet::from([UserId(8)])).is_empty());
+        let change = OrderChange::Failed { reason: "declined".into() };
+        let frame = frame(&channels, &Told::new(tests::event(0, tests::order(change)))).unwrap();
+        let data = frame.data.unwrap();
+        assert_eq!(frame.channel.as_deref(), Some("private-orders.7"));
+        assert_eq!((data.order_id, data.reason.as_deref()), (Some(9), Some("declined")));
+        assert_eq!(data.total_amount.as_deref(), Some("1999.98"));
+    }
+}

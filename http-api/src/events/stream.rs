@@ -1,0 +1,147 @@
+//! A stream of events as the body of an answer (`text/event-stream`).
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use engine::event::EventId;
+use hyper::body::Frame;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::feed::Ended;
+use super::{Filter, Subscription};
+use crate::metrics::{Metrics, Transport};
+use crate::watch::{Phase, Watch};
+
+/// The content type of such a stream.
+pub(crate) const CONTENT_TYPE: &str = "text/event-stream";
+
+/// How long a browser waits before it comes back, in milliseconds.
+const RETRY_MS: u32 = 1_000;
+/// Bytes that are put together before they are handed to the connection.
+const CHUNK_BYTES: usize = 16 << 10;
+
+/// The body. It holds nothing but a place in the sequence: while the connection takes no bytes,
+/// nothing is read.
+pub(crate) struct EventStream {
+    /// What makes the next piece and gives the source back.
+    next: Option<Next>,
+    /// The connection that it goes out on.
+    watch: Option<Arc<Watch>>,
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.enter(Phase::Idle);
+        }
+    }
+}
+
+type Next = Pin<Box<dyn Future<Output = Option<(Source, Bytes)>> + Send>>;
+
+struct Source {
+    subscription: Subscription,
+    filter: Filter,
+    heartbeat: Duration,
+    metrics: Arc<Metrics>,
+    stopped: watch::Receiver<bool>,
+    due: Instant,
+}
+
+impl EventStream {
+    /// A stream of what comes after `start` and is wanted. It ends when the server stops.
+    pub(crate) fn new(
+        subscription: Subscription,
+        start: EventId,
+        filter: Filter,
+        heartbeat: Duration,
+        metrics: Arc<Metrics>,
+        stopped: watch::Receiver<bool>,
+    ) -> EventStream {
+        let due = Instant::now() + heartbeat;
+        let source = Source { subscription, filter, heartbeat, metrics, stopped, due };
+        // The id makes it possible to come back without a gap before anything was told.
+        let hello = format!(": events\nretry: {RETRY_MS}\nid: {start}\n\n");
+        let next = std::future::ready(Some((source, hello.into())));
+        EventStream { next: Some(Box::pin(next)), watch: None }
+    }
+
+    /// Tells the connection when the stream is over.
+    pub(crate) fn goes_out_on(&mut self, watch: &Arc<Watch>) {
+        watch.enter(Phase::Streaming);
+        self.watch = Some(Arc::clone(watch));
+    }
+}
+
+impl Source {
+    /// Waits for the next piece: events, or a sign of life.
+    async fn next(mut self) -> Option<(Source, Bytes)> {
+        let mut piece = BytesMut::new();
+        loop {
+            let mut sent = 0;
+            let mut seen = 0_u32;
+            while piece.len() < CHUNK_BYTES
+                && let Some(told) = self.subscription.pop()
+            {
+                seen += 1;
+                if self.filter.wants(told) {
+                    piece.extend_from_slice(told.text());
+                    sent += 1;
+                }
+            }
+            if sent > 0 {
+                self.metrics.events_sent(Transport::Sse, sent);
+                self.due = Instant::now() + self.heartbeat;
+                return Some((self, piece.freeze()));
+            }
+            if seen > 0 {
+                // A long past without anything that is wanted must not keep others waiting.
+                tokio::task::yield_now().await;
+            }
+            tokio::select! {
+                biased;
+                () = async { drop(self.stopped.wait_for(|stop| *stop).await) } => return None,
+                () = sleep_until(self.due) => {
+                    self.due = Instant::now() + self.heartbeat;
+                    return Some((self, Bytes::from_static(b": heartbeat\n\n")));
+                }
+                waited = self.subscription.wait() => match waited {
+                    Ok(()) => {}
+                    // Whoever comes back is told.
+                    Err(Ended::Gone) => return None,
+                    Err(Ended::Failed(error)) => {
+                        tracing::error!(%error, "a stream of events ends");
+                        return None;
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl hyper::body::Body for EventStream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(next) = &mut self.next else { return Poll::Ready(None) };
+        let Poll::Ready(piece) = next.as_mut().poll(cx) else { return Poll::Pending };
+        let piece = piece.map(|(source, bytes)| {
+            self.next = Some(Box::pin(source.next()));
+            Ok(Frame::data(bytes))
+        });
+        if piece.is_none() {
+            self.next = None;
+        }
+        Poll::Ready(piece)
+    }
+}
