@@ -222,19 +222,21 @@ impl State {
     /// A number that is equal on all nodes that applied the same entries. Costs the hashing of what
     /// changed since the last call, and of clock, totals and sessions.
     pub fn digest(&mut self) -> u64 {
+        let counts = self.counts();
+        let digest =
+            hash_counts(&mut self.hasher, self.clock, counts, &self.totals, &self.sessions)
+                .wrapping_add(self.orders.digest(&mut self.hasher))
+                .wrapping_add(self.holds.digest(&mut self.hasher))
+                .wrapping_add(self.webhooks.digest(&mut self.hasher))
+                .wrapping_add(self.products.digest(&mut self.hasher))
+                .wrapping_add(self.adjustments.digest(&mut self.hasher))
+                .wrapping_add(self.fences.digest(&mut self.hasher))
+                .wrapping_add(self.users.digest());
         #[cfg(feature = "planted-bugs")]
         if crate::planted::is_planted(crate::planted::Bug::DigestOfMemory) {
-            return self.orders.resident_chunks() as u64;
+            return digest.wrapping_add(self.orders.resident_chunks() as u64);
         }
-        let counts = self.counts();
-        hash_counts(&mut self.hasher, self.clock, counts, &self.totals, &self.sessions)
-            .wrapping_add(self.orders.digest(&mut self.hasher))
-            .wrapping_add(self.holds.digest(&mut self.hasher))
-            .wrapping_add(self.webhooks.digest(&mut self.hasher))
-            .wrapping_add(self.products.digest(&mut self.hasher))
-            .wrapping_add(self.adjustments.digest(&mut self.hasher))
-            .wrapping_add(self.fences.digest(&mut self.hasher))
-            .wrapping_add(self.users.digest())
+        digest
     }
 
     /// How many there are of each kind of row, in the order of the digest.
