@@ -10,11 +10,12 @@
 //!
 //! It refuses to know a real clock, a thread, a random source beside its own, or the order of a
 //! hash map. Reading order: [`plan`](self) draws what a seed is about, `world` is the loop, `host`
-//! a node, `client` a client, `faults` the schedule of faults; `oracle` and `model` judge.
+//! a node, `client` a client, `subscriber` one of events, `faults` the schedule of faults; `oracle`
+//! and `model` judge.
 //!
-//! What does not exist yet (holds, webhooks, membership changes, snapshots) has its place: a
-//! command becomes an arm of `model` and an operation of `client`, a duty of the driver an event of
-//! `host`, a fault a kind of `plan`.
+//! What does not exist yet (membership changes, snapshots) has its place: a command becomes an arm
+//! of `model` and an operation of `client`, a duty of the driver an event of `host`, a fault a kind
+//! of `plan`.
 
 mod ask;
 mod client;
@@ -29,6 +30,7 @@ mod plan;
 pub(crate) mod planted;
 mod provider;
 mod random;
+mod subscriber;
 mod trace;
 mod world;
 
@@ -46,6 +48,7 @@ use self::oracle::Oracle;
 use self::plan::Plan;
 use self::provider::Provider;
 use self::random::Random;
+use self::subscriber::{Heard, Wanted};
 use self::trace::Trace;
 
 pub use self::coverage::Coverage;
@@ -131,6 +134,14 @@ enum Event {
     GivenUp { client: usize, attempt: u64 },
     /// A client does what is next.
     Act { client: usize },
+    /// A subscriber asks for the next events.
+    Follow { subscriber: usize },
+    /// Its request arrives.
+    Followed { node: NodeId, wanted: Wanted },
+    /// Its answer arrives.
+    Told { subscriber: usize, attempt: u64, heard: Heard },
+    /// It stops waiting for one.
+    Forsaken { subscriber: usize, attempt: u64 },
     /// A request arrives at the payment provider.
     ProviderAsked { call: Call },
     /// A stopped node starts.
@@ -168,6 +179,10 @@ impl Event {
             Event::Rest => (12, 0),
             Event::Settled => (13, 0),
             Event::WatchClocks => (14, 0),
+            Event::Follow { subscriber } => (40, *subscriber as u64),
+            Event::Followed { node, wanted } => (41, node.0 << 8 | wanted.subscriber as u64),
+            Event::Told { subscriber, .. } => (42, *subscriber as u64),
+            Event::Forsaken { subscriber, .. } => (43, *subscriber as u64),
         }
     }
 
@@ -177,7 +192,8 @@ impl Event {
             Event::Frame { to, .. } => Some(*to),
             Event::LinkBroke { node, .. }
             | Event::Node { node, .. }
-            | Event::Asked { node, .. } => Some(*node),
+            | Event::Asked { node, .. }
+            | Event::Followed { node, .. } => Some(*node),
             _ => None,
         }
     }
@@ -290,6 +306,16 @@ impl Sim {
                 self.after(at - self.now, Event::Frame { from, to, bytes });
             }
         }
+    }
+
+    /// Sends an answer to a subscriber.
+    fn tell(&mut self, wanted: Wanted, heard: Heard) {
+        let Wanted { subscriber, attempt, .. } = wanted;
+        if self.random.ppm(self.plan.client_loss_ppm) {
+            return;
+        }
+        let delay = 50 + self.random.waiting(500);
+        self.after(delay, Event::Told { subscriber, attempt, heard });
     }
 
     /// Sends an answer to a client.

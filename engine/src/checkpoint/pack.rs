@@ -458,7 +458,10 @@ mod tests {
     proptest! {
         #[test]
         fn places_of_events_come_back_as_they_were(
-            places in prop::collection::vec((any::<u64>(), any::<u32>(), any::<u64>(), any::<bool>()), 0..=256),
+            places in prop::collection::vec(
+                (any::<u64>(), any::<u32>(), any::<u64>(), any::<bool>()),
+                0..=256,
+            ),
         ) {
             let event = |(position, n, at, traced)| Event {
                 position: Position(position),

@@ -160,6 +160,32 @@ coverage! {
     lists,
     /// Orders and holds read back from the checkpoint.
     rows_read_from_store,
+    /// Reads of a product's ledger.
+    ledgers,
+    /// Reads of a provider's report.
+    reports_read,
+    /// Batches whose orders were all placed, by whatever rule.
+    batches_placed,
+    /// Batches of which some orders were refused and others placed.
+    batches_in_part,
+    /// Batches of which nothing was placed because one order could not be.
+    batches_refused,
+    /// Events told.
+    events_told,
+    /// Products told to be sold out.
+    sold_out,
+    /// Products told to be nearly so.
+    stock_low,
+    /// Events that a subscriber heard.
+    events_heard,
+    /// Pages of events that came from a chunk of a checkpoint.
+    events_read_from_store,
+    /// Times that a chunk went while a subscriber's page was read from it.
+    events_gone_while_read,
+    /// Times that a subscriber went on at another node, after the last event it had heard.
+    subscribers_moved,
+    /// Times that a subscriber was so far behind that events were gone.
+    subscribers_too_late,
     /// Keys closed before they made an order.
     keys_fenced,
     /// Refusals of a closed key.
@@ -206,9 +232,9 @@ coverage! {
     orders_paid,
     /// Orders that failed.
     orders_failed,
-    /// Orders cancelled by a client.
+    /// Orders cancelled, by whomever.
     orders_cancelled,
-    /// Orders cancelled because no payment came in time.
+    /// Of those, cancelled because no payment came in time.
     webhook_timeouts,
     /// Products archived.
     products_archived,

@@ -6,6 +6,7 @@
 
 mod apply;
 mod checkpoint;
+mod events;
 mod life;
 mod log;
 mod payments;
@@ -24,6 +25,7 @@ pub(super) use self::life::Crash;
 pub(super) use self::payments::{Call, provider_asked};
 use self::requests::{Reader, Waiter};
 use super::clock::NodeClock;
+use super::subscriber::Wanted;
 use super::{Bug, Event, MS, SECOND, Sim, Time};
 use crate::core::{Actions, Append, Core, Input, View};
 use crate::log::memory::MemoryLog;
@@ -62,6 +64,11 @@ pub(super) enum Duty {
     },
     /// Links that carry nothing else carry an empty frame.
     KeepAlive,
+    /// A chunk of events has been read from the disk.
+    ReadEvents {
+        wanted: Wanted,
+        chunk: u64,
+    },
 }
 
 impl Duty {
@@ -77,6 +84,7 @@ impl Duty {
             Duty::Poll => 7,
             Duty::CallEnded { .. } => 8,
             Duty::KeepAlive => 9,
+            Duty::ReadEvents { .. } => 10,
         }
     }
 }
@@ -211,6 +219,7 @@ impl Host {
                 self.call_ended(number, &charge, answer);
             }
             Duty::KeepAlive => self.keep_alive(sim),
+            Duty::ReadEvents { wanted, chunk } => self.read_events(sim, wanted, chunk),
         }
     }
 

@@ -5,6 +5,8 @@
 //! what a node showed at any position can be compared. It also keeps the books of API.md section 4
 //! by itself.
 
+mod batches;
+mod books;
 mod holds;
 mod orders;
 mod payments;
@@ -15,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::adjustment::Change;
 use engine::command::{Command, Envelope};
 use engine::entry::Batch;
-use engine::event::HoldChange;
+use engine::event::{Event, OrderChange};
 use engine::hold;
 use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, Timestamp, UserId};
 use engine::money::Money;
@@ -23,6 +25,8 @@ use engine::order::{Line, PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
 use engine::trace::TraceId;
 use engine::webhook::{Fate, Report};
+
+pub(super) use self::books::{Movement, counters};
 
 /// All values that something ever had, with the position at which it got each.
 #[derive(Clone, Debug)]
@@ -37,6 +41,12 @@ impl<T: Clone> Versions<T> {
     pub(super) fn at(&self, at: Position) -> Option<&T> {
         let after = self.0.partition_point(|(position, _)| *position <= at);
         after.checked_sub(1).map(|before| &self.0[before].1)
+    }
+
+    /// The position at which it got the value that it had after the command at `at`.
+    pub(super) fn since(&self, at: Position) -> Option<Position> {
+        let after = self.0.partition_point(|(position, _)| *position <= at);
+        after.checked_sub(1).map(|before| self.0[before].0)
     }
 
     /// The newest value.
@@ -54,14 +64,27 @@ impl<T: Clone> Versions<T> {
         change(&mut next);
         self.0.push((at, next));
     }
+
+    /// How many versions there are, and the newest value, to come back to.
+    fn mark(&self) -> (usize, T) {
+        (self.0.len(), self.now().clone())
+    }
+
+    /// Forgets all that was changed since.
+    fn reset(&mut self, length: usize, newest: T) {
+        self.0.truncate(length);
+        self.0[length - 1].1 = newest;
+    }
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Product {
+    pub(super) name: Box<str>,
     pub(super) sku: Option<Box<str>>,
     pub(super) price: Money,
     pub(super) max_per_order: Option<u32>,
     pub(super) max_per_user: Option<u32>,
+    pub(super) low_stock: Option<u32>,
     /// Units count towards the limit per user from here on.
     pub(super) counted_since: Option<Position>,
     /// What can be sold, what holds and open orders keep back, what was sold.
@@ -84,6 +107,8 @@ pub(super) struct Progress {
     pub(super) unanswered: u32,
     pub(super) due: Timestamp,
     pub(super) claimed_by: Option<NodeId>,
+    pub(super) failure_reason: Option<Box<str>>,
+    pub(super) updated_at: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -96,7 +121,8 @@ pub(super) struct Order {
     pub(super) prices: Vec<Money>,
     pub(super) key: Option<Box<str>>,
     pub(super) attempts_max: u32,
-    placed: Position,
+    pub(super) placed: Position,
+    pub(super) created_at: Timestamp,
     /// A provider's report settled it, not the worker.
     pub(super) reported: bool,
     pub(super) deadline: Option<Timestamp>,
@@ -122,6 +148,7 @@ pub(super) struct Hold {
     pub(super) key: Option<Box<str>>,
     pub(super) created: Position,
     pub(super) created_at: Timestamp,
+    pub(super) trace: TraceId,
     pub(super) term: Versions<Term>,
 }
 
@@ -130,6 +157,7 @@ pub(super) struct Hold {
 pub(super) struct Term {
     pub(super) status: hold::Status,
     pub(super) expires_at: Timestamp,
+    pub(super) updated_at: Timestamp,
 }
 
 /// What an idempotency key of orders has come to.
@@ -142,24 +170,25 @@ pub(super) enum Key {
 /// A provider's report.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
+    pub(super) key: Box<str>,
     pub(super) order: OrderId,
-    report: Report,
-    amount: Option<Money>,
-    parked_until: Timestamp,
+    pub(super) report: Report,
+    pub(super) amount: Option<Money>,
+    pub(super) payload: Option<Box<str>>,
+    pub(super) parked_until: Timestamp,
+    trace: TraceId,
     pub(super) fate: Versions<Fate>,
 }
 
 /// An adjustment of stock, as it was asked for.
-type Adjustment = (ProductId, Change, Option<i64>, Box<str>);
+pub(super) type Adjustment = (ProductId, Change, Option<i64>, Box<str>);
 
 /// What an entry does by the model.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Predicted {
     pub(super) outcomes: Vec<(RequestId, Outcome)>,
-    /// Orders with the status that each got, in order.
-    pub(super) moves: Vec<(OrderId, Status)>,
-    /// Holds with what happened to each, in order.
-    pub(super) holds: Vec<(HoldId, HoldChange)>,
+    /// What is told, in order.
+    pub(super) events: Vec<Event>,
     /// Claims of a task that another node had claimed before.
     pub(super) takeovers: u64,
     /// Results for attempts that were over.
@@ -175,15 +204,19 @@ pub(super) struct Predicted {
 pub(super) struct Model {
     pub(super) clock: Timestamp,
     pub(super) products: Vec<Versions<Product>>,
+    /// The movements of each product's units.
+    pub(super) ledgers: Vec<Vec<Movement>>,
     pub(super) orders: Vec<Order>,
     pub(super) holds: Vec<Hold>,
     pub(super) keys: BTreeMap<Box<str>, (Position, Key)>,
     pub(super) told: Vec<Told>,
     told_keys: BTreeMap<Box<str>, usize>,
-    adjustments: Vec<Adjustment>,
+    pub(super) adjustments: Vec<Adjustment>,
     adjustment_keys: BTreeMap<Box<str>, usize>,
     hold_keys: BTreeMap<Box<str>, (Position, HoldId)>,
     emails: BTreeSet<Box<str>>,
+    /// Name and e-mail address of each user.
+    pub(super) users: Vec<(Box<str>, Box<str>)>,
     /// Per node its newest boot and the numbers of it that were applied.
     sessions: BTreeMap<NodeId, (u64, BTreeSet<u64>)>,
     /// Rows that the last command touched, for the books.
@@ -237,10 +270,10 @@ impl Model {
         request.boot == *boot && seen.insert(request.seq)
     }
 
-    #[allow(unreachable_patterns, reason = "a command may be newer than the clients here")]
     fn carry_out(&mut self, at: &mut At<'_>, command: Command) -> Outcome {
         let result = match command {
             Command::PlaceOrder(command) => self.place(at, command),
+            Command::PlaceBatch(command) => self.place_batch(at, command),
             Command::CancelOrder(command) => self.cancel(at, &command),
             Command::ClaimPayments(command) => Ok(self.claim(at, &command)),
             Command::SettlePayments(command) => Ok(self.settle(at, command.results)),
@@ -255,12 +288,14 @@ impl Model {
             Command::ArchiveProduct(command) => {
                 self.archive(at, command.product, command.expected_version)
             }
-            Command::CreateUser(command) => match self.emails.insert(command.email) {
-                true => Ok(Outcome::UserCreated(UserId(self.emails.len() as u64))),
+            Command::CreateUser(command) => match self.emails.insert(command.email.clone()) {
+                true => {
+                    self.users.push((command.name, command.email));
+                    Ok(Outcome::UserCreated(UserId(self.users.len() as u64)))
+                }
                 false => Err(Rejection::EmailTaken),
             },
             Command::Tick => Ok(Outcome::Ticked),
-            other => unreachable!("the clients of the simulation do not send {other:?}"),
         };
         result.unwrap_or_else(Outcome::Rejected)
     }
@@ -279,45 +314,9 @@ impl Model {
         late.sort_unstable();
         for (_, id) in late {
             at.predicted.timed_out += 1;
-            self.advance(at, id, Status::Cancelled);
+            let reason = Some("payment deadline passed".into());
+            self.advance(at, id, OrderChange::Cancelled { reason });
         }
-    }
-
-    fn shift(&mut self, at: &At<'_>, id: ProductId, change: impl FnOnce(&mut Product)) {
-        self.touched.push(id);
-        self.products[id.0 as usize - 1].change(at.position, |product| {
-            change(product);
-            product.version = at.position;
-        });
-    }
-
-    /// The books of API.md section 4 for all that was touched.
-    fn balance(&mut self) -> Result<(), String> {
-        self.touched.sort_unstable();
-        self.touched.dedup();
-        for id in std::mem::take(&mut self.touched) {
-            let product = self.products[id.0 as usize - 1].now();
-            let units = |lines: &[Line]| -> i64 {
-                let lines = lines.iter().filter(|line| line.product == id);
-                lines.map(|line| i64::from(line.quantity.0)).sum()
-            };
-            let open = self.orders.iter().filter(|order| !order.progress.now().status.is_final());
-            let reserved: i64 = open.map(|order| units(&order.lines)).sum();
-            let active =
-                self.holds.iter().filter(|hold| hold.term.now().status == hold::Status::Active);
-            let held: i64 = active.map(|hold| units(&hold.lines)).sum();
-            let counted = product.available + product.held + product.reserved + product.sold;
-            if product.available < 0
-                || (product.reserved, product.held) != (reserved, held)
-                || counted != product.brought_in
-            {
-                return Err(format!(
-                    "product {id} does not balance: {product:?}, open orders have {reserved}, \
-                     active holds {held}"
-                ));
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn order(&self, id: OrderId) -> Option<&Order> {

@@ -10,19 +10,21 @@
 
 use std::collections::BTreeMap;
 
+use engine::checkpoint::CheckpointStore;
 use engine::command::PlaceOrder;
-use engine::event::{Event, HoldChange, Kind, OrderChange};
+use engine::event::{Event, EventId};
 use engine::hold::Hold;
-use engine::ids::{HoldId, NodeId, OrderId, Position, RequestId, Timestamp};
+use engine::ids::{NodeId, OrderId, Position, RequestId, Timestamp, UserId};
 use engine::order::Status;
 use engine::outcome::{Outcome, Rejection};
 use engine::product;
 use engine::state::{Observer, State};
-use engine::webhook;
+use engine::webhook::{Fate, Webhook};
 use raft::eraftpb::Entry;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::model::{Model, Predicted};
+use super::ask::{Look, look};
+use super::model::{Model, Predicted, counters};
 use crate::replica::{Applied, Effects};
 
 /// The place behind all commands of an entry.
@@ -38,11 +40,13 @@ struct Committed {
     clock: Timestamp,
     digest: u64,
     predicted: Predicted,
+    /// How many events were told up to its end.
+    told: usize,
 }
 
 /// What is known of a request, beside what its node knows.
 #[derive(Clone, Copy, Debug, Default)]
-struct Fate {
+struct Request {
     applied_at: Option<Position>,
     /// Its node said that it certainly never enters the log.
     ruled_out: bool,
@@ -52,11 +56,13 @@ struct Fate {
 #[derive(Debug, Default)]
 pub(super) struct Oracle {
     pub(super) model: Model,
+    /// All events, as the model tells them.
+    pub(super) events: Vec<Event>,
     committed: Vec<Committed>,
     leaders: BTreeMap<u64, NodeId>,
     /// Entries in any log by index and term: a hash of each, and the term of the one before it.
     entries: BTreeMap<(u64, u64), (u64, u64)>,
-    requests: BTreeMap<RequestId, Fate>,
+    requests: BTreeMap<RequestId, Request>,
     /// The furthest place that an answered operation reached.
     floor: Position,
     /// What each key was acknowledged with: the number of an order or a hold.
@@ -67,13 +73,12 @@ pub(super) struct Oracle {
 pub(super) struct Witness<'a> {
     effects: &'a mut Effects,
     outcomes: Vec<(Position, RequestId, Outcome)>,
-    moves: Vec<(OrderId, Status)>,
-    holds: Vec<(HoldId, HoldChange)>,
+    events: Vec<Event>,
 }
 
 impl<'a> Witness<'a> {
     pub(super) fn new(effects: &'a mut Effects) -> Witness<'a> {
-        Witness { effects, outcomes: Vec::new(), moves: Vec::new(), holds: Vec::new() }
+        Witness { effects, outcomes: Vec::new(), events: Vec::new() }
     }
 }
 
@@ -84,19 +89,7 @@ impl Observer for Witness<'_> {
     }
 
     fn event(&mut self, event: Event) {
-        if let Kind::Order { order, change, .. } = &event.kind {
-            let status = match change {
-                OrderChange::Placed => Status::Pending,
-                OrderChange::Processing => Status::Processing,
-                OrderChange::Paid => Status::Paid,
-                OrderChange::Failed { .. } => Status::Failed,
-                OrderChange::Cancelled { .. } => Status::Cancelled,
-            };
-            self.moves.push((*order, status));
-        }
-        if let Kind::Hold { hold, change, .. } = &event.kind {
-            self.holds.push((*hold, *change));
-        }
+        self.events.push(event.clone());
         self.effects.event(event);
     }
 }
@@ -150,15 +143,17 @@ impl Oracle {
         entry: &Entry,
         seen: &Witness<'_>,
         state: &mut State,
-    ) -> Result<Option<&Predicted>, String> {
+    ) -> Result<Option<(&Predicted, &[Event])>, String> {
         let index = entry.index;
         let hash = xxh3_64(&entry.data);
         let digest = state.digest();
         let first = index == self.last_index() + 1;
         if first {
-            let predicted = self.model.apply(index, &entry.data)?;
+            let mut predicted = self.model.apply(index, &entry.data)?;
             let clock = self.model.clock;
-            let committed = Committed { term: entry.term, hash, clock, digest, predicted };
+            self.events.append(&mut predicted.events);
+            let told = self.events.len();
+            let committed = Committed { term: entry.term, hash, clock, digest, predicted, told };
             self.committed.push(committed);
             self.note_requests(index)?;
         }
@@ -178,8 +173,8 @@ impl Oracle {
                 seen.outcomes, known.predicted.outcomes
             ));
         }
-        equal(&format!("moves of index {index}"), &seen.moves, &known.predicted.moves)?;
-        equal(&format!("holds of index {index}"), &seen.holds, &known.predicted.holds)?;
+        let events = &self.events[self.told_before(index)..known.told];
+        equal(&format!("events of index {index}"), &seen.events[..], events)?;
         equal(&format!("clock after index {index}"), state.clock(), known.clock)?;
         if known.digest != digest {
             return Err(format!(
@@ -187,7 +182,19 @@ impl Oracle {
                 known.digest
             ));
         }
-        Ok(first.then_some(&known.predicted))
+        Ok(first.then_some((&known.predicted, events)))
+    }
+
+    /// How many events were told before an entry.
+    fn told_before(&self, index: u64) -> usize {
+        let before = usize::try_from(index - 1).expect("small in memory");
+        before.checked_sub(1).map_or(0, |at| self.committed[at].told)
+    }
+
+    /// How many events were told up to the end of an entry, and the clock there.
+    pub(super) fn told_at(&self, index: u64) -> (usize, Timestamp) {
+        let clock = self.committed[..index as usize].last().map(|committed| committed.clock);
+        (self.told_before(index + 1), clock.unwrap_or_default())
     }
 
     fn note_requests(&mut self, index: u64) -> Result<(), String> {
@@ -331,6 +338,13 @@ impl Oracle {
         equal(&what("user"), order.user, known.user)?;
         equal(&what("hold"), order.hold, known.request.hold)?;
         equal(&what("deadline"), order.payment_deadline, known.deadline)?;
+        equal(&what("method"), order.payment_method, known.request.method)?;
+        equal(&what("metadata"), &order.metadata, &known.request.metadata)?;
+        equal(&what("trace"), &order.trace, &known.trace)?;
+        equal(&what("reason"), &order.failure_reason, &progress.failure_reason)?;
+        equal(&what("version"), Some(order.version), known.progress.since(at))?;
+        let times = (order.created_at, order.updated_at);
+        equal(&what("times"), times, (known.created_at, progress.updated_at))?;
         let lines = order.items.iter().map(|item| (item.product, item.quantity, item.unit_price));
         let ordered = known.lines.iter().zip(&known.prices);
         let ordered = ordered.map(|(line, price)| (line.product, line.quantity, *price));
@@ -358,7 +372,9 @@ impl Oracle {
             }
             before = Some(to);
         }
-        equal(&what("last move"), before, Some(order.status))
+        equal(&what("last move"), before, Some(order.status))?;
+        let first = order.history.first().map(|row| (row.position, row.at));
+        equal(&what("first move"), first, Some((known.placed, known.created_at)))
     }
 
     /// A hold's row as a node showed it, at a place.
@@ -371,7 +387,26 @@ impl Oracle {
         equal(&what("deadline"), hold.expires_at, term.expires_at)?;
         equal(&what("lines"), &hold.lines, &known.lines)?;
         equal(&what("user"), hold.user, known.user)?;
+        equal(&what("version"), Some(hold.version), known.term.since(at))?;
+        let times = (hold.created_at, hold.updated_at);
+        equal(&what("times"), times, (known.created_at, term.updated_at))?;
         equal(&what("key"), &hold.key, &known.key)
+    }
+
+    /// The row of a provider's report as a node showed it, at a place.
+    pub(super) fn check_report(&self, row: &Webhook, at: Position) -> Result<(), String> {
+        let id = row.id;
+        let known = usize::try_from(id.0 - 1).ok().and_then(|at| self.model.told.get(at));
+        let known = known.ok_or_else(|| format!("report {id} does not exist"))?;
+        let fate = known.fate.at(at).ok_or_else(|| format!("no report {id} at {at}"))?;
+        let what = |field: &str| format!("{field} of report {id} at {at}");
+        equal(&what("fate"), row.fate, *fate)?;
+        equal(&what("key"), &row.key, &known.key)?;
+        equal(&what("order"), row.order, known.order)?;
+        equal(&what("report"), row.report, known.report)?;
+        equal(&what("amount"), row.amount, known.amount)?;
+        equal(&what("payload"), &row.payload, &known.payload)?;
+        equal(&what("waiting time"), row.parked_until, known.parked_until)
     }
 
     /// A product's row as a node showed it, at a place.
@@ -384,12 +419,13 @@ impl Oracle {
         let known = self.model.product(id).and_then(|versions| versions.at(at));
         let known = known.ok_or_else(|| format!("product {id} does not exist at {at}"))?;
         let what = |field: &str| format!("{field} of product {id} at {at}");
-        equal(&what("stock"), product.stock.available(), known.available)?;
-        equal(&what("reserved"), product.stock.reserved, known.reserved)?;
-        equal(&what("sold"), product.stock.sold, known.sold)?;
-        equal(&what("held"), product.stock.held, known.held)?;
-        let on_hand = known.available + known.held + known.reserved;
-        equal(&what("on hand"), product.stock.on_hand, on_hand)?;
+        let stock = &product.stock;
+        equal(&what("stock"), stock.available(), known.available)?;
+        let counted = [stock.on_hand, stock.held, stock.reserved, stock.sold];
+        equal(&what("counters"), counted, counters(known))?;
+        equal(&what("name"), &product.name, &known.name)?;
+        equal(&what("limit per order"), product.max_per_order, known.max_per_order)?;
+        equal(&what("threshold"), product.low_stock, known.low_stock)?;
         equal(&what("units brought in"), product.brought_in, known.brought_in)?;
         equal(&what("price"), product.price, known.price)?;
         equal(&what("sku"), &product.sku, &known.sku)?;
@@ -398,27 +434,74 @@ impl Oracle {
         equal(&what("version"), product.version, known.version)
     }
 
-    /// Everything that a node holds, against the model.
-    pub(super) fn check_all(&self, state: &State) -> Result<(), String> {
-        use super::ask::{Look, look};
+    /// Everything that a node holds, in memory or in its checkpoint, against the model.
+    pub(super) fn check_all(
+        &self,
+        state: &State,
+        store: &dyn CheckpointStore,
+    ) -> Result<(), String> {
         state.check_invariants().map_err(|violation| violation.to_string())?;
-        let orders = self.model.orders.len() as u64;
-        let products = self.model.products.len() as u64;
-        for id in 1..=orders + 1 {
-            look(self, state, &Look::Order(OrderId(id)))?;
+        let model = &self.model;
+        let see = |what: Look| look(self, state, store, &what).map(|_| ());
+        for id in 1..=model.orders.len() as u64 + 1 {
+            see(Look::Order(OrderId(id)))?;
         }
-        for id in 1..=products + 1 {
-            look(self, state, &Look::Product(engine::ids::ProductId(id)))?;
+        for id in (1..=model.products.len() as u64 + 1).map(engine::ids::ProductId) {
+            see(Look::Product(id))?;
+            see(Look::Ledger { product: id, from: 0, limit: usize::MAX })?;
         }
-        for id in 1..=self.model.holds.len() as u64 + 1 {
-            look(self, state, &Look::Hold(HoldId(id)))?;
+        for id in 1..=model.holds.len() as u64 + 1 {
+            see(Look::Hold(engine::ids::HoldId(id)))?;
         }
-        let told = self.model.told.iter();
-        let parked = told.filter(|told| *told.fate.now() == webhook::Fate::Parked).count() as u64;
-        equal("parked reports", state.parked_webhooks(), parked)?;
-        for key in self.model.keys.keys() {
-            look(self, state, &Look::Key(key.clone()))?;
+        for told in &model.told {
+            see(Look::Report(told.key.clone()))?;
         }
-        Ok(())
+        let parked = model.told.iter().filter(|told| *told.fate.now() == Fate::Parked).count();
+        equal("parked reports", state.parked_webhooks(), parked as u64)?;
+        for key in model.keys.keys() {
+            see(Look::Key(key.clone()))?;
+        }
+        for id in (1..=model.users.len() as u64 + 1).map(UserId) {
+            let found = state.user(id).map(|user| (&user.name, &user.email));
+            let known = model.users.get(id.0 as usize - 1).map(|(name, email)| (name, email));
+            equal(&format!("user {id}"), found, known)?;
+        }
+        self.check_totals(state)
+    }
+
+    /// The business counters, against what the orders say.
+    fn check_totals(&self, state: &State) -> Result<(), String> {
+        let totals = state.totals();
+        let ended = |status| {
+            let orders = self.model.orders.iter();
+            orders.filter(move |order| order.progress.now().status == status)
+        };
+        let counted = |status| ended(status).count() as u64;
+        equal("orders created", totals.orders_created, self.model.orders.len() as u64)?;
+        equal("orders paid", totals.orders_paid, counted(Status::Paid))?;
+        equal("orders failed", totals.orders_failed, counted(Status::Failed))?;
+        equal("orders cancelled", totals.orders_cancelled, counted(Status::Cancelled))?;
+        let lines = ended(Status::Paid).flat_map(|order| &order.lines);
+        let units = lines.map(|line| u64::from(line.quantity.0)).sum();
+        equal("units sold", totals.units_sold, units)?;
+        let revenue: i64 = ended(Status::Paid).map(|order| order.total.0).sum();
+        equal("revenue", totals.revenue_minor, revenue as u64)?;
+        equal("holds", totals.holds_created, self.model.holds.len() as u64)?;
+        equal("adjustments", totals.stock_adjustments, self.model.adjustments.len() as u64)
+    }
+
+    /// What is gone of the events after a node applied an entry, when so many are kept, and for so
+    /// long: how many, and the newest of them.
+    pub(super) fn gone_at(&self, index: u64, kept_max: u64, kept_ms: u64) -> (usize, EventId) {
+        /// Events go by whole chunks.
+        const CHUNK: usize = 256;
+        let (told, clock) = self.told_at(index);
+        let chunks = told / CHUNK;
+        let too_many = chunks.saturating_sub((kept_max / CHUNK as u64) as usize);
+        let is_old =
+            |chunk: usize| self.events[(chunk + 1) * CHUNK - 1].at.plus_ms(kept_ms) < clock;
+        let too_old = (0..chunks).rev().find(|chunk| is_old(*chunk)).map_or(0, |last| last + 1);
+        let gone = too_many.max(too_old) * CHUNK;
+        (gone, gone.checked_sub(1).map_or(EventId::default(), |last| self.events[last].id()))
     }
 }

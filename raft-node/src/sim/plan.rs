@@ -70,6 +70,8 @@ const ALL_FAULTS: [FaultKind; 24] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     Place,
+    /// Several orders at once, all or none or each by itself.
+    Batch,
     /// The request of an earlier order again.
     Replay,
     /// Another request under an earlier order's key.
@@ -90,6 +92,8 @@ pub(super) enum Operation {
     Release,
     Extend,
     ReadHold,
+    ReadLedger,
+    ReadReport,
     /// A provider's report of a payment, of an order or before it.
     Report,
     Fence,
@@ -100,7 +104,7 @@ pub(super) enum Operation {
 #[derive(Clone, Debug)]
 pub(super) struct Mix {
     /// Each with its weight.
-    pub(super) operations: [(Operation, u64); 21],
+    pub(super) operations: [(Operation, u64); 24],
     pub(super) keyed_percent: u64,
     pub(super) stale_percent: u64,
     /// Weights of the payment methods mock, webhook and none.
@@ -135,6 +139,9 @@ pub(super) struct DiskPlan {
 pub(super) struct Plan {
     pub(super) nodes: usize,
     pub(super) clients: usize,
+    /// Who reads events, and the most that they ask for at once.
+    pub(super) subscribers: usize,
+    pub(super) event_page_max: u64,
     pub(super) products: u64,
     /// When faults and new requests end.
     pub(super) faults_until: Time,
@@ -163,6 +170,9 @@ pub(super) struct Plan {
     pub(super) payments: payment::Config,
     pub(super) checkpoint_interval_ms: u64,
     pub(super) resident_chunks_max: usize,
+    /// How many events are kept, and for how many milliseconds.
+    pub(super) events_kept_max: u64,
+    pub(super) events_kept_ms: u64,
     pub(super) disk: DiskPlan,
     pub(super) provider: ProviderPlan,
     pub(super) mix: Mix,
@@ -188,6 +198,8 @@ impl Plan {
         Plan {
             nodes,
             clients,
+            subscribers: random.between(1, 3) as usize,
+            event_page_max: *random.pick(&[1, 10, 100, 1_000]),
             products: random.between(2, 10),
             faults_until,
             rest: 60 * SECOND,
@@ -208,6 +220,8 @@ impl Plan {
             payments: payments(random),
             checkpoint_interval_ms: *random.pick(&[100, 300, 1_000, 5_000]),
             resident_chunks_max: *random.pick(&[1, 2, 1_000]),
+            events_kept_max: *random.pick(&[0, 300, 1_000, 1 << 22]),
+            events_kept_ms: *random.pick(&[1_000, 20_000, 604_800_000, 604_800_000]),
             disk: DiskPlan {
                 write_us: random.between(10, 300),
                 sync_us: random.between(100, 10_000),
@@ -328,6 +342,7 @@ fn mix(random: &mut Random) -> Mix {
     Mix {
         operations: [
             (Operation::Place, weight(20, 60)),
+            (Operation::Batch, weight(0, 10)),
             (Operation::Replay, weight(0, 10)),
             (Operation::Conflict, weight(0, 4)),
             (Operation::Cancel, weight(0, 20)),
@@ -345,6 +360,8 @@ fn mix(random: &mut Random) -> Mix {
             (Operation::Release, weight(0, 5)),
             (Operation::Extend, weight(0, 5)),
             (Operation::ReadHold, weight(0, 8)),
+            (Operation::ReadLedger, weight(0, 8)),
+            (Operation::ReadReport, weight(0, 4)),
             (Operation::Report, weight(0, 20)),
             (Operation::Fence, weight(0, 4)),
             (Operation::Adjust, weight(0, 8)),

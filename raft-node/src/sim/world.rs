@@ -14,6 +14,7 @@ use super::oracle::Oracle;
 use super::plan::Plan;
 use super::provider::Provider;
 use super::random::Random;
+use super::subscriber::Subscriber;
 use super::trace::{Show, Trace};
 use super::{Bug, Event, MS, Planned, Report, SECOND, Sim};
 
@@ -25,6 +26,7 @@ pub(super) struct World {
     sim: Sim,
     hosts: Vec<Host>,
     clients: Vec<Client>,
+    subscribers: Vec<Subscriber>,
     done: bool,
     /// Requests that were answered when the faults ended.
     answered_at_rest: u64,
@@ -46,6 +48,7 @@ impl World {
             })
             .collect();
         let clients = (0..plan.clients).map(Client::new).collect();
+        let subscribers = (0..plan.subscribers).map(Subscriber::new).collect();
         let sim = Sim {
             now: 0,
             queue: std::collections::BinaryHeap::new(),
@@ -62,7 +65,7 @@ impl World {
             random,
             plan,
         };
-        World { seed, sim, hosts, clients, done: false, answered_at_rest: 0 }
+        World { seed, sim, hosts, clients, subscribers, done: false, answered_at_rest: 0 }
     }
 
     /// Lives until the end.
@@ -104,6 +107,10 @@ impl World {
         for client in 0..self.clients.len() {
             let delay = SECOND + sim.random.below(SECOND);
             sim.after(delay, Event::Act { client });
+        }
+        for subscriber in 0..self.subscribers.len() {
+            let delay = SECOND + sim.random.below(SECOND);
+            sim.after(delay, Event::Follow { subscriber });
         }
         sim.after(0, Event::WatchClocks);
         sim.after(2 * SECOND, Event::Fault);
@@ -154,6 +161,16 @@ impl World {
                 self.clients[client].answered(sim, attempt, None);
             }
             Event::Act { client } => self.clients[client].act(sim),
+            Event::Follow { subscriber } => self.subscribers[subscriber].ask(sim),
+            Event::Followed { node, wanted } => {
+                self.hosts[node.0 as usize - 1].followed(sim, wanted);
+            }
+            Event::Told { subscriber, attempt, heard } => {
+                self.subscribers[subscriber].heard(sim, attempt, heard);
+            }
+            Event::Forsaken { subscriber, attempt } => {
+                self.subscribers[subscriber].forsaken(sim, attempt);
+            }
             Event::ProviderAsked { call } => provider_asked(sim, call),
             Event::Restart { node } => self.hosts[node.0 as usize - 1].start(sim),
             Event::Resume { node } => self.resume(node),
@@ -260,6 +277,11 @@ impl World {
         if let Some(busy) = self.clients.iter().position(|client| !client.idle) {
             return Some(format!("client {busy} has no answer"));
         }
+        let told = self.sim.oracle.events.len();
+        if let Some(late) = self.subscribers.iter().position(|one| one.heard < told) {
+            let heard = self.subscribers[late].heard;
+            return Some(format!("subscriber {late} has heard {heard} events of {told}"));
+        }
         let last = self.sim.oracle.last_index();
         for host in &mut self.hosts {
             let Some(process) = &mut host.up else {
@@ -291,7 +313,8 @@ impl World {
         let mut digests = Vec::new();
         for host in &mut self.hosts {
             let Some(process) = &mut host.up else { continue };
-            sim.oracle.check_all(&process.state).map_err(|what| format!("n{}: {what}", host.id))?;
+            let checked = sim.oracle.check_all(&process.state, &*host.store);
+            checked.map_err(|what| format!("n{}: {what}", host.id))?;
             digests.push(process.state.digest());
             for index in 1..=sim.oracle.last_index() {
                 if host.log.term(index) != sim.oracle.term(index) {

@@ -48,7 +48,10 @@ impl Host {
             return sim.fail(format!("node {}: apply {}: {error}", self.id, entry.index));
         }
         match sim.oracle.applied(&entry, &witness, &mut process.state) {
-            Ok(Some(predicted)) => count_first(&mut sim.cover, &entry, predicted),
+            Ok(Some((predicted, events))) => {
+                count_first(&mut sim.cover, &entry, predicted);
+                count_events(&mut sim.cover, events);
+            }
             Ok(None) => {}
             Err(what) => return sim.fail(format!("node {}: {what}", self.id)),
         }
@@ -117,8 +120,6 @@ fn count_first(
     entry: &Entry,
     predicted: &crate::sim::model::Predicted,
 ) {
-    use engine::event::HoldChange;
-    use engine::order::Status;
     use engine::outcome::{Outcome, Rejection};
     cover.entries_committed += 1;
     cover.entries_batched += u64::from(predicted.outcomes.len() > 1);
@@ -130,6 +131,13 @@ fn count_first(
         match outcome {
             Outcome::Ignored => cover.commands_ignored += 1,
             Outcome::Replayed(_) => cover.replays += 1,
+            Outcome::Batch(placed) => {
+                let refused = placed.iter().any(|one| matches!(one, Outcome::Rejected(_)));
+                let some = placed.iter().any(|one| !matches!(one, Outcome::Rejected(_)));
+                cover.batches_placed += u64::from(!refused);
+                cover.batches_in_part += u64::from(refused && some);
+            }
+            Outcome::Rejected(Rejection::BatchRefused { .. }) => cover.batches_refused += 1,
             Outcome::ProductArchived(_) => cover.products_archived += 1,
             Outcome::Rejected(Rejection::InsufficientStock { .. }) => cover.rejected_stock += 1,
             Outcome::KeyFenced { already: false } => cover.keys_fenced += 1,
@@ -162,23 +170,29 @@ fn count_first(
     }
     cover.reports_unmatched += predicted.unmatched;
     cover.reports_matched += predicted.matched;
-    for (_, change) in &predicted.holds {
-        match change {
-            HoldChange::Created => cover.holds_created += 1,
-            HoldChange::Extended => cover.holds_extended += 1,
-            HoldChange::Consumed(_) => cover.holds_consumed += 1,
-            HoldChange::Expired => cover.holds_expired += 1,
-            HoldChange::Released => cover.holds_released += 1,
-        }
+}
+
+/// Counts what an entry tells, when the first node applies it.
+fn count_events(cover: &mut crate::sim::Coverage, events: &[engine::event::Event]) {
+    use engine::event::{HoldChange, Kind, OrderChange};
+    cover.events_told += events.len() as u64;
+    for event in events {
+        let counter = match &event.kind {
+            Kind::Order { change: OrderChange::Placed, .. } => &mut cover.orders_placed,
+            Kind::Order { change: OrderChange::Paid, .. } => &mut cover.orders_paid,
+            Kind::Order { change: OrderChange::Failed { .. }, .. } => &mut cover.orders_failed,
+            Kind::Order { change: OrderChange::Cancelled { .. }, .. } => {
+                &mut cover.orders_cancelled
+            }
+            Kind::Hold { change: HoldChange::Created, .. } => &mut cover.holds_created,
+            Kind::Hold { change: HoldChange::Extended, .. } => &mut cover.holds_extended,
+            Kind::Hold { change: HoldChange::Consumed(_), .. } => &mut cover.holds_consumed,
+            Kind::Hold { change: HoldChange::Expired, .. } => &mut cover.holds_expired,
+            Kind::Hold { change: HoldChange::Released, .. } => &mut cover.holds_released,
+            Kind::SoldOut(_) => &mut cover.sold_out,
+            Kind::LowStock { .. } => &mut cover.stock_low,
+            _ => continue,
+        };
+        *counter += 1;
     }
-    for (_, status) in &predicted.moves {
-        match status {
-            Status::Pending => cover.orders_placed += 1,
-            Status::Processing => {}
-            Status::Paid => cover.orders_paid += 1,
-            Status::Failed => cover.orders_failed += 1,
-            Status::Cancelled => cover.orders_cancelled += 1,
-        }
-    }
-    cover.orders_cancelled -= predicted.timed_out;
 }

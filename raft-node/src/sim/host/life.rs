@@ -46,6 +46,7 @@ impl Host {
         self.check_log(sim, &entries.unwrap_or_default());
         let Some(mut state) = self.open_checkpoint(sim) else { return };
         state.set_resident_chunks_max(sim.plan.resident_chunks_max);
+        state.set_event_retention(sim.plan.events_kept_max, sim.plan.events_kept_ms);
         if self.boot > 0 {
             sim.cover.restarts += 1;
             sim.cover.restarts_from_checkpoint += u64::from(state.applied_index() > 0);

@@ -4,6 +4,7 @@ use engine::command::{CreateHold, ExtendHold};
 use engine::event::HoldChange;
 use engine::hold::Status;
 use engine::ids::{HoldId, Timestamp};
+use engine::ledger::Cause;
 use engine::outcome::{Outcome, Rejection};
 
 use super::orders::wanted;
@@ -36,17 +37,11 @@ impl Model {
         self.check_per_user(command.user, None, &wanted)?;
         self.check_stock(&wanted)?;
         let id = HoldId(self.holds.len() as u64 + 1);
-        for (product, units) in wanted {
-            self.shift(at, product, |product| {
-                product.available -= units as i64;
-                product.held += units as i64;
-            });
-        }
         if let Some(key) = &command.key {
             self.hold_keys.insert(key.clone(), (at.position, id));
         }
         let expires_at = self.clock.plus_ms(command.ttl_ms.min(command.ttl_max_ms));
-        let term = Term { status: Status::Active, expires_at };
+        let term = Term { status: Status::Active, expires_at, updated_at: self.clock };
         self.holds.push(Hold {
             user: command.user,
             lines: command.lines,
@@ -54,9 +49,16 @@ impl Model {
             key: command.key,
             created: at.position,
             created_at: self.clock,
+            trace: at.trace.clone(),
             term: Versions::new(at.position, term),
         });
-        at.predicted.holds.push((id, HoldChange::Created));
+        self.tell_hold(at, id, HoldChange::Created);
+        for (product, units) in wanted {
+            self.shift(at, product, Cause::Hold(id), |product| {
+                product.available -= units as i64;
+                product.held += units as i64;
+            });
+        }
         Ok(Outcome::HoldCreated(id))
     }
 
@@ -85,9 +87,9 @@ impl Model {
         let last = hold.created_at.plus_ms(command.ttl_max_ms);
         let until = self.clock.plus_ms(command.ttl_ms).min(last);
         if until > hold.term.now().expires_at {
-            let term = &mut self.holds[id.0 as usize - 1].term;
-            term.change(at.position, |term| term.expires_at = until);
-            at.predicted.holds.push((id, HoldChange::Extended));
+            let (now, term) = (self.clock, &mut self.holds[id.0 as usize - 1].term);
+            term.change(at.position, |term| (term.expires_at, term.updated_at) = (until, now));
+            self.tell_hold(at, id, HoldChange::Extended);
         }
         Ok(Outcome::HoldExtended(id))
     }
@@ -121,24 +123,24 @@ impl Model {
 
     /// Ends a hold; its units go back unless an order takes them over.
     pub(super) fn end_hold(&mut self, at: &mut At<'_>, id: HoldId, status: Status) {
-        let hold = &mut self.holds[id.0 as usize - 1];
+        let (now, hold) = (self.clock, &mut self.holds[id.0 as usize - 1]);
         assert_eq!(hold.term.now().status, Status::Active, "hold {id} ended before");
-        hold.term.change(at.position, |term| term.status = status);
-        let change = match status {
-            Status::Consumed(order) => HoldChange::Consumed(order),
-            Status::Expired => HoldChange::Expired,
-            Status::Released => HoldChange::Released,
+        hold.term.change(at.position, |term| (term.status, term.updated_at) = (status, now));
+        let lines = hold.lines.clone();
+        let (change, cause) = match status {
+            Status::Consumed(order) => {
+                return self.tell_hold(at, id, HoldChange::Consumed(order));
+            }
+            Status::Expired => (HoldChange::Expired, Cause::HoldExpire(id)),
+            Status::Released => (HoldChange::Released, Cause::HoldRelease(id)),
             Status::Active => unreachable!("a hold does not end in activity"),
         };
-        at.predicted.holds.push((id, change));
-        if matches!(status, Status::Consumed(_)) {
-            return;
-        }
-        for (product, units) in wanted(&hold.lines.clone()) {
-            self.shift(at, product, |product| {
+        for (product, units) in wanted(&lines) {
+            self.shift(at, product, cause, |product| {
                 product.held -= units as i64;
                 product.available += units as i64;
             });
         }
+        self.tell_hold(at, id, change);
     }
 }

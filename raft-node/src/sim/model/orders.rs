@@ -1,8 +1,10 @@
 //! What the model does with orders and their payments.
 
 use engine::command::{CancelOrder, PlaceOrder};
+use engine::event::{Kind, OrderChange};
 use engine::hold;
 use engine::ids::{OrderId, Position, ProductId, UserId};
+use engine::ledger::Cause;
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
@@ -23,7 +25,34 @@ pub(super) fn wanted(lines: &[Line]) -> Vec<(ProductId, u64)> {
 }
 
 impl Model {
+    /// Places an order; reports of payments that waited for it are taken in.
     pub(super) fn place(
+        &mut self,
+        at: &mut At<'_>,
+        command: PlaceOrder,
+    ) -> Result<Outcome, Rejection> {
+        match self.put(at, command.clone()) {
+            Ok(Outcome::Placed(id)) => {
+                self.drain_parked(at, id);
+                Ok(Outcome::Placed(id))
+            }
+            Err(rejection) => {
+                self.tell_refused(at, &command, &rejection);
+                Err(rejection)
+            }
+            other => other,
+        }
+    }
+
+    /// Tells of a lack of stock.
+    pub(super) fn tell_refused(&self, at: &mut At<'_>, order: &PlaceOrder, why: &Rejection) {
+        if let Rejection::InsufficientStock { product, .. } = *why {
+            self.tell(at, None, Kind::OrderRejected { product, user: order.user });
+        }
+    }
+
+    /// Places an order, whatever waits for it.
+    pub(super) fn put(
         &mut self,
         at: &mut At<'_>,
         command: PlaceOrder,
@@ -74,15 +103,6 @@ impl Model {
         if let Some(hold) = command.hold {
             self.end_hold(at, hold, hold::Status::Consumed(id));
         }
-        for (product, units) in wanted {
-            self.shift(at, product, |product| {
-                match hold {
-                    Some(_) => product.held -= units as i64,
-                    None => product.available -= units as i64,
-                }
-                product.reserved += units as i64;
-            });
-        }
         if let Some(key) = &command.key {
             self.keys.insert(key.clone(), (at.position, Key::Made(id)));
         }
@@ -92,6 +112,8 @@ impl Model {
             unanswered: 0,
             due: self.clock,
             claimed_by: None,
+            failure_reason: None,
+            updated_at: self.clock,
         };
         let waits = request.method == PaymentMethod::Webhook;
         self.orders.push(Order {
@@ -103,13 +125,26 @@ impl Model {
             key: command.key,
             attempts_max: command.payment_attempts_max,
             placed: at.position,
+            created_at: self.clock,
             reported: false,
             deadline: waits.then(|| self.clock.plus_ms(command.payment_deadline_ms)),
             trace: at.trace.clone(),
             progress: Versions::new(at.position, progress),
         });
-        at.predicted.moves.push((id, Status::Pending));
-        self.drain_parked(at, id);
+        self.tell_order(at, id, OrderChange::Placed);
+        let cause = match hold {
+            Some(_) => Cause::HoldConsume(id),
+            None => Cause::Order(id),
+        };
+        for (product, units) in wanted {
+            self.shift(at, product, cause, |product| {
+                match hold {
+                    Some(_) => product.held -= units as i64,
+                    None => product.available -= units as i64,
+                }
+                product.reserved += units as i64;
+            });
+        }
         Ok(Outcome::Placed(id))
     }
 
@@ -122,7 +157,8 @@ impl Model {
         let found = self.order(order).ok_or(Rejection::OrderNotFound)?;
         match found.progress.now().status {
             Status::Pending => {
-                self.advance(at, order, Status::Cancelled);
+                let reason = command.reason.clone();
+                self.advance(at, order, OrderChange::Cancelled { reason });
                 Ok(Outcome::Cancelled { order, already: false })
             }
             Status::Cancelled => Ok(Outcome::Cancelled { order, already: true }),
@@ -206,31 +242,42 @@ impl Model {
     }
 
     /// Moves an order along one of the four legal ways and its units with it.
-    pub(super) fn advance(&mut self, at: &mut At<'_>, id: OrderId, to: Status) {
-        let order = &mut self.orders[id.0 as usize - 1];
+    pub(super) fn advance(&mut self, at: &mut At<'_>, id: OrderId, change: OrderChange) {
+        let (now, order) = (self.clock, &mut self.orders[id.0 as usize - 1]);
         let from = order.progress.now().status;
+        let (to, reason) = match &change {
+            OrderChange::Placed => unreachable!("an order is placed once"),
+            OrderChange::Processing => (Status::Processing, None),
+            OrderChange::Paid => (Status::Paid, None),
+            OrderChange::Failed { reason } => (Status::Failed, Some(reason.clone())),
+            OrderChange::Cancelled { reason } => (Status::Cancelled, reason.clone()),
+        };
         let legal = match from {
             Status::Pending => matches!(to, Status::Processing | Status::Cancelled),
             Status::Processing => matches!(to, Status::Paid | Status::Failed),
             Status::Paid | Status::Failed | Status::Cancelled => false,
         };
         assert!(legal, "the model moved order {id} from {from} to {to}");
-        order.progress.change(at.position, |progress| progress.status = to);
-        at.predicted.moves.push((id, to));
-        let lines = order.lines.clone();
-        for Line { product, quantity } in lines {
-            let units = i64::from(quantity.0);
-            match to {
-                Status::Paid => self.shift(at, product, |product| {
-                    product.reserved -= units;
-                    product.sold += units;
-                }),
-                Status::Failed | Status::Cancelled => self.shift(at, product, |product| {
-                    product.reserved -= units;
-                    product.available += units;
-                }),
-                Status::Pending | Status::Processing => {}
-            }
+        order.progress.change(at.position, |progress| {
+            (progress.status, progress.updated_at) = (to, now);
+            progress.failure_reason = reason;
+        });
+        for (product, units) in wanted(&order.lines.clone()) {
+            let units = units as i64;
+            let cause = match to {
+                Status::Paid => Cause::Sale(id),
+                Status::Failed => Cause::Release(id),
+                Status::Cancelled => Cause::Cancel(id),
+                Status::Pending | Status::Processing => break,
+            };
+            self.shift(at, product, cause, |product| {
+                product.reserved -= units;
+                match to {
+                    Status::Paid => product.sold += units,
+                    _ => product.available += units,
+                }
+            });
         }
+        self.tell_order(at, id, change);
     }
 }

@@ -1,7 +1,9 @@
 //! What the model does with payments: those of the worker, and those that a provider reports.
 
 use engine::command::{ClaimPayments, PaymentResult, PaymentWebhook, Verdict};
-use engine::ids::OrderId;
+use engine::event::{Kind, OrderChange};
+use engine::ids::{OrderId, Timestamp, WebhookId};
+use engine::money::Money;
 use engine::order::{PaymentMethod, Status};
 use engine::outcome::{ClaimedPayment, Outcome, Rejection};
 use engine::webhook::{Conflict, Fate, Report};
@@ -25,12 +27,13 @@ impl Model {
             at.predicted.takeovers +=
                 u64::from(before.claimed_by.is_some_and(|node| node != command.node));
             if before.status == Status::Pending {
-                self.advance(at, id, Status::Processing);
+                self.advance(at, id, OrderChange::Processing);
             }
             let order = &mut self.orders[id.0 as usize - 1];
             order.progress.change(at.position, |progress| {
                 progress.due = now.plus_ms(command.lease_ms);
                 progress.claimed_by = Some(command.node);
+                progress.updated_at = now;
             });
             claimed.push(ClaimedPayment {
                 order: id,
@@ -58,8 +61,10 @@ impl Model {
             settled += 1;
             let last = attempt >= order.attempts_max;
             match verdict {
-                Verdict::Succeeded => self.advance(at, id, Status::Paid),
-                Verdict::Declined { .. } if last => self.advance(at, id, Status::Failed),
+                Verdict::Succeeded => self.advance(at, id, OrderChange::Paid),
+                Verdict::Declined { reason, .. } if last => {
+                    self.advance(at, id, OrderChange::Failed { reason });
+                }
                 Verdict::Declined { retry_in_ms, .. } => self.retry(at, id, |progress| {
                     progress.attempt += 1;
                     progress.unanswered = 0;
@@ -75,8 +80,10 @@ impl Model {
     }
 
     fn retry(&mut self, at: &At<'_>, id: OrderId, change: impl FnOnce(&mut Progress)) {
+        let now = self.clock;
         self.orders[id.0 as usize - 1].progress.change(at.position, |progress| {
             progress.claimed_by = None;
+            progress.updated_at = now;
             change(progress);
         });
     }
@@ -109,11 +116,17 @@ impl Model {
             return Err(Rejection::TooManyParked);
         }
         let fate = match exists {
-            true => self.report(at, order, command.report, command.amount),
+            true => {
+                let id = self.told.len();
+                self.report(at, id, order, command.report, command.amount)
+            }
             false => Fate::Parked,
         };
-        self.told_keys.insert(command.key, self.told.len());
+        self.told_keys.insert(command.key.clone(), self.told.len());
         self.told.push(Told {
+            key: command.key,
+            payload: command.payload,
+            trace: at.trace.clone(),
             order,
             report: command.report,
             amount: command.amount,
@@ -142,7 +155,7 @@ impl Model {
             let told = &self.told[id];
             if told.order == order && *told.fate.now() == Fate::Parked {
                 let (report, amount) = (told.report, told.amount);
-                let fate = self.report(at, order, report, amount);
+                let fate = self.report(at, id, order, report, amount);
                 self.told[id].fate.change(at.position, |known| *known = fate);
                 at.predicted.matched += 1;
             }
@@ -151,11 +164,19 @@ impl Model {
 
     /// Reports whose order did not come to exist in time.
     pub(super) fn forget_parked(&mut self, at: &mut At<'_>) {
-        for told in &mut self.told {
-            if *told.fate.now() == Fate::Parked && told.parked_until <= self.clock {
-                told.fate.change(at.position, |fate| *fate = Fate::Unmatched);
-                at.predicted.unmatched += 1;
-            }
+        let mut late: Vec<(Timestamp, usize)> = (0..)
+            .zip(&self.told)
+            .filter(|(_, told)| *told.fate.now() == Fate::Parked)
+            .filter(|(_, told)| told.parked_until <= self.clock)
+            .map(|(id, told)| (told.parked_until, id))
+            .collect();
+        late.sort_unstable();
+        for (_, id) in late {
+            self.told[id].fate.change(at.position, |fate| *fate = Fate::Unmatched);
+            at.predicted.unmatched += 1;
+            let &Told { order, report, amount, ref trace, .. } = &self.told[id];
+            let webhook = WebhookId(id as u64 + 1);
+            self.tell(at, Some(trace), Kind::PaymentUnmatched { webhook, order, report, amount });
         }
     }
 
@@ -163,9 +184,10 @@ impl Model {
     fn report(
         &mut self,
         at: &mut At<'_>,
+        id: usize,
         order: OrderId,
         report: Report,
-        amount: Option<engine::money::Money>,
+        amount: Option<Money>,
     ) -> Fate {
         let known = self.order(order).expect("the caller found it");
         let conflict = match known.progress.now().status {
@@ -177,18 +199,18 @@ impl Model {
             Status::Pending => None,
         };
         if let Some(conflict) = conflict {
+            let webhook = WebhookId(id as u64 + 1);
+            let kind = Kind::PaymentConflict { webhook, order, report, amount, conflict };
+            self.tell(at, None, kind);
             return Fate::Conflict(conflict);
         }
         self.orders[order.0 as usize - 1].reported = true;
-        self.advance(at, order, Status::Processing);
-        self.advance(
-            at,
-            order,
-            match report {
-                Report::Succeeded => Status::Paid,
-                Report::Failed => Status::Failed,
-            },
-        );
+        self.advance(at, order, OrderChange::Processing);
+        let end = match report {
+            Report::Succeeded => OrderChange::Paid,
+            Report::Failed => OrderChange::Failed { reason: "payment failed".into() },
+        };
+        self.advance(at, order, end);
         Fate::Applied
     }
 }

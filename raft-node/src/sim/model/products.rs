@@ -2,7 +2,9 @@
 
 use engine::adjustment::Change;
 use engine::command::{AdjustStock, CreateProduct, UpdateProduct};
+use engine::event::Kind;
 use engine::ids::{AdjustmentId, Position, ProductId};
+use engine::ledger::Cause;
 use engine::outcome::{Outcome, Rejection};
 
 use super::{At, Model, Product, Versions};
@@ -18,33 +20,41 @@ impl Model {
 
     pub(super) fn create_product(
         &mut self,
-        at: &At<'_>,
+        at: &mut At<'_>,
         command: CreateProduct,
     ) -> Result<Outcome, Rejection> {
         if !self.sku_is_free(&command.sku, None) {
             return Err(Rejection::SkuTaken);
         }
         let product = Product {
+            name: command.name,
+            low_stock: command.low_stock,
             sku: command.sku,
             price: command.price,
             max_per_order: command.max_per_order,
             max_per_user: command.max_per_user,
             counted_since: command.max_per_user.map(|_| at.position),
-            available: command.stock,
+            available: 0,
             held: 0,
             reserved: 0,
             sold: 0,
-            brought_in: command.stock,
+            brought_in: 0,
             archived: false,
             version: at.position,
         };
         self.products.push(Versions::new(at.position, product));
-        Ok(Outcome::ProductCreated(ProductId(self.products.len() as u64)))
+        self.ledgers.push(Vec::new());
+        let id = ProductId(self.products.len() as u64);
+        self.enter(at, id, Cause::Created, |product| {
+            (product.available, product.brought_in) = (command.stock, command.stock);
+        });
+        self.tell(at, None, Kind::ProductCreated(id));
+        Ok(Outcome::ProductCreated(id))
     }
 
     pub(super) fn update_product(
         &mut self,
-        at: &At<'_>,
+        at: &mut At<'_>,
         command: &UpdateProduct,
     ) -> Result<Outcome, Rejection> {
         let id = command.product;
@@ -56,7 +66,10 @@ impl Model {
         if command.sku.as_ref().is_some_and(|sku| !self.sku_is_free(sku, Some(id))) {
             return Err(Rejection::SkuTaken);
         }
-        self.shift(at, id, |product| {
+        let before = product.available;
+        self.edit(at, id, |product| {
+            product.name = command.name.clone().unwrap_or_else(|| product.name.clone());
+            product.low_stock = command.low_stock.unwrap_or(product.low_stock);
             product.price = command.price.unwrap_or(product.price);
             product.max_per_order = command.max_per_order.unwrap_or(product.max_per_order);
             product.max_per_user = command.max_per_user.unwrap_or(product.max_per_user);
@@ -65,17 +78,21 @@ impl Model {
             if let Some(sku) = &command.sku {
                 product.sku = sku.clone();
             }
-            if let Some(stock) = command.stock {
-                product.brought_in += stock - product.available;
-                product.available = stock;
-            }
         });
+        if let Some(stock) = command.stock.filter(|stock| *stock != before) {
+            self.enter(at, id, Cause::Adjustment(None), |product| {
+                product.brought_in += stock - before;
+                product.available = stock;
+            });
+        }
+        self.tell(at, None, Kind::ProductUpdated(id));
+        self.tell_stock(at, id, before);
         Ok(Outcome::ProductUpdated(id))
     }
 
     pub(super) fn adjust(
         &mut self,
-        at: &At<'_>,
+        at: &mut At<'_>,
         command: AdjustStock,
     ) -> Result<Outcome, Rejection> {
         let AdjustStock { product, change, expected, reason, key } = command;
@@ -102,10 +119,14 @@ impl Model {
         if available + delta < 0 {
             return Err(Rejection::StockBelowZero { product, delta, available });
         }
-        self.shift(at, product, |product| {
+        let id = AdjustmentId(self.adjustments.len() as u64 + 1);
+        self.enter(at, product, Cause::Adjustment(Some(id)), |product| {
             product.available += delta;
             product.brought_in += delta;
         });
+        let available = available + delta;
+        self.tell(at, None, Kind::StockAdjusted { product, adjustment: id, delta, available });
+        self.tell_stock(at, product, available - delta);
         if let Some(key) = key {
             self.adjustment_keys.insert(key, self.adjustments.len());
         }
@@ -116,7 +137,7 @@ impl Model {
 
     pub(super) fn archive(
         &mut self,
-        at: &At<'_>,
+        at: &mut At<'_>,
         id: ProductId,
         expected: Option<Position>,
     ) -> Result<Outcome, Rejection> {
@@ -128,7 +149,8 @@ impl Model {
         if expected.is_some_and(|version| version != current) {
             return Err(Rejection::VersionMismatch { current });
         }
-        self.shift(at, id, |product| product.archived = true);
+        self.edit(at, id, |product| product.archived = true);
+        self.tell(at, None, Kind::ProductArchived(id));
         Ok(Outcome::ProductArchived(id))
     }
 }

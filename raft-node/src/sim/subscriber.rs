@@ -1,0 +1,130 @@
+//! A subscriber of events: it reads page after page, and goes on at any node after the last event
+//! that it heard.
+//!
+//! Whatever crashes, it must hear each event once and in order, unless it came so late that the
+//! node had let go of some; then it is told so, and from where it can go on.
+
+use engine::event::{Event as Told, EventId};
+use engine::ids::NodeId;
+
+use super::{Event, MS, SECOND, Sim};
+
+pub(super) struct Subscriber {
+    id: usize,
+    node: NodeId,
+    /// How many events, of all that were ever told, it has heard or was told that they are gone.
+    pub(super) heard: usize,
+    last: EventId,
+    attempt: u64,
+}
+
+/// What a subscriber asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) subscriber: usize,
+    pub(super) attempt: u64,
+    pub(super) after: EventId,
+    pub(super) limit: usize,
+}
+
+/// What it is answered.
+#[derive(Clone, Debug)]
+pub(super) enum Heard {
+    Events(Vec<Told>),
+    /// Some are gone; this is the newest of them, and how many there were.
+    Gone {
+        floor: EventId,
+        gone: usize,
+    },
+    /// The node stopped, or nobody listens there.
+    HungUp,
+}
+
+impl Subscriber {
+    pub(super) fn new(id: usize) -> Subscriber {
+        Subscriber { id, node: NodeId(1), heard: 0, last: EventId::default(), attempt: 0 }
+    }
+
+    /// Asks for what was told since.
+    pub(super) fn ask(&mut self, sim: &mut Sim) {
+        self.attempt += 1;
+        let (subscriber, attempt) = (self.id, self.attempt);
+        let limit = match sim.resting {
+            true => 1_000,
+            false => sim.random.between(1, sim.plan.event_page_max) as usize,
+        };
+        let wanted = Wanted { subscriber, attempt, after: self.last, limit };
+        let node = self.node;
+        sim.say(|| format!("s{subscriber} asks n{node} {attempt}: {limit} after {}", wanted.after));
+        let patience = SECOND + sim.random.below(SECOND);
+        sim.after(patience, Event::Forsaken { subscriber, attempt });
+        if !sim.random.ppm(sim.plan.client_loss_ppm) {
+            let delay = 50 + sim.random.waiting(500);
+            sim.after(delay, Event::Followed { node, wanted });
+        }
+    }
+
+    /// No answer came in time.
+    pub(super) fn forsaken(&mut self, sim: &mut Sim, attempt: u64) {
+        if self.attempt == attempt {
+            self.heard(sim, attempt, Heard::HungUp);
+        }
+    }
+
+    /// An answer.
+    pub(super) fn heard(&mut self, sim: &mut Sim, attempt: u64, heard: Heard) {
+        if self.attempt != attempt {
+            return;
+        }
+        // No other answer counts for this attempt.
+        self.attempt += 1;
+        let mut pause = sim.random.waiting(sim.plan.think_us).min(2 * SECOND);
+        match heard {
+            Heard::Events(events) => {
+                let expected = &sim.oracle.events[self.heard..];
+                if !expected.starts_with(&events) {
+                    let (id, last) = (self.id, self.last);
+                    let expected = &expected[..expected.len().min(events.len())];
+                    let what = format!(
+                        "subscriber {id} heard {events:?} after {last} instead of {expected:?}"
+                    );
+                    return sim.fail(what);
+                }
+                self.heard += events.len();
+                sim.cover.events_heard += events.len() as u64;
+                if let Some(last) = events.last() {
+                    self.last = last.id();
+                    pause /= 4;
+                }
+                // Connections are closed now and then without need.
+                if sim.random.percent(5) {
+                    self.move_on(sim);
+                }
+            }
+            Heard::Gone { floor, gone } => {
+                sim.cover.subscribers_too_late += 1;
+                self.heard = gone;
+                self.last = floor;
+            }
+            Heard::HungUp => {
+                self.move_on(sim);
+                pause = 10 * MS + sim.random.waiting(100 * MS);
+            }
+        }
+        if sim.resting {
+            pause = pause.min(100 * MS);
+        } else if sim.random.percent(2) {
+            // Some fall far behind.
+            pause += sim.random.below(30 * SECOND);
+        }
+        sim.after(pause, Event::Follow { subscriber: self.id });
+    }
+
+    fn move_on(&mut self, sim: &mut Sim) {
+        let node = NodeId(1 + sim.random.below(sim.plan.nodes as u64));
+        if node != self.node && self.heard > 0 {
+            sim.cover.subscribers_moved += 1;
+        }
+        self.node = node;
+    }
+}
