@@ -33,6 +33,7 @@ pub(crate) struct Call {
     key: Option<String>,
     key_header: bool,
     if_match: Option<u64>,
+    signature: Option<String>,
     also_answers: Option<u16>,
 }
 
@@ -47,6 +48,7 @@ impl Call {
             key: None,
             key_header: false,
             if_match: None,
+            signature: None,
             also_answers: None,
         }
     }
@@ -91,6 +93,17 @@ impl Call {
             self.if_match = version;
             self.repeat = Repeat::Once;
         }
+        self
+    }
+
+    /// The body as it will be sent.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Sends the signature of the body along.
+    pub(crate) fn signed(mut self, signature: Option<String>) -> Self {
+        self.signature = signature;
         self
     }
 
@@ -241,6 +254,9 @@ impl Call {
         }
         if let Some(version) = self.if_match {
             headers.insert(IF_MATCH, visible(&format!("\"{version}\"")));
+        }
+        if let Some(signature) = &self.signature {
+            headers.insert(HeaderName::from_static(wire::SIGNATURE), visible(signature));
         }
         if self.repeat == Repeat::Read {
             if scope.consistency == Consistency::Stale {

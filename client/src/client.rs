@@ -1,8 +1,10 @@
 //! The client itself: what its clones share and what each of them carries.
 
 mod batches;
+mod holds;
 mod nodes;
 mod orders;
+mod payments;
 mod products;
 mod stock;
 mod users;

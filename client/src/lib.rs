@@ -31,6 +31,8 @@ mod query;
 #[cfg(feature = "http")]
 mod retry;
 #[cfg(feature = "http")]
+mod sign;
+#[cfg(feature = "http")]
 mod transport;
 
 #[cfg(feature = "http")]
@@ -41,4 +43,5 @@ pub use {
     error::{Error, Invalid, Report},
     failure::Cause,
     query::{LedgerQuery, OrderQuery, Paging, ProductQuery},
+    sign::signature,
 };

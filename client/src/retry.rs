@@ -16,7 +16,8 @@ pub(crate) enum Repeat {
     Read,
     /// A write under an idempotency key: takes effect at most once.
     Keyed,
-    /// A cancel: the second one finds the order cancelled, which is its success.
+    /// A cancel or a release: the second one finds the order cancelled or the hold released, which
+    /// is its success.
     Cancel,
     /// A replacement: the second one writes the same values again.
     Replace,
@@ -107,10 +108,18 @@ pub(crate) fn outcome(repeat: Repeat, last: &Failure, doubt: bool) -> Outcome {
 fn settles(repeat: Repeat, last: &Failure) -> bool {
     let Some(code) = last.cause.code() else { return false };
     match repeat {
-        // The key is bound for good, to nothing or to another request.
-        Repeat::Keyed => matches!(code, ErrorCode::KeyFenced | ErrorCode::IdempotencyKeyReused),
-        // An order that left PENDING never returns there, and a cancelled one answers 200.
-        Repeat::Cancel => code == ErrorCode::OrderNotCancellable,
+        // The key is bound for good: to nothing, to another request, or to a result that changed
+        // nothing.
+        Repeat::Keyed => matches!(
+            code,
+            ErrorCode::KeyFenced | ErrorCode::IdempotencyKeyReused | ErrorCode::PaymentConflict
+        ),
+        // An order that left PENDING never returns there, and a cancelled one answers 200; a hold
+        // that has ended otherwise was not released, and a released one answers 204.
+        Repeat::Cancel => matches!(
+            code,
+            ErrorCode::OrderNotCancellable | ErrorCode::HoldExpired | ErrorCode::HoldConsumed
+        ),
         Repeat::Read | Repeat::Replace | Repeat::Once => false,
     }
 }

@@ -19,12 +19,14 @@ mod envelope;
 mod event;
 mod header;
 mod health;
+mod hold;
 mod order;
 mod problem;
 mod product;
 mod stock;
 mod task;
 mod user;
+mod webhook;
 mod word;
 
 pub use batch::{BatchRequest, BatchResult, RefusedOrder};
@@ -36,9 +38,10 @@ pub use envelope::{
 pub use event::{Event, EventType, SocketFrame, SocketRequest};
 pub use header::{
     CONSISTENCY, CONSISTENCY_STALE, IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, JSON, MIN_POSITION,
-    NDJSON, POSITION, PROBLEM_JSON, TRACE_ID,
+    NDJSON, POSITION, PROBLEM_JSON, SIGNATURE, TRACE_ID,
 };
 pub use health::{Health, HealthStatus, Probe, ServiceState, Services, Test};
+pub use hold::{ExtendRequest, Hold, HoldLine, HoldRequest, HoldStatus};
 pub use order::{
     ByKey, CancelRequest, KeyState, Metadata, Order, OrderEvent, OrderLine, OrderLineRequest,
     OrderRequest, OrderStatus, PaymentMethod, PaymentStatus, PurchaseRequest, SagaStatus,
@@ -50,4 +53,5 @@ pub use stock::{
 };
 pub use task::{TaskQueued, TaskRequest};
 pub use user::{User, UserRequest};
+pub use webhook::{PaymentResult, WebhookReceipt, WebhookRequest};
 pub use word::UnknownWord;

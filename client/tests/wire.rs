@@ -27,7 +27,7 @@ where
 /// Puts a field of the future into every object whose keys are fixed.
 fn add_unknown_fields(value: &mut Value, name: &str) {
     match value {
-        Value::Object(fields) if !["metadata", "errors"].contains(&name) => {
+        Value::Object(fields) if !["metadata", "errors", "payload"].contains(&name) => {
             for (name, value) in fields.iter_mut() {
                 add_unknown_fields(value, name);
             }
@@ -426,4 +426,52 @@ fn statuses_agree_with_each_other() {
         let saga = SagaStatus::from(status);
         assert_eq!(status.is_final(), saga != SagaStatus::Reserved, "{status} {saga}");
     }
+}
+
+#[test]
+fn holds() {
+    golden(
+        include_str!("goldens/hold.json"),
+        &Envelope::new(Hold {
+            id: 3,
+            hold_id: 3,
+            user_id: Some(1),
+            status: HoldStatus::Active,
+            items: vec![HoldLine { product_id: 1, quantity: 2 }],
+            expires_at: "2026-02-23T10:32:00.000Z".to_owned(),
+            order_id: None,
+            idempotency_key: Some("hold-abc-123".to_owned()),
+            created_at: "2026-02-23T10:30:00.000Z".to_owned(),
+            updated_at: "2026-02-23T10:30:00.000Z".to_owned(),
+            version: 4711,
+            trace_id: Some("550e8400-e29b-41d4-a716-446655440000".to_owned()),
+            product_id: Some(1),
+            quantity: Some(2),
+            qty: Some(2),
+        }),
+    );
+    let mut request = HoldRequest::of([(1, 2)]);
+    request.user_id = Some(1);
+    request.ttl_seconds = Some(60);
+    request.idempotency_key = Some("hold-abc-123".to_owned());
+    golden(include_str!("goldens/hold_request.json"), &request);
+    assert_eq!(OrderRequest::from_hold(3).hold_id, Some(3));
+}
+
+#[test]
+fn webhooks() {
+    let receipt = WebhookReceipt {
+        order_id: 7,
+        order_status: Some(OrderStatus::Paid),
+        duplicate: false,
+        parked: false,
+    };
+    golden(include_str!("goldens/webhook.json"), &Envelope::new(receipt));
+    let mut request = WebhookRequest::new("payment-xyz-789", 7, PaymentResult::Success);
+    request.amount = Some("1999.98".to_owned());
+    request.payload = Some(serde_json::json!({"try": 1}));
+    golden(include_str!("goldens/webhook_request.json"), &request);
+    let mut problem = Problem::new(ErrorCode::PaymentConflict, "Order 7 is PAID.", "t-1");
+    (problem.order_id, problem.order_status) = (Some(7), Some(OrderStatus::Paid));
+    golden(include_str!("goldens/problem_order.json"), &problem);
 }

@@ -24,8 +24,8 @@ pub enum ParseError {
     /// Below zero.
     #[error("must not be negative")]
     Negative,
-    /// Above [`Money::PRICE_MAX`].
-    #[error("must be at most 99999999.99")]
+    /// Above [`Money::PRICE_MAX`] for a price, above what fits for any other amount.
+    #[error("is too large")]
     TooLarge,
 }
 
@@ -39,6 +39,19 @@ impl Money {
     /// When the text is no decimal number, has a third place that is not zero, is negative, or is
     /// above [`Money::PRICE_MAX`].
     pub fn parse_price(text: &str) -> Result<Money, ParseError> {
+        Money::parse_amount(text).and_then(|price| match price <= Money::PRICE_MAX {
+            true => Ok(price),
+            false => Err(ParseError::TooLarge),
+        })
+    }
+
+    /// Reads any amount that is not negative, as [`Money::parse_price`] reads a price: totals of
+    /// orders may be far above the largest price.
+    ///
+    /// # Errors
+    /// When the text is no decimal number, has a third place that is not zero, is negative, or
+    /// does not fit.
+    pub fn parse_amount(text: &str) -> Result<Money, ParseError> {
         // A decimal of 28 digits is ample for a price; longer text is either too large or too fine,
         // and refusing it by length keeps the work bounded.
         if text.len() > 64 {
@@ -65,9 +78,6 @@ impl Money {
         let minor = normal.checked_mul(Decimal::ONE_HUNDRED).ok_or(ParseError::TooLarge)?;
         let minor = i64::try_from(minor.trunc().mantissa() / 10_i128.pow(minor.trunc().scale()))
             .map_err(|_| ParseError::TooLarge)?;
-        if minor > Money::PRICE_MAX.0 {
-            return Err(ParseError::TooLarge);
-        }
         Ok(Money(minor))
     }
 

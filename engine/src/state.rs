@@ -269,6 +269,11 @@ impl State {
         self.holds.lookup(id)
     }
 
+    /// The hold that a key made.
+    pub fn hold_by_key(&self, key: &str) -> Option<HoldId> {
+        self.keys.get(KeyHash::of(Scope::Hold, key)).map(|used| HoldId(used.id))
+    }
+
     /// How many holds are active.
     pub fn active_holds(&self) -> u64 {
         self.holds.active()

@@ -8,18 +8,24 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use client::wire::{self, ErrorCode, Problem, RefusedOrder};
-use engine::ids::Position;
+use engine::ids::{OrderId, Position};
 use engine::outcome::Rejection;
 use engine::trace::TraceId;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE};
+use hyper::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE,
+};
 use raft_node::{ProposeError, ReadError};
 
 use crate::json::Malformed;
 use crate::reply::{self, Reply, ReplyExt};
 use crate::service::{self, Freshness};
+use crate::views;
 
 /// How long a client is asked to wait before it tries again, in seconds.
 const RETRY_AFTER_S: u64 = 1;
+
+/// What an answer of 401 has to ask for.
+const CHALLENGE: &str = "Holdfast-Signature realm=\"payments\"";
 
 /// A request that did not succeed. Boxed, because success is the path to keep small.
 #[derive(Debug)]
@@ -37,6 +43,8 @@ struct Inner {
     allow: Option<HeaderValue>,
     seen: Option<(Position, Freshness)>,
     retry_after_s: Option<u64>,
+    /// The order that stands in the way, and where it stands.
+    order: Option<(OrderId, Option<wire::OrderStatus>)>,
     close: bool,
 }
 
@@ -52,6 +60,7 @@ impl Failure {
             allow: None,
             seen: None,
             retry_after_s: says_when_to_retry(code).then_some(RETRY_AFTER_S),
+            order: None,
             close: false,
         }))
     }
@@ -127,11 +136,19 @@ impl Failure {
     /// What the state machine refused.
     pub(crate) fn rejected(rejection: &Rejection) -> Failure {
         let text = rejection.to_string();
-        match place_of(rejection) {
+        let mut failure = match place_of(rejection) {
             Place::Code(code) => Failure::new(code, text),
             Place::Field(name) => Failure::field(name, text),
             Place::Batch(items) => Failure::batch(items, text),
-        }
+        };
+        failure.0.order = match rejection {
+            Rejection::HoldConsumed { order, .. } => Some((*order, None)),
+            Rejection::PaymentConflict { order, status, .. } => {
+                Some((*order, Some(views::status(*status))))
+            }
+            _ => None,
+        };
+        failure
     }
 
     /// An atomic batch that was refused as a whole: all or 409. The code is that of the first order
@@ -209,13 +226,15 @@ impl Failure {
 
     /// The answer.
     pub(crate) fn into_reply(self, trace: &TraceId) -> Reply {
-        let Inner { code, detail, word, errors, results, allow, seen, retry_after_s, close } =
+        let Inner { code, detail, word, errors, results, allow, seen, retry_after_s, order, close } =
             *self.0;
         let mut problem = Problem::new(code, detail, trace.to_string());
         problem.error = word.map_or(problem.error, Cow::Borrowed);
         problem.errors = errors;
         problem.results = results;
         problem.retry_after = retry_after_s;
+        problem.order_id = order.map(|(id, _)| id.0);
+        problem.order_status = order.and_then(|(_, status)| status);
         let mut reply = reply::of(problem.status, &problem);
         let headers = reply.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::PROBLEM_JSON));
@@ -227,6 +246,9 @@ impl Failure {
         }
         if code == ErrorCode::UpgradeRequired {
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        if code == ErrorCode::InvalidSignature {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
         }
         if close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -320,7 +342,7 @@ impl From<Malformed> for Failure {
 #[cfg(test)]
 mod tests {
     use client::wire::Outcome;
-    use engine::ids::{OrderId, Position, ProductId, UserId};
+    use engine::ids::{HoldId, OrderId, Position, ProductId, UserId};
     use engine::order::Status;
     use http_body_util::BodyExt;
 
@@ -413,6 +435,18 @@ mod tests {
             let text = text(failure.into_reply(&trace())).await;
             assert!(text.contains("\"results\":[{\"index\":"), "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_order_that_stands_in_the_way_is_named() {
+        let (hold, order) = (HoldId(3), OrderId(7));
+        let consumed = Rejection::HoldConsumed { hold, order };
+        let consumed = text(Failure::rejected(&consumed).into_reply(&trace())).await;
+        assert!(consumed.contains(r#""order_id":7,"trace_id""#), "{consumed}");
+        let conflict = engine::webhook::Conflict::Late;
+        let conflict = Rejection::PaymentConflict { order, status: Status::Paid, conflict };
+        let conflict = text(Failure::rejected(&conflict).into_reply(&trace())).await;
+        assert!(conflict.contains(r#""order_id":7,"order_status":"PAID""#), "{conflict}");
     }
 
     #[test]

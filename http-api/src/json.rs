@@ -199,6 +199,13 @@ pub(crate) fn canonical(object: &Object<'_>) -> Option<String> {
     Some(out)
 }
 
+/// The same of any value.
+pub(crate) fn canonical_value(value: &Value<'_>) -> Option<String> {
+    let mut out = String::new();
+    write_value(value, &mut out)?;
+    Some(out)
+}
+
 fn write_object(object: &Object<'_>, out: &mut String) -> Option<()> {
     let mut members: Vec<_> = object.0.iter().collect();
     members.sort_by(|a, b| a.0.cmp(&b.0));

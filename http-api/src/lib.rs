@@ -7,10 +7,12 @@
 //! `openapi` describes all of it, and `docs` shows that. The JSON types are those of `client::wire`.
 //!
 //! Log lines: this library writes one at INFO for each change of a product (`product.created`,
-//! `.updated`, `.archived`, `stock.adjusted`), each fenced key (`key.fenced`) and each call of the task hook (`order.processed`), on the node that
-//! took the request. The story of an order (`order.placed` and each later step) is told by the
-//! replication layer, once, on the leader. At DEBUG there is a line for each answer, and
-//! `order.created` and `order.cancelled` on the node that answered that to a client.
+//! `.updated`, `.archived`, `stock.adjusted`), each fenced key (`key.fenced`), each call of the
+//! task hook (`order.processed`) and each result of a payment that was taken down
+//! (`payment.webhook`), on the node that took the request. The story of an order (`order.placed`
+//! and each later step) and of a hold (`hold.created` and so on) is told by the replication layer,
+//! once, on the leader. At DEBUG there is a line for each answer, and `order.created` and
+//! `order.cancelled` on the node that answered that to a client.
 //!
 //! This library never sees raft or the store, keeps no state of its own between two requests but
 //! its metrics, and decides nothing that depends on the replicated state: that is the engine's.
@@ -31,6 +33,7 @@ mod rows;
 mod server;
 mod service;
 mod settings;
+mod signature;
 mod trace;
 mod validate;
 mod views;
@@ -38,3 +41,4 @@ mod watch;
 
 pub use server::Server;
 pub use settings::{Invalid, Settings};
+pub use signature::WebhookSecret;

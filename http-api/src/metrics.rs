@@ -71,6 +71,7 @@ pub(crate) struct Metrics {
     reservations: Histogram,
     sent: Family<Over, Counter>,
     cut_off: Family<Over, Counter>,
+    signatures_refused: Counter,
 }
 
 fn histogram() -> Histogram {
@@ -102,8 +103,14 @@ impl Metrics {
             "Subscribers to events that did not take them in time",
             Family::clone(&cut_off),
         );
+        let signatures_refused = Counter::default();
+        registry.register(
+            "webhook_signatures_refused",
+            "Payment webhooks without a signature that this node accepts",
+            signatures_refused.clone(),
+        );
         registry.register_collector(Box::new(Node(handle, feed)));
-        Metrics { registry, requests, reservations, sent, cut_off }
+        Metrics { registry, requests, reservations, sent, cut_off, signatures_refused }
     }
 
     /// Counts an answered request.
@@ -131,6 +138,11 @@ impl Metrics {
     /// Counts a subscriber that did not take its events in time.
     pub(crate) fn cut_off(&self, transport: Transport) {
         self.cut_off.get_or_create(&transport.into()).inc();
+    }
+
+    /// Counts a webhook whose signature was refused.
+    pub(crate) fn signature_refused(&self) {
+        self.signatures_refused.inc();
     }
 
     /// The exposition.
@@ -165,12 +177,17 @@ impl fmt::Debug for Node {
 
 impl Collector for Node {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (totals, open) = self.0.read(|state| (state.totals().clone(), state.open_orders()));
+        let (totals, open, holds, parked) = self.0.read(|state| {
+            let (holds, parked) = (state.active_holds(), state.parked_webhooks());
+            (state.totals().clone(), state.open_orders(), holds, parked)
+        });
         let node = self.0.metrics();
         let mut writer = Writer(&mut encoder);
         writer.business(&totals, open)?;
         writer.failures(&totals, node.refused_without_entry_total)?;
         writer.gauge("event_subscribers", "Subscribers to events", self.1.subscribers() as u64)?;
+        writer.holds(&totals, holds, node.holds_refused_without_entry_total)?;
+        writer.webhooks(&totals, parked)?;
         writer.node(&node)
     }
 }
@@ -228,6 +245,35 @@ impl Writer<'_, '_> {
             ("idempotency_key_reused", totals.rejected_key_reused),
         ] {
             let labels = [("reason", reason)];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    /// As with orders, each node adds the refusals for lack of stock that it answered by a read.
+    fn holds(&mut self, totals: &Totals, active: u64, refused_here: u64) -> fmt::Result {
+        self.gauge("holds_active", "Holds that keep units back", active)?;
+        self.counter("holds_created", "Holds made", totals.holds_created)?;
+        self.counter("holds_consumed", "Holds that became an order", totals.holds_consumed)?;
+        self.counter("holds_expired", "Holds whose deadline passed", totals.holds_expired)?;
+        self.counter("holds_released", "Holds given back early", totals.holds_released)?;
+        self.counter("holds_replayed", "Repeated requests answered", totals.holds_replayed)?;
+        let help = "Requests for a hold that were refused; of those that lacked stock, the ones in \
+                    the log and the ones that this node refused by a read since it started";
+        self.counter("holds_rejected", help, totals.holds_rejected + refused_here)
+    }
+
+    fn webhooks(&mut self, totals: &Totals, parked: u64) -> fmt::Result {
+        self.gauge("webhooks_parked", "Payment results that wait for their order", parked)?;
+        let (name, help) = ("webhooks", "Payment results taken down, by what became of them");
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (result, count) in [
+            ("applied", totals.webhooks_applied),
+            ("duplicate", totals.webhooks_duplicate),
+            ("conflict", totals.payment_conflicts),
+            ("unmatched", totals.webhooks_unmatched),
+        ] {
+            let labels = [("result", result)];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
         Ok(())

@@ -18,6 +18,11 @@ pub(crate) enum Route {
     OrderEvents,
     OrderByKey,
     FenceKey,
+    CreateHold,
+    GetHold,
+    ReleaseHold,
+    ExtendHold,
+    PaymentWebhook,
     ListProducts,
     CreateProduct,
     GetProduct,
@@ -49,6 +54,9 @@ impl Route {
             | Route::Purchase
             | Route::PlaceBatch
             | Route::CancelOrder
+            | Route::CreateHold
+            | Route::ExtendHold
+            | Route::PaymentWebhook
             | Route::CreateProduct
             | Route::ReplaceProduct
             | Route::PatchProduct
@@ -60,6 +68,8 @@ impl Route {
             | Route::OrderEvents
             | Route::OrderByKey
             | Route::FenceKey
+            | Route::GetHold
+            | Route::ReleaseHold
             | Route::ListProducts
             | Route::GetProduct
             | Route::ArchiveProduct
@@ -86,7 +96,14 @@ impl Route {
 
     /// Whether a request may carry an idempotency key.
     pub(crate) fn takes_key(self) -> bool {
-        matches!(self, Route::CreateOrder | Route::Purchase | Route::AdjustStock)
+        matches!(
+            self,
+            Route::CreateOrder
+                | Route::Purchase
+                | Route::CreateHold
+                | Route::AdjustStock
+                | Route::PaymentWebhook
+        )
     }
 
     /// Whether a body holds many requests: it may be larger, and one of them a line.
@@ -112,6 +129,10 @@ const PREFIXED: &[(&str, Methods)] = &[
     ("/api/v1/orders/{id}", &[(Method::GET, Route::GetOrder)]),
     ("/api/v1/orders/{id}/cancel", &[(Method::POST, Route::CancelOrder)]),
     ("/api/v1/orders/{id}/events", &[(Method::GET, Route::OrderEvents)]),
+    ("/api/v1/holds", &[(Method::POST, Route::CreateHold)]),
+    ("/api/v1/holds/{id}", &[(Method::GET, Route::GetHold), (Method::DELETE, Route::ReleaseHold)]),
+    ("/api/v1/holds/{id}/extend", &[(Method::POST, Route::ExtendHold)]),
+    ("/api/v1/payments/webhook", &[(Method::POST, Route::PaymentWebhook)]),
     (
         "/api/v1/products",
         &[(Method::GET, Route::ListProducts), (Method::POST, Route::CreateProduct)],

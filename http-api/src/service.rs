@@ -149,8 +149,8 @@ async fn answer<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    // Of what is over the limit, only the repetition of an order is answered, and whether it is one
-    // may stand in the body.
+    // Of what is over the limit, only what repeats an earlier request under its key is answered,
+    // and the key may stand in the body.
     let over = standing.filter(|standing| !standing.allowed);
     if let Some(Standing { reset_s, .. }) = over
         && !found.route().is_some_and(Route::takes_key)
@@ -213,15 +213,16 @@ fn room_for<'a, B: Body>(
     })
 }
 
-/// Whether the key of a request has made something already, as far as this node has heard.
+/// Whether the key of a request was used already for what the route makes, as far as this node has
+/// heard.
 fn is_repeated(app: &App, route: Route, headers: &HeaderMap, body: &[u8]) -> bool {
     let body = json::parse(body).ok();
-    let key = extract::any_key(headers, body.as_ref());
-    key.is_some_and(|key| {
-        app.handle.read(|state| match route {
-            Route::AdjustStock => state.adjustment_by_key(key).is_some(),
-            _ => state.order_by_key(key).is_some(),
-        })
+    let Some(key) = extract::any_key(headers, body.as_ref()) else { return false };
+    app.handle.read(|state| match route {
+        Route::AdjustStock => state.adjustment_by_key(key).is_some(),
+        Route::CreateHold => state.hold_by_key(key).is_some(),
+        Route::PaymentWebhook => state.webhook_by_key(key).is_some(),
+        _ => state.order_by_key(key).is_some(),
     })
 }
 
@@ -262,6 +263,11 @@ async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
         Route::GetOrder => handlers::order_reads::get(call).await,
         Route::OrderEvents => handlers::order_reads::events(call).await,
         Route::OrderByKey => handlers::order_reads::by_key(call).await,
+        Route::CreateHold => handlers::holds::create(call).await,
+        Route::GetHold => handlers::holds::get(call).await,
+        Route::ReleaseHold => handlers::holds::release(call).await,
+        Route::ExtendHold => handlers::holds::extend(call).await,
+        Route::PaymentWebhook => handlers::payments::webhook(call).await,
         Route::ListProducts => handlers::products::list(call).await,
         Route::CreateProduct => handlers::products::create(call).await,
         Route::GetProduct => handlers::products::get(call).await,

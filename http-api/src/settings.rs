@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::signature::{SECRETS_MAX, WebhookSecret};
+
 /// Settings of the server. `Default` is what the documentation promises.
 ///
 /// Settings that decide an outcome are read where a request arrives and travel in the command, so
@@ -14,7 +16,22 @@ pub struct Settings {
     pub payment_deadline_ms: u64,
     /// New orders are refused while so many are open, at least 1.
     pub open_orders_max: u64,
-    /// Whether an order has to name a user that exists.
+    /// How long a hold lives that does not say so, in milliseconds, at least 1.
+    pub hold_ttl_ms: u64,
+    /// How long any hold may live, its extensions included, in milliseconds, at least
+    /// `hold_ttl_ms`.
+    pub hold_ttl_max_ms: u64,
+    /// New holds are refused while so many are active, at least 1.
+    pub active_holds_max: u64,
+    /// What payment webhooks must be signed with: one secret, or two while they are being changed.
+    /// Without any, webhooks need no signature.
+    pub webhook_secrets: Vec<WebhookSecret>,
+    /// How long the result of a payment waits for an order that does not exist yet, in
+    /// milliseconds.
+    pub webhook_park_ms: u64,
+    /// Further results are refused while so many wait for their orders, at least 1.
+    pub webhooks_parked_max: u64,
+    /// Whether orders and holds have to name a user that exists.
     pub require_users: bool,
     /// Whether an order has to carry an idempotency key.
     pub require_idempotency_key: bool,
@@ -65,6 +82,12 @@ impl Default for Settings {
             payment_attempts_max: 1,
             payment_deadline_ms: 900_000,
             open_orders_max: 1_000_000,
+            hold_ttl_ms: 120_000,
+            hold_ttl_max_ms: 3_600_000,
+            active_holds_max: 1_000_000,
+            webhook_secrets: Vec::new(),
+            webhook_park_ms: 24 * 3_600_000,
+            webhooks_parked_max: 100_000,
             require_users: false,
             require_idempotency_key: false,
             rate_limit_per_minute: 0,
@@ -107,6 +130,16 @@ impl Settings {
         let rules = [
             ("payment_attempts_max", self.payment_attempts_max > 0, positive),
             ("open_orders_max", self.open_orders_max > 0, positive),
+            ("hold_ttl_ms", self.hold_ttl_ms > 0, positive),
+            ("hold_ttl_max_ms", self.hold_ttl_max_ms >= self.hold_ttl_ms, "at least hold_ttl_ms"),
+            ("active_holds_max", self.active_holds_max > 0, positive),
+            ("webhook_secrets", self.webhook_secrets.len() <= SECRETS_MAX, "two at most"),
+            (
+                "webhook_secrets",
+                self.webhook_secrets.iter().all(WebhookSecret::is_sound),
+                "of 16 to 255 visible ASCII characters each",
+            ),
+            ("webhooks_parked_max", self.webhooks_parked_max > 0, positive),
             ("request_timeout", !self.request_timeout.is_zero(), positive),
             ("header_timeout", !self.header_timeout.is_zero(), positive),
             ("body_timeout", !self.body_timeout.is_zero(), positive),
@@ -150,5 +183,18 @@ mod tests {
         );
         let settings = Settings { payment_attempts_max: 0, ..Settings::default() };
         assert_eq!(settings.validate().unwrap_err().name, "payment_attempts_max");
+        let settings = Settings { hold_ttl_max_ms: 1, ..Settings::default() };
+        assert_eq!(settings.validate().unwrap_err().name, "hold_ttl_max_ms");
+        let secret = |length| WebhookSecret::new("x".repeat(length));
+        for (secrets, sound) in [
+            (vec![secret(16)], true),
+            (vec![secret(16), secret(255)], true),
+            (vec![secret(16); 3], false),
+            (vec![secret(15)], false),
+            (vec![secret(16), secret(256)], false),
+        ] {
+            let settings = Settings { webhook_secrets: secrets, ..Settings::default() };
+            assert_eq!(settings.validate().is_ok(), sound);
+        }
     }
 }

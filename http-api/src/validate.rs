@@ -173,6 +173,16 @@ impl<'o, 'a> Fields<'o, 'a> {
         self.note(name, result, errors)
     }
 
+    /// An amount that may be missing, like a price but without its bound.
+    pub(crate) fn amount(&self, name: &str, errors: &mut Errors) -> Option<Money> {
+        let result = match self.optional(name)? {
+            Value::Text(text) => amount(text),
+            Value::Number(text) => amount(text),
+            _ => Err("must be a decimal number.".into()),
+        };
+        self.note(name, result, errors)
+    }
+
     /// The idempotency key in the body. Its type is a matter of fields; whether it is a key is
     /// not, see [`idempotency_key`].
     pub(crate) fn key(&self, errors: &mut Errors) -> Option<&'o str> {
@@ -215,12 +225,20 @@ pub(crate) fn integer(text: &str, range: RangeInclusive<u64>) -> Result<u64, Cow
 }
 
 fn price(text: &str) -> Result<Money, Cow<'static, str>> {
-    Money::parse_price(text).map_err(|error| match error {
+    Money::parse_price(text).map_err(|error| no_amount(error, Money::PRICE_MAX))
+}
+
+fn amount(text: &str) -> Result<Money, Cow<'static, str>> {
+    Money::parse_amount(text).map_err(|error| no_amount(error, Money(i64::MAX)))
+}
+
+fn no_amount(error: ParseError, max: Money) -> Cow<'static, str> {
+    match error {
         ParseError::NotANumber => "must be a decimal number.".into(),
         ParseError::TooPrecise => "must have at most two decimal places.".into(),
         ParseError::Negative => "must be at least 0.".into(),
-        ParseError::TooLarge => format!("must not be greater than {}.", Money::PRICE_MAX).into(),
-    })
+        ParseError::TooLarge => format!("must not be greater than {max}.").into(),
+    }
 }
 
 /// Whether a text is an idempotency key: 1 to 255 characters, none of them a control character or

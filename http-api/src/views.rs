@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use client::wire::{self, MemberRole, PaymentStatus};
 use engine::adjustment::{Adjustment, Change};
+use engine::hold::{self, Hold};
 use engine::ids::{Position, Timestamp};
 use engine::ledger::Cause;
-use engine::order::{HistoryRow, Order, PaymentMethod, Status};
+use engine::order::{HistoryRow, Line, Order, PaymentMethod, Status};
 use engine::product::Product;
 use engine::user::User;
 use raft_node::LedgerEntry;
@@ -215,6 +216,39 @@ pub(crate) fn cluster(status: raft_node::Status) -> wire::Cluster {
         applied_index: status.applied_index,
         digest: format!("{:016x}", status.digest),
         members,
+    }
+}
+
+/// A hold as it goes out at a moment of the replicated clock.
+pub(crate) fn hold(hold: &Hold, now: Timestamp) -> wire::Hold {
+    let (status, order) = match hold.status_at(now) {
+        hold::Status::Active => (wire::HoldStatus::Active, None),
+        hold::Status::Consumed(order) => (wire::HoldStatus::Consumed, Some(order)),
+        hold::Status::Expired => (wire::HoldStatus::Expired, None),
+        hold::Status::Released => (wire::HoldStatus::Released, None),
+    };
+    let line = |line: &Line| wire::HoldLine {
+        product_id: line.product.0,
+        quantity: line.quantity.0.into(),
+    };
+    let items: Vec<_> = hold.lines.iter().map(line).collect();
+    let single = if let [line] = items[..] { Some(line) } else { None };
+    wire::Hold {
+        id: hold.id.0,
+        hold_id: hold.id.0,
+        user_id: hold.user.map(|user| user.0),
+        status,
+        items,
+        expires_at: moment(hold.expires_at),
+        order_id: order.map(|order| order.0),
+        idempotency_key: hold.key.as_deref().map(str::to_owned),
+        created_at: moment(hold.created_at),
+        updated_at: moment(hold.updated_at),
+        version: hold.version.0,
+        trace_id: Some(hold.trace.to_string()),
+        product_id: single.map(|line| line.product_id),
+        quantity: single.map(|line| line.quantity),
+        qty: single.map(|line| line.quantity),
     }
 }
 

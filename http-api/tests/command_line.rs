@@ -74,6 +74,10 @@ fn help_explains_every_flag_and_the_exit_codes() {
     let output = holdfast(&["serve", "--help"]).output().unwrap();
     assert!(text(&output.stdout).contains("serve [OPTIONS] --id <N> --data <DIR>"), "required");
     for flag in [
+        "--hold-ttl-s",
+        "--hold-ttl-max-s",
+        "--webhook-secret",
+        "--webhook-secret-file",
         "--id",
         "--data",
         "--http",
@@ -110,6 +114,12 @@ fn wrong_words_end_with_code_2() {
         &["dev", "--payment-delay-ms", "9-1"],
         &["orders", "get", "abc"],
         &["orders", "place"],
+        &["orders", "place", "--hold", "1", "--item", "1:1"],
+        &["holds", "create"],
+        &["holds", "create", "--item", "1:0"],
+        &["holds", "create", "--item", "1", "--ttl-s", "0"],
+        &["holds", "show"],
+        &["holds", "extend", "1"],
         &["bench", "--connections", "0"],
         &["bench", "--count", "1", "--duration", "1"],
         &["status", "--url", "ftp://127.0.0.1"],
@@ -198,6 +208,37 @@ fn a_cluster_that_cannot_be_reached_is_code_1_and_a_refusal_is_code_3() {
     assert_eq!(exit_code(&output), 3, "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("Order not found. (not_found)"));
     assert_eq!(asked.recv().unwrap(), "GET /api/v1/orders/77 HTTP/1.1");
+}
+
+#[test]
+fn holds_are_shown_as_tables_and_as_json() {
+    const HOLD: &str = r#"{"success":true,"data":{"id":3,"hold_id":3,"user_id":1,
+        "status":"active","items":[{"product_id":1,"quantity":2}],
+        "expires_at":"2026-02-23T10:30:00.000Z","order_id":null,"idempotency_key":null,
+        "created_at":"2026-02-23T10:28:00.000Z","updated_at":"2026-02-23T10:28:00.000Z",
+        "version":9,"trace_id":"t","product_id":1,"quantity":2,"qty":2}}"#;
+    let (address, asked) = stand_in("200 OK", HOLD);
+    let url = format!("http://{address}");
+    let run = |words: &[&str]| {
+        let output = holdfast(&[words, &["--url", &url]].concat()).output().unwrap();
+        assert_eq!(exit_code(&output), 0, "{}", text(&output.stderr));
+        (asked.recv().unwrap(), text(&output.stdout).to_owned())
+    };
+    for (words, line) in [
+        (&["holds", "create", "--item", "1:2", "--ttl-s", "60"][..], "POST /api/v1/holds HTTP/1.1"),
+        (&["holds", "show", "3"], "GET /api/v1/holds/3 HTTP/1.1"),
+        (&["holds", "extend", "3", "--ttl-s", "60"], "POST /api/v1/holds/3/extend HTTP/1.1"),
+    ] {
+        let (asked, table) = run(words);
+        assert_eq!(asked, line);
+        assert!(table.contains("EXPIRES") && table.contains("2026-02-23T10:30:00.000Z"), "{table}");
+        let (_, json) = run(&[words, &["--json"]].concat());
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((&json["hold_id"], &json["status"]), (&3.into(), &"active".into()));
+    }
+    let (asked, said) = run(&["holds", "release", "3"]);
+    assert_eq!(asked, "DELETE /api/v1/holds/3 HTTP/1.1");
+    assert!(said.contains("hold 3 is released"), "{said}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
-use engine::event::{Event, Kind, OrderChange};
+use engine::event::{Event, HoldChange, Kind, OrderChange};
 use raft::eraftpb::Entry;
 
 use crate::core::{Actions, Append, Core, Input};
@@ -251,8 +251,26 @@ fn run_apply(shared: &Shared, queue: &Receiver<Vec<Entry>>) {
     }
 }
 
-/// One log line per step of an order, with the trace id of the request behind it.
+/// One log line per step of an order or a hold, with the trace id of the request behind it.
 fn tell_event(event: &Event) {
+    if let Kind::Hold { hold, user, lines, expires_at, change } = &event.kind {
+        let order = if let HoldChange::Consumed(order) = change { Some(order.0) } else { None };
+        // The line of a hold of one line names it, as that of most holds can.
+        let only = if let [line] = &**lines { Some(line) } else { None };
+        tracing::info!(
+            event = event.kind.as_str(),
+            hold_id = hold.0,
+            user_id = user.map(|user| user.0),
+            order_id = order,
+            product_id = only.map(|line| line.product.0),
+            quantity = only.map(|line| line.quantity.0),
+            lines = lines.len(),
+            expires_at_ms = expires_at.0,
+            trace_id = %event.trace,
+            position = event.position.0,
+            "hold"
+        );
+    }
     let Kind::Order { order, user, change, total, .. } = &event.kind else { return };
     let reason = match change {
         OrderChange::Failed { reason } => Some(&**reason),

@@ -7,11 +7,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::checkpoint;
-use engine::command::{Command, Envelope, PlaceOrder};
+use engine::command::{Command, Envelope};
 use engine::event::{Event, EventId, EventPage};
-use engine::ids::{NodeId, OrderId, Position, RequestId, Timestamp};
+use engine::hold::Hold;
+use engine::ids::{HoldId, NodeId, OrderId, Position, RequestId, Timestamp};
 use engine::order::Order;
-use engine::outcome::Outcome;
+use engine::outcome::{Outcome, Rejection};
 use engine::state::{OrderLookup, State};
 use engine::trace::TraceId;
 use tokio::sync::watch;
@@ -20,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 pub use self::ledger::{LedgerEntry, LedgerPage, LedgerPlace};
 use crate::core::{Request, Space};
 pub use crate::replica::Applied;
-use crate::shared::{Metrics, Shared};
+use crate::shared::{Counter, Metrics, Shared};
 
 /// Why a command got no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -177,9 +178,19 @@ impl Handle {
         if shared.stopping.load(Ordering::Relaxed) || shared.failure.borrow().is_some() {
             return Err(ProposeError::Stopping);
         }
-        if let Command::PlaceOrder(order) = &command
-            && let Some(refused) = self.refuse_sold_out(order, deadline).await
-        {
+        let counters = &shared.counters;
+        let refused = match &command {
+            Command::PlaceOrder(order) => {
+                let lacks = |state: &State, now| state.lacks_stock(order, now);
+                self.refuse_sold_out(lacks, &counters.refused_without_entry, deadline).await
+            }
+            Command::CreateHold(hold) => {
+                let lacks = |state: &State, now| state.hold_lacks_stock(hold, now);
+                self.refuse_sold_out(lacks, &counters.holds_refused_without_entry, deadline).await
+            }
+            _ => None,
+        };
+        if let Some(refused) = refused {
             return Ok(refused);
         }
         let Some((seq, answer)) = shared.await_answer() else {
@@ -200,24 +211,30 @@ impl Handle {
         }
     }
 
-    /// Refuses an order for lack of stock without an entry, as a linearizable read: a sale that is
-    /// over costs no disk. `None` when the log has to decide.
+    /// Refuses an order or a hold for lack of stock without an entry, as a linearizable read: a
+    /// sale that is over costs no disk. `None` when the log has to decide. `lacks` says whether the
+    /// request lacks stock in a state at a moment.
     ///
-    /// The look before the barrier only saves orders that can be filled from waiting for one. The
+    /// The look before the barrier only saves requests that can be filled from waiting for one. The
     /// look after it decides: by then every write that was acknowledged before the order came is
     /// applied here. The other order would be wrong: a cancel that another node has answered may
     /// not have been applied here yet.
-    async fn refuse_sold_out(&self, order: &PlaceOrder, deadline: Instant) -> Option<Applied> {
+    async fn refuse_sold_out(
+        &self,
+        lacks: impl Fn(&State, Timestamp) -> Option<Rejection>,
+        refused: &Counter,
+        deadline: Instant,
+    ) -> Option<Applied> {
         let shared = &self.shared;
         // While the applier works the log decides: an order must not wait for the lock to be
         // refused.
-        shared.state.try_read()?.lacks_stock(order, Timestamp(0))?;
+        lacks(&*shared.state.try_read()?, Timestamp(0))?;
         self.barrier(deadline).await.ok()?;
         let state = shared.state.read();
         // A deadline that is not due by this node's clock, with room for its error, can wait.
         let now = Timestamp(shared.now().wall_ms).plus_ms(CLOCK_ERROR_MS);
-        let rejection = state.lacks_stock(order, now)?;
-        shared.counters.refused_without_entry.add(1);
+        let rejection = lacks(&state, now)?;
+        refused.add(1);
         Some(Applied {
             position: state.position(),
             clock: state.clock(),
@@ -225,6 +242,7 @@ impl Handle {
             order: None,
             orders: Vec::new(),
             product: None,
+            hold: None,
         })
     }
 
@@ -333,6 +351,17 @@ impl Handle {
     /// are not kept for whoever waits here, so waiting costs nothing.
     pub fn watch_events(&self) -> watch::Receiver<EventId> {
         self.shared.told.subscribe()
+    }
+
+    /// A hold that [`State::hold`] reports as stored, read from the checkpoint.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] when it cannot be read.
+    pub async fn stored_hold(&self, id: HoldId) -> Result<Option<Hold>, ReadError> {
+        let store = Arc::clone(&self.shared.store);
+        let read = tokio::task::spawn_blocking(move || checkpoint::read_hold(&*store, id));
+        let storage = |error: &dyn std::fmt::Display| ReadError::Storage(error.to_string());
+        read.await.map_err(|error| storage(&error))?.map_err(|error| storage(&error))
     }
 
     /// Whether this node works. Cheap: for probes.

@@ -3,11 +3,12 @@
 //! Every node applies every entry; only the node that took a request keeps its answer.
 
 use engine::event::Event;
+use engine::hold::Hold;
 use engine::ids::{NodeId, OrderId, Position, RequestId, Timestamp};
 use engine::order::Order;
 use engine::outcome::Outcome;
 use engine::product::Product;
-use engine::state::{Observer, OrderLookup, State};
+use engine::state::{Lookup, Observer, OrderLookup, State};
 use raft::eraftpb::{Entry, EntryType};
 
 /// The answer to a request that was applied.
@@ -27,6 +28,8 @@ pub struct Applied {
     /// The product, right after the command, when the outcome is about one; for an order of one
     /// line, the product it sold.
     pub product: Option<Box<Product>>,
+    /// The hold, right after the command, when the outcome is about one that is in memory.
+    pub hold: Option<Box<Hold>>,
 }
 
 /// What came of some entries on one node.
@@ -57,8 +60,9 @@ impl Observer for Effects {
             return;
         }
         let (order, product) = shown(state, &outcome);
-        let orders = placed_together(state, &outcome);
-        let applied = Applied { position, clock: state.clock(), outcome, order, orders, product };
+        let (orders, hold) = (placed_together(state, &outcome), held(state, &outcome));
+        let clock = state.clock();
+        let applied = Applied { position, clock, outcome, order, orders, product, hold };
         self.answers.push((request.seq, applied));
     }
 
@@ -107,6 +111,19 @@ fn placed_together(state: &State, outcome: &Outcome) -> Vec<Order> {
         _ => None,
     }));
     orders
+}
+
+/// The hold that an answer shows.
+fn held(state: &State, outcome: &Outcome) -> Option<Box<Hold>> {
+    let (Outcome::HoldCreated(id) | Outcome::HoldReplayed(id) | Outcome::HoldExtended(id)) =
+        outcome
+    else {
+        return None;
+    };
+    match state.hold(*id) {
+        Lookup::Resident(hold) => Some(Box::new(hold.clone())),
+        Lookup::Absent | Lookup::Stored => None,
+    }
 }
 
 /// Applies one committed entry, and tells the observer what came of it.

@@ -376,6 +376,7 @@ pub(crate) struct Counters {
     pub(crate) proposals_refused: Counter,
     pub(crate) reads: Counter,
     pub(crate) refused_without_entry: Counter,
+    pub(crate) holds_refused_without_entry: Counter,
     pub(crate) syncs: Counter,
     pub(crate) sync_micros: Counter,
     pub(crate) entries_appended: Counter,
@@ -436,6 +437,8 @@ pub struct Metrics {
     pub reads_total: u64,
     /// Orders refused for lack of stock without an entry in the log.
     pub refused_without_entry_total: u64,
+    /// Holds refused for lack of stock without an entry in the log.
+    pub holds_refused_without_entry_total: u64,
     /// Checkpoints written.
     pub checkpoints_total: u64,
     /// Seconds spent writing them.
@@ -489,6 +492,7 @@ impl Shared {
             sync_seconds_total: seconds(&counters.sync_micros),
             reads_total: counters.reads.get(),
             refused_without_entry_total: counters.refused_without_entry.get(),
+            holds_refused_without_entry_total: counters.holds_refused_without_entry.get(),
             checkpoints_total: counters.checkpoints.get(),
             checkpoint_seconds_total: seconds(&counters.checkpoint_micros),
             checkpoint_index: counters.checkpoint_index.get(),

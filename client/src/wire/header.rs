@@ -23,6 +23,11 @@ pub const CONSISTENCY: &str = "x-consistency";
 /// The value of [`CONSISTENCY`] that asks for the node's local state at once.
 pub const CONSISTENCY_STALE: &str = "stale";
 
+/// Request header with the signature of a payment webhook: `t=`, the moment of signing in seconds
+/// since 1970, then one `v1=` for each secret, all separated by commas. A `v1` is the HMAC-SHA256,
+/// in hexadecimal digits, of that number as it stands there, a dot and the body.
+pub const SIGNATURE: &str = "holdfast-signature";
+
 /// Content type of every request body and of every success.
 pub const JSON: &str = "application/json";
 

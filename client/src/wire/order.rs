@@ -185,7 +185,8 @@ pub struct OrderRequest {
     /// The hold to turn into an order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_id: Option<u64>,
-    /// Who decides about the payment; the server's default is `mock`.
+    /// Who decides about the payment; the server's default is `mock`, for an order from a hold
+    /// `webhook`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_method: Option<PaymentMethod>,
     /// Makes repeating the request safe: 1 to 255 printable characters.
@@ -205,6 +206,12 @@ impl OrderRequest {
             .map(|(product_id, quantity)| OrderLineRequest { product_id, quantity })
             .collect();
         Self { items, ..Self::default() }
+    }
+
+    /// An order of what a hold holds, everything else left to defaults.
+    #[must_use]
+    pub fn from_hold(hold_id: u64) -> Self {
+        Self { hold_id: Some(hold_id), ..Self::default() }
     }
 }
 

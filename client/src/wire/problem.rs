@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorCode, Outcome, RefusedOrder};
+use super::{ErrorCode, OrderStatus, Outcome, RefusedOrder};
 
 /// The body of every answer that is not a success.
 ///
@@ -49,6 +49,13 @@ pub struct Problem {
     /// Whole seconds to wait before trying again; absent when the problem says nothing about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// For `hold_consumed` and `payment_conflict`: the order that the hold became, or that the
+    /// result is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<u64>,
+    /// For `payment_conflict`: where that order stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_status: Option<OrderStatus>,
     /// The trace id under which the server's log tells more.
     #[serde(default)]
     pub trace_id: String,
@@ -73,6 +80,8 @@ impl Problem {
             errors: None,
             results: None,
             retry_after: None,
+            order_id: None,
+            order_status: None,
             trace_id: trace_id.into(),
         }
     }

@@ -5,4 +5,5 @@
 mod bulk;
 mod calls;
 mod garbage;
+mod holds;
 mod support;

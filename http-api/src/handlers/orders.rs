@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use client::wire::{self, ByKey, Envelope, KeyState, OrderAnswer};
 use engine::command::{CancelOrder, Command, FenceKey, PlaceOrder};
-use engine::ids::{OrderId, ProductId, Quantity, UserId};
+use engine::ids::{HoldId, OrderId, ProductId, Quantity, UserId};
 use engine::order::{LINES_MAX, Line, METADATA_BYTES_MAX, Order, PaymentMethod, REASON_BYTES_MAX};
 use engine::outcome::Outcome;
 use hyper::header::HeaderName;
@@ -21,7 +21,7 @@ use crate::settings::Settings;
 use crate::validate::{Errors, Fields, NOT_A_STRING, idempotency_key, is_key, key_invalid};
 use crate::views;
 
-const REPLAYED: HeaderName = HeaderName::from_static(wire::IDEMPOTENT_REPLAYED);
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static(wire::IDEMPOTENT_REPLAYED);
 
 /// The most members of an order's metadata.
 pub(crate) const METADATA_KEYS_MAX: usize = 20;
@@ -119,15 +119,14 @@ pub(crate) fn read_order(
     let fields = Fields::of(object);
     let mut errors = Errors::default();
     let key = read_key(&fields, header_key, settings, &mut errors)?;
-    if fields.optional("hold_id").is_some() {
-        // Selling without looking at the hold would break what the hold promised.
-        fields.fault("hold_id", "is not supported: this server has no holds.", &mut errors);
-    }
     let user = read_user(&fields, settings, &mut errors);
-    let lines = read_lines(&fields, &mut errors);
-    let payment_method = read_payment_method(&fields, &mut errors);
+    let (hold, lines) = read_hold_or_lines(&fields, &mut errors);
+    // Who turns a hold into an order pays elsewhere, unless the order says otherwise.
+    let usual = if hold.is_some() { PaymentMethod::Webhook } else { PaymentMethod::Mock };
+    let payment_method = read_payment_method(&fields, usual, &mut errors);
     let metadata = read_metadata(&fields, &mut errors);
     errors.finish(Some(PlaceOrder {
+        hold,
         payment_method,
         metadata,
         ..order_of(lines, user, key, settings)
@@ -182,14 +181,30 @@ fn read_key(
     Ok(key.map(Box::from))
 }
 
-fn read_user(fields: &Fields<'_, '_>, settings: &Settings, errors: &mut Errors) -> Option<UserId> {
-    if settings.require_users {
+/// The user. With a hold it may be left out: the order is the hold's user's.
+pub(super) fn read_user(
+    fields: &Fields<'_, '_>,
+    settings: &Settings,
+    errors: &mut Errors,
+) -> Option<UserId> {
+    if settings.require_users && fields.optional("hold_id").is_none() {
         fields.required("user_id", errors);
     }
     fields.id("user_id", errors).map(UserId)
 }
 
-fn read_lines(fields: &Fields<'_, '_>, errors: &mut Errors) -> Vec<Line> {
+/// What the order is for: a hold, whose lines become the order's, or lines of its own.
+fn read_hold_or_lines(fields: &Fields<'_, '_>, errors: &mut Errors) -> (Option<HoldId>, Vec<Line>) {
+    if fields.optional("hold_id").is_none() {
+        return (None, read_lines(fields, errors));
+    }
+    if fields.optional("items").is_some() {
+        fields.fault("items", "must be left out of an order from a hold.", errors);
+    }
+    (fields.id("hold_id", errors).map(HoldId), Vec::new())
+}
+
+pub(super) fn read_lines(fields: &Fields<'_, '_>, errors: &mut Errors) -> Vec<Line> {
     let elements = match fields.required("items", errors) {
         None => return Vec::new(),
         Some(Value::Array(elements)) => elements,
@@ -224,19 +239,23 @@ fn read_line(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<Line> {
     Some(Line { product: ProductId(product?), quantity: Quantity(quantity?) })
 }
 
-fn read_payment_method(fields: &Fields<'_, '_>, errors: &mut Errors) -> PaymentMethod {
+fn read_payment_method(
+    fields: &Fields<'_, '_>,
+    usual: PaymentMethod,
+    errors: &mut Errors,
+) -> PaymentMethod {
     let name = "payment_method";
     let word = match fields.optional(name) {
-        None => return PaymentMethod::Mock,
+        None => return usual,
         Some(Value::Text(word)) => word.parse::<wire::PaymentMethod>(),
         Some(_) => {
             fields.fault(name, NOT_A_STRING, errors);
-            return PaymentMethod::Mock;
+            return usual;
         }
     };
     word.map(views::engine_payment_method).unwrap_or_else(|_| {
         fields.fault(name, "must be mock, webhook or none.", errors);
-        PaymentMethod::Mock
+        usual
     })
 }
 
@@ -379,6 +398,18 @@ mod tests {
     }
 
     #[test]
+    fn an_order_from_a_hold_waits_for_a_webhook_unless_it_says_otherwise() {
+        let order = read(r#"{"hold_id":5,"items":null}"#).unwrap();
+        assert_eq!((order.hold, order.lines.len()), (Some(HoldId(5)), 0));
+        assert_eq!(order.payment_method, PaymentMethod::Webhook);
+        let order = read(r#"{"hold_id":5,"payment_method":"mock"}"#).unwrap();
+        assert_eq!(order.payment_method, PaymentMethod::Mock);
+        let settings = Settings { require_users: true, ..Settings::default() };
+        let order = read_with(r#"{"hold_id":5}"#, None, &settings).unwrap();
+        assert!(order.user.is_none() && order.require_user, "the hold names the user");
+    }
+
+    #[test]
     fn every_bad_field_is_a_422_that_names_it() {
         let quantities = [
             "0",
@@ -422,7 +453,9 @@ mod tests {
             ("items.0.product_id", r#"{"items":[{"product_id":0,"quantity":1}]}"#.to_owned()),
             ("user_id", format!(r#"{{"items":[{item}],"user_id":"1"}}"#)),
             ("user_id", format!(r#"{{"items":[{item}],"user_id":0}}"#)),
-            ("hold_id", format!(r#"{{"items":[{item}],"hold_id":5}}"#)),
+            ("items", format!(r#"{{"items":[{item}],"hold_id":5}}"#)),
+            ("hold_id", r#"{"hold_id":"5"}"#.to_owned()),
+            ("hold_id", r#"{"hold_id":0}"#.to_owned()),
             ("payment_method", format!(r#"{{"items":[{item}],"payment_method":"card"}}"#)),
             ("payment_method", format!(r#"{{"items":[{item}],"payment_method":1}}"#)),
             ("idempotency_key", format!(r#"{{"items":[{item}],"idempotency_key":1}}"#)),

@@ -1,10 +1,14 @@
 //! Examples, made of the wire types themselves, so that a new field appears here too.
 
+mod holds;
+
 use std::collections::BTreeSet;
 
 use client::wire::{self, ErrorCode, OrderStatus, Problem};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+
+pub(super) use holds::{hold, hold_request, webhook, webhook_request};
 
 const TRACE: &str = "550e8400-e29b-41d4-a716-446655440000";
 const MOMENT: &str = "2026-02-23T10:30:00.000Z";
@@ -327,6 +331,11 @@ pub(super) fn problems(codes: &BTreeSet<ErrorCode>) -> Value {
                 message: "Product 9 not found.".to_owned(),
             }]);
         }
+        if matches!(*code, ErrorCode::HoldConsumed | ErrorCode::PaymentConflict) {
+            problem.order_id = Some(7);
+            let conflict = *code == ErrorCode::PaymentConflict;
+            problem.order_status = conflict.then_some(OrderStatus::Cancelled);
+        }
         (code.as_str().to_owned(), json!({"summary": code.title(), "value": value(&problem)}))
     };
     codes.iter().map(example).collect::<Map<_, _>>().into()
@@ -342,6 +351,10 @@ fn detail(code: ErrorCode) -> &'static str {
         ErrorCode::EventsGone => {
             "Events up to 4939841539.0 are no longer kept. Read the state anew, and go on from now \
              or after 4939841539.0."
+        }
+        ErrorCode::HoldConsumed => "Hold 3 was consumed by order 7.",
+        ErrorCode::PaymentConflict => {
+            "Order 7 is CANCELLED, and the payment result cannot be applied: it has ended."
         }
         ErrorCode::OrderNotCancellable => "Order with status PAID cannot be cancelled.",
         ErrorCode::IdempotencyKeyReused => "The idempotency key was used for another request.",

@@ -1,5 +1,7 @@
 //! One operation for each route.
 
+mod holds;
+
 use std::collections::BTreeSet;
 
 use client::wire::{self, ErrorCode, HealthStatus, OrderStatus};
@@ -16,6 +18,8 @@ use crate::routes::Route;
 
 const ORDERS: &str = "Orders";
 const PRODUCTS: &str = "Products";
+const HOLDS: &str = "Holds";
+const PAYMENTS: &str = "Payments";
 const USERS: &str = "Users";
 const EVENTS: &str = "Events";
 const CLUSTER: &str = "Cluster";
@@ -74,6 +78,10 @@ pub(super) fn operation(route: Route) -> Operation {
         | Route::PatchProduct
         | Route::ArchiveProduct => product(route),
         Route::AdjustStock | Route::Ledger => stock(route),
+        Route::CreateHold | Route::GetHold | Route::ReleaseHold | Route::ExtendHold => {
+            holds::hold(route)
+        }
+        Route::PaymentWebhook => holds::payment(route),
         Route::CreateUser | Route::GetUser => user(route),
         Route::Events | Route::Socket => event(route),
         Route::Cluster
@@ -94,14 +102,16 @@ fn order(route: Route) -> Operation {
         Route::CreateOrder => of("placeOrder", "Place an order")
             .text(
                 "Checks, prices and reserves all lines, creates the order, keeps its key and queues \
-                 its payment: all or nothing, in one entry of the log.",
+                 its payment: all or nothing, in one entry of the log. Or takes a hold over with \
+                 `hold_id`, once: its units become the order's.",
             )
             .takes(&["IdempotencyKey"])
             .body("OrderRequest", examples::order_request())
             .makes("The order was placed.", "OrderAnswer", pending())
             .replays(pending())
             .writes()
-            .refuses(PLACING),
+            .refuses(PLACING)
+            .refuses(&holds::ENDED),
         Route::Purchase => of("purchase", "Buy one product")
             .text("An order of one line. The answer shows the product after the sale.")
             .takes(&["IdempotencyKey"])
@@ -403,6 +413,8 @@ impl Operation {
     pub(super) fn tags() -> Value {
         json!([
             {"name": ORDERS, "description": "Placing, reading and cancelling orders."},
+            {"name": HOLDS, "description": "Units set aside until a deadline."},
+            {"name": PAYMENTS, "description": "Where payment providers report to."},
             {"name": PRODUCTS, "description": "The catalogue and its stock."},
             {"name": USERS, "description": "Whom orders may name."},
             {"name": EVENTS, "description": "What happens, told as it happens."},
@@ -576,11 +588,12 @@ fn json_content(of: &str, example: Value) -> Option<(&'static str, Value)> {
     Some((wire::JSON, json!({"schema": schema(of), "example": example})))
 }
 
-/// References to headers.
+/// References to headers. What follows a dot in a name tells two descriptions of one header apart.
 pub(super) fn headers(names: &[&str]) -> Value {
+    let header = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
     names
         .iter()
-        .map(|name| ((*name).to_owned(), reference("headers", name)))
+        .map(|name| (header(name), reference("headers", name)))
         .collect::<Map<_, _>>()
         .into()
 }

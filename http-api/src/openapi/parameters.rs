@@ -25,6 +25,7 @@ pub(super) const COUNTED: [&str; 3] = ["RateLimit-Limit", "RateLimit-Remaining",
 pub(super) fn all() -> Value {
     json!({
         "OrderId": path("id", "Id", "Id of the order. What is no id names nothing: 404."),
+        "HoldId": path("id", "Id", "Id of the hold. What is no id names nothing: 404."),
         "ProductId": path("id", "Id", "Id of the product. What is no id names nothing: 404."),
         "UserId": path("id", "Id", "Id of the user. What is no id names nothing: 404."),
         "Key": path("key", "IdempotencyKey", "The key, percent-encoded where a path needs it."),
@@ -33,6 +34,18 @@ pub(super) fn all() -> Value {
             schema("IdempotencyKey"),
             "Makes repeating the request safe, see *Idempotency*. May stand in the body instead, or \
              in both when they agree. Given twice it is a 400.",
+        ),
+        "Signature": header(
+            "Holdfast-Signature",
+            json!({
+                "type": "string",
+                "examples": [concat!(
+                    "t=1700000000,",
+                    "v1=98a51b330afc58453095af8ed727e6cc4bd565edb4230482620146eda751b416"
+                )],
+            }),
+            "Shows that the sender knows a secret, see *Signed webhooks*. Required where a secret is \
+             set, else passed over.",
         ),
         "IfMatch": header(
             "If-Match",
@@ -215,7 +228,15 @@ pub(super) fn headers() -> Value {
         ),
         "Idempotent-Replayed": always(
             word("true"),
-            "The key had made this before; nothing was done now.",
+            "The key had made this before; nothing changed now.",
+        ),
+        "Idempotent-Replayed.sometimes": sometimes(
+            word("true"),
+            "Present with `duplicate`: the result was taken down before.",
+        ),
+        "WWW-Authenticate": always(
+            json!({"type": "string"}),
+            "What shows that the request may be made.",
         ),
         "Upgrade": always(word("websocket"), "The protocol that is spoken here."),
         "Sec-WebSocket-Accept": always(

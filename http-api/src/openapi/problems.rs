@@ -66,6 +66,9 @@ fn response(codes: &[ErrorCode]) -> Value {
     if codes[0] == ErrorCode::UpgradeRequired {
         headers.push("Upgrade");
     }
+    if status == 401 {
+        headers.push("WWW-Authenticate");
+    }
     if status == 404 {
         headers.push("X-Consistency");
     }
@@ -115,7 +118,9 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::HoldConsumed => "the hold was turned into an order already.",
         ErrorCode::HoldReleased => "the hold was given back.",
         ErrorCode::KeyFenced => "the key was fenced and can make nothing.",
-        ErrorCode::PaymentConflict => "the payment result contradicts how the order ended.",
+        ErrorCode::PaymentConflict => {
+            "the order has ended, is being paid otherwise, or its total is another amount."
+        }
         ErrorCode::StockMismatch => "the stock is not what was expected.",
         ErrorCode::BatchRejected => {
             "orders of the atomic batch are refused for reasons that are no 409 of their own; \

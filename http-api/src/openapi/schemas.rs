@@ -4,6 +4,8 @@
 //! may add fields; the tests close them. Bounds that JSON Schema cannot say (bytes of UTF-8, the
 //! size of a whole object) stand in the descriptions.
 
+mod holds;
+
 use std::fmt::Display;
 
 use client::wire;
@@ -36,6 +38,9 @@ const KEY: &str = concat!(
 
 const MOMENT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$";
 
+/// Fields of problems that only some have.
+const PROBLEM_ABSENT: [&str; 4] = ["retry_after", "results", "order_id", "order_status"];
+
 /// A reference to a schema.
 pub(super) fn schema(name: &str) -> Value {
     reference("schemas", name)
@@ -44,7 +49,9 @@ pub(super) fn schema(name: &str) -> Value {
 /// All schemas.
 pub(super) fn all() -> Value {
     let mut all = Map::new();
-    for part in [values(), requests(), rows(), answers(), monitors(), super::events::schemas()] {
+    let holds = [holds::requests(), holds::rows()];
+    let parts = [values(), requests(), rows(), answers(), monitors(), super::events::schemas()];
+    for part in parts.into_iter().chain(holds) {
         if let Value::Object(part) = part {
             all.extend(part);
         }
@@ -191,7 +198,7 @@ fn requests() -> Value {
     json!({
         "OrderRequest": {
             "type": "object",
-            "required": ["items"],
+            "anyOf": [{"required": ["items"]}, {"required": ["hold_id"]}],
             "properties": {
                 "user_id": optional("Id"),
                 "items": {
@@ -204,7 +211,7 @@ fn requests() -> Value {
                 "payment_method": nullable(schema("PaymentMethod")),
                 "idempotency_key": optional("IdempotencyKey"),
                 "metadata": optional("Metadata"),
-                "hold_id": {"type": "null", "description": "This server has no holds."},
+                "hold_id": described("Id", "The hold to take over, instead of `items`."),
             },
         },
         "OrderLineRequest": {
@@ -590,6 +597,8 @@ fn answers() -> Value {
                 "has_more": flag("Whether more follow."),
             })),
         })),
+        "HoldAnswer": envelope("Hold"),
+        "WebhookAnswer": envelope("WebhookReceipt"),
         "ProductAnswer": envelope("Product"),
         "ProductList": object("", &[], json!({
             "success": success(),
@@ -601,7 +610,7 @@ fn answers() -> Value {
         })),
         "UserAnswer": envelope("User"),
         "ClusterAnswer": envelope("Cluster"),
-        "Problem": object("Every error, in the shape of RFC 9457.", &["retry_after", "results"], json!({
+        "Problem": object("Every error, in the shape of RFC 9457.", &PROBLEM_ABSENT, json!({
             "type": {"type": "string", "pattern": "^/problems/[a-z-]+$"},
             "title": text("The kind of problem in words."),
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
@@ -624,6 +633,11 @@ fn answers() -> Value {
                 "description": "For an atomic batch: every order for which it was refused.",
             },
             "retry_after": {"type": "integer", "minimum": 1, "description": "Seconds to wait."},
+            "order_id": described(
+                "Id",
+                "For `hold_consumed` and `payment_conflict`: the order that stands in the way.",
+            ),
+            "order_status": described("OrderStatus", "For `payment_conflict`: of that order."),
             "trace_id": text("The same as `X-Trace-Id`."),
         })),
     })

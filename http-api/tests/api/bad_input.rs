@@ -7,6 +7,8 @@ use crate::harness::{Call, Fixture, order};
 const ORDERS: &str = "/api/v1/orders";
 const PRODUCTS: &str = "/api/v1/products";
 const USERS: &str = "/api/v1/users";
+const HOLDS: &str = "/api/v1/holds";
+const WEBHOOK: &str = "/api/v1/payments/webhook";
 
 /// A cluster with something in it that could change.
 async fn fixture() -> (Fixture, u64) {
@@ -59,6 +61,9 @@ async fn what_is_no_json_object_is_malformed_on_every_route() {
         ("POST", "/api/v1/orders/purchase"),
         ("POST", PRODUCTS),
         ("POST", USERS),
+        ("POST", HOLDS),
+        ("POST", "/api/v1/holds/1/extend"),
+        ("POST", WEBHOOK),
         ("PUT", product.as_str()),
         ("PATCH", product.as_str()),
     ] {
@@ -123,7 +128,8 @@ async fn fields_of_orders_that_are_wrong_are_named() {
         fixture.post(ORDERS, &json!({"items": vec![&line; count]})).await.invalid("items");
     }
     for (field, value) in [
-        ("hold_id", json!(5)),
+        ("hold_id", json!("5")),
+        ("items", json!(5)),
         ("payment_method", json!("card")),
         ("payment_method", json!(true)),
         ("idempotency_key", json!(7)),
@@ -244,15 +250,20 @@ async fn paths_methods_and_types_that_do_not_exist() {
             format!("{ORDERS}/{id}/events"),
             format!("{PRODUCTS}/{id}"),
             format!("{USERS}/{id}"),
+            format!("{HOLDS}/{id}"),
         ] {
             fixture.get(&path).await.problem(404, "not_found");
         }
         let cancel = Call::json("POST", &format!("{ORDERS}/{id}/cancel"), &json!({}));
         fixture.send(cancel).await.problem(404, "not_found");
-        fixture
-            .send(Call::new("DELETE", &format!("{PRODUCTS}/{id}")))
-            .await
-            .problem(404, "not_found");
+        let extend = format!("{HOLDS}/{id}/extend");
+        for call in [
+            Call::new("DELETE", &format!("{PRODUCTS}/{id}")),
+            Call::new("DELETE", &format!("{HOLDS}/{id}")),
+            Call::json("POST", &extend, &json!({"ttl_seconds": 60})),
+        ] {
+            fixture.send(call).await.problem(404, "not_found");
+        }
     }
     for path in
         ["/", "/api", "/api/v1", "/api/v1/nothing", "/orders", "/api/v1/orders/", "/api/v3/orders"]
@@ -265,6 +276,9 @@ async fn paths_methods_and_types_that_do_not_exist() {
         ("TRACE", "/health", "GET, HEAD"),
         ("BREW", "/api/orders/1", "GET, HEAD"),
         ("GET", "/api/v1/orders/purchase", "POST"),
+        ("PUT", "/api/v1/holds/1", "GET, HEAD, DELETE"),
+        ("GET", "/api/v1/holds/1/extend", "POST"),
+        ("GET", WEBHOOK, "POST"),
         ("POST", "/api/v1/products/1", "GET, HEAD, PUT, PATCH, DELETE"),
         ("POST", "/metrics", "GET, HEAD"),
     ] {

@@ -130,6 +130,25 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
     for key in ["k", "fenced"] {
         calls.push((Call::new("POST", &format!("/api/v1/orders/by-key/{key}/fence")), 200));
     }
+    let hold = json!({"product_id": 1, "qty": 2});
+    let held = || Call::json("POST", "/api/v1/holds", &hold).header("idempotency-key", "h");
+    let extension = json!({"ttl_seconds": 300});
+    let result = |order: u64| {
+        let body = json!({"idempotency_key": format!("w{order}"), "order_id": order,
+            "status": "success", "payload": [order]});
+        Call::json("POST", "/api/v1/payments/webhook", &body)
+    };
+    calls.extend([
+        (held(), 201),
+        (held(), 200),
+        (Call::json("POST", "/api/v1/holds/1/extend", &extension), 200),
+        (Call::json("POST", "/api/v1/orders", &json!({"hold_id": 1})), 201),
+        (Call::json("POST", "/api/v1/holds", &hold), 201),
+        (Call::new("DELETE", "/api/v1/holds/2"), 204),
+        (result(3), 200),
+        (result(3), 200),
+        (result(9), 202),
+    ]);
     let task = json!({"order_id": 1});
     calls.push((Call::json("POST", "/api/v1/tasks/order-processed", &task), 202));
     let reads = [
@@ -143,6 +162,8 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         "/api/v1/orders/by-key/fenced",
         "/api/v1/products/1/ledger",
         "/api/v1/products/1/ledger?limit=1&after=0",
+        "/api/v1/holds/1",
+        "/api/v1/holds/2",
         "/api/v1/products",
         "/api/v1/products?limit=1&ids=1,2",
         "/api/v1/products/1",
@@ -242,13 +263,16 @@ async fn example_bodies_do_what_they_show() {
         ("/api/v1/orders", "post", "/api/v1/orders"),
         ("/api/v1/orders/purchase", "post", "/api/v1/orders/purchase"),
         ("/api/v1/orders/batch", "post", "/api/v1/orders/batch"),
+        ("/api/v1/holds", "post", "/api/v1/holds"),
+        ("/api/v1/holds/{id}/extend", "post", "/api/v1/holds/1/extend"),
+        ("/api/v1/payments/webhook", "post", "/api/v1/payments/webhook"),
         ("/api/v1/products/{id}", "put", "/api/v1/products/1"),
         ("/api/v1/products/{id}", "patch", "/api/v1/products/1"),
     ] {
         let call = Call::json(&method.to_uppercase(), target, &example(path, method));
         given.push(fixture.send(call).await.status);
     }
-    assert_eq!(given, [201, 201, 201, 201, 200, 200, 200]);
+    assert_eq!(given, [201, 201, 201, 201, 200, 201, 200, 202, 200, 200]);
     fixture.stop().await;
 }
 

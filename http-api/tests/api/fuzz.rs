@@ -38,6 +38,12 @@ fn name() -> impl Strategy<Value = String> {
             "idempotency_key",
             "metadata",
             "hold_id",
+            "qty",
+            "ttl_seconds",
+            "order_id",
+            "status",
+            "amount",
+            "payload",
             "name",
             "price",
             "stock",
@@ -89,7 +95,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-const WRITES: [(&str, &str); 9] = [
+const WRITES: [(&str, &str); 12] = [
     ("POST", "/api/v1/orders/batch"),
     ("POST", "/api/v1/products/1/adjustments"),
     ("POST", "/api/v1/orders"),
@@ -99,6 +105,9 @@ const WRITES: [(&str, &str); 9] = [
     ("PUT", "/api/v1/products/1"),
     ("PATCH", "/api/v1/products/2"),
     ("POST", "/api/v1/users"),
+    ("POST", "/api/v1/holds"),
+    ("POST", "/api/v1/holds/1/extend"),
+    ("POST", "/api/v1/payments/webhook"),
 ];
 
 fn check(answer: &Answer) -> Result<(), TestCaseError> {

@@ -21,6 +21,28 @@ fn remaining(answer: &Answer) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repeating_holds_and_results_is_free_too() {
+    let fixture = fixture(10).await;
+    let product = fixture.product("1.00", 100).await;
+    let hold = json!({"product_id": product, "quantity": 1, "idempotency_key": "h"});
+    let result = json!({"idempotency_key": "w", "order_id": 9, "status": "success"});
+    fixture.post("/api/v1/holds", &hold).await.expect(201);
+    let first = fixture.post("/api/v1/payments/webhook", &result).await;
+    first.expect(202);
+    for _ in 0..remaining(&first) {
+        fixture.get("/api/v1/test").await.expect(200);
+    }
+    fixture.post("/api/v1/holds", &hold).await.expect(200);
+    fixture.post("/api/v1/payments/webhook", &result).await.expect(202);
+    for target in ["/api/v1/holds", "/api/v1/payments/webhook", ORDERS] {
+        let mut other = hold.clone();
+        other["idempotency_key"] = json!("w of another kind");
+        fixture.post(target, &other).await.problem(429, "too_many_requests");
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
     let fixture = fixture(30).await;
     let product = fixture.product("1.00", 100).await;

@@ -257,7 +257,7 @@ impl Oracle {
 
     /// A node answers a request with its outcome.
     pub(super) fn answers(&self, request: RequestId, applied: &Applied) -> Result<(), String> {
-        let Applied { position, clock, outcome, order, orders, product } = applied;
+        let Applied { position, clock, outcome, order, orders, product, hold } = applied;
         let at = usize::try_from(position.index()).expect("small in memory");
         let known = at.checked_sub(1).and_then(|at| self.committed.get(at));
         let known = known.ok_or_else(|| format!("an answer lies at {position}, beyond the log"))?;
@@ -272,6 +272,9 @@ impl Oracle {
         }
         if let Some(product) = product {
             self.check_product(product, *position)?;
+        }
+        if let Some(hold) = hold {
+            self.check_hold(hold, *position)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::exit::{self, Failure};
-use crate::{bench, dev, orders, products, serve, status};
+use crate::{bench, dev, holds, orders, products, serve, status};
 
 /// Holdfast: a replicated order engine that sells without overselling.
 #[derive(Debug, Parser)]
@@ -30,6 +30,9 @@ pub(crate) enum Command {
     /// Look at, place and cancel orders
     #[command(subcommand)]
     Orders(orders::Command),
+    /// Set units aside for a while, let them live on, give them back
+    #[command(subcommand)]
+    Holds(holds::Command),
     /// Put a running cluster under load and measure it
     Bench(bench::Options),
 }
@@ -43,6 +46,7 @@ impl Command {
             Command::Status(options) => status::run(&options),
             Command::Products(command) => products::run(&command),
             Command::Orders(command) => orders::run(&command),
+            Command::Holds(command) => holds::run(&command),
             Command::Bench(options) => bench::run(&options),
         }
     }

@@ -11,6 +11,7 @@ mod cli;
 mod config;
 mod dev;
 mod exit;
+mod holds;
 mod logging;
 mod orders;
 mod products;

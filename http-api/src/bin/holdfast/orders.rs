@@ -61,8 +61,12 @@ pub(crate) struct List {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Place {
     /// What to order, and how many; once per line of the order
-    #[arg(long, value_name = "PRODUCT[:QUANTITY]", required = true, value_delimiter = ',')]
+    #[arg(long, value_name = "PRODUCT[:QUANTITY]", value_delimiter = ',')]
+    #[arg(required_unless_present = "hold")]
     item: Vec<Item>,
+    /// The hold to turn into an order, instead of items
+    #[arg(long, value_name = "ID", conflicts_with = "item")]
+    hold: Option<u64>,
     /// Who orders
     #[arg(long, value_name = "ID")]
     user_id: Option<u64>,
@@ -90,7 +94,7 @@ pub(crate) struct Cancel {
 
 /// One line of an order: `PRODUCT` or `PRODUCT:QUANTITY`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Item(OrderLineRequest);
+pub(crate) struct Item(pub(crate) OrderLineRequest);
 
 impl FromStr for Item {
     type Err = String;
@@ -142,6 +146,7 @@ async fn place(options: &Place) -> Result<(), Failure> {
     let request = OrderRequest {
         user_id: options.user_id,
         items: options.item.iter().map(|item| item.0).collect(),
+        hold_id: options.hold,
         payment_method: options.payment_method,
         idempotency_key: options.key.clone(),
         ..OrderRequest::default()

@@ -44,6 +44,7 @@ impl Running {
         let what = |error: &dyn std::error::Error| {
             Failure::Failed(format!("node {id} cannot start: {}", chain(error)))
         };
+        let settings = http_settings(payments, limits)?;
         let gateway = SimulatedGateway::new(SimulatedSettings {
             success_ppm: payments.payment_success_rate,
             error_ppm: payments.payment_error_rate,
@@ -51,9 +52,8 @@ impl Running {
         });
         let node = Node::start(config, Arc::new(gateway)).await.map_err(|error| what(&error))?;
         let listening = port.socket.listen(CONNECTIONS_WAITING_MAX);
-        let served = listening.and_then(|listener| {
-            Server::from_listener(listener, node.handle(), http_settings(payments, limits))
-        });
+        let served =
+            listening.and_then(|listener| Server::from_listener(listener, node.handle(), settings));
         match served {
             Ok(server) => Ok(Running { node, server }),
             Err(error) => {
@@ -120,8 +120,12 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::because("cannot start the runtime", &error))
 }
 
-fn http_settings(payments: &Payments, limits: &Limits) -> Settings {
-    Settings {
+fn http_settings(payments: &Payments, limits: &Limits) -> Result<Settings, Failure> {
+    let (hold_ttl_ms, hold_ttl_max_ms) = limits.holds.ttl_ms();
+    let settings = Settings {
+        hold_ttl_ms,
+        hold_ttl_max_ms,
+        webhook_secrets: payments.webhooks.secrets()?,
         payment_attempts_max: payments.payment_attempts.get(),
         payment_deadline_ms: payments.deadline_ms(),
         open_orders_max: limits.open_orders_max.get(),
@@ -129,7 +133,18 @@ fn http_settings(payments: &Payments, limits: &Limits) -> Settings {
         require_idempotency_key: limits.require_idempotency_key,
         rate_limit_per_minute: limits.rate_limit_per_minute,
         ..Settings::default()
-    }
+    };
+    // Said in the words of the flags, before anything is started.
+    settings.validate().map_err(|error| match error.name {
+        "hold_ttl_max_ms" => {
+            Failure::Usage("--hold-ttl-max-s must be at least --hold-ttl-s".to_owned())
+        }
+        "webhook_secrets" => {
+            Failure::Usage(format!("--webhook-secret: secrets must be {}", error.bound))
+        }
+        _ => Failure::Usage(error.to_string()),
+    })?;
+    Ok(settings)
 }
 
 /// A port that is taken but not listened on yet: connections are refused, so that clients turn to
@@ -211,12 +226,47 @@ mod tests {
             let Command::Dev(options) = cli.command else { unreachable!("dev was asked for") };
             http_settings(&options.payments, &options.limits)
         };
-        assert_eq!(settings(&[]).rate_limit_per_minute, 0);
+        let usual = settings(&[]).unwrap();
+        assert_eq!(usual.rate_limit_per_minute, 0);
+        assert_eq!((usual.hold_ttl_ms, usual.hold_ttl_max_ms), (120_000, 3_600_000));
+        assert_eq!((usual.payment_deadline_ms, usual.webhook_secrets.len()), (900_000, 0));
         let cli = Cli::parse_from(["holdfast", "dev", "--event-retention-h", "2"]);
         let Command::Dev(options) = cli.command else { unreachable!("dev was asked for") };
         let config = node_config(1, "d".as_ref(), &options.payments, &options.limits);
         assert_eq!((config.event_age_ms_max, config.events_max), (7_200_000, 4_194_304));
-        let some = settings(&["--rate-limit-per-minute", "60", "--require-users"]);
+        let some = settings(&["--rate-limit-per-minute", "60", "--require-users"]).unwrap();
         assert_eq!((some.rate_limit_per_minute, some.require_users), (60, true));
+        let some = settings(&["--hold-ttl-s", "5", "--hold-ttl-max-s", "9"]).unwrap();
+        assert_eq!((some.hold_ttl_ms, some.hold_ttl_max_ms), (5_000, 9_000));
+        let wrong = settings(&["--hold-ttl-s", "3601"]).err().unwrap().to_string();
+        assert!(wrong.contains("--hold-ttl-max-s"), "{wrong}");
+    }
+
+    #[test]
+    fn secrets_come_from_flags_or_a_file_and_are_never_repeated() {
+        let options = |words: &[&str]| {
+            let cli = Cli::parse_from([&["holdfast", "dev"], words].concat());
+            let Command::Dev(options) = cli.command else { unreachable!("dev was asked for") };
+            options
+        };
+        let secrets = |words: &[&str]| {
+            let options = options(words);
+            assert!(!format!("{options:?}").contains("0123456789"), "{options:?}");
+            http_settings(&options.payments, &options.limits).map(|some| some.webhook_secrets)
+        };
+        let (one, other) = ("0123456789abcdef", "0123456789ABCDEF");
+        let both = format!("{one},{other}");
+        assert_eq!(secrets(&["--webhook-secret", &both]).unwrap().len(), 2);
+        let twice = ["--webhook-secret", one, "--webhook-secret", other];
+        assert_eq!(secrets(&twice).unwrap().len(), 2);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let refused = |words: &[&str]| secrets(words).err().unwrap().to_string();
+        assert!(refused(&["--webhook-secret-file", path]).contains("no secret"));
+        std::fs::write(path, format!("{one}\n\n  {other}  \n")).unwrap();
+        assert_eq!(secrets(&["--webhook-secret-file", path]).unwrap().len(), 2);
+        assert!(refused(&["--webhook-secret-file", "/nowhere/at/all"]).contains("/nowhere"));
+        let short = refused(&["--webhook-secret", "012345678"]);
+        assert!(short.contains("16 to 255") && !short.contains("012345678"), "{short}");
     }
 }

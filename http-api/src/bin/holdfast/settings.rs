@@ -2,13 +2,19 @@
 //!
 //! They say what users may turn; what the values do is decided where they are handed to.
 
+use std::convert::Infallible;
+use std::fmt;
+use std::io::Read as _;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
+use http_api::WebhookSecret;
 
 use crate::address;
+use crate::exit::Failure;
 
 /// The file with more settings.
 #[derive(Debug, Clone, Args)]
@@ -44,6 +50,87 @@ pub(crate) struct Payments {
     /// How long an order waits for its payment webhook before it is cancelled, in seconds
     #[arg(long, value_name = "S", default_value = "900")]
     pub(crate) payment_deadline_s: NonZeroU64,
+    #[command(flatten)]
+    pub(crate) webhooks: Webhooks,
+}
+
+/// The flags about payment webhooks.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Payments")]
+pub(crate) struct Webhooks {
+    /// Secret that payment webhooks must be signed with; give two while it is being changed.
+    /// Without one, webhooks need no signature. Other users of the machine can see flags: better
+    /// set it in the environment or a file
+    #[arg(long, value_name = "SECRET", value_delimiter = ',')]
+    pub(crate) webhook_secret: Vec<Secret>,
+    /// File with the secrets instead, one a line
+    #[arg(long, value_name = "FILE", conflicts_with = "webhook_secret")]
+    pub(crate) webhook_secret_file: Option<PathBuf>,
+}
+
+/// A secret as it was given. It is checked where it is used, in words that do not repeat it.
+#[derive(Clone)]
+pub(crate) struct Secret(String);
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Secret, Infallible> {
+        Ok(Secret(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The largest file of secrets that is read, in bytes.
+const SECRETS_BYTES_MAX: u64 = 4096;
+
+impl Webhooks {
+    /// The secrets, wherever they were given.
+    pub(crate) fn secrets(&self) -> Result<Vec<WebhookSecret>, Failure> {
+        let Some(file) = &self.webhook_secret_file else {
+            let given = self.webhook_secret.iter();
+            return Ok(given.map(|secret| WebhookSecret::new(&*secret.0)).collect());
+        };
+        let mut text = String::new();
+        let read = std::fs::File::open(file)
+            .and_then(|opened| opened.take(SECRETS_BYTES_MAX).read_to_string(&mut text));
+        read.map_err(|error| {
+            let what = format!("cannot read --webhook-secret-file {}", file.display());
+            Failure::because(what, &error)
+        })?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let secrets: Vec<_> = lines.map(WebhookSecret::new).collect();
+        if secrets.is_empty() {
+            let text = format!("--webhook-secret-file {} has no secret in it", file.display());
+            return Err(Failure::Usage(text));
+        }
+        Ok(secrets)
+    }
+}
+
+/// The flags about holds.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Holds")]
+pub(crate) struct Holds {
+    /// How long a hold lives that does not say so, in seconds
+    #[arg(long, value_name = "S", default_value = "120")]
+    pub(crate) hold_ttl_s: NonZeroU64,
+    /// How long any hold may live, its extensions included, in seconds
+    #[arg(long, value_name = "S", default_value = "3600")]
+    pub(crate) hold_ttl_max_s: NonZeroU64,
+}
+
+impl Holds {
+    /// The usual and the longest life of a hold, in milliseconds.
+    pub(crate) fn ttl_ms(&self) -> (u64, u64) {
+        let ms = |seconds: NonZeroU64| seconds.get().saturating_mul(1000);
+        (ms(self.hold_ttl_s), ms(self.hold_ttl_max_s))
+    }
 }
 
 /// The flags about what is let in.
@@ -77,6 +164,8 @@ pub(crate) struct Limits {
     /// How many events are kept, about; the newest few hundred always are
     #[arg(long, value_name = "N", default_value = "4194304")]
     pub(crate) event_retention_count: u64,
+    #[command(flatten)]
+    pub(crate) holds: Holds,
 }
 
 impl Payments {

@@ -1,0 +1,170 @@
+//! `holdfast holds`: set units aside, look at a hold, let it live on, give it back.
+
+use clap::{Args, Subcommand};
+use client::wire::{ExtendRequest, Hold, HoldRequest};
+use serde_json::json;
+
+use crate::exit::Failure;
+use crate::orders::Item;
+use crate::remote;
+use crate::table::{Align, Table, or_dash};
+
+/// What to do with holds.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Command {
+    /// Set units aside until a deadline; `orders place --hold` turns them into an order
+    Create(Create),
+    /// Show one hold with its lines
+    Show(One),
+    /// Give the units of a hold back
+    Release(One),
+    /// Let a hold live on
+    Extend(Extend),
+}
+
+/// The flags of `holds create`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Create {
+    /// What to hold, and how many; once per line of the hold
+    #[arg(long, value_name = "PRODUCT[:QUANTITY]", required = true, value_delimiter = ',')]
+    item: Vec<Item>,
+    /// For whom
+    #[arg(long, value_name = "ID")]
+    user_id: Option<u64>,
+    /// For how long; without it the cluster's own setting
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    ttl_s: Option<u64>,
+    /// Idempotency key; without one a new key is made
+    #[arg(long)]
+    key: Option<String>,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
+/// The flags of `holds show` and `holds release`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct One {
+    /// The hold
+    id: u64,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
+/// The flags of `holds extend`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Extend {
+    /// The hold
+    id: u64,
+    /// For how long from now
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    ttl_s: u64,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
+/// Runs it to its end.
+pub(crate) fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Create(options) => remote::block_on(create(options)),
+        Command::Show(options) => remote::block_on(show(options)),
+        Command::Release(options) => remote::block_on(release(options)),
+        Command::Extend(options) => remote::block_on(extend(options)),
+    }
+}
+
+async fn create(options: &Create) -> Result<(), Failure> {
+    let request = HoldRequest {
+        user_id: options.user_id,
+        items: options.item.iter().map(|item| item.0).collect(),
+        ttl_seconds: options.ttl_s,
+        idempotency_key: options.key.clone(),
+    };
+    let client = options.remote.client()?;
+    let answer = client.create_hold(&request).await.map_err(|error| remote::failure(&error))?;
+    if answer.receipt.replayed && !options.remote.json {
+        eprintln!("note: this key had made the hold before; nothing was held now");
+    }
+    options.remote.print(&answer.data, details)
+}
+
+async fn show(options: &One) -> Result<(), Failure> {
+    let client = options.remote.client()?;
+    let answer = client.hold(options.id).await.map_err(|error| remote::failure(&error))?;
+    options.remote.print(&answer.data, details)
+}
+
+async fn release(options: &One) -> Result<(), Failure> {
+    let client = options.remote.client()?;
+    client.release_hold(options.id).await.map_err(|error| remote::failure(&error))?;
+    let released = json!({"hold_id": options.id, "status": "released"});
+    options.remote.print(&released, |_| format!("hold {} is released", options.id))
+}
+
+async fn extend(options: &Extend) -> Result<(), Failure> {
+    let request = ExtendRequest { ttl_seconds: options.ttl_s };
+    let client = options.remote.client()?;
+    let answer = client.extend_hold(options.id, &request).await;
+    let answer = answer.map_err(|error| remote::failure(&error))?;
+    options.remote.print(&answer.data, details)
+}
+
+/// One hold with its lines.
+fn details(hold: &Hold) -> String {
+    let mut table = Table::new(&[
+        ("ID", Align::Right),
+        ("STATUS", Align::Left),
+        ("USER", Align::Right),
+        ("LINES", Align::Right),
+        ("EXPIRES", Align::Left),
+        ("ORDER", Align::Right),
+    ]);
+    table.row(vec![
+        hold.id.to_string(),
+        hold.status.to_string(),
+        or_dash(hold.user_id),
+        hold.items.len().to_string(),
+        hold.expires_at.clone(),
+        or_dash(hold.order_id),
+    ]);
+    let mut lines = Table::new(&[("PRODUCT", Align::Right), ("QUANTITY", Align::Right)]);
+    for line in &hold.items {
+        lines.row(vec![line.product_id.to_string(), line.quantity.to_string()]);
+    }
+    format!("{table}\n{lines}")
+}
+
+#[cfg(test)]
+mod tests {
+    use client::wire::{HoldLine, HoldStatus};
+
+    use super::*;
+
+    #[test]
+    fn a_hold_is_shown_with_its_lines() {
+        let hold = Hold {
+            id: 3,
+            hold_id: 3,
+            user_id: None,
+            status: HoldStatus::Consumed,
+            items: vec![
+                HoldLine { product_id: 1, quantity: 20 },
+                HoldLine { product_id: 12, quantity: 1 },
+            ],
+            expires_at: "2026-02-23T10:30:00.000Z".to_owned(),
+            order_id: Some(7),
+            idempotency_key: None,
+            created_at: String::new(),
+            updated_at: String::new(),
+            version: 0,
+            trace_id: None,
+            product_id: None,
+            quantity: None,
+            qty: None,
+        };
+        let text = details(&hold);
+        let words: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(words[1], ["3", "consumed", "-", "2", "2026-02-23T10:30:00.000Z", "7"]);
+        assert_eq!(words[4..], [["1", "20"], ["12", "1"]]);
+    }
+}

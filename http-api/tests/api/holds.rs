@@ -1,0 +1,252 @@
+//! Holds over real sockets: create, read, extend, release, turn into an order.
+
+use http_api::Settings;
+use serde_json::{Value, json};
+
+use crate::harness::{Call, Fixture};
+
+const HOLDS: &str = "/api/v1/holds";
+const ORDERS: &str = "/api/v1/orders";
+
+fn keyed(key: &str, body: &Value) -> Call {
+    Call::json("POST", HOLDS, body).header("idempotency-key", key)
+}
+
+async fn product(fixture: &Fixture, id: u64) -> Value {
+    fixture.get(&format!("/api/v1/products/{id}")).await.expect(200)["data"].clone()
+}
+
+async fn hold(fixture: &Fixture, product: u64, quantity: u64) -> Value {
+    let body = json!({"product_id": product, "quantity": quantity});
+    fixture.post(HOLDS, &body).await.expect(201)["data"].clone()
+}
+
+/// Milliseconds from when a hold was made to its deadline, both written as RFC 3339. Tests here
+/// hold for less than a day.
+fn life_ms(hold: &Value) -> u64 {
+    let ms = |field: &str| {
+        let text = hold[field].as_str().unwrap();
+        let number = |range: std::ops::Range<usize>| text[range].parse::<u64>().unwrap();
+        ((number(11..13) * 60 + number(14..16)) * 60 + number(17..19)) * 1000 + number(20..23)
+    };
+    (ms("expires_at") + 86_400_000 - ms("created_at")) % 86_400_000
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_takes_units_aside_and_an_order_takes_it_over_once() {
+    let fixture = Fixture::start().await;
+    let one = fixture.product("9.99", 10).await;
+    let body = json!({"product_id": one, "qty": 3});
+    let answer = fixture.post(HOLDS, &body).await;
+    let made = answer.expect(201)["data"].clone();
+    assert_eq!(answer.header("location"), Some("/api/v1/holds/1"));
+    assert_eq!(answer.header("etag"), Some(format!("\"{}\"", made["version"]).as_str()));
+    assert_eq!((&made["hold_id"], &made["status"]), (&json!(1), &json!("active")));
+    assert_eq!(made["items"], json!([{"product_id": one, "quantity": 3}]));
+    assert_eq!((&made["qty"], &made["quantity"]), (&json!(3), &json!(3)));
+    assert_eq!(life_ms(&made), 120_000, "the default");
+    let row = product(&fixture, one).await;
+    assert_eq!((&row["stock"], &row["held"]), (&json!(7), &json!(3)));
+
+    let placed = fixture.post(ORDERS, &json!({"hold_id": 1, "idempotency_key": "o"})).await;
+    let placed = placed.expect(201);
+    assert_eq!(placed["data"]["hold_id"], 1);
+    assert_eq!(placed["data"]["payment_method"], "webhook", "the default from a hold");
+    assert_eq!(placed["data"]["total_amount"], "29.97");
+    let row = product(&fixture, one).await;
+    assert_eq!((&row["stock"], &row["held"], &row["reserved"]), (&json!(7), &json!(0), &json!(3)));
+    let hold = fixture.get("/api/v1/holds/1").await.expect(200)["data"].clone();
+    assert_eq!((&hold["status"], &hold["order_id"]), (&json!("consumed"), &placed["order_id"]));
+
+    let again = json!({"hold_id": 1, "idempotency_key": "o"});
+    let replayed = fixture.post(ORDERS, &again).await;
+    assert_eq!(replayed.expect(200)["order_id"], placed["order_id"]);
+    let second = fixture.post(ORDERS, &json!({"hold_id": 1})).await;
+    let problem = second.problem(409, "hold_consumed");
+    assert_eq!(problem["order_id"], placed["order_id"]);
+    assert!(problem["detail"].as_str().unwrap().contains("order 1"), "{problem}");
+    for call in [
+        Call::new("DELETE", "/api/v1/holds/1"),
+        Call::json("POST", "/api/v1/holds/1/extend", &json!({"ttl_seconds": 60})),
+    ] {
+        let problem = fixture.send(call).await.problem(409, "hold_consumed");
+        assert_eq!(problem["order_id"], placed["order_id"]);
+    }
+    fixture.post(ORDERS, &json!({"hold_id": 99})).await.problem(404, "not_found");
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_of_several_lines_is_all_or_nothing() {
+    let fixture = Fixture::start().await;
+    let (one, other) = (fixture.product("1.00", 5).await, fixture.product("2.00", 1).await);
+    let line = |product: u64, quantity: u64| json!({"product_id": product, "quantity": quantity});
+    let too_many = json!({"items": [line(one, 2), line(other, 2)]});
+    fixture.post(HOLDS, &too_many).await.problem(409, "insufficient_stock");
+    let unknown = json!({"items": [line(one, 2), line(99, 1)]});
+    fixture.post(HOLDS, &unknown).await.problem(404, "not_found");
+    assert_eq!(product(&fixture, one).await["held"], 0);
+    // Lines of one product are added up.
+    let sum = json!({"items": [line(one, 3), line(one, 3)]});
+    fixture.post(HOLDS, &sum).await.problem(409, "insufficient_stock");
+    let fits = json!({"items": [line(one, 2), line(other, 1), line(one, 2)], "user_id": 7});
+    let made = fixture.post(HOLDS, &fits).await.expect(201)["data"].clone();
+    assert_eq!(made["items"].as_array().unwrap().len(), 3);
+    assert!(made.get("product_id").is_none() && made.get("qty").is_none());
+    assert_eq!(
+        (&made["user_id"], product(&fixture, one).await["held"].clone()),
+        (&json!(7), json!(4))
+    );
+    // The order is the hold's user's, and nobody else's.
+    let body = json!({"hold_id": made["id"], "user_id": 8});
+    fixture.post(ORDERS, &body).await.invalid("user_id");
+    let order = fixture.post(ORDERS, &json!({"hold_id": made["id"]})).await.expect(201);
+    assert_eq!(order["data"]["user_id"], 7);
+    assert_eq!(order["data"]["items"].as_array().unwrap().len(), 3);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sold_out_hold_is_refused_without_an_entry() {
+    let fixture = Fixture::start().await;
+    let id = fixture.product("1.00", 5).await;
+    let body = json!({"product_id": id, "quantity": 6, "idempotency_key": "six"});
+    let before = fixture.handle.read(|state| state.position());
+    for _ in 0..20 {
+        let answer = fixture.post(HOLDS, &body).await;
+        let problem = answer.problem(409, "insufficient_stock");
+        assert!(problem["detail"].as_str().unwrap().contains("available: 5"), "{problem}");
+    }
+    assert_eq!(fixture.handle.read(|state| state.position()), before);
+    let text = fixture.get("/metrics").await;
+    let text = String::from_utf8(text.body.to_vec()).unwrap();
+    assert!(text.contains("\nholds_rejected_total 20\n"), "{text}");
+    // A refusal does not use the key up.
+    let less = json!({"product_id": id, "quantity": 5, "idempotency_key": "six"});
+    fixture.post(HOLDS, &less).await.expect(201);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_released_hold_gives_its_units_back_once() {
+    let fixture = Fixture::start().await;
+    let id = fixture.product("1.00", 5).await;
+    let made = hold(&fixture, id, 5).await;
+    let target = format!("{HOLDS}/{}", made["id"]);
+    for _ in 0..2 {
+        let answer = fixture.send(Call::new("DELETE", &target)).await;
+        answer.expect(204);
+        let row = product(&fixture, id).await;
+        assert_eq!((&row["stock"], &row["held"]), (&json!(5), &json!(0)));
+    }
+    assert_eq!(fixture.get(&target).await.expect(200)["data"]["status"], "released");
+    fixture.post(ORDERS, &json!({"hold_id": made["id"]})).await.problem(409, "hold_released");
+    let extend = fixture.post(&format!("{target}/extend"), &json!({"ttl_seconds": 9})).await;
+    extend.problem(409, "hold_released");
+    for call in [
+        Call::new("GET", "/api/v1/holds/9"),
+        Call::new("DELETE", "/api/v1/holds/9"),
+        Call::json("POST", "/api/v1/holds/9/extend", &json!({"ttl_seconds": 9})),
+    ] {
+        fixture.send(call).await.problem(404, "not_found");
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_lives_on_up_to_the_cap_and_no_longer() {
+    let settings = Settings { hold_ttl_ms: 4_000, hold_ttl_max_ms: 10_000, ..Settings::default() };
+    let fixture = Fixture::with(settings).await;
+    let id = fixture.product("1.00", 5).await;
+    let made = hold(&fixture, id, 1).await;
+    assert_eq!(life_ms(&made), 4_000);
+    let target = format!("{HOLDS}/{}/extend", made["id"]);
+    // Never shorter than it would be anyhow.
+    let same = fixture.post(&target, &json!({"ttl_seconds": 1})).await.expect(200);
+    assert_eq!(same["data"], made);
+    let longer = fixture.post(&target, &json!({"ttl_seconds": 10})).await;
+    let longer = longer.expect(200)["data"].clone();
+    assert_eq!(life_ms(&longer), 10_000, "cut to the longest life, counted from its beginning");
+    assert!(longer["version"].as_u64() > made["version"].as_u64());
+    for body in [json!({"ttl_seconds": 11}), json!({"ttl_seconds": 0}), json!({})] {
+        fixture.post(&target, &body).await.invalid("ttl_seconds");
+    }
+    let long = json!({"product_id": id, "quantity": 1, "ttl_seconds": 11});
+    fixture.post(HOLDS, &long).await.invalid("ttl_seconds");
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_hold_is_of_no_use_and_its_units_are_back() {
+    let settings = Settings { hold_ttl_ms: 150, ..Settings::default() };
+    let fixture = Fixture::with(settings).await;
+    let id = fixture.product("1.00", 5).await;
+    let made = hold(&fixture, id, 5).await;
+    let target = format!("{HOLDS}/{}", made["id"]);
+    // Nobody writes anything: the deadline alone ends it.
+    let status = async || fixture.get(&target).await.expect(200)["data"]["status"].clone();
+    fixture.until("expired", async || status().await == "expired").await;
+    assert_eq!(product(&fixture, id).await["stock"], 5);
+    fixture.post(ORDERS, &json!({"hold_id": made["id"]})).await.problem(409, "hold_expired");
+    fixture.send(Call::new("DELETE", &target)).await.problem(409, "hold_expired");
+    let extend = fixture.post(&format!("{target}/extend"), &json!({"ttl_seconds": 9})).await;
+    extend.problem(409, "hold_expired");
+    let text = String::from_utf8(fixture.get("/metrics").await.body.to_vec()).unwrap();
+    for line in ["holds_active 0", "holds_created_total 1", "holds_expired_total 1"] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_makes_one_hold() {
+    let fixture = Fixture::start().await;
+    let id = fixture.product("1.00", 50).await;
+    let body = json!({"product_id": id, "quantity": 2, "ttl_seconds": 60});
+    let first = fixture.send(keyed("k", &body)).await;
+    let made = first.expect(201)["data"].clone();
+    assert_eq!(
+        (&made["idempotency_key"], first.header("idempotent-replayed")),
+        (&json!("k"), None)
+    );
+    // By meaning: another spelling of the same request, with the key in the body.
+    let spelled =
+        r#"{"ttl_seconds":60,"idempotency_key":"k","items":[{"quantity":2,"product_id":ID}]}"#;
+    let again =
+        fixture.send(Call::text("POST", HOLDS, spelled.replace("ID", &id.to_string()))).await;
+    assert_eq!(again.expect(200)["data"], made);
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    for other in [
+        json!({"product_id": id, "quantity": 3, "ttl_seconds": 60}),
+        json!({"product_id": id, "quantity": 2}),
+        json!({"product_id": id, "quantity": 2, "ttl_seconds": 60, "user_id": 1}),
+    ] {
+        fixture.send(keyed("k", &other)).await.problem(422, "idempotency_key_reused");
+    }
+    let both = json!({"product_id": id, "quantity": 2, "idempotency_key": "x"});
+    fixture.send(keyed("k", &both)).await.problem(400, "idempotency_key_mismatch");
+    fixture.send(keyed("", &body)).await.problem(400, "idempotency_key_invalid");
+    // The same text is another key for orders.
+    let order = json!({"hold_id": made["id"]});
+    let order = Call::json("POST", ORDERS, &order).header("idempotency-key", "k");
+    fixture.send(order).await.expect(201);
+    let now = fixture.send(keyed("k", &body)).await.expect(200);
+    assert_eq!(now["data"]["status"], "consumed", "as it is now");
+    assert_eq!(product(&fixture, id).await["reserved"], 2);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_are_required_where_the_setting_says_so() {
+    let fixture = Fixture::with(Settings { require_users: true, ..Settings::default() }).await;
+    let id = fixture.product("1.00", 5).await;
+    let user = json!({"name": "Alice", "email": "alice@example.com"});
+    fixture.post("/api/v1/users", &user).await.expect(201);
+    let body = |user: Option<u64>| json!({"product_id": id, "quantity": 1, "user_id": user});
+    fixture.post(HOLDS, &body(None)).await.invalid("user_id");
+    fixture.post(HOLDS, &body(Some(2))).await.invalid("user_id");
+    fixture.post(HOLDS, &body(Some(1))).await.expect(201);
+    let order = fixture.post(ORDERS, &json!({"hold_id": 1})).await.expect(201);
+    assert_eq!(order["data"]["user_id"], 1);
+    fixture.stop().await;
+}
