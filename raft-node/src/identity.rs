@@ -41,6 +41,12 @@ pub enum Error {
         /// What is wrong with it.
         source: codec::Error,
     },
+    /// The file that counts the starts is gone, though there is a log.
+    #[error(
+        "{0} is missing, though this data directory has a log: request ids would be given out \
+         again. Replace this node by a new member"
+    )]
+    BootMissing(PathBuf),
     /// It belongs to another node or cluster.
     #[error("{path} belongs to {found}, not to {wanted}")]
     Stranger {
@@ -181,6 +187,33 @@ impl Identity {
     }
 }
 
+/// Whose a data directory is, for those who only look at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) node: NodeId,
+    pub(crate) cluster_name: String,
+    pub(crate) cluster: [u8; 16],
+}
+
+/// Reads whose a directory is, without opening it.
+pub(crate) fn read(dir: &Path) -> Result<Option<Kept>, Error> {
+    let stored: Option<Stored> = read_optional(&dir.join("identity"))?;
+    Ok(stored.map(|stored| Kept {
+        node: stored.node,
+        cluster_name: stored.cluster_name,
+        cluster: stored.cluster,
+    }))
+}
+
+/// Reads one of the small files beside the identity, and says whether it is there.
+pub(crate) fn check_file(dir: &Path, name: &str) -> Result<bool, Error> {
+    let path = dir.join(name);
+    match name {
+        "boot" => Ok(read_optional::<u64>(&path)?.is_some()),
+        _ => Ok(read_optional::<BTreeMap<NodeId, u64>>(&path)?.is_some()),
+    }
+}
+
 /// Founds this node's part of a new cluster.
 fn found(config: &Config, path: &Path) -> Result<Stored, Error> {
     if config.peers.is_empty() {
@@ -221,7 +254,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Io { path, source }
 }
 
-fn lock(dir: &Path) -> Result<File, Error> {
+pub(crate) fn lock(dir: &Path) -> Result<File, Error> {
     let path = dir.join("lock");
     let file = OpenOptions::new()
         .create(true)

@@ -25,6 +25,7 @@ pub mod shared;
 pub mod sim;
 pub mod snapshot;
 pub mod transport;
+pub mod verify;
 
 pub use config::{Config, Peer};
 pub use handle::{

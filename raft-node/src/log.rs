@@ -7,6 +7,7 @@
 
 pub mod engine;
 pub mod memory;
+pub(crate) mod records;
 pub mod view;
 
 use raft::eraftpb::{Entry, HardState};

@@ -220,6 +220,11 @@ fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
     }
     let mut identity = Identity::open(&config)?;
     let log = Arc::new(EngineLog::open(&config.data_dir.join("raft"), identity.boot() > 0)?);
+    if identity.boot() == 0 && log.last_index() > 0 {
+        return Err(StartError::Identity(identity::Error::BootMissing(
+            config.data_dir.join("boot"),
+        )));
+    }
     let (store, state) = open_checkpoint(&config.data_dir, identity.boot())?;
     if state.applied_index() > log.last_index() {
         return Err(StartError::Log(log::Error::Lost {
@@ -229,6 +234,16 @@ fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
             synced_index: state.applied_index(),
             synced_term: state.applied_term(),
         }));
+    }
+    // A place is marked only after a checkpoint at that place was synced.
+    let (marked, _) = log.marked();
+    if state.applied_index() < marked {
+        tracing::warn!(
+            path = %config.data_dir.join("state").display(),
+            index = state.applied_index(),
+            synced = marked,
+            "the checkpoint has lost its newest part, which is made again from the log"
+        );
     }
     // What will be replayed is looked at now: a damaged node must not vote first and notice later.
     log.verify(state.applied_index() + 1)?;

@@ -188,6 +188,12 @@ impl EngineLog {
         Ok(())
     }
 
+    /// The index and term that were marked last.
+    pub fn marked(&self) -> (u64, u64) {
+        let watermark = *self.watermark.lock();
+        (watermark.index, watermark.term)
+    }
+
     /// The bytes of the log's files.
     ///
     /// # Errors
@@ -344,6 +350,16 @@ fn sync_below(path: &Path, parent: &Path) -> std::io::Result<()> {
     }
     File::open(path)?.sync_all()?;
     File::open(parent)?.sync_all()
+}
+
+/// Where the files of the log below `dir` are.
+pub(crate) fn directory(dir: &Path) -> PathBuf {
+    dir.join(format!("log-{GROUP}"))
+}
+
+/// The index and term of the watermark among these files; none where there was never a log.
+pub(crate) fn read_mark(files: &Path) -> std::io::Result<Option<(u64, u64)>> {
+    Ok(read_watermark(files)?.map(|mark| (mark.index, mark.term)))
 }
 
 /// index u64 | term u64 | crc u32. Absent only where there was never a log.

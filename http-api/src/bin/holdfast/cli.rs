@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::exit::{self, Failure};
-use crate::{bench, dev, holds, orders, products, serve, status};
+use crate::{bench, dev, holds, orders, products, serve, status, verify};
 
 /// Holdfast: a replicated order engine that sells without overselling.
 #[derive(Debug, Parser)]
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     /// Set units aside for a while, let them live on, give them back
     #[command(subcommand)]
     Holds(holds::Command),
+    /// Check the data of a stopped node without changing it
+    Verify(verify::Options),
     /// Put a running cluster under load and measure it
     Bench(bench::Options),
 }
@@ -47,6 +49,7 @@ impl Command {
             Command::Products(command) => products::run(&command),
             Command::Orders(command) => orders::run(&command),
             Command::Holds(command) => holds::run(&command),
+            Command::Verify(options) => verify::run(&options),
             Command::Bench(options) => bench::run(&options),
         }
     }

@@ -22,6 +22,7 @@ mod settings;
 mod signals;
 mod status;
 mod table;
+mod verify;
 
 use std::process::ExitCode;
 

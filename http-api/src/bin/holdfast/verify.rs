@@ -1,0 +1,132 @@
+//! `holdfast verify`: the data of a stopped node, checked without being changed.
+//!
+//! Exit codes: 0 when everything is as it was written, 1 when something is damaged (each file is
+//! named), 2 when nothing could be checked, for example because the node runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use raft_node::verify::{self, Finding, Notebook, Report};
+use serde_json::{Value, json};
+
+use crate::exit::{Failure, chain};
+use crate::remote::print_line;
+
+/// The flags of `verify`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    /// The data directory of a node that does not run
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Directory for a temporary copy, as large as the data; the system's own unless given
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// A directory that goes when it is done with.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make(options: &Options) -> Result<Scratch, Failure> {
+        let parent = options.scratch.clone().unwrap_or_else(std::env::temp_dir);
+        let path = parent.join(format!("holdfast-verify-{}", std::process::id()));
+        // One that is there already was left by another process of the same number.
+        std::fs::create_dir(&path)
+            .map_err(|error| Failure::Usage(format!("cannot make {}: {error}", path.display())))?;
+        Ok(Scratch(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("holdfast: {} stays behind: {error}", self.0.display());
+        }
+    }
+}
+
+/// Checks, prints, and says by the exit code what came of it.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let scratch = Scratch::make(options)?;
+    let notebook = Arc::new(Notebook::default());
+    tell_of_panics(&notebook, options.json, scratch.0.clone());
+    let checked = verify::verify(&options.data, &scratch.0, &notebook);
+    let report = checked.map_err(|error| Failure::Usage(chain(&error)))?;
+    print(&report, options.json)?;
+    match report.damage.len() {
+        0 => Ok(()),
+        1 => Err(Failure::Failed("1 thing is damaged".to_owned())),
+        many => Err(Failure::Failed(format!("{many} things are damaged"))),
+    }
+}
+
+/// The storage library may panic over damaged files, and a release build ends with that. What was
+/// seen by then is told all the same, and the exit code is the right one.
+fn tell_of_panics(notebook: &Arc<Notebook>, json: bool, scratch: PathBuf) {
+    let notebook = Arc::clone(notebook);
+    std::panic::set_hook(Box::new(move |panic| {
+        let mut report = notebook.report();
+        let what = format!("the library that reads it gave up: {panic}");
+        report.damage.push(Finding { path: report.looking_at.clone(), what });
+        // Nothing better can be done about an output that is gone.
+        let _ = print(&report, json);
+        let _ = std::fs::remove_dir_all(&scratch);
+        std::process::exit(1);
+    }));
+}
+
+fn print(report: &Report, json: bool) -> Result<(), Failure> {
+    print_line(&if json { as_json(report).to_string() } else { as_text(report) })
+}
+
+fn as_json(report: &Report) -> Value {
+    let found = |findings: &[Finding]| -> Vec<Value> {
+        findings.iter().map(|found| json!({"path": found.path, "what": found.what})).collect()
+    };
+    let checks = report.checks.iter().map(|check| (check.what.to_owned(), check.count.into()));
+    json!({
+        "sound": report.is_sound(),
+        "node": report.node,
+        "checked": checks.collect::<serde_json::Map<_, Value>>(),
+        "damage": found(&report.damage),
+        "notes": found(&report.notes),
+    })
+}
+
+fn as_text(report: &Report) -> String {
+    let mut lines = Vec::new();
+    if !report.node.is_empty() {
+        lines.push(report.node.clone());
+    }
+    let checks = report.checks.iter();
+    lines.extend(checks.map(|check| format!("{:>12}  {}", check.count, check.what)));
+    let told = |kind: &str, found: &Finding| format!("{kind}: {}: {}", found.path, found.what);
+    lines.extend(report.notes.iter().map(|found| told("note", found)));
+    lines.extend(report.damage.iter().map(|found| told("DAMAGED", found)));
+    lines.push(if report.is_sound() { "sound" } else { "damaged" }.to_owned());
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_lines_or_one_object() {
+        let mut report = Report { node: "node 1 of cluster \"a\"".to_owned(), ..Report::default() };
+        report.checks.push(raft_node::verify::Check { what: "log entries", count: 7 });
+        assert!(as_text(&report).ends_with("7  log entries\nsound"));
+        assert_eq!(as_json(&report)["checked"]["log entries"], 7);
+        report.damage.push(Finding { path: "x/identity".into(), what: "cut".into() });
+        assert!(as_text(&report).ends_with("DAMAGED: x/identity: cut\ndamaged"));
+        let json = as_json(&report);
+        assert_eq!(
+            (&json["sound"], &json["damage"][0]["path"]),
+            (&json!(false), &json!("x/identity"))
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! The log's files read record by record, without the library that writes them.
+//!
+//! Used by the offline check alone: it changes nothing, goes on after what the library would cut
+//! off, and names file and offset. The format is that of raft-engine 0.4.2, uncompressed:
+//!
+//! ```text
+//! file    magic [53] | version u64 | alignment u64 (version 2)
+//! record  length u56, compression u8 | footer offset u64 | entries, crc u32 | footer, crc u32
+//! ```
+//! Header integers are big-endian, checksums little-endian; from version 2 on, the footer's is
+//! combined with the low half of the file's number, so that a record of another file is noticed.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+const MAGIC: &[u8] = b"RAFT-LOG-FILE-HEADER-9986AB3E47F320B394C8E84916EB0ED5";
+const RECORD_HEADER_BYTES: u64 = 16;
+const CRC_BYTES: usize = 4;
+/// The largest record that is believed: appends are far smaller.
+const RECORD_BYTES_MAX: u64 = 1 << 30;
+
+/// What a file holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scan {
+    /// Sound records, from the beginning on.
+    pub(crate) records: u64,
+    /// The bytes that they and the file's header take.
+    pub(crate) bytes: u64,
+    /// Why it goes no further, unless the file ends there or holds only zeros from there on.
+    pub(crate) broken: Option<String>,
+}
+
+/// Reads one file. `number` is the one in its name.
+///
+/// # Errors
+/// When the file cannot be read; what is wrong with its content is in the answer.
+pub(crate) fn scan(path: &Path, number: u64) -> io::Result<Scan> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut input = BufReader::with_capacity(1 << 20, file);
+    let mut scan = Scan::default();
+    let signature = match read_file_header(&mut input)? {
+        Ok((signed, bytes)) => {
+            scan.bytes = bytes;
+            // The library too takes the low half of the number.
+            if signed { number as u32 } else { 0 }
+        }
+        Err(_) if size == 0 => return Ok(scan),
+        Err(reason) => {
+            scan.broken = Some(reason);
+            return Ok(scan);
+        }
+    };
+    while scan.bytes < size {
+        match read_record(&mut input, size - scan.bytes, signature)? {
+            Ok(bytes) => {
+                scan.bytes += bytes;
+                scan.records += 1;
+            }
+            Err(reason) => {
+                if !only_zeros(path, scan.bytes)? {
+                    scan.broken = Some(reason);
+                }
+                return Ok(scan);
+            }
+        }
+    }
+    Ok(scan)
+}
+
+/// Whether records are signed, and the header's length.
+fn read_file_header(input: &mut impl Read) -> io::Result<Result<(bool, u64), String>> {
+    let mut header = [0; MAGIC.len() + 8];
+    if !fill(input, &mut header)? {
+        return Ok(Err("the file's header is cut off".into()));
+    }
+    let (magic, version) = header.split_at(MAGIC.len());
+    if magic != MAGIC {
+        return Ok(Err("the file's header is damaged".into()));
+    }
+    match u64::from_be_bytes(version.try_into().expect("eight bytes are eight bytes")) {
+        1 => Ok(Ok((false, header.len() as u64))),
+        2 => {
+            let mut alignment = [0; 8];
+            let whole = fill(input, &mut alignment)?;
+            Ok(match (whole, u64::from_be_bytes(alignment)) {
+                (true, 0) => Ok((true, header.len() as u64 + 8)),
+                _ => Err("the file's header is damaged".into()),
+            })
+        }
+        other => Ok(Err(format!("the file is of the unknown version {other}"))),
+    }
+}
+
+/// Reads one record of at most `room` bytes; gives its length.
+fn read_record(
+    input: &mut impl Read,
+    room: u64,
+    signature: u32,
+) -> io::Result<Result<u64, String>> {
+    let mut header = [0; RECORD_HEADER_BYTES as usize];
+    if !fill(input, &mut header)? {
+        return Ok(Err("a record's header is cut off".into()));
+    }
+    let number = |at: usize| {
+        u64::from_be_bytes(header[at..at + 8].try_into().expect("eight bytes are eight bytes"))
+    };
+    let (length, compression, footer) = (number(0) >> 8, number(0) & 0xff, number(8));
+    let sound = compression == 0
+        && (RECORD_HEADER_BYTES..=length).contains(&footer)
+        && length <= RECORD_BYTES_MAX;
+    if !sound {
+        return Ok(Err("a record's header is damaged".into()));
+    }
+    if length > room {
+        return Ok(Err(format!("a record of {length} bytes is cut off after {room}")));
+    }
+    let rest = usize::try_from(length - RECORD_HEADER_BYTES).expect("it was bounded");
+    let mut body = vec![0; rest];
+    if !fill(input, &mut body)? {
+        return Ok(Err("a record is cut off".into()));
+    }
+    let (entries, footer) =
+        body.split_at(usize::try_from(footer - RECORD_HEADER_BYTES).expect("it was bounded"));
+    if !entries.is_empty() && !is_sound(entries, 0) {
+        return Ok(Err("the checksum of a record's entries is wrong".into()));
+    }
+    if !is_sound(footer, signature) {
+        return Ok(Err("the checksum of a record's footer is wrong".into()));
+    }
+    Ok(Ok(length))
+}
+
+fn is_sound(bytes: &[u8], signature: u32) -> bool {
+    match bytes.split_last_chunk::<CRC_BYTES>() {
+        Some((covered, sum)) => crc32fast::hash(covered) == u32::from_le_bytes(*sum) ^ signature,
+        None => false,
+    }
+}
+
+/// Fills the buffer; false when the input ends before.
+fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
+    match input.read_exact(buffer) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a file holds nothing but zeros from an offset on: room that was set aside for more.
+fn only_zeros(path: &Path, offset: u64) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(true),
+            length if buffer[..length].iter().any(|byte| *byte != 0) => return Ok(false),
+            _ => {}
+        }
+    }
+}

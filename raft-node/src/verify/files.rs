@@ -1,0 +1,214 @@
+//! The small files, and the log: its records, its watermark, its entries and its hard state.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use engine::entry::Batch;
+use raft::eraftpb::{Entry, EntryType};
+
+use super::{Error, Notebook, at, copy};
+use crate::identity::{self, Kept};
+use crate::log::engine::{self as engine_log, EngineLog};
+use crate::log::{LogStore, records};
+
+/// Bytes of entries read at once.
+const BYTES_AT_ONCE: u64 = 8 << 20;
+
+/// Checks who the directory is.
+pub(super) fn identity(data: &Path, notebook: &Notebook) -> Result<Option<Kept>, Error> {
+    let mut sound = 0;
+    for name in ["boot", "peers"] {
+        let path = data.join(name);
+        notebook.look_at(&path);
+        match identity::check_file(data, name) {
+            Ok(true) => sound += 1,
+            // Peers are written down when they are met, so a node alone has none.
+            Ok(false) if name == "peers" => {}
+            Ok(false) => notebook.damage(&path, "missing: request ids would be given out again"),
+            Err(error) => notebook.damage(&path, reason(&error)),
+        }
+    }
+    let path = data.join("identity");
+    notebook.look_at(&path);
+    let kept = match identity::read(data) {
+        Ok(Some(kept)) => {
+            notebook.name(format!("node {} of cluster {:?}", kept.node, kept.cluster_name));
+            sound += 1;
+            Some(kept)
+        }
+        Ok(None) => {
+            notebook.damage(&path, "missing: it is not known whose data this is");
+            None
+        }
+        Err(error) => {
+            notebook.damage(&path, reason(&error));
+            None
+        }
+    };
+    notebook.checked("identity files", sound);
+    Ok(kept)
+}
+
+/// The cause of an error whose text begins with the path that stands beside it anyway.
+fn reason(error: &identity::Error) -> String {
+    match error {
+        identity::Error::Damaged { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Checks the log; gives a copy that was opened, if it can be.
+pub(super) fn log(
+    data: &Path,
+    scratch: &Path,
+    notebook: &Notebook,
+) -> Result<Option<EngineLog>, Error> {
+    let dir = data.join("raft");
+    let files = engine_log::directory(&dir);
+    notebook.look_at(&files);
+    if !files.is_dir() {
+        notebook.damage(&files, "missing: the node has forgotten what it voted and acknowledged");
+        return Ok(None);
+    }
+    let watermark = match engine_log::read_mark(&files) {
+        Ok(Some(mark)) => {
+            notebook.checked("watermarks", 1);
+            Some(mark)
+        }
+        Ok(None) => {
+            notebook.damage(&files.join("watermark"), "missing, though there is a log");
+            None
+        }
+        Err(error) => {
+            notebook.damage(&files.join("watermark"), error.to_string());
+            None
+        }
+    };
+    let torn = scan_records(&files, notebook)?;
+    let target = scratch.join("raft");
+    copy(&dir, &target)?;
+    if watermark.is_none() {
+        // Without its watermark the log cannot be judged as a whole, but its entries can be read.
+        let _ = fs::remove_file(engine_log::directory(&target).join("watermark"));
+    }
+    let opened = EngineLog::open(&target, watermark.is_some());
+    let log = match opened {
+        Ok(log) => log,
+        Err(error) => {
+            notebook.damage(&files, in_place(&error.to_string(), &target, &dir));
+            return Ok(None);
+        }
+    };
+    if let Some((path, what)) = torn {
+        let last = log.last_index();
+        notebook.note(
+            &path,
+            format!(
+                "{what}; nothing that is known to have been synced is lost: a start cuts it off \
+                 behind index {last}"
+            ),
+        );
+    }
+    read_entries(&log, &files, &target, &dir, notebook);
+    check_hard_state(&log, &files, notebook);
+    Ok(Some(log))
+}
+
+/// Checks every record of every file. What is broken at the end of the newest file may be the torn
+/// end of a crash; it is given back, for the caller to judge.
+fn scan_records(files: &Path, notebook: &Notebook) -> Result<Option<(PathBuf, String)>, Error> {
+    let mut found: Vec<(u64, PathBuf, bool)> = Vec::new();
+    for file in fs::read_dir(files).map_err(at(files))? {
+        let path = file.map_err(at(files))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let appended = name.ends_with(".raftlog");
+        let number = name.split('.').next().and_then(|number| number.parse().ok());
+        if let Some(number) = number.filter(|_| appended || name.ends_with(".rewrite")) {
+            found.push((number, path, appended));
+        }
+    }
+    found.sort();
+    let newest = found.iter().filter(|(.., appended)| *appended).map(|file| file.0).max();
+    let (mut records, mut torn) = (0, None);
+    for (number, path, appended) in &found {
+        notebook.look_at(path);
+        let scan = records::scan(path, *number).map_err(at(path))?;
+        records += scan.records;
+        let Some(broken) = scan.broken else { continue };
+        let what = format!("{broken}, at byte {}", scan.bytes);
+        match *appended && Some(*number) == newest {
+            true => torn = Some((path.clone(), what)),
+            false => notebook.damage(path, what),
+        }
+    }
+    notebook.checked("log files", found.len() as u64);
+    notebook.checked("log records", records);
+    Ok(torn)
+}
+
+/// Reads every entry: none missing, terms that never fall, contents that can be decoded.
+fn read_entries(log: &EngineLog, files: &Path, copy: &Path, dir: &Path, notebook: &Notebook) {
+    notebook.look_at(files);
+    let (mut next, end) = (log.first_index(), log.last_index() + 1);
+    let (mut entries, mut commands, mut term) = (0_u64, 0_u64, log.compacted().1);
+    while next < end {
+        let read = match log.entries(next, end, BYTES_AT_ONCE) {
+            Ok(read) => read,
+            Err(error) => {
+                let what = in_place(&error.to_string(), copy, dir);
+                return notebook.damage(files, format!("damaged at or after entry {next}: {what}"));
+            }
+        };
+        for entry in read {
+            if entry.index != next || entry.term < term {
+                let (index, found) = (entry.index, entry.term);
+                let what = format!("entry {index} of term {found} follows {} of {term}", next - 1);
+                return notebook.damage(files, what);
+            }
+            match commands_in(&entry) {
+                Ok(count) => commands += count,
+                Err(what) => return notebook.damage(files, format!("entry {next}: {what}")),
+            }
+            (next, term, entries) = (next + 1, entry.term, entries + 1);
+        }
+    }
+    notebook.checked("log entries", entries);
+    notebook.checked("commands", commands);
+}
+
+fn commands_in(entry: &Entry) -> Result<u64, String> {
+    match entry.get_entry_type() {
+        EntryType::EntryNormal if entry.data.is_empty() => Ok(0),
+        EntryType::EntryNormal => match Batch::parse(&entry.data) {
+            Ok(batch) => Ok(batch.commands.len() as u64),
+            Err(error) => Err(error.to_string()),
+        },
+        EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => Ok(0),
+    }
+}
+
+fn check_hard_state(log: &EngineLog, files: &Path, notebook: &Notebook) {
+    let hard = match log.hard_state() {
+        Ok(hard) => hard,
+        Err(error) => return notebook.damage(files, format!("hard state: {error}")),
+    };
+    let last = log.last_index();
+    let term = match last > log.compacted().0 {
+        true => log.entries(last, last + 1, u64::MAX).map_or(0, |entries| entries[0].term),
+        false => log.compacted().1,
+    };
+    if hard.term < term {
+        let what = format!("the hard state is of term {}, the last entry of {term}", hard.term);
+        return notebook.damage(files, what);
+    }
+    if hard.commit > last {
+        let what = format!("{} is committed, but the log ends at {last}", hard.commit);
+        return notebook.damage(files, what);
+    }
+    notebook.checked("hard states", 1);
+}
+
+/// A message about the copy, told of the original.
+fn in_place(text: &str, copy: &Path, original: &Path) -> String {
+    text.replace(&copy.display().to_string(), &original.display().to_string())
+}

@@ -1,0 +1,209 @@
+//! The checkpoint, the snapshot files, and both against the log.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use engine::checkpoint::CheckpointStore;
+use engine::state::{State, Unobserved};
+use engine::store::memory::MemoryStore;
+use engine::store::sled::SledStore;
+
+use super::{Error, Notebook, copy};
+use crate::identity::Kept;
+use crate::log::LogStore;
+use crate::log::engine::EngineLog;
+use crate::replica;
+use crate::snapshot::files::DirectoryFiles;
+use crate::snapshot::{Snapshots, name_of};
+
+/// Bytes of entries replayed at once.
+const BYTES_AT_ONCE: u64 = 8 << 20;
+
+/// Opens a copy of the checkpoint: every row's checksum, the digest, the invariants.
+pub(super) fn checkpoint(
+    data: &Path,
+    scratch: &Path,
+    notebook: &Notebook,
+) -> Result<Option<State>, Error> {
+    let dir = data.join("state");
+    notebook.look_at(&dir);
+    let target = scratch.join("state");
+    if !copy(&dir, &target)? {
+        notebook.note(&dir, "no checkpoint: a start makes it again from snapshot and log");
+        return Ok(None);
+    }
+    // sled may panic over damaged files rather than say so.
+    let opened = catch_unwind(AssertUnwindSafe(|| -> Result<(State, u64), String> {
+        let store = SledStore::open(&target).map_err(|error| chain(&error))?;
+        let mut rows = 0;
+        let count = store.scan(&[], &mut |_, _| {
+            rows += 1;
+            Ok(())
+        });
+        count.map_err(|error| chain(&error))?;
+        Ok((State::open(&store).map_err(|error| chain(&error))?, rows))
+    }));
+    match opened {
+        Ok(Ok((state, rows))) => {
+            notebook.checked("checkpoint rows", rows);
+            count_state(&state, notebook);
+            Ok(Some(state))
+        }
+        Ok(Err(what)) => {
+            let what = what.replace(&target.display().to_string(), &dir.display().to_string());
+            notebook.damage(&dir, format!("{what}; a start makes it again from snapshot and log"));
+            Ok(None)
+        }
+        Err(_) => {
+            notebook.damage(&dir, "sled cannot open it; a start makes it again");
+            Ok(None)
+        }
+    }
+}
+
+fn count_state(state: &State, notebook: &Notebook) {
+    notebook.checked("checkpoint digests", 1);
+    let totals = state.totals();
+    notebook.checked("orders", totals.orders_created);
+    notebook.checked("products", totals.products_created);
+}
+
+/// The checkpoint has to be what the log before it makes, and the log after it must apply.
+pub(super) fn against_log(
+    data: &Path,
+    state: Option<State>,
+    log: Option<&EngineLog>,
+    notebook: &Notebook,
+) {
+    let Some(log) = log else { return };
+    let (dir, files) = (data.join("state"), data.join("raft"));
+    let applied = state.as_ref().map_or(0, State::applied_index);
+    notebook.look_at(&dir);
+    if applied > log.last_index() {
+        let last = log.last_index();
+        let what = format!("ends at {last}, but the checkpoint is at {applied}: entries were lost");
+        return notebook.damage(&files, what);
+    }
+    // A place is marked in the log only after a checkpoint at that place was synced.
+    let (marked, _) = log.marked();
+    if state.is_some() && applied < marked {
+        let what = format!("is at {applied}, though one at {marked} was synced: it lost a part");
+        notebook.damage(&dir, what);
+    }
+    let commit = log.hard_state().map_or(0, |hard| hard.commit).max(applied);
+    let mut now = match state {
+        // The log still has everything, so the checkpoint can be made again beside it.
+        state if log.first_index() == 1 => {
+            let mut made = State::new();
+            if let Err(what) = replay(&mut made, log, applied) {
+                return notebook.damage(&files, what);
+            }
+            if let Some(mut state) = state {
+                let (stored, replayed) = (state.digest(), made.digest());
+                if stored != replayed {
+                    let what = format!(
+                        "at index {applied} the checkpoint has the digest {stored:016x}, but its \
+                         log gives {replayed:016x}"
+                    );
+                    return notebook.damage(&dir, what);
+                }
+                notebook.checked("checkpoints that their log gives again", 1);
+            }
+            made
+        }
+        Some(state) if applied + 1 >= log.first_index() => state,
+        Some(_) => {
+            let first = log.first_index();
+            let what = format!("begins at {first}, after the checkpoint at {applied}");
+            return notebook.damage(&files, what);
+        }
+        // A snapshot has to fill the gap; whether one does is looked at next.
+        None => return,
+    };
+    if let Err(what) = replay(&mut now, log, commit) {
+        return notebook.damage(&files, what);
+    }
+    notebook.checked("committed entries that apply", commit);
+    match now.check_invariants() {
+        Ok(()) => notebook.checked("states with all invariants", 1),
+        Err(violation) => {
+            notebook.damage(&dir, format!("at index {commit} the state is wrong: {violation}"));
+        }
+    }
+}
+
+/// Applies the log's entries after the state's index, up to `last`.
+fn replay(state: &mut State, log: &EngineLog, last: u64) -> Result<(), String> {
+    while state.applied_index() < last {
+        let next = state.applied_index() + 1;
+        let entries = log.entries(next, last + 1, BYTES_AT_ONCE).map_err(|e| e.to_string())?;
+        for entry in entries {
+            replica::apply(state, &entry, &mut Unobserved).map_err(|error| chain(&error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads every snapshot file whole, and makes a state of it.
+pub(super) fn snapshots(
+    data: &Path,
+    scratch: &Path,
+    identity: Option<&Kept>,
+    log: Option<&EngineLog>,
+    notebook: &Notebook,
+) -> Result<(), Error> {
+    let dir = data.join("snapshots");
+    let target = scratch.join("snapshots");
+    let Some(identity) = identity else { return Ok(()) };
+    let mut newest = 0;
+    if copy(&dir, &target)? {
+        let files = DirectoryFiles::open(&target).map_err(super::at(&dir))?;
+        let snapshots = match Snapshots::open(Arc::new(files), identity.cluster) {
+            Ok(snapshots) => snapshots,
+            Err(error) => {
+                notebook.damage(&dir, chain(&error));
+                return Ok(());
+            }
+        };
+        let indexes = snapshots.indexes().unwrap_or_default();
+        let mut sound = 0;
+        for index in indexes {
+            let path = dir.join(name_of(index));
+            notebook.look_at(&path);
+            let store = MemoryStore::default();
+            let filled = snapshots.fill(index, &store).map_err(|error| chain(&error));
+            let opened = filled.and_then(|_| State::open(&store).map_err(|error| chain(&error)));
+            match opened {
+                Ok(state) if state.applied_index() == index => {
+                    (sound, newest) = (sound + 1, index);
+                }
+                Ok(state) => {
+                    notebook.damage(&path, format!("holds the state at {}", state.applied_index()));
+                }
+                Err(what) => notebook.damage(&path, what),
+            }
+        }
+        notebook.checked("snapshots", sound);
+    }
+    if let Some(log) = log
+        && log.first_index() > newest + 1
+    {
+        let first = log.first_index();
+        let what = format!("the log begins at {first}, and no sound snapshot reaches to it");
+        notebook.damage(&dir, what);
+    }
+    Ok(())
+}
+
+/// An error and what is behind it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
