@@ -284,15 +284,11 @@ fn echoed(headers: &HeaderMap) -> Option<String> {
 /// Remembers what a failure says about the node.
 fn note(inner: &Inner, index: usize, failure: &Failure, now: Instant) {
     match failure.cause {
-        Cause::Connect { .. } | Cause::Broken { .. } | Cause::Timeout { .. } => {
-            inner.endpoints.failed(index, true, now);
-        }
+        _ if failure.cause.is_unreachable() => inner.endpoints.failed(index, true, now),
         Cause::Busy { .. } => {}
         Cause::Problem(_) | Cause::TooLarge { .. } if failure.outcome == Outcome::Rejected => {
             inner.endpoints.works(index);
         }
-        Cause::Problem(_) | Cause::TooLarge { .. } | Cause::Status { .. } | Cause::Body { .. } => {
-            inner.endpoints.failed(index, false, now);
-        }
+        _ => inner.endpoints.failed(index, false, now),
     }
 }

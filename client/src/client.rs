@@ -1,6 +1,7 @@
 //! The client itself: what its clones share and what each of them carries.
 
 mod batches;
+mod events;
 mod holds;
 mod nodes;
 mod orders;

@@ -49,6 +49,9 @@ pub enum Invalid {
     /// The idempotency key is empty or longer than 255 characters.
     #[error("the idempotency key must be 1 to 255 characters")]
     IdempotencyKey,
+    /// The id to go on after is no id of an event.
+    #[error("the id of an event must be a position, a point and a number")]
+    EventId,
     /// A value does not fit into a URL that a server would read.
     #[error("the request's URL cannot be formed: {0}")]
     Url(String),

@@ -86,6 +86,11 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether nothing came back at all.
+    pub(crate) const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Broken { .. } | Self::Timeout { .. })
+    }
+
     /// The problem that the server answered, if it did.
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {

@@ -25,6 +25,8 @@ mod endpoints;
 #[cfg(feature = "http")]
 mod error;
 #[cfg(feature = "http")]
+mod events;
+#[cfg(feature = "http")]
 mod failure;
 #[cfg(feature = "http")]
 mod query;
@@ -41,7 +43,8 @@ pub use {
     builder::{BuildError, Builder},
     client::{Client, Consistency},
     error::{Error, Invalid, Report},
+    events::EventStream,
     failure::Cause,
-    query::{LedgerQuery, OrderQuery, Paging, ProductQuery},
+    query::{EventQuery, LedgerQuery, OrderQuery, Paging, ProductQuery},
     sign::signature,
 };

@@ -77,6 +77,31 @@ impl LedgerQuery {
     }
 }
 
+/// Which events to follow. The default is all that happen from now on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventQuery {
+    /// Only events about this user.
+    pub user_id: Option<u64>,
+    /// Only events about this product.
+    pub product_id: Option<u64>,
+    /// Only events of these types, or of families such as `order.*`; empty for all. At most 32.
+    pub types: Vec<String>,
+    /// Begin after the event of this id; `0.0` is before all events.
+    pub after: Option<String>,
+}
+
+impl EventQuery {
+    /// The path with the query string, but for the place to begin at.
+    pub(crate) fn path(&self) -> String {
+        let mut path = Path::new("/api/v1/events");
+        path.number("user_id", self.user_id);
+        path.number("product_id", self.product_id);
+        let types = self.types.join(",");
+        path.text("types", (!types.is_empty()).then_some(types.as_str()));
+        path.text
+    }
+}
+
 impl OrderQuery {
     /// The path with the query string.
     pub(crate) fn path(&self) -> String {

@@ -126,6 +126,38 @@ impl Transport {
         })
     }
 
+    /// Asks for an answer that has no end, within `within` for its head. It takes no slot.
+    pub(crate) async fn open(
+        &self,
+        request: Request<()>,
+        url: &str,
+        within: Duration,
+    ) -> Result<Incoming, Failure> {
+        let unused = Arc::new(AtomicBool::new(false));
+        let request = request.map(|()| Tracked { bytes: Bytes::new(), begun: unused });
+        let answer = timeout(within, async {
+            let response = self.http.request(request).await.map_err(|error| {
+                let (url, connect) = (url.to_owned(), error.is_connect());
+                let source = error.into();
+                let cause = match connect {
+                    true => Cause::Connect { url, source },
+                    false => Cause::Broken { url, source },
+                };
+                Failure::on_the_way(Outcome::NotApplied, cause)
+            })?;
+            if response.status() == 200 {
+                return Ok(response.into_body());
+            }
+            let answered = self.read(response, url).await?;
+            let Answered { status, headers, body } = answered;
+            Err(Failure::from_answer(status, &headers, &body, url))
+        });
+        answer.await.unwrap_or_else(|_| {
+            let cause = Cause::Timeout { url: url.to_owned(), after: within };
+            Err(Failure::on_the_way(Outcome::NotApplied, cause))
+        })
+    }
+
     /// Reads the body of an answer, up to the bound.
     async fn read(&self, response: Response<Incoming>, url: &str) -> Result<Answered, Failure> {
         let (head, body) = response.into_parts();

@@ -91,7 +91,8 @@ impl Route {
     /// Whether it answers JSON, so that a caller who takes none is refused. Documents and metrics
     /// go out in their own formats, whatever a browser or a monitor says it takes.
     pub(crate) fn answers_json(self) -> bool {
-        !matches!(self, Route::Metrics | Route::OpenApi | Route::Docs)
+        let own_format = matches!(self, Route::Metrics | Route::OpenApi | Route::Docs);
+        !own_format && !matches!(self, Route::Events | Route::Socket)
     }
 
     /// Whether a request may carry an idempotency key.

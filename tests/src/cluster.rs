@@ -434,11 +434,33 @@ impl Cluster {
     /// When the node is down.
     #[must_use]
     pub fn threads(&self, id: u64) -> u64 {
-        let pid = self.node(id).pid().unwrap_or_else(|| panic!("node {id} is down"));
-        let status = fs::read_to_string(format!("/proc/{pid}/status"));
+        self.of_process(id, "Threads:")
+    }
+
+    /// How much memory a node's process has, in KiB.
+    ///
+    /// # Panics
+    /// When the node is down.
+    #[must_use]
+    pub fn memory_kib(&self, id: u64) -> u64 {
+        self.of_process(id, "VmRSS:")
+    }
+
+    /// The process id of a node.
+    ///
+    /// # Panics
+    /// When the node is down.
+    #[must_use]
+    pub fn pid(&self, id: u64) -> u32 {
+        self.node(id).pid().unwrap_or_else(|| panic!("node {id} is down"))
+    }
+
+    fn of_process(&self, id: u64, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid(id)));
         let status = status.expect("the state of an own child can be read");
-        let count = status.lines().find_map(|line| line.strip_prefix("Threads:"));
-        count.and_then(|text| text.trim().parse().ok()).expect("a process has threads")
+        let count = status.lines().find_map(|line| line.strip_prefix(name));
+        let count = count.and_then(|text| text.split_whitespace().next()?.parse().ok());
+        count.expect("a process has threads and memory")
     }
 
     fn node(&self, id: u64) -> &Node {

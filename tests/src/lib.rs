@@ -9,7 +9,7 @@
 //! `transitions`, `races` and `races_failover` (many at once, and with the leader killed), `ramp`
 //! (load), `failover` (kills, pauses, stops), `payments`, `damage` and `identity` (data that is
 //! lost, damaged or somebody else's), `full_disk` and `power_cut` (disks of their own, as root),
-//! `bad_input` and `bad_http`, `operations` (probes, metrics, `holdfast dev`), and `tidy` (rules of
+//! `events` (streams and WebSockets), `bad_input` and `bad_http`, `operations` (probes, metrics, `holdfast dev`), and `tidy` (rules of
 //! the sources). `docs/RELIABILITY.md` names the tests behind
 //! each promise.
 //!

@@ -256,6 +256,9 @@ async fn what_is_no_id_and_no_filter_is_refused() {
     fixture.send(with("nonsense")).await.invalid("Last-Event-ID");
     fixture.send(with("1.0").header("last-event-id", "1.0")).await.invalid("Last-Event-ID");
     fixture.send(with("")).await.expect_stream();
+    // What a browser takes.
+    let browser = Call::new("GET", "/api/v1/events").header("accept", "text/event-stream");
+    fixture.send(browser).await.expect_stream();
     fixture.get("/api/v1/events?after=%zz").await.problem(400, "malformed_request");
     fixture.stop().await;
 }

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::exit::{self, Failure};
-use crate::{bench, dev, holds, orders, products, serve, status, verify};
+use crate::{bench, dev, events, holds, orders, products, serve, status, verify};
 
 /// Holdfast: a replicated order engine that sells without overselling.
 #[derive(Debug, Parser)]
@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Holds(holds::Command),
     /// Check the data of a stopped node without changing it
     Verify(verify::Options),
+    /// Show what happened, and follow what happens
+    Events(events::Options),
     /// Put a running cluster under load and measure it
     Bench(bench::Options),
 }
@@ -50,6 +52,7 @@ impl Command {
             Command::Orders(command) => orders::run(&command),
             Command::Holds(command) => holds::run(&command),
             Command::Verify(options) => verify::run(&options),
+            Command::Events(options) => events::run(&options),
             Command::Bench(options) => bench::run(&options),
         }
     }

@@ -10,6 +10,7 @@ mod bench;
 mod cli;
 mod config;
 mod dev;
+mod events;
 mod exit;
 mod holds;
 mod logging;

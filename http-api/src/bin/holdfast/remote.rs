@@ -48,25 +48,38 @@ impl Options {
         data: &T,
         table: impl FnOnce(&T) -> String,
     ) -> Result<(), Failure> {
+        self.print_on(data, table).map(|_| ())
+    }
+
+    /// The same for one result of several. Says whether anybody still reads.
+    pub(crate) fn print_on<T: Serialize>(
+        &self,
+        data: &T,
+        table: impl FnOnce(&T) -> String,
+    ) -> Result<bool, Failure> {
         let text = if self.json {
             let json = serde_json::to_string(data);
             json.map_err(|error| Failure::because("cannot write the result as JSON", &error))?
         } else {
             table(data)
         };
-        print_line(text.trim_end())
+        write_line(text.trim_end())
     }
 }
 
 /// Writes a line to standard output. A reader that has gone, as `head` does, is no failure.
 pub(crate) fn print_line(text: &str) -> Result<(), Failure> {
+    write_line(text).map(|_| ())
+}
+
+/// The same. Says whether the reader is still there.
+fn write_line(text: &str) -> Result<bool, Failure> {
     use std::io::Write as _;
 
     match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::because("cannot write to standard output", &error))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::because("cannot write to standard output", &error)),
     }
 }
 
