@@ -4,4 +4,6 @@
 //! was asked and answered, and judges that record. It never imports the engine or the node: a
 //! checker that shares code with what it checks shares its bugs.
 
+pub mod checker;
 pub mod history;
+pub mod simulated;

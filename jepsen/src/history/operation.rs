@@ -39,6 +39,21 @@ impl Operation {
         }
     }
 
+    /// Whether the shop refused it by its rules.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(&self.outcome, Outcome::Fail(reason) if reason.is_decision())
+    }
+
+    /// Whether an old state was good enough for it.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        matches!(
+            self.call,
+            Call::ReadProduct { stale: true, .. } | Call::ReadOrder { stale: true, .. }
+        )
+    }
+
     /// Whether it succeeded.
     #[must_use]
     pub fn is_ok(&self) -> bool {

@@ -1,0 +1,130 @@
+//! Linearizability: there is one order of all operations that explains every answer.
+//!
+//! Own search, in three steps: [`facts`] gathers what was seen of each order, [`problem`] turns
+//! that into windows of time and splits by product, [`search`] looks for an order. Giving up for
+//! want of time is `unknown`, never `valid`.
+
+mod bounds;
+mod facts;
+mod picks;
+mod problem;
+mod search;
+mod state;
+mod thin;
+
+use std::time::{Duration, Instant};
+
+use self::problem::Part;
+use self::search::{Due, End, Found, Room};
+use super::{Checker, Judgement, describe};
+use crate::history::History;
+
+/// Rooms of one search after the other, with how often each is tried with other chances. Several
+/// quick tries find an order sooner than one thorough one, and the last leaves nothing out.
+const ROOMS: [(u64, Room); 6] = [
+    (4, room(16, 32, 2, 500)),
+    (4, room(64, 64, 2, 2_000)),
+    (2, room(256, 128, 3, 2_000)),
+    (1, room(1_024, 256, 4, 5_000)),
+    (1, room(8_192, 4_096, 8, 50_000)),
+    (1, room(65_536, 65_536, usize::MAX, 1_000_000)),
+];
+
+const fn room(states: usize, detours: usize, coins: usize, sets: usize) -> Room {
+    Room { states, detours, picks: picks::Bounds { coins, sets } }
+}
+
+/// Checks that there is one order of all operations that explains every answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Linearizability {
+    /// How long the search may take in all.
+    pub limit: Duration,
+}
+
+impl Default for Linearizability {
+    fn default() -> Self {
+        Self { limit: Duration::from_secs(300) }
+    }
+}
+
+impl Checker for Linearizability {
+    fn name(&self) -> &'static str {
+        "linearizable"
+    }
+
+    fn promise(&self) -> &'static str {
+        "every write and every default read takes effect at one moment between request and answer"
+    }
+
+    fn check(&self, history: &History) -> Judgement {
+        let mut judgement = Judgement::default();
+        let deadline = Instant::now() + self.limit;
+        let problem = problem::problem(facts::gather(history));
+        for broken in &problem.broken {
+            judgement.invalid(broken);
+        }
+        let looks: usize = problem.parts.iter().map(|part| part.looks.len()).sum();
+        let orders: usize = problem.parts.iter().map(|part| part.orders.len()).sum();
+        for part in &problem.parts {
+            check_part(history, part, deadline, &mut judgement);
+        }
+        if orders == 0 || looks == 0 {
+            judgement.empty("no order was placed, or nobody looked at stock");
+        }
+        let parts = problem.parts.len();
+        judgement.note(format!("{orders} orders and {looks} looks at stock in {parts} parts"));
+        judgement
+    }
+}
+
+fn check_part(history: &History, part: &Part, deadline: Instant, judgement: &mut Judgement) {
+    if let Some(why) = &part.undecidable {
+        judgement.unknown(why);
+        return;
+    }
+    let outside = bounds::check(part);
+    for (source, why) in &outside {
+        let operation = &history.operations[*source];
+        judgement.invalid(format!("{} cannot be: {why}", describe(operation)));
+    }
+    if !outside.is_empty() {
+        return;
+    }
+    let tries = ROOMS.iter().flat_map(|(tries, room)| (0..*tries).map(move |seed| (seed, *room)));
+    for (seed, room) in tries {
+        match search::run(part, room, seed, deadline) {
+            Found::Order => return,
+            Found::Nothing(end) => {
+                judgement.invalid(explanation(history, part, &end));
+                return;
+            }
+            Found::Cut => {}
+            Found::Late => break,
+        }
+    }
+    let names: Vec<&str> = part.products.iter().map(|(name, _)| name.as_str()).take(5).collect();
+    judgement.unknown(format!("the search for an order was given up: {}", names.join(", ")));
+}
+
+/// Why there is no order of things.
+fn explanation(history: &History, part: &Part, end: &End) -> String {
+    let what = match end.due.source(part) {
+        Some(source) => describe(&history.operations[source]),
+        None => "an order".to_owned(),
+    };
+    let met: Vec<String> = end
+        .met
+        .iter()
+        .map(|stock| {
+            let each = part.products.iter().zip(stock);
+            let each: Vec<String> =
+                each.take(5).map(|((name, _), units)| format!("{name} had {units}")).collect();
+            each.join(" and ")
+        })
+        .collect();
+    let kind = match end.due {
+        Due::Write(write) if state::gives(write) => "the return of ",
+        Due::Write(_) | Due::Look(_) => "",
+    };
+    format!("no order of the operations before it explains {kind}{what}: {}", met.join("; or "))
+}
