@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::bulk::{export, import};
 use crate::exit::{self, Failure};
 use crate::{bench, dev, events, holds, orders, products, serve, status, verify};
 
@@ -24,7 +25,7 @@ pub(crate) enum Command {
     Serve(serve::Options),
     /// Show the members of a running cluster and how far each of them is
     Status(status::Options),
-    /// List and create products
+    /// List and create products, adjust their stock, read their ledgers
     #[command(subcommand)]
     Products(products::Command),
     /// Look at, place and cancel orders
@@ -37,6 +38,10 @@ pub(crate) enum Command {
     Verify(verify::Options),
     /// Show what happened, and follow what happens
     Events(events::Options),
+    /// Create products, or place orders, from a CSV or NDJSON file
+    Import(import::Options),
+    /// Write products or orders to a CSV or NDJSON file
+    Export(export::Options),
     /// Put a running cluster under load and measure it
     Bench(bench::Options),
 }
@@ -53,6 +58,8 @@ impl Command {
             Command::Holds(command) => holds::run(&command),
             Command::Verify(options) => verify::run(&options),
             Command::Events(options) => events::run(&options),
+            Command::Import(options) => import::run(&options),
+            Command::Export(options) => export::run(&options),
             Command::Bench(options) => bench::run(&options),
         }
     }

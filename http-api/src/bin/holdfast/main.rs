@@ -7,6 +7,7 @@
 
 mod address;
 mod bench;
+mod bulk;
 mod cli;
 mod config;
 mod dev;
@@ -22,6 +23,7 @@ mod serve;
 mod settings;
 mod signals;
 mod status;
+mod stock;
 mod table;
 mod verify;
 

@@ -1,12 +1,13 @@
-//! `holdfast orders`: look at, place and cancel orders.
+//! `holdfast orders`: look at, place and cancel orders, and end the doubt about a key.
 
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use client::wire::{CancelRequest, Order, OrderLineRequest, OrderRequest, OrderStatus};
+use client::wire::{ByKey, CancelRequest, Order, OrderLineRequest, OrderRequest, OrderStatus};
 use client::wire::{PageMeta, PaymentMethod};
 use client::{OrderQuery, Paging};
 
+use crate::bulk::batch;
 use crate::exit::Failure;
 use crate::remote;
 use crate::table::{Align, Table, or_dash};
@@ -20,8 +21,14 @@ pub(crate) enum Command {
     List(List),
     /// Place an order
     Place(Place),
+    /// Place the orders of a file with one request
+    Batch(batch::Options),
     /// Cancel an order whose payment has not begun
     Cancel(Cancel),
+    /// Show what became of an idempotency key
+    Key(Key),
+    /// Make sure that an idempotency key makes no order any more
+    Fence(Key),
 }
 
 /// The flags of `orders get`.
@@ -92,6 +99,16 @@ pub(crate) struct Cancel {
     remote: remote::Options,
 }
 
+/// The flags of `orders key` and `orders fence`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Key {
+    /// The idempotency key
+    #[arg(value_name = "KEY")]
+    text: String,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
 /// One line of an order: `PRODUCT` or `PRODUCT:QUANTITY`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Item(pub(crate) OrderLineRequest);
@@ -120,7 +137,10 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
         Command::Get(options) => remote::block_on(get(options)),
         Command::List(options) => remote::block_on(list(options)),
         Command::Place(options) => remote::block_on(place(options)),
+        Command::Batch(options) => remote::block_on(batch::run(options)),
         Command::Cancel(options) => remote::block_on(cancel(options)),
+        Command::Key(options) => remote::block_on(key(options)),
+        Command::Fence(options) => remote::block_on(fence(options)),
     }
 }
 
@@ -165,6 +185,26 @@ async fn cancel(options: &Cancel) -> Result<(), Failure> {
     let answer = client.cancel_order(options.id, &request).await;
     let answer = answer.map_err(|error| remote::failure(&error))?;
     options.remote.print(&answer.data, details)
+}
+
+async fn key(options: &Key) -> Result<(), Failure> {
+    let client = options.remote.client()?;
+    let answer = client.order_by_key(&options.text).await;
+    options.remote.print(&answer.map_err(|error| remote::failure(&error))?.data, fate)
+}
+
+async fn fence(options: &Key) -> Result<(), Failure> {
+    let client = options.remote.client()?;
+    let answer = client.fence_key(&options.text).await;
+    options.remote.print(&answer.map_err(|error| remote::failure(&error))?.data, fate)
+}
+
+/// What became of a key.
+fn fate(found: &ByKey) -> String {
+    match &found.order {
+        Some(order) => details(order),
+        None => format!("{}\n", found.state),
+    }
 }
 
 /// Orders, one a row.

@@ -1,4 +1,4 @@
-//! `holdfast products`: list and create products.
+//! `holdfast products`: list and create products; what is about their stock has its own file.
 
 use clap::{Args, Subcommand};
 use client::ProductQuery;
@@ -6,6 +6,7 @@ use client::wire::{Product, ProductRequest};
 
 use crate::exit::Failure;
 use crate::remote;
+use crate::stock;
 use crate::table::{Align, Table, or_dash};
 
 /// What to do with products.
@@ -15,6 +16,10 @@ pub(crate) enum Command {
     List(List),
     /// Create a product
     Create(Create),
+    /// Bring units of a product in, or take them out, with a reason
+    Adjust(stock::Adjust),
+    /// Show every movement of the units of a product
+    Ledger(stock::Ledger),
 }
 
 /// The flags of `products list`.
@@ -52,6 +57,9 @@ pub(crate) struct Create {
     /// Most units in one order
     #[arg(long, value_name = "N")]
     max_per_order: Option<u64>,
+    /// Most units of one user; orders then have to name one
+    #[arg(long, value_name = "N")]
+    max_per_user: Option<u64>,
     #[command(flatten)]
     remote: remote::Options,
 }
@@ -61,6 +69,8 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::List(options) => remote::block_on(list(options)),
         Command::Create(options) => remote::block_on(create(options)),
+        Command::Adjust(options) => remote::block_on(stock::adjust(options)),
+        Command::Ledger(options) => remote::block_on(stock::ledger(options)),
     }
 }
 
@@ -88,7 +98,7 @@ async fn create(options: &Create) -> Result<(), Failure> {
         stock: options.stock,
         sku: options.sku.clone(),
         max_per_order: options.max_per_order,
-        max_per_user: None,
+        max_per_user: options.max_per_user,
     };
     let client = options.remote.client()?;
     let answer = client.create_product(&request).await.map_err(|error| remote::failure(&error))?;

@@ -1,0 +1,253 @@
+//! `holdfast export`: write products or orders to a file or to standard output.
+//!
+//! Pages are read one after the other while the cluster goes on, so a row may be newer than one
+//! that was written before it; each row is what it was when its page was read.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use client::wire::{Order, OrderLine, Product};
+use client::{Client, OrderQuery, Paging, ProductQuery};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::{Format, What};
+use crate::exit::Failure;
+use crate::remote;
+
+/// Rows that are read at a time.
+const PAGE: u64 = 1000;
+
+/// The flags of `export`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    /// What to write: products by id, or orders, the newest first
+    #[arg(long, value_name = "WHAT", default_value = "products")]
+    what: What,
+    /// Where to write it; without it standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// csv or ndjson; follows from the name of the file, else ndjson
+    #[arg(long)]
+    format: Option<Format>,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
+/// A product as a row of a CSV file, which `import` reads too.
+#[derive(Debug, Serialize)]
+struct ProductRow<'a> {
+    id: u64,
+    name: &'a str,
+    sku: Option<&'a str>,
+    price: &'a str,
+    stock: u64,
+    max_per_order: Option<u64>,
+    max_per_user: Option<u64>,
+    on_hand: u64,
+    held: u64,
+    reserved: u64,
+    sold: u64,
+    created_at: &'a str,
+    updated_at: &'a str,
+    version: u64,
+}
+
+/// A line of an order as a row of a CSV file.
+#[derive(Debug, Serialize)]
+struct LineRow<'a> {
+    order_id: u64,
+    line: u64,
+    status: &'static str,
+    user_id: Option<u64>,
+    payment_method: &'static str,
+    product_id: u64,
+    quantity: u64,
+    unit_price: &'a str,
+    line_total: &'a str,
+    idempotency_key: Option<&'a str>,
+    created_at: &'a str,
+    updated_at: &'a str,
+    version: u64,
+}
+
+/// Runs it to its end.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let format = match &options.output {
+        Some(path) => Format::of(options.format, path)?,
+        None => options.format.unwrap_or(Format::Ndjson),
+    };
+    let target = Target::open(options.output.as_ref())?;
+    let mut sink = Sink::new(target, format);
+    let bar = ProgressBar::no_length();
+    let look = ProgressStyle::with_template("{spinner} {pos} rows {per_sec}");
+    bar.set_style(look.expect("a template that is constant"));
+    remote::block_on(async {
+        let client = options.remote.client()?;
+        match options.what {
+            What::Products => products(&client, &mut sink, &bar).await,
+            What::Orders => orders(&client, &mut sink, &bar).await,
+        }
+    })?;
+    bar.finish_and_clear();
+    sink.finish()
+}
+
+async fn products(client: &Client, sink: &mut Sink, bar: &ProgressBar) -> Result<(), Failure> {
+    let mut query = ProductQuery { limit: Some(PAGE), ..ProductQuery::default() };
+    loop {
+        let page = client.products(&query).await.map_err(|error| remote::failure(&error))?.data;
+        for product in &page.data {
+            sink.write(product, std::iter::once(product).map(product_row))?;
+        }
+        bar.inc(page.data.len() as u64);
+        if page.meta.next_cursor.is_none() {
+            return Ok(());
+        }
+        query.cursor = page.meta.next_cursor;
+    }
+}
+
+async fn orders(client: &Client, sink: &mut Sink, bar: &ProgressBar) -> Result<(), Failure> {
+    let mut cursor = None;
+    loop {
+        let paging = Paging::Cursor { cursor, limit: PAGE };
+        let query = OrderQuery { paging, ..OrderQuery::default() };
+        let page = client.orders(&query).await.map_err(|error| remote::failure(&error))?.data;
+        for order in &page.data {
+            sink.write(order, order.items.iter().map(|line| line_row(order, line)))?;
+        }
+        bar.inc(page.data.len() as u64);
+        if page.meta.next_cursor.is_none() {
+            return Ok(());
+        }
+        cursor = page.meta.next_cursor;
+    }
+}
+
+fn product_row(product: &Product) -> ProductRow<'_> {
+    ProductRow {
+        id: product.id,
+        name: &product.name,
+        sku: product.sku.as_deref(),
+        price: &product.price,
+        stock: product.stock,
+        max_per_order: product.max_per_order,
+        max_per_user: product.max_per_user,
+        on_hand: product.on_hand,
+        held: product.held,
+        reserved: product.reserved,
+        sold: product.sold,
+        created_at: &product.created_at,
+        updated_at: &product.updated_at,
+        version: product.version,
+    }
+}
+
+fn line_row<'a>(order: &'a Order, line: &'a OrderLine) -> LineRow<'a> {
+    LineRow {
+        order_id: order.id,
+        line: line.id,
+        status: order.status.as_str(),
+        user_id: order.user_id,
+        payment_method: order.payment_method.as_str(),
+        product_id: line.product_id,
+        quantity: line.quantity,
+        unit_price: &line.unit_price,
+        line_total: &line.line_total,
+        idempotency_key: order.idempotency_key.as_deref(),
+        created_at: &order.created_at,
+        updated_at: &order.updated_at,
+        version: order.version,
+    }
+}
+
+/// Where bytes go: standard output, or a file that has its name only once it is whole.
+enum Target {
+    Output(std::io::Stdout),
+    File { file: File, part: PathBuf, path: PathBuf },
+}
+
+impl Target {
+    fn open(path: Option<&PathBuf>) -> Result<Target, Failure> {
+        let Some(path) = path else { return Ok(Target::Output(std::io::stdout())) };
+        let mut part = path.clone().into_os_string();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let file = File::create(&part).map_err(|error| {
+            Failure::because(format_args!("cannot write {}", part.display()), &error)
+        })?;
+        Ok(Target::File { file, part, path: path.clone() })
+    }
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Target::Output(output) => output.write(bytes),
+            Target::File { file, .. } => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Target::Output(output) => output.flush(),
+            Target::File { file, .. } => file.sync_all(),
+        }
+    }
+}
+
+/// Writes rows in one of the formats.
+enum Sink {
+    Csv(Box<csv::Writer<Target>>),
+    Ndjson(BufWriter<Target>),
+}
+
+impl Sink {
+    fn new(target: Target, format: Format) -> Sink {
+        match format {
+            Format::Csv => Sink::Csv(Box::new(csv::Writer::from_writer(target))),
+            Format::Ndjson => Sink::Ndjson(BufWriter::new(target)),
+        }
+    }
+
+    /// Writes one object, or the rows that stand for it.
+    fn write<R: Serialize>(
+        &mut self,
+        whole: &impl Serialize,
+        rows: impl Iterator<Item = R>,
+    ) -> Result<(), Failure> {
+        match self {
+            Sink::Csv(writer) => {
+                for row in rows {
+                    writer.serialize(row).map_err(|error| cannot(&error))?;
+                }
+                Ok(())
+            }
+            Sink::Ndjson(writer) => {
+                serde_json::to_writer(&mut *writer, whole).map_err(|error| cannot(&error))?;
+                writer.write_all(b"\n").map_err(|error| cannot(&error))
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        let mut target = match self {
+            Sink::Csv(writer) => writer.into_inner().map_err(|error| cannot(error.error()))?,
+            Sink::Ndjson(writer) => writer.into_inner().map_err(|error| cannot(error.error()))?,
+        };
+        target.flush().map_err(|error| cannot(&error))?;
+        match target {
+            Target::Output(_) => Ok(()),
+            Target::File { part, path, .. } => {
+                std::fs::rename(&part, &path).map_err(|error| cannot(&error))
+            }
+        }
+    }
+}
+
+fn cannot(error: &dyn std::error::Error) -> Failure {
+    Failure::because("cannot write the export", error)
+}

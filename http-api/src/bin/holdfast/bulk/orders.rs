@@ -1,0 +1,115 @@
+//! Importing orders: batches of up to a thousand, one after the other, each order under a key.
+
+use client::wire::{BatchRequest, BatchResult, OrderRequest, Outcome};
+use client::{Client, Error};
+use indicatif::ProgressBar;
+
+use super::import::{Options, Summary};
+use super::{Format, Line, key_prefix, lines, open, with_key};
+use crate::exit::Failure;
+use crate::remote;
+
+/// About how many bytes of orders go into one request; half of what the server takes.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Places the orders of a file.
+pub(super) async fn import(
+    options: &Options,
+    format: Format,
+    summary: &mut Summary,
+) -> Result<(), Failure> {
+    let client = options.remote.client()?;
+    let prefix = key_prefix(open(&options.path)?.0)?;
+    let (file, bar) = open(&options.path)?;
+    let mut batch = Batch::default();
+    for line in lines::<OrderRequest>(bar.wrap_read(file), format)? {
+        let Line { number, body } = line?;
+        summary.lines += 1;
+        match body {
+            Ok(order) => batch.push(number, with_key(order, &prefix, number)),
+            Err(wrong) => {
+                bar.suspend(|| eprintln!("line {number}: {wrong}"));
+                summary.failed += 1;
+            }
+        }
+        if batch.is_full() {
+            send(&client, std::mem::take(&mut batch), &bar, summary).await?;
+        }
+    }
+    if !batch.orders.is_empty() {
+        send(&client, batch, &bar, summary).await?;
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Orders on their way, with their lines.
+#[derive(Default)]
+struct Batch {
+    numbers: Vec<u64>,
+    orders: Vec<OrderRequest>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn push(&mut self, number: u64, order: OrderRequest) {
+        let metadata = order
+            .metadata
+            .as_ref()
+            .map_or(0, |metadata| serde_json::to_string(metadata).map_or(0, |text| text.len()));
+        self.bytes += 256 + 48 * order.items.len() + metadata;
+        self.numbers.push(number);
+        self.orders.push(order);
+    }
+
+    fn is_full(&self) -> bool {
+        self.orders.len() >= BatchRequest::ORDERS_MAX || self.bytes >= BATCH_BYTES
+    }
+}
+
+async fn send(
+    client: &Client,
+    batch: Batch,
+    bar: &ProgressBar,
+    summary: &mut Summary,
+) -> Result<(), Failure> {
+    let Batch { numbers, orders, .. } = batch;
+    let (first, count) = (numbers.first().copied().unwrap_or(0), numbers.len() as u64);
+    let answer = client.place_batch(&BatchRequest::of(orders)).await;
+    let results = answer.map_err(|error| stopped(&error, first, count, bar, summary))?.data;
+    for (line, result) in numbers.into_iter().zip(&results) {
+        take(line, result, bar, summary);
+    }
+    bar.set_message(format!("{} placed", summary.made));
+    Ok(())
+}
+
+/// Nothing is known of the orders of a request, so going on is of no use.
+fn stopped(
+    error: &Error,
+    first: u64,
+    count: u64,
+    bar: &ProgressBar,
+    summary: &mut Summary,
+) -> Failure {
+    let in_doubt = error.outcome() == Outcome::Unknown;
+    *(if in_doubt { &mut summary.unknown } else { &mut summary.failed }) += count;
+    bar.suspend(|| {
+        eprintln!("stopped at line {first}; run it again to go on: what was placed has its key");
+    });
+    remote::failure(error)
+}
+
+fn take(line: u64, result: &BatchResult, bar: &ProgressBar, summary: &mut Summary) {
+    if result.is_replay() {
+        summary.there += 1;
+    } else if result.order.is_some() {
+        summary.made += 1;
+    } else {
+        let code = result.error.as_deref().unwrap_or("no error named");
+        let words = result.message.as_deref().unwrap_or_default();
+        bar.suspend(|| eprintln!("line {line}: {words} ({code})"));
+        let in_doubt = result.outcome == Some(Outcome::Unknown);
+        *(if in_doubt { &mut summary.unknown } else { &mut summary.failed }) += 1;
+    }
+}
