@@ -9,9 +9,9 @@
 //! `transitions`, `races` and `races_failover` (many at once, and with the leader killed), `ramp`
 //! (load), `failover` (kills, pauses, stops), `payments`, `damage` and `identity` (data that is
 //! lost, damaged or somebody else's), `full_disk` and `power_cut` (disks of their own, as root),
-//! `events` (streams and WebSockets), `bad_input` and `bad_http`, `operations` (probes, metrics, `holdfast dev`), and `tidy` (rules of
-//! the sources). `docs/RELIABILITY.md` names the tests behind
-//! each promise.
+//! `events` (streams and WebSockets), `bad_input` and `bad_http`, `operations` (probes, metrics,
+//! `holdfast dev`), and `tidy` (rules of the sources). `docs/RELIABILITY.md` names the tests behind
+//! each promise. `batches`, `stock` and `bulk` are about many orders at once, units, and files.
 //!
 //! Clusters that run at a time are bounded over all test processes; tests that measure time run
 //! alone. `HOLDFAST_TEST_SEED` repeats random choices, `HOLDFAST_TEST_BINARY` tests a given file.
@@ -26,6 +26,7 @@ mod binary;
 pub mod caller;
 pub mod cluster;
 pub mod disks;
+pub mod killing;
 pub mod load;
 mod node;
 mod ports;
@@ -38,4 +39,5 @@ pub mod wait;
 pub use answer::Answer;
 pub use caller::{Call, Caller, NoAnswer};
 pub use cluster::{Cluster, Options};
+pub use killing::Killing;
 pub use seed::Seed;

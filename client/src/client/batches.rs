@@ -22,8 +22,8 @@ impl Client {
     /// attempts or time run out; then the last result stands. Such an order may have been placed by
     /// an earlier attempt: its status is then 200.
     ///
-    /// The results are as many as the orders and in their order. To go on after an error or a result
-    /// in doubt, give the orders keys of your own and repeat the batch.
+    /// The results are as many as the orders and in their order. To go on after an error or a
+    /// result in doubt, give the orders keys of your own and repeat the batch.
     ///
     /// # Errors
     /// Atomic batches are rejected with `insufficient_stock`, `batch_rejected` and others, whose

@@ -35,7 +35,8 @@ impl Client {
     /// `GET /products/{id}/ledger`: a part of the ledger of a product, oldest row first.
     ///
     /// # Errors
-    /// Rejected with `not_found`, or `validation_error` when the place or the limit is out of range.
+    /// Rejected with `not_found`, or `validation_error` when the place or the limit is out of
+    /// range.
     pub async fn ledger(
         &self,
         product: u64,

@@ -122,13 +122,13 @@ fn order(route: Route) -> Operation {
             .refuses(PLACING),
         Route::PlaceBatch => of("placeOrders", "Place many orders")
             .text(
-                "Up to 1,000 orders in one request of up to 16 MiB. Each has a result of its own, \
-                 in their order, with the status that it would have had alone: one that is refused \
-                 or cannot be read does not keep the others from being placed. With `atomic` all \
-                 are placed in one entry of the log or none is: then what they ask of a product is \
-                 added up, a refusal is 409 and `results` names every order at fault. Keys stand in \
-                 the orders and work as they do alone, so repeating a batch whose orders all have \
-                 keys is safe.",
+                "Up to 1,000 orders in one request of up to 16 MiB. Each has a result of its \
+                 own, in their order, with the status that it would have had alone: one that is \
+                 refused or cannot be read does not keep the others from being placed. With \
+                 `atomic` all are placed in one entry of the log or none is: then what they ask \
+                 of a product is added up, a refusal is 409 and `results` names every order at \
+                 fault. Keys stand in the orders and work as they do alone, so repeating a \
+                 batch whose orders all have keys is safe.",
             )
             .takes(&["Atomic"])
             .body("BatchRequest", examples::batch_request())
