@@ -7,7 +7,7 @@
 //!
 //! What is where, in `tests/tests/`: `smoke` and `products` (one request after the other), `lists`,
 //! `transitions`, `races` and `races_failover` (many at once, and with the leader killed), `ramp`
-//! (load), `failover` (kills, pauses, stops), `payments`, `damage` and `identity` (data that is
+//! (load), `holds` and `webhooks`, `failover` (kills, pauses, stops), `payments`, `damage` and `identity` (data that is
 //! lost, damaged or somebody else's), `full_disk` and `power_cut` (disks of their own, as root),
 //! `events` (streams and WebSockets), `bad_input` and `bad_http`, `operations` (probes, metrics,
 //! `holdfast dev`), and `tidy` (rules of the sources). `docs/RELIABILITY.md` names the tests behind
