@@ -15,8 +15,8 @@ use crate::money::Money;
 use crate::order::{Line, Order, PaymentMethod};
 use crate::webhook::Report;
 
-/// The longest idempotency key, in bytes.
-pub(crate) const KEY_BYTES_MAX: usize = 255;
+/// The longest idempotency key, in characters.
+pub(crate) const KEY_CHARS_MAX: usize = 255;
 
 /// What a key is for. The same text is another key in another scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,9 +120,13 @@ impl Keys {
     }
 }
 
-/// Whether a text may be an idempotency key: 1 to [`KEY_BYTES_MAX`] bytes, none of them control.
+/// Whether a text may be an idempotency key: 1 to [`KEY_CHARS_MAX`] characters, none of them
+/// control.
 pub(crate) fn is_key(text: &str) -> bool {
-    (1..=KEY_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+    // A character has at most four bytes; the cheap check comes first.
+    (1..=4 * KEY_CHARS_MAX).contains(&text.len())
+        && text.chars().count() <= KEY_CHARS_MAX
+        && !text.chars().any(char::is_control)
 }
 
 /// Collects what makes two requests the same. Settings and the key itself are not part of it.
@@ -253,8 +257,19 @@ mod tests {
 
     #[test]
     fn a_key_is_printable_and_of_bounded_length() {
-        assert!(is_key("k") && is_key(&"é".repeat(127)) && is_key(&"k".repeat(255)));
-        assert!(!is_key("") && !is_key(&"k".repeat(256)) && !is_key("a\nb") && !is_key("\u{7f}"));
+        assert!(
+            is_key("k")
+                && is_key(&"é".repeat(255))
+                && is_key(&"😀".repeat(255))
+                && is_key(&"k".repeat(255))
+        );
+        assert!(
+            !is_key("")
+                && !is_key(&"é".repeat(256))
+                && !is_key(&"k".repeat(256))
+                && !is_key("a\nb")
+                && !is_key("\u{7f}")
+        );
     }
 
     #[test]

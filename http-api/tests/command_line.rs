@@ -259,6 +259,35 @@ fn an_outcome_that_is_not_known_is_code_4_and_names_the_key() {
 }
 
 #[test]
+fn a_bad_secret_stops_the_node_and_is_not_repeated() {
+    let scratch = tempfile::tempdir().unwrap();
+    let data = scratch.path().join("node");
+    let serve = ["serve", "--id", "1", "--http", "127.0.0.1:0", "--raft", "127.0.0.1:7", "--data"];
+    let secret = "too-short-000";
+    let file = scratch.path().join("secrets");
+    std::fs::write(&file, secret).unwrap();
+    let three = ["0123456789-too-short-000"; 3].join(",");
+    for (value, and_file, reason) in [
+        (secret, false, "16 to 255"),
+        (&three, false, "two at most"),
+        (secret, true, "cannot be used with"),
+    ] {
+        let mut command = holdfast(&serve);
+        command.arg(&data).args(["--peer", "1=127.0.0.1:7"]);
+        command.env("HOLDFAST_WEBHOOK_SECRET", value);
+        if and_file {
+            command.arg("--webhook-secret-file").arg(&file);
+        }
+        let output = command.output().unwrap();
+        let (said, log) = (text(&output.stderr), text(&output.stdout));
+        assert_eq!(exit_code(&output), 2, "{said}");
+        assert!(said.contains(reason), "{said}");
+        assert!(!said.contains(secret) && !log.contains(secret), "{said} {log}");
+    }
+    assert!(!data.exists(), "nothing was begun");
+}
+
+#[test]
 fn a_node_that_is_told_nothing_useful_says_what_is_missing() {
     let data = tempfile::tempdir().unwrap();
     let data = data.path().to_str().unwrap();

@@ -7,11 +7,12 @@
 //!
 //! What is where, in `tests/tests/`: `smoke` and `products` (one request after the other), `lists`,
 //! `transitions`, `races` and `races_failover` (many at once, and with the leader killed), `ramp`
-//! (load), `holds` and `webhooks`, `failover` (kills, pauses, stops), `payments`, `damage` and `identity` (data that is
-//! lost, damaged or somebody else's), `full_disk` and `power_cut` (disks of their own, as root),
-//! `events` (streams and WebSockets), `bad_input` and `bad_http`, `operations` (probes, metrics,
-//! `holdfast dev`), and `tidy` (rules of the sources). `docs/RELIABILITY.md` names the tests behind
-//! each promise. `batches`, `stock` and `bulk` are about many orders at once, units, and files.
+//! (load), `holds` and `webhooks` (holds and results of payments), `failover` (kills, pauses,
+//! stops), `payments`, `damage` and `identity` (data that is lost, damaged or somebody else's),
+//! `full_disk` and `power_cut` (disks of their own, as root), `events` (streams and WebSockets),
+//! `bad_input` and `bad_http`, `operations` (probes, metrics, `holdfast dev`), and `tidy` (rules of
+//! the sources). `batches`, `stock` and `bulk` are about many orders at once, units, and files.
+//! `docs/RELIABILITY.md` names the tests behind each promise.
 //!
 //! Clusters that run at a time are bounded over all test processes; tests that measure time run
 //! alone. `HOLDFAST_TEST_SEED` repeats random choices, `HOLDFAST_TEST_BINARY` tests a given file.

@@ -13,7 +13,7 @@ use tests::{Call, Caller, Cluster, Options, wait};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-/// How long a hold may be swept after its deadline by an idle cluster, with room for a busy machine.
+/// How late an idle cluster may sweep a hold, with room for a busy machine.
 const LATE_MS: u64 = 1_500;
 
 /// How far the clocks of processes on one machine, and the way of an answer, may lead astray.
@@ -180,6 +180,37 @@ async fn an_idle_cluster_ends_holds_on_time() {
     assert_eq!(last["index"], seen[0]["version"], "{last}");
 }
 
+/// Runs `holdfast` as a client of node 2 and gives what it said as JSON.
+async fn command(caller: &Caller, words: &str) -> Value {
+    let mut command = tests::cluster::holdfast();
+    let url = format!("http://{}", caller.address(2));
+    command.args(words.split(' ')).args(["--json", "--url", &url]);
+    let output = tokio::task::spawn_blocking(move || command.output()).await;
+    let output = output.expect("it can be waited for").expect("the binary can be started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}: {} {said}", output.status);
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn holds_are_handled_on_the_command_line() {
+    let cluster = Cluster::start("holds_are_handled_on_the_command_line").await;
+    let caller = cluster.caller();
+    let product = shop::create_product(caller, &mut cluster.random(1), "9.99", 10).await;
+    let made = command(caller, &format!("holds create --item {product}:4 --ttl-s 60")).await;
+    assert_eq!((&made["status"], &made["quantity"]), (&json!("active"), &json!(4)));
+    let longer = command(caller, "holds extend 1 --ttl-s 600").await;
+    assert!(at(&longer, "expires_at") > at(&made, "expires_at") + 500_000, "{longer}");
+    assert_eq!(command(caller, "holds show 1").await, longer);
+    let order = command(caller, "orders place --hold 1").await;
+    assert_eq!((&order["hold_id"], &order["quantity"]), (&json!(1), &json!(4)), "{order}");
+    command(caller, &format!("holds create --item {product}")).await;
+    let released = command(caller, "holds release 2").await;
+    assert_eq!(released, json!({"hold_id": 2, "status": "released"}));
+    let data = shop::product(caller, 3, product).await;
+    assert_eq!((&data["stock"], &data["held"]), (&json!(6), &json!(0)), "{data}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_clients_turn_a_hold_into_one_order() {
     let cluster = Cluster::start("fifty_clients_turn_a_hold_into_one_order").await;
@@ -314,7 +345,7 @@ const MANY: u64 = 10_000;
 /// Who makes them.
 const MAKERS: u64 = 48;
 /// How wide the moments lie within their second at which they are asked for.
-const PULSE_MS: u64 = 350;
+const PULSE_MS: u64 = 150;
 /// How long the slowest order may take while they end, with room for a busy machine.
 const SLOWEST: Duration = Duration::from_millis(1_500);
 
@@ -346,7 +377,7 @@ async fn ten_thousand_holds_that_end_together_hold_no_order_up() {
     let cluster = Options::new("ten_thousand_holds_that_end_together").alone().start().await;
     let (caller, mut random) = (cluster.caller().clone(), cluster.random(1));
     let product = shop::create_product(&caller, &mut random, "1.00", 2 * MANY).await;
-    let deadline_s = now_ms() / 1_000 + 75;
+    let deadline_s = now_ms() / 1_000 + 50;
     make_many(&cluster, product, deadline_s).await;
     let made_s = now_ms() / 1_000;
     let data = shop::product(&caller, 1, product).await;
@@ -387,13 +418,16 @@ async fn ten_thousand_holds_that_end_together_hold_no_order_up() {
         assert_eq!(shop::count(&data, "stock"), 2 * MANY - placed, "{data}");
     }
     // None of them was late by much, the last ones neither.
-    let mut latest = 0;
+    let (mut latest, mut first, mut last) = (0, u64::MAX, 0);
     for id in (1..=MANY).step_by(97) {
         let hold = read(&caller, any_node(&mut random, 3), id).await;
         assert_exact(&hold);
-        assert!(at(&hold, "expires_at").abs_diff(deadline_s * 1_000) < 1_500, "{hold}");
-        latest = latest.max(at(&hold, "updated_at") - at(&hold, "expires_at"));
+        let deadline = at(&hold, "expires_at");
+        (first, last) = (first.min(deadline), last.max(deadline));
+        latest = latest.max(at(&hold, "updated_at") - deadline);
     }
+    println!("their deadlines were {} ms apart", last - first);
+    assert!(last - first < 1_000 && deadline_s * 1_000 <= first, "{first} to {last}");
     println!("the latest of those looked at was swept {latest} ms after its deadline");
     assert!(latest < 2 * LATE_MS, "{latest}");
     cluster.agree().await;

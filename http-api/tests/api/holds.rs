@@ -1,5 +1,13 @@
 //! Holds over real sockets: create, read, extend, release, turn into an order.
 
+use std::time::Duration;
+
+use engine::command::{Command, CreateHold, ReleaseHold};
+use engine::ids::{HoldId, ProductId, Quantity};
+use engine::order::Line;
+use engine::outcome::Outcome;
+use engine::state::Lookup;
+use engine::trace::TraceId;
 use http_api::Settings;
 use serde_json::{Value, json};
 
@@ -226,6 +234,11 @@ async fn a_key_makes_one_hold() {
     let both = json!({"product_id": id, "quantity": 2, "idempotency_key": "x"});
     fixture.send(keyed("k", &both)).await.problem(400, "idempotency_key_mismatch");
     fixture.send(keyed("", &body)).await.problem(400, "idempotency_key_invalid");
+    // As long as a key may be, in characters.
+    let mut long = json!({"product_id": id, "quantity": 1, "idempotency_key": "😀".repeat(255)});
+    fixture.post(HOLDS, &long).await.expect(201);
+    long["idempotency_key"] = json!("😀".repeat(256));
+    fixture.post(HOLDS, &long).await.problem(400, "idempotency_key_invalid");
     // The same text is another key for orders.
     let order = json!({"hold_id": made["id"]});
     let order = Call::json("POST", ORDERS, &order).header("idempotency-key", "k");
@@ -233,6 +246,68 @@ async fn a_key_makes_one_hold() {
     let now = fixture.send(keyed("k", &body)).await.expect(200);
     assert_eq!(now["data"]["status"], "consumed", "as it is now");
     assert_eq!(product(&fixture, id).await["reserved"], 2);
+    fixture.stop().await;
+}
+
+/// Proposes commands, many at a time.
+async fn propose_all(fixture: &Fixture, commands: impl Iterator<Item = Command>) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for command in commands {
+        if tasks.len() == 512 {
+            tasks.join_next().await.unwrap().unwrap();
+        }
+        let handle = fixture.handle.clone();
+        tasks.spawn(async move {
+            let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+            let applied = handle.propose(command, TraceId::NONE, deadline).await.unwrap();
+            assert!(!matches!(applied.outcome, Outcome::Rejected(_)), "{applied:?}");
+        });
+    }
+    while let Some(result) = tasks.join_next().await {
+        result.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn holds_that_left_memory_are_read_from_the_checkpoint() {
+    let fixture = Fixture::start().await;
+    let id = fixture.product("1.00", 50_000).await;
+    let body = json!({"product_id": id, "quantity": 1, "ttl_seconds": 600});
+    fixture.send(keyed("first", &body)).await.expect(201);
+    fixture.send(Call::new("DELETE", "/api/v1/holds/1")).await.expect(204);
+    let lines = vec![Line { product: ProductId(id), quantity: Quantity(1) }];
+    let create = |_| {
+        Command::CreateHold(CreateHold {
+            user: None,
+            lines: lines.clone(),
+            ttl_ms: 600_000,
+            key: None,
+            ttl_max_ms: 600_000,
+            active_holds_max: 100_000,
+            require_user: false,
+        })
+    };
+    // The newest ended holds stay in memory, some ten thousand of them.
+    let is_stored =
+        async || fixture.handle.read(|state| matches!(state.hold(HoldId(1)), Lookup::Stored));
+    for round in 0..9 {
+        let ids = 2 + round * 4_096..2 + (round + 1) * 4_096;
+        propose_all(&fixture, ids.clone().map(create)).await;
+        let release = |id| Command::ReleaseHold(ReleaseHold { hold: HoldId(id) });
+        propose_all(&fixture, ids.map(release)).await;
+    }
+    // The next checkpoint lets them go, once something is written again.
+    fixture
+        .until("stored", async || {
+            propose_all(&fixture, std::iter::once(create(0))).await;
+            is_stored().await
+        })
+        .await;
+    let read = fixture.get("/api/v1/holds/1").await.expect(200);
+    assert_eq!(read["data"]["status"], "released");
+    let replayed = fixture.send(keyed("first", &body)).await.expect(200);
+    assert_eq!(replayed["data"], read["data"]);
+    fixture.post(ORDERS, &json!({"hold_id": 1})).await.problem(409, "hold_released");
     fixture.stop().await;
 }
 
