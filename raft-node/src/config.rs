@@ -1,5 +1,6 @@
 //! Every setting of a node, spelled out, with its default and its bounds.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -16,6 +17,19 @@ pub struct Peer {
     pub raft_addr: String,
     /// Where clients reach its HTTP port, if known.
     pub http_addr: Option<String>,
+}
+
+/// What a node has to know of the cluster that it joins, as a member tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Join {
+    /// The cluster's hash, 32 hexadecimal digits.
+    pub cluster: String,
+    /// Its name.
+    pub cluster_name: String,
+    /// Who founded it.
+    pub founders: Vec<Peer>,
+    /// The incarnations of the members as far as they are known: a wiped one must not be believed.
+    pub met: BTreeMap<NodeId, u64>,
 }
 
 /// Settings of a node. [`Config::new`] gives the defaults.
@@ -36,6 +50,9 @@ pub struct Config {
     /// All voters, this node too. Read at the first start only; later starts read the data
     /// directory.
     pub peers: Vec<Peer>,
+    /// The running cluster to join instead of founding one with `peers`. Read at the first start
+    /// only; see [`crate::identity::begin_join`].
+    pub join: Option<Join>,
     /// The payment step.
     pub payments: payment::Config,
     /// Timing and bounds of the core.
@@ -94,6 +111,8 @@ pub struct CoreConfig {
     pub read_retry_after_ms: u64,
     /// Recent entries kept in memory for slow followers, in bytes.
     pub entry_cache_bytes: usize,
+    /// A learner that is behind by at most so many entries has caught up and is promoted.
+    pub promote_lag_entries_max: u64,
 }
 
 impl Default for CoreConfig {
@@ -116,6 +135,7 @@ impl Default for CoreConfig {
             resend_after_ms: 1_000,
             read_retry_after_ms: 250,
             entry_cache_bytes: 32 << 20,
+            promote_lag_entries_max: 128,
         }
     }
 }
@@ -141,6 +161,7 @@ impl Config {
             advertise_raft: String::new(),
             advertise_http: String::new(),
             peers: Vec::new(),
+            join: None,
             payments: payment::Config::default(),
             core: CoreConfig::default(),
             checkpoint_interval_ms: 300,

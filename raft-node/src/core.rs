@@ -37,7 +37,7 @@ pub use self::room::Space;
 use crate::config::CoreConfig;
 use crate::log::view::LogView;
 use crate::log::{self, LogStore};
-use crate::members::Membership;
+use crate::members::{Ask, Membership, Verdict};
 use crate::message::{Forwarded, PeerMessage};
 
 /// A moment, as the surroundings measured it.
@@ -94,6 +94,17 @@ pub enum Input {
     TransferLeader(Option<NodeId>),
     /// The room on this node's disk was judged anew.
     Space(Space),
+    /// An operator of this node's asks for something about members or leadership.
+    Ask {
+        /// Comes back in [`Actions::verdicts`].
+        ticket: u64,
+        /// What.
+        ask: Ask,
+        /// When the operator stops waiting, on the monotonic clock.
+        deadline_ms: u64,
+    },
+    /// A peer says that this node was removed from the cluster.
+    Removed,
 }
 
 /// An append to this node's log.
@@ -139,6 +150,8 @@ pub struct Actions {
     pub reads_failed: Vec<ReadTicket>,
     /// The membership changed to this.
     pub members: Option<Membership>,
+    /// What operators of this node are told; an ask without a leader's verdict fails.
+    pub verdicts: Vec<(u64, Result<Verdict, Failure>)>,
 }
 
 /// What a core shows of itself.
@@ -176,6 +189,8 @@ pub struct View {
     pub forwarded: u64,
     /// Milliseconds since each peer was heard.
     pub heard: Vec<(NodeId, u64)>,
+    /// Whether this node was removed from the cluster. It takes no part any more.
+    pub removed: bool,
     /// Milliseconds since a message from the leader, or from a majority on the leader itself.
     pub quorum_heard_ms_ago: u64,
     /// Whether writes are refused here for lack of room on the disks.
@@ -220,6 +235,7 @@ pub struct Core {
     state_clock: Timestamp,
     /// The members as far as committed entries were handed out.
     members: Membership,
+    admin: members::Admin,
     /// The commit index that the log holds.
     written_commit: u64,
     seen_term: u64,
@@ -299,6 +315,7 @@ impl Core {
             applied_index: start.applied_index,
             state_clock: start.clock,
             members: start.members,
+            admin: members::Admin::default(),
             written_commit: 0,
             seen_term: 0,
             seen_leader: raft::INVALID_ID,
@@ -339,6 +356,12 @@ impl Core {
     fn take(&mut self, input: Input, actions: &mut Actions) {
         match input {
             Input::Tick => self.tick(actions),
+            // What a former member says counts no more, whatever it is.
+            Input::Peer { from, messages, .. } if self.members.was_removed(from) => {
+                if !messages.is_empty() && !messages.contains(&PeerMessage::Removed) {
+                    actions.send.push((from, PeerMessage::Removed));
+                }
+            }
             Input::Peer { from, wall_ms, messages } => {
                 self.peer_clocks.heard(from, wall_ms, self.now);
                 self.heard.insert(from, self.now.mono_ms);
@@ -372,12 +395,20 @@ impl Core {
             Input::Unreachable(peer) => self.raw.report_unreachable(peer.0),
             Input::TransferLeader(to) => self.transfer_leader(to),
             Input::Space(space) => self.take_space(space),
+            Input::Ask { ticket, ask, deadline_ms } => {
+                self.take_ask(ticket, ask, deadline_ms, actions);
+            }
+            Input::Removed => self.leave(actions),
         }
     }
 
     fn tick(&mut self, actions: &mut Actions) {
-        self.raw.tick();
+        // Time does not pass for a former member: it never asks for votes.
+        if !self.admin.removed {
+            self.raw.tick();
+        }
         let now_ms = self.now.mono_ms;
+        self.tick_members(actions);
         actions.failed.extend(self.requests.expire(now_ms));
         actions.reads_failed.extend(self.reads.expire(now_ms));
         if let Some(deadline) = self.next_deadline
@@ -432,6 +463,15 @@ impl Core {
             }
             PeerMessage::Refused(seqs) => self.requests.refused(&seqs),
             PeerMessage::Room { low, refuses } => self.take_news(from, low, refuses),
+            PeerMessage::Ask { ticket, ask } => {
+                if let Some(verdict) = self.judge(&ask) {
+                    actions.send.push((from, PeerMessage::Verdict { ticket, verdict }));
+                }
+            }
+            PeerMessage::Removed => self.leave(actions),
+            PeerMessage::Verdict { ticket, verdict } => {
+                self.take_verdict(ticket, verdict, actions);
+            }
         }
     }
 
@@ -484,6 +524,7 @@ impl Core {
             self.requests.resend_all();
             self.reads.leader_changed();
             self.tick_proposed_for = None;
+            self.admin.proposed = None;
             if self.raw.raft.state == StateRole::Leader {
                 let wall = self.peer_clocks.agreed_wall_ms(self.now);
                 self.clock = LeaderClock::start(wall, self.state_clock, self.now);
@@ -524,19 +565,6 @@ impl Core {
 
     fn has_unstable_entries(&self) -> bool {
         !self.raw.raft.raft_log.unstable_entries().is_empty()
-    }
-
-    fn transfer_leader(&mut self, to: Option<NodeId>) {
-        if self.raw.raft.state != StateRole::Leader {
-            return;
-        }
-        let furthest = || {
-            let others = self.raw.raft.prs().iter().filter(|(id, _)| **id != self.node.0);
-            others.max_by_key(|(id, progress)| (progress.matched, **id)).map(|(id, _)| *id)
-        };
-        if let Some(to) = to.map(|id| id.0).or_else(furthest) {
-            self.raw.transfer_leader(to);
-        }
     }
 
     /// raft draws election timeouts from a thread-local random source; a run must be a function of
@@ -593,6 +621,7 @@ impl Core {
                 .iter()
                 .map(|(id, at)| (*id, self.now.mono_ms.saturating_sub(*at)))
                 .collect(),
+            removed: self.admin.removed,
             quorum_heard_ms_ago: self.quorum_heard_ms_ago(),
             refuses_writes: self.refuses_writes(),
         }
@@ -611,27 +640,6 @@ impl Core {
             .collect();
         matched.sort_unstable();
         matched
-    }
-
-    fn quorum_heard_ms_ago(&self) -> u64 {
-        let ago = |node: NodeId| {
-            self.heard.get(&node).map_or(u64::MAX, |at| self.now.mono_ms.saturating_sub(*at))
-        };
-        if self.raw.raft.state != StateRole::Leader {
-            return match self.raw.raft.leader_id {
-                raft::INVALID_ID => u64::MAX,
-                leader => ago(NodeId(leader)),
-            };
-        }
-        let mut times: Vec<u64> = self
-            .raw
-            .raft
-            .prs()
-            .iter()
-            .map(|(id, _)| if *id == self.node.0 { 0 } else { ago(NodeId(*id)) })
-            .collect();
-        times.sort_unstable();
-        times.get(times.len() / 2).copied().unwrap_or(u64::MAX)
     }
 }
 

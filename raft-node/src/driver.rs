@@ -22,6 +22,7 @@ use raft::eraftpb::Entry;
 use crate::core::{Actions, Append, Core, Input};
 use crate::log::LogStore;
 use crate::log::engine::EngineLog;
+use crate::message::HelloVerdict;
 use crate::replica::{self, Effects};
 use crate::shared::{Mail, Shared};
 use crate::transport::Links;
@@ -162,7 +163,11 @@ fn run_core(
         let role = core.role();
         if ticked || role != shown {
             shown = role;
-            *shared.view.write() = core.view();
+            let view = core.view();
+            if view.removed {
+                shared.heard_verdict(shared.node(), HelloVerdict::Removed);
+            }
+            *shared.view.write() = view;
         }
     }
 }
@@ -183,6 +188,10 @@ fn perform(shared: &Shared, actions: Actions, outputs: &Outputs) {
         shared.reads_ready(index, &tickets);
     }
     shared.reads_failed(&actions.reads_failed);
+    shared.tell_verdicts(actions.verdicts);
+    if let Some(members) = actions.members {
+        shared.set_members(members);
+    }
 }
 
 fn run_log(shared: &Shared, log: &dyn LogStore, queue: &Receiver<Append>) {

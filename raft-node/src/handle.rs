@@ -1,6 +1,7 @@
 //! The front door of a node: propose, read, look at its status. Cheap to clone.
 
 mod ledger;
+mod members;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,7 +20,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 pub use self::ledger::{LedgerEntry, LedgerPage, LedgerPlace};
-use crate::core::{Request, Space};
+use crate::core::{Failure, Request, Space};
+use crate::members::Role;
 pub use crate::replica::Applied;
 use crate::shared::{Counter, Metrics, Shared};
 
@@ -41,6 +43,17 @@ pub enum ProposeError {
     /// It was sent and nothing is known of it: it may yet be applied.
     #[error("the outcome is not known")]
     TimedOut,
+}
+
+impl From<Failure> for ProposeError {
+    fn from(failure: Failure) -> ProposeError {
+        match failure {
+            Failure::NoLeader => ProposeError::NoLeader,
+            Failure::Overloaded => ProposeError::Overloaded,
+            Failure::StorageFull => ProposeError::StorageFull,
+            Failure::Unknown => ProposeError::TimedOut,
+        }
+    }
 }
 
 /// Why a read cannot be answered.
@@ -92,6 +105,8 @@ pub struct Health {
     pub disk_has_room: bool,
     /// Whether the payment worker runs.
     pub worker_ok: bool,
+    /// Why the other members do not want this node any more, if they said so.
+    pub unwanted: Option<&'static str>,
 }
 
 /// A node's view of its cluster.
@@ -113,16 +128,16 @@ pub struct Status {
     pub applied_index: u64,
     /// Digest of the state at the applied index.
     pub digest: u64,
-    /// All voters, by id.
+    /// All members, by id.
     pub members: Vec<Member>,
 }
 
-/// A voter as this node sees it.
+/// A member as this node sees it.
 #[derive(Clone, Debug)]
 pub struct Member {
     /// Its id.
     pub id: NodeId,
-    /// `leader`, `follower`, or `unknown` while no leader is known.
+    /// `leader`, `follower`, `learner`, or `unknown` of a voter while no leader is known.
     pub role: &'static str,
     /// Its raft address.
     pub raft_addr: String,
@@ -375,11 +390,13 @@ impl Handle {
             ready: view.leader.is_some()
                 && shared.caught_up.load(Ordering::Relaxed)
                 && disk_has_room
+                && !view.removed
                 && !shared.stopping.load(Ordering::Relaxed),
             quorum: view.leader.is_some() && view.quorum_heard_ms_ago <= self.election_timeout_ms,
             storage_ok: shared.failure.borrow().is_none(),
             disk_has_room,
             worker_ok: shared.worker_alive.load(Ordering::Relaxed),
+            unwanted: *shared.unwanted.lock(),
         }
     }
 
@@ -392,25 +409,30 @@ impl Handle {
             let mut state = shared.state.write();
             (state.applied_index(), state.digest())
         };
-        let members = shared.identity.members().into_iter().map(|mut peer| {
-            let own = peer.id == shared.node();
+        let membership = shared.members.borrow().clone();
+        let members = membership.members.iter().map(|member| {
+            let own = member.id == shared.node();
+            let (mut raft_addr, mut http_addr) =
+                (member.raft_addr.clone(), member.http_addr.clone());
             if own && !shared.advertised.raft.is_empty() {
-                peer.raft_addr.clone_from(&shared.advertised.raft);
+                raft_addr.clone_from(&shared.advertised.raft);
             }
             if own && !shared.advertised.http.is_empty() {
-                peer.http_addr = Some(shared.advertised.http.clone());
+                http_addr = Some(shared.advertised.http.clone());
             }
-            let heard = view.heard.iter().find(|(id, _)| *id == peer.id);
-            let matched = view.matched.iter().find(|(id, ..)| *id == peer.id).map(|found| found.1);
+            let heard = view.heard.iter().find(|(id, _)| *id == member.id);
+            let matched =
+                view.matched.iter().find(|(id, ..)| *id == member.id).map(|found| found.1);
             Member {
-                id: peer.id,
-                role: match view.leader {
-                    None => "unknown",
-                    Some(leader) if leader == peer.id => "leader",
-                    Some(_) => "follower",
+                id: member.id,
+                role: match (membership.role(member.id), view.leader) {
+                    (Some(Role::Learner), _) => "learner",
+                    (_, None) => "unknown",
+                    (_, Some(leader)) if leader == member.id => "leader",
+                    (_, Some(_)) => "follower",
                 },
-                raft_addr: peer.raft_addr,
-                http_addr: peer.http_addr,
+                raft_addr,
+                http_addr,
                 match_index: matched,
                 lag: matched.map(|matched| view.last_index.saturating_sub(matched)),
                 // Idle links carry a frame a second, so three seconds of silence mean trouble.

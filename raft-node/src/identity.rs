@@ -14,10 +14,12 @@ use engine::codec;
 use engine::ids::NodeId;
 use parking_lot::Mutex;
 
-use crate::config::{Config, Peer};
+use crate::config::{Config, Join, Peer};
 
 /// The version of the files written today.
 const VERSION: u8 = 1;
+/// Peers that are remembered; a guard against a stranger that makes up ids.
+const MET_MAX: usize = 4_096;
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +60,13 @@ pub enum Error {
         wanted: String,
     },
     /// It is new, and the configuration lists no peers to found a cluster with.
-    #[error("{0} is new: list every voter of the new cluster, this node too")]
+    #[error(
+        "{0} is new: list every voter of the new cluster, this node too, or join a running cluster"
+    )]
     NoPeers(PathBuf),
+    /// What a member told of the cluster to join makes no sense.
+    #[error("the cluster to join: {0}")]
+    Join(&'static str),
 }
 
 /// What the identity file holds.
@@ -153,8 +160,8 @@ impl Identity {
         self.stored.incarnation
     }
 
-    /// All voters.
-    pub fn members(&self) -> Vec<Peer> {
+    /// Those who founded the cluster.
+    pub fn founders(&self) -> Vec<Peer> {
         self.stored
             .members
             .iter()
@@ -166,18 +173,23 @@ impl Identity {
             .collect()
     }
 
+    /// The incarnations of the peers met so far.
+    pub fn met(&self) -> BTreeMap<NodeId, u64> {
+        self.met.lock().clone()
+    }
+
     /// Whether a peer of this incarnation may speak for `peer`. The first one seen is remembered
     /// durably before it is believed.
     ///
     /// # Errors
     /// When a first meeting cannot be written down.
     pub fn meet(&self, peer: NodeId, incarnation: u64) -> Result<bool, Error> {
-        if !self.stored.members.iter().any(|member| member.id == peer) {
-            return Ok(false);
-        }
         let mut met = self.met.lock();
         if let Some(known) = met.get(&peer) {
             return Ok(*known == incarnation);
+        }
+        if met.len() >= MET_MAX {
+            return Ok(false);
         }
         let mut next = met.clone();
         next.insert(peer, incarnation);
@@ -216,18 +228,13 @@ pub(crate) fn check_file(dir: &Path, name: &str) -> Result<bool, Error> {
 
 /// Founds this node's part of a new cluster.
 fn found(config: &Config, path: &Path) -> Result<Stored, Error> {
+    if let Some(join) = &config.join {
+        return joined(config, join, path);
+    }
     if config.peers.is_empty() {
         return Err(Error::NoPeers(config.data_dir.clone()));
     }
-    let mut members: Vec<_> = config
-        .peers
-        .iter()
-        .map(|peer| Member {
-            id: peer.id,
-            raft_addr: peer.raft_addr.clone(),
-            http_addr: peer.http_addr.clone(),
-        })
-        .collect();
+    let mut members: Vec<_> = config.peers.iter().map(stored_member).collect();
     members.sort_by_key(|member| member.id);
     let mut hash = blake3::Hasher::new();
     hash.update(config.cluster_name.as_bytes());
@@ -247,6 +254,75 @@ fn found(config: &Config, path: &Path) -> Result<Stored, Error> {
     };
     write_value(path, &stored)?;
     Ok(stored)
+}
+
+/// Draws the incarnation of a directory that is to join a running cluster, durably, so that it can
+/// be told to a member before anything else is written. `None` when the directory belongs to a
+/// cluster already: then the node just starts.
+///
+/// # Errors
+/// See [`Error`].
+pub fn begin_join(config: &Config) -> Result<Option<u64>, Error> {
+    let dir = &config.data_dir;
+    create_private_dir(dir).map_err(at(dir))?;
+    let _lock = lock(dir)?;
+    if dir.join("identity").exists() {
+        return Ok(None);
+    }
+    let path = dir.join("joining");
+    if let Some(incarnation) = read_optional(&path)? {
+        return Ok(Some(incarnation));
+    }
+    let incarnation = rand::random();
+    write_value(&path, &incarnation)?;
+    Ok(Some(incarnation))
+}
+
+/// Makes this node a part of a running cluster.
+fn joined(config: &Config, join: &Join, path: &Path) -> Result<Stored, Error> {
+    let digits = join.cluster.as_bytes();
+    let digit = |at: usize| digits.get(at).and_then(|digit| char::from(*digit).to_digit(16));
+    let mut cluster = [0; 16];
+    for (at, byte) in cluster.iter_mut().enumerate() {
+        let (high, low) = (digit(2 * at), digit(2 * at + 1));
+        let both = high.zip(low).ok_or(Error::Join("its hash is not 32 hexadecimal digits"))?;
+        *byte = (both.0 << 4 | both.1) as u8;
+    }
+    if join.founders.is_empty() {
+        return Err(Error::Join("it has no founders"));
+    }
+    if join.cluster_name != config.cluster_name {
+        return Err(Error::Stranger {
+            path: config.data_dir.clone(),
+            found: format!("cluster {:?}", join.cluster_name),
+            wanted: format!("cluster {:?}", config.cluster_name),
+        });
+    }
+    let incarnation: u64 = read_optional(&config.data_dir.join("joining"))?
+        .ok_or(Error::Join("it was not asked before"))?;
+    let mut members: Vec<Member> = join.founders.iter().map(stored_member).collect();
+    members.sort_by_key(|member| member.id);
+    // Whom this node may believe is known before it hears anybody.
+    let met: BTreeMap<NodeId, u64> = join
+        .met
+        .iter()
+        .map(|(id, met)| (*id, *met))
+        .filter(|(id, _)| *id != config.node_id)
+        .collect();
+    write_value(&config.data_dir.join("peers"), &met)?;
+    let stored = Stored {
+        cluster_name: config.cluster_name.clone(),
+        cluster,
+        node: config.node_id,
+        incarnation,
+        members,
+    };
+    write_value(path, &stored)?;
+    Ok(stored)
+}
+
+fn stored_member(peer: &Peer) -> Member {
+    Member { id: peer.id, raft_addr: peer.raft_addr.clone(), http_addr: peer.http_addr.clone() }
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -357,7 +433,37 @@ mod tests {
         second.begin_boot().expect("counted");
         assert_eq!((second.boot(), second.cluster()), (2, cluster));
         assert_eq!(second.incarnation(), incarnation);
-        assert_eq!(second.members().len(), 3);
+        assert_eq!(second.founders().len(), 3);
+    }
+
+    #[test]
+    fn a_joining_directory_keeps_its_incarnation_and_knows_whom_to_believe() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut joining = config(dir.path());
+        joining.peers.clear();
+        joining.node_id = NodeId(4);
+        let drawn = begin_join(&joining).expect("drawn").expect("it is new");
+        assert_eq!(begin_join(&joining).expect("kept"), Some(drawn), "asked again");
+        let mut join = Join {
+            cluster: "00ff".repeat(8),
+            cluster_name: "another".into(),
+            founders: config(dir.path()).peers,
+            met: BTreeMap::from([(NodeId(1), 11), (NodeId(4), 44)]),
+        };
+        joining.join = Some(join.clone());
+        assert!(matches!(Identity::open(&joining), Err(Error::Stranger { .. })));
+        join.cluster_name.clone_from(&joining.cluster_name);
+        join.cluster.pop();
+        joining.join = Some(join.clone());
+        assert!(matches!(Identity::open(&joining), Err(Error::Join(_))));
+        join.cluster.push('f');
+        joining.join = Some(join);
+        let identity = Identity::open(&joining).expect("joined");
+        assert_eq!((identity.incarnation(), identity.founders().len()), (drawn, 3));
+        assert_eq!(identity.cluster_id(), "00ff".repeat(8));
+        assert!(!identity.meet(NodeId(1), 12).expect("known"), "another member told which");
+        drop(identity);
+        assert_eq!(begin_join(&joining).expect("looked"), None, "it belongs to a cluster now");
     }
 
     #[test]
@@ -387,7 +493,8 @@ mod tests {
         assert!(identity.meet(NodeId(2), 42).expect("written"));
         assert!(identity.meet(NodeId(2), 42).expect("written"));
         assert!(!identity.meet(NodeId(2), 43).expect("written"));
-        assert!(!identity.meet(NodeId(9), 42).expect("written"), "no member");
+        assert!(identity.meet(NodeId(9), 42).expect("written"), "nothing is known of it yet");
+        assert!(!identity.meet(NodeId(9), 43).expect("written"));
         drop(identity);
         let identity = Identity::open(&config(dir.path())).expect("opened");
         assert!(!identity.meet(NodeId(2), 43).expect("written"));

@@ -27,7 +27,7 @@ pub mod snapshot;
 pub mod transport;
 pub mod verify;
 
-pub use config::{Config, Peer};
+pub use config::{Config, Join, Peer};
 pub use handle::{
     Applied, EventsError, Handle, Health, LedgerEntry, LedgerPage, LedgerPlace, Member,
     ProposeError, ReadError, Status,

@@ -61,6 +61,87 @@ pub enum Change {
     Remove(NodeId),
 }
 
+/// What an operator may ask for. Asking again for what has happened is answered as done, so every
+/// node may repeat it until somebody who leads has answered.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Ask {
+    /// A change of the membership.
+    Change(Change),
+    /// Another leader.
+    Transfer {
+        /// Who led when it was asked.
+        from: NodeId,
+        /// Who shall lead; any other voter when nobody is named.
+        to: Option<NodeId>,
+    },
+}
+
+/// Why an [`Ask`] is refused. Nothing changed because of it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
+pub enum Refusal {
+    /// Changes go one at a time.
+    #[error("another change of the membership is under way; try again when it is done")]
+    InProgress,
+    /// Those who can be heard would be no majority of the voters afterwards.
+    #[error(
+        "only {healthy} of the {voters} voters that there would be can be heard: the cluster would \
+         lose its majority"
+    )]
+    QuorumAtRisk {
+        /// Voters that are heard.
+        healthy: u64,
+        /// Voters afterwards.
+        voters: u64,
+    },
+    /// Without a voter there is no cluster.
+    #[error("node {0} is the only voter")]
+    LastVoter(NodeId),
+    /// No such member.
+    #[error("node {0} is not a member")]
+    Unknown(NodeId),
+    /// The id belongs to another member.
+    #[error("node {0} is a member already, with other addresses or another data directory")]
+    Taken(NodeId),
+    /// The id belonged to a member that was removed.
+    #[error("node {0} was a member and was removed; an id is never used again, so take a new one")]
+    UsedBefore(NodeId),
+    /// The address belongs to another member.
+    #[error("{address} is the address of node {id}")]
+    AddressTaken {
+        /// The address.
+        address: String,
+        /// Whose it is.
+        id: NodeId,
+    },
+    /// There are as many as there may be.
+    #[error("a cluster has at most {MEMBERS_MAX} members and {VOTERS_MAX} voters")]
+    TooMany,
+    /// Only a voter that is heard can take leadership over.
+    #[error("node {0} cannot lead: it has no vote or cannot be heard")]
+    CannotLead(NodeId),
+    /// Nobody else can take leadership over.
+    #[error("no other voter can be heard that could lead")]
+    NobodyElse,
+    /// An id or address that no member can have.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// The answer to an [`Ask`]: the log index from which it holds, or why not.
+pub type Verdict = Result<u64, Refusal>;
+
+/// What is to be said about a change, by the membership alone.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It holds already.
+    Done,
+    /// It can be proposed.
+    New,
+}
+
+/// The longest address, in bytes.
+pub const ADDRESS_BYTES_MAX: usize = 255;
+
 /// What a member may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -180,6 +261,78 @@ impl Membership {
         !self.voters_outgoing.is_empty()
     }
 
+    /// Judges a change.
+    ///
+    /// # Errors
+    /// Why it can never be made as it is.
+    pub fn standing(&self, change: &Change) -> Result<Standing, Refusal> {
+        match change {
+            Change::Add(member) => self.standing_of_new(member),
+            Change::Promote(id) => match self.role(*id) {
+                Some(Role::Voter) => Ok(Standing::Done),
+                Some(Role::Learner) if self.voters.len() >= VOTERS_MAX => Err(Refusal::TooMany),
+                Some(Role::Learner) => Ok(Standing::New),
+                None => Err(Refusal::Unknown(*id)),
+            },
+            Change::Remove(id) => match self.role(*id) {
+                None if self.was_removed(*id) => Ok(Standing::Done),
+                None => Err(Refusal::Unknown(*id)),
+                Some(_) if self.voters == [*id] => Err(Refusal::LastVoter(*id)),
+                Some(_) if self.removed.len() >= REMOVED_MAX => Err(Refusal::TooMany),
+                Some(_) => Ok(Standing::New),
+            },
+        }
+    }
+
+    fn standing_of_new(&self, member: &Member) -> Result<Standing, Refusal> {
+        let Member { id, raft_addr, http_addr, incarnation, replaces } = member;
+        if self.was_removed(*id) {
+            return Err(Refusal::UsedBefore(*id));
+        }
+        if let Some(known) = self.member(*id) {
+            let same_directory = known.incarnation.is_none()
+                || incarnation.is_none()
+                || known.incarnation == *incarnation;
+            let same = known.raft_addr == *raft_addr && same_directory;
+            return if same { Ok(Standing::Done) } else { Err(Refusal::Taken(*id)) };
+        }
+        let fits = |address: &String| (1..=ADDRESS_BYTES_MAX).contains(&address.len());
+        if id.0 == 0 || !fits(raft_addr) || !http_addr.as_ref().is_none_or(fits) {
+            return Err(Refusal::Invalid("an id or address that no member can have".into()));
+        }
+        if let Some(replaced) = replaces.filter(|replaced| self.role(*replaced).is_none()) {
+            return Err(Refusal::Unknown(replaced));
+        }
+        // A machine that lost its disk may come back where it was, under another id.
+        let others = self.members.iter().filter(|known| Some(known.id) != *replaces);
+        for known in others {
+            let both = [Some(&known.raft_addr), known.http_addr.as_ref()];
+            let mut own = [Some(raft_addr), http_addr.as_ref()].into_iter().flatten();
+            if let Some(address) = own.find(|address| both.contains(&Some(*address))) {
+                return Err(Refusal::AddressTaken { address: address.clone(), id: known.id });
+            }
+        }
+        if self.members.len() >= MEMBERS_MAX {
+            return Err(Refusal::TooMany);
+        }
+        Ok(Standing::New)
+    }
+
+    /// Who votes once this change has been made.
+    pub fn voters_after(&self, change: &Change) -> Vec<NodeId> {
+        let mut voters = self.voters.clone();
+        match change {
+            Change::Add(_) => {}
+            Change::Promote(id) => {
+                let replaced = self.member(*id).and_then(|member| member.replaces);
+                voters.retain(|voter| Some(*voter) != replaced);
+                voters.push(*id);
+            }
+            Change::Remove(id) => voters.retain(|voter| voter != id),
+        }
+        voters
+    }
+
     /// Whether these nodes are a majority of the voters, in both halves of a joint phase.
     pub fn is_quorum(&self, has: impl Fn(NodeId) -> bool) -> bool {
         let majority = |voters: &[NodeId]| {
@@ -201,6 +354,34 @@ impl Membership {
     pub fn decode(bytes: &[u8]) -> Result<Membership, codec::Error> {
         codec::decode_row(VERSION, bytes)
     }
+}
+
+impl Ask {
+    /// Its bytes, with version.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode_versioned(VERSION, self)
+    }
+
+    /// Reads what [`Ask::encode`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are of another version or make no sense.
+    pub fn decode(bytes: &[u8]) -> Result<Ask, codec::Error> {
+        codec::decode_versioned(VERSION, bytes)
+    }
+}
+
+/// A verdict's bytes, with version.
+pub fn encode_verdict(verdict: &Verdict) -> Vec<u8> {
+    codec::encode_versioned(VERSION, verdict)
+}
+
+/// Reads what [`encode_verdict`] wrote.
+///
+/// # Errors
+/// When the bytes are of another version or make no sense.
+pub fn decode_verdict(bytes: &[u8]) -> Result<Verdict, codec::Error> {
+    codec::decode_versioned(VERSION, bytes)
 }
 
 impl Change {
@@ -290,6 +471,31 @@ mod tests {
         assert!(left.was_removed(NodeId(3)) && left.member(NodeId(3)).is_none());
         assert!(left.is_quorum(among(&[1, 4])));
         assert_eq!(left.member(NodeId(4)).and_then(|member| member.replaces), None);
+    }
+
+    #[test]
+    fn ids_and_addresses_belong_to_one_member_and_ids_for_ever() {
+        let now = founded().after(4, Some(&Change::Remove(NodeId(2))), &conf(&[1, 3], &[], &[]));
+        let add = |id: u64, address: &str, replaces: Option<u64>| {
+            let raft_addr = address.into();
+            let replaces = replaces.map(NodeId);
+            now.standing(&Change::Add(Member { raft_addr, replaces, ..member(id) }))
+        };
+        assert_eq!(add(4, "new", None), Ok(Standing::New));
+        assert_eq!(add(2, "new", None), Err(Refusal::UsedBefore(NodeId(2))));
+        assert_eq!(add(3, "new", None), Err(Refusal::Taken(NodeId(3))));
+        assert_eq!(add(3, "127.0.0.1:3", None), Ok(Standing::Done), "asked again");
+        let taken = Refusal::AddressTaken { address: "127.0.0.1:3".into(), id: NodeId(3) };
+        assert_eq!(add(4, "127.0.0.1:3", None), Err(taken));
+        assert_eq!(add(4, "127.0.0.1:3", Some(3)), Ok(Standing::New), "in its place");
+        assert_eq!(add(4, "new", Some(9)), Err(Refusal::Unknown(NodeId(9))));
+        assert!(matches!(add(4, "", None), Err(Refusal::Invalid(_))));
+        assert_eq!(now.standing(&Change::Remove(NodeId(2))), Ok(Standing::Done));
+        let unknown = Refusal::Unknown(NodeId(9));
+        assert_eq!(now.standing(&Change::Remove(NodeId(9))), Err(unknown));
+        let alone = now.after(6, Some(&Change::Remove(NodeId(3))), &conf(&[1], &[], &[]));
+        let last = Refusal::LastVoter(NodeId(1));
+        assert_eq!(alone.standing(&Change::Remove(NodeId(1))), Err(last));
     }
 
     #[test]

@@ -6,10 +6,13 @@
 //! frame before the hello is.
 //!
 //! ```text
-//! hello  magic u32 | version u16 | cluster [16] | from u64 | to u64 | incarnation u64 | crc u32
+//! hello  magic u32 | newest u16 | oldest u16 | length u16 | verdict u8 | cluster [16] | from u64
+//!        | to u64 | incarnation u64 | address length u8 | address | crc u32
 //! frame  length u32 | crc u32 | wall_ms u64 | messages × ( kind u8 | length u32 | bytes )
 //! ```
-//! All integers are little-endian; `length` counts what follows the checksum, which covers it.
+//! All integers are little-endian; a frame's `length` counts what follows the checksum, which covers
+//! it; a hello's counts what follows it, and its checksum covers all before. The first ten bytes of a
+//! hello are the same in every version, so that two nodes that have no version in common can say so.
 
 use std::sync::Arc;
 
@@ -17,12 +20,20 @@ use engine::ids::NodeId;
 use protobuf::Message as _;
 use raft::eraftpb;
 
-/// The version of hello and frames spoken today. Another one is refused.
-pub const VERSION: u16 = 1;
+use crate::members::{self, Ask, Verdict};
+
+/// The newest version of hello and frames that this build speaks.
+pub const NEWEST: u16 = 2;
+/// The oldest that it still speaks. Each release speaks its own version and that of the release
+/// before it, so that a cluster can be upgraded node by node.
+pub const OLDEST: u16 = 2;
 /// The largest frame, a guard against lengths made of noise: well above one append message.
 pub const FRAME_BYTES_MAX: usize = 32 << 20;
-/// The bytes of a hello.
-pub const HELLO_BYTES: usize = 4 + 2 + 16 + 8 + 8 + 8 + 4;
+/// The bytes of a hello that come first in every version: they tell which versions the speaker knows
+/// and how much follows.
+pub const HELLO_HEAD_BYTES: usize = 4 + 2 + 2 + 2;
+/// The most bytes that follow the head of a hello.
+pub const HELLO_REST_BYTES_MAX: usize = 1 + 16 + 8 + 8 + 8 + 1 + 255 + 4;
 /// The bytes before a frame's body.
 pub const FRAME_HEADER_BYTES: usize = 8;
 
@@ -31,6 +42,8 @@ const MAGIC: u32 = u32::from_le_bytes(*b"HFPL");
 /// The first thing said on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
+    /// What the speaker makes of the hello that it answers; the first one is a welcome.
+    pub verdict: HelloVerdict,
     /// The cluster, as a hash of its name and founding members.
     pub cluster: [u8; 16],
     /// Who speaks.
@@ -39,6 +52,80 @@ pub struct Hello {
     pub to: NodeId,
     /// The random number of the speaker's data directory.
     pub incarnation: u64,
+    /// Where the speaker's raft port is reached: a node that has not heard of it yet must be able
+    /// to answer.
+    pub raft_addr: String,
+}
+
+/// What a node makes of a peer's hello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HelloVerdict {
+    /// It may speak.
+    Welcome,
+    /// There is no version that both speak.
+    Version,
+    /// It belongs to another cluster.
+    Cluster,
+    /// It wants another node than the one that it reached.
+    Addressee,
+    /// Its data directory is not the one that is known under its id.
+    Incarnation,
+    /// It was a member and was removed.
+    Removed,
+}
+
+impl HelloVerdict {
+    const ALL: [HelloVerdict; 6] = [
+        HelloVerdict::Welcome,
+        HelloVerdict::Version,
+        HelloVerdict::Cluster,
+        HelloVerdict::Addressee,
+        HelloVerdict::Incarnation,
+        HelloVerdict::Removed,
+    ];
+}
+
+/// What comes first in the hello of every version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HelloHead {
+    /// The newest version that the speaker knows.
+    pub newest: u16,
+    /// The oldest that it still speaks.
+    pub oldest: u16,
+    /// Bytes that follow.
+    pub length: usize,
+}
+
+impl HelloHead {
+    /// Reads the first bytes of a hello.
+    ///
+    /// # Errors
+    /// When they are not ours or what follows is too long.
+    pub fn decode(bytes: [u8; HELLO_HEAD_BYTES]) -> Result<HelloHead, Error> {
+        let mut reader = Reader(&bytes);
+        if reader.u32()? != MAGIC {
+            return Err(Error::Magic);
+        }
+        let newest = u16::from_le_bytes(reader.array()?);
+        let oldest = u16::from_le_bytes(reader.array()?);
+        let length = usize::from(u16::from_le_bytes(reader.array()?));
+        if length > HELLO_REST_BYTES_MAX {
+            return Err(Error::Malformed("hello too long"));
+        }
+        Ok(HelloHead { newest, oldest, length })
+    }
+
+    /// The version to speak with a node of these: the newest that both know.
+    ///
+    /// # Errors
+    /// [`Error::Versions`] when there is none.
+    pub fn version(&self) -> Result<u16, Error> {
+        let version = self.newest.min(NEWEST);
+        match version >= OLDEST && version >= self.oldest {
+            true => Ok(version),
+            false => Err(Error::Versions { oldest: self.oldest, newest: self.newest }),
+        }
+    }
 }
 
 /// One message from a node to another.
@@ -65,6 +152,22 @@ pub enum PeerMessage {
         /// It leads, and takes no writes for lack of room, its own or that of others.
         refuses: bool,
     },
+    /// An operator's request about members or leadership, for the leader to judge.
+    Ask {
+        /// Names it at the node that was asked.
+        ticket: u64,
+        /// What is asked for.
+        ask: Ask,
+    },
+    /// The addressee was removed from the cluster.
+    Removed,
+    /// What the leader says to it.
+    Verdict {
+        /// The ticket that came with it.
+        ticket: u64,
+        /// The answer.
+        verdict: Verdict,
+    },
 }
 
 /// A command on its way to the leader.
@@ -82,9 +185,17 @@ pub enum Error {
     /// Not our protocol.
     #[error("not a Holdfast peer")]
     Magic,
-    /// Another version of it.
-    #[error("peer speaks version {0}, this node speaks {VERSION}")]
-    Version(u16),
+    /// No version that both speak.
+    #[error(
+        "the peer speaks versions {oldest} to {newest} of the protocol, this node {OLDEST} to \
+         {NEWEST}: upgrade one release at a time"
+    )]
+    Versions {
+        /// The peer's oldest.
+        oldest: u16,
+        /// The peer's newest.
+        newest: u16,
+    },
     /// Damaged on the way.
     #[error("checksum mismatch")]
     Checksum,
@@ -94,44 +205,58 @@ pub enum Error {
 }
 
 impl Hello {
-    /// Its bytes.
+    /// Its bytes. Of an address that is too long as much is sent as fits.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(HELLO_BYTES);
+        let address = &self.raft_addr.as_bytes()[..self.raft_addr.len().min(255)];
+        let length = HELLO_REST_BYTES_MAX - 255 + address.len();
+        let mut out = Vec::with_capacity(HELLO_HEAD_BYTES + length);
         out.extend_from_slice(&MAGIC.to_le_bytes());
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        for number in [NEWEST, OLDEST, length as u16] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.push(self.verdict as u8);
         out.extend_from_slice(&self.cluster);
         for number in [self.from.0, self.to.0, self.incarnation] {
             out.extend_from_slice(&number.to_le_bytes());
         }
+        out.push(address.len() as u8);
+        out.extend_from_slice(address);
         let crc = crc32fast::hash(&out);
         out.extend_from_slice(&crc.to_le_bytes());
         out
     }
 
-    /// Reads [`HELLO_BYTES`] bytes.
+    /// Reads a whole hello of the version spoken today.
     ///
     /// # Errors
-    /// When the magic, version or checksum is not right.
+    /// When there is no common version, or the bytes are damaged.
     pub fn decode(bytes: &[u8]) -> Result<Hello, Error> {
-        let mut reader = Reader(bytes);
-        if reader.u32()? != MAGIC {
-            return Err(Error::Magic);
+        let head = bytes.first_chunk().ok_or(Error::Malformed("cut off"))?;
+        let head = HelloHead::decode(*head)?;
+        head.version()?;
+        let (told, crc) = bytes.split_last_chunk().ok_or(Error::Malformed("cut off"))?;
+        let whole = HELLO_HEAD_BYTES + head.length == bytes.len();
+        if !whole || u32::from_le_bytes(*crc) != crc32fast::hash(told) {
+            return Err(Error::Checksum);
         }
-        let version = u16::from_le_bytes(reader.array()?);
-        if version != VERSION {
-            return Err(Error::Version(version));
-        }
+        let mut reader = Reader(told.get(HELLO_HEAD_BYTES..).ok_or(Error::Malformed("cut off"))?);
+        let verdict = usize::from(reader.array::<1>()?[0]);
         let hello = Hello {
+            verdict: *HelloVerdict::ALL.get(verdict).ok_or(Error::Malformed("verdict"))?,
             cluster: reader.array()?,
             from: NodeId(reader.u64()?),
             to: NodeId(reader.u64()?),
             incarnation: reader.u64()?,
+            raft_addr: {
+                let length = usize::from(reader.array::<1>()?[0]);
+                let address = reader.take(length)?.to_vec();
+                String::from_utf8(address).map_err(|_| Error::Malformed("address"))?
+            },
         };
-        let crc = reader.u32()?;
-        if !reader.0.is_empty() || crc != crc32fast::hash(&bytes[..HELLO_BYTES - 4]) {
-            return Err(Error::Checksum);
+        match reader.0.is_empty() {
+            true => Ok(hello),
+            false => Err(Error::Malformed("hello")),
         }
-        Ok(hello)
     }
 }
 
@@ -140,6 +265,9 @@ const KIND_FORWARD: u8 = 2;
 const KIND_REFUSED: u8 = 3;
 const KIND_TAKEN: u8 = 4;
 const KIND_ROOM: u8 = 5;
+const KIND_ASK: u8 = 6;
+const KIND_VERDICT: u8 = 7;
+const KIND_REMOVED: u8 = 8;
 
 /// Appends one frame with these messages to `out`.
 pub fn encode_frame(wall_ms: u64, messages: &[PeerMessage], out: &mut Vec<u8>) {
@@ -163,6 +291,9 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
         PeerMessage::Taken { .. } => KIND_TAKEN,
         PeerMessage::Refused(_) => KIND_REFUSED,
         PeerMessage::Room { .. } => KIND_ROOM,
+        PeerMessage::Ask { .. } => KIND_ASK,
+        PeerMessage::Verdict { .. } => KIND_VERDICT,
+        PeerMessage::Removed => KIND_REMOVED,
     });
     let length_at = out.len();
     out.extend_from_slice(&[0; 4]);
@@ -191,6 +322,15 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
         PeerMessage::Room { low, refuses } => {
             out.extend_from_slice(&[u8::from(*low), u8::from(*refuses)]);
         }
+        PeerMessage::Removed => {}
+        PeerMessage::Ask { ticket, ask } => {
+            out.extend_from_slice(&ticket.to_le_bytes());
+            out.extend_from_slice(&ask.encode());
+        }
+        PeerMessage::Verdict { ticket, verdict } => {
+            out.extend_from_slice(&ticket.to_le_bytes());
+            out.extend_from_slice(&members::encode_verdict(verdict));
+        }
     }
     let length = u32::try_from(out.len() - length_at - 4).expect("a message is bounded");
     out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
@@ -206,6 +346,8 @@ pub fn size_hint(message: &PeerMessage) -> usize {
         PeerMessage::Taken { seqs, .. } => 8 + seqs.len() * 8,
         PeerMessage::Refused(seqs) => seqs.len() * 8,
         PeerMessage::Room { .. } => 8,
+        PeerMessage::Ask { .. } | PeerMessage::Verdict { .. } => 512,
+        PeerMessage::Removed => 8,
     }
 }
 
@@ -266,6 +408,18 @@ fn decode_message(kind: u8, bytes: &[u8]) -> Result<PeerMessage, Error> {
             }
             _ => Err(Error::Malformed("room")),
         },
+        KIND_REMOVED if bytes.is_empty() => Ok(PeerMessage::Removed),
+        KIND_ASK => {
+            let ticket = reader.u64()?;
+            let ask = Ask::decode(reader.0).map_err(|_| Error::Malformed("ask"))?;
+            Ok(PeerMessage::Ask { ticket, ask })
+        }
+        KIND_VERDICT => {
+            let ticket = reader.u64()?;
+            let verdict = members::decode_verdict(reader.0);
+            let verdict = verdict.map_err(|_| Error::Malformed("verdict"))?;
+            Ok(PeerMessage::Verdict { ticket, verdict })
+        }
         _ => Err(Error::Malformed("unknown kind of message")),
     }
 }
@@ -337,6 +491,12 @@ mod tests {
             PeerMessage::Taken { term: 7, seqs: vec![3, 4] },
             PeerMessage::Refused(vec![1, 2, u64::MAX]),
             PeerMessage::Room { low: true, refuses: false },
+            PeerMessage::Ask {
+                ticket: 5,
+                ask: Ask::Transfer { from: NodeId(1), to: Some(NodeId(2)) },
+            },
+            PeerMessage::Removed,
+            PeerMessage::Verdict { ticket: 5, verdict: Err(members::Refusal::InProgress) },
         ]
     }
 
@@ -352,22 +512,49 @@ mod tests {
         }
     }
 
+    fn hello() -> Hello {
+        Hello {
+            verdict: HelloVerdict::Removed,
+            cluster: [7; 16],
+            from: NodeId(1),
+            to: NodeId(2),
+            incarnation: u64::MAX,
+            raft_addr: "shop-1:7001".into(),
+        }
+    }
+
     #[test]
     fn a_hello_survives_the_round_trip_and_strangers_are_refused() {
-        let hello =
-            Hello { cluster: [7; 16], from: NodeId(1), to: NodeId(2), incarnation: u64::MAX };
-        let bytes = hello.encode();
-        assert_eq!(bytes.len(), HELLO_BYTES);
-        assert_eq!(Hello::decode(&bytes), Ok(hello));
+        let bytes = hello().encode();
+        assert_eq!(Hello::decode(&bytes), Ok(hello()));
         assert_eq!(Hello::decode(b"GET / HTTP/1.1\r\n\r\n"), Err(Error::Magic));
-        let mut newer = bytes.clone();
-        newer[4] = 9;
-        assert_eq!(Hello::decode(&newer), Err(Error::Version(9)));
-        for at in 6..bytes.len() {
+        for at in HELLO_HEAD_BYTES..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
             assert_eq!(Hello::decode(&damaged), Err(Error::Checksum), "byte {at}");
+            assert!(Hello::decode(&bytes[..at]).is_err(), "cut at {at}");
         }
+        let mut long = hello();
+        long.raft_addr = "x".repeat(300);
+        let read = Hello::decode(&long.encode()).expect("cut to what fits");
+        assert_eq!(read.raft_addr.len(), 255);
+    }
+
+    #[test]
+    fn the_newest_version_that_both_know_is_spoken_and_without_one_both_are_named() {
+        let head = |oldest, newest| HelloHead { newest, oldest, length: 0 };
+        assert_eq!(head(OLDEST, NEWEST).version(), Ok(NEWEST));
+        assert_eq!(head(NEWEST, NEWEST + 1).version(), Ok(NEWEST), "the next release");
+        for (oldest, newest) in [(NEWEST + 1, NEWEST + 2), (0, OLDEST - 1)] {
+            let error = head(oldest, newest).version().expect_err("nothing in common");
+            assert_eq!(error, Error::Versions { oldest, newest });
+            assert!(error.to_string().contains(&format!("{oldest} to {newest}")));
+        }
+        let mut newer = hello().encode();
+        newer[4..6].copy_from_slice(&(NEWEST + 2).to_le_bytes());
+        newer[6..8].copy_from_slice(&(NEWEST + 1).to_le_bytes());
+        let error = Hello::decode(&newer).expect_err("nothing in common");
+        assert_eq!(error, Error::Versions { oldest: NEWEST + 1, newest: NEWEST + 2 });
     }
 
     proptest! {

@@ -102,16 +102,21 @@ impl Node {
             // Any number will do in production; it only has to differ between boots and nodes.
             seed: identity.incarnation() ^ identity.boot().rotate_left(32),
         };
+        // Addresses are of use before the changes that brought them are replayed.
+        let newest = log.members_at(u64::MAX).unwrap_or_else(|| start.members.clone());
+        let listed = newest.member(identity.node()).map(|member| member.raft_addr.clone());
+        let raft = match config.advertise_raft.is_empty() {
+            true => listed.unwrap_or_else(|| raft_addr.to_string()),
+            false => config.advertise_raft.clone(),
+        };
         let (applied_index, next_deadline) = (state.applied_index(), state.next_deadline());
         let core = Core::new(start, config.core.clone(), Arc::clone(&log) as Arc<dyn LogStore>)?;
         let (shared, mailbox) = Shared::new(Parts {
             identity,
             cluster_name: config.cluster_name.clone(),
-            advertised: Advertised {
-                raft: config.advertise_raft.clone(),
-                http: config.advertise_http.clone(),
-            },
+            advertised: Advertised { raft, http: config.advertise_http.clone() },
             state,
+            members: newest,
             store,
             outstanding_max: config.core.outstanding_max,
             reads_max: config.reads_max,
@@ -185,7 +190,7 @@ impl Node {
     /// Gives leadership away, if this node has it and somebody can take it, within two election
     /// timeouts.
     async fn hand_over(&self) {
-        if !self.shared.view.read().is_leader || self.shared.identity.members().len() < 2 {
+        if !self.shared.view.read().is_leader || self.shared.members.borrow().voters.len() < 2 {
             return;
         }
         self.shared.send(Input::TransferLeader(None));
@@ -247,7 +252,7 @@ fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
     }
     // What will be replayed is looked at now: a damaged node must not vote first and notice later.
     log.verify(state.applied_index() + 1)?;
-    let founders = || Membership::founded(identity.members().iter().map(Member::from).collect());
+    let founders = || Membership::founded(identity.founders().iter().map(Member::from).collect());
     let members = log::members_or_founders(&*log, state.applied_index(), founders)?;
     identity.begin_boot()?;
     Ok(Opened { identity, log, store: Arc::new(store), state, members })

@@ -17,6 +17,8 @@ use tokio::sync::{oneshot, watch};
 use crate::core::{Failure, Input, Now, ReadTicket, Space, View};
 use crate::handle::{ProposeError, ReadError};
 use crate::identity::Identity;
+use crate::members::{Membership, Verdict};
+use crate::message::HelloVerdict;
 use crate::replica::Applied;
 
 /// What the core's thread finds in its mailbox.
@@ -30,6 +32,7 @@ const PEER_FRAMES_MAX: usize = 4_096;
 
 type Answer = Result<Applied, ProposeError>;
 type Barrier = Result<(), ReadError>;
+type Judged = Result<Verdict, ProposeError>;
 
 /// Shared by all parts of a node.
 pub(crate) struct Shared {
@@ -48,6 +51,10 @@ pub(crate) struct Shared {
     pub(crate) worker_alive: AtomicBool,
     pub(crate) stopping: AtomicBool,
     pub(crate) calls_in_flight: AtomicUsize,
+    /// The members as far as this node knows.
+    pub(crate) members: watch::Sender<Membership>,
+    /// Why the cluster does not want this node, if a peer said so.
+    pub(crate) unwanted: Mutex<Option<&'static str>>,
     outstanding_max: usize,
     reads_max: usize,
     mail: channel::Sender<Mail>,
@@ -57,6 +64,7 @@ pub(crate) struct Shared {
     next_ticket: AtomicU64,
     answers: Mutex<FxHashMap<u64, oneshot::Sender<Answer>>>,
     readers: Mutex<FxHashMap<ReadTicket, oneshot::Sender<Barrier>>>,
+    asks: Mutex<FxHashMap<u64, oneshot::Sender<Judged>>>,
     applied: AppliedWaiters,
     /// The newest event that was told.
     pub(crate) told: watch::Sender<EventId>,
@@ -75,6 +83,7 @@ pub(crate) struct Parts {
     pub(crate) cluster_name: String,
     pub(crate) advertised: Advertised,
     pub(crate) state: State,
+    pub(crate) members: Membership,
     pub(crate) store: Arc<SledStore>,
     pub(crate) outstanding_max: usize,
     pub(crate) reads_max: usize,
@@ -101,6 +110,8 @@ impl Shared {
             worker_alive: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             calls_in_flight: AtomicUsize::new(0),
+            members: watch::Sender::new(parts.members),
+            unwanted: Mutex::new(None),
             outstanding_max: parts.outstanding_max,
             reads_max: parts.reads_max,
             mail,
@@ -110,6 +121,7 @@ impl Shared {
             next_ticket: AtomicU64::new(1),
             answers: Mutex::new(FxHashMap::default()),
             readers: Mutex::new(FxHashMap::default()),
+            asks: Mutex::new(FxHashMap::default()),
             applied,
             told,
         };
@@ -210,13 +222,79 @@ impl Shared {
     pub(crate) fn answer_failed(&self, failed: Vec<(u64, Failure)>) {
         for (seq, failure) in failed {
             if let Some(sender) = self.answers.lock().remove(&seq) {
-                let _ = sender.send(Err(match failure {
-                    Failure::NoLeader => ProposeError::NoLeader,
-                    Failure::Overloaded => ProposeError::Overloaded,
-                    Failure::StorageFull => ProposeError::StorageFull,
-                    Failure::Unknown => ProposeError::TimedOut,
-                }));
+                let _ = sender.send(Err(failure.into()));
             }
+        }
+    }
+
+    /// Asks for something about members or leadership.
+    pub(crate) fn await_verdict(
+        &self,
+        ask: crate::members::Ask,
+        deadline: Instant,
+    ) -> (u64, oneshot::Receiver<Judged>) {
+        let (sender, receiver) = oneshot::channel();
+        // A verdict may come late, even to the process after this one: tickets are never the same.
+        let boot = self.identity.boot() << 32;
+        let ticket = boot | self.next_ticket.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff;
+        self.asks.lock().insert(ticket, sender);
+        self.send(Input::Ask { ticket, ask, deadline_ms: self.mono_ms(deadline) });
+        (ticket, receiver)
+    }
+
+    pub(crate) fn forget_ask(&self, ticket: u64) {
+        self.asks.lock().remove(&ticket);
+    }
+
+    pub(crate) fn tell_verdicts(&self, verdicts: Vec<(u64, Result<Verdict, Failure>)>) {
+        for (ticket, verdict) in verdicts {
+            if let Some(sender) = self.asks.lock().remove(&ticket) {
+                let _ = sender.send(verdict.map_err(ProposeError::from));
+            }
+        }
+    }
+
+    /// The membership changed.
+    pub(crate) fn set_members(&self, members: Membership) {
+        let node = self.node();
+        let ids = |ids: &[NodeId]| ids.iter().map(|id| id.0).collect::<Vec<_>>();
+        tracing::info!(
+            node = node.0,
+            index = members.index,
+            voters = ?ids(&members.voters),
+            voters_outgoing = ?ids(&members.voters_outgoing),
+            learners = ?ids(&members.learners),
+            "the membership changed"
+        );
+        if members.was_removed(node) {
+            self.heard_verdict(node, HelloVerdict::Removed);
+        }
+        self.members.send_replace(members);
+    }
+
+    /// What a peer makes of this node.
+    pub(crate) fn heard_verdict(&self, peer: NodeId, verdict: HelloVerdict) {
+        let reason = match verdict {
+            HelloVerdict::Removed => {
+                "this node was removed from the cluster: stop it; its data is of no use any more"
+            }
+            HelloVerdict::Incarnation => {
+                "the other members know this id with another data directory: a wiped node must \
+                 join as a new member"
+            }
+            HelloVerdict::Version => {
+                "another member speaks no version of the protocol that this node knows: upgrade \
+                 one release at a time"
+            }
+            HelloVerdict::Welcome | HelloVerdict::Cluster | HelloVerdict::Addressee => return,
+        };
+        let mut unwanted = self.unwanted.lock();
+        if *unwanted != Some(reason) {
+            *unwanted = Some(reason);
+            if verdict == HelloVerdict::Removed {
+                self.send(Input::Removed);
+            }
+            tracing::error!(node = self.node().0, peer = peer.0, reason, "not wanted any more");
         }
     }
 
@@ -285,6 +363,9 @@ impl Shared {
         }
         for (_, sender) in self.readers.lock().drain() {
             let _ = sender.send(Err(ReadError::Stopping));
+        }
+        for (_, sender) in self.asks.lock().drain() {
+            let _ = sender.send(Err(ProposeError::TimedOut));
         }
         self.applied.refuse_all();
     }

@@ -1,8 +1,10 @@
 //! Links to the peers: one outgoing connection to each, one incoming from each.
 //!
-//! Links lose messages when a queue is full or a connection breaks; raft and the request ids are
-//! made for that. Nothing is believed before the hello named this cluster, this node and a known
-//! incarnation.
+//! Links follow the membership: a new member gets one, a former member loses it and is told so when
+//! it knocks. A node that is not known yet is answered under the address in its hello: it may be a
+//! member of a change that has not arrived here. Links lose messages when a queue is full or a
+//! connection breaks; raft and the request ids are made for that. Nothing is believed before the
+//! hello named this cluster, this node and the incarnation that is known.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,15 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ids::NodeId;
+use parking_lot::{Mutex, RwLock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use crate::config::Peer;
 use crate::core::Input;
-use crate::message::{self, FRAME_HEADER_BYTES, HELLO_BYTES, Hello, PeerMessage};
+use crate::members::{MEMBERS_MAX, Membership};
+use crate::message::{
+    self, FRAME_HEADER_BYTES, HELLO_HEAD_BYTES, Hello, HelloHead, HelloVerdict, PeerMessage,
+};
 use crate::shared::Shared;
 
 /// A hello, or a connection, that takes longer has failed.
@@ -37,20 +42,38 @@ const FRAME_BYTES_TARGET: usize = 4 << 20;
 /// Incoming connections at once: every peer has one, and may be opening another.
 const CONNECTIONS_MAX: usize = 64;
 
-/// Wakes the link to a peer when that peer has connected to us.
-type Seen = Arc<BTreeMap<NodeId, Notify>>;
+/// What the tasks of the links share.
+struct Hub {
+    /// Wakes the link to a peer when that peer has connected to us.
+    seen: Mutex<BTreeMap<NodeId, Arc<Notify>>>,
+    /// Where nodes say they are that are not in the membership as it is known here.
+    strangers: watch::Sender<BTreeMap<NodeId, String>>,
+}
+
+impl Hub {
+    fn seen(&self, peer: NodeId) -> Arc<Notify> {
+        Arc::clone(self.seen.lock().entry(peer).or_default())
+    }
+}
+
+/// A link to one peer.
+struct Link {
+    queue: mpsc::Sender<PeerMessage>,
+    raft_addr: String,
+    task: AbortHandle,
+}
 
 /// Sends to the peers. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Links {
-    queues: BTreeMap<NodeId, mpsc::Sender<PeerMessage>>,
+    links: Arc<RwLock<BTreeMap<NodeId, Link>>>,
 }
 
 impl Links {
     /// Puts a message into the peer's queue. When that is full the message is lost.
     pub(crate) fn send(&self, to: NodeId, message: PeerMessage, shared: &Shared) {
-        if let Some(queue) = self.queues.get(&to)
-            && queue.try_send(message).is_err()
+        if let Some(link) = self.links.read().get(&to)
+            && link.queue.try_send(message).is_err()
         {
             shared.counters.peer_messages_dropped.add(1);
         }
@@ -64,62 +87,115 @@ pub(crate) fn start(
     queue_messages: usize,
     tasks: &mut JoinSet<()>,
 ) -> Links {
-    let mut queues = BTreeMap::new();
-    let members = shared.identity.members();
-    let seen: Seen = Arc::new(members.iter().map(|peer| (peer.id, Notify::new())).collect());
-    for peer in members {
-        if peer.id == shared.node() {
-            continue;
+    let links = Links::default();
+    let strangers = watch::Sender::new(BTreeMap::new());
+    let hub = Arc::new(Hub { seen: Mutex::default(), strangers });
+    tasks.spawn(keep_links(Arc::clone(shared), links.clone(), queue_messages, Arc::clone(&hub)));
+    tasks.spawn(accept(Arc::clone(shared), listener, hub));
+    links
+}
+
+/// Keeps one link to every member, and to the strangers that asked for one.
+async fn keep_links(shared: Arc<Shared>, links: Links, queue_messages: usize, hub: Arc<Hub>) {
+    let mut members = shared.members.subscribe();
+    let mut strangers = hub.strangers.subscribe();
+    let mut tasks = JoinSet::new();
+    loop {
+        let wanted =
+            wanted(shared.node(), &members.borrow_and_update(), &strangers.borrow_and_update());
+        {
+            let mut links = links.links.write();
+            links.retain(|id, link| {
+                let keep = wanted.get(id).is_some_and(|addr| *addr == link.raft_addr);
+                if !keep {
+                    link.task.abort();
+                }
+                keep
+            });
+            for (id, raft_addr) in wanted {
+                if links.contains_key(&id) {
+                    continue;
+                }
+                let (queue, receiver) = mpsc::channel(queue_messages);
+                let kept =
+                    keep_link(Arc::clone(&shared), id, raft_addr.clone(), receiver, hub.seen(id));
+                let task = tasks.spawn(kept);
+                links.insert(id, Link { queue, raft_addr, task });
+            }
         }
-        let (sender, receiver) = mpsc::channel(queue_messages);
-        queues.insert(peer.id, sender);
-        tasks.spawn(keep_link(Arc::clone(shared), peer, receiver, Arc::clone(&seen)));
+        while tasks.try_join_next().is_some() {}
+        let changed = tokio::select! {
+            changed = members.changed() => changed,
+            changed = strangers.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
     }
-    tasks.spawn(accept(Arc::clone(shared), listener, seen));
-    Links { queues }
+}
+
+fn wanted(
+    own: NodeId,
+    members: &Membership,
+    strangers: &BTreeMap<NodeId, String>,
+) -> BTreeMap<NodeId, String> {
+    let mut wanted = strangers.clone();
+    for member in &members.members {
+        wanted.insert(member.id, member.raft_addr.clone());
+    }
+    wanted.retain(|id, _| *id != own && !members.was_removed(*id));
+    wanted
 }
 
 /// Connects, sends until the connection breaks, and connects again.
 async fn keep_link(
     shared: Arc<Shared>,
-    peer: Peer,
+    peer: NodeId,
+    raft_addr: String,
     mut queue: mpsc::Receiver<PeerMessage>,
-    seen: Seen,
+    seen: Arc<Notify>,
 ) {
     let mut wait = RECONNECT_MIN;
     loop {
-        match timeout(HANDSHAKE_TIMEOUT, connect(&shared, &peer)).await {
+        match timeout(HANDSHAKE_TIMEOUT, connect(&shared, peer, &raft_addr)).await {
             Ok(Ok(stream)) => {
                 wait = RECONNECT_MIN;
-                tracing::debug!(node = shared.node().0, peer = peer.id.0, "link is up");
+                tracing::debug!(node = shared.node().0, peer = peer.0, "link is up");
                 let Err(error) = feed(&shared, stream, &mut queue).await else { return };
-                tracing::debug!(node = shared.node().0, peer = peer.id.0, %error, "link broke");
+                tracing::debug!(node = shared.node().0, peer = peer.0, %error, "link broke");
             }
             Ok(Err(error)) => {
-                tracing::debug!(node = shared.node().0, peer = peer.id.0, %error, "no link");
+                tracing::debug!(node = shared.node().0, peer = peer.0, %error, "no link");
             }
-            Err(_) => tracing::debug!(node = shared.node().0, peer = peer.id.0, "no link in time"),
+            Err(_) => tracing::debug!(node = shared.node().0, peer = peer.0, "no link in time"),
         }
         // raft probes a peer that is told to be out of reach instead of streaming to it.
-        shared.send(Input::Unreachable(peer.id));
+        shared.send(Input::Unreachable(peer));
         while queue.try_recv().is_ok() {}
         // A peer that is back connects to us first; then there is no point in waiting longer.
-        let back = seen.get(&peer.id).expect("every member has its entry").notified();
+        let back = seen.notified();
         let _ = timeout(wait.mul_f64(0.5 + rand::random::<f64>() / 2.0), back).await;
         wait = (wait * 2).min(RECONNECT_MAX);
     }
 }
 
-async fn connect(shared: &Shared, peer: &Peer) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(&peer.raft_addr).await?;
+async fn connect(shared: &Shared, peer: NodeId, raft_addr: &str) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(raft_addr).await?;
     stream.set_nodelay(true)?;
-    stream.write_all(&own_hello(shared, peer.id).encode()).await?;
+    let own = own_hello(shared, peer, HelloVerdict::Welcome);
+    stream.write_all(&own.encode()).await?;
     let hello = read_hello(&mut stream).await?;
-    if hello.from != peer.id {
+    shared.heard_verdict(peer, hello.verdict);
+    if hello.verdict != HelloVerdict::Welcome {
+        return Err(io::Error::other(format!("node {peer} refuses: {:?}", hello.verdict)));
+    }
+    if hello.from != peer {
         return Err(io::Error::other(format!("node {} answers there", hello.from)));
     }
-    check_hello(shared, &hello)?;
-    Ok(stream)
+    match judge(shared, &hello)? {
+        HelloVerdict::Welcome => Ok(stream),
+        verdict => Err(refused(&hello, verdict)),
+    }
 }
 
 /// Sends what is queued, many messages to a frame. Returns only when the node stops.
@@ -151,7 +227,7 @@ async fn feed(
     }
 }
 
-async fn accept(shared: Arc<Shared>, listener: TcpListener, seen: Seen) {
+async fn accept(shared: Arc<Shared>, listener: TcpListener, hub: Arc<Hub>) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut links = JoinSet::new();
     loop {
@@ -166,26 +242,20 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, seen: Seen) {
         };
         // Over the limit the connection is closed at once; a real peer comes again.
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-        let (shared, seen) = (Arc::clone(&shared), Arc::clone(&seen));
+        let (shared, hub) = (Arc::clone(&shared), Arc::clone(&hub));
         links.spawn(async move {
             let _permit = permit;
-            if let Err(error) = receive(&shared, stream, &seen).await {
+            if let Err(error) = receive(&shared, stream, &hub).await {
                 tracing::debug!(node = shared.node().0, %error, "a peer's link ended");
             }
         });
     }
 }
 
-async fn receive(shared: &Shared, mut stream: TcpStream, seen: &Seen) -> io::Result<()> {
+async fn receive(shared: &Shared, mut stream: TcpStream, hub: &Hub) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let hello = timeout(HANDSHAKE_TIMEOUT, read_hello(&mut stream)).await??;
-    check_hello(shared, &hello).inspect_err(|error| {
-        tracing::warn!(node = shared.node().0, peer = hello.from.0, %error, "a peer was refused");
-    })?;
-    stream.write_all(&own_hello(shared, hello.from).encode()).await?;
-    if let Some(link) = seen.get(&hello.from) {
-        link.notify_one();
-    }
+    let hello = welcome(shared, &mut stream, hub).await?;
+    hub.seen(hello.from).notify_one();
     let mut stream = BufReader::with_capacity(64 << 10, stream);
     let mut body = Vec::new();
     loop {
@@ -194,40 +264,105 @@ async fn receive(shared: &Shared, mut stream: TcpStream, seen: &Seen) -> io::Res
         let (length, crc) = message::decode_frame_header(header).map_err(io::Error::other)?;
         body.resize(length, 0);
         timeout(SILENCE_MAX, stream.read_exact(&mut body)).await??;
+        // A member that was removed meanwhile has to knock again, and is told.
+        if shared.members.borrow().was_removed(hello.from) {
+            return Err(refused(&hello, HelloVerdict::Removed));
+        }
         let (wall_ms, messages) = message::decode_frame(&body, crc).map_err(io::Error::other)?;
         shared.send_from_peer(Input::Peer { from: hello.from, wall_ms, messages });
         body.shrink_to(FRAME_BYTES_TARGET);
     }
 }
 
-fn own_hello(shared: &Shared, to: NodeId) -> Hello {
+/// Reads a peer's hello and answers it, with the reason when it is refused.
+async fn welcome(shared: &Shared, stream: &mut TcpStream, hub: &Hub) -> io::Result<Hello> {
+    let told = timeout(HANDSHAKE_TIMEOUT, read_hello(stream)).await?;
+    let (to, verdict) = match &told {
+        Ok(hello) => (hello.from, judge(shared, hello)?),
+        Err(error) if speaks_other_version(error) => (NodeId(0), HelloVerdict::Version),
+        // Not a peer at all: nothing is told to it.
+        Err(_) => return told,
+    };
+    let answer = own_hello(shared, to, verdict).encode();
+    timeout(HANDSHAKE_TIMEOUT, stream.write_all(&answer)).await??;
+    let hello = told.inspect_err(|error| {
+        tracing::warn!(node = shared.node().0, %error, "a peer was refused");
+    })?;
+    if verdict != HelloVerdict::Welcome {
+        let error = refused(&hello, verdict);
+        tracing::warn!(node = shared.node().0, peer = hello.from.0, %error, "a peer was refused");
+        return Err(error);
+    }
+    let known = shared.members.borrow().member(hello.from).is_some();
+    if !known && !hello.raft_addr.is_empty() {
+        hub.strangers.send_if_modified(|strangers| {
+            let room = strangers.len() < MEMBERS_MAX || strangers.contains_key(&hello.from);
+            room && strangers.insert(hello.from, hello.raft_addr.clone())
+                != Some(hello.raft_addr.clone())
+        });
+    }
+    Ok(hello)
+}
+
+fn own_hello(shared: &Shared, to: NodeId, verdict: HelloVerdict) -> Hello {
     Hello {
+        verdict,
         cluster: shared.identity.cluster(),
         from: shared.node(),
         to,
         incarnation: shared.identity.incarnation(),
+        raft_addr: shared.advertised.raft.clone(),
     }
 }
 
 async fn read_hello(stream: &mut TcpStream) -> io::Result<Hello> {
-    let mut bytes = [0; HELLO_BYTES];
+    let mut bytes = vec![0; HELLO_HEAD_BYTES];
     stream.read_exact(&mut bytes).await?;
+    let head = bytes.first_chunk().expect("it was made that long");
+    let head = HelloHead::decode(*head).map_err(io::Error::other)?;
+    head.version().map_err(io::Error::other)?;
+    bytes.resize(HELLO_HEAD_BYTES + head.length, 0);
+    stream.read_exact(&mut bytes[HELLO_HEAD_BYTES..]).await?;
     Hello::decode(&bytes).map_err(io::Error::other)
 }
 
-fn check_hello(shared: &Shared, hello: &Hello) -> io::Result<()> {
+fn speaks_other_version(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<message::Error>());
+    matches!(inner, Some(message::Error::Versions { .. }))
+}
+
+/// Whether the speaker of a hello may speak here.
+fn judge(shared: &Shared, hello: &Hello) -> io::Result<HelloVerdict> {
     if hello.cluster != shared.identity.cluster() {
-        return Err(io::Error::other("the peer belongs to another cluster"));
+        return Ok(HelloVerdict::Cluster);
     }
     if hello.to != shared.node() {
-        return Err(io::Error::other(format!("the peer wants node {}", hello.to)));
+        return Ok(HelloVerdict::Addressee);
     }
-    if !shared.identity.meet(hello.from, hello.incarnation).map_err(io::Error::other)? {
-        return Err(io::Error::other(format!(
-            "node {} comes with a data directory that this cluster does not know: a wiped node \
-             must join as a new member",
-            hello.from
-        )));
-    }
-    Ok(())
+    let listed = {
+        let members = shared.members.borrow();
+        if members.was_removed(hello.from) {
+            return Ok(HelloVerdict::Removed);
+        }
+        members.member(hello.from).and_then(|member| member.incarnation)
+    };
+    let known = match listed {
+        Some(incarnation) => incarnation == hello.incarnation,
+        None => shared.identity.meet(hello.from, hello.incarnation).map_err(io::Error::other)?,
+    };
+    Ok(if known { HelloVerdict::Welcome } else { HelloVerdict::Incarnation })
+}
+
+fn refused(hello: &Hello, verdict: HelloVerdict) -> io::Error {
+    let from = hello.from;
+    io::Error::other(match verdict {
+        HelloVerdict::Welcome | HelloVerdict::Version => "it speaks another version".to_owned(),
+        HelloVerdict::Cluster => "the peer belongs to another cluster".to_owned(),
+        HelloVerdict::Addressee => format!("the peer wants node {}", hello.to),
+        HelloVerdict::Incarnation => format!(
+            "node {from} comes with a data directory that this cluster does not know: a wiped node \
+             must join as a new member"
+        ),
+        HelloVerdict::Removed => format!("node {from} was removed from the cluster"),
+    })
 }

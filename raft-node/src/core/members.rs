@@ -1,10 +1,44 @@
-//! Changes of the membership: how a committed one takes effect.
+//! Members and leadership: how a committed change takes effect, and what the leader says to those who
+//! ask for one.
+//!
+//! Only the leader judges, and only by what it knows for sure: the membership as committed, and who
+//! was heard lately. It answers nothing while a thing is under way; whoever asked asks again until
+//! it is done or refused, which also survives a change of leader. Learners are promoted by the
+//! leader itself, once they have caught up.
 
+use ::engine::ids::NodeId;
 use protobuf::Message as _;
 use raft::eraftpb::{ConfChangeV2, Entry, EntryType};
+use raft::{INVALID_ID, StateRole};
 
-use super::Core;
-use crate::members::{Change, Membership};
+use super::{Actions, Core, Failure};
+use crate::members::{Ask, Change, Membership, Refusal, Role, Standing, Verdict};
+use crate::message::PeerMessage;
+
+/// Operators of one node that may wait.
+const ASKS_MAX: usize = 64;
+/// How often the leader is asked again.
+const ASK_EVERY_MS: u64 = 100;
+
+/// What operators asked of this node, and what the leader does about it.
+#[derive(Debug, Default)]
+pub(super) struct Admin {
+    open: Vec<Open>,
+    /// The last change that an operator asked for and this leader proposed.
+    pub(super) proposed: Option<Change>,
+    /// This node is no member any more.
+    pub(super) removed: bool,
+}
+
+/// A question that has no verdict yet.
+#[derive(Debug)]
+struct Open {
+    ticket: u64,
+    ask: Ask,
+    deadline_ms: u64,
+    /// When a leader was asked last, if ever.
+    asked_at_ms: Option<u64>,
+}
 
 /// Whether an entry changes the membership.
 pub(crate) fn is_change(entry: &Entry) -> bool {
@@ -49,5 +83,264 @@ impl Core {
         let change = Change::of(&steps).map_err(|error| error.to_string())?;
         let conf = self.raw.apply_conf_change(&steps).map_err(|error| error.to_string())?;
         Ok(self.members.after(entry.index, change.as_ref(), &conf))
+    }
+
+    /// Ends this node's part in the cluster: it neither leads nor asks for votes any more.
+    pub(super) fn leave(&mut self, actions: &mut Actions) {
+        if self.admin.removed {
+            return;
+        }
+        self.admin.removed = true;
+        let term = self.raw.raft.term;
+        self.raw.raft.become_follower(term, INVALID_ID);
+        let own = Ask::Change(Change::Remove(self.node));
+        for open in std::mem::take(&mut self.admin.open) {
+            let verdict = match open.ask == own {
+                true => Ok(Ok(self.members.index)),
+                false => Err(Failure::Unknown),
+            };
+            actions.verdicts.push((open.ticket, verdict));
+        }
+    }
+
+    /// At every tick: notices that this node was removed, promotes, asks again.
+    pub(super) fn tick_members(&mut self, actions: &mut Actions) {
+        if self.members.was_removed(self.node) {
+            self.leave(actions);
+        }
+        self.promote();
+        let now_ms = self.now.mono_ms;
+        for open in self.admin.open.extract_if(.., |open| open.deadline_ms <= now_ms) {
+            let sent = open.asked_at_ms.is_some();
+            let failure = if sent { Failure::Unknown } else { Failure::NoLeader };
+            actions.verdicts.push((open.ticket, Err(failure)));
+        }
+        self.ask_leader(actions);
+    }
+
+    pub(super) fn take_ask(
+        &mut self,
+        ticket: u64,
+        ask: Ask,
+        deadline_ms: u64,
+        actions: &mut Actions,
+    ) {
+        if self.admin.open.len() >= ASKS_MAX {
+            actions.verdicts.push((ticket, Err(Failure::Overloaded)));
+            return;
+        }
+        self.admin.open.push(Open { ticket, ask, deadline_ms, asked_at_ms: None });
+        self.ask_leader(actions);
+    }
+
+    /// Asks whoever leads what was not asked lately.
+    fn ask_leader(&mut self, actions: &mut Actions) {
+        let leader = self.raw.raft.leader_id;
+        if leader == INVALID_ID {
+            return;
+        }
+        let now_ms = self.now.mono_ms;
+        let mut own = Vec::new();
+        for open in &mut self.admin.open {
+            if open.asked_at_ms.is_some_and(|at| now_ms < at + ASK_EVERY_MS) {
+                continue;
+            }
+            open.asked_at_ms = Some(now_ms);
+            let (ticket, ask) = (open.ticket, open.ask.clone());
+            match leader == self.node.0 {
+                true => own.push((ticket, ask)),
+                false => actions.send.push((NodeId(leader), PeerMessage::Ask { ticket, ask })),
+            }
+        }
+        for (ticket, ask) in own {
+            if let Some(verdict) = self.judge(&ask) {
+                self.take_verdict(ticket, verdict, actions);
+            }
+        }
+    }
+
+    pub(super) fn take_verdict(&mut self, ticket: u64, verdict: Verdict, actions: &mut Actions) {
+        let before = self.admin.open.len();
+        self.admin.open.retain(|open| open.ticket != ticket);
+        // Of what was given up or answered already, nobody wants to hear.
+        if self.admin.open.len() < before {
+            actions.verdicts.push((ticket, Ok(verdict)));
+        }
+    }
+
+    /// What the leader says, if it leads and knows already.
+    pub(super) fn judge(&mut self, ask: &Ask) -> Option<Verdict> {
+        let raft = &self.raw.raft;
+        if raft.state != StateRole::Leader || !raft.commit_to_current_term() {
+            return None;
+        }
+        match ask {
+            Ask::Change(change) => self.judge_change(change),
+            Ask::Transfer { from, to } => self.judge_transfer(*from, *to),
+        }
+    }
+
+    fn judge_change(&mut self, change: &Change) -> Option<Verdict> {
+        match self.members.standing(change) {
+            Err(refusal) => return Some(Err(refusal)),
+            // The change is over when its joint phase is.
+            Ok(Standing::Done) if self.members.is_joint() => return None,
+            Ok(Standing::Done) => return Some(Ok(self.members.index)),
+            Ok(Standing::New) => {}
+        }
+        if self.is_changing() {
+            let other = self.admin.proposed.as_ref().is_some_and(|proposed| proposed != change);
+            return other.then_some(Err(Refusal::InProgress));
+        }
+        if let Err(refusal) = self.check_quorum_after(change) {
+            return Some(Err(refusal));
+        }
+        if *change == Change::Remove(self.node) {
+            // Whoever leads next will be asked, and removes this node.
+            return match self.successor() {
+                Some(to) => {
+                    self.hand_over(to);
+                    None
+                }
+                None => Some(Err(Refusal::NobodyElse)),
+            };
+        }
+        self.propose_change(change);
+        self.admin.proposed = Some(change.clone());
+        None
+    }
+
+    fn judge_transfer(&mut self, from: NodeId, to: Option<NodeId>) -> Option<Verdict> {
+        if to == Some(self.node) || (to.is_none() && from != self.node) {
+            return Some(Ok(self.raw.raft.raft_log.committed));
+        }
+        let to = match to {
+            Some(to) if self.members.role(to).is_none() => {
+                return Some(Err(Refusal::Unknown(to)));
+            }
+            Some(to) if !self.can_lead(to) => return Some(Err(Refusal::CannotLead(to))),
+            Some(to) => to,
+            None => match self.successor() {
+                Some(to) => to,
+                None => return Some(Err(Refusal::NobodyElse)),
+            },
+        };
+        self.hand_over(to);
+        None
+    }
+
+    /// Whether a change is proposed and not applied, or between its two steps.
+    fn is_changing(&self) -> bool {
+        self.members.is_joint() || self.raw.raft.has_pending_conf()
+    }
+
+    fn propose_change(&mut self, change: &Change) {
+        let entry = change.entry(&self.members);
+        // Refused while leadership is handed over or too much is uncommitted: asked for again.
+        let _ = self.raw.propose_conf_change(vec![], entry);
+    }
+
+    /// Whether those who vote after the change, and are heard, are a majority.
+    fn check_quorum_after(&self, change: &Change) -> Result<(), Refusal> {
+        let voters = self.members.voters_after(change);
+        let healthy = voters.iter().filter(|id| self.is_heard(**id)).count();
+        match healthy > voters.len() / 2 || voters == self.members.voters {
+            true => Ok(()),
+            false => {
+                Err(Refusal::QuorumAtRisk { healthy: healthy as u64, voters: voters.len() as u64 })
+            }
+        }
+    }
+
+    /// Promotes a learner that has caught up. Repeated at every tick until it is done.
+    fn promote(&mut self) {
+        let raft = &self.raw.raft;
+        if raft.state != StateRole::Leader
+            || !raft.commit_to_current_term()
+            || raft.lead_transferee.is_some()
+            || self.is_changing()
+        {
+            return;
+        }
+        let learners = self.members.learners.iter().copied();
+        let ready =
+            learners.filter(|id| self.has_caught_up(*id)).map(Change::Promote).find(|change| {
+                self.members.standing(change) == Ok(Standing::New)
+                    && self.check_quorum_after(change).is_ok()
+            });
+        if let Some(change) = ready {
+            self.propose_change(&change);
+        }
+    }
+
+    /// A voter that is far behind would make commits wait for it.
+    fn has_caught_up(&self, learner: NodeId) -> bool {
+        let last_index = self.raw.raft.raft_log.last_index();
+        let Some(progress) = self.raw.raft.prs().get(learner.0) else { return false };
+        let lag = last_index.saturating_sub(progress.matched);
+        #[cfg(feature = "simulation")]
+        let lag = match crate::sim::planted::has(crate::sim::Bug::PromotedTooSoon) {
+            true => 0,
+            false => lag,
+        };
+        lag <= self.config.promote_lag_entries_max && self.is_heard(learner)
+    }
+
+    /// Whether a node was heard within the last two election timeouts.
+    fn is_heard(&self, id: NodeId) -> bool {
+        let patience = 2 * self.config.election_ticks as u64 * self.config.tick_ms;
+        id == self.node || self.heard.get(&id).is_some_and(|at| at + patience >= self.now.mono_ms)
+    }
+
+    fn can_lead(&self, id: NodeId) -> bool {
+        id != self.node && self.members.voters.contains(&id) && self.is_heard(id)
+    }
+
+    /// The voter that is heard and furthest.
+    fn successor(&self) -> Option<NodeId> {
+        let matched = |id: NodeId| self.raw.raft.prs().get(id.0).map_or(0, |p| p.matched);
+        let others = self.members.voters.iter().copied().filter(|id| self.can_lead(*id));
+        others.max_by_key(|id| (matched(*id), *id))
+    }
+
+    fn hand_over(&mut self, to: NodeId) {
+        if self.raw.raft.lead_transferee != Some(to.0) {
+            self.raw.transfer_leader(to.0);
+        }
+    }
+
+    /// Hands leadership to this node, or to the one that is best, without telling anybody.
+    pub(super) fn transfer_leader(&mut self, to: Option<NodeId>) {
+        if self.raw.raft.state != StateRole::Leader {
+            return;
+        }
+        let to = to.filter(|to| self.members.role(*to) == Some(Role::Voter));
+        if let Some(to) = to.or_else(|| self.successor()) {
+            self.hand_over(to);
+        }
+    }
+
+    /// Milliseconds since the leader was heard; on the leader itself, since a majority was.
+    pub(super) fn quorum_heard_ms_ago(&self) -> u64 {
+        let ago = |node: NodeId| match node == self.node {
+            true => 0,
+            false => {
+                let heard = self.heard.get(&node);
+                heard.map_or(u64::MAX, |at| self.now.mono_ms.saturating_sub(*at))
+            }
+        };
+        if self.raw.raft.state != StateRole::Leader {
+            return match self.raw.raft.leader_id {
+                INVALID_ID => u64::MAX,
+                leader => ago(NodeId(leader)),
+            };
+        }
+        let majority = |voters: &[NodeId]| {
+            let mut times: Vec<u64> = voters.iter().map(|id| ago(*id)).collect();
+            times.sort_unstable();
+            times.get(times.len() / 2).copied()
+        };
+        let both = [majority(&self.members.voters), majority(&self.members.voters_outgoing)];
+        both.into_iter().flatten().max().unwrap_or(u64::MAX)
     }
 }

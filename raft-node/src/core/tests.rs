@@ -28,6 +28,7 @@ struct Host {
     reads_ready: Vec<(u64, Vec<ReadTicket>)>,
     reads_failed: Vec<ReadTicket>,
     failed: Vec<(u64, Failure)>,
+    verdicts: Vec<(u64, Result<Verdict, Failure>)>,
     down: bool,
 }
 
@@ -85,6 +86,7 @@ impl World {
                     reads_ready: Vec::new(),
                     reads_failed: Vec::new(),
                     failed: Vec::new(),
+                    verdicts: Vec::new(),
                     down: false,
                 }
             })
@@ -120,6 +122,7 @@ impl World {
         host.failed.extend(actions.failed);
         host.reads_ready.extend(actions.reads_ready);
         host.reads_failed.extend(actions.reads_failed);
+        host.verdicts.extend(actions.verdicts);
         let mut next = Vec::new();
         for append in actions.appends {
             match &mut host.held_appends {

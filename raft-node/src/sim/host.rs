@@ -337,7 +337,12 @@ impl Host {
             match &message {
                 PeerMessage::Raft(message) => self.check_promise(sim, message),
                 PeerMessage::Forward(commands) => sim.cover.forwarded += commands.len() as u64,
-                PeerMessage::Taken { .. } | PeerMessage::Refused(_) | PeerMessage::Room { .. } => {}
+                PeerMessage::Taken { .. }
+                | PeerMessage::Refused(_)
+                | PeerMessage::Room { .. }
+                | PeerMessage::Removed
+                | PeerMessage::Ask { .. }
+                | PeerMessage::Verdict { .. } => {}
             }
             if let Some(process) = &mut self.up {
                 process.voted |= gives_vote(&message);

@@ -46,6 +46,8 @@ pub enum Bug {
     SessionsForgotten,
     /// The digest covers what happens to be in memory.
     DigestOfMemory,
+    /// A learner is promoted before it has caught up.
+    PromotedTooSoon,
 }
 
 impl Bug {

@@ -1,7 +1,7 @@
 //! Changes of the membership, and what a node that starts again knows of them.
 
 use super::*;
-use crate::members::{Change, Role};
+use crate::members::{Change, Refusal, Role};
 
 fn joining(id: u64, replaces: Option<u64>) -> Member {
     Member {
@@ -26,22 +26,28 @@ fn a_change_takes_effect_on_every_node_and_is_kept_with_its_index() {
     let mut world = World::of(4);
     let leader = world.leader();
     propose(&mut world, leader, &Change::Add(joining(4, None)));
-    let added = world.host(leader).core.members().clone();
-    assert_eq!(added.role(NodeId(4)), Some(Role::Learner));
-    assert!(!added.is_joint(), "the leader has ended the joint phase");
-    for id in 1..=4 {
-        let host = world.host(id);
-        assert_eq!(host.core.members(), &added, "node {id}");
-        assert_eq!(host.log.members_at(u64::MAX).as_ref(), Some(&added), "node {id}");
-        let joint_at = added.index - 1;
-        assert!(host.log.members_at(joint_at).is_some_and(|members| members.index == joint_at));
-        assert_eq!(host.log.members_at(joint_at - 1), Some(founders()));
-    }
     world.propose(4, 1);
-    world.run_ms(200);
-    assert_eq!(world.applied_seqs(4), vec![1], "a learner takes requests, too");
-    propose(&mut world, leader, &Change::Promote(NodeId(4)));
-    assert_eq!(world.host(4).core.members().role(NodeId(4)), Some(Role::Voter));
+    world.run_ms(500);
+    assert_eq!(world.applied_seqs(4), vec![1], "it takes requests, too");
+    let now = world.host(leader).core.members().clone();
+    assert_eq!(now.role(NodeId(4)), Some(Role::Voter));
+    assert!(!now.is_joint(), "the leader has ended the joint phase");
+    let history = history(&world.host(leader).log, now.index);
+    let seen: Vec<_> = history.iter().map(|at| (at.is_joint(), at.role(NodeId(4)))).collect();
+    let (learner, voter) = (Some(Role::Learner), Some(Role::Voter));
+    let steps = [(false, None), (true, learner), (false, learner), (true, voter), (false, voter)];
+    assert_eq!(seen, steps);
+    for id in 1..=4 {
+        assert_eq!(world.host(id).core.members(), &now, "node {id}");
+        assert_eq!(self::history(&world.host(id).log, now.index), history, "node {id}");
+    }
+}
+
+/// The memberships that held up to an index, oldest first.
+fn history(log: &MemoryLog, last: u64) -> Vec<Membership> {
+    let mut all: Vec<_> = (0..=last).filter_map(|index| log.members_at(index)).collect();
+    all.dedup();
+    all
 }
 
 #[test]
@@ -49,28 +55,25 @@ fn a_node_that_starts_again_replays_the_changes_after_its_checkpoint() {
     let mut world = World::of(4);
     let leader = world.leader();
     propose(&mut world, leader, &Change::Add(joining(4, Some(other_than(leader)))));
-    let added = world.host(leader).core.members().clone();
-    propose(&mut world, leader, &Change::Promote(NodeId(4)));
-    let promoted = world.host(leader).core.members().clone();
-    assert!(promoted.was_removed(NodeId(other_than(leader))));
+    world.run_ms(500);
+    let now = world.host(leader).core.members().clone();
+    assert!(now.was_removed(NodeId(other_than(leader))));
     let log = Arc::clone(&world.host(leader).log);
-    for (applied, members) in [
-        (0, founders()),
-        (added.index - 2, founders()),
-        (added.index, added.clone()),
-        (promoted.index, promoted.clone()),
-    ] {
+    let before = history(&log, now.index);
+    assert_eq!(before.len(), 5);
+    for applied in 0..=log.last_index() {
+        let members = log.members_at(applied).expect("recorded");
         let mut core = new_core(leader, 2, &log, applied);
         assert_eq!(core.members(), &members, "at index {applied}");
-        assert!(core.commit_index() >= promoted.index, "it knows that they were committed");
+        assert!(core.commit_index() >= now.index, "it knows that they were committed");
         let actions = core.step(Now::default(), []);
-        assert_eq!(core.members(), &promoted, "replayed from index {applied}");
+        assert_eq!(core.members(), &now, "replayed from index {applied}");
         assert_eq!(actions.apply.first().map_or(applied + 1, |entry| entry.index), applied + 1);
         for append in actions.appends {
             let Append { entries, hard_state, members, .. } = append;
             log.append_all(&entries, hard_state.as_ref(), &members).expect("in memory");
         }
-        assert_eq!(log.members_at(added.index), Some(added.clone()), "replaying changes nothing");
+        assert_eq!(history(&log, now.index), before, "replaying changes nothing");
     }
 }
 
@@ -88,4 +91,148 @@ fn what_follows_a_change_is_never_kept_without_it() {
     let joint_at = added.index - 1;
     let hard_state = log.hard_state().expect("readable");
     assert!(log.last_index() > joint_at && hard_state.commit >= joint_at, "{hard_state:?}");
+}
+
+/// Asks a node, as an operator would, and waits for the verdict.
+fn ask(world: &mut World, node: u64, ask: Ask) -> Result<Verdict, Failure> {
+    let ticket = world.now_ms;
+    let deadline_ms = world.now_ms + 5_000;
+    world.input(node, Input::Ask { ticket, ask, deadline_ms });
+    for _ in 0..120 {
+        world.deliver();
+        let verdicts = &mut world.host(node).verdicts;
+        if let Some(at) = verdicts.iter().position(|(told, _)| *told == ticket) {
+            return verdicts.remove(at).1;
+        }
+        world.run_ms(50);
+    }
+    panic!("no verdict");
+}
+
+fn change(world: &mut World, node: u64, change: Change) -> Result<Verdict, Failure> {
+    ask(world, node, Ask::Change(change))
+}
+
+fn members(world: &mut World, node: u64) -> Membership {
+    world.host(node).core.members().clone()
+}
+
+#[test]
+fn a_node_joins_through_any_other_and_is_promoted_once_it_has_caught_up() {
+    let mut world = World::of(4);
+    let leader = world.leader();
+    for seq in 1..=200 {
+        world.propose(leader, seq);
+        world.deliver();
+    }
+    world.cut = vec![(leader, 4)];
+    let add = Change::Add(joining(4, None));
+    assert!(change(&mut world, other_than(leader), add.clone()).expect("judged").is_ok());
+    world.run_ms(1_000);
+    assert_eq!(members(&mut world, leader).role(NodeId(4)), Some(Role::Learner), "far behind");
+    world.cut.clear();
+    world.run_ms(1_000);
+    assert_eq!(members(&mut world, leader).role(NodeId(4)), Some(Role::Voter));
+    assert_eq!(world.applied_seqs(4).len(), 200);
+    assert!(change(&mut world, 4, add).expect("judged").is_ok(), "asked again, it is done");
+}
+
+#[test]
+fn what_would_cost_the_majority_or_makes_no_sense_is_refused_and_changes_nothing() {
+    let mut world = World::of(4);
+    let leader = world.leader();
+    let (dead, alive) = (other_than(leader), other_than(other_than(leader)));
+    world.host(dead).down = true;
+    world.run_ms(3_000);
+    let before = members(&mut world, leader);
+    let refused = |world: &mut World, node, wanted| match change(world, node, wanted) {
+        Ok(Err(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    };
+    let at_risk = Refusal::QuorumAtRisk { healthy: 1, voters: 2 };
+    assert_eq!(refused(&mut world, leader, Change::Remove(NodeId(alive))), at_risk);
+    assert_eq!(refused(&mut world, alive, Change::Remove(NodeId(leader))), at_risk);
+    let unknown = Refusal::Unknown(NodeId(9));
+    assert_eq!(refused(&mut world, alive, Change::Remove(NodeId(9))), unknown);
+    let mut taken = joining(dead, None);
+    taken.raft_addr = "elsewhere".into();
+    assert_eq!(refused(&mut world, alive, Change::Add(taken)), Refusal::Taken(NodeId(dead)));
+    let transfer = Ask::Transfer { from: NodeId(leader), to: Some(NodeId(dead)) };
+    let verdict = ask(&mut world, alive, transfer).expect("judged");
+    assert_eq!(verdict, Err(Refusal::CannotLead(NodeId(dead))));
+    assert_eq!(members(&mut world, leader), before);
+    // The dead one may go.
+    let removed = change(&mut world, alive, Change::Remove(NodeId(dead)));
+    assert!(removed.expect("judged").is_ok());
+    assert_eq!(members(&mut world, alive).voters.len(), 2);
+}
+
+#[test]
+fn a_wiped_node_is_replaced_in_one_step_and_never_heard_again() {
+    let mut world = World::of(4);
+    let leader = world.leader();
+    let (wiped, alive) = (other_than(leader), other_than(other_than(leader)));
+    world.host(wiped).down = true;
+    let add = Change::Add(joining(4, Some(wiped)));
+    assert!(change(&mut world, alive, add).expect("judged").is_ok());
+    world.run_ms(1_000);
+    let now = members(&mut world, leader);
+    assert_eq!(now.role(NodeId(4)), Some(Role::Voter));
+    assert!(now.was_removed(NodeId(wiped)) && now.voters.len() == 3 && !now.is_joint());
+    // It comes back as it was, knows nothing of this and asks for votes; nobody listens.
+    world.host(wiped).down = false;
+    let term = world.host(leader).core.view().term;
+    world.run_ms(5_000);
+    assert_eq!(world.host(leader).core.view().term, term);
+    // Told so, it stops asking.
+    world.wire.clear();
+    for _ in 0..100 {
+        world.now_ms += 50;
+        world.input(wiped, Input::Tick);
+    }
+    assert!(world.wire.is_empty(), "it is silent");
+    assert!(world.host(wiped).core.view().removed);
+    world.propose(4, 1);
+    world.run_ms(300);
+    assert_eq!(world.applied_seqs(alive), vec![1]);
+}
+
+#[test]
+fn leadership_moves_when_asked_and_a_leader_that_is_removed_hands_it_over_first() {
+    let mut world = World::new();
+    let leader = world.leader();
+    let to = other_than(leader);
+    let transfer = Ask::Transfer { from: NodeId(leader), to: Some(NodeId(to)) };
+    assert!(ask(&mut world, leader, transfer).expect("judged").is_ok());
+    assert_eq!(world.leader(), to);
+    let away = Ask::Transfer { from: NodeId(to), to: None };
+    assert!(ask(&mut world, leader, away).expect("judged").is_ok());
+    let now = world.leader();
+    assert_ne!(now, to);
+    world.propose(now, 1);
+    let remove = Change::Remove(NodeId(now));
+    assert!(change(&mut world, now, remove).expect("judged").is_ok());
+    world.run_ms(1_000);
+    let next = (1..=3).find(|id| *id != now).expect("two are left");
+    assert!(members(&mut world, next).was_removed(NodeId(now)));
+    world.propose(next, 2);
+    world.run_ms(300);
+    assert_eq!(world.applied_seqs(next), vec![1, 2]);
+    assert_eq!(
+        change(&mut world, next, Change::Remove(NodeId(9))),
+        Ok(Err(Refusal::Unknown(NodeId(9))))
+    );
+}
+
+#[test]
+fn without_a_leader_an_operator_hears_that_nothing_happened() {
+    let mut world = World::new();
+    let leader = world.leader();
+    let alone = other_than(leader);
+    for id in (1..=3).filter(|id| *id != alone) {
+        world.host(id).down = true;
+    }
+    world.run_ms(3_000);
+    let verdict = change(&mut world, alone, Change::Remove(NodeId(leader)));
+    assert_eq!(verdict, Err(Failure::NoLeader));
 }

@@ -1,0 +1,102 @@
+//! Members and leadership, asked for by an operator of any node.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use engine::ids::NodeId;
+use tokio::time::{Instant, timeout_at};
+
+use super::{GRACE, Handle, ProposeError};
+use crate::config::Join;
+use crate::members::{Ask, Change, Membership, Verdict};
+
+impl Handle {
+    /// Has a change of the membership made, or waits until the leader refuses it. Safe to repeat:
+    /// what has been made already is answered as done.
+    ///
+    /// # Errors
+    /// See [`ProposeError`]; only [`ProposeError::TimedOut`] leaves the outcome open.
+    pub async fn change_members(
+        &self,
+        change: Change,
+        deadline: Instant,
+    ) -> Result<Verdict, ProposeError> {
+        let verdict = self.ask(Ask::Change(change), deadline).await?;
+        // Whoever asked wants to see it here.
+        if let Ok(index) = &verdict {
+            let _ = timeout_at(deadline, self.shared.await_applied(*index)).await;
+        }
+        Ok(verdict)
+    }
+
+    /// Hands leadership to this voter, or away from the node that leads now.
+    ///
+    /// # Errors
+    /// See [`ProposeError`]; only [`ProposeError::TimedOut`] leaves the outcome open.
+    pub async fn transfer_leader(
+        &self,
+        to: Option<NodeId>,
+        deadline: Instant,
+    ) -> Result<Verdict, ProposeError> {
+        let from = loop {
+            let leader = self.shared.view.read().leader;
+            match leader {
+                Some(leader) => break leader,
+                None if Instant::now() >= deadline => return Err(ProposeError::NoLeader),
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        };
+        let verdict = self.ask(Ask::Transfer { from, to }, deadline).await?;
+        // This node hears of the new leader a moment later; whoever asked wants to see it here.
+        let patience = deadline.min(Instant::now() + Duration::from_secs(1));
+        while verdict.is_ok()
+            && self
+                .shared
+                .view
+                .read()
+                .leader
+                .is_none_or(|now| to.map_or(now == from, |to| now != to))
+            && Instant::now() < patience
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(verdict)
+    }
+
+    async fn ask(&self, ask: Ask, deadline: Instant) -> Result<Verdict, ProposeError> {
+        let shared = &self.shared;
+        if shared.stopping.load(Ordering::Relaxed) || shared.failure.borrow().is_some() {
+            return Err(ProposeError::Stopping);
+        }
+        let (ticket, judged) = shared.await_verdict(ask, deadline.into_std());
+        match timeout_at(deadline + GRACE, judged).await {
+            Ok(Ok(judged)) => judged,
+            Ok(Err(_)) | Err(_) => {
+                shared.forget_ask(ticket);
+                Err(ProposeError::TimedOut)
+            }
+        }
+    }
+
+    /// The members as this node knows them.
+    pub fn members(&self) -> Membership {
+        self.shared.members.borrow().clone()
+    }
+
+    /// What a node that joins has to know: the cluster's hash and name, its founders, and the data
+    /// directories that this node has met.
+    pub fn join_info(&self) -> Join {
+        let identity = &self.shared.identity;
+        let mut met = identity.met();
+        for member in &self.shared.members.borrow().members {
+            met.extend(member.incarnation.map(|incarnation| (member.id, incarnation)));
+        }
+        met.insert(identity.node(), identity.incarnation());
+        Join {
+            cluster: identity.cluster_id(),
+            cluster_name: self.shared.cluster_name.clone(),
+            founders: identity.founders(),
+            met,
+        }
+    }
+}
