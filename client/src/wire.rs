@@ -30,7 +30,10 @@ mod webhook;
 mod word;
 
 pub use batch::{BatchRequest, BatchResult, RefusedOrder};
-pub use cluster::{Cluster, Member, MemberRole};
+pub use cluster::{
+    Cluster, Founder, KnownIncarnation, Member, MemberAdded, MemberRequest, MemberRole,
+    TransferRequest,
+};
 pub use code::{ErrorCode, Outcome};
 pub use envelope::{
     CursorMeta, Envelope, LedgerList, OrderAnswer, OrderList, PageMeta, ProductList,

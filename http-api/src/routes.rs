@@ -37,6 +37,9 @@ pub(crate) enum Route {
     Events,
     Socket,
     Cluster,
+    AddMember,
+    RemoveMember,
+    TransferLeader,
     Health,
     Live,
     Ready,
@@ -62,7 +65,9 @@ impl Route {
             | Route::PatchProduct
             | Route::AdjustStock
             | Route::CreateUser
-            | Route::OrderProcessed => true,
+            | Route::OrderProcessed
+            | Route::AddMember
+            | Route::TransferLeader => true,
             Route::ListOrders
             | Route::GetOrder
             | Route::OrderEvents
@@ -78,6 +83,7 @@ impl Route {
             | Route::Events
             | Route::Socket
             | Route::Cluster
+            | Route::RemoveMember
             | Route::Health
             | Route::Live
             | Route::Ready
@@ -155,6 +161,9 @@ const PREFIXED: &[(&str, Methods)] = &[
     ("/api/v1/events", &[(Method::GET, Route::Events)]),
     ("/api/v1/ws", &[(Method::GET, Route::Socket)]),
     ("/api/v1/cluster", &[(Method::GET, Route::Cluster)]),
+    ("/api/v1/cluster/members", &[(Method::POST, Route::AddMember)]),
+    ("/api/v1/cluster/members/{id}", &[(Method::DELETE, Route::RemoveMember)]),
+    ("/api/v1/cluster/transfer-leader", &[(Method::POST, Route::TransferLeader)]),
     ("/api/v1/health", &[(Method::GET, Route::Health)]),
     ("/api/v1/test", &[(Method::GET, Route::Test)]),
 ];

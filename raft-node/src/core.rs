@@ -370,6 +370,8 @@ impl Core {
                 }
             }
             Input::Propose(request) => self.take_request(request, actions),
+            // A former member will never hear of a leader: whoever asks it is better told at once.
+            Input::Read { ticket, .. } if self.admin.removed => actions.reads_failed.push(ticket),
             Input::Read { ticket, deadline_ms } => self.reads.push(ticket, deadline_ms),
             Input::Persisted(number) => self.persisted(number, actions),
             Input::Applied { index, clock, answered } => {
@@ -476,6 +478,10 @@ impl Core {
     }
 
     fn take_request(&mut self, request: Request, actions: &mut Actions) {
+        if self.admin.removed {
+            actions.failed.push((request.seq, Failure::NoLeader));
+            return;
+        }
         let lag = self.raw.raft.raft_log.committed.saturating_sub(self.applied_index);
         if lag > self.config.apply_lag_entries_max || !self.requests.has_room(&request) {
             actions.failed.push((request.seq, Failure::Overloaded));

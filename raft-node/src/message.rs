@@ -10,9 +10,10 @@
 //!        | to u64 | incarnation u64 | address length u8 | address | crc u32
 //! frame  length u32 | crc u32 | wall_ms u64 | messages × ( kind u8 | length u32 | bytes )
 //! ```
-//! All integers are little-endian; a frame's `length` counts what follows the checksum, which covers
-//! it; a hello's counts what follows it, and its checksum covers all before. The first ten bytes of a
-//! hello are the same in every version, so that two nodes that have no version in common can say so.
+//! All integers are little-endian; a frame's `length` counts what follows the checksum, which
+//! covers it; a hello's counts what follows it, and its checksum covers all before. The first ten
+//! bytes of a hello are the same in every version, so that two nodes that have no version in common
+//! can say so.
 
 use std::sync::Arc;
 
@@ -29,8 +30,8 @@ pub const NEWEST: u16 = 2;
 pub const OLDEST: u16 = 2;
 /// The largest frame, a guard against lengths made of noise: well above one append message.
 pub const FRAME_BYTES_MAX: usize = 32 << 20;
-/// The bytes of a hello that come first in every version: they tell which versions the speaker knows
-/// and how much follows.
+/// The bytes of a hello that come first in every version: they tell which versions the speaker
+/// knows and how much follows.
 pub const HELLO_HEAD_BYTES: usize = 4 + 2 + 2 + 2;
 /// The most bytes that follow the head of a hello.
 pub const HELLO_REST_BYTES_MAX: usize = 1 + 16 + 8 + 8 + 8 + 1 + 255 + 4;

@@ -30,6 +30,10 @@ pub(crate) enum Mail {
 /// Frames from peers that may wait for the core; more are dropped, which raft tolerates.
 const PEER_FRAMES_MAX: usize = 4_096;
 
+/// What an operator hears when two nodes have no version of the protocol in common.
+const OTHER_VERSION: &str = "another member speaks no version of the protocol that this node knows: \
+                             upgrade one release at a time";
+
 type Answer = Result<Applied, ProposeError>;
 type Barrier = Result<(), ReadError>;
 type Judged = Result<Verdict, ProposeError>;
@@ -282,11 +286,16 @@ impl Shared {
                 "the other members know this id with another data directory: a wiped node must \
                  join as a new member"
             }
-            HelloVerdict::Version => {
-                "another member speaks no version of the protocol that this node knows: upgrade \
-                 one release at a time"
+            HelloVerdict::Version => OTHER_VERSION,
+            HelloVerdict::Welcome => {
+                // What was said of another version is over once that node was upgraded.
+                let mut unwanted = self.unwanted.lock();
+                if *unwanted == Some(OTHER_VERSION) {
+                    *unwanted = None;
+                }
+                return;
             }
-            HelloVerdict::Welcome | HelloVerdict::Cluster | HelloVerdict::Addressee => return,
+            HelloVerdict::Cluster | HelloVerdict::Addressee => return,
         };
         let mut unwanted = self.unwanted.lock();
         if *unwanted != Some(reason) {

@@ -37,6 +37,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Waits between attempts to connect.
 const RECONNECT_MIN: Duration = Duration::from_millis(50);
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
+/// Between the attempts of a node that was removed or is taken for another: only a change that it
+/// has not heard of can make it welcome.
+const UNWANTED: Duration = Duration::from_secs(10);
 /// Bytes of messages gathered into one frame.
 const FRAME_BYTES_TARGET: usize = 4 << 20;
 /// Incoming connections at once: every peer has one, and may be opening another.
@@ -176,6 +179,9 @@ async fn keep_link(
         let back = seen.notified();
         let _ = timeout(wait.mul_f64(0.5 + rand::random::<f64>() / 2.0), back).await;
         wait = (wait * 2).min(RECONNECT_MAX);
+        if shared.unwanted.lock().is_some() {
+            sleep(UNWANTED).await;
+        }
     }
 }
 

@@ -243,6 +243,29 @@ impl Cluster {
         self.node_mut(id).start(&peers, &flags);
     }
 
+    /// Starts a new node that joins by asking the node `via`, in the place of `replaces` if one is
+    /// named, and returns its id, the next one. Does not wait until it is ready.
+    pub fn join(&mut self, via: u64, replaces: Option<u64>) -> u64 {
+        let id = self.nodes.iter().map(|node| node.id).max().expect("a cluster has nodes") + 1;
+        let addresses = ports::free(2);
+        let mut node = Node::new(id, addresses[0], addresses[1], self.dir());
+        let mut join = vec!["--join".to_owned(), self.node(via).http.to_string()];
+        if let Some(replaced) = replaces {
+            join.extend(["--replaces".to_owned(), replaced.to_string()]);
+        }
+        node.join = Some(join);
+        node.start(&self.peers, &self.flags);
+        self.nodes.push(node);
+        self.caller = Caller::new(self.nodes.iter().map(|node| node.http).collect());
+        id
+    }
+
+    /// Where a node listens for its peers.
+    #[must_use]
+    pub fn raft_address(&self, id: u64) -> SocketAddr {
+        self.node(id).raft
+    }
+
     /// Starts every node that is down. Does not wait until they are ready.
     pub fn restart_all(&mut self) {
         for node in self.nodes.iter_mut().filter(|node| !node.is_running()) {

@@ -9,7 +9,8 @@
 //! `transitions`, `races` and `races_failover` (many at once, and with the leader killed), `ramp`
 //! (load), `holds` and `webhooks` (holds and results of payments), `failover` (kills, pauses,
 //! stops), `payments`, `damage` and `identity` (data that is lost, damaged or somebody else's),
-//! `full_disk` and `power_cut` (disks of their own, as root), `events` (streams and WebSockets),
+//! `members` (nodes that join, leave and are replaced), `full_disk` and `power_cut`
+//! (disks of their own, as root), `events` (streams and WebSockets),
 //! `bad_input` and `bad_http`, `operations` (probes, metrics, `holdfast dev`), and `tidy` (rules of
 //! the sources). `batches`, `stock` and `bulk` are about many orders at once, units, and files.
 //! `docs/RELIABILITY.md` names the tests behind each promise.

@@ -20,6 +20,8 @@ pub(crate) struct Node {
     pub(crate) raft: SocketAddr,
     pub(crate) data: PathBuf,
     pub(crate) log: PathBuf,
+    /// Flags with which it joined a running cluster; without them it is one of the founders.
+    pub(crate) join: Option<Vec<String>>,
     process: Option<Child>,
     paused: bool,
 }
@@ -28,13 +30,15 @@ impl Node {
     pub(crate) fn new(id: u64, http: SocketAddr, raft: SocketAddr, dir: &Path) -> Self {
         let data = dir.join(format!("node-{id}"));
         let log = dir.join(format!("node-{id}.log"));
-        Self { id, http, raft, data, log, process: None, paused: false }
+        Self { id, http, raft, data, log, join: None, process: None, paused: false }
     }
 
     /// Starts the process. Its log goes on in the same file after a restart.
     pub(crate) fn start(&mut self, peers: &[String], flags: &[String]) {
         assert!(self.process.is_none(), "node {} runs already", self.id);
+        let peers = if self.join.is_some() { &[] } else { peers };
         let mut command = serve(self.id, &self.data, self.http, self.raft, peers, flags);
+        command.args(self.join.iter().flatten());
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.unwrap_or_else(|error| panic!("{}: {error}", self.log.display()));
         let errors = log.try_clone().expect("a log file can be shared");

@@ -1,13 +1,17 @@
 //! The endpoints that speak about a node rather than about the shop.
 //!
-//! Each answers for the node that was asked; [`Client::pinned`] chooses it.
+//! Reads answer for the node that was asked; [`Client::pinned`] chooses it. Changes of the members
+//! go to the leader through any node.
+
+use hyper::Method;
 
 use super::Client;
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::decode;
 use crate::error::Error;
-use crate::wire::{Cluster, Health, Probe};
+use crate::retry::Repeat;
+use crate::wire::{Cluster, Health, MemberAdded, MemberRequest, Probe, TransferRequest};
 
 /// Nodes. Each method fails with an [`Error`] when no node could be asked.
 impl Client {
@@ -43,5 +47,34 @@ impl Client {
     /// When no node could be asked.
     pub async fn cluster(&self) -> Result<Answer<Cluster>, Error> {
         self.run(Call::read("/api/v1/cluster"), decode::envelope).await
+    }
+    /// `POST /cluster/members`: adds a node as a learner, which gets its vote once it has caught
+    /// up. Safe to repeat: a member that is there already is a success.
+    ///
+    /// # Errors
+    /// Rejected with `member_conflict`, `unknown_member`, `quorum_at_risk`, `change_in_progress`.
+    pub async fn add_member(&self, request: &MemberRequest) -> Result<Answer<MemberAdded>, Error> {
+        let call = Call::write(Method::POST, "/api/v1/cluster/members", Repeat::Replace);
+        self.run(call.json(request)?, decode::envelope).await
+    }
+
+    /// `DELETE /cluster/members/{id}`: removes a member for good. Safe to repeat. The answer is the
+    /// cluster as the answering node sees it then.
+    ///
+    /// # Errors
+    /// Rejected with `unknown_member`, `quorum_at_risk`, `cannot_lead`, `change_in_progress`.
+    pub async fn remove_member(&self, id: u64) -> Result<Answer<Cluster>, Error> {
+        let path = format!("/api/v1/cluster/members/{id}");
+        self.run(Call::write(Method::DELETE, path, Repeat::Replace), decode::envelope).await
+    }
+
+    /// `POST /cluster/transfer-leader`: hands leadership to this voter, or to any other than the
+    /// one that leads.
+    ///
+    /// # Errors
+    /// Rejected with `unknown_member`, `cannot_lead`.
+    pub async fn transfer_leader(&self, to: Option<u64>) -> Result<Answer<Cluster>, Error> {
+        let call = Call::write(Method::POST, "/api/v1/cluster/transfer-leader", Repeat::Replace);
+        self.run(call.json(&TransferRequest { to })?, decode::envelope).await
     }
 }

@@ -59,3 +59,66 @@ pub struct Member {
     /// Whether the answering node has heard from the member lately; true for itself.
     pub healthy: bool,
 }
+
+/// The body of `POST /cluster/members`: a node that is to join.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberRequest {
+    /// Its id: one that no member has or ever had.
+    pub id: u64,
+    /// Where its peers reach it.
+    pub raft_addr: String,
+    /// Where clients reach it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_addr: Option<String>,
+    /// The random number of its data directory, 16 hexadecimal digits. A node that joins by itself
+    /// tells it; without one, the first directory that is met under the id counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<String>,
+    /// The member whose place it takes: that one leaves in the step in which this one gets its
+    /// vote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<u64>,
+}
+
+/// The data of the answer to `POST /cluster/members`: what a joining node has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberAdded {
+    /// The cluster's hash, in hexadecimal.
+    pub cluster_id: String,
+    /// The cluster's name.
+    pub cluster_name: String,
+    /// Those who founded it, where the log begins.
+    pub founders: Vec<Founder>,
+    /// The data directories that the answering node knows.
+    pub incarnations: Vec<KnownIncarnation>,
+    /// All members now, by ascending id.
+    pub members: Vec<Member>,
+}
+
+/// A node that founded the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Founder {
+    /// Its id.
+    pub id: u64,
+    /// Where its peers reached it.
+    pub raft_addr: String,
+    /// Where clients reached it; null when it never said so.
+    pub http_addr: Option<String>,
+}
+
+/// The data directory that is known under an id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownIncarnation {
+    /// The id.
+    pub id: u64,
+    /// The random number of the directory, 16 hexadecimal digits.
+    pub incarnation: String,
+}
+
+/// The body of `POST /cluster/transfer-leader`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferRequest {
+    /// Who shall lead; any other voter when nobody is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+}

@@ -76,6 +76,16 @@ words! {
         OrderNotCancellable = "order_not_cancellable",
         /// The path speaks another protocol, which the request has to ask for.
         UpgradeRequired = "upgrade_required",
+        /// Another change of the membership is under way.
+        ChangeInProgress = "change_in_progress",
+        /// The cluster would lose the majority of its voters.
+        QuorumAtRisk = "quorum_at_risk",
+        /// An id or address belongs to another member, or did.
+        MemberConflict = "member_conflict",
+        /// No such member.
+        UnknownMember = "unknown_member",
+        /// Nobody who could lead was named or found.
+        CannotLead = "cannot_lead",
         /// The caller sends more than it may.
         TooManyRequests = "too_many_requests",
         /// No leader is known.
@@ -115,7 +125,12 @@ impl ErrorCode {
             | Self::KeyFenced
             | Self::PaymentConflict
             | Self::StockMismatch
-            | Self::BatchRejected => 409,
+            | Self::BatchRejected
+            | Self::ChangeInProgress
+            | Self::QuorumAtRisk
+            | Self::MemberConflict
+            | Self::UnknownMember
+            | Self::CannotLead => 409,
             Self::EventsGone => 410,
             Self::VersionMismatch => 412,
             Self::PayloadTooLarge => 413,
@@ -165,6 +180,11 @@ impl ErrorCode {
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::OrderNotCancellable => "INVALID_TRANSITION",
             Self::UpgradeRequired => "UPGRADE_REQUIRED",
+            Self::ChangeInProgress => "CHANGE_IN_PROGRESS",
+            Self::QuorumAtRisk => "QUORUM_AT_RISK",
+            Self::MemberConflict => "MEMBER_CONFLICT",
+            Self::UnknownMember => "UNKNOWN_MEMBER",
+            Self::CannotLead => "CANNOT_LEAD",
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
             Self::NoLeader => "NO_LEADER",
             Self::Overloaded => "OVERLOADED",
@@ -207,6 +227,11 @@ impl ErrorCode {
             Self::IdempotencyKeyReused => "/problems/idempotency-key-reused",
             Self::OrderNotCancellable => "/problems/order-not-cancellable",
             Self::UpgradeRequired => "/problems/upgrade-required",
+            Self::ChangeInProgress => "/problems/change-in-progress",
+            Self::QuorumAtRisk => "/problems/quorum-at-risk",
+            Self::MemberConflict => "/problems/member-conflict",
+            Self::UnknownMember => "/problems/unknown-member",
+            Self::CannotLead => "/problems/cannot-lead",
             Self::TooManyRequests => "/problems/too-many-requests",
             Self::NoLeader => "/problems/no-leader",
             Self::Overloaded => "/problems/overloaded",
@@ -249,6 +274,11 @@ impl ErrorCode {
             Self::IdempotencyKeyReused => "Idempotency key reused",
             Self::OrderNotCancellable => "Order not cancellable",
             Self::UpgradeRequired => "Upgrade required",
+            Self::ChangeInProgress => "Change in progress",
+            Self::QuorumAtRisk => "Quorum at risk",
+            Self::MemberConflict => "Member conflict",
+            Self::UnknownMember => "Unknown member",
+            Self::CannotLead => "Cannot lead",
             Self::TooManyRequests => "Too many requests",
             Self::NoLeader => "No leader",
             Self::Overloaded => "Overloaded",
@@ -292,7 +322,12 @@ impl ErrorCode {
             | Self::ValidationError
             | Self::IdempotencyKeyReused
             | Self::OrderNotCancellable
-            | Self::UpgradeRequired => Outcome::Rejected,
+            | Self::UpgradeRequired
+            | Self::ChangeInProgress
+            | Self::QuorumAtRisk
+            | Self::MemberConflict
+            | Self::UnknownMember
+            | Self::CannotLead => Outcome::Rejected,
             Self::RequestTimeout
             | Self::TooManyRequests
             | Self::NoLeader

@@ -53,7 +53,9 @@ pub(crate) fn ready(call: &Call<'_>) -> Reply {
     if status.ready {
         return reply::of(200, &Probe { status: HealthStatus::Ok, reason: None });
     }
-    let reason = if status.leader_id.is_none() {
+    let reason = if let Some(unwanted) = status.unwanted {
+        unwanted
+    } else if status.leader_id.is_none() {
         "no leader is known"
     } else if !status.disk_has_room {
         "the disk is short of space: writes are refused, reads go on"
@@ -92,6 +94,7 @@ mod tests {
             storage_ok: true,
             disk_has_room: true,
             worker_ok: true,
+            unwanted: None,
         }
     }
 

@@ -270,6 +270,46 @@ pub(super) fn cluster() -> Value {
     }))
 }
 
+/// A node that is to join.
+pub(super) fn member_request() -> Value {
+    value(&wire::MemberRequest {
+        id: 4,
+        raft_addr: "10.0.0.4:9080".to_owned(),
+        http_addr: Some("10.0.0.4:8080".to_owned()),
+        ..wire::MemberRequest::default()
+    })
+}
+
+/// What it is told.
+pub(super) fn member_added() -> Value {
+    let member = |id: u64, role, match_index, lag| wire::Member {
+        id,
+        role,
+        raft_addr: format!("10.0.0.{id}:9080"),
+        http_addr: Some(format!("10.0.0.{id}:8080")),
+        match_index: Some(match_index),
+        lag: Some(lag),
+        healthy: true,
+    };
+    value(&wire::Envelope::new(wire::MemberAdded {
+        cluster_id: "9c1b0e6f00c0ffee9c1b0e6f00c0ffee".to_owned(),
+        cluster_name: "holdfast".to_owned(),
+        founders: vec![wire::Founder {
+            id: 1,
+            raft_addr: "10.0.0.1:9080".to_owned(),
+            http_addr: Some("10.0.0.1:8080".to_owned()),
+        }],
+        incarnations: vec![wire::KnownIncarnation {
+            id: 1,
+            incarnation: "00c0ffee00c0ffee".to_owned(),
+        }],
+        members: vec![
+            member(1, wire::MemberRole::Leader, 4711, 0),
+            member(4, wire::MemberRole::Learner, 0, 4711),
+        ],
+    }))
+}
+
 /// The health of a node.
 pub(super) fn health(status: wire::HealthStatus) -> Value {
     let well = status == wire::HealthStatus::Ok;

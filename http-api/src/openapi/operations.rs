@@ -84,6 +84,7 @@ pub(super) fn operation(route: Route) -> Operation {
         Route::PaymentWebhook => holds::payment(route),
         Route::CreateUser | Route::GetUser => user(route),
         Route::Events | Route::Socket => event(route),
+        Route::AddMember | Route::RemoveMember | Route::TransferLeader => members(route),
         Route::Cluster
         | Route::Health
         | Route::Live
@@ -340,6 +341,51 @@ fn event(route: Route) -> Operation {
             .text(super::events::SOCKET)
             .answers(101, "The WebSocket.", &["Upgrade", "Sec-WebSocket-Accept"], None)
             .refuses(&[ErrorCode::UpgradeRequired, ErrorCode::Overloaded]),
+    }
+}
+
+fn members(route: Route) -> Operation {
+    let of = |id, summary| Operation::new(route, id, CLUSTER, summary);
+    match route {
+        Route::AddMember => of("addMember", "Add a node")
+            .text(
+                "The node becomes a learner and gets its vote by itself once it has caught up. \
+                 Asking again is safe. The node itself is started with `--join`, which asks this.",
+            )
+            .body("MemberRequest", examples::member_request())
+            .lists("It is a member.", "MemberAddedAnswer", examples::member_added())
+            .writes()
+            .refuses(&[
+                ErrorCode::ChangeInProgress,
+                ErrorCode::QuorumAtRisk,
+                ErrorCode::MemberConflict,
+                ErrorCode::UnknownMember,
+            ]),
+        Route::RemoveMember => of("removeMember", "Remove a member for good")
+            .text(
+                "Its id is never used again. The leader hands leadership over before it is removed. \
+                 Asking again is safe.",
+            )
+            .takes(&["MemberId"])
+            .lists("It is no member any more.", "ClusterAnswer", examples::cluster())
+            .writes()
+            .refuses(&[
+                ErrorCode::NotFound,
+                ErrorCode::ChangeInProgress,
+                ErrorCode::QuorumAtRisk,
+                ErrorCode::MemberConflict,
+                ErrorCode::UnknownMember,
+                ErrorCode::CannotLead,
+            ]),
+        _ => of("transferLeader", "Hand leadership over")
+            .text(
+                "To the voter named, or to the best one. Writes wait meanwhile. The body may be \
+                 left out.",
+            )
+            .optional_body("TransferRequest", json!({"to": 2}))
+            .lists("It leads.", "ClusterAnswer", examples::cluster())
+            .writes()
+            .refuses(&[ErrorCode::UnknownMember, ErrorCode::CannotLead]),
     }
 }
 

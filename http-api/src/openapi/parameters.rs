@@ -28,6 +28,7 @@ pub(super) fn all() -> Value {
         "HoldId": path("id", "Id", "Id of the hold. What is no id names nothing: 404."),
         "ProductId": path("id", "Id", "Id of the product. What is no id names nothing: 404."),
         "UserId": path("id", "Id", "Id of the user. What is no id names nothing: 404."),
+        "MemberId": path("id", "Id", "Id of the member. What is no id names nothing: 404."),
         "Key": path("key", "IdempotencyKey", "The key, percent-encoded where a path needs it."),
         "IdempotencyKey": header(
             "Idempotency-Key",

@@ -134,6 +134,13 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::IdempotencyKeyReused => "the key was used for another request.",
         ErrorCode::OrderNotCancellable => "the order is past the point where it can be cancelled.",
         ErrorCode::UpgradeRequired => "the request does not ask for a WebSocket as RFC 6455 does.",
+        ErrorCode::ChangeInProgress => "another change of the membership is under way.",
+        ErrorCode::QuorumAtRisk => "the voters that can be heard would be no majority afterwards.",
+        ErrorCode::MemberConflict => {
+            "the id or an address belongs to another member, or the id did, or there is no room."
+        }
+        ErrorCode::UnknownMember => "no member has this id.",
+        ErrorCode::CannotLead => "no voter that can be heard was named or found.",
         ErrorCode::TooManyRequests => "the address made as many requests as it may this minute.",
         ErrorCode::NoLeader => "no leader is known, or this node is stopping. Nothing was applied.",
         ErrorCode::Overloaded => "something bounded is full. Nothing was applied.",

@@ -14,6 +14,7 @@ use engine::ids::Quantity;
 use engine::order::{LINES_MAX, METADATA_BYTES_MAX, REASON_BYTES_MAX};
 use engine::product::{NAME_BYTES_MAX, SKU_BYTES_MAX, STOCK_MAX};
 use engine::user::FIELD_BYTES_MAX;
+use raft_node::members::ADDRESS_BYTES_MAX;
 use serde_json::{Map, Value, json};
 
 use super::reference;
@@ -57,6 +58,17 @@ pub(super) fn all() -> Value {
         }
     }
     all.into()
+}
+
+/// A host and a port to connect to.
+fn address(text: &str) -> Value {
+    json!({
+        "type": "string",
+        "minLength": 3,
+        "maxLength": ADDRESS_BYTES_MAX,
+        "pattern": r"^[^\s\u0000-\u001f\u007f-\u009f]+:0*[1-9][0-9]{0,4}$",
+        "description": format!("{text} HOST:PORT, at most {ADDRESS_BYTES_MAX} bytes."),
+    })
 }
 
 /// An object whose fields are all there but for those of `absent`.
@@ -264,6 +276,27 @@ fn requests() -> Value {
             "required": ["order_id"],
             "properties": {"order_id": schema("Id")},
         },
+        "MemberRequest": {
+            "type": "object",
+            "required": ["id", "raft_addr"],
+            "properties": {
+                "id": described("Id", "One that no member has or ever had."),
+                "raft_addr": address("Where its peers reach it."),
+                "http_addr": nullable(address("Where clients reach it.")),
+                "incarnation": {
+                    "type": ["string", "null"],
+                    "pattern": "^[0-9a-fA-F]{16}$",
+                    "description": "The random number of its data directory, which a node that \
+                                    joins by itself tells. Without it the first directory met \
+                                    under the id counts.",
+                },
+                "replaces": optional("Id"),
+            },
+        },
+        "TransferRequest": {
+            "type": "object",
+            "properties": {"to": optional("Id")},
+        },
         "UserRequest": {
             "type": "object",
             "required": ["name", "email"],
@@ -420,6 +453,22 @@ fn rows() -> Value {
             },
             "members": {"type": "array", "minItems": 1, "items": schema("Member")},
         })),
+        "MemberAdded": object("What a joining node has to know.", &[], json!({
+            "cluster_id": text("Which cluster."),
+            "cluster_name": text("Its name."),
+            "founders": {"type": "array", "minItems": 1, "items": schema("Founder")},
+            "incarnations": {"type": "array", "items": schema("KnownIncarnation")},
+            "members": {"type": "array", "minItems": 1, "items": schema("Member")},
+        })),
+        "Founder": object("A node that founded the cluster.", &[], json!({
+            "id": schema("Id"),
+            "raft_addr": text("Where its peers reached it."),
+            "http_addr": {"type": ["string", "null"], "description": "Where clients reached it."},
+        })),
+        "KnownIncarnation": object("The data directory known under an id.", &[], json!({
+            "id": schema("Id"),
+            "incarnation": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        })),
         "Member": object("A member of the cluster.", &[], json!({
             "id": schema("Id"),
             "role": words("What it does.", wire::MemberRole::ALL),
@@ -479,6 +528,7 @@ fn answers() -> Value {
         })),
         "UserAnswer": envelope("User"),
         "ClusterAnswer": envelope("Cluster"),
+        "MemberAddedAnswer": envelope("MemberAdded"),
         "Problem": object("Every error, in the shape of RFC 9457.", &PROBLEM_ABSENT, json!({
             "type": {"type": "string", "pattern": "^/problems/[a-z-]+$"},
             "title": text("The kind of problem in words."),

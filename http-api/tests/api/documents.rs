@@ -194,6 +194,12 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
     let socket = socket.header("connection", "Upgrade").header("sec-websocket-version", "13");
     calls.push((socket.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="), 101));
     calls.push((Call::new("DELETE", "/api/v1/products/1"), 204));
+    // A member that never comes, which needs no vote; the only voter hands leadership to itself.
+    let member = json!({"id": 4, "raft_addr": "127.0.0.1:1"});
+    calls.push((Call::json("POST", "/api/v1/cluster/members", &member), 200));
+    calls.push((Call::new("DELETE", "/api/v1/cluster/members/4"), 200));
+    let to = json!({"to": 1});
+    calls.push((Call::json("POST", "/api/v1/cluster/transfer-leader", &to), 200));
     let ready = async || fixture.get("/readyz").await.status == 200;
     fixture.until("ready", ready).await;
     calls

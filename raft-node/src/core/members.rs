@@ -1,5 +1,5 @@
-//! Members and leadership: how a committed change takes effect, and what the leader says to those who
-//! ask for one.
+//! Members and leadership: how a committed change takes effect, and what the leader says to those
+//! who ask for one.
 //!
 //! Only the leader judges, and only by what it knows for sure: the membership as committed, and who
 //! was heard lately. It answers nothing while a thing is under way; whoever asked asks again until
@@ -93,6 +93,8 @@ impl Core {
         self.admin.removed = true;
         let term = self.raw.raft.term;
         self.raw.raft.become_follower(term, INVALID_ID);
+        actions.failed.extend(self.requests.give_up());
+        actions.reads_failed.extend(self.reads.give_up());
         let own = Ask::Change(Change::Remove(self.node));
         for open in std::mem::take(&mut self.admin.open) {
             let verdict = match open.ask == own {

@@ -82,6 +82,12 @@ impl Reads {
         Some((state.index, tickets))
     }
 
+    /// Gives all readers up.
+    pub(super) fn give_up(&mut self) -> Vec<ReadTicket> {
+        self.take_back();
+        self.waiting.drain(..).map(|(ticket, _)| ticket).collect()
+    }
+
     /// At every tick: gives up readers that are past their deadline.
     pub(super) fn expire(&mut self, now_ms: u64) -> Vec<ReadTicket> {
         let mut expired = Vec::new();

@@ -142,6 +142,14 @@ impl Requests {
         seqs
     }
 
+    /// Gives everything up: no outcome will be heard of here any more.
+    pub(super) fn give_up(&mut self) -> Vec<(u64, Failure)> {
+        for open in self.open.values_mut() {
+            open.deadline_ms = 0;
+        }
+        self.expire(0)
+    }
+
     /// At every tick: gives up what is past its deadline, and lines up what stayed without an
     /// answer.
     pub(super) fn expire(&mut self, now_ms: u64) -> Vec<(u64, Failure)> {

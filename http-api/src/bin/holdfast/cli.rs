@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::bulk::{export, import};
 use crate::exit::{self, Failure};
-use crate::{bench, dev, events, holds, orders, products, serve, status, verify};
+use crate::{bench, dev, events, holds, members, orders, products, serve, status, verify};
 
 /// Holdfast: a replicated order engine that sells without overselling.
 #[derive(Debug, Parser)]
@@ -42,6 +42,11 @@ pub(crate) enum Command {
     Import(import::Options),
     /// Write products or orders to a CSV or NDJSON file
     Export(export::Options),
+    /// List, add and remove the members of a running cluster
+    #[command(subcommand)]
+    Members(members::Command),
+    /// Hand leadership to another node
+    TransferLeader(members::Transfer),
     /// Put a running cluster under load and measure it
     Bench(bench::Options),
 }
@@ -60,6 +65,8 @@ impl Command {
             Command::Events(options) => events::run(&options),
             Command::Import(options) => import::run(&options),
             Command::Export(options) => export::run(&options),
+            Command::Members(command) => members::run(&command),
+            Command::TransferLeader(options) => members::transfer(&options),
             Command::Bench(options) => bench::run(&options),
         }
     }

@@ -8,6 +8,7 @@ use engine::ids::NodeId;
 
 use crate::address::{self, Peer};
 use crate::exit::Failure;
+use crate::join;
 use crate::logging::{self, Format};
 use crate::remote::print_line;
 use crate::running::{self, Port, Running};
@@ -36,6 +37,15 @@ pub(crate) struct Options {
     /// this; later the members are known from the data. (In the environment: separated by spaces)
     #[arg(long, value_name = "ID=RAFT_ADDR[,HTTP_ADDR]", value_delimiter = ' ')]
     pub(crate) peer: Vec<Peer>,
+    /// Join a running cluster instead of founding one: the HTTP address of a member, several
+    /// separated by commas. The node follows as a learner and gets its vote once it has caught up.
+    /// Only the first start reads this
+    #[arg(long, value_name = "ADDR", value_delimiter = ',', conflicts_with = "peer")]
+    #[arg(value_parser = address::host_port)]
+    pub(crate) join: Vec<String>,
+    /// With --join: the member whose place this node takes, such as itself before its disk was lost
+    #[arg(long, value_name = "N", value_parser = address::node_id, requires = "join")]
+    pub(crate) replaces: Option<u64>,
     /// Name of the cluster; nodes of another name are refused
     #[arg(long, value_name = "NAME", default_value = "holdfast")]
     pub(crate) cluster: String,
@@ -78,6 +88,16 @@ async fn serve(options: Options) -> Result<(), Failure> {
     config.advertise_raft = advertised_raft(&options)?;
     config.peers = options.peer.iter().map(raft_peer).collect();
     config.validate().map_err(|error| Failure::Usage(format!("--{error}")))?;
+
+    if !options.join.is_empty() {
+        config.join = tokio::select! {
+            asked = join::ask(&config, &options.join, options.replaces) => asked?,
+            signal = signals.next() => {
+                tracing::info!(signal, "stopped before the cluster had taken the node in");
+                return Ok(());
+            }
+        };
+    }
 
     let running = tokio::select! {
         started = Running::start(config, &options.payments, &options.limits, port) => started?,

@@ -1,7 +1,7 @@
 //! `holdfast status`: the members of a cluster as one of its nodes sees them.
 
 use clap::Args;
-use client::wire::Cluster;
+use client::wire::{Cluster, Member};
 
 use crate::exit::Failure;
 use crate::remote;
@@ -23,31 +23,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     })
 }
 
-fn render(cluster: &Cluster, url: &str) -> String {
+/// The members under the facts.
+pub(crate) fn render(cluster: &Cluster, url: &str) -> String {
     let leader = match cluster.leader_id {
         Some(leader) => format!("node {leader}"),
         None => "none known".to_owned(),
     };
-    let mut table = Table::new(&[
-        ("ID", Align::Right),
-        ("ROLE", Align::Left),
-        ("HTTP", Align::Left),
-        ("RAFT", Align::Left),
-        ("MATCH", Align::Right),
-        ("LAG", Align::Right),
-        ("HEALTHY", Align::Left),
-    ]);
-    for member in &cluster.members {
-        table.row(vec![
-            member.id.to_string(),
-            member.role.to_string(),
-            or_dash(member.http_addr.as_ref()),
-            member.raft_addr.clone(),
-            or_dash(member.match_index),
-            or_dash(member.lag),
-            if member.healthy { "yes" } else { "no" }.to_owned(),
-        ]);
-    }
+    let table = table(&cluster.members);
     format!(
         "cluster {}, as node {} at {url} sees it\nleader {leader}, term {}, committed {}, \
          applied {}, digest {}\n\n{table}",
@@ -60,10 +42,35 @@ fn render(cluster: &Cluster, url: &str) -> String {
     )
 }
 
+/// The members as a table.
+pub(crate) fn table(members: &[Member]) -> Table {
+    let mut table = Table::new(&[
+        ("ID", Align::Right),
+        ("ROLE", Align::Left),
+        ("HTTP", Align::Left),
+        ("RAFT", Align::Left),
+        ("MATCH", Align::Right),
+        ("LAG", Align::Right),
+        ("HEALTHY", Align::Left),
+    ]);
+    for member in members {
+        table.row(vec![
+            member.id.to_string(),
+            member.role.to_string(),
+            or_dash(member.http_addr.as_ref()),
+            member.raft_addr.clone(),
+            or_dash(member.match_index),
+            or_dash(member.lag),
+            if member.healthy { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use client::wire::{Member, MemberRole};
+    use client::wire::MemberRole;
 
     #[test]
     fn members_are_a_table_under_the_facts() {

@@ -1,0 +1,115 @@
+//! `holdfast members` and `holdfast transfer-leader`: who belongs to a cluster, and who leads it.
+
+use clap::{Args, Subcommand};
+use client::wire::{Member, MemberRequest};
+
+use crate::address;
+use crate::exit::Failure;
+use crate::remote;
+use crate::status;
+
+/// What to do with members.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Command {
+    /// List the members, as one of them sees them
+    List(List),
+    /// Add a node as a learner; it gets its vote once it has caught up
+    Add(Add),
+    /// Remove a member for good; its id is never used again
+    Remove(Remove),
+}
+
+/// The flags of `members list`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
+/// The flags of `members add`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Add {
+    /// Its id: a number from 1 that no other node has or ever had
+    #[arg(long, value_name = "N", value_parser = address::node_id)]
+    id: u64,
+    /// Where the other nodes reach it
+    #[arg(long, value_name = "ADDR", value_parser = address::host_port)]
+    raft: String,
+    /// Where clients reach it
+    #[arg(long, value_name = "ADDR", value_parser = address::host_port)]
+    http: Option<String>,
+    /// The member whose place it takes, such as one whose disk is lost: that one leaves in the step
+    /// in which this one gets its vote
+    #[arg(long, value_name = "N", value_parser = address::node_id)]
+    replaces: Option<u64>,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
+/// The flags of `members remove`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Remove {
+    /// Its id
+    #[arg(long, value_name = "N", value_parser = address::node_id)]
+    id: u64,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
+/// The flags of `transfer-leader`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Transfer {
+    /// Who shall lead; without it, the best voter but the leader
+    #[arg(long, value_name = "N", value_parser = address::node_id)]
+    to: Option<u64>,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
+/// Runs it to its end.
+pub(crate) fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::List(options) => remote::block_on(list(options)),
+        Command::Add(options) => remote::block_on(add(options)),
+        Command::Remove(options) => remote::block_on(remove(options)),
+    }
+}
+
+/// Hands leadership over.
+pub(crate) fn transfer(options: &Transfer) -> Result<(), Failure> {
+    remote::block_on(async {
+        let client = options.remote.client()?;
+        let answer = client.transfer_leader(options.to).await;
+        let answer = answer.map_err(|error| remote::failure(&error))?;
+        options.remote.print(&answer.data, |cluster| status::render(cluster, &answer.receipt.url))
+    })
+}
+
+async fn list(options: &List) -> Result<(), Failure> {
+    let client = options.remote.client()?;
+    let answer = client.cluster().await.map_err(|error| remote::failure(&error))?;
+    options.remote.print(&answer.data.members, |members| render(members))
+}
+
+async fn add(options: &Add) -> Result<(), Failure> {
+    let request = MemberRequest {
+        id: options.id,
+        raft_addr: options.raft.clone(),
+        http_addr: options.http.clone(),
+        incarnation: None,
+        replaces: options.replaces,
+    };
+    let client = options.remote.client()?;
+    let answer = client.add_member(&request).await.map_err(|error| remote::failure(&error))?;
+    options.remote.print(&answer.data, |added| render(&added.members))
+}
+
+async fn remove(options: &Remove) -> Result<(), Failure> {
+    let client = options.remote.client()?;
+    let answer = client.remove_member(options.id).await.map_err(|error| remote::failure(&error))?;
+    options.remote.print(&answer.data, |cluster| render(&cluster.members))
+}
+
+fn render(members: &[Member]) -> String {
+    status::table(members).to_string()
+}
