@@ -4,7 +4,8 @@
 //! and their limits) to `service` (what holds for every request), is routed by `routes`, read by
 //! `extract`, `json`, `validate` and `query`, and answered by one of `handlers`, with `views`
 //! and `rows` writing rows and `error` writing refusals. `events` tells subscribers what happens.
-//! `openapi` describes all of it, and `docs` shows that. The JSON types are those of `client::wire`.
+//! `openapi` describes all of it, and `docs` shows that. The JSON types are those of
+//! `client::wire`.
 //!
 //! Log lines: this library writes one at INFO for each change of a product (`product.created`,
 //! `.updated`, `.archived`, `stock.adjusted`), each fenced key (`key.fenced`), each call of the

@@ -10,7 +10,9 @@ mod cpu;
 mod pace;
 mod report;
 mod request;
+mod scenario;
 mod stats;
+mod verdict;
 mod worker;
 
 use std::io::IsTerminal as _;
@@ -30,6 +32,7 @@ use cpu::Snapshot;
 use pace::Schedule;
 use report::{Cpu, Report};
 use request::Shape;
+use scenario::Scenario;
 use stats::Stats;
 use worker::{Pace, Plan, Target, Times};
 
@@ -108,6 +111,11 @@ pub(crate) struct Options {
     /// Do not measure the first seconds [default: 2, or 0 with --count]
     #[arg(long, value_name = "S", value_parser = value_parser!(u64).range(0..=600))]
     warmup: Option<u64>,
+    /// Run a load script of an older system instead: its users, its thresholds, its verdict. Exit
+    /// code 1 when a threshold is missed. --duration changes how long it takes
+    #[arg(long, value_enum, value_name = "NAME")]
+    #[arg(conflicts_with_all = ["rate", "count", "hot", "sold_out", "warmup", "pid"])]
+    scenario: Option<Scenario>,
     /// Report the processor time of this process too, by thread; once per node of the cluster
     #[arg(long, value_name = "PID", value_delimiter = ',')]
     pid: Vec<u32>,
@@ -115,6 +123,9 @@ pub(crate) struct Options {
 
 /// Runs it and prints the result.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    if let Some(scenario) = options.scenario {
+        return judge(scenario, options);
+    }
     // Wrong process ids should not be found after a minute of load.
     snapshot(&options.pid)?;
     let plan = Arc::new(remote::block_on(prepare(options))?);
@@ -127,6 +138,20 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         return Err(Failure::Failed(format!("no request succeeded: {cause}")));
     }
     Ok(())
+}
+
+/// Runs a scenario, prints its verdict, and fails when it missed a threshold.
+fn judge(scenario: Scenario, options: &Options) -> Result<(), Failure> {
+    let progress = Progress::counting(options.remote.json);
+    let verdict = remote::block_on(async {
+        let client = options.remote.client()?;
+        scenario::run(scenario, &client, &run_name(), options.duration, progress).await
+    })?;
+    options.remote.print(&verdict.json(), |_| verdict.text())?;
+    match verdict.missed() {
+        Some(missed) => Err(Failure::Failed(format!("missed: {missed}"))),
+        None => Ok(()),
+    }
 }
 
 /// Resolves the targets, creates the products and lays out the run.
@@ -356,6 +381,19 @@ impl Progress {
             .expect("the template is a constant");
         bar.set_style(style.progress_chars("=> "));
         Progress { bar, start }
+    }
+
+    /// A bar for a run whose requests nobody counts beforehand.
+    fn counting(machine: bool) -> ProgressBar {
+        let bar = ProgressBar::new_spinner();
+        if machine || !std::io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let style =
+            ProgressStyle::with_template("{elapsed:>4} {spinner} {pos} requests, {per_sec}")
+                .expect("the template is a constant");
+        bar.set_style(style);
+        bar
     }
 
     /// Moves the bar until `done`.
