@@ -226,8 +226,9 @@ impl Failure {
 
     /// The answer.
     pub(crate) fn into_reply(self, trace: &TraceId) -> Reply {
-        let Inner { code, detail, word, errors, results, allow, seen, retry_after_s, order, close } =
-            *self.0;
+        let inner = *self.0;
+        let Inner { code, detail, word, errors, results, allow, .. } = inner;
+        let Inner { seen, retry_after_s, order, close, .. } = inner;
         let mut problem = Problem::new(code, detail, trace.to_string());
         problem.error = word.map_or(problem.error, Cow::Borrowed);
         problem.errors = errors;

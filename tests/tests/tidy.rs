@@ -204,26 +204,27 @@ fn sources_are_narrow_and_short_and_say_what_they_own() {
 
 #[test]
 fn the_tests_behind_the_promises_exist() {
-    let text = fs::read_to_string(workspace().join("docs/RELIABILITY.md"));
-    let text = text.expect("the promises are written down");
     let sources: String = sources().into_values().collect();
-    let mut named = 0;
-    let mut missing = Vec::new();
-    // What stands in backticks and reads like a sentence is the name of a test; it may be cut.
-    for word in text.split('`').skip(1).step_by(2) {
-        let name = word.strip_suffix('…').unwrap_or(word);
-        let is_name = name.chars().all(|char| char.is_ascii_lowercase() || char == '_');
-        if !is_name || name.matches('_').count() < 3 {
-            continue;
+    for (document, least) in [("docs/RELIABILITY.md", 10), ("docs/COMPATIBILITY.md", 80)] {
+        let text = fs::read_to_string(workspace().join(document)).expect("it is written down");
+        let mut named = 0;
+        let mut missing = Vec::new();
+        // What stands in backticks and reads like a sentence is the name of a test; it may be cut.
+        for word in text.split('`').skip(1).step_by(2) {
+            let name = word.strip_suffix('…').unwrap_or(word);
+            let is_name = name.chars().all(|char| char.is_ascii_lowercase() || char == '_');
+            if !is_name || name.matches('_').count() < 3 {
+                continue;
+            }
+            named += 1;
+            let whole = if name == word { format!("fn {name}(") } else { format!("fn {name}") };
+            if !sources.contains(&whole) {
+                missing.push(word);
+            }
         }
-        named += 1;
-        let whole = if name == word { format!("fn {name}(") } else { format!("fn {name}") };
-        if !sources.contains(&whole) {
-            missing.push(word);
-        }
+        assert!(named >= least, "{document}: {named} names of tests were found");
+        assert!(missing.is_empty(), "{document}: tests that are not there: {missing:#?}");
     }
-    assert!(named >= 10, "names of tests were found: {named}");
-    assert!(missing.is_empty(), "promised by tests that are not there: {missing:#?}");
 }
 
 #[test]
