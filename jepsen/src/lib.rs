@@ -5,5 +5,12 @@
 //! checker that shares code with what it checks shares its bugs.
 
 pub mod checker;
+pub mod cluster;
 pub mod history;
+pub mod http;
+pub mod nemesis;
+pub mod net;
+pub mod report;
+pub mod run;
 pub mod simulated;
+pub mod workload;

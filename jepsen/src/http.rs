@@ -1,0 +1,102 @@
+//! One HTTP request, one outcome: no retry, no redirect, a deadline, a fresh connection.
+//!
+//! What matters is what is known afterwards: whether the request was certainly never sent, was
+//! answered, or may have had an effect that nobody told of.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// How long a connection may take to be made.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// The longest answer that is read: a page of a thousand orders fits many times.
+const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answered {
+    /// The node answered with this status and this body.
+    Yes {
+        /// The HTTP status.
+        status: u16,
+        /// The body; null when there is none or it is no JSON.
+        body: Value,
+    },
+    /// It was certainly never sent.
+    NotSent(String),
+    /// It was sent, or may have been, and nothing was heard.
+    Lost(String),
+}
+
+/// Sends one request and waits for its answer.
+pub async fn ask(
+    to: SocketAddr,
+    method: Method,
+    path: &str,
+    key: Option<&str>,
+    body: Option<&Value>,
+    deadline: Duration,
+) -> Answered {
+    let connection = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(to)).await;
+    let stream = match connection {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Answered::NotSent(format!("connect: {}", error.kind())),
+        Err(_) => return Answered::NotSent("connect: timed out".to_owned()),
+    };
+    let request = request(to, method, path, key, body);
+    match tokio::time::timeout(deadline, exchange(stream, request)).await {
+        Ok(Ok((status, body))) => Answered::Yes { status, body },
+        Ok(Err(error)) => Answered::Lost(error),
+        Err(_) => Answered::Lost("timeout".to_owned()),
+    }
+}
+
+fn request(
+    to: SocketAddr,
+    method: Method,
+    path: &str,
+    key: Option<&str>,
+    body: Option<&Value>,
+) -> Request<Full<Bytes>> {
+    let mut builder = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", to.to_string())
+        .header("connection", "close");
+    if let Some(key) = key {
+        builder = builder.header("idempotency-key", key);
+    }
+    let bytes = body.map(|body| Bytes::from(body.to_string()));
+    if bytes.is_some() {
+        builder = builder.header("content-type", "application/json");
+    }
+    builder.body(Full::new(bytes.unwrap_or_default())).expect("paths and keys are plain text")
+}
+
+async fn exchange(
+    stream: TcpStream,
+    request: Request<Full<Bytes>>,
+) -> Result<(u16, Value), String> {
+    let io = TokioIo::new(stream);
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(io).await.map_err(|error| error.to_string())?;
+    let connection = tokio::spawn(connection);
+    let answer = async {
+        let response =
+            sender.send_request(request).await.map_err(|error| format!("send: {error}"))?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), BODY_BYTES_MAX);
+        let bytes = body.collect().await.map_err(|error| format!("read: {error}"))?.to_bytes();
+        Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+    }
+    .await;
+    connection.abort();
+    answer
+}

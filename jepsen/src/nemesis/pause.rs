@@ -1,0 +1,42 @@
+//! Processes that stand still for a while and do not notice.
+
+use rand::rngs::StdRng;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::some;
+use crate::cluster::Cluster;
+
+/// Nodes that stand still.
+#[derive(Debug)]
+pub(super) struct Paused {
+    pub(super) nodes: Vec<usize>,
+}
+
+pub(super) fn begin(
+    name: &str,
+    cluster: &mut Cluster,
+    leader: usize,
+    random: &mut StdRng,
+) -> Paused {
+    let ids = cluster.ids();
+    let nodes = match name {
+        "pause-leader" => vec![leader],
+        _ => some(&ids, ids.len() / 2 + 1, random),
+    };
+    for id in &nodes {
+        cluster.node(*id).signal(Signal::STOP);
+    }
+    Paused { nodes }
+}
+
+impl Paused {
+    pub(super) fn end(self, cluster: &mut Cluster) -> Value {
+        let mut stood = true;
+        for id in &self.nodes {
+            stood &= cluster.node(*id).process_state() == Some('T');
+            cluster.node(*id).signal(Signal::CONT);
+        }
+        if stood { json!({"stopped": self.nodes}) } else { Value::Null }
+    }
+}

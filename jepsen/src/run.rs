@@ -1,0 +1,375 @@
+//! One run: a cluster, clients and a nemesis for a while, then everything healed, the final state
+//! of every node, and the judgement.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::Method;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::checker::{self, Availability, Enough, Judgement, Linearizability, Verdict};
+use crate::cluster::{self, Cluster, Settings};
+use crate::history::{self, Event, History, Kind, Process, Recorder};
+use crate::http::{self, Answered};
+use crate::nemesis;
+use crate::net::{self, Net};
+use crate::report;
+use crate::workload::{self, Shop, Workload};
+
+/// How long nodes may take to be ready, and to agree after all faults.
+const READY_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes of each node's disk in runs that fill one.
+const DISK_BYTES: u64 = 128 << 20;
+
+/// What a run is asked for. Saved with it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Config {
+    /// Name of the workload.
+    pub workload: String,
+    /// Names of faults and groups of them.
+    pub nemesis: Vec<String>,
+    /// Nodes.
+    pub nodes: usize,
+    /// Seconds of load.
+    pub time_s: u64,
+    /// Decides operations, targets and the times of faults.
+    pub seed: u64,
+    /// Clients that ask at the same time.
+    pub clients: usize,
+    /// Requests a second that all clients make together at most.
+    pub rate: u64,
+    /// The server's binary.
+    pub binary: PathBuf,
+    /// Environment of the nodes, such as a planted bug.
+    #[serde(default)]
+    pub environment: Vec<(String, String)>,
+    /// Seconds that the search for an order may take.
+    pub search_s: u64,
+}
+
+/// Judgements by checker.
+pub type Judgements = Vec<(String, Judgement)>;
+
+/// The gravest of all verdicts.
+#[must_use]
+pub fn verdict(judgements: &Judgements) -> Verdict {
+    judgements.iter().map(|(_, judgement)| judgement.verdict).max().unwrap_or(Verdict::Empty)
+}
+
+/// Carries a run out in `folder`, which must not exist, and judges it.
+///
+/// # Errors
+/// When the run could not be carried out; what there is is in the folder.
+pub async fn run(config: &Config, net: Net, folder: &Path) -> Result<Judgements, String> {
+    let workload = Workload::named(&config.workload)
+        .ok_or_else(|| format!("`{}` is no workload", config.workload))?;
+    let mut faults = Vec::new();
+    for name in &config.nemesis {
+        faults.extend(nemesis::named(name)?);
+    }
+    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    save(folder, "config.json", &serde_json::to_value(config).unwrap_or_default())?;
+    let recorder = Recorder::create(&folder.join("history.jsonl"));
+    let recorder = Arc::new(recorder.map_err(|error| format!("history: {error}"))?);
+    let flags = ["--payment-success-rate", "0.5", "--log-filter", "info,raft=warn,sled=warn"];
+    let settings = Settings {
+        binary: config.binary.clone(),
+        folder: folder.to_owned(),
+        nodes: config.nodes,
+        flags: flags.map(str::to_owned).to_vec(),
+        environment: config.environment.clone(),
+        disk_bytes: faults.contains(&"disk-full").then_some(DISK_BYTES),
+    };
+    let mut cluster = Cluster::create(settings, net)?;
+    let carried_out = load(config, workload, &faults, &mut cluster, &recorder).await;
+    let written = recorder.finish().map_err(|error| format!("history: {error}"));
+    let stopped = stop(&mut cluster).await;
+    carried_out.and(written).and(stopped)?;
+    let judgements = judge(folder)?;
+    if verdict(&judgements) == Verdict::Valid {
+        for node in &cluster.nodes {
+            let _ = std::fs::remove_dir_all(&node.data);
+        }
+    } else if cluster.settings.disk_bytes.is_some() {
+        for node in &cluster.nodes {
+            let _ =
+                cluster::copy_folder(&node.data, &folder.join(format!("kept-data-{}", node.id)));
+        }
+    }
+    Ok(judgements)
+}
+
+/// Stops all nodes; one that had to be killed hung.
+async fn stop(cluster: &mut Cluster) -> Result<(), String> {
+    for id in cluster.ids() {
+        cluster.node(id).stop().await;
+    }
+    Ok(())
+}
+
+/// Everything between the start of the nodes and their final states.
+async fn load(
+    config: &Config,
+    workload: Workload,
+    faults: &[&'static str],
+    cluster: &mut Cluster,
+    recorder: &Arc<Recorder>,
+) -> Result<(), String> {
+    cluster.start_all()?;
+    cluster.wait_ready(READY_MAX).await?;
+    let shop = Arc::new(Shop::new(workload, config.nodes, Arc::clone(recorder)));
+    shop.create_products().await?;
+    let clients = u32::try_from(config.clients.max(1)).unwrap_or(1);
+    let pause = Duration::from_secs(1) * clients / u32::try_from(config.rate.max(1)).unwrap_or(1);
+    let mut tasks = Vec::new();
+    for client in 0..config.clients as u64 {
+        let seed = config.seed.wrapping_mul(1_000).wrapping_add(client);
+        tasks.push(tokio::spawn(Arc::clone(&shop).client(seed, pause)));
+    }
+    let until = Instant::now() + Duration::from_secs(config.time_s);
+    let result = torment(config, faults, cluster, recorder, until).await;
+    shop.stop();
+    for task in tasks {
+        let _ = task.await;
+    }
+    result?;
+    cluster.start_all()?;
+    cluster.wait_ready(READY_MAX).await?;
+    agree(cluster).await?;
+    for id in cluster.ids() {
+        dump(id, recorder).await?;
+    }
+    Ok(())
+}
+
+/// Brings one fault after the other about until it is time to leave the cluster alone.
+async fn torment(
+    config: &Config,
+    faults: &[&'static str],
+    cluster: &mut Cluster,
+    recorder: &Recorder,
+    until: Instant,
+) -> Result<(), String> {
+    let mut random = StdRng::seed_from_u64(config.seed);
+    let quiet = Duration::from_secs((config.time_s / 5).clamp(4, 30));
+    let mut schedule = Vec::new();
+    let mut order: Vec<&str> = Vec::new();
+    tokio::time::sleep(Duration::from_secs((config.time_s / 10).clamp(2, 30))).await;
+    while !faults.is_empty() && Instant::now() + quiet < until {
+        if order.is_empty() {
+            // All of them once before any of them twice.
+            order = shuffled(faults, &mut random);
+        }
+        let name = order.pop().expect("it was filled just now");
+        let majority = nemesis::keeps_majority(name);
+        recorder.note_fault(name, json!({"phase": "begin", "majority": majority}));
+        let mut active = nemesis::begin(name, cluster, &mut random).await?;
+        let value = active.value.clone();
+        recorder.note_fault(name, json!({"phase": "on", "what": value}));
+        let hold_ms = if nemesis::is_at_once(name) { 0 } else { random.random_range(2_000..8_000) };
+        let on_until = Instant::now() + Duration::from_millis(hold_ms);
+        while Instant::now() < on_until {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            nemesis::tick(&mut active, cluster, &mut random)?;
+        }
+        let effect = nemesis::end(active, cluster).await?;
+        schedule.push(json!({"fault": name, "what": value, "on_ms": hold_ms, "effect": effect}));
+        let ended = json!({"phase": "end", "majority": true, "effect": effect});
+        recorder.note_fault(name, ended);
+        if cluster.wait_ready(READY_MAX).await.is_err() {
+            cluster.start_all()?;
+            cluster.wait_ready(READY_MAX).await?;
+        }
+        tokio::time::sleep(Duration::from_millis(random.random_range(1_000..4_000))).await;
+    }
+    save(&cluster.settings.folder, "schedule.json", &Value::Array(schedule))?;
+    tokio::time::sleep(until.saturating_duration_since(Instant::now())).await;
+    Ok(())
+}
+
+fn shuffled<'n>(faults: &[&'n str], random: &mut StdRng) -> Vec<&'n str> {
+    use rand::seq::SliceRandom;
+    let mut order = faults.to_vec();
+    order.shuffle(random);
+    order
+}
+
+/// Waits until all nodes show the same state at the same place, and stay there.
+async fn agree(cluster: &Cluster) -> Result<(), String> {
+    let until = Instant::now() + READY_MAX;
+    let mut before: Option<Vec<Value>> = None;
+    loop {
+        let mut seen = Vec::new();
+        for id in cluster.ids() {
+            let status = cluster::status(net::http(id)).await.unwrap_or_default();
+            seen.push(json!([status["applied_index"], status["digest"]]));
+        }
+        let same = seen.windows(2).all(|pair| pair[0] == pair[1]) && !seen[0][0].is_null();
+        if same && before.as_ref() == Some(&seen) {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            // What they differ in is found in the dumps, and said there.
+            return Ok(());
+        }
+        before = Some(seen);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+/// Writes a node's own state into the history.
+async fn dump(id: usize, recorder: &Recorder) -> Result<(), String> {
+    let event = |kind, value| Event {
+        process: Process::Client(1_000_000_000 + id as u64),
+        kind,
+        f: "dump".to_owned(),
+        value,
+        error: None,
+        time: 0,
+        node: Some(format!("n{id}")),
+    };
+    recorder.note(event(Kind::Invoke, Value::Null));
+    let status = cluster::status(net::http(id)).await.unwrap_or_default();
+    let products: Vec<Value> = pages(id, "products", 1_000)
+        .await?
+        .iter()
+        .map(|row| json!({"product": row["id"].to_string(), "stock": row["stock"]}))
+        .collect();
+    let orders: Vec<Value> =
+        pages(id, "orders", 1_000).await?.iter().map(workload::order).collect();
+    let mut value = json!({
+        "node": format!("n{id}"), "products": products, "orders": orders, "holds": [],
+    });
+    let after = cluster::status(net::http(id)).await.unwrap_or_default();
+    if after["applied_index"] == status["applied_index"] {
+        value["index"] = status["applied_index"].clone();
+        value["digest"] = status["digest"].clone();
+    }
+    recorder.note(event(Kind::Ok, value));
+    Ok(())
+}
+
+/// All rows of a list, from the node's own state.
+async fn pages(id: usize, list: &str, limit: usize) -> Result<Vec<Value>, String> {
+    let mut rows: Vec<Value> = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let path = format!("/api/v1/{list}?consistency=stale&limit={limit}{cursor}");
+        let deadline = Duration::from_secs(10);
+        let answer = http::ask(net::http(id), Method::GET, &path, None, None, deadline).await;
+        let Answered::Yes { status: 200, body } = answer else {
+            return Err(format!("n{id} does not list its {list}: {answer:?}"));
+        };
+        rows.extend(body["data"].as_array().cloned().unwrap_or_default());
+        match (body["meta"]["has_more"].as_bool(), body["meta"]["next_cursor"].as_str()) {
+            (Some(true), Some(next)) => cursor = format!("&cursor={next}"),
+            _ => return Ok(rows),
+        }
+    }
+}
+
+fn save(folder: &Path, name: &str, value: &Value) -> Result<(), String> {
+    let path = folder.join(name);
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Judges a saved run again, and writes its report.
+///
+/// # Errors
+/// When the folder holds no run.
+pub fn judge(folder: &Path) -> Result<Judgements, String> {
+    let config = std::fs::read_to_string(folder.join("config.json"));
+    let config: Option<Config> = config.ok().and_then(|text| serde_json::from_str(&text).ok());
+    let history = history::read(&folder.join("history.jsonl")).map_err(|e| e.to_string())?;
+    let enough = config.as_ref().map_or_else(Enough::default, enough);
+    let search_s = config.as_ref().map_or(300, |config| config.search_s);
+    let search = Linearizability { limit: Duration::from_secs(search_s) };
+    let mut judgements: Judgements = checker::all(enough, search)
+        .iter()
+        .map(|checker| (checker.name().to_owned(), checker.check(&history)))
+        .collect();
+    if config.is_some() {
+        judgements.push(("logs".to_owned(), logs(folder)));
+    }
+    let table = table(&history, &judgements);
+    std::fs::write(folder.join("verdict.txt"), &table).map_err(|error| error.to_string())?;
+    let page = report::page(folder, config.as_ref(), &history, &judgements);
+    std::fs::write(folder.join("report.html"), page).map_err(|error| error.to_string())?;
+    Ok(judgements)
+}
+
+/// The least that a run has to have done.
+fn enough(config: &Config) -> Enough {
+    let time = usize::try_from(config.time_s).unwrap_or(usize::MAX);
+    let hot = config.workload == "hot";
+    Enough {
+        orders: time,
+        cancels: time / 10,
+        refusals: if hot { time / 10 } else { 0 },
+        faults: usize::from(config.nemesis.iter().any(|name| name != "none")),
+    }
+}
+
+/// A node that panicked broke no promise that a client could see, and is broken all the same.
+fn logs(folder: &Path) -> Judgement {
+    let mut judgement = Judgement::default();
+    let mut lines = 0;
+    for id in 1.. {
+        let Ok(text) = std::fs::read_to_string(folder.join(format!("node-{id}.log"))) else {
+            break;
+        };
+        for line in text.lines() {
+            lines += 1;
+            if line.contains("panicked at") || line.contains("invariant") {
+                judgement.invalid(format!("n{id}: {line}"));
+            }
+        }
+    }
+    if lines == 0 {
+        judgement.empty("there are no logs");
+    }
+    judgement.note(format!("{lines} lines of logs"));
+    judgement
+}
+
+/// Verdicts as a table for people.
+#[must_use]
+pub fn table(history: &History, judgements: &Judgements) -> String {
+    let mut text = String::new();
+    for (name, judgement) in judgements {
+        let notes = judgement.notes.join("; ");
+        text.push_str(&format!("{:<8} {name:<13} {notes}\n", judgement.verdict));
+        for finding in &judgement.findings {
+            text.push_str(&format!("         - {finding}\n"));
+        }
+        if judgement.more > 0 {
+            text.push_str(&format!("         - and {} more\n", judgement.more));
+        }
+    }
+    let count = |kind: fn(&history::Operation) -> bool| {
+        history.client_operations().filter(|operation| kind(operation)).count()
+    };
+    let faults = history.faults.iter().filter(|fault| fault.value["phase"] == "end").count();
+    text.push_str(&format!(
+        "{} operations: {} ok, {} unknown; {faults} faults; longest unavailability {:.1} s\n\
+         verdict: {}\n",
+        count(|_| true),
+        count(history::Operation::is_ok),
+        count(|operation| matches!(operation.outcome, history::Outcome::Info(_))),
+        Availability::longest_gap(history) as f64 / 1e9,
+        verdict(judgements)
+    ));
+    text
+}
+
+/// The table of a run that was judged.
+#[must_use]
+pub fn saved_table(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("verdict.txt")).unwrap_or_default()
+}
