@@ -256,6 +256,11 @@ impl Events {
             true => self.stored.removed,
             false => self.extent.first.min(self.stored.removed + REMOVED_MAX),
         };
+        #[cfg(feature = "planted-bugs")]
+        let removed = match crate::planted::is_planted(crate::planted::Bug::EventsRemovedEarly) {
+            true if removed > 0 => (removed + 1).min(end),
+            _ => removed,
+        };
         let frozen = FrozenEvents {
             full: full.collect(),
             tail: self.tail.clone(),

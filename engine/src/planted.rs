@@ -16,6 +16,12 @@ pub enum Bug {
     SessionsForgotten,
     /// The digest covers what happens to be in memory.
     DigestOfMemory,
+    /// An atomic batch places the orders that can be placed.
+    BatchInPart,
+    /// Deadlines count from the millisecond after.
+    DeadlineLate,
+    /// A checkpoint removes one chunk of events too many.
+    EventsRemovedEarly,
 }
 
 thread_local! {

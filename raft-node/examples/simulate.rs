@@ -100,6 +100,9 @@ struct Sum {
     simulated_us: u64,
     events: u64,
     coverage: Coverage,
+    /// The longest that a cluster took after its faults for an answer, and to come to rest.
+    first_answer_us: u64,
+    rest_us: u64,
     failed: Option<Report>,
 }
 
@@ -144,6 +147,11 @@ fn run_many(options: &Options) -> ExitCode {
     tell_progress(&sum, started);
     let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
     tell_coverage(&sum.coverage);
+    println!(
+        "after the faults the first answer took {:.1} s at most, rest {:.1} s",
+        sum.first_answer_us as f64 / 1e6,
+        sum.rest_us as f64 / 1e6
+    );
     match (&sum.failed, options.bug) {
         (None, None) => ExitCode::SUCCESS,
         (None, Some(bug)) => {
@@ -172,6 +180,8 @@ fn run_seed(seed: u64, bug: Option<Bug>, sum: &Mutex<Sum>, stop: &AtomicBool) {
     sum.simulated_us += report.time;
     sum.events += report.events;
     sum.coverage.add(&report.coverage);
+    sum.first_answer_us = sum.first_answer_us.max(report.first_answer);
+    sum.rest_us = sum.rest_us.max(report.rest);
     if report.failure.is_some() && sum.failed.as_ref().is_none_or(|first| first.seed > seed) {
         sum.failed = Some(report);
     }

@@ -79,6 +79,10 @@ pub struct Report {
     pub events: u64,
     /// How long it was, in simulated microseconds.
     pub time: Time,
+    /// How long after the faults the first request was answered, as far as it came to that.
+    pub first_answer: Time,
+    /// How long after the faults the cluster was at rest, or the run ended.
+    pub rest: Time,
     /// What it did and saw.
     pub coverage: Coverage,
     /// The last lines of its trace, if they were kept.
@@ -109,6 +113,8 @@ pub fn run(seed: u64, bug: Option<Bug>, show: Show) -> Report {
             trace_hash: 0,
             events: 0,
             time: 0,
+            first_answer: 0,
+            rest: 0,
             coverage: Coverage::default(),
             tail: Vec::new(),
         }

@@ -56,6 +56,13 @@ fn five_hundred_lives_keep_every_promise() {
         simulated_us as f64 / 3.6e9,
         started.elapsed().as_secs_f64()
     );
+    let longest =
+        |time: fn(&Report) -> u64| reports.iter().map(time).max().unwrap_or_default() as f64 / 1e6;
+    println!(
+        "after the faults the first answer took {:.1} s at most, rest {:.1} s",
+        longest(|report| report.first_answer),
+        longest(|report| report.rest)
+    );
     // What a run did not do it did not prove.
     let mut missing = Vec::new();
     for (name, count) in coverage.each() {

@@ -49,4 +49,8 @@ found! {
     keys_forgotten_at_a_restart: KeysForgotten,
     requests_carried_out_twice: SessionsForgotten,
     a_digest_of_what_is_in_memory: DigestOfMemory,
+    a_checkpoint_published_before_it_is_synced: PublishBeforeSync,
+    an_atomic_batch_placed_in_part: BatchInPart,
+    a_deadline_that_counts_too_late: DeadlineLate,
+    events_removed_while_they_are_kept: EventsRemovedEarly,
 }

@@ -66,6 +66,12 @@ impl State {
                 Err(reason) => refused.push((index, reason)),
             }
         }
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::is_planted(crate::planted::Bug::BatchInPart) {
+            let is_refused = |index| refused.iter().any(|(other, _)| *other == index);
+            let kept = orders.into_iter().enumerate().filter(|(index, _)| !is_refused(*index));
+            return Ok(self.place_each(cx, kept.map(|(_, order)| order).collect()));
+        }
         if !refused.is_empty() {
             for (index, reason) in &refused {
                 self.tell_refused(cx, &orders[*index], reason);

@@ -166,6 +166,11 @@ impl State {
     /// number of each, at the position of the entry. Gives how many events were told.
     pub(crate) fn expire_due(&mut self, observer: &mut dyn Observer) -> u32 {
         let now = self.clock;
+        #[cfg(feature = "planted-bugs")]
+        let now = match crate::planted::is_planted(crate::planted::Bug::DeadlineLate) {
+            true => Timestamp(now.0.saturating_sub(1)),
+            false => now,
+        };
         if self.next_deadline().is_none_or(|due| due > now) {
             return 0;
         }

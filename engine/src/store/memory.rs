@@ -35,9 +35,16 @@ impl MemoryStore {
     /// Loses power: of the writes since the last sync the first `kept` survive, a staged row being
     /// one write and a publication another. Failing on purpose ends.
     pub fn crash(&self, kept: usize) {
+        let mut writes = 0..kept;
+        self.crash_keeping(|| writes.next().is_some());
+    }
+
+    /// Loses power: each write since the last sync, oldest first, survives when `keeps` says so. No
+    /// order among them is promised before they are synced. Failing on purpose ends.
+    pub fn crash_keeping(&self, mut keeps: impl FnMut() -> bool) {
         let mut inner = self.inner.lock();
         let mut durable = std::mem::take(&mut inner.durable);
-        for write in inner.unsynced.drain(..).take(kept) {
+        for write in inner.unsynced.drain(..).filter(|_| keeps()) {
             put(&mut durable, write);
         }
         inner.visible = durable.clone();

@@ -58,6 +58,8 @@ coverage! {
     appends_torn,
     /// Appends not yet synced that survived a crash all the same.
     appends_kept,
+    /// Crashes between the write of an append and its sync.
+    crashes_before_sync,
     /// Nodes whose log was damaged, noticed, and which did not come back.
     logs_damaged,
     /// Checkpoints written.
@@ -68,6 +70,12 @@ coverage! {
     checkpoints_rebuilt,
     /// Nodes stopped by a full disk.
     disks_full,
+    /// Disks that ran low.
+    disks_low,
+    /// Disks that were all but full, so that the node took no entries.
+    disks_exhausted,
+    /// Requests refused because disks were low.
+    refused_for_room,
     /// Nodes stopped by a failed sync.
     syncs_failed,
     /// Times that a disk was slow for a while.
@@ -258,8 +266,10 @@ coverage! {
     payment_results_stale,
     /// Runs with three nodes.
     runs_of_three,
-    /// Runs with more than three nodes.
+    /// Runs with five or seven nodes.
     runs_of_more,
+    /// Runs with four or six nodes, where half is no majority.
+    runs_of_even,
     /// Runs that ended with a minority still down.
     runs_with_minority_down,
 }

@@ -6,7 +6,7 @@ use super::host::{Crash, Host};
 use super::net::Quality;
 use super::plan::FaultKind;
 use super::{Event, MS, SECOND, Sim, Time};
-use crate::core::Input;
+use crate::core::{Input, Space};
 
 /// How a fault ends or goes on.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(super) enum Mend {
     Quality(Box<Quality>),
     SlowDisk(NodeId),
     FullDisk(NodeId),
+    LowDisk(NodeId),
 }
 
 /// The furthest that the replicated clock may be: where, at any time, at least two nodes' clocks
@@ -106,6 +107,15 @@ fn inject(sim: &mut Sim, hosts: &mut [Host], kind: FaultKind) {
         }
         FaultKind::SlowDisk | FaultKind::FullDisk | FaultKind::FailSync => {
             spoil_disk(sim, &mut hosts[some], kind);
+        }
+        FaultKind::LowDisk => {
+            // One of them, or most.
+            let share = *sim.random.pick(&[0, 60, 100]);
+            for (at, host) in hosts.iter_mut().enumerate() {
+                if at == some || sim.random.percent(share) {
+                    spoil_disk(sim, host, kind);
+                }
+            }
         }
         FaultKind::DamageLog => damage_log(sim, hosts, some),
         FaultKind::DamageCheckpoint => damage_checkpoint(sim, &mut hosts[some]),
@@ -295,6 +305,13 @@ fn spoil_disk(sim: &mut Sim, host: &mut Host, kind: FaultKind) {
             host.disk.full = true;
             sim.after(lasts, Event::Mend(Mend::FullDisk(host.id)));
         }
+        FaultKind::LowDisk => {
+            let space = *sim.random.pick(&[Space::Low, Space::Exhausted]);
+            sim.cover.disks_low += u64::from(space == Space::Low);
+            sim.cover.disks_exhausted += u64::from(space == Space::Exhausted);
+            host.judge_space(sim, space);
+            sim.after(lasts, Event::Mend(Mend::LowDisk(host.id)));
+        }
         _ => host.disk.fail_sync = true,
     }
 }
@@ -361,6 +378,7 @@ pub(super) fn mend(sim: &mut Sim, hosts: &mut [Host], mend: Mend) {
         }
         Mend::Quality(quality) => sim.net.quality = *quality,
         Mend::SlowDisk(node) => hosts[node.0 as usize - 1].disk.slower = 0,
+        Mend::LowDisk(node) => hosts[node.0 as usize - 1].judge_space(sim, Space::Ample),
         Mend::FullDisk(node) => hosts[node.0 as usize - 1].disk.full = false,
     }
 }

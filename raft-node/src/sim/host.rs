@@ -27,7 +27,7 @@ use self::requests::{Reader, Waiter};
 use super::clock::NodeClock;
 use super::subscriber::Wanted;
 use super::{Bug, Event, MS, SECOND, Sim, Time};
-use crate::core::{Actions, Append, Core, Input, View};
+use crate::core::{Actions, Append, Core, Input, Space, View};
 use crate::log::memory::MemoryLog;
 use crate::message::{self, FRAME_HEADER_BYTES, PeerMessage};
 use crate::payment::worker::Worker;
@@ -93,6 +93,8 @@ impl Duty {
 #[derive(Debug, Default)]
 pub(super) struct DiskFaults {
     pub(super) full: bool,
+    /// How much room is left, as it was judged last.
+    pub(super) space: Space,
     /// The next sync fails.
     pub(super) fail_sync: bool,
     /// How many times slower than it should be, beyond once.
@@ -243,6 +245,13 @@ impl Host {
             sim.say(|| format!("n{} gets from n{from}: {}", self.id, Brief(message)));
         }
         self.mail(sim, Input::Peer { from, wall_ms, messages });
+    }
+
+    /// The room on its disk is judged anew.
+    pub(super) fn judge_space(&mut self, sim: &mut Sim, space: Space) {
+        self.disk.space = space;
+        sim.say(|| format!("n{} has {space:?} space", self.id));
+        self.mail(sim, Input::Space(space));
     }
 
     /// Puts an input into the core's mailbox. Whatever comes before the next step is taken with it.

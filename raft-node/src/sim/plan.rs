@@ -31,6 +31,7 @@ pub(super) enum FaultKind {
     PauseLeader,
     SlowDisk,
     FullDisk,
+    LowDisk,
     FailSync,
     DamageLog,
     DamageCheckpoint,
@@ -39,7 +40,7 @@ pub(super) enum FaultKind {
     Transfer,
 }
 
-const ALL_FAULTS: [FaultKind; 24] = [
+const ALL_FAULTS: [FaultKind; 25] = [
     FaultKind::Isolate,
     FaultKind::OneWay,
     FaultKind::Split,
@@ -58,6 +59,7 @@ const ALL_FAULTS: [FaultKind; 24] = [
     FaultKind::PauseLeader,
     FaultKind::SlowDisk,
     FaultKind::FullDisk,
+    FaultKind::LowDisk,
     FaultKind::FailSync,
     FaultKind::DamageLog,
     FaultKind::DamageCheckpoint,
@@ -189,7 +191,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn draw(random: &mut Random) -> Plan {
-        let nodes = *random.pick(&[3, 3, 3, 5, 5, 7]);
+        let nodes = *random.pick(&[3, 3, 3, 4, 5, 5, 6, 7]);
         let faults_until = random.between(30, 240) * SECOND;
         let clients = random.between(1, 20) as usize;
         // Few clients think quickly, so that a run has some hundred to two thousand requests.
@@ -202,7 +204,7 @@ impl Plan {
             event_page_max: *random.pick(&[1, 10, 100, 1_000]),
             products: random.between(2, 10),
             faults_until,
-            rest: 60 * SECOND,
+            rest: 45 * SECOND,
             think_us,
             net: quality(random),
             client_loss_ppm: *random.pick(&[0, 0, 2_000, 20_000]),

@@ -48,11 +48,19 @@ pub enum Bug {
     DigestOfMemory,
     /// A learner is promoted before it has caught up.
     PromotedTooSoon,
+    /// A checkpoint publishes before what it refers to is synced.
+    PublishBeforeSync,
+    /// An atomic batch places the orders that can be placed.
+    BatchInPart,
+    /// Deadlines count from the millisecond after.
+    DeadlineLate,
+    /// A checkpoint removes one chunk of events too many.
+    EventsRemovedEarly,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 18] = [
+    pub const ALL: [Bug; 22] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -71,6 +79,10 @@ impl Bug {
         Bug::KeysForgotten,
         Bug::SessionsForgotten,
         Bug::DigestOfMemory,
+        Bug::PublishBeforeSync,
+        Bug::BatchInPart,
+        Bug::DeadlineLate,
+        Bug::EventsRemovedEarly,
     ];
 }
 
@@ -86,6 +98,9 @@ pub(super) fn plant(bug: Option<Bug>) {
         Bug::KeysForgotten => Some(planted::Bug::KeysForgotten),
         Bug::SessionsForgotten => Some(planted::Bug::SessionsForgotten),
         Bug::DigestOfMemory => Some(planted::Bug::DigestOfMemory),
+        Bug::BatchInPart => Some(planted::Bug::BatchInPart),
+        Bug::DeadlineLate => Some(planted::Bug::DeadlineLate),
+        Bug::EventsRemovedEarly => Some(planted::Bug::EventsRemovedEarly),
         _ => None,
     }));
 }

@@ -348,7 +348,7 @@ fn any_product(sim: &mut Sim) -> ProductId {
 /// An order that exists, mostly one of the newest.
 fn any_order(sim: &mut Sim) -> OrderId {
     let known = sim.oracle.model.orders.len() as u64;
-    let back = match sim.random.percent(70) {
+    let back = match sim.random.percent(60) {
         true => sim.random.below(8.min(known + 1)),
         false => sim.random.below(known + 1),
     };

@@ -1,5 +1,7 @@
 //! The duty of the checkpointer: freeze, write, release, and mark the log.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use engine::checkpoint::{CheckpointStore, Row, Write};
 use engine::store;
 use parking_lot::Mutex;
@@ -78,11 +80,17 @@ struct PlantedStore<'a> {
     store: &'a MemoryStore,
     bug: Option<Bug>,
     late: Mutex<Vec<Row>>,
+    published: AtomicBool,
 }
 
 impl<'a> PlantedStore<'a> {
     fn over(sim: &Sim, store: &'a MemoryStore) -> PlantedStore<'a> {
-        PlantedStore { store, bug: sim.bug, late: Mutex::new(Vec::new()) }
+        PlantedStore {
+            store,
+            bug: sim.bug,
+            late: Mutex::default(),
+            published: AtomicBool::new(false),
+        }
     }
 }
 
@@ -113,6 +121,7 @@ impl CheckpointStore for PlantedStore<'_> {
             self.store.publish(writes)?;
             return self.store.publish(last);
         }
+        self.published.store(true, Ordering::Relaxed);
         self.store.publish(writes)?;
         let late = std::mem::take(&mut *self.late.lock());
         match late.is_empty() {
@@ -122,6 +131,10 @@ impl CheckpointStore for PlantedStore<'_> {
     }
 
     fn sync(&self) -> Result<(), store::Error> {
+        let published = self.published.load(Ordering::Relaxed);
+        if self.bug == Some(Bug::PublishBeforeSync) && !published {
+            return Ok(());
+        }
         self.store.sync()
     }
 }

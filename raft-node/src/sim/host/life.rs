@@ -1,7 +1,7 @@
 //! How a process begins and ends: start, crash, orderly stop.
 
 use super::*;
-use crate::core::Start;
+use crate::core::{Space, Start};
 use crate::log::{self, LogStore};
 use crate::members::{Member, Membership};
 use crate::sim::ask::Reply;
@@ -140,6 +140,9 @@ impl Host {
             voted: false,
         }));
         self.mail(sim, Input::NextDeadline(next_deadline));
+        if self.disk.space != Space::Ample {
+            self.mail(sim, Input::Space(self.disk.space));
+        }
         let within = |sim: &mut Sim, ms: u64| sim.random.below(ms * MS) + 1;
         let tick = within(sim, sim.plan.core.tick_ms);
         self.after(sim, tick, Duty::Tick);
@@ -163,9 +166,11 @@ impl Host {
             Crash::Kill => sim.cover.kills += 1,
             Crash::PowerCut => sim.cover.power_cuts += 1,
         }
-        if let Some((_, false)) = &process.appending {
+        match &process.appending {
             // A record that was cut off in the middle has no right checksum: opening cuts it off.
-            sim.cover.appends_torn += 1;
+            Some((_, false)) => sim.cover.appends_torn += 1,
+            Some((_, true)) => sim.cover.crashes_before_sync += 1,
+            None => {}
         }
         let unsynced = self.log.unsynced();
         if how == Crash::PowerCut {
@@ -182,11 +187,14 @@ impl Host {
         if let Some((frozen, _)) = &process.frozen {
             self.tear_checkpoint(sim, frozen);
         }
-        let kept = match how {
-            Crash::Kill => usize::MAX,
-            Crash::PowerCut => sim.random.below(self.store.unsynced() as u64 + 1) as usize,
-        };
-        self.store.crash(kept);
+        match how {
+            Crash::Kill => self.store.crash(usize::MAX),
+            Crash::PowerCut if sim.random.percent(50) => {
+                let kept = sim.random.below(self.store.unsynced() as u64 + 1);
+                self.store.crash(kept as usize);
+            }
+            Crash::PowerCut => self.store.crash_keeping(|| sim.random.percent(50)),
+        }
         self.hang_up(sim, *process);
     }
 

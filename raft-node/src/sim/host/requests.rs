@@ -155,6 +155,7 @@ impl Host {
                 Failure::NoLeader | Failure::Overloaded | Failure::StorageFull => {
                     sim.cover.not_applied += 1;
                     sim.cover.overloaded += u64::from(failure == Failure::Overloaded);
+                    sim.cover.refused_for_room += u64::from(failure == Failure::StorageFull);
                     let judged = sim.oracle.ruled_out(request);
                     sim.check(judged);
                     Reply::NotApplied
