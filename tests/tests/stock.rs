@@ -304,3 +304,48 @@ async fn twenty_orders_of_one_user_at_once_stay_within_the_limit() {
     assert_eq!(shop::product(caller, 1, product).await["reserved"], 2);
     cluster.agree().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_batches_and_holds_of_one_user_at_once_share_the_limit() {
+    let cluster = Cluster::start("orders_batches_and_holds_share_the_limit").await;
+    let caller = cluster.caller();
+    let mut random = cluster.random(1);
+    let body = json!({"name": "Rare", "price": "1.00", "stock": 500, "max_per_user": 7});
+    let created = caller.ask_any(&mut random, &Call::post(PRODUCTS, &body)).await.expect(201);
+    let product = shop::id(&created.data());
+    let mut tasks = JoinSet::new();
+    for number in 0..45_u64 {
+        let node = tests::seed::any_node(&mut random, caller.nodes());
+        let hold = json!({"product_id": product, "quantity": 1, "user_id": 1});
+        let order = shop::order(product, 1, "none");
+        let call = match number % 3 {
+            0 => Call::post("/api/v1/holds", &hold),
+            1 => shop::place(&order),
+            _ => Call::post("/api/v1/orders/batch", &json!({"orders": [order, order]})),
+        };
+        let caller = caller.clone();
+        tasks.spawn(async move { caller.ask(node, &call).await });
+    }
+    let mut units = 0;
+    for answer in tasks.join_all().await {
+        match answer.status {
+            201 => units += 1,
+            200 => {
+                for result in answer.data().as_array().expect("results") {
+                    match result["status"].as_u64() {
+                        Some(201) => units += 1,
+                        _ => assert_eq!(result["error"], "purchase_limit_exceeded", "{result}"),
+                    }
+                }
+            }
+            _ => drop(answer.problem(409, "purchase_limit_exceeded")),
+        }
+    }
+    assert_eq!(units, 7);
+    for node in caller.all() {
+        let data = shop::product(caller, node, product).await;
+        assert_eq!(shop::count(&data, "held") + shop::count(&data, "reserved"), 7, "{data}");
+        assert_adds_up(&ledger(caller, node, product).await, &data);
+    }
+    cluster.agree().await;
+}
