@@ -210,11 +210,20 @@ fn requests() -> Value {
     json!({
         "OrderRequest": {
             "type": "object",
-            "anyOf": [{"required": ["items"]}, {"required": ["hold_id"]}],
+            "oneOf": [
+                {
+                    "required": ["items"],
+                    "properties": {"items": {"type": "array"}, "hold_id": {"type": "null"}},
+                },
+                {
+                    "required": ["hold_id"],
+                    "properties": {"hold_id": {"type": "integer"}, "items": {"type": "null"}},
+                },
+            ],
             "properties": {
                 "user_id": optional("Id"),
                 "items": {
-                    "type": "array",
+                    "type": ["array", "null"],
                     "minItems": 1,
                     "maxItems": LINES_MAX,
                     "items": schema("OrderLineRequest"),
@@ -223,7 +232,7 @@ fn requests() -> Value {
                 "payment_method": nullable(schema("PaymentMethod")),
                 "idempotency_key": optional("IdempotencyKey"),
                 "metadata": optional("Metadata"),
-                "hold_id": described("Id", "The hold to take over, instead of `items`."),
+                "hold_id": nullable(described("Id", "The hold to take over, instead of `items`.")),
             },
         },
         "OrderLineRequest": {

@@ -206,6 +206,12 @@ async fn only_signed_results_are_believed_where_there_is_a_secret() {
         "PAID",
         true,
     );
+    // The signature does not cover headers, so a key there counts for nothing.
+    let bare = json!({"order_id": order, "status": "success"});
+    let call = signed(&[SECRET], now, &bare).header("idempotency-key", "another");
+    fixture.send(call).await.invalid("idempotency_key");
+    let call = signed(&[SECRET], now, &body).header("idempotency-key", "another");
+    fixture.send(call).await.problem(400, "idempotency_key_mismatch");
     // The rest of the API asks for no signature.
     waiting(&fixture, product).await;
     fixture.stop().await;

@@ -31,6 +31,8 @@ else:
 for number in range(1, 21):
     post("products", {"name": f"Product {number}", "price": "9.99", "stock": 1_000_000})
     post("users", {"name": f"User {number}", "email": f"user{number}@example.com"})
+for number in range(1, 21):
+    post("holds", {"product_id": number, "qty": 2, "ttl_seconds": 3600})
 for number in range(1, 61):
     post(
         "orders",

@@ -23,6 +23,11 @@ REFUSALS = re.compile(
     "|must be an integer"
     "|must not be greater than [0-9]+ bytes"
     "|cannot be combined with page or per_page"
+    # The longest life of a hold is a setting.
+    "|ttl seconds field must not be greater than"
+    "|must not differ from the quantity field"
+    # It may stand in the header instead.
+    "|idempotency key field is required"
     "|must hold numbers of at most 64 bits"
     "|total amount is too large"
     "|stock would be too large"

@@ -19,24 +19,36 @@ pub(super) fn requests() -> Value {
     json!({
         "HoldRequest": {
             "type": "object",
-            "anyOf": [
-                {"required": ["items"]},
-                {"required": ["product_id", "quantity"]},
-                {"required": ["product_id", "qty"]},
+            "oneOf": [
+                {
+                    "required": ["items"],
+                    "properties": {"items": {"type": "array"}, "product_id": {"type": "null"}},
+                },
+                {
+                    "required": ["product_id"],
+                    "properties": {"product_id": {"type": "integer"}, "items": {"type": "null"}},
+                    "anyOf": [
+                        {"required": ["quantity"], "properties": {"quantity": {"type": "integer"}}},
+                        {"required": ["qty"], "properties": {"qty": {"type": "integer"}}},
+                    ],
+                },
             ],
             "properties": {
                 "user_id": optional("Id"),
                 "items": {
-                    "type": "array",
+                    "type": ["array", "null"],
                     "minItems": 1,
                     "maxItems": LINES_MAX,
                     "items": schema("OrderLineRequest"),
                     "description": "Instead of `product_id`. Lines that name one product are added \
                                     up before the check.",
                 },
-                "product_id": described("Id", "Instead of `items`."),
-                "quantity": described("Quantity", "With `product_id`."),
-                "qty": described("Quantity", "The same as `quantity`, in the word of older clients."),
+                "product_id": nullable(described("Id", "Instead of `items`.")),
+                "quantity": nullable(described("Quantity", "With `product_id`.")),
+                "qty": nullable(described(
+                    "Quantity",
+                    "The same as `quantity`, in the word of older clients.",
+                )),
                 "ttl_seconds": nullable(ttl("For how long; 120 unless set otherwise.")),
                 "idempotency_key": optional("IdempotencyKey"),
             },
@@ -50,11 +62,11 @@ pub(super) fn requests() -> Value {
             "type": "object",
             "required": ["order_id", "status"],
             "properties": {
-                "idempotency_key": described(
+                "idempotency_key": nullable(described(
                     "IdempotencyKey",
-                    "The provider's name for this result, the same in every delivery. Required here \
-                     or in the header.",
-                ),
+                    "The provider's name for this result, the same in every delivery. Required \
+                     here, where the signature covers it; without a secret the header will do.",
+                )),
                 "order_id": schema("Id"),
                 "status": words("What became of the payment.", wire::PaymentResult::ALL),
                 "amount": nullable(described(
@@ -74,7 +86,7 @@ pub(super) fn requests() -> Value {
                             never read as binary floating point.",
             "anyOf": [
                 {"type": "string", "pattern": r"^[0-9]{1,16}(\.[0-9]{1,2})?$"},
-                {"type": "number", "minimum": 0, "multipleOf": 0.01},
+                {"type": "number", "minimum": 0, "maximum": 1e14, "multipleOf": 0.01},
             ],
             "examples": ["1999.98", 30],
         },
