@@ -100,6 +100,9 @@ pub struct CoreConfig {
     pub outstanding_max: usize,
     /// Their bytes.
     pub outstanding_bytes_max: usize,
+    /// How long the oldest of them may wait for a leader that has it, in milliseconds, before new
+    /// ones are refused: a queue that is longer than clients wait serves nobody.
+    pub outstanding_age_max_ms: u64,
     /// Commands forwarded by other nodes that may wait here for their entry; the rest is dropped
     /// and comes again.
     pub forwarded_max: usize,
@@ -130,6 +133,7 @@ impl Default for CoreConfig {
             appends_in_flight_max: 2,
             outstanding_max: 16_384,
             outstanding_bytes_max: 64 << 20,
+            outstanding_age_max_ms: 1_000,
             forwarded_max: 65_536,
             apply_lag_entries_max: 5_000,
             resend_after_ms: 1_000,

@@ -483,7 +483,9 @@ impl Core {
             return;
         }
         let lag = self.raw.raft.raft_log.committed.saturating_sub(self.applied_index);
-        if lag > self.config.apply_lag_entries_max || !self.requests.has_room(&request) {
+        if lag > self.config.apply_lag_entries_max
+            || !self.requests.has_room(&request, self.now.mono_ms)
+        {
             actions.failed.push((request.seq, Failure::Overloaded));
             return;
         }

@@ -10,7 +10,7 @@
 //! (load), `holds` and `webhooks` (holds and results of payments), `failover` (kills, pauses,
 //! stops), `payments`, `damage` and `identity` (data that is lost, damaged or somebody else's),
 //! `members` (nodes that join, leave and are replaced), `full_disk` and `power_cut`
-//! (disks of their own, as root), `events` (streams and WebSockets),
+//! (disks of their own, as root), `failed_sync`, `overload`, `events` (streams and WebSockets),
 //! `bad_input` and `bad_http`, `operations` (probes, metrics, `holdfast dev`), and `tidy` (rules of
 //! the sources). `batches`, `stock` and `bulk` are about many orders at once, units, and files,
 //! `scenarios` about the load scripts of older systems.

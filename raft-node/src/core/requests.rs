@@ -6,6 +6,7 @@
 //! each request id once, so sending again is always safe. What was never sent is certainly not
 //! applied; what was sent and not heard of is unknown. The two are never mixed up.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use engine::ids::NodeId;
@@ -44,6 +45,9 @@ pub(super) struct Requests {
     count_max: usize,
     bytes_max: usize,
     resend_after_ms: u64,
+    age_max_ms: u64,
+    /// What was sent and when, oldest first. What was settled or sent again since is skipped.
+    sent: VecDeque<(u64, u64)>,
 }
 
 impl Requests {
@@ -56,6 +60,8 @@ impl Requests {
             count_max: config.outstanding_max,
             bytes_max: config.outstanding_bytes_max,
             resend_after_ms: config.resend_after_ms,
+            age_max_ms: config.outstanding_age_max_ms,
+            sent: VecDeque::new(),
         }
     }
 
@@ -63,8 +69,22 @@ impl Requests {
         self.open.len()
     }
 
-    pub(super) fn has_room(&self, request: &Request) -> bool {
-        self.open.len() < self.count_max && self.bytes + request.command.len() <= self.bytes_max
+    /// Whether another request may wait: there are not too many, and the oldest that a leader has
+    /// did not wait too long. Waiting for a leader to be elected does not count.
+    pub(super) fn has_room(&mut self, request: &Request, now_ms: u64) -> bool {
+        self.open.len() < self.count_max
+            && self.bytes + request.command.len() <= self.bytes_max
+            && self.oldest_sent_ms().is_none_or(|at| now_ms < at + self.age_max_ms)
+    }
+
+    fn oldest_sent_ms(&mut self) -> Option<u64> {
+        while let Some((seq, at)) = self.sent.front() {
+            if self.open.get(seq).is_some_and(|open| open.sent_at_ms == Some(*at)) {
+                return Some(*at);
+            }
+            self.sent.pop_front();
+        }
+        None
     }
 
     pub(super) fn push(&mut self, request: Request) {
@@ -125,6 +145,7 @@ impl Requests {
         for seq in unsent {
             if let Some(open) = self.open.get_mut(&seq) {
                 open.sent_at_ms = Some(now_ms.max(1));
+                self.sent.push_back((seq, now_ms.max(1)));
                 taken.push(Forwarded { seq, command: Arc::clone(&open.command) });
             }
         }
@@ -229,10 +250,27 @@ mod tests {
         requests.push(request(1));
         requests.take_unsent(10);
         requests.push(request(2));
-        assert!(!requests.has_room(&request(3)));
+        assert!(!requests.has_room(&request(3), 20));
         assert_eq!(requests.expire(5_000), vec![(1, Failure::Unknown), (2, Failure::NoLeader)]);
         assert_eq!(requests.len(), 0);
-        assert!(requests.has_room(&request(3)));
+        assert!(requests.has_room(&request(3), 5_000));
+    }
+
+    #[test]
+    fn a_queue_that_is_too_old_takes_no_more_but_waiting_for_a_leader_does_not_count() {
+        let mut requests = requests();
+        requests.push(request(1));
+        assert!(requests.has_room(&request(2), 4_000), "nobody leads: there is no queue");
+        requests.take_unsent(4_000);
+        requests.taken([1]);
+        assert!(requests.has_room(&request(2), 4_999));
+        assert!(!requests.has_room(&request(2), 5_000));
+        requests.resend_all();
+        requests.take_unsent(5_000);
+        assert!(requests.has_room(&request(2), 5_000), "another leader, another queue");
+        requests.remove(1);
+        assert!(requests.has_room(&request(2), 9_000));
+        assert_eq!(requests.oldest_sent_ms(), None);
     }
 
     #[test]

@@ -40,6 +40,7 @@ impl Running {
         port: Port,
     ) -> Result<Running, Failure> {
         config.disk_reserve_bytes = limits.disk_reserve_mb << 20;
+        config.core.outstanding_age_max_ms = limits.queue_ms_max.get();
         let id = config.node_id;
         let what = |error: &dyn std::error::Error| {
             Failure::Failed(format!("node {id} cannot start: {}", chain(error)))
