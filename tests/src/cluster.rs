@@ -16,7 +16,7 @@ use crate::disks::{Disk, Mounts};
 use crate::node::{self, Node};
 use crate::seed::{Seed, VARIABLE};
 use crate::slot::Slot;
-use crate::{binary, ports, wait};
+use crate::{binary, ports, shims, wait};
 
 /// How long a process may take to end after SIGTERM.
 const STOP: Duration = Duration::from_secs(20);
@@ -29,13 +29,21 @@ pub struct Options {
     flags: Vec<String>,
     alone: bool,
     disk: Option<Disk>,
+    failing_sync: bool,
 }
 
 impl Options {
     /// Three nodes with default settings, for the test of this name.
     #[must_use]
     pub fn new(test: &str) -> Self {
-        Self { test: test.to_owned(), nodes: 3, flags: Vec::new(), alone: false, disk: None }
+        Self {
+            test: test.to_owned(),
+            nodes: 3,
+            flags: Vec::new(),
+            alone: false,
+            disk: None,
+            failing_sync: false,
+        }
     }
 
     /// With so many nodes.
@@ -73,6 +81,13 @@ impl Options {
         self
     }
 
+    /// With nodes whose syncs a test can make fail, see [`crate::shims`].
+    #[must_use]
+    pub fn failing_sync(mut self) -> Self {
+        self.failing_sync = true;
+        self
+    }
+
     /// Starts the cluster and waits until every node is ready.
     ///
     /// # Panics
@@ -86,10 +101,14 @@ impl Options {
         let dir = dir.expect("a directory for the test can be made");
         let count = usize::try_from(self.nodes).expect("a cluster is small");
         let addresses = ports::free(2 * count);
-        let nodes: Vec<Node> = (1..=self.nodes)
+        let mut nodes: Vec<Node> = (1..=self.nodes)
             .zip(addresses.chunks(2))
             .map(|(id, pair)| Node::new(id, pair[0], pair[1], dir.path()))
             .collect();
+        if self.failing_sync {
+            let shim = shims::failing_sync(dir.path());
+            nodes.iter_mut().for_each(|node| node.shim = Some(shim.clone()));
+        }
         let peers = nodes.iter().map(|node| format!("{}={},{}", node.id, node.raft, node.http));
         let peers = peers.collect();
         // The name decides how simulated payments end, so it follows from the seed.
@@ -302,6 +321,17 @@ impl Cluster {
             node.ended().ok_or_else(|| "still running".to_owned())
         })
         .await
+    }
+
+    /// As [`Cluster::ended`], for a node whose storage was made to fail: the library that keeps the
+    /// log panics on purpose then, which no later check holds against the node.
+    ///
+    /// # Panics
+    /// When the node does not end within `limit`.
+    pub async fn ended_by_fault(&mut self, id: u64, limit: Duration) -> ExitStatus {
+        let status = self.ended(id, limit).await;
+        self.node_mut(id).forgive_panics();
+        status
     }
 
     /// Removes all data of a node that is down.
@@ -536,6 +566,7 @@ impl Cluster {
                 faults.push(format!("node {} ended by itself: {status}", node.id));
             }
             let text = node.log_text();
+            let text = &text[node.forgiven_until().min(text.len())..];
             if let Some(line) = text.lines().find(|line| line.contains("panicked at")) {
                 faults.push(format!("node {} panicked: {line}", node.id));
             }

@@ -35,6 +35,7 @@ mod node;
 mod ports;
 pub mod raw;
 pub mod seed;
+pub mod shims;
 pub mod shop;
 mod slot;
 pub mod wait;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::binary;
+use crate::{binary, shims};
 
 /// Lines of a node's log that a failing test prints.
 const TAIL_LINES: usize = 40;
@@ -24,13 +24,17 @@ pub(crate) struct Node {
     pub(crate) join: Option<Vec<String>>,
     process: Option<Child>,
     paused: bool,
+    /// A library that is loaded before libc.
+    pub(crate) shim: Option<PathBuf>,
+    forgiven: usize,
 }
 
 impl Node {
     pub(crate) fn new(id: u64, http: SocketAddr, raft: SocketAddr, dir: &Path) -> Self {
         let data = dir.join(format!("node-{id}"));
         let log = dir.join(format!("node-{id}.log"));
-        Self { id, http, raft, data, log, join: None, process: None, paused: false }
+        let (process, join, shim) = (None, None, None);
+        Self { id, http, raft, data, log, join, process, paused: false, shim, forgiven: 0 }
     }
 
     /// Starts the process. Its log goes on in the same file after a restart.
@@ -39,6 +43,10 @@ impl Node {
         let peers = if self.join.is_some() { &[] } else { peers };
         let mut command = serve(self.id, &self.data, self.http, self.raft, peers, flags);
         command.args(self.join.iter().flatten());
+        if let Some(shim) = &self.shim {
+            let trigger = shims::failing_sync_trigger(&self.data);
+            command.env("LD_PRELOAD", shim).env(shims::FAIL_SYNC_WHEN, trigger);
+        }
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.unwrap_or_else(|error| panic!("{}: {error}", self.log.display()));
         let errors = log.try_clone().expect("a log file can be shared");
@@ -94,6 +102,16 @@ impl Node {
     pub(crate) fn log_text(&self) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Panics in the log up to here were caused on purpose.
+    pub(crate) fn forgive_panics(&mut self) {
+        self.forgiven = self.log_text().len();
+    }
+
+    /// Up to where in the log panics were caused on purpose.
+    pub(crate) fn forgiven_until(&self) -> usize {
+        self.forgiven
     }
 
     /// The end of the log, for a failing test.

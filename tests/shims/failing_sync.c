@@ -1,0 +1,27 @@
+/* Loaded before libc into a node under test: from the moment on that a given file exists, every
+ * sync of a file fails as a dying disk makes it fail. Writes go on. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int is_failing(void) {
+    const char *trigger = getenv("FAIL_SYNC_WHEN");
+    return trigger != NULL && access(trigger, F_OK) == 0;
+}
+
+int fdatasync(int file) {
+    if (is_failing()) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, file);
+}
+
+int fsync(int file) {
+    if (is_failing()) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, file);
+}

@@ -1,0 +1,31 @@
+//! Small libraries that are loaded before libc into the nodes under test, to make the system fail
+//! on purpose. They are C, compiled when a test asks, with the compiler that links Rust programs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::binary;
+
+/// Where a node's shim looks whether syncs have to fail, as the environment names it.
+pub(crate) const FAIL_SYNC_WHEN: &str = "FAIL_SYNC_WHEN";
+
+/// The file whose existence makes the syncs of the node with this data directory fail.
+#[must_use]
+pub fn failing_sync_trigger(data: &Path) -> PathBuf {
+    data.with_extension("fail-sync")
+}
+
+/// Compiles the shim that makes syncs fail, and returns where it is.
+///
+/// # Panics
+/// When there is no C compiler, or the shim does not compile.
+pub(crate) fn failing_sync(dir: &Path) -> PathBuf {
+    let source = binary::workspace().join("tests/shims/failing_sync.c");
+    let library = dir.join("failing_sync.so");
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&library).arg(&source);
+    let output = cc.output().unwrap_or_else(|error| panic!("{cc:?}: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{cc:?}: {said}");
+    library
+}
