@@ -140,8 +140,8 @@ pub(crate) struct Limits {
     /// Orders that may wait for their payment at a time; beyond that new ones get 503
     #[arg(long, value_name = "N", default_value = "1000000")]
     pub(crate) open_orders_max: NonZeroU64,
-    /// How long the oldest write may have waited for its outcome, in milliseconds, before new ones get
-    /// 503 `overloaded`. Waiting for a new leader does not count
+    /// How long the oldest write may have waited for its outcome, in milliseconds, before new ones
+    /// get 503 `overloaded`. Waiting for a new leader does not count
     #[arg(long, value_name = "MS", default_value = "1000")]
     pub(crate) queue_ms_max: NonZeroU64,
     /// Space that is left free on the disk, in MiB: with less, writes get 503 `storage_full` while
