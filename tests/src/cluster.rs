@@ -516,20 +516,6 @@ impl Cluster {
         count.expect("a process has threads and memory")
     }
 
-    /// The memory that a node's process has, in KiB.
-    ///
-    /// # Panics
-    /// When the node is down.
-    #[must_use]
-    pub fn memory_kib(&self, id: u64) -> u64 {
-        let pid = self.node(id).pid().unwrap_or_else(|| panic!("node {id} is down"));
-        let status = fs::read_to_string(format!("/proc/{pid}/status"));
-        let status = status.expect("the state of an own child can be read");
-        let size = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let size = size.and_then(|text| text.trim().strip_suffix(" kB")?.parse().ok());
-        size.expect("a process has memory")
-    }
-
     fn node(&self, id: u64) -> &Node {
         let node = self.nodes.iter().find(|node| node.id == id);
         node.unwrap_or_else(|| panic!("the cluster has no node {id}"))
