@@ -132,8 +132,10 @@ coverage! {
     rejected,
     /// Refusals for lack of stock.
     rejected_stock,
-    /// Orders refused for lack of stock without an entry.
+    /// Orders and holds refused for lack of stock without an entry.
     refused_without_entry,
+    /// Of those, holds.
+    holds_refused_without_entry,
     /// Refusals of a key used for another request.
     rejected_key,
     /// Refusals because too many orders were open.

@@ -213,7 +213,7 @@ pub(super) struct Model {
     told_keys: BTreeMap<Box<str>, usize>,
     pub(super) adjustments: Vec<Adjustment>,
     adjustment_keys: BTreeMap<Box<str>, usize>,
-    hold_keys: BTreeMap<Box<str>, (Position, HoldId)>,
+    pub(super) hold_keys: BTreeMap<Box<str>, (Position, HoldId)>,
     emails: BTreeSet<Box<str>>,
     /// Name and e-mail address of each user.
     pub(super) users: Vec<(Box<str>, Box<str>)>,

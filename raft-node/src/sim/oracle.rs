@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use engine::checkpoint::CheckpointStore;
-use engine::command::PlaceOrder;
+use engine::command::Command;
 use engine::event::{Event, EventId};
 use engine::hold::Hold;
 use engine::ids::{NodeId, OrderId, Position, RequestId, Timestamp, UserId};
@@ -279,28 +279,39 @@ impl Oracle {
         Ok(())
     }
 
-    /// A node refuses an order for lack of stock by its state after an index, without an entry.
+    /// A node refuses an order or a hold for lack of stock by its state after an index, without an
+    /// entry.
     pub(super) fn refused_without_entry(
         &self,
-        order: &PlaceOrder,
+        command: &Command,
         rejection: &Rejection,
         index: u64,
     ) -> Result<(), String> {
         let at = end_of(index);
         let Rejection::InsufficientStock { product, requested, available } = *rejection else {
-            return Err(format!("an order is refused without an entry: {rejection}"));
+            return Err(format!("{command:?} is refused without an entry: {rejection}"));
+        };
+        let (lines, key, used) = match command {
+            Command::PlaceOrder(order) => {
+                let used = order.key.as_ref().and_then(|key| self.model.keys.get(key));
+                (&order.lines, &order.key, used.map(|(since, _)| *since))
+            }
+            Command::CreateHold(hold) => {
+                let used = hold.key.as_ref().and_then(|key| self.model.hold_keys.get(key));
+                (&hold.lines, &hold.key, used.map(|(since, _)| *since))
+            }
+            other => return Err(format!("{other:?} is refused without an entry")),
         };
         let known = self.model.product(product).and_then(|versions| versions.at(at));
         let known = known.filter(|known| !known.archived).map(|known| known.available);
         equal(&format!("stock of product {product} at {at}"), Some(available), known)?;
-        let lines = order.lines.iter().filter(|line| line.product == product);
+        let lines = lines.iter().filter(|line| line.product == product);
         let asked: u64 = lines.map(|line| u64::from(line.quantity.0)).sum();
         equal(&format!("units of product {product} asked for"), requested, asked)?;
-        let used = order.key.as_ref().and_then(|key| self.model.keys.get(key));
-        match used.filter(|(since, _)| *since <= at) {
+        match used.filter(|since| *since <= at) {
             None if available < requested as i64 => Ok(()),
             None => Err(format!("{requested} of product {product} are there at {at}")),
-            Some((_, known)) => Err(format!("{:?} was {known:?} at {at}", order.key)),
+            Some(since) => Err(format!("{key:?} was used at {since}, before {at}")),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The front door: proposals, reads, and their answers.
 
-use engine::command::{Command, Envelope, PlaceOrder};
+use engine::command::{Command, Envelope};
 use engine::ids::{Position, Timestamp};
-use engine::outcome::Outcome;
+use engine::outcome::{Outcome, Rejection};
 use engine::trace::TraceId;
 
 use super::*;
@@ -30,8 +30,8 @@ enum Purpose {
         what: Look,
         linearizable: bool,
     },
-    /// An order that may be refused without an entry.
-    SoldOut(Box<PlaceOrder>),
+    /// An order or a hold that may be refused without an entry.
+    SoldOut(Box<Command>),
 }
 
 /// A client that waits to read.
@@ -50,8 +50,8 @@ impl Host {
             return sim.reply(client, attempt, Reply::ConnectionRefused);
         }
         match ask {
-            Ask::Command(Command::PlaceOrder(order)) => {
-                self.place(sim, client, attempt, order);
+            Ask::Command(command @ (Command::PlaceOrder(_) | Command::CreateHold(_))) => {
+                self.place(sim, client, attempt, command);
             }
             Ask::Command(command) => {
                 let deadline_ms = self.deadline_ms(sim, sim.plan.request_timeout_ms);
@@ -61,20 +61,22 @@ impl Host {
         }
     }
 
-    /// An order that is sure to be refused for lack of stock needs no entry; as production's handle
-    /// decides it: a look, a barrier, and a second look that counts.
-    fn place(&mut self, sim: &mut Sim, client: usize, attempt: u64, order: PlaceOrder) {
+    /// An order or a hold that is sure to be refused for lack of stock needs no entry; as
+    /// production's handle decides it: a look, a barrier, and a second look that counts.
+    fn place(&mut self, sim: &mut Sim, client: usize, attempt: u64, command: Command) {
         let deadline_ms = self.deadline_ms(sim, sim.plan.request_timeout_ms);
         let Some(process) = &mut self.up else { return };
-        if process.stopping.is_none() && process.state.lacks_stock(&order, Timestamp(0)).is_some() {
-            let purpose = Purpose::SoldOut(Box::new(order));
+        if process.stopping.is_none()
+            && lacks_stock(&process.state, &command, Timestamp(0)).is_some()
+        {
+            let purpose = Purpose::SoldOut(Box::new(command));
             let reader = Reader { client, attempt, purpose, deadline_ms };
             return match sim.planted(Bug::SoldOutWithoutBarrier) {
                 true => self.serve(sim, reader),
                 false => self.ask_barrier(sim, reader),
             };
         }
-        self.ask_log(sim, client, attempt, Command::PlaceOrder(order), deadline_ms);
+        self.ask_log(sim, client, attempt, command, deadline_ms);
     }
 
     fn ask_log(
@@ -264,18 +266,19 @@ impl Host {
             Purpose::Show { what, linearizable } => {
                 self.show(sim, client, attempt, &what, linearizable);
             }
-            Purpose::SoldOut(order) => {
+            Purpose::SoldOut(command) => {
                 let now = Timestamp(self.clock.now(sim.now).wall_ms).plus_ms(CLOCK_ERROR_MS);
                 let Some(process) = &mut self.up else { return };
                 let index = process.state.applied_index();
-                let Some(rejection) = process.state.lacks_stock(&order, now) else {
-                    let command = Command::PlaceOrder(*order);
-                    return self.ask_log(sim, client, attempt, command, deadline_ms);
+                let Some(rejection) = lacks_stock(&process.state, &command, now) else {
+                    return self.ask_log(sim, client, attempt, *command, deadline_ms);
                 };
                 sim.say(|| format!("n{} refuses {attempt} of c{client}: {rejection}", self.id));
-                let judged = sim.oracle.refused_without_entry(&order, &rejection, index);
+                let judged = sim.oracle.refused_without_entry(&command, &rejection, index);
                 sim.check(judged.map_err(|what| format!("node {}: {what}", self.id)));
+                let is_hold = matches!(*command, Command::CreateHold(_));
                 sim.cover.refused_without_entry += 1;
+                sim.cover.holds_refused_without_entry += u64::from(is_hold);
                 sim.reply(client, attempt, Reply::SoldOut { index });
             }
         }
@@ -311,10 +314,18 @@ impl Host {
                 sim.cover.reads_refused += 1;
                 sim.reply(client, attempt, Reply::ReadRefused);
             }
-            Purpose::SoldOut(order) => {
-                let command = Command::PlaceOrder(*order);
-                self.ask_log(sim, client, attempt, command, deadline_ms);
+            Purpose::SoldOut(command) => {
+                self.ask_log(sim, client, attempt, *command, deadline_ms);
             }
         }
+    }
+}
+
+/// Whether a request, now, would be refused for lack of stock.
+fn lacks_stock(state: &State, command: &Command, now: Timestamp) -> Option<Rejection> {
+    match command {
+        Command::PlaceOrder(order) => state.lacks_stock(order, now),
+        Command::CreateHold(hold) => state.hold_lacks_stock(hold, now),
+        _ => None,
     }
 }
