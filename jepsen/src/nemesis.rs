@@ -10,6 +10,7 @@ mod disk;
 mod network;
 mod pause;
 mod process;
+mod transfer;
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 
 /// The faults by name, with what they do.
-pub const ALL: [(&str, &str); 20] = [
+pub const ALL: [(&str, &str); 21] = [
     ("halves", "two random parts that hear nothing of each other"),
     ("minority", "one random node, or two of five, cut off from the rest"),
     ("bridge", "two parts joined by one node only"),
@@ -31,6 +32,7 @@ pub const ALL: [(&str, &str); 20] = [
     ("kill-majority", "kill -9 of a majority"),
     ("kill-all", "kill -9 of all nodes at once"),
     ("rolling-restart", "all nodes stopped and started one after the other"),
+    ("transfer-leader", "leadership handed to another node, again and again"),
     ("pause-leader", "the leader stopped for a while without notice"),
     ("pause-majority", "a majority stopped for a while without notice"),
     ("clock", "the clock of one node jumps, by 100 ms to an hour, back or forth, every second"),
@@ -76,6 +78,7 @@ pub struct Active {
 enum State {
     Network(network::Cuts),
     Killed(process::Killed),
+    Transferred(transfer::Transferred),
     Paused(pause::Paused),
     Clock(clock::Shifted),
     Disk(disk::Trouble),
@@ -94,7 +97,7 @@ pub fn keeps_majority(name: &str) -> bool {
 /// Whether all of the fault happens when it begins, so that there is nothing to wait for.
 #[must_use]
 pub fn is_at_once(name: &str) -> bool {
-    name == "rolling-restart"
+    matches!(name, "rolling-restart" | "transfer-leader")
 }
 
 /// Brings a fault about.
@@ -118,6 +121,10 @@ pub async fn begin(
         "kill-leader" | "kill-follower" | "kill-majority" | "kill-all" | "rolling-restart" => {
             let killed = process::begin(name, cluster, leader, random).await?;
             (json!({"nodes": killed.nodes}), State::Killed(killed))
+        }
+        "transfer-leader" => {
+            let transferred = transfer::begin(cluster, leader).await;
+            (json!({"answers": transferred.answers}), State::Transferred(transferred))
         }
         "pause-leader" | "pause-majority" => {
             let paused = pause::begin(name, cluster, leader, random);
@@ -160,6 +167,7 @@ pub async fn end(active: Active, cluster: &mut Cluster) -> Result<Value, String>
     match active.state {
         State::Network(cuts) => cuts.end(cluster),
         State::Killed(killed) => killed.end(cluster),
+        State::Transferred(transferred) => Ok(transferred.end()),
         State::Paused(paused) => Ok(paused.end(cluster)),
         State::Clock(shifted) => shifted.end(cluster),
         State::Disk(trouble) => trouble.end(cluster).await,

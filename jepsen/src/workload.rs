@@ -31,8 +31,8 @@ pub struct Workload {
     pub products: u64,
     /// See above.
     pub stock: u64,
-    /// How orders are paid: `none` or `mock`.
-    pub payment: &'static str,
+    /// How orders are paid, by turns: `none`, `mock` or `webhook`.
+    pub payments: &'static [&'static str],
     place: u32,
     /// Shares of orders, in percent, that repeat a recent key or name two products.
     repeat: u32,
@@ -40,6 +40,8 @@ pub struct Workload {
     cancel: u32,
     read_product: u32,
     read_order: u32,
+    /// Share of results that a payment provider reports.
+    pay: u32,
     /// Share of reads, in percent, for which an old state is good enough.
     stale: u32,
 }
@@ -51,13 +53,14 @@ pub const ALL: [Workload; 5] = [
         about: "one product that everybody wants and that is sold out most of the time",
         products: 1,
         stock: 60,
-        payment: "none",
+        payments: &["none"],
         place: 45,
         repeat: 10,
         pair: 0,
         cancel: 25,
         read_product: 20,
         read_order: 10,
+        pay: 0,
         stale: 0,
     },
     Workload {
@@ -65,13 +68,14 @@ pub const ALL: [Workload; 5] = [
         about: "many products, some orders of two of them",
         products: 10,
         stock: 40,
-        payment: "none",
+        payments: &["none"],
         place: 45,
         repeat: 10,
         pair: 10,
         cancel: 20,
         read_product: 25,
         read_order: 10,
+        pay: 0,
         stale: 0,
     },
     Workload {
@@ -79,27 +83,29 @@ pub const ALL: [Workload; 5] = [
         about: "one idempotency key from many clients at once, again and again",
         products: 2,
         stock: 150,
-        payment: "none",
+        payments: &["none"],
         place: 60,
         repeat: 85,
         pair: 0,
         cancel: 15,
         read_product: 15,
         read_order: 10,
+        pay: 0,
         stale: 0,
     },
     Workload {
         name: "payments",
-        about: "cancels against payments, half of which are declined",
+        about: "cancels against payments by the gateway and by webhook, half of them declined",
         products: 4,
-        stock: 100,
-        payment: "mock",
+        stock: 150,
+        payments: &["webhook", "mock", "webhook"],
         place: 40,
         repeat: 5,
         pair: 0,
         cancel: 25,
         read_product: 15,
-        read_order: 25,
+        read_order: 15,
+        pay: 20,
         stale: 0,
     },
     Workload {
@@ -107,13 +113,14 @@ pub const ALL: [Workload; 5] = [
         about: "reads at every level against a few orders",
         products: 2,
         stock: 60,
-        payment: "none",
+        payments: &["none"],
         place: 25,
         repeat: 5,
         pair: 0,
         cancel: 15,
         read_product: 40,
         read_order: 20,
+        pay: 0,
         stale: 30,
     },
 ];
@@ -253,7 +260,8 @@ impl Shop {
         let none_yet = self.known().orders.is_empty();
         let cancel = if none_yet { 0 } else { workload.cancel };
         let read_order = if none_yet { 0 } else { workload.read_order };
-        let all = workload.place + cancel + read_order + workload.read_product;
+        let pay = if none_yet { 0 } else { workload.pay };
+        let all = workload.place + cancel + read_order + workload.read_product + pay;
         let choice = random.random_range(0..all);
         if choice < workload.place {
             return self.place(random);
@@ -278,9 +286,33 @@ impl Shop {
             let order = self.known_order(random);
             return get("read_order", json!({"order": order}), format!("/api/v1/orders/{order}"));
         }
+        if choice < workload.place + cancel + read_order + pay {
+            return self.report_payment(random);
+        }
         let product = random.random_range(1..=workload.products);
         let value = json!({"product": product.to_string()});
         get("read_product", value, format!("/api/v1/products/{product}"))
+    }
+
+    /// A payment provider's word. Its answer tells where the order stands then, so the history has
+    /// it as a look at the order; that somebody paid is nothing that a history has to say.
+    fn report_payment(&self, random: &mut StdRng) -> Ask {
+        let order = self.known_order(random);
+        let number = self.next_key.fetch_add(1, Ordering::Relaxed);
+        let status = if random.random_bool(0.5) { "success" } else { "failure" };
+        let body = json!({
+            "idempotency_key": format!("w{number}"),
+            "order_id": order.parse::<u64>().unwrap_or(0),
+            "status": status,
+        });
+        Ask {
+            f: "read_order",
+            value: json!({"order": order}),
+            method: Method::POST,
+            path: "/api/v1/payments/webhook".to_owned(),
+            key: None,
+            body: Some(body),
+        }
     }
 
     /// Mostly a young order, so that several clients ask about the same at the same time.
@@ -320,10 +352,13 @@ impl Shop {
             .iter()
             .map(|line| json!([line["p"].to_string(), line["q"]]))
             .collect();
+        // By the key, since a repeated request has to be the same one.
+        let number: usize = key[1..].parse().unwrap_or(0);
+        let payment = self.workload.payments[number % self.workload.payments.len()];
         let body = json!({
             "user_id": 1,
             "items": lines(("product_id", "quantity")),
-            "payment_method": self.workload.payment,
+            "payment_method": payment,
         });
         Ask {
             f: "place_order",
@@ -356,6 +391,10 @@ fn result(f: &str, data: &Value) -> Value {
     match f {
         "place_order" => json!({"order": data["id"].to_string()}),
         "read_product" => json!({"product": data["id"].to_string(), "stock": data["stock"]}),
+        // A webhook's answer says no more than where the order stands.
+        "read_order" if data["order_status"].is_string() => {
+            json!({"status": data["order_status"]})
+        }
         "read_order" => order(data),
         _ => Value::Null,
     }
