@@ -23,8 +23,8 @@ use crate::workload::{self, Shop, Workload};
 /// How long nodes may take to be ready, and to agree after all faults.
 const READY_MAX: Duration = Duration::from_secs(60);
 
-/// Bytes of each node's disk in runs that fill one.
-const DISK_BYTES: u64 = 128 << 20;
+/// Bytes of each node's disk in runs that fill one: twice what nodes want to keep free.
+const DISK_BYTES: u64 = 512 << 20;
 
 /// What a run is asked for. Saved with it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -240,8 +240,9 @@ async fn dump(id: usize, recorder: &Recorder) -> Result<(), String> {
         .iter()
         .map(|row| json!({"product": row["id"].to_string(), "stock": row["stock"]}))
         .collect();
-    let orders: Vec<Value> =
+    let mut orders: Vec<Value> =
         pages(id, "orders", 1_000).await?.iter().map(workload::order).collect();
+    orders.extend(holds(id).await?);
     let mut value = json!({
         "node": format!("n{id}"), "products": products, "orders": orders, "holds": [],
     });
@@ -271,6 +272,21 @@ async fn pages(id: usize, list: &str, limit: usize) -> Result<Vec<Value>, String
             _ => return Ok(rows),
         }
     }
+}
+
+/// All holds, from the node's own state. There is no list of them, but their numbers have no gaps.
+async fn holds(id: usize) -> Result<Vec<Value>, String> {
+    let mut rows = Vec::new();
+    for hold in 1.. {
+        let path = format!("/api/v1/holds/{hold}?consistency=stale");
+        let deadline = Duration::from_secs(10);
+        match http::ask(net::http(id), Method::GET, &path, None, None, deadline).await {
+            Answered::Yes { status: 200, body } => rows.push(workload::hold(&body["data"])),
+            Answered::Yes { status: 404, .. } => break,
+            other => return Err(format!("n{id} does not show hold {hold}: {other:?}")),
+        }
+    }
+    Ok(rows)
 }
 
 fn save(folder: &Path, name: &str, value: &Value) -> Result<(), String> {

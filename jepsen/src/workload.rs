@@ -20,6 +20,9 @@ use crate::net;
 /// How long a client waits for an answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
+/// What the names of holds begin with in the history.
+const HOLD: &str = "hold-";
+
 /// What clients do, in shares that need not add up to anything.
 #[derive(Debug, Clone, Copy)]
 pub struct Workload {
@@ -34,6 +37,9 @@ pub struct Workload {
     /// How orders are paid, by turns: `none`, `mock` or `webhook`.
     pub payments: &'static [&'static str],
     place: u32,
+    /// Share of orders, in percent, that are holds. A hold is in the history as an order that
+    /// nobody pays: released it is cancelled, expired it has failed.
+    hold: u32,
     /// Shares of orders, in percent, that repeat a recent key or name two products.
     repeat: u32,
     pair: u32,
@@ -47,7 +53,7 @@ pub struct Workload {
 }
 
 /// All workloads.
-pub const ALL: [Workload; 5] = [
+pub const ALL: [Workload; 6] = [
     Workload {
         name: "hot",
         about: "one product that everybody wants and that is sold out most of the time",
@@ -55,6 +61,7 @@ pub const ALL: [Workload; 5] = [
         stock: 60,
         payments: &["none"],
         place: 45,
+        hold: 0,
         repeat: 10,
         pair: 0,
         cancel: 25,
@@ -70,6 +77,7 @@ pub const ALL: [Workload; 5] = [
         stock: 40,
         payments: &["none"],
         place: 45,
+        hold: 0,
         repeat: 10,
         pair: 10,
         cancel: 20,
@@ -85,6 +93,7 @@ pub const ALL: [Workload; 5] = [
         stock: 150,
         payments: &["none"],
         place: 60,
+        hold: 0,
         repeat: 85,
         pair: 0,
         cancel: 15,
@@ -100,6 +109,7 @@ pub const ALL: [Workload; 5] = [
         stock: 150,
         payments: &["webhook", "mock", "webhook"],
         place: 40,
+        hold: 0,
         repeat: 5,
         pair: 0,
         cancel: 25,
@@ -109,12 +119,29 @@ pub const ALL: [Workload; 5] = [
         stale: 0,
     },
     Workload {
+        name: "holds",
+        about: "holds that are released or expire within seconds, beside orders",
+        products: 2,
+        stock: 60,
+        payments: &["none"],
+        place: 45,
+        hold: 70,
+        repeat: 10,
+        pair: 0,
+        cancel: 30,
+        read_product: 25,
+        read_order: 0,
+        pay: 0,
+        stale: 0,
+    },
+    Workload {
         name: "reads",
         about: "reads at every level against a few orders",
         products: 2,
         stock: 60,
         payments: &["none"],
         place: 25,
+        hold: 0,
         repeat: 5,
         pair: 0,
         cancel: 15,
@@ -223,7 +250,7 @@ impl Shop {
                 process = self.next_process.fetch_add(1, Ordering::Relaxed);
             }
             if let (Kind::Ok, "place_order", Answered::Yes { body, .. }) = (kind, ask.f, &answer) {
-                let order = body["data"]["id"].to_string();
+                let order = placed(&body["data"]);
                 let mut known = self.known();
                 known.orders.push(order);
             }
@@ -278,6 +305,11 @@ impl Shop {
         if choice < workload.place + cancel {
             let order = self.known_order(random);
             let value = json!({"order": order});
+            if let Some(hold) = order.strip_prefix(HOLD) {
+                let path = format!("/api/v1/holds/{hold}");
+                let method = Method::DELETE;
+                return Ask { f: "cancel", value, method, path, key: None, body: None };
+            }
             let path = format!("/api/v1/orders/{order}/cancel");
             let body = Some(json!({}));
             return Ask { f: "cancel", value, method: Method::POST, path, key: None, body };
@@ -340,7 +372,8 @@ impl Shop {
                 let other = product % self.workload.products + 1;
                 lines.push((other, random.random_range(1..=3)));
             }
-            let request = (format!("k{number}"), lines);
+            let is_hold = random.random_range(0..100) < self.workload.hold;
+            let request = (format!("{}{number}", if is_hold { 'h' } else { 'k' }), lines);
             known.requests.push(request.clone());
             request
         };
@@ -355,16 +388,25 @@ impl Shop {
         // By the key, since a repeated request has to be the same one.
         let number: usize = key[1..].parse().unwrap_or(0);
         let payment = self.workload.payments[number % self.workload.payments.len()];
-        let body = json!({
-            "user_id": 1,
-            "items": lines(("product_id", "quantity")),
-            "payment_method": payment,
-        });
+        let is_hold = key.starts_with('h');
+        let body = if is_hold {
+            json!({
+                "items": lines(("product_id", "quantity")),
+                "ttl_seconds": 1 + number % 5,
+            })
+        } else {
+            json!({
+                "user_id": 1,
+                "items": lines(("product_id", "quantity")),
+                "payment_method": payment,
+            })
+        };
+        let path = if is_hold { "/api/v1/holds" } else { "/api/v1/orders" };
         Ask {
             f: "place_order",
             value: json!({"key": key, "items": items}),
             method: Method::POST,
-            path: "/api/v1/orders".to_owned(),
+            path: path.to_owned(),
             key: Some(key),
             body: Some(body),
         }
@@ -389,7 +431,7 @@ fn outcome(f: &str, answer: &Answered) -> (Kind, Value, Option<String>) {
 
 fn result(f: &str, data: &Value) -> Value {
     match f {
-        "place_order" => json!({"order": data["id"].to_string()}),
+        "place_order" => json!({"order": placed(data)}),
         "read_product" => json!({"product": data["id"].to_string(), "stock": data["stock"]}),
         // A webhook's answer says no more than where the order stands.
         "read_order" if data["order_status"].is_string() => {
@@ -398,6 +440,30 @@ fn result(f: &str, data: &Value) -> Value {
         "read_order" => order(data),
         _ => Value::Null,
     }
+}
+
+/// The name of what was placed: an order, or a hold.
+fn placed(data: &Value) -> String {
+    if data["expires_at"].is_string() {
+        format!("{HOLD}{}", data["hold_id"])
+    } else {
+        data["id"].to_string()
+    }
+}
+
+/// A hold in the words of the history: as an order that nobody pays.
+#[must_use]
+pub fn hold(data: &Value) -> Value {
+    let mut value = order(data);
+    value["order"] = json!(placed(data));
+    value["key"] = Value::Null;
+    value["status"] = json!(match data["status"].as_str() {
+        Some("active") => "PENDING",
+        Some("released") => "CANCELLED",
+        Some("expired") => "FAILED",
+        _ => "PAID",
+    });
+    value
 }
 
 /// An order in the words of the history.

@@ -162,6 +162,12 @@ pub(super) fn gather(history: &History) -> Gathered {
         gathering.conflict(operation);
     }
     gathering.end();
+    gathering.out.paying |= history.operations.iter().any(|operation| match &operation.outcome {
+        Outcome::Ok(Reply::Dump(dump)) => dump.orders.iter().any(|order| {
+            matches!(order.status, Status::Processing | Status::Paid | Status::Failed)
+        }),
+        _ => false,
+    });
     gathering.out
 }
 
