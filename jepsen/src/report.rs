@@ -53,7 +53,8 @@ pub fn page(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\n\
          <style>body{{font:14px sans-serif;margin:2em;max-width:1150px}}td,th{{text-align:left;\
          padding:2px 12px 2px 0;vertical-align:top}}.valid{{color:#176b2c}}\
-         .invalid{{color:#b00020}}.unknown,.empty{{color:#8a5a00}}svg{{background:#fafafa;border:1px solid #ddd}}\
+         .invalid{{color:#b00020}}.unknown,.empty{{color:#8a5a00}}\
+         svg{{background:#fafafa;border:1px solid #ddd}}\
          text{{font:11px sans-serif}}</style>\n<h1>{title}</h1>\n\
          <p>Verdict: <b class=\"{0}\">{0}</b></p>\n",
         verdict(judgements)
