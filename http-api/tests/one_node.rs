@@ -136,6 +136,13 @@ fn the_load_generator_sells_what_it_counts() {
     assert_eq!((&report["mode"], &report["statuses"]["409"]), (&"open".into(), &400.into()));
     assert_eq!(report["unsent"], 0);
 
+    let mixed = ["bench", "--count", "40", "--products", "20", "--spread", "zipf"];
+    let report = node.json(&[&mixed[..], &["--batch", "50", "--reads", "50"]].concat());
+    let reads = report["reads"]["succeeded"].as_u64().unwrap();
+    assert!((5..=35).contains(&reads), "{report}");
+    assert_eq!(report["succeeded"], (40 - reads) * 50, "{report}");
+    assert_eq!(report["statuses"]["200"], 40, "{report}");
+
     let text = node.text(&["bench", "--count", "20", "--hot", "--key=false", "--users", "0"]);
     assert!(text.contains("orders      20 in"), "{text}");
     assert!(text.contains("generator"), "{text}");

@@ -11,6 +11,7 @@ mod pace;
 mod report;
 mod request;
 mod scenario;
+mod spread;
 mod stats;
 mod verdict;
 mod worker;
@@ -30,9 +31,10 @@ use crate::exit::Failure;
 use crate::{address, remote};
 use cpu::Snapshot;
 use pace::Schedule;
-use report::{Cpu, Report};
+use report::{Cpu, Reads, Report};
 use request::Shape;
 use scenario::Scenario;
+use spread::Spread;
 use stats::Stats;
 use worker::{Pace, Plan, Target, Times};
 
@@ -61,6 +63,15 @@ impl Payment {
     }
 }
 
+/// Which products are asked for how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Spreading {
+    /// All alike
+    Uniform,
+    /// A few often and most seldom
+    Zipf,
+}
+
 /// The flags of `bench`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
@@ -86,6 +97,17 @@ pub(crate) struct Options {
     /// Sell one product only
     #[arg(long)]
     hot: bool,
+    /// Which products are asked for how often
+    #[arg(long, value_enum, default_value = "uniform", conflicts_with = "hot")]
+    spread: Spreading,
+    /// Send so many orders in one request, to POST /orders/batch; --rate and --count are of requests
+    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(value_parser = value_parser!(u16).range(1..=1000))]
+    batch: u16,
+    /// Of a hundred requests, let so many read a product instead of ordering
+    #[arg(long, value_name = "PERCENT", default_value = "0")]
+    #[arg(value_parser = value_parser!(u64).range(0..=100))]
+    reads: u64,
     /// Create the products without stock: every order is refused, which is what is counted
     #[arg(long)]
     sold_out: bool,
@@ -114,7 +136,7 @@ pub(crate) struct Options {
     /// Run a load script of an older system instead: its users, its thresholds, its verdict. Exit
     /// code 1 when a threshold is missed. --duration changes how long it takes
     #[arg(long, value_enum, value_name = "NAME")]
-    #[arg(conflicts_with_all = ["rate", "count", "hot", "sold_out", "warmup", "pid"])]
+    #[arg(conflicts_with_all = ["rate", "count", "hot", "sold_out", "warmup", "pid", "batch", "reads", "spread"])]
     scenario: Option<Scenario>,
     /// Report the processor time of this process too, by thread; once per node of the cluster
     #[arg(long, value_name = "PID", value_delimiter = ',')]
@@ -132,7 +154,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let (stats, generator, server) = execute(&plan, options)?;
     let report = summarize(&plan, options, &stats, generator, server);
     options.remote.print(&report, Report::text)?;
-    if report.succeeded == 0 {
+    if report.succeeded + stats.reads == 0 {
         let cause = stats.last_error.or_else(|| stats.quotes.into_values().next());
         let cause = cause.unwrap_or_else(|| "there were no answers".to_owned());
         return Err(Failure::Failed(format!("no request succeeded: {cause}")));
@@ -200,7 +222,13 @@ async fn prepare(options: &Options) -> Result<Plan, Failure> {
             keys: options.key,
             users: options.users > 0,
             payment: options.payment.as_str(),
+            batch: usize::from(options.batch),
         },
+        spread: match options.spread {
+            Spreading::Uniform => Spread::uniform(),
+            Spreading::Zipf => Spread::zipf(products.len()),
+        },
+        reads: options.reads,
         products,
         users: options.users,
         pace,
@@ -331,7 +359,8 @@ fn summarize(
     // the run does.
     let last = stats.last_answer.unwrap_or(plan.times.measured_from).min(plan.times.end);
     let seconds = last.saturating_duration_since(plan.times.measured_from).as_secs_f64();
-    let (answered, succeeded) = (stats.answered(), stats.with_status(plan.wanted));
+    let (answered, succeeded) = (stats.answered(), stats.orders);
+    let a_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
     let unsent = match &plan.pace {
         Pace::Closed => 0,
         Pace::Open { .. } => plan.total.saturating_sub(plan.sent.load(Ordering::Relaxed)),
@@ -343,13 +372,21 @@ fn summarize(
         rate: options.rate,
         products: plan.products.len(),
         payment: plan.shape.payment,
+        spread: if options.spread == Spreading::Zipf { "zipf" } else { "uniform" },
+        batch: plan.shape.batch,
         keys: plan.shape.keys,
         sold_out: options.sold_out,
         seconds,
         answered,
         succeeded,
-        per_second: if seconds > 0.0 { stats.in_time as f64 / seconds } else { 0.0 },
-        latency_ms: stats.into(),
+        per_second: a_second(stats.in_time),
+        latency_ms: (&stats.latency_us).into(),
+        reads: (plan.reads > 0).then(|| Reads {
+            percent: plan.reads,
+            succeeded: stats.reads,
+            per_second: a_second(stats.reads_in_time),
+            latency_ms: (&stats.read_latency_us).into(),
+        }),
         statuses: stats.statuses.clone(),
         unexpected: stats.quotes.clone(),
         errors: stats.into(),

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// The largest answer that is read, head and body.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
+const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// How much is asked for in one read. Larger than nearly every answer, so that one read is enough.
 const READ_BYTES: usize = 8 * 1024;
 
@@ -63,7 +63,7 @@ impl Connection {
         loop {
             if filled == self.buffer.len() {
                 if filled >= ANSWER_BYTES_MAX {
-                    return Err(Error::Malformed("larger than 1 MiB"));
+                    return Err(Error::Malformed("larger than 4 MiB"));
                 }
                 self.buffer.resize(filled * 2, 0);
             }
@@ -77,7 +77,7 @@ impl Connection {
             let Some(found) = &head else { continue };
             let end = found.bytes + found.body_bytes;
             if end > ANSWER_BYTES_MAX {
-                return Err(Error::Malformed("larger than 1 MiB"));
+                return Err(Error::Malformed("larger than 4 MiB"));
             }
             match filled.cmp(&end) {
                 std::cmp::Ordering::Less => {}
@@ -206,7 +206,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\n",
-            "HTTP/1.1 200 OK\r\ncontent-length: 1048577\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 4194305\r\n\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
         ] {
             assert!(parse_head(text.as_bytes()).is_err(), "{text:?}");

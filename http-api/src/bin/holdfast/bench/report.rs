@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Add as _;
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::cpu::Used;
@@ -25,6 +26,10 @@ pub(crate) struct Report {
     pub(crate) products: usize,
     /// The payment method of the orders.
     pub(crate) payment: &'static str,
+    /// `uniform` or `zipf`: which products are asked for how often.
+    pub(crate) spread: &'static str,
+    /// Orders in one request.
+    pub(crate) batch: usize,
     /// Whether orders had idempotency keys.
     pub(crate) keys: bool,
     /// Whether every product was sold out from the start.
@@ -33,12 +38,14 @@ pub(crate) struct Report {
     pub(crate) seconds: f64,
     /// Requests that were answered.
     pub(crate) answered: u64,
-    /// Answers that were asked for: 201, or 409 of a sold-out run.
+    /// Orders whose answer was the one that was asked for: 201, or 409 of a sold-out run.
     pub(crate) succeeded: u64,
-    /// Those of them that came before the end of the run, a second.
+    /// Those of them whose answer came before the end of the run, a second.
     pub(crate) per_second: f64,
-    /// From due to answered, all answers together.
+    /// From due to answered, all answers to orders together.
     pub(crate) latency_ms: Latency,
+    /// The reads among the requests, if there were to be any.
+    pub(crate) reads: Option<Reads>,
     /// Answers by status.
     pub(crate) statuses: BTreeMap<u16, u64>,
     /// The first body of each status that was not asked for.
@@ -64,6 +71,19 @@ pub(crate) struct Latency {
     p99_9: f64,
     max: f64,
     mean: f64,
+}
+
+/// Reads of products beside the orders.
+#[derive(Debug, Serialize)]
+pub(crate) struct Reads {
+    /// Of a hundred requests.
+    pub(crate) percent: u64,
+    /// Reads that were answered.
+    pub(crate) succeeded: u64,
+    /// Those of them that were in time, a second.
+    pub(crate) per_second: f64,
+    /// From due to answered.
+    pub(crate) latency_ms: Latency,
 }
 
 /// Requests without an answer, by reason.
@@ -93,18 +113,28 @@ struct Thread {
     us_per_request: f64,
 }
 
-impl From<&Stats> for Latency {
-    fn from(stats: &Stats) -> Latency {
+impl From<&Histogram<u64>> for Latency {
+    fn from(latency_us: &Histogram<u64>) -> Latency {
         let ms = |us: u64| us as f64 / 1000.0;
-        let quantile = |q| ms(stats.latency_us.value_at_quantile(q));
+        let quantile = |q| ms(latency_us.value_at_quantile(q));
         Latency {
             p50: quantile(0.5),
             p90: quantile(0.9),
             p99: quantile(0.99),
             p99_9: quantile(0.999),
-            max: ms(stats.latency_us.max()),
-            mean: stats.latency_us.mean() / 1000.0,
+            max: ms(latency_us.max()),
+            mean: latency_us.mean() / 1000.0,
         }
+    }
+}
+
+impl Latency {
+    fn text(&self) -> String {
+        let Latency { p50, p90, p99, p99_9, max, mean } = self;
+        format!(
+            "p50 {p50:.2} ms, p90 {p90:.2}, p99 {p99:.2}, p99.9 {p99_9:.2}, max {max:.2}, \
+             mean {mean:.2}"
+        )
     }
 }
 
@@ -180,12 +210,18 @@ impl Report {
         };
         let _ = writeln!(
             text,
-            "load        {load}, {} product{}{}, payment {}{}",
+            "load        {load}, {} product{}{}{}, payment {}{}{}",
             self.products,
             if self.products == 1 { "" } else { "s" },
+            if self.spread == "uniform" { "" } else { ", zipf" },
             if self.sold_out { ", sold out" } else { "" },
             self.payment,
             if self.keys { ", with keys" } else { "" },
+            if self.batch > 1 {
+                format!(", {} orders a request", self.batch)
+            } else {
+                String::new()
+            },
         );
         let what = if self.sold_out { "refusals" } else { "orders" };
         let _ = writeln!(
@@ -193,12 +229,15 @@ impl Report {
             "{what:<12}{} in {:.2} s: {:.0} a second",
             self.succeeded, self.seconds, self.per_second
         );
-        let Latency { p50, p90, p99, p99_9, max, mean } = &self.latency_ms;
-        let _ = writeln!(
-            text,
-            "latency     p50 {p50:.2} ms, p90 {p90:.2}, p99 {p99:.2}, p99.9 {p99_9:.2}, \
-             max {max:.2}, mean {mean:.2}"
-        );
+        let _ = writeln!(text, "latency     {}", self.latency_ms.text());
+        if let Some(Reads { percent, succeeded, per_second, latency_ms }) = &self.reads {
+            let _ = writeln!(
+                text,
+                "reads       {succeeded}, {percent}% of the requests: {per_second:.0} a second\n\
+                 latency     {}",
+                latency_ms.text()
+            );
+        }
     }
 
     fn processor_time(&self, text: &mut String) {

@@ -1,4 +1,4 @@
-//! The bytes of one order request, written once; from then on only digits change.
+//! The bytes of one request, written once; from then on only digits change.
 
 use std::ops::Range;
 
@@ -19,40 +19,52 @@ pub(crate) struct Shape {
     pub(crate) users: bool,
     /// The payment method of every order.
     pub(crate) payment: &'static str,
+    /// Orders in one request.
+    pub(crate) batch: usize,
+}
+
+/// The holes of one order.
+#[derive(Debug, Clone)]
+struct Holes {
+    product: Range<usize>,
+    user: Option<Range<usize>>,
+    sequence: Option<Range<usize>>,
 }
 
 /// One request with holes for the numbers that vary.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     bytes: Vec<u8>,
-    product: Range<usize>,
-    user: Option<Range<usize>>,
-    sequence: Option<Range<usize>>,
+    orders: Vec<Holes>,
 }
 
 impl Template {
-    /// Writes a request to `host`.
+    /// Writes a request to `host`: of one order, or of a batch of several.
     pub(crate) fn new(host: &str, shape: &Shape) -> Template {
-        let mut body = b"{".to_vec();
-        let user = shape.users.then(|| {
-            body.extend_from_slice(b"\"user_id\":");
-            let field = hole(&mut body, NUMBER_DIGITS);
-            body.push(b',');
-            field
-        });
-        body.extend_from_slice(b"\"items\":[{\"product_id\":");
-        let product = hole(&mut body, NUMBER_DIGITS);
-        body.extend_from_slice(b",\"quantity\":1}],\"payment_method\":\"");
-        body.extend_from_slice(shape.payment.as_bytes());
-        body.extend_from_slice(b"\"}");
-
+        let batch = shape.batch > 1;
+        let mut body = Vec::new();
+        if batch {
+            body.extend_from_slice(b"{\"atomic\":false,\"orders\":[");
+        }
+        let mut orders = Vec::with_capacity(shape.batch);
+        for number in 0..shape.batch.max(1) {
+            if number > 0 {
+                body.push(b',');
+            }
+            orders.push(write_order(&mut body, shape, batch));
+        }
+        if batch {
+            body.extend_from_slice(b"]}");
+        }
+        let path = if batch { "/api/v1/orders/batch" } else { "/api/v1/orders" };
         let mut bytes = format!(
-            "POST /api/v1/orders HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n",
             body.len()
         )
         .into_bytes();
-        let sequence = shape.keys.then(|| {
+        // A lone order has its key in the header, as most clients do it.
+        let header = (shape.keys && !batch).then(|| {
             bytes.extend_from_slice(format!("Idempotency-Key: bench-{}-", shape.run).as_bytes());
             let field = hole(&mut bytes, SEQUENCE_DIGITS);
             bytes.extend_from_slice(b"\r\n");
@@ -62,21 +74,93 @@ impl Template {
         let head = bytes.len();
         bytes.extend_from_slice(&body);
         let moved = |field: Range<usize>| field.start + head..field.end + head;
-        Template { bytes, product: moved(product), user: user.map(moved), sequence }
+        let orders = orders.into_iter().map(|holes| Holes {
+            product: moved(holes.product),
+            user: holes.user.map(moved),
+            sequence: holes.sequence.map(moved).or(header.clone()),
+        });
+        Template { orders: orders.collect(), bytes }
     }
 
-    /// The request for this product and user as number `sequence` of the run.
-    pub(crate) fn fill(&mut self, product: u64, user: u64, sequence: u64) -> &[u8] {
-        // JSON allows spaces before a number but no zeros, so numbers are filled up with spaces.
-        write_number(&mut self.bytes[self.product.clone()], product, b' ');
-        if let Some(field) = &self.user {
-            write_number(&mut self.bytes[field.clone()], user, b' ');
-        }
-        if let Some(field) = &self.sequence {
-            write_number(&mut self.bytes[field.clone()], sequence, b'0');
+    /// The request whose first order is number `sequence` of the run; `choose` gives product and
+    /// user of an order by its number.
+    pub(crate) fn fill(&mut self, sequence: u64, choose: impl Fn(u64) -> (u64, u64)) -> &[u8] {
+        for (holes, number) in self.orders.iter().zip(sequence..) {
+            let (product, user) = choose(number);
+            // JSON allows spaces before a number but no zeros, so numbers are filled up with
+            // spaces.
+            write_number(&mut self.bytes[holes.product.clone()], product, b' ');
+            if let Some(field) = &holes.user {
+                write_number(&mut self.bytes[field.clone()], user, b' ');
+            }
+            if let Some(field) = &holes.sequence {
+                write_number(&mut self.bytes[field.clone()], number, b'0');
+            }
         }
         &self.bytes
     }
+}
+
+/// A read of one product, with a hole for its id.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadTemplate {
+    bytes: Vec<u8>,
+    before: usize,
+    after: Vec<u8>,
+}
+
+impl ReadTemplate {
+    /// Writes a request to `host`.
+    pub(crate) fn new(host: &str) -> ReadTemplate {
+        let bytes = b"GET /api/v1/products/".to_vec();
+        let after = format!(" HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
+        ReadTemplate { before: bytes.len(), bytes, after }
+    }
+
+    /// The request for this product.
+    pub(crate) fn fill(&mut self, product: u64) -> &[u8] {
+        self.bytes.truncate(self.before);
+        // An id in a path has no room to fill up.
+        self.bytes.extend_from_slice(product.to_string().as_bytes());
+        self.bytes.extend_from_slice(&self.after);
+        &self.bytes
+    }
+}
+
+/// Writes one order; in a batch it has its key with it.
+fn write_order(body: &mut Vec<u8>, shape: &Shape, batch: bool) -> Holes {
+    body.push(b'{');
+    let user = shape.users.then(|| {
+        body.extend_from_slice(b"\"user_id\":");
+        let field = hole(body, NUMBER_DIGITS);
+        body.push(b',');
+        field
+    });
+    let sequence = (shape.keys && batch).then(|| {
+        body.extend_from_slice(format!("\"idempotency_key\":\"bench-{}-", shape.run).as_bytes());
+        let field = hole(body, SEQUENCE_DIGITS);
+        body.extend_from_slice(b"\",");
+        field
+    });
+    body.extend_from_slice(b"\"items\":[{\"product_id\":");
+    let product = hole(body, NUMBER_DIGITS);
+    body.extend_from_slice(b",\"quantity\":1}],\"payment_method\":\"");
+    body.extend_from_slice(shape.payment.as_bytes());
+    body.extend_from_slice(b"\"}");
+    Holes { product, user, sequence }
+}
+
+/// How many orders of a batch had an answer of this status.
+pub(crate) fn count_statuses(body: &[u8], status: u16) -> u64 {
+    // An order's own status is a word, so digits behind this name are of a result.
+    let pattern = format!("\"status\":{status},").into_bytes();
+    let mut count = 0;
+    let mut rest = body;
+    while let Some(at) = rest.windows(pattern.len()).position(|window| window == pattern) {
+        count += 1;
+        rest = &rest[at + pattern.len()..];
+    }
+    count
 }
 
 fn hole(bytes: &mut Vec<u8>, width: usize) -> Range<usize> {
@@ -103,7 +187,7 @@ mod tests {
     use client::wire::{OrderRequest, PaymentMethod};
 
     fn shape(keys: bool, users: bool) -> Shape {
-        Shape { run: "r1".into(), keys, users, payment: "none" }
+        Shape { run: "r1".into(), keys, users, payment: "none", batch: 1 }
     }
 
     /// Head lines and the parsed body, after checking that the length is right.
@@ -120,7 +204,7 @@ mod tests {
         let mut template = Template::new("127.0.0.1:8080", &shape(true, true));
         for (product, user, sequence) in [(1, 1, 0), (NUMBER_MAX, 77, 999_999_999_999), (12, 3, 5)]
         {
-            let (head, body) = read(template.fill(product, user, sequence));
+            let (head, body) = read(template.fill(sequence, |_| (product, user)));
             assert_eq!(head[0], "POST /api/v1/orders HTTP/1.1");
             assert!(head.contains(&"Host: 127.0.0.1:8080".to_owned()));
             assert!(head.contains(&format!("Idempotency-Key: bench-r1-{sequence:012}")));
@@ -134,9 +218,45 @@ mod tests {
     #[test]
     fn keys_and_users_can_be_left_out() {
         let mut template = Template::new("h:1", &shape(false, false));
-        let (head, body) = read(template.fill(5, 9, 9));
+        let (head, body) = read(template.fill(9, |_| (5, 9)));
         assert!(!head.iter().any(|line| line.starts_with("Idempotency-Key")));
         assert_eq!(body.user_id, None);
         assert_eq!(body.items[0].product_id, 5);
+    }
+
+    #[test]
+    fn a_batch_has_each_order_with_its_own_numbers() {
+        let shape = Shape { batch: 3, ..shape(true, true) };
+        let mut template = Template::new("h:1", &shape);
+        let text = template.fill(30, |number| (number + 100, number + 200)).to_vec();
+        let text = String::from_utf8(text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("POST /api/v1/orders/batch HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+        let batch: client::wire::BatchRequest = serde_json::from_str(body).unwrap();
+        let numbers = batch.orders.iter().map(|order| {
+            let key = order.idempotency_key.clone().unwrap();
+            (order.items[0].product_id, order.user_id.unwrap(), key)
+        });
+        let key = |number| format!("bench-r1-{number:012}");
+        let wanted = [30, 31, 32].map(|number| (number + 100, number + 200, key(number)));
+        assert_eq!(numbers.collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn results_of_a_batch_are_counted_by_their_status() {
+        let body = br#"{"data":[{"index":0,"status":201,"order":{"id":1,"status":"PENDING"}},
+            {"index":1,"status":409,"error":"x"},{"index":2,"status":201,"order":{}}]}"#;
+        assert_eq!((count_statuses(body, 201), count_statuses(body, 409)), (2, 1));
+        assert_eq!(count_statuses(b"", 201), 0);
+    }
+
+    #[test]
+    fn a_read_names_its_product() {
+        let mut template = ReadTemplate::new("h:1");
+        for id in [7, 12_345, 3] {
+            let text = format!("GET /api/v1/products/{id} HTTP/1.1\r\nHost: h:1\r\n\r\n");
+            assert_eq!(template.fill(id), text.as_bytes());
+        }
     }
 }

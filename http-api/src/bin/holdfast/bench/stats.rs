@@ -19,6 +19,8 @@ const QUOTE_BYTES_MAX: usize = 400;
 pub(crate) struct Stats {
     /// From the moment a request was due until its answer was read, in microseconds.
     pub(crate) latency_us: Histogram<u64>,
+    /// The same of reads.
+    pub(crate) read_latency_us: Histogram<u64>,
     /// Answers by status.
     pub(crate) statuses: BTreeMap<u16, u64>,
     /// The first answer of each status that was not asked for.
@@ -33,8 +35,14 @@ pub(crate) struct Stats {
     pub(crate) reconnects: u64,
     /// The last connection error, in words.
     pub(crate) last_error: Option<String>,
-    /// Answers that were asked for and came before the end of the run: what the rate is made of.
+    /// Orders whose answer was the one that was asked for.
+    pub(crate) orders: u64,
+    /// Those whose answer came before the end of the run: what the rate is made of.
     pub(crate) in_time: u64,
+    /// Reads that were answered, and those that were in time.
+    pub(crate) reads: u64,
+    /// See `reads`.
+    pub(crate) reads_in_time: u64,
     /// When the last answer came.
     pub(crate) last_answer: Option<Instant>,
 }
@@ -42,9 +50,11 @@ pub(crate) struct Stats {
 impl Stats {
     /// Nothing measured yet.
     pub(crate) fn new() -> Stats {
+        let histogram = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)
+            .expect("the bounds are constants that the histogram allows");
         Stats {
-            latency_us: Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)
-                .expect("the bounds are constants that the histogram allows"),
+            read_latency_us: histogram.clone(),
+            latency_us: histogram,
             statuses: BTreeMap::new(),
             quotes: BTreeMap::new(),
             broken: 0,
@@ -52,15 +62,19 @@ impl Stats {
             unanswered: 0,
             reconnects: 0,
             last_error: None,
+            orders: 0,
             in_time: 0,
+            reads: 0,
+            reads_in_time: 0,
             last_answer: None,
         }
     }
 
-    /// Counts an answer.
-    pub(crate) fn answer(&mut self, status: u16, latency: Duration, at: Instant) {
+    /// Counts an answer; `read` says of what.
+    pub(crate) fn answer(&mut self, read: bool, status: u16, latency: Duration, at: Instant) {
         let us = u64::try_from(latency.as_micros()).unwrap_or(LATENCY_US_MAX);
-        self.latency_us.saturating_record(us.max(1));
+        let of_kind = if read { &mut self.read_latency_us } else { &mut self.latency_us };
+        of_kind.saturating_record(us.max(1));
         *self.statuses.entry(status).or_insert(0) += 1;
         self.last_answer = Some(at);
     }
@@ -84,7 +98,9 @@ impl Stats {
 
     /// Adds what another thread measured.
     pub(crate) fn add(&mut self, other: Stats) {
-        self.latency_us.add(&other.latency_us).expect("all histograms have the same bounds");
+        let same = "all histograms have the same bounds";
+        self.latency_us.add(&other.latency_us).expect(same);
+        self.read_latency_us.add(&other.read_latency_us).expect(same);
         for (status, count) in other.statuses {
             *self.statuses.entry(status).or_insert(0) += count;
         }
@@ -95,7 +111,10 @@ impl Stats {
         self.malformed += other.malformed;
         self.unanswered += other.unanswered;
         self.reconnects += other.reconnects;
+        self.orders += other.orders;
         self.in_time += other.in_time;
+        self.reads += other.reads;
+        self.reads_in_time += other.reads_in_time;
         self.last_error = self.last_error.take().or(other.last_error);
         self.last_answer = self.last_answer.max(other.last_answer);
     }
@@ -106,6 +125,7 @@ impl Stats {
     }
 
     /// Answers with this status.
+    #[cfg(test)]
     pub(crate) fn with_status(&self, status: u16) -> u64 {
         self.statuses.get(&status).copied().unwrap_or(0)
     }
@@ -120,17 +140,22 @@ mod tests {
         let start = Instant::now();
         let (mut left, mut right) = (Stats::new(), Stats::new());
         for n in 1..=100 {
-            left.answer(201, Duration::from_micros(n), start);
+            left.answer(false, 201, Duration::from_micros(n), start);
         }
         for n in 101..=200_u64 {
-            right.answer(if n % 2 == 0 { 201 } else { 409 }, Duration::from_micros(n), start);
+            right.answer(
+                false,
+                if n % 2 == 0 { 201 } else { 409 },
+                Duration::from_micros(n),
+                start,
+            );
         }
         right.quote(409, b"sold out");
         right.quote(409, b"another");
         right.error(&connection::Error::Closed);
         right.error(&connection::Error::Malformed("x"));
         let later = start + Duration::from_secs(1);
-        right.answer(503, Duration::from_secs(9_999), later);
+        right.answer(false, 503, Duration::from_secs(9_999), later);
         left.add(right);
 
         assert_eq!(left.answered(), 201);

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::connection::{Connection, Error};
+use super::connection::{Answer, Connection, Error};
 use super::pace::Schedule;
-use super::request::{Shape, Template};
+use super::request::{ReadTemplate, Shape, Template, count_statuses};
+use super::spread::Spread;
 use super::stats::Stats;
 
 /// Pause after a connection broke, so that a dead server is not hammered.
@@ -66,6 +67,10 @@ pub(crate) struct Plan {
     pub(crate) shape: Shape,
     /// What is sold.
     pub(crate) products: Vec<u64>,
+    /// Which of them is asked for how often.
+    pub(crate) spread: Spread,
+    /// Of a hundred requests, how many read a product instead of ordering.
+    pub(crate) reads: u64,
     /// How many users the orders are spread over, if they name users at all.
     pub(crate) users: u64,
     /// When they go out.
@@ -74,12 +79,42 @@ pub(crate) struct Plan {
     pub(crate) times: Times,
     /// Most requests in all.
     pub(crate) total: u64,
-    /// The answer that is asked for: 201, or 409 in a sold-out run.
+    /// The answer that an order is to have: 201, or 409 in a sold-out run.
     pub(crate) wanted: u16,
     /// Requests given out so far.
     pub(crate) given_out: AtomicU64,
     /// Requests sent so far.
     pub(crate) sent: AtomicU64,
+}
+
+impl Plan {
+    /// The product that an order or a read of this number is about.
+    fn product(&self, number: u64) -> u64 {
+        self.products[self.spread.choose(scatter(number), self.products.len())]
+    }
+
+    /// Counts what an answer came to.
+    fn count(&self, stats: &mut Stats, read: bool, answer: &Answer<'_>, now: Instant) {
+        let in_time = now <= self.times.end;
+        if read {
+            stats.reads += u64::from(answer.status == 200);
+            stats.reads_in_time += u64::from(answer.status == 200 && in_time);
+            if answer.status != 200 {
+                stats.quote(answer.status, answer.body);
+            }
+            return;
+        }
+        let orders = match (self.shape.batch, answer.status) {
+            (0 | 1, status) => u64::from(status == self.wanted),
+            (_, 200) => count_statuses(answer.body, self.wanted),
+            _ => 0,
+        };
+        if orders < self.shape.batch.max(1) as u64 {
+            stats.quote(answer.status, answer.body);
+        }
+        stats.orders += orders;
+        stats.in_time += if in_time { orders } else { 0 };
+    }
 }
 
 /// Runs the connections with these numbers to the end of the plan. Blocks its thread.
@@ -104,6 +139,15 @@ pub(crate) fn run(plan: &Arc<Plan>, connections: Vec<usize>) -> std::io::Result<
     let stats = Rc::into_inner(stats).expect("every task of this thread has been dropped");
     Ok(stats.into_inner())
 }
+
+/// The requests of one connection.
+struct Templates {
+    order: Template,
+    read: ReadTemplate,
+}
+
+/// Makes the choice between reading and ordering independent of that of a product.
+const READS: u64 = 0x5bd1_e995_9d1b_54a1;
 
 /// One connection's place in the run.
 struct Worker {
@@ -146,7 +190,11 @@ impl Worker {
             let end = match Connection::open(target.address).await {
                 Ok(connection) => {
                     self.stats.borrow_mut().reconnects += u64::from(opened > 0);
-                    self.converse(connection, &mut Template::new(&target.host, &plan.shape)).await
+                    let mut templates = Templates {
+                        order: Template::new(&target.host, &plan.shape),
+                        read: ReadTemplate::new(&target.host),
+                    };
+                    self.converse(connection, &mut templates).await
                 }
                 Err(error) => {
                     self.stats.borrow_mut().last_error = Some(error.to_string());
@@ -167,15 +215,22 @@ impl Worker {
     }
 
     /// Sends requests until the run is over or the connection is.
-    async fn converse(&self, mut connection: Connection, template: &mut Template) -> End {
+    async fn converse(&self, mut connection: Connection, templates: &mut Templates) -> End {
         let plan = &*self.plan;
         tokio::time::sleep_until(plan.times.start.into()).await;
         let mut now = Instant::now();
         loop {
             let Some((number, due)) = self.next(now).await else { return End::Over };
-            let product = plan.products[scatter(number) as usize % plan.products.len()];
-            let user = scatter(!number) % plan.users.max(1) + 1;
-            let request = template.fill(product, user, number);
+            let read = scatter(number ^ READS) % 100 < plan.reads;
+            let request = if read {
+                templates.read.fill(plan.product(number))
+            } else {
+                let first = number * plan.shape.batch as u64;
+                templates.order.fill(first, |order| {
+                    let user = scatter(!order) % plan.users.max(1) + 1;
+                    (plan.product(order), user)
+                })
+            };
             plan.sent.fetch_add(1, Ordering::Relaxed);
             let measured = due >= plan.times.measured_from;
             let mut in_flight = InFlight { stats: &self.stats, counts: measured };
@@ -186,12 +241,9 @@ impl Worker {
                 Ok(answer) => {
                     if measured {
                         let mut stats = self.stats.borrow_mut();
-                        stats.answer(answer.status, now.saturating_duration_since(due), now);
-                        if answer.status != plan.wanted {
-                            stats.quote(answer.status, answer.body);
-                        } else if now <= plan.times.end {
-                            stats.in_time += 1;
-                        }
+                        let latency = now.saturating_duration_since(due);
+                        stats.answer(read, answer.status, latency, now);
+                        plan.count(&mut stats, read, &answer, now);
                     }
                     if answer.last {
                         return End::Closing;

@@ -58,8 +58,10 @@ fn plan(address: SocketAddr, total: u64, run_ms: u64) -> Plan {
     let at = |ms| start + Duration::from_millis(ms);
     Plan {
         targets: vec![Target { host: address.to_string(), address }],
-        shape: Shape { run: "t".into(), keys: true, users: true, payment: "mock" },
+        shape: Shape { run: "t".into(), keys: true, users: true, payment: "mock", batch: 1 },
         products: vec![1, 2, 3],
+        spread: Spread::uniform(),
+        reads: 0,
         users: 10,
         pace: Pace::Closed,
         times: Times { start, measured_from: start, end: at(run_ms), give_up: at(run_ms + 300) },
@@ -145,4 +147,28 @@ fn numbers_are_scattered_evenly() {
         counts[scatter(number) as usize % 10] += 1;
     }
     assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
+}
+
+#[test]
+fn reads_are_a_share_of_the_requests_and_counted_apart() {
+    const FOUND: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+    let address = server(vec![Reaction::Answer(FOUND)]);
+    let mut plan = plan(address, 1_000, 10_000);
+    (plan.reads, plan.wanted) = (30, 200);
+    let stats = run(&Arc::new(plan), (0..4).collect()).unwrap();
+    assert_eq!(stats.reads + stats.orders, 1_000);
+    assert!((230..370).contains(&stats.reads), "{}", stats.reads);
+    assert_eq!((stats.read_latency_us.len(), stats.latency_us.len()), (stats.reads, stats.orders));
+}
+
+#[test]
+fn the_orders_of_a_batch_are_counted_one_by_one() {
+    const RESULTS: &str = "HTTP/1.1 200 OK\r\ncontent-length: 42\r\n\r\n\
+        [{\"status\":201,},{\"status\":409,},\"padded\"]";
+    let address = server(vec![Reaction::Answer(RESULTS)]);
+    let mut plan = plan(address, 10, 10_000);
+    plan.shape.batch = 2;
+    let stats = run(&Arc::new(plan), vec![0]).unwrap();
+    assert_eq!((stats.orders, stats.in_time, stats.with_status(200)), (10, 10, 10));
+    assert!(stats.quotes[&200].contains("409"), "what was refused is quoted");
 }
