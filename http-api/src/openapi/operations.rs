@@ -137,6 +137,7 @@ fn order(route: Route) -> Operation {
             .lists("What became of each order.", "BatchAnswer", examples::batch())
             .writes()
             .refuses(PLACING)
+            .refuses(&holds::ENDED)
             .refuses(&[ErrorCode::BatchRejected]),
         Route::FenceKey => of("fenceKey", "Close an idempotency key")
             .text(

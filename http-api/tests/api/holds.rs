@@ -151,6 +151,8 @@ async fn a_released_hold_gives_its_units_back_once() {
     fixture.post(ORDERS, &json!({"hold_id": made["id"]})).await.problem(409, "hold_released");
     let extend = fixture.post(&format!("{target}/extend"), &json!({"ttl_seconds": 9})).await;
     extend.problem(409, "hold_released");
+    let batch = json!({"atomic": true, "orders": [{"hold_id": made["id"]}]});
+    fixture.post("/api/v1/orders/batch", &batch).await.problem(409, "hold_released");
     for call in [
         Call::new("GET", "/api/v1/holds/9"),
         Call::new("DELETE", "/api/v1/holds/9"),
