@@ -70,6 +70,13 @@ pub struct Config {
     pub events_max: u64,
     /// How long events are kept by the replicated clock, in milliseconds.
     pub event_age_ms_max: u64,
+    /// A snapshot is taken when the log since the last one is as large as that one, and at least so
+    /// many bytes.
+    pub snapshot_log_bytes: u64,
+    /// A snapshot is taken after so many entries, whatever their size; 0 sets no such bound.
+    pub snapshot_entries_max: u64,
+    /// The bytes of a snapshot file that travel in one message.
+    pub snapshot_part_bytes: usize,
 }
 
 /// Timing and bounds of the core, in ticks where raft counts in ticks.
@@ -116,6 +123,9 @@ pub struct CoreConfig {
     pub entry_cache_bytes: usize,
     /// A learner that is behind by at most so many entries has caught up and is promoted.
     pub promote_lag_entries_max: u64,
+    /// Entries before the newest snapshot that stay in the log for followers that were away for a
+    /// moment.
+    pub log_margin_entries: u64,
 }
 
 impl Default for CoreConfig {
@@ -140,6 +150,7 @@ impl Default for CoreConfig {
             read_retry_after_ms: 250,
             entry_cache_bytes: 32 << 20,
             promote_lag_entries_max: 128,
+            log_margin_entries: 1_000,
         }
     }
 }
@@ -174,6 +185,9 @@ impl Config {
             disk_reserve_bytes: 256 << 20,
             events_max: 1 << 22,
             event_age_ms_max: 7 * 24 * 3600 * 1000,
+            snapshot_log_bytes: 64 << 20,
+            snapshot_entries_max: 0,
+            snapshot_part_bytes: 256 << 10,
         }
     }
 
@@ -214,6 +228,12 @@ impl Config {
         }
         if (1..crate::disk::RESERVE_BYTES_MIN).contains(&self.disk_reserve_bytes) {
             return refuse("disk_reserve", "must be 0 or at least 8 MiB");
+        }
+        if self.snapshot_log_bytes == 0 {
+            return refuse("snapshot_log_bytes", "must be at least 1");
+        }
+        if !(1..=4 << 20).contains(&self.snapshot_part_bytes) {
+            return refuse("snapshot_part_bytes", "must be 1 byte to 4 MiB");
         }
         self.payments.validate()
     }

@@ -16,6 +16,7 @@ mod reads;
 mod ready;
 mod requests;
 mod room;
+pub mod snapshots;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 use ::engine::entry;
 use ::engine::ids::{NodeId, Timestamp};
-use raft::eraftpb::{Entry, HardState};
+use raft::eraftpb::{Entry, HardState, MessageType};
 use raft::{RawNode, StateRole};
 
 use self::clock::{LeaderClock, PeerClocks};
@@ -34,11 +35,14 @@ pub use self::requests::Request;
 use self::requests::Requests;
 use self::room::Room;
 pub use self::room::Space;
+use self::snapshots::Snapshots;
+pub use self::snapshots::{FileTask, Install};
 use crate::config::CoreConfig;
 use crate::log::view::LogView;
 use crate::log::{self, LogStore};
 use crate::members::{Ask, Membership, Verdict};
 use crate::message::{Forwarded, PeerMessage};
+use crate::snapshot::Meta;
 
 /// A moment, as the surroundings measured it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,6 +92,14 @@ pub enum Input {
     },
     /// The earliest deadline in the state: an idle leader proposes a tick when it is due.
     NextDeadline(Option<Timestamp>),
+    /// A snapshot counts; so does an older one of this index, unless it is 0.
+    SnapshotTaken(Box<Meta>, u64),
+    /// The snapshot of this index was found damaged.
+    SnapshotLost(u64),
+    /// The part of the snapshot of this index that arrived was written, or could not be.
+    PartWritten(u64, bool),
+    /// The snapshot of this index that arrived was checked and made into a state, or could not be.
+    SnapshotPrepared(u64, bool),
     /// The link to a peer broke.
     Unreachable(NodeId),
     /// Hand leadership to this node, or to the one that is furthest.
@@ -108,10 +120,14 @@ pub enum Input {
 }
 
 /// An append to this node's log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Append {
     /// Comes back in [`Input::Persisted`].
     pub number: u64,
+    /// A snapshot that takes the place of the log, before the entries are written. The state that
+    /// was prepared for it takes the place of the state, durably and before the log is touched;
+    /// then [`Input::Persisted`] and [`Input::Applied`] tell its index.
+    pub install: Option<Install>,
     /// Entries, which may replace a suffix.
     pub entries: Vec<Entry>,
     /// Hard state, if it changed.
@@ -152,6 +168,8 @@ pub struct Actions {
     pub members: Option<Membership>,
     /// What operators of this node are told; an ask without a leader's verdict fails.
     pub verdicts: Vec<(u64, Result<Verdict, Failure>)>,
+    /// What is to be done with snapshot files and the beginning of the log.
+    pub files: Vec<FileTask>,
 }
 
 /// What a core shows of itself.
@@ -169,6 +187,18 @@ pub struct View {
     pub commit_index: u64,
     /// Last index of this node's log.
     pub last_index: u64,
+    /// Up to here entries were cut off at its beginning.
+    pub compacted_index: u64,
+    /// The newest snapshot.
+    pub snapshot_index: u64,
+    /// Its size in bytes.
+    pub snapshot_bytes: u64,
+    /// Peers that a snapshot is being sent to.
+    pub snapshots_sending: usize,
+    /// Whether one is being received.
+    pub snapshot_receiving: bool,
+    /// Snapshots that took the place of the log since the node started.
+    pub snapshots_installed: u64,
     /// The leader's clock now; 0 on other nodes.
     pub clock: Timestamp,
     /// How far each voter's log is known to match, on the leader.
@@ -210,6 +240,8 @@ pub struct Start {
     pub applied_index: u64,
     /// The replicated clock at that index.
     pub clock: Timestamp,
+    /// The snapshots there are, newest first.
+    pub snapshots: Vec<Meta>,
     /// Makes election timeouts a function of (seed, node, term).
     pub seed: u64,
 }
@@ -227,6 +259,7 @@ pub struct Core {
     pending: VecDeque<Arc<[u8]>>,
     reads: Reads,
     outbox: Outbox,
+    snapshots: Snapshots,
     peer_clocks: PeerClocks,
     clock: LeaderClock,
     next_deadline: Option<Timestamp>,
@@ -274,6 +307,9 @@ impl Core {
         let conf = start.members.conf_state();
         let mut view = LogView::new(store, conf, config.entry_cache_bytes)?;
         view.raise_commit(start.applied_index.max(changed_at));
+        if let Some(newest) = start.snapshots.first() {
+            view.offer(newest.clone());
+        }
         let raft_config = raft::Config {
             id: start.node.0,
             election_tick: config.election_ticks,
@@ -308,6 +344,7 @@ impl Core {
             pending: VecDeque::new(),
             reads: Reads::new(start.node, start.boot, config.read_retry_after_ms),
             outbox: Outbox::default(),
+            snapshots: Snapshots::new(start.snapshots.get(1).map_or(0, |meta| meta.index)),
             peer_clocks: PeerClocks::default(),
             clock: LeaderClock::default(),
             next_deadline: None,
@@ -375,12 +412,15 @@ impl Core {
             Input::Read { ticket, deadline_ms } => self.reads.push(ticket, deadline_ms),
             Input::Persisted(number) => self.persisted(number, actions),
             Input::Applied { index, clock, answered } => {
-                self.applied_index = self.applied_index.max(index);
+                // What was applied just before a snapshot took its place is told after it.
+                if index > self.applied_index {
+                    self.applied_index = index;
+                    self.raw.advance_apply_to(index);
+                }
                 self.state_clock = self.state_clock.max(clock);
                 if self.raw.raft.state == StateRole::Leader {
                     self.clock.catch_up(self.state_clock, self.now);
                 }
-                self.raw.advance_apply_to(index);
                 for seq in answered {
                     self.requests.remove(seq);
                 }
@@ -394,6 +434,10 @@ impl Core {
                 }
                 self.next_deadline = deadline;
             }
+            Input::SnapshotTaken(meta, older) => self.taken(*meta, older, actions),
+            Input::SnapshotLost(index) => self.lost(index, actions),
+            Input::PartWritten(index, ok) => self.part_written(index, ok, actions),
+            Input::SnapshotPrepared(index, ok) => self.prepared(index, ok, actions),
             Input::Unreachable(peer) => self.raw.report_unreachable(peer.0),
             Input::TransferLeader(to) => self.transfer_leader(to),
             Input::Space(space) => self.take_space(space),
@@ -413,6 +457,7 @@ impl Core {
         self.tick_members(actions);
         actions.failed.extend(self.requests.expire(now_ms));
         actions.reads_failed.extend(self.reads.expire(now_ms));
+        self.tick_snapshots(actions);
         if let Some(deadline) = self.next_deadline
             && self.raw.raft.state == StateRole::Leader
             && self.pending.is_empty()
@@ -437,6 +482,9 @@ impl Core {
                 }
                 if self.has_no_room_for(&message) {
                     return;
+                }
+                if message.get_msg_type() == MessageType::MsgSnapshot {
+                    return self.offered(from, message, actions);
                 }
                 // Errors here mean that raft ignores the message, which is all that can be done.
                 let _ = self.raw.step(*message);
@@ -473,6 +521,12 @@ impl Core {
             PeerMessage::Removed => self.leave(actions),
             PeerMessage::Verdict { ticket, verdict } => {
                 self.take_verdict(ticket, verdict, actions);
+            }
+            PeerMessage::FetchSnapshot { index, offset } => {
+                self.fetched(from, index, offset, actions);
+            }
+            PeerMessage::SnapshotPart { index, offset, size, bytes } => {
+                self.part_arrived(from, (index, offset, size), bytes, actions);
             }
         }
     }
@@ -533,6 +587,7 @@ impl Core {
             self.reads.leader_changed();
             self.tick_proposed_for = None;
             self.admin.proposed = None;
+            self.stop_sending();
             if self.raw.raft.state == StateRole::Leader {
                 let wall = self.peer_clocks.agreed_wall_ms(self.now);
                 self.clock = LeaderClock::start(wall, self.state_clock, self.now);
@@ -615,6 +670,12 @@ impl Core {
             leads_in_term: is_leader && raft.commit_to_current_term(),
             commit_index: raft.raft_log.committed,
             last_index: raft.raft_log.last_index(),
+            compacted_index: self.raw.store().compacted().0,
+            snapshot_index: self.raw.store().offered().map_or(0, |meta| meta.index),
+            snapshot_bytes: self.raw.store().offered().map_or(0, |meta| meta.bytes),
+            snapshots_sending: self.snapshots.sending(),
+            snapshot_receiving: self.snapshots.is_receiving(),
+            snapshots_installed: self.snapshots.installed,
             clock: if is_leader { self.clock.now(self.now) } else { Timestamp(0) },
             matched: if is_leader { self.matched() } else { Vec::new() },
             outstanding: self.requests.len(),

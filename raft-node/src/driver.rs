@@ -5,7 +5,8 @@
 //! | core | owns the [`Core`], steps it, hands out its actions |
 //! | log | appends and syncs, many appends to one sync |
 //! | apply | applies committed entries, answers |
-//! | checkpoint | freezes what changed, writes it to sled, marks the log |
+//! | checkpoint | freezes what changed, writes it to sled, marks the log, begins snapshots |
+//! | files | sends and receives snapshots, cuts the log; see [`snapshots`] |
 //! | payments | a tokio task: polls the worker, calls the gateway |
 //!
 //! A storage error anywhere stops the node: it acknowledges nothing that depended on it.
@@ -19,16 +20,21 @@ use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use engine::event::{Event, HoldChange, Kind, OrderChange};
 use raft::eraftpb::Entry;
 
-use crate::core::{Actions, Append, Core, Input};
+use self::snapshots::Taker;
+use crate::core::{Actions, Append, Core, FileTask, Input};
 use crate::log::LogStore;
 use crate::log::engine::EngineLog;
 use crate::message::HelloVerdict;
 use crate::replica::{self, Effects};
 use crate::shared::{Mail, Shared};
+use crate::snapshot::Schedule;
 use crate::transport::Links;
 
 pub(crate) mod payments;
+pub(crate) mod snapshots;
 
+/// What an entry takes in the log beside its data, about.
+const ENTRY_BYTES: u64 = 48;
 /// Inputs taken in one step of the core.
 const INPUTS_PER_STEP_MAX: usize = 8_192;
 
@@ -38,6 +44,7 @@ pub(crate) struct Threads {
     log: JoinHandle<()>,
     apply: JoinHandle<()>,
     checkpoint: JoinHandle<()>,
+    files: JoinHandle<()>,
     stop_checkpoint: Sender<()>,
 }
 
@@ -48,11 +55,14 @@ pub(crate) fn start(
     mailbox: Receiver<Mail>,
     log: Arc<EngineLog>,
     links: Links,
-    timing: Timing,
+    settings: Settings,
 ) -> std::io::Result<Threads> {
+    let Settings { tick, checkpoint, schedule, part_bytes } = settings;
     // Both are bounded by the core: appends by what is in flight, entries by the apply lag.
     let (appends, append_queue) = channel::unbounded();
     let (committed, apply_queue) = channel::unbounded();
+    // At most one part of a snapshot is under way to or from each peer.
+    let (files, file_queue) = channel::unbounded();
     let (stop_checkpoint, checkpoint_stopped) = channel::bounded(1);
     let node = shared.node();
     let spawn = |name: &str, shared: &Arc<Shared>, duty: Box<dyn FnOnce(&Shared) + Send>| {
@@ -66,34 +76,41 @@ pub(crate) fn start(
             }
         })
     };
-    let outputs = Outputs { appends, committed, links };
+    let outputs = Outputs { appends, committed, files, links: links.clone() };
     Ok(Threads {
         core: spawn(
             "core",
             shared,
-            Box::new(move |shared| run_core(shared, core, &mailbox, &outputs, timing.tick)),
+            Box::new(move |shared| run_core(shared, core, &mailbox, &outputs, tick)),
         )?,
         log: spawn("log", shared, {
             let log = Arc::clone(&log);
-            Box::new(move |shared| run_log(shared, &*log, &append_queue))
+            Box::new(move |shared| run_log(shared, &log, &append_queue))
         })?,
         apply: spawn("apply", shared, Box::new(move |shared| run_apply(shared, &apply_queue)))?,
-        checkpoint: spawn(
-            "checkpoint",
-            shared,
+        files: spawn("files", shared, {
+            let log = Arc::clone(&log);
             Box::new(move |shared| {
-                run_checkpoint(shared, &log, &checkpoint_stopped, timing.checkpoint)
-            }),
-        )?,
+                snapshots::run_files(shared, &log, &links, part_bytes, &file_queue);
+            })
+        })?,
+        checkpoint: spawn("checkpoint", shared, {
+            let whole = Arc::clone(shared);
+            let taker = Taker::new(schedule);
+            Box::new(move |_| run_checkpoint(&whole, &log, taker, &checkpoint_stopped, checkpoint))
+        })?,
         stop_checkpoint,
     })
 }
 
-/// Intervals of the driver.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
+/// Intervals of the driver, and how it deals with snapshots.
+#[derive(Debug)]
+pub(crate) struct Settings {
     pub(crate) tick: Duration,
     pub(crate) checkpoint: Duration,
+    pub(crate) schedule: Schedule,
+    /// Bytes of a snapshot that travel in one message.
+    pub(crate) part_bytes: usize,
 }
 
 impl Threads {
@@ -101,7 +118,7 @@ impl Threads {
     pub(crate) fn stop(self, shared: &Shared) {
         shared.stop_core();
         // The queues end with the core, so each thread finishes and ends.
-        for thread in [self.core, self.log, self.apply] {
+        for thread in [self.core, self.log, self.apply, self.files] {
             let _ = thread.join();
         }
         drop(self.stop_checkpoint);
@@ -119,6 +136,7 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
 struct Outputs {
     appends: Sender<Append>,
     committed: Sender<Vec<Entry>>,
+    files: Sender<FileTask>,
     links: Links,
 }
 
@@ -183,6 +201,9 @@ fn perform(shared: &Shared, actions: Actions, outputs: &Outputs) {
     if !actions.apply.is_empty() {
         let _ = outputs.committed.send(actions.apply);
     }
+    for task in actions.files {
+        let _ = outputs.files.send(task);
+    }
     shared.answer_failed(actions.failed);
     for (index, tickets) in actions.reads_ready {
         shared.reads_ready(index, &tickets);
@@ -194,7 +215,7 @@ fn perform(shared: &Shared, actions: Actions, outputs: &Outputs) {
     }
 }
 
-fn run_log(shared: &Shared, log: &dyn LogStore, queue: &Receiver<Append>) {
+fn run_log(shared: &Shared, log: &EngineLog, queue: &Receiver<Append>) {
     while let Ok(mut append) = queue.recv() {
         // Appends that follow each other become one write and one sync.
         let mut replaced = None;
@@ -205,7 +226,14 @@ fn run_log(shared: &Shared, log: &dyn LogStore, queue: &Receiver<Append>) {
         }
         for append in std::iter::once(append).chain(replaced) {
             let started = Instant::now();
-            let Append { entries, hard_state, members, .. } = &append;
+            let Append { install, entries, hard_state, members, .. } = &append;
+            let mut installed = Vec::new();
+            if let Some(install) = install {
+                match snapshots::install(shared, log, install, hard_state.as_ref()) {
+                    Ok(inputs) => installed = inputs,
+                    Err(error) => return shared.fail(error),
+                }
+            }
             if let Err(error) = log.append_all(entries, hard_state.as_ref(), members) {
                 return shared.fail(error.to_string());
             }
@@ -213,15 +241,19 @@ fn run_log(shared: &Shared, log: &dyn LogStore, queue: &Receiver<Append>) {
             shared.counters.sync_micros.add(micros_since(started));
             shared.counters.entries_appended.add(append.entries.len() as u64);
             shared.send(Input::Persisted(append.number));
+            installed.into_iter().for_each(|input| shared.send(input));
         }
     }
 }
 
-/// Adds `next` to `append`, or gives it back when it replaces a part of it.
+/// Adds `next` to `append`, or gives it back when it replaces a part of it, or a snapshot all.
 pub(crate) fn merge(append: &mut Append, next: Append) -> Option<Append> {
     if let (Some(last), Some(first)) = (append.entries.last(), next.entries.first())
         && first.index <= last.index
     {
+        return Some(next);
+    }
+    if next.install.is_some() {
         return Some(next);
     }
     append.number = next.number;
@@ -242,12 +274,17 @@ fn run_apply(shared: &Shared, queue: &Receiver<Vec<Entry>>) {
             // The lock is held for one entry at a time, so that readers get their turn.
             let (index, clock, next_deadline, newest_event) = {
                 let mut state = shared.state.write();
+                if entry.index <= state.applied_index() {
+                    // A snapshot that was installed meanwhile holds it.
+                    continue;
+                }
                 if let Err(error) = replica::apply(&mut state, &entry, &mut effects) {
                     return shared.fail(format!("apply at index {}: {error}", entry.index));
                 }
                 (state.applied_index(), state.clock(), state.next_deadline(), state.last_event())
             };
             shared.counters.entries_applied.add(1);
+            shared.counters.applied_bytes.add(entry.data.len() as u64 + ENTRY_BYTES);
             shared.counters.commands_applied.add(effects.commands);
             shared.counters.apply_micros.add(micros_since(started));
             let answered = shared.answer(effects.answers);
@@ -298,47 +335,75 @@ fn tell_event(event: &Event) {
     );
 }
 
-fn run_checkpoint(shared: &Shared, log: &EngineLog, stopped: &Receiver<()>, interval: Duration) {
+fn run_checkpoint(
+    shared: &Arc<Shared>,
+    log: &Arc<EngineLog>,
+    mut taker: Taker,
+    stopped: &Receiver<()>,
+    interval: Duration,
+) {
     let mut marked_at = Instant::now();
     let mut unmarked = None;
     loop {
         let last = !matches!(stopped.recv_timeout(interval), Err(RecvTimeoutError::Timeout));
         if shared.failure.borrow().is_some() {
-            return;
+            return taker.stop(shared);
         }
-        let started = Instant::now();
-        let frozen = {
-            let mut state = shared.state.write();
-            let changed = state.applied_index() > shared.counters.checkpoint_index.get();
-            changed.then(|| (state.freeze(), state.applied_term()))
-        };
-        if let Some((frozen, term)) = frozen {
-            let written = match frozen.write(&*shared.store) {
-                Ok(written) => written,
-                Err(error) => return shared.fail(error.to_string()),
-            };
-            let index = frozen.applied_index();
-            drop(frozen);
-            shared.state.write().release(&written);
-            shared.counters.checkpoints.add(1);
-            shared.counters.checkpoint_micros.add(micros_since(started));
-            shared.counters.checkpoint_index.set(index);
+        match checkpoint(shared) {
             // What is applied is committed and synced here, so the log must hold it from now on.
-            unmarked = Some((index, term));
+            Ok(written) => unmarked = written.or(unmarked),
+            Err(error) => {
+                shared.fail(error.to_string());
+                return taker.stop(shared);
+            }
         }
         // Whether or not more was written since: the end of a burst counts as much as its middle.
         let due = last || marked_at.elapsed() >= Duration::from_secs(1);
-        if let Some((index, term)) = unmarked.filter(|_| due) {
-            if let Err(error) = log.mark(index, term) {
+        if due {
+            if let Some((index, term)) = unmarked.take()
+                && let Err(error) = log.mark(index, term)
+            {
                 return shared.fail(error.to_string());
             }
-            unmarked = None;
+            shared.counters.log_bytes.set(log.bytes_on_disk().unwrap_or(0));
             marked_at = Instant::now();
         }
         if last {
-            return;
+            return taker.stop(shared);
         }
+        taker.poll(shared, log);
     }
+}
+
+/// Writes what changed since the last checkpoint; gives its index and term, if there was something.
+fn checkpoint(shared: &Shared) -> Result<Option<(u64, u64)>, engine::store::Error> {
+    let started = Instant::now();
+    let _alone = shared.checkpointing.lock();
+    let frozen = {
+        let mut state = shared.state.write();
+        let changed = state.applied_index() > shared.counters.checkpoint_index.get();
+        changed.then(|| (state.freeze(), state.applied_term()))
+    };
+    let Some((frozen, term)) = frozen else { return Ok(None) };
+    let written = frozen.write(&*shared.store())?;
+    let index = frozen.applied_index();
+    drop(frozen);
+    shared.state.write().release(&written);
+    shared.counters.checkpoints.add(1);
+    shared.counters.checkpoint_micros.add(micros_since(started));
+    shared.counters.checkpoint_index.set(index);
+    Ok(Some((index, term)))
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 fn micros_since(started: Instant) -> u64 {

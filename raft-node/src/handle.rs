@@ -16,7 +16,7 @@ use engine::order::Order;
 use engine::outcome::{Outcome, Rejection};
 use engine::state::{OrderLookup, State};
 use engine::trace::TraceId;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 pub use self::ledger::{LedgerEntry, LedgerPage, LedgerPlace};
@@ -24,6 +24,7 @@ use crate::core::{Failure, Request, Space};
 use crate::members::Role;
 pub use crate::replica::Applied;
 use crate::shared::{Counter, Metrics, Shared};
+use crate::snapshot::Meta;
 
 /// Why a command got no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -321,7 +322,7 @@ impl Handle {
             }
         }
         if !stored.is_empty() {
-            let store = Arc::clone(&self.shared.store);
+            let store = self.shared.store();
             let read = tokio::task::spawn_blocking(move || {
                 let read = |(at, id)| Ok((at, checkpoint::read_order(&*store, id)?));
                 stored.into_iter().map(read).collect::<Result<Vec<_>, engine::store::Error>>()
@@ -347,7 +348,7 @@ impl Handle {
                 EventPage::Gone { floor } => return Err(EventsError::Gone { floor }),
                 EventPage::Stored { chunk } => chunk,
             };
-            let store = Arc::clone(&self.shared.store);
+            let store = self.shared.store();
             let read = move || checkpoint::read_events(&*store, chunk);
             let read = tokio::task::spawn_blocking(read).await;
             let read = read.map_err(|error| EventsError::Storage(error.to_string()))?;
@@ -373,7 +374,7 @@ impl Handle {
     /// # Errors
     /// [`ReadError::Storage`] when it cannot be read.
     pub async fn stored_hold(&self, id: HoldId) -> Result<Option<Hold>, ReadError> {
-        let store = Arc::clone(&self.shared.store);
+        let store = self.shared.store();
         let read = tokio::task::spawn_blocking(move || checkpoint::read_hold(&*store, id));
         let storage = |error: &dyn std::fmt::Display| ReadError::Storage(error.to_string());
         read.await.map_err(|error| storage(&error))?.map_err(|error| storage(&error))
@@ -449,6 +450,24 @@ impl Handle {
             applied_index,
             digest,
             members: members.collect(),
+        }
+    }
+
+    /// Takes a snapshot of what was applied here up to now, and waits until it counts. One that is
+    /// there already will do.
+    ///
+    /// # Errors
+    /// Why there is none, when the deadline passed or it could not be taken.
+    pub async fn take_snapshot(&self, deadline: Instant) -> Result<Meta, String> {
+        if self.shared.failure.borrow().is_some() {
+            return Err("the node stops".into());
+        }
+        let (asker, answer) = oneshot::channel();
+        self.shared.snapshot_askers.lock().push(asker);
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err("the node stops".into()),
+            Err(_) => Err("it is not finished in time, and may be finished later".into()),
         }
     }
 

@@ -226,6 +226,38 @@ pub(crate) fn check_file(dir: &Path, name: &str) -> Result<bool, Error> {
     }
 }
 
+/// Which directory holds the state, and what it was installed from.
+///
+/// Absent until a snapshot takes the place of the state for the first time.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Current {
+    /// The directory's name, within the data directory.
+    pub(crate) dir: String,
+    /// The index of the snapshot that it was made from; 0 if it was made here.
+    pub(crate) index: u64,
+    /// The term of the entry at that index.
+    pub(crate) term: u64,
+}
+
+impl Current {
+    /// What a data directory says.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is damaged.
+    pub(crate) fn read(data_dir: &Path) -> Result<Current, Error> {
+        let found = read_optional(&data_dir.join("current"))?;
+        Ok(found.unwrap_or(Current { dir: "state".into(), index: 0, term: 0 }))
+    }
+
+    /// Writes it, durably: after a crash the one before counts or this one.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub(crate) fn write(&self, data_dir: &Path) -> Result<(), Error> {
+        write_value(&data_dir.join("current"), self)
+    }
+}
+
 /// Founds this node's part of a new cluster.
 fn found(config: &Config, path: &Path) -> Result<Stored, Error> {
     if let Some(join) = &config.join {

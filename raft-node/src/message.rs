@@ -169,6 +169,24 @@ pub enum PeerMessage {
         /// The answer.
         verdict: Verdict,
     },
+    /// A follower that was offered a snapshot wants the part of its file that begins here.
+    FetchSnapshot {
+        /// Of which snapshot.
+        index: u64,
+        /// From where on; the highest number tells that it has all of it and is busy with it.
+        offset: u64,
+    },
+    /// A part of a snapshot file.
+    SnapshotPart {
+        /// Of which snapshot.
+        index: u64,
+        /// Where it begins.
+        offset: u64,
+        /// The size of the file.
+        size: u64,
+        /// The part.
+        bytes: Vec<u8>,
+    },
 }
 
 /// A command on its way to the leader.
@@ -269,6 +287,8 @@ const KIND_ROOM: u8 = 5;
 const KIND_ASK: u8 = 6;
 const KIND_VERDICT: u8 = 7;
 const KIND_REMOVED: u8 = 8;
+const KIND_FETCH_SNAPSHOT: u8 = 16;
+const KIND_SNAPSHOT_PART: u8 = 17;
 
 /// Appends one frame with these messages to `out`.
 pub fn encode_frame(wall_ms: u64, messages: &[PeerMessage], out: &mut Vec<u8>) {
@@ -295,6 +315,8 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
         PeerMessage::Ask { .. } => KIND_ASK,
         PeerMessage::Verdict { .. } => KIND_VERDICT,
         PeerMessage::Removed => KIND_REMOVED,
+        PeerMessage::FetchSnapshot { .. } => KIND_FETCH_SNAPSHOT,
+        PeerMessage::SnapshotPart { .. } => KIND_SNAPSHOT_PART,
     });
     let length_at = out.len();
     out.extend_from_slice(&[0; 4]);
@@ -332,6 +354,17 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
             out.extend_from_slice(&ticket.to_le_bytes());
             out.extend_from_slice(&members::encode_verdict(verdict));
         }
+        PeerMessage::FetchSnapshot { index, offset } => {
+            for number in [index, offset] {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+        PeerMessage::SnapshotPart { index, offset, size, bytes } => {
+            for number in [index, offset, size] {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+            out.extend_from_slice(bytes);
+        }
     }
     let length = u32::try_from(out.len() - length_at - 4).expect("a message is bounded");
     out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
@@ -349,6 +382,8 @@ pub fn size_hint(message: &PeerMessage) -> usize {
         PeerMessage::Room { .. } => 8,
         PeerMessage::Ask { .. } | PeerMessage::Verdict { .. } => 512,
         PeerMessage::Removed => 8,
+        PeerMessage::FetchSnapshot { .. } => 16,
+        PeerMessage::SnapshotPart { bytes, .. } => 24 + bytes.len(),
     }
 }
 
@@ -421,6 +456,19 @@ fn decode_message(kind: u8, bytes: &[u8]) -> Result<PeerMessage, Error> {
             let verdict = verdict.map_err(|_| Error::Malformed("verdict"))?;
             Ok(PeerMessage::Verdict { ticket, verdict })
         }
+        KIND_FETCH_SNAPSHOT => {
+            let (index, offset) = (reader.u64()?, reader.u64()?);
+            match reader.0.is_empty() {
+                true => Ok(PeerMessage::FetchSnapshot { index, offset }),
+                false => Err(Error::Malformed("more than an index and an offset")),
+            }
+        }
+        KIND_SNAPSHOT_PART => Ok(PeerMessage::SnapshotPart {
+            index: reader.u64()?,
+            offset: reader.u64()?,
+            size: reader.u64()?,
+            bytes: reader.0.to_vec(),
+        }),
         _ => Err(Error::Malformed("unknown kind of message")),
     }
 }
@@ -498,6 +546,8 @@ mod tests {
             },
             PeerMessage::Removed,
             PeerMessage::Verdict { ticket: 5, verdict: Err(members::Refusal::InProgress) },
+            PeerMessage::FetchSnapshot { index: 7, offset: 9 },
+            PeerMessage::SnapshotPart { index: 7, offset: 9, size: 12, bytes: vec![5; 3] },
         ]
     }
 

@@ -1,14 +1,12 @@
 //! A whole node: its data directory opened, its threads and tasks running.
 
+mod open;
+
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use engine::checkpoint::CheckpointStore;
-use engine::state::State;
-use engine::store::sled::SledStore;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -16,15 +14,16 @@ use tokio::task::JoinSet;
 use crate::config::{Config, Invalid};
 use crate::core::{Core, Input, Start};
 use crate::disk;
-use crate::driver::{self, Threads, Timing};
+use crate::driver::{self, Settings, Threads};
 use crate::handle::Handle;
-use crate::identity::{self, Identity};
-use crate::log::engine::EngineLog;
+use crate::identity;
 use crate::log::{self, LogStore};
-use crate::members::{Member, Membership};
 use crate::payment::PaymentGateway;
 use crate::shared::{Advertised, Parts, Shared};
+use crate::snapshot;
 use crate::transport;
+
+use self::open::{Opened, open};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +37,10 @@ pub enum StartError {
     /// The raft log cannot be used.
     #[error(transparent)]
     Log(#[from] log::Error),
-    /// The checkpoint cannot be used, and could not be set aside either.
+    /// The snapshots cannot be used.
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::Error),
+    /// The checkpoint cannot be used, and could not be made again either.
     #[error("checkpoint at {path}: {reason}")]
     Checkpoint {
         /// Where it lives.
@@ -90,8 +92,10 @@ impl Node {
         let opened = tokio::task::spawn_blocking(move || open(&opening, raft_addr))
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        let Opened { identity, log, store, mut state, members } = opened;
-        state.set_event_retention(config.events_max, config.event_age_ms_max);
+        let Opened { identity, log, store, mut state, members, snapshots, found, schedule } =
+            opened;
+        let event_retention = (config.events_max, config.event_age_ms_max);
+        state.set_event_retention(event_retention.0, event_retention.1);
 
         let start = Start {
             node: identity.node(),
@@ -99,6 +103,7 @@ impl Node {
             members,
             applied_index: state.applied_index(),
             clock: state.clock(),
+            snapshots: found,
             // Any number will do in production; it only has to differ between boots and nodes.
             seed: identity.incarnation() ^ identity.boot().rotate_left(32),
         };
@@ -118,6 +123,9 @@ impl Node {
             state,
             members: newest,
             store,
+            data_dir: config.data_dir.clone(),
+            snapshots,
+            event_retention,
             outstanding_max: config.core.outstanding_max,
             reads_max: config.reads_max,
         });
@@ -126,11 +134,13 @@ impl Node {
 
         let mut tasks = JoinSet::new();
         let links = transport::start(&shared, listener, config.peer_queue_messages, &mut tasks);
-        let timing = Timing {
+        let settings = Settings {
             tick: Duration::from_millis(config.core.tick_ms),
             checkpoint: Duration::from_millis(config.checkpoint_interval_ms),
+            schedule,
+            part_bytes: config.snapshot_part_bytes,
         };
-        let threads = driver::start(&shared, core, mailbox, log, links, timing)
+        let threads = driver::start(&shared, core, mailbox, log, links, settings)
             .map_err(StartError::Thread)?;
         let election_ms = config.core.tick_ms * config.core.election_ticks as u64;
         let handle = Handle::new(Arc::clone(&shared), election_ms);
@@ -203,84 +213,6 @@ impl Node {
         let deadline = tokio::time::Instant::now() + 2 * self.election_timeout;
         while !handed_over() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
-
-struct Opened {
-    identity: Identity,
-    log: Arc<EngineLog>,
-    store: Arc<SledStore>,
-    state: State,
-    members: Membership,
-}
-
-fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
-    let mut config = config.clone();
-    for peer in &mut config.peers {
-        // A single node may listen on any free port; others must know the address beforehand.
-        if peer.id == config.node_id && peer.raft_addr.ends_with(":0") {
-            peer.raft_addr = raft_addr.to_string();
-        }
-    }
-    let mut identity = Identity::open(&config)?;
-    let log = Arc::new(EngineLog::open(&config.data_dir.join("raft"), identity.boot() > 0)?);
-    if identity.boot() == 0 && log.last_index() > 0 {
-        return Err(StartError::Identity(identity::Error::BootMissing(
-            config.data_dir.join("boot"),
-        )));
-    }
-    let (store, state) = open_checkpoint(&config.data_dir, identity.boot())?;
-    if state.applied_index() > log.last_index() {
-        return Err(StartError::Log(log::Error::Lost {
-            path: config.data_dir.join("raft").display().to_string(),
-            last_index: log.last_index(),
-            term: log.hard_state()?.term,
-            synced_index: state.applied_index(),
-            synced_term: state.applied_term(),
-        }));
-    }
-    // A place is marked only after a checkpoint at that place was synced.
-    let (marked, _) = log.marked();
-    if state.applied_index() < marked {
-        tracing::warn!(
-            path = %config.data_dir.join("state").display(),
-            index = state.applied_index(),
-            synced = marked,
-            "the checkpoint has lost its newest part, which is made again from the log"
-        );
-    }
-    // What will be replayed is looked at now: a damaged node must not vote first and notice later.
-    log.verify(state.applied_index() + 1)?;
-    let founders = || Membership::founded(identity.founders().iter().map(Member::from).collect());
-    let members = log::members_or_founders(&*log, state.applied_index(), founders)?;
-    identity.begin_boot()?;
-    Ok(Opened { identity, log, store: Arc::new(store), state, members })
-}
-
-/// Opens the checkpoint. One that cannot be read is set aside and rebuilt from the log, which is
-/// whole: it is never cut.
-fn open_checkpoint(data_dir: &Path, boot: u64) -> Result<(SledStore, State), StartError> {
-    let path = data_dir.join("state");
-    let failed =
-        |reason: String| StartError::Checkpoint { path: path.display().to_string(), reason };
-    let try_open = || -> Result<(SledStore, State), String> {
-        let store = SledStore::open(&path).map_err(|error| error.to_string())?;
-        let state = State::open(&store as &dyn CheckpointStore).map_err(|e| e.to_string())?;
-        Ok((store, state))
-    };
-    match try_open() {
-        Ok(opened) => Ok(opened),
-        Err(reason) => {
-            let aside = data_dir.join(format!("state.damaged-{boot}"));
-            tracing::error!(
-                path = %path.display(),
-                aside = %aside.display(),
-                reason,
-                "the checkpoint is damaged: it is set aside and rebuilt from the log"
-            );
-            std::fs::rename(&path, &aside).map_err(|error| failed(error.to_string()))?;
-            try_open().map_err(failed)
         }
     }
 }

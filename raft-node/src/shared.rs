@@ -1,6 +1,7 @@
 //! What the threads and tasks of one node share: the state, those who wait, and counters.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
@@ -15,11 +16,13 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{oneshot, watch};
 
 use crate::core::{Failure, Input, Now, ReadTicket, Space, View};
+use crate::driver::snapshots::{Asker, Prepared};
 use crate::handle::{ProposeError, ReadError};
 use crate::identity::Identity;
 use crate::members::{Membership, Verdict};
 use crate::message::HelloVerdict;
 use crate::replica::Applied;
+use crate::snapshot::Snapshots;
 
 /// What the core's thread finds in its mailbox.
 pub(crate) enum Mail {
@@ -45,7 +48,19 @@ pub(crate) struct Shared {
     /// Where this node says it is, for `status`; empty texts say nothing.
     pub(crate) advertised: Advertised,
     pub(crate) state: RwLock<State>,
-    pub(crate) store: Arc<SledStore>,
+    /// The directory that holds everything durable.
+    pub(crate) data_dir: PathBuf,
+    /// Replaced together with the state when a snapshot takes their place.
+    pub(crate) store: RwLock<Arc<SledStore>>,
+    /// Held while a checkpoint is frozen, written and released.
+    pub(crate) checkpointing: Mutex<()>,
+    pub(crate) snapshots: Snapshots,
+    /// How many events are kept, and for how many milliseconds.
+    pub(crate) event_retention: (u64, u64),
+    /// A state that waits for raft to take it.
+    pub(crate) prepared: Mutex<Option<Prepared>>,
+    /// Those who want a snapshot of now.
+    pub(crate) snapshot_askers: Mutex<Vec<Asker>>,
     pub(crate) view: RwLock<View>,
     pub(crate) counters: Counters,
     pub(crate) failure: watch::Sender<Option<String>>,
@@ -89,6 +104,9 @@ pub(crate) struct Parts {
     pub(crate) state: State,
     pub(crate) members: Membership,
     pub(crate) store: Arc<SledStore>,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) event_retention: (u64, u64),
     pub(crate) outstanding_max: usize,
     pub(crate) reads_max: usize,
 }
@@ -105,7 +123,13 @@ impl Shared {
             cluster_name: parts.cluster_name,
             advertised: parts.advertised,
             state: RwLock::new(parts.state),
-            store: parts.store,
+            data_dir: parts.data_dir,
+            store: RwLock::new(parts.store),
+            checkpointing: Mutex::new(()),
+            snapshots: parts.snapshots,
+            event_retention: parts.event_retention,
+            prepared: Mutex::default(),
+            snapshot_askers: Mutex::default(),
             view: RwLock::new(View::default()),
             counters: Counters::default(),
             failure: watch::Sender::new(None),
@@ -134,6 +158,11 @@ impl Shared {
 
     pub(crate) fn node(&self) -> NodeId {
         self.identity.node()
+    }
+
+    /// The store of the state that is served.
+    pub(crate) fn store(&self) -> Arc<SledStore> {
+        Arc::clone(&self.store.read())
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -476,6 +505,10 @@ pub(crate) struct Counters {
     pub(crate) checkpoints: Counter,
     pub(crate) checkpoint_micros: Counter,
     pub(crate) checkpoint_index: Counter,
+    pub(crate) applied_bytes: Counter,
+    pub(crate) snapshots: Counter,
+    pub(crate) snapshot_micros: Counter,
+    pub(crate) log_bytes: Counter,
     pub(crate) peer_messages_dropped: Counter,
     pub(crate) peer_frames_dropped: Counter,
     pub(crate) payment_calls: Counter,
@@ -535,6 +568,22 @@ pub struct Metrics {
     pub checkpoint_seconds_total: f64,
     /// Applied index of the last durable checkpoint.
     pub checkpoint_index: u64,
+    /// Snapshots taken.
+    pub snapshots_total: u64,
+    /// Seconds spent taking them.
+    pub snapshot_seconds_total: f64,
+    /// Applied index of the newest snapshot.
+    pub snapshot_index: u64,
+    /// Bytes of the newest snapshot.
+    pub snapshot_bytes: u64,
+    /// Snapshots of other nodes that took the place of state and log.
+    pub snapshots_installed_total: u64,
+    /// Peers that a snapshot is being sent to.
+    pub snapshots_sending: u64,
+    /// Up to here entries were cut off at the beginning of the log.
+    pub compacted_index: u64,
+    /// Bytes of the log's files.
+    pub log_bytes: u64,
     /// Messages to peers dropped because their queue was full.
     pub peer_messages_dropped_total: u64,
     /// Frames from peers dropped because the core was behind.
@@ -586,6 +635,14 @@ impl Shared {
             checkpoints_total: counters.checkpoints.get(),
             checkpoint_seconds_total: seconds(&counters.checkpoint_micros),
             checkpoint_index: counters.checkpoint_index.get(),
+            snapshots_total: counters.snapshots.get(),
+            snapshot_seconds_total: seconds(&counters.snapshot_micros),
+            snapshot_index: view.snapshot_index,
+            snapshot_bytes: view.snapshot_bytes,
+            snapshots_installed_total: view.snapshots_installed,
+            snapshots_sending: view.snapshots_sending as u64,
+            compacted_index: view.compacted_index,
+            log_bytes: counters.log_bytes.get(),
             peer_messages_dropped_total: counters.peer_messages_dropped.get(),
             peer_frames_dropped_total: counters.peer_frames_dropped.get(),
             payment_calls_in_flight: self.calls_in_flight.load(Ordering::Relaxed) as u64,

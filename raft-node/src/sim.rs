@@ -13,9 +13,8 @@
 //! a node, `client` a client, `subscriber` one of events, `faults` the schedule of faults; `oracle`
 //! and `model` judge.
 //!
-//! What does not exist yet (membership changes, snapshots) has its place: a command becomes an arm
-//! of `model` and an operation of `client`, a duty of the driver an event of `host`, a fault a kind
-//! of `plan`.
+//! What does not exist yet (membership changes) has its place: a command becomes an arm of `model`
+//! and an operation of `client`, a duty of the driver an event of `host`, a fault a kind of `plan`.
 
 mod ask;
 mod client;

@@ -16,6 +16,7 @@ mod schedule;
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::checkpoint::CheckpointStore;
 use engine::checkpoint::image::{Fill, Image, Visit};
@@ -89,6 +90,7 @@ pub struct Meta {
 pub struct Snapshots {
     files: Arc<dyn Files>,
     cluster: [u8; 16],
+    cancelled: Arc<AtomicBool>,
 }
 
 /// A snapshot on its way to its file.
@@ -106,16 +108,26 @@ impl Draft {
 }
 
 impl Snapshots {
+    /// The snapshots among these files, which are left as they are.
+    pub fn over(files: Arc<dyn Files>, cluster: [u8; 16]) -> Snapshots {
+        Snapshots { files, cluster, cancelled: Arc::default() }
+    }
+
     /// The snapshots among these files. What was being written when the process ended is removed.
     ///
     /// # Errors
     /// When the files cannot be listed or removed.
     pub fn open(files: Arc<dyn Files>, cluster: [u8; 16]) -> Result<Snapshots, Error> {
-        let snapshots = Snapshots { files, cluster };
+        let snapshots = Snapshots::over(files, cluster);
         for name in [TAKING, INCOMING] {
             snapshots.files.remove(name).map_err(at(name))?;
         }
         Ok(snapshots)
+    }
+
+    /// Ends what is being written: the node stops and must not wait for it.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
     }
 
     /// The indexes of all files that count, ascending.
@@ -161,7 +173,12 @@ impl Snapshots {
             members: members.encode(),
         };
         self.files.create(TAKING).map_err(at(TAKING))?;
-        let output = Output { files: Arc::clone(&self.files), name: TAKING, waiting: Vec::new() };
+        let output = Output {
+            files: Arc::clone(&self.files),
+            name: TAKING,
+            waiting: Vec::new(),
+            cancelled: Arc::clone(&self.cancelled),
+        };
         let mut writer = format::Writer::new(output, &header).map_err(at(TAKING))?;
         image.begin(store, &mut to_file(&mut writer)).map_err(broken)?;
         let meta = Meta {
@@ -366,6 +383,7 @@ struct Output {
     files: Arc<dyn Files>,
     name: &'static str,
     waiting: Vec<u8>,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl Write for Output {
@@ -378,6 +396,9 @@ impl Write for Output {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the node stops"));
+        }
         self.files.append(self.name, &self.waiting)?;
         self.waiting.clear();
         Ok(())

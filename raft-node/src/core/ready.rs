@@ -32,8 +32,11 @@ impl Core {
     pub(super) fn collect(&mut self, actions: &mut Actions) {
         while self.raw.has_ready() {
             let mut ready = self.raw.ready();
-            assert!(ready.snapshot().is_empty(), "no node sends snapshots yet");
-            actions.send.extend(addressed(ready.take_messages()));
+            let install =
+                (!ready.snapshot().is_empty()).then(|| self.install(ready.snapshot(), actions));
+            let messages = ready.take_messages();
+            messages.iter().for_each(|message| self.note_sent(message));
+            actions.send.extend(addressed(messages));
             for state in ready.take_read_states() {
                 actions.reads_ready.extend(self.reads.answered(&state));
             }
@@ -64,7 +67,13 @@ impl Core {
                 self.raw.mut_store().push(&entries);
                 let last = entries.last().map(|entry| (entry.index, entry.term));
                 self.outbox.appended(number, last, held);
-                actions.appends.push(Append { number, entries, hard_state, members: changed });
+                actions.appends.push(Append {
+                    number,
+                    install,
+                    entries,
+                    hard_state,
+                    members: changed,
+                });
                 self.raw.advance_append_async(ready);
             } else {
                 // Only the commit index moved, which needs no sync: after a restart the leader

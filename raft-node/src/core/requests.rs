@@ -125,6 +125,15 @@ impl Requests {
         self.unsent.sort_unstable();
     }
 
+    /// Nothing more is heard of what was sent: it may have been applied, or may yet be.
+    pub(super) fn give_up_sent(&mut self) -> Vec<(u64, Failure)> {
+        let sent = self.open.iter().filter(|(_, open)| open.sent_at_ms.is_some());
+        let mut sent: Vec<u64> = sent.map(|(seq, _)| *seq).collect();
+        sent.sort_unstable();
+        sent.iter().for_each(|seq| self.remove(*seq));
+        sent.into_iter().map(|seq| (seq, Failure::Unknown)).collect()
+    }
+
     /// The addressee does not lead. It knows no better leader than we will hear of, so these wait
     /// for the next change of leader or the next resend.
     pub(super) fn refused(&mut self, seqs: &[u64]) {

@@ -3,6 +3,7 @@
 
 mod members;
 mod room;
+mod snapshots;
 
 use std::collections::VecDeque;
 
@@ -29,6 +30,8 @@ struct Host {
     reads_failed: Vec<ReadTicket>,
     failed: Vec<(u64, Failure)>,
     verdicts: Vec<(u64, Result<Verdict, Failure>)>,
+    files: Vec<FileTask>,
+    installed: Option<Install>,
     down: bool,
 }
 
@@ -60,6 +63,7 @@ fn new_core(id: u64, boot: u64, log: &Arc<MemoryLog>, applied_index: u64) -> Cor
         members: log::members_or_founders(&**log, applied_index, founders).expect("in memory"),
         applied_index,
         clock: Timestamp(0),
+        snapshots: Vec::new(),
         seed: 7,
     };
     let config = CoreConfig { batch_commands_max: 64, ..CoreConfig::default() };
@@ -87,6 +91,8 @@ impl World {
                     reads_failed: Vec::new(),
                     failed: Vec::new(),
                     verdicts: Vec::new(),
+                    files: Vec::new(),
+                    installed: None,
                     down: false,
                 }
             })
@@ -120,6 +126,7 @@ impl World {
         }
         let host = self.host(id);
         host.failed.extend(actions.failed);
+        host.files.extend(actions.files);
         host.reads_ready.extend(actions.reads_ready);
         host.reads_failed.extend(actions.reads_failed);
         host.verdicts.extend(actions.verdicts);
@@ -128,10 +135,13 @@ impl World {
             match &mut host.held_appends {
                 Some(held) => held.push(append),
                 None => {
+                    let installed = append.install.clone();
+                    let installed = installed.map(|it| snapshots::install(host, &it, &append));
                     host.log
                         .append_all(&append.entries, append.hard_state.as_ref(), &append.members)
                         .expect("memory takes it");
                     next.push(Input::Persisted(append.number));
+                    next.extend(installed);
                 }
             }
         }

@@ -4,8 +4,6 @@
 //! command and a line number, since one command may move a product's units more than once. Rows
 //! lie in ascending order of both, so a place is found by halving.
 
-use std::sync::Arc;
-
 use engine::adjustment::Adjustment;
 use engine::checkpoint;
 use engine::ids::{AdjustmentId, Position, ProductId};
@@ -140,7 +138,7 @@ impl Handle {
         &self,
         read: impl FnOnce(&SledStore) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, ReadError> {
-        let store = Arc::clone(&self.shared.store);
+        let store = self.shared.store();
         let done = tokio::task::spawn_blocking(move || read(&store)).await;
         let failed = |error: &dyn std::fmt::Display| ReadError::Storage(error.to_string());
         done.map_err(|error| failed(&error))?.map_err(|error| failed(&error))

@@ -180,7 +180,7 @@ impl EngineLog {
     pub fn mark(&self, index: u64, term: u64) -> Result<(), Error> {
         let mut watermark = self.watermark.lock();
         let next = Watermark { index, term };
-        if *watermark == next {
+        if *watermark == next || next.index < watermark.index {
             return Ok(());
         }
         write_watermark(&self.path, next).map_err(|error| self.error(error))?;

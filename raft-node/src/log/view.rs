@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use engine::ids::NodeId;
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::storage::{GetEntriesContext, RaftState, Storage};
 use raft::{Error as RaftError, StorageError};
@@ -110,6 +111,11 @@ impl LogView {
     /// The snapshot to be offered from now on.
     pub fn offer(&mut self, snapshot: Meta) {
         self.snapshot = Some(snapshot);
+    }
+
+    /// The snapshot of this index is offered no more.
+    pub fn withdraw(&mut self, index: u64) {
+        self.snapshot.take_if(|meta| meta.index == index);
     }
 
     /// The snapshot that is offered.
@@ -243,10 +249,12 @@ impl Storage for LogView {
         Ok(self.last_index)
     }
 
-    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
         // One that ends before the log begins would not help.
         let needed = request_index.max(self.compacted.0);
-        let Some(meta) = self.snapshot.as_ref().filter(|meta| meta.index >= needed) else {
+        // Nor one from before its addressee was a member: it would have to refuse it.
+        let fits = |meta: &&Meta| meta.index >= needed && meta.members.role(NodeId(to)).is_some();
+        let Some(meta) = self.snapshot.as_ref().filter(fits) else {
             self.snapshot_missed.set(true);
             return Err(RaftError::Store(StorageError::SnapshotTemporarilyUnavailable));
         };
@@ -265,6 +273,7 @@ impl Storage for LogView {
 mod tests {
     use super::super::memory::MemoryLog;
     use super::*;
+    use crate::members::Membership;
 
     fn entries(range: std::ops::RangeInclusive<u64>, term: u64) -> Vec<Entry> {
         range
@@ -305,13 +314,15 @@ mod tests {
         store.append(&entries(1..=9, 1), None).expect("appended");
         let mut view = LogView::new(store, ConfState::default(), 1 << 20).expect("opens");
         assert!(view.snapshot(0, 2).is_err() && view.take_missed() && !view.take_missed());
-        view.offer(Meta { index: 7, term: 1, ..Meta::default() });
+        let members = Membership { voters: vec![NodeId(2)], ..Membership::default() };
+        view.offer(Meta { index: 7, term: 1, members, ..Meta::default() });
         view.compact(5, 1);
         assert_eq!(view.first_index().expect("known"), 6);
         assert_eq!(view.term(5).expect("the last that was cut off"), 1);
         assert!(view.term(4).is_err() && view.entries(5, 7, None, context()).is_err());
         assert_eq!(view.snapshot(0, 2).expect("offered").get_metadata().index, 7);
         assert!(view.snapshot(8, 2).is_err() && view.take_missed());
+        assert!(view.snapshot(0, 3).is_err() && view.take_missed(), "no member at that index");
         view.push(&entries(10..=12, 2));
         view.install(30, 3);
         let (first, last) = (view.first_index().expect("known"), view.last_index().expect("known"));

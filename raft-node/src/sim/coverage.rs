@@ -68,6 +68,32 @@ coverage! {
     checkpoints_torn,
     /// Checkpoints damaged on disk, noticed, set aside and rebuilt from the log.
     checkpoints_rebuilt,
+    /// Snapshots taken.
+    snapshots_taken,
+    /// Snapshots that a full disk kept from being taken.
+    snapshots_failed,
+    /// Snapshots during whose writing the node ended.
+    snapshots_torn,
+    /// Snapshots damaged on disk.
+    snapshots_damaged,
+    /// Of those, found when they were to be sent or read back.
+    snapshots_found_damaged,
+    /// States made from a snapshot after their checkpoint was damaged.
+    states_from_snapshots,
+    /// Times that a log was cut at its beginning.
+    logs_cut,
+    /// Parts of snapshots sent.
+    snapshot_parts_sent,
+    /// Transfers of snapshots given up by the node that received them.
+    transfers_given_up,
+    /// Transfers in which the receiving node ended.
+    transfers_torn,
+    /// Snapshots that took the place of state and log.
+    snapshots_installed,
+    /// Installations that a crash cut off after the state had changed and before the log had.
+    installs_torn,
+    /// Of those, ended when the node started again.
+    installs_ended_at_start,
     /// Nodes stopped by a full disk.
     disks_full,
     /// Disks that ran low.

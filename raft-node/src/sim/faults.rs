@@ -7,6 +7,7 @@ use super::net::Quality;
 use super::plan::FaultKind;
 use super::{Event, MS, SECOND, Sim, Time};
 use crate::core::{Input, Space};
+use crate::log::LogStore;
 
 /// How a fault ends or goes on.
 #[derive(Debug)]
@@ -119,6 +120,7 @@ fn inject(sim: &mut Sim, hosts: &mut [Host], kind: FaultKind) {
         }
         FaultKind::DamageLog => damage_log(sim, hosts, some),
         FaultKind::DamageCheckpoint => damage_checkpoint(sim, &mut hosts[some]),
+        FaultKind::DamageSnapshot => hosts[some].damage_snapshot(sim),
         FaultKind::ClockJump => {
             // What the clocks showed before counts, too.
             watch_clocks(sim, hosts);
@@ -321,11 +323,12 @@ fn damage_log(sim: &mut Sim, hosts: &mut [Host], some: usize) {
     let lost = hosts.iter().filter(|host| host.log_damaged || host.damaged).count();
     let host = &mut hosts[some];
     let marked = host.log.marked();
-    if lost >= minority(sim.plan.nodes) || host.log_damaged || marked == 0 {
+    let first = host.log.first_index();
+    if lost >= minority(sim.plan.nodes) || host.log_damaged || marked < first {
         return;
     }
     host.log_damaged = true;
-    let at = sim.random.between(1, marked);
+    let at = sim.random.between(first, marked);
     sim.say(|| format!("n{}: entry {at} is damaged", host.id));
     host.log.damage(at);
     if sim.random.percent(70) {

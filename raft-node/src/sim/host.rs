@@ -11,6 +11,7 @@ mod life;
 mod log;
 mod payments;
 mod requests;
+mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -24,14 +25,18 @@ use raft::eraftpb::{Entry, Message, MessageType};
 pub(super) use self::life::Crash;
 pub(super) use self::payments::{Call, provider_asked};
 use self::requests::{Reader, Waiter};
+use self::snapshots::FileDuty;
 use super::clock::NodeClock;
 use super::subscriber::Wanted;
 use super::{Bug, Event, MS, SECOND, Sim, Time};
 use crate::core::{Actions, Append, Core, Input, Space, View};
+use crate::log::LogStore;
 use crate::log::memory::MemoryLog;
 use crate::message::{self, FRAME_HEADER_BYTES, PeerMessage};
 use crate::payment::worker::Worker;
 use crate::payment::{Answer, Charge};
+use crate::snapshot::Schedule;
+use crate::snapshot::files::MemoryFiles;
 
 /// Inputs that one step of the core takes at most, as in production's driver.
 const INPUTS_PER_STEP_MAX: usize = 8_192;
@@ -54,6 +59,9 @@ pub(super) enum Duty {
     /// The checkpointer looks whether something changed, and then has written it.
     Freeze,
     Frozen,
+    /// A snapshot is written to its end, and the next task about files is done.
+    SnapshotWritten,
+    FileTask,
     /// The payment task looks what there is to do.
     Poll,
     /// A call was answered, or took too long.
@@ -85,6 +93,8 @@ impl Duty {
             Duty::CallEnded { .. } => 8,
             Duty::KeepAlive => 9,
             Duty::ReadEvents { .. } => 10,
+            Duty::SnapshotWritten => 11,
+            Duty::FileTask => 12,
         }
     }
 }
@@ -109,6 +119,9 @@ pub(super) struct Host {
     pub(super) voters: Vec<NodeId>,
     pub(super) log: Arc<MemoryLog>,
     pub(super) store: Arc<MemoryStore>,
+    pub(super) files: Arc<MemoryFiles>,
+    /// Index and term of the snapshot that the store was installed from, if it was.
+    installed: (u64, u64),
     pub(super) disk: DiskFaults,
     pub(super) clock: NodeClock,
     boot: u64,
@@ -153,6 +166,7 @@ pub(super) struct Process {
     handed_out: u64,
     applying: bool,
     frozen: Option<(Frozen, u64)>,
+    files: FileDuty,
     checkpoint_index: u64,
     /// What the log's watermark does not tell yet, and when it was written last.
     unmarked: Option<(u64, u64)>,
@@ -174,6 +188,8 @@ impl Host {
             voters,
             log: Arc::new(MemoryLog::default()),
             store: Arc::new(MemoryStore::new()),
+            files: Arc::new(MemoryFiles::default()),
+            installed: (0, 0),
             disk: DiskFaults::default(),
             clock,
             boot: 0,
@@ -216,6 +232,8 @@ impl Host {
             Duty::Apply => self.apply(sim),
             Duty::Freeze => self.freeze(sim),
             Duty::Frozen => self.write_checkpoint(sim),
+            Duty::SnapshotWritten => self.finish_snapshot(sim),
+            Duty::FileTask => self.file_task(sim),
             Duty::Poll => self.poll_payments(sim),
             Duty::CallEnded { number, charge, answer } => {
                 self.call_ended(number, &charge, answer);
@@ -323,7 +341,7 @@ impl Host {
                 sim.cover.elections += 1;
                 sim.say(|| format!("n{} leads in term {term}", self.id));
                 // Leader completeness: whatever was committed before is in the log of a new leader.
-                for index in 1..=sim.oracle.last_index() {
+                for index in self.log.compacted().0 + 1..=sim.oracle.last_index() {
                     let committed = sim.oracle.term(index).filter(|known| *known < term);
                     if committed.is_some() && self.log.term(index) != committed {
                         sim.fail(format!(
@@ -351,7 +369,9 @@ impl Host {
                 | PeerMessage::Room { .. }
                 | PeerMessage::Removed
                 | PeerMessage::Ask { .. }
-                | PeerMessage::Verdict { .. } => {}
+                | PeerMessage::Verdict { .. }
+                | PeerMessage::FetchSnapshot { .. }
+                | PeerMessage::SnapshotPart { .. } => {}
             }
             if let Some(process) = &mut self.up {
                 process.voted |= gives_vote(&message);
@@ -365,6 +385,7 @@ impl Host {
         process.appends.extend(actions.appends);
         self.start_append(sim);
         self.hand_out(sim, actions.apply);
+        self.file_tasks(sim, actions.files);
         self.requests_failed(sim, actions.failed);
         for (index, tickets) in actions.reads_ready {
             self.barriers_passed(sim, index, &tickets);
@@ -444,6 +465,9 @@ impl std::fmt::Display for Brief<'_> {
             PeerMessage::Forward(commands) => {
                 let seqs: Vec<u64> = commands.iter().map(|forwarded| forwarded.seq).collect();
                 write!(f, "forwards {seqs:?}")
+            }
+            PeerMessage::SnapshotPart { index, offset, size, bytes } => {
+                write!(f, "part of snapshot {index}: {} from {offset} of {size}", bytes.len())
             }
             other => write!(f, "{other:?}"),
         }

@@ -35,6 +35,7 @@ pub(super) enum FaultKind {
     FailSync,
     DamageLog,
     DamageCheckpoint,
+    DamageSnapshot,
     ClockJump,
     ClockDrift,
     Transfer,
@@ -63,6 +64,7 @@ const ALL_FAULTS: [FaultKind; 25] = [
     FaultKind::FailSync,
     FaultKind::DamageLog,
     FaultKind::DamageCheckpoint,
+    FaultKind::DamageSnapshot,
     FaultKind::ClockJump,
     FaultKind::ClockDrift,
     FaultKind::Transfer,
@@ -175,6 +177,9 @@ pub(super) struct Plan {
     /// How many events are kept, and for how many milliseconds.
     pub(super) events_kept_max: u64,
     pub(super) events_kept_ms: u64,
+    pub(super) snapshot_log_bytes: u64,
+    pub(super) snapshot_entries_max: u64,
+    pub(super) snapshot_part_bytes: usize,
     pub(super) disk: DiskPlan,
     pub(super) provider: ProviderPlan,
     pub(super) mix: Mix,
@@ -224,6 +229,9 @@ impl Plan {
             resident_chunks_max: *random.pick(&[1, 2, 1_000]),
             events_kept_max: *random.pick(&[0, 300, 1_000, 1 << 22]),
             events_kept_ms: *random.pick(&[1_000, 20_000, 604_800_000, 604_800_000]),
+            snapshot_log_bytes: *random.pick(&[u64::MAX, 20_000, 100_000]),
+            snapshot_entries_max: *random.pick(&[0, 10, 50, 50, 100]),
+            snapshot_part_bytes: *random.pick(&[500, 2_000, 20_000]),
             disk: DiskPlan {
                 write_us: random.between(10, 300),
                 sync_us: random.between(100, 10_000),
@@ -309,6 +317,7 @@ fn core(random: &mut Random) -> CoreConfig {
     if random.percent(25) {
         config.read_retry_after_ms = random.between(50, 100);
     }
+    config.log_margin_entries = *random.pick(&[0, 0, 5, 1_000]);
     if random.percent(10) {
         config.apply_lag_entries_max = random.between(1, 10);
     }

@@ -56,11 +56,15 @@ pub enum Bug {
     DeadlineLate,
     /// A checkpoint removes one chunk of events too many.
     EventsRemovedEarly,
+    /// The log is cut as far as it was applied, whatever the snapshots hold.
+    CompactedPastSnapshot,
+    /// A snapshot that arrives counts without its last part.
+    SnapshotWithoutLastPart,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 22] = [
+    pub const ALL: [Bug; 24] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -83,6 +87,8 @@ impl Bug {
         Bug::BatchInPart,
         Bug::DeadlineLate,
         Bug::EventsRemovedEarly,
+        Bug::CompactedPastSnapshot,
+        Bug::SnapshotWithoutLastPart,
     ];
 }
 
@@ -108,4 +114,20 @@ pub(super) fn plant(bug: Option<Bug>) {
 /// Whether this bug is planted here and now.
 pub(crate) fn has(bug: Bug) -> bool {
     PLANTED.get() == Some(bug)
+}
+
+/// How far the log is cut: as far as it should, unless a bug is planted.
+pub(crate) fn compacted_too_far(target: u64, applied_index: u64) -> u64 {
+    match has(Bug::CompactedPastSnapshot) {
+        true => applied_index,
+        false => target,
+    }
+}
+
+/// Where a snapshot's file that is being received ends: where it does, unless a bug is planted.
+pub(crate) fn without_last_part(end: u64, part: u64, size: u64) -> u64 {
+    match has(Bug::SnapshotWithoutLastPart) && end + part >= size {
+        true => size,
+        false => end,
+    }
 }

@@ -28,6 +28,9 @@ pub(super) fn identity(data: &Path, notebook: &Notebook) -> Result<Option<Kept>,
             Err(error) => notebook.damage(&path, reason(&error)),
         }
     }
+    if let Err(error) = identity::Current::read(data) {
+        notebook.damage(&data.join("current"), reason(&error));
+    }
     let path = data.join("identity");
     notebook.look_at(&path);
     let kept = match identity::read(data) {

@@ -1,7 +1,7 @@
 //! The checkpoint, the snapshot files, and both against the log.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::checkpoint::CheckpointStore;
@@ -10,7 +10,7 @@ use engine::store::memory::MemoryStore;
 use engine::store::sled::SledStore;
 
 use super::{Error, Notebook, copy};
-use crate::identity::Kept;
+use crate::identity::{Current, Kept};
 use crate::log::LogStore;
 use crate::log::engine::EngineLog;
 use crate::replica;
@@ -26,7 +26,7 @@ pub(super) fn checkpoint(
     scratch: &Path,
     notebook: &Notebook,
 ) -> Result<Option<State>, Error> {
-    let dir = data.join("state");
+    let dir = state_dir(data);
     notebook.look_at(&dir);
     let target = scratch.join("state");
     if !copy(&dir, &target)? {
@@ -62,6 +62,11 @@ pub(super) fn checkpoint(
     }
 }
 
+/// The directory that counts; when that cannot be told, the check of the small files says so.
+fn state_dir(data: &Path) -> PathBuf {
+    data.join(Current::read(data).map_or("state".into(), |current| current.dir))
+}
+
 fn count_state(state: &State, notebook: &Notebook) {
     notebook.checked("checkpoint digests", 1);
     let totals = state.totals();
@@ -77,9 +82,14 @@ pub(super) fn against_log(
     notebook: &Notebook,
 ) {
     let Some(log) = log else { return };
-    let (dir, files) = (data.join("state"), data.join("raft"));
+    let (dir, files) = (state_dir(data), data.join("raft"));
     let applied = state.as_ref().map_or(0, State::applied_index);
     notebook.look_at(&dir);
+    let installed = Current::read(data).map_or(0, |current| current.index);
+    if installed > log.compacted().0 && applied == installed {
+        let what = "a snapshot took its place and the log has not followed: a start ends that";
+        return notebook.note(&dir, what);
+    }
     if applied > log.last_index() {
         let last = log.last_index();
         let what = format!("ends at {last}, but the checkpoint is at {applied}: entries were lost");

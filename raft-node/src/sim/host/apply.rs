@@ -55,6 +55,7 @@ impl Host {
             Ok(None) => {}
             Err(what) => return sim.fail(format!("node {}: {what}", self.id)),
         }
+        process.files.schedule.grew(entry.data.len() as u64 + 48);
         sim.trace.mix(process.state.position().0);
         self.finish_apply(sim, effects);
     }

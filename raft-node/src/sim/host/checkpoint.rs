@@ -20,7 +20,8 @@ impl Host {
             process.marked_at = sim.now;
             self.log.mark(index, term);
         }
-        if process.state.applied_index() <= process.checkpoint_index {
+        let installing = process.files.installing.is_some();
+        if installing || process.state.applied_index() <= process.checkpoint_index {
             return self.after(sim, interval, Duty::Freeze);
         }
         let frozen = process.state.freeze();
@@ -33,7 +34,10 @@ impl Host {
     pub(super) fn write_checkpoint(&mut self, sim: &mut Sim) {
         let interval = self.clock.true_us(sim.plan.checkpoint_interval_ms * MS);
         let Some(process) = &mut self.up else { return };
-        let Some((frozen, term)) = process.frozen.take() else { return };
+        let Some((frozen, term)) = process.frozen.take() else {
+            // A snapshot took the place of what was frozen.
+            return self.after(sim, interval, Duty::Freeze);
+        };
         if self.disk.full {
             // The disk fills up somewhere in the middle.
             self.store.fail_after(sim.random.below(4));
@@ -52,6 +56,7 @@ impl Host {
         process.checkpoint_index = index;
         sim.cover.checkpoints += 1;
         process.unmarked = Some((index, term));
+        self.begin_snapshot(sim);
         self.after(sim, interval, Duty::Freeze);
     }
 

@@ -1,10 +1,13 @@
 //! How a process begins and ends: start, crash, orderly stop.
 
+use super::snapshots::CLUSTER_ID;
 use super::*;
 use crate::core::{Space, Start};
 use crate::log::{self, LogStore};
 use crate::members::{Member, Membership};
 use crate::sim::ask::Reply;
+use crate::snapshot::Snapshots;
+use crate::snapshot::files::Files;
 
 /// How a process ends without wanting to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +45,15 @@ impl Host {
         if !sim.planted(Bug::OpenedWithoutSync) {
             self.log.sync();
         }
-        let entries = self.log.entries(1, self.log.last_index() + 1, u64::MAX);
+        let first = self.log.first_index();
+        let entries = self.log.entries(first, self.log.last_index() + 1, u64::MAX);
         self.check_log(sim, &entries.unwrap_or_default());
-        let Some(mut state) = self.open_checkpoint(sim) else { return };
+        let files = Arc::clone(&self.files) as Arc<dyn Files>;
+        let snapshots = Snapshots::open(files, CLUSTER_ID).expect("memory lists files");
+        let Some(mut state) = self.open_state(sim, &snapshots) else { return };
+        if let Err(what) = self.end_installation(sim, &snapshots, &state) {
+            return sim.fail(format!("node {}: {what}", self.id));
+        }
         state.set_resident_chunks_max(sim.plan.resident_chunks_max);
         state.set_event_retention(sim.plan.events_kept_max, sim.plan.events_kept_ms);
         if self.boot > 0 {
@@ -69,12 +78,19 @@ impl Host {
             Ok(members) => members,
             Err(error) => return sim.fail(format!("node {}: {error}", self.id)),
         };
+        let found = snapshots.found().expect("memory lists files");
+        let mut schedule =
+            Schedule::new(sim.plan.snapshot_log_bytes, sim.plan.snapshot_entries_max);
+        if let Some(newest) = found.first() {
+            schedule.taken(newest.index, newest.bytes, 0);
+        }
         let start = Start {
             node: self.id,
             boot: self.boot,
             members,
             applied_index,
             clock: state.clock(),
+            snapshots: found,
             seed: sim.random.next(),
         };
         let log = Arc::clone(&self.log) as Arc<dyn LogStore>;
@@ -83,29 +99,10 @@ impl Host {
             Err(error) => return sim.fail(format!("node {}: {error}", self.id)),
         };
         sim.say(|| format!("n{} starts, boot {}, at index {applied_index}", self.id, self.boot));
-        self.run(sim, core, state);
+        self.run(sim, core, state, FileDuty::new(snapshots, schedule));
     }
 
-    /// Opens the checkpoint as production does: one that cannot be read is set aside and rebuilt
-    /// from the log. Here that must not happen unless it was damaged on purpose.
-    fn open_checkpoint(&mut self, sim: &mut Sim) -> Option<State> {
-        match State::open(&*self.store) {
-            Ok(state) => Some(state),
-            Err(error) if self.disk.checkpoint_damaged => {
-                sim.cover.checkpoints_rebuilt += 1;
-                sim.say(|| format!("n{} rebuilds its checkpoint: {error}", self.id));
-                self.disk.checkpoint_damaged = false;
-                self.store = Arc::new(MemoryStore::new());
-                Some(State::new())
-            }
-            Err(error) => {
-                sim.fail(format!("node {}: the checkpoint does not open: {error}", self.id));
-                None
-            }
-        }
-    }
-
-    fn run(&mut self, sim: &mut Sim, core: Core, state: State) {
+    fn run(&mut self, sim: &mut Sim, core: Core, state: State, files: FileDuty) {
         let next_deadline = state.next_deadline();
         let applied_index = state.applied_index();
         self.up = Some(Box::new(Process {
@@ -130,6 +127,7 @@ impl Host {
             handed_out: applied_index,
             applying: false,
             frozen: None,
+            files,
             checkpoint_index: applied_index,
             unmarked: None,
             marked_at: sim.now,
@@ -156,7 +154,7 @@ impl Host {
 
     /// The process ends here and now.
     pub(in crate::sim) fn crash(&mut self, sim: &mut Sim, how: Crash) {
-        let Some(process) = self.up.take() else { return };
+        let Some(mut process) = self.up.take() else { return };
         sim.say(|| format!("n{} crashes: {how:?}", self.id));
         self.life += 1;
         self.paused_until = None;
@@ -195,6 +193,7 @@ impl Host {
             }
             Crash::PowerCut => self.store.crash_keeping(|| sim.random.percent(50)),
         }
+        self.tear_snapshots(sim, &mut process, how);
         self.hang_up(sim, *process);
     }
 
@@ -249,13 +248,20 @@ impl Host {
         let (appending, appends) = (process.appending.take(), std::mem::take(&mut process.appends));
         let under_way = appending.filter(|(_, written)| !written).map(|(append, _)| append);
         for append in under_way.into_iter().chain(appends) {
-            let Append { entries, hard_state, members, .. } = &append;
+            let Append { install, entries, hard_state, members, .. } = &append;
+            if install.is_some() {
+                // As if it had ended before.
+                break;
+            }
             self.log.write_all(entries, hard_state.as_ref(), members);
         }
         self.log.sync();
-        self.apply_all(sim);
-        self.last_checkpoint(sim);
-        let Some(process) = self.up.take() else { return };
+        if self.up.as_ref().is_some_and(|process| process.files.installing.is_none()) {
+            self.apply_all(sim);
+            self.last_checkpoint(sim);
+        }
+        let Some(mut process) = self.up.take() else { return };
+        self.tear_snapshots(sim, &mut process, Crash::Kill);
         sim.cover.orderly_stops += 1;
         sim.say(|| format!("n{} has stopped", self.id));
         self.life += 1;

@@ -59,6 +59,8 @@ impl Host {
                 entries.first().map(|first| (first.index, first.index + entries.len() as u64));
             format!("n{} writes append {}: {range:?} {hard_state:?}", self.id, append.number)
         });
+        let append = append.clone();
+        self.begin_install(sim, &append);
         self.log.write_all(&entries, hard_state.as_ref(), &append.members);
         self.check_log(sim, &entries);
         let delay = self.disk_us(sim, sim.plan.disk.sync_us);
@@ -85,6 +87,7 @@ impl Host {
         self.log.sync();
         sim.say(|| format!("n{} synced append {}", self.id, append.number));
         self.mail(sim, Input::Persisted(append.number));
+        self.end_install(sim);
         self.start_append(sim);
     }
 }

@@ -1,0 +1,376 @@
+//! Snapshots as the core sees them: when the log may be cut, who gets one, and how one that arrives
+//! takes the place of the log.
+//!
+//! Raft's own message says only what a snapshot is about. The follower that gets it asks for the
+//! file part by part, so that no more than one part is under way and heartbeats never wait behind
+//! it, and hands the message to raft only when the file was checked and made into a state beside
+//! the old one. Both sides give up after a silence: the leader then tells raft that it failed, and
+//! raft begins again with the newest one.
+
+use std::collections::BTreeMap;
+
+use engine::ids::NodeId;
+use raft::eraftpb::{Message, MessageType};
+use raft::{ProgressState, SnapshotStatus, StateRole};
+
+use super::{Actions, Core};
+use crate::members::Membership;
+use crate::message::PeerMessage;
+use crate::snapshot::Meta;
+
+/// A part that was lost on its way is asked for again after so long.
+const ASK_AGAIN_MS: u64 = 1_000;
+/// Who hears nothing for so long gives a transfer up.
+const SILENCE_MAX_MS: u64 = 10_000;
+/// A transfer that takes longer no longer keeps the log from being cut.
+const LOG_KEPT_MS_MAX: u64 = 600_000;
+/// The offset that a follower names which has everything and is busy with it.
+const ALL: u64 = u64::MAX;
+
+/// A snapshot that takes the place of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Install {
+    /// The index up to which it holds everything.
+    pub index: u64,
+    /// The term of the entry at that index.
+    pub term: u64,
+    /// The members at that index.
+    pub members: Membership,
+}
+
+/// What is to be done with snapshot files, in this order, beside everything else.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FileTask {
+    /// Send a part of a snapshot to a peer. If there is no such file, nothing.
+    Send {
+        /// To whom.
+        to: NodeId,
+        /// Of which snapshot.
+        index: u64,
+        /// From where on.
+        offset: u64,
+    },
+    /// Write a part that arrived; the first one begins a new file. Then report
+    /// [`super::Input::PartWritten`].
+    Write {
+        /// Of which snapshot.
+        index: u64,
+        /// From where on.
+        offset: u64,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Everything was written: check it, make a state of it, and report
+    /// [`super::Input::SnapshotPrepared`].
+    Prepare {
+        /// Of which snapshot.
+        index: u64,
+        /// The term that it must be of.
+        term: u64,
+    },
+    /// What was prepared is not needed.
+    Forget,
+    /// Cut the log after this entry.
+    Compact {
+        /// The last index that is cut off.
+        index: u64,
+        /// Its term.
+        term: u64,
+    },
+    /// Take a snapshot: somebody needs one that is newer than those that are there.
+    Take,
+}
+
+/// A snapshot on its way to a peer.
+struct Sending {
+    index: u64,
+    since_ms: u64,
+    heard_ms: u64,
+}
+
+/// A snapshot on its way here.
+struct Receiving {
+    from: NodeId,
+    /// What raft gets when the file is there.
+    message: Box<Message>,
+    index: u64,
+    term: u64,
+    offset: u64,
+    stage: Stage,
+    asked_ms: u64,
+    heard_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// A part was asked for.
+    Asking,
+    /// A part is being written.
+    Writing,
+    /// All of it is there and being made into a state.
+    Preparing,
+}
+
+/// What is known of snapshots.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    sending: BTreeMap<NodeId, Sending>,
+    receiving: Option<Receiving>,
+    /// The older of the two files that are kept; 0 while there is only one.
+    older: u64,
+    /// Snapshots that took the place of the log since the node started.
+    pub(super) installed: u64,
+}
+
+impl Snapshots {
+    pub(super) fn new(older: u64) -> Snapshots {
+        Snapshots { older, ..Snapshots::default() }
+    }
+
+    /// To how many peers one is on its way.
+    pub(super) fn sending(&self) -> usize {
+        self.sending.len()
+    }
+
+    /// Whether one is on its way here.
+    pub(super) fn is_receiving(&self) -> bool {
+        self.receiving.is_some()
+    }
+}
+
+impl Core {
+    /// A message of raft goes to a peer: one about a snapshot begins a transfer.
+    pub(super) fn note_sent(&mut self, message: &Message) {
+        if message.get_msg_type() != MessageType::MsgSnapshot {
+            return;
+        }
+        let index = message.get_snapshot().get_metadata().index;
+        let now_ms = self.now.mono_ms;
+        let sending = Sending { index, since_ms: now_ms, heard_ms: now_ms };
+        self.snapshots.sending.insert(NodeId(message.to), sending);
+    }
+
+    /// Raft's message about a snapshot arrived. It waits for the file unless there is nothing in it
+    /// that this node does not have.
+    pub(super) fn offered(&mut self, from: NodeId, message: Box<Message>, actions: &mut Actions) {
+        let about = message.get_snapshot().get_metadata();
+        let (index, term) = (about.index, about.term);
+        if message.term < self.raw.raft.term || index <= self.raw.raft.raft_log.committed {
+            let _ = self.raw.step(*message);
+            return;
+        }
+        let now_ms = self.now.mono_ms;
+        if let Some(receiving) = &mut self.snapshots.receiving
+            && (receiving.from, receiving.index, receiving.term) == (from, index, term)
+        {
+            // The same once more: what was received stays good.
+            receiving.message = message;
+            return;
+        }
+        let receiving = Receiving {
+            from,
+            message,
+            index,
+            term,
+            offset: 0,
+            stage: Stage::Asking,
+            asked_ms: now_ms,
+            heard_ms: now_ms,
+        };
+        if self.snapshots.receiving.replace(receiving).is_some() {
+            actions.files.push(FileTask::Forget);
+        }
+        actions.send.push((from, PeerMessage::FetchSnapshot { index, offset: 0 }));
+    }
+
+    /// A peer asks for a part of a snapshot.
+    pub(super) fn fetched(&mut self, from: NodeId, index: u64, offset: u64, actions: &mut Actions) {
+        let now_ms = self.now.mono_ms;
+        let Some(sending) = self.snapshots.sending.get_mut(&from) else { return };
+        if sending.index == index {
+            sending.heard_ms = now_ms;
+            if offset != ALL {
+                actions.files.push(FileTask::Send { to: from, index, offset });
+            }
+        }
+    }
+
+    /// A part of a snapshot arrived. Others than the one that was asked for are late copies.
+    pub(super) fn part_arrived(
+        &mut self,
+        from: NodeId,
+        part: (u64, u64, u64),
+        bytes: Vec<u8>,
+        actions: &mut Actions,
+    ) {
+        let (index, offset, size) = part;
+        let Some(receiving) = &mut self.snapshots.receiving else { return };
+        let awaited = (receiving.from, receiving.index, receiving.offset, receiving.stage);
+        let end = offset.saturating_add(bytes.len() as u64);
+        if awaited != (from, index, offset, Stage::Asking) || bytes.is_empty() || end > size {
+            return;
+        }
+        receiving.heard_ms = self.now.mono_ms;
+        receiving.offset = end;
+        receiving.stage = Stage::Writing;
+        #[cfg(feature = "simulation")]
+        let end = crate::sim::planted::without_last_part(end, bytes.len() as u64, size);
+        actions.files.push(FileTask::Write { index, offset, bytes });
+        if end == size {
+            receiving.stage = Stage::Preparing;
+            let (index, term) = (receiving.index, receiving.term);
+            actions.files.push(FileTask::Prepare { index, term });
+        }
+    }
+
+    /// A part was written, so the next one is asked for.
+    pub(super) fn part_written(&mut self, index: u64, ok: bool, actions: &mut Actions) {
+        let now_ms = self.now.mono_ms;
+        let Some(receiving) = &mut self.snapshots.receiving else { return };
+        if receiving.index != index || receiving.stage == Stage::Asking {
+            return;
+        }
+        if !ok {
+            self.snapshots.receiving = None;
+            return actions.files.push(FileTask::Forget);
+        }
+        if receiving.stage == Stage::Writing {
+            receiving.stage = Stage::Asking;
+            receiving.asked_ms = now_ms;
+            let offset = receiving.offset;
+            let ask = PeerMessage::FetchSnapshot { index, offset };
+            actions.send.push((receiving.from, ask));
+        }
+    }
+
+    /// The state of the snapshot is ready, or cannot be: now raft hears of it.
+    pub(super) fn prepared(&mut self, index: u64, ok: bool, actions: &mut Actions) {
+        let Some(receiving) =
+            self.snapshots.receiving.take_if(|receiving| receiving.index == index)
+        else {
+            return;
+        };
+        if ok {
+            let _ = self.raw.step(*receiving.message);
+        }
+        if self.raw.snap().is_none() {
+            // It came too late, or is good for nothing.
+            actions.files.push(FileTask::Forget);
+        }
+    }
+
+    /// Raft takes a snapshot in the place of its log: what the surroundings have to do for that.
+    pub(super) fn install(
+        &mut self,
+        snapshot: &raft::eraftpb::Snapshot,
+        actions: &mut Actions,
+    ) -> Install {
+        let about = snapshot.get_metadata();
+        let members = Membership::decode(&snapshot.data)
+            .expect("the file with the same membership was read before raft heard of it");
+        let (index, term) = (about.index, about.term);
+        self.raw.mut_store().install(index, term);
+        self.members = members.clone();
+        actions.members = Some(members.clone());
+        self.snapshots.installed += 1;
+        self.snapshots.older = index;
+        // Some of what this node asked for may be in the snapshot, which does not tell what came of
+        // it.
+        actions.failed.extend(self.requests.give_up_sent());
+        Install { index, term, members }
+    }
+
+    /// A new snapshot counts, and an older one is kept.
+    pub(super) fn taken(&mut self, meta: Meta, older: u64, actions: &mut Actions) {
+        if self.raw.store().offered().is_some_and(|offered| offered.index >= meta.index) {
+            return;
+        }
+        self.snapshots.older = older;
+        self.raw.mut_store().offer(meta);
+        self.compact(actions);
+    }
+
+    /// A snapshot was found damaged: it is offered no more.
+    pub(super) fn lost(&mut self, index: u64, actions: &mut Actions) {
+        self.raw.mut_store().withdraw(index);
+        self.snapshots.sending.retain(|_, sending| sending.index != index);
+        actions.files.push(FileTask::Take);
+    }
+
+    /// Leadership changed: whoever leads now sends its own.
+    pub(super) fn stop_sending(&mut self) {
+        self.snapshots.sending.clear();
+    }
+
+    /// At every tick: what was lost is asked for again, and silence ends a transfer.
+    pub(super) fn tick_snapshots(&mut self, actions: &mut Actions) {
+        let now_ms = self.now.mono_ms;
+        if self.raw.raft.state == StateRole::Leader {
+            self.report_sent();
+        }
+        if self.raw.store().take_missed() {
+            actions.files.push(FileTask::Take);
+        }
+        self.compact(actions);
+        let Some(receiving) = &mut self.snapshots.receiving else { return };
+        let silent = receiving.stage == Stage::Asking
+            && now_ms.saturating_sub(receiving.heard_ms) >= SILENCE_MAX_MS;
+        if silent {
+            self.snapshots.receiving = None;
+            return actions.files.push(FileTask::Forget);
+        }
+        if now_ms.saturating_sub(receiving.asked_ms) >= ASK_AGAIN_MS {
+            receiving.asked_ms = now_ms;
+            // The leader must not take work for silence.
+            let busy = receiving.stage != Stage::Asking;
+            let offset = if busy { ALL } else { receiving.offset };
+            let ask = PeerMessage::FetchSnapshot { index: receiving.index, offset };
+            actions.send.push((receiving.from, ask));
+        }
+    }
+
+    /// Raft is told what became of each snapshot that was sent.
+    fn report_sent(&mut self) {
+        let now_ms = self.now.mono_ms;
+        let mut over = Vec::new();
+        for (peer, sending) in &self.snapshots.sending {
+            let progress = self.raw.raft.prs().get(peer.0);
+            let waits = progress.is_some_and(|progress| progress.state == ProgressState::Snapshot);
+            if !waits {
+                over.push((*peer, SnapshotStatus::Finish));
+            } else if now_ms.saturating_sub(sending.heard_ms) >= SILENCE_MAX_MS {
+                over.push((*peer, SnapshotStatus::Failure));
+            }
+        }
+        for (peer, status) in over {
+            self.snapshots.sending.remove(&peer);
+            self.raw.report_snapshot(peer.0, status);
+        }
+    }
+
+    /// Cuts the log as far as nobody is expected to need it: never past the older of two snapshots,
+    /// so that a damaged one loses nothing; not within the margin of the newer one, so that a short
+    /// absence costs no transfer; not past one that is being sent, which would be no use without
+    /// the entries after it.
+    fn compact(&mut self, actions: &mut Actions) {
+        let store = self.raw.store();
+        let Some(newest) = store.offered().map(|meta| meta.index) else { return };
+        let now_ms = self.now.mono_ms;
+        let sent = self.snapshots.sending.values();
+        let sent = sent
+            .filter(|sending| now_ms.saturating_sub(sending.since_ms) < LOG_KEPT_MS_MAX)
+            .map(|sending| sending.index)
+            .min()
+            .unwrap_or(u64::MAX);
+        let margin = newest.saturating_sub(self.config.log_margin_entries);
+        let target = self.snapshots.older.min(margin).min(sent);
+        #[cfg(feature = "simulation")]
+        let target = crate::sim::planted::compacted_too_far(target, self.applied_index);
+        if target <= store.compacted().0 {
+            return;
+        }
+        let term = raft::Storage::term(store, target).expect("an applied entry is in the log");
+        self.raw.mut_store().compact(target, term);
+        actions.files.push(FileTask::Compact { index: target, term });
+    }
+}

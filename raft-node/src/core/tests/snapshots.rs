@@ -1,0 +1,180 @@
+//! Snapshots between cores: a follower that is far behind gets one part by part, whatever is lost.
+
+use super::*;
+use crate::core::snapshots::{FileTask, Install};
+use crate::snapshot::Meta;
+
+/// What is done with the tasks about files, as a node's surroundings would.
+#[derive(Default)]
+struct Files {
+    /// The snapshot that everybody has, and its bytes.
+    snapshot: Option<(Meta, Vec<u8>)>,
+    received: Vec<u8>,
+    compacted: Vec<(u64, u64, u64)>,
+    forgotten: usize,
+    wanted: usize,
+    lose_parts: usize,
+}
+
+const PART: usize = 10;
+
+impl Files {
+    fn perform(&mut self, world: &mut World, id: u64) {
+        let tasks = std::mem::take(&mut world.host(id).files);
+        for task in tasks {
+            match task {
+                FileTask::Send { to, index, offset } => {
+                    let (meta, bytes) = self.snapshot.as_ref().expect("there is one");
+                    assert_eq!(meta.index, index);
+                    if self.lose_parts > 0 {
+                        self.lose_parts -= 1;
+                        continue;
+                    }
+                    let at = usize::try_from(offset).expect("small");
+                    let part = bytes[at..(at + PART).min(bytes.len())].to_vec();
+                    let size = bytes.len() as u64;
+                    let part = PeerMessage::SnapshotPart { index, offset, size, bytes: part };
+                    world.wire.push_back((NodeId(id), to, part));
+                }
+                FileTask::Write { index, offset, bytes } => {
+                    self.received.truncate(usize::try_from(offset).expect("small"));
+                    self.received.extend(bytes);
+                    world.input(id, Input::PartWritten(index, true));
+                }
+                FileTask::Prepare { index, .. } => {
+                    let (_, bytes) = self.snapshot.as_ref().expect("there is one");
+                    assert_eq!(&self.received, bytes, "all of it arrived");
+                    world.input(id, Input::SnapshotPrepared(index, true));
+                }
+                FileTask::Forget => self.forgotten += 1,
+                FileTask::Compact { index, term } => {
+                    world.host(id).log.compact(index, term).expect("in memory");
+                    self.compacted.push((id, index, term));
+                }
+                FileTask::Take => self.wanted += 1,
+            }
+        }
+    }
+
+    fn run_ms(&mut self, world: &mut World, ms: u64) {
+        let until = world.now_ms + ms;
+        while world.now_ms < until {
+            world.run_ms(50);
+            for _ in 0..3 {
+                for id in 1..=3 {
+                    self.perform(world, id);
+                }
+                world.deliver();
+            }
+        }
+    }
+}
+
+fn taken(world: &mut World, files: &mut Files, id: u64, older: u64) -> u64 {
+    let index = world.host(id).applied_index;
+    let term = world.host(id).log.term(index).expect("in the log");
+    let meta = Meta { index, term, members: founders(), bytes: 95, ..Meta::default() };
+    files.snapshot = Some((meta.clone(), (0..95).collect()));
+    world.input(id, Input::SnapshotTaken(Box::new(meta), older));
+    files.perform(world, id);
+    index
+}
+
+/// A leader that cut its log while a follower was away: the leader, the follower, its files.
+fn far_behind() -> (World, u64, u64, Files, u64) {
+    let (mut world, mut files) = (World::new(), Files::default());
+    let leader = world.leader();
+    let away = other_than(leader);
+    world.host(away).down = true;
+    for seq in 1..=30 {
+        world.propose(leader, seq);
+        world.run_ms(50);
+    }
+    let first = taken(&mut world, &mut files, leader, 0);
+    assert_eq!(files.compacted, [], "one snapshot is not enough");
+    for seq in 31..=40 {
+        world.propose(leader, seq);
+        world.run_ms(50);
+    }
+    let second = taken(&mut world, &mut files, leader, first);
+    assert_eq!(files.compacted, [], "within the margin");
+    // Tests keep no margin from here on.
+    world.host(leader).core.config.log_margin_entries = 0;
+    files.run_ms(&mut world, 50);
+    let cut = &files.compacted[0];
+    assert_eq!((cut.0, cut.1), (leader, first), "never past the older one");
+    (world, leader, away, files, second)
+}
+
+#[test]
+fn a_follower_far_behind_gets_the_snapshot_and_then_the_log() {
+    let (mut world, leader, away, mut files, index) = far_behind();
+    world.host(away).down = false;
+    files.lose_parts = 2;
+    files.run_ms(&mut world, 5_000);
+    let host = world.host(away);
+    let installed = host.installed.clone().expect("it was installed");
+    assert_eq!((installed.index, &installed.members), (index, &founders()));
+    assert_eq!(host.log.compacted().0, index);
+    world.propose(leader, 99);
+    files.run_ms(&mut world, 300);
+    assert_eq!(world.applied_seqs(away).last(), Some(&99));
+    let view = world.host(leader).core.view();
+    assert_eq!((view.snapshots_sending, world.host(away).core.view().snapshots_installed), (0, 1));
+}
+
+#[test]
+fn what_was_asked_for_and_may_be_in_the_snapshot_is_unknown() {
+    let (mut world, leader, away, mut files, _) = far_behind();
+    world.host(away).down = false;
+    // It hears of the leader, forwards, and the leader's log takes it.
+    files.lose_parts = usize::MAX;
+    files.run_ms(&mut world, 500);
+    world.propose(away, 77);
+    files.run_ms(&mut world, 500);
+    assert!(world.applied_seqs(leader).contains(&77));
+    files.lose_parts = 0;
+    files.run_ms(&mut world, 5_000);
+    assert!(world.host(away).installed.is_some());
+    assert_eq!(world.host(away).failed, [(77, Failure::Unknown)]);
+}
+
+#[test]
+fn a_transfer_that_hears_nothing_is_given_up_and_begun_again() {
+    let (mut world, leader, away, mut files, _) = far_behind();
+    world.host(away).down = false;
+    files.lose_parts = usize::MAX;
+    files.run_ms(&mut world, 3_000);
+    assert!(world.host(away).core.view().snapshot_receiving);
+    assert_eq!(world.host(leader).core.view().snapshots_sending, 1);
+    world.cut = vec![(away, leader)];
+    files.run_ms(&mut world, 25_000);
+    assert!(files.forgotten >= 1);
+    assert!(!world.host(away).core.view().snapshot_receiving);
+    world.cut.clear();
+    files.lose_parts = 0;
+    files.run_ms(&mut world, 15_000);
+    assert!(world.host(away).installed.is_some());
+}
+
+#[test]
+fn a_damaged_snapshot_is_offered_no_more_and_another_one_asked_for() {
+    let (mut world, leader, away, mut files, index) = far_behind();
+    world.input(leader, Input::SnapshotLost(index));
+    world.host(away).down = false;
+    files.run_ms(&mut world, 1_000);
+    assert!(files.wanted >= 1, "raft needs one");
+    assert!(world.host(away).installed.is_none());
+    taken(&mut world, &mut files, leader, index);
+    files.run_ms(&mut world, 15_000);
+    assert!(world.host(away).installed.is_some());
+}
+
+/// Carries an installation out as a node's surroundings would.
+pub(super) fn install(host: &mut Host, install: &Install, append: &Append) -> Input {
+    let Install { index, term, members } = install;
+    host.log.install(*index, *term, append.hard_state.as_ref(), members).expect("in memory");
+    host.applied_index = *index;
+    host.installed = Some(install.clone());
+    Input::Applied { index: *index, clock: Timestamp(0), answered: Vec::new() }
+}

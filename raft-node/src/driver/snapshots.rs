@@ -1,0 +1,352 @@
+//! What a node does with snapshot files: takes, sends, receives and installs them.
+//!
+//! A file is begun by the checkpointer, between two checkpoints, and finished by a thread of its
+//! own. Sending, receiving and cutting the log is the duty of one more thread, so that neither the
+//! core nor the log ever waits for a file. The log's thread installs, since everything that comes
+//! after a snapshot has to wait for it anyway.
+
+use std::fs;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::Receiver;
+use engine::checkpoint::CheckpointStore;
+use engine::state::State;
+use engine::store::sled::SledStore;
+use raft::eraftpb::HardState;
+use tokio::sync::oneshot;
+
+use crate::core::{FileTask, Input, Install, Space};
+use crate::identity::Current;
+use crate::log::LogStore;
+use crate::log::engine::EngineLog;
+use crate::message::PeerMessage;
+use crate::shared::Shared;
+use crate::snapshot::{self, Meta, Schedule};
+use crate::transport::Links;
+
+/// Somebody who waits for a snapshot.
+pub(crate) type Asker = oneshot::Sender<Result<Meta, String>>;
+
+/// A failed snapshot is tried again after so long.
+const RETRY: Duration = Duration::from_secs(10);
+/// How long readers of a state that was replaced may go on reading its store.
+const OLD_STORE_KEPT: Duration = Duration::from_secs(10);
+
+/// A snapshot that was received, checked and made into a state beside the one that is served.
+pub(crate) struct Prepared {
+    meta: Meta,
+    dir: String,
+    store: Arc<SledStore>,
+    state: State,
+}
+
+/// Does what the core asks for, one task after the other.
+pub(super) fn run_files(
+    shared: &Shared,
+    log: &EngineLog,
+    links: &Links,
+    part_bytes: usize,
+    queue: &Receiver<FileTask>,
+) {
+    while let Ok(task) = queue.recv() {
+        match task {
+            FileTask::Send { to, index, offset } => {
+                if let Some(part) = part(shared, index, offset, part_bytes) {
+                    links.send(to, part, shared);
+                }
+            }
+            FileTask::Write { index, offset, bytes } => {
+                // What is left of a nearly full disk is for the log.
+                let room = *shared.space.read() != Space::Exhausted;
+                let ok = room && {
+                    let written = shared.snapshots.receive(offset, &bytes);
+                    told(shared, "a snapshot cannot be received", written).is_some()
+                };
+                shared.send(Input::PartWritten(index, ok));
+            }
+            FileTask::Prepare { index, term } => {
+                forget(shared);
+                let prepared = prepare(shared, index, term);
+                let ok = told(shared, "a snapshot that arrived cannot be used", prepared);
+                shared.send(Input::SnapshotPrepared(index, ok.is_some()));
+            }
+            FileTask::Forget => forget(shared),
+            FileTask::Compact { index, term } => {
+                if let Err(error) = log.compact(index, term) {
+                    return shared.fail(error.to_string());
+                }
+            }
+            FileTask::Take => shared.snapshot_askers.lock().push(oneshot::channel().0),
+        }
+    }
+}
+
+/// Tells why something did not succeed that the node can do without.
+fn told<T, E: std::error::Error>(
+    shared: &Shared,
+    what: &'static str,
+    result: Result<T, E>,
+) -> Option<T> {
+    result
+        .inspect_err(|error| {
+            let error = super::chain(error);
+            tracing::warn!(node = shared.node().0, error, "{what}");
+        })
+        .ok()
+}
+
+/// A part of a file. All of it is read before its first part is sent: a damaged one is set aside.
+fn part(shared: &Shared, index: u64, offset: u64, bytes_max: usize) -> Option<PeerMessage> {
+    let snapshots = &shared.snapshots;
+    if offset == 0
+        && let Err(error) = snapshots.verify(index)
+    {
+        told(shared, "a snapshot is damaged and set aside", Err::<(), _>(error));
+        told(shared, "it cannot be set aside", snapshots.set_aside(index));
+        shared.send(Input::SnapshotLost(index));
+        return None;
+    }
+    let read = snapshots.part(index, offset, bytes_max);
+    let (size, bytes) = told(shared, "a snapshot cannot be read", read)??;
+    Some(PeerMessage::SnapshotPart { index, offset, size, bytes })
+}
+
+/// Why what was received cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::Error),
+    #[error("{0}")]
+    Directory(#[from] std::io::Error),
+    #[error(transparent)]
+    Store(#[from] engine::store::Error),
+    #[error(transparent)]
+    State(#[from] engine::checkpoint::open::Error),
+    #[error("its digest is {found:016x}, not {told:016x}")]
+    Digest { told: u64, found: u64 },
+}
+
+fn prepare(shared: &Shared, index: u64, term: u64) -> Result<(), Unusable> {
+    let meta = shared.snapshots.received(index, term)?;
+    let dir = format!("state-{index}");
+    let path = shared.data_dir.join(&dir);
+    if path.exists() {
+        fs::remove_dir_all(&path)?;
+    }
+    let store = SledStore::open(&path)?;
+    shared.snapshots.fill(index, &store)?;
+    let mut state = State::open(&store as &dyn CheckpointStore)?;
+    let (events_max, age_ms_max) = shared.event_retention;
+    state.set_event_retention(events_max, age_ms_max);
+    let found = state.digest();
+    if found != meta.digest {
+        return Err(Unusable::Digest { told: meta.digest, found });
+    }
+    *shared.prepared.lock() = Some(Prepared { meta, dir, store: Arc::new(store), state });
+    Ok(())
+}
+
+fn forget(shared: &Shared) {
+    let Some(prepared) = shared.prepared.lock().take() else { return };
+    let path = shared.data_dir.join(&prepared.dir);
+    drop(prepared);
+    told(shared, "a state that is not needed cannot be removed", fs::remove_dir_all(path));
+}
+
+/// Puts the prepared state in the place of the one that is served, and begins the log anew.
+///
+/// First the pointer to the new store is durable, then the log forgets its entries. A node that
+/// ends between the two does the rest when it starts. Gives what the core has to be told once it
+/// knows that the append is durable.
+pub(super) fn install(
+    shared: &Shared,
+    log: &EngineLog,
+    install: &Install,
+    hard_state: Option<&HardState>,
+) -> Result<Vec<Input>, String> {
+    let text = |error: &dyn std::error::Error| super::chain(error);
+    let Install { index, term, ref members } = *install;
+    let prepared = shared.prepared.lock().take().filter(|prepared| prepared.meta.index == index);
+    let Prepared { meta, dir, store, state } =
+        prepared.ok_or_else(|| format!("no state is ready for the snapshot at {index}"))?;
+    // A checkpoint that is under way ends first, and the next one is of the new state.
+    let _no_checkpoint = shared.checkpointing.lock();
+    let current = Current { dir, index, term };
+    let before = Current::read(&shared.data_dir).map_err(|error| text(&error))?;
+    current.write(&shared.data_dir).map_err(|error| text(&error))?;
+    log.install(index, term, hard_state, members).map_err(|error| text(&error))?;
+    log.mark(index, term).map_err(|error| text(&error))?;
+    let (clock, next_deadline) = (state.clock(), state.next_deadline());
+    let newest_event = state.last_event();
+    let old_state = std::mem::replace(&mut *shared.state.write(), state);
+    let old_store = std::mem::replace(&mut *shared.store.write(), store);
+    shared.counters.checkpoint_index.set(index);
+    told(shared, "old snapshots cannot be removed", shared.snapshots.keep_only(&[index]));
+    tracing::info!(node = shared.node().0, index, "a snapshot took the place of state and log");
+    shared.applied(index);
+    shared.told(newest_event);
+    let path = shared.data_dir.join(before.dir);
+    let name = format!("hf{}-drop", shared.node());
+    // Dropping a large state takes its time. Nothing depends on it: what is left of the directory
+    // is removed at the next start.
+    let _ = thread::Builder::new().name(name).spawn(move || {
+        drop(old_state);
+        let begun = Instant::now();
+        while Arc::strong_count(&old_store) > 1 && begun.elapsed() < OLD_STORE_KEPT {
+            thread::sleep(Duration::from_millis(20));
+        }
+        drop(old_store);
+        let _ = fs::remove_dir_all(path);
+    });
+    Ok(vec![
+        Input::Applied { index, clock, answered: Vec::new() },
+        Input::NextDeadline(next_deadline),
+        Input::SnapshotTaken(Box::new(meta), index),
+    ])
+}
+
+/// The checkpointer's part: begins snapshots when they are due, and lets those that are finished
+/// count.
+pub(super) struct Taker {
+    schedule: Schedule,
+    /// Bytes of applied entries that the schedule knows of.
+    counted: u64,
+    taking: Option<Taking>,
+    retry_at: Option<Instant>,
+}
+
+struct Taking {
+    thread: JoinHandle<Result<Meta, snapshot::Error>>,
+    store: Arc<SledStore>,
+    askers: Vec<Asker>,
+    grown_at_begin: u64,
+    begun: Instant,
+}
+
+impl Taker {
+    pub(super) fn new(schedule: Schedule) -> Taker {
+        Taker { schedule, counted: 0, taking: None, retry_at: None }
+    }
+
+    /// Called right after a checkpoint, with none under way.
+    pub(super) fn poll(&mut self, shared: &Arc<Shared>, log: &Arc<EngineLog>) {
+        let applied = shared.counters.applied_bytes.get();
+        self.schedule.grew(applied - self.counted);
+        self.counted = applied;
+        if self.taking.as_ref().is_some_and(|taking| taking.thread.is_finished()) {
+            self.finish(shared);
+        }
+        let index = shared.counters.checkpoint_index.get();
+        let asked = !shared.snapshot_askers.lock().is_empty();
+        let low = *shared.space.read() != Space::Ample;
+        let resting = low || self.retry_at.is_some_and(|at| Instant::now() < at);
+        if self.taking.is_none() && (asked || (!resting && self.schedule.is_due(index))) {
+            self.begin(shared, log);
+        }
+    }
+
+    fn begin(&mut self, shared: &Arc<Shared>, log: &Arc<EngineLog>) {
+        let askers = std::mem::take(&mut *shared.snapshot_askers.lock());
+        let index = shared.counters.checkpoint_index.get();
+        // One that is there already will do.
+        if let Ok(there) = shared.snapshots.found()
+            && let Some(meta) = there.into_iter().find(|meta| meta.index == index)
+        {
+            return answer(askers, &Ok(meta));
+        }
+        let begun = Instant::now();
+        let store = shared.store();
+        let members_at = |index| log.members_at(index).expect("the founders are known");
+        let draft = match shared.snapshots.begin(&*store, members_at) {
+            Ok(Some(draft)) => draft,
+            Ok(None) => return answer(askers, &Err("nothing was applied yet".into())),
+            Err(error) => return self.failed(shared, &store, askers, &error),
+        };
+        shared.state.write().keep_old_events(true);
+        let name = format!("hf{}-snapshot", shared.node());
+        let finish = {
+            let (shared, store) = (Arc::clone(shared), Arc::clone(&store));
+            move || shared.snapshots.finish(draft, &*store)
+        };
+        match thread::Builder::new().name(name).spawn(finish) {
+            Ok(thread) => {
+                let grown_at_begin = self.schedule.grown();
+                self.taking = Some(Taking { thread, store, askers, grown_at_begin, begun });
+            }
+            Err(error) => shared.fail(format!("cannot start a thread: {error}")),
+        }
+    }
+
+    fn finish(&mut self, shared: &Arc<Shared>) {
+        let Some(taking) = self.taking.take() else { return };
+        shared.state.write().keep_old_events(false);
+        let Taking { thread, store, askers, grown_at_begin, begun } = taking;
+        let meta = match thread.join() {
+            Ok(Ok(meta)) => meta,
+            Ok(Err(error)) => return self.failed(shared, &store, askers, &error),
+            Err(panic) => return shared.fail(format!("a snapshot panicked: {}", text(&panic))),
+        };
+        shared.counters.snapshots.add(1);
+        shared.counters.snapshot_micros.add(super::micros_since(begun));
+        self.schedule.taken(meta.index, meta.bytes, grown_at_begin);
+        let told_index = meta.index;
+        let indexes = shared.snapshots.indexes().unwrap_or_default();
+        let older = indexes.iter().copied().rfind(|index| *index < told_index).unwrap_or(0);
+        // One that took the place of the log meanwhile is newer, and alone.
+        let newest = indexes.last().copied().unwrap_or(told_index);
+        let kept = if newest > told_index { vec![newest] } else { vec![older, told_index] };
+        told(shared, "old snapshots cannot be removed", shared.snapshots.keep_only(&kept));
+        tracing::info!(
+            node = shared.node().0,
+            index = meta.index,
+            bytes = meta.bytes,
+            ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "a snapshot was taken"
+        );
+        answer(askers, &Ok(meta.clone()));
+        shared.send(Input::SnapshotTaken(Box::new(meta), older));
+    }
+
+    fn failed(
+        &mut self,
+        shared: &Shared,
+        store: &Arc<SledStore>,
+        askers: Vec<Asker>,
+        error: &snapshot::Error,
+    ) {
+        let reason = super::chain(error);
+        answer(askers, &Err(reason.clone()));
+        self.retry_at = Some(Instant::now() + RETRY);
+        let damaged = matches!(error, snapshot::Error::Checkpoint { source, .. }
+            if !matches!(source, engine::checkpoint::open::Error::Store(_)));
+        // A row that is not as it was written must not stay in use; when the node starts again, its
+        // checkpoint is set aside and made anew.
+        if damaged && Arc::ptr_eq(store, &shared.store()) {
+            return shared.fail(reason);
+        }
+        tracing::warn!(node = shared.node().0, error = reason, "a snapshot could not be taken");
+    }
+
+    /// The node stops.
+    pub(super) fn stop(&mut self, shared: &Arc<Shared>) {
+        shared.snapshots.cancel();
+        if let Some(taking) = self.taking.take() {
+            let _ = taking.thread.join();
+            answer(taking.askers, &Err("the node stops".into()));
+        }
+        answer(std::mem::take(&mut *shared.snapshot_askers.lock()), &Err("the node stops".into()));
+    }
+}
+
+fn answer(askers: Vec<Asker>, with: &Result<Meta, String>) {
+    for asker in askers {
+        // Whoever is gone needs no answer.
+        let _ = asker.send(with.clone());
+    }
+}
+
+fn text(panic: &Box<dyn std::any::Any + Send>) -> &str {
+    super::text_of(&**panic)
+}

@@ -1,0 +1,259 @@
+//! Opens a data directory: what is sound is used, what is damaged is set aside and made again.
+//!
+//! The state comes from its checkpoint; when that is missing or damaged, from the newest sound
+//! snapshot and the log after it; without a snapshot from the log alone, if it is whole. A node
+//! that has none of these does not start. An installation that was cut off in the middle is ended.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use engine::checkpoint::CheckpointStore;
+use engine::state::State;
+use engine::store::sled::SledStore;
+
+use super::StartError;
+use crate::config::Config;
+use crate::driver::chain;
+use crate::identity::{self, Current, Identity};
+use crate::log::engine::EngineLog;
+use crate::log::{self, LogStore};
+use crate::members::{Member, Membership};
+use crate::snapshot::files::DirectoryFiles;
+use crate::snapshot::{Meta, Schedule, Snapshots};
+
+/// An open data directory.
+pub(super) struct Opened {
+    pub(super) identity: Identity,
+    pub(super) log: Arc<EngineLog>,
+    pub(super) store: Arc<SledStore>,
+    pub(super) state: State,
+    pub(super) members: Membership,
+    pub(super) snapshots: Snapshots,
+    /// The snapshots there are, newest first.
+    pub(super) found: Vec<Meta>,
+    pub(super) schedule: Schedule,
+}
+
+pub(super) fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
+    let mut config = config.clone();
+    for peer in &mut config.peers {
+        // A single node may listen on any free port; others must know the address beforehand.
+        if peer.id == config.node_id && peer.raft_addr.ends_with(":0") {
+            peer.raft_addr = raft_addr.to_string();
+        }
+    }
+    let data_dir = &config.data_dir;
+    let mut identity = Identity::open(&config)?;
+    let raft_dir = data_dir.join("raft");
+    let purge_bytes = 2 * config.snapshot_log_bytes;
+    let log = Arc::new(EngineLog::open_with(&raft_dir, identity.boot() > 0, purge_bytes)?);
+    if identity.boot() == 0 && log.last_index() > 0 {
+        return Err(StartError::Identity(identity::Error::BootMissing(data_dir.join("boot"))));
+    }
+    let snapshots_dir = data_dir.join("snapshots");
+    let files = DirectoryFiles::open(&snapshots_dir).map_err(|error| StartError::Checkpoint {
+        path: snapshots_dir.display().to_string(),
+        reason: error.to_string(),
+    })?;
+    let snapshots = Snapshots::open(Arc::new(files), identity.cluster())?;
+    let current = Current::read(data_dir)?;
+    sweep(data_dir, &current);
+    let opening = Opening { data_dir, current, log: &log, snapshots: &snapshots };
+    let (store, state) = opening.state(identity.boot())?;
+    opening.end_installation(&state)?;
+    if state.applied_index() > log.last_index() {
+        return Err(StartError::Log(log::Error::Lost {
+            path: raft_dir.display().to_string(),
+            last_index: log.last_index(),
+            term: log.hard_state()?.term,
+            synced_index: state.applied_index(),
+            synced_term: state.applied_term(),
+        }));
+    }
+    // A place is marked only after a checkpoint at that place was synced.
+    let (marked, _) = log.marked();
+    if state.applied_index() < marked {
+        tracing::warn!(
+            path = %opening.path().display(),
+            index = state.applied_index(),
+            synced = marked,
+            "the checkpoint has lost its newest part, which is made again from the log"
+        );
+    }
+    // What will be replayed is looked at now: a damaged node must not vote first and notice later.
+    log.verify(state.applied_index() + 1)?;
+    let founders = || Membership::founded(identity.founders().iter().map(Member::from).collect());
+    let members = log::members_or_founders(&*log, state.applied_index(), founders)?;
+    let found = snapshots.found()?;
+    let schedule = schedule(&config, &log, found.first())?;
+    identity.begin_boot()?;
+    let store = Arc::new(store);
+    Ok(Opened { identity, log, store, state, members, snapshots, found, schedule })
+}
+
+/// When the next snapshot is due, as far as that can be told from the size of the log's files.
+fn schedule(
+    config: &Config,
+    log: &EngineLog,
+    newest: Option<&Meta>,
+) -> Result<Schedule, StartError> {
+    let mut schedule = Schedule::new(config.snapshot_log_bytes, config.snapshot_entries_max);
+    let (first, last) = (log.compacted().0, log.last_index());
+    let mut grown = log.bytes_on_disk()?;
+    if let Some(newest) = newest {
+        schedule.taken(newest.index, newest.bytes, 0);
+        let since = last.saturating_sub(newest.index);
+        let share = u128::from(grown) * u128::from(since) / u128::from((last - first).max(1));
+        grown = u64::try_from(share).unwrap_or(u64::MAX);
+    }
+    schedule.estimate(grown);
+    Ok(schedule)
+}
+
+/// Removes states that no longer count, or never did. Those that are damaged stay for whoever wants
+/// to look at them.
+fn sweep(data_dir: &Path, current: &Current) {
+    let Ok(entries) = fs::read_dir(data_dir) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|name| *name != current.dir) else { continue };
+        let digits = name.strip_prefix("state-");
+        let made_here = digits.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
+        if (made_here || name == "state")
+            && let Err(error) = fs::remove_dir_all(entry.path())
+        {
+            tracing::warn!(path = %entry.path().display(), %error, "an old state stays");
+        }
+    }
+}
+
+struct Opening<'a> {
+    data_dir: &'a Path,
+    current: Current,
+    log: &'a EngineLog,
+    snapshots: &'a Snapshots,
+}
+
+impl Opening<'_> {
+    fn path(&self) -> PathBuf {
+        self.data_dir.join(&self.current.dir)
+    }
+
+    fn failed(&self, reason: String) -> StartError {
+        StartError::Checkpoint { path: self.path().display().to_string(), reason }
+    }
+
+    /// Whether a snapshot became the state, and the log does not know of it yet.
+    fn is_installing(&self) -> bool {
+        self.current.index > self.log.compacted().0
+    }
+
+    /// The state from its checkpoint, else made again.
+    fn state(&self, boot: u64) -> Result<(SledStore, State), StartError> {
+        let existed = self.path().exists();
+        let (store, reason) = match self.try_open() {
+            Ok((store, state)) => {
+                let (applied, compacted) = (state.applied_index(), self.log.compacted().0);
+                if applied >= compacted && applied > 0 {
+                    return Ok((store, state));
+                }
+                let lost = compacted > 0 || boot > 0;
+                (lost.then_some(store), format!("ends at index {applied}"))
+            }
+            Err(reason) => (None, reason),
+        };
+        // A new directory, or one whose checkpoint is empty, has nothing to be set aside.
+        match store {
+            Some(store) => drop(store),
+            None if existed && boot > 0 => self.set_aside(boot, &reason)?,
+            None => {}
+        }
+        self.make_again()
+    }
+
+    fn try_open(&self) -> Result<(SledStore, State), String> {
+        let store = SledStore::open(&self.path()).map_err(|error| chain(&error))?;
+        let state = State::open(&store as &dyn CheckpointStore).map_err(|error| chain(&error))?;
+        Ok((store, state))
+    }
+
+    fn set_aside(&self, boot: u64, reason: &str) -> Result<(), StartError> {
+        let path = self.path();
+        let aside = self.data_dir.join(format!("{}.damaged-{boot}", self.current.dir));
+        tracing::error!(
+            path = %path.display(),
+            aside = %aside.display(),
+            reason,
+            "the checkpoint is damaged: it is set aside and rebuilt"
+        );
+        fs::rename(&path, &aside).map_err(|error| self.failed(error.to_string()))
+    }
+
+    /// The state from the newest snapshot that is sound and that the log follows, else from a log
+    /// that is whole.
+    fn make_again(&self) -> Result<(SledStore, State), StartError> {
+        let (first, last) = (self.log.compacted().0, self.log.last_index());
+        for index in self.snapshots.indexes()?.into_iter().rev() {
+            let installing = self.is_installing() && index == self.current.index;
+            if !installing && !(first..=last).contains(&index) {
+                continue;
+            }
+            match self.restored(index) {
+                Ok(made) => {
+                    tracing::info!(index, "the state was made from a snapshot");
+                    return Ok(made);
+                }
+                Err(reason) => {
+                    tracing::error!(index, reason, "a snapshot is damaged and set aside");
+                    self.snapshots.set_aside(index)?;
+                }
+            }
+        }
+        self.remove()?;
+        if first > 0 || self.is_installing() {
+            return Err(self.failed(format!(
+                "it is missing or damaged, the log begins after index {first}, and there is no \
+                 sound snapshot: replace this node by a new member"
+            )));
+        }
+        self.try_open().map_err(|reason| self.failed(reason))
+    }
+
+    fn restored(&self, index: u64) -> Result<(SledStore, State), String> {
+        self.remove().map_err(|error| chain(&error))?;
+        let store = SledStore::open(&self.path()).map_err(|error| chain(&error))?;
+        self.snapshots.fill(index, &store).map_err(|error| chain(&error))?;
+        let state = State::open(&store as &dyn CheckpointStore).map_err(|error| chain(&error))?;
+        Ok((store, state))
+    }
+
+    fn remove(&self) -> Result<(), StartError> {
+        match fs::remove_dir_all(self.path()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(self.failed(error.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A snapshot became the state, and the node ended before the log was begun anew.
+    fn end_installation(&self, state: &State) -> Result<(), StartError> {
+        if !self.is_installing() {
+            return Ok(());
+        }
+        let Current { index, term, .. } = self.current;
+        if (state.applied_index(), state.applied_term()) != (index, term) {
+            return Err(self.failed(format!(
+                "it was made from a snapshot of index {index}, but ends at {}",
+                state.applied_index()
+            )));
+        }
+        let meta = self.snapshots.verify(index)?;
+        tracing::info!(index, "a snapshot took the place of the log");
+        self.log.install(index, term, None, &meta.members)?;
+        self.log.mark(index, term)?;
+        Ok(())
+    }
+}
