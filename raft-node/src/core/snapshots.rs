@@ -293,7 +293,11 @@ impl Core {
     /// A snapshot was found damaged: it is offered no more.
     pub(super) fn lost(&mut self, index: u64, actions: &mut Actions) {
         self.raw.mut_store().withdraw(index);
-        self.snapshots.sending.retain(|_, sending| sending.index != index);
+        let sent = self.snapshots.sending.extract_if(.., |_, sending| sending.index == index);
+        for (peer, _) in sent {
+            // Else raft would wait for it for ever.
+            self.raw.report_snapshot(peer.0, SnapshotStatus::Failure);
+        }
         actions.files.push(FileTask::Take);
     }
 

@@ -22,6 +22,9 @@ impl Host {
         }
         let installing = process.files.installing.is_some();
         if installing || process.state.applied_index() <= process.checkpoint_index {
+            if !installing {
+                self.begin_snapshot(sim);
+            }
             return self.after(sim, interval, Duty::Freeze);
         }
         let frozen = process.state.freeze();
