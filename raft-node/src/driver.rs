@@ -349,6 +349,7 @@ fn run_checkpoint(
         if shared.failure.borrow().is_some() {
             return taker.stop(shared);
         }
+        taker.hear(shared);
         match checkpoint(shared) {
             // What is applied is committed and synced here, so the log must hold it from now on.
             Ok(written) => unmarked = written.or(unmarked),

@@ -11,6 +11,7 @@ use engine::ids::OrderId;
 use engine::order::PaymentMethod;
 use engine::outcome::{Outcome, Rejection};
 use engine::trace::TraceId;
+use raft_node::payment::{SimulatedGateway, SimulatedSettings};
 use raft_node::{Config, Handle, Node};
 use support::{configs, order, product, propose, ready, soon, start, until};
 use tokio::task::JoinSet;
@@ -217,6 +218,7 @@ async fn a_lost_checkpoint_is_made_again_from_a_snapshot_and_the_log() {
     // Without any snapshot nothing is left to make it from, and nothing is guessed.
     std::fs::remove_dir_all(config.data_dir.join("state")).expect("removed");
     std::fs::remove_dir_all(&snapshots).expect("removed");
-    let refused = support::try_start(&config).await.err().expect("refused").to_string();
+    let gateway = Arc::new(SimulatedGateway::new(SimulatedSettings::default()));
+    let refused = Node::start(config, gateway).await.err().expect("refused").to_string();
     assert!(refused.contains("no sound snapshot"), "{refused}");
 }

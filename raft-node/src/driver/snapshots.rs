@@ -214,6 +214,8 @@ pub(super) struct Taker {
     /// Bytes of applied entries that the schedule knows of.
     counted: u64,
     taking: Option<Taking>,
+    /// Those whose snapshot must hold what the last checkpoint holds.
+    askers: Vec<Asker>,
     retry_at: Option<Instant>,
 }
 
@@ -227,7 +229,12 @@ struct Taking {
 
 impl Taker {
     pub(super) fn new(schedule: Schedule) -> Taker {
-        Taker { schedule, counted: 0, taking: None, retry_at: None }
+        Taker { schedule, counted: 0, taking: None, askers: Vec::new(), retry_at: None }
+    }
+
+    /// Called before a checkpoint: who asked up to now is served from that one at the earliest.
+    pub(super) fn hear(&mut self, shared: &Shared) {
+        self.askers.append(&mut shared.snapshot_askers.lock());
     }
 
     /// Called right after a checkpoint, with none under way.
@@ -239,7 +246,7 @@ impl Taker {
             self.finish(shared);
         }
         let index = shared.counters.checkpoint_index.get();
-        let asked = !shared.snapshot_askers.lock().is_empty();
+        let asked = !self.askers.is_empty();
         let low = *shared.space.read() != Space::Ample;
         let resting = low || self.retry_at.is_some_and(|at| Instant::now() < at);
         if self.taking.is_none() && (asked || (!resting && self.schedule.is_due(index))) {
@@ -248,7 +255,7 @@ impl Taker {
     }
 
     fn begin(&mut self, shared: &Arc<Shared>, log: &Arc<EngineLog>) {
-        let askers = std::mem::take(&mut *shared.snapshot_askers.lock());
+        let askers = std::mem::take(&mut self.askers);
         let index = shared.counters.checkpoint_index.get();
         // One that is there already will do.
         if let Ok(there) = shared.snapshots.found()
@@ -336,7 +343,8 @@ impl Taker {
             let _ = taking.thread.join();
             answer(taking.askers, &Err("the node stops".into()));
         }
-        answer(std::mem::take(&mut *shared.snapshot_askers.lock()), &Err("the node stops".into()));
+        self.hear(shared);
+        answer(std::mem::take(&mut self.askers), &Err("the node stops".into()));
     }
 }
 

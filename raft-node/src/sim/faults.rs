@@ -120,7 +120,13 @@ fn inject(sim: &mut Sim, hosts: &mut [Host], kind: FaultKind) {
         }
         FaultKind::DamageLog => damage_log(sim, hosts, some),
         FaultKind::DamageCheckpoint => damage_checkpoint(sim, &mut hosts[some]),
-        FaultKind::DamageSnapshot => hosts[some].damage_snapshot(sim),
+        FaultKind::DamageSnapshot => {
+            hosts[some].damage_snapshot(sim);
+            // Half of the time it is needed right away.
+            if sim.random.percent(50) {
+                damage_checkpoint(sim, &mut hosts[some]);
+            }
+        }
         FaultKind::ClockJump => {
             // What the clocks showed before counts, too.
             watch_clocks(sim, hosts);

@@ -161,7 +161,10 @@ impl World {
                 if host.life == life && host.up.is_some() {
                     host.on(sim, duty);
                     let voted = host.has_voted() && sim.random.ppm(sim.plan.vote_crash_ppm);
-                    if !sim.resting && (voted || sim.random.ppm(sim.plan.step_crash_ppm)) {
+                    let installs =
+                        host.has_begun_to_install() && sim.random.ppm(sim.plan.install_crash_ppm);
+                    let any = sim.random.ppm(sim.plan.step_crash_ppm);
+                    if !sim.resting && (voted || installs || any) {
                         faults::crash_at_a_step(sim, host);
                     }
                 }

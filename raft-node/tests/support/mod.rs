@@ -1,7 +1,5 @@
 //! Nodes for tests: three of them in one process, over real sockets and real disks.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
-
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,16 +11,16 @@ use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
 use engine::trace::TraceId;
 use raft_node::payment::{SimulatedGateway, SimulatedSettings};
-use raft_node::{Applied, Config, Handle, Node, Peer, StartError};
+use raft_node::{Applied, Config, Handle, Node, Peer};
 use tokio::time::Instant;
 
-pub fn free_ports(count: usize) -> Vec<u16> {
+fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<_> =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
     listeners.iter().map(|l| l.local_addr().expect("bound").port()).collect()
 }
 
-pub fn configs(dir: &Path, count: usize) -> Vec<Config> {
+pub(crate) fn configs(dir: &Path, count: usize) -> Vec<Config> {
     let ports = free_ports(count);
     let peers: Vec<_> = (1..=count as u64)
         .zip(&ports)
@@ -43,7 +41,7 @@ pub fn configs(dir: &Path, count: usize) -> Vec<Config> {
         .collect()
 }
 
-pub async fn start(config: &Config) -> Node {
+pub(crate) async fn start(config: &Config) -> Node {
     let settings = SimulatedSettings {
         success_ppm: 1_000_000,
         delay_ms: 1..=5,
@@ -53,16 +51,11 @@ pub async fn start(config: &Config) -> Node {
     Node::start(config.clone(), gateway).await.expect("the node starts")
 }
 
-pub async fn try_start(config: &Config) -> Result<Node, StartError> {
-    let gateway = Arc::new(SimulatedGateway::new(SimulatedSettings::default()));
-    Node::start(config.clone(), gateway).await
-}
-
-pub fn soon() -> Instant {
+pub(crate) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
-pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = soon();
     while !holds() {
         assert!(Instant::now() < deadline, "never happened: {what}");
@@ -70,15 +63,15 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-pub async fn ready(handles: &[Handle]) {
+pub(crate) async fn ready(handles: &[Handle]) {
     until("all nodes are ready", || handles.iter().all(|handle| handle.health().ready)).await;
 }
 
-pub async fn propose(handle: &Handle, command: Command) -> Applied {
+pub(crate) async fn propose(handle: &Handle, command: Command) -> Applied {
     handle.propose(command, TraceId::NONE, soon()).await.expect("an outcome")
 }
 
-pub fn product(stock: i64) -> Command {
+pub(crate) fn product(stock: i64) -> Command {
     Command::CreateProduct(CreateProduct {
         name: "Laptop".into(),
         price: Money(99_999),
@@ -87,7 +80,7 @@ pub fn product(stock: i64) -> Command {
     })
 }
 
-pub fn order(key: Option<&str>, quantity: u32, payment_method: PaymentMethod) -> Command {
+pub(crate) fn order(key: Option<&str>, quantity: u32, payment_method: PaymentMethod) -> Command {
     Command::PlaceOrder(PlaceOrder {
         user: None,
         hold: None,

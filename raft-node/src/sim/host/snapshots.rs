@@ -36,6 +36,8 @@ pub(super) struct FileDuty {
     prepared: Option<Prepared>,
     /// A state that has taken the place of the old one on disk, but not yet in memory.
     pub(super) installing: Option<(Install, Prepared)>,
+    /// It began to install in the last step.
+    install_begun: bool,
 }
 
 impl FileDuty {
@@ -49,6 +51,7 @@ impl FileDuty {
             busy: false,
             prepared: None,
             installing: None,
+            install_begun: false,
         }
     }
 }
@@ -213,6 +216,13 @@ impl Host {
         let Install { index, term, ref members } = *install;
         self.log.write_install(index, term, append.hard_state.as_ref(), members);
         files.installing = Some((install.clone(), prepared));
+        files.install_begun = true;
+    }
+
+    /// Whether it began to install since it was last asked.
+    pub(in crate::sim) fn has_begun_to_install(&mut self) -> bool {
+        let process = self.up.as_mut();
+        process.is_some_and(|process| std::mem::take(&mut process.files.install_begun))
     }
 
     /// The log that was begun anew is synced: the state takes the place of the old one.
@@ -260,8 +270,8 @@ impl Host {
         });
     }
 
-    /// The state from its checkpoint, else from the newest sound snapshot that the log follows, else
-    /// from a log that is whole, as production does it.
+    /// The state from its checkpoint, else from the newest sound snapshot that the log follows,
+    /// else from a log that is whole, as production does it.
     pub(super) fn open_state(&mut self, sim: &mut Sim, snapshots: &Snapshots) -> Option<State> {
         let damaged = self.disk.checkpoint_damaged;
         let (first, last) = (self.log.compacted().0, self.log.last_index());
@@ -343,7 +353,8 @@ impl Host {
         if indexes.len() < 2 || indexes.iter().any(|index| snapshots.verify(*index).is_err()) {
             return;
         }
-        let index = *sim.random.pick(&indexes);
+        // The newer one is the one that is sent and read back.
+        let index = if sim.random.percent(70) { indexes[1] } else { indexes[0] };
         let bit = sim.random.next();
         sim.cover.snapshots_damaged += 1;
         sim.say(|| format!("n{}: the snapshot at {index} is damaged", self.id));
