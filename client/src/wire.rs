@@ -31,7 +31,7 @@ mod word;
 
 pub use batch::{BatchRequest, BatchResult, RefusedOrder};
 pub use cluster::{
-    Cluster, Founder, KnownIncarnation, Member, MemberAdded, MemberRequest, MemberRole,
+    Cluster, Founder, KnownIncarnation, Member, MemberAdded, MemberRequest, MemberRole, Snapshot,
     TransferRequest,
 };
 pub use code::{ErrorCode, Outcome};

@@ -176,6 +176,11 @@ impl Failure {
         failure
     }
 
+    /// The node goes away.
+    pub(crate) fn stopping() -> Failure {
+        stopping()
+    }
+
     /// What a read ran into.
     pub(crate) fn read(error: &ReadError, trace: &TraceId) -> Failure {
         match error {

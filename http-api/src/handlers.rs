@@ -9,6 +9,7 @@ pub(crate) mod order_reads;
 pub(crate) mod orders;
 pub(crate) mod payments;
 pub(crate) mod products;
+pub(crate) mod snapshots;
 pub(crate) mod stock;
 pub(crate) mod tasks;
 pub(crate) mod users;

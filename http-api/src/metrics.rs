@@ -290,6 +290,11 @@ impl Writer<'_, '_> {
             ("batch_pending", "Commands that wait for their entry", node.batch_pending),
             ("reads_pending", "Reads that wait for their barrier", node.reads_pending),
             ("checkpoint_index", "Applied index of the last checkpoint", node.checkpoint_index),
+            ("snapshot_index", "Applied index of the newest snapshot", node.snapshot_index),
+            ("snapshot_bytes", "Size of the newest snapshot", node.snapshot_bytes),
+            ("snapshots_sending", "Peers a snapshot is being sent to", node.snapshots_sending),
+            ("compacted_index", "Last index cut off the log", node.compacted_index),
+            ("log_bytes", "Size of the log's files", node.log_bytes),
             ("payment_calls_in_flight", "Gateway calls under way", node.payment_calls_in_flight),
             ("disk_free_bytes", "Bytes that may still be written", node.disk_free_bytes),
             ("writes_refused", "1 while there is no room for writes, else 0", node.writes_refused),
@@ -313,6 +318,8 @@ impl Writer<'_, '_> {
                 node.refused_without_entry_total,
             ),
             ("checkpoints", "Checkpoints written", node.checkpoints_total),
+            ("snapshots", "Snapshots taken", node.snapshots_total),
+            ("snapshots_installed", "Snapshots installed", node.snapshots_installed_total),
             (
                 "peer_messages_dropped",
                 "Messages to peers dropped",
@@ -327,6 +334,7 @@ impl Writer<'_, '_> {
             ("apply", "Time spent applying", node.apply_seconds_total),
             ("log_sync", "Time spent in log writes and syncs", node.sync_seconds_total),
             ("checkpoint", "Time spent writing checkpoints", node.checkpoint_seconds_total),
+            ("snapshot", "Time spent taking snapshots", node.snapshot_seconds_total),
         ] {
             self.seconds(name, help, value)?;
         }

@@ -40,6 +40,7 @@ pub(crate) enum Route {
     AddMember,
     RemoveMember,
     TransferLeader,
+    TakeSnapshot,
     Health,
     Live,
     Ready,
@@ -83,6 +84,7 @@ impl Route {
             | Route::Events
             | Route::Socket
             | Route::Cluster
+            | Route::TakeSnapshot
             | Route::RemoveMember
             | Route::Health
             | Route::Live
@@ -161,6 +163,7 @@ const PREFIXED: &[(&str, Methods)] = &[
     ("/api/v1/events", &[(Method::GET, Route::Events)]),
     ("/api/v1/ws", &[(Method::GET, Route::Socket)]),
     ("/api/v1/cluster", &[(Method::GET, Route::Cluster)]),
+    ("/api/v1/cluster/snapshot", &[(Method::POST, Route::TakeSnapshot)]),
     ("/api/v1/cluster/members", &[(Method::POST, Route::AddMember)]),
     ("/api/v1/cluster/members/{id}", &[(Method::DELETE, Route::RemoveMember)]),
     ("/api/v1/cluster/transfer-leader", &[(Method::POST, Route::TransferLeader)]),

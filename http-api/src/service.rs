@@ -282,6 +282,7 @@ async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
         Route::Events => handlers::events::stream(call).await,
         Route::Socket => handlers::events::socket(call),
         Route::Cluster => Ok(handlers::cluster::get(call)),
+        Route::TakeSnapshot => handlers::snapshots::take(call).await,
         Route::AddMember => handlers::cluster::add(call).await,
         Route::RemoveMember => handlers::cluster::remove(call).await,
         Route::TransferLeader => handlers::cluster::transfer(call).await,

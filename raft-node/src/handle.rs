@@ -88,6 +88,20 @@ pub enum EventsError {
     Storage(String),
 }
 
+/// Why there is no snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// It is not finished in time, and may be finished later.
+    #[error("not finished in time")]
+    NotInTime,
+    /// The node stops.
+    #[error("the node stops")]
+    Stopping,
+    /// It could not be taken.
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// Whether a node works, told without touching its state.
 #[derive(Clone, Copy, Debug)]
 pub struct Health {
@@ -457,17 +471,17 @@ impl Handle {
     /// there already will do.
     ///
     /// # Errors
-    /// Why there is none, when the deadline passed or it could not be taken.
-    pub async fn take_snapshot(&self, deadline: Instant) -> Result<Meta, String> {
+    /// See [`SnapshotError`].
+    pub async fn take_snapshot(&self, deadline: Instant) -> Result<Meta, SnapshotError> {
         if self.shared.failure.borrow().is_some() {
-            return Err("the node stops".into());
+            return Err(SnapshotError::Stopping);
         }
         let (asker, answer) = oneshot::channel();
         self.shared.snapshot_askers.lock().push(asker);
         match timeout_at(deadline, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err("the node stops".into()),
-            Err(_) => Err("it is not finished in time, and may be finished later".into()),
+            Ok(Ok(answer)) => answer.map_err(SnapshotError::Failed),
+            Ok(Err(_)) => Err(SnapshotError::Stopping),
+            Err(_) => Err(SnapshotError::NotInTime),
         }
     }
 

@@ -30,7 +30,7 @@ pub mod verify;
 pub use config::{Config, Join, Peer};
 pub use handle::{
     Applied, EventsError, Handle, Health, LedgerEntry, LedgerPage, LedgerPlace, Member,
-    ProposeError, ReadError, Status,
+    ProposeError, ReadError, SnapshotError, Status,
 };
 pub use node::{Node, StartError};
 pub use shared::Metrics;

@@ -11,7 +11,7 @@ use crate::call::Call;
 use crate::decode;
 use crate::error::Error;
 use crate::retry::Repeat;
-use crate::wire::{Cluster, Health, MemberAdded, MemberRequest, Probe, TransferRequest};
+use crate::wire::{Cluster, Health, MemberAdded, MemberRequest, Probe, Snapshot, TransferRequest};
 
 /// Nodes. Each method fails with an [`Error`] when no node could be asked.
 impl Client {
@@ -76,5 +76,15 @@ impl Client {
     pub async fn transfer_leader(&self, to: Option<u64>) -> Result<Answer<Cluster>, Error> {
         let call = Call::write(Method::POST, "/api/v1/cluster/transfer-leader", Repeat::Replace);
         self.run(call.json(&TransferRequest { to })?, decode::envelope).await
+    }
+
+    /// `POST /cluster/snapshot`: a snapshot of what the node that answers has applied up to now.
+    /// Nodes take them by themselves; this is for whoever wants one now. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] when it was not finished in time: it may be finished later.
+    pub async fn take_snapshot(&self) -> Result<Answer<Snapshot>, Error> {
+        let call = Call::write(Method::POST, "/api/v1/cluster/snapshot", Repeat::Replace);
+        self.run(call, decode::envelope).await
     }
 }

@@ -41,6 +41,19 @@ pub struct Cluster {
     pub members: Vec<Member>,
 }
 
+/// The data of `POST /cluster/snapshot`: a snapshot of the answering node's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Last log index that it holds.
+    pub index: u64,
+    /// The term of the entry at that index.
+    pub term: u64,
+    /// The size of its file in bytes.
+    pub bytes: u64,
+    /// Digest of the state at `index`, in hexadecimal.
+    pub digest: String,
+}
+
 /// One member of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {

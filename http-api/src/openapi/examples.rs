@@ -310,6 +310,16 @@ pub(super) fn member_added() -> Value {
     }))
 }
 
+/// A snapshot that was taken.
+pub(super) fn snapshot() -> Value {
+    value(&wire::Envelope::new(wire::Snapshot {
+        index: 4711,
+        term: 2,
+        bytes: 183_000,
+        digest: "00c0ffee00c0ffee".to_owned(),
+    }))
+}
+
 /// The health of a node.
 pub(super) fn health(status: wire::HealthStatus) -> Value {
     let well = status == wire::HealthStatus::Ok;

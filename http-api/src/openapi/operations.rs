@@ -86,6 +86,7 @@ pub(super) fn operation(route: Route) -> Operation {
         Route::Events | Route::Socket => event(route),
         Route::AddMember | Route::RemoveMember | Route::TransferLeader => members(route),
         Route::Cluster
+        | Route::TakeSnapshot
         | Route::Health
         | Route::Live
         | Route::Ready
@@ -397,6 +398,14 @@ fn node(route: Route) -> Operation {
         Route::Cluster => of("getCluster", CLUSTER, "Read the cluster")
             .text("The cluster as this node sees it, without a quorum too.")
             .lists("The cluster.", "ClusterAnswer", examples::cluster()),
+        Route::TakeSnapshot => of("takeSnapshot", CLUSTER, "Take a snapshot")
+            .text(
+                "Of what this node has applied up to now, whether it leads or not; nodes take them \
+                 by themselves as their logs grow. One that is there already will do. Needs no \
+                 quorum and is safe to repeat.",
+            )
+            .lists("It is there.", "SnapshotAnswer", examples::snapshot())
+            .refuses(&[ErrorCode::CommitTimeout, ErrorCode::NoLeader, ErrorCode::InternalError]),
         Route::Health => of("getHealth", MONITORING, "Whether the node is fit for work")
             .text("Storage, replication, quorum and worker of this node. Needs no quorum.")
             .states("Health", examples::health),

@@ -478,6 +478,16 @@ fn rows() -> Value {
             "id": schema("Id"),
             "incarnation": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
         })),
+        "Snapshot": object("A snapshot of a node's state.", &[], json!({
+            "index": count("Last log index that it holds."),
+            "term": count("The term of the entry at that index."),
+            "bytes": count("The size of its file."),
+            "digest": {
+                "type": "string",
+                "pattern": "^[0-9a-f]{16}$",
+                "description": "Of the state at `index`; equal on every node.",
+            },
+        })),
         "Member": object("A member of the cluster.", &[], json!({
             "id": schema("Id"),
             "role": words("What it does.", wire::MemberRole::ALL),
@@ -537,6 +547,7 @@ fn answers() -> Value {
         })),
         "UserAnswer": envelope("User"),
         "ClusterAnswer": envelope("Cluster"),
+        "SnapshotAnswer": envelope("Snapshot"),
         "MemberAddedAnswer": envelope("MemberAdded"),
         "Problem": object("Every error, in the shape of RFC 9457.", &PROBLEM_ABSENT, json!({
             "type": {"type": "string", "pattern": "^/problems/[a-z-]+$"},

@@ -127,6 +127,7 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
     calls.extend([(adjust(), 201), (adjust(), 200)]);
     let batch = json!({"orders": [order, {"items": []}]});
     calls.push((Call::json("POST", "/api/v1/orders/batch", &batch), 200));
+    calls.push((Call::new("POST", "/api/v1/cluster/snapshot"), 200));
     for key in ["k", "fenced"] {
         calls.push((Call::new("POST", &format!("/api/v1/orders/by-key/{key}/fence")), 200));
     }

@@ -4,7 +4,9 @@ use clap::{Parser, Subcommand};
 
 use crate::bulk::{export, import};
 use crate::exit::{self, Failure};
-use crate::{bench, dev, events, holds, members, orders, products, serve, status, verify};
+use crate::{
+    bench, dev, events, holds, members, orders, products, serve, snapshot, status, verify,
+};
 
 /// Holdfast: a replicated order engine that sells without overselling.
 #[derive(Debug, Parser)]
@@ -36,6 +38,8 @@ pub(crate) enum Command {
     Holds(holds::Command),
     /// Check the data of a stopped node without changing it
     Verify(verify::Options),
+    /// Take a snapshot of a running node's state
+    Snapshot(snapshot::Options),
     /// Show what happened, and follow what happens
     Events(events::Options),
     /// Create products, or place orders, from a CSV or NDJSON file
@@ -62,6 +66,7 @@ impl Command {
             Command::Orders(command) => orders::run(&command),
             Command::Holds(command) => holds::run(&command),
             Command::Verify(options) => verify::run(&options),
+            Command::Snapshot(options) => snapshot::run(&options),
             Command::Events(options) => events::run(&options),
             Command::Import(options) => import::run(&options),
             Command::Export(options) => export::run(&options),

@@ -24,6 +24,7 @@ mod running;
 mod serve;
 mod settings;
 mod signals;
+mod snapshot;
 mod status;
 mod stock;
 mod table;

@@ -101,6 +101,7 @@ pub(crate) fn node_config(
     let mut config = Config::new(NodeId(id), data);
     config.events_max = limits.event_retention_count;
     config.event_age_ms_max = limits.event_retention_h * 3_600_000;
+    config.snapshot_log_bytes = limits.snapshot_log_mb << 20;
     let waits = &mut config.payments;
     waits.backoff_ms.clone_from(&payments.payment_backoff_ms);
     // A gateway that is slow on purpose must not look like one that never answers, and a claim has

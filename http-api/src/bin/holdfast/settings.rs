@@ -150,6 +150,11 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "MIB", default_value = "256")]
     #[arg(value_parser = address::disk_reserve)]
     pub(crate) disk_reserve_mb: u64,
+    /// How much the log grows, in MiB, before a snapshot is taken and the log cut; with a larger
+    /// state, as much as the last snapshot took
+    #[arg(long, value_name = "MIB", default_value = "64")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub(crate) snapshot_log_mb: u64,
     /// Refuse orders that name no user, or one that is not known
     #[arg(long)]
     pub(crate) require_users: bool,
