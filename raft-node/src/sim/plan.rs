@@ -41,7 +41,7 @@ pub(super) enum FaultKind {
     Transfer,
 }
 
-const ALL_FAULTS: [FaultKind; 25] = [
+const ALL_FAULTS: [FaultKind; 26] = [
     FaultKind::Isolate,
     FaultKind::OneWay,
     FaultKind::Split,
