@@ -74,22 +74,23 @@ pub(crate) async fn place(call: &Call<'_>) -> Result<Reply, Failure> {
 
 fn read_batch(call: &Call<'_>) -> Result<Batch, Failure> {
     let settings = &call.app.settings;
+    let query = call.query()?;
+    let mut errors = Errors::default();
+    let asked = match query.text("atomic", &mut errors) {
+        None => None,
+        Some("false") => Some(false),
+        Some("true") => Some(true),
+        Some(_) => {
+            query::fault("atomic", "must be true or false.", &mut errors);
+            None
+        }
+    };
+    errors.check()?;
     if extract::is_ndjson(call.headers) {
-        let query = call.query()?;
-        let mut errors = Errors::default();
-        let atomic = match query.text("atomic", &mut errors) {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => {
-                query::fault("atomic", "must be true or false.", &mut errors);
-                false
-            }
-        };
-        errors.check()?;
         let orders = read_lines(&call.body, settings)?;
-        return Ok(Batch { atomic, orders });
+        return Ok(Batch { atomic: asked.unwrap_or(false), orders });
     }
-    read_object(&call.body, settings)
+    read_object(&call.body, asked, settings)
 }
 
 /// One body a line. Blank lines are no orders.
@@ -114,13 +115,18 @@ fn read_lines(
     Ok(orders)
 }
 
-fn read_object(body: &[u8], settings: &Settings) -> Result<Batch, Failure> {
+/// `asked` is what the query says of `atomic`; the body may say it too, but nothing else.
+fn read_object(body: &[u8], asked: Option<bool>, settings: &Settings) -> Result<Batch, Failure> {
     let object = json::parse(body)?;
     let fields = Fields::of(&object);
     let mut errors = Errors::default();
     let atomic = match fields.optional("atomic") {
-        None | Some(Value::Bool(false)) => false,
-        Some(Value::Bool(true)) => true,
+        None => asked.unwrap_or(false),
+        Some(Value::Bool(atomic)) if asked.is_none_or(|asked| asked == *atomic) => *atomic,
+        Some(Value::Bool(_)) => {
+            fields.fault("atomic", "differs from the atomic parameter.", &mut errors);
+            false
+        }
         Some(_) => {
             fields.fault("atomic", "must be true or false.", &mut errors);
             false
@@ -397,7 +403,7 @@ mod tests {
     }
 
     fn object(body: &str) -> Result<Batch, Failure> {
-        read_object(body.as_bytes(), &Settings::default())
+        read_object(body.as_bytes(), None, &Settings::default())
     }
 
     const GOOD: &str = r#"{"items":[{"product_id":1,"quantity":1}]}"#;

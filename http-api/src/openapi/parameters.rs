@@ -111,7 +111,7 @@ pub(super) fn all() -> Value {
         "Atomic": query(
             "atomic",
             json!({"type": "string", "enum": ["true", "false"], "default": "false"}),
-            "Place all or none; for a batch of one order a line. A batch in an object says so itself.",
+            "Place all or none. A batch in an object may say so itself, but nothing else.",
         ),
         "LedgerAfter": query(
             "after",

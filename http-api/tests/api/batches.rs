@@ -181,13 +181,25 @@ async fn the_bounds_of_a_batch_are_kept() {
     }
     let not_a_word = json!({"orders": [order(product, 1)], "atomic": "yes"});
     fixture.post(BATCH, &not_a_word).await.invalid("atomic");
+    let all = json!({"orders": [order(product, 1)], "atomic": true});
+    fixture.post(&format!("{BATCH}?atomic=false"), &all).await.invalid("atomic");
+    fixture.post(&format!("{BATCH}?atomic=perhaps"), &all).await.invalid("atomic");
+    let too_much = json!({"orders": [order(product, 1), order(product, 5_000)]});
+    let refused = fixture.post(&format!("{BATCH}?atomic=true"), &too_much).await;
+    refused.problem(409, "insufficient_stock");
     fixture.send(Call::text("POST", BATCH, "[]")).await.problem(400, "malformed_request");
     fixture.send(Call::text("POST", BATCH, "")).await.problem(400, "malformed_request");
     let header = Call::json("POST", BATCH, &json!({"orders": [order(product, 1)]}));
     let header = header.header("idempotency-key", "k");
     fixture.send(header).await.problem(400, "idempotency_key_invalid");
-    let large = Call::text("POST", BATCH, vec![b' '; (2 << 20) + 1]);
-    fixture.send(large).await.problem(413, "payload_too_large");
+    // Judged by its length, before a byte of it is there.
+    let large = format!(
+        "POST {BATCH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        (2 << 20) + 1
+    );
+    let refused = fixture.raw(large.as_bytes()).await;
+    assert_eq!(refused.status(), Some(413), "{}", refused.text);
     assert_eq!(fixture.look().await.1["data"], json!([]), "nothing was placed");
 
     // More than a megabyte of orders: several entries, and one answer for each order.
