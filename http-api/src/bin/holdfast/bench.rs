@@ -100,7 +100,8 @@ pub(crate) struct Options {
     /// Which products are asked for how often
     #[arg(long, value_enum, default_value = "uniform", conflicts_with = "hot")]
     spread: Spreading,
-    /// Send so many orders in one request, to POST /orders/batch; --rate and --count are of requests
+    /// Send so many orders in one request, to POST /orders/batch; --rate and --count are of
+    /// requests
     #[arg(long, value_name = "N", default_value = "1")]
     #[arg(value_parser = value_parser!(u16).range(1..=1000))]
     batch: u16,
