@@ -105,6 +105,16 @@ impl Core {
         }
     }
 
+    /// A change may take the vote of a node that leads, or that is being elected. raft 0.7.0 looks
+    /// the progress of every leader up and panics when it has none.
+    pub(super) fn stand_down_without_vote(&mut self) {
+        let raft = &mut self.raw.raft;
+        if raft.state != StateRole::Follower && raft.prs().get(self.node.0).is_none() {
+            let term = raft.term;
+            raft.become_follower(term, INVALID_ID);
+        }
+    }
+
     /// At every tick: notices that this node was removed, promotes, asks again.
     pub(super) fn tick_members(&mut self, actions: &mut Actions) {
         if self.members.was_removed(self.node) {

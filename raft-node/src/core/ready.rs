@@ -86,6 +86,7 @@ impl Core {
                     self.raw.on_persist_ready(number);
                 }
             }
+            self.stand_down_without_vote();
         }
     }
 

@@ -236,3 +236,35 @@ fn without_a_leader_an_operator_hears_that_nothing_happened() {
     let verdict = change(&mut world, alone, Change::Remove(NodeId(leader)));
     assert_eq!(verdict, Err(Failure::NoLeader));
 }
+
+/// It does not happen when an operator asks, since leadership is handed over first; it may when
+/// leadership comes back before the change is committed.
+#[test]
+fn a_leader_that_loses_its_vote_stands_down_at_once() {
+    let mut world = World::new();
+    let leader = world.leader();
+    let change = Change::Remove(NodeId(leader));
+    let entry = change.entry(world.host(leader).core.members());
+    world.host(leader).core.raw.propose_conf_change(vec![], entry).expect("nothing under way");
+    // There is always another append behind the one whose sync is reported.
+    world.host(leader).held_appends = Some(Vec::new());
+    for seq in 1..=20 {
+        world.propose(leader, seq);
+        world.deliver();
+        let held = world.host(leader).held_appends.as_mut().expect("appends are held");
+        if held.len() > 1 {
+            let append = held.remove(0);
+            let log = Arc::clone(&world.host(leader).log);
+            let (entries, hard_state) = (&append.entries, append.hard_state.as_ref());
+            log.append_all(entries, hard_state, &append.members).expect("in memory");
+            world.input(leader, Input::Persisted(append.number));
+            world.deliver();
+        }
+    }
+    world.release_appends(leader);
+    world.run_ms(2_000);
+    let view = world.host(leader).core.view();
+    assert!(view.removed && !view.is_leader, "{view:?}");
+    let next = other_than(leader);
+    assert!(members(&mut world, next).was_removed(NodeId(leader)));
+}
