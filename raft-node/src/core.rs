@@ -537,8 +537,11 @@ impl Core {
             return;
         }
         let lag = self.raw.raft.raft_log.committed.saturating_sub(self.applied_index);
+        // Waiting for a leader to be elected is not work that piles up.
+        let is_led = self.raw.raft.leader_id != raft::INVALID_ID;
         if lag > self.config.apply_lag_entries_max
-            || !self.requests.has_room(&request, self.now.mono_ms)
+            || !self.requests.has_room(&request)
+            || is_led && self.requests.is_late(self.now.mono_ms)
         {
             actions.failed.push((request.seq, Failure::Overloaded));
             return;

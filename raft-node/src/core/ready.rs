@@ -32,8 +32,9 @@ impl Core {
     pub(super) fn collect(&mut self, actions: &mut Actions) {
         while self.raw.has_ready() {
             let mut ready = self.raw.ready();
-            let install =
-                (!ready.snapshot().is_empty()).then(|| self.install(ready.snapshot(), actions));
+            let number = ready.number();
+            let install = (!ready.snapshot().is_empty())
+                .then(|| self.install(number, ready.snapshot(), actions));
             let messages = ready.take_messages();
             messages.iter().for_each(|message| self.note_sent(message));
             actions.send.extend(addressed(messages));
@@ -41,7 +42,6 @@ impl Core {
                 actions.reads_ready.extend(self.reads.answered(&state));
             }
 
-            let number = ready.number();
             let held = addressed(ready.take_persisted_messages());
             #[cfg(feature = "simulation")]
             let held = match crate::sim::planted::has(crate::sim::Bug::AcknowledgeBeforeSync) {
@@ -116,5 +116,6 @@ impl Core {
             actions.send.extend(durable.messages);
         }
         self.raw.on_persist_ready(number);
+        self.installed(number);
     }
 }

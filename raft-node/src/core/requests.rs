@@ -69,12 +69,14 @@ impl Requests {
         self.open.len()
     }
 
-    /// Whether another request may wait: there are not too many, and the oldest that a leader has
-    /// did not wait too long. Waiting for a leader to be elected does not count.
-    pub(super) fn has_room(&mut self, request: &Request, now_ms: u64) -> bool {
-        self.open.len() < self.count_max
-            && self.bytes + request.command.len() <= self.bytes_max
-            && self.oldest_sent_ms().is_none_or(|at| now_ms < at + self.age_max_ms)
+    /// Whether another request may wait: there are not too many.
+    pub(super) fn has_room(&self, request: &Request) -> bool {
+        self.open.len() < self.count_max && self.bytes + request.command.len() <= self.bytes_max
+    }
+
+    /// Whether the oldest request that a leader was sent waits for longer than it may.
+    pub(super) fn is_late(&mut self, now_ms: u64) -> bool {
+        self.oldest_sent_ms().is_some_and(|at| now_ms >= at + self.age_max_ms)
     }
 
     fn oldest_sent_ms(&mut self) -> Option<u64> {
@@ -259,26 +261,26 @@ mod tests {
         requests.push(request(1));
         requests.take_unsent(10);
         requests.push(request(2));
-        assert!(!requests.has_room(&request(3), 20));
+        assert!(!requests.has_room(&request(3)));
         assert_eq!(requests.expire(5_000), vec![(1, Failure::Unknown), (2, Failure::NoLeader)]);
         assert_eq!(requests.len(), 0);
-        assert!(requests.has_room(&request(3), 5_000));
+        assert!(requests.has_room(&request(3)));
     }
 
     #[test]
     fn a_queue_that_is_too_old_takes_no_more_but_waiting_for_a_leader_does_not_count() {
         let mut requests = requests();
         requests.push(request(1));
-        assert!(requests.has_room(&request(2), 4_000), "nobody leads: there is no queue");
+        assert!(!requests.is_late(4_000), "nobody leads: there is no queue");
         requests.take_unsent(4_000);
         requests.taken([1]);
-        assert!(requests.has_room(&request(2), 4_999));
-        assert!(!requests.has_room(&request(2), 5_000));
+        assert!(!requests.is_late(4_999));
+        assert!(requests.is_late(5_000));
         requests.resend_all();
         requests.take_unsent(5_000);
-        assert!(requests.has_room(&request(2), 5_000), "another leader, another queue");
+        assert!(!requests.is_late(5_000), "another leader, another queue");
         requests.remove(1);
-        assert!(requests.has_room(&request(2), 9_000));
+        assert!(!requests.is_late(9_000));
         assert_eq!(requests.oldest_sent_ms(), None);
     }
 

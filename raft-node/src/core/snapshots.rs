@@ -118,6 +118,9 @@ pub(super) struct Snapshots {
     receiving: Option<Receiving>,
     /// The older of the two files that are kept; 0 while there is only one.
     older: u64,
+    /// The append that puts a snapshot in the place of the log, and the snapshot's index, until it
+    /// is on disk.
+    installing: Option<(u64, u64)>,
     /// Snapshots that took the place of the log since the node started.
     pub(super) installed: u64,
 }
@@ -155,6 +158,10 @@ impl Core {
     pub(super) fn offered(&mut self, from: NodeId, message: Box<Message>, actions: &mut Actions) {
         let about = message.get_snapshot().get_metadata();
         let (index, term) = (about.index, about.term);
+        if self.snapshots.installing.is_some() {
+            // One after the other: the leader offers it again.
+            return;
+        }
         if message.term < self.raw.raft.term || index <= self.raw.raft.raft_log.committed {
             let _ = self.raw.step(*message);
             return;
@@ -262,6 +269,7 @@ impl Core {
     /// Raft takes a snapshot in the place of its log: what the surroundings have to do for that.
     pub(super) fn install(
         &mut self,
+        number: u64,
         snapshot: &raft::eraftpb::Snapshot,
         actions: &mut Actions,
     ) -> Install {
@@ -272,12 +280,25 @@ impl Core {
         self.raw.mut_store().install(index, term);
         self.members = members.clone();
         actions.members = Some(members.clone());
+        self.snapshots.installing = Some((number, index));
         self.snapshots.installed += 1;
         self.snapshots.older = index;
         // Some of what this node asked for may be in the snapshot, which does not tell what came of
         // it.
         actions.failed.extend(self.requests.give_up_sent());
         Install { index, term, members }
+    }
+
+    /// All appends up to `number` are on disk: a snapshot among them counts as applied from here
+    /// on. Raft must not look for entries before it any more, which it does in an election.
+    pub(super) fn installed(&mut self, number: u64) {
+        let done = self.snapshots.installing.take_if(|(installing, _)| *installing <= number);
+        if let Some((_, index)) = done
+            && index > self.applied_index
+        {
+            self.applied_index = index;
+            self.raw.advance_apply_to(index);
+        }
     }
 
     /// A new snapshot counts, and an older one is kept.

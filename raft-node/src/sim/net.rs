@@ -64,8 +64,11 @@ impl Net {
         self.cuts[link] = self.cuts[link].saturating_sub(1);
     }
 
+    /// Mends everything. Links are made anew, so that what a bad time still holds up no longer
+    /// holds up what comes after it.
     pub(super) fn mend_all(&mut self) {
         self.cuts.fill(0);
+        self.last_arrival.fill(0);
     }
 
     pub(super) fn delay(&self, random: &mut Random) -> u64 {
