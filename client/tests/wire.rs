@@ -99,6 +99,7 @@ fn product() -> Product {
         sold: 4,
         max_per_order: None,
         max_per_user: Some(3),
+        low_stock_threshold: Some(10),
         created_at: "2026-02-23T10:00:00.000000Z".to_owned(),
         updated_at: "2026-02-23T10:35:00.000000Z".to_owned(),
         version: 4712,
@@ -378,6 +379,7 @@ fn product_requests() {
         sku: Some("LP-1".to_owned()),
         max_per_order: Some(5),
         max_per_user: None,
+        low_stock_threshold: None,
     };
     golden(include_str!("goldens/product_request.json"), &request);
     let patch = ProductPatch { price: Some("899.00".to_owned()), ..ProductPatch::default() };

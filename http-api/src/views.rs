@@ -113,6 +113,7 @@ pub(crate) fn product(product: &Product) -> wire::Product {
         sold: units(product.stock.sold),
         max_per_order: product.max_per_order.map(u64::from),
         max_per_user: product.max_per_user.map(u64::from),
+        low_stock_threshold: product.low_stock.map(u64::from),
         created_at: moment(product.created_at),
         updated_at: moment(product.updated_at),
         version: product.version.0,

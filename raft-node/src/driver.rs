@@ -6,7 +6,7 @@
 //! | log | appends and syncs, many appends to one sync |
 //! | apply | applies committed entries, answers |
 //! | checkpoint | freezes what changed, writes it to sled, marks the log, begins snapshots |
-//! | files | sends and receives snapshots, cuts the log; see [`snapshots`] |
+//! | files | sends and receives snapshots, cuts the log; see `driver::snapshots` |
 //! | payments | a tokio task: polls the worker, calls the gateway |
 //!
 //! A storage error anywhere stops the node: it acknowledges nothing that depended on it.

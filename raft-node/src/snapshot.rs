@@ -1,7 +1,7 @@
 //! Snapshot files: the state at one index in one file, which outlives the log before it.
 //!
 //! A snapshot is taken when the log has outgrown the last one, sent to nodes that need entries the
-//! log no longer has, and read back when a checkpoint is lost. [`format`] is what is in a file,
+//! log no longer has, and read back when a checkpoint is lost. `format` is what is in a file,
 //! [`files`] where the files are (a directory, or memory that can lose power), and [`Snapshots`]
 //! how they are written, checked, kept, sent and received.
 //!

@@ -39,6 +39,9 @@ pub struct Product {
     /// Most units for one user over all orders; null when unlimited.
     #[serde(default)]
     pub max_per_user: Option<u64>,
+    /// An event tells when the units that can be sold fall to this number; null for none.
+    #[serde(default)]
+    pub low_stock_threshold: Option<u64>,
     /// When the product was created.
     pub created_at: String,
     /// When the product or one of its counters last changed.
@@ -69,6 +72,9 @@ pub struct ProductRequest {
     /// Most units for one user; orders then have to name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_per_user: Option<u64>,
+    /// An event tells when the units that can be sold fall to this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_stock_threshold: Option<u64>,
 }
 
 /// The body of `PATCH /products/{id}`: what is missing stays as it is.
@@ -96,4 +102,7 @@ pub struct ProductPatch {
     /// The new limit for one user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_per_user: Option<u64>,
+    /// The new number of units at which an event tells that few are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_stock_threshold: Option<u64>,
 }

@@ -104,10 +104,16 @@ fn read_product(fields: &Fields<'_, '_>) -> Result<CreateProduct, Failure> {
     let sku = fields.text("sku", SKU_BYTES_MAX, &mut errors);
     let max_per_order = read_limit(fields, "max_per_order", &mut errors);
     let max_per_user = read_limit(fields, "max_per_user", &mut errors);
+    let low_stock = read_limit(fields, "low_stock_threshold", &mut errors);
     let product = match (name, price, stock) {
         (Some(name), Some(price), Some(stock)) => {
-            let rest = CreateProduct::default();
-            Some(CreateProduct { name, sku, price, stock, max_per_order, max_per_user, ..rest })
+            let limits = CreateProduct {
+                max_per_order,
+                max_per_user,
+                low_stock,
+                ..CreateProduct::default()
+            };
+            Some(CreateProduct { name, sku, price, stock, ..limits })
         }
         _ => None,
     };
@@ -128,7 +134,7 @@ pub(crate) async fn replace(call: &Call<'_>) -> Result<Reply, Failure> {
         stock: Some(whole.stock),
         max_per_order: Some(whole.max_per_order),
         max_per_user: Some(whole.max_per_user),
-        ..UpdateProduct::default()
+        low_stock: Some(whole.low_stock),
     };
     self::update(call, update).await
 }
@@ -151,6 +157,7 @@ fn read_patch(product: ProductId, fields: &Fields<'_, '_>) -> Result<UpdateProdu
     let sku = fields.text("sku", SKU_BYTES_MAX, &mut errors);
     let max_per_order = read_limit(fields, "max_per_order", &mut errors);
     let max_per_user = read_limit(fields, "max_per_user", &mut errors);
+    let low_stock = read_limit(fields, "low_stock_threshold", &mut errors);
     let patch = UpdateProduct {
         product,
         expected_version: None,
@@ -161,7 +168,7 @@ fn read_patch(product: ProductId, fields: &Fields<'_, '_>) -> Result<UpdateProdu
         stock: read_stock(fields, &mut errors),
         max_per_order: fields.has("max_per_order").then_some(max_per_order),
         max_per_user: fields.has("max_per_user").then_some(max_per_user),
-        ..UpdateProduct::default()
+        low_stock: fields.has("low_stock_threshold").then_some(low_stock),
     };
     errors.finish(Some(patch))
 }
@@ -296,6 +303,7 @@ mod tests {
             ("sku", "1"),
             ("max_per_order", "0"),
             ("max_per_order", "4294967296"),
+            ("low_stock_threshold", "0"),
             ("max_per_user", "0"),
             ("max_per_user", "\"3\""),
         ] {

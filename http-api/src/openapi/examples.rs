@@ -220,6 +220,7 @@ fn product_row() -> wire::Product {
         sold: 0,
         max_per_order: Some(5),
         max_per_user: None,
+        low_stock_threshold: Some(10),
         created_at: MOMENT.to_owned(),
         updated_at: MOMENT.to_owned(),
         version: VERSION,

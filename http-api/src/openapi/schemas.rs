@@ -266,6 +266,7 @@ fn requests() -> Value {
                 "sku": nullable(sku()),
                 "max_per_order": nullable(max_per_order()),
                 "max_per_user": nullable(max_per_user()),
+                "low_stock_threshold": nullable(low_stock_threshold()),
             },
         },
         "ProductPatch": {
@@ -278,6 +279,7 @@ fn requests() -> Value {
                 "sku": nullable(sku()),
                 "max_per_order": nullable(max_per_order()),
                 "max_per_user": nullable(max_per_user()),
+                "low_stock_threshold": nullable(low_stock_threshold()),
             },
         },
         "TaskRequest": {
@@ -366,6 +368,16 @@ fn max_per_user() -> Value {
     })
 }
 
+fn low_stock_threshold() -> Value {
+    json!({
+        "type": "integer",
+        "minimum": 1,
+        "maximum": u32::MAX,
+        "description": "The event `stock.low` tells when the units that can be sold fall to this \
+                        number or below it.",
+    })
+}
+
 fn rows() -> Value {
     json!({
         "Order": object("An order as it is at one position.", &["product_id", "quantity", "product"], json!({
@@ -436,6 +448,7 @@ fn rows() -> Value {
                 "sold": count("Units in paid orders."),
                 "max_per_order": {"type": ["integer", "null"], "minimum": 1},
                 "max_per_user": {"type": ["integer", "null"], "minimum": 1},
+                "low_stock_threshold": {"type": ["integer", "null"], "minimum": 1},
                 "created_at": schema("Moment"),
                 "updated_at": schema("Moment"),
                 "version": described("Position", "Its last change; also its `ETag`."),

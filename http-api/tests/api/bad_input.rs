@@ -196,6 +196,8 @@ async fn products_that_are_wrong_are_refused() {
         ("max_per_order", "\"1\""),
         ("max_per_user", "0"),
         ("max_per_user", "\"x\""),
+        ("low_stock_threshold", "0"),
+        ("low_stock_threshold", "1.5"),
     ] {
         let fields: Vec<_> = [("name", "\"n\""), ("price", "1"), ("stock", "1")]
             .into_iter()

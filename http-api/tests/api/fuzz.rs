@@ -50,6 +50,7 @@ fn name() -> impl Strategy<Value = String> {
             "sku",
             "max_per_order",
             "max_per_user",
+            "low_stock_threshold",
             "reason",
             "delta",
             "set",

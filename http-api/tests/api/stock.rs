@@ -169,6 +169,23 @@ fn product_id(id: u64) -> engine::ids::ProductId {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_threshold_of_low_stock_is_kept_changed_and_removed() {
+    const FIELD: &str = "low_stock_threshold";
+    let fixture = Fixture::start().await;
+    let body = json!({"name": "Few", "price": "1", "stock": 5, "low_stock_threshold": 3});
+    let made = fixture.post("/api/v1/products", &body).await.expect(201);
+    assert_eq!(made["data"][FIELD], 3);
+    for (value, shown) in [(json!(4), json!(4)), (Value::Null, Value::Null), (json!(1), json!(1))] {
+        let patch = Call::json("PATCH", "/api/v1/products/1", &json!({FIELD: value}));
+        assert_eq!(fixture.send(patch).await.expect(200)["data"][FIELD], shown);
+    }
+    let whole = json!({"name": "Few", "price": "1", "stock": 5});
+    let replaced = fixture.send(Call::json("PUT", "/api/v1/products/1", &whole)).await.expect(200);
+    assert_eq!(replaced["data"][FIELD], Value::Null, "PUT removes what is left out");
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_per_user_counts_what_the_user_has() {
     let fixture = Fixture::start().await;
     let body = json!({"name": "Rare", "price": "1", "stock": 50, "max_per_user": 3});

@@ -78,19 +78,28 @@ pub(crate) struct ProductRow {
     sku: Option<String>,
     max_per_order: Option<u64>,
     max_per_user: Option<u64>,
+    low_stock_threshold: Option<u64>,
 }
 
 impl From<ProductRow> for ProductRequest {
     fn from(row: ProductRow) -> ProductRequest {
-        let ProductRow { name, price, stock, sku, max_per_order, max_per_user } = row;
-        ProductRequest { name, price, stock, sku, max_per_order, max_per_user }
+        ProductRequest {
+            name: row.name,
+            price: row.price,
+            stock: row.stock,
+            sku: row.sku,
+            max_per_order: row.max_per_order,
+            max_per_user: row.max_per_user,
+            low_stock_threshold: row.low_stock_threshold,
+        }
     }
 }
 
 impl Body for ProductRequest {
     type Row = ProductRow;
     const REQUIRED: &'static [&'static str] = &["name", "price", "stock"];
-    const OPTIONAL: &'static [&'static str] = &["sku", "max_per_order", "max_per_user"];
+    const OPTIONAL: &'static [&'static str] =
+        &["sku", "max_per_order", "max_per_user", "low_stock_threshold"];
 }
 
 /// An order of one line in a CSV file.

@@ -60,6 +60,9 @@ pub(crate) struct Create {
     /// Most units of one user; orders then have to name one
     #[arg(long, value_name = "N")]
     max_per_user: Option<u64>,
+    /// Tell in an event when so many units or fewer are left to sell
+    #[arg(long, value_name = "N")]
+    low_stock_threshold: Option<u64>,
     #[command(flatten)]
     remote: remote::Options,
 }
@@ -99,6 +102,7 @@ async fn create(options: &Create) -> Result<(), Failure> {
         sku: options.sku.clone(),
         max_per_order: options.max_per_order,
         max_per_user: options.max_per_user,
+        low_stock_threshold: options.low_stock_threshold,
     };
     let client = options.remote.client()?;
     let answer = client.create_product(&request).await.map_err(|error| remote::failure(&error))?;

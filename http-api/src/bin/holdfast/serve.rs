@@ -15,8 +15,9 @@ use crate::running::{self, Port, Running};
 use crate::settings::{File, Limits, Payments};
 use crate::signals::Signals;
 
-/// Which log lines are written unless others are asked for: the libraries below say a lot.
-const FILTER: &str = "info,raft=warn,raft_engine=warn,sled=warn";
+/// Which log lines are written unless others are asked for: the libraries below say a lot. A name
+/// stands for all that begin with it, so our own crate has to be named beside raft.
+const FILTER: &str = "info,raft=warn,raft_node=info,raft_engine=warn,sled=warn";
 
 /// The flags of `serve`.
 #[derive(Debug, Clone, Args)]
