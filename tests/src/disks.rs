@@ -12,6 +12,9 @@ const INSIDE: &str = "HOLDFAST_TEST_INSIDE_MOUNTS";
 /// Set by whoever knows that this machine cannot mount, and wants these tests to be skipped.
 const SKIP: &str = "HOLDFAST_TEST_SKIP_MOUNTS";
 
+/// How often a filler tries to take what is free, against a node that writes at the same time.
+const ATTEMPTS: u32 = 100;
+
 /// What a node's data directory is on.
 #[derive(Debug, Clone, Copy)]
 pub enum Disk {
@@ -154,9 +157,20 @@ impl Filler {
         let file = File::create(&path).expect("a file can be made on a disk with room");
         let free = free_bytes(place);
         assert!(free > leave, "only {free} bytes are free at {}", place.display());
-        let flags = rustix::fs::FallocateFlags::empty();
-        rustix::fs::fallocate(&file, flags, 0, free - leave).expect("the space is there");
-        Self(path)
+        // The node writes meanwhile, so that what was free may be gone: ask again.
+        for _ in 0..ATTEMPTS {
+            let size = free_bytes(place).saturating_sub(leave);
+            if size == 0 {
+                return Self(path);
+            }
+            let flags = rustix::fs::FallocateFlags::empty();
+            match rustix::fs::fallocate(&file, flags, 0, size) {
+                Ok(()) => return Self(path),
+                Err(rustix::io::Errno::NOSPC | rustix::io::Errno::INTR) => {}
+                Err(error) => panic!("the filler at {} cannot grow: {error}", path.display()),
+            }
+        }
+        panic!("{ATTEMPTS} attempts to fill {} met a full disk", place.display());
     }
 }
 
