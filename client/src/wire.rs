@@ -21,6 +21,7 @@ mod header;
 mod health;
 mod hold;
 mod order;
+mod patch;
 mod problem;
 mod product;
 mod stock;
@@ -49,6 +50,7 @@ pub use order::{
     ByKey, CancelRequest, KeyState, Metadata, Order, OrderEvent, OrderLine, OrderLineRequest,
     OrderRequest, OrderStatus, PaymentMethod, PaymentStatus, PurchaseRequest, SagaStatus,
 };
+pub use patch::Patch;
 pub use problem::Problem;
 pub use product::{Product, ProductPatch, ProductRequest};
 pub use stock::{

@@ -384,6 +384,14 @@ fn product_requests() {
     golden(include_str!("goldens/product_request.json"), &request);
     let patch = ProductPatch { price: Some("899.00".to_owned()), ..ProductPatch::default() };
     golden(include_str!("goldens/product_patch.json"), &patch);
+    let patch = ProductPatch {
+        sku: Patch::Clear,
+        max_per_order: Patch::Set(3),
+        max_per_user: None.into(),
+        low_stock_threshold: Some(2).into(),
+        ..ProductPatch::default()
+    };
+    golden(include_str!("goldens/product_patch_limits.json"), &patch);
 }
 
 #[test]

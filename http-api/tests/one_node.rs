@@ -113,6 +113,50 @@ fn products_and_orders_from_the_shell() {
 }
 
 #[test]
+fn limits_of_a_product_are_set_and_taken_away() {
+    let node = Node::start(&[]);
+    let create = ["products", "create", "--name", "Ticket", "--price", "25", "--stock", "9"];
+    let limits = ["--sku", "T-1", "--max-per-order", "2", "--max-per-user", "3"];
+    let more = ["--low-stock-threshold", "4"];
+    let product = node.json(&[&create[..], &limits, &more].concat());
+    let id = product["id"].to_string();
+    let update = |more: &[&str]| node.json(&[&["products", "update", &id], more].concat());
+    let fields = ["sku", "max_per_order", "max_per_user", "low_stock_threshold"];
+    let shown = |product: &Value| fields.map(|field| product[field].to_string());
+
+    let kept = update(&["--price", "30.00"]);
+    assert_eq!(kept["price"], "30.00");
+    assert_eq!(shown(&kept), ["\"T-1\"", "2", "3", "4"], "the rest stays");
+    let some = update(&["--clear", "sku,max-per-user", "--max-per-order", "5"]);
+    assert_eq!(shown(&some), ["null", "5", "null", "4"]);
+    assert_eq!(some["price"], "30.00");
+    let none = update(&["--clear", "max-per-order", "--clear", "low-stock-threshold"]);
+    assert_eq!(shown(&none), ["null"; 4]);
+
+    for (wrong, code, why) in [
+        (&["--clear", "sku", "--sku", "x"][..], 2, "contradict"),
+        (&["--clear", "price"], 2, "low-stock-threshold"),
+        (&[], 2, "required"),
+        (&["--stock", "1", "--if-match", "7"], 3, "(version_mismatch)"),
+        (&["--price", "0.001"], 3, "price"),
+    ] {
+        let output = node.run(&[&["products", "update", &id], wrong].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{wrong:?}: {said}");
+        assert!(said.contains(why), "{wrong:?}: {said}");
+    }
+    assert_eq!(update(&["--name", "Tickets"])["stock"], 9, "nothing of that was done");
+
+    assert!(node.text(&["products", "archive", &id]).contains("is archived"));
+    // Again is no failure; changing it is, and so is one that never was.
+    assert!(node.text(&["products", "archive", &id]).contains("is archived"));
+    for words in [&["products", "update", &id, "--stock", "1"][..], &["products", "archive", "99"]]
+    {
+        assert_eq!(node.run(words).status.code(), Some(3), "{words:?}");
+    }
+}
+
+#[test]
 fn the_load_generator_sells_what_it_counts() {
     let node = Node::start(&[]);
     let pid = node.child.id().to_string();

@@ -13,7 +13,6 @@ use engine::event::{Event, EventId, EventPage};
 use engine::hold::Hold;
 use engine::ids::{HoldId, NodeId, OrderId, Position, RequestId, Timestamp};
 use engine::order::Order;
-use engine::outcome::{Outcome, Rejection};
 use engine::state::{OrderLookup, State};
 use engine::trace::TraceId;
 use tokio::sync::{oneshot, watch};
@@ -23,8 +22,9 @@ pub use self::ledger::{LedgerEntry, LedgerPage, LedgerPlace};
 use crate::core::{Failure, Request, Space};
 use crate::members::Role;
 pub use crate::replica::Applied;
-use crate::shared::{Counter, Metrics, Shared};
+use crate::shared::{Metrics, Shared};
 use crate::snapshot::Meta;
+use crate::sold_out::{is_order_or_hold, lacks_stock, orders_refused};
 
 /// Why a command got no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -208,19 +208,7 @@ impl Handle {
         if shared.stopping.load(Ordering::Relaxed) || shared.failure.borrow().is_some() {
             return Err(ProposeError::Stopping);
         }
-        let counters = &shared.counters;
-        let refused = match &command {
-            Command::PlaceOrder(order) => {
-                let lacks = |state: &State, now| state.lacks_stock(order, now);
-                self.refuse_sold_out(lacks, &counters.refused_without_entry, deadline).await
-            }
-            Command::CreateHold(hold) => {
-                let lacks = |state: &State, now| state.hold_lacks_stock(hold, now);
-                self.refuse_sold_out(lacks, &counters.holds_refused_without_entry, deadline).await
-            }
-            _ => None,
-        };
-        if let Some(refused) = refused {
+        if let Some(refused) = self.refuse_sold_out(&command, deadline).await {
             return Ok(refused);
         }
         let Some((seq, answer)) = shared.await_answer() else {
@@ -241,34 +229,35 @@ impl Handle {
         }
     }
 
-    /// Refuses an order or a hold for lack of stock without an entry, as a linearizable read: a
-    /// sale that is over costs no disk. `None` when the log has to decide. `lacks` says whether the
-    /// request lacks stock in a state at a moment.
+    /// Refuses orders or a hold for lack of stock without an entry, as a linearizable read: a sale
+    /// that is over costs no disk. `None` when the log has to decide.
     ///
     /// The look before the barrier only saves requests that can be filled from waiting for one. The
     /// look after it decides: by then every write that was acknowledged before the order came is
     /// applied here. The other order would be wrong: a cancel that another node has answered may
     /// not have been applied here yet.
-    async fn refuse_sold_out(
-        &self,
-        lacks: impl Fn(&State, Timestamp) -> Option<Rejection>,
-        refused: &Counter,
-        deadline: Instant,
-    ) -> Option<Applied> {
+    async fn refuse_sold_out(&self, command: &Command, deadline: Instant) -> Option<Applied> {
         let shared = &self.shared;
+        if !is_order_or_hold(command) {
+            return None;
+        }
         // While the applier works the log decides: an order must not wait for the lock to be
         // refused.
-        lacks(&*shared.state.try_read()?, Timestamp(0))?;
+        lacks_stock(&*shared.state.try_read()?, command, Timestamp(0))?;
         self.barrier(deadline).await.ok()?;
         let state = shared.state.read();
         // A deadline that is not due by this node's clock, with room for its error, can wait.
         let now = Timestamp(shared.now().wall_ms).plus_ms(CLOCK_ERROR_MS);
-        let rejection = lacks(&state, now)?;
-        refused.add(1);
+        let outcome = lacks_stock(&state, command, now)?;
+        let counters = &shared.counters;
+        match command {
+            Command::CreateHold(_) => counters.holds_refused_without_entry.add(1),
+            _ => counters.refused_without_entry.add(orders_refused(&outcome)),
+        }
         Some(Applied {
             position: state.position(),
             clock: state.clock(),
-            outcome: Outcome::Rejected(rejection),
+            outcome,
             order: None,
             orders: Vec::new(),
             product: None,

@@ -24,6 +24,7 @@ pub mod shared;
 #[cfg(feature = "simulation")]
 pub mod sim;
 pub mod snapshot;
+mod sold_out;
 pub mod transport;
 pub mod verify;
 

@@ -78,8 +78,8 @@ impl Client {
     }
 
     /// `DELETE /products/{id}`: archives a product, if it is at the version `if_match` or none
-    /// is named. Open orders still settle; new ones find it no more. It is not repeated in doubt,
-    /// since the second one would not find it either.
+    /// is named. Open orders still settle; new ones find it no more. Archiving it again is no
+    /// failure. It is not repeated in doubt.
     ///
     /// # Errors
     /// Rejected with `not_found` or `version_mismatch`.

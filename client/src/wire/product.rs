@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::decimal;
+use super::{Patch, decimal};
 
 /// A product and its counters at one position.
 ///
@@ -77,7 +77,8 @@ pub struct ProductRequest {
     pub low_stock_threshold: Option<u64>,
 }
 
-/// The body of `PATCH /products/{id}`: what is missing stays as it is.
+/// The body of `PATCH /products/{id}`: what is missing stays as it is, and what may be
+/// absent from a product can be taken away.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProductPatch {
     /// The new name.
@@ -94,15 +95,15 @@ pub struct ProductPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stock: Option<u64>,
     /// The new identifier of the caller's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sku: Option<String>,
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub sku: Patch<String>,
     /// The new limit for one order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_per_order: Option<u64>,
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub max_per_order: Patch<u64>,
     /// The new limit for one user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_per_user: Option<u64>,
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub max_per_user: Patch<u64>,
     /// The new number of units at which an event tells that few are left.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub low_stock_threshold: Option<u64>,
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub low_stock_threshold: Patch<u64>,
 }

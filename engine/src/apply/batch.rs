@@ -1,10 +1,12 @@
 //! Placing many orders with one command, each by itself or all or none.
 
+use std::collections::BTreeMap;
+
 use crate::apply::Context;
 use crate::apply::orders::fingerprint;
 use crate::apply::plan::{Plan, Staged};
 use crate::command::{BATCH_ORDERS_MAX, PlaceBatch, PlaceOrder};
-use crate::ids::OrderId;
+use crate::ids::{OrderId, ProductId, Timestamp};
 use crate::keys::{KeyHash, Scope};
 use crate::outcome::{Outcome, Rejection};
 use crate::state::State;
@@ -35,6 +37,42 @@ impl State {
         }
     }
 
+    /// What this batch, placed now, would be answered, if nothing would come of it for lack of
+    /// stock: what [`State::lacks_stock`] tells of an order. `None` whenever the log has to decide.
+    ///
+    /// Of orders that stand for themselves each has to lack stock. An atomic batch may have orders
+    /// that could be placed; all that is wrong with it has to be a lack of stock.
+    pub fn batch_lacks_stock(&self, command: &PlaceBatch, now: Timestamp) -> Option<Outcome> {
+        if !(1..=BATCH_ORDERS_MAX).contains(&command.orders.len()) {
+            return None;
+        }
+        if !command.atomic {
+            let refused = |order| self.lacks_stock(order, now).map(Outcome::Rejected);
+            return command.orders.iter().map(refused).collect::<Option<_>>().map(Outcome::Batch);
+        }
+        if self.may_expire_by(now) || !self.asks_too_much(&command.orders) {
+            return None;
+        }
+        let (_, refused) = self.plan_all(&command.orders);
+        let all_lack = refused.iter().all(|(_, reason)| reason.is_lack_of_stock());
+        (all_lack && !refused.is_empty())
+            .then(|| Outcome::Rejected(Rejection::BatchRefused { items: refused.into() }))
+    }
+
+    /// Whether the orders together name more units of a product than can be sold. A quick look that
+    /// spares a batch that can be filled from being planned twice: without it none lacks stock.
+    fn asks_too_much(&self, orders: &[PlaceOrder]) -> bool {
+        let mut units: BTreeMap<ProductId, u64> = BTreeMap::new();
+        for line in orders.iter().flat_map(|order| &order.lines) {
+            // At most a thousand orders of a hundred lines of a million units.
+            *units.entry(line.product).or_default() += u64::from(line.quantity.0);
+        }
+        units.into_iter().any(|(product, units)| {
+            let available = self.products.active(product).map_or(0, |row| row.stock.available());
+            i64::try_from(units).is_ok_and(|units| units > available)
+        })
+    }
+
     /// Places each order as if it had come alone.
     fn place_each(&mut self, cx: &mut Context<'_>, orders: Vec<PlaceOrder>) -> Outcome {
         let mut outcomes = Vec::with_capacity(orders.len());
@@ -56,16 +94,7 @@ impl State {
         cx: &mut Context<'_>,
         orders: Vec<PlaceOrder>,
     ) -> Result<Outcome, Rejection> {
-        let mut staged = Staged::default();
-        let mut steps = Vec::with_capacity(orders.len());
-        let mut refused = Vec::new();
-        // All that is wrong is told at once; what was refused counts for nothing that follows.
-        for (index, order) in orders.iter().enumerate() {
-            match self.plan_step(order, index, &mut staged) {
-                Ok(step) => steps.push(step),
-                Err(reason) => refused.push((index, reason)),
-            }
-        }
+        let (steps, refused) = self.plan_all(&orders);
         #[cfg(feature = "planted-bugs")]
         if crate::planted::is_planted(crate::planted::Bug::BatchInPart) {
             let is_refused = |index| refused.iter().any(|(other, _)| *other == index);
@@ -91,6 +120,20 @@ impl State {
             outcomes.push(outcome);
         }
         Ok(Outcome::Batch(outcomes))
+    }
+
+    /// What the orders of an atomic batch will do, and which of them are refused and why: all that
+    /// is wrong is told at once, and what was refused counts for nothing that follows.
+    fn plan_all(&self, orders: &[PlaceOrder]) -> (Vec<Step>, Vec<(usize, Rejection)>) {
+        let mut staged = Staged::default();
+        let (mut steps, mut refused) = (Vec::with_capacity(orders.len()), Vec::new());
+        for (index, order) in orders.iter().enumerate() {
+            match self.plan_step(order, index, &mut staged) {
+                Ok(step) => steps.push(step),
+                Err(reason) => refused.push((index, reason)),
+            }
+        }
+        (steps, refused)
     }
 
     fn plan_step(

@@ -1,7 +1,7 @@
 //! Batches of orders: each by itself, or all or none.
 
-use engine::command::{Command, CreateProduct, PlaceOrder};
-use engine::ids::{OrderId, ProductId};
+use engine::command::{Command, CreateHold, CreateProduct, PlaceBatch, PlaceOrder};
+use engine::ids::{OrderId, ProductId, Timestamp};
 use engine::order::{PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
 use engine::webhook::Report;
@@ -209,4 +209,47 @@ fn a_batch_has_one_to_a_thousand_orders() {
     }
     assert_eq!(machine.stock(product).stock.reserved, 2_000);
     machine.state.check_invariants().expect("sound");
+}
+
+#[test]
+fn a_batch_that_lacks_stock_is_told_without_an_entry() {
+    let mut machine = Machine::default();
+    machine.product("1", 2);
+    machine.product("1", 5);
+    machine.place(keyed("old", &[(2, 1)]));
+    let lacks = |machine: &Machine, atomic, orders: &[PlaceOrder], now| {
+        let batch = PlaceBatch { atomic, orders: orders.to_vec() };
+        machine.state.batch_lacks_stock(&batch, Timestamp(now))
+    };
+    let (three, two, one) = (order(&[(1, 3)]), order(&[(1, 2)]), order(&[(1, 1)]));
+    // What is told is what the log would have said.
+    let each = [three.clone(), keyed("new", &[(1, 4)])];
+    let together = [two.clone(), keyed("old", &[(2, 1)]), one.clone()];
+    for (atomic, orders) in [(false, &each[..]), (true, &each[..]), (true, &together[..])] {
+        let told = lacks(&machine, atomic, orders, 0);
+        assert!(told.is_some(), "{orders:?}");
+        assert_eq!(told, Some(machine.run(batch(atomic, orders.to_vec()))));
+    }
+    let decided_by_the_log = [
+        // Something would come of it.
+        (false, vec![three.clone(), two.clone()]),
+        (true, vec![two.clone(), order(&[(2, 4)])]),
+        // Something else is wrong, too.
+        (false, vec![three.clone(), order(&[(9, 1)])]),
+        (true, vec![three.clone(), order(&[(9, 1)])]),
+        // A key is known.
+        (false, vec![three.clone(), keyed("old", &[(2, 1)])]),
+        (true, vec![three.clone(), keyed("old", &[(2, 2)])]),
+        (true, Vec::new()),
+        (false, vec![three.clone(); 1_001]),
+    ];
+    for (atomic, orders) in &decided_by_the_log {
+        assert_eq!(lacks(&machine, *atomic, orders, 0), None, "{orders:?}");
+    }
+    // A hold that ends at 100 would give units back.
+    machine.make_hold(CreateHold { ttl_ms: 100, ..hold(&[(1, 2)]) });
+    for atomic in [false, true] {
+        assert!(lacks(&machine, atomic, std::slice::from_ref(&one), 99).is_some());
+        assert_eq!(lacks(&machine, atomic, std::slice::from_ref(&one), 100), None);
+    }
 }

@@ -60,13 +60,17 @@ pub(super) fn all() -> Value {
     all.into()
 }
 
+/// A port from 1 to 65535, zeros before it allowed.
+const PORT: &str = "0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]\
+                    |6553[0-5])";
+
 /// A host and a port to connect to.
 fn address(text: &str) -> Value {
     json!({
         "type": "string",
         "minLength": 3,
         "maxLength": ADDRESS_BYTES_MAX,
-        "pattern": r"^[^\s\u0000-\u001f\u007f-\u009f]+:0*[1-9][0-9]{0,4}$",
+        "pattern": format!(r"^[^\s\u0000-\u001f\u007f-\u009f]+:{PORT}$"),
         "description": format!("{text} HOST:PORT, at most {ADDRESS_BYTES_MAX} bytes."),
     })
 }

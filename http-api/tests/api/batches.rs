@@ -274,3 +274,63 @@ async fn a_batch_without_a_leader_was_certainly_not_placed() {
     assert!(codes.contains(&"no_leader".to_owned()), "{codes:?}");
     fixture.stop().await;
 }
+
+/// What the node refuses for lack of stock, as its metrics count it.
+async fn refused_by_stock(fixture: &Fixture) -> f64 {
+    let page = fixture.get("/metrics").await;
+    let page = String::from_utf8(page.body.to_vec()).unwrap();
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix("orders_failed_total{reason=\"insufficient_stock\"} "));
+    line.expect("the counter").parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_of_what_is_sold_out_leave_the_log_as_it_is() {
+    let fixture = Fixture::start().await;
+    let gone = fixture.product("1.00", 0).await;
+    let left = fixture.product("1.00", 5).await;
+    // A checkpoint keeps the state for a moment, and then the log decides.
+    let at_rest = async || {
+        let metrics = fixture.handle.metrics();
+        metrics.checkpoint_index == metrics.applied_index
+    };
+    fixture.until("written down", at_rest).await;
+    let before = fixture.handle.metrics().last_index;
+    let sold_out = (409, "insufficient_stock");
+
+    let two = json!({"orders": [order(gone, 1), keyed(gone, 2, "k")]});
+    let each = fixture.post(BATCH, &two).await;
+    assert_eq!(told(&results(&each)), [sold_out; 2]);
+    // What is wrong in itself never gets as far.
+    let faulty = json!({"orders": [order(gone, 1), {"items": []}]});
+    let each = fixture.post(BATCH, &faulty).await;
+    assert_eq!(told(&results(&each)), [sold_out, (422, "validation_error")]);
+    // The third order lacks what the first will take.
+    let three = json!({"orders": [order(left, 3), order(left, 2), order(left, 1)], "atomic": true});
+    let whole = fixture.post(BATCH, &three).await;
+    let problem = whole.problem(409, "insufficient_stock");
+    assert_eq!(problem["outcome"], "rejected");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with("The order at index 2 of the batch: "), "{detail}");
+    let bodies = vec![order(gone, 1).to_string(); 1000];
+    let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+    let many = fixture.send(lines(BATCH, &bodies)).await;
+    assert_eq!(told(&results(&many)), [sold_out; 1000]);
+    assert_eq!(fixture.handle.metrics().last_index, before, "no entry");
+    let refused = refused_by_stock(&fixture).await;
+    assert_eq!(refused, 1004.0);
+
+    // Where something comes of it the log decides, and the refusals count the same.
+    let some = json!({"orders": [order(gone, 1), order(left, 5)]});
+    let each = fixture.post(BATCH, &some).await;
+    assert_eq!(told(&results(&each)), [sold_out, (201, "")]);
+    assert_eq!(fixture.handle.metrics().last_index, before + 1);
+    assert_eq!(refused_by_stock(&fixture).await, 1005.0);
+    // A key that was refused is as good as new.
+    let stock = json!({"delta": 2, "reason": "found"});
+    fixture.post(&format!("/api/v1/products/{gone}/adjustments"), &stock).await.expect(201);
+    let again = fixture.post(BATCH, &json!({"orders": [keyed(gone, 2, "k")]})).await;
+    assert_eq!(told(&results(&again)), [(201, "")]);
+    fixture.stop().await;
+}

@@ -158,10 +158,12 @@ coverage! {
     rejected,
     /// Refusals for lack of stock.
     rejected_stock,
-    /// Orders and holds refused for lack of stock without an entry.
+    /// Orders, batches and holds refused for lack of stock without an entry.
     refused_without_entry,
     /// Of those, holds.
     holds_refused_without_entry,
+    /// Of those, batches.
+    batches_refused_without_entry,
     /// Refusals of a key used for another request.
     rejected_key,
     /// Refusals because too many orders were open.

@@ -8,15 +8,16 @@
 //! operation that began after another one ended must lie behind it, and what it showed must be what
 //! the model has at its place.
 
+mod refusals;
+
 use std::collections::BTreeMap;
 
 use engine::checkpoint::CheckpointStore;
-use engine::command::Command;
 use engine::event::{Event, EventId};
 use engine::hold::Hold;
 use engine::ids::{NodeId, OrderId, Position, RequestId, Timestamp, UserId};
 use engine::order::Status;
-use engine::outcome::{Outcome, Rejection};
+use engine::outcome::Outcome;
 use engine::product;
 use engine::state::{Observer, State};
 use engine::webhook::{Fate, Webhook};
@@ -277,42 +278,6 @@ impl Oracle {
             self.check_hold(hold, *position)?;
         }
         Ok(())
-    }
-
-    /// A node refuses an order or a hold for lack of stock by its state after an index, without an
-    /// entry.
-    pub(super) fn refused_without_entry(
-        &self,
-        command: &Command,
-        rejection: &Rejection,
-        index: u64,
-    ) -> Result<(), String> {
-        let at = end_of(index);
-        let Rejection::InsufficientStock { product, requested, available } = *rejection else {
-            return Err(format!("{command:?} is refused without an entry: {rejection}"));
-        };
-        let (lines, key, used) = match command {
-            Command::PlaceOrder(order) => {
-                let used = order.key.as_ref().and_then(|key| self.model.keys.get(key));
-                (&order.lines, &order.key, used.map(|(since, _)| *since))
-            }
-            Command::CreateHold(hold) => {
-                let used = hold.key.as_ref().and_then(|key| self.model.hold_keys.get(key));
-                (&hold.lines, &hold.key, used.map(|(since, _)| *since))
-            }
-            other => return Err(format!("{other:?} is refused without an entry")),
-        };
-        let known = self.model.product(product).and_then(|versions| versions.at(at));
-        let known = known.filter(|known| !known.archived).map(|known| known.available);
-        equal(&format!("stock of product {product} at {at}"), Some(available), known)?;
-        let lines = lines.iter().filter(|line| line.product == product);
-        let asked: u64 = lines.map(|line| u64::from(line.quantity.0)).sum();
-        equal(&format!("units of product {product} asked for"), requested, asked)?;
-        match used.filter(|since| *since <= at) {
-            None if available < requested as i64 => Ok(()),
-            None => Err(format!("{requested} of product {product} are there at {at}")),
-            Some(since) => Err(format!("{key:?} was used at {since}, before {at}")),
-        }
     }
 
     /// The furthest place that an answer reached up to now: whatever begins now lies behind it.

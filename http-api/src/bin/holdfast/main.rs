@@ -8,6 +8,7 @@
 mod address;
 mod bench;
 mod bulk;
+mod changes;
 mod cli;
 mod config;
 mod dev;

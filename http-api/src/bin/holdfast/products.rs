@@ -1,9 +1,10 @@
-//! `holdfast products`: list and create products; what is about their stock has its own file.
+//! `holdfast products`: list and create products; changes and stock have files of their own.
 
 use clap::{Args, Subcommand};
 use client::ProductQuery;
 use client::wire::{Product, ProductRequest};
 
+use crate::changes;
 use crate::exit::Failure;
 use crate::remote;
 use crate::stock;
@@ -16,6 +17,10 @@ pub(crate) enum Command {
     List(List),
     /// Create a product
     Create(Create),
+    /// Change what is named of a product
+    Update(changes::Update),
+    /// Take a product off the shelf: no new orders, open ones still settle
+    Archive(changes::Archive),
     /// Bring units of a product in, or take them out, with a reason
     Adjust(stock::Adjust),
     /// Show every movement of the units of a product
@@ -72,6 +77,8 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::List(options) => remote::block_on(list(options)),
         Command::Create(options) => remote::block_on(create(options)),
+        Command::Update(options) => remote::block_on(changes::update(options)),
+        Command::Archive(options) => remote::block_on(changes::archive(options)),
         Command::Adjust(options) => remote::block_on(stock::adjust(options)),
         Command::Ledger(options) => remote::block_on(stock::ledger(options)),
     }
@@ -109,7 +116,7 @@ async fn create(options: &Create) -> Result<(), Failure> {
     options.remote.print(&answer.data, |product| render(std::slice::from_ref(product)))
 }
 
-fn render(products: &[Product]) -> String {
+pub(crate) fn render(products: &[Product]) -> String {
     let mut table = Table::new(&[
         ("ID", Align::Right),
         ("NAME", Align::Left),

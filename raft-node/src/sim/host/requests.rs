@@ -2,7 +2,7 @@
 
 use engine::command::{Command, Envelope};
 use engine::ids::{Position, Timestamp};
-use engine::outcome::{Outcome, Rejection};
+use engine::outcome::Outcome;
 use engine::trace::TraceId;
 
 use super::*;
@@ -11,6 +11,7 @@ use crate::handle::CLOCK_ERROR_MS;
 use crate::payment::worker::BatchId;
 use crate::replica::Applied;
 use crate::sim::ask::{Ask, Freshness, Look, Reply, look};
+use crate::sold_out::{is_order_or_hold, lacks_stock};
 
 /// Who waits for the outcome of a command.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +31,7 @@ enum Purpose {
         what: Look,
         linearizable: bool,
     },
-    /// An order or a hold that may be refused without an entry.
+    /// Orders or a hold that may be refused without an entry.
     SoldOut(Box<Command>),
 }
 
@@ -50,7 +51,7 @@ impl Host {
             return sim.reply(client, attempt, Reply::ConnectionRefused);
         }
         match ask {
-            Ask::Command(command @ (Command::PlaceOrder(_) | Command::CreateHold(_))) => {
+            Ask::Command(command) if is_order_or_hold(&command) => {
                 self.place(sim, client, attempt, command);
             }
             Ask::Command(command) => {
@@ -61,7 +62,7 @@ impl Host {
         }
     }
 
-    /// An order or a hold that is sure to be refused for lack of stock needs no entry; as
+    /// Orders or a hold that are sure to be refused for lack of stock needs no entry; as
     /// production's handle decides it: a look, a barrier, and a second look that counts.
     fn place(&mut self, sim: &mut Sim, client: usize, attempt: u64, command: Command) {
         let deadline_ms = self.deadline_ms(sim, sim.plan.request_timeout_ms);
@@ -270,15 +271,17 @@ impl Host {
                 let now = Timestamp(self.clock.now(sim.now).wall_ms).plus_ms(CLOCK_ERROR_MS);
                 let Some(process) = &mut self.up else { return };
                 let index = process.state.applied_index();
-                let Some(rejection) = lacks_stock(&process.state, &command, now) else {
+                let Some(outcome) = lacks_stock(&process.state, &command, now) else {
                     return self.ask_log(sim, client, attempt, *command, deadline_ms);
                 };
-                sim.say(|| format!("n{} refuses {attempt} of c{client}: {rejection}", self.id));
-                let judged = sim.oracle.refused_without_entry(&command, &rejection, index);
+                sim.say(|| format!("n{} refuses {attempt} of c{client}: {outcome:?}", self.id));
+                let judged = sim.oracle.refused_without_entry(&command, &outcome, index);
                 sim.check(judged.map_err(|what| format!("node {}: {what}", self.id)));
                 let is_hold = matches!(*command, Command::CreateHold(_));
+                let is_batch = matches!(*command, Command::PlaceBatch(_));
                 sim.cover.refused_without_entry += 1;
                 sim.cover.holds_refused_without_entry += u64::from(is_hold);
+                sim.cover.batches_refused_without_entry += u64::from(is_batch);
                 sim.reply(client, attempt, Reply::SoldOut { index });
             }
         }
@@ -318,14 +321,5 @@ impl Host {
                 self.ask_log(sim, client, attempt, *command, deadline_ms);
             }
         }
-    }
-}
-
-/// Whether a request, now, would be refused for lack of stock.
-fn lacks_stock(state: &State, command: &Command, now: Timestamp) -> Option<Rejection> {
-    match command {
-        Command::PlaceOrder(order) => state.lacks_stock(order, now),
-        Command::CreateHold(hold) => state.hold_lacks_stock(hold, now),
-        _ => None,
     }
 }

@@ -1,0 +1,48 @@
+//! A field of a change that may be left as it is, taken away, or set.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What a change does to a field that may be empty: absent, `null` or a value on the wire.
+///
+/// A field of this type needs `#[serde(default, skip_serializing_if = "Patch::is_keep")]`, since
+/// absence is for the object around it to show.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Patch<T> {
+    /// The field stays as it is: absent.
+    #[default]
+    Keep,
+    /// The field is taken away: `null`.
+    Clear,
+    /// The field gets this value.
+    Set(T),
+}
+
+impl<T> Patch<T> {
+    /// Whether the field stays as it is.
+    #[must_use]
+    pub const fn is_keep(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
+}
+
+/// `Some` sets the field and `None` takes it away, as with the fields of a product that was read.
+impl<T> From<Option<T>> for Patch<T> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Clear, Self::Set)
+    }
+}
+
+impl<T: Serialize> Serialize for Patch<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Keep | Self::Clear => serializer.serialize_none(),
+            Self::Set(value) => serializer.serialize_some(value),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::from)
+    }
+}
