@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::shop::{self, ORDERS, PRODUCTS};
-use tests::{Call, Caller, Cluster, cluster, wait};
+use tests::{Call, Caller, Cluster, Options, cluster, wait};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_node_answers_probes_and_shows_the_cluster() {
@@ -125,11 +125,37 @@ fn sum(text: &str, name: &str, part: &str) -> Option<f64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn log_lines_are_json_and_carry_no_secret_of_a_request() {
-    let cluster = Cluster::start("log_lines_are_json").await;
+    let options = Options::new("log_lines_are_json");
+    let cluster = options.flag("--log-filter", "info,http_api=debug").start().await;
     let caller = cluster.caller();
     let product = shop::create_product(caller, &mut cluster.random(1), "1.00", 8).await;
-    let place = shop::place(&shop::order(product, 1, "none")).header("x-trace-id", "in-the-log");
+    let mut order = shop::order(product, 1, "none");
+    order["user_id"] = json!(7);
+    let place = shop::place(&order).header("x-trace-id", "in-the-log");
     caller.ask(1, &place).await.expect(201);
+    let hold = json!({"product_id": product, "qty": 2});
+    let hold = caller.ask(1, &Call::post("/api/v1/holds", &hold)).await.expect(201).data();
+    let report = json!({"idempotency_key": "pay-1", "order_id": 1, "status": "success"});
+    for _ in 0..2 {
+        caller.ask(1, &Call::post("/api/v1/payments/webhook", &report)).await.expect(200);
+    }
+    let told = |event: &str, result: Option<&str>| {
+        let text = cluster.log_text(1);
+        let mut entries = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let found = entries
+            .find(|it| it["event"] == event && result.is_none_or(|result| it["result"] == result));
+        found.unwrap_or_else(|| panic!("no line tells {event}:\n{text}"))
+    };
+    let created = told("order.created", None);
+    assert_eq!((&created["order_id"], &created["user_id"]), (&json!(1), &json!(7)), "{created}");
+    assert_eq!(created["trace_id"], "in-the-log", "{created}");
+    let held = told("hold.created", None);
+    assert_eq!(held["hold_id"], hold["hold_id"], "{held}");
+    assert_eq!((&held["product_id"], &held["quantity"]), (&json!(product), &json!(2)), "{held}");
+    assert_eq!(held["expires_at"], hold["expires_at"], "{held}");
+    let again = told("payment.webhook", Some("duplicate"));
+    assert_eq!(again["idempotency_key"], "pay-1", "{again}");
+    assert_eq!(again["order_id"], 1, "{again}");
     for node in caller.all() {
         let text = cluster.log_text(node);
         let lines: Vec<&str> = text.lines().filter(|line| line.starts_with('{')).collect();

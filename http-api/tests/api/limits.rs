@@ -47,6 +47,19 @@ async fn slow_heads_and_bodies_are_timed_out_and_delay_nobody() {
         stream.write_all(format!("{head}Content-Length: 100\r\n\r\n{{").as_bytes()).await.unwrap();
         read_all(&mut stream, Duration::from_secs(5)).await
     };
+    // A body that comes in drops is no better.
+    let drops = async {
+        let mut stream = connect(&fixture).await;
+        let head = "POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+        stream.write_all(format!("{head}Content-Length: 100\r\n\r\n").as_bytes()).await.unwrap();
+        for _ in 0..80 {
+            if stream.write_all(b" ").await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        read_all(&mut stream, Duration::from_secs(5)).await
+    };
     let others = async {
         for _ in 0..20 {
             let asked = Instant::now();
@@ -55,9 +68,9 @@ async fn slow_heads_and_bodies_are_timed_out_and_delay_nobody() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let (head, body, ()) = tokio::join!(dripping, body, others);
+    let (head, body, drops, ()) = tokio::join!(dripping, body, drops, others);
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-    for raw in [&head, &body] {
+    for raw in [&head, &body, &drops] {
         assert_eq!((raw.status(), raw.closed), (Some(408), true), "{raw:?}");
         assert!(raw.text.contains("\"request_timeout\""), "{raw:?}");
         assert!(raw.text.contains("x-trace-id: "), "{raw:?}");

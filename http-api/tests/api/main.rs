@@ -16,6 +16,7 @@ mod monitors;
 mod orders;
 mod products;
 mod protocol;
+mod queries;
 mod races;
 mod rate;
 mod sockets;

@@ -52,6 +52,7 @@ async fn what_is_no_http_is_refused_and_closed() {
         ("two hosts", get("Host: a\r\nHost: b\r\n")),
         ("NUL in a header", get("Host: a\r\nX: a\0b\r\n")),
         ("bare CR in a header", get("Host: a\r\nX: a\rb\r\n")),
+        ("bare LF in a header", get("Host: a\r\nX: a\nb\r\n")),
         ("space before the colon", get("Host: a\r\nX : b\r\n")),
         ("folded header", get("Host: a\r\nX: b\r\n c\r\n")),
         ("HTTP/0.9", b"GET /livez\r\n\r\n".to_vec()),
