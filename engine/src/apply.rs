@@ -85,8 +85,8 @@ impl State {
     pub(crate) fn tell_for(&mut self, cx: &mut Context<'_>, trace: TraceId, kind: Kind) {
         let event = Event { position: cx.position, n: cx.events, at: cx.at, trace, kind };
         cx.events += 1;
-        self.events.push(event.clone());
-        cx.observer.event(event);
+        cx.observer.event(&event);
+        self.events.push(event);
     }
 
     /// Tells what happened to an order in memory, under the trace of the order.

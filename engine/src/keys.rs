@@ -130,10 +130,14 @@ pub(crate) fn is_key(text: &str) -> bool {
 }
 
 /// Collects what makes two requests the same. Settings and the key itself are not part of it.
-#[derive(Default)]
-struct Meaning(SmallVec<[u8; 256]>);
+struct Meaning(Vec<u8>);
 
 impl Meaning {
+    fn new() -> Meaning {
+        // Room for an order of one line; the vector is small to hand from step to step.
+        Meaning(Vec::with_capacity(128))
+    }
+
     fn number(mut self, number: u64) -> Meaning {
         self.0.extend_from_slice(&number.to_le_bytes());
         self
@@ -174,7 +178,7 @@ pub(crate) fn of_order(
         PaymentMethod::Webhook => 1,
         PaymentMethod::None => 2,
     };
-    Meaning::default()
+    Meaning::new()
         .option(user.map(|user| user.0))
         .option(hold.map(|hold| hold.0))
         .lines(lines)
@@ -194,7 +198,7 @@ pub(crate) fn of_order_row(order: &Order) -> u64 {
 
 /// The meaning of a request for a hold: who wants what for how long.
 pub(crate) fn of_hold(user: Option<UserId>, lines: &[Line], ttl_ms: u64) -> u64 {
-    Meaning::default()
+    Meaning::new()
         .option(user.map(|user| user.0))
         .lines(lines.iter().copied())
         .number(ttl_ms)
@@ -213,7 +217,7 @@ pub(crate) fn of_webhook(order: OrderId, report: Report, amount: Option<Money>) 
         Report::Succeeded => 0,
         Report::Failed => 1,
     };
-    Meaning::default()
+    Meaning::new()
         .number(order.0)
         .number(report)
         .option(amount.map(|amount| amount.0.cast_unsigned()))
@@ -231,7 +235,7 @@ pub(crate) fn of_adjustment(
         Change::By(units) => (0, units),
         Change::To(units) => (1, units),
     };
-    Meaning::default()
+    Meaning::new()
         .number(product.0)
         .number(kind)
         .number(units.cast_unsigned())
@@ -274,7 +278,7 @@ mod tests {
 
     #[test]
     fn neighbouring_texts_do_not_run_together() {
-        let meaning = |one, other| Meaning::default().text(one).text(other).fingerprint();
+        let meaning = |one, other| Meaning::new().text(one).text(other).fingerprint();
         assert_ne!(meaning(Some("ab"), Some("c")), meaning(Some("a"), Some("bc")));
         assert_ne!(meaning(None, Some("")), meaning(Some(""), None));
     }

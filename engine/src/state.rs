@@ -40,8 +40,9 @@ pub use crate::query::{OrderFilter, OrderPage, Page};
 pub use crate::totals::Totals;
 
 /// Rows of a kind that are hashed at the end of a batch once so many wait for it, so that neither
-/// [`State::digest`] nor a freeze has to hash more than this at once.
-const TOUCHED_ROWS_MAX: usize = 1024;
+/// [`State::digest`] nor a freeze has to hash more than this at once, which takes about two
+/// milliseconds. An order that is placed, claimed and paid in between is hashed once.
+const TOUCHED_ROWS_MAX: usize = 8192;
 
 /// Told what each command did, right after it.
 pub trait Observer {
@@ -50,7 +51,7 @@ pub trait Observer {
 
     /// Something happened. Events of a command come before its [`Observer::applied`]; those of
     /// deadlines that passed come before the first command of the entry.
-    fn event(&mut self, event: Event);
+    fn event(&mut self, event: &Event);
 }
 
 /// How many rows there are of each kind.
@@ -74,7 +75,7 @@ pub struct Unobserved;
 impl Observer for Unobserved {
     fn applied(&mut self, _: &State, _: Position, _: RequestId, _: Outcome) {}
 
-    fn event(&mut self, _: Event) {}
+    fn event(&mut self, _: &Event) {}
 }
 
 /// The whole replicated state.

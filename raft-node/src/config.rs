@@ -179,7 +179,7 @@ impl Config {
             join: None,
             payments: payment::Config::default(),
             core: CoreConfig::default(),
-            checkpoint_interval_ms: 300,
+            checkpoint_interval_ms: 1_000,
             peer_queue_messages: 4_096,
             reads_max: 65_536,
             disk_reserve_bytes: 256 << 20,

@@ -66,9 +66,9 @@ impl Observer for Effects {
         self.answers.push((request.seq, applied));
     }
 
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: &Event) {
         if self.keep_events {
-            self.events.push(event);
+            self.events.push(event.clone());
         }
     }
 }

@@ -74,11 +74,8 @@ impl State {
     /// Why this hold, made now, would be refused for lack of stock, if it would: as
     /// [`State::lacks_stock`] tells of an order.
     pub fn hold_lacks_stock(&self, command: &CreateHold, now: Timestamp) -> Option<Rejection> {
-        let known = |key: &str| self.keys.get(KeyHash::of(Scope::Hold, key)).is_some();
-        if command.key.as_deref().is_some_and(known) || self.may_expire_by(now) {
-            return None;
-        }
-        self.plan_hold(command).err().filter(Rejection::is_lack_of_stock)
+        let lacks = self.plan_hold(command).err().filter(Rejection::is_lack_of_stock)?;
+        self.needs_no_entry(Scope::Hold, command.key.as_deref(), now).then_some(lacks)
     }
 
     /// Releases an active hold.

@@ -44,11 +44,17 @@ impl State {
     /// key is known, anything else is wrong, or a deadline may be due by `now` that would give
     /// units back.
     pub fn lacks_stock(&self, command: &PlaceOrder, now: Timestamp) -> Option<Rejection> {
-        let known = |key: &str| self.keys.get(KeyHash::of(Scope::Order, key)).is_some();
-        if command.key.as_deref().is_some_and(known) || self.may_expire_by(now) {
-            return None;
-        }
-        self.plan_order(command, &Staged::default()).err().filter(Rejection::is_lack_of_stock)
+        // Most orders can be filled, so what asks for the stock comes before the key.
+        let lacks = self.plan_order(command, &Staged::default()).err();
+        let lacks = lacks.filter(Rejection::is_lack_of_stock)?;
+        self.needs_no_entry(Scope::Order, command.key.as_deref(), now).then_some(lacks)
+    }
+
+    /// Whether a lack of stock may be told without an entry: the key made nothing yet, and no
+    /// deadline may be due by `now` that would give units back.
+    pub(crate) fn needs_no_entry(&self, scope: Scope, key: Option<&str>, now: Timestamp) -> bool {
+        let known = |key: &str| self.keys.get(KeyHash::of(scope, key)).is_some();
+        !key.is_some_and(known) && !self.may_expire_by(now)
     }
 
     /// Tells of an order that was refused for lack of stock.

@@ -34,11 +34,11 @@ impl Observer for Recorder {
         self.outcomes.push((position, request, outcome));
     }
 
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: &Event) {
         if let Some(last) = self.events.last() {
             assert!((last.position, last.n) < (event.position, event.n), "events are ordered");
         }
-        self.events.push(event);
+        self.events.push(event.clone());
     }
 }
 

@@ -89,7 +89,7 @@ impl Observer for Witness<'_> {
         self.effects.applied(state, position, request, outcome);
     }
 
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: &Event) {
         self.events.push(event.clone());
         self.effects.event(event);
     }
