@@ -1,7 +1,11 @@
 //! Nodes: real `holdfast serve` processes, each in its own network namespace with its own data.
 //!
-//! It owns starting, killing, pausing and asking them how they are. It knows nothing of faults or
-//! workloads. A process that is dropped is killed.
+//! It owns starting, killing, pausing and asking them how they are, and under which ids they are
+//! members. It knows nothing of faults or workloads. A process that is dropped is killed.
+//!
+//! A node is a place: an address, a disk, a process. Which member lives there changes when a node
+//! is replaced, since the ids of members are never used again. One place more than nodes were
+//! asked for is there for a node that joins for a while; clients do not know of it.
 
 mod shim;
 
@@ -17,6 +21,7 @@ use serde_json::Value;
 
 pub use shim::{Dial, Page};
 
+use crate::disks::{self, Disk};
 use crate::http::{self, Answered};
 use crate::net::{self, Net};
 
@@ -36,8 +41,8 @@ pub struct Settings {
     pub flags: Vec<String>,
     /// Environment of the nodes.
     pub environment: Vec<(String, String)>,
-    /// Bytes of a memory file system for each node's data; without it data is in the folder.
-    pub disk_bytes: Option<u64>,
+    /// A disk for each node's data; without it data is in the folder.
+    pub disk: Option<Disk>,
 }
 
 /// One node.
@@ -45,11 +50,17 @@ pub struct Settings {
 pub struct Node {
     /// Its number, from 1.
     pub id: usize,
+    /// The member that lives here, if any does.
+    pub member: Option<u64>,
+    /// What must not be started for now, because its data is gone.
+    pub away: bool,
     /// Where its data is.
     pub data: PathBuf,
     /// What is done to its clock and disk.
     pub page: Page,
     log: PathBuf,
+    /// How the member that lives here came in, if it is no founder.
+    join: Option<Vec<String>>,
     child: Option<Child>,
     /// How often it was started.
     pub starts: usize,
@@ -62,9 +73,11 @@ pub struct Cluster {
     pub settings: Settings,
     /// Their network.
     pub net: Net,
-    /// The nodes, by number from 1.
+    /// The nodes, by number from 1. The last one is the place without a member at first.
     pub nodes: Vec<Node>,
     library: PathBuf,
+    /// The highest id that a member ever had.
+    last_member: u64,
 }
 
 impl Cluster {
@@ -76,19 +89,27 @@ impl Cluster {
         let folder = &settings.folder;
         let library = shim::compile(folder)?;
         let mut nodes = Vec::new();
-        for id in 1..=settings.nodes {
-            let data = folder.join(format!("data-{id}"));
-            std::fs::create_dir_all(&data).map_err(|error| error.to_string())?;
-            if let Some(bytes) = settings.disk_bytes {
-                let (size, path) = (format!("size={bytes}"), data.display().to_string());
-                net::run("mount", &["-t", "tmpfs", "-o", &size, "jepsen", &path])?;
+        for id in 1..=settings.nodes + 1 {
+            let place = folder.join(format!("data-{id}"));
+            std::fs::create_dir_all(&place).map_err(|error| error.to_string())?;
+            if let Some(disk) = settings.disk {
+                disks::mount(disk, &place)?;
             }
             let page = Page::create(folder.join(format!("page-{id}")));
-            let page = page.map_err(|error| error.to_string())?;
-            let log = folder.join(format!("node-{id}.log"));
-            nodes.push(Node { id, data: data.join("holdfast"), page, log, child: None, starts: 0 });
+            nodes.push(Node {
+                id,
+                member: (id <= settings.nodes).then_some(id as u64),
+                away: false,
+                data: place.join("holdfast"),
+                page: page.map_err(|error| error.to_string())?,
+                log: folder.join(format!("node-{id}.log")),
+                join: None,
+                child: None,
+                starts: 0,
+            });
         }
-        Ok(Self { settings, net, nodes, library })
+        let last_member = settings.nodes as u64;
+        Ok(Self { settings, net, nodes, library, last_member })
     }
 
     /// The node with this number.
@@ -99,25 +120,77 @@ impl Cluster {
         &mut self.nodes[id - 1]
     }
 
-    /// The numbers of all nodes.
+    /// The numbers of all nodes at which members live.
     #[must_use]
     pub fn ids(&self) -> Vec<usize> {
-        (1..=self.nodes.len()).collect()
+        self.nodes.iter().filter(|node| node.member.is_some()).map(|node| node.id).collect()
     }
 
-    /// Starts a node that does not run.
+    /// The number of the node at which nobody lives.
+    ///
+    /// # Panics
+    /// When somebody lives there.
+    #[must_use]
+    pub fn spare(&self) -> usize {
+        let spare = self.nodes.iter().find(|node| node.member.is_none());
+        spare.expect("a node that joins for a while has left again").id
+    }
+
+    /// Empties a node and starts it as a new member, which asks all others to take it in, in the
+    /// place of `replaces` if that is named. Returns its id.
+    ///
+    /// # Errors
+    /// When the data cannot be removed or the process cannot be started.
+    pub fn join(&mut self, id: usize, replaces: Option<u64>) -> Result<u64, String> {
+        let others: Vec<String> = self
+            .ids()
+            .iter()
+            .filter(|other| **other != id)
+            .map(|other| net::http(*other).to_string())
+            .collect();
+        self.wipe(id)?;
+        self.last_member += 1;
+        let member = self.last_member;
+        let mut join = vec!["--join".to_owned(), others.join(",")];
+        if let Some(replaced) = replaces {
+            join.extend(["--replaces".to_owned(), replaced.to_string()]);
+        }
+        let node = self.node(id);
+        (node.member, node.away, node.join) = (Some(member), false, Some(join));
+        self.start(id)?;
+        Ok(member)
+    }
+
+    /// Kills a node and removes its data; it cannot be started until it joins as somebody new.
+    ///
+    /// # Errors
+    /// When the data cannot be removed.
+    pub fn wipe(&mut self, id: usize) -> Result<(), String> {
+        let node = self.node(id);
+        node.kill();
+        node.away = true;
+        match std::fs::remove_dir_all(&node.data) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(format!("{}: {error}", node.data.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts a node that does not run. One that nobody lives at or that is away stays as it is.
     ///
     /// # Errors
     /// When the process cannot be started.
     pub fn start(&mut self, id: usize) -> Result<(), String> {
         let name = self.net.node(id);
-        let peers = (1..=self.nodes.len()).flat_map(|peer| {
+        let peers = (1..=self.settings.nodes).flat_map(|peer| {
             let (ip, raft, http) = (net::ip(peer), net::RAFT_PORT, net::HTTP_PORT);
             ["--peer".to_owned(), format!("{peer}={ip}:{raft},{ip}:{http}")]
         });
         let peers: Vec<String> = peers.collect();
         let settings = &self.settings;
         let node = &mut self.nodes[id - 1];
+        let Some(member) = node.member.filter(|_| !node.away) else { return Ok(()) };
         if node.is_running() {
             return Ok(());
         }
@@ -130,11 +203,11 @@ impl Cluster {
             .arg(format!("LD_PRELOAD={}", self.library.display()))
             .arg(format!("HOLDFAST_JEPSEN_PAGE={}", node.page.path().display()))
             .arg(&settings.binary)
-            .args(["serve", "--id", &id.to_string(), "--data"])
+            .args(["serve", "--id", &member.to_string(), "--data"])
             .arg(&node.data)
             .args(["--http", &format!("{ip}:{}", net::HTTP_PORT)])
             .args(["--raft", &format!("{ip}:{}", net::RAFT_PORT)])
-            .args(peers)
+            .args(node.join.as_ref().unwrap_or(&peers))
             .args(&settings.flags)
             .envs(settings.environment.iter().cloned())
             .stdin(Stdio::null())
@@ -184,7 +257,8 @@ impl Cluster {
         for id in self.ids() {
             let Some(status) = status(net::http(id)).await else { continue };
             let term = status["term"].as_u64().unwrap_or(0);
-            if status["leader_id"].as_u64() == Some(id as u64) {
+            let member = self.nodes[id - 1].member;
+            if member.is_some() && status["leader_id"].as_u64() == member {
                 found = found.max(Some((term, id)));
             }
         }

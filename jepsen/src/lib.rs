@@ -6,6 +6,7 @@
 
 pub mod checker;
 pub mod cluster;
+pub mod disks;
 pub mod history;
 pub mod http;
 pub mod nemesis;
@@ -13,4 +14,5 @@ pub mod net;
 pub mod report;
 pub mod run;
 pub mod simulated;
+pub mod summary;
 pub mod workload;

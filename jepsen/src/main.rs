@@ -8,6 +8,7 @@ use jepsen::checker::Verdict;
 use jepsen::nemesis;
 use jepsen::net::{self, Net};
 use jepsen::run::{self, Config};
+use jepsen::summary;
 use jepsen::workload;
 
 /// Set for the program when it runs itself inside the namespaces of a run: the run's number.
@@ -42,8 +43,18 @@ enum What {
         /// The folder of the run: with history.jsonl in it
         folder: PathBuf,
     },
+    /// The judged runs in a folder as one table, in Markdown
+    Table {
+        /// The folder with the folders of the runs in it
+        #[arg(default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/runs"))]
+        runs: PathBuf,
+    },
     /// List workloads and nemeses
-    List,
+    List {
+        /// Only the names of all nemeses, for scripts
+        #[arg(long)]
+        names: bool,
+    },
 }
 
 #[derive(Debug, Clone, Args)]
@@ -100,14 +111,28 @@ fn main() -> ExitCode {
 
 fn command(what: What) -> Result<Verdict, String> {
     match what {
-        What::List => {
+        What::Table { runs } => {
+            print!("{}", summary::of_runs(&runs)?);
+            Ok(Verdict::Valid)
+        }
+        What::List { names: true } => {
+            for name in nemesis::named("mix")? {
+                println!("{name}");
+            }
+            Ok(Verdict::Valid)
+        }
+        What::List { names: false } => {
             println!("workloads:");
             for workload in workload::ALL {
                 println!("  {:<16} {}", workload.name, workload.about);
             }
-            println!("nemeses (also none, mix, partition, kill, pause):");
+            println!("nemeses (also {}):", nemesis::GROUPS);
             for (name, about) in nemesis::ALL {
                 println!("  {name:<16} {about}");
+            }
+            println!("on at the same time, or any others as ONE+OTHER:");
+            for names in nemesis::COMBINED {
+                println!("  {names}");
             }
             Ok(Verdict::Valid)
         }
@@ -129,7 +154,8 @@ fn inside_or_out(
     options: &Options,
     work: fn(&Options, &Net) -> Result<Verdict, String>,
 ) -> Result<Verdict, String> {
-    let nodes = usize::try_from(options.nodes).map_err(|error| error.to_string())?;
+    // One place more, for a node that joins for a while.
+    let nodes = usize::try_from(options.nodes).map_err(|error| error.to_string())? + 1;
     if let Ok(run) = std::env::var(INSIDE) {
         let run = run.parse().map_err(|_| format!("{INSIDE} must be a number"))?;
         return work(options, &Net::of(run, nodes));

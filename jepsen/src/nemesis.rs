@@ -2,13 +2,16 @@
 //!
 //! A fault begins, is on for a while, and ends with everything healed and with the proof of its
 //! effect: packets that were swallowed, a process that ended by signal 9, syncs that were delayed.
-//! A fault without effect proves nothing and makes a run empty.
+//! A fault without effect proves nothing and makes a run empty. Faults can be on at the same time:
+//! `one+other` begins one, then the other, and ends them in the same order.
 
 mod clock;
 mod damage;
 mod disk;
+mod members;
 mod network;
 mod pause;
+mod power;
 mod process;
 mod transfer;
 
@@ -19,7 +22,7 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 
 /// The faults by name, with what they do.
-pub const ALL: [(&str, &str); 21] = [
+pub const ALL: [(&str, &str); 25] = [
     ("halves", "two random parts that hear nothing of each other"),
     ("minority", "one random node, or two of five, cut off from the rest"),
     ("bridge", "two parts joined by one node only"),
@@ -31,8 +34,12 @@ pub const ALL: [(&str, &str); 21] = [
     ("kill-follower", "kill -9 of a node that does not lead"),
     ("kill-majority", "kill -9 of a majority"),
     ("kill-all", "kill -9 of all nodes at once"),
+    ("power-cut", "all disks as they are at one instant: what was not synced is gone"),
     ("rolling-restart", "all nodes stopped and started one after the other"),
     ("transfer-leader", "leadership handed to another node, again and again"),
+    ("add-node", "a further node joins, gets its vote, and is removed again"),
+    ("remove-node", "a member, often the leader, is removed; later a new one joins there"),
+    ("replace-node", "a node that lost its disk is replaced by a new member"),
     ("pause-leader", "the leader stopped for a while without notice"),
     ("pause-majority", "a majority stopped for a while without notice"),
     ("clock", "the clock of one node jumps, by 100 ms to an hour, back or forth, every second"),
@@ -40,45 +47,87 @@ pub const ALL: [(&str, &str); 21] = [
     ("slow-disk", "each sync of one node takes 50 ms to a second longer"),
     ("disk-full", "no space left on the disk of one node"),
     ("sync-error", "one sync of one node fails"),
-    ("corruption", "bytes of a file of one node flipped while it is down"),
+    ("corruption", "bytes of a file of one node flipped while it is down: log, state, snapshot"),
 ];
+
+/// Faults that are on at the same time. Any others can be named on the command line.
+pub const COMBINED: [&str; 8] = [
+    "isolate-leader+replace-node",
+    "flapping+remove-node",
+    "kill-follower+remove-node",
+    "slow-disk+add-node",
+    "power-cut+replace-node",
+    "clocks+power-cut",
+    "slow-disk+pause-leader",
+    "clocks+isolate-leader",
+];
+
+/// Names that stand for several faults.
+pub const GROUPS: &str = "none, mix, partition, kill, pause, members, combined";
 
 /// The faults that a name on the command line stands for.
 ///
 /// # Errors
-/// When there is no such name.
-pub fn named(name: &str) -> Result<Vec<&'static str>, String> {
-    let all = || ALL.iter().map(|(name, _)| *name);
+/// When there is no such name, or two faults cannot be on at the same time.
+pub fn named(name: &str) -> Result<Vec<String>, String> {
+    let all = || ALL.iter().map(|(name, _)| (*name).to_owned());
+    let combined = || COMBINED.iter().map(|name| (*name).to_owned());
     match name {
         "none" => Ok(Vec::new()),
-        "mix" => Ok(all().collect()),
-        "partition" => Ok(all().take(7).collect()),
+        "mix" => Ok(all().chain(combined()).collect()),
+        "combined" => Ok(combined().collect()),
+        "partition" => Ok(all().filter(|name| is_network(name)).collect()),
         "kill" => Ok(all().filter(|name| name.starts_with("kill")).collect()),
         "pause" => Ok(all().filter(|name| name.starts_with("pause")).collect()),
-        _ => match all().find(|known| *known == name) {
-            Some(known) => Ok(vec![known]),
-            None => {
-                let names: Vec<&str> = all().collect();
-                let groups = "none, mix, partition, kill, pause";
-                Err(format!("`{name}` is no nemesis: {groups}, {}", names.join(", ")))
+        "members" => Ok(all().filter(|name| is_of_members(name)).collect()),
+        _ => {
+            let parts = || name.split('+');
+            if let Some(part) = parts().find(|part| !all().any(|known| known == *part)) {
+                let names: Vec<String> = all().collect();
+                return Err(format!("`{part}` is no nemesis: {GROUPS}, {}", names.join(", ")));
             }
-        },
+            for of_one_kind in [is_network, is_of_members] {
+                if parts().filter(|part| of_one_kind(part)).count() > 1 {
+                    return Err(format!("the faults of `{name}` would undo each other"));
+                }
+            }
+            Ok(vec![name.to_owned()])
+        }
     }
 }
 
-/// A fault that is on.
+fn is_network(name: &str) -> bool {
+    matches!(
+        name,
+        "halves" | "minority" | "bridge" | "ring" | "isolate-leader" | "one-way" | "flapping"
+    )
+}
+
+fn is_of_members(name: &str) -> bool {
+    matches!(name, "transfer-leader" | "add-node" | "remove-node" | "replace-node")
+}
+
+/// Whether this fault, or one of a combination, is that one.
+#[must_use]
+pub fn has(name: &str, part: &str) -> bool {
+    name.split('+').any(|one| one == part)
+}
+
+/// What is on: a fault, or several.
 #[derive(Debug)]
 pub struct Active {
     /// What was done to whom, for the history.
     pub value: Value,
-    state: State,
+    parts: Vec<State>,
 }
 
 #[derive(Debug)]
 enum State {
     Network(network::Cuts),
     Killed(process::Killed),
+    Cut(power::Cut),
     Transferred(transfer::Transferred),
+    Changed(members::Changed),
     Paused(pause::Paused),
     Clock(clock::Shifted),
     Disk(disk::Trouble),
@@ -88,10 +137,17 @@ enum State {
 /// Whether a majority is running and connected while the fault is on. Where that depends, no.
 #[must_use]
 pub fn keeps_majority(name: &str) -> bool {
-    !matches!(
+    let depends = matches!(
         name,
-        "bridge" | "ring" | "flapping" | "kill-majority" | "kill-all" | "pause-majority"
-    )
+        "bridge"
+            | "ring"
+            | "flapping"
+            | "kill-majority"
+            | "kill-all"
+            | "power-cut"
+            | "pause-majority"
+    );
+    !depends && !name.contains('+')
 }
 
 /// Whether all of the fault happens when it begins, so that there is nothing to wait for.
@@ -100,7 +156,7 @@ pub fn is_at_once(name: &str) -> bool {
     matches!(name, "rolling-restart" | "transfer-leader")
 }
 
-/// Brings a fault about.
+/// Brings a fault about, or several.
 ///
 /// # Errors
 /// When something that it needs does not work here.
@@ -109,29 +165,53 @@ pub async fn begin(
     cluster: &mut Cluster,
     random: &mut StdRng,
 ) -> Result<Active, String> {
-    let leader = cluster.leader().await;
-    let ids = cluster.ids();
-    let any = ids[random.random_range(0..ids.len())];
-    let leader = leader.unwrap_or(any);
-    let (value, state) = match name {
-        "halves" | "minority" | "bridge" | "ring" | "isolate-leader" | "one-way" | "flapping" => {
-            let cuts = network::begin(name, cluster, leader, random)?;
-            (json!({"drop": cuts.shown()}), State::Network(cuts))
-        }
+    // Nodes that one fault is about are left alone by the next.
+    let mut free = cluster.ids();
+    let (mut values, mut parts) = (Vec::new(), Vec::new());
+    for part in name.split('+') {
+        let (value, state) = begin_one(part, cluster, &free, random).await?;
+        free.retain(|id| !state.nodes().contains(id));
+        values.push(value);
+        parts.push(state);
+    }
+    Ok(Active { value: one_or_all(values), parts })
+}
+
+async fn begin_one(
+    name: &str,
+    cluster: &mut Cluster,
+    free: &[usize],
+    random: &mut StdRng,
+) -> Result<(Value, State), String> {
+    if free.is_empty() {
+        return Err(format!("no node is left for {name}"));
+    }
+    let any = free[random.random_range(0..free.len())];
+    let leader = cluster.leader().await.filter(|leader| free.contains(leader)).unwrap_or(any);
+    Ok(match name {
         "kill-leader" | "kill-follower" | "kill-majority" | "kill-all" | "rolling-restart" => {
-            let killed = process::begin(name, cluster, leader, random).await?;
+            let killed = process::begin(name, cluster, free, leader, random).await?;
             (json!({"nodes": killed.nodes}), State::Killed(killed))
+        }
+        "power-cut" => {
+            let cut = power::begin(cluster, random)?;
+            (json!({"nodes": cut.nodes}), State::Cut(cut))
         }
         "transfer-leader" => {
             let transferred = transfer::begin(cluster, leader).await;
             (json!({"answers": transferred.answers}), State::Transferred(transferred))
         }
+        "add-node" | "remove-node" | "replace-node" => {
+            let node = if random.random_bool(0.4) { leader } else { any };
+            let changed = members::begin(name, cluster, node).await?;
+            (changed.value.clone(), State::Changed(changed))
+        }
         "pause-leader" | "pause-majority" => {
-            let paused = pause::begin(name, cluster, leader, random);
+            let paused = pause::begin(name, cluster, free, leader, random);
             (json!({"nodes": paused.nodes}), State::Paused(paused))
         }
         "clock" | "clocks" => {
-            let nodes = if name == "clock" { vec![any] } else { ids };
+            let nodes = if name == "clock" { vec![any] } else { free.to_vec() };
             let shifted = clock::begin(cluster, nodes, random)?;
             (json!({"nodes": shifted.nodes}), State::Clock(shifted))
         }
@@ -139,40 +219,76 @@ pub async fn begin(
             let trouble = disk::begin(name, cluster, any, random)?;
             (json!({"node": any, "details": trouble.details}), State::Disk(trouble))
         }
-        _ => {
+        "corruption" => {
             let damaged = damage::begin(cluster, any, random).await?;
             (json!({"node": any, "details": damaged.details}), State::Damaged(damaged))
         }
-    };
-    Ok(Active { value, state })
+        _ => {
+            let cuts = network::begin(name, cluster, leader, random)?;
+            (json!({"drop": cuts.shown()}), State::Network(cuts))
+        }
+    })
 }
 
-/// What has to be done again and again while a fault is on, about every 200 ms.
+impl State {
+    /// The nodes that another fault has to leave alone, or neither would be seen to work.
+    fn nodes(&self) -> Vec<usize> {
+        match self {
+            State::Killed(killed) => killed.nodes.clone(),
+            State::Paused(paused) => paused.nodes.clone(),
+            State::Changed(changed) => vec![changed.node],
+            State::Disk(trouble) => vec![trouble.node],
+            State::Damaged(damaged) => vec![damaged.node],
+            State::Network(_) | State::Cut(_) | State::Transferred(_) | State::Clock(_) => {
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// What has to be done again and again while faults are on, about every 200 ms.
 ///
 /// # Errors
 /// When something that it needs does not work any more.
 pub fn tick(active: &mut Active, cluster: &mut Cluster, random: &mut StdRng) -> Result<(), String> {
-    match &mut active.state {
-        State::Network(cuts) => cuts.tick(cluster),
-        State::Clock(shifted) => shifted.tick(cluster, random),
-        _ => Ok(()),
+    for state in &mut active.parts {
+        match state {
+            State::Network(cuts) => cuts.tick(cluster)?,
+            State::Clock(shifted) => shifted.tick(cluster, random)?,
+            _ => {}
+        }
     }
+    Ok(())
 }
 
-/// Heals a fault and says what its effect was; null when there was none.
+/// Heals all that is on and says what its effect was; null when something had none.
 ///
 /// # Errors
 /// When it cannot be healed.
 pub async fn end(active: Active, cluster: &mut Cluster) -> Result<Value, String> {
-    match active.state {
-        State::Network(cuts) => cuts.end(cluster),
-        State::Killed(killed) => killed.end(cluster),
-        State::Transferred(transferred) => Ok(transferred.end()),
-        State::Paused(paused) => Ok(paused.end(cluster)),
-        State::Clock(shifted) => shifted.end(cluster),
-        State::Disk(trouble) => trouble.end(cluster).await,
-        State::Damaged(damaged) => damaged.end(cluster).await,
+    let mut effects = Vec::new();
+    for state in active.parts {
+        effects.push(match state {
+            State::Network(cuts) => cuts.end(cluster)?,
+            State::Killed(killed) => killed.end(cluster)?,
+            State::Cut(cut) => cut.end(cluster)?,
+            State::Transferred(transferred) => transferred.end(),
+            State::Changed(changed) => changed.end(cluster).await?,
+            State::Paused(paused) => paused.end(cluster),
+            State::Clock(shifted) => shifted.end(cluster)?,
+            State::Disk(trouble) => trouble.end(cluster).await?,
+            State::Damaged(damaged) => damaged.end(cluster).await?,
+        });
     }
+    if effects.iter().any(Value::is_null) {
+        return Ok(Value::Null);
+    }
+    Ok(one_or_all(effects))
+}
+
+/// The only one as it is, several as a list.
+fn one_or_all(mut values: Vec<Value>) -> Value {
+    if values.len() == 1 { values.remove(0) } else { Value::Array(values) }
 }
 
 /// Some of these, without repetition.
@@ -181,4 +297,24 @@ fn some(ids: &[usize], count: usize, random: &mut StdRng) -> Vec<usize> {
     let mut some: Vec<usize> = ids.choose_multiple(random, count).copied().collect();
     some.sort_unstable();
     some
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_and_combinations_are_made_of_known_faults() {
+        assert_eq!(named("none"), Ok(Vec::new()));
+        assert_eq!(named("mix").unwrap().len(), ALL.len() + COMBINED.len());
+        assert_eq!(named("partition").unwrap().len(), 7);
+        assert_eq!(named("members").unwrap().len(), 4);
+        for name in COMBINED {
+            assert_eq!(named(name), Ok(vec![name.to_owned()]));
+            assert!(!keeps_majority(name));
+        }
+        assert!(has("clocks+power-cut", "power-cut") && !has("power-cut", "clocks"));
+        assert!(named("halves+bridge").is_err(), "the packet filters are emptied at the end");
+        assert!(named("clocks+rain").unwrap_err().contains("`rain`"));
+    }
 }

@@ -11,20 +11,25 @@ use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::checker::{self, Availability, Enough, Judgement, Linearizability, Verdict};
+use crate::checker::{self, Enough, Judgement, Linearizability, Verdict};
 use crate::cluster::{self, Cluster, Settings};
-use crate::history::{self, Event, History, Kind, Process, Recorder};
+use crate::disks::Disk;
+use crate::history::{self, Event, Kind, Process, Recorder};
 use crate::http::{self, Answered};
 use crate::nemesis;
 use crate::net::{self, Net};
 use crate::report;
+use crate::summary::{Summary, table};
 use crate::workload::{self, Shop, Workload};
 
 /// How long nodes may take to be ready, and to agree after all faults.
 const READY_MAX: Duration = Duration::from_secs(60);
 
-/// Bytes of each node's disk in runs that fill one: twice what nodes want to keep free.
-const DISK_BYTES: u64 = 512 << 20;
+/// MiB of each node's disk in runs that fill one or cut its power.
+const DISK_MIB: u64 = 128;
+
+/// MiB that nodes want to keep free on such a disk.
+const RESERVE_MIB: &str = "16";
 
 /// What a run is asked for. Saved with it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -76,14 +81,26 @@ pub async fn run(config: &Config, net: Net, folder: &Path) -> Result<Judgements,
     save(folder, "config.json", &serde_json::to_value(config).unwrap_or_default())?;
     let recorder = Recorder::create(&folder.join("history.jsonl"));
     let recorder = Arc::new(recorder.map_err(|error| format!("history: {error}"))?);
-    let flags = ["--payment-success-rate", "0.5", "--log-filter", "info,raft=warn,sled=warn"];
+    let has = |part: &str| faults.iter().any(|name| nemesis::has(name, part));
+    let disk = match (has("power-cut"), has("disk-full")) {
+        (true, _) => Some(Disk::Image(DISK_MIB)),
+        (false, true) => Some(Disk::Memory(DISK_MIB)),
+        (false, false) => None,
+    };
+    let mut flags = vec!["--payment-success-rate", "0.5"];
+    flags.extend(["--log-filter", "info,raft=warn,sled=warn"]);
+    // Often enough that joining nodes get one and that one is there to be damaged.
+    flags.extend(["--snapshot-log-mb", "1"]);
+    if disk.is_some() {
+        flags.extend(["--disk-reserve-mb", RESERVE_MIB]);
+    }
     let settings = Settings {
         binary: config.binary.clone(),
         folder: folder.to_owned(),
         nodes: config.nodes,
-        flags: flags.map(str::to_owned).to_vec(),
+        flags: flags.into_iter().map(str::to_owned).collect(),
         environment: config.environment.clone(),
-        disk_bytes: faults.contains(&"disk-full").then_some(DISK_BYTES),
+        disk,
     };
     let mut cluster = Cluster::create(settings, net)?;
     let carried_out = load(config, workload, &faults, &mut cluster, &recorder).await;
@@ -95,7 +112,7 @@ pub async fn run(config: &Config, net: Net, folder: &Path) -> Result<Judgements,
         for node in &cluster.nodes {
             let _ = std::fs::remove_dir_all(&node.data);
         }
-    } else if cluster.settings.disk_bytes.is_some() {
+    } else if cluster.settings.disk.is_some() {
         for node in &cluster.nodes {
             let _ =
                 cluster::copy_folder(&node.data, &folder.join(format!("kept-data-{}", node.id)));
@@ -116,7 +133,7 @@ async fn stop(cluster: &mut Cluster) -> Result<(), String> {
 async fn load(
     config: &Config,
     workload: Workload,
-    faults: &[&'static str],
+    faults: &[String],
     cluster: &mut Cluster,
     recorder: &Arc<Recorder>,
 ) -> Result<(), String> {
@@ -150,7 +167,7 @@ async fn load(
 /// Brings one fault after the other about until it is time to leave the cluster alone.
 async fn torment(
     config: &Config,
-    faults: &[&'static str],
+    faults: &[String],
     cluster: &mut Cluster,
     recorder: &Recorder,
     until: Instant,
@@ -158,7 +175,7 @@ async fn torment(
     let mut random = StdRng::seed_from_u64(config.seed);
     let quiet = Duration::from_secs((config.time_s / 5).clamp(4, 30));
     let mut schedule = Vec::new();
-    let mut order: Vec<&str> = Vec::new();
+    let mut order: Vec<&String> = Vec::new();
     tokio::time::sleep(Duration::from_secs((config.time_s / 10).clamp(2, 30))).await;
     while !faults.is_empty() && Instant::now() + quiet < until {
         if order.is_empty() {
@@ -192,9 +209,9 @@ async fn torment(
     Ok(())
 }
 
-fn shuffled<'n>(faults: &[&'n str], random: &mut StdRng) -> Vec<&'n str> {
+fn shuffled<'n>(faults: &'n [String], random: &mut StdRng) -> Vec<&'n String> {
     use rand::seq::SliceRandom;
-    let mut order = faults.to_vec();
+    let mut order: Vec<&String> = faults.iter().collect();
     order.shuffle(random);
     order
 }
@@ -311,10 +328,13 @@ pub fn judge(folder: &Path) -> Result<Judgements, String> {
         .map(|checker| (checker.name().to_owned(), checker.check(&history)))
         .collect();
     if let Some(config) = &config {
-        let failing = config.nemesis.iter().any(|name| name == "mix" || name == "sync-error");
+        let failing =
+            config.nemesis.iter().any(|name| name == "mix" || nemesis::has(name, "sync-error"));
         judgements.push(("logs".to_owned(), logs(folder, failing)));
     }
-    let table = table(&history, &judgements);
+    let summary = Summary::of(&history, &judgements);
+    save(folder, "summary.json", &serde_json::to_value(&summary).unwrap_or_default())?;
+    let table = table(&summary, &judgements);
     std::fs::write(folder.join("verdict.txt"), &table).map_err(|error| error.to_string())?;
     let page = report::page(folder, config.as_ref(), &history, &judgements);
     std::fs::write(folder.join("report.html"), page).map_err(|error| error.to_string())?;
@@ -355,36 +375,6 @@ fn logs(folder: &Path, failing_syncs: bool) -> Judgement {
     }
     judgement.note(format!("{lines} lines of logs"));
     judgement
-}
-
-/// Verdicts as a table for people.
-#[must_use]
-pub fn table(history: &History, judgements: &Judgements) -> String {
-    let mut text = String::new();
-    for (name, judgement) in judgements {
-        let notes = judgement.notes.join("; ");
-        text.push_str(&format!("{:<8} {name:<13} {notes}\n", judgement.verdict));
-        for finding in &judgement.findings {
-            text.push_str(&format!("         - {finding}\n"));
-        }
-        if judgement.more > 0 {
-            text.push_str(&format!("         - and {} more\n", judgement.more));
-        }
-    }
-    let count = |kind: fn(&history::Operation) -> bool| {
-        history.client_operations().filter(|operation| kind(operation)).count()
-    };
-    let faults = history.faults.iter().filter(|fault| fault.value["phase"] == "end").count();
-    text.push_str(&format!(
-        "{} operations: {} ok, {} unknown; {faults} faults; longest unavailability {:.1} s\n\
-         verdict: {}\n",
-        count(|_| true),
-        count(history::Operation::is_ok),
-        count(|operation| matches!(operation.outcome, history::Outcome::Info(_))),
-        Availability::longest_gap(history) as f64 / 1e9,
-        verdict(judgements)
-    ));
-    text
 }
 
 /// The table of a run that was judged.

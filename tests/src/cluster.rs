@@ -127,7 +127,7 @@ impl Options {
             flags,
             caller,
             seed,
-            mounts,
+            _mounts: mounts,
             dir: Some(dir),
             _slot: slot,
         };
@@ -148,7 +148,7 @@ pub struct Cluster {
     caller: Caller,
     seed: Seed,
     /// Dropped after the nodes that use them and before the directory that they are in.
-    mounts: Mounts,
+    _mounts: Mounts,
     dir: Option<TempDir>,
     _slot: Slot,
 }
@@ -181,11 +181,6 @@ impl Cluster {
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.as_ref().expect("the directory lives as long as the cluster").path()
-    }
-
-    /// The disks of nodes that have their own.
-    pub fn mounts(&mut self) -> &mut Mounts {
-        &mut self.mounts
     }
 
     /// The flags that every node was started with, the cluster's name among them.

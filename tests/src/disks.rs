@@ -2,9 +2,11 @@
 //! left behind however the test ends. Needs root.
 
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use jepsen::disks;
+pub use jepsen::disks::Disk;
 
 /// Set in the process that runs inside of the namespace.
 const INSIDE: &str = "HOLDFAST_TEST_INSIDE_MOUNTS";
@@ -14,15 +16,6 @@ const SKIP: &str = "HOLDFAST_TEST_SKIP_MOUNTS";
 
 /// How often a filler tries to take what is free, against a node that writes at the same time.
 const ATTEMPTS: u32 = 100;
-
-/// What a node's data directory is on.
-#[derive(Debug, Clone, Copy)]
-pub enum Disk {
-    /// Memory of so many MiB.
-    Memory(u64),
-    /// An ext4 image of so many MiB behind a loop device; the image lies beside the directory.
-    Image(u64),
-}
 
 /// Runs `body` as the test of this name, in a mount namespace of its own.
 ///
@@ -74,42 +67,8 @@ impl Mounts {
     /// # Panics
     /// When that fails.
     pub fn mount(&mut self, disk: Disk, place: &Path) {
-        fs::create_dir_all(place).expect("a directory can be made");
-        match disk {
-            Disk::Memory(mib) => {
-                let options = format!("size={mib}m,mode=700");
-                let arguments = ["-t", "tmpfs", "-o", &options, "tmpfs"];
-                run(Command::new("mount").args(arguments).arg(place));
-                self.0.push(place.to_owned());
-            }
-            Disk::Image(mib) => {
-                let image = image(place);
-                let file = File::create(&image).expect("an image can be made");
-                file.set_len(mib << 20).expect("an image can be grown");
-                run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image));
-                self.mount_image(&image, place);
-            }
-        }
-    }
-
-    /// Mounts an image, which replays its journal as after a power cut.
-    ///
-    /// # Panics
-    /// When that fails.
-    pub fn mount_image(&mut self, image: &Path, place: &Path) {
-        run(Command::new("mount").args(["-o", "loop"]).arg(image).arg(place));
-        let mode = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(place, mode).expect("an own disk can be changed");
+        disks::mount(disk, place).expect("a disk can be made");
         self.0.push(place.to_owned());
-    }
-
-    /// Unmounts what is mounted at `place`.
-    ///
-    /// # Panics
-    /// When it is still in use.
-    pub fn unmount(&mut self, place: &Path) {
-        run(Command::new("umount").arg(place));
-        self.0.retain(|mounted| mounted != place);
     }
 }
 
@@ -120,16 +79,6 @@ impl Drop for Mounts {
             let _ = Command::new("umount").arg("--lazy").arg(place).output();
         }
     }
-}
-
-/// Where the image of the disk at `place` lies.
-///
-/// # Panics
-/// When `place` has no name.
-#[must_use]
-pub fn image(place: &Path) -> PathBuf {
-    let name = place.file_name().expect("a mounted directory has a name").to_string_lossy();
-    place.with_file_name(format!("{name}.img"))
 }
 
 /// The bytes that may still be written below `place`.
@@ -179,10 +128,4 @@ impl Drop for Filler {
         // The disk may be gone already, and the file with it.
         let _ = fs::remove_file(&self.0);
     }
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}: {said}", output.status);
 }

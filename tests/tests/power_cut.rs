@@ -4,12 +4,12 @@
 //! `tests/power-cut N` runs this with N cuts; otherwise there are a few.
 
 use std::fs;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use jepsen::disks;
 use rand::Rng;
 use tests::cluster::holdfast;
-use tests::disks::{Disk, image, isolated};
+use tests::disks::{Disk, isolated};
 use tests::load::Load;
 use tests::{Cluster, Options, shop};
 
@@ -19,59 +19,28 @@ const CUTS: &str = "HOLDFAST_TEST_POWER_CUTS";
 /// A file that is written and never synced, so that a cut should forget it.
 const UNSYNCED: &str = "unsynced";
 
-/// Reads images that may be changing until two readings in a row are the same: then there was an
-/// instant at which all of them were just so.
-fn at_one_instant(images: &[PathBuf]) -> Vec<Vec<u8>> {
-    let read = || -> Vec<Vec<u8>> {
-        images.iter().map(|image| fs::read(image).expect("an image can be read")).collect()
-    };
-    let mut seen = read();
-    for _ in 0..50 {
-        let again = read();
-        if again == seen {
-            return seen;
-        }
-        seen = again;
-    }
-    panic!("the disks of stopped processes never rest");
-}
-
 /// Stops all processes in their tracks, takes what is on their disks, ends the processes and puts
 /// the disks as they were then into their place. Returns how many disks forgot what was not synced.
 fn cut_power(cluster: &mut Cluster, noise: &[u8]) -> usize {
     let nodes = cluster.active();
     let dirs: Vec<PathBuf> = nodes.iter().map(|node| cluster.data_dir(*node).to_owned()).collect();
-    let images: Vec<PathBuf> = dirs.iter().map(|dir| image(dir)).collect();
+    let images: Vec<PathBuf> = dirs.iter().map(|dir| disks::image(dir)).collect();
     for dir in &dirs {
         fs::write(dir.join(UNSYNCED), noise).expect("a disk with room can be written");
     }
     for node in &nodes {
         cluster.pause(*node);
     }
-    let cut = at_one_instant(&images);
+    let cut = disks::at_one_instant(&images).expect("the disks can be read");
     cluster.kill_all();
     let mut forgot = 0;
-    for ((dir, image), bytes) in dirs.iter().zip(&images).zip(&cut) {
-        cluster.mounts().unmount(dir);
-        write_sparsely(image, bytes);
-        cluster.mounts().mount_image(image, dir);
+    for (dir, content) in dirs.iter().zip(&cut) {
+        disks::put_back(dir, content).expect("a disk can be put back");
         let left = fs::read(dir.join(UNSYNCED)).unwrap_or_default();
         forgot += usize::from(left != noise);
         let _ = fs::remove_file(dir.join(UNSYNCED));
     }
     forgot
-}
-
-/// Replaces a file, leaving out what is zero.
-fn write_sparsely(path: &Path, bytes: &[u8]) {
-    const PIECE: usize = 64 << 10;
-    let file = fs::File::create(path).expect("an image can be replaced");
-    file.set_len(bytes.len() as u64).expect("an image can be grown");
-    for (number, piece) in bytes.chunks(PIECE).enumerate() {
-        if piece.iter().any(|byte| *byte != 0) {
-            file.write_all_at(piece, (number * PIECE) as u64).expect("an image can be written");
-        }
-    }
 }
 
 /// Runs the offline check over a node's data.

@@ -1,8 +1,10 @@
 //! Files of one node that are damaged while it is down.
 //!
-//! A node may mend itself or refuse to start. When it refuses, the damage is undone, as someone
-//! would do who has a copy of the disk, so that the run can go on with all nodes.
+//! Log, state, snapshots and the small files beside them are damaged about equally often. A node
+//! may mend itself or refuse to start. When it refuses it is replaced by a new member, or the
+//! damage is undone, as someone would do who has a copy of the disk.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,6 +13,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
+use super::members;
 use crate::cluster::{Cluster, copy_folder, is_ready};
 use crate::net;
 
@@ -20,9 +23,11 @@ const START_MAX: Duration = Duration::from_secs(20);
 /// A node with a damaged file.
 #[derive(Debug)]
 pub(super) struct Damaged {
-    node: usize,
+    pub(super) node: usize,
     pub(super) details: Value,
     kept: PathBuf,
+    /// Whether a node that refuses to start is replaced, or the damage undone.
+    replaced: bool,
     /// Whether it was ready with the damage, and what it said last.
     ready: bool,
     said: String,
@@ -41,12 +46,18 @@ pub(super) async fn begin(
     copy_folder(&data, &kept).map_err(failed)?;
     let mut files = Vec::new();
     collect(&data, &mut files).map_err(failed)?;
-    files.sort();
+    let mut kinds = by_kind(&data, files);
     let mut details = Value::Null;
-    while !files.is_empty() && details.is_null() {
+    while !kinds.is_empty() && details.is_null() {
+        let kind = random.random_range(0..kinds.len());
+        let files = &mut kinds[kind];
         let path = files.swap_remove(random.random_range(0..files.len()));
+        if files.is_empty() {
+            kinds.remove(kind);
+        }
         details = flip(&path, &data, random).map_err(failed)?;
     }
+    let replaced = random.random_bool(0.5);
     cluster.start(node)?;
     let until = Instant::now() + START_MAX;
     let mut ready = false;
@@ -55,7 +66,7 @@ pub(super) async fn begin(
         ready = is_ready(net::http(node)).await;
     }
     let said = if ready { String::new() } else { cluster.node(node).last_words() };
-    Ok(Damaged { node, details, kept, ready, said })
+    Ok(Damaged { node, details, kept, replaced, ready, said })
 }
 
 /// Files with something in them.
@@ -69,6 +80,25 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Files by what they are for, each kind in the same order for the same files.
+fn by_kind(data: &Path, mut files: Vec<PathBuf>) -> Vec<Vec<PathBuf>> {
+    files.sort();
+    let mut kinds: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for path in files {
+        let relative = path.strip_prefix(data).unwrap_or(&path);
+        let mut names = relative.components().map(|name| name.as_os_str().to_string_lossy());
+        let first = names.next().unwrap_or_default().into_owned();
+        // Checkpoints are in `state` or `state-INDEX`; files of their own are one kind together.
+        let kind = match names.next() {
+            Some(_) if first.starts_with("state") => "state".to_owned(),
+            Some(_) => first,
+            None => String::new(),
+        };
+        kinds.entry(kind).or_default().push(path);
+    }
+    kinds.into_values().collect()
 }
 
 /// Flips some bytes in the part of a file that is not all zeros; null when there is none.
@@ -89,7 +119,12 @@ impl Damaged {
         let failed = |error: std::io::Error| error.to_string();
         let node = self.node;
         let ready = self.ready || is_ready(net::http(node)).await;
-        if !ready {
+        let mut then = Value::Null;
+        if !ready && self.replaced {
+            let member = cluster.node(node).member.ok_or("nobody lives there")?;
+            then = members::replace(cluster, node, member).await?;
+        } else if !ready {
+            then = json!("undone");
             cluster.node(node).kill();
             let data = cluster.node(node).data.clone();
             std::fs::remove_dir_all(&data).map_err(failed)?;
@@ -100,6 +135,21 @@ impl Damaged {
         if self.details.is_null() {
             return Ok(Value::Null);
         }
-        Ok(json!({"damage": self.details, "started": ready, "said": self.said}))
+        Ok(json!({"damage": self.details, "started": ready, "said": self.said, "then": then}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_large_files_are_as_likely_as_many_small_ones() {
+        let data = Path::new("/d");
+        let names = ["boot", "raft/log-1/1", "raft/log-1/2", "state-7/db", "state/db", "identity"];
+        let files = names.map(|name| data.join(name)).to_vec();
+        let kinds = by_kind(data, files);
+        assert_eq!(kinds.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2]);
+        assert_eq!(kinds[2], [data.join("state/db"), data.join("state-7/db")]);
     }
 }

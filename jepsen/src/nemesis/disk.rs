@@ -14,7 +14,7 @@ use crate::cluster::{Cluster, Dial};
 /// One node with trouble.
 #[derive(Debug)]
 pub(super) struct Trouble {
-    node: usize,
+    pub(super) node: usize,
     pub(super) details: Value,
     kind: Kind,
 }
@@ -46,7 +46,7 @@ pub(super) fn begin(
             (Value::Null, Kind::SyncError { before })
         }
         _ => {
-            if cluster.settings.disk_bytes.is_none() {
+            if cluster.settings.disk.is_none() {
                 return Err("this run's nodes have no disks of their own to fill".to_owned());
             }
             let data = cluster.node(node).data.clone();

@@ -16,13 +16,13 @@ pub(super) struct Paused {
 pub(super) fn begin(
     name: &str,
     cluster: &mut Cluster,
+    ids: &[usize],
     leader: usize,
     random: &mut StdRng,
 ) -> Paused {
-    let ids = cluster.ids();
     let nodes = match name {
         "pause-leader" => vec![leader],
-        _ => some(&ids, ids.len() / 2 + 1, random),
+        _ => some(ids, cluster.ids().len() / 2 + 1, random),
     };
     for id in &nodes {
         cluster.node(*id).signal(Signal::STOP);

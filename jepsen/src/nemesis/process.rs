@@ -20,10 +20,10 @@ pub(super) struct Killed {
 pub(super) async fn begin(
     name: &str,
     cluster: &mut Cluster,
+    ids: &[usize],
     leader: usize,
     random: &mut StdRng,
 ) -> Result<Killed, String> {
-    let ids = cluster.ids();
     if name == "rolling-restart" {
         return rolling(cluster).await;
     }
@@ -31,8 +31,8 @@ pub(super) async fn begin(
     let nodes = match name {
         "kill-leader" => vec![leader],
         "kill-follower" => some(&followers, 1, random),
-        "kill-majority" => some(&ids, ids.len() / 2 + 1, random),
-        _ => ids,
+        "kill-majority" => some(ids, cluster.ids().len() / 2 + 1, random),
+        _ => ids.to_vec(),
     };
     // All signals first, so that none sees another one go.
     for id in &nodes {
@@ -63,7 +63,7 @@ async fn rolling(cluster: &mut Cluster) -> Result<Killed, String> {
 
 impl Killed {
     pub(super) fn end(self, cluster: &mut Cluster) -> Result<Value, String> {
-        cluster.start_all()?;
+        self.nodes.iter().try_for_each(|id| cluster.start(*id))?;
         let all = self.ends.len() == self.nodes.len();
         Ok(if all { json!({"ended": self.ends}) } else { Value::Null })
     }

@@ -24,10 +24,11 @@ pub(super) struct Transferred {
 pub(super) async fn begin(cluster: &Cluster, leader: usize) -> Transferred {
     let mut transferred = Transferred { answers: Vec::new(), leaders: vec![Some(leader)] };
     for _ in 0..TIMES {
-        let before = transferred.leaders.last().copied().flatten().unwrap_or(1);
-        let to = before % cluster.nodes.len() + 1;
+        let before = transferred.leaders.last().copied().flatten().unwrap_or(leader);
+        let ids = cluster.ids();
+        let next = ids.iter().position(|id| *id == before).map_or(0, |at| (at + 1) % ids.len());
         let path = "/api/v1/cluster/transfer-leader";
-        let body = json!({"to": to});
+        let body = json!({"to": cluster.nodes[ids[next] - 1].member});
         let deadline = Duration::from_secs(5);
         let answer =
             http::ask(net::http(before), Method::POST, path, None, Some(&body), deadline).await;

@@ -1,0 +1,129 @@
+//! Disks for nodes: memory, or ext4 images behind loop devices, whose content at one instant can be
+//! taken and put back as a power cut would leave it. Needs root.
+//!
+//! Mounts live in the mount namespace of whoever makes them. What is on a disk is nobody's business
+//! here.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::net::run;
+
+/// How often images are read until two readings in a row are the same.
+const READINGS_MAX: usize = 50;
+
+/// Images are written in pieces of so many bytes; those that are all zeros are left out.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// What a node's data is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// Memory of so many MiB.
+    Memory(u64),
+    /// An ext4 image of so many MiB behind a loop device; the image lies beside the directory.
+    Image(u64),
+}
+
+/// Makes a disk and mounts it at `place`, which is created.
+///
+/// # Errors
+/// When a file cannot be made, or what `mkfs.ext4` or `mount` complains of.
+pub fn mount(disk: Disk, place: &Path) -> Result<(), String> {
+    fs::create_dir_all(place).map_err(|error| failed(place, &error))?;
+    match disk {
+        Disk::Memory(mib) => {
+            let options = format!("size={mib}m,mode=700");
+            run("mount", &["-t", "tmpfs", "-o", &options, "tmpfs", &shown(place)]).map(drop)
+        }
+        Disk::Image(mib) => {
+            let image = image(place);
+            let file = File::create(&image).and_then(|file| file.set_len(mib << 20));
+            file.map_err(|error| failed(&image, &error))?;
+            run("mkfs.ext4", &["-q", "-F", &shown(&image)])?;
+            mount_image(&image, place)
+        }
+    }
+}
+
+/// Mounts an image, which replays its journal as after a power cut.
+///
+/// # Errors
+/// What `mount` complains of.
+pub fn mount_image(image: &Path, place: &Path) -> Result<(), String> {
+    run("mount", &["-o", "loop", &shown(image), &shown(place)])?;
+    let mode = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(place, mode).map_err(|error| failed(place, &error))
+}
+
+/// Unmounts what is mounted at `place`.
+///
+/// # Errors
+/// When it is still in use or nothing is mounted there.
+pub fn unmount(place: &Path) -> Result<(), String> {
+    run("umount", &[&shown(place)]).map(drop)
+}
+
+/// Where the image of the disk at `place` lies.
+///
+/// # Panics
+/// When `place` has no name.
+#[must_use]
+pub fn image(place: &Path) -> PathBuf {
+    let name = place.file_name().expect("a mounted directory has a name").to_string_lossy();
+    place.with_file_name(format!("{name}.img"))
+}
+
+/// The contents of images that may be changing still, as they all were at one instant: they are
+/// read until two readings in a row are the same. Whoever writes to them has to be stopped.
+///
+/// # Errors
+/// When one cannot be read, or they never rest.
+pub fn at_one_instant(images: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {
+    let read = || -> Result<Vec<Vec<u8>>, String> {
+        let bytes = images.iter().map(|image| fs::read(image).map_err(|e| failed(image, &e)));
+        bytes.collect()
+    };
+    let mut seen = read()?;
+    for _ in 0..READINGS_MAX {
+        let again = read()?;
+        if again == seen {
+            return Ok(seen);
+        }
+        seen = again;
+    }
+    Err("the disks of stopped processes never rest".to_owned())
+}
+
+/// Takes the disk at `place` away and mounts it again with this content of its image, as it comes
+/// back after a power cut. No process may use it.
+///
+/// # Errors
+/// When it is in use, cannot be written, or cannot be mounted.
+pub fn put_back(place: &Path, content: &[u8]) -> Result<(), String> {
+    let image = image(place);
+    unmount(place)?;
+    write_sparsely(&image, content).map_err(|error| failed(&image, &error))?;
+    mount_image(&image, place)
+}
+
+/// Replaces a file, leaving out what is zero.
+fn write_sparsely(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = File::create(path)?;
+    file.set_len(bytes.len() as u64)?;
+    for (number, piece) in bytes.chunks(PIECE_BYTES).enumerate() {
+        if piece.iter().any(|byte| *byte != 0) {
+            file.write_all_at(piece, (number * PIECE_BYTES) as u64)?;
+        }
+    }
+    Ok(())
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn failed(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", path.display())
+}

@@ -1,0 +1,119 @@
+//! What a run came to in a few numbers, and many runs as one table.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::checker::Availability;
+use crate::history::{History, Operation, Outcome};
+use crate::run::{Config, Judgements, verdict};
+
+/// A run in a few numbers. Saved with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Requests of clients.
+    pub operations: usize,
+    /// Those that succeeded.
+    pub ok: usize,
+    /// Those whose outcome nobody knows.
+    pub unknown: usize,
+    /// Faults that were on and healed, combinations as one.
+    pub faults: usize,
+    /// The longest time without a success or a refusal by the rules, in seconds.
+    pub longest_gap_s: f64,
+    /// The gravest verdict.
+    pub verdict: String,
+}
+
+impl Summary {
+    /// Counts.
+    #[must_use]
+    pub fn of(history: &History, judgements: &Judgements) -> Self {
+        let count = |kind: fn(&Operation) -> bool| {
+            history.client_operations().filter(|operation| kind(operation)).count()
+        };
+        let ended = history.faults.iter().filter(|fault| fault.value["phase"] == "end");
+        Self {
+            operations: count(|_| true),
+            ok: count(Operation::is_ok),
+            unknown: count(|operation| matches!(operation.outcome, Outcome::Info(_))),
+            faults: ended.count(),
+            longest_gap_s: Availability::longest_gap(history) as f64 / 1e9,
+            verdict: verdict(judgements).to_string(),
+        }
+    }
+}
+
+/// Verdicts as a table for people.
+#[must_use]
+pub fn table(summary: &Summary, judgements: &Judgements) -> String {
+    let mut text = String::new();
+    for (name, judgement) in judgements {
+        let notes = judgement.notes.join("; ");
+        let _ = writeln!(text, "{:<8} {name:<13} {notes}", judgement.verdict);
+        for finding in &judgement.findings {
+            let _ = writeln!(text, "         - {finding}");
+        }
+        if judgement.more > 0 {
+            let _ = writeln!(text, "         - and {} more", judgement.more);
+        }
+    }
+    let _ = writeln!(
+        text,
+        "{} operations: {} ok, {} unknown; {} faults; longest unavailability {:.1} s\nverdict: {}",
+        summary.operations,
+        summary.ok,
+        summary.unknown,
+        summary.faults,
+        summary.longest_gap_s,
+        summary.verdict
+    );
+    text
+}
+
+/// Judged runs as a table in Markdown, by the names of their faults.
+///
+/// # Errors
+/// When the folder of the runs cannot be read.
+pub fn of_runs(runs: &Path) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", runs.display());
+    let mut rows = Vec::new();
+    for entry in std::fs::read_dir(runs).map_err(failed)? {
+        let folder = entry.map_err(failed)?.path();
+        rows.extend(row(&folder));
+    }
+    rows.sort();
+    let mut text = String::from(
+        "| nemesis | workload | nodes | seconds | operations | ok | unknown | faults | longest \
+         unavailability | verdict |\n\
+         | --- | --- | --: | --: | --: | --: | --: | --: | --: | --- |\n",
+    );
+    for row in rows {
+        text.push_str(&row);
+    }
+    Ok(text)
+}
+
+/// A row for a folder that holds a judged run.
+fn row(folder: &Path) -> Option<String> {
+    let config: Config = read(folder.join("config.json"))?;
+    let summary: Summary = read(folder.join("summary.json"))?;
+    Some(format!(
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {:.1} s | {} |\n",
+        config.nemesis.join(", "),
+        config.workload,
+        config.nodes,
+        config.time_s,
+        summary.operations,
+        summary.ok,
+        summary.unknown,
+        summary.faults,
+        summary.longest_gap_s,
+        summary.verdict
+    ))
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: PathBuf) -> Option<T> {
+    serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+}
