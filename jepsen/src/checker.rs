@@ -9,6 +9,7 @@ mod durability;
 mod enough;
 mod keys;
 mod linearizability;
+mod recovery;
 mod transitions;
 
 use std::fmt;
@@ -19,6 +20,7 @@ pub use durability::Durability;
 pub use enough::Enough;
 pub use keys::Keys;
 pub use linearizability::Linearizability;
+pub use recovery::{LOST, Recovery};
 pub use transitions::Transitions;
 
 use crate::history::{History, Operation, Outcome, Reply};
@@ -140,6 +142,7 @@ pub fn all(enough: Enough, search: Linearizability) -> Vec<Box<dyn Checker>> {
         Box::new(Durability),
         Box::new(Transitions),
         Box::new(Availability::default()),
+        Box::new(Recovery),
         Box::new(search),
     ]
 }

@@ -7,6 +7,7 @@
 pub mod checker;
 pub mod cluster;
 pub mod disks;
+mod dump;
 pub mod history;
 pub mod http;
 pub mod nemesis;

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::Method;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
@@ -14,19 +13,22 @@ use serde_json::{Value, json};
 use crate::checker::{self, Enough, Judgement, Linearizability, Verdict};
 use crate::cluster::{self, Cluster, Settings};
 use crate::disks::Disk;
-use crate::history::{self, Event, Kind, Process, Recorder};
-use crate::http::{self, Answered};
+use crate::dump;
+use crate::history::{self, Recorder};
 use crate::nemesis;
-use crate::net::{self, Net};
+use crate::net::Net;
 use crate::report;
 use crate::summary::{Summary, table};
-use crate::workload::{self, Shop, Workload};
+use crate::workload::{Shop, Workload};
 
 /// How long nodes may take to be ready, and to agree after all faults.
 const READY_MAX: Duration = Duration::from_secs(60);
 
+/// How long they may take then when they are started again.
+const READY_AGAIN_MAX: Duration = Duration::from_secs(20);
+
 /// MiB of each node's disk in runs that fill one or cut its power.
-const DISK_MIB: u64 = 128;
+const DISK_MIB: u64 = 96;
 
 /// MiB that nodes want to keep free on such a disk.
 const RESERVE_MIB: &str = "16";
@@ -129,6 +131,24 @@ async fn stop(cluster: &mut Cluster) -> Result<(), String> {
     Ok(())
 }
 
+/// Waits for all nodes, and starts once more what has ended. Those that do not come back at all
+/// are noted, and that is the end of the run.
+async fn come_back(
+    cluster: &mut Cluster,
+    recorder: &Recorder,
+    after: &str,
+) -> Result<bool, String> {
+    if cluster.wait_ready(READY_MAX).await.is_ok() {
+        return Ok(true);
+    }
+    cluster.start_all()?;
+    let Err(missing) = cluster.wait_ready(READY_AGAIN_MAX).await else { return Ok(true) };
+    let words: Vec<String> = cluster.nodes.iter().map(|node| node.last_words()).collect();
+    let value = json!({"phase": checker::LOST, "said": missing, "words": words});
+    recorder.note_fault(after, value);
+    Ok(false)
+}
+
 /// Everything between the start of the nodes and their final states.
 async fn load(
     config: &Config,
@@ -154,28 +174,28 @@ async fn load(
     for task in tasks {
         let _ = task.await;
     }
-    result?;
+    let came_back = result?;
     cluster.start_all()?;
-    cluster.wait_ready(READY_MAX).await?;
-    agree(cluster).await?;
-    for id in cluster.ids() {
-        dump(id, recorder).await?;
+    if !came_back || !come_back(cluster, recorder, "all faults").await? {
+        return Ok(());
     }
-    Ok(())
+    dump::record(cluster, recorder).await
 }
 
-/// Brings one fault after the other about until it is time to leave the cluster alone.
+/// Brings one fault after the other about until it is time to leave the cluster alone, and says
+/// whether all nodes came back each time.
 async fn torment(
     config: &Config,
     faults: &[String],
     cluster: &mut Cluster,
     recorder: &Recorder,
     until: Instant,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     let mut random = StdRng::seed_from_u64(config.seed);
     let quiet = Duration::from_secs((config.time_s / 5).clamp(4, 30));
     let mut schedule = Vec::new();
     let mut order: Vec<&String> = Vec::new();
+    let mut came_back = true;
     tokio::time::sleep(Duration::from_secs((config.time_s / 10).clamp(2, 30))).await;
     while !faults.is_empty() && Instant::now() + quiet < until {
         if order.is_empty() {
@@ -198,15 +218,17 @@ async fn torment(
         schedule.push(json!({"fault": name, "what": value, "on_ms": hold_ms, "effect": effect}));
         let ended = json!({"phase": "end", "majority": true, "effect": effect});
         recorder.note_fault(name, ended);
-        if cluster.wait_ready(READY_MAX).await.is_err() {
-            cluster.start_all()?;
-            cluster.wait_ready(READY_MAX).await?;
+        came_back = come_back(cluster, recorder, name).await?;
+        if !came_back {
+            break;
         }
         tokio::time::sleep(Duration::from_millis(random.random_range(1_000..4_000))).await;
     }
     save(&cluster.settings.folder, "schedule.json", &Value::Array(schedule))?;
-    tokio::time::sleep(until.saturating_duration_since(Instant::now())).await;
-    Ok(())
+    if came_back {
+        tokio::time::sleep(until.saturating_duration_since(Instant::now())).await;
+    }
+    Ok(came_back)
 }
 
 fn shuffled<'n>(faults: &'n [String], random: &mut StdRng) -> Vec<&'n String> {
@@ -214,96 +236,6 @@ fn shuffled<'n>(faults: &'n [String], random: &mut StdRng) -> Vec<&'n String> {
     let mut order: Vec<&String> = faults.iter().collect();
     order.shuffle(random);
     order
-}
-
-/// Waits until all nodes show the same state at the same place, and stay there.
-async fn agree(cluster: &Cluster) -> Result<(), String> {
-    let until = Instant::now() + READY_MAX;
-    let mut before: Option<Vec<Value>> = None;
-    loop {
-        let mut seen = Vec::new();
-        for id in cluster.ids() {
-            let status = cluster::status(net::http(id)).await.unwrap_or_default();
-            seen.push(json!([status["applied_index"], status["digest"]]));
-        }
-        let same = seen.windows(2).all(|pair| pair[0] == pair[1]) && !seen[0][0].is_null();
-        if same && before.as_ref() == Some(&seen) {
-            return Ok(());
-        }
-        if Instant::now() >= until {
-            // What they differ in is found in the dumps, and said there.
-            return Ok(());
-        }
-        before = Some(seen);
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    }
-}
-
-/// Writes a node's own state into the history.
-async fn dump(id: usize, recorder: &Recorder) -> Result<(), String> {
-    let event = |kind, value| Event {
-        process: Process::Client(1_000_000_000 + id as u64),
-        kind,
-        f: "dump".to_owned(),
-        value,
-        error: None,
-        time: 0,
-        node: Some(format!("n{id}")),
-    };
-    recorder.note(event(Kind::Invoke, Value::Null));
-    let status = cluster::status(net::http(id)).await.unwrap_or_default();
-    let products: Vec<Value> = pages(id, "products", 1_000)
-        .await?
-        .iter()
-        .map(|row| json!({"product": row["id"].to_string(), "stock": row["stock"]}))
-        .collect();
-    let mut orders: Vec<Value> =
-        pages(id, "orders", 1_000).await?.iter().map(workload::order).collect();
-    orders.extend(holds(id).await?);
-    let mut value = json!({
-        "node": format!("n{id}"), "products": products, "orders": orders, "holds": [],
-    });
-    let after = cluster::status(net::http(id)).await.unwrap_or_default();
-    if after["applied_index"] == status["applied_index"] {
-        value["index"] = status["applied_index"].clone();
-        value["digest"] = status["digest"].clone();
-    }
-    recorder.note(event(Kind::Ok, value));
-    Ok(())
-}
-
-/// All rows of a list, from the node's own state.
-async fn pages(id: usize, list: &str, limit: usize) -> Result<Vec<Value>, String> {
-    let mut rows: Vec<Value> = Vec::new();
-    let mut cursor = String::new();
-    loop {
-        let path = format!("/api/v1/{list}?consistency=stale&limit={limit}{cursor}");
-        let deadline = Duration::from_secs(10);
-        let answer = http::ask(net::http(id), Method::GET, &path, None, None, deadline).await;
-        let Answered::Yes { status: 200, body } = answer else {
-            return Err(format!("n{id} does not list its {list}: {answer:?}"));
-        };
-        rows.extend(body["data"].as_array().cloned().unwrap_or_default());
-        match (body["meta"]["has_more"].as_bool(), body["meta"]["next_cursor"].as_str()) {
-            (Some(true), Some(next)) => cursor = format!("&cursor={next}"),
-            _ => return Ok(rows),
-        }
-    }
-}
-
-/// All holds, from the node's own state. There is no list of them, but their numbers have no gaps.
-async fn holds(id: usize) -> Result<Vec<Value>, String> {
-    let mut rows = Vec::new();
-    for hold in 1.. {
-        let path = format!("/api/v1/holds/{hold}?consistency=stale");
-        let deadline = Duration::from_secs(10);
-        match http::ask(net::http(id), Method::GET, &path, None, None, deadline).await {
-            Answered::Yes { status: 200, body } => rows.push(workload::hold(&body["data"])),
-            Answered::Yes { status: 404, .. } => break,
-            other => return Err(format!("n{id} does not show hold {hold}: {other:?}")),
-        }
-    }
-    Ok(rows)
 }
 
 fn save(folder: &Path, name: &str, value: &Value) -> Result<(), String> {

@@ -466,6 +466,12 @@ pub fn hold(data: &Value) -> Value {
     value
 }
 
+/// Whether an order of the history is a hold.
+#[must_use]
+pub fn is_hold(order: &str) -> bool {
+    order.starts_with(HOLD)
+}
+
 /// An order in the words of the history.
 #[must_use]
 pub fn order(data: &Value) -> Value {

@@ -30,6 +30,7 @@ pub struct Options {
     alone: bool,
     disk: Option<Disk>,
     failing_sync: bool,
+    sync_delay: Option<Duration>,
 }
 
 impl Options {
@@ -43,6 +44,7 @@ impl Options {
             alone: false,
             disk: None,
             failing_sync: false,
+            sync_delay: None,
         }
     }
 
@@ -88,6 +90,13 @@ impl Options {
         self
     }
 
+    /// With nodes whose every sync takes so much longer.
+    #[must_use]
+    pub fn sync_delay(mut self, delay: Duration) -> Self {
+        self.sync_delay = Some(delay);
+        self
+    }
+
     /// Starts the cluster and waits until every node is ready.
     ///
     /// # Panics
@@ -105,9 +114,11 @@ impl Options {
             .zip(addresses.chunks(2))
             .map(|(id, pair)| Node::new(id, pair[0], pair[1], dir.path()))
             .collect();
-        if self.failing_sync {
-            let shim = shims::failing_sync(dir.path());
-            nodes.iter_mut().for_each(|node| node.shim = Some(shim.clone()));
+        if self.failing_sync || self.sync_delay.is_some() {
+            let shim = shims::syncs(dir.path());
+            for node in &mut nodes {
+                (node.shim, node.sync_delay) = (Some(shim.clone()), self.sync_delay);
+            }
         }
         let peers = nodes.iter().map(|node| format!("{}={},{}", node.id, node.raft, node.http));
         let peers = peers.collect();

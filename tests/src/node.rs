@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -26,6 +27,8 @@ pub(crate) struct Node {
     paused: bool,
     /// A library that is loaded before libc.
     pub(crate) shim: Option<PathBuf>,
+    /// What that library adds to every sync.
+    pub(crate) sync_delay: Option<Duration>,
     forgiven: usize,
 }
 
@@ -33,8 +36,19 @@ impl Node {
     pub(crate) fn new(id: u64, http: SocketAddr, raft: SocketAddr, dir: &Path) -> Self {
         let data = dir.join(format!("node-{id}"));
         let log = dir.join(format!("node-{id}.log"));
-        let (process, join, shim) = (None, None, None);
-        Self { id, http, raft, data, log, join, process, paused: false, shim, forgiven: 0 }
+        Self {
+            id,
+            http,
+            raft,
+            data,
+            log,
+            join: None,
+            process: None,
+            paused: false,
+            shim: None,
+            sync_delay: None,
+            forgiven: 0,
+        }
     }
 
     /// Starts the process. Its log goes on in the same file after a restart.
@@ -46,6 +60,8 @@ impl Node {
         if let Some(shim) = &self.shim {
             let trigger = shims::failing_sync_trigger(&self.data);
             command.env("LD_PRELOAD", shim).env(shims::FAIL_SYNC_WHEN, trigger);
+            let delay_us = self.sync_delay.unwrap_or_default().as_micros();
+            command.env(shims::DELAY_SYNC_US, delay_us.to_string());
         }
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.unwrap_or_else(|error| panic!("{}: {error}", self.log.display()));

@@ -15,13 +15,16 @@ pub fn failing_sync_trigger(data: &Path) -> PathBuf {
     data.with_extension("fail-sync")
 }
 
-/// Compiles the shim that makes syncs fail, and returns where it is.
+/// How many microseconds longer each sync takes, as the environment names it.
+pub(crate) const DELAY_SYNC_US: &str = "DELAY_SYNC_US";
+
+/// Compiles the shim that makes syncs slow or fail, and returns where it is.
 ///
 /// # Panics
 /// When there is no C compiler, or the shim does not compile.
-pub(crate) fn failing_sync(dir: &Path) -> PathBuf {
-    let source = binary::workspace().join("tests/shims/failing_sync.c");
-    let library = dir.join("failing_sync.so");
+pub(crate) fn syncs(dir: &Path) -> PathBuf {
+    let source = binary::workspace().join("tests/shims/syncs.c");
+    let library = dir.join("syncs.so");
     let mut cc = Command::new("cc");
     cc.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&library).arg(&source);
     let output = cc.output().unwrap_or_else(|error| panic!("{cc:?}: {error}"));

@@ -178,10 +178,6 @@ impl EngineLog {
     /// # Errors
     /// When the file cannot be written or synced.
     pub fn mark(&self, index: u64, term: u64) -> Result<(), Error> {
-        // Who is wrong about syncs would be told so by the watermark, at the next start.
-        if !syncs() {
-            return Ok(());
-        }
         let mut watermark = self.watermark.lock();
         let next = Watermark { index, term };
         if *watermark == next || next.index < watermark.index {

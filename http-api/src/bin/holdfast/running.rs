@@ -41,6 +41,7 @@ impl Running {
     ) -> Result<Running, Failure> {
         config.disk_reserve_bytes = limits.disk_reserve_mb << 20;
         config.core.outstanding_age_max_ms = limits.queue_ms_max.get();
+        config.core.outstanding_max = limits.queue_max as usize;
         let id = config.node_id;
         let what = |error: &dyn std::error::Error| {
             Failure::Failed(format!("node {id} cannot start: {}", chain(error)))

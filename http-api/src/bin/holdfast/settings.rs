@@ -144,6 +144,10 @@ pub(crate) struct Limits {
     /// get 503 `overloaded`. Waiting for a new leader does not count
     #[arg(long, value_name = "MS", default_value = "1000")]
     pub(crate) queue_ms_max: NonZeroU64,
+    /// Writes of clients of this node whose outcome may be open at a time; more get 503 `overloaded`
+    #[arg(long, value_name = "N", default_value = "16384")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) queue_max: u32,
     /// Space that is left free on the disk, in MiB: with less, writes get 503 `storage_full` while
     /// reads go on, until a quarter more is free again. 0 never refuses; then a full disk stops the
     /// node
