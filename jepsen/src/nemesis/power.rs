@@ -1,5 +1,5 @@
-//! The power of all nodes is cut at one instant: their disks are put back as they were then, so that
-//! what was written and not synced is gone.
+//! The power of all nodes is cut at one instant: their disks are put back as they were then, so
+//! that what was written and not synced is gone.
 //!
 //! All processes are stopped in their tracks, the images of their disks are read, and the processes
 //! end without another step. A file that nobody syncs proves that something was forgotten.

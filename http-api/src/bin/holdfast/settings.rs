@@ -144,7 +144,7 @@ pub(crate) struct Limits {
     /// get 503 `overloaded`. Waiting for a new leader does not count
     #[arg(long, value_name = "MS", default_value = "1000")]
     pub(crate) queue_ms_max: NonZeroU64,
-    /// Writes of clients of this node whose outcome may be open at a time; more get 503 `overloaded`
+    /// Writes by clients of this node whose outcome may be open; more get 503 `overloaded`
     #[arg(long, value_name = "N", default_value = "16384")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) queue_max: u32,
