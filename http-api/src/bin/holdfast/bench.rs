@@ -92,7 +92,7 @@ pub(crate) struct Options {
     rate: Option<u64>,
     /// Create so many products and spread the orders over them
     #[arg(long, value_name = "N", default_value = "1000")]
-    #[arg(value_parser = value_parser!(u32).range(1..=100_000))]
+    #[arg(value_parser = value_parser!(u32).range(1..=1_000_000))]
     products: u32,
     /// Sell one product only
     #[arg(long)]

@@ -14,7 +14,7 @@ use crate::remote;
 /// Units of each product: more than any run sells.
 const STOCK: u64 = 1_000_000_000_000;
 /// How many products are created at a time.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 
 /// Creates `count` products of this run and gives their ids.
 pub(crate) async fn create(
