@@ -13,17 +13,21 @@
 //! a node, `client` a client, `subscriber` one of events, `faults` the schedule of faults; `oracle`
 //! and `model` judge.
 //!
-//! What does not exist yet (membership changes) has its place: a command becomes an arm of `model`
-//! and an operation of `client`, a duty of the driver an event of `host`, a fault a kind of `plan`.
+//! `operator` changes the members, and `electorate` works out who has a vote.
+//!
+//! A new feature has its place: a command becomes an arm of `model` and an operation of `client`, a
+//! duty of the driver an event of `host`, a fault a kind of `plan`.
 
 mod ask;
 mod client;
 mod clock;
 mod coverage;
+mod electorate;
 mod faults;
 mod host;
 mod model;
 mod net;
+mod operator;
 mod oracle;
 mod plan;
 pub(crate) mod planted;
@@ -40,9 +44,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use engine::ids::NodeId;
 
 use self::ask::{Ask, Reply};
+use self::electorate::Electorate;
 use self::faults::Mend;
 use self::host::{Call, Duty};
 use self::net::{Fate, Net};
+use self::operator::Operator;
 use self::oracle::Oracle;
 use self::plan::Plan;
 use self::provider::Provider;
@@ -155,6 +161,8 @@ enum Event {
     Resume { node: NodeId },
     /// The replicated clock is compared with those of the nodes.
     WatchClocks,
+    /// The operator looks what there is to do.
+    Operate,
     /// The schedule's next fault.
     Fault,
     /// A fault ends, or goes on to its next step.
@@ -184,6 +192,7 @@ impl Event {
             Event::Rest => (12, 0),
             Event::Settled => (13, 0),
             Event::WatchClocks => (14, 0),
+            Event::Operate => (15, 0),
             Event::Follow { subscriber } => (40, *subscriber as u64),
             Event::Followed { node, wanted } => (41, node.0 << 8 | wanted.subscriber as u64),
             Event::Told { subscriber, .. } => (42, *subscriber as u64),
@@ -242,6 +251,8 @@ struct Sim {
     plan: Plan,
     net: Net,
     oracle: Oracle,
+    electorate: Electorate,
+    operator: Operator,
     provider: Provider,
     bug: Option<Bug>,
     /// The furthest that the replicated clock may have come, and when that was looked at.
@@ -257,6 +268,14 @@ impl Sim {
         self.planned += 1;
         let planned = Planned { at: self.now + delay, seq: self.planned, event };
         self.queue.push(Reverse(planned));
+    }
+
+    /// A node for somebody outside to turn to. At rest those who are left know the members.
+    fn some_node(&mut self) -> NodeId {
+        match self.resting && self.plan.spares > 0 {
+            true => self.random.pick(&self.electorate.now().members).id,
+            false => NodeId(1 + self.random.below((self.plan.nodes + self.plan.spares) as u64)),
+        }
     }
 
     /// The first failure ends the run.

@@ -55,4 +55,7 @@ found! {
     events_removed_while_they_are_kept: EventsRemovedEarly,
     a_log_cut_past_what_the_snapshots_hold: CompactedPastSnapshot,
     a_snapshot_without_its_last_part: SnapshotWithoutLastPart,
+    a_learner_that_is_promoted_too_soon: PromotedTooSoon,
+    a_joint_phase_that_is_skipped: JointPhaseSkipped,
+    a_wiped_node_that_is_believed: WipedNodeBelieved,
 }

@@ -81,6 +81,16 @@ impl Core {
         }
         let steps = ConfChangeV2::parse_from_bytes(&entry.data).map_err(|e| e.to_string())?;
         let change = Change::of(&steps).map_err(|error| error.to_string())?;
+        #[cfg(feature = "simulation")]
+        if crate::sim::planted::has(crate::sim::Bug::JointPhaseSkipped) {
+            let mut conf = self.members.conf_state();
+            for single in steps.get_changes() {
+                let mut step = ConfChangeV2::default();
+                step.set_changes(vec![single.clone()].into());
+                conf = self.raw.apply_conf_change(&step).map_err(|error| error.to_string())?;
+            }
+            return Ok(self.members.after(entry.index, change.as_ref(), &conf));
+        }
         let conf = self.raw.apply_conf_change(&steps).map_err(|error| error.to_string())?;
         Ok(self.members.after(entry.index, change.as_ref(), &conf))
     }

@@ -1,8 +1,9 @@
-//! Messages that wait for a sync, and the appends they wait for.
+//! What waits for a sync: messages, entries that are to be applied, and the appends they wait for.
 
 use std::collections::VecDeque;
 
 use engine::ids::NodeId;
+use raft::eraftpb::Entry;
 
 use crate::message::PeerMessage;
 
@@ -18,6 +19,8 @@ struct InFlight {
 #[derive(Default)]
 pub(super) struct Outbox {
     in_flight: VecDeque<InFlight>,
+    /// Committed entries, oldest first, and the number of the append that each of them waits for.
+    to_apply: VecDeque<(u64, Vec<Entry>)>,
 }
 
 /// An append that became durable.
@@ -55,6 +58,38 @@ impl Outbox {
             }
             None => messages,
         }
+    }
+
+    /// Entries that change the membership are applied once that is durable, and all entries after
+    /// them after them: a checkpoint with one of them in it must not be ahead of the membership
+    /// that a restart begins with.
+    pub(super) fn hold(&mut self, number: u64, committed: Vec<Entry>) {
+        self.to_apply.push_back((number, committed));
+    }
+
+    /// Gives committed entries back when no entry before them waits, so that they are applied.
+    pub(super) fn after_held(&mut self, committed: Vec<Entry>) -> Vec<Entry> {
+        match self.to_apply.back_mut() {
+            Some((_, before)) => {
+                before.extend(committed);
+                Vec::new()
+            }
+            None => committed,
+        }
+    }
+
+    /// The entries that waited for an append up to `number`.
+    pub(super) fn released(&mut self, number: u64) -> Vec<Entry> {
+        let mut released = Vec::new();
+        while self.to_apply.front().is_some_and(|(waited, _)| *waited <= number) {
+            released.extend(self.to_apply.pop_front().expect("front was there").1);
+        }
+        released
+    }
+
+    /// A snapshot takes the place of all entries that wait.
+    pub(super) fn drop_held(&mut self) {
+        self.to_apply.clear();
     }
 
     /// All appends up to `number` are durable.

@@ -5,13 +5,14 @@
 //! | messages of a leader | at once, before its own disk |
 //! | messages of others: votes, acknowledgements | after the sync of all appended before |
 //! | committed entries | when raft hands them out: durable here, and on a majority |
+//! | entries that change the membership, and those after them | after the sync of the change |
 //! | answers | after apply |
 //!
 //! The asynchronous path of raft-rs: entries become readable, then `advance_append_async`, then the
 //! log thread syncs, then `on_persist_ready` in order.
 //!
-//! A change of the membership takes effect here, when its entry is handed out to be applied, and is
-//! written to the log before anything that comes after it.
+//! A change of the membership takes effect here, when its entry is committed, and is written to the
+//! log before anything that comes after it; only then is its entry handed out to be applied.
 
 use engine::ids::NodeId;
 use raft::StateRole;
@@ -62,7 +63,11 @@ impl Core {
             let hard_state = self.hard_state_to_write(ready.hs().cloned(), must_sync);
             let changed = self.take_changes(&committed);
             actions.members = changed.last().cloned().or(actions.members.take());
-            actions.apply.extend(committed);
+            if changes {
+                self.outbox.hold(number, committed);
+            } else {
+                actions.apply.extend(self.outbox.after_held(committed));
+            }
             if must_sync {
                 self.raw.mut_store().push(&entries);
                 let last = entries.last().map(|entry| (entry.index, entry.term));
@@ -115,6 +120,7 @@ impl Core {
             }
             actions.send.extend(durable.messages);
         }
+        actions.apply.extend(self.outbox.released(number));
         self.raw.on_persist_ready(number);
         self.installed(number);
     }

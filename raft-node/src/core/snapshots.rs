@@ -278,6 +278,8 @@ impl Core {
             .expect("the file with the same membership was read before raft heard of it");
         let (index, term) = (about.index, about.term);
         self.raw.mut_store().install(index, term);
+        // Raft takes no snapshot that ends before what is committed.
+        self.outbox.drop_held();
         self.members = members.clone();
         actions.members = Some(members.clone());
         self.snapshots.installing = Some((number, index));

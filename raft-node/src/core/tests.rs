@@ -151,6 +151,11 @@ impl World {
             for entry in &actions.apply {
                 assert_eq!(entry.index, host.applied_index + 1, "entries come in order");
                 host.applied_index = entry.index;
+                let recorded = host.log.members_at(entry.index).map(|members| members.index);
+                assert!(
+                    !super::members::is_change(entry) || recorded == Some(entry.index),
+                    "a checkpoint could be ahead of the members that the log knows"
+                );
                 if entry.data.is_empty() || super::members::is_change(entry) {
                     continue;
                 }
@@ -175,9 +180,14 @@ impl World {
 
     /// Delivers everything that is on the wire, and what that causes.
     fn deliver(&mut self) {
+        self.deliver_unless(|_| false);
+    }
+
+    /// The same, while some messages are lost.
+    fn deliver_unless(&mut self, lost: impl Fn(&PeerMessage) -> bool) {
         for _ in 0..100_000 {
             let Some((from, to, message)) = self.wire.pop_front() else { return };
-            if self.cut.contains(&(from.0, to.0)) {
+            if self.cut.contains(&(from.0, to.0)) || lost(&message) {
                 continue;
             }
             let wall_ms = self.now().wall_ms;
@@ -236,6 +246,14 @@ impl World {
             self.input(id, Input::Persisted(append.number));
         }
         held.len()
+    }
+
+    /// Writes an append that was held, and reports it.
+    fn release(&mut self, id: u64, append: Append) {
+        let (entries, hard_state) = (&append.entries, append.hard_state.as_ref());
+        let log = &self.host(id).log;
+        log.append_all(entries, hard_state, &append.members).expect("memory takes it");
+        self.input(id, Input::Persisted(append.number));
     }
 
     fn applied_seqs(&mut self, id: u64) -> Vec<u64> {

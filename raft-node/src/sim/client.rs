@@ -83,7 +83,7 @@ impl Client {
     }
 
     fn move_on(&mut self, sim: &mut Sim) {
-        self.node = NodeId(1 + sim.random.below(sim.plan.nodes as u64));
+        self.node = sim.some_node();
     }
 
     fn send(&mut self, sim: &mut Sim) {

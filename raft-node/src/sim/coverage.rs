@@ -146,7 +146,7 @@ coverage! {
     clock_jumps_backwards,
     /// Clocks that ran too fast or too slow.
     clocks_drifting,
-    /// Leadership handed over on request.
+    /// Leaders told to hand leadership over.
     transfers,
     /// Commands forwarded to a leader.
     forwarded,
@@ -294,6 +294,28 @@ coverage! {
     leases_taken_over,
     /// Results handed in for an attempt that was over.
     payment_results_stale,
+    /// Nodes added as learners.
+    members_added,
+    /// Learners that got their vote.
+    members_promoted,
+    /// Members removed because their disk was lost, in the step that gave another its vote.
+    members_replaced,
+    /// Members removed.
+    members_removed,
+    /// Leaders removed.
+    leaders_removed,
+    /// Nodes whose disk was lost.
+    nodes_wiped,
+    /// Joint phases that ended.
+    joint_phases_left,
+    /// Snapshots that brought members which their node did not know of.
+    members_from_snapshots,
+    /// Changes and transfers that the leader refused.
+    changes_refused,
+    /// Transfers of leadership after which it was where the operator wanted it.
+    transfers_done,
+    /// Frames of nodes that came back without their disk.
+    frames_of_strangers,
     /// Runs with three nodes.
     runs_of_three,
     /// Runs with five or seven nodes.

@@ -330,7 +330,9 @@ fn damage_log(sim: &mut Sim, hosts: &mut [Host], some: usize) {
     let host = &mut hosts[some];
     let marked = host.log.marked();
     let first = host.log.first_index();
-    if lost >= minority(sim.plan.nodes) || host.log_damaged || marked < first {
+    // Where members change, the operator decides who is lost.
+    if sim.plan.spares > 0 || lost >= minority(sim.plan.nodes) || host.log_damaged || marked < first
+    {
         return;
     }
     host.log_damaged = true;

@@ -27,11 +27,13 @@ pub(super) use self::payments::{Call, provider_asked};
 use self::requests::{Reader, Waiter};
 use self::snapshots::FileDuty;
 use super::clock::NodeClock;
+use super::operator;
 use super::subscriber::Wanted;
 use super::{Bug, Event, MS, SECOND, Sim, Time};
 use crate::core::{Actions, Append, Core, Input, Space, View};
 use crate::log::LogStore;
 use crate::log::memory::MemoryLog;
+use crate::members::Membership;
 use crate::message::{self, FRAME_HEADER_BYTES, PeerMessage};
 use crate::payment::worker::Worker;
 use crate::payment::{Answer, Charge};
@@ -131,6 +133,10 @@ pub(super) struct Host {
     pub(super) log_damaged: bool,
     /// It is lost for good: it must not come back under its id.
     pub(super) damaged: bool,
+    /// Its disk was lost: it is another directory under an old id.
+    pub(super) wiped: bool,
+    /// It takes part, or will; the others are spare machines.
+    pub(super) joined: bool,
     /// A restart is planned.
     pub(super) restarting: bool,
     pub(super) paused_until: Option<Time>,
@@ -164,6 +170,8 @@ pub(super) struct Process {
     committed: VecDeque<Entry>,
     /// The last index that was handed out to be applied.
     handed_out: u64,
+    /// Memberships in effect whose entries are not handed out yet.
+    unjudged: Vec<Membership>,
     applying: bool,
     frozen: Option<(Frozen, u64)>,
     files: FileDuty,
@@ -183,6 +191,7 @@ pub(super) struct Process {
 
 impl Host {
     pub(super) fn new(id: NodeId, voters: Vec<NodeId>, clock: NodeClock) -> Host {
+        let joined = voters.contains(&id);
         Host {
             id,
             voters,
@@ -196,6 +205,8 @@ impl Host {
             life: 0,
             log_damaged: false,
             damaged: false,
+            wiped: false,
+            joined,
             restarting: false,
             paused_until: None,
             held: Vec::new(),
@@ -293,10 +304,11 @@ impl Host {
 
     fn keep_alive(&mut self, sim: &mut Sim) {
         self.after(sim, SECOND, Duty::KeepAlive);
-        for peer in self.voters.clone() {
-            if peer != self.id {
-                self.send(sim, peer, &[]);
-            }
+        let Some(process) = &self.up else { return };
+        let members = process.core.members().members.iter().map(|member| member.id);
+        let peers: Vec<NodeId> = members.filter(|id| *id != self.id).collect();
+        for peer in peers {
+            self.send(sim, peer, &[]);
         }
     }
 
@@ -339,6 +351,7 @@ impl Host {
         match sim.oracle.leads(self.id, term) {
             Ok(true) => {
                 sim.cover.elections += 1;
+                operator::led_by(sim, self.id);
                 sim.say(|| format!("n{} leads in term {term}", self.id));
                 // Leader completeness: whatever was committed before is in the log of a new leader.
                 for index in self.log.compacted().0 + 1..=sim.oracle.last_index() {
@@ -383,9 +396,16 @@ impl Host {
         }
         let Some(process) = &mut self.up else { return };
         process.appends.extend(actions.appends);
+        process.unjudged.extend(actions.members.filter(|_| sim.bug.is_none()));
         self.start_append(sim);
         self.hand_out(sim, actions.apply);
         self.file_tasks(sim, actions.files);
+        for (ticket, verdict) in actions.verdicts {
+            if let Ok(verdict) = verdict {
+                sim.say(|| format!("n{} tells the operator {verdict:?}", self.id));
+                operator::told(sim, ticket, verdict.is_err());
+            }
+        }
         self.requests_failed(sim, actions.failed);
         for (index, tickets) in actions.reads_ready {
             self.barriers_passed(sim, index, &tickets);

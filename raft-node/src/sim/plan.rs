@@ -142,6 +142,8 @@ pub(super) struct DiskPlan {
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) nodes: usize,
+    /// Nodes that may join.
+    pub(super) spares: usize,
     pub(super) clients: usize,
     /// Who reads events, and the most that they ask for at once.
     pub(super) subscribers: usize,
@@ -204,8 +206,10 @@ impl Plan {
         // Few clients think quickly, so that a run has some hundred to two thousand requests.
         let requests = random.between(200, 2_500);
         let think_us = faults_until * clients as u64 / requests;
+        let spares = *random.pick(&[0, 0, 0, 2, 4]);
         Plan {
             nodes,
+            spares,
             clients,
             subscribers: random.between(1, 3) as usize,
             event_page_max: *random.pick(&[1, 10, 100, 1_000]),
@@ -305,6 +309,7 @@ fn core(random: &mut Random) -> CoreConfig {
     if random.percent(25) {
         config.entry_cache_bytes = random.between(1, 2_000) as usize;
     }
+    config.promote_lag_entries_max = *random.pick(&[1, 16, 128]);
     if random.percent(25) {
         config.appends_in_flight_max = random.between(1, 8) as usize;
     }

@@ -60,11 +60,15 @@ pub enum Bug {
     CompactedPastSnapshot,
     /// A snapshot that arrives counts without its last part.
     SnapshotWithoutLastPart,
+    /// A replacement takes effect at once, without a joint phase.
+    JointPhaseSkipped,
+    /// A node that lost its disk is believed under its old id.
+    WipedNodeBelieved,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 24] = [
+    pub const ALL: [Bug; 27] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -89,6 +93,9 @@ impl Bug {
         Bug::EventsRemovedEarly,
         Bug::CompactedPastSnapshot,
         Bug::SnapshotWithoutLastPart,
+        Bug::PromotedTooSoon,
+        Bug::JointPhaseSkipped,
+        Bug::WipedNodeBelieved,
     ];
 }
 

@@ -121,7 +121,7 @@ impl Subscriber {
     }
 
     fn move_on(&mut self, sim: &mut Sim) {
-        let node = NodeId(1 + sim.random.below(sim.plan.nodes as u64));
+        let node = sim.some_node();
         if node != self.node && self.heard > 0 {
             sim.cover.subscribers_moved += 1;
         }

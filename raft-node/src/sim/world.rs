@@ -7,9 +7,11 @@ use engine::order::Status;
 use super::client::Client;
 use super::clock::NodeClock;
 use super::coverage::Coverage;
+use super::electorate::{self, Electorate};
 use super::faults::{self, minority};
 use super::host::{Crash, DISK_US_MAX, Host, provider_asked};
 use super::net::Net;
+use super::operator::{self, Operator};
 use super::oracle::Oracle;
 use super::plan::Plan;
 use super::provider::Provider;
@@ -19,6 +21,7 @@ use super::trace::{Show, Trace};
 use super::{Bug, Event, MS, Planned, Report, SECOND, Sim, Time};
 use crate::core::Space;
 use crate::log::LogStore;
+use crate::members::Membership;
 
 /// How often a cluster that should be at rest is looked at.
 const SETTLED_EVERY: u64 = 500 * MS;
@@ -40,14 +43,15 @@ impl World {
         let mut random = Random::new(seed);
         let plan = Plan::draw(&mut random);
         let voters: Vec<NodeId> = (1..=plan.nodes as u64).map(NodeId).collect();
-        let hosts = voters
-            .iter()
+        let all = (1..=(plan.nodes + plan.spares) as u64).map(NodeId);
+        let founders = voters.iter().map(|id| operator::member(*id, None)).collect();
+        let hosts = all
             .map(|id| {
                 let drift_ppm = random.between(0, 400) as i64 - 200;
                 let wrong = random.percent(plan.clocks_wrong_percent);
                 let error_ms = if wrong { plan.clock_jump_ms } else { 500 };
                 let offset_ms = random.between(0, 2 * error_ms) as i64 - error_ms as i64;
-                Host::new(*id, voters.clone(), NodeClock::new(drift_ppm, offset_ms))
+                Host::new(id, voters.clone(), NodeClock::new(drift_ppm, offset_ms))
             })
             .collect();
         let clients = (0..plan.clients).map(Client::new).collect();
@@ -58,8 +62,10 @@ impl World {
             planned: 0,
             trace: Trace::new(show),
             cover: Coverage::default(),
-            net: Net::new(plan.nodes, plan.net.clone()),
+            net: Net::new(plan.nodes + plan.spares, plan.net.clone()),
             oracle: Oracle::default(),
+            electorate: Electorate::new(Membership::founded(founders)),
+            operator: Operator::default(),
             provider: Provider::new(&plan.provider),
             bug,
             clock_bound: (0, 0),
@@ -129,6 +135,9 @@ impl World {
         }
         sim.after(0, Event::WatchClocks);
         sim.after(2 * SECOND, Event::Fault);
+        if sim.plan.spares > 0 {
+            sim.after(3 * SECOND, Event::Operate);
+        }
         sim.after(sim.plan.faults_until, Event::Rest);
     }
 
@@ -147,6 +156,12 @@ impl World {
         match event {
             Event::Frame { from, to, bytes } => {
                 sim.trace.mix(xxhash_rust::xxh3::xxh3_64(&bytes));
+                // A node without its disk does not get past the hello.
+                let stranger = [from, to].iter().any(|id| self.hosts[id.0 as usize - 1].wiped);
+                sim.cover.frames_of_strangers += u64::from(stranger);
+                if stranger && !sim.planted(Bug::WipedNodeBelieved) {
+                    return;
+                }
                 self.hosts[to.0 as usize - 1].frame(sim, from, &bytes);
             }
             Event::LinkBroke { node, peer } => {
@@ -196,11 +211,13 @@ impl World {
                 faults::watch_clocks(sim, &self.hosts);
                 sim.after(SECOND, Event::WatchClocks);
             }
+            Event::Operate => operator::operate(sim, &mut self.hosts),
             Event::Fault => faults::next(sim, &mut self.hosts),
             Event::Mend(mend) => faults::mend(sim, &mut self.hosts, mend),
             Event::Rest => self.rest(),
             Event::Settled => self.settled(),
         }
+        electorate::judge(&mut self.sim, &self.hosts);
     }
 
     fn resume(&mut self, node: NodeId) {
@@ -241,7 +258,8 @@ impl World {
             host.disk.slower = 0;
             host.disk.fail_sync = false;
             host.judge_space(sim, Space::Ample);
-            let stays_down = sim.random.percent(10);
+            // Where members change, the operator decides who is lost.
+            let stays_down = sim.random.percent(10) && sim.plan.spares == 0;
             if stays_down && lost < minority(sim.plan.nodes) && !host.log_damaged && !host.damaged {
                 lost += 1;
                 host.crash(sim, Crash::PowerCut);
@@ -249,6 +267,7 @@ impl World {
                 sim.say(|| format!("n{} stays down", host.id));
             }
         }
+        self.retire();
         let nodes: Vec<NodeId> = self.hosts.iter().map(|host| host.id).collect();
         for node in nodes {
             self.host(node).paused_until = self.host(node).paused_until.map(|_| 0);
@@ -263,11 +282,25 @@ impl World {
         self.sim.after(SETTLED_EVERY, Event::Settled);
     }
 
+    /// Machines that are no part of the cluster, or not any more, are turned off.
+    fn retire(&mut self) {
+        let sim = &mut self.sim;
+        for host in &mut self.hosts {
+            let member = sim.electorate.now().role(host.id).is_some();
+            if (!member || host.wiped) && !host.damaged {
+                sim.say(|| format!("n{} is turned off", host.id));
+                host.crash(sim, Crash::PowerCut);
+                host.damaged = true;
+            }
+        }
+    }
+
     /// Ends the run when the cluster is at rest.
     fn settled(&mut self) {
         if self.first_answer.is_none() && answers(&self.sim.cover) > self.answered_at_rest {
             self.first_answer = Some(self.sim.now - self.sim.plan.faults_until);
         }
+        self.retire();
         match self.unrest() {
             None => {
                 self.done = true;
@@ -344,7 +377,9 @@ impl World {
                 }
             }
         }
-        if digests.len() <= self.hosts.len() / 2 {
+        let hosts = &self.hosts;
+        let up = |id: NodeId| hosts[id.0 as usize - 1].up.is_some();
+        if !sim.electorate.now().is_quorum(up) {
             return Err("a majority is not there".into());
         }
         if digests.windows(2).any(|pair| pair[0] != pair[1]) {
@@ -371,7 +406,8 @@ impl World {
         let (applied, lost) = sim.oracle.doubts();
         sim.cover.unknown_but_applied += applied;
         sim.cover.unknown_and_lost += lost;
-        sim.cover.runs_with_minority_down += u64::from(digests.len() < self.hosts.len());
+        sim.cover.runs_with_minority_down +=
+            u64::from(digests.len() < sim.electorate.now().members.len());
         Ok(())
     }
 }

@@ -93,6 +93,30 @@ fn what_follows_a_change_is_never_kept_without_it() {
     assert!(log.last_index() > joint_at && hard_state.commit >= joint_at, "{hard_state:?}");
 }
 
+/// What was applied may be in a checkpoint at once. A node that starts from one takes the members
+/// from its log, and does not see the entry that changed them again.
+#[test]
+fn a_change_is_applied_once_its_membership_is_on_disk() {
+    let mut world = World::of(4);
+    let leader = world.leader();
+    let follower = other_than(leader);
+    world.host(follower).held_appends = Some(Vec::new());
+    let before = world.host(follower).applied_index;
+    propose(&mut world, leader, &Change::Add(joining(4, None)));
+    let mut released = 0;
+    while let Some(held) = &mut world.host(follower).held_appends
+        && !held.is_empty()
+    {
+        let append = held.remove(0);
+        world.release(follower, append);
+        world.run_ms(500);
+        released += 1;
+    }
+    assert!(released > 2, "the entry and its membership are in appends of their own");
+    assert!(world.host(follower).applied_index > before);
+    assert_eq!(members(&mut world, follower).role(NodeId(4)), Some(Role::Voter));
+}
+
 /// Asks a node, as an operator would, and waits for the verdict.
 fn ask(world: &mut World, node: u64, ask: Ask) -> Result<Verdict, Failure> {
     let ticket = world.now_ms;
@@ -250,18 +274,22 @@ fn a_leader_that_loses_its_vote_stands_down_at_once() {
     world.host(leader).held_appends = Some(Vec::new());
     for seq in 1..=20 {
         world.propose(leader, seq);
-        world.deliver();
         let held = world.host(leader).held_appends.as_mut().expect("appends are held");
         if held.len() > 1 {
             let append = held.remove(0);
-            let log = Arc::clone(&world.host(leader).log);
-            let (entries, hard_state) = (&append.entries, append.hard_state.as_ref());
-            log.append_all(entries, hard_state, &append.members).expect("in memory");
-            world.input(leader, Input::Persisted(append.number));
-            world.deliver();
+            world.release(leader, append);
         }
+        if members(&mut world, leader).was_removed(NodeId(leader)) {
+            break;
+        }
+        // Its disk is done with an entry of its own before anybody tells it that it was removed.
+        world.deliver_unless(|message| matches!(message, PeerMessage::Removed));
     }
+    let held = world.host(leader).held_appends.as_ref().expect("appends are held");
+    assert!(held.iter().any(|append| !append.entries.is_empty()), "{held:?}");
     world.release_appends(leader);
+    let view = world.host(leader).core.view();
+    assert!(!view.is_leader, "{view:?}");
     world.run_ms(2_000);
     let view = world.host(leader).core.view();
     assert!(view.removed && !view.is_leader, "{view:?}");

@@ -14,6 +14,10 @@ impl Host {
                 sim.fail(format!("node {}: entry {} follows {last}", self.id, entry.index));
             }
             process.handed_out = entry.index;
+            let seen = sim.electorate.handed_out(entry, &mut sim.cover);
+            if let Err(what) = seen {
+                sim.fail(format!("node {}: {what}", self.id));
+            }
             // Durable here: otherwise a checkpoint could be ahead of the log.
             let judged = sim.bug.is_none_or(|bug| bug == Bug::OpenedWithoutSync);
             if judged && !self.log.is_synced(entry.index, entry.term) {
@@ -24,6 +28,11 @@ impl Host {
             }
         }
         process.committed.extend(entries);
+        let last = process.handed_out;
+        for members in process.unjudged.extract_if(.., |members| members.index <= last) {
+            let judged = sim.electorate.check(&members);
+            sim.check(judged.map_err(|what| format!("node {}: {what}", self.id)));
+        }
         self.start_apply(sim);
     }
 
@@ -39,7 +48,11 @@ impl Host {
     pub(super) fn apply(&mut self, sim: &mut Sim) {
         let Some(process) = &mut self.up else { return };
         process.applying = false;
-        let Some(entry) = process.committed.pop_front() else { return };
+        let Some(mut entry) = process.committed.pop_front() else { return };
+        if crate::core::members::is_change(&entry) {
+            // To the state and its model it is empty.
+            entry.data.clear();
+        }
         let mut effects = Effects::new(self.id, process.boot, false);
         let taken = self.plant_in(sim, &entry);
         let Some(process) = &mut self.up else { return };

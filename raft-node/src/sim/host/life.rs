@@ -4,7 +4,6 @@ use super::snapshots::CLUSTER_ID;
 use super::*;
 use crate::core::{Space, Start};
 use crate::log::{self, LogStore};
-use crate::members::{Member, Membership};
 use crate::sim::ask::Reply;
 use crate::snapshot::Snapshots;
 use crate::snapshot::files::Files;
@@ -18,17 +17,11 @@ pub(in crate::sim) enum Crash {
     PowerCut,
 }
 
-/// A member of simulated clusters, which have no addresses.
-fn member(id: NodeId) -> Member {
-    let raft_addr = format!("n{id}");
-    Member { id, raft_addr, http_addr: None, incarnation: None, replaces: None }
-}
-
 impl Host {
     /// Starts a process, from what the disk holds.
     pub(in crate::sim) fn start(&mut self, sim: &mut Sim) {
         self.restarting = false;
-        if self.up.is_some() || self.damaged {
+        if self.up.is_some() || self.damaged || !self.joined {
             return;
         }
         if self.disk.full {
@@ -73,11 +66,19 @@ impl Host {
         }
         self.boot += 1;
         self.clock.boot(sim.now);
-        let founders = || Membership::founded(self.voters.iter().copied().map(member).collect());
+        let founders = || {
+            let founders = self.voters.iter().map(|id| operator::member(*id, None));
+            Membership::founded(founders.collect())
+        };
         let members = match log::members_or_founders(&*self.log, applied_index, founders) {
             Ok(members) => members,
             Err(error) => return sim.fail(format!("node {}: {error}", self.id)),
         };
+        if sim.bug.is_none()
+            && let Err(what) = sim.electorate.check_at(applied_index, &members)
+        {
+            return sim.fail(format!("node {} starts, and {what}", self.id));
+        }
         let found = snapshots.found().expect("memory lists files");
         let mut schedule =
             Schedule::new(sim.plan.snapshot_log_bytes, sim.plan.snapshot_entries_max);
@@ -125,6 +126,7 @@ impl Host {
             appending: None,
             committed: VecDeque::new(),
             handed_out: applied_index,
+            unjudged: Vec::new(),
             applying: false,
             frozen: None,
             files,
@@ -195,6 +197,20 @@ impl Host {
         }
         self.tear_snapshots(sim, &mut process, how);
         self.hang_up(sim, *process);
+    }
+
+    /// The disk is lost with all that is on it, and an empty one takes its place.
+    pub(in crate::sim) fn wipe(&mut self, sim: &mut Sim) {
+        self.crash(sim, Crash::PowerCut);
+        sim.say(|| format!("n{} loses its disk", self.id));
+        self.log = Arc::new(MemoryLog::default());
+        self.store = Arc::new(MemoryStore::new());
+        self.files = Arc::new(MemoryFiles::default());
+        self.installed = (0, 0);
+        self.disk.checkpoint_damaged = false;
+        self.wiped = true;
+        let delay = sim.random.between(MS, sim.plan.down_us + MS);
+        self.restart_after(sim, delay);
     }
 
     /// A storage error: the node acknowledges nothing more, stops and trusts only what it reads

@@ -214,6 +214,12 @@ impl Host {
         self.store = Arc::clone(&prepared.store);
         self.installed = (install.index, install.term);
         let Install { index, term, ref members } = *install;
+        if sim.bug.is_none()
+            && let Err(what) = sim.electorate.check_at(index, members)
+        {
+            return sim.fail(format!("node {} installs a snapshot, and {what}", self.id));
+        }
+        sim.cover.members_from_snapshots += u64::from(members.index > self.log.last_index());
         self.log.write_install(index, term, append.hard_state.as_ref(), members);
         files.installing = Some((install.clone(), prepared));
         files.install_begun = true;
