@@ -116,6 +116,9 @@ enum Stage {
 pub(super) struct Snapshots {
     sending: BTreeMap<NodeId, Sending>,
     receiving: Option<Receiving>,
+    /// Files that are being made into a state for a transfer that is over. What is reported next is
+    /// about those, even if the same snapshot is on its way from another node by then.
+    prepares_stale: u32,
     /// The older of the two files that are kept; 0 while there is only one.
     older: u64,
     /// The append that puts a snapshot in the place of the log, and the snapshot's index, until it
@@ -139,6 +142,14 @@ impl Snapshots {
     pub(super) fn is_receiving(&self) -> bool {
         self.receiving.is_some()
     }
+
+    /// Ends the transfer that is under way here, and puts another in its place.
+    fn replace(&mut self, next: Option<Receiving>, actions: &mut Actions) {
+        if let Some(before) = std::mem::replace(&mut self.receiving, next) {
+            self.prepares_stale += u32::from(before.stage == Stage::Preparing);
+            actions.files.push(FileTask::Forget);
+        }
+    }
 }
 
 impl Core {
@@ -158,7 +169,7 @@ impl Core {
     pub(super) fn offered(&mut self, from: NodeId, message: Box<Message>, actions: &mut Actions) {
         let about = message.get_snapshot().get_metadata();
         let (index, term) = (about.index, about.term);
-        if self.snapshots.installing.is_some() {
+        if self.snapshots.installing.is_some() || self.raw.snap().is_some() {
             // One after the other: the leader offers it again.
             return;
         }
@@ -184,9 +195,7 @@ impl Core {
             asked_ms: now_ms,
             heard_ms: now_ms,
         };
-        if self.snapshots.receiving.replace(receiving).is_some() {
-            actions.files.push(FileTask::Forget);
-        }
+        self.snapshots.replace(Some(receiving), actions);
         actions.send.push((from, PeerMessage::FetchSnapshot { index, offset: 0 }));
     }
 
@@ -238,8 +247,7 @@ impl Core {
             return;
         }
         if !ok {
-            self.snapshots.receiving = None;
-            return actions.files.push(FileTask::Forget);
+            return self.snapshots.replace(None, actions);
         }
         if receiving.stage == Stage::Writing {
             receiving.stage = Stage::Asking;
@@ -252,6 +260,11 @@ impl Core {
 
     /// The state of the snapshot is ready, or cannot be: now raft hears of it.
     pub(super) fn prepared(&mut self, index: u64, ok: bool, actions: &mut Actions) {
+        if self.snapshots.prepares_stale > 0 {
+            // Tasks are done in order. The state is forgotten before the next one is made.
+            self.snapshots.prepares_stale -= 1;
+            return;
+        }
         let Some(receiving) =
             self.snapshots.receiving.take_if(|receiving| receiving.index == index)
         else {
@@ -343,8 +356,7 @@ impl Core {
         let silent = receiving.stage == Stage::Asking
             && now_ms.saturating_sub(receiving.heard_ms) >= SILENCE_MAX_MS;
         if silent {
-            self.snapshots.receiving = None;
-            return actions.files.push(FileTask::Forget);
+            return self.snapshots.replace(None, actions);
         }
         if now_ms.saturating_sub(receiving.asked_ms) >= ASK_AGAIN_MS {
             receiving.asked_ms = now_ms;

@@ -167,6 +167,8 @@ pub(super) struct Plan {
     pub(super) vote_crash_ppm: u64,
     /// The chance of a crash in the middle of an installation.
     pub(super) install_crash_ppm: u64,
+    /// The chance of a crash while a checkpoint is being written.
+    pub(super) checkpoint_crash_ppm: u64,
     /// The longest time between an event and the step that takes it in.
     pub(super) step_us_max: u64,
     /// How long applying an entry takes, in the mean.
@@ -226,6 +228,7 @@ impl Plan {
             step_crash_ppm: *random.pick(&[0, 0, 20, 100, 300]),
             vote_crash_ppm: *random.pick(&[0, 0, 300_000, 1_000_000]),
             install_crash_ppm: *random.pick(&[0, 300_000]),
+            checkpoint_crash_ppm: *random.pick(&[0, 0, 20_000]),
             step_us_max: *random.pick(&[50, 300, 2_000, 30_000]),
             apply_us: *random.pick(&[50, 50, 500, 2_000]),
             clock_jump_ms: *random.pick(&[100, 5_000, 3_600_000, 3_600_000]),

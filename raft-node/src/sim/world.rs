@@ -9,7 +9,7 @@ use super::clock::NodeClock;
 use super::coverage::Coverage;
 use super::electorate::{self, Electorate};
 use super::faults::{self, minority};
-use super::host::{Crash, DISK_US_MAX, Host, provider_asked};
+use super::host::{Crash, DISK_US_MAX, Duty, Host, provider_asked};
 use super::net::Net;
 use super::operator::{self, Operator};
 use super::oracle::Oracle;
@@ -174,12 +174,16 @@ impl World {
             Event::Node { node, life, duty } => {
                 let host = &mut self.hosts[node.0 as usize - 1];
                 if host.life == life && host.up.is_some() {
+                    let freezes = matches!(duty, Duty::Freeze);
                     host.on(sim, duty);
                     let voted = host.has_voted() && sim.random.ppm(sim.plan.vote_crash_ppm);
                     let installs =
                         host.has_begun_to_install() && sim.random.ppm(sim.plan.install_crash_ppm);
+                    let writes = freezes
+                        && host.is_writing_checkpoint()
+                        && sim.random.ppm(sim.plan.checkpoint_crash_ppm);
                     let any = sim.random.ppm(sim.plan.step_crash_ppm);
-                    if !sim.resting && (voted || installs || any) {
+                    if !sim.resting && (voted || installs || writes || any) {
                         faults::crash_at_a_step(sim, host);
                     }
                 }

@@ -178,3 +178,52 @@ pub(super) fn install(host: &mut Host, install: &Install, append: &Append) -> In
     host.installed = Some(install.clone());
     Input::Applied { index: *index, clock: Timestamp(0), answered: Vec::new() }
 }
+
+/// A new leader may offer the same snapshot while the file of the old one is being made into a
+/// state. That state is forgotten, so what is reported of it must not be taken for the new one.
+#[test]
+fn a_state_made_for_a_transfer_that_is_over_is_not_installed() {
+    let (mut world, leader, away, mut files, index) = far_behind();
+    world.host(away).down = false;
+    let prepares = |world: &mut World| {
+        world.host(away).files.iter().any(|task| matches!(task, FileTask::Prepare { .. }))
+    };
+    for _ in 0..100 {
+        world.run_ms(50);
+        for id in [leader, away] {
+            if !prepares(&mut world) {
+                files.perform(&mut world, id);
+                world.deliver();
+            }
+        }
+    }
+    assert!(prepares(&mut world), "all parts have arrived");
+    let next = (1..=3).find(|id| ![leader, away].contains(id)).expect("there are three");
+    let from = NodeId(next);
+    let hears = |world: &mut World, message| {
+        let wall_ms = world.now().wall_ms;
+        world.input(away, Input::Peer { from, wall_ms, messages: vec![message] });
+    };
+    let mut offer = raft::eraftpb::Message::default();
+    offer.set_msg_type(MessageType::MsgSnapshot);
+    (offer.from, offer.to) = (next, away);
+    offer.term = world.host(away).core.view().term + 1;
+    let about = offer.mut_snapshot().mut_metadata();
+    (about.index, about.term) = (index, world.hosts[leader as usize - 1].log.term(index).unwrap());
+    about.set_conf_state(founders().conf_state());
+    offer.mut_snapshot().data = founders().encode().into();
+    world.host(away).held_appends = Some(Vec::new());
+    hears(&mut world, PeerMessage::Raft(Box::new(offer)));
+    assert_eq!(world.host(away).files.last(), Some(&FileTask::Forget));
+    let installs = |world: &mut World| {
+        let held = world.host(away).held_appends.as_ref().expect("appends are held");
+        held.iter().any(|append| append.install.is_some())
+    };
+    world.input(away, Input::SnapshotPrepared(index, true));
+    assert!(!installs(&mut world), "its state is forgotten by then");
+    let bytes: Vec<u8> = (0..95).collect();
+    hears(&mut world, PeerMessage::SnapshotPart { index, offset: 0, size: 95, bytes });
+    world.input(away, Input::PartWritten(index, true));
+    world.input(away, Input::SnapshotPrepared(index, true));
+    assert!(installs(&mut world));
+}

@@ -63,6 +63,10 @@ impl Host {
         self.after(sim, interval, Duty::Freeze);
     }
 
+    pub(in crate::sim) fn is_writing_checkpoint(&self) -> bool {
+        self.up.as_ref().is_some_and(|process| process.frozen.is_some())
+    }
+
     /// The process dies in the middle of a write: some of its operations were carried out.
     pub(super) fn tear_checkpoint(&mut self, sim: &mut Sim, frozen: &Frozen) {
         sim.cover.checkpoints_torn += 1;
