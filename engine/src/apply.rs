@@ -17,7 +17,6 @@ mod stock;
 mod users;
 mod webhooks;
 
-use crate::apply::plan::demands;
 use crate::codec;
 use crate::event::{Event, Kind, OrderChange, ProductIds};
 use crate::ids::{OrderId, Position, Timestamp};
@@ -92,9 +91,7 @@ impl State {
     /// Tells what happened to an order in memory, under the trace of the order.
     pub(crate) fn tell_order(&mut self, cx: &mut Context<'_>, id: OrderId, change: OrderChange) {
         let order = self.orders.resident(id).expect("an order that moves is in memory");
-        let items = order.items.iter().map(|item| (item.product, item.quantity));
-        let products = demands(items).into_iter().map(|demand| demand.product).collect();
-        let (user, total, products) = (order.user, order.total, ProductIds(products));
+        let (user, total, products) = (order.user, order.total, ProductIds(order.products()));
         let kind = Kind::Order { order: id, user, change, total, products };
         let trace = order.trace.clone();
         self.tell_for(cx, trace, kind);

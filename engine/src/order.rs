@@ -235,6 +235,18 @@ impl Order {
         self.history.first().map_or(self.version, |row| row.position)
     }
 
+    /// The products of its lines, each once, by first mention.
+    pub(crate) fn products(&self) -> SmallVec<[ProductId; 2]> {
+        let mut products = SmallVec::new();
+        for item in self.items.iter() {
+            // At most 100 lines, so a plain search beats a set.
+            if !products.contains(&item.product) {
+                products.push(item.product);
+            }
+        }
+        products
+    }
+
     /// Units of all lines together.
     pub fn units(&self) -> u64 {
         self.items.iter().map(|item| u64::from(item.quantity.0)).sum()

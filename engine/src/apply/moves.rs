@@ -88,8 +88,8 @@ impl State {
         if let Some(user) = order.user {
             self.users.moved(user, id, from, to);
         }
-        for demand in demands(order.items.iter().map(|item| (item.product, item.quantity))) {
-            self.products.moved(demand.product, id, from, to);
+        for product in order.products() {
+            self.products.moved(product, id, from, to);
         }
         order
     }

@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::events::Span;
 use crate::fence::Fence;
 use crate::hold::Hold;
-use crate::ids::{ProductId, UserId, WebhookId};
+use crate::ids::{UserId, WebhookId};
 use crate::invariants::Violation;
 use crate::keys::{self, KeyHash, Scope, Used};
 use crate::order::{Order, Status};
@@ -197,9 +197,7 @@ impl State {
                 return Err(inconsistent(format!("order {id} has the key of another")));
             }
         }
-        let mut products: Vec<ProductId> = order.items.iter().map(|item| item.product).collect();
-        products.sort_unstable();
-        products.dedup();
+        let products = order.products();
         if let Some(product) = products.iter().find(|id| self.products.entry(**id).is_none()) {
             return Err(inconsistent(format!("order {id} is of no product {product}")));
         }
