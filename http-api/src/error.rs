@@ -104,8 +104,9 @@ impl Failure {
 
     /// The path exists, for the methods of `allow`.
     pub(crate) fn method_not_allowed(allow: HeaderValue) -> Failure {
-        let mut failure =
-            Failure::new(ErrorCode::MethodNotAllowed, "The method is not allowed for this path.");
+        let methods = allow.to_str().unwrap_or_default();
+        let text = format!("The method is not allowed for this path; allowed: {methods}.");
+        let mut failure = Failure::new(ErrorCode::MethodNotAllowed, text);
         failure.0.allow = Some(allow);
         failure
     }

@@ -91,11 +91,7 @@ impl HoldRequest {
     /// A hold of these `(product_id, quantity)` lines, everything else left to defaults.
     #[must_use]
     pub fn of(lines: impl IntoIterator<Item = (u64, u64)>) -> Self {
-        let items = lines
-            .into_iter()
-            .map(|(product_id, quantity)| OrderLineRequest { product_id, quantity })
-            .collect();
-        Self { items, ..Self::default() }
+        Self { items: OrderLineRequest::all(lines), ..Self::default() }
     }
 }
 

@@ -201,11 +201,7 @@ impl OrderRequest {
     /// An order of these `(product_id, quantity)` lines, everything else left to defaults.
     #[must_use]
     pub fn of(lines: impl IntoIterator<Item = (u64, u64)>) -> Self {
-        let items = lines
-            .into_iter()
-            .map(|(product_id, quantity)| OrderLineRequest { product_id, quantity })
-            .collect();
-        Self { items, ..Self::default() }
+        Self { items: OrderLineRequest::all(lines), ..Self::default() }
     }
 
     /// An order of what a hold holds, everything else left to defaults.
@@ -222,6 +218,14 @@ pub struct OrderLineRequest {
     pub product_id: u64,
     /// How many, 1 to 1,000,000.
     pub quantity: u64,
+}
+
+impl OrderLineRequest {
+    /// Lines of these `(product_id, quantity)` pairs.
+    pub(super) fn all(lines: impl IntoIterator<Item = (u64, u64)>) -> Vec<Self> {
+        let line = |(product_id, quantity)| Self { product_id, quantity };
+        lines.into_iter().map(line).collect()
+    }
 }
 
 /// The body of `POST /orders/purchase`: one product, one quantity.

@@ -287,7 +287,7 @@ async fn a_connection_that_was_closed_while_idle_is_replaced() {
     let client = builder().base_url(server.url()).attempts_max(1).build().unwrap();
     for _ in 0..5 {
         client.create_order(&request()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        server.until_all_closed().await;
     }
     assert_eq!(server.connections(), 5);
 }

@@ -89,6 +89,16 @@ impl Server {
         self.shared.open_max.load(Ordering::SeqCst)
     }
 
+    /// Waits until the server has closed its side of all connections.
+    pub(crate) async fn until_all_closed(&self) {
+        let closed = async {
+            while self.shared.open.load(Ordering::SeqCst) > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), closed).await.expect("closed in time");
+    }
+
     /// Connections that were made.
     pub(crate) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)

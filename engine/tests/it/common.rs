@@ -18,6 +18,7 @@ use engine::order::{Line, Order, PaymentMethod};
 use engine::outcome::Outcome;
 use engine::product::Product;
 use engine::state::{Lookup, Observer, OrderLookup, State};
+use engine::store::memory::MemoryStore;
 use engine::trace::TraceId;
 use engine::webhook::Report;
 
@@ -86,6 +87,16 @@ impl Machine {
     pub(crate) fn pass(&mut self, ms: u64) {
         self.now += ms;
         assert_eq!(self.run(Command::Tick), Outcome::Ticked);
+    }
+
+    /// Writes a checkpoint, forgets what it holds, and goes on from what can be read of it.
+    pub(crate) fn come_back(&mut self) {
+        let store = MemoryStore::new();
+        let written = self.state.freeze().write(&store).expect("written");
+        self.state.release(&written);
+        let digest = self.state.digest();
+        self.state = State::open(&store).expect("opened");
+        assert_eq!(self.state.digest(), digest);
     }
 
     /// Creates a product.

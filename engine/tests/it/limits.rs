@@ -4,8 +4,6 @@ use engine::command::{Command, CreateHold, CreateProduct, PlaceOrder, UpdateProd
 use engine::event::Kind;
 use engine::ids::{HoldId, ProductId};
 use engine::outcome::{Outcome, Rejection};
-use engine::state::State;
-use engine::store::memory::MemoryStore;
 
 use crate::common::*;
 
@@ -156,12 +154,7 @@ fn what_users_took_comes_back_from_a_checkpoint() {
         machine.settle(id, 1, if n % 5 == 0 { declined() } else { Verdict::Succeeded });
     }
     machine.make_hold(hold_of(1, 3));
-    let store = MemoryStore::new();
-    let written = machine.state.freeze().write(&store).expect("written");
-    machine.state.release(&written);
-    let digest = machine.state.digest();
-    machine.state = State::open(&store).expect("opened");
-    assert_eq!(machine.state.digest(), digest);
+    machine.come_back();
     machine.state.set_resident_chunks_max(0);
     assert_eq!(taken(&mut machine, 0), 80);
     assert_eq!(taken(&mut machine, 1), 83);

@@ -16,7 +16,7 @@ use engine::outcome::Outcome;
 use raft_node::Applied;
 use serde::Serialize;
 
-use super::orders::read_order;
+use super::orders::{read_order, tell};
 use crate::error::Failure;
 use crate::extract;
 use crate::json::{self, Malformed, Value};
@@ -307,7 +307,7 @@ async fn settle(
         settled.push(match rows.next_if(|order| order.id == id) {
             Some(order) => {
                 if !replayed {
-                    tell(call, &order);
+                    tell(call, "order.created", &order);
                 }
                 Settled::Order(order, replayed)
             }
@@ -329,15 +329,6 @@ async fn settle(
         }
     }
     Ok(())
-}
-
-fn tell(call: &Call<'_>, order: &Order) {
-    tracing::debug!(
-        event = "order.created",
-        order_id = order.id.0,
-        user_id = order.user.map(|user| user.0),
-        trace_id = %call.trace,
-    );
 }
 
 /// One result as it goes out: the fields of [`client::wire::BatchResult`] that are there.

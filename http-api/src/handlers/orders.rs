@@ -87,14 +87,19 @@ async fn place(call: &Call<'_>, command: PlaceOrder) -> Result<Placed, Failure> 
     };
     let order = order_after(call, &mut applied, id).await?;
     if !replayed {
-        tracing::debug!(
-            event = "order.created",
-            order_id = id.0,
-            user_id = order.user.map(|user| user.0),
-            trace_id = %call.trace,
-        );
+        tell(call, "order.created", &order);
     }
     Ok(Placed { applied, order, replayed })
+}
+
+/// Logs what happened to an order.
+pub(crate) fn tell(call: &Call<'_>, event: &'static str, order: &Order) {
+    tracing::debug!(
+        event,
+        order_id = order.id.0,
+        user_id = order.user.map(|user| user.0),
+        trace_id = %call.trace,
+    );
 }
 
 /// The order as it is right after the command. It was written, so failing to read it leaves the
@@ -298,12 +303,7 @@ pub(crate) async fn cancel(call: &Call<'_>) -> Result<Reply, Failure> {
     };
     let row = order_after(call, &mut applied, order).await?;
     if !already {
-        tracing::debug!(
-            event = "order.cancelled",
-            order_id = order.0,
-            user_id = row.user.map(|user| user.0),
-            trace_id = %call.trace,
-        );
+        tell(call, "order.cancelled", &row);
     }
     let view = views::order(&row);
     let version = view.version;

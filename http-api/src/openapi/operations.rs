@@ -1,19 +1,19 @@
 //! One operation for each route.
 
+mod catalogue;
+mod cluster;
 mod holds;
+mod orders;
 
 use std::collections::BTreeSet;
 
-use client::wire::{self, ErrorCode, HealthStatus, OrderStatus};
+use client::wire::{self, ErrorCode, HealthStatus};
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::parameters::{ALWAYS, COUNTED, EVERYWHERE, READS};
 use super::schemas::schema;
-use super::{examples, problems, reference};
-use crate::events::stream;
-use crate::handlers::tasks;
-use crate::metrics;
+use super::{problems, reference};
 use crate::routes::Route;
 
 const ORDERS: &str = "Orders";
@@ -70,21 +70,21 @@ pub(super) fn operation(route: Route) -> Operation {
         | Route::Purchase
         | Route::PlaceBatch
         | Route::CancelOrder
-        | Route::OrderProcessed => order(route),
+        | Route::OrderProcessed => orders::order(route),
         Route::ListProducts
         | Route::GetProduct
         | Route::CreateProduct
         | Route::ReplaceProduct
         | Route::PatchProduct
-        | Route::ArchiveProduct => product(route),
-        Route::AdjustStock | Route::Ledger => stock(route),
+        | Route::ArchiveProduct => catalogue::product(route),
+        Route::AdjustStock | Route::Ledger => catalogue::stock(route),
         Route::CreateHold | Route::GetHold | Route::ReleaseHold | Route::ExtendHold => {
             holds::hold(route)
         }
         Route::PaymentWebhook => holds::payment(route),
-        Route::CreateUser | Route::GetUser => user(route),
-        Route::Events | Route::Socket => event(route),
-        Route::AddMember | Route::RemoveMember | Route::TransferLeader => members(route),
+        Route::CreateUser | Route::GetUser => catalogue::user(route),
+        Route::Events | Route::Socket => cluster::event(route),
+        Route::AddMember | Route::RemoveMember | Route::TransferLeader => cluster::members(route),
         Route::Cluster
         | Route::TakeSnapshot
         | Route::Health
@@ -93,352 +93,7 @@ pub(super) fn operation(route: Route) -> Operation {
         | Route::Metrics
         | Route::Test
         | Route::OpenApi
-        | Route::Docs => node(route),
-    }
-}
-
-fn order(route: Route) -> Operation {
-    let of = |id, summary| Operation::new(route, id, ORDERS, summary);
-    let pending = || examples::order(OrderStatus::Pending);
-    match route {
-        Route::CreateOrder => of("placeOrder", "Place an order")
-            .text(
-                "Checks, prices and reserves all lines, creates the order, keeps its key and queues \
-                 its payment: all or nothing, in one entry of the log. Or takes a hold over with \
-                 `hold_id`, once: its units become the order's.",
-            )
-            .takes(&["IdempotencyKey"])
-            .body("OrderRequest", examples::order_request())
-            .makes("The order was placed.", "OrderAnswer", pending())
-            .replays(pending())
-            .writes()
-            .refuses(PLACING)
-            .refuses(&holds::ENDED),
-        Route::Purchase => of("purchase", "Buy one product")
-            .text("An order of one line. The answer shows the product after the sale.")
-            .takes(&["IdempotencyKey"])
-            .body("PurchaseRequest", examples::purchase_request())
-            .makes("The order was placed.", "OrderAnswer", examples::purchase())
-            .replays(examples::purchase())
-            .writes()
-            .refuses(PLACING),
-        Route::PlaceBatch => of("placeOrders", "Place many orders")
-            .text(
-                "Up to 1,000 orders in one request of up to 16 MiB. Each has a result of its \
-                 own, in their order, with the status that it would have had alone: one that is \
-                 refused or cannot be read does not keep the others from being placed. With \
-                 `atomic` all are placed in one entry of the log or none is: then what they ask \
-                 of a product is added up, a refusal is 409 and `results` names every order at \
-                 fault. Keys stand in the orders and work as they do alone, so repeating a \
-                 batch whose orders all have keys is safe.",
-            )
-            .takes(&["Atomic"])
-            .body("BatchRequest", examples::batch_request())
-            .or_lines("The body of an order a line; blank lines count for nothing.")
-            .lists("What became of each order.", "BatchAnswer", examples::batch())
-            .writes()
-            .refuses(PLACING)
-            .refuses(&holds::ENDED)
-            .refuses(&[ErrorCode::BatchRejected]),
-        Route::FenceKey => of("fenceKey", "Close an idempotency key")
-            .text(
-                "A key that made no order never will: a request under it that is still on its way \
-                 is refused with 409 `key_fenced`. A key that made one is answered with it. Asking \
-                 again changes nothing. This is how to end the doubt after a lost answer.",
-            )
-            .takes(&["Key"])
-            .lists("The key is fenced, or made this order.", "ByKeyAnswer", examples::fenced())
-            .writes()
-            .refuses(&[ErrorCode::IdempotencyKeyInvalid]),
-        Route::CancelOrder => of("cancelOrder", "Cancel an order")
-            .text(
-                "Gives the units back, once. From PENDING only; cancelling a cancelled order again \
-                 is a success that changes nothing. The body may be left out.",
-            )
-            .takes(&["OrderId"])
-            .optional_body("CancelRequest", json!({"reason": "changed my mind"}))
-            .shows("The order is cancelled.", "OrderAnswer", examples::order(OrderStatus::Cancelled))
-            .writes()
-            .refuses(&[ErrorCode::NotFound, ErrorCode::OrderNotCancellable]),
-        Route::OrderProcessed => of("dispatchOrderTask", "Dispatch what follows an order")
-            .text(
-                "What follows an order is its payment, whose task is a part of the order and cannot \
-                 get lost. So this checks that the order is there and writes a line to the log, \
-                 `order.processed`; it changes nothing, and never pays twice.",
-            )
-            .body("TaskRequest", json!({"order_id": 7}))
-            .answers(202, "It is dispatched.", &["ETag"], json_content("TaskQueued", examples::task()))
-            .looks()
-            .refuses(&[ErrorCode::NotFound])
-            .says_instead(tasks::REQUIRED),
-        Route::GetOrder => of("getOrder", "Read an order")
-            .text("The order as it is now.")
-            .takes(&["OrderId"])
-            .reads()
-            .shows("The order.", "OrderAnswer", pending())
-            .refuses(&[ErrorCode::NotFound]),
-        Route::OrderEvents => of("getOrderHistory", "Read the history of an order")
-            .text("Every step that the order took, oldest first.")
-            .takes(&["OrderId"])
-            .reads()
-            .lists("The steps.", "OrderHistory", examples::history())
-            .refuses(&[ErrorCode::NotFound]),
-        Route::OrderByKey => of("getOrderByKey", "Look an idempotency key up")
-            .text(
-                "Whether the key made an order, and which, or was fenced: what to ask after a lost \
-                 answer.",
-            )
-            .takes(&["Key"])
-            .reads()
-            .lists("What is known about the key.", "ByKeyAnswer", examples::by_key())
-            .refuses(&[ErrorCode::IdempotencyKeyInvalid]),
-        _ => of("listOrders", "List orders")
-            .text(
-                "Newest first. By page number with totals, or by `cursor` and `limit` for walking \
-                 through all of them. An empty parameter counts as left out.",
-            )
-            .takes(&["UserFilter", "StatusFilter", "ProductFilter", "Page", "PerPage"])
-            .takes(&["OrderCursor", "OrderLimit"])
-            .reads()
-            .lists("A page of orders.", "OrderList", examples::order_list()),
-    }
-}
-
-/// What placing an order can be refused with.
-const PLACING: &[ErrorCode] = &[
-    ErrorCode::NotFound,
-    ErrorCode::InsufficientStock,
-    ErrorCode::PurchaseLimitExceeded,
-    ErrorCode::KeyFenced,
-    ErrorCode::IdempotencyKeyInvalid,
-    ErrorCode::IdempotencyKeyMismatch,
-    ErrorCode::IdempotencyKeyReused,
-];
-
-fn product(route: Route) -> Operation {
-    let of = |id, summary| Operation::new(route, id, PRODUCTS, summary);
-    let changes = &[ErrorCode::NotFound, ErrorCode::VersionMismatch];
-    match route {
-        Route::GetProduct => of("getProduct", "Read a product")
-            .text("The product and its counters. An archived product is gone: 404.")
-            .takes(&["ProductId"])
-            .reads()
-            .shows("The product.", "ProductAnswer", examples::product())
-            .refuses(&[ErrorCode::NotFound]),
-        Route::CreateProduct => of("createProduct", "Create a product")
-            .text("An archived product gives its `sku` free.")
-            .body("ProductRequest", examples::product_request())
-            .makes("The product was created.", "ProductAnswer", examples::product())
-            .writes(),
-        Route::ReplaceProduct => of("replaceProduct", "Replace a product")
-            .text(
-                "Optional fields that are left out are removed. `stock` sets what can be sold; \
-                 reserved units come on top and are never erased.",
-            )
-            .takes(&["ProductId", "IfMatch"])
-            .body("ProductRequest", examples::product_request())
-            .shows("The product after the change.", "ProductAnswer", examples::product())
-            .writes()
-            .looks()
-            .refuses(changes),
-        Route::PatchProduct => of("patchProduct", "Change a product")
-            .text("Fields that are left out stay as they are.")
-            .takes(&["ProductId", "IfMatch"])
-            .body("ProductPatch", json!({"price": "949.00", "stock": 60}))
-            .shows("The product after the change.", "ProductAnswer", examples::product())
-            .writes()
-            .looks()
-            .refuses(changes),
-        Route::ArchiveProduct => of("archiveProduct", "Archive a product")
-            .text(
-                "Gone for readers and new orders; open orders still settle. Archiving an archived \
-                 product again is a success that changes nothing.",
-            )
-            .takes(&["ProductId", "IfMatch"])
-            .answers(204, "The product is archived.", &[], None)
-            .writes()
-            .looks()
-            .refuses(changes),
-        _ => of("listProducts", "List products")
-            .text("By ascending id, archived ones left out.")
-            .takes(&["Ids", "ProductCursor", "ProductLimit"])
-            .reads()
-            .lists("Products.", "ProductList", examples::product_list()),
-    }
-}
-
-fn stock(route: Route) -> Operation {
-    let of = |id, summary| Operation::new(route, id, PRODUCTS, summary);
-    match route {
-        Route::AdjustStock => of("adjustStock", "Adjust the stock of a product")
-            .text(
-                "Brings units in or takes units out that are neither held nor reserved, by `delta` \
-                 or to `set` units that can be sold. With `expected` it is done only when so many \
-                 can be sold before. The ledger keeps the reason.",
-            )
-            .takes(&["ProductId", "IdempotencyKey"])
-            .body("AdjustmentRequest", examples::adjustment_request())
-            .answers(
-                201,
-                "The stock was adjusted.",
-                &[],
-                json_content("AdjustmentAnswer", examples::adjustment()),
-            )
-            .answers(
-                200,
-                "The key had made this adjustment before; nothing was adjusted now.",
-                &["Idempotent-Replayed"],
-                json_content("AdjustmentAnswer", examples::adjustment()),
-            )
-            .writes()
-            .refuses(&[
-                ErrorCode::NotFound,
-                ErrorCode::InsufficientStock,
-                ErrorCode::StockMismatch,
-                ErrorCode::IdempotencyKeyInvalid,
-                ErrorCode::IdempotencyKeyMismatch,
-                ErrorCode::IdempotencyKeyReused,
-            ]),
-        _ => of("getLedger", "Read the ledger of a product")
-            .text(
-                "Every movement of its units, oldest first: why, by how much each counter changed, \
-                 and the counters after it. The deltas of all rows add up to the counters of the \
-                 product. An archived product keeps its ledger.",
-            )
-            .takes(&["ProductId", "LedgerAfter", "LedgerLimit"])
-            .reads()
-            .lists("Rows of the ledger.", "LedgerList", examples::ledger())
-            .refuses(&[ErrorCode::NotFound]),
-    }
-}
-
-fn user(route: Route) -> Operation {
-    let of = |id, summary| Operation::new(route, id, USERS, summary);
-    match route {
-        Route::CreateUser => of("createUser", "Create a user")
-            .text("A name and an address that orders may refer to. Users never change.")
-            .body("UserRequest", examples::user_request())
-            .makes("The user was created.", "UserAnswer", examples::user())
-            .writes()
-            .refuses(&[ErrorCode::ValidationError]),
-        _ => of("getUser", "Read a user")
-            .text("The user.")
-            .takes(&["UserId"])
-            .reads()
-            .shows("The user.", "UserAnswer", examples::user())
-            .refuses(&[ErrorCode::NotFound]),
-    }
-}
-
-fn event(route: Route) -> Operation {
-    let of = |id, summary| Operation::new(route, id, EVENTS, summary);
-    match route {
-        Route::Events => of("streamEvents", "Follow what happens")
-            .text(super::events::STREAM)
-            .takes(&["EventUser", "EventProduct", "EventTypes", "After", "LastEventId"])
-            .answers(200, "The stream.", &[], Some((stream::CONTENT_TYPE, super::events::stream())))
-            .looks()
-            .refuses(&[ErrorCode::ValidationError, ErrorCode::EventsGone]),
-        _ => of("openSocket", "Follow the orders of users over a WebSocket")
-            .text(super::events::SOCKET)
-            .answers(101, "The WebSocket.", &["Upgrade", "Sec-WebSocket-Accept"], None)
-            .refuses(&[ErrorCode::UpgradeRequired, ErrorCode::Overloaded]),
-    }
-}
-
-fn members(route: Route) -> Operation {
-    let of = |id, summary| Operation::new(route, id, CLUSTER, summary);
-    match route {
-        Route::AddMember => of("addMember", "Add a node")
-            .text(
-                "The node becomes a learner and gets its vote by itself once it has caught up. \
-                 Asking again is safe. The node itself is started with `--join`, which asks this.",
-            )
-            .body("MemberRequest", examples::member_request())
-            .lists("It is a member.", "MemberAddedAnswer", examples::member_added())
-            .writes()
-            .refuses(&[
-                ErrorCode::ChangeInProgress,
-                ErrorCode::QuorumAtRisk,
-                ErrorCode::MemberConflict,
-                ErrorCode::UnknownMember,
-            ]),
-        Route::RemoveMember => of("removeMember", "Remove a member for good")
-            .text(
-                "Its id is never used again. The leader hands leadership over before it is removed. \
-                 Asking again is safe.",
-            )
-            .takes(&["MemberId"])
-            .lists("It is no member any more.", "ClusterAnswer", examples::cluster())
-            .writes()
-            .refuses(&[
-                ErrorCode::NotFound,
-                ErrorCode::ChangeInProgress,
-                ErrorCode::QuorumAtRisk,
-                ErrorCode::MemberConflict,
-                ErrorCode::UnknownMember,
-                ErrorCode::CannotLead,
-            ]),
-        _ => of("transferLeader", "Hand leadership over")
-            .text(
-                "To the voter named, or to the best one. Writes wait meanwhile. The body may be \
-                 left out.",
-            )
-            .optional_body("TransferRequest", json!({"to": 2}))
-            .lists("It leads.", "ClusterAnswer", examples::cluster())
-            .writes()
-            .refuses(&[ErrorCode::UnknownMember, ErrorCode::CannotLead]),
-    }
-}
-
-fn node(route: Route) -> Operation {
-    let of = |id, tag, summary| Operation::new(route, id, tag, summary);
-    let text = |kind| Some((kind, json!({"schema": {"type": "string"}})));
-    match route {
-        Route::Cluster => of("getCluster", CLUSTER, "Read the cluster")
-            .text("The cluster as this node sees it, without a quorum too.")
-            .lists("The cluster.", "ClusterAnswer", examples::cluster()),
-        Route::TakeSnapshot => of("takeSnapshot", CLUSTER, "Take a snapshot")
-            .text(
-                "Of what this node has applied up to now, whether it leads or not; nodes take them \
-                 by themselves as their logs grow. One that is there already will do. Needs no \
-                 quorum and is safe to repeat.",
-            )
-            .lists("It is there.", "SnapshotAnswer", examples::snapshot())
-            .refuses(&[ErrorCode::CommitTimeout, ErrorCode::NoLeader, ErrorCode::InternalError]),
-        Route::Health => of("getHealth", MONITORING, "Whether the node is fit for work")
-            .text("Storage, replication, quorum and worker of this node. Needs no quorum.")
-            .states("Health", examples::health),
-        Route::Live => of("getLiveness", MONITORING, "Whether the process answers")
-            .text("That it answers is the answer.")
-            .lists("It does.", "Probe", examples::probe(HealthStatus::Ok)),
-        Route::Ready => of("getReadiness", MONITORING, "Whether to send requests here")
-            .text(
-                "Ready once a leader is known and the node has applied what was committed when it \
-                 started.",
-            )
-            .states("Probe", examples::probe),
-        Route::Metrics => of("getMetrics", MONITORING, "Read the metrics")
-            .text(
-                "In the format of OpenMetrics. Business counters are replicated: read them from one \
-                 node, never add them up.",
-            )
-            .answers(200, "The metrics.", &[], text(metrics::CONTENT_TYPE))
-            .refuses(&[ErrorCode::InternalError]),
-        Route::OpenApi => of("getOpenApi", DOCUMENTS, "Read this document")
-            .text("This document.")
-            .answers(
-                200,
-                "The document.",
-                &[],
-                Some((wire::JSON, json!({"schema": {"type": "object"}}))),
-            ),
-        Route::Docs => of("getDocs", DOCUMENTS, "Read this document as a page")
-            .text("The same for people. The page loads nothing else.")
-            .answers(200, "The page.", &[], text(crate::docs::CONTENT_TYPE)),
-        _ => of("getTest", MONITORING, "A friendly line")
-            .text("Shows that the address is right.")
-            .lists("The line.", "Test", examples::test()),
+        | Route::Docs => cluster::node(route),
     }
 }
 

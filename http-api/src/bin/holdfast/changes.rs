@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use client::wire::{Patch, ProductPatch};
 
 use crate::exit::Failure;
-use crate::products::render;
+use crate::products::{Optional, render};
 use crate::remote;
 
 /// The flags of `products update`.
@@ -24,18 +24,8 @@ pub(crate) struct Update {
     /// Units that can be sold from now on; held and reserved ones come on top
     #[arg(long, value_name = "N")]
     stock: Option<u64>,
-    /// Your own identifier of it
-    #[arg(long)]
-    sku: Option<String>,
-    /// Most units in one order
-    #[arg(long, value_name = "N")]
-    max_per_order: Option<u64>,
-    /// Most units of one user; orders then have to name one
-    #[arg(long, value_name = "N")]
-    max_per_user: Option<u64>,
-    /// Tell in an event when so many units or fewer are left to sell
-    #[arg(long, value_name = "N")]
-    low_stock_threshold: Option<u64>,
+    #[command(flatten)]
+    optional: Optional,
     /// Take these away
     #[arg(long, value_name = "FIELD,…", value_delimiter = ',')]
     clear: Vec<Field>,
@@ -90,13 +80,13 @@ fn patch(options: &Update) -> Result<ProductPatch, Failure> {
         name: options.name.clone(),
         price: options.price.clone(),
         stock: options.stock,
-        sku: change(options, Field::Sku, options.sku.clone())?,
-        max_per_order: change(options, Field::MaxPerOrder, options.max_per_order)?,
-        max_per_user: change(options, Field::MaxPerUser, options.max_per_user)?,
+        sku: change(options, Field::Sku, options.optional.sku.clone())?,
+        max_per_order: change(options, Field::MaxPerOrder, options.optional.max_per_order)?,
+        max_per_user: change(options, Field::MaxPerUser, options.optional.max_per_user)?,
         low_stock_threshold: change(
             options,
             Field::LowStockThreshold,
-            options.low_stock_threshold,
+            options.optional.low_stock_threshold,
         )?,
     })
 }

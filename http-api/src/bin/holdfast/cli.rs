@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::bulk::{export, import};
 use crate::exit::{self, Failure};
 use crate::{
-    bench, dev, events, holds, members, orders, products, serve, snapshot, status, verify,
+    bench, dev, events, holds, members, orders, products, remote, serve, snapshot, status, verify,
 };
 
 /// Holdfast: a replicated order engine that sells without overselling.
@@ -26,7 +26,7 @@ pub(crate) enum Command {
     /// Run one node of a cluster
     Serve(serve::Options),
     /// Show the members of a running cluster and how far each of them is
-    Status(status::Options),
+    Status(remote::Options),
     /// List and create products, adjust their stock, read their ledgers
     #[command(subcommand)]
     Products(products::Command),
@@ -39,7 +39,7 @@ pub(crate) enum Command {
     /// Check the data of a stopped node without changing it
     Verify(verify::Options),
     /// Take a snapshot of a running node's state
-    Snapshot(snapshot::Options),
+    Snapshot(remote::Options),
     /// Show what happened, and follow what happens
     Events(events::Options),
     /// Create products, or place orders, from a CSV or NDJSON file

@@ -56,20 +56,28 @@ pub(crate) struct Create {
     /// Units to sell
     #[arg(long, value_name = "N")]
     stock: u64,
-    /// Your own identifier of it
-    #[arg(long)]
-    sku: Option<String>,
-    /// Most units in one order
-    #[arg(long, value_name = "N")]
-    max_per_order: Option<u64>,
-    /// Most units of one user; orders then have to name one
-    #[arg(long, value_name = "N")]
-    max_per_user: Option<u64>,
-    /// Tell in an event when so many units or fewer are left to sell
-    #[arg(long, value_name = "N")]
-    low_stock_threshold: Option<u64>,
+    #[command(flatten)]
+    optional: Optional,
     #[command(flatten)]
     remote: remote::Options,
+}
+
+/// The flags of what a product need not have.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub(crate) struct Optional {
+    /// Your own identifier of it
+    #[arg(long)]
+    pub(crate) sku: Option<String>,
+    /// Most units in one order
+    #[arg(long, value_name = "N")]
+    pub(crate) max_per_order: Option<u64>,
+    /// Most units of one user; orders then have to name one
+    #[arg(long, value_name = "N")]
+    pub(crate) max_per_user: Option<u64>,
+    /// Tell in an event when so many units or fewer are left to sell
+    #[arg(long, value_name = "N")]
+    pub(crate) low_stock_threshold: Option<u64>,
 }
 
 /// Runs it to its end.
@@ -106,10 +114,10 @@ async fn create(options: &Create) -> Result<(), Failure> {
         name: options.name.clone(),
         price: options.price.clone(),
         stock: options.stock,
-        sku: options.sku.clone(),
-        max_per_order: options.max_per_order,
-        max_per_user: options.max_per_user,
-        low_stock_threshold: options.low_stock_threshold,
+        sku: options.optional.sku.clone(),
+        max_per_order: options.optional.max_per_order,
+        max_per_user: options.optional.max_per_user,
+        low_stock_threshold: options.optional.low_stock_threshold,
     };
     let client = options.remote.client()?;
     let answer = client.create_product(&request).await.map_err(|error| remote::failure(&error))?;

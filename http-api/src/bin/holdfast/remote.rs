@@ -113,8 +113,10 @@ pub(crate) fn failure(error: &Error) -> Failure {
 
 fn words(problem: &Problem) -> String {
     let mut text = format!("{} ({})", problem.detail, problem.error);
-    for (field, wrong) in problem.errors.iter().flatten() {
-        text.push_str(&format!("\n  {field}: {}", wrong.join(" ")));
+    // A single fault is the detail already.
+    let wrong = problem.errors.iter().flatten().map(|(field, wrong)| (field, wrong.join(" ")));
+    for (field, wrong) in wrong.filter(|(_, wrong)| *wrong != problem.detail) {
+        text.push_str(&format!("\n  {field}: {wrong}"));
     }
     text
 }

@@ -1,25 +1,17 @@
 //! `holdfast status`: the members of a cluster as one of its nodes sees them.
 
-use clap::Args;
 use client::wire::{Cluster, Member};
 
 use crate::exit::Failure;
 use crate::remote;
 use crate::table::{Align, Table, or_dash};
 
-/// The flags of `status`.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Options {
-    #[command(flatten)]
-    remote: remote::Options,
-}
-
 /// Asks and prints. Needs no quorum: it is the view of the node that answers.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &remote::Options) -> Result<(), Failure> {
     remote::block_on(async {
-        let client = options.remote.client()?;
+        let client = options.client()?;
         let answer = client.cluster().await.map_err(|error| remote::failure(&error))?;
-        options.remote.print(&answer.data, |cluster| render(cluster, &answer.receipt.url))
+        options.print(&answer.data, |cluster| render(cluster, &answer.receipt.url))
     })
 }
 

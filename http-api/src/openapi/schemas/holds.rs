@@ -5,6 +5,7 @@ use engine::order::LINES_MAX;
 use engine::webhook::PAYLOAD_BYTES_MAX;
 use serde_json::{Value, json};
 
+use super::requests::items_or;
 use super::{described, flag, nullable, object, schema, words};
 
 pub(super) fn requests() -> Value {
@@ -19,20 +20,12 @@ pub(super) fn requests() -> Value {
     json!({
         "HoldRequest": {
             "type": "object",
-            "oneOf": [
-                {
-                    "required": ["items"],
-                    "properties": {"items": {"type": "array"}, "product_id": {"type": "null"}},
-                },
-                {
-                    "required": ["product_id"],
-                    "properties": {"product_id": {"type": "integer"}, "items": {"type": "null"}},
-                    "anyOf": [
-                        {"required": ["quantity"], "properties": {"quantity": {"type": "integer"}}},
-                        {"required": ["qty"], "properties": {"qty": {"type": "integer"}}},
-                    ],
-                },
-            ],
+            "oneOf": items_or("product_id", json!({
+                "anyOf": [
+                    {"required": ["quantity"], "properties": {"quantity": {"type": "integer"}}},
+                    {"required": ["qty"], "properties": {"qty": {"type": "integer"}}},
+                ],
+            })),
             "properties": {
                 "user_id": optional("Id"),
                 "items": {

@@ -29,7 +29,7 @@ pub(crate) struct Options {
 }
 
 /// What became of the lines of a file.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Summary {
     /// Lines that hold something.
     pub(crate) lines: u64,
@@ -82,7 +82,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             What::Orders => orders::import(options, format, &mut summary).await,
         }
     });
-    // What was done is told however it ended.
-    options.remote.print(&summary, |summary| summary.text(options.what))?;
+    // What was done is told however it ended, but for a file that could not even be opened.
+    if done.is_ok() || summary != Summary::default() {
+        options.remote.print(&summary, |summary| summary.text(options.what))?;
+    }
     done.and_then(|()| summary.result())
 }

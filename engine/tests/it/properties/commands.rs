@@ -1,0 +1,285 @@
+//! Random commands, shaped so that they meet: few ids, small numbers, some of each out of range.
+
+use engine::adjustment::Change;
+use engine::command::{
+    AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
+    CreateUser, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceBatch, PlaceOrder,
+    ReleaseHold, SettlePayments, UpdateProduct, Verdict,
+};
+use engine::ids::{HoldId, NodeId, OrderId, ProductId, Quantity, UserId};
+use engine::money::Money;
+use engine::order::{Line, PaymentMethod};
+use engine::webhook::Report;
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+
+pub(super) fn lines() -> impl Strategy<Value = Vec<Line>> {
+    let line = (0_u64..5, 0_u32..4).prop_map(|(product, quantity)| Line {
+        product: ProductId(product),
+        quantity: Quantity(quantity),
+    });
+    let good = (1_u64..4, 1_u32..4).prop_map(|(product, quantity)| Line {
+        product: ProductId(product),
+        quantity: Quantity(quantity),
+    });
+    prop_oneof![4 => vec(good, 1..4), 1 => vec(line, 0..4)]
+}
+
+pub(super) fn payment_method() -> impl Strategy<Value = PaymentMethod> {
+    prop_oneof![
+        3 => Just(PaymentMethod::Mock),
+        1 => Just(PaymentMethod::Webhook),
+        1 => Just(PaymentMethod::None),
+    ]
+}
+
+prop_compose! {
+    fn adjust()(
+        product in 1_u64..5,
+        change in prop_oneof![
+            (-6_i64..8).prop_map(Change::By),
+            (-1_i64..12).prop_map(Change::To),
+        ],
+        expected in prop::option::weighted(0.2, 0_i64..6),
+        reason in prop_oneof![1 => Just(""), 9 => Just("counted")],
+        key in of(0_u8..8),
+    ) -> Command {
+        Command::AdjustStock(AdjustStock {
+            product: ProductId(product),
+            change,
+            expected,
+            reason: reason.into(),
+            key: key.map(|key| format!("key {key}").into()),
+        })
+    }
+}
+
+prop_compose! {
+    fn webhook()(
+        key in 0_u8..20,
+        order in 0_u64..30,
+        success in any::<bool>(),
+        amount in prop::option::weighted(0.2, 0_i64..40),
+        payload in of(Just("{}".into())),
+        park_ms in 0_u64..400,
+        parked_max in prop_oneof![1 => Just(1), 4 => Just(1000_u64)],
+    ) -> PaymentWebhook {
+        PaymentWebhook {
+            key: format!("key {key}").into(),
+            order: OrderId(order),
+            report: if success { Report::Succeeded } else { Report::Failed },
+            amount: amount.map(Money),
+            payload,
+            park_ms,
+            parked_max,
+        }
+    }
+}
+
+prop_compose! {
+    fn create_hold()(
+        user in of(1_u64..4),
+        lines in lines(),
+        ttl_ms in 0_u64..400,
+        key in of(0_u8..6),
+        ttl_max_ms in prop_oneof![1 => Just(0), 9 => 100_u64..600],
+        active_holds_max in prop_oneof![1 => Just(2), 4 => Just(1000_u64)],
+        require_user in prop::bool::weighted(0.1),
+    ) -> Command {
+        Command::CreateHold(CreateHold {
+            user: user.map(UserId),
+            lines,
+            ttl_ms,
+            // The same texts as keys of orders, which are other keys all the same.
+            key: key.map(|key| format!("key {key}").into()),
+            ttl_max_ms,
+            active_holds_max,
+            require_user,
+        })
+    }
+}
+
+prop_compose! {
+    fn place()(
+        user in of(1_u64..4),
+        hold in prop::option::weighted(0.1, 0_u64..9),
+        lines in lines(),
+        payment_method in payment_method(),
+        key in of(0_u8..12),
+        metadata in of(Just("{}".into())),
+        payment_attempts_max in prop_oneof![1 => Just(0), 9 => 1_u32..3],
+        payment_deadline_ms in 0_u64..300,
+        open_orders_max in prop_oneof![1 => Just(4), 4 => Just(1000_u64)],
+        require_user in prop::bool::weighted(0.1),
+    ) -> Command {
+        Command::PlaceOrder(PlaceOrder {
+            user: user.map(UserId),
+            hold: hold.map(HoldId),
+            // Sometimes both, which is refused.
+            lines: if hold.is_some_and(|hold| hold > 0) { Vec::new() } else { lines },
+            payment_method,
+            key: key.map(|key| format!("key {key}").into()),
+            metadata,
+            payment_attempts_max,
+            payment_deadline_ms,
+            open_orders_max,
+            require_user,
+        })
+    }
+}
+
+pub(super) fn batch() -> impl Strategy<Value = Command> {
+    (any::<bool>(), vec(place(), 0..6)).prop_map(|(atomic, orders)| {
+        let order = |command| match command {
+            Command::PlaceOrder(order) => order,
+            other => panic!("no order: {other:?}"),
+        };
+        let orders = orders.into_iter().map(order).collect();
+        Command::PlaceBatch(PlaceBatch { atomic, orders })
+    })
+}
+
+pub(super) fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![
+        Just(Verdict::Succeeded),
+        (0_u64..200).prop_map(|retry_in_ms| Verdict::Declined { reason: "no".into(), retry_in_ms }),
+        (0_u64..200).prop_map(|retry_in_ms| Verdict::NoAnswer { retry_in_ms }),
+    ]
+}
+
+pub(super) fn sku() -> impl Strategy<Value = Option<Box<str>>> {
+    of((0_u8..4).prop_map(|sku| format!("sku {sku}").into()))
+}
+
+/// Whether a command names a version, and whether it is the row's.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Expect {
+    Any,
+    Current,
+    Other,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Plain(Command),
+    Versioned(Command, Expect),
+    /// The n-th request sent so far reaches the log once more.
+    Again(prop::sample::Index),
+    /// The n-th command sent so far is sent once more, as a new request.
+    Repeat(prop::sample::Index),
+    /// A worker claims what is due.
+    ClaimDue {
+        node: u64,
+        lease_ms: u64,
+    },
+    /// A worker reports on one of the attempts under way.
+    Settle(prop::sample::Index, Verdict),
+    /// A provider reports the right amount for one of the newest orders, or one of the next.
+    Report(prop::sample::Index, PaymentWebhook),
+    /// An order takes one of the active holds over.
+    Consume(prop::sample::Index, Command),
+    /// From now on the node sends under a newer boot.
+    Restart,
+}
+
+pub(super) fn update() -> impl Strategy<Value = Command> {
+    let limit = of(of(0_u32..3));
+    let user_limit = of(of(0_u32..5));
+    let fields = (1_u64..5, of(sku()), of(-1_i64..300), of(-1_i64..12), limit, user_limit);
+    fields.prop_map(|(product, sku, price, stock, max_per_order, max_per_user)| {
+        Command::UpdateProduct(UpdateProduct {
+            product: ProductId(product),
+            expected_version: None,
+            name: None,
+            sku,
+            price: price.map(Money),
+            stock,
+            max_per_order,
+            max_per_user,
+            low_stock: None,
+        })
+    })
+}
+
+pub(super) fn create() -> impl Strategy<Value = Command> {
+    let limit = || of(prop_oneof![1 => Just(0_u32), 6 => 1_u32..6]);
+    let stock = prop_oneof![1 => Just(-1_i64), 9 => 0_i64..20];
+    (sku(), -1_i64..500, stock, limit(), limit(), of(0_u32..4)).prop_map(
+        |(sku, price, stock, max_per_order, max_per_user, low_stock)| {
+            let (name, price) = ("thing".into(), Money(price));
+            let product =
+                CreateProduct { name, sku, price, stock, max_per_order, max_per_user, low_stock };
+            Command::CreateProduct(product)
+        },
+    )
+}
+
+pub(super) fn operation() -> impl Strategy<Value = Op> {
+    let expect = prop_oneof![
+        3 => Just(Expect::Any),
+        1 => Just(Expect::Current),
+        1 => Just(Expect::Other),
+    ];
+    let order = 0_u64..24;
+    let cancel = order.clone().prop_map(|order| {
+        Command::CancelOrder(CancelOrder { order: OrderId(order), reason: Some("why".into()) })
+    });
+    let task = (order.clone(), 1_u32..3).prop_map(|(order, attempt)| (OrderId(order), attempt));
+    let claim = (1_u64..3, 0_u64..300, vec(task, 1..6)).prop_map(|(node, lease_ms, tasks)| {
+        Command::ClaimPayments(ClaimPayments { node: NodeId(node), lease_ms, tasks })
+    });
+    let result = (order, 1_u32..3, verdict()).prop_map(|(order, attempt, verdict)| PaymentResult {
+        order: OrderId(order),
+        attempt,
+        verdict,
+    });
+    let settle =
+        vec(result, 1..6).prop_map(|results| Command::SettlePayments(SettlePayments { results }));
+    let archive = (1_u64..5).prop_map(|product| {
+        Command::ArchiveProduct(ArchiveProduct {
+            product: ProductId(product),
+            expected_version: None,
+        })
+    });
+    let held = 0_u64..12;
+    let release =
+        held.clone().prop_map(|hold| Command::ReleaseHold(ReleaseHold { hold: HoldId(hold) }));
+    let extend = (held, 0_u64..400, 0_u64..800).prop_map(|(hold, ttl_ms, ttl_max_ms)| {
+        Command::ExtendHold(ExtendHold { hold: HoldId(hold), ttl_ms, ttl_max_ms })
+    });
+    let user = (0_u8..5).prop_map(|email| {
+        Command::CreateUser(CreateUser { name: "u".into(), email: format!("{email}@x").into() })
+    });
+    prop_oneof![
+        12 => place().prop_map(Op::Plain),
+        6 => batch().prop_map(Op::Plain),
+        4 => cancel.prop_map(Op::Plain),
+        1 => claim.prop_map(Op::Plain),
+        1 => settle.prop_map(Op::Plain),
+        5 => (1_u64..3, 0_u64..300).prop_map(|(node, lease_ms)| Op::ClaimDue { node, lease_ms }),
+        10 => (any::<prop::sample::Index>(), verdict())
+            .prop_map(|(which, verdict)| Op::Settle(which, verdict)),
+        8 => create_hold().prop_map(Op::Plain),
+        6 => (any::<prop::sample::Index>(), place())
+            .prop_map(|(which, place)| Op::Consume(which, place)),
+        2 => release.prop_map(Op::Plain),
+        3 => adjust().prop_map(Op::Plain),
+        1 => (0_u8..12).prop_map(|key| {
+            let key = format!("key {key}").into();
+            Op::Plain(Command::FenceKey(FenceKey { key }))
+        }),
+        3 => webhook().prop_map(|webhook| Op::Plain(Command::PaymentWebhook(webhook))),
+        6 => (any::<prop::sample::Index>(), webhook())
+            .prop_map(|(which, webhook)| Op::Report(which, webhook)),
+        2 => extend.prop_map(Op::Plain),
+        2 => create().prop_map(Op::Plain),
+        1 => user.prop_map(Op::Plain),
+        1 => Just(Op::Plain(Command::Tick)),
+        3 => (update(), expect.clone()).prop_map(|(update, expect)| Op::Versioned(update, expect)),
+        1 => (archive, expect).prop_map(|(archive, expect)| Op::Versioned(archive, expect)),
+        2 => any::<prop::sample::Index>().prop_map(Op::Again),
+        4 => any::<prop::sample::Index>().prop_map(Op::Repeat),
+        1 => Just(Op::Restart),
+    ]
+}
