@@ -259,6 +259,15 @@ fn an_outcome_that_is_not_known_is_code_4_and_names_the_key() {
 }
 
 #[test]
+fn a_file_that_is_not_there_is_named_and_nothing_else_is_told() {
+    let output = holdfast(&["import", "nowhere.csv"]).output().unwrap();
+    assert_eq!(exit_code(&output), 1);
+    let said = text(&output.stderr);
+    assert!(said.contains("nowhere.csv"), "{said}");
+    assert!(output.stdout.is_empty(), "{}", text(&output.stdout));
+}
+
+#[test]
 fn a_bad_secret_stops_the_node_and_is_not_repeated() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("node");
@@ -301,6 +310,8 @@ fn a_node_that_is_told_nothing_useful_says_what_is_missing() {
     refused(&["--raft", "0.0.0.0:7"], 2, "--advertise-raft");
     refused(&["--raft", "127.0.0.1:7", "--peer", "2=127.0.0.1:8"], 2, "--peer");
     refused(&["--raft", "127.0.0.1:7", "--peer", "1=a:1", "--peer", "1=b:1"], 2, "--peer");
+    let raft = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    refused(&["--raft", &raft], 2, "--peer, this node too, or name a member");
 }
 
 #[test]

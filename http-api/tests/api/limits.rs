@@ -24,6 +24,18 @@ async fn connect(fixture: &Fixture) -> TcpStream {
     TcpStream::connect(fixture.address).await.unwrap()
 }
 
+/// Begins an order of so many bytes, and waits until the server asks for them.
+async fn begin(fixture: &Fixture, length: usize) -> TcpStream {
+    let mut stream = connect(fixture).await;
+    let head = "POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+    let head = format!("{head}Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_heads_and_bodies_are_timed_out_and_delay_nobody() {
     let fixture = Fixture::with(hasty()).await;
@@ -138,19 +150,23 @@ async fn an_answer_that_nobody_takes_does_not_hold_its_connection() {
 async fn connections_beyond_the_limit_are_refused_and_seats_come_back() {
     let settings = Settings { connections_per_address_max: 20, ..Settings::default() };
     let fixture = Fixture::with(settings).await;
-    // Connections of the fixture itself may still be closing.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // Another address than that of the fixture, whose own connections may still be closing.
+    let connect = async || {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        socket.connect(fixture.address).await.unwrap()
+    };
     let mut idle = Vec::new();
     for _ in 0..20 {
-        idle.push(connect(&fixture).await);
+        idle.push(connect().await);
     }
-    let mut extra = connect(&fixture).await;
+    let mut extra = connect().await;
     let raw = read_all(&mut extra, Duration::from_secs(5)).await;
     assert_eq!((raw.status(), raw.closed), (Some(503), true), "{raw:?}");
     assert!(raw.text.contains("\"overloaded\"") && raw.text.contains("retry-after: 1"), "{raw:?}");
     idle.truncate(15);
     let served = async || {
-        let mut stream = connect(&fixture).await;
+        let mut stream = connect().await;
         let ask = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         stream.write_all(ask).await.is_ok()
             && read_all(&mut stream, Duration::from_secs(5)).await.status() == Some(200)
@@ -166,14 +182,13 @@ async fn a_server_that_stops_finishes_what_runs() {
     let product = fixture.product("1.00", 10).await;
     let address = fixture.address;
     let body = order(product, 1).to_string();
-    let head = format!(
-        "POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    let mut running = connect(&fixture).await;
-    running.write_all(format!("{head}{}", &body[..5]).as_bytes()).await.unwrap();
+    let mut running = begin(&fixture, body.len()).await;
+    running.write_all(&body.as_bytes()[..5]).await.unwrap();
     let mut idle = connect(&fixture).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut piece = [0; 2048];
+    let length = idle.read(&mut piece).await.unwrap();
+    assert!(piece[..length].starts_with(b"HTTP/1.1 200"));
     let stopping = tokio::spawn(fixture.stop_server(Duration::from_secs(5)));
     // The idle connection ends at once, nothing new is taken, the request still gets its answer.
     assert!(read_all(&mut idle, Duration::from_secs(5)).await.closed);
@@ -192,9 +207,8 @@ async fn a_server_that_stops_finishes_what_runs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_does_not_wait_for_ever_to_stop() {
     let fixture = Fixture::start().await;
-    let mut stuck = connect(&fixture).await;
-    stuck.write_all(b"POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut stuck = begin(&fixture, 9).await;
+    stuck.write_all(b"{").await.unwrap();
     let asked = Instant::now();
     let node = fixture.stop_server(Duration::from_millis(200)).await;
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());

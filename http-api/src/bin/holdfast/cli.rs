@@ -27,7 +27,7 @@ pub(crate) enum Command {
     Serve(serve::Options),
     /// Show the members of a running cluster and how far each of them is
     Status(remote::Options),
-    /// List and create products, adjust their stock, read their ledgers
+    /// List, create and change products, adjust their stock, read their ledgers
     #[command(subcommand)]
     Products(products::Command),
     /// Look at, place and cancel orders

@@ -11,7 +11,7 @@ use std::time::Duration;
 use engine::ids::NodeId;
 use http_api::{Server, Settings};
 use raft_node::payment::{SimulatedGateway, SimulatedSettings};
-use raft_node::{Config, Handle, Node};
+use raft_node::{Config, Handle, Node, StartError, identity};
 use tokio::net::TcpSocket;
 
 use crate::exit::{Failure, chain};
@@ -52,7 +52,15 @@ impl Running {
             error_ppm: payments.payment_error_rate,
             delay_ms: payments.payment_delay_ms.clone(),
         });
-        let node = Node::start(config, Arc::new(gateway)).await.map_err(|error| what(&error))?;
+        let node = Node::start(config, Arc::new(gateway)).await;
+        let node = node.map_err(|error| match &error {
+            StartError::Identity(identity::Error::NoPeers(dir)) => Failure::Usage(format!(
+                "{} holds no data yet: list every voter of a new cluster with --peer, this node \
+                 too, or name a member of a running one with --join",
+                dir.display()
+            )),
+            other => what(other),
+        })?;
         let listening = port.socket.listen(CONNECTIONS_WAITING_MAX);
         let served =
             listening.and_then(|listener| Server::from_listener(listener, node.handle(), settings));
