@@ -85,9 +85,9 @@ pub fn of_runs(runs: &Path) -> Result<String, String> {
     }
     rows.sort();
     let mut text = String::from(
-        "| nemesis | workload | nodes | seconds | operations | ok | unknown | faults | longest \
-         unavailability | verdict |\n\
-         | --- | --- | --: | --: | --: | --: | --: | --: | --: | --- |\n",
+        "| nemesis | workload | seed | nodes | seconds | operations | ok | unknown | faults | \
+         longest unavailability | verdict |\n\
+         | --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --- |\n",
     );
     for row in rows {
         text.push_str(&row);
@@ -100,9 +100,10 @@ fn row(folder: &Path) -> Option<String> {
     let config: Config = read(folder.join("config.json"))?;
     let summary: Summary = read(folder.join("summary.json"))?;
     Some(format!(
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {:.1} s | {} |\n",
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} s | {} |\n",
         config.nemesis.join(", "),
         config.workload,
+        config.seed,
         config.nodes,
         config.time_s,
         summary.operations,

@@ -27,6 +27,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("bad-reads-go-back", &["linearizable"]),
     ("bad-order-from-nowhere", &["durability"]),
     ("bad-nodes-differ", &["durability"]),
+    ("bad-nodes-stay-away", &["recovery"]),
 ];
 
 fn folder() -> std::path::PathBuf {

@@ -69,13 +69,14 @@ pub(super) async fn begin(
     Ok(Damaged { node, details, kept, replaced, ready, said })
 }
 
-/// Files with something in them.
+/// Files with something in them, but for what a node has set aside as damaged already.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_type()?.is_dir() {
+        let aside = entry.file_name().to_string_lossy().contains(".damaged");
+        if entry.file_type()?.is_dir() && !aside {
             collect(&entry.path(), files)?;
-        } else if entry.metadata()?.len() > 0 {
+        } else if !aside && entry.metadata()?.len() > 0 {
             files.push(entry.path());
         }
     }
