@@ -13,6 +13,8 @@ pub mod wire;
 #[cfg(feature = "http")]
 mod answer;
 #[cfg(feature = "http")]
+mod backup;
+#[cfg(feature = "http")]
 mod builder;
 #[cfg(feature = "http")]
 mod call;
@@ -40,6 +42,7 @@ mod transport;
 #[cfg(feature = "http")]
 pub use {
     answer::{Answer, Receipt},
+    backup::Backup,
     builder::{BuildError, Builder},
     client::{Client, Consistency},
     error::{Error, Invalid, Report},

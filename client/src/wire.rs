@@ -32,8 +32,8 @@ mod word;
 
 pub use batch::{BatchRequest, BatchResult, RefusedOrder};
 pub use cluster::{
-    Cluster, Founder, KnownIncarnation, Member, MemberAdded, MemberRequest, MemberRole, Snapshot,
-    TransferRequest,
+    Cluster, Founder, KnownIncarnation, Member, MemberAdded, MemberRequest, MemberRole,
+    PaymentsRequest, Snapshot, TransferRequest,
 };
 pub use code::{ErrorCode, Outcome};
 pub use envelope::{

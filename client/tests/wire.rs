@@ -302,6 +302,7 @@ fn cluster() {
         commit_index: 120,
         applied_index: 118,
         digest: "00f1e2d3c4b5a697".to_owned(),
+        payments_paused: false,
         members: vec![leader, follower],
     };
     golden(include_str!("goldens/cluster.json"), &Envelope::new(cluster));

@@ -6,6 +6,7 @@
 //! which then stops.
 
 mod batch;
+mod clusters;
 mod fences;
 mod holds;
 mod moves;

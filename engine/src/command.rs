@@ -78,6 +78,10 @@ pub enum Command {
     CreateUser(CreateUser),
     /// Nothing but the entry's clock: lets due deadlines expire on an idle cluster.
     Tick,
+    /// See [`BeginCluster`].
+    BeginCluster(BeginCluster),
+    /// See [`SetPayments`].
+    SetPayments(SetPayments),
 }
 
 /// Check, price, reserve, create, key and enqueue the payment, all or nothing.
@@ -314,6 +318,21 @@ pub struct ArchiveProduct {
     pub product: ProductId,
     /// Refuse when the product's version is another (`If-Match`).
     pub expected_version: Option<Position>,
+}
+
+/// Begin a cluster of its own with the rows of another: the first entry after a backup was restored
+/// or a cluster was forced. Forgets which requests were applied, since whoever sent them is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct BeginCluster {
+    /// Ask for no payment until [`SetPayments`] says so.
+    pub pause_payments: bool,
+}
+
+/// Let payments wait, or go on. What is under way is recorded all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SetPayments {
+    /// Whether they wait.
+    pub paused: bool,
 }
 
 /// Create a user.

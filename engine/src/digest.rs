@@ -34,6 +34,8 @@ pub(crate) enum Table {
     Adjustment = 8,
     /// Fenced keys by number.
     Fence = 9,
+    /// The cluster's past, if it has one.
+    Lineage = 10,
 }
 
 /// Hashes rows, keeping its buffer from one to the next.

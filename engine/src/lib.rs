@@ -43,6 +43,7 @@ mod digest;
 mod events;
 mod holds;
 mod keys;
+mod lineage;
 mod orders;
 mod postings;
 mod products;

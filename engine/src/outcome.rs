@@ -86,6 +86,10 @@ pub enum Outcome {
     UserCreated(UserId),
     /// The clock moved.
     Ticked,
+    /// A cluster of its own began.
+    ClusterBegun,
+    /// Payments wait, or go on.
+    PaymentsSet,
     /// The request id was applied before, or belongs to an earlier boot of its node. Nothing
     /// changed.
     Ignored,
@@ -100,6 +104,8 @@ pub struct ClaimedPayment {
     pub order: OrderId,
     /// The attempt, part of the gateway's key.
     pub attempt: u32,
+    /// How many clusters had begun from others when the order was placed, part of the key too.
+    pub epoch: u32,
     /// How often this attempt got no answer yet.
     pub unanswered: u32,
     /// What to charge.

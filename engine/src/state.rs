@@ -21,6 +21,7 @@ use crate::ids::{
 };
 use crate::keys::{KeyHash, Keys, Scope};
 use crate::ledger;
+use crate::lineage::Lineage;
 use crate::order::Status;
 use crate::orders::Orders;
 use crate::outcome::{Outcome, Rejection};
@@ -68,6 +69,11 @@ pub(crate) fn hash_counts(
     hasher.hash(Table::Meta, 0, &(clock, counts, totals, sessions))
 }
 
+/// What the cluster's past adds to the digest: nothing for one that was founded.
+pub(crate) fn hash_lineage(hasher: &mut RowHasher, lineage: &Lineage) -> u64 {
+    if lineage.is_plain() { 0 } else { hasher.hash(Table::Lineage, 0, lineage) }
+}
+
 /// An observer that looks away: for replaying, where nobody waits for an answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
@@ -87,6 +93,7 @@ pub struct State {
     pub(crate) clock: Timestamp,
     pub(crate) sessions: Sessions,
     pub(crate) totals: Totals,
+    pub(crate) lineage: Lineage,
     pub(crate) orders: Orders,
     pub(crate) holds: Holds,
     pub(crate) webhooks: Webhooks,
@@ -193,6 +200,8 @@ impl State {
             Command::ArchiveProduct(command) => self.archive_product(&mut cx, &command),
             Command::CreateUser(command) => self.create_user(&cx, command),
             Command::Tick => Ok(Outcome::Ticked),
+            Command::BeginCluster(command) => Ok(self.begin_cluster(&command)),
+            Command::SetPayments(command) => Ok(self.set_payments(&command)),
         };
         result.unwrap_or_else(|rejection: Rejection| {
             self.totals.reject(&rejection);
@@ -232,7 +241,8 @@ impl State {
                 .wrapping_add(self.products.digest(&mut self.hasher))
                 .wrapping_add(self.adjustments.digest(&mut self.hasher))
                 .wrapping_add(self.fences.digest(&mut self.hasher))
-                .wrapping_add(self.users.digest());
+                .wrapping_add(self.users.digest())
+                .wrapping_add(hash_lineage(&mut self.hasher, &self.lineage));
         #[cfg(feature = "planted-bugs")]
         if crate::planted::is_planted(crate::planted::Bug::DigestOfMemory) {
             return digest.wrapping_add(self.orders.resident_chunks() as u64);
@@ -352,7 +362,11 @@ impl State {
     }
 
     /// Payment tasks that may be claimed at `now`, earliest first, with the attempt to claim.
+    /// None while payments are paused.
     pub fn due_payments(&self, now: Timestamp, limit: usize) -> Vec<(OrderId, u32)> {
+        if self.lineage.payments_paused {
+            return Vec::new();
+        }
         self.tasks
             .due(now)
             .take(limit)

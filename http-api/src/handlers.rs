@@ -1,5 +1,6 @@
 //! What each operation does: fields in, a command or a read, an answer out.
 
+pub(crate) mod backups;
 pub(crate) mod batches;
 pub(crate) mod cluster;
 pub(crate) mod events;

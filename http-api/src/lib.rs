@@ -19,6 +19,7 @@
 //! its metrics, and decides nothing that depends on the replicated state: that is the engine's.
 
 mod docs;
+mod download;
 mod error;
 mod events;
 mod extract;

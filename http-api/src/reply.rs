@@ -15,6 +15,7 @@ use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::download::{self, Download};
 use crate::events::stream::{self, EventStream};
 
 /// What goes out.
@@ -26,6 +27,8 @@ pub(crate) enum Body {
     Whole(Full<Bytes>),
     /// As it happens.
     Events(EventStream),
+    /// A file, piece by piece.
+    File(Download),
 }
 
 impl From<Bytes> for Body {
@@ -45,6 +48,7 @@ impl hyper::body::Body for Body {
         match self.get_mut() {
             Body::Whole(body) => Pin::new(body).poll_frame(cx),
             Body::Events(stream) => Pin::new(stream).poll_frame(cx),
+            Body::File(download) => Pin::new(download).poll_frame(cx),
         }
     }
 
@@ -52,6 +56,7 @@ impl hyper::body::Body for Body {
         match self {
             Body::Whole(body) => body.is_end_stream(),
             Body::Events(_) => false,
+            Body::File(download) => download.is_end_stream(),
         }
     }
 
@@ -59,6 +64,7 @@ impl hyper::body::Body for Body {
         match self {
             Body::Whole(body) => body.size_hint(),
             Body::Events(_) => SizeHint::default(),
+            Body::File(download) => download.size_hint(),
         }
     }
 }
@@ -99,6 +105,13 @@ pub(crate) fn text(body: impl Into<Bytes>, content_type: &'static str) -> Reply 
 pub(crate) fn events(body: EventStream) -> Reply {
     let mut reply = Response::new(Body::Events(body));
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(stream::CONTENT_TYPE));
+    reply
+}
+
+/// An answer of a file.
+pub(crate) fn file(body: Download) -> Reply {
+    let mut reply = Response::new(Body::File(body));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(download::CONTENT_TYPE));
     reply
 }
 

@@ -41,6 +41,8 @@ pub(crate) enum Route {
     RemoveMember,
     TransferLeader,
     TakeSnapshot,
+    Backup,
+    SetPayments,
     Health,
     Live,
     Ready,
@@ -68,7 +70,8 @@ impl Route {
             | Route::CreateUser
             | Route::OrderProcessed
             | Route::AddMember
-            | Route::TransferLeader => true,
+            | Route::TransferLeader
+            | Route::SetPayments => true,
             Route::ListOrders
             | Route::GetOrder
             | Route::OrderEvents
@@ -85,6 +88,7 @@ impl Route {
             | Route::Socket
             | Route::Cluster
             | Route::TakeSnapshot
+            | Route::Backup
             | Route::RemoveMember
             | Route::Health
             | Route::Live
@@ -99,7 +103,8 @@ impl Route {
     /// Whether it answers JSON, so that a caller who takes none is refused. Documents and metrics
     /// go out in their own formats, whatever a browser or a monitor says it takes.
     pub(crate) fn answers_json(self) -> bool {
-        let own_format = matches!(self, Route::Metrics | Route::OpenApi | Route::Docs);
+        let own_format =
+            matches!(self, Route::Metrics | Route::OpenApi | Route::Docs | Route::Backup);
         !own_format && !matches!(self, Route::Events | Route::Socket)
     }
 
@@ -164,6 +169,8 @@ const PREFIXED: &[(&str, Methods)] = &[
     ("/api/v1/ws", &[(Method::GET, Route::Socket)]),
     ("/api/v1/cluster", &[(Method::GET, Route::Cluster)]),
     ("/api/v1/cluster/snapshot", &[(Method::POST, Route::TakeSnapshot)]),
+    ("/api/v1/cluster/backup", &[(Method::GET, Route::Backup)]),
+    ("/api/v1/cluster/payments", &[(Method::POST, Route::SetPayments)]),
     ("/api/v1/cluster/members", &[(Method::POST, Route::AddMember)]),
     ("/api/v1/cluster/members/{id}", &[(Method::DELETE, Route::RemoveMember)]),
     ("/api/v1/cluster/transfer-leader", &[(Method::POST, Route::TransferLeader)]),

@@ -36,6 +36,9 @@ use crate::settings::Settings;
 use crate::trace;
 use crate::watch::{self, Late, Phase, Watch, Watched};
 
+/// Backups that may be read at once; each keeps a file open that may be large.
+const BACKUPS_MAX: usize = 2;
+
 /// How long to pause after the system could not accept, for example for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -81,6 +84,7 @@ impl Server {
             limiter: Limiter::new(settings.rate_limit_per_minute),
             position: AtomicU64::new(0),
             batch_room: Semaphore::new(settings.batch_bytes_in_flight_max),
+            backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
             settings,
             feed,
             stopped: stopped.clone(),
@@ -212,6 +216,7 @@ async fn connection(
             match reply.body_mut() {
                 Body::Whole(_) => watch.enter(Phase::Idle),
                 Body::Events(stream) => stream.goes_out_on(&watch),
+                Body::File(download) => download.goes_out_on(&watch),
             }
             Ok::<_, Infallible>(reply)
         }

@@ -58,6 +58,8 @@ pub(crate) struct App {
     pub(crate) limiter: Option<Limiter>,
     /// Room for the bodies of batches, in bytes.
     pub(crate) batch_room: Semaphore,
+    /// The right to read a backup.
+    pub(crate) backups: Arc<Semaphore>,
     /// The highest position that an answer gave, for answers that looked at nothing.
     pub(crate) position: AtomicU64,
 }
@@ -283,6 +285,8 @@ async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
         Route::Socket => handlers::events::socket(call),
         Route::Cluster => Ok(handlers::cluster::get(call)),
         Route::TakeSnapshot => handlers::snapshots::take(call).await,
+        Route::Backup => handlers::backups::get(call).await,
+        Route::SetPayments => handlers::backups::set_payments(call).await,
         Route::AddMember => handlers::cluster::add(call).await,
         Route::RemoveMember => handlers::cluster::remove(call).await,
         Route::TransferLeader => handlers::cluster::transfer(call).await,

@@ -216,6 +216,7 @@ pub(crate) fn cluster(status: raft_node::Status) -> wire::Cluster {
         commit_index: status.commit_index,
         applied_index: status.applied_index,
         digest: format!("{:016x}", status.digest),
+        payments_paused: status.payments_paused,
         members,
     }
 }

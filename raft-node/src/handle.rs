@@ -1,5 +1,6 @@
 //! The front door of a node: propose, read, look at its status. Cheap to clone.
 
+mod backup;
 mod ledger;
 mod members;
 
@@ -18,6 +19,7 @@ use engine::trace::TraceId;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
+pub use self::backup::Backup;
 pub use self::ledger::{LedgerEntry, LedgerPage, LedgerPlace};
 use crate::core::{Failure, Request, Space};
 use crate::members::Role;
@@ -143,6 +145,8 @@ pub struct Status {
     pub applied_index: u64,
     /// Digest of the state at the applied index.
     pub digest: u64,
+    /// Whether payments wait until they are told to go on.
+    pub payments_paused: bool,
     /// All members, by id.
     pub members: Vec<Member>,
 }
@@ -409,9 +413,9 @@ impl Handle {
     pub fn status(&self) -> Status {
         let shared = &self.shared;
         let view = shared.view.read().clone();
-        let (applied_index, digest) = {
+        let (applied_index, digest, payments_paused) = {
             let mut state = shared.state.write();
-            (state.applied_index(), state.digest())
+            (state.applied_index(), state.digest(), state.payments_paused())
         };
         let membership = shared.members.borrow().clone();
         let members = membership.members.iter().map(|member| {
@@ -452,6 +456,7 @@ impl Handle {
             commit_index: view.commit_index.max(applied_index),
             applied_index,
             digest,
+            payments_paused,
             members: members.collect(),
         }
     }

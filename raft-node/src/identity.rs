@@ -15,6 +15,7 @@ use engine::ids::NodeId;
 use parking_lot::Mutex;
 
 use crate::config::{Config, Join, Peer};
+use crate::recovery::stage;
 
 /// The version of the files written today.
 const VERSION: u8 = 1;
@@ -107,6 +108,7 @@ impl Identity {
         let dir = &config.data_dir;
         create_private_dir(dir).map_err(at(dir))?;
         let lock = lock(dir)?;
+        stage::finish(dir).map_err(at(dir))?;
         let path = dir.join("identity");
         let stored: Stored = match read_optional(&path)? {
             Some(stored) => stored,
@@ -298,6 +300,7 @@ pub fn begin_join(config: &Config) -> Result<Option<u64>, Error> {
     let dir = &config.data_dir;
     create_private_dir(dir).map_err(at(dir))?;
     let _lock = lock(dir)?;
+    stage::finish(dir).map_err(at(dir))?;
     if dir.join("identity").exists() {
         return Ok(None);
     }
@@ -351,6 +354,36 @@ fn joined(config: &Config, join: &Join, path: &Path) -> Result<Stored, Error> {
     };
     write_value(path, &stored)?;
     Ok(stored)
+}
+
+/// Who the only node of a new cluster is.
+pub(crate) struct Beginning<'a> {
+    pub(crate) cluster_name: &'a str,
+    pub(crate) cluster: [u8; 16],
+    pub(crate) node: NodeId,
+    pub(crate) incarnation: u64,
+    pub(crate) raft_addr: &'a str,
+    pub(crate) http_addr: Option<&'a str>,
+    /// How often the directory counts as started; at least 1, since there is a log.
+    pub(crate) boot: u64,
+}
+
+/// Writes down who a directory is that is being made, beside its log and its state.
+pub(crate) fn begin(dir: &Path, beginning: Beginning<'_>) -> Result<(), Error> {
+    write_value(&dir.join("boot"), &beginning.boot)?;
+    let member = Member {
+        id: beginning.node,
+        raft_addr: beginning.raft_addr.into(),
+        http_addr: beginning.http_addr.map(Into::into),
+    };
+    let stored = Stored {
+        cluster_name: beginning.cluster_name.into(),
+        cluster: beginning.cluster,
+        node: beginning.node,
+        incarnation: beginning.incarnation,
+        members: vec![member],
+    };
+    write_value(&dir.join("identity"), &stored)
 }
 
 fn stored_member(peer: &Peer) -> Member {

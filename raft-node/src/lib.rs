@@ -19,6 +19,7 @@ pub mod members;
 pub mod message;
 pub mod node;
 pub mod payment;
+pub mod recovery;
 pub mod replica;
 pub mod shared;
 #[cfg(feature = "simulation")]
@@ -30,7 +31,7 @@ pub mod verify;
 
 pub use config::{Config, Join, Peer};
 pub use handle::{
-    Applied, EventsError, Handle, Health, LedgerEntry, LedgerPage, LedgerPlace, Member,
+    Applied, Backup, EventsError, Handle, Health, LedgerEntry, LedgerPage, LedgerPlace, Member,
     ProposeError, ReadError, SnapshotError, Status,
 };
 pub use node::{Node, StartError};

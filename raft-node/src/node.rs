@@ -1,6 +1,6 @@
 //! A whole node: its data directory opened, its threads and tasks running.
 
-mod open;
+pub(crate) mod open;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

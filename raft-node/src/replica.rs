@@ -8,8 +8,10 @@ use engine::ids::{NodeId, OrderId, Position, RequestId, Timestamp};
 use engine::order::Order;
 use engine::outcome::Outcome;
 use engine::product::Product;
-use engine::state::{Lookup, Observer, OrderLookup, State};
+use engine::state::{Lookup, Observer, OrderLookup, State, Unobserved};
 use raft::eraftpb::{Entry, EntryType};
+
+use crate::log::LogStore;
 
 /// The answer to a request that was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,4 +144,18 @@ pub fn apply(
         EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => &[],
     };
     state.apply(entry.index, entry.term, data, observer)
+}
+
+/// Applies the log's entries after the state's index, up to `last`, where nobody waits for answers.
+pub(crate) fn replay(state: &mut State, log: &dyn LogStore, last: u64) -> Result<(), String> {
+    const BYTES_AT_ONCE: u64 = 8 << 20;
+    while state.applied_index() < last {
+        let next = state.applied_index() + 1;
+        let entries = log.entries(next, last + 1, BYTES_AT_ONCE).map_err(|e| e.to_string())?;
+        for entry in entries {
+            let applied = apply(state, &entry, &mut Unobserved);
+            applied.map_err(|error| crate::driver::chain(&error))?;
+        }
+    }
+    Ok(())
 }

@@ -10,6 +10,7 @@
 //! one damaged file loses nothing. When to take one, whom to send it and how far to cut the log is
 //! decided in [`crate::core`], not here.
 
+pub mod backup;
 pub mod files;
 pub mod format;
 mod schedule;
@@ -90,6 +91,7 @@ pub struct Meta {
 pub struct Snapshots {
     files: Arc<dyn Files>,
     cluster: [u8; 16],
+    cluster_name: String,
     cancelled: Arc<AtomicBool>,
 }
 
@@ -110,7 +112,13 @@ impl Draft {
 impl Snapshots {
     /// The snapshots among these files, which are left as they are.
     pub fn over(files: Arc<dyn Files>, cluster: [u8; 16]) -> Snapshots {
-        Snapshots { files, cluster, cancelled: Arc::default() }
+        Snapshots { files, cluster, cluster_name: String::new(), cancelled: Arc::default() }
+    }
+
+    /// The same, with the name of the cluster for the files that are taken from now on.
+    #[must_use]
+    pub fn named(self, cluster_name: &str) -> Snapshots {
+        Snapshots { cluster_name: cluster_name.into(), ..self }
     }
 
     /// The snapshots among these files. What was being written when the process ended is removed.
@@ -171,6 +179,7 @@ impl Snapshots {
             clock: image.clock(),
             digest: image.digest(),
             members: members.encode(),
+            cluster_name: self.cluster_name.clone(),
         };
         self.files.create(TAKING).map_err(at(TAKING))?;
         let output = Output {
@@ -246,6 +255,20 @@ impl Snapshots {
         let length = usize::try_from(length).expect("no more than was asked for");
         let bytes = self.files.read(&name, offset, length).map_err(at(&name))?;
         Ok(Some((size, bytes)))
+    }
+
+    /// A file from its beginning, which stays readable when it is removed meanwhile; `None` when
+    /// there is no such file.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn reader(&self, index: u64) -> Result<Option<Box<dyn Read + Send>>, Error> {
+        let name = name_of(index);
+        match self.files.open(&name) {
+            Ok(reader) => Ok(Some(reader)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Io { name, source }),
+        }
     }
 
     /// Takes a part of a snapshot that is being received; the first one begins it anew.

@@ -125,6 +125,17 @@ pub fn verify(data: &Path, scratch: &Path, notebook: &Notebook) -> Result<Report
     Ok(notebook.report())
 }
 
+/// Checks a backup: every checksum, and that its rows make the state that it speaks of.
+///
+/// # Errors
+/// When there is no such file; what is wrong with it is in the report.
+pub fn verify_backup(file: &Path, notebook: &Notebook) -> Result<Report, Error> {
+    std::fs::File::open(file).map_err(at(file))?;
+    notebook.look_at(file);
+    state::backup(file, notebook);
+    Ok(notebook.report())
+}
+
 /// Puts the path before what the system said.
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();

@@ -285,6 +285,14 @@ impl Cluster {
         id
     }
 
+    /// Starts a node that is down and whose data is gone, as a new member that asks the node `via`.
+    /// Does not wait until it is ready.
+    pub fn join_anew(&mut self, id: u64, via: u64) {
+        let join = vec!["--join".to_owned(), self.node(via).http.to_string()];
+        self.node_mut(id).join = Some(join);
+        self.restart(id);
+    }
+
     /// Where a node listens for its peers.
     #[must_use]
     pub fn raft_address(&self, id: u64) -> SocketAddr {

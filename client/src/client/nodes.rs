@@ -7,11 +7,14 @@ use hyper::Method;
 
 use super::Client;
 use crate::answer::Answer;
+use crate::backup::Backup;
 use crate::call::Call;
 use crate::decode;
 use crate::error::Error;
 use crate::retry::Repeat;
-use crate::wire::{Cluster, Health, MemberAdded, MemberRequest, Probe, Snapshot, TransferRequest};
+use crate::wire::{
+    Cluster, Health, MemberAdded, MemberRequest, PaymentsRequest, Probe, Snapshot, TransferRequest,
+};
 
 /// Nodes. Each method fails with an [`Error`] when no node could be asked.
 impl Client {
@@ -76,6 +79,25 @@ impl Client {
     pub async fn transfer_leader(&self, to: Option<u64>) -> Result<Answer<Cluster>, Error> {
         let call = Call::write(Method::POST, "/api/v1/cluster/transfer-leader", Repeat::Replace);
         self.run(call.json(&TransferRequest { to })?, decode::envelope).await
+    }
+
+    /// `POST /cluster/payments`: lets payments wait, or go on, on all nodes.
+    ///
+    /// # Errors
+    /// When the outcome is not known: asking again is safe.
+    pub async fn set_payments(&self, paused: bool) -> Result<Answer<Cluster>, Error> {
+        let call = Call::write(Method::POST, "/api/v1/cluster/payments", Repeat::Replace);
+        self.run(call.json(&PaymentsRequest { paused })?, decode::envelope).await
+    }
+
+    /// `GET /cluster/backup`: a backup from whichever node answers, with everything that was
+    /// acknowledged before; with [`Client::stale`] of what that node has. Taking the snapshot may
+    /// take its time: without [`Client::with_deadline`] ten minutes are waited.
+    ///
+    /// # Errors
+    /// When no node could be asked, or none has a backup in time.
+    pub async fn backup(&self) -> Result<Backup, Error> {
+        Backup::open(&self.inner, &self.scope).await
     }
 
     /// `POST /cluster/snapshot`: a snapshot of what the node that answers has applied up to now.

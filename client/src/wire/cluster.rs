@@ -37,6 +37,9 @@ pub struct Cluster {
     pub applied_index: u64,
     /// Digest of the state at `applied_index`, in hexadecimal; equal on every node at one index.
     pub digest: String,
+    /// Whether no payment is asked for until payments are resumed.
+    #[serde(default)]
+    pub payments_paused: bool,
     /// All members, by ascending id.
     pub members: Vec<Member>,
 }
@@ -126,6 +129,13 @@ pub struct KnownIncarnation {
     pub id: u64,
     /// The random number of the directory, 16 hexadecimal digits.
     pub incarnation: String,
+}
+
+/// The body of `POST /cluster/payments`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentsRequest {
+    /// Whether they are to wait.
+    pub paused: bool,
 }
 
 /// The body of `POST /cluster/transfer-leader`.

@@ -20,6 +20,9 @@ impl State {
         cx: &mut Context<'_>,
         command: &ClaimPayments,
     ) -> Outcome {
+        if self.lineage.payments_paused {
+            return Outcome::Claimed(Vec::new());
+        }
         let lease_until = cx.at.plus_ms(command.lease_ms);
         let claim = Claim { node: command.node, lease_until };
         let claimed = command
@@ -51,6 +54,7 @@ impl State {
         Some(ClaimedPayment {
             order: id,
             attempt,
+            epoch: self.lineage.epoch(id),
             unanswered: task.unanswered,
             amount: order.total,
             trace: order.trace.clone(),

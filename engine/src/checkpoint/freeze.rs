@@ -10,6 +10,7 @@ use crate::events::FrozenEvents;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::ProductId;
+use crate::lineage::Lineage;
 use crate::order::Order;
 use crate::products::{LOCATION, Segment};
 use crate::state::State;
@@ -29,6 +30,7 @@ const STAGED_BYTES_MAX: usize = 1 << 20;
 pub struct Frozen {
     generation: u64,
     meta: Meta,
+    lineage: Lineage,
     orders: FrozenChunks<Order>,
     holds: FrozenChunks<Hold>,
     webhooks: FrozenChunks<Webhook>,
@@ -108,6 +110,7 @@ impl State {
         Frozen {
             generation,
             meta,
+            lineage: self.lineage.clone(),
             orders,
             holds,
             webhooks,
@@ -199,6 +202,10 @@ impl Frozen {
         });
         writes.extend(products);
         self.write_events(&mut writes);
+        if !self.lineage.is_plain() {
+            let row = encode_row(ROW_VERSION, &self.lineage);
+            writes.push((key::LINEAGE.to_vec(), Some(row)));
+        }
         writes.push((key::META.to_vec(), Some(encode_row(ROW_VERSION, &self.meta))));
         writes
     }

@@ -25,9 +25,10 @@ use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::{ProductId, Timestamp};
 use crate::ledger;
+use crate::lineage::Lineage;
 use crate::order::Order;
 use crate::products::{LOCATION, SEGMENT_ROWS};
-use crate::state::State;
+use crate::state::{State, hash_lineage};
 use crate::store;
 use crate::user::User;
 use crate::webhook::Webhook;
@@ -81,6 +82,11 @@ impl Image {
         self.read_open::<Webhook>(store, visit)?;
         self.read_open::<Adjustment>(store, visit)?;
         self.read_open::<Fence>(store, visit)?;
+        if let Some(row) = store.get(key::LINEAGE)? {
+            visit(key::LINEAGE, &row)?;
+            let lineage = decode::<Lineage>(key::LINEAGE, &row)?;
+            self.sum = self.sum.wrapping_add(hash_lineage(&mut self.hasher, &lineage));
+        }
         let tail = store.get(key::EVENTS_TAIL)?;
         let events = match &tail {
             None => 0,

@@ -19,6 +19,7 @@ use crate::hold::Hold;
 use crate::ids::{UserId, WebhookId};
 use crate::invariants::Violation;
 use crate::keys::{self, KeyHash, Scope, Used};
+use crate::lineage::Lineage;
 use crate::order::{Order, Status};
 use crate::product::Counters;
 use crate::products::{LOCATION, SEGMENT_ROWS};
@@ -83,6 +84,7 @@ impl State {
             clock: meta.clock,
             sessions: meta.sessions.clone(),
             totals: meta.totals.clone(),
+            lineage: read_lineage(store)?,
             ..State::new()
         };
         state.read_products(store, &meta)?;
@@ -326,6 +328,14 @@ impl State {
         }
         self.events.restore(extent, spans.into_iter(), tail, lowest);
         Ok(())
+    }
+}
+
+/// Reads the cluster's past; one that was founded has none.
+pub(super) fn read_lineage(store: &dyn CheckpointStore) -> Result<Lineage, Error> {
+    match store.get(key::LINEAGE)? {
+        Some(bytes) => decode(key::LINEAGE, &bytes),
+        None => Ok(Lineage::default()),
     }
 }
 

@@ -157,6 +157,9 @@ pub(crate) mod key {
     /// The chunk of events that is not full, if it is not empty.
     pub(crate) const EVENTS_TAIL: &[u8] = b"e";
 
+    /// The cluster's past, if it has one.
+    pub(crate) const LINEAGE: &[u8] = b"lineage";
+
     fn join<const N: usize>(kind: u8, numbers: [u64; N]) -> Vec<u8> {
         let mut key = Vec::with_capacity(1 + 8 * N);
         key.push(kind);
@@ -201,6 +204,7 @@ pub(crate) mod key {
         match key {
             META => return "meta".into(),
             EVENTS_TAIL => return "newest events".into(),
+            LINEAGE => return "lineage".into(),
             _ => {}
         }
         let Some((kind, rest)) = key.split_first() else { return "of no key".into() };

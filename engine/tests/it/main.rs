@@ -4,6 +4,7 @@ mod common;
 
 mod batches;
 mod checkpoint;
+mod clusters;
 mod events;
 mod holds;
 mod image;

@@ -126,6 +126,8 @@ impl Model {
             Command::ArchiveProduct(command) => self.archive(at, command),
             Command::CreateUser(command) => self.create_user(command),
             Command::Tick => Ok(Outcome::Ticked),
+            // Not among the random commands: they have tests of their own.
+            Command::BeginCluster(_) | Command::SetPayments(_) => unreachable!(),
         };
         result.unwrap_or_else(Outcome::Rejected)
     }
@@ -402,6 +404,7 @@ impl Model {
             claimed.push(ClaimedPayment {
                 order,
                 attempt,
+                epoch: 0,
                 unanswered,
                 amount: engine::money::Money(total),
                 trace: envelope.trace.clone(),

@@ -327,6 +327,8 @@ fn tell_outcome(outcome: &Outcome) -> String {
         Outcome::ProductArchived(id) => format!("archived product {id}"),
         Outcome::UserCreated(id) => format!("created user {id}"),
         Outcome::Ticked => "ticked".into(),
+        Outcome::ClusterBegun => "began a cluster".into(),
+        Outcome::PaymentsSet => "set payments".into(),
         Outcome::Ignored => "ignored".into(),
     }
 }

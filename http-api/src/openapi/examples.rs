@@ -259,6 +259,7 @@ pub(super) fn cluster() -> Value {
         commit_index: 4711,
         applied_index: 4711,
         digest: "00c0ffee00c0ffee".to_owned(),
+        payments_paused: false,
         members: vec![wire::Member {
             id: 1,
             role: wire::MemberRole::Leader,

@@ -87,6 +87,8 @@ pub(super) fn operation(route: Route) -> Operation {
         Route::AddMember | Route::RemoveMember | Route::TransferLeader => cluster::members(route),
         Route::Cluster
         | Route::TakeSnapshot
+        | Route::Backup
+        | Route::SetPayments
         | Route::Health
         | Route::Live
         | Route::Ready

@@ -306,6 +306,7 @@ fn rows() -> Value {
                 "pattern": "^[0-9a-f]{16}$",
                 "description": "Of the state at `applied_index`; equal on every node.",
             },
+            "payments_paused": flag("Whether payments wait until they are resumed."),
             "members": {"type": "array", "minItems": 1, "items": schema("Member")},
         })),
         "MemberAdded": object("What a joining node has to know.", &[], json!({

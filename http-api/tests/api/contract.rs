@@ -146,6 +146,8 @@ impl Contract {
         }
         let body = if kind.ends_with("json") {
             serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?
+        } else if content["schema"]["format"] == "binary" {
+            Value::from(String::from_utf8_lossy(&answer.body))
         } else {
             Value::from(String::from_utf8(answer.body.to_vec()).map_err(|it| it.to_string())?)
         };

@@ -128,6 +128,8 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
     let batch = json!({"orders": [order, {"items": []}]});
     calls.push((Call::json("POST", "/api/v1/orders/batch", &batch), 200));
     calls.push((Call::new("POST", "/api/v1/cluster/snapshot"), 200));
+    let running = json!({"paused": false});
+    calls.push((Call::json("POST", "/api/v1/cluster/payments", &running), 200));
     for key in ["k", "fenced"] {
         calls.push((Call::new("POST", &format!("/api/v1/orders/by-key/{key}/fence")), 200));
     }
@@ -189,6 +191,9 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         calls.push((Call::new("GET", read), 200));
         calls.push((Call::new("HEAD", read), 200));
     }
+    calls.push((Call::new("GET", "/api/v1/cluster/backup"), 200));
+    calls.push((Call::new("GET", "/api/v1/cluster/backup?consistency=stale"), 200));
+    calls.push((Call::new("HEAD", "/api/v1/cluster/backup"), 200));
     calls.push((Call::new("GET", "/api/v1/events?after=0.0"), 200));
     calls.push((Call::new("HEAD", "/api/v1/events"), 200));
     let socket = Call::new("GET", "/api/v1/ws").header("upgrade", "websocket");

@@ -6,10 +6,12 @@
 //! small file of our own that names an index and term known to be committed and synced, tells a
 //! torn tail from a lost one.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use raft::eraftpb::{Entry, HardState};
@@ -52,6 +54,16 @@ pub struct EngineLog {
     compacted: Mutex<(u64, u64)>,
     /// Files are removed and entries moved only while nobody fetches.
     purging: RwLock<()>,
+    /// Tells it from the other logs of the process; from 1.
+    number: u64,
+}
+
+/// Logs opened in this process.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// Which log this thread reads; 0 before it has read one.
+    static LAST_READ: Cell<u64> = const { Cell::new(0) };
 }
 
 /// A place in the log that was committed and synced.
@@ -118,6 +130,7 @@ impl EngineLog {
             members: Mutex::default(),
             compacted: Mutex::new(compacted),
             purging: RwLock::new(()),
+            number: OPENED.fetch_add(1, Ordering::Relaxed) + 1,
         };
         *log.members.lock() = log.read_members()?;
         log.check(watermark)?;
@@ -235,9 +248,24 @@ impl LogStore for EngineLog {
             return Err(self.error(format!("entry {low} was cut off")));
         }
         let _fetching = self.purging.read();
-        self.engine
-            .fetch_entries_to::<RaftEntries>(GROUP, low, high, bytes_max, &mut entries)
-            .map_err(|error| self.error(error))?;
+        let mut fetch = || {
+            let engine = &self.engine;
+            engine.fetch_entries_to::<RaftEntries>(GROUP, low, high, bytes_max, &mut entries)
+        };
+        let read_before = LAST_READ.with(|last| match last.get() {
+            0 => last.replace(self.number),
+            other => other,
+        });
+        // raft-engine keeps the block that a thread read last, under a name that blocks of two logs
+        // may share: a thread that has read another log would be given what it read there.
+        let fetched = match read_before == 0 || read_before == self.number {
+            true => fetch(),
+            false => std::thread::scope(|scope| match scope.spawn(fetch).join() {
+                Ok(fetched) => fetched,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }),
+        };
+        fetched.map_err(|error| self.error(error))?;
         match entries.first() {
             Some(first) if first.index == low => Ok(entries),
             _ => Err(self.error(format!("entry {low} is missing"))),
@@ -568,6 +596,23 @@ mod tests {
             .map(|found| found.expect("listed").path())
             .find(|path| path.extension().is_some_and(|ext| ext == "raftlog"))
             .expect("a log file")
+    }
+
+    #[test]
+    fn a_thread_that_reads_two_logs_is_given_the_entries_of_each() {
+        let dirs = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+        let logs: Vec<_> = (dirs.iter().zip([b'a', b'b']))
+            .map(|(dir, byte)| {
+                let log = EngineLog::open(dir.path(), false).expect("created");
+                // The same lengths at the same places of files of the same number.
+                log.append(&[entry(1, 1, &[byte; 50])], Some(&hard_state(1))).expect("appended");
+                (log, byte)
+            })
+            .collect();
+        for (log, byte) in logs.iter().chain(&logs) {
+            let read = log.entries(1, 2, u64::MAX).expect("readable");
+            assert_eq!(read[0].data[..], [*byte; 50]);
+        }
     }
 
     #[test]

@@ -24,11 +24,11 @@ use crate::snapshot::files::DirectoryFiles;
 use crate::snapshot::{Meta, Schedule, Snapshots};
 
 /// An open data directory.
-pub(super) struct Opened {
-    pub(super) identity: Identity,
-    pub(super) log: Arc<EngineLog>,
-    pub(super) store: Arc<SledStore>,
-    pub(super) state: State,
+pub(crate) struct Opened {
+    pub(crate) identity: Identity,
+    pub(crate) log: Arc<EngineLog>,
+    pub(crate) store: Arc<SledStore>,
+    pub(crate) state: State,
     pub(super) members: Membership,
     pub(super) snapshots: Snapshots,
     /// The snapshots there are, newest first.
@@ -36,7 +36,15 @@ pub(super) struct Opened {
     pub(super) schedule: Schedule,
 }
 
+/// Opens it for a node that starts, and counts the start.
 pub(super) fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
+    let mut opened = look(config, raft_addr)?;
+    opened.identity.begin_boot()?;
+    Ok(opened)
+}
+
+/// Opens it as it is, made whole where that is needed.
+pub(crate) fn look(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
     let mut config = config.clone();
     for peer in &mut config.peers {
         // A single node may listen on any free port; others must know the address beforehand.
@@ -45,7 +53,7 @@ pub(super) fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, Sta
         }
     }
     let data_dir = &config.data_dir;
-    let mut identity = Identity::open(&config)?;
+    let identity = Identity::open(&config)?;
     let raft_dir = data_dir.join("raft");
     let purge_bytes = 2 * config.snapshot_log_bytes;
     let log = Arc::new(EngineLog::open_with(&raft_dir, identity.boot() > 0, purge_bytes)?);
@@ -57,7 +65,8 @@ pub(super) fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, Sta
         path: snapshots_dir.display().to_string(),
         reason: error.to_string(),
     })?;
-    let snapshots = Snapshots::open(Arc::new(files), identity.cluster())?;
+    let snapshots =
+        Snapshots::open(Arc::new(files), identity.cluster())?.named(&config.cluster_name);
     let current = Current::read(data_dir)?;
     sweep(data_dir, &current);
     let opening = Opening { data_dir, current, log: &log, snapshots: &snapshots };
@@ -88,7 +97,6 @@ pub(super) fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, Sta
     let members = log::members_or_founders(&*log, state.applied_index(), founders)?;
     let found = snapshots.found()?;
     let schedule = schedule(&config, &log, found.first())?;
-    identity.begin_boot()?;
     let store = Arc::new(store);
     Ok(Opened { identity, log, store, state, members, snapshots, found, schedule })
 }

@@ -130,9 +130,14 @@ impl Worker {
     }
 
     fn call(&mut self, claimed: ClaimedPayment) -> Charge {
-        let ClaimedPayment { order, attempt, unanswered, amount, trace } = claimed;
+        let ClaimedPayment { order, attempt, epoch, unanswered, amount, trace } = claimed;
         self.calling.insert((order, attempt));
-        let key = format!("{}-{order}-{attempt}", self.cluster);
+        // A cluster that was begun from another may give out an id that the other has given out
+        // too, after what this one knows of it: the gateway must not take them for one.
+        let key = match epoch {
+            0 => format!("{}-{order}-{attempt}", self.cluster),
+            epoch => format!("{}.{epoch}-{order}-{attempt}", self.cluster),
+        };
         Charge { key, order, attempt, unanswered, amount, trace }
     }
 
@@ -172,6 +177,7 @@ mod tests {
         ClaimedPayment {
             order: OrderId(order),
             attempt: 1,
+            epoch: 0,
             unanswered: 0,
             amount: Money(100),
             trace: TraceId::NONE,
@@ -204,6 +210,11 @@ mod tests {
         let calls = worker.proposed(first[0].0, Some(Outcome::Claimed(vec![claimed(1)])));
         assert_eq!(calls.len(), 1);
         assert_eq!(calls[0].key, "shop-1-1");
+        let later = ClaimedPayment { epoch: 2, ..claimed(1) };
+        assert_eq!(
+            super::Worker::new(NodeId(1), "shop".into(), Config::default()).call(later).key,
+            "shop.2-1-1"
+        );
         // The claim of 2 was refused, so it may be claimed again; 1 is being called.
         assert_eq!(claims(&worker.poll(true, due)), vec![2]);
         assert!(worker.poll(false, due).is_empty(), "who does not lead claims nothing");

@@ -296,6 +296,9 @@ impl Model {
                 false => Err(Rejection::EmailTaken),
             },
             Command::Tick => Ok(Outcome::Ticked),
+            Command::BeginCluster(_) | Command::SetPayments(_) => {
+                unreachable!("no simulated client asks for it")
+            }
         };
         result.unwrap_or_else(Outcome::Rejected)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +51,13 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// What the system says.
     fn read(&self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>>;
+
+    /// Opens a file for reading from its beginning. What is read stays the same even when the file
+    /// is removed meanwhile.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>>;
 
     /// Removes a file if it is there.
     ///
@@ -142,6 +149,10 @@ impl Files for DirectoryFiles {
         }
         bytes.truncate(filled);
         Ok(bytes)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(self.dir.join(name))?))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -261,6 +272,11 @@ impl Files for MemoryFiles {
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let end = start.saturating_add(length).min(bytes.len());
         Ok(bytes[start..end].to_vec())
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
+        let bytes = self.inner.lock().file(name)?.bytes.clone();
+        Ok(Box::new(io::Cursor::new(bytes)))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -30,8 +30,10 @@ const BLOCK_HEAD: usize = 8;
 const BLOCK_BYTES: usize = 256 << 10;
 /// The largest block, a guard against lengths made of noise.
 const BLOCK_BYTES_MAX: usize = codec::VALUE_BYTES_MAX + (1 << 20);
-/// The version of the header's encoding.
-const HEADER_VERSION: u8 = 1;
+/// The version of the header's encoding. The first had no name of the cluster.
+const HEADER_VERSION: u8 = 2;
+/// The version before, which is still read.
+const HEADER_NAMELESS: u8 = 1;
 
 const KIND_HEADER: u8 = 1;
 const KIND_ROWS: u8 = 2;
@@ -79,6 +81,32 @@ pub struct Header {
     pub digest: u64,
     /// The membership there, in its own encoding.
     pub members: Vec<u8>,
+    /// The cluster's name; empty in files that were written before it was kept.
+    pub cluster_name: String,
+}
+
+/// The header of files without a name.
+#[derive(Encode, Decode)]
+struct Nameless {
+    cluster: [u8; 16],
+    index: u64,
+    term: u64,
+    clock: Timestamp,
+    digest: u64,
+    members: Vec<u8>,
+}
+
+impl Header {
+    fn decode(bytes: &[u8]) -> Result<Header, codec::Error> {
+        match codec::decode_row(HEADER_VERSION, bytes) {
+            Err(codec::Error::UnknownVersion(HEADER_NAMELESS)) => {}
+            decoded => return decoded,
+        }
+        let Nameless { cluster, index, term, clock, digest, members } =
+            codec::decode_row(HEADER_NAMELESS, bytes)?;
+        let cluster_name = String::new();
+        Ok(Header { cluster, index, term, clock, digest, members, cluster_name })
+    }
 }
 
 /// Writes a file from its beginning to its end.
@@ -201,8 +229,8 @@ impl<R: Read> Reader<R> {
         if reader.block()? != KIND_HEADER {
             return Err(Error::Damaged { offset: 8, what });
         }
-        let header = codec::decode_row(HEADER_VERSION, &reader.body)
-            .map_err(|_| Error::Damaged { offset: 8, what })?;
+        let header =
+            Header::decode(&reader.body).map_err(|_| Error::Damaged { offset: 8, what })?;
         Ok((reader, header))
     }
 
@@ -329,6 +357,7 @@ mod tests {
             clock: Timestamp(5),
             digest: 99,
             members: vec![1, 2],
+            cluster_name: "shop".into(),
         }
     }
 
@@ -403,6 +432,15 @@ mod tests {
         // The last block of rows is left out, and its end kept.
         blocks.remove(blocks.len() - 2);
         assert!(read_quietly(&join(&blocks)).is_err());
+    }
+
+    #[test]
+    fn a_header_without_a_name_is_read() {
+        let Header { cluster, index, term, clock, digest, members, .. } = header();
+        let old = Nameless { cluster, index, term, clock, digest, members };
+        let bytes = codec::encode_row(HEADER_NAMELESS, &old);
+        let expected = Header { cluster_name: String::new(), ..header() };
+        assert_eq!(Header::decode(&bytes), Ok(expected));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::checkpoint::CheckpointStore;
-use engine::state::{State, Unobserved};
+use engine::state::State;
 use engine::store::memory::MemoryStore;
 use engine::store::sled::SledStore;
 
@@ -13,12 +13,10 @@ use super::{Error, Notebook, copy};
 use crate::identity::{Current, Kept};
 use crate::log::LogStore;
 use crate::log::engine::EngineLog;
-use crate::replica;
+use crate::replica::replay;
+use crate::snapshot;
 use crate::snapshot::files::DirectoryFiles;
 use crate::snapshot::{Snapshots, name_of};
-
-/// Bytes of entries replayed at once.
-const BYTES_AT_ONCE: u64 = 8 << 20;
 
 /// Opens a copy of the checkpoint: every row's checksum, the digest, the invariants.
 pub(super) fn checkpoint(
@@ -143,18 +141,6 @@ pub(super) fn against_log(
     }
 }
 
-/// Applies the log's entries after the state's index, up to `last`.
-fn replay(state: &mut State, log: &EngineLog, last: u64) -> Result<(), String> {
-    while state.applied_index() < last {
-        let next = state.applied_index() + 1;
-        let entries = log.entries(next, last + 1, BYTES_AT_ONCE).map_err(|e| e.to_string())?;
-        for entry in entries {
-            replica::apply(state, &entry, &mut Unobserved).map_err(|error| chain(&error))?;
-        }
-    }
-    Ok(())
-}
-
 /// Reads every snapshot file whole, and makes a state of it.
 pub(super) fn snapshots(
     data: &Path,
@@ -204,6 +190,28 @@ pub(super) fn snapshots(
         notebook.damage(&dir, what);
     }
     Ok(())
+}
+
+/// Reads a backup whole, and makes a state of it.
+pub(super) fn backup(file: &Path, notebook: &Notebook) {
+    let store = MemoryStore::default();
+    let about = match snapshot::backup::fill(file, &store) {
+        Ok(about) => about,
+        Err(error) => return notebook.damage(file, chain(&error)),
+    };
+    notebook.name(format!("backup of cluster {:?} at index {}", about.cluster_name, about.index));
+    let opened = State::open(&store).map(|mut state| (state.digest(), state));
+    match opened {
+        Ok((digest, state)) if (state.applied_index(), digest) == (about.index, about.digest) => {
+            notebook.checked("snapshots", 1);
+            count_state(&state, notebook);
+        }
+        Ok((_, state)) => {
+            let what = format!("holds the state at {}", state.applied_index());
+            notebook.damage(file, what);
+        }
+        Err(error) => notebook.damage(file, chain(&error)),
+    }
 }
 
 /// An error and what is behind it.

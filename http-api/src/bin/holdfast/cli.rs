@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 use crate::bulk::{export, import};
 use crate::exit::{self, Failure};
 use crate::{
-    bench, dev, events, holds, members, orders, products, remote, serve, snapshot, status, verify,
+    backup, bench, dev, events, holds, members, orders, payments, products, recover, remote,
+    restore, serve, snapshot, status, verify,
 };
 
 /// Holdfast: a replicated order engine that sells without overselling.
@@ -40,6 +41,15 @@ pub(crate) enum Command {
     Verify(verify::Options),
     /// Take a snapshot of a running node's state
     Snapshot(remote::Options),
+    /// Write a backup of a running cluster to a file
+    Backup(backup::Options),
+    /// Make a new cluster of one node from a backup
+    Restore(restore::Options),
+    /// Make a new cluster of what one stopped node has, after the loss of a majority
+    Recover(recover::Options),
+    /// Let payments wait, or go on
+    #[command(subcommand)]
+    Payments(payments::Command),
     /// Show what happened, and follow what happens
     Events(events::Options),
     /// Create products, or place orders, from a CSV or NDJSON file
@@ -67,6 +77,10 @@ impl Command {
             Command::Holds(command) => holds::run(&command),
             Command::Verify(options) => verify::run(&options),
             Command::Snapshot(options) => snapshot::run(&options),
+            Command::Backup(options) => backup::run(&options),
+            Command::Restore(options) => restore::run(&options),
+            Command::Recover(options) => recover::run(&options),
+            Command::Payments(command) => payments::run(&command),
             Command::Events(options) => events::run(&options),
             Command::Import(options) => import::run(&options),
             Command::Export(options) => export::run(&options),

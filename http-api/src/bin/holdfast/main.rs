@@ -6,6 +6,7 @@
 //! of somebody who does not want to wait ([`signals`]).
 
 mod address;
+mod backup;
 mod bench;
 mod bulk;
 mod changes;
@@ -19,8 +20,11 @@ mod join;
 mod logging;
 mod members;
 mod orders;
+mod payments;
 mod products;
+mod recover;
 mod remote;
+mod restore;
 mod running;
 mod serve;
 mod settings;

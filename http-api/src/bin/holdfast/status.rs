@@ -22,9 +22,10 @@ pub(crate) fn render(cluster: &Cluster, url: &str) -> String {
         None => "none known".to_owned(),
     };
     let table = table(&cluster.members);
+    let paused = if cluster.payments_paused { "\npayments are paused" } else { "" };
     format!(
         "cluster {}, as node {} at {url} sees it\nleader {leader}, term {}, committed {}, \
-         applied {}, digest {}\n\n{table}",
+         applied {}, digest {}{paused}\n\n{table}",
         cluster.cluster_id,
         cluster.node_id,
         cluster.term,
@@ -83,6 +84,7 @@ mod tests {
             commit_index: 90,
             applied_index: 88,
             digest: "00ff".into(),
+            payments_paused: true,
             members: vec![
                 member(1, MemberRole::Leader, Some(90), Some(0)),
                 member(2, MemberRole::Follower, None, None),
@@ -90,6 +92,7 @@ mod tests {
         };
         let text = render(&cluster, "http://127.0.0.1:8080");
         assert!(text.contains("leader node 1, term 3, committed 90, applied 88, digest 00ff"));
+        assert!(text.contains("payments are paused"), "{text}");
         let rows: Vec<&str> = text.lines().skip(3).collect();
         assert_eq!(rows[0].split_whitespace().count(), 7);
         assert!(rows[1].ends_with("90    0  yes"), "{}", rows[1]);

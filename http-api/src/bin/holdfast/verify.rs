@@ -1,4 +1,4 @@
-//! `holdfast verify`: the data of a stopped node, checked without being changed.
+//! `holdfast verify`: the data of a stopped node, or a backup, checked without being changed.
 //!
 //! Exit codes: 0 when everything is as it was written, 1 when something is damaged (each file is
 //! named), 2 when nothing could be checked, for example because the node runs.
@@ -17,8 +17,11 @@ use crate::remote::print_line;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
     /// The data directory of a node that does not run
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "backup")]
+    data: Option<PathBuf>,
+    /// A backup, instead of a data directory
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    backup: Option<PathBuf>,
     /// Directory for a temporary copy, as large as the data; the system's own unless given
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
@@ -54,7 +57,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let scratch = Scratch::make(options)?;
     let notebook = Arc::new(Notebook::default());
     tell_of_panics(&notebook, options.json, scratch.0.clone());
-    let checked = verify::verify(&options.data, &scratch.0, &notebook);
+    let checked = match (&options.data, &options.backup) {
+        (Some(data), _) => verify::verify(data, &scratch.0, &notebook),
+        (None, Some(backup)) => verify::verify_backup(backup, &notebook),
+        (None, None) => unreachable!("the command line asks for one of them"),
+    };
     let report = checked.map_err(|error| Failure::Usage(chain(&error)))?;
     print(&report, options.json)?;
     match report.damage.len() {

@@ -1,11 +1,13 @@
 //! Operations on events, members and nodes, and what monitors ask.
 
 use client::wire::{self, ErrorCode, HealthStatus};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{CLUSTER, DOCUMENTS, EVENTS, MONITORING, Operation};
+use crate::download;
 use crate::events::stream;
 use crate::metrics;
+use crate::openapi::parameters::READS;
 use crate::openapi::{events, examples};
 use crate::routes::Route;
 
@@ -23,6 +25,11 @@ pub(super) fn event(route: Route) -> Operation {
             .answers(101, "The WebSocket.", &["Upgrade", "Sec-WebSocket-Accept"], None)
             .refuses(&[ErrorCode::UpgradeRequired, ErrorCode::Overloaded]),
     }
+}
+
+/// The content of a file that is not text.
+fn file() -> Value {
+    json!({"schema": {"type": "string", "format": "binary"}})
 }
 
 pub(super) fn members(route: Route) -> Operation {
@@ -85,6 +92,26 @@ pub(super) fn node(route: Route) -> Operation {
             )
             .lists("It is there.", "SnapshotAnswer", examples::snapshot())
             .refuses(&[ErrorCode::CommitTimeout, ErrorCode::NoLeader, ErrorCode::InternalError]),
+        Route::Backup => of("getBackup", CLUSTER, "Read a backup")
+            .text(
+                "A file with everything that was acknowledged before the request, as it was at one \
+                 index, with checksums: what `holdfast restore` takes. It is made of a snapshot, \
+                 which may take its time, while orders go on. With `consistency=stale` it needs no \
+                 quorum and holds what this node has. A body shorter than its length was cut off.",
+            )
+            .takes(&READS)
+            .answers(200, "The file.", &["X-Consistency"], Some((download::CONTENT_TYPE, file())))
+            .looks()
+            .refuses(&[ErrorCode::ValidationError]),
+        Route::SetPayments => of("setPayments", CLUSTER, "Pause or resume payments")
+            .text(
+                "While they are paused the gateway is asked for nothing, on no node; results that \
+                 were on their way are recorded. A cluster that was restored from a backup begins \
+                 with its payments paused.",
+            )
+            .body("PaymentsRequest", json!({"paused": false}))
+            .lists("They are as wanted.", "ClusterAnswer", examples::cluster())
+            .writes(),
         Route::Health => of("getHealth", MONITORING, "Whether the node is fit for work")
             .text("Storage, replication, quorum and worker of this node. Needs no quorum.")
             .states("Health", examples::health),

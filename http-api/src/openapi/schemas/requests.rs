@@ -83,6 +83,11 @@ pub(super) fn all() -> Value {
                 "replaces": optional("Id"),
             },
         },
+        "PaymentsRequest": {
+            "type": "object",
+            "required": ["paused"],
+            "properties": {"paused": flag("Whether they are to wait.")},
+        },
         "TransferRequest": {
             "type": "object",
             "properties": {"to": optional("Id")},

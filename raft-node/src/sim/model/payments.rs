@@ -38,6 +38,7 @@ impl Model {
             claimed.push(ClaimedPayment {
                 order: id,
                 attempt,
+                epoch: 0,
                 unanswered: before.unanswered,
                 amount: order.total,
                 trace: order.trace.clone(),

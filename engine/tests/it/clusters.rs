@@ -1,0 +1,85 @@
+//! A cluster that begins with the rows of another, and payments that wait.
+
+use engine::checkpoint::image::{Fill, Image};
+use engine::command::{BeginCluster, Command, Envelope, PlaceOrder, SetPayments};
+use engine::ids::{NodeId, OrderId, RequestId, Timestamp};
+use engine::outcome::Outcome;
+use engine::state::{State, Unobserved};
+use engine::store::memory::MemoryStore;
+use engine::trace::TraceId;
+
+use crate::checkpoint::checkpoint;
+use crate::common::*;
+
+fn begin(pause_payments: bool) -> Command {
+    Command::BeginCluster(BeginCluster { pause_payments })
+}
+
+fn paid_by_mock() -> PlaceOrder {
+    mock_order(&[(1, 1)])
+}
+
+fn epochs(outcome: Outcome) -> Vec<(OrderId, u32)> {
+    match outcome {
+        Outcome::Claimed(claimed) => claimed.iter().map(|one| (one.order, one.epoch)).collect(),
+        other => panic!("not claimed: {other:?}"),
+    }
+}
+
+#[test]
+fn a_new_cluster_takes_requests_of_nodes_with_old_names_and_tells_orders_apart() {
+    let mut machine = Machine::default();
+    machine.product("1.00", 10);
+    let before = machine.place(paid_by_mock());
+    assert_eq!(machine.run(begin(false)), Outcome::ClusterBegun);
+    // The numbers of the requests begin again.
+    machine.seq = 0;
+    let after = machine.place(paid_by_mock());
+    let tasks = vec![(before, 1), (after, 1)];
+    assert_eq!(epochs(machine.run(claim(1, tasks))), [(before, 0), (after, 1)]);
+    // What is sent twice is applied once, as ever.
+    let request = RequestId { node: NodeId(1), boot: 1, seq: 1 };
+    let again = Envelope { request, trace: TraceId::NONE, command: Command::Tick };
+    assert_eq!(machine.run_envelopes(vec![again]), [Outcome::Ignored]);
+}
+
+#[test]
+fn paused_payments_wait_and_go_on_where_they_were() {
+    let mut machine = Machine::default();
+    machine.product("1.00", 10);
+    let order = machine.place(paid_by_mock());
+    let plain = machine.state.digest();
+    machine.run(begin(true));
+    assert!(machine.state.payments_paused());
+    assert_eq!(machine.state.due_payments(Timestamp(u64::MAX), 9), []);
+    assert_eq!(machine.claim(&[order]), []);
+    assert_ne!(machine.state.digest(), plain);
+
+    // It is in checkpoints, whichever way they go.
+    let store = MemoryStore::new();
+    checkpoint(&mut machine.state, &store);
+    let copy = MemoryStore::new();
+    let mut fill = Fill::new(&copy);
+    let mut image = Image::open(&store).expect("readable").expect("published");
+    image.begin(&store, &mut |key, value| fill.add(key, value)).expect("read");
+    image.finish(&store, &mut |key, value| fill.add(key, value)).expect("read");
+    fill.finish().expect("filled");
+    for store in [&store, &copy] {
+        let mut opened = State::open(store).expect("opens");
+        assert!(opened.payments_paused());
+        assert_eq!(opened.digest(), machine.state.digest());
+    }
+
+    assert_eq!(
+        machine.run(Command::SetPayments(SetPayments { paused: false })),
+        Outcome::PaymentsSet
+    );
+    assert_eq!(machine.state.due_payments(Timestamp(u64::MAX), 9), [(order, 1)]);
+    assert_eq!(machine.claim(&[order]), [order]);
+    // A log that is replayed ends where the machine is.
+    let mut replayed = State::new();
+    for (index, payload) in (1..).zip(&machine.log) {
+        replayed.apply(index, 1, payload, &mut Unobserved).expect("well formed");
+    }
+    assert_eq!(replayed.digest(), machine.state.digest());
+}

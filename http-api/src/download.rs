@@ -1,0 +1,137 @@
+//! A file as the body of an answer: read piece by piece, as fast as the connection takes it.
+//!
+//! No more than one piece is in memory. A file that cannot be read to its end ends the answer
+//! before its announced length, which tells whoever reads it that something is missing.
+
+use std::convert::Infallible;
+use std::io::Read;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+
+use crate::watch::{Phase, Watch};
+
+/// What a file is sent as.
+pub(crate) const CONTENT_TYPE: &str = "application/octet-stream";
+
+/// The bytes of a piece.
+const PIECE_BYTES: u64 = 256 << 10;
+
+type Reader = Box<dyn Read + Send>;
+
+/// The body.
+pub(crate) struct Download {
+    /// The file, while nothing is being read.
+    reader: Option<Reader>,
+    reading: Option<JoinHandle<(Reader, std::io::Result<Vec<u8>>)>>,
+    left: u64,
+    /// The connection that it goes out on.
+    watch: Option<Arc<Watch>>,
+    /// The right to download, given back with the body.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Download {
+    /// So many bytes of a file.
+    pub(crate) fn new(reader: Reader, bytes: u64, permit: OwnedSemaphorePermit) -> Download {
+        Download { reader: Some(reader), reading: None, left: bytes, watch: None, _permit: permit }
+    }
+
+    /// Tells the connection when the download is over.
+    pub(crate) fn goes_out_on(&mut self, watch: &Arc<Watch>) {
+        watch.enter(Phase::Streaming);
+        self.watch = Some(Arc::clone(watch));
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.enter(Phase::Idle);
+        }
+    }
+}
+
+/// Reads a whole piece, or what is left.
+fn piece(mut reader: Reader, bytes: u64) -> (Reader, std::io::Result<Vec<u8>>) {
+    let mut piece = Vec::new();
+    let read = reader.by_ref().take(bytes).read_to_end(&mut piece);
+    (reader, read.map(|_| piece))
+}
+
+impl hyper::body::Body for Download {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = &mut *self;
+        if let Some(reader) = this.reader.take_if(|_| this.left > 0) {
+            let bytes = this.left.min(PIECE_BYTES);
+            this.reading = Some(tokio::task::spawn_blocking(move || piece(reader, bytes)));
+        }
+        let Some(reading) = &mut this.reading else { return Poll::Ready(None) };
+        let read = ready!(Pin::new(reading).poll(cx));
+        this.reading = None;
+        match read {
+            Ok((reader, Ok(piece))) if !piece.is_empty() => {
+                this.reader = Some(reader);
+                this.left -= piece.len() as u64;
+                Poll::Ready(Some(Ok(Frame::data(piece.into()))))
+            }
+            Ok((_, Ok(_))) => {
+                tracing::error!(missing = this.left, "a file is shorter than it was");
+                Poll::Ready(None)
+            }
+            Ok((_, Err(error))) => {
+                tracing::error!(%error, "a file cannot be read to its end");
+                Poll::Ready(None)
+            }
+            // The runtime stops.
+            Err(_) => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_goes_out_in_pieces_and_a_short_one_ends_early() {
+        let bytes: Vec<u8> = (0..700_000_u32).map(|n| n as u8).collect();
+        let permits = Arc::new(Semaphore::new(1));
+        let permit = || Arc::clone(&permits).try_acquire_owned().unwrap();
+        let reader = || -> Reader { Box::new(std::io::Cursor::new(bytes.clone())) };
+        let mut whole = Download::new(reader(), 700_000, permit());
+        assert!(permits.try_acquire().is_err(), "it is taken while the body lives");
+        let mut read = Vec::new();
+        while let Some(frame) = whole.frame().await {
+            let piece = frame.unwrap().into_data().unwrap();
+            assert!(piece.len() as u64 <= PIECE_BYTES);
+            read.extend_from_slice(&piece);
+        }
+        assert_eq!(read, bytes);
+        drop(whole);
+        let short = Download::new(reader(), 700_001, permit()).collect().await.unwrap();
+        assert_eq!(short.to_bytes().len(), 700_000);
+    }
+}

@@ -1,0 +1,311 @@
+//! A new cluster of one node, made offline: from a backup, or from what a node has that outlived
+//! the majority of its cluster.
+//!
+//! Both make the same: a data directory whose state is that of one index, whose log begins after
+//! it, and whose membership is this node alone, under a cluster id that nobody else has. The first
+//! entry of the log begins the new cluster in the state too. Everything is made beside what is
+//! there and takes its place in steps that a start finishes when they were cut off ([`stage`]);
+//! nothing that was there before is removed.
+//!
+//! Other nodes join the new cluster as new members. Nodes of the old one are refused by the
+//! handshake, since they name another cluster.
+
+mod build;
+pub(crate) mod stage;
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use engine::checkpoint::CheckpointStore;
+use engine::ids::NodeId;
+use engine::state::State;
+use engine::store::sled::SledStore;
+
+use self::build::Founding;
+use self::stage::Stage;
+use crate::config::Config;
+use crate::driver::chain;
+use crate::identity;
+use crate::log::LogStore;
+use crate::members::{Member, Membership};
+use crate::node::StartError;
+use crate::node::open::{Opened, look};
+use crate::replica::replay;
+use crate::snapshot::{self, backup};
+
+/// Why there is no new cluster. The data that was there is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory to restore into holds something.
+    #[error("{path} is not empty: there is {found} in it. Restore into an empty directory")]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+        /// Something that is in it.
+        found: String,
+    },
+    /// The backup was taken of a cluster of this name.
+    #[error(
+        "the backup is of a cluster named {0:?}: the new cluster needs another name, which is a \
+         part of the keys that its payments are made under"
+    )]
+    SameName(String),
+    /// The directory never belonged to a node, or to one that has done nothing.
+    #[error("{0} holds no node's data")]
+    NoData(PathBuf),
+    /// The directory cannot be used.
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    /// The backup cannot be used, or no snapshot be written.
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::Error),
+    /// What the node has is not sound, so it would not start either.
+    #[error("the data is not sound: {0}")]
+    Unsound(#[from] StartError),
+    /// The state or the log cannot be made or read.
+    #[error("{path}: {reason}")]
+    State {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Something cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What to restore, and as what.
+#[derive(Clone, Debug)]
+pub struct Restore {
+    /// The backup.
+    pub file: PathBuf,
+    /// The empty directory; made when it does not exist.
+    pub data: PathBuf,
+    /// The id of the node.
+    pub node: NodeId,
+    /// The name of the new cluster, which must be another than that of the old.
+    pub cluster_name: String,
+    /// Where other nodes will reach this one.
+    pub raft_addr: String,
+    /// Where clients will reach it, if known.
+    pub http_addr: Option<String>,
+}
+
+/// The cluster that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Its id, 32 hexadecimal digits.
+    pub cluster_id: String,
+    /// Its name.
+    pub cluster_name: String,
+    /// Its only node.
+    pub node: NodeId,
+    /// The index that it begins after.
+    pub index: u64,
+    /// The digest of the state at that index.
+    pub digest: u64,
+    /// Orders in it.
+    pub orders: u64,
+    /// Products in it.
+    pub products: u64,
+    /// Where the data is that was there before, if there was any.
+    pub aside: Option<PathBuf>,
+}
+
+/// What a node has, and what may be missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survivor {
+    /// The node.
+    pub node: NodeId,
+    /// The name of its cluster.
+    pub cluster_name: String,
+    /// The id of its cluster.
+    pub cluster_id: String,
+    /// Who voted, as far as it knows.
+    pub voters: Vec<NodeId>,
+    /// The last index that it knows to be committed.
+    pub committed: u64,
+    /// The last index of its log: what is after `committed` may have been acknowledged, or not.
+    pub last: u64,
+}
+
+/// Makes a new cluster of one node from a backup. Its payments are paused, since the cluster that
+/// the backup is of may go on charging.
+///
+/// # Errors
+/// See [`Error`].
+pub fn restore(restore: &Restore) -> Result<Begun, Error> {
+    let data = &restore.data;
+    identity::create_private_dir(data).map_err(at(data))?;
+    let lock = identity::lock(data)?;
+    must_be_empty(data)?;
+    let about = backup::check(&restore.file)?;
+    if about.cluster_name == restore.cluster_name {
+        return Err(Error::SameName(about.cluster_name));
+    }
+    let stage = Stage::begin(data)?;
+    let dir = stage.path().join("state");
+    let store = open_store(&dir)?;
+    backup::fill(&restore.file, &store)?;
+    let state = open_state(&dir, &store)?;
+    let member = Member {
+        id: restore.node,
+        raft_addr: restore.raft_addr.clone(),
+        http_addr: restore.http_addr.clone(),
+        incarnation: None,
+        replaces: None,
+    };
+    let founding = Founding {
+        cluster_name: &restore.cluster_name,
+        member,
+        removed: Vec::new(),
+        boot: 1,
+        term: about.term,
+        pause_payments: true,
+    };
+    let begun = build::build(stage.path(), &founding, store, state)?;
+    stage.take_over(None)?;
+    drop(lock);
+    Ok(begun)
+}
+
+/// Looks at what a stopped node has, for somebody who wants to know before forcing a new cluster.
+///
+/// # Errors
+/// See [`Error`].
+pub fn survey(data: &Path) -> Result<Survivor, Error> {
+    open(data).map(|(_, survivor)| survivor)
+}
+
+/// Makes a new cluster of this node alone, from all that it has: entries that it does not know to
+/// be committed too, since they may have been acknowledged.
+///
+/// # Errors
+/// See [`Error`].
+pub fn force_new_cluster(data: &Path) -> Result<(Survivor, Begun), Error> {
+    let (opened, survivor) = open(data)?;
+    let Opened { identity, log, store, state, .. } = opened;
+    // What a stopped node wrote is complete only when its store is closed.
+    drop((state, store));
+    let stage = Stage::begin(data)?;
+    let current = identity::Current::read(data)?;
+    let dir = stage.path().join("state");
+    copy_dir(&data.join(current.dir), &dir)?;
+    let store = open_store(&dir)?;
+    let mut state = open_state(&dir, &store)?;
+    state.set_event_retention(u64::MAX, u64::MAX);
+    let failed = |reason| Error::State { path: data.join("raft"), reason };
+    replay(&mut state, &*log, survivor.last).map_err(failed)?;
+    let written = state.freeze().write(&store);
+    let written =
+        written.map_err(|error| Error::State { path: dir.clone(), reason: chain(&error) })?;
+    state.release(&written);
+    let members = log.members_at(u64::MAX).unwrap_or_default();
+    let founder = |peer: crate::Peer| Member::from(&peer);
+    let founders = Membership::founded(identity.founders().into_iter().map(founder).collect());
+    let own = members.member(survivor.node).or(founders.member(survivor.node)).cloned();
+    let mut member = own.ok_or_else(|| Error::NoData(data.to_owned()))?;
+    member.replaces = None;
+    let others = members.members.iter().chain(&founders.members).map(|member| member.id);
+    let mut removed: Vec<NodeId> = others.chain(members.removed.iter().copied()).collect();
+    removed.retain(|id| *id != survivor.node);
+    removed.sort_unstable();
+    removed.dedup();
+    let hard_term = log.hard_state().map_err(StartError::from)?.term;
+    let founding = Founding {
+        cluster_name: &survivor.cluster_name,
+        member,
+        removed,
+        boot: identity.boot() + 1,
+        term: hard_term.max(state.applied_term()),
+        pause_payments: false,
+    };
+    let mut begun = build::build(stage.path(), &founding, store, state)?;
+    drop(log);
+    let aside = format!("before-recovery-{}", identity.boot());
+    stage.take_over(Some(&aside))?;
+    begun.aside = Some(data.join(aside));
+    drop(identity);
+    Ok((survivor, begun))
+}
+
+/// Opens a stopped node's data as a start would, which also makes whole what can be made whole.
+fn open(data: &Path) -> Result<(Opened, Survivor), Error> {
+    if !data.join("lock").is_file() {
+        return Err(Error::NoData(data.to_owned()));
+    }
+    {
+        // Whatever was begun before is finished before anybody looks.
+        let _lock = identity::lock(data)?;
+        stage::finish(data).map_err(at(data))?;
+    }
+    let kept = identity::read(data)?.ok_or_else(|| Error::NoData(data.to_owned()))?;
+    let mut config = Config::new(kept.node, data);
+    config.cluster_name.clone_from(&kept.cluster_name);
+    let opened = look(&config, SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let (log, applied) = (&opened.log, opened.state.applied_index());
+    let committed = log.hard_state().map_err(StartError::from)?.commit;
+    let last = log.last_index();
+    if last == 0 {
+        return Err(Error::NoData(data.to_owned()));
+    }
+    let founders = || opened.identity.founders().iter().map(|peer| peer.id).collect();
+    let survivor = Survivor {
+        node: kept.node,
+        cluster_name: kept.cluster_name,
+        cluster_id: opened.identity.cluster_id(),
+        voters: log.members_at(u64::MAX).map_or_else(founders, |members| members.voters),
+        committed: committed.max(applied).max(log.marked().0).min(last),
+        last,
+    };
+    Ok((opened, survivor))
+}
+
+fn must_be_empty(data: &Path) -> Result<(), Error> {
+    for found in fs::read_dir(data).map_err(at(data))? {
+        let name = found.map_err(at(data))?.file_name().to_string_lossy().into_owned();
+        // The lock is ours, and what a restore began before nobody needs.
+        if name != "lock" && name != stage::UNFINISHED && name != "lost+found" {
+            return Err(Error::NotEmpty { path: data.to_owned(), found: name });
+        }
+    }
+    Ok(())
+}
+
+fn open_store(dir: &Path) -> Result<SledStore, Error> {
+    SledStore::open(dir)
+        .map_err(|error| Error::State { path: dir.to_owned(), reason: chain(&error) })
+}
+
+fn open_state(dir: &Path, store: &SledStore) -> Result<State, Error> {
+    State::open(store as &dyn CheckpointStore)
+        .map_err(|error| Error::State { path: dir.to_owned(), reason: chain(&error) })
+}
+
+fn copy_dir(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::create_dir_all(to).map_err(at(to))?;
+    for found in fs::read_dir(from).map_err(at(from))? {
+        let path = found.map_err(at(from))?.path();
+        let target = to.join(path.file_name().expect("an entry has a name"));
+        if path.is_dir() {
+            copy_dir(&path, &target)?;
+        } else {
+            fs::copy(&path, &target).map_err(at(&path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the path before what the system said.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io { path, source }
+}
