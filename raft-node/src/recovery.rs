@@ -4,7 +4,7 @@
 //! Both make the same: a data directory whose state is that of one index, whose log begins after
 //! it, and whose membership is this node alone, under a cluster id that nobody else has. The first
 //! entry of the log begins the new cluster in the state too. Everything is made beside what is
-//! there and takes its place in steps that a start finishes when they were cut off ([`stage`]);
+//! there and takes its place in steps that a start finishes when they were cut off (`stage`);
 //! nothing that was there before is removed.
 //!
 //! Other nodes join the new cluster as new members. Nodes of the old one are refused by the

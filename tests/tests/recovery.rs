@@ -1,4 +1,4 @@
-//! Backups of a cluster under load, new clusters made of them, and a cluster that is forced when its
+//! Backups of a cluster under load, new clusters made of them, and a cluster that is forced when a
 //! majority is lost for good.
 
 use std::fs;
