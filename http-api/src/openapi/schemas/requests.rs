@@ -6,7 +6,7 @@ use engine::user::FIELD_BYTES_MAX;
 use raft_node::members::ADDRESS_BYTES_MAX;
 use serde_json::{Value, json};
 
-use super::{described, nullable, plain, schema, units};
+use super::{described, flag, nullable, plain, schema, units};
 
 /// All of them.
 pub(super) fn all() -> Value {
