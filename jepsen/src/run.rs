@@ -24,8 +24,9 @@ use crate::workload::{Shop, Workload};
 /// How long nodes may take to be ready, and to agree after all faults.
 const READY_MAX: Duration = Duration::from_secs(60);
 
-/// How long they may take then when they are started again.
-const READY_AGAIN_MAX: Duration = Duration::from_secs(20);
+/// How often nodes that have ended meanwhile are started again: one whose disk is done ends a while
+/// after the fault.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// MiB of each node's disk in runs that fill one or cut its power.
 const DISK_MIB: u64 = 96;
@@ -131,18 +132,22 @@ async fn stop(cluster: &mut Cluster) -> Result<(), String> {
     Ok(())
 }
 
-/// Waits for all nodes, and starts once more what has ended. Those that do not come back at all
-/// are noted, and that is the end of the run.
+/// Waits for all nodes, and starts again what has ended. Those that do not come back at all are
+/// noted, and that is the end of the run.
 async fn come_back(
     cluster: &mut Cluster,
     recorder: &Recorder,
     after: &str,
 ) -> Result<bool, String> {
-    if cluster.wait_ready(READY_MAX).await.is_ok() {
-        return Ok(true);
-    }
-    cluster.start_all()?;
-    let Err(missing) = cluster.wait_ready(READY_AGAIN_MAX).await else { return Ok(true) };
+    let until = Instant::now() + READY_MAX;
+    let missing = loop {
+        cluster.start_all()?;
+        match cluster.wait_ready(AGAIN_AFTER).await {
+            Ok(()) => return Ok(true),
+            Err(missing) if Instant::now() >= until => break missing,
+            Err(_) => {}
+        }
+    };
     let words: Vec<String> = cluster.nodes.iter().map(|node| node.last_words()).collect();
     let value = json!({"phase": checker::LOST, "said": missing, "words": words});
     recorder.note_fault(after, value);
