@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -190,6 +190,23 @@ fn the_load_generator_sells_what_it_counts() {
     let text = node.text(&["bench", "--count", "20", "--hot", "--key=false", "--users", "0"]);
     assert!(text.contains("orders      20 in"), "{text}");
     assert!(text.contains("generator"), "{text}");
+}
+
+#[test]
+fn an_export_whose_reader_goes_is_no_failure() {
+    let node = Node::start(&[]);
+    // More than fits into a pipe.
+    node.text(&["bench", "--count", "1", "--products", "1000", "--payment", "none"]);
+    for format in ["ndjson", "csv"] {
+        let mut export = holdfast(&["export", "--format", format, "--url", &node.url])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        export.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        let output = export.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

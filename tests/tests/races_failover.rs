@@ -24,6 +24,24 @@ fn request(lines: &[(u64, u64)], key: String) -> OrderRequest {
     request
 }
 
+/// Lets all clients order so many of a product, each under the key of its number, and kills the
+/// leader in the middle of it.
+async fn race(
+    cluster: &mut Cluster,
+    clients: &[Arc<Client>],
+    product: u64,
+    quantity: u64,
+    key: impl Fn(u64) -> String,
+) -> Vec<Result<Order, Error>> {
+    let killing = Killing::plan(cluster).await;
+    let tasks = killing.start(clients.len() as u64, |number| {
+        let client = Arc::clone(&clients[usize::try_from(number).expect("few clients")]);
+        let request = request(&[(product, quantity)], key(number));
+        async move { client.create_order(&request).await.map(client::Answer::into_data) }
+    });
+    killing.strike(cluster, tasks).await
+}
+
 /// The order of a client that got one, else nothing; any error but a lack of stock fails.
 fn order_or_sold_out(result: Result<Order, Error>) -> Option<Order> {
     match result {
@@ -42,13 +60,8 @@ async fn the_last_unit_is_sold_once_though_the_leader_dies() {
     for round in 0..2 {
         let product = shop::create_product(cluster.caller(), &mut random, "9.99", 1).await;
         let clients = clients(&cluster, 50);
-        let killing = Killing::plan(&cluster).await;
-        let tasks = killing.start(50, |number| {
-            let client = Arc::clone(&clients[usize::try_from(number).expect("few clients")]);
-            let request = request(&[(product, 1)], format!("last-{round}-{number}"));
-            async move { client.create_order(&request).await.map(client::Answer::into_data) }
-        });
-        let results = killing.strike(&mut cluster, tasks).await;
+        let key = |number| format!("last-{round}-{number}");
+        let results = race(&mut cluster, &clients, product, 1, key).await;
         let orders: Vec<Order> = results.into_iter().filter_map(order_or_sold_out).collect();
         assert!(orders.len() <= 1, "sold twice: {orders:#?}");
         let caller = cluster.caller();
@@ -78,13 +91,8 @@ async fn one_key_makes_one_order_though_the_leader_dies() {
     for round in 0..2 {
         let product = shop::create_product(cluster.caller(), &mut random, "9.99", 100).await;
         let clients = clients(&cluster, 50);
-        let killing = Killing::plan(&cluster).await;
-        let tasks = killing.start(50, |number| {
-            let client = Arc::clone(&clients[usize::try_from(number).expect("few clients")]);
-            let request = request(&[(product, 2)], format!("one-{round}"));
-            async move { client.create_order(&request).await.map(client::Answer::into_data) }
-        });
-        let results = killing.strike(&mut cluster, tasks).await;
+        let key = |_| format!("one-{round}");
+        let results = race(&mut cluster, &clients, product, 2, key).await;
         assert_eq!(results.len(), 50);
         let ids: Vec<u64> = results
             .into_iter()

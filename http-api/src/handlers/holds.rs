@@ -33,25 +33,8 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
         Outcome::HoldReplayed(id) => (*id, true),
         other => return Err(refused(call, &applied, other)),
     };
-    if let (Some(hold), false) = (&applied.hold, replayed) {
-        tell(call, hold);
-    }
     let reply = written(call, if replayed { 200 } else { 201 }, id, &mut applied).await?;
     Ok(if replayed { reply.with(REPLAYED, "true") } else { reply.location("holds", id.0) })
-}
-
-/// Logs a new hold; of several lines the first.
-fn tell(call: &Call<'_>, hold: &Hold) {
-    let first = hold.lines.first();
-    tracing::debug!(
-        event = "hold.created",
-        hold_id = hold.id.0,
-        product_id = first.map(|line| line.product.0),
-        quantity = first.map(|line| line.quantity.0),
-        user_id = hold.user.map(|user| user.0),
-        expires_at = views::moment(hold.expires_at),
-        trace_id = %call.trace,
-    );
 }
 
 /// `GET /holds/{id}`

@@ -4,7 +4,7 @@
 //! that was written before it; each row is what it was when its page was read.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -104,7 +104,7 @@ async fn products(client: &Client, sink: &mut Sink, bar: &ProgressBar) -> Result
             sink.write(product, std::iter::once(product).map(product_row))?;
         }
         bar.inc(page.data.len() as u64);
-        if page.meta.next_cursor.is_none() {
+        if page.meta.next_cursor.is_none() || sink.is_unread() {
             return Ok(());
         }
         query.cursor = page.meta.next_cursor;
@@ -121,7 +121,7 @@ async fn orders(client: &Client, sink: &mut Sink, bar: &ProgressBar) -> Result<(
             sink.write(order, order.items.iter().map(|line| line_row(order, line)))?;
         }
         bar.inc(page.data.len() as u64);
-        if page.meta.next_cursor.is_none() {
+        if page.meta.next_cursor.is_none() || sink.is_unread() {
             return Ok(());
         }
         cursor = page.meta.next_cursor;
@@ -168,13 +168,23 @@ fn line_row<'a>(order: &'a Order, line: &'a OrderLine) -> LineRow<'a> {
 
 /// Where bytes go: standard output, or a file that has its name only once it is whole.
 enum Target {
-    Output(std::io::Stdout),
-    File { file: File, part: PathBuf, path: PathBuf },
+    Output {
+        output: std::io::Stdout,
+        /// The reader has gone, as `head` does. What is left goes nowhere, and that is no failure.
+        unread: bool,
+    },
+    File {
+        file: File,
+        part: PathBuf,
+        path: PathBuf,
+    },
 }
 
 impl Target {
     fn open(path: Option<&PathBuf>) -> Result<Target, Failure> {
-        let Some(path) = path else { return Ok(Target::Output(std::io::stdout())) };
+        let Some(path) = path else {
+            return Ok(Target::Output { output: std::io::stdout(), unread: false });
+        };
         let mut part = path.clone().into_os_string();
         part.push(".part");
         let part = PathBuf::from(part);
@@ -188,14 +198,22 @@ impl Target {
 impl Write for Target {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         match self {
-            Target::Output(output) => output.write(bytes),
+            Target::Output { unread: true, .. } => Ok(bytes.len()),
+            Target::Output { output, unread } => match output.write(bytes) {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                    *unread = true;
+                    Ok(bytes.len())
+                }
+                other => other,
+            },
             Target::File { file, .. } => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         match self {
-            Target::Output(output) => output.flush(),
+            Target::Output { unread: true, .. } => Ok(()),
+            Target::Output { output, .. } => output.flush(),
             Target::File { file, .. } => file.sync_all(),
         }
     }
@@ -235,6 +253,15 @@ impl Sink {
         }
     }
 
+    /// Whether nobody reads what is written any more.
+    fn is_unread(&self) -> bool {
+        let target = match self {
+            Sink::Csv(writer) => writer.get_ref(),
+            Sink::Ndjson(writer) => writer.get_ref(),
+        };
+        matches!(target, Target::Output { unread: true, .. })
+    }
+
     fn finish(self) -> Result<(), Failure> {
         let mut target = match self {
             Sink::Csv(writer) => writer.into_inner().map_err(|error| cannot(error.error()))?,
@@ -242,7 +269,7 @@ impl Sink {
         };
         target.flush().map_err(|error| cannot(&error))?;
         match target {
-            Target::Output(_) => Ok(()),
+            Target::Output { .. } => Ok(()),
             Target::File { part, path, .. } => {
                 std::fs::rename(&part, &path).map_err(|error| cannot(&error))
             }

@@ -50,7 +50,7 @@ impl Summary {
             What::Orders => "orders",
         };
         let Summary { lines, made, there, failed, unknown } = self;
-        let mut text = format!("{lines} lines: {made} {what} made, {there} were there already");
+        let mut text = format!("{lines} lines of {what}: {made} made, {there} there already");
         for (count, words) in [(failed, "not imported"), (unknown, "in doubt")] {
             if *count > 0 {
                 text.push_str(&format!(", {count} {words}"));
