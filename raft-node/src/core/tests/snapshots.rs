@@ -170,6 +170,44 @@ fn a_damaged_snapshot_is_offered_no_more_and_another_one_asked_for() {
     assert!(world.host(away).installed.is_some());
 }
 
+/// Before a node stands for election, raft looks through what it has not applied.
+#[test]
+fn a_snapshot_counts_as_applied_when_an_election_follows_it_at_once() {
+    let (mut world, _, away, mut files, index) = far_behind();
+    world.host(away).down = false;
+    world.host(away).held_appends = Some(Vec::new());
+    let mut installed = false;
+    for _ in 0..100 {
+        files.run_ms(&mut world, 50);
+        let held = world.host(away).held_appends.as_mut().map(std::mem::take);
+        for append in held.expect("appends are held") {
+            let Some(Install { index, term, members }) = &append.install else {
+                world.release(away, append);
+                continue;
+            };
+            let log = &world.host(away).log;
+            log.install(*index, *term, append.hard_state.as_ref(), members).expect("in memory");
+            // The state machine has not said yet that it was applied.
+            world.input(away, Input::Persisted(append.number));
+            installed = true;
+        }
+        if installed {
+            break;
+        }
+    }
+    assert!(installed && world.host(away).log.compacted().0 == index);
+    world.wire.clear();
+    for _ in 0..100 {
+        world.now_ms += 50;
+        world.input(away, Input::Tick);
+    }
+    let stands = |message: &PeerMessage| {
+        let PeerMessage::Raft(message) = message else { return false };
+        message.get_msg_type() == MessageType::MsgRequestPreVote
+    };
+    assert!(world.wire.iter().any(|(_, _, message)| stands(message)));
+}
+
 /// Carries an installation out as a node's surroundings would.
 pub(super) fn install(host: &mut Host, install: &Install, append: &Append) -> Input {
     let Install { index, term, members } = install;
