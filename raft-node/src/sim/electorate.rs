@@ -8,7 +8,7 @@ use engine::ids::NodeId;
 use protobuf::Message as _;
 use raft::eraftpb::{ConfChangeV2, ConfState, Entry};
 
-use super::host::Host;
+use super::host::{Host, place};
 use super::{Bug, Coverage, Sim};
 use crate::core::members::is_change;
 use crate::members::{Change, Membership};
@@ -137,7 +137,7 @@ pub(super) fn judge(sim: &mut Sim, hosts: &[Host]) {
     for Fresh { index, term, promoted } in std::mem::take(&mut sim.electorate.fresh) {
         // A node whose disk was lost or damaged since may have been one of them.
         let has = |id: NodeId| {
-            let host = &hosts[id.0 as usize - 1];
+            let host = &hosts[place(id)];
             host.wiped || host.log_damaged || host.damaged || host.log.is_synced(index, term)
         };
         let judged = sim.bug.is_none_or(|bug| bug == Bug::JointPhaseSkipped);
@@ -148,7 +148,7 @@ pub(super) fn judge(sim: &mut Sim, hosts: &[Host]) {
         }
         let judged = sim.bug.is_none_or(|bug| bug == Bug::PromotedTooSoon);
         if let Some(id) = promoted.filter(|_| judged) {
-            let host = &hosts[id.0 as usize - 1];
+            let host = &hosts[place(id)];
             let synced = host.log.synced_index();
             let lag = sim.plan.core.promote_lag_entries_max;
             if !host.wiped && synced + lag + 1 < index {

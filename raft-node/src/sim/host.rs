@@ -189,6 +189,11 @@ pub(super) struct Process {
     voted: bool,
 }
 
+/// Where a machine is among all of them, which are numbered from 1.
+pub(super) fn place(id: NodeId) -> usize {
+    id.0 as usize - 1
+}
+
 impl Host {
     pub(super) fn new(id: NodeId, voters: Vec<NodeId>, clock: NodeClock) -> Host {
         let joined = voters.contains(&id);

@@ -3,7 +3,7 @@
 
 use engine::ids::NodeId;
 
-use super::host::Host;
+use super::host::{Host, place};
 use super::{Event, MS, SECOND, Sim, Time};
 use crate::core::Input;
 use crate::members::{Ask, Change, Member, Role};
@@ -102,7 +102,7 @@ fn begin(sim: &mut Sim, hosts: &mut [Host]) {
                 return;
             }
             sim.cover.nodes_wiped += 1;
-            hosts[some.0 as usize - 1].wipe(sim);
+            hosts[place(some)].wipe(sim);
             hosts[spare].joined = true;
             hosts[spare].start(sim);
             (Ask::Change(Change::Add(member(hosts[spare].id, Some(some)))), false)

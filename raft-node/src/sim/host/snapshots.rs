@@ -352,10 +352,12 @@ impl Host {
         Ok(())
     }
 
-    /// Flips a bit in one of two snapshots, unless one of them is damaged already.
+    /// Flips a bit in one of two snapshots, unless one of them is damaged already. Those that end
+    /// before the log begins do not count: without the other the node would be lost.
     pub(in crate::sim) fn damage_snapshot(&mut self, sim: &mut Sim) {
         let snapshots = Snapshots::over(Arc::clone(&self.files) as Arc<dyn Files>, CLUSTER_ID);
-        let indexes = snapshots.indexes().unwrap_or_default();
+        let mut indexes = snapshots.indexes().unwrap_or_default();
+        indexes.retain(|index| *index >= self.log.compacted().0);
         if indexes.len() < 2 || indexes.iter().any(|index| snapshots.verify(*index).is_err()) {
             return;
         }
