@@ -128,7 +128,7 @@ impl Threads {
 }
 
 /// What a panic said.
-fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
+pub(crate) fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

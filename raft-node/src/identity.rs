@@ -15,6 +15,7 @@ use engine::ids::NodeId;
 use parking_lot::Mutex;
 
 use crate::config::{Config, Join, Peer};
+use crate::log::REPLACE;
 use crate::recovery::stage;
 
 /// The version of the files written today.
@@ -47,7 +48,7 @@ pub enum Error {
     /// The file that counts the starts is gone, though there is a log.
     #[error(
         "{0} is missing, though this data directory has a log: request ids would be given out \
-         again. Replace this node by a new member"
+         again; {REPLACE}"
     )]
     BootMissing(PathBuf),
     /// It belongs to another node or cluster.

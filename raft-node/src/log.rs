@@ -14,6 +14,11 @@ use raft::eraftpb::{Entry, HardState};
 
 use crate::members::Membership;
 
+/// What to do about a node that has forgotten what it acknowledged, or never can know it again.
+pub(crate) const REPLACE: &str = "\
+replace this node by a new member: `holdfast serve --id NEW_ID --data EMPTY_DIR --join MEMBER \
+--replaces THIS_ID`, and keep this directory for whoever looks into it";
+
 /// Why the log cannot go on. All of these are final for the node: it stops and trusts only what it
 /// reads back after a restart.
 #[derive(Debug, thiserror::Error)]
@@ -29,14 +34,26 @@ pub enum Error {
     /// There is no log, but there was one: the node voted and acknowledged before.
     #[error(
         "raft log at {0} is missing, though this data directory has had one: the node has forgotten \
-         what it acknowledged. Replace it by a new member"
+         what it acknowledged; {REPLACE}"
     )]
     Missing(String),
+    /// An entry cannot be read, or is not as it was written.
+    #[error(
+        "raft log at {path} is damaged at or after index {index}: {reason}. If the node does not \
+         start, {REPLACE}"
+    )]
+    Damaged {
+        /// Where it lives.
+        path: String,
+        /// The first index that may be damaged; all before it were read.
+        index: u64,
+        /// What it said.
+        reason: String,
+    },
     /// The log ends before a place that was synced: a part of it was lost or damaged.
     #[error(
         "raft log at {path} ends at index {last_index} in term {term}, but index {synced_index} in \
-         term {synced_term} was synced: the log lost acknowledged entries. Replace this node by a \
-         new member"
+         term {synced_term} was synced: the log lost acknowledged entries; {REPLACE}"
     )]
     Lost {
         /// Where it lives.

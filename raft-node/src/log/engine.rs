@@ -143,13 +143,26 @@ impl EngineLog {
     /// When one is missing or damaged; the message names the file and the place that is known to be
     /// sound before it.
     pub fn verify(&self, first: u64) -> Result<(), Error> {
+        self.verify_between(first, self.last_index())
+    }
+
+    /// As [`EngineLog::verify`], up to the entry at `last`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn verify_between(&self, first: u64, last: u64) -> Result<(), Error> {
         const BYTES_AT_ONCE: u64 = 8 << 20;
         let mut next = first.max(self.first_index());
-        while next <= self.last_index() {
-            let entries =
-                self.entries(next, self.last_index() + 1, BYTES_AT_ONCE).map_err(|error| {
-                    self.error(format!("damaged at or after index {next}: {error}"))
-                })?;
+        while next <= last {
+            let read = self.entries(next, last + 1, BYTES_AT_ONCE);
+            let entries = read.map_err(|error| Error::Damaged {
+                path: self.path.display().to_string(),
+                index: next,
+                reason: match error {
+                    Error::Store { reason, .. } => reason,
+                    other => other.to_string(),
+                },
+            })?;
             next += entries.len() as u64;
         }
         Ok(())

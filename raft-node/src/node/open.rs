@@ -3,9 +3,15 @@
 //! The state comes from its checkpoint; when that is missing or damaged, from the newest sound
 //! snapshot and the log after it; without a snapshot from the log alone, if it is whole. A node
 //! that has none of these does not start. An installation that was cut off in the middle is ended.
+//!
+//! Entries that the state holds already are read too. When one of them is damaged the log is cut
+//! off behind them, at a new snapshot, which serves followers as well. Damage after them is final:
+//! what this node acknowledged there cannot be known again, so it must not vote.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,13 +21,19 @@ use engine::store::sled::SledStore;
 
 use super::StartError;
 use crate::config::Config;
-use crate::driver::chain;
+use crate::driver::{chain, text_of};
 use crate::identity::{self, Current, Identity};
 use crate::log::engine::EngineLog;
-use crate::log::{self, LogStore};
+use crate::log::{self, LogStore, REPLACE};
 use crate::members::{Member, Membership};
 use crate::snapshot::files::DirectoryFiles;
 use crate::snapshot::{Meta, Schedule, Snapshots};
+
+/// Names the state while sled opens it. sled may take the process with it over damaged files, at
+/// every start: a start that finds this does not let sled open them again.
+const OPENING: &str = "opening";
+/// Damaged states that are kept for whoever wants to look at them.
+const ASIDE_MAX: usize = 3;
 
 /// An open data directory.
 pub(crate) struct Opened {
@@ -95,6 +107,9 @@ pub(crate) fn look(config: &Config, raft_addr: SocketAddr) -> Result<Opened, Sta
     log.verify(state.applied_index() + 1)?;
     let founders = || Membership::founded(identity.founders().iter().map(Member::from).collect());
     let members = log::members_or_founders(&*log, state.applied_index(), founders)?;
+    if let Err(error) = log.verify_between(log.first_index(), state.applied_index()) {
+        opening.cut_off(&error, &store, &members)?;
+    }
     let found = snapshots.found()?;
     let schedule = schedule(&config, &log, found.first())?;
     let store = Arc::new(store);
@@ -161,7 +176,11 @@ impl Opening<'_> {
     /// The state from its checkpoint, else made again.
     fn state(&self, boot: u64) -> Result<(SledStore, State), StartError> {
         let existed = self.path().exists();
-        let (store, reason) = match self.try_open() {
+        let opened = match existed && self.died_opening() {
+            true => Err("the process ended while it was opened".to_owned()),
+            false => self.try_open(),
+        };
+        let (store, reason) = match opened {
             Ok((store, state)) => {
                 let (applied, compacted) = (state.applied_index(), self.log.compacted().0);
                 if applied >= compacted && applied > 0 {
@@ -181,22 +200,87 @@ impl Opening<'_> {
         self.make_again()
     }
 
+    /// Whether a process ended while sled opened this state.
+    fn died_opening(&self) -> bool {
+        let named = fs::read(self.data_dir.join(OPENING));
+        named.is_ok_and(|named| named == self.current.dir.as_bytes())
+    }
+
     fn try_open(&self) -> Result<(SledStore, State), String> {
-        let store = SledStore::open(&self.path()).map_err(|error| chain(&error))?;
-        let state = State::open(&store as &dyn CheckpointStore).map_err(|error| chain(&error))?;
-        Ok((store, state))
+        let marker = self.data_dir.join(OPENING);
+        let text = |error: std::io::Error| format!("{}: {error}", marker.display());
+        let name = self.current.dir.as_bytes();
+        identity::write_durably(&marker, |file| file.write_all(name)).map_err(text)?;
+        // Builds that unwind notice without dying of it.
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let store = SledStore::open(&self.path()).map_err(|error| chain(&error))?;
+            let state = State::open(&store as &dyn CheckpointStore);
+            Ok((store, state.map_err(|error| chain(&error))?))
+        }));
+        fs::remove_file(&marker).map_err(text)?;
+        opened.unwrap_or_else(|panic| Err(format!("sled gave up: {}", text_of(&*panic))))
+    }
+
+    /// Cuts the log off behind all that the state holds, since some of that is damaged there.
+    fn cut_off(
+        &self,
+        damage: &log::Error,
+        store: &SledStore,
+        members: &Membership,
+    ) -> Result<(), StartError> {
+        tracing::error!(
+            %damage,
+            "entries that the checkpoint holds are damaged: the log is cut off behind them, at a \
+             new snapshot"
+        );
+        let draft = self.snapshots.begin(store, |_| members.clone())?;
+        let draft = draft.ok_or_else(|| self.failed("it is empty".into()))?;
+        let meta = self.snapshots.finish(draft, store)?;
+        Ok(self.log.compact(meta.index, meta.term)?)
+    }
+
+    /// Removes all but the newest of the states that were set aside, so that a disk that goes on
+    /// damaging them does not run full.
+    fn forget_old(&self) {
+        let Ok(entries) = fs::read_dir(self.data_dir) else { return };
+        let mut aside: Vec<_> = entries
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().contains(".damaged-"))
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .filter(|(_, path)| path.is_dir())
+            .collect();
+        aside.sort();
+        for (_, path) in aside.iter().rev().skip(ASIDE_MAX) {
+            if let Err(error) = fs::remove_dir_all(path) {
+                tracing::warn!(path = %path.display(), %error, "an old state stays");
+            }
+        }
     }
 
     fn set_aside(&self, boot: u64, reason: &str) -> Result<(), StartError> {
         let path = self.path();
-        let aside = self.data_dir.join(format!("{}.damaged-{boot}", self.current.dir));
+        // A start that is refused after this does not count, and comes here again.
+        let name = |again: u32| match again {
+            0 => format!("{}.damaged-{boot}", self.current.dir),
+            again => format!("{}.damaged-{boot}.{again}", self.current.dir),
+        };
+        let mut names = (0..).map(|again| self.data_dir.join(name(again)));
+        let aside = names.find(|path| !path.exists()).expect("there are names enough");
         tracing::error!(
             path = %path.display(),
             aside = %aside.display(),
             reason,
             "the checkpoint is damaged: it is set aside and rebuilt"
         );
-        fs::rename(&path, &aside).map_err(|error| self.failed(error.to_string()))
+        fs::rename(&path, &aside).map_err(|error| self.failed(error.to_string()))?;
+        match fs::remove_file(self.data_dir.join(OPENING)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(self.failed(error.to_string()));
+            }
+            _ => {}
+        }
+        self.forget_old();
+        Ok(())
     }
 
     /// The state from the newest snapshot that is sound and that the log follows, else from a log
@@ -223,7 +307,7 @@ impl Opening<'_> {
         if first > 0 || self.is_installing() {
             return Err(self.failed(format!(
                 "it is missing or damaged, the log begins after index {first}, and there is no \
-                 sound snapshot: replace this node by a new member"
+                 sound snapshot; {REPLACE}"
             )));
         }
         self.try_open().map_err(|reason| self.failed(reason))
