@@ -156,7 +156,8 @@ impl Frozen {
             store.sync()?;
         }
         let writes = self.writes();
-        let rows = staged + writes.len() as u64;
+        // That there is no past to tell is no row.
+        let rows = staged + writes.len() as u64 - u64::from(self.lineage.is_plain());
         store.publish(writes)?;
         store.sync()?;
         Ok(Written {
@@ -202,10 +203,10 @@ impl Frozen {
         });
         writes.extend(products);
         self.write_events(&mut writes);
-        if !self.lineage.is_plain() {
-            let row = encode_row(ROW_VERSION, &self.lineage);
-            writes.push((key::LINEAGE.to_vec(), Some(row)));
-        }
+        // One that is plain again must not leave behind what was stored before.
+        let lineage = Some(&self.lineage).filter(|lineage| !lineage.is_plain());
+        let lineage = lineage.map(|lineage| encode_row(ROW_VERSION, lineage));
+        writes.push((key::LINEAGE.to_vec(), lineage));
         writes.push((key::META.to_vec(), Some(encode_row(ROW_VERSION, &self.meta))));
         writes
     }

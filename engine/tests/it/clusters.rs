@@ -83,3 +83,17 @@ fn paused_payments_wait_and_go_on_where_they_were() {
     }
     assert_eq!(replayed.digest(), machine.state.digest());
 }
+
+#[test]
+fn payments_that_went_on_again_leave_nothing_behind_in_a_checkpoint() {
+    let mut machine = Machine::default();
+    let store = MemoryStore::new();
+    machine.product("1.00", 10);
+    for paused in [true, false, true, false] {
+        machine.run(Command::SetPayments(SetPayments { paused }));
+        checkpoint(&mut machine.state, &store);
+        let mut opened = State::open(&store).expect("opens");
+        assert_eq!(opened.payments_paused(), paused);
+        assert_eq!(opened.digest(), machine.state.digest());
+    }
+}
