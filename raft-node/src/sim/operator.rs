@@ -98,7 +98,13 @@ fn begin(sim: &mut Sim, hosts: &mut [Host]) {
             let Some(spare) = spare else { return };
             let few = members.voters.len() <= VOTERS_MIN && sim.operator.refused;
             let voter = members.role(some) == Some(Role::Voter);
-            if few || lost || !voter || members.voters.len() < VOTERS_MIN {
+            // Who does not know that the last change is over needs the voters before it as well.
+            let knows = |id: NodeId| {
+                let process = hosts[place(id)].up.as_ref();
+                id != some && process.is_some_and(|it| it.state.applied_index() >= members.index)
+            };
+            let known = members.is_quorum(knows);
+            if few || lost || !voter || !known || members.voters.len() < VOTERS_MIN {
                 return;
             }
             sim.cover.nodes_wiped += 1;
