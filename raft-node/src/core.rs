@@ -397,7 +397,9 @@ impl Core {
 
     fn tick(&mut self, actions: &mut Actions) {
         // Time does not pass for a former member: it never asks for votes.
-        if !self.admin.removed {
+        // Nor does it while a snapshot is being put in the place of the log: raft would look for
+        // what it has not applied before it asks for votes, and that is gone.
+        if !self.admin.removed && !self.snapshots.is_installing() {
             self.raw.tick();
         }
         let now_ms = self.now.mono_ms;
@@ -428,6 +430,11 @@ impl Core {
                     return;
                 }
                 if self.has_no_room_for(&message) {
+                    return;
+                }
+                if message.get_msg_type() == MessageType::MsgTimeoutNow
+                    && self.snapshots.is_installing()
+                {
                     return;
                 }
                 if message.get_msg_type() == MessageType::MsgSnapshot {

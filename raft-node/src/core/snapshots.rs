@@ -143,6 +143,11 @@ impl Snapshots {
         self.receiving.is_some()
     }
 
+    /// Whether one is being put in the place of the log, and is not on disk yet.
+    pub(super) fn is_installing(&self) -> bool {
+        self.installing.is_some()
+    }
+
     /// Ends the transfer that is under way here, and puts another in its place.
     fn replace(&mut self, next: Option<Receiving>, actions: &mut Actions) {
         if let Some(before) = std::mem::replace(&mut self.receiving, next) {

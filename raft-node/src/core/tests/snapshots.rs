@@ -185,6 +185,11 @@ fn a_snapshot_counts_as_applied_when_an_election_follows_it_at_once() {
                 world.release(away, append);
                 continue;
             };
+            // A disk that takes longer than an election timeout.
+            for _ in 0..100 {
+                world.now_ms += 50;
+                world.input(away, Input::Tick);
+            }
             let log = &world.host(away).log;
             log.install(*index, *term, append.hard_state.as_ref(), members).expect("in memory");
             // The state machine has not said yet that it was applied.
