@@ -72,6 +72,8 @@ pub(crate) struct Model {
     pub(crate) adjustments: Vec<AdjustmentModel>,
     pub(crate) emails: Vec<String>,
     pub(crate) fenced: BTreeSet<Box<str>>,
+    /// Whether payments wait.
+    pub(crate) paused: bool,
     /// Whether reports of payments wait on when their order comes.
     parked_wait: bool,
     boots: BTreeMap<u64, u64>,
@@ -126,8 +128,12 @@ impl Model {
             Command::ArchiveProduct(command) => self.archive(at, command),
             Command::CreateUser(command) => self.create_user(command),
             Command::Tick => Ok(Outcome::Ticked),
-            // Not among the random commands: they have tests of their own.
-            Command::BeginCluster(_) | Command::SetPayments(_) => unreachable!(),
+            Command::SetPayments(command) => {
+                self.paused = command.paused;
+                Ok(Outcome::PaymentsSet)
+            }
+            // Not among the random commands: it has tests of its own.
+            Command::BeginCluster(_) => unreachable!(),
         };
         result.unwrap_or_else(Outcome::Rejected)
     }
@@ -385,7 +391,8 @@ impl Model {
 
     fn claim(&mut self, at: Position, command: &ClaimPayments, envelope: &Envelope) -> Outcome {
         let mut claimed = Vec::new();
-        for &(order, attempt) in &command.tasks {
+        let tasks = if self.paused { &[][..] } else { &command.tasks };
+        for &(order, attempt) in tasks {
             let Some(row) = self.orders.get_mut(order.0.wrapping_sub(1) as usize) else { continue };
             let (status, total, clock) = (row.status, row.total, self.clock);
             let Some(task) = row.task.as_mut() else { continue };

@@ -4,7 +4,7 @@ use engine::adjustment::Change;
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
     CreateUser, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceBatch, PlaceOrder,
-    ReleaseHold, SettlePayments, UpdateProduct, Verdict,
+    ReleaseHold, SetPayments, SettlePayments, UpdateProduct, Verdict,
 };
 use engine::ids::{HoldId, NodeId, OrderId, ProductId, Quantity, UserId};
 use engine::money::Money;
@@ -276,6 +276,10 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
         2 => create().prop_map(Op::Plain),
         1 => user.prop_map(Op::Plain),
         1 => Just(Op::Plain(Command::Tick)),
+        // Mostly they go on, so that most orders are paid.
+        1 => (0_u8..4).prop_map(|n| {
+            Op::Plain(Command::SetPayments(SetPayments { paused: n == 0 }))
+        }),
         3 => (update(), expect.clone()).prop_map(|(update, expect)| Op::Versioned(update, expect)),
         1 => (archive, expect).prop_map(|(archive, expect)| Op::Versioned(archive, expect)),
         2 => any::<prop::sample::Index>().prop_map(Op::Again),

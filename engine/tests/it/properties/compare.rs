@@ -169,9 +169,10 @@ pub(super) fn compare_schedules(state: &State, model: &Model) {
         .map(OrderId)
         .zip(&model.orders)
         .filter_map(|(id, order)| order.task.as_ref().map(|task| (task.due, id, task.attempt)))
-        .filter(|(due, _, _)| *due <= model.clock)
+        .filter(|(due, _, _)| *due <= model.clock && !model.paused)
         .collect();
     due.sort_unstable();
+    assert_eq!(state.payments_paused(), model.paused);
     let due: Vec<_> = due.into_iter().map(|(_, id, attempt)| (id, attempt)).collect();
     assert_eq!(state.due_payments(Timestamp(model.clock), usize::MAX), due);
 }
