@@ -93,7 +93,7 @@ mod tests {
         let text = render(&cluster, "http://127.0.0.1:8080");
         assert!(text.contains("leader node 1, term 3, committed 90, applied 88, digest 00ff"));
         assert!(text.contains("payments are paused"), "{text}");
-        let rows: Vec<&str> = text.lines().skip(3).collect();
+        let rows: Vec<&str> = text.lines().skip(4).collect();
         assert_eq!(rows[0].split_whitespace().count(), 7);
         assert!(rows[1].ends_with("90    0  yes"), "{}", rows[1]);
         assert!(rows[2].ends_with("-    -  no"), "{}", rows[2]);
