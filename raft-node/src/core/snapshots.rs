@@ -395,7 +395,8 @@ impl Core {
     /// Cuts the log as far as nobody is expected to need it: never past the older of two snapshots,
     /// so that a damaged one loses nothing; not within the margin of the newer one, so that a short
     /// absence costs no transfer; not past one that is being sent, which would be no use without
-    /// the entries after it.
+    /// the entries after it; and not at all while the files are ahead of what is applied here, as
+    /// those that came from another node may be.
     fn compact(&mut self, actions: &mut Actions) {
         let store = self.raw.store();
         let Some(newest) = store.offered().map(|meta| meta.index) else { return };
@@ -410,7 +411,7 @@ impl Core {
         let target = self.snapshots.older.min(margin).min(sent);
         #[cfg(feature = "simulation")]
         let target = crate::sim::planted::compacted_too_far(target, self.applied_index);
-        if target <= store.compacted().0 {
+        if target <= store.compacted().0 || target > self.applied_index {
             return;
         }
         let term = raft::Storage::term(store, target).expect("an applied entry is in the log");

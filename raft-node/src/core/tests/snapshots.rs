@@ -170,6 +170,25 @@ fn a_damaged_snapshot_is_offered_no_more_and_another_one_asked_for() {
     assert!(world.host(away).installed.is_some());
 }
 
+/// Both files of a node may have come from another one, and be of a log that it does not have yet.
+#[test]
+fn files_that_are_ahead_of_a_log_do_not_cut_it() {
+    let (mut world, _, away, mut files, index) = far_behind();
+    let cuts = files.compacted.len();
+    let (meta, _) = files.snapshot.clone().expect("there is one");
+    let host = world.host(away);
+    assert!(host.applied_index < index, "it is behind");
+    host.core.config.log_margin_entries = 0;
+    host.down = false;
+    world.input(away, Input::SnapshotTaken(Box::new(meta), index));
+    world.input(away, Input::Tick);
+    files.perform(&mut world, away);
+    assert_eq!(files.compacted.len(), cuts);
+    // Once it has the rest of the log, they count.
+    files.run_ms(&mut world, 5_000);
+    assert_eq!(world.host(away).log.compacted().0, index);
+}
+
 /// Before a node stands for election, raft looks through what it has not applied.
 #[test]
 fn a_snapshot_counts_as_applied_when_an_election_follows_it_at_once() {
