@@ -1,18 +1,20 @@
 //! `serve --join`: a new node asks a running cluster to take it in, before it starts.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client::Client;
-use client::wire::{KnownIncarnation, MemberAdded, MemberRequest};
+use client::wire::{ErrorCode, KnownIncarnation, MemberAdded, MemberRequest};
 use engine::ids::NodeId;
 use raft_node::{Config, Join, Peer, identity};
 
 use crate::exit::{Failure, chain};
 use crate::remote;
 
-/// How long a cluster without a leader is waited for.
+/// How long a cluster without a leader, or with another change under way, is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two questions while another change is under way.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Asks the members at these HTTP addresses to take this node in. Gives nothing when its data
 /// directory belongs to a cluster already: then it just starts.
@@ -37,8 +39,20 @@ pub(crate) async fn ask(
         incarnation: Some(format!("{incarnation:016x}")),
         replaces,
     };
-    let answer = client.add_member(&request).await.map_err(|error| remote::failure(&error))?;
-    told(&answer.data).map(Some)
+    let begun = Instant::now();
+    loop {
+        match client.add_member(&request).await {
+            Ok(answer) => return told(&answer.data).map(Some),
+            // Members change one at a time: nodes that are started together wait for each other.
+            Err(error)
+                if error.code() == Some(ErrorCode::ChangeInProgress)
+                    && begun.elapsed() < PATIENCE =>
+            {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(remote::failure(&error)),
+        }
+    }
 }
 
 fn told(added: &MemberAdded) -> Result<Join, Failure> {
