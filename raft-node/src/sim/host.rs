@@ -360,7 +360,7 @@ impl Host {
                 sim.say(|| format!("n{} leads in term {term}", self.id));
                 // Leader completeness: whatever was committed before is in the log of a new leader.
                 for index in self.log.compacted().0 + 1..=sim.oracle.last_index() {
-                    let committed = sim.oracle.term(index).filter(|known| *known < term);
+                    let committed = sim.oracle.term_before(index, term);
                     if committed.is_some() && self.log.term(index) != committed {
                         sim.fail(format!(
                             "node {} leads in term {term} without entry {index}",

@@ -37,6 +37,9 @@ pub(super) fn end_of(index: u64) -> Position {
 #[derive(Debug)]
 struct Committed {
     term: u64,
+    /// The highest term that had been led in by then, so one no lower than that of the leader which
+    /// committed it.
+    led: u64,
     hash: u64,
     clock: Timestamp,
     digest: u64,
@@ -138,6 +141,13 @@ impl Oracle {
         self.committed.get(at).map(|committed| committed.term)
     }
 
+    /// The term of an entry that whoever begins to lead in `term` must have: it was committed in an
+    /// earlier term. Votes may be so late that somebody begins to lead in a term that is over.
+    pub(super) fn term_before(&self, index: u64, term: u64) -> Option<u64> {
+        let at = usize::try_from(index.checked_sub(1)?).ok()?;
+        self.committed.get(at).filter(|known| known.led < term).map(|known| known.term)
+    }
+
     /// A node applied an entry. Gives what the entry does when no node had applied it before.
     pub(super) fn applied(
         &mut self,
@@ -154,8 +164,9 @@ impl Oracle {
             let clock = self.model.clock;
             self.events.append(&mut predicted.events);
             let told = self.events.len();
-            let committed = Committed { term: entry.term, hash, clock, digest, predicted, told };
-            self.committed.push(committed);
+            let led = self.leaders.last_key_value().map_or(0, |(term, _)| *term);
+            let term = entry.term;
+            self.committed.push(Committed { term, led, hash, clock, digest, predicted, told });
             self.note_requests(index)?;
         }
         let at = usize::try_from(index).expect("small in memory");
