@@ -396,12 +396,15 @@ fn checkpoint(shared: &Shared) -> Result<Option<(u64, u64)>, engine::store::Erro
     Ok(Some((index, term)))
 }
 
-/// An error with its causes, in one line.
+/// An error with its causes, in one line. What an error says of its cause is not said again.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
         cause = error.source();
     }
     text

@@ -10,6 +10,7 @@ use engine::store::memory::MemoryStore;
 use engine::store::sled::SledStore;
 
 use super::{Error, Notebook, copy};
+use crate::driver::chain;
 use crate::identity::{Current, Kept};
 use crate::log::LogStore;
 use crate::log::engine::EngineLog;
@@ -212,16 +213,4 @@ pub(super) fn backup(file: &Path, notebook: &Notebook) {
         }
         Err(error) => notebook.damage(file, chain(&error)),
     }
-}
-
-/// An error and what is behind it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
