@@ -4,6 +4,7 @@
 
 mod bulk;
 mod calls;
+mod cluster;
 mod garbage;
 mod holds;
 mod support;
