@@ -22,6 +22,8 @@ pub enum Bug {
     DeadlineLate,
     /// A checkpoint removes one chunk of events too many.
     EventsRemovedEarly,
+    /// Payments are claimed while they are paused.
+    PauseIgnored,
 }
 
 thread_local! {

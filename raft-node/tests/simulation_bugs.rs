@@ -53,6 +53,7 @@ found! {
     an_atomic_batch_placed_in_part: BatchInPart,
     a_deadline_that_counts_too_late: DeadlineLate,
     events_removed_while_they_are_kept: EventsRemovedEarly,
+    a_pause_of_payments_that_is_ignored: PauseIgnored,
     a_log_cut_past_what_the_snapshots_hold: CompactedPastSnapshot,
     a_snapshot_without_its_last_part: SnapshotWithoutLastPart,
     a_learner_that_is_promoted_too_soon: PromotedTooSoon,

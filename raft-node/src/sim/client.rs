@@ -82,6 +82,12 @@ impl Client {
         self.send(sim);
     }
 
+    /// Asks once more, after its last request.
+    pub(super) fn wake(&mut self, sim: &mut Sim) {
+        self.idle = false;
+        sim.after(MS, Event::Act { client: self.id });
+    }
+
     fn move_on(&mut self, sim: &mut Sim) {
         self.node = sim.some_node();
     }
@@ -236,7 +242,8 @@ fn may_repeat(ask: &Ask) -> bool {
         Command::CancelOrder(_)
         | Command::ReleaseHold(_)
         | Command::PaymentWebhook(_)
-        | Command::FenceKey(_) => true,
+        | Command::FenceKey(_)
+        | Command::SetPayments(_) => true,
         Command::PlaceOrder(place) => place.key.is_some(),
         Command::PlaceBatch(batch) => batch.orders.iter().all(|order| order.key.is_some()),
         Command::CreateHold(hold) => hold.key.is_some(),

@@ -292,6 +292,10 @@ coverage! {
     payment_calls_doubled,
     /// Payment tasks taken over after the lease of another node ran out.
     leases_taken_over,
+    /// Times that somebody let payments wait, or go on.
+    payments_set,
+    /// Payments that were to be claimed while payments waited.
+    claims_put_off,
     /// Results handed in for an attempt that was over.
     payment_results_stale,
     /// Nodes added as learners.

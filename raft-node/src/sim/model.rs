@@ -191,6 +191,8 @@ pub(super) struct Predicted {
     pub(super) events: Vec<Event>,
     /// Claims of a task that another node had claimed before.
     pub(super) takeovers: u64,
+    /// Claims of payments that came while payments were paused.
+    pub(super) claims_put_off: u64,
     /// Results for attempts that were over.
     pub(super) stale_results: u64,
     pub(super) timed_out: u64,
@@ -215,6 +217,8 @@ pub(super) struct Model {
     adjustment_keys: BTreeMap<Box<str>, usize>,
     pub(super) hold_keys: BTreeMap<Box<str>, (Position, HoldId)>,
     emails: BTreeSet<Box<str>>,
+    /// No payment is claimed.
+    pub(super) payments_paused: bool,
     /// Name and e-mail address of each user.
     pub(super) users: Vec<(Box<str>, Box<str>)>,
     /// Per node its newest boot and the numbers of it that were applied.
@@ -296,9 +300,11 @@ impl Model {
                 false => Err(Rejection::EmailTaken),
             },
             Command::Tick => Ok(Outcome::Ticked),
-            Command::BeginCluster(_) | Command::SetPayments(_) => {
-                unreachable!("no simulated client asks for it")
+            Command::SetPayments(command) => {
+                self.payments_paused = command.paused;
+                Ok(Outcome::PaymentsSet)
             }
+            Command::BeginCluster(_) => unreachable!("no simulated client asks for it"),
         };
         result.unwrap_or_else(Outcome::Rejected)
     }

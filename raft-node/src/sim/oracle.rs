@@ -448,6 +448,7 @@ impl Oracle {
         }
         let parked = model.told.iter().filter(|told| *told.fate.now() == Fate::Parked).count();
         equal("parked reports", state.parked_webhooks(), parked as u64)?;
+        equal("payments wait", state.payments_paused(), model.payments_paused)?;
         for key in model.keys.keys() {
             see(Look::Key(key.clone()))?;
         }

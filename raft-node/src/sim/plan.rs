@@ -102,13 +102,15 @@ pub(super) enum Operation {
     Report,
     Fence,
     Adjust,
+    /// Payments wait, or go on.
+    SetPayments,
 }
 
 /// What the clients do.
 #[derive(Clone, Debug)]
 pub(super) struct Mix {
     /// Each with its weight.
-    pub(super) operations: [(Operation, u64); 24],
+    pub(super) operations: [(Operation, u64); 25],
     pub(super) keyed_percent: u64,
     pub(super) stale_percent: u64,
     /// Weights of the payment methods mock, webhook and none.
@@ -387,6 +389,7 @@ fn mix(random: &mut Random) -> Mix {
             (Operation::Report, weight(0, 20)),
             (Operation::Fence, weight(0, 4)),
             (Operation::Adjust, weight(0, 8)),
+            (Operation::SetPayments, weight(0, 2)),
         ],
         keyed_percent: weight(50, 100),
         stale_percent: weight(0, 50),

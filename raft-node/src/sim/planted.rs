@@ -56,6 +56,8 @@ pub enum Bug {
     DeadlineLate,
     /// A checkpoint removes one chunk of events too many.
     EventsRemovedEarly,
+    /// Payments are claimed while they are paused.
+    PauseIgnored,
     /// The log is cut as far as it was applied, whatever the snapshots hold.
     CompactedPastSnapshot,
     /// A snapshot that arrives counts without its last part.
@@ -68,7 +70,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 27] = [
+    pub const ALL: [Bug; 28] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -91,6 +93,7 @@ impl Bug {
         Bug::BatchInPart,
         Bug::DeadlineLate,
         Bug::EventsRemovedEarly,
+        Bug::PauseIgnored,
         Bug::CompactedPastSnapshot,
         Bug::SnapshotWithoutLastPart,
         Bug::PromotedTooSoon,
@@ -114,6 +117,7 @@ pub(super) fn plant(bug: Option<Bug>) {
         Bug::BatchInPart => Some(planted::Bug::BatchInPart),
         Bug::DeadlineLate => Some(planted::Bug::DeadlineLate),
         Bug::EventsRemovedEarly => Some(planted::Bug::EventsRemovedEarly),
+        Bug::PauseIgnored => Some(planted::Bug::PauseIgnored),
         _ => None,
     }));
 }

@@ -3,7 +3,8 @@
 use engine::adjustment::Change;
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, Command, CreateHold, CreateProduct, CreateUser,
-    ExtendHold, FenceKey, PaymentWebhook, PlaceBatch, PlaceOrder, ReleaseHold, UpdateProduct,
+    ExtendHold, FenceKey, PaymentWebhook, PlaceBatch, PlaceOrder, ReleaseHold, SetPayments,
+    UpdateProduct,
 };
 use engine::ids::{HoldId, OrderId, Position, ProductId, Quantity, UserId};
 use engine::money::Money;
@@ -19,6 +20,10 @@ use crate::sim::plan::Operation;
 impl Client {
     /// The next request.
     pub(super) fn choose(&mut self, sim: &mut Sim) -> Ask {
+        if self.last && sim.oracle.model.payments_paused {
+            // Whoever let them wait is gone.
+            return Ask::Command(Command::SetPayments(SetPayments { paused: false }));
+        }
         if self.last {
             // A request that may be repeated until it is answered: the key makes it one order.
             return match sim.random.percent(50) {
@@ -112,6 +117,11 @@ impl Client {
                 Ask::Command(Command::FenceKey(FenceKey { key }))
             }
             Operation::Adjust => Ask::Command(self.adjust(sim)),
+            Operation::SetPayments => {
+                // They wait for a part of the time only, or there would be none.
+                let paused = !sim.oracle.model.payments_paused && sim.random.percent(80);
+                Ask::Command(Command::SetPayments(SetPayments { paused }))
+            }
             Operation::ReadHold => {
                 let what = Look::Hold(any_hold(sim));
                 self.read(sim, what)

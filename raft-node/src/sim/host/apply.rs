@@ -139,6 +139,7 @@ fn count_first(
     cover.entries_batched += u64::from(predicted.outcomes.len() > 1);
     cover.clock_ticks += u64::from(predicted.outcomes.is_empty() && !entry.data.is_empty());
     cover.leases_taken_over += predicted.takeovers;
+    cover.claims_put_off += predicted.claims_put_off;
     cover.payment_results_stale += predicted.stale_results;
     cover.webhook_timeouts += predicted.timed_out;
     for (_, outcome) in &predicted.outcomes {
@@ -152,6 +153,7 @@ fn count_first(
                 cover.batches_in_part += u64::from(refused && some);
             }
             Outcome::Rejected(Rejection::BatchRefused { .. }) => cover.batches_refused += 1,
+            Outcome::PaymentsSet => cover.payments_set += 1,
             Outcome::ProductArchived(_) => cover.products_archived += 1,
             Outcome::Rejected(Rejection::InsufficientStock { .. }) => cover.rejected_stock += 1,
             Outcome::KeyFenced { already: false } => cover.keys_fenced += 1,

@@ -16,6 +16,10 @@ const PARKED_PER_ORDER_MAX: usize = 16;
 impl Model {
     pub(super) fn claim(&mut self, at: &mut At<'_>, command: &ClaimPayments) -> Outcome {
         let mut claimed = Vec::new();
+        if self.payments_paused {
+            at.predicted.claims_put_off += command.tasks.len() as u64;
+            return Outcome::Claimed(claimed);
+        }
         for &(id, attempt) in &command.tasks {
             let now = self.clock;
             let Some(order) = self.order(id) else { continue };

@@ -81,6 +81,10 @@ impl World {
             self.first_answer = Some(self.sim.now - self.sim.plan.faults_until);
         }
         self.retire();
+        // What was asked for before may have come last.
+        if self.sim.oracle.model.payments_paused && self.clients.iter().all(|client| client.idle) {
+            self.clients[0].wake(&mut self.sim);
+        }
         match self.unrest() {
             None => {
                 self.done = true;
