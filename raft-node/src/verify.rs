@@ -11,6 +11,7 @@ mod state;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use engine::state::State;
 use parking_lot::Mutex;
 
 use crate::identity;
@@ -33,6 +34,18 @@ pub struct Check {
     pub count: u64,
 }
 
+/// A state that was made of what was found. Nodes whose states at one index have different digests
+/// have grown apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// What it was made of: a file, or the checkpoint and the log after it.
+    pub of: String,
+    /// Up to which entry.
+    pub index: u64,
+    /// Over all rows.
+    pub digest: u64,
+}
+
 /// What came of a check, as far as it got.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -42,6 +55,8 @@ pub struct Report {
     pub looking_at: String,
     /// What was checked.
     pub checks: Vec<Check>,
+    /// The states that these give.
+    pub states: Vec<Made>,
     /// What is not as it was written, or contradicts something else.
     pub damage: Vec<Finding>,
     /// What is no damage but worth to know, such as the torn end of a log after a crash.
@@ -97,6 +112,11 @@ impl Notebook {
         self.0.lock().checks.push(Check { what, count });
     }
 
+    fn made(&self, of: String, state: &mut State) {
+        let (index, digest) = (state.applied_index(), state.digest());
+        self.0.lock().states.push(Made { of, index, digest });
+    }
+
     fn damage(&self, path: &Path, what: impl Into<String>) {
         let finding = Finding { path: path.display().to_string(), what: what.into() };
         self.0.lock().damage.push(finding);
@@ -120,8 +140,8 @@ pub fn verify(data: &Path, scratch: &Path, notebook: &Notebook) -> Result<Report
     let identity = files::identity(data, notebook)?;
     let log = files::log(data, scratch, notebook)?;
     let state = state::checkpoint(data, scratch, notebook)?;
-    state::against_log(data, state, log.as_ref(), notebook);
-    state::snapshots(data, scratch, identity.as_ref(), log.as_ref(), notebook)?;
+    let end = state::against_log(data, state, log.as_ref(), notebook);
+    state::snapshots(data, scratch, identity.as_ref(), log.as_ref(), end.as_ref(), notebook)?;
     Ok(notebook.report())
 }
 

@@ -42,11 +42,11 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in a workspace")
 }
 
-/// `target/<profile>`: the test runs from the folder `deps` in there.
+/// `target/<profile>`: tests run from the folder `deps` in there, examples from `examples`.
 fn profile_dir() -> PathBuf {
     let executable = std::env::current_exe().expect("a running test knows its file");
     let deps = executable.parent().expect("the executable lies in a folder");
-    if deps.ends_with("deps") {
+    if deps.ends_with("deps") || deps.ends_with("examples") {
         deps.parent().expect("`deps` lies in the profile's folder").to_owned()
     } else {
         deps.to_owned()

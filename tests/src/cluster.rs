@@ -31,6 +31,7 @@ pub struct Options {
     disk: Option<Disk>,
     failing_sync: bool,
     sync_delay: Option<Duration>,
+    existing: Option<(String, PathBuf)>,
 }
 
 impl Options {
@@ -45,6 +46,7 @@ impl Options {
             disk: None,
             failing_sync: false,
             sync_delay: None,
+            existing: None,
         }
     }
 
@@ -97,6 +99,13 @@ impl Options {
         self
     }
 
+    /// With a data directory that is there already as that of node 1, of a cluster of this name.
+    #[must_use]
+    pub fn existing(mut self, cluster: &str, data: &Path) -> Self {
+        self.existing = Some((cluster.to_owned(), data.to_owned()));
+        self
+    }
+
     /// Starts the cluster and waits until every node is ready.
     ///
     /// # Panics
@@ -123,7 +132,11 @@ impl Options {
         let peers = nodes.iter().map(|node| format!("{}={},{}", node.id, node.raft, node.http));
         let peers = peers.collect();
         // The name decides how simulated payments end, so it follows from the seed.
-        let name = format!("e2e-{}", seed.number());
+        let mut name = format!("e2e-{}", seed.number());
+        if let Some((cluster, data)) = self.existing {
+            name = cluster;
+            fs::rename(data, &nodes[0].data).expect("data can be moved to its node");
+        }
         let mut flags = vec!["--cluster".to_owned(), name];
         flags.extend(self.flags);
         let caller = Caller::new(nodes.iter().map(|node| node.http).collect());

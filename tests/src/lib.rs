@@ -5,15 +5,16 @@
 //! them, so it shares no type with the server; tests that want a client which retries take the
 //! `client` crate.
 //!
-//! What is where, in `tests/tests/`: `smoke` and `products` (one request after the other), `lists`,
-//! `transitions`, `races` and `races_failover` (many at once, and with the leader killed), `ramp`
-//! (load), `holds` and `webhooks` (holds and results of payments), `failover` (kills, pauses,
-//! stops), `payments`, `damage` and `identity` (data that is lost, damaged or somebody else's),
-//! `members` (nodes that join, leave and are replaced), `full_disk` and `power_cut`
-//! (disks of their own, as root), `failed_sync`, `overload`, `events` (streams and WebSockets),
-//! `bad_input` and `bad_http`, `operations` (probes, metrics, `holdfast dev`), and `tidy` (rules of
-//! the sources). `batches`, `stock` and `bulk` are about many orders at once, units, and files,
-//! `scenarios` about the load scripts of older systems.
+//! What is where, in `tests/tests/`: `smoke` and `products` (one request after the other),
+//! `lists`, `transitions`, `races` and `races_failover` (many at once, and with the leader
+//! killed), `ramp` (load), `holds` and `webhooks` (holds and results of payments), `failover`
+//! (kills, pauses, stops), `payments`, `damage` and `identity` (data that is lost, damaged or
+//! somebody else's), `formats` (data that earlier versions wrote), `members` (nodes that join,
+//! leave and are replaced), `full_disk` and `power_cut` (disks of their own, as root),
+//! `failed_sync`, `overload`, `events` (streams and WebSockets), `bad_input` and `bad_http`,
+//! `operations` (probes, metrics, `holdfast dev`), and `tidy` (rules of the sources).
+//! `batches`, `stock` and `bulk` are about many orders at once, units, and files, `scenarios`
+//! about the load scripts of older systems.
 //! `docs/RELIABILITY.md` names the tests behind each promise.
 //!
 //! Clusters that run at a time are bounded over all test processes; tests that measure time run
@@ -29,6 +30,7 @@ mod binary;
 pub mod caller;
 pub mod cluster;
 pub mod disks;
+pub mod fixture;
 pub mod killing;
 pub mod load;
 mod node;

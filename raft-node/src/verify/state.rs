@@ -73,26 +73,35 @@ fn count_state(state: &State, notebook: &Notebook) {
     notebook.checked("products", totals.products_created);
 }
 
-/// The checkpoint has to be what the log before it makes, and the log after it must apply.
+/// Where the committed log ends, and the digest of the checkpoint with the log up to there.
+pub(super) struct End {
+    index: u64,
+    digest: Option<u64>,
+}
+
+/// The checkpoint has to be what the log before it makes, and the log after it must apply. None
+/// when there is nothing that a snapshot could be compared with.
 pub(super) fn against_log(
     data: &Path,
     state: Option<State>,
     log: Option<&EngineLog>,
     notebook: &Notebook,
-) {
-    let Some(log) = log else { return };
+) -> Option<End> {
+    let log = log?;
     let (dir, files) = (state_dir(data), data.join("raft"));
     let applied = state.as_ref().map_or(0, State::applied_index);
     notebook.look_at(&dir);
     let installed = Current::read(data).map_or(0, |current| current.index);
     if installed > log.compacted().0 && applied == installed {
         let what = "a snapshot took its place and the log has not followed: a start ends that";
-        return notebook.note(&dir, what);
+        notebook.note(&dir, what);
+        return None;
     }
     if applied > log.last_index() {
         let last = log.last_index();
         let what = format!("ends at {last}, but the checkpoint is at {applied}: entries were lost");
-        return notebook.damage(&files, what);
+        notebook.damage(&files, what);
+        return None;
     }
     // A place is marked in the log only after a checkpoint at that place was synced.
     let (marked, _) = log.marked();
@@ -106,7 +115,8 @@ pub(super) fn against_log(
         state if log.first_index() == 1 => {
             let mut made = State::new();
             if let Err(what) = replay(&mut made, log, applied) {
-                return notebook.damage(&files, what);
+                notebook.damage(&files, what);
+                return None;
             }
             if let Some(mut state) = state {
                 let (stored, replayed) = (state.digest(), made.digest());
@@ -115,7 +125,8 @@ pub(super) fn against_log(
                         "at index {applied} the checkpoint has the digest {stored:016x}, but its \
                          log gives {replayed:016x}"
                     );
-                    return notebook.damage(&dir, what);
+                    notebook.damage(&dir, what);
+                    return None;
                 }
                 notebook.checked("checkpoints that their log gives again", 1);
             }
@@ -125,29 +136,35 @@ pub(super) fn against_log(
         Some(_) => {
             let first = log.first_index();
             let what = format!("begins at {first}, after the checkpoint at {applied}");
-            return notebook.damage(&files, what);
+            notebook.damage(&files, what);
+            return None;
         }
         // A snapshot has to fill the gap; whether one does is looked at next.
-        None => return,
+        None => return Some(End { index: commit, digest: None }),
     };
     if let Err(what) = replay(&mut now, log, commit) {
-        return notebook.damage(&files, what);
+        notebook.damage(&files, what);
+        return None;
     }
     notebook.checked("committed entries that apply", commit);
+    notebook.made("checkpoint and log".into(), &mut now);
     match now.check_invariants() {
         Ok(()) => notebook.checked("states with all invariants", 1),
         Err(violation) => {
             notebook.damage(&dir, format!("at index {commit} the state is wrong: {violation}"));
         }
     }
+    Some(End { index: commit, digest: Some(now.digest()) })
 }
 
-/// Reads every snapshot file whole, and makes a state of it.
+/// Reads every snapshot file whole, and makes a state of it. The log after it must lead to the
+/// same state as from the checkpoint.
 pub(super) fn snapshots(
     data: &Path,
     scratch: &Path,
     identity: Option<&Kept>,
     log: Option<&EngineLog>,
+    end: Option<&End>,
     notebook: &Notebook,
 ) -> Result<(), Error> {
     let dir = data.join("snapshots");
@@ -172,8 +189,12 @@ pub(super) fn snapshots(
             let filled = snapshots.fill(index, &store).map_err(|error| chain(&error));
             let opened = filled.and_then(|_| State::open(&store).map_err(|error| chain(&error)));
             match opened {
-                Ok(state) if state.applied_index() == index => {
+                Ok(mut state) if state.applied_index() == index => {
                     (sound, newest) = (sound + 1, index);
+                    notebook.made(name_of(index), &mut state);
+                    if let (Some(log), Some(end)) = (log, end) {
+                        lead_on(&path, state, log, end, notebook);
+                    }
                 }
                 Ok(state) => {
                     notebook.damage(&path, format!("holds the state at {}", state.applied_index()));
@@ -193,6 +214,30 @@ pub(super) fn snapshots(
     Ok(())
 }
 
+/// Applies the log after a snapshot to its state.
+fn lead_on(path: &Path, mut state: State, log: &EngineLog, end: &End, notebook: &Notebook) {
+    let from = state.applied_index();
+    if from + 1 < log.first_index() || from >= end.index {
+        return;
+    }
+    if let Err(what) = replay(&mut state, log, end.index) {
+        return notebook.damage(path, format!("the log after it does not apply: {what}"));
+    }
+    notebook.made(format!("{} and log", name_of(from)), &mut state);
+    let digest = state.digest();
+    match end.digest.filter(|expected| *expected != digest) {
+        None => notebook.checked("snapshots that the log leads on from", 1),
+        Some(expected) => notebook.damage(
+            path,
+            format!(
+                "with the log after it the state at index {} has the digest {digest:016x}, with \
+                 the checkpoint {expected:016x}",
+                end.index
+            ),
+        ),
+    }
+}
+
 /// Reads a backup whole, and makes a state of it.
 pub(super) fn backup(file: &Path, notebook: &Notebook) {
     let store = MemoryStore::default();
@@ -203,8 +248,11 @@ pub(super) fn backup(file: &Path, notebook: &Notebook) {
     notebook.name(format!("backup of cluster {:?} at index {}", about.cluster_name, about.index));
     let opened = State::open(&store).map(|mut state| (state.digest(), state));
     match opened {
-        Ok((digest, state)) if (state.applied_index(), digest) == (about.index, about.digest) => {
+        Ok((digest, mut state))
+            if (state.applied_index(), digest) == (about.index, about.digest) =>
+        {
             notebook.checked("snapshots", 1);
+            notebook.made("backup".into(), &mut state);
             count_state(&state, notebook);
         }
         Ok((_, state)) => {

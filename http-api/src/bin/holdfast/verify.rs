@@ -95,10 +95,14 @@ fn as_json(report: &Report) -> Value {
         findings.iter().map(|found| json!({"path": found.path, "what": found.what})).collect()
     };
     let checks = report.checks.iter().map(|check| (check.what.to_owned(), check.count.into()));
+    let states = report.states.iter().map(|made| {
+        json!({"of": made.of, "index": made.index, "digest": format!("{:016x}", made.digest)})
+    });
     json!({
         "sound": report.is_sound(),
         "node": report.node,
         "checked": checks.collect::<serde_json::Map<_, Value>>(),
+        "states": states.collect::<Vec<_>>(),
         "damage": found(&report.damage),
         "notes": found(&report.notes),
     })
@@ -111,6 +115,9 @@ fn as_text(report: &Report) -> String {
     }
     let checks = report.checks.iter();
     lines.extend(checks.map(|check| format!("{:>12}  {}", check.count, check.what)));
+    lines.extend(report.states.iter().map(|made| {
+        format!("state of {} at index {}: digest {:016x}", made.of, made.index, made.digest)
+    }));
     let told = |kind: &str, found: &Finding| format!("{kind}: {}: {}", found.path, found.what);
     lines.extend(report.notes.iter().map(|found| told("note", found)));
     lines.extend(report.damage.iter().map(|found| told("DAMAGED", found)));
@@ -127,6 +134,11 @@ mod tests {
         let mut report = Report { node: "node 1 of cluster \"a\"".to_owned(), ..Report::default() };
         report.checks.push(raft_node::verify::Check { what: "log entries", count: 7 });
         assert!(as_text(&report).ends_with("7  log entries\nsound"));
+        let made = raft_node::verify::Made { of: "backup".into(), index: 9, digest: 255 };
+        report.states.push(made);
+        let line = "state of backup at index 9: digest 00000000000000ff\nsound";
+        assert!(as_text(&report).ends_with(line));
+        assert_eq!(as_json(&report)["states"][0]["digest"], "00000000000000ff");
         assert_eq!(as_json(&report)["checked"]["log entries"], 7);
         report.damage.push(Finding { path: "x/identity".into(), what: "cut".into() });
         assert!(as_text(&report).ends_with("DAMAGED: x/identity: cut\ndamaged"));
