@@ -20,7 +20,7 @@ pub use durability::Durability;
 pub use enough::Enough;
 pub use keys::Keys;
 pub use linearizability::Linearizability;
-pub use recovery::{LOST, Recovery};
+pub use recovery::{LOST, Recovery, STUCK};
 pub use transitions::Transitions;
 
 use crate::history::{History, Operation, Outcome, Reply};

@@ -312,6 +312,13 @@ impl Node {
         text.rsplit(')').next()?.trim().chars().next()
     }
 
+    /// How many lines of its log have these words.
+    #[must_use]
+    pub fn lines_with(&self, words: &str) -> usize {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().filter(|line| line.contains(words)).count()
+    }
+
     /// The last lines of its log.
     #[must_use]
     pub fn last_words(&self) -> String {
@@ -339,6 +346,14 @@ pub async fn status(to: SocketAddr) -> Option<Value> {
         Answered::Yes { status: 200, mut body } => Some(body["data"].take()),
         _ => None,
     }
+}
+
+/// A number that a node tells of itself, by its name after `holdfast_`.
+pub async fn metric(to: SocketAddr, name: &str) -> Option<u64> {
+    let page = http::page(to, "/metrics", STATUS_MAX).await?;
+    let value =
+        |line: &str| line.strip_prefix("holdfast_")?.strip_prefix(name)?.trim().parse().ok();
+    page.lines().find_map(value)
 }
 
 /// Copies a folder with all that is in it.

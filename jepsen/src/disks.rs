@@ -54,7 +54,7 @@ pub fn mount(disk: Disk, place: &Path) -> Result<(), String> {
 /// # Errors
 /// What `mount` complains of.
 pub fn mount_image(image: &Path, place: &Path) -> Result<(), String> {
-    run("mount", &["-o", "loop", &shown(image), &shown(place)])?;
+    run("mount", &["-o", "loop,errors=remount-ro", &shown(image), &shown(place)])?;
     let mode = fs::Permissions::from_mode(0o700);
     fs::set_permissions(place, mode).map_err(|error| failed(place, &error))
 }
@@ -65,6 +65,43 @@ pub fn mount_image(image: &Path, place: &Path) -> Result<(), String> {
 /// When it is still in use or nothing is mounted there.
 pub fn unmount(place: &Path) -> Result<(), String> {
     run("umount", &[&shown(place)]).map(drop)
+}
+
+/// Lets the file system of the image mounted at `place` meet an error, after which it takes no
+/// writes any more, as it does when the disk under it fails.
+///
+/// # Errors
+/// When nothing is mounted there, or it still takes writes.
+pub fn fail(place: &Path) -> Result<(), String> {
+    let mounts = fs::read_to_string("/proc/self/mounts").map_err(|error| error.to_string())?;
+    let path = shown(place);
+    let device = mounts
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(_, rest)| rest.split(' ').next() == Some(&path))
+        .filter_map(|(device, _)| device.strip_prefix("/dev/"))
+        .next_back()
+        .ok_or_else(|| format!("{path} is no image of a disk"))?;
+    let trigger = PathBuf::from(format!("/sys/fs/ext4/{device}/trigger_fs_error"));
+    fs::write(&trigger, "jepsen").map_err(|error| failed(&trigger, &error))?;
+    match File::create(place.join("probe")) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        Err(error) => Err(failed(place, &error)),
+        Ok(_) => Err(format!("{path} still takes writes")),
+    }
+}
+
+/// Repairs the file system at `place` and mounts it again. No process may use it.
+///
+/// # Errors
+/// When it is in use, beyond repair, or cannot be mounted.
+pub fn repair(place: &Path) -> Result<(), String> {
+    let image = image(place);
+    unmount(place)?;
+    // The exit code says that something was repaired; whether it was enough shows the next check.
+    let _ = run("fsck.ext4", &["-f", "-y", &shown(&image)]);
+    run("fsck.ext4", &["-f", "-n", &shown(&image)])?;
+    mount_image(&image, place)
 }
 
 /// Where the image of the disk at `place` lies.

@@ -13,7 +13,7 @@ mod write;
 use serde_json::Value;
 
 pub use operation::{
-    Call, Dump, DumpHold, DumpOrder, Items, Operation, Outcome, Reason, Reply, Status, Stock,
+    Call, Dump, DumpHold, DumpOrder, Items, Move, Operation, Outcome, Reason, Reply, Status, Stock,
 };
 pub use pair::{Fault, History, PairError};
 pub use read::{ReadError, read};

@@ -44,17 +44,37 @@ pub async fn ask(
     body: Option<&Value>,
     deadline: Duration,
 ) -> Answered {
-    let connection = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(to)).await;
-    let stream = match connection {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Answered::NotSent(format!("connect: {}", error.kind())),
-        Err(_) => return Answered::NotSent("connect: timed out".to_owned()),
+    let stream = match connect(to).await {
+        Ok(stream) => stream,
+        Err(error) => return Answered::NotSent(error),
     };
     let request = request(to, method, path, key, body);
     match tokio::time::timeout(deadline, exchange(stream, request)).await {
-        Ok(Ok((status, body))) => Answered::Yes { status, body },
+        Ok(Ok((status, body))) => {
+            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            Answered::Yes { status, body }
+        }
         Ok(Err(error)) => Answered::Lost(error),
         Err(_) => Answered::Lost("timeout".to_owned()),
+    }
+}
+
+/// A page that is no JSON; nothing unless the answer is a success.
+pub async fn page(to: SocketAddr, path: &str, deadline: Duration) -> Option<String> {
+    let asked = async {
+        let stream = connect(to).await.ok()?;
+        let (status, body) =
+            exchange(stream, request(to, Method::GET, path, None, None)).await.ok()?;
+        String::from_utf8(body.to_vec()).ok().filter(|_| status == 200)
+    };
+    tokio::time::timeout(deadline, asked).await.ok()?
+}
+
+async fn connect(to: SocketAddr) -> Result<TcpStream, String> {
+    match tokio::time::timeout(CONNECT_MAX, TcpStream::connect(to)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(format!("connect: {}", error.kind())),
+        Err(_) => Err("connect: timed out".to_owned()),
     }
 }
 
@@ -83,7 +103,7 @@ fn request(
 async fn exchange(
     stream: TcpStream,
     request: Request<Full<Bytes>>,
-) -> Result<(u16, Value), String> {
+) -> Result<(u16, Bytes), String> {
     let io = TokioIo::new(stream);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(io).await.map_err(|error| error.to_string())?;
@@ -94,7 +114,7 @@ async fn exchange(
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), BODY_BYTES_MAX);
         let bytes = body.collect().await.map_err(|error| format!("read: {error}"))?.to_bytes();
-        Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+        Ok((status, bytes))
     }
     .await;
     connection.abort();

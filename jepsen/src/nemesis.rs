@@ -8,12 +8,16 @@
 mod clock;
 mod damage;
 mod disk;
+mod lagging;
 mod members;
 mod network;
+mod packets;
 mod pause;
 mod power;
 mod process;
 mod transfer;
+
+use std::collections::BTreeMap;
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -22,7 +26,7 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 
 /// The faults by name, with what they do.
-pub const ALL: [(&str, &str); 25] = [
+pub const ALL: [(&str, &str); 31] = [
     ("halves", "two random parts that hear nothing of each other"),
     ("minority", "one random node, or two of five, cut off from the rest"),
     ("bridge", "two parts joined by one node only"),
@@ -30,6 +34,10 @@ pub const ALL: [(&str, &str); 25] = [
     ("isolate-leader", "the leader cut off in both directions"),
     ("one-way", "the leader can send but not receive, or the other way round"),
     ("flapping", "a link to the leader that goes on and off every 200 ms"),
+    ("loss", "10, 30 or 50 % of all packets between nodes get lost, or of those to clients too"),
+    ("delay", "packets come 25 to 125 ms later: to all nodes or to the leader"),
+    ("reset", "0.5, 2 or 10 % of all packets reset their connection, those of clients too"),
+    ("half-open", "connections of a node, or of all, are dead and nobody is told; new ones work"),
     ("kill-leader", "kill -9 of the leader"),
     ("kill-follower", "kill -9 of a node that does not lead"),
     ("kill-majority", "kill -9 of a majority"),
@@ -44,14 +52,16 @@ pub const ALL: [(&str, &str); 25] = [
     ("pause-majority", "a majority stopped for a while without notice"),
     ("clock", "the clock of one node jumps, by 100 ms to an hour, back or forth, every second"),
     ("clocks", "the clocks of all nodes jump, each its own way"),
-    ("slow-disk", "each sync of one node takes 50 ms to a second longer"),
+    ("slow-disk", "each sync of one node, often the leader, takes 100 ms, 1 s or 5 s longer"),
     ("disk-full", "no space left on the disk of one node"),
     ("sync-error", "one sync of one node fails"),
+    ("read-only", "the disk of the leader, or of another node, takes no writes any more"),
     ("corruption", "bytes of a file of one node flipped while it is down: log, state, snapshot"),
+    ("lagging", "a node is away until it needs a snapshot, and is killed while it installs one"),
 ];
 
 /// Faults that are on at the same time. Any others can be named on the command line.
-pub const COMBINED: [&str; 8] = [
+pub const COMBINED: [&str; 17] = [
     "isolate-leader+replace-node",
     "flapping+remove-node",
     "kill-follower+remove-node",
@@ -60,10 +70,19 @@ pub const COMBINED: [&str; 8] = [
     "clocks+power-cut",
     "slow-disk+pause-leader",
     "clocks+isolate-leader",
+    "loss+kill-leader",
+    "delay+slow-disk",
+    "clocks+sync-error",
+    "clocks+replace-node",
+    "lagging+minority",
+    "lagging+kill-leader",
+    "lagging+slow-disk",
+    "lagging+clocks",
+    "lagging+remove-node",
 ];
 
 /// Names that stand for several faults.
-pub const GROUPS: &str = "none, mix, partition, kill, pause, members, combined";
+pub const GROUPS: &str = "none, mix, partition, packets, kill, pause, members, combined";
 
 /// The faults that a name on the command line stands for.
 ///
@@ -76,7 +95,8 @@ pub fn named(name: &str) -> Result<Vec<String>, String> {
         "none" => Ok(Vec::new()),
         "mix" => Ok(all().chain(combined()).collect()),
         "combined" => Ok(combined().collect()),
-        "partition" => Ok(all().filter(|name| is_network(name)).collect()),
+        "partition" => Ok(all().filter(|name| is_partition(name)).collect()),
+        "packets" => Ok(all().filter(|name| is_of_packets(name)).collect()),
         "kill" => Ok(all().filter(|name| name.starts_with("kill")).collect()),
         "pause" => Ok(all().filter(|name| name.starts_with("pause")).collect()),
         "members" => Ok(all().filter(|name| is_of_members(name)).collect()),
@@ -86,6 +106,7 @@ pub fn named(name: &str) -> Result<Vec<String>, String> {
                 let names: Vec<String> = all().collect();
                 return Err(format!("`{part}` is no nemesis: {GROUPS}, {}", names.join(", ")));
             }
+            let is_network = |name: &str| is_partition(name) || is_of_packets(name);
             for of_one_kind in [is_network, is_of_members] {
                 if parts().filter(|part| of_one_kind(part)).count() > 1 {
                     return Err(format!("the faults of `{name}` would undo each other"));
@@ -96,11 +117,15 @@ pub fn named(name: &str) -> Result<Vec<String>, String> {
     }
 }
 
-fn is_network(name: &str) -> bool {
+fn is_partition(name: &str) -> bool {
     matches!(
         name,
         "halves" | "minority" | "bridge" | "ring" | "isolate-leader" | "one-way" | "flapping"
     )
+}
+
+fn is_of_packets(name: &str) -> bool {
+    matches!(name, "loss" | "delay" | "reset" | "half-open")
 }
 
 fn is_of_members(name: &str) -> bool {
@@ -124,6 +149,7 @@ pub struct Active {
 #[derive(Debug)]
 enum State {
     Network(network::Cuts),
+    Packets(packets::Packets),
     Killed(process::Killed),
     Cut(power::Cut),
     Transferred(transfer::Transferred),
@@ -132,6 +158,29 @@ enum State {
     Clock(clock::Shifted),
     Disk(disk::Trouble),
     Damaged(damage::Damaged),
+    Lagging(lagging::Lagging),
+}
+
+/// How often each fault was on, so that those with several faces show them by turns. It begins
+/// anywhere, so that short runs of different seeds see different ones.
+#[derive(Debug)]
+pub struct Turns {
+    first: usize,
+    counts: BTreeMap<String, usize>,
+}
+
+impl Turns {
+    /// The turns of a run with this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { first: usize::try_from(seed % 60).unwrap_or(0), counts: BTreeMap::new() }
+    }
+
+    fn next(&mut self, name: &str) -> usize {
+        let count = self.counts.entry(name.to_owned()).or_default();
+        *count += 1;
+        self.first + *count - 1
+    }
 }
 
 /// Whether a majority is running and connected while the fault is on. Where that depends, no.
@@ -142,6 +191,8 @@ pub fn keeps_majority(name: &str) -> bool {
         "bridge"
             | "ring"
             | "flapping"
+            | "loss"
+            | "reset"
             | "kill-majority"
             | "kill-all"
             | "power-cut"
@@ -156,6 +207,16 @@ pub fn is_at_once(name: &str) -> bool {
     matches!(name, "rolling-restart" | "transfer-leader")
 }
 
+/// How many milliseconds a fault is on. Dead connections have to be longer than nodes wait before
+/// they take silence for an end.
+pub fn on_ms(name: &str, random: &mut StdRng) -> u64 {
+    match name {
+        _ if is_at_once(name) => 0,
+        "half-open" => random.random_range(12_000..20_000),
+        _ => random.random_range(2_000..8_000),
+    }
+}
+
 /// Brings a fault about, or several.
 ///
 /// # Errors
@@ -163,13 +224,14 @@ pub fn is_at_once(name: &str) -> bool {
 pub async fn begin(
     name: &str,
     cluster: &mut Cluster,
+    turns: &mut Turns,
     random: &mut StdRng,
 ) -> Result<Active, String> {
     // Nodes that one fault is about are left alone by the next.
     let mut free = cluster.ids();
     let (mut values, mut parts) = (Vec::new(), Vec::new());
     for part in name.split('+') {
-        let (value, state) = begin_one(part, cluster, &free, random).await?;
+        let (value, state) = begin_one(part, cluster, &free, turns.next(part), random).await?;
         free.retain(|id| !state.nodes().contains(id));
         values.push(value);
         parts.push(state);
@@ -181,6 +243,7 @@ async fn begin_one(
     name: &str,
     cluster: &mut Cluster,
     free: &[usize],
+    turn: usize,
     random: &mut StdRng,
 ) -> Result<(Value, State), String> {
     if free.is_empty() {
@@ -215,13 +278,24 @@ async fn begin_one(
             let shifted = clock::begin(cluster, nodes, random)?;
             (json!({"nodes": shifted.nodes}), State::Clock(shifted))
         }
-        "slow-disk" | "disk-full" | "sync-error" => {
-            let trouble = disk::begin(name, cluster, any, random)?;
-            (json!({"node": any, "details": trouble.details}), State::Disk(trouble))
+        "slow-disk" | "disk-full" | "sync-error" | "read-only" => {
+            let node = disk::node_of(name, turn, leader, any, free);
+            let trouble = disk::begin(name, cluster, node, turn)?;
+            let leads = node == leader;
+            let value = json!({"node": node, "leads": leads, "details": trouble.details});
+            (value, State::Disk(trouble))
         }
         "corruption" => {
             let damaged = damage::begin(cluster, any, random).await?;
             (json!({"node": any, "details": damaged.details}), State::Damaged(damaged))
+        }
+        "lagging" => {
+            let lagging = lagging::begin(cluster, any, random).await?;
+            (lagging.value.clone(), State::Lagging(lagging))
+        }
+        "loss" | "delay" | "reset" | "half-open" => {
+            let packets = packets::begin(name, cluster, leader, turn, random)?;
+            (packets.value.clone(), State::Packets(packets))
         }
         _ => {
             let cuts = network::begin(name, cluster, leader, random)?;
@@ -239,9 +313,12 @@ impl State {
             State::Changed(changed) => vec![changed.node],
             State::Disk(trouble) => vec![trouble.node],
             State::Damaged(damaged) => vec![damaged.node],
-            State::Network(_) | State::Cut(_) | State::Transferred(_) | State::Clock(_) => {
-                Vec::new()
-            }
+            State::Lagging(lagging) => vec![lagging.node],
+            State::Network(_)
+            | State::Packets(_)
+            | State::Cut(_)
+            | State::Transferred(_)
+            | State::Clock(_) => Vec::new(),
         }
     }
 }
@@ -267,9 +344,11 @@ pub fn tick(active: &mut Active, cluster: &mut Cluster, random: &mut StdRng) -> 
 /// When it cannot be healed.
 pub async fn end(active: Active, cluster: &mut Cluster) -> Result<Value, String> {
     let mut effects = Vec::new();
+    let mut lagging = None;
     for state in active.parts {
         effects.push(match state {
             State::Network(cuts) => cuts.end(cluster)?,
+            State::Packets(packets) => packets.end(cluster).await?,
             State::Killed(killed) => killed.end(cluster)?,
             State::Cut(cut) => cut.end(cluster)?,
             State::Transferred(transferred) => transferred.end(),
@@ -278,7 +357,16 @@ pub async fn end(active: Active, cluster: &mut Cluster) -> Result<Value, String>
             State::Clock(shifted) => shifted.end(cluster)?,
             State::Disk(trouble) => trouble.end(cluster).await?,
             State::Damaged(damaged) => damaged.end(cluster).await?,
+            State::Lagging(mut behind) => {
+                // It comes back while the faults after it are still on, and may need their end.
+                behind.come_back(cluster).await?;
+                lagging = Some((effects.len(), behind));
+                Value::Null
+            }
         });
+    }
+    if let Some((at, behind)) = lagging {
+        effects[at] = behind.proof(cluster).await;
     }
     if effects.iter().any(Value::is_null) {
         return Ok(Value::Null);
@@ -308,13 +396,16 @@ mod tests {
         assert_eq!(named("none"), Ok(Vec::new()));
         assert_eq!(named("mix").unwrap().len(), ALL.len() + COMBINED.len());
         assert_eq!(named("partition").unwrap().len(), 7);
+        assert_eq!(named("packets").unwrap().len(), 4);
         assert_eq!(named("members").unwrap().len(), 4);
         for name in COMBINED {
             assert_eq!(named(name), Ok(vec![name.to_owned()]));
             assert!(!keeps_majority(name));
         }
         assert!(has("clocks+power-cut", "power-cut") && !has("power-cut", "clocks"));
-        assert!(named("halves+bridge").is_err(), "the packet filters are emptied at the end");
+        for names in ["halves+bridge", "loss+minority", "delay+reset"] {
+            assert!(named(names).is_err(), "the packet filters are emptied at the end");
+        }
         assert!(named("clocks+rain").unwrap_err().contains("`rain`"));
     }
 }

@@ -3,13 +3,22 @@
 //! All of it belongs to one run and is removed with it. Nothing of the host's own network is
 //! touched: the program runs itself again inside the hub, so that clients are in there too.
 
+mod late;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+pub use late::Late;
 
 /// The port for clients and the one for the other nodes, the same on every node.
 pub const HTTP_PORT: u16 = 8080;
 /// See [`HTTP_PORT`].
 pub const RAFT_PORT: u16 = 9080;
+
+/// The address of the hub, from which clients ask.
+const HUB: &str = "10.77.0.254";
 
 /// Prefix of all namespaces that this program makes.
 const PREFIX: &str = "hfj";
@@ -70,7 +79,7 @@ impl Net {
         };
         inside(&["link", "set", "lo", "up"])?;
         inside(&["link", "add", "br0", "type", "bridge"])?;
-        inside(&["addr", "add", "10.77.0.254/24", "dev", "br0"])?;
+        inside(&["addr", "add", &format!("{HUB}/24"), "dev", "br0"])?;
         inside(&["link", "set", "br0", "up"])?;
         for node in 1..=self.nodes {
             let name = self.node(node);
@@ -141,26 +150,91 @@ impl Net {
         self.filter(to, &["-A", "INPUT", "-s", &source, "-j", "DROP"]).map(drop)
     }
 
-    /// Packets that cuts have swallowed since they were made.
+    /// Lets so many of a hundred packets to `node` get lost, those of clients too if they are to.
+    ///
+    /// # Errors
+    /// What `iptables` complains of.
+    pub fn lose(&self, node: usize, percent: u32, of_clients: bool) -> Result<(), String> {
+        let share = format!("{:.2}", f64::from(percent) / 100.0);
+        let rule = ["-m", "statistic", "--mode", "random", "--probability", &share, "-j", "DROP"];
+        self.heard(node, of_clients, &rule)
+    }
+
+    /// Answers so many of a thousand TCP packets to `node` with a reset, which ends the connection
+    /// at the other side. This side hears of it when it sends something the next time.
+    ///
+    /// # Errors
+    /// What `iptables` complains of.
+    pub fn reset(&self, node: usize, per_thousand: u32) -> Result<(), String> {
+        let share = format!("{:.3}", f64::from(per_thousand) / 1_000.0);
+        let rule = ["-p", "tcp", "-m", "statistic", "--mode", "random", "--probability", &share];
+        self.heard(
+            node,
+            true,
+            &[&rule[..], &["-j", "REJECT", "--reject-with", "tcp-reset"]].concat(),
+        )
+    }
+
+    /// Lets nothing of the connections that `node` has now get through any more, in neither
+    /// direction, while new ones are made as ever: what a firewall does that was started anew.
+    ///
+    /// # Errors
+    /// What `iptables` complains of.
+    pub fn forget(&self, node: usize) -> Result<(), String> {
+        const NEW: &str = "7";
+        for chain in ["INPUT", "OUTPUT"] {
+            for rule in [
+                &["--tcp-flags", "SYN", "SYN", "-j", "CONNMARK", "--set-mark", NEW][..],
+                &["-m", "connmark", "!", "--mark", NEW, "-j", "DROP"][..],
+            ] {
+                self.filter(node, &[&["-A", chain, "-p", "tcp"], rule].concat())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets every packet to `node` come later by a time out of `delay`, drawn from `seed`, until
+    /// what this returns is dropped. The rule for it is there until all is healed.
+    ///
+    /// # Errors
+    /// What `iptables` complains of, or when the kernel has no such queue.
+    pub fn delay(&self, node: usize, delay: Range<Duration>, seed: u64) -> Result<Late, String> {
+        let late = Late::begin(&self.node(node), delay, seed)?;
+        let queue = late::QUEUE.to_string();
+        self.heard(node, true, &["-j", "NFQUEUE", "--queue-num", &queue, "--queue-bypass"])?;
+        Ok(late)
+    }
+
+    /// A rule for what a node hears of others.
+    fn heard(&self, node: usize, of_clients: bool, rule: &[&str]) -> Result<(), String> {
+        let others: &[&str] = if of_clients { &["-i", "eth0"] } else { &["!", "-s", HUB] };
+        self.filter(node, &[&["-A", "INPUT"], others, rule].concat()).map(drop)
+    }
+
+    /// Packets that were lost, reset or delayed by rules since these were made.
     #[must_use]
-    pub fn swallowed(&self) -> u64 {
+    pub fn touched(&self) -> u64 {
         (1..=self.nodes)
-            .filter_map(|node| self.filter(node, &["-L", "INPUT", "-n", "-v", "-x"]).ok())
-            .flat_map(|listed| {
-                let rows = listed.lines().filter(|line| line.contains("DROP"));
-                rows.filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok())
-                    .collect::<Vec<_>>()
-            })
+            .filter_map(|node| self.filter(node, &["-L", "-n", "-v", "-x"]).ok())
+            .flat_map(|listed| listed.lines().filter_map(packets).collect::<Vec<_>>())
             .sum()
     }
 
-    /// Undoes all cuts.
+    /// Takes all rules away.
     ///
     /// # Errors
     /// What `iptables` complains of.
     pub fn heal(&self) -> Result<(), String> {
-        (1..=self.nodes).try_for_each(|node| self.filter(node, &["-F", "INPUT"]).map(drop))
+        (1..=self.nodes).try_for_each(|node| self.filter(node, &["-F"]).map(drop))
     }
+}
+
+/// How many packets a rule has done something to, of a line of the list of rules.
+fn packets(line: &str) -> Option<u64> {
+    let mut words = line.split_whitespace();
+    let packets = words.next()?.parse().ok()?;
+    let target = words.nth(1)?;
+    matches!(target, "DROP" | "REJECT" | "NFQUEUE").then_some(packets)
 }
 
 /// The address of a node, from 1.
@@ -173,4 +247,20 @@ pub fn ip(node: usize) -> Ipv4Addr {
 #[must_use]
 pub fn http(node: usize) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(ip(node)), HTTP_PORT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_are_counted_by_the_rules_that_do_them_harm() {
+        let line = |target| format!("      17     2040 {target}  tcp  --  eth0  *  0.0.0.0/0  ...");
+        assert_eq!(packets(&line("DROP")), Some(17));
+        assert_eq!(packets(&line("REJECT")), Some(17));
+        assert_eq!(packets(&line("NFQUEUE")), Some(17));
+        assert_eq!(packets(&line("CONNMARK")), None);
+        assert_eq!(packets("Chain INPUT (policy ACCEPT 21 packets, 3400 bytes)"), None);
+        assert_eq!(packets("    pkts      bytes target     prot opt in"), None);
+    }
 }

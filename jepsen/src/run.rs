@@ -28,7 +28,7 @@ const READY_MAX: Duration = Duration::from_secs(60);
 /// after the fault.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// MiB of each node's disk in runs that fill one or cut its power.
+/// MiB of each node's disk in runs that fill one, let it fail, or cut its power.
 const DISK_MIB: u64 = 96;
 
 /// MiB that nodes want to keep free on such a disk.
@@ -85,12 +85,13 @@ pub async fn run(config: &Config, net: Net, folder: &Path) -> Result<Judgements,
     let recorder = Recorder::create(&folder.join("history.jsonl"));
     let recorder = Arc::new(recorder.map_err(|error| format!("history: {error}"))?);
     let has = |part: &str| faults.iter().any(|name| nemesis::has(name, part));
-    let disk = match (has("power-cut"), has("disk-full")) {
+    let disk = match (has("power-cut") || has("read-only"), has("disk-full")) {
         (true, _) => Some(Disk::Image(DISK_MIB)),
         (false, true) => Some(Disk::Memory(DISK_MIB)),
         (false, false) => None,
     };
     let mut flags = vec!["--payment-success-rate", "0.5"];
+    flags.extend(workload.flags);
     flags.extend(["--log-filter", "info,raft=warn,sled=warn"]);
     // Often enough that joining nodes get one and that one is there to be damaged.
     flags.extend(["--snapshot-log-mb", "1"]);
@@ -197,6 +198,7 @@ async fn torment(
     until: Instant,
 ) -> Result<bool, String> {
     let mut random = StdRng::seed_from_u64(config.seed);
+    let mut turns = nemesis::Turns::new(config.seed);
     let quiet = Duration::from_secs((config.time_s / 5).clamp(4, 30));
     let mut schedule = Vec::new();
     let mut order: Vec<&String> = Vec::new();
@@ -210,10 +212,10 @@ async fn torment(
         let name = order.pop().expect("it was filled just now");
         let majority = nemesis::keeps_majority(name);
         recorder.note_fault(name, json!({"phase": "begin", "majority": majority}));
-        let mut active = nemesis::begin(name, cluster, &mut random).await?;
+        let mut active = nemesis::begin(name, cluster, &mut turns, &mut random).await?;
         let value = active.value.clone();
         recorder.note_fault(name, json!({"phase": "on", "what": value}));
-        let hold_ms = if nemesis::is_at_once(name) { 0 } else { random.random_range(2_000..8_000) };
+        let hold_ms = nemesis::on_ms(name, &mut random);
         let on_until = Instant::now() + Duration::from_millis(hold_ms);
         while Instant::now() < on_until {
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -265,8 +267,12 @@ pub fn judge(folder: &Path) -> Result<Judgements, String> {
         .map(|checker| (checker.name().to_owned(), checker.check(&history)))
         .collect();
     if let Some(config) = &config {
-        let failing =
-            config.nemesis.iter().any(|name| name == "mix" || nemesis::has(name, "sync-error"));
+        let fails = |name: &String| {
+            matches!(name.as_str(), "mix" | "combined")
+                || nemesis::has(name, "sync-error")
+                || nemesis::has(name, "read-only")
+        };
+        let failing = config.nemesis.iter().any(fails);
         judgements.push(("logs".to_owned(), logs(folder, failing)));
     }
     let summary = Summary::of(&history, &judgements);
@@ -291,7 +297,7 @@ fn enough(config: &Config) -> Enough {
 }
 
 /// A node that panicked broke no promise that a client could see, and is broken all the same.
-/// Where syncs fail, the log's library ends its thread that way, and the node with it.
+/// Where writes or syncs fail, the log's library ends its thread that way, and the node with it.
 fn logs(folder: &Path, failing_syncs: bool) -> Judgement {
     let mut judgement = Judgement::default();
     let mut lines = 0;

@@ -43,6 +43,18 @@ impl Summary {
             verdict: verdict(judgements).to_string(),
         }
     }
+
+    /// The figures in the words of tables.
+    fn figures(&self) -> [String; 6] {
+        [
+            self.operations.to_string(),
+            self.ok.to_string(),
+            self.unknown.to_string(),
+            self.faults.to_string(),
+            format!("{:.1} s", self.longest_gap_s),
+            self.verdict.clone(),
+        ]
+    }
 }
 
 /// Verdicts as a table for people.
@@ -59,15 +71,11 @@ pub fn table(summary: &Summary, judgements: &Judgements) -> String {
             let _ = writeln!(text, "         - and {} more", judgement.more);
         }
     }
+    let [operations, ok, unknown, faults, longest_gap, verdict] = summary.figures();
     let _ = writeln!(
         text,
-        "{} operations: {} ok, {} unknown; {} faults; longest unavailability {:.1} s\nverdict: {}",
-        summary.operations,
-        summary.ok,
-        summary.unknown,
-        summary.faults,
-        summary.longest_gap_s,
-        summary.verdict
+        "{operations} operations: {ok} ok, {unknown} unknown; {faults} faults; longest \
+         unavailability {longest_gap}\nverdict: {verdict}"
     );
     text
 }
@@ -99,20 +107,11 @@ pub fn of_runs(runs: &Path) -> Result<String, String> {
 fn row(folder: &Path) -> Option<String> {
     let config: Config = read(folder.join("config.json"))?;
     let summary: Summary = read(folder.join("summary.json"))?;
-    Some(format!(
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} s | {} |\n",
-        config.nemesis.join(", "),
-        config.workload,
-        config.seed,
-        config.nodes,
-        config.time_s,
-        summary.operations,
-        summary.ok,
-        summary.unknown,
-        summary.faults,
-        summary.longest_gap_s,
-        summary.verdict
-    ))
+    let mut words = vec![config.nemesis.join(", "), config.workload];
+    words
+        .extend([config.seed, config.nodes as u64, config.time_s].map(|number| number.to_string()));
+    words.extend(summary.figures());
+    Some(format!("| {} |\n", words.join(" | ")))
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: PathBuf) -> Option<T> {

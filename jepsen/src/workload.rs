@@ -50,7 +50,19 @@ pub struct Workload {
     pay: u32,
     /// Share of reads, in percent, for which an old state is good enough.
     stale: u32,
+    /// Flags of the nodes that go with it.
+    pub flags: &'static [&'static str],
 }
+
+/// A payment gateway that is slow, says nothing to many a call, and is asked again soon.
+const BAD_GATEWAY: &[&str] = &[
+    "--payment-error-rate",
+    "0.4",
+    "--payment-delay-ms",
+    "10-1500",
+    "--payment-backoff-ms",
+    "100,500,1000",
+];
 
 /// All workloads.
 pub const ALL: [Workload; 6] = [
@@ -69,6 +81,7 @@ pub const ALL: [Workload; 6] = [
         read_order: 10,
         pay: 0,
         stale: 0,
+        flags: &[],
     },
     Workload {
         name: "many",
@@ -85,6 +98,7 @@ pub const ALL: [Workload; 6] = [
         read_order: 10,
         pay: 0,
         stale: 0,
+        flags: &[],
     },
     Workload {
         name: "keys",
@@ -101,10 +115,11 @@ pub const ALL: [Workload; 6] = [
         read_order: 10,
         pay: 0,
         stale: 0,
+        flags: &[],
     },
     Workload {
         name: "payments",
-        about: "cancels against payments by the gateway and by webhook, half of them declined",
+        about: "cancels against payments by webhook and by a bad gateway, half of them declined",
         products: 4,
         stock: 150,
         payments: &["webhook", "mock", "webhook"],
@@ -117,6 +132,7 @@ pub const ALL: [Workload; 6] = [
         read_order: 15,
         pay: 20,
         stale: 0,
+        flags: BAD_GATEWAY,
     },
     Workload {
         name: "holds",
@@ -133,6 +149,7 @@ pub const ALL: [Workload; 6] = [
         read_order: 0,
         pay: 0,
         stale: 0,
+        flags: &[],
     },
     Workload {
         name: "reads",
@@ -149,6 +166,7 @@ pub const ALL: [Workload; 6] = [
         read_order: 20,
         pay: 0,
         stale: 30,
+        flags: &[],
     },
 ];
 
@@ -178,6 +196,8 @@ struct Known {
     orders: Vec<String>,
     /// Requests that were made, by key.
     requests: Vec<(String, Vec<(u64, u64)>)>,
+    /// Payment results that were reported.
+    reports: Vec<(String, Value)>,
 }
 
 /// What a client asks.
@@ -326,17 +346,26 @@ impl Shop {
         get("read_product", value, format!("/api/v1/products/{product}"))
     }
 
-    /// A payment provider's word. Its answer tells where the order stands then, so the history has
-    /// it as a look at the order; that somebody paid is nothing that a history has to say.
+    /// A payment provider's word, sometimes repeated. Its answer tells where the order stands then,
+    /// so the history has it as a look at the order; that somebody paid is nothing that a history
+    /// has to say.
     fn report_payment(&self, random: &mut StdRng) -> Ask {
         let order = self.known_order(random);
-        let number = self.next_key.fetch_add(1, Ordering::Relaxed);
-        let status = if random.random_bool(0.5) { "success" } else { "failure" };
-        let body = json!({
-            "idempotency_key": format!("w{number}"),
-            "order_id": order.parse::<u64>().unwrap_or(0),
-            "status": status,
-        });
+        let mut known = self.known();
+        let (order, body) = if !known.reports.is_empty() && random.random_bool(0.2) {
+            let back = random.random_range(1..=known.reports.len().min(30));
+            known.reports[known.reports.len() - back].clone()
+        } else {
+            let number = self.next_key.fetch_add(1, Ordering::Relaxed);
+            let status = if random.random_bool(0.5) { "success" } else { "failure" };
+            let body = json!({
+                "idempotency_key": format!("w{number}"),
+                "order_id": order.parse::<u64>().unwrap_or(0),
+                "status": status,
+            });
+            known.reports.push((order.clone(), body.clone()));
+            (order, body)
+        };
         Ask {
             f: "read_order",
             value: json!({"order": order}),
@@ -445,10 +474,16 @@ fn result(f: &str, data: &Value) -> Value {
 /// The name of what was placed: an order, or a hold.
 fn placed(data: &Value) -> String {
     if data["expires_at"].is_string() {
-        format!("{HOLD}{}", data["hold_id"])
+        hold_name(&data["hold_id"])
     } else {
         data["id"].to_string()
     }
+}
+
+/// The name of a hold, by its number.
+#[must_use]
+pub fn hold_name(number: &Value) -> String {
+    format!("{HOLD}{number}")
 }
 
 /// A hold in the words of the history: as an order that nobody pays.
@@ -456,7 +491,6 @@ fn placed(data: &Value) -> String {
 pub fn hold(data: &Value) -> Value {
     let mut value = order(data);
     value["order"] = json!(placed(data));
-    value["key"] = Value::Null;
     value["status"] = json!(match data["status"].as_str() {
         Some("active") => "PENDING",
         Some("released") => "CANCELLED",

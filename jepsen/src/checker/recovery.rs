@@ -6,6 +6,9 @@ use crate::history::History;
 /// The phase of a fault's event that says which nodes did not come back, by the names of the nodes.
 pub const LOST: &str = "lost";
 
+/// What the effect of a fault says when the cluster did not cope with it while it was on: why.
+pub const STUCK: &str = "stuck";
+
 /// Checks what the nemesis said about nodes that did not come back.
 ///
 /// A node that finds its own log cut short must refuse to start, and does. That it was cut short,
@@ -31,7 +34,15 @@ impl Checker for Recovery {
                     lost += 1;
                     judgement.invalid(format!("after {}: {}", fault.f, fault.value["said"]));
                 }
-                Some("end") => healed += 1,
+                Some("end") => {
+                    healed += 1;
+                    let effects = &fault.value["effect"];
+                    let each =
+                        effects.as_array().map_or(std::slice::from_ref(effects), Vec::as_slice);
+                    for effect in each.iter().filter(|effect| effect.get(STUCK).is_some()) {
+                        judgement.invalid(format!("{}: {}", fault.f, effect[STUCK]));
+                    }
+                }
                 _ => {}
             }
         }

@@ -316,6 +316,22 @@ pub struct Dump {
     pub holds: Vec<DumpHold>,
     /// The log index that the state reflects and its digest, where the node says so.
     pub digest: Option<(u64, String)>,
+    /// Who took units of which product and gave them back, in the order in which the node says
+    /// that it happened; empty when it does not say so.
+    pub moves: Vec<Move>,
+}
+
+/// Units of a product that were taken for an order, or given back by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The place in the log; several movements may have the same.
+    pub index: u64,
+    /// Of which product.
+    pub product: String,
+    /// Which order.
+    pub order: String,
+    /// Whether they were given back.
+    pub back: bool,
 }
 
 /// A product in a dump.

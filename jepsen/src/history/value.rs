@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::operation::{Call, Dump, DumpHold, DumpOrder, Items, Reply, Status, Stock};
+use super::operation::{Call, Dump, DumpHold, DumpOrder, Items, Move, Reply, Status, Stock};
 
 /// What is wrong with the value of an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,7 +112,17 @@ fn dump(fields: &Map<String, Value>, node: Option<&str>) -> Result<Dump, ValueEr
     let index = fields.get("index").and_then(Value::as_u64);
     let digest = fields.get("digest").and_then(Value::as_str);
     let digest = index.zip(digest.map(str::to_owned));
-    Ok(Dump { node, products, orders, holds, digest })
+    let moves = rows(fields, "moves", |row| {
+        let units = integer(row, "units")?;
+        let index = row.get("index").and_then(Value::as_u64);
+        Ok(Move {
+            index: index.ok_or(ValueError::Type { field: "index", expected: "a number" })?,
+            product: name(row, "product")?,
+            order: name(row, "order")?,
+            back: units > 0,
+        })
+    })?;
+    Ok(Dump { node, products, orders, holds, digest, moves })
 }
 
 /// The rows of a list that may be missing.

@@ -1,15 +1,22 @@
-//! Disks that are slow, full, or fail to sync.
+//! Disks that are slow, full, fail to sync, or take no writes any more.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rand::Rng;
-use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, Dial};
+use crate::checker::STUCK;
+use crate::cluster::{self, Cluster, Dial};
+use crate::disks::{self, Disk};
+use crate::net;
+
+/// Milliseconds that a sync takes longer, by turns.
+const DELAYS_MS: [i64; 3] = [100, 1_000, 5_000];
+
+/// How long a node may take to notice that its disk takes no writes.
+const NOTICE_MAX: Duration = Duration::from_secs(10);
 
 /// One node with trouble.
 #[derive(Debug)]
@@ -24,19 +31,33 @@ enum Kind {
     Slow { before: i64 },
     Full { ballast: PathBuf, bytes: u64 },
     SyncError { before: i64 },
+    ReadOnly { place: PathBuf },
+}
+
+/// Which node it is to be: the leader every second time where it matters.
+pub(super) fn node_of(name: &str, turn: usize, leader: usize, any: usize, free: &[usize]) -> usize {
+    if !matches!(name, "slow-disk" | "read-only") {
+        return any;
+    }
+    let turn = if name == "slow-disk" { turn / DELAYS_MS.len() } else { turn };
+    let followers: Vec<usize> = free.iter().copied().filter(|id| *id != leader).collect();
+    match followers.get(turn / 2 % followers.len().max(1)) {
+        Some(follower) if turn % 2 == 1 => *follower,
+        _ => leader,
+    }
 }
 
 pub(super) fn begin(
     name: &str,
     cluster: &mut Cluster,
     node: usize,
-    random: &mut StdRng,
+    turn: usize,
 ) -> Result<Trouble, String> {
     let page = &cluster.node(node).page;
     let (details, kind) = match name {
         "slow-disk" => {
             let before = page.get(Dial::Delayed);
-            let delay_ms = [50, 200, 1_000][random.random_range(0..3)];
+            let delay_ms = DELAYS_MS[turn % DELAYS_MS.len()];
             page.set(Dial::SyncDelay, delay_ms * 1_000)?;
             (json!({"delay_ms": delay_ms}), Kind::Slow { before })
         }
@@ -44,6 +65,15 @@ pub(super) fn begin(
             let before = page.get(Dial::Failed);
             page.set(Dial::SyncFailures, 1)?;
             (Value::Null, Kind::SyncError { before })
+        }
+        "read-only" => {
+            if !matches!(cluster.settings.disk, Some(Disk::Image(_))) {
+                return Err("this run's nodes have no images of disks".to_owned());
+            }
+            let data = &cluster.node(node).data;
+            let place = data.parent().unwrap_or(data).to_owned();
+            disks::fail(&place)?;
+            (Value::Null, Kind::ReadOnly { place })
         }
         _ => {
             if cluster.settings.disk.is_none() {
@@ -93,15 +123,52 @@ impl Trouble {
                 page.set(Dial::SyncFailures, 0)?;
                 let failed = page.get(Dial::Failed) - before;
                 // A node whose sync failed has to stop; give it a moment.
-                let until = Instant::now() + Duration::from_secs(5);
-                while failed > 0 && cluster.node(node).is_running() && Instant::now() < until {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                let running = cluster.node(node).is_running();
+                let running = failed > 0 && !has_ended(cluster, node, Duration::from_secs(5)).await;
                 if failed > 0 { json!({"syncs": failed, "running": running}) } else { Value::Null }
+            }
+            Kind::ReadOnly { place } => {
+                let ended = has_ended(cluster, node, NOTICE_MAX).await;
+                let ready = !ended && cluster::is_ready(net::http(node)).await;
+                let said = cluster.node(node).last_words();
+                cluster.node(node).kill();
+                disks::repair(&place)?;
+                let mut effect = json!({"ended": ended, "said": said});
+                if ready {
+                    effect[STUCK] = json!(format!("node {node} serves without a disk"));
+                }
+                effect
             }
         };
         cluster.start(node)?;
         Ok(effect)
+    }
+}
+
+/// Whether a node ends within this time.
+async fn has_ended(cluster: &mut Cluster, node: usize, limit: Duration) -> bool {
+    let until = Instant::now() + limit;
+    while cluster.node(node).is_running() && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    !cluster.node(node).is_running()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_delay_meets_the_leader_and_followers() {
+        let drawn = |turn: usize| {
+            let node = node_of("slow-disk", turn, 2, 4, &[1, 2, 3]);
+            (DELAYS_MS[turn % DELAYS_MS.len()], node == 2)
+        };
+        let mut all: Vec<(i64, bool)> = (7..13).map(drawn).collect();
+        all.sort_unstable();
+        let both = DELAYS_MS.iter().flat_map(|delay| [(*delay, false), (*delay, true)]);
+        assert_eq!(all, both.collect::<Vec<_>>());
+        let turns: Vec<usize> =
+            (0..4).map(|turn| node_of("read-only", turn, 2, 4, &[1, 2, 3])).collect();
+        assert_eq!(turns, [2, 1, 2, 3]);
     }
 }

@@ -84,7 +84,7 @@ impl Cuts {
     }
 
     fn heal(&mut self, cluster: &Cluster) -> Result<(), String> {
-        self.swallowed += cluster.net.swallowed();
+        self.swallowed += cluster.net.touched();
         self.is_cut = false;
         cluster.net.heal()
     }

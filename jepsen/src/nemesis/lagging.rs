@@ -1,0 +1,207 @@
+//! A node that is away until the others have cut what it needs off their logs, so that it has to
+//! install a snapshot when it comes back, and is killed while it does.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hyper::Method;
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+
+use crate::cluster::{self, Cluster};
+use crate::http;
+use crate::net;
+
+/// How long the others may take to cut their logs.
+const CUT_MAX: Duration = Duration::from_secs(60);
+
+/// How long one snapshot may take.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// How long a node may take to begin with a snapshot once it is back; one that comes later was
+/// held up by another fault and is not interrupted any more.
+const BEGIN_MAX: Duration = Duration::from_secs(10);
+
+/// How long a node may take to install one in the end.
+const INSTALL_MAX: Duration = Duration::from_secs(60);
+
+/// How often the files of the node are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// What the log of a node says when it has installed a snapshot.
+const INSTALLED: &str = "a snapshot took the place of state and log";
+
+/// A node that has missed too much.
+#[derive(Debug)]
+pub(super) struct Lagging {
+    pub(super) node: usize,
+    /// What was done, for the history.
+    pub(super) value: Value,
+    /// Installations that its log tells of before this.
+    installed: usize,
+    /// At which steps of installing it is to be killed.
+    steps: Vec<Step>,
+    /// At which steps it was.
+    killed: Vec<Step>,
+}
+
+/// A moment of an installation, as the files of the node show it.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Step {
+    /// So many percent of the file are there.
+    Received(u64),
+    /// A state is being made of it.
+    Making,
+    /// The new state counts, and the log is begun anew about then.
+    Counts,
+}
+
+pub(super) async fn begin(
+    cluster: &mut Cluster,
+    node: usize,
+    random: &mut StdRng,
+) -> Result<Lagging, String> {
+    let installed = installations(cluster, node);
+    let has = cluster::metric(net::http(node), "raft_applied_index").await.unwrap_or(0);
+    cluster.node(node).kill();
+    cluster.node(node).away = true;
+    let until = Instant::now() + CUT_MAX;
+    let others: Vec<usize> = cluster.ids().into_iter().filter(|id| *id != node).collect();
+    // The log is never cut past the older of two snapshots.
+    let mut cut: Vec<u64> = Vec::new();
+    while cut.len() < others.len() {
+        let other = others[cut.len()];
+        snapshot(other).await;
+        let there = cluster::metric(net::http(other), "compacted_index").await;
+        match there.filter(|cut| *cut > has) {
+            Some(there) => cut.push(there),
+            None if Instant::now() >= until => {
+                return Err(format!("node {other} did not cut its log past {has}"));
+            }
+            None => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
+    let all = [
+        Step::Received(random.random_range(0..20)),
+        Step::Received(random.random_range(20..80)),
+        Step::Received(random.random_range(80..100)),
+        Step::Making,
+        Step::Counts,
+    ];
+    let steps = (0..random.random_range(1..=3)).map(|_| all[random.random_range(0..all.len())]);
+    let value = json!({"node": node, "had_applied": has, "others_cut": cut});
+    Ok(Lagging { node, value, installed, steps: steps.collect(), killed: Vec::new() })
+}
+
+impl Lagging {
+    /// Lets the node come back, and kills it at the steps that were drawn. Other faults may still
+    /// be on.
+    pub(super) async fn come_back(&mut self, cluster: &mut Cluster) -> Result<(), String> {
+        cluster.node(self.node).away = false;
+        for step in self.steps.clone() {
+            let data = cluster.node(self.node).data.clone();
+            let size = newest_snapshot(cluster, self.node);
+            let before = Seen::of(&data);
+            cluster.start(self.node)?;
+            let reached = tokio::task::spawn_blocking(move || {
+                let until = Instant::now() + BEGIN_MAX;
+                while Instant::now() < until {
+                    if before.is_reached(step, &data, size) {
+                        return true;
+                    }
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                false
+            });
+            if !reached.await.map_err(|error| error.to_string())? {
+                break;
+            }
+            cluster.node(self.node).kill();
+            self.killed.push(step);
+        }
+        cluster.start(self.node)
+    }
+
+    /// Whether it has installed a snapshot, once no fault is on any more.
+    pub(super) async fn proof(self, cluster: &mut Cluster) -> Value {
+        let until = Instant::now() + INSTALL_MAX;
+        loop {
+            let installed = installations(cluster, self.node).saturating_sub(self.installed);
+            if installed > 0 {
+                return json!({"installed": installed, "killed_at": self.killed});
+            }
+            if Instant::now() >= until {
+                return Value::Null;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// What the files of a node show.
+#[derive(Debug)]
+struct Seen {
+    states: Vec<PathBuf>,
+    current: Option<Vec<u8>>,
+}
+
+impl Seen {
+    fn of(data: &Path) -> Self {
+        Self { states: states(data), current: std::fs::read(data.join("current")).ok() }
+    }
+
+    /// Whether an installation has come so far since this was seen. `size` is about the size of
+    /// the file, in bytes.
+    fn is_reached(&self, step: Step, data: &Path, size: u64) -> bool {
+        let counts = || std::fs::read(data.join("current")).ok() != self.current;
+        let making = || states(data).iter().any(|state| !self.states.contains(state));
+        match step {
+            Step::Received(percent) => {
+                let received = files(&data.join("snapshots"))
+                    .filter(|path| path.extension().is_some_and(|end| end == "new"))
+                    .filter_map(|path| std::fs::metadata(path).ok())
+                    .any(|file| file.len() >= size * percent / 100);
+                received || making() || counts()
+            }
+            Step::Making => making() || counts(),
+            Step::Counts => counts(),
+        }
+    }
+}
+
+fn files(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+/// The states made of snapshots, finished or not.
+fn states(data: &Path) -> Vec<PathBuf> {
+    let named = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("state-"))
+    };
+    files(data).filter(named).collect()
+}
+
+/// Size of the largest snapshot of another node, in bytes.
+fn newest_snapshot(cluster: &Cluster, node: usize) -> u64 {
+    let others = cluster.nodes.iter().filter(|other| other.id != node);
+    let snapshots = others.flat_map(|other| files(&other.data.join("snapshots")));
+    snapshots
+        .filter_map(|path| std::fs::metadata(path).ok())
+        .map(|file| file.len())
+        .max()
+        .unwrap_or(0)
+}
+
+/// How often the log of a node says that it has installed a snapshot.
+fn installations(cluster: &Cluster, node: usize) -> usize {
+    cluster.nodes[node - 1].lines_with(INSTALLED)
+}
+
+/// Asks a node to take a snapshot. It may be busy with another one; then it is asked again.
+async fn snapshot(node: usize) {
+    let path = "/api/v1/cluster/snapshot";
+    let body = json!({});
+    http::ask(net::http(node), Method::POST, path, None, Some(&body), ANSWER_MAX).await;
+}
