@@ -88,6 +88,10 @@ impl Cluster {
     pub fn create(settings: Settings, net: Net) -> Result<Self, String> {
         let folder = &settings.folder;
         let library = shim::compile(folder)?;
+        if settings.disk.is_some() {
+            // Nodes get copies of all mounts; what is unmounted here has to be gone there too.
+            net::run("mount", &["--make-rshared", "/"])?;
+        }
         let mut nodes = Vec::new();
         for id in 1..=settings.nodes + 1 {
             let place = folder.join(format!("data-{id}"));
@@ -312,11 +316,18 @@ impl Node {
         text.rsplit(')').next()?.trim().chars().next()
     }
 
-    /// How many lines of its log have these words.
+    /// The last line of its log that tells of an error.
     #[must_use]
-    pub fn lines_with(&self, words: &str) -> usize {
+    pub fn last_error(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
-        String::from_utf8_lossy(&text).lines().filter(|line| line.contains(words)).count()
+        let text = String::from_utf8_lossy(&text);
+        let is_error = |line: &&str| line.contains("\"ERROR\"") || line.contains("panicked at");
+        let at = text.lines().rev().position(|line| is_error(&line));
+        // What a panic was about stands in the line after it.
+        let about = at.map(|at| text.lines().rev().skip(at.saturating_sub(1)).take(2));
+        let mut words: Vec<&str> = about.into_iter().flatten().collect();
+        words.reverse();
+        words.join(" ")
     }
 
     /// The last lines of its log.
@@ -348,11 +359,10 @@ pub async fn status(to: SocketAddr) -> Option<Value> {
     }
 }
 
-/// A number that a node tells of itself, by its name after `holdfast_`.
+/// A number that a node tells of itself, by its name among the metrics.
 pub async fn metric(to: SocketAddr, name: &str) -> Option<u64> {
     let page = http::page(to, "/metrics", STATUS_MAX).await?;
-    let value =
-        |line: &str| line.strip_prefix("holdfast_")?.strip_prefix(name)?.trim().parse().ok();
+    let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
     page.lines().find_map(value)
 }
 

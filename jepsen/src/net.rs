@@ -176,16 +176,17 @@ impl Net {
     }
 
     /// Lets nothing of the connections that `node` has now get through any more, in neither
-    /// direction, while new ones are made as ever: what a firewall does that was started anew.
+    /// direction, while new ones are made as ever: what a firewall does that was started anew. New
+    /// ones are told by `mark`, which no earlier call may have had.
     ///
     /// # Errors
     /// What `iptables` complains of.
-    pub fn forget(&self, node: usize) -> Result<(), String> {
-        const NEW: &str = "7";
+    pub fn forget(&self, node: usize, mark: u32) -> Result<(), String> {
+        let mark = mark.to_string();
         for chain in ["INPUT", "OUTPUT"] {
             for rule in [
-                &["--tcp-flags", "SYN", "SYN", "-j", "CONNMARK", "--set-mark", NEW][..],
-                &["-m", "connmark", "!", "--mark", NEW, "-j", "DROP"][..],
+                &["--tcp-flags", "SYN", "SYN", "-j", "CONNMARK", "--set-mark", &mark][..],
+                &["-m", "connmark", "!", "--mark", &mark, "-j", "DROP"][..],
             ] {
                 self.filter(node, &[&["-A", chain, "-p", "tcp"], rule].concat())?;
             }

@@ -32,9 +32,22 @@ pub struct Recipe {
     pub repeats: f64,
     /// Share of orders that name two products, from 0 to 1.
     pub pairs: f64,
+    /// Share of orders that fail by themselves some time later, from 0 to 1, as holds do.
+    pub failing: f64,
+    /// Share of the time in which hardly anything is answered, from 0 to 1, in spells of many
+    /// operations.
+    pub outage: f64,
     /// Nodes that dump their state at the end; 0 for a history without an end.
     pub dumps: usize,
+    /// Whether the first of them tells in which order units were moved.
+    pub moves: bool,
 }
+
+/// How often an outage begins, in nanoseconds.
+const OUTAGE_EVERY: u64 = 60_000_000;
+
+/// Share of operations in an outage that are never answered.
+const OUTAGE_UNKNOWN: f64 = 0.9;
 
 impl Default for Recipe {
     fn default() -> Self {
@@ -47,7 +60,10 @@ impl Default for Recipe {
             unknown: 0.1,
             repeats: 0.1,
             pairs: 0.0,
+            failing: 0.0,
+            outage: 0.0,
             dumps: 3,
+            moves: false,
         }
     }
 }
@@ -75,6 +91,8 @@ enum Due {
     Ask { seat: usize },
     /// An operation takes effect.
     Effect { operation: usize },
+    /// An order fails unless it was cancelled.
+    Fail { order: u64 },
     /// An operation is answered, or given up.
     Answer { operation: usize },
 }
@@ -91,7 +109,7 @@ struct Open {
 struct Order {
     key: String,
     lines: Vec<(usize, u64)>,
-    cancelled: bool,
+    status: &'static str,
 }
 
 struct Simulation {
@@ -109,6 +127,7 @@ struct Simulation {
     known_orders: BTreeSet<u64>,
     events: Vec<Event>,
     taken: BTreeSet<u64>,
+    moves: Vec<Value>,
 }
 
 /// Makes a history.
@@ -128,6 +147,7 @@ pub fn history(recipe: &Recipe) -> Vec<Event> {
         known_orders: BTreeSet::new(),
         events: Vec::new(),
         taken: BTreeSet::new(),
+        moves: Vec::new(),
         recipe: recipe.clone(),
     };
     simulation.create();
@@ -145,7 +165,8 @@ pub fn history(recipe: &Recipe) -> Vec<Event> {
         }
         match due {
             Due::Ask { seat } => simulation.ask(seat, time),
-            Due::Effect { operation } => simulation.effect(operation),
+            Due::Effect { operation } => simulation.effect(operation, time),
+            Due::Fail { order } => simulation.give_back(order, "FAILED", time),
             Due::Answer { operation } => simulation.answer(operation, time),
         }
     }
@@ -188,7 +209,10 @@ impl Simulation {
         self.note(process, Kind::Invoke, f, value, time);
         let effect = time + self.random.random_range(1..1_000_000);
         let answer = effect + self.random.random_range(1..1_000_000);
-        if self.random.random_bool(self.recipe.unknown) {
+        let spell = (time % OUTAGE_EVERY) as f64 / OUTAGE_EVERY as f64;
+        let is_out = spell < self.recipe.outage;
+        let unknown = if is_out { OUTAGE_UNKNOWN } else { self.recipe.unknown };
+        if self.random.random_bool(unknown) {
             // Never answered: it takes effect in time, much later, or not at all.
             match self.random.random_range(0..3) {
                 0 => self.due.push(Reverse((effect, Due::Effect { operation }))),
@@ -252,16 +276,19 @@ impl Simulation {
     }
 
     /// Lets the shop do what was asked and keeps its answer.
-    fn effect(&mut self, operation: usize) {
+    fn effect(&mut self, operation: usize, time: u64) {
         let ask = self.open[&operation].ask.clone();
         let refused = |error: &str| (Kind::Fail, Value::Null, Some(error.to_owned()));
         let answer = match ask {
-            Ask::Place(request) => match self.place(&request) {
+            Ask::Place(request) => match self.place(&request, time) {
                 Ok(order) => (Kind::Ok, json!({"order": format!("o{order}")}), None),
                 Err(error) => refused(error),
             },
+            Ask::Cancel(order) if self.orders[&order].status == "FAILED" => {
+                refused("not_cancellable")
+            }
             Ask::Cancel(order) => {
-                self.cancel(order);
+                self.give_back(order, "CANCELLED", time);
                 (Kind::Ok, Value::Null, None)
             }
             Ask::ReadProduct(product) => {
@@ -274,7 +301,7 @@ impl Simulation {
             Some(answer);
     }
 
-    fn place(&mut self, request: &Request) -> Result<u64, &'static str> {
+    fn place(&mut self, request: &Request, time: u64) -> Result<u64, &'static str> {
         if let Some(order) = self.by_key.get(&request.key) {
             let same = self.orders[order].lines == request.lines;
             return if same { Ok(*order) } else { Err("key_conflict") };
@@ -282,24 +309,37 @@ impl Simulation {
         if request.lines.iter().any(|(product, qty)| self.stock[*product] < *qty) {
             return Err("insufficient_stock");
         }
+        let id = self.orders.len() as u64 + 1;
         for (product, qty) in &request.lines {
             self.stock[*product] -= qty;
+            self.moved(id, *product, -i64::try_from(*qty).unwrap_or(0), time);
         }
-        let id = self.orders.len() as u64 + 1;
+        if self.random.random_bool(self.recipe.failing) {
+            let later = time + self.random.random_range(1..30_000_000);
+            self.due.push(Reverse((later, Due::Fail { order: id })));
+        }
         let Request { key, lines } = request.clone();
         self.by_key.insert(key.clone(), id);
-        self.orders.insert(id, Order { key, lines, cancelled: false });
+        self.orders.insert(id, Order { key, lines, status: "PENDING" });
         Ok(id)
     }
 
-    fn cancel(&mut self, id: u64) {
-        let order = self.orders.get_mut(&id).expect("only known orders are cancelled");
-        if !order.cancelled {
-            order.cancelled = true;
-            for (product, qty) in &order.lines {
-                self.stock[*product] += qty;
-            }
+    /// Ends an order that is still open.
+    fn give_back(&mut self, id: u64, status: &'static str, time: u64) {
+        let order = self.orders.get_mut(&id).expect("only known orders end");
+        if order.status != "PENDING" {
+            return;
         }
+        order.status = status;
+        for (product, qty) in order.lines.clone() {
+            self.stock[product] += qty;
+            self.moved(id, product, i64::try_from(qty).unwrap_or(0), time);
+        }
+    }
+
+    fn moved(&mut self, order: u64, product: usize, units: i64, time: u64) {
+        let (order, product) = (format!("o{order}"), name(product));
+        self.moves.push(json!({"index": time, "order": order, "product": product, "units": units}));
     }
 
     fn answer(&mut self, operation: usize, time: u64) {
@@ -331,8 +371,10 @@ impl Simulation {
             })
             .collect();
         for node in 1..=self.recipe.dumps as u64 {
+            let moves = if self.recipe.moves && node == 1 { &self.moves[..] } else { &[] };
             let value = json!({
                 "node": format!("n{node}"), "products": products, "orders": orders, "holds": [],
+                "moves": moves,
             });
             let process = self.next_process + node;
             self.note(process, Kind::Invoke, "dump", Value::Null, time + 10 * node);
@@ -342,10 +384,9 @@ impl Simulation {
 
     fn order_value(&self, id: u64) -> Value {
         let order = &self.orders[&id];
-        let status = if order.cancelled { "CANCELLED" } else { "PENDING" };
         let mut value = lines_value(&order.lines);
         value["order"] = json!(format!("o{id}"));
-        value["status"] = json!(status);
+        value["status"] = json!(order.status);
         value
     }
 }

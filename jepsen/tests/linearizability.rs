@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jepsen::checker::{self, Checker, Enough, Judgement, Linearizability, Verdict};
-use jepsen::history::{Event, History, Kind};
+use jepsen::history::{Event, History, Kind, Operation, Outcome};
 use jepsen::simulated::{self, Recipe};
 use serde_json::json;
 
@@ -48,6 +48,47 @@ fn five_thousand_operations_of_twenty_processes_take_less_than_a_minute() {
             assert_eq!(judgement.verdict, Verdict::Valid, "{recipe:?}: {name}: {judgement:?}");
         }
         assert!(started.elapsed() < Duration::from_secs(60), "{recipe:?}");
+    }
+}
+
+/// Orders that fail by themselves, as holds do, and spells in which hardly anything is answered.
+fn outages(seed: u64) -> Recipe {
+    let (operations, processes, stock) = (12_000, 20, 60);
+    let (failing, outage, unknown) = (0.6, 0.4, 0.05);
+    let recipe = Recipe { seed, operations, processes, stock, unknown, ..Recipe::default() };
+    Recipe { failing, outage, pairs: 0.1, moves: true, ..recipe }
+}
+
+#[test]
+fn what_a_node_tells_decides_histories_with_thousands_of_unknown_outcomes_at_once() {
+    for seed in 0..3 {
+        let recipe = outages(seed);
+        let history = history(simulated::history(&recipe));
+        let unknown = |operation: &&Operation| matches!(operation.outcome, Outcome::Info(_));
+        let unknown = history.client_operations().filter(unknown).count();
+        assert!(unknown > 2_000, "only {unknown} unknown outcomes");
+        let judgement = Linearizability { limit: Duration::from_secs(20) }.check(&history);
+        assert_eq!(judgement.verdict, Verdict::Valid, "{recipe:?}: {judgement:?}");
+        assert!(judgement.notes[0].ends_with(" 0 of them searched"), "{:?}", judgement.notes);
+    }
+}
+
+#[test]
+fn what_a_node_tells_is_not_believed() {
+    for seed in 0..10 {
+        let mut events = simulated::history(&Recipe { seed, moves: true, ..Recipe::default() });
+        let dump = events.iter_mut().find(|event| event.f == "dump" && !event.value.is_null());
+        let moves = dump.expect("there is a dump").value["moves"].as_array_mut().expect("moves");
+        for (at, moved) in moves.iter_mut().rev().enumerate() {
+            moved["index"] = json!(at);
+        }
+        let judgement = judge(events);
+        assert_eq!(judgement.verdict, Verdict::Valid, "{judgement:?}");
+        assert!(!judgement.notes[0].ends_with(" 0 of them searched"), "{:?}", judgement.notes);
+        // With the right order told, a wrong look is found all the same.
+        let alone = Recipe { processes: 1, unknown: 0.0, moves: true, seed, ..Recipe::default() };
+        let judgement = judge(spoilt(&alone, 5).expect("it reads"));
+        assert_eq!(judgement.verdict, Verdict::Invalid, "{alone:?}");
     }
 }
 

@@ -129,7 +129,7 @@ impl Trouble {
             Kind::ReadOnly { place } => {
                 let ended = has_ended(cluster, node, NOTICE_MAX).await;
                 let ready = !ended && cluster::is_ready(net::http(node)).await;
-                let said = cluster.node(node).last_words();
+                let said = cluster.node(node).last_error();
                 cluster.node(node).kill();
                 disks::repair(&place)?;
                 let mut effect = json!({"ended": ended, "said": said});

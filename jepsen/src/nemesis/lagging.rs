@@ -8,6 +8,7 @@ use hyper::Method;
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::cluster::{self, Cluster};
 use crate::http;
@@ -29,17 +30,14 @@ const INSTALL_MAX: Duration = Duration::from_secs(60);
 /// How often the files of the node are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// What the log of a node says when it has installed a snapshot.
-const INSTALLED: &str = "a snapshot took the place of state and log";
-
 /// A node that has missed too much.
 #[derive(Debug)]
 pub(super) struct Lagging {
     pub(super) node: usize,
     /// What was done, for the history.
     pub(super) value: Value,
-    /// Installations that its log tells of before this.
-    installed: usize,
+    /// What its files showed before.
+    before: Seen,
     /// At which steps of installing it is to be killed.
     steps: Vec<Step>,
     /// At which steps it was.
@@ -63,25 +61,19 @@ pub(super) async fn begin(
     node: usize,
     random: &mut StdRng,
 ) -> Result<Lagging, String> {
-    let installed = installations(cluster, node);
-    let has = cluster::metric(net::http(node), "raft_applied_index").await.unwrap_or(0);
+    let has = cluster::metric(net::http(node), "raft_applied_index").await;
+    let has = has.ok_or_else(|| format!("node {node} does not say how far it is"))?;
     cluster.node(node).kill();
     cluster.node(node).away = true;
-    let until = Instant::now() + CUT_MAX;
+    let before = Seen::of(&cluster.node(node).data);
     let others: Vec<usize> = cluster.ids().into_iter().filter(|id| *id != node).collect();
-    // The log is never cut past the older of two snapshots.
-    let mut cut: Vec<u64> = Vec::new();
-    while cut.len() < others.len() {
-        let other = others[cut.len()];
-        snapshot(other).await;
-        let there = cluster::metric(net::http(other), "compacted_index").await;
-        match there.filter(|cut| *cut > has) {
-            Some(there) => cut.push(there),
-            None if Instant::now() >= until => {
-                return Err(format!("node {other} did not cut its log past {has}"));
-            }
-            None => tokio::time::sleep(Duration::from_millis(200)).await,
-        }
+    let mut tasks = JoinSet::new();
+    for other in others {
+        tasks.spawn(cut_past(other, has));
+    }
+    let mut cut = Vec::new();
+    while let Some(there) = tasks.join_next().await {
+        cut.push(there.map_err(|error| error.to_string())??);
     }
     let all = [
         Step::Received(random.random_range(0..20)),
@@ -92,7 +84,7 @@ pub(super) async fn begin(
     ];
     let steps = (0..random.random_range(1..=3)).map(|_| all[random.random_range(0..all.len())]);
     let value = json!({"node": node, "had_applied": has, "others_cut": cut});
-    Ok(Lagging { node, value, installed, steps: steps.collect(), killed: Vec::new() })
+    Ok(Lagging { node, value, before, steps: steps.collect(), killed: Vec::new() })
 }
 
 impl Lagging {
@@ -128,9 +120,8 @@ impl Lagging {
     pub(super) async fn proof(self, cluster: &mut Cluster) -> Value {
         let until = Instant::now() + INSTALL_MAX;
         loop {
-            let installed = installations(cluster, self.node).saturating_sub(self.installed);
-            if installed > 0 {
-                return json!({"installed": installed, "killed_at": self.killed});
+            if self.before.is_reached(Step::Counts, &cluster.node(self.node).data, 0) {
+                return json!({"installed": true, "killed_at": self.killed});
             }
             if Instant::now() >= until {
                 return Value::Null;
@@ -144,6 +135,7 @@ impl Lagging {
 #[derive(Debug)]
 struct Seen {
     states: Vec<PathBuf>,
+    /// Which state counts.
     current: Option<Vec<u8>>,
 }
 
@@ -194,9 +186,21 @@ fn newest_snapshot(cluster: &Cluster, node: usize) -> u64 {
         .unwrap_or(0)
 }
 
-/// How often the log of a node says that it has installed a snapshot.
-fn installations(cluster: &Cluster, node: usize) -> usize {
-    cluster.nodes[node - 1].lines_with(INSTALLED)
+/// Lets a node take snapshots until it has cut its log past an index, and returns what it has cut.
+async fn cut_past(node: usize, index: u64) -> Result<u64, String> {
+    let until = Instant::now() + CUT_MAX;
+    loop {
+        snapshot(node).await;
+        // The log is never cut past the older of two snapshots.
+        let cut = cluster::metric(net::http(node), "compacted_index").await;
+        match cut.filter(|cut| *cut > index) {
+            Some(cut) => return Ok(cut),
+            None if Instant::now() >= until => {
+                return Err(format!("node {node} did not cut its log past {index}"));
+            }
+            None => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
 }
 
 /// Asks a node to take a snapshot. It may be busy with another one; then it is asked again.

@@ -66,7 +66,8 @@ pub(super) fn begin(
         }
         _ => {
             let nodes = [vec![leader], ids, vec![other]][turn % 3].clone();
-            nodes.iter().try_for_each(|id| net.forget(*id))?;
+            let mark = u32::try_from(turn + 1).unwrap_or(u32::MAX);
+            nodes.iter().try_for_each(|id| net.forget(*id, mark))?;
             json!({"nodes": nodes})
         }
     };
