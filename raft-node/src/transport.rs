@@ -29,8 +29,8 @@ use crate::shared::Shared;
 /// A hello, or a connection, that takes longer has failed.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A peer whose machine does not even acknowledge bytes for so long is out of reach, and a new
-/// connection is tried. Without it the kernel would go on for a quarter of an hour with a connection
-/// that a firewall forgot, or wait as long again as a partition took after its end.
+/// connection is tried. Without it the kernel would go on for a quarter of an hour with one that a
+/// firewall forgot, or wait as long again as a partition took after its end.
 const ACKNOWLEDGED_MAX: Duration = Duration::from_secs(3);
 /// A frame that cannot be written within this means a dead peer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);

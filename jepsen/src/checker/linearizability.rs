@@ -1,9 +1,9 @@
 //! Linearizability: there is one order of all operations that explains every answer.
 //!
-//! In four steps: [`facts`] gathers what was seen of each order, [`problem`] turns that into windows
-//! of time and splits by product, [`told`] tries the order that a node tells, and where that one
-//! does not explain everything [`search`] looks for another. Giving up for want of time is
-//! `unknown`, never `valid`.
+//! In four steps: [`facts`] gathers what was seen of each order, [`problem`] turns that into
+//! windows of time and splits by product, [`told`] tries the order that a node tells, and where
+//! that one does not explain everything [`search`] looks for another. Giving up for want of time
+//! is `unknown`, never `valid`.
 
 mod bounds;
 mod facts;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use self::problem::Part;
 use self::search::{Due, End, Found, Room};
-use super::{Checker, Judgement, describe};
+use super::{Checker, Judgement, Verdict, describe};
 use crate::history::History;
 
 /// Rooms of one search after the other, with how often each is tried with other chances. Several
@@ -70,10 +70,15 @@ impl Checker for Linearizability {
         let moves = told::moves(history);
         let mut searched = 0;
         for part in &problem.parts {
-            let is_told = part.undecidable.is_none() && told::explains(part, &moves);
-            searched += usize::from(!is_told);
-            if !is_told {
+            if let Some(why) = &part.undecidable {
+                judgement.unknown(why);
+            } else if let Err(lost) = told::explains(part, &moves) {
+                searched += 1;
                 check_part(history, part, deadline, &mut judgement);
+                if let (Verdict::Unknown, Some(lost)) = (judgement.verdict, lost) {
+                    let lost = describe(&history.operations[lost]);
+                    judgement.note(format!("the order that a node tells does not explain {lost}"));
+                }
             }
         }
         if orders == 0 || looks == 0 {
@@ -81,17 +86,13 @@ impl Checker for Linearizability {
         }
         let parts = problem.parts.len();
         judgement.note(format!(
-            "{orders} orders and {looks} looks at stock in {parts} parts, {searched} of them searched"
+            "{orders} orders, {looks} looks at stock in {parts} parts, {searched} of them searched"
         ));
         judgement
     }
 }
 
 fn check_part(history: &History, part: &Part, deadline: Instant, judgement: &mut Judgement) {
-    if let Some(why) = &part.undecidable {
-        judgement.unknown(why);
-        return;
-    }
     let outside = bounds::check(part);
     for (source, why) in &outside {
         let operation = &history.operations[*source];

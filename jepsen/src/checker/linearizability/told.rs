@@ -29,10 +29,13 @@ pub(super) fn moves(history: &History) -> Vec<&Move> {
 }
 
 /// Whether the movements explain all that was seen of a part.
-pub(super) fn explains(part: &Part, moves: &[&Move]) -> bool {
-    let Some(writes) = writes(part, moves) else { return false };
-    let Some(told) = Told::of(part, writes) else { return false };
-    told.has_room_for(part)
+///
+/// # Errors
+/// The operation that finds no place among them, if they could have happened in this order at all.
+pub(super) fn explains(part: &Part, moves: &[&Move]) -> Result<(), Option<usize>> {
+    let writes = writes(part, moves).ok_or(None)?;
+    let told = Told::of(part, writes).ok_or(None)?;
+    told.has_room_for(part).map_err(Some)
 }
 
 /// The writes of a part as they are told, or nothing when they are not those of its orders.
@@ -147,7 +150,7 @@ impl Told {
 
     /// Whether every look finds a gap between two writes, none an earlier one than a look that was
     /// over before it began. The first such gap leaves the most to others.
-    fn has_room_for(&self, part: &Part) -> bool {
+    fn has_room_for(&self, part: &Part) -> Result<(), usize> {
         let mut looks: Vec<&Look> = part.looks.iter().collect();
         looks.sort_by_key(|look| look.window.since);
         let mut open: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
@@ -163,10 +166,10 @@ impl Told {
             // In gap 0 nothing was written yet.
             let first = self.latest.partition_point(|latest| *latest < since).max(floor);
             let last = self.earliest.partition_point(|earliest| *earliest <= until);
-            let Some(gap) = (first..=last).find(|gap| self.sees(look, *gap)) else { return false };
+            let gap = (first..=last).find(|gap| self.sees(look, *gap)).ok_or(look.source)?;
             open.push(Reverse((until, gap)));
         }
-        true
+        Ok(())
     }
 
     fn sees(&self, look: &Look, gap: usize) -> bool {
@@ -216,7 +219,7 @@ mod tests {
             back: false,
         };
         let moves: Vec<Move> = orders.iter().enumerate().map(moved).collect();
-        explains(part, &moves.iter().collect::<Vec<_>>())
+        explains(part, &moves.iter().collect::<Vec<_>>()).is_ok()
     }
 
     #[test]
