@@ -281,6 +281,7 @@ fn cluster() {
         role: MemberRole::Leader,
         raft_addr: "127.0.0.1:9080".to_owned(),
         http_addr: Some("127.0.0.1:8080".to_owned()),
+        replaces: None,
         match_index: None,
         lag: None,
         healthy: true,
@@ -290,6 +291,7 @@ fn cluster() {
         role: MemberRole::Follower,
         raft_addr: "127.0.0.1:9081".to_owned(),
         http_addr: None,
+        replaces: None,
         match_index: Some(118),
         lag: Some(2),
         healthy: false,
@@ -303,6 +305,8 @@ fn cluster() {
         applied_index: 118,
         digest: "00f1e2d3c4b5a697".to_owned(),
         payments_paused: false,
+        rebuilt_from: Some(3),
+        next_member_id: 5,
         members: vec![leader, follower],
     };
     golden(include_str!("goldens/cluster.json"), &Envelope::new(cluster));

@@ -293,6 +293,7 @@ impl Writer<'_, '_> {
             ("snapshot_index", "Applied index of the newest snapshot", node.snapshot_index),
             ("snapshot_bytes", "Size of the newest snapshot", node.snapshot_bytes),
             ("snapshots_sending", "Peers a snapshot is being sent to", node.snapshots_sending),
+            ("rebuilds", "Times damaged data was set aside and rebuilt", node.rebuilds),
             ("compacted_index", "Last index cut off the log", node.compacted_index),
             ("log_bytes", "Size of the log's files", node.log_bytes),
             ("payment_calls_in_flight", "Gateway calls under way", node.payment_calls_in_flight),

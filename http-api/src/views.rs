@@ -202,6 +202,7 @@ pub(crate) fn cluster(status: raft_node::Status) -> wire::Cluster {
         role: member.role.parse().unwrap_or(MemberRole::Unknown),
         raft_addr: member.raft_addr,
         http_addr: member.http_addr,
+        replaces: member.replaces.map(|id| id.0),
         match_index: member.match_index,
         lag: member.lag,
         healthy: member.healthy,
@@ -217,6 +218,8 @@ pub(crate) fn cluster(status: raft_node::Status) -> wire::Cluster {
         applied_index: status.applied_index,
         digest: format!("{:016x}", status.digest),
         payments_paused: status.payments_paused,
+        rebuilt_from: status.rebuilt_from.map(|id| id.0),
+        next_member_id: status.next_member_id.0,
         members,
     }
 }

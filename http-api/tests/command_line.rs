@@ -84,6 +84,7 @@ fn help_explains_every_flag_and_the_exit_codes() {
         "--raft",
         "--peer",
         "--cluster",
+        "--rebuild-wait-s",
         "--advertise-http",
         "--advertise-raft",
         "--payment-success-rate",

@@ -147,6 +147,10 @@ pub struct Status {
     pub digest: u64,
     /// Whether payments wait until they are told to go on.
     pub payments_paused: bool,
+    /// The member that lived in this directory before its data was damaged.
+    pub rebuilt_from: Option<NodeId>,
+    /// The lowest id above all that members have or had, as far as is known here.
+    pub next_member_id: NodeId,
     /// All members, by id.
     pub members: Vec<Member>,
 }
@@ -162,6 +166,8 @@ pub struct Member {
     pub raft_addr: String,
     /// Its HTTP address, if known.
     pub http_addr: Option<String>,
+    /// Of a learner, the member whose place it takes.
+    pub replaces: Option<NodeId>,
     /// How far its log is known to match; known to the leader only.
     pub match_index: Option<u64>,
     /// Entries it is behind; known to the leader only.
@@ -441,6 +447,7 @@ impl Handle {
                 },
                 raft_addr,
                 http_addr,
+                replaces: member.replaces,
                 match_index: matched,
                 lag: matched.map(|matched| view.last_index.saturating_sub(matched)),
                 // Idle links carry a frame a second, so three seconds of silence mean trouble.
@@ -457,6 +464,8 @@ impl Handle {
             applied_index,
             digest,
             payments_paused,
+            rebuilt_from: shared.identity.rebuilt().last().map(|rebuilt| rebuilt.from),
+            next_member_id: membership.next_id(),
             members: members.collect(),
         }
     }

@@ -15,7 +15,7 @@ use engine::ids::NodeId;
 use parking_lot::Mutex;
 
 use crate::config::{Config, Join, Peer};
-use crate::log::REPLACE;
+use crate::rebuild::{self, Rebuilt};
 use crate::recovery::stage;
 
 /// The version of the files written today.
@@ -47,8 +47,7 @@ pub enum Error {
     },
     /// The file that counts the starts is gone, though there is a log.
     #[error(
-        "{0} is missing, though this data directory has a log: request ids would be given out \
-         again; {REPLACE}"
+        "{0} is missing, though this data directory has a log: request ids would be given out again"
     )]
     BootMissing(PathBuf),
     /// It belongs to another node or cluster.
@@ -71,14 +70,40 @@ pub enum Error {
     Join(&'static str),
 }
 
+impl Error {
+    /// Whether something beside the identity is not what was written, as
+    /// [`StartError::is_damage`](crate::StartError::is_damage) says. Without its identity nobody
+    /// can tell whose data it is.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Error::BootMissing(_) => true,
+            Error::Damaged { path, .. } => path
+                .file_name()
+                .is_some_and(|name| ["boot", "peers", "current"].iter().any(|of| name == *of)),
+            _ => false,
+        }
+    }
+}
+
 /// What the identity file holds.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-struct Stored {
+pub(crate) struct Stored {
     cluster_name: String,
     cluster: [u8; 16],
     node: NodeId,
     incarnation: u64,
     members: Vec<Member>,
+}
+
+impl Stored {
+    fn founders(&self) -> Vec<Peer> {
+        let peer = |member: &Member| Peer {
+            id: member.id,
+            raft_addr: member.raft_addr.clone(),
+            http_addr: member.http_addr.clone(),
+        };
+        self.members.iter().map(peer).collect()
+    }
 }
 
 /// A voter, as stored.
@@ -95,6 +120,7 @@ pub struct Identity {
     dir: PathBuf,
     stored: Stored,
     boot: u64,
+    rebuilt: Vec<Rebuilt>,
     /// Incarnations of the peers met so far.
     met: Mutex<BTreeMap<NodeId, u64>>,
     _lock: File,
@@ -115,7 +141,10 @@ impl Identity {
             Some(stored) => stored,
             None => found(config, &path)?,
         };
-        if stored.node != config.node_id || stored.cluster_name != config.cluster_name {
+        let rebuilt = rebuild::history(dir)?;
+        // Whoever starts it may still know it under an id of before.
+        let own = |id: NodeId| id == stored.node || rebuilt.iter().any(|one| one.from == id);
+        if !own(config.node_id) || stored.cluster_name != config.cluster_name {
             let name = |node: NodeId, cluster: &str| format!("node {node} of cluster {cluster:?}");
             return Err(Error::Stranger {
                 path: dir.clone(),
@@ -125,7 +154,13 @@ impl Identity {
         }
         let boot = read_optional::<u64>(&dir.join("boot"))?.unwrap_or(0);
         let met = read_optional(&dir.join("peers"))?.unwrap_or_default();
-        Ok(Identity { dir: dir.clone(), stored, boot, met: Mutex::new(met), _lock: lock })
+        let (dir, met) = (dir.clone(), Mutex::new(met));
+        Ok(Identity { dir, stored, boot, rebuilt, met, _lock: lock })
+    }
+
+    /// Who lived in this directory before, oldest first: members whose data was damaged.
+    pub fn rebuilt(&self) -> &[Rebuilt] {
+        &self.rebuilt
     }
 
     /// The hash of the cluster's name and founders.
@@ -135,7 +170,7 @@ impl Identity {
 
     /// The cluster's hash as text.
     pub fn cluster_id(&self) -> String {
-        self.stored.cluster.iter().map(|byte| format!("{byte:02x}")).collect()
+        text_of(&self.stored.cluster)
     }
 
     /// This node.
@@ -165,15 +200,7 @@ impl Identity {
 
     /// Those who founded the cluster.
     pub fn founders(&self) -> Vec<Peer> {
-        self.stored
-            .members
-            .iter()
-            .map(|member| Peer {
-                id: member.id,
-                raft_addr: member.raft_addr.clone(),
-                http_addr: member.http_addr.clone(),
-            })
-            .collect()
+        self.stored.founders()
     }
 
     /// The incarnations of the peers met so far.
@@ -202,12 +229,18 @@ impl Identity {
     }
 }
 
+/// A cluster's hash as text.
+pub(crate) fn text_of(cluster: &[u8; 16]) -> String {
+    cluster.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Whose a data directory is, for those who only look at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) node: NodeId,
     pub(crate) cluster_name: String,
     pub(crate) cluster: [u8; 16],
+    pub(crate) founders: Vec<Peer>,
 }
 
 /// Reads whose a directory is, without opening it.
@@ -215,6 +248,7 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Kept>, Error> {
     let stored: Option<Stored> = read_optional(&dir.join("identity"))?;
     Ok(stored.map(|stored| Kept {
         node: stored.node,
+        founders: stored.founders(),
         cluster_name: stored.cluster_name,
         cluster: stored.cluster,
     }))
@@ -264,7 +298,7 @@ impl Current {
 /// Founds this node's part of a new cluster.
 fn found(config: &Config, path: &Path) -> Result<Stored, Error> {
     if let Some(join) = &config.join {
-        return joined(config, join, path);
+        return joined(config, join);
     }
     if config.peers.is_empty() {
         return Err(Error::NoPeers(config.data_dir.clone()));
@@ -315,7 +349,27 @@ pub fn begin_join(config: &Config) -> Result<Option<u64>, Error> {
 }
 
 /// Makes this node a part of a running cluster.
-fn joined(config: &Config, join: &Join, path: &Path) -> Result<Stored, Error> {
+fn joined(config: &Config, join: &Join) -> Result<Stored, Error> {
+    let dir = &config.data_dir;
+    let incarnation: u64 =
+        read_optional(&dir.join("joining"))?.ok_or(Error::Join("it was not asked before"))?;
+    if join.cluster_name != config.cluster_name {
+        return Err(Error::Stranger {
+            path: dir.clone(),
+            found: format!("cluster {:?}", join.cluster_name),
+            wanted: format!("cluster {:?}", config.cluster_name),
+        });
+    }
+    join_as(dir, config.node_id, incarnation, join)
+}
+
+/// Makes a directory that of a member which a running cluster has taken in.
+pub(crate) fn join_as(
+    dir: &Path,
+    node: NodeId,
+    incarnation: u64,
+    join: &Join,
+) -> Result<Stored, Error> {
     let digits = join.cluster.as_bytes();
     let digit = |at: usize| digits.get(at).and_then(|digit| char::from(*digit).to_digit(16));
     let mut cluster = [0; 16];
@@ -327,33 +381,15 @@ fn joined(config: &Config, join: &Join, path: &Path) -> Result<Stored, Error> {
     if join.founders.is_empty() {
         return Err(Error::Join("it has no founders"));
     }
-    if join.cluster_name != config.cluster_name {
-        return Err(Error::Stranger {
-            path: config.data_dir.clone(),
-            found: format!("cluster {:?}", join.cluster_name),
-            wanted: format!("cluster {:?}", config.cluster_name),
-        });
-    }
-    let incarnation: u64 = read_optional(&config.data_dir.join("joining"))?
-        .ok_or(Error::Join("it was not asked before"))?;
     let mut members: Vec<Member> = join.founders.iter().map(stored_member).collect();
     members.sort_by_key(|member| member.id);
     // Whom this node may believe is known before it hears anybody.
-    let met: BTreeMap<NodeId, u64> = join
-        .met
-        .iter()
-        .map(|(id, met)| (*id, *met))
-        .filter(|(id, _)| *id != config.node_id)
-        .collect();
-    write_value(&config.data_dir.join("peers"), &met)?;
-    let stored = Stored {
-        cluster_name: config.cluster_name.clone(),
-        cluster,
-        node: config.node_id,
-        incarnation,
-        members,
-    };
-    write_value(path, &stored)?;
+    let met: BTreeMap<NodeId, u64> =
+        join.met.iter().map(|(id, met)| (*id, *met)).filter(|(id, _)| *id != node).collect();
+    write_value(&dir.join("peers"), &met)?;
+    let cluster_name = join.cluster_name.clone();
+    let stored = Stored { cluster_name, cluster, node, incarnation, members };
+    write_value(&dir.join("identity"), &stored)?;
     Ok(stored)
 }
 
@@ -411,7 +447,7 @@ pub(crate) fn lock(dir: &Path) -> Result<File, Error> {
     }
 }
 
-fn read_optional<T: Decode<()>>(path: &Path) -> Result<Option<T>, Error> {
+pub(crate) fn read_optional<T: Decode<()>>(path: &Path) -> Result<Option<T>, Error> {
     match fs::read(path) {
         Ok(bytes) => codec::decode_row(VERSION, &bytes)
             .map(Some)
@@ -421,7 +457,7 @@ fn read_optional<T: Decode<()>>(path: &Path) -> Result<Option<T>, Error> {
     }
 }
 
-fn write_value<T: Encode>(path: &Path, value: &T) -> Result<(), Error> {
+pub(crate) fn write_value<T: Encode>(path: &Path, value: &T) -> Result<(), Error> {
     let bytes = codec::encode_row(VERSION, value);
     write_durably(path, |file| io::Write::write_all(file, &bytes)).map_err(at(path))
 }

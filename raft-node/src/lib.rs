@@ -19,6 +19,7 @@ pub mod members;
 pub mod message;
 pub mod node;
 pub mod payment;
+pub mod rebuild;
 pub mod recovery;
 pub mod replica;
 pub mod shared;

@@ -14,16 +14,11 @@ use raft::eraftpb::{Entry, HardState};
 
 use crate::members::Membership;
 
-/// What to do about a node that has forgotten what it acknowledged, or never can know it again.
-pub(crate) const REPLACE: &str = "\
-replace this node by a new member: `holdfast serve --id NEW_ID --data EMPTY_DIR --join MEMBER \
---replaces THIS_ID`, and keep this directory for whoever looks into it";
-
 /// Why the log cannot go on. All of these are final for the node: it stops and trusts only what it
 /// reads back after a restart.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store failed.
+    /// The store failed: nothing is known to be wrong with what is in it.
     #[error("raft log at {path}: {reason}")]
     Store {
         /// Where it lives.
@@ -31,17 +26,22 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
+    /// What was read is not as it was written.
+    #[error("raft log at {path} is damaged: {reason}")]
+    Broken {
+        /// Where it lives.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// There is no log, but there was one: the node voted and acknowledged before.
     #[error(
         "raft log at {0} is missing, though this data directory has had one: the node has forgotten \
-         what it acknowledged; {REPLACE}"
+         what it acknowledged"
     )]
     Missing(String),
     /// An entry cannot be read, or is not as it was written.
-    #[error(
-        "raft log at {path} is damaged at or after index {index}: {reason}. If the node does not \
-         start, {REPLACE}"
-    )]
+    #[error("raft log at {path} is damaged at or after index {index}: {reason}")]
     Damaged {
         /// Where it lives.
         path: String,
@@ -53,7 +53,7 @@ pub enum Error {
     /// The log ends before a place that was synced: a part of it was lost or damaged.
     #[error(
         "raft log at {path} ends at index {last_index} in term {term}, but index {synced_index} in \
-         term {synced_term} was synced: the log lost acknowledged entries; {REPLACE}"
+         term {synced_term} was synced: the log lost acknowledged entries"
     )]
     Lost {
         /// Where it lives.
@@ -67,6 +67,20 @@ pub enum Error {
         /// The term that the watermark names.
         synced_term: u64,
     },
+}
+
+impl Error {
+    /// Whether the log is not what was written, so that the node cannot know any more what it voted
+    /// and acknowledged. What only fails, such as a disk that is full, is none.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Error::Store { .. } => false,
+            Error::Broken { .. }
+            | Error::Missing(_)
+            | Error::Damaged { .. }
+            | Error::Lost { .. } => true,
+        }
+    }
 }
 
 /// Durable raft state of one group.

@@ -256,6 +256,13 @@ impl Membership {
         self.removed.binary_search(&id).is_ok()
     }
 
+    /// The lowest id above all that members have or had.
+    pub fn next_id(&self) -> NodeId {
+        let members = self.members.iter().map(|member| member.id);
+        let highest = members.chain(self.removed.last().copied()).max();
+        NodeId(highest.map_or(0, |id| id.0).saturating_add(1))
+    }
+
     /// Whether a change is between its two steps.
     pub fn is_joint(&self) -> bool {
         !self.voters_outgoing.is_empty()
@@ -493,6 +500,9 @@ mod tests {
         assert_eq!(now.standing(&Change::Remove(NodeId(2))), Ok(Standing::Done));
         let unknown = Refusal::Unknown(NodeId(9));
         assert_eq!(now.standing(&Change::Remove(NodeId(9))), Err(unknown));
+        assert_eq!(now.next_id(), NodeId(4));
+        let left = now.after(5, Some(&Change::Remove(NodeId(3))), &conf(&[1], &[], &[]));
+        assert_eq!(left.next_id(), NodeId(4), "also above those that were");
         let alone = now.after(6, Some(&Change::Remove(NodeId(3))), &conf(&[1], &[], &[]));
         let last = Refusal::LastVoter(NodeId(1));
         assert_eq!(alone.standing(&Change::Remove(NodeId(1))), Err(last));

@@ -40,7 +40,15 @@ pub enum StartError {
     /// The snapshots cannot be used.
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
-    /// The checkpoint cannot be used, and could not be made again either.
+    /// The checkpoint is lost or damaged, and nothing is left to make it from.
+    #[error("checkpoint at {path}: {reason}")]
+    State {
+        /// Where it lives.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The checkpoint or the snapshots cannot be read or written.
     #[error("checkpoint at {path}: {reason}")]
     Checkpoint {
         /// Where it lives.
@@ -59,6 +67,24 @@ pub enum StartError {
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
+}
+
+impl StartError {
+    /// Whether the data is not what this node wrote, so that it cannot go on as it was: it has
+    /// forgotten what it voted and acknowledged, or has no state. Nothing that may be over at the
+    /// next start, such as a disk that is full, and nothing that leaves in doubt whose data it is.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            StartError::Identity(error) => error.is_damage(),
+            StartError::Log(error) => error.is_damage(),
+            StartError::Snapshot(error) => error.is_damage(),
+            StartError::State { .. } => true,
+            StartError::Config(_)
+            | StartError::Checkpoint { .. }
+            | StartError::Listen { .. }
+            | StartError::Thread(_) => false,
+        }
+    }
 }
 
 /// A running node.

@@ -580,6 +580,8 @@ pub struct Metrics {
     pub snapshots_installed_total: u64,
     /// Peers that a snapshot is being sent to.
     pub snapshots_sending: u64,
+    /// How often the data of this directory was damaged and rebuilt as another member's.
+    pub rebuilds: u64,
     /// Up to here entries were cut off at the beginning of the log.
     pub compacted_index: u64,
     /// Bytes of the log's files.
@@ -641,6 +643,7 @@ impl Shared {
             snapshot_bytes: view.snapshot_bytes,
             snapshots_installed_total: view.snapshots_installed,
             snapshots_sending: view.snapshots_sending as u64,
+            rebuilds: self.identity.rebuilt().len() as u64,
             compacted_index: view.compacted_index,
             log_bytes: counters.log_bytes.get(),
             peer_messages_dropped_total: counters.peer_messages_dropped.get(),

@@ -19,8 +19,8 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use engine::checkpoint::CheckpointStore;
 use engine::checkpoint::image::{Fill, Image, Visit};
+use engine::checkpoint::{CheckpointStore, open};
 use engine::store;
 
 use self::files::Files;
@@ -70,6 +70,17 @@ pub enum Error {
         /// What is wrong.
         source: engine::checkpoint::open::Error,
     },
+}
+
+impl Error {
+    /// Whether a file is not what was written. What only fails is none.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Error::Damaged { .. } | Error::Stranger { .. } => true,
+            Error::Io { .. } => false,
+            Error::Checkpoint { source, .. } => !matches!(source, open::Error::Store(_)),
+        }
+    }
 }
 
 /// What is known of a snapshot file without reading its rows.

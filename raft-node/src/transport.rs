@@ -108,8 +108,10 @@ async fn keep_links(shared: Arc<Shared>, links: Links, queue_messages: usize, hu
     let mut strangers = hub.strangers.subscribe();
     let mut tasks = JoinSet::new();
     loop {
-        let wanted =
+        let mut wanted =
             wanted(shared.node(), &members.borrow_and_update(), &strangers.borrow_and_update());
+        // Whose place this node takes may have lived here.
+        wanted.retain(|_, raft_addr| *raft_addr != shared.advertised.raft);
         {
             let mut links = links.links.write();
             links.retain(|id, link| {

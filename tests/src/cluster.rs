@@ -32,6 +32,7 @@ pub struct Options {
     failing_sync: bool,
     sync_delay: Option<Duration>,
     existing: Option<(String, PathBuf)>,
+    rebuild_wait_s: u64,
 }
 
 impl Options {
@@ -47,7 +48,16 @@ impl Options {
             failing_sync: false,
             sync_delay: None,
             existing: None,
+            rebuild_wait_s: 0,
         }
+    }
+
+    /// With nodes that rebuild damaged data from the others, for which they wait so many seconds.
+    /// Usually they do not, since damage that no test makes must not be hidden.
+    #[must_use]
+    pub fn rebuilding(mut self, wait_s: u64) -> Self {
+        self.rebuild_wait_s = wait_s;
+        self
     }
 
     /// With so many nodes.
@@ -137,7 +147,8 @@ impl Options {
             name = cluster;
             fs::rename(data, &nodes[0].data).expect("data can be moved to its node");
         }
-        let mut flags = vec!["--cluster".to_owned(), name];
+        let wait = self.rebuild_wait_s.to_string();
+        let mut flags = vec!["--cluster".to_owned(), name, "--rebuild-wait-s".to_owned(), wait];
         flags.extend(self.flags);
         let caller = Caller::new(nodes.iter().map(|node| node.http).collect());
         let mut mounts = Mounts::default();
@@ -361,6 +372,12 @@ impl Cluster {
         status
     }
 
+    /// No later check holds the panics against a node that it has had up to now: sled panics over
+    /// files that a test damaged, which the node catches, or which ends a release build.
+    pub fn forgive_panics(&mut self, id: u64) {
+        self.node_mut(id).forgive_panics();
+    }
+
     /// Removes all data of a node that is down.
     ///
     /// # Panics
@@ -445,27 +462,26 @@ impl Cluster {
         .await
     }
 
-    /// Waits until all active nodes agree on an active leader, and returns it.
+    /// Waits until all active nodes agree on an active leader, and returns it: the number under
+    /// which the test knows the node, whatever its id is as a member.
     ///
     /// # Panics
     /// When they do not agree in time.
     pub async fn leader(&self) -> u64 {
         let active = self.active();
         wait::until("the nodes agreed on a leader", wait::READY, async || {
-            let mut views = Vec::new();
+            let (mut views, mut members) = (Vec::new(), Vec::new());
             for &id in &active {
                 let answer = self.caller.send(id, &Call::get("/api/v1/cluster")).await;
                 let data = answer.map_err(|error| error.to_string())?.expect(200).data();
                 views.push((data["term"].as_u64(), data["leader_id"].as_u64()));
+                members.push((data["node_id"].as_u64(), id));
             }
-            match views.first() {
-                Some(&(_, Some(leader)))
-                    if active.contains(&leader) && views.iter().all(|view| *view == views[0]) =>
-                {
-                    Ok(leader)
-                }
-                _ => Err(format!("(term, leader) by node: {views:?}")),
-            }
+            let agreed = views.iter().all(|view| *view == views[0]);
+            let leader = views.first().and_then(|view| view.1).filter(|_| agreed);
+            let node = members.iter().find(|(member, _)| leader.is_some() && *member == leader);
+            node.map(|(_, node)| *node)
+                .ok_or_else(|| format!("(term, leader) by node: {views:?} of {members:?}"))
         })
         .await
     }

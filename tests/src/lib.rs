@@ -29,6 +29,7 @@ pub mod answer;
 mod binary;
 pub mod caller;
 pub mod cluster;
+pub mod damage;
 pub mod disks;
 pub mod fixture;
 pub mod killing;

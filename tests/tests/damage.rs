@@ -1,70 +1,23 @@
 //! Data that is lost or damaged while a node is down: detected, never served, and no order lost.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use tests::load::{Load, Record};
-use tests::{Cluster, Options, shop, wait};
-
-/// A cluster that has taken orders, and what it acknowledged.
-async fn with_orders(test: &str) -> (Cluster, u64, Record) {
-    let cluster = Options::new(test).start().await;
-    let mut random = cluster.random(1);
-    let product = shop::create_product(cluster.caller(), &mut random, "1.00", 1_000_000).await;
-    let load = Load::start(cluster.caller(), cluster.seed(), product, "mock", 8);
-    load.progress(400).await;
-    let record = load.stop().await;
-    (cluster, product, record)
-}
-
-/// Checks that the active nodes have all that was acknowledged, and are the same.
-async fn assert_whole(cluster: &Cluster, product: u64, record: &Record) {
-    let active = cluster.active();
-    shop::all_settled(cluster.caller(), active[0]).await;
-    record.assert_kept(cluster.caller(), &active).await;
-    cluster.agree().await;
-    for &node in &active {
-        let total = shop::order_total(cluster.caller(), node, "").await;
-        assert_eq!(total, record.acknowledged.len() as u64, "node {node}");
-        let data = shop::product(cluster.caller(), node, product).await;
-        shop::assert_conserved(&data, 1_000_000);
-        let paid = shop::order_total(cluster.caller(), node, "status=PAID").await;
-        assert_eq!(data["sold"], paid, "node {node}: {data}");
-    }
-}
+use tests::damage::{assert_whole, copy_dir, data_end, largest_file, quiet, rewrite, with_orders};
+use tests::load::Load;
+use tests::{Cluster, Options, shop};
 
 /// The checkpoint of a node: what it can always make again from its log.
 fn checkpoint(cluster: &Cluster, node: u64) -> PathBuf {
     cluster.data_dir(node).join("state")
 }
 
-/// The largest file below a directory: of a log or a store, the one with the data.
-fn largest_file(dir: &Path) -> PathBuf {
-    let mut files = Vec::new();
-    let mut dirs = vec![dir.to_owned()];
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(&dir).expect("a node's data can be listed") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else {
-                files.push((fs::metadata(&path).expect("a file").len(), path));
-            }
-        }
-    }
-    files.into_iter().max().expect("a node with data has files").1
-}
-
-/// Where the data of a file ends that may be followed by room for more.
-fn data_end(bytes: &[u8]) -> usize {
-    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_or_damaged_checkpoint_is_made_again() {
-    let (mut cluster, product, record) = with_orders("a_lost_or_damaged_checkpoint").await;
+    let (mut cluster, product, record) =
+        with_orders(Options::new("a_lost_or_damaged_checkpoint")).await;
     let mut random = cluster.random(2);
     for damage in ["removed", "noise", "cut", "emptied"] {
         let victim = tests::seed::any_node(&mut random, 3);
@@ -85,7 +38,7 @@ async fn a_lost_or_damaged_checkpoint_is_made_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn losing_every_checkpoint_loses_no_order() {
-    let (mut cluster, product, record) = with_orders("losing_every_checkpoint").await;
+    let (mut cluster, product, record) = with_orders(Options::new("losing_every_checkpoint")).await;
     cluster.kill_all();
     for node in 1..=3 {
         let dir = checkpoint(&cluster, node);
@@ -118,7 +71,8 @@ const DAMAGES: &[Damage] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_log_is_refused_or_repaired_but_never_believed() {
-    let (mut cluster, product, record) = with_orders("a_damaged_log_is_refused").await;
+    let (mut cluster, product, record) =
+        with_orders(Options::new("a_damaged_log_is_refused")).await;
     let mut random = cluster.random(2);
     // With its checkpoint a node need not read all of its log to start; without, it must.
     let cases = DAMAGES.iter().flat_map(|damage| [(damage, true), (damage, false)]);
@@ -165,7 +119,8 @@ async fn a_damaged_log_is_refused_or_repaired_but_never_believed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_log_is_gone_does_not_vote_as_if_it_never_had_one() {
-    let (mut cluster, product, record) = with_orders("a_node_whose_log_is_gone").await;
+    let (mut cluster, product, record) =
+        with_orders(Options::new("a_node_whose_log_is_gone")).await;
     for gone in [&["raft"][..], &["raft", "state"]] {
         let victim = cluster.follower().await;
         quiet(&cluster, victim).await;
@@ -204,21 +159,6 @@ fn is_complaint(line: &str) -> bool {
     line.contains(r#""level":"ERROR""#) || line.starts_with("holdfast:")
 }
 
-/// Waits until nothing is under way and a node has noted that its log is synced to its end: what is
-/// lost before that note must be noticed.
-async fn quiet(cluster: &Cluster, node: u64) {
-    shop::all_settled(cluster.caller(), node).await;
-    let note = cluster.data_dir(node).join("raft/log-1/watermark");
-    wait::until("the node noted how far its log is", wait::READY, async || {
-        let applied = shop::count(&cluster.view(node).await, "applied_index");
-        // The note begins with the index, in little-endian order.
-        let bytes = fs::read(&note).unwrap_or_default();
-        let noted = bytes.first_chunk::<8>().map_or(0, |index| u64::from_le_bytes(*index));
-        if noted >= applied { Ok(()) } else { Err(format!("{noted} of {applied}")) }
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_was_away_catches_up() {
     let mut cluster = Options::new("a_node_that_was_away_catches_up").start().await;
@@ -241,25 +181,4 @@ async fn a_node_that_was_away_catches_up() {
     let load = Load::start(cluster.caller(), cluster.seed(), product, "none", 2);
     load.progress(20).await;
     load.stop().await;
-}
-
-/// Changes a file of a node that is down.
-fn rewrite(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-    let mut bytes = fs::read(path).expect("a stopped node's file can be read");
-    change(&mut bytes);
-    fs::write(path, bytes).expect("a stopped node's file can be written");
-}
-
-/// Copies a directory with all that is in it.
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory can be made");
-    for entry in fs::read_dir(from).expect("a directory can be listed") {
-        let path = entry.expect("an entry").path();
-        let target = to.join(path.file_name().expect("an entry has a name"));
-        if path.is_dir() {
-            copy_dir(&path, &target);
-        } else {
-            fs::copy(&path, &target).expect("a file can be copied");
-        }
-    }
 }

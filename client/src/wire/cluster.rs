@@ -40,6 +40,14 @@ pub struct Cluster {
     /// Whether no payment is asked for until payments are resumed.
     #[serde(default)]
     pub payments_paused: bool,
+    /// The member that lived in the node's data directory before: its data was damaged, and the
+    /// node was rebuilt from the others as a new member. Null when that never happened.
+    #[serde(default)]
+    pub rebuilt_from: Option<u64>,
+    /// The lowest id above all that members have or had, as far as the node knows; 0 from a node
+    /// that does not tell.
+    #[serde(default)]
+    pub next_member_id: u64,
     /// All members, by ascending id.
     pub members: Vec<Member>,
 }
@@ -68,6 +76,9 @@ pub struct Member {
     pub raft_addr: String,
     /// Where clients reach it; null when it never said so.
     pub http_addr: Option<String>,
+    /// Of a learner, the member whose place it takes when it gets its vote, if it takes one.
+    #[serde(default)]
+    pub replaces: Option<u64>,
     /// Last log index known to be on the member; null unless the leader answers.
     pub match_index: Option<u64>,
     /// Entries that the member is behind the leader; null unless the leader answers.

@@ -307,6 +307,11 @@ fn rows() -> Value {
                 "description": "Of the state at `applied_index`; equal on every node.",
             },
             "payments_paused": flag("Whether payments wait until they are resumed."),
+            "rebuilt_from": nullable(described(
+                "Id",
+                "The member that lived in this node's data directory before its data was damaged.",
+            )),
+            "next_member_id": described("Id", "The lowest id above all that members have or had."),
             "members": {"type": "array", "minItems": 1, "items": schema("Member")},
         })),
         "MemberAdded": object("What a joining node has to know.", &[], json!({
@@ -340,6 +345,7 @@ fn rows() -> Value {
             "role": words("What it does.", wire::MemberRole::ALL),
             "raft_addr": text("Where its peers reach it."),
             "http_addr": {"type": ["string", "null"], "description": "Where clients reach it."},
+            "replaces": nullable(described("Id", "Whose place a learner takes with its vote.")),
             "match_index": {"type": ["integer", "null"], "minimum": 0},
             "lag": {"type": ["integer", "null"], "minimum": 0},
             "healthy": flag("Whether it was heard from lately."),

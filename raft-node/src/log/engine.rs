@@ -17,7 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use raft::eraftpb::{Entry, HardState};
 use raft_engine::{Command, Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
 
-use super::{Error, LogStore, newest_members, record_members};
+use super::{Error, LogStore, newest_members, record_members, records};
 use crate::members::Membership;
 
 /// The raft group. There is one today; its number is in the directory layout and in every record.
@@ -92,9 +92,16 @@ impl EngineLog {
         let path = dir.join(format!("log-{GROUP}"));
         let store_error =
             |reason: String| Error::Store { path: path.display().to_string(), reason };
-        let watermark = read_watermark(&path).map_err(|error| store_error(error.to_string()))?;
+        let broken = |reason: String| Error::Broken { path: path.display().to_string(), reason };
+        let watermark = read_watermark(&path).map_err(|error| match error.raw_os_error() {
+            Some(_) => store_error(error.to_string()),
+            None => broken(error.to_string()),
+        })?;
         if existed && watermark.is_none() {
             return Err(Error::Missing(path.display().to_string()));
+        }
+        if watermark.is_some() {
+            cut_wrongly(&path)?;
         }
         crate::identity::create_private_dir(dir).map_err(|error| store_error(error.to_string()))?;
         let engine = Engine::open(raft_engine::Config {
@@ -110,7 +117,7 @@ impl EngineLog {
             enable_log_recycle: false,
             ..raft_engine::Config::default()
         })
-        .map_err(|error| store_error(error.to_string()))?;
+        .map_err(|error| of_engine(&path, &error))?;
         sync_below(&path, dir).map_err(|error| store_error(error.to_string()))?;
         // The first watermark tells that there is a log, before anything is voted or acknowledged.
         if watermark.is_none() {
@@ -121,7 +128,7 @@ impl EngineLog {
         let compacted = match engine.get(GROUP, COMPACTED_KEY) {
             None => (0, 0),
             Some(bytes) => decode_compacted(&bytes)
-                .ok_or_else(|| store_error("the record of what was cut off is damaged".into()))?,
+                .ok_or_else(|| broken("the record of what was cut off is damaged".into()))?,
         };
         let log = EngineLog {
             engine: Arc::new(engine),
@@ -155,13 +162,9 @@ impl EngineLog {
         let mut next = first.max(self.first_index());
         while next <= last {
             let read = self.entries(next, last + 1, BYTES_AT_ONCE);
-            let entries = read.map_err(|error| Error::Damaged {
-                path: self.path.display().to_string(),
-                index: next,
-                reason: match error {
-                    Error::Store { reason, .. } => reason,
-                    other => other.to_string(),
-                },
+            let entries = read.map_err(|error| match error {
+                Error::Broken { path, reason } => Error::Damaged { path, index: next, reason },
+                other => other,
             })?;
             next += entries.len() as u64;
         }
@@ -176,9 +179,9 @@ impl EngineLog {
                 found.push(Membership::decode(value));
                 true
             })
-            .map_err(|error| self.error(error))?;
+            .map_err(|error| of_engine(&self.path, &error))?;
         let found: Result<Vec<_>, _> = found.into_iter().collect();
-        found.map_err(|error| self.error(format!("a membership is damaged: {error}")))
+        found.map_err(|error| self.broken(format!("a membership is damaged: {error}")))
     }
 
     fn check(&self, mut watermark: Watermark) -> Result<(), Error> {
@@ -238,12 +241,45 @@ impl EngineLog {
     fn error(&self, reason: impl ToString) -> Error {
         Error::Store { path: self.path.display().to_string(), reason: reason.to_string() }
     }
+
+    fn broken(&self, reason: String) -> Error {
+        Error::Broken { path: self.path.display().to_string(), reason }
+    }
+}
+
+/// Looks at the newest file of each kind before raft-engine does, which would cut it off at the
+/// first bad record without a word.
+fn cut_wrongly(files: &Path) -> Result<(), Error> {
+    let store_error = |error: std::io::Error| Error::Store {
+        path: files.display().to_string(),
+        reason: error.to_string(),
+    };
+    for extension in ["raftlog", "rewrite"] {
+        let found = records::files(files, extension).map_err(store_error)?;
+        let Some((number, path)) = found.into_iter().next_back() else { continue };
+        let cut = records::cut_wrongly(&path, number).map_err(store_error)?;
+        if let Some((_, reason)) = cut {
+            return Err(Error::Broken { path: path.display().to_string(), reason });
+        }
+    }
+    Ok(())
+}
+
+/// What raft-engine says about what it read. What the system says is no damage.
+fn of_engine(path: &Path, error: &raft_engine::Error) -> Error {
+    let (path, reason) = (path.display().to_string(), error.to_string());
+    match error {
+        raft_engine::Error::Io(error) if error.raw_os_error().is_some() => {
+            Error::Store { path, reason }
+        }
+        _ => Error::Broken { path, reason },
+    }
 }
 
 impl LogStore for EngineLog {
     fn hard_state(&self) -> Result<HardState, Error> {
         let found = self.engine.get_message(GROUP, HARD_STATE_KEY);
-        Ok(found.map_err(|error| self.error(error))?.unwrap_or_default())
+        Ok(found.map_err(|error| of_engine(&self.path, &error))?.unwrap_or_default())
     }
 
     fn compacted(&self) -> (u64, u64) {
@@ -278,10 +314,10 @@ impl LogStore for EngineLog {
                 Err(panic) => std::panic::resume_unwind(panic),
             }),
         };
-        fetched.map_err(|error| self.error(error))?;
+        fetched.map_err(|error| of_engine(&self.path, &error))?;
         match entries.first() {
             Some(first) if first.index == low => Ok(entries),
-            _ => Err(self.error(format!("entry {low} is missing"))),
+            _ => Err(self.broken(format!("entry {low} is missing"))),
         }
     }
 
@@ -574,7 +610,7 @@ mod tests {
         bytes[middle] ^= 0x40;
         std::fs::write(&file, bytes).expect("written");
         match EngineLog::open(dir.path(), false) {
-            Err(Error::Lost { synced_index: 4, .. } | Error::Store { .. }) => {}
+            Err(Error::Lost { synced_index: 4, .. } | Error::Broken { .. }) => {}
             Err(other) => panic!("another error: {other}"),
             Ok(log) => panic!("opened with last index {}", log.last_index()),
         }
@@ -600,6 +636,47 @@ mod tests {
             let error = log.verify(1).expect_err("damaged").to_string();
             assert!(error.contains("log-1") && error.contains("index 1"), "{error}");
             log.verify(3).expect("the rest is sound");
+        }
+    }
+
+    #[test]
+    fn what_was_synced_is_never_taken_for_a_torn_end() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = EngineLog::open(dir.path(), false).expect("created");
+        for index in 1..=20 {
+            log.append(&[entry(index, 1, &[b'x'; 300])], Some(&hard_state(1))).expect("appended");
+        }
+        drop(log);
+        let file = only_log_file(dir.path());
+        let sound = std::fs::read(&file).expect("read");
+        let end = sound.iter().rposition(|byte| *byte != 0).expect("data") + 1;
+        let (mut refused, mut cut, mut found) = (0, 0, 0);
+        for at in (0..end).step_by(37) {
+            let mut bytes = sound.clone();
+            bytes[at] ^= 0x10;
+            std::fs::write(&file, &bytes).expect("written");
+            // The watermark names nothing yet, so it cannot tell.
+            match EngineLog::open(dir.path(), true) {
+                Err(error) => {
+                    assert!(error.is_damage() && error.to_string().contains("byte"), "{error}");
+                    assert_eq!(std::fs::read(&file).expect("read"), bytes, "nothing was changed");
+                    refused += 1;
+                }
+                Ok(log) if log.verify(1).is_err() => found += 1,
+                // The last record may as well be the torn end of a write that was never synced.
+                Ok(log) => {
+                    assert!(log.last_index() >= 19, "at {at}: {}", log.last_index());
+                    cut += 1;
+                }
+            }
+        }
+        println!("{refused} refused, {found} found by reading, {cut} cut off");
+        assert!(refused > 20 && found > 100 && (1..30).contains(&cut), "{refused} {found} {cut}");
+        // A real torn end is cut off.
+        for length in [end - 1, end - 100, end - 320] {
+            std::fs::write(&file, &sound[..length]).expect("written");
+            let log = EngineLog::open(dir.path(), true).expect("opens");
+            assert_eq!(log.last_index(), 19);
         }
     }
 

@@ -1,7 +1,8 @@
 //! The log's files read record by record, without the library that writes them.
 //!
-//! Used by the offline check alone: it changes nothing, goes on after what the library would cut
-//! off, and names file and offset. The format is that of raft-engine 0.4.2, uncompressed:
+//! It changes nothing, goes on after what the library would cut off, and names file and offset. The
+//! offline check reads all files so; a start only the newest ones, before the library does. The
+//! format is that of raft-engine 0.4.2, uncompressed:
 //!
 //! ```text
 //! file    magic [53] | version u64 | alignment u64 (version 2)
@@ -12,7 +13,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8] = b"RAFT-LOG-FILE-HEADER-9986AB3E47F320B394C8E84916EB0ED5";
 const RECORD_HEADER_BYTES: u64 = 16;
@@ -29,6 +30,24 @@ pub(crate) struct Scan {
     pub(crate) bytes: u64,
     /// Why it goes no further, unless the file ends there or holds only zeros from there on.
     pub(crate) broken: Option<String>,
+}
+
+/// The files of one kind in a log's directory with the numbers in their names, ascending.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub(crate) fn files(dir: &Path, extension: &str) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        if let Some(number) = number.filter(|_| path.extension().is_some_and(|of| of == extension))
+        {
+            found.push((number, path));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Reads one file. `number` is the one in its name.
@@ -54,11 +73,11 @@ pub(crate) fn scan(path: &Path, number: u64) -> io::Result<Scan> {
     };
     while scan.bytes < size {
         match read_record(&mut input, size - scan.bytes, signature)? {
-            Ok(bytes) => {
+            Record::Sound(bytes) => {
                 scan.bytes += bytes;
                 scan.records += 1;
             }
-            Err(reason) => {
+            Record::Hollow(_, reason) | Record::Broken(reason) => {
                 if !only_zeros(path, scan.bytes)? {
                     scan.broken = Some(reason);
                 }
@@ -67,6 +86,53 @@ pub(crate) fn scan(path: &Path, number: u64) -> io::Result<Scan> {
         }
     }
     Ok(scan)
+}
+
+/// Where the library would cut off records that had been synced, if there is such a place in this
+/// file: it takes the first record that it cannot read for the torn end of the last write, but a
+/// sound record after it was written only after all before it were synced. A record whose entries
+/// alone are damaged is not cut off unless it is the last one; whoever reads them notices.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn cut_wrongly(path: &Path, number: u64) -> io::Result<Option<(u64, String)>> {
+    let bytes = std::fs::read(path)?;
+    let mut input = &bytes[..];
+    let mut at = 0;
+    let mut signature = number as u32;
+    let mut broken = match read_file_header(&mut input)? {
+        Ok((signed, length)) => {
+            at = usize::try_from(length).expect("a header is short");
+            signature = if signed { signature } else { 0 };
+            None
+        }
+        Err(reason) => Some(reason),
+    };
+    // Behind it is room that was set aside for more.
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    while at < end && broken.is_none() {
+        match read_record(&mut &bytes[at..], (bytes.len() - at) as u64, signature)? {
+            Record::Sound(length) | Record::Hollow(length, _) => {
+                at += usize::try_from(length).expect("it is in memory");
+            }
+            Record::Broken(reason) => broken = Some(reason),
+        }
+    }
+    let Some(reason) = broken else { return Ok(None) };
+    for next in at + 1..end {
+        let room = (bytes.len() - next) as u64;
+        // Nearly everything that is no record ends here.
+        let Some(word) = bytes[next..].first_chunk::<8>() else { break };
+        let length = u64::from_be_bytes(*word) >> 8;
+        if word[7] != 0 || !(RECORD_HEADER_BYTES..=room).contains(&length) {
+            continue;
+        }
+        if matches!(read_record(&mut &bytes[next..], room, signature)?, Record::Sound(_)) {
+            let what = format!("{reason}, at byte {at}, though a sound one follows at byte {next}");
+            return Ok(Some((at as u64, what)));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether records are signed, and the header's length.
@@ -93,15 +159,22 @@ fn read_file_header(input: &mut impl Read) -> io::Result<Result<(bool, u64), Str
     }
 }
 
-/// Reads one record of at most `room` bytes; gives its length.
-fn read_record(
-    input: &mut impl Read,
-    room: u64,
-    signature: u32,
-) -> io::Result<Result<u64, String>> {
+/// What stands at a place of a file.
+enum Record {
+    /// A record of this length.
+    Sound(u64),
+    /// One of this length whose entries are damaged.
+    Hollow(u64, String),
+    /// None that can be read.
+    Broken(String),
+}
+
+/// Reads one record of at most `room` bytes.
+fn read_record(input: &mut impl Read, room: u64, signature: u32) -> io::Result<Record> {
+    let broken = |reason: &str| Ok(Record::Broken(reason.into()));
     let mut header = [0; RECORD_HEADER_BYTES as usize];
     if !fill(input, &mut header)? {
-        return Ok(Err("a record's header is cut off".into()));
+        return broken("a record's header is cut off");
     }
     let number = |at: usize| {
         u64::from_be_bytes(header[at..at + 8].try_into().expect("eight bytes are eight bytes"))
@@ -111,25 +184,27 @@ fn read_record(
         && (RECORD_HEADER_BYTES..=length).contains(&footer)
         && length <= RECORD_BYTES_MAX;
     if !sound {
-        return Ok(Err("a record's header is damaged".into()));
+        return broken("a record's header is damaged");
     }
     if length > room {
-        return Ok(Err(format!("a record of {length} bytes is cut off after {room}")));
+        let reason = format!("a record of {length} bytes is cut off after {room}");
+        return Ok(Record::Broken(reason));
     }
     let rest = usize::try_from(length - RECORD_HEADER_BYTES).expect("it was bounded");
     let mut body = vec![0; rest];
     if !fill(input, &mut body)? {
-        return Ok(Err("a record is cut off".into()));
+        return broken("a record is cut off");
     }
     let (entries, footer) =
         body.split_at(usize::try_from(footer - RECORD_HEADER_BYTES).expect("it was bounded"));
-    if !entries.is_empty() && !is_sound(entries, 0) {
-        return Ok(Err("the checksum of a record's entries is wrong".into()));
-    }
     if !is_sound(footer, signature) {
-        return Ok(Err("the checksum of a record's footer is wrong".into()));
+        return broken("the checksum of a record's footer is wrong");
     }
-    Ok(Ok(length))
+    if !entries.is_empty() && !is_sound(entries, 0) {
+        let reason = "the checksum of a record's entries is wrong";
+        return Ok(Record::Hollow(length, reason.into()));
+    }
+    Ok(Record::Sound(length))
 }
 
 fn is_sound(bytes: &[u8], signature: u32) -> bool {

@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::checkpoint::CheckpointStore;
+use engine::checkpoint::{self, CheckpointStore};
 use engine::state::State;
 use engine::store::sled::SledStore;
 
@@ -24,8 +24,9 @@ use crate::config::Config;
 use crate::driver::{chain, text_of};
 use crate::identity::{self, Current, Identity};
 use crate::log::engine::EngineLog;
-use crate::log::{self, LogStore, REPLACE};
+use crate::log::{self, LogStore};
 use crate::members::{Member, Membership};
+use crate::rebuild;
 use crate::snapshot::files::DirectoryFiles;
 use crate::snapshot::{Meta, Schedule, Snapshots};
 
@@ -51,6 +52,7 @@ pub(crate) struct Opened {
 /// Opens it for a node that starts, and counts the start.
 pub(super) fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
     let mut opened = look(config, raft_addr)?;
+    rebuild::give_up(&config.data_dir)?;
     opened.identity.begin_boot()?;
     Ok(opened)
 }
@@ -152,6 +154,14 @@ fn sweep(data_dir: &Path, current: &Current) {
     }
 }
 
+/// Why no state can be made from a snapshot.
+enum Unusable {
+    /// The file is not as it was written.
+    Damaged(String),
+    /// Something else stood in the way.
+    Failed(String),
+}
+
 struct Opening<'a> {
     data_dir: &'a Path,
     current: Current,
@@ -166,6 +176,10 @@ impl Opening<'_> {
 
     fn failed(&self, reason: String) -> StartError {
         StartError::Checkpoint { path: self.path().display().to_string(), reason }
+    }
+
+    fn lost(&self, reason: String) -> StartError {
+        StartError::State { path: self.path().display().to_string(), reason }
     }
 
     /// Whether a snapshot became the state, and the log does not know of it yet.
@@ -297,27 +311,35 @@ impl Opening<'_> {
                     tracing::info!(index, "the state was made from a snapshot");
                     return Ok(made);
                 }
-                Err(reason) => {
+                Err(Unusable::Damaged(reason)) => {
                     tracing::error!(index, reason, "a snapshot is damaged and set aside");
                     self.snapshots.set_aside(index)?;
                 }
+                Err(Unusable::Failed(reason)) => return Err(self.failed(reason)),
             }
         }
         self.remove()?;
         if first > 0 || self.is_installing() {
-            return Err(self.failed(format!(
+            return Err(self.lost(format!(
                 "it is missing or damaged, the log begins after index {first}, and there is no \
-                 sound snapshot; {REPLACE}"
+                 sound snapshot"
             )));
         }
         self.try_open().map_err(|reason| self.failed(reason))
     }
 
-    fn restored(&self, index: u64) -> Result<(SledStore, State), String> {
-        self.remove().map_err(|error| chain(&error))?;
-        let store = SledStore::open(&self.path()).map_err(|error| chain(&error))?;
-        self.snapshots.fill(index, &store).map_err(|error| chain(&error))?;
-        let state = State::open(&store as &dyn CheckpointStore).map_err(|error| chain(&error))?;
+    fn restored(&self, index: u64) -> Result<(SledStore, State), Unusable> {
+        let failed = |error: &dyn std::error::Error| Unusable::Failed(chain(error));
+        self.remove().map_err(|error| failed(&error))?;
+        let store = SledStore::open(&self.path()).map_err(|error| failed(&error))?;
+        self.snapshots.fill(index, &store).map_err(|error| match error.is_damage() {
+            true => Unusable::Damaged(chain(&error)),
+            false => failed(&error),
+        })?;
+        let state = State::open(&store as &dyn CheckpointStore).map_err(|error| match error {
+            checkpoint::open::Error::Store(error) => failed(&error),
+            other => Unusable::Damaged(chain(&other)),
+        })?;
         Ok((store, state))
     }
 
@@ -337,7 +359,7 @@ impl Opening<'_> {
         }
         let Current { index, term, .. } = self.current;
         if (state.applied_index(), state.applied_term()) != (index, term) {
-            return Err(self.failed(format!(
+            return Err(self.lost(format!(
                 "it was made from a snapshot of index {index}, but ends at {}",
                 state.applied_index()
             )));

@@ -24,14 +24,14 @@ const ASIDE: &str = "aside";
 const IDENTITY: &str = "identity";
 
 /// A new data directory that is being made within another.
-pub(super) struct Stage<'a> {
+pub(crate) struct Stage<'a> {
     data: &'a Path,
     path: PathBuf,
 }
 
 impl<'a> Stage<'a> {
     /// Begins, or begins anew. The caller has the lock.
-    pub(super) fn begin(data: &'a Path) -> Result<Stage<'a>, Error> {
+    pub(crate) fn begin(data: &'a Path) -> Result<Stage<'a>, Error> {
         let path = data.join(UNFINISHED);
         if path.exists() {
             fs::remove_dir_all(&path).map_err(at(&path))?;
@@ -41,12 +41,12 @@ impl<'a> Stage<'a> {
     }
 
     /// Where it is being made.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// All of it is there: it takes the place of what is old, which is kept in `aside`.
-    pub(super) fn take_over(self, aside: Option<&str>) -> Result<(), Error> {
+    pub(crate) fn take_over(self, aside: Option<&str>) -> Result<(), Error> {
         if let Some(aside) = aside {
             let note = self.path.join(ASIDE);
             fs::write(&note, aside).map_err(at(&note))?;
@@ -82,7 +82,8 @@ fn step(data: &Path, moves: usize) -> io::Result<bool> {
             Err(error) => return Err(error),
         };
         for (name, path) in entries(data)? {
-            let kept = name.starts_with("before-recovery-") || name.starts_with("new-cluster.");
+            let kept = ["before-recovery-", "damaged-", "new-cluster."];
+            let kept = kept.iter().any(|prefix| name.starts_with(prefix));
             if name == "lock" || name == "lost+found" || kept {
                 continue;
             }

@@ -10,6 +10,7 @@ use super::{Error, Notebook, at, copy};
 use crate::identity::{self, Kept};
 use crate::log::engine::{self as engine_log, EngineLog};
 use crate::log::{LogStore, records};
+use crate::rebuild::{self, Rebuilt};
 
 /// Bytes of entries read at once.
 const BYTES_AT_ONCE: u64 = 8 << 20;
@@ -30,6 +31,15 @@ pub(super) fn identity(data: &Path, notebook: &Notebook) -> Result<Option<Kept>,
     }
     if let Err(error) = identity::Current::read(data) {
         notebook.damage(&data.join("current"), reason(&error));
+    }
+    match rebuild::history(data) {
+        Ok(history) => {
+            if let Some(Rebuilt { from, to, damage, aside }) = history.last() {
+                let what = format!("node {from} was damaged and is node {to} now: {damage}");
+                notebook.note(&data.join(aside), what);
+            }
+        }
+        Err(error) => notebook.damage(&data.join("rebuilt"), reason(&error)),
     }
     let path = data.join("identity");
     notebook.look_at(&path);
@@ -120,26 +130,19 @@ pub(super) fn log(
 /// Checks every record of every file. What is broken at the end of the newest file may be the torn
 /// end of a crash; it is given back, for the caller to judge.
 fn scan_records(files: &Path, notebook: &Notebook) -> Result<Option<(PathBuf, String)>, Error> {
-    let mut found: Vec<(u64, PathBuf, bool)> = Vec::new();
-    for file in fs::read_dir(files).map_err(at(files))? {
-        let path = file.map_err(at(files))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let appended = name.ends_with(".raftlog");
-        let number = name.split('.').next().and_then(|number| number.parse().ok());
-        if let Some(number) = number.filter(|_| appended || name.ends_with(".rewrite")) {
-            found.push((number, path, appended));
-        }
-    }
-    found.sort();
-    let newest = found.iter().filter(|(.., appended)| *appended).map(|file| file.0).max();
+    let appended = records::files(files, "raftlog").map_err(at(files))?;
+    let rewritten = records::files(files, "rewrite").map_err(at(files))?;
+    let newest = appended.last().cloned();
+    let found: Vec<_> = appended.into_iter().chain(rewritten).collect();
     let (mut records, mut torn) = (0, None);
-    for (number, path, appended) in &found {
+    for (number, path) in &found {
         notebook.look_at(path);
         let scan = records::scan(path, *number).map_err(at(path))?;
         records += scan.records;
         let Some(broken) = scan.broken else { continue };
         let what = format!("{broken}, at byte {}", scan.bytes);
-        match *appended && Some(*number) == newest {
+        let followed = records::cut_wrongly(path, *number).map_err(at(path))?.is_some();
+        match newest.as_ref().is_some_and(|(_, newest)| newest == path) && !followed {
             true => torn = Some((path.clone(), what)),
             false => notebook.damage(path, what),
         }

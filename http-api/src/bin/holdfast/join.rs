@@ -55,7 +55,8 @@ pub(crate) async fn ask(
     }
 }
 
-fn told(added: &MemberAdded) -> Result<Join, Failure> {
+/// What a member told, as the node needs it.
+pub(crate) fn told(added: &MemberAdded) -> Result<Join, Failure> {
     let founders = added.founders.iter().map(|founder| Peer {
         id: NodeId(founder.id),
         raft_addr: founder.raft_addr.clone(),

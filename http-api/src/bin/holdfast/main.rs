@@ -22,6 +22,7 @@ mod members;
 mod orders;
 mod payments;
 mod products;
+mod rebuild;
 mod recover;
 mod remote;
 mod restore;

@@ -25,6 +25,11 @@ const CONNECTIONS_WAITING_MAX: u32 = 4096;
 /// How much longer than the simulated gateway's slowest answer a call may take.
 const CALL_MARGIN_MS: u64 = 1_000;
 
+/// What to do about a node that cannot know any more what it acknowledged.
+const BY_HAND: &str = "; if a majority of the others runs, replace this node by a new member: \
+    `holdfast serve --id NEW_ID --data EMPTY_DIR --join MEMBER --replaces THIS_ID`; without a \
+    majority see `holdfast recover`; keep this directory for whoever looks into it";
+
 /// A node at work.
 pub(crate) struct Running {
     node: Node,
@@ -34,33 +39,23 @@ pub(crate) struct Running {
 impl Running {
     /// Starts replication, then lets requests in through `port`.
     pub(crate) async fn start(
-        mut config: Config,
+        config: Config,
         payments: &Payments,
         limits: &Limits,
         port: Port,
     ) -> Result<Running, Failure> {
-        config.disk_reserve_bytes = limits.disk_reserve_mb << 20;
-        config.core.outstanding_age_max_ms = limits.queue_ms_max.get();
-        config.core.outstanding_max = limits.queue_max as usize;
-        let id = config.node_id;
-        let what = |error: &dyn std::error::Error| {
-            Failure::Failed(format!("node {id} cannot start: {}", chain(error)))
-        };
-        let settings = http_settings(payments, limits)?;
-        let gateway = SimulatedGateway::new(SimulatedSettings {
-            success_ppm: payments.payment_success_rate,
-            error_ppm: payments.payment_error_rate,
-            delay_ms: payments.payment_delay_ms.clone(),
-        });
-        let node = Node::start(config, Arc::new(gateway)).await;
-        let node = node.map_err(|error| match &error {
-            StartError::Identity(identity::Error::NoPeers(dir)) => Failure::Usage(format!(
-                "{} holds no data yet: list every voter of a new cluster with --peer, this node \
-                 too, or name a member of a running one with --join",
-                dir.display()
-            )),
-            other => what(other),
-        })?;
+        let (id, settings) = (config.node_id, http_settings(payments, limits)?);
+        let node = replicate(config, payments, limits).await;
+        let node = node.map_err(|error| cannot_start(id, &error))?;
+        Running::serve(node, settings, port).await
+    }
+
+    /// Lets requests in to a node that replicates already.
+    pub(crate) async fn serve(
+        node: Node,
+        settings: Settings,
+        port: Port,
+    ) -> Result<Running, Failure> {
         let listening = port.socket.listen(CONNECTIONS_WAITING_MAX);
         let served =
             listening.and_then(|listener| Server::from_listener(listener, node.handle(), settings));
@@ -100,6 +95,36 @@ impl Running {
     }
 }
 
+/// Starts replication.
+pub(crate) async fn replicate(
+    mut config: Config,
+    payments: &Payments,
+    limits: &Limits,
+) -> Result<Node, StartError> {
+    config.disk_reserve_bytes = limits.disk_reserve_mb << 20;
+    config.core.outstanding_age_max_ms = limits.queue_ms_max.get();
+    config.core.outstanding_max = limits.queue_max as usize;
+    let gateway = SimulatedGateway::new(SimulatedSettings {
+        success_ppm: payments.payment_success_rate,
+        error_ppm: payments.payment_error_rate,
+        delay_ms: payments.payment_delay_ms.clone(),
+    });
+    Node::start(config, Arc::new(gateway)).await
+}
+
+/// Why a node does not start, and what to do about it.
+pub(crate) fn cannot_start(id: NodeId, error: &StartError) -> Failure {
+    if let StartError::Identity(identity::Error::NoPeers(dir)) = error {
+        return Failure::Usage(format!(
+            "{} holds no data yet: list every voter of a new cluster with --peer, this node too, \
+             or name a member of a running one with --join",
+            dir.display()
+        ));
+    }
+    let by_hand = if error.is_damage() { BY_HAND } else { "" };
+    Failure::Failed(format!("node {id} cannot start: {}{by_hand}", chain(error)))
+}
+
 /// A node's configuration with the settings of payments and events filled in.
 pub(crate) fn node_config(
     id: u64,
@@ -131,7 +156,8 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::because("cannot start the runtime", &error))
 }
 
-fn http_settings(payments: &Payments, limits: &Limits) -> Result<Settings, Failure> {
+/// The settings of the HTTP server, checked.
+pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Settings, Failure> {
     let (hold_ttl_ms, hold_ttl_max_ms) = limits.holds.ttl_ms();
     let settings = Settings {
         hold_ttl_ms,

@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use engine::ids::NodeId;
+use raft_node::Config;
 
 use crate::address::{self, Peer};
 use crate::exit::Failure;
 use crate::join;
 use crate::logging::{self, Format};
+use crate::rebuild;
 use crate::remote::print_line;
 use crate::running::{self, Port, Running};
 use crate::settings::{File, Limits, Payments};
@@ -40,13 +43,19 @@ pub(crate) struct Options {
     pub(crate) peer: Vec<Peer>,
     /// Join a running cluster instead of founding one: the HTTP address of a member, several
     /// separated by commas. The node follows as a learner and gets its vote once it has caught up.
-    /// Only the first start reads this
+    /// Only the first start reads this, and one whose data is damaged
     #[arg(long, value_name = "ADDR", value_delimiter = ',', conflicts_with = "peer")]
     #[arg(value_parser = address::host_port)]
     pub(crate) join: Vec<String>,
     /// With --join: the member whose place this node takes, such as itself before its disk was lost
     #[arg(long, value_name = "N", value_parser = address::node_id, requires = "join")]
     pub(crate) replaces: Option<u64>,
+    /// When this node's data is damaged beyond repair: for how many seconds to look for a majority
+    /// of the others that takes it in as a new member, which then gets everything from them. The
+    /// damaged data is kept in DIR/damaged-N. 0 never does that
+    #[arg(long, value_name = "S", default_value = "60")]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub(crate) rebuild_wait_s: u64,
     /// Name of the cluster; nodes of another name are refused
     #[arg(long, value_name = "NAME", default_value = "holdfast")]
     pub(crate) cluster: String,
@@ -101,14 +110,14 @@ async fn serve(options: Options) -> Result<(), Failure> {
     }
 
     let running = tokio::select! {
-        started = Running::start(config, &options.payments, &options.limits, port) => started?,
+        started = start(config, &options, port) => started?,
         signal = signals.next() => {
             tracing::info!(signal, "stopped before the node was up");
             return Ok(());
         }
     };
     let (http, raft) = (running.http_addr(), running.raft_addr());
-    tracing::info!(node = options.id, %http, %raft, "listening");
+    tracing::info!(node = running.handle().node_id().0, %http, %raft, "listening");
     print_line(&format!("listening http={http} raft={raft}"))?;
 
     let end = tokio::select! {
@@ -125,6 +134,29 @@ async fn serve(options: Options) -> Result<(), Failure> {
     running.stop().await;
     tracing::info!("stopped");
     end
+}
+
+/// Starts the node; one whose data is damaged as a new member, if that is wanted.
+async fn start(config: Config, options: &Options, port: Port) -> Result<Running, Failure> {
+    let Options { payments, limits, .. } = options;
+    let settings = running::http_settings(payments, limits)?;
+    let mut started = running::replicate(config.clone(), payments, limits).await;
+    if let Err(damage) = &started
+        && damage.is_damage()
+        && options.rebuild_wait_s > 0
+    {
+        let patience = Duration::from_secs(options.rebuild_wait_s);
+        rebuild::rebuild(&config, damage, &others(options), patience).await?;
+        started = running::replicate(config.clone(), payments, limits).await;
+    }
+    let node = started.map_err(|error| running::cannot_start(config.node_id, &error))?;
+    Running::serve(node, settings, port).await
+}
+
+/// The HTTP addresses of other nodes that the command line names.
+fn others(options: &Options) -> Vec<String> {
+    let peers = options.peer.iter().filter(|peer| peer.id != options.id);
+    options.join.iter().cloned().chain(peers.filter_map(|peer| peer.http.clone())).collect()
 }
 
 pub(crate) fn raft_peer(peer: &Peer) -> raft_node::Peer {

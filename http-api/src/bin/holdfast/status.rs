@@ -22,10 +22,16 @@ pub(crate) fn render(cluster: &Cluster, url: &str) -> String {
         None => "none known".to_owned(),
     };
     let table = table(&cluster.members);
-    let paused = if cluster.payments_paused { "\npayments are paused" } else { "" };
+    let mut more = String::new();
+    if cluster.payments_paused {
+        more.push_str("\npayments are paused");
+    }
+    if let Some(before) = cluster.rebuilt_from {
+        more.push_str(&format!("\nthis node was rebuilt: its data was damaged as node {before}"));
+    }
     format!(
         "cluster {}, as node {} at {url} sees it\nleader {leader}, term {}, committed {}, \
-         applied {}, digest {}{paused}\n\n{table}",
+         applied {}, digest {}{more}\n\n{table}",
         cluster.cluster_id,
         cluster.node_id,
         cluster.term,
@@ -72,6 +78,7 @@ mod tests {
             role,
             raft_addr: format!("127.0.0.1:700{id}"),
             http_addr: (id == 1).then(|| "127.0.0.1:8080".to_owned()),
+            replaces: None,
             match_index,
             lag,
             healthy: id == 1,
@@ -85,6 +92,8 @@ mod tests {
             applied_index: 88,
             digest: "00ff".into(),
             payments_paused: true,
+            rebuilt_from: None,
+            next_member_id: 3,
             members: vec![
                 member(1, MemberRole::Leader, Some(90), Some(0)),
                 member(2, MemberRole::Follower, None, None),
@@ -97,7 +106,8 @@ mod tests {
         assert_eq!(rows[0].split_whitespace().count(), 7);
         assert!(rows[1].ends_with("90    0  yes"), "{}", rows[1]);
         assert!(rows[2].ends_with("-    -  no"), "{}", rows[2]);
-        let alone = Cluster { leader_id: None, members: vec![], ..cluster };
-        assert!(render(&alone, "u").contains("leader none known"));
+        let alone = Cluster { leader_id: None, rebuilt_from: Some(7), members: vec![], ..cluster };
+        let text = render(&alone, "u");
+        assert!(text.contains("leader none known") && text.contains("as node 7"), "{text}");
     }
 }

@@ -1,0 +1,328 @@
+//! A node whose data is damaged begins again as a new member, in the directory of the old one.
+//!
+//! It must never vote or acknowledge under its old id: it has forgotten what it did under it. So
+//! the cluster takes a new member in that replaces the old one, and only when that is committed the
+//! old data is set aside, as a whole, and the directory becomes the new member's. Asking the
+//! cluster is the caller's business; what must outlive a crash is here:
+//!
+//! 1. A [`Plan`] is durable before the cluster hears of it: under which id to come back, and as
+//!    which incarnation. Whoever starts again asks for the same.
+//! 2. The new identity is made beside the old data and takes its place in steps that every start
+//!    finishes (`recovery::stage`). Until the first of them nothing that was there has changed.
+//!
+//! What is set aside is kept in `damaged-N`, the newest [`ASIDE_MAX`] of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bincode::{Decode, Encode};
+use engine::ids::NodeId;
+
+use crate::config::{Config, Join, Peer};
+use crate::identity::{self, Kept};
+use crate::recovery::Error;
+use crate::recovery::stage::{self, Stage};
+use crate::snapshot::Snapshots;
+use crate::snapshot::files::DirectoryFiles;
+
+/// Directories of damaged data that are kept.
+pub const ASIDE_MAX: usize = 3;
+/// The name of such a directory, before its number.
+const ASIDE: &str = "damaged-";
+/// Holds the [`Plan`] while there is one.
+const PLAN: &str = "rebuilding";
+/// Holds who lived in the directory before.
+const HISTORY: &str = "rebuilt";
+/// Characters that are kept of what was wrong.
+const DAMAGE_CHARS_MAX: usize = 1_000;
+
+/// A member whose data was damaged, and the one that took its place in the same directory.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Rebuilt {
+    /// The member that was.
+    pub from: NodeId,
+    /// The member in its place.
+    pub to: NodeId,
+    /// What was wrong.
+    pub damage: String,
+    /// Where the old data was put, within the data directory. Only the newest are kept.
+    pub aside: String,
+}
+
+/// What a damaged node asks its cluster for, durable before it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Plan {
+    /// The id of the new member.
+    pub to: NodeId,
+    /// The random number of its directory.
+    pub incarnation: u64,
+    /// The member whose place it takes: the old one, or the one whose place the old one had not
+    /// taken yet; nobody when the old one had no vote and nobody's place.
+    pub replaces: Option<NodeId>,
+}
+
+/// A damaged directory that is to become a new member's. Holds its lock.
+#[derive(Debug)]
+pub struct Rebuild {
+    dir: PathBuf,
+    kept: Kept,
+    plan: Option<Plan>,
+    _lock: fs::File,
+}
+
+impl Rebuild {
+    /// Begins, or goes on with what was begun. Changes nothing.
+    ///
+    /// # Errors
+    /// When the directory is in use, or it cannot be told whose it is.
+    pub fn begin(config: &Config) -> Result<Rebuild, Error> {
+        let dir = config.data_dir.clone();
+        let lock = identity::lock(&dir)?;
+        stage::finish(&dir).map_err(|source| Error::Io { path: dir.clone(), source })?;
+        let kept = identity::read(&dir)?.ok_or_else(|| Error::NoData(dir.clone()))?;
+        let plan = identity::read_optional(&dir.join(PLAN))?;
+        Ok(Rebuild { dir, kept, plan, _lock: lock })
+    }
+
+    /// The member whose data is damaged.
+    pub fn node(&self) -> NodeId {
+        self.kept.node
+    }
+
+    /// The cluster that it belongs to, 32 hexadecimal digits.
+    pub fn cluster_id(&self) -> String {
+        identity::text_of(&self.kept.cluster)
+    }
+
+    /// What was decided before, by this process or an earlier one.
+    pub fn plan(&self) -> Option<Plan> {
+        self.plan
+    }
+
+    /// The other members as far as undamaged files name them: the newest snapshot and the list of
+    /// founders.
+    pub fn peers(&self) -> Vec<Peer> {
+        let mut peers = self.peers_of_snapshot();
+        peers.extend(self.kept.founders.iter().cloned());
+        peers.retain(|peer| peer.id != self.kept.node);
+        peers
+    }
+
+    fn peers_of_snapshot(&self) -> Vec<Peer> {
+        let path = self.dir.join("snapshots");
+        // Opening the files would make a directory that is not there.
+        let files = path.is_dir().then(|| DirectoryFiles::open(&path));
+        let Some(Ok(files)) = files else { return Vec::new() };
+        let found = Snapshots::over(Arc::new(files), self.kept.cluster).found();
+        let members = found.ok().and_then(|found| Some(found.into_iter().next()?.members));
+        let members = members.map(|members| members.members).unwrap_or_default();
+        let peer = |member: crate::members::Member| Peer {
+            id: member.id,
+            raft_addr: member.raft_addr,
+            http_addr: member.http_addr,
+        };
+        members.into_iter().map(peer).collect()
+    }
+
+    /// Decides what to ask for, durably. The incarnation stays the one that was drawn first.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn decide(&mut self, to: NodeId, replaces: Option<NodeId>) -> Result<Plan, Error> {
+        let incarnation = self.plan.map_or_else(rand::random, |plan| plan.incarnation);
+        let plan = Plan { to, incarnation, replaces };
+        if self.plan != Some(plan) {
+            identity::write_value(&self.dir.join(PLAN), &plan)?;
+            self.plan = Some(plan);
+        }
+        Ok(plan)
+    }
+
+    /// The cluster has taken the new member in: sets everything that was there aside and makes the
+    /// directory the new member's, which has an empty log and no state yet.
+    ///
+    /// # Errors
+    /// When files cannot be written or moved, or what the cluster told makes no sense; a later
+    /// start goes on.
+    ///
+    /// # Panics
+    /// When nothing was decided before.
+    pub fn finish(self, join: &Join, damage: &str) -> Result<Rebuilt, Error> {
+        let plan = self.plan.expect("the cluster was asked for something");
+        if join.cluster != self.cluster_id() {
+            return Err(
+                identity::Error::Join("it is not the one that this node belonged to").into()
+            );
+        }
+        let dir = &self.dir;
+        let mut history = history(dir)?;
+        let rebuilt = Rebuilt {
+            from: self.kept.node,
+            to: plan.to,
+            damage: damage.chars().take(DAMAGE_CHARS_MAX).collect(),
+            aside: format!("{ASIDE}{}", numbers(dir).last().map_or(1, |number| number + 1)),
+        };
+        history.push(rebuilt.clone());
+        let stage = Stage::begin(dir)?;
+        identity::write_value(&stage.path().join(HISTORY), &history)?;
+        identity::join_as(stage.path(), plan.to, plan.incarnation, join)?;
+        stage.take_over(Some(&rebuilt.aside))?;
+        forget_old(dir);
+        Ok(rebuilt)
+    }
+}
+
+/// Who lived in a directory before, oldest first.
+pub(crate) fn history(dir: &Path) -> Result<Vec<Rebuilt>, identity::Error> {
+    Ok(identity::read_optional(&dir.join(HISTORY))?.unwrap_or_default())
+}
+
+/// The data turned out to be sound after all, since somebody repaired it: nothing is rebuilt.
+pub(crate) fn give_up(dir: &Path) -> Result<(), identity::Error> {
+    let path = dir.join(PLAN);
+    let Some(plan) = identity::read_optional::<Plan>(&path)? else { return Ok(()) };
+    tracing::warn!(
+        member = plan.to.0,
+        "the data was damaged before and is not any more: it is used as it is, and nobody comes as \
+         the member that was to take its place; remove that one if it is listed"
+    );
+    fs::remove_file(&path).map_err(|source| identity::Error::Io { path, source })
+}
+
+/// The numbers of the directories that were set aside, ascending.
+fn numbers(dir: &Path) -> Vec<u64> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let number =
+        |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix(ASIDE)?.parse().ok();
+    let mut numbers: Vec<u64> = entries.filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Removes all but the newest of what was set aside, so that a disk that goes on damaging files
+/// does not run full.
+fn forget_old(dir: &Path) {
+    for number in numbers(dir).iter().rev().skip(ASIDE_MAX) {
+        let path = dir.join(format!("{ASIDE}{number}"));
+        match fs::remove_dir_all(&path) {
+            Ok(()) => tracing::warn!(path = %path.display(), "old damaged data was removed"),
+            Err(error) => tracing::warn!(path = %path.display(), %error, "old damaged data stays"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::identity::Identity;
+
+    fn config(dir: &Path) -> Config {
+        let mut config = Config::new(NodeId(3), dir.join("node"));
+        let peer = |id| Peer {
+            id: NodeId(id),
+            raft_addr: format!("127.0.0.1:{id}"),
+            http_addr: Some(format!("127.0.0.1:8{id}")),
+        };
+        config.peers = (1..=3).map(peer).collect();
+        config
+    }
+
+    fn join(config: &Config, cluster: String) -> Join {
+        Join {
+            cluster,
+            cluster_name: config.cluster_name.clone(),
+            founders: config.peers.clone(),
+            met: BTreeMap::from([(NodeId(1), 11)]),
+        }
+    }
+
+    #[test]
+    fn a_directory_becomes_a_new_members_and_is_found_under_all_its_ids() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = config(dir.path());
+        let data = &config.data_dir;
+        let first = Identity::open(&config).expect("founded").incarnation();
+        let mut incarnations = vec![first];
+        for (round, to) in [(1_usize, 4), (2, 5), (3, 7), (4, 8), (5, 9)] {
+            fs::write(data.join("boot"), format!("damage {round}")).expect("written");
+            let error = Identity::open(&config).expect_err("damaged");
+            assert!(error.is_damage(), "{error}");
+            let mut rebuild = Rebuild::begin(&config).expect("begun");
+            let from = rebuild.node();
+            let asked = rebuild.peers();
+            assert!(asked.len() >= 2 && asked.iter().all(|peer| peer.id != from));
+            let plan = rebuild.decide(NodeId(to), Some(from)).expect("decided");
+            drop(rebuild);
+            // A later process asks for the same; nothing else has changed.
+            let mut rebuild = Rebuild::begin(&config).expect("gone on with");
+            assert_eq!(rebuild.plan(), Some(plan));
+            assert_eq!(rebuild.decide(NodeId(to), Some(from)).expect("decided"), plan);
+            assert!(Identity::open(&config).is_err(), "it is locked, and damaged");
+            let join = join(&config, rebuild.cluster_id());
+            let rebuilt = rebuild.finish(&join, "boot is damaged").expect("finished");
+            assert_eq!((rebuilt.from, rebuilt.to), (from, NodeId(to)));
+            let kept = fs::read(data.join(&rebuilt.aside).join("boot")).expect("kept");
+            assert_eq!(kept, format!("damage {round}").as_bytes());
+            let identity = Identity::open(&config).expect("a new member's");
+            assert_eq!((identity.node(), identity.boot()), (NodeId(to), 0));
+            assert_eq!(identity.incarnation(), plan.incarnation);
+            assert_eq!(identity.rebuilt().len(), round);
+            assert_eq!(identity.rebuilt().last(), Some(&rebuilt));
+            incarnations.push(plan.incarnation);
+            assert!(Rebuild::begin(&config).is_err(), "it is in use");
+        }
+        incarnations.sort_unstable();
+        incarnations.dedup();
+        assert_eq!(incarnations.len(), 6, "each is another directory to its peers");
+        assert_eq!(numbers(data), [3, 4, 5], "no more than three are kept");
+        // It answers to every id that it had, and to no other.
+        for id in [3, 4, 5, 7, 8, 9, 6] {
+            let named = Config { node_id: NodeId(id), ..config.clone() };
+            let opened = Identity::open(&named);
+            assert_eq!(opened.is_ok(), id != 6, "node {id}: {opened:?}");
+        }
+    }
+
+    #[test]
+    fn data_that_was_repaired_is_used_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = config(dir.path());
+        drop(Identity::open(&config).expect("founded"));
+        let mut rebuild = Rebuild::begin(&config).expect("begun");
+        rebuild.decide(NodeId(4), Some(NodeId(3))).expect("decided");
+        drop(rebuild);
+        give_up(&config.data_dir).expect("given up");
+        give_up(&config.data_dir).expect("once is enough");
+        assert_eq!(Rebuild::begin(&config).expect("begun").plan(), None);
+        assert_eq!(Identity::open(&config).expect("opened").node(), NodeId(3));
+    }
+
+    #[test]
+    fn another_cluster_gets_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = config(dir.path());
+        let first = Identity::open(&config).expect("founded").incarnation();
+        let mut rebuild = Rebuild::begin(&config).expect("begun");
+        rebuild.decide(NodeId(4), Some(NodeId(3))).expect("decided");
+        let refused = rebuild.finish(&join(&config, "00ff".repeat(8)), "damage");
+        assert!(matches!(refused, Err(Error::Identity(identity::Error::Join(_)))), "{refused:?}");
+        assert_eq!(Identity::open(&config).expect("as it was").incarnation(), first);
+    }
+
+    #[test]
+    fn what_belongs_to_nobody_is_not_rebuilt() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = config(dir.path());
+        drop(Identity::open(&config).expect("founded"));
+        let path = config.data_dir.join("identity");
+        fs::write(&path, "damage").expect("written");
+        let error = Identity::open(&config).expect_err("damaged");
+        assert!(!error.is_damage(), "{error}");
+        assert!(matches!(Rebuild::begin(&config), Err(Error::Identity(_))));
+        fs::remove_file(&path).expect("removed");
+        assert!(matches!(Rebuild::begin(&config), Err(Error::NoData(_))));
+    }
+}
