@@ -54,6 +54,9 @@ pub struct Node {
     pub member: Option<u64>,
     /// What must not be started for now, because its data is gone.
     pub away: bool,
+    /// Whether it may rebuild its data from the others when it finds that damaged. Only where a
+    /// fault damages it: elsewhere damage is a bug that must not be hidden.
+    pub rebuilds: bool,
     /// Where its data is.
     pub data: PathBuf,
     /// What is done to its clock and disk.
@@ -104,6 +107,7 @@ impl Cluster {
                 id,
                 member: (id <= settings.nodes).then_some(id as u64),
                 away: false,
+                rebuilds: false,
                 data: place.join("holdfast"),
                 page: page.map_err(|error| error.to_string())?,
                 log: folder.join(format!("node-{id}.log")),
@@ -212,6 +216,7 @@ impl Cluster {
             .args(["--http", &format!("{ip}:{}", net::HTTP_PORT)])
             .args(["--raft", &format!("{ip}:{}", net::RAFT_PORT)])
             .args(node.join.as_ref().unwrap_or(&peers))
+            .args(["--rebuild-wait-s", if node.rebuilds { "30" } else { "0" }])
             .args(&settings.flags)
             .envs(settings.environment.iter().cloned())
             .stdin(Stdio::null())
@@ -220,6 +225,15 @@ impl Cluster {
         node.child = Some(command.spawn().map_err(failed)?);
         node.starts += 1;
         Ok(())
+    }
+
+    /// Asks a node under which id it is a member, and gives that if it is another than before: its
+    /// data was rebuilt.
+    pub async fn learn_member(&mut self, id: usize) -> Option<u64> {
+        let told = status(net::http(id)).await?["node_id"].as_u64()?;
+        self.last_member = self.last_member.max(told);
+        let known = self.node(id).member.replace(told);
+        (known != Some(told)).then_some(told)
     }
 
     /// Starts all that do not run.
@@ -328,6 +342,26 @@ impl Node {
         let mut words: Vec<&str> = about.into_iter().flatten().collect();
         words.reverse();
         words.join(" ")
+    }
+
+    /// How long its log is, in bytes.
+    #[must_use]
+    pub fn log_length(&self) -> u64 {
+        std::fs::metadata(&self.log).map_or(0, |found| found.len())
+    }
+
+    /// The messages of its log after so many bytes that have one of these words in them.
+    #[must_use]
+    pub fn said(&self, after: u64, words: &[&str]) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        let lines = text.get(after..).unwrap_or_default().lines();
+        let message = |line: &str| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let message = line["message"].as_str()?.to_owned();
+            words.iter().any(|word| message.contains(word)).then_some(message)
+        };
+        lines.filter_map(message).collect()
     }
 
     /// The last lines of its log.

@@ -1,12 +1,15 @@
 //! Files of one node that are damaged while it is down.
 //!
-//! Log, state, snapshots and the small files beside them are damaged about equally often. A node
-//! may mend itself or refuse to start. When it refuses it is replaced by a new member, or the
-//! damage is undone, as someone would do who has a copy of the disk.
+//! Log, state, snapshots and the small files beside them are damaged about equally often, until the
+//! offline check finds it. A node mends itself, or is rebuilt from the others as a new member where
+//! it may do that. Where it may not, or its identity is damaged, it refuses to start: then it is
+//! replaced by a new member, or the damage is undone, as someone would do who has a copy of the
+//! disk.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -19,6 +22,12 @@ use crate::net;
 
 /// How long a node may take to start or to refuse to.
 const START_MAX: Duration = Duration::from_secs(20);
+/// How long one may take that is rebuilt, once the other faults are healed.
+const REBUILT_MAX: Duration = Duration::from_secs(60);
+/// Some bytes of a file mean nothing; then others are damaged too.
+const TRIES_MAX: usize = 8;
+/// What a node says about damage.
+const WORDS: &[&str] = &["damaged", "lost its newest part", "new member"];
 
 /// A node with a damaged file.
 #[derive(Debug)]
@@ -30,7 +39,9 @@ pub(super) struct Damaged {
     replaced: bool,
     /// Whether it was ready with the damage, and what it said last.
     ready: bool,
-    said: String,
+    last_words: String,
+    /// The length of its log before.
+    log_length: u64,
 }
 
 pub(super) async fn begin(
@@ -47,33 +58,52 @@ pub(super) async fn begin(
     let mut files = Vec::new();
     collect(&data, &mut files).map_err(failed)?;
     let mut kinds = by_kind(&data, files);
-    let mut details = Value::Null;
-    while !kinds.is_empty() && details.is_null() {
-        let kind = random.random_range(0..kinds.len());
-        let files = &mut kinds[kind];
-        let path = files.swap_remove(random.random_range(0..files.len()));
-        if files.is_empty() {
-            kinds.remove(kind);
-        }
-        details = flip(&path, &data, random).map_err(failed)?;
+    let files = kinds.swap_remove(random.random_range(0..kinds.len()));
+    let (mut damage, mut found) = (Vec::new(), false);
+    while !found && damage.len() < TRIES_MAX {
+        let path = &files[random.random_range(0..files.len())];
+        damage.push(flip(path, &data, random).map_err(failed)?);
+        found = is_found(&cluster.settings.binary, &data).map_err(failed)?;
     }
+    damage.retain(|damage| !damage.is_null());
     let replaced = random.random_bool(0.5);
+    let rebuilds = random.random_bool(0.6);
+    let details = match damage.is_empty() {
+        true => Value::Null,
+        false => json!({"damage": damage, "found_offline": found, "may_rebuild": rebuilds}),
+    };
+    let log_length = cluster.node(node).log_length();
+    cluster.node(node).rebuilds = rebuilds;
     cluster.start(node)?;
-    let until = Instant::now() + START_MAX;
+    let ready = is_ready_in(cluster, node, START_MAX).await;
+    let last_words = if ready { String::new() } else { cluster.node(node).last_words() };
+    Ok(Damaged { node, details, kept, replaced, ready, last_words, log_length })
+}
+
+/// Waits until a node is ready, and no longer than its process runs.
+async fn is_ready_in(cluster: &mut Cluster, node: usize, limit: Duration) -> bool {
+    let until = Instant::now() + limit;
     let mut ready = false;
     while !ready && cluster.node(node).is_running() && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(100)).await;
         ready = is_ready(net::http(node)).await;
     }
-    let said = if ready { String::new() } else { cluster.node(node).last_words() };
-    Ok(Damaged { node, details, kept, replaced, ready, said })
+    ready
+}
+
+/// Whether the offline check finds a damage.
+fn is_found(binary: &Path, data: &Path) -> std::io::Result<bool> {
+    let scratch = data.parent().unwrap_or(data);
+    let mut command = Command::new(binary);
+    command.args(["verify", "--data"]).arg(data).arg("--scratch").arg(scratch);
+    Ok(command.stdin(Stdio::null()).output()?.status.code() == Some(1))
 }
 
 /// Files with something in them, but for what a node has set aside as damaged already.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        let aside = entry.file_name().to_string_lossy().contains(".damaged");
+        let aside = entry.file_name().to_string_lossy().contains("damaged");
         if entry.file_type()?.is_dir() && !aside {
             collect(&entry.path(), files)?;
         } else if !aside && entry.metadata()?.len() > 0 {
@@ -119,24 +149,41 @@ impl Damaged {
     pub(super) async fn end(self, cluster: &mut Cluster) -> Result<Value, String> {
         let failed = |error: std::io::Error| error.to_string();
         let node = self.node;
-        let ready = self.ready || is_ready(net::http(node)).await;
+        let mut ready = self.ready || is_ready(net::http(node)).await;
+        let data = cluster.node(node).data.clone();
+        let until = Instant::now() + REBUILT_MAX;
+        // What the others were asked for, they may have done: nothing else will do now.
+        while !ready && data.join("rebuilding").exists() {
+            if Instant::now() >= until {
+                return Err(format!("node {node} was not rebuilt: {}", self.last_words));
+            }
+            cluster.start(node)?;
+            ready = is_ready_in(cluster, node, REBUILT_MAX).await;
+        }
         let mut then = Value::Null;
-        if !ready && self.replaced {
+        if ready {
+            then = cluster.learn_member(node).await.map_or(then, |id| json!({"rebuilt_as": id}));
+        } else if self.replaced {
             let member = cluster.node(node).member.ok_or("nobody lives there")?;
             then = members::replace(cluster, node, member).await?;
-        } else if !ready {
+        } else {
             then = json!("undone");
             cluster.node(node).kill();
-            let data = cluster.node(node).data.clone();
             std::fs::remove_dir_all(&data).map_err(failed)?;
             copy_folder(&self.kept, &data).map_err(failed)?;
             cluster.start(node)?;
         }
+        let place = cluster.node(node);
+        place.rebuilds = false;
+        let said = place.said(self.log_length, WORDS);
         let _ = std::fs::remove_dir_all(&self.kept);
         if self.details.is_null() {
             return Ok(Value::Null);
         }
-        Ok(json!({"damage": self.details, "started": ready, "said": self.said, "then": then}))
+        Ok(json!({
+            "details": self.details, "started": ready, "said": said, "ended_with": self.last_words,
+            "then": then,
+        }))
     }
 }
 
