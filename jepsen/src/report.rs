@@ -75,16 +75,16 @@ pub fn page(
     page.push_str(&throughput(&seconds, &bands));
     page.push_str(
         "<p>green: success, blue: refused by the rules, grey: certainly not done, red: \
-                   unknown; shaded: a fault is on</p>\n<h2>Latency, ms (logarithmic)</h2>\n",
+                   unknown; shaded: a fault is on, with its number below</p>\n<h2>Latency, ms (logarithmic)</h2>\n",
     );
     page.push_str(&latency(&seconds, &bands));
     page.push_str("<p>black: median, orange: 99 %, of successes</p>\n<h2>Faults</h2>\n");
-    page.push_str("<table><tr><th>from, s<th>to, s<th>fault<th>details</tr>\n");
-    for band in &bands {
+    page.push_str("<table><tr><th><th>from, s<th>to, s<th>fault<th>details</tr>\n");
+    for (number, band) in (1..).zip(&bands) {
         let (name, details) = (escape(&band.name), escape(&band.details));
         let _ = writeln!(
             page,
-            "<tr><td>{:.1}<td>{:.1}<td>{name}<td>{details}</tr>",
+            "<tr><td>{number}<td>{:.1}<td>{:.1}<td>{name}<td>{details}</tr>",
             band.from, band.to
         );
     }
@@ -149,14 +149,14 @@ fn bands(history: &History, end: f64) -> Vec<Band> {
 fn frame(bands: &[Band], count: usize, inside: &str) -> String {
     let scale = WIDTH / count.max(1) as f64;
     let mut svg = format!("<svg width=\"{WIDTH}\" height=\"{}\">\n", HEIGHT + 20.0);
-    for band in bands {
+    for (number, band) in (1..).zip(bands) {
         let (x, width) = (band.from * scale, ((band.to - band.from) * scale).max(1.0));
         let name = escape(&band.name);
         let _ = writeln!(
             svg,
             "<rect x=\"{x:.1}\" y=\"0\" width=\"{width:.1}\" height=\"{HEIGHT}\" \
              fill=\"#f4c2c2\" opacity=\"0.5\"><title>{name}</title></rect>\
-             <text x=\"{x:.1}\" y=\"10\">{name}</text>"
+             <text x=\"{x:.1}\" y=\"10\">{number}</text>"
         );
     }
     svg.push_str(inside);
