@@ -193,8 +193,8 @@ fn newest_snapshot(cluster: &Cluster, node: usize) -> u64 {
         .unwrap_or(0)
 }
 
-/// Makes entries that change nothing that a history tells of, since a thousand of the newest stay in
-/// the log for nodes that are a little behind.
+/// Makes entries that change nothing that a history tells of, since a thousand of the newest stay
+/// in the log for nodes that are a little behind.
 async fn fill_log(node: usize) {
     for number in 0_u64.. {
         let path = "/api/v1/products/1";
