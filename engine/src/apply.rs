@@ -86,7 +86,7 @@ impl State {
         let event = Event { position: cx.position, n: cx.events, at: cx.at, trace, kind };
         cx.events += 1;
         cx.observer.event(&event);
-        self.events.push(event);
+        self.events.push(&event);
     }
 
     /// Tells what happened to an order in memory, under the trace of the order.

@@ -6,13 +6,15 @@
 //! state that it is there, so that rows may leave memory.
 //!
 //! Writing goes in this order: rows that will never change (full chunks of final orders or holds,
-//! full ledger segments, users) are staged, which nobody sees; they are synced; one small
-//! transaction publishes the rows that may change together with the applied index; that is synced
-//! too. A crash anywhere leaves the last published checkpoint, for a staged row counts only when a
-//! published one says so:
+//! full ledger segments, blocks of products, users) are staged, which nobody sees; they are synced;
+//! one small transaction publishes the rows that may change together with the applied index; that
+//! is synced too. A crash anywhere leaves the last published checkpoint, for a staged row counts
+//! only when a published one says so:
 //!
 //! - a sealed chunk counts when its ids are below the published next id and no open chunk of the
 //!   same number is there: publishing a sealed chunk removes the open one;
+//! - a block of products counts when its number is below the published next one, and of a product
+//!   that is in several blocks the row in the highest counts;
 //! - a ledger segment counts when it is below the published number of ledger rows of its product;
 //! - a user counts when its id is below the published next id;
 //! - a full chunk of events counts when its number is between the published first and next ones.
@@ -24,6 +26,7 @@ pub mod freeze;
 pub mod image;
 pub mod open;
 mod pack;
+mod products;
 mod rows;
 
 use bincode::Decode;
@@ -33,9 +36,10 @@ use crate::chunks::Chunk;
 use crate::codec;
 use crate::event::Event;
 use crate::hold::Hold;
-use crate::ids::{AdjustmentId, HoldId, OrderId, ProductId, WebhookId};
+use crate::ids::{AdjustmentId, HoldId, OrderId, Position, ProductId, WebhookId};
 use crate::ledger;
 use crate::order::Order;
+use crate::packed::{EventRows, LedgerRows};
 use crate::products::{LOCATION, SEGMENT_ROWS};
 use crate::state::State;
 use crate::store::Error;
@@ -43,8 +47,7 @@ use crate::webhook::Webhook;
 
 pub use self::freeze::{Frozen, Written};
 
-use self::pack::{EventRows, LedgerRows};
-use self::rows::{Meta, ProductRow, ROW_VERSION, Stored, key};
+use self::rows::{Meta, ROW_VERSION, Stored, key};
 
 /// A stored row: its key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
@@ -155,12 +158,13 @@ pub fn read_ledger(
 ) -> Result<Option<(u64, Vec<ledger::Row>)>, Error> {
     let rows = SEGMENT_ROWS as u64;
     let segment = number / rows;
-    let product: Option<ProductRow> = read_row(store, &key::product(LOCATION, id))?;
-    if product.is_none_or(|row| segment >= row.product.ledger_rows / rows) {
-        return Ok(None);
-    }
     let found: Option<LedgerRows> = read_row(store, &key::segment(LOCATION, id, segment))?;
-    Ok(found.map(|LedgerRows(found)| (segment * rows, found)))
+    let meta: Option<Meta> = read_row(store, key::META)?;
+    // What lies behind the published position was staged only.
+    let published = meta.map_or(Position(0), |meta| meta.position);
+    let found = found.map(|LedgerRows(found)| found);
+    let found = found.filter(|found| found.iter().all(|row| row.position <= published));
+    Ok(found.map(|found| (segment * rows, found)))
 }
 
 fn read_row<T: Decode<()>>(store: &dyn CheckpointStore, key: &[u8]) -> Result<Option<T>, Error> {

@@ -74,6 +74,17 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, Error> {
     Ok(value)
 }
 
+/// Decodes the value at the beginning of what this process encoded itself, and moves past it.
+///
+/// # Panics
+/// When there is no such value.
+pub(crate) fn decode_next<T: Decode<()>>(bytes: &mut &[u8]) -> T {
+    let (value, used) =
+        bincode::decode_from_slice(bytes, CONFIG).expect("what was encoded can be decoded");
+    *bytes = &bytes[used..];
+    value
+}
+
 /// Encodes a value behind its version byte.
 pub fn encode_versioned<T: Encode>(version: u8, value: &T) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);

@@ -13,6 +13,7 @@ use bincode::{Decode, Encode};
 
 use crate::event::{Event, EventId};
 use crate::ids::Timestamp;
+use crate::packed::PackedEvents;
 
 /// Events that are stored together.
 pub(crate) const CHUNK_EVENTS: usize = 256;
@@ -62,7 +63,7 @@ impl Span {
 }
 
 /// A chunk's events, shared with a freeze.
-pub(crate) type SharedEvents = Arc<Vec<Event>>;
+pub(crate) type SharedEvents = Arc<PackedEvents>;
 
 #[derive(Debug)]
 struct Slot {
@@ -100,7 +101,7 @@ pub(crate) struct FrozenEvents {
     /// Full chunks that no synced checkpoint holds, with their numbers.
     pub(crate) full: Vec<(u64, SharedEvents)>,
     /// The chunk that is not full; empty when there is none.
-    pub(crate) tail: SharedEvents,
+    pub(crate) tail: PackedEvents,
     /// Whether the store has another one.
     pub(crate) tail_changed: bool,
     /// Numbers of chunks that nobody needs any more.
@@ -113,7 +114,7 @@ pub(crate) struct Events {
     extent: Extent,
     /// The full chunks that are kept, oldest first.
     full: VecDeque<Slot>,
-    tail: SharedEvents,
+    tail: PackedEvents,
     kept_max: u64,
     kept_ms_max: u64,
     resident_max: usize,
@@ -139,7 +140,7 @@ impl Default for Events {
         Events {
             extent: Extent::default(),
             full: VecDeque::new(),
-            tail: Arc::default(),
+            tail: PackedEvents::default(),
             kept_max: KEPT_MAX,
             kept_ms_max: KEPT_MS_MAX,
             resident_max: RESIDENT_CHUNKS_MAX,
@@ -159,20 +160,19 @@ impl Events {
 
     /// The newest event, or what is gone when there is none.
     pub(crate) fn last(&self) -> EventId {
-        let last = self.tail.last().map(Event::id);
-        last.or(self.full.back().map(|slot| slot.span.last)).unwrap_or(self.extent.gone)
+        let newest = self.tail.span().or(self.full.back().map(|slot| slot.span));
+        newest.map_or(self.extent.gone, |span| span.last)
     }
 
     /// Adds the newest event.
-    pub(crate) fn push(&mut self, event: Event) {
+    pub(crate) fn push(&mut self, event: &Event) {
         debug_assert!(self.last() < event.id(), "events are told in order");
-        let tail = Arc::make_mut(&mut self.tail);
-        tail.push(event);
+        self.tail.push(event);
         self.extent.told += 1;
-        if tail.len() == CHUNK_EVENTS {
-            let span = Span::of(tail).expect("the chunk is full");
-            let events = Some(std::mem::take(&mut self.tail));
-            self.full.push_back(Slot { span, events });
+        if self.tail.len() == CHUNK_EVENTS {
+            let full = std::mem::take(&mut self.tail);
+            let span = full.span().expect("the chunk is full");
+            self.full.push_back(Slot { span, events: Some(Arc::new(full)) });
             self.resident += 1;
             self.evict();
         }
@@ -283,12 +283,13 @@ impl Events {
         &mut self,
         extent: Extent,
         spans: impl Iterator<Item = Span>,
-        tail: Vec<Event>,
+        tail: &[Event],
         lowest: u64,
     ) {
         self.extent = extent;
         self.full = spans.map(|span| Slot { span, events: None }).collect();
-        self.tail = Arc::new(tail);
+        self.tail = PackedEvents::default();
+        tail.iter().for_each(|event| self.tail.push(event));
         self.resident = 0;
         let full = extent.full().end;
         self.stored = Progress { full, told: extent.told, removed: lowest.min(extent.first) };
@@ -297,7 +298,7 @@ impl Events {
     /// Whether chunks and counts agree.
     pub(crate) fn is_sound(&self) -> bool {
         let in_memory = self.full.iter().rev().take_while(|slot| slot.events.is_some()).count();
-        let spans = self.full.iter().map(|slot| slot.span).chain(Span::of(&self.tail));
+        let spans = self.full.iter().map(|slot| slot.span).chain(self.tail.span());
         let mut before = self.extent.gone;
         let ascending = spans.into_iter().all(|span| {
             let fits = before < span.first && span.first <= span.last;
@@ -311,10 +312,9 @@ impl Events {
     }
 }
 
-fn take_after(events: &[Event], id: EventId, limit: usize, found: &mut Vec<Event>) {
-    let first = events.partition_point(|event| event.id() <= id);
+fn take_after(events: &PackedEvents, id: EventId, limit: usize, found: &mut Vec<Event>) {
     let room = limit.saturating_sub(found.len());
-    found.extend(events[first..].iter().take(room).cloned());
+    found.extend(events.after(id).take(room));
 }
 
 #[cfg(test)]
@@ -337,7 +337,7 @@ mod tests {
 
     fn told(numbers: Range<u64>) -> Events {
         let mut events = Events::default();
-        numbers.for_each(|number| events.push(event(number)));
+        numbers.for_each(|number| events.push(&event(number)));
         events
     }
 
@@ -409,7 +409,7 @@ mod tests {
         assert_eq!(numbers(events.after(EventId::default(), 1)), [0]);
         let frozen = events.freeze();
         assert_eq!((frozen.full.len(), frozen.tail.len()), (3, 1000 - 768));
-        (1000..1100).for_each(|number| events.push(event(number)));
+        (1000..1100).for_each(|number| events.push(&event(number)));
         events.release();
         assert!(events.is_sound());
         assert_eq!(events.after(EventId::default(), 9), EventPage::Stored { chunk: 0 });

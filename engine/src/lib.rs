@@ -45,6 +45,7 @@ mod holds;
 mod keys;
 mod lineage;
 mod orders;
+mod packed;
 mod postings;
 mod products;
 mod schedule;

@@ -3,6 +3,8 @@
 //! Every change of a counter goes through [`Products::shift`] or [`Products::adjust`], which keep
 //! counters and ledger together; nothing here decides whether a change is allowed.
 
+mod blocks;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,9 +12,14 @@ use crate::digest::{RowHasher, Table, ledger_hash};
 use crate::ids::{LocationId, OrderId, Position, ProductId, Timestamp};
 use crate::ledger;
 use crate::order::Status;
+use crate::packed::PackedLedger;
 use crate::postings::{COUNTED_FROM, Counts, Postings};
 use crate::product::{Counters, Product};
 use crate::statuses::Statuses;
+
+pub(crate) use self::blocks::{BLOCK_ROWS, FrozenBlocks};
+
+use self::blocks::Blocks;
 
 /// Ledger rows that are stored together.
 pub(crate) const SEGMENT_ROWS: usize = 32;
@@ -21,7 +28,7 @@ pub(crate) const SEGMENT_ROWS: usize = 32;
 pub(crate) const LOCATION: LocationId = LocationId::DEFAULT;
 
 /// A full run of ledger rows.
-pub(crate) type Segment = Arc<Vec<ledger::Row>>;
+pub(crate) type Segment = Arc<PackedLedger>;
 
 /// A change of counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +65,7 @@ pub(crate) struct Entry {
     /// Full ledger segments that no synced checkpoint holds yet, with their numbers ascending.
     pub(crate) full: Vec<(u64, Segment)>,
     /// The ledger rows after the last full segment, fewer than [`SEGMENT_ROWS`].
-    pub(crate) tail: Vec<ledger::Row>,
+    pub(crate) tail: PackedLedger,
     /// The counters before the first ledger row that is in memory.
     pub(crate) base: Counters,
     /// Orders that name the product, counted by status once they are many.
@@ -77,7 +84,7 @@ impl Entry {
         Entry {
             product,
             full: Vec::new(),
-            tail: Vec::new(),
+            tail: PackedLedger::default(),
             base,
             orders: Postings::default(),
             counts: None,
@@ -87,9 +94,14 @@ impl Entry {
         }
     }
 
+    /// How many ledger rows are in memory.
+    pub(crate) fn resident_count(&self) -> u64 {
+        (self.full.len() * SEGMENT_ROWS + self.tail.len()) as u64
+    }
+
     /// The ledger rows in memory, oldest first.
-    pub(crate) fn resident_rows(&self) -> impl Iterator<Item = &ledger::Row> {
-        self.full.iter().flat_map(|(_, segment)| segment.iter()).chain(&self.tail)
+    pub(crate) fn resident_rows(&self) -> impl Iterator<Item = ledger::Row> {
+        self.full.iter().flat_map(|(_, segment)| segment.iter()).chain(self.tail.iter())
     }
 }
 
@@ -103,6 +115,8 @@ pub(crate) struct Products {
     dirty: Vec<ProductId>,
     /// Frozen and not yet known to be stored.
     in_flight: Vec<ProductId>,
+    /// Where a store has the rows.
+    blocks: Blocks,
     /// The sum of the hashes of all product and ledger rows, those of touched products excepted.
     sum: u64,
 }
@@ -236,7 +250,7 @@ impl Products {
         };
         let number = product.ledger_rows;
         product.ledger_rows += 1;
-        entry.tail.push(row);
+        entry.tail.push(&row);
         if entry.tail.len() == SEGMENT_ROWS {
             let segment = std::mem::take(&mut entry.tail);
             entry.full.push((number / SEGMENT_ROWS as u64, Arc::new(segment)));
@@ -254,6 +268,11 @@ impl Products {
             entry.touched = true;
             self.touched.push(id);
         }
+        self.mark_dirty(id);
+    }
+
+    fn mark_dirty(&mut self, id: ProductId) {
+        let entry = &mut self.entries[id.0 as usize - 1];
         if !entry.dirty {
             entry.dirty = true;
             self.dirty.push(id);
@@ -272,9 +291,9 @@ impl Products {
         self.sum
     }
 
-    /// Takes the ids of what changed since the last freeze, ascending, together with what an
-    /// earlier freeze took and nobody reported as stored.
-    pub(crate) fn take_dirty(&mut self) -> Vec<ProductId> {
+    /// Takes the products that changed since the last freeze, together with what an earlier freeze
+    /// took and nobody reported as stored, and those that have to be written again.
+    pub(crate) fn take_dirty(&mut self) -> FrozenBlocks {
         for id in self.in_flight.drain(..) {
             let entry = &mut self.entries[id.0 as usize - 1];
             if !entry.dirty {
@@ -282,31 +301,34 @@ impl Products {
                 self.dirty.push(id);
             }
         }
-        std::mem::swap(&mut self.in_flight, &mut self.dirty);
-        self.in_flight.sort_unstable();
-        for id in &self.in_flight {
+        let changed = std::mem::take(&mut self.dirty);
+        for id in &changed {
             self.entries[id.0 as usize - 1].dirty = false;
         }
-        self.in_flight.clone()
+        let frozen = self.blocks.freeze(changed, self.entries.len());
+        self.in_flight = frozen.written.iter().flat_map(|(_, ids)| ids).copied().collect();
+        frozen
     }
 
     /// Forgets ledger segments that a synced checkpoint holds.
     pub(crate) fn release(&mut self, segments: &[(ProductId, u64)]) {
         self.in_flight.clear();
+        self.blocks.release();
         for &(id, number) in segments {
             let entry = self.at(id);
             let stored = entry.full.partition_point(|(at, _)| *at <= number);
             if let Some((_, segment)) = entry.full.drain(..stored).next_back() {
-                entry.base = segment.last().expect("a segment is full").after;
+                entry.base = segment.iter().last().expect("a segment is full").after;
             }
         }
     }
 
-    /// Puts a stored product back, under the next id; its ledger tail follows the stored segments.
+    /// Puts a stored product back, under the next id, with the ledger rows after its stored
+    /// segments.
     pub(crate) fn restore(
         &mut self,
         product: Product,
-        tail: Vec<ledger::Row>,
+        rows_after: &[ledger::Row],
         base: Counters,
         hasher: &mut RowHasher,
     ) {
@@ -316,11 +338,27 @@ impl Products {
         }
         let hash = hasher.hash(Table::Product, id.0, &product);
         self.sum = self.sum.wrapping_add(hash);
-        let first = rows - tail.len() as u64;
-        for (number, row) in (first..).zip(&tail) {
+        let first = rows - rows_after.len() as u64;
+        let mut tail = PackedLedger::default();
+        for (number, row) in (first..).zip(rows_after) {
+            tail.push(row);
             self.sum = self.sum.wrapping_add(ledger_hash(LOCATION, id, number, row));
         }
         self.entries.push(Entry { tail, hash, ..Entry::new(product, base) });
+    }
+
+    /// Puts back which blocks a store has, by ascending number, the number of the next one, and
+    /// whose rows of format 1 it still has. Those are in no block: the next checkpoint writes them.
+    pub(crate) fn restore_blocks(
+        &mut self,
+        blocks: Vec<(u64, Vec<ProductId>)>,
+        next: u64,
+        single: Vec<ProductId>,
+    ) {
+        if blocks.is_empty() {
+            (1..=self.entries.len() as u64).for_each(|id| self.mark_dirty(ProductId(id)));
+        }
+        self.blocks.restore(blocks, next, single);
     }
 
     /// Counts stored ledger rows of a product into the digest.

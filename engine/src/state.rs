@@ -323,9 +323,9 @@ impl State {
     /// The product's ledger rows in memory with their numbers, oldest first: all after the last
     /// full segment of 32, and those that no synced checkpoint holds. Earlier ones come from
     /// [`crate::checkpoint::read_ledger`]. Archived products keep theirs.
-    pub fn ledger(&self, id: ProductId) -> impl Iterator<Item = (u64, &ledger::Row)> {
+    pub fn ledger(&self, id: ProductId) -> impl Iterator<Item = (u64, ledger::Row)> {
         self.products.entry(id).into_iter().flat_map(|entry| {
-            let resident = entry.resident_rows().count() as u64;
+            let resident = entry.resident_count();
             (entry.product.ledger_rows - resident..).zip(entry.resident_rows())
         })
     }

@@ -1,7 +1,7 @@
 //! A data directory that is kept in the tree, so that every later version is tried on what an
 //! earlier one wrote: how it was written, and how what it serves is compared.
 //!
-//! `tests/fixtures/format-1/` was written by `cargo run -p tests --example write-fixture`, and is
+//! `tests/fixtures/format-N/` was written by `cargo run -p tests --example write-fixture`, and is
 //! never written again: a version that changes a format adds a directory of its own beside it.
 
 mod write;

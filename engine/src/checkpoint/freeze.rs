@@ -1,7 +1,6 @@
 //! Taking what changed out of the state, and writing it.
 
 use crate::adjustment::Adjustment;
-use crate::checkpoint::pack::{EventRows, LedgerRows};
 use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key};
 use crate::checkpoint::{CheckpointStore, Row, Write};
 use crate::chunks::FrozenChunks;
@@ -12,6 +11,7 @@ use crate::hold::Hold;
 use crate::ids::ProductId;
 use crate::lineage::Lineage;
 use crate::order::Order;
+use crate::packed::PackedLedger;
 use crate::products::{LOCATION, Segment};
 use crate::state::State;
 use crate::store::Error;
@@ -37,7 +37,9 @@ pub struct Frozen {
     adjustments: FrozenChunks<Adjustment>,
     fences: FrozenChunks<Fence>,
     events: FrozenEvents,
-    products: Vec<ProductRow>,
+    /// New blocks of products, and which keys of older ones nobody needs any more.
+    products: Vec<(u64, Vec<ProductRow<PackedLedger>>)>,
+    removed: Vec<Vec<u8>>,
     segments: Vec<(ProductId, u64, Segment)>,
     users: Vec<User>,
 }
@@ -65,7 +67,7 @@ impl Written {
 
 impl State {
     /// Takes what changed since the last checkpoint. Costs the hashing of what was touched, a copy
-    /// of each changed product, and a reference to each changed chunk.
+    /// of each product that changed or is written again, and a reference to each changed chunk.
     pub fn freeze(&mut self) -> Frozen {
         let digest = self.digest();
         self.generation += 1;
@@ -75,18 +77,24 @@ impl State {
         let adjustments = self.adjustments.take_dirty();
         let fences = self.fences.take_dirty();
         let events = self.events.freeze();
-        let dirty = self.products.take_dirty();
-        let mut products = Vec::with_capacity(dirty.len());
-        let mut segments = Vec::new();
-        for &id in &dirty {
-            let entry = self.products.entry(id).expect("a changed product exists");
-            products.push(ProductRow {
-                product: entry.product.clone(),
-                tail: LedgerRows(entry.tail.clone()),
-            });
-            segments
-                .extend(entry.full.iter().map(|(number, segment)| (id, *number, segment.clone())));
+        let blocks = self.products.take_dirty();
+        let (mut products, mut segments) = (Vec::new(), Vec::new());
+        for (number, ids) in blocks.written {
+            let entry = |id| self.products.entry(id).expect("a changed product exists");
+            let row = |id: &ProductId| {
+                let entry = entry(*id);
+                ProductRow { product: entry.product.clone(), tail: entry.tail.clone() }
+            };
+            products.push((number, ids.iter().map(row).collect()));
+            for id in ids {
+                let full = &entry(id).full;
+                segments
+                    .extend(full.iter().map(|(number, segment)| (id, *number, segment.clone())));
+            }
         }
+        let removed = blocks.removed.iter().map(|number| key::products(LOCATION, *number));
+        let single = blocks.removed_single.iter().map(|id| key::product(LOCATION, *id));
+        let removed = removed.chain(single).collect();
         let meta = Meta {
             format: FORMAT,
             applied_index: self.applied_index,
@@ -104,6 +112,7 @@ impl State {
             totals: self.totals.clone(),
             sessions: self.sessions.clone(),
             digest,
+            blocks: blocks.next,
         };
         let users = self.users.take_dirty();
         let generation = self.generation;
@@ -118,6 +127,7 @@ impl State {
             fences,
             events,
             products,
+            removed,
             segments,
             users,
         }
@@ -177,12 +187,16 @@ impl Frozen {
         stage.add_sealed(&self.adjustments)?;
         stage.add_sealed(&self.fences)?;
         for (number, events) in &self.events.full {
-            let row = encode_row(ROW_VERSION, &EventRows(events.as_ref()));
-            stage.add(key::chunk(key::EVENTS, *number), row)?;
+            stage
+                .add(key::chunk(key::EVENTS, *number), encode_row(ROW_VERSION, events.as_ref()))?;
         }
         for (id, number, segment) in &self.segments {
-            let row = encode_row(ROW_VERSION, &LedgerRows(segment.as_ref()));
+            let row = encode_row(ROW_VERSION, segment.as_ref());
             stage.add(key::segment(LOCATION, *id, *number), row)?;
+        }
+        for (number, rows) in &self.products {
+            let row = encode_row(ROW_VERSION, rows);
+            stage.add(key::products(LOCATION, *number), row)?;
         }
         for user in &self.users {
             stage.add(key::user(user.id), encode_row(ROW_VERSION, user))?;
@@ -198,10 +212,7 @@ impl Frozen {
         write_chunks(&self.webhooks, &mut writes);
         write_chunks(&self.adjustments, &mut writes);
         write_chunks(&self.fences, &mut writes);
-        let products = self.products.iter().map(|row| {
-            (key::product(LOCATION, row.product.id), Some(encode_row(ROW_VERSION, row)))
-        });
-        writes.extend(products);
+        writes.extend(self.removed.iter().map(|key| (key.clone(), None)));
         self.write_events(&mut writes);
         // One that is plain again must not leave behind what was stored before.
         let lineage = Some(&self.lineage).filter(|lineage| !lineage.is_plain());
@@ -215,8 +226,8 @@ impl Frozen {
     fn write_events(&self, writes: &mut Vec<Write>) {
         let FrozenEvents { tail, tail_changed, removed, .. } = &self.events;
         if *tail_changed {
-            let row = encode_row(ROW_VERSION, &EventRows(tail.as_ref()));
-            writes.push((key::EVENTS_TAIL.to_vec(), Some(row).filter(|_| !tail.is_empty())));
+            let row = tail.span().map(|_| encode_row(ROW_VERSION, tail));
+            writes.push((key::EVENTS_TAIL.to_vec(), row));
         }
         let removed = removed.clone();
         writes.extend(removed.map(|number| (key::chunk(key::EVENTS, number), None)));

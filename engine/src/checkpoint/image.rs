@@ -16,8 +16,8 @@ use crate::adjustment::Adjustment;
 use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::freeze::Stage;
 use crate::checkpoint::open::{Error, decode, inconsistent, scan, unpack};
-use crate::checkpoint::pack::{EventRows, LedgerRows};
-use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key};
+use crate::checkpoint::products::{ReadProduct, read_products};
+use crate::checkpoint::rows::{Meta, ROW_VERSION, Stored, key};
 use crate::codec;
 use crate::digest::{RowHasher, Table, ledger_hash};
 use crate::events::Span;
@@ -27,6 +27,7 @@ use crate::ids::{ProductId, Timestamp};
 use crate::ledger;
 use crate::lineage::Lineage;
 use crate::order::Order;
+use crate::packed::{EventRows, LedgerRows};
 use crate::products::{LOCATION, SEGMENT_ROWS};
 use crate::state::{State, hash_lineage};
 use crate::store;
@@ -57,7 +58,7 @@ impl Image {
     pub fn open(store: &dyn CheckpointStore) -> Result<Option<Image>, Error> {
         let Some(meta_row) = store.get(key::META)? else { return Ok(None) };
         let meta: Meta = decode(key::META, &meta_row)?;
-        if meta.format != FORMAT {
+        if !meta.is_known() {
             return Err(Error::UnknownFormat(meta.format));
         }
         Ok(Some(Image {
@@ -141,29 +142,25 @@ impl Image {
         Ok(visit(key::META, &self.meta_row)?)
     }
 
-    fn add_ledger(&mut self, id: ProductId, first: u64, rows: &[ledger::Row]) {
-        for (number, row) in (first..).zip(rows) {
-            self.sum = self.sum.wrapping_add(ledger_hash(LOCATION, id, number, row));
-        }
-    }
-
     fn read_products(
         &mut self,
         store: &dyn CheckpointStore,
         visit: Visit<'_>,
     ) -> Result<(), Error> {
-        scan(store, key::PRODUCT, |[_, id], key, bytes| {
-            let ProductRow { product, tail: LedgerRows(tail) } = decode(key, bytes)?;
-            let first = product.ledger_rows.checked_sub(tail.len() as u64);
-            let placed = id == self.segments.len() as u64 + 1 && product.id.0 == id;
-            let Some(first) = first.filter(|_| placed) else {
-                return Err(inconsistent(format!("product row {}", key::name(key))));
-            };
-            self.sum = self.sum.wrapping_add(self.hasher.hash(Table::Product, id, &product));
-            self.add_ledger(product.id, first, &tail);
-            self.segments.push(product.ledger_rows / SEGMENT_ROWS as u64);
-            Ok(visit(key, bytes)?)
-        })
+        let hasher = &mut self.hasher;
+        // Of a product that is in several blocks only the newest row counts.
+        let count = |ReadProduct { product, tail: LedgerRows(tail) }: ReadProduct| {
+            let first = product.ledger_rows - tail.len() as u64;
+            let sum = hasher.hash(Table::Product, product.id.0, &product);
+            let sum = sum.wrapping_add(ledger_sum(product.id, first, &tail));
+            (sum, product.ledger_rows / SEGMENT_ROWS as u64)
+        };
+        let visit = |key: &[u8], bytes: &[u8]| Ok(visit(key, bytes)?);
+        for (sum, segments) in read_products(store, &self.meta, count, visit)?.rows {
+            self.sum = self.sum.wrapping_add(sum);
+            self.segments.push(segments);
+        }
+        Ok(())
     }
 
     fn read_segments(
@@ -178,7 +175,8 @@ impl Image {
                 return Ok(());
             }
             let LedgerRows(rows) = decode(key, bytes)?;
-            self.add_ledger(ProductId(id), number * SEGMENT_ROWS as u64, &rows);
+            let sum = ledger_sum(ProductId(id), number * SEGMENT_ROWS as u64, &rows);
+            self.sum = self.sum.wrapping_add(sum);
             Ok(visit(key, bytes)?)
         })
     }
@@ -248,6 +246,12 @@ impl Image {
             false => Err(inconsistent(format!("{found} event chunks of {all}"))),
         }
     }
+}
+
+/// What ledger rows from number `first` on add to the digest.
+fn ledger_sum(id: ProductId, first: u64, rows: &[ledger::Row]) -> u64 {
+    let hashes = (first..).zip(rows).map(|(number, row)| ledger_hash(LOCATION, id, number, row));
+    hashes.fold(0, u64::wrapping_add)
 }
 
 /// Fills an empty store with the rows of an image.

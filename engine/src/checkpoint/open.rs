@@ -8,8 +8,8 @@ use bincode::Decode;
 use crate::adjustment::Adjustment;
 use crate::apply::plan::{demands, demands_of};
 use crate::checkpoint::CheckpointStore;
-use crate::checkpoint::pack::{EventRows, LedgerRows};
-use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key};
+use crate::checkpoint::products::{ReadProduct, StoredProducts, read_products, single_rows};
+use crate::checkpoint::rows::{Meta, ROW_VERSION, Stored, key};
 use crate::chunks::Chunk;
 use crate::codec;
 use crate::event::Event;
@@ -21,6 +21,7 @@ use crate::invariants::Violation;
 use crate::keys::{self, KeyHash, Scope, Used};
 use crate::lineage::Lineage;
 use crate::order::{Order, Status};
+use crate::packed::{EventRows, LedgerRows};
 use crate::product::Counters;
 use crate::products::{LOCATION, SEGMENT_ROWS};
 use crate::state::State;
@@ -74,7 +75,7 @@ impl State {
     pub fn open(store: &dyn CheckpointStore) -> Result<State, Error> {
         let Some(bytes) = store.get(key::META)? else { return Ok(State::new()) };
         let meta: Meta = decode(key::META, &bytes)?;
-        if meta.format != FORMAT {
+        if !meta.is_known() {
             return Err(Error::UnknownFormat(meta.format));
         }
         let mut state = State {
@@ -108,24 +109,12 @@ impl State {
     }
 
     fn read_products(&mut self, store: &dyn CheckpointStore, meta: &Meta) -> Result<(), Error> {
-        let mut rows = Vec::new();
-        scan(store, key::PRODUCT, |[location, id], key, bytes| {
-            let row: ProductRow = decode(key, bytes)?;
-            let place = (location, id) == (LOCATION.0, rows.len() as u64 + 1);
-            let tail = row.product.ledger_rows % SEGMENT_ROWS as u64;
-            if !place || row.product.id.0 != id || row.tail.0.len() as u64 != tail {
-                return Err(inconsistent(format!("product row {}", key::name(key))));
-            }
-            rows.push(row);
-            Ok(())
-        })?;
-        if rows.len() as u64 != meta.products {
-            return Err(inconsistent(format!("{} products of {}", rows.len(), meta.products)));
-        }
+        let StoredProducts { rows, blocks } = read_products(store, meta, |row| row, |_, _| Ok(()))?;
         let bases = self.read_segments(store, &rows)?;
         for (row, base) in rows.into_iter().zip(bases) {
-            self.products.restore(row.product, row.tail.0, base, &mut self.hasher);
+            self.products.restore(row.product, &row.tail.0, base, &mut self.hasher);
         }
+        self.products.restore_blocks(blocks, meta.blocks.max(1), single_rows(store)?);
         Ok(())
     }
 
@@ -134,11 +123,11 @@ impl State {
     fn read_segments(
         &mut self,
         store: &dyn CheckpointStore,
-        rows: &[ProductRow],
+        rows: &[ReadProduct],
     ) -> Result<Vec<Counters>, Error> {
         // Per product, how many segments were seen and the counters after the last of them.
         let mut seen = vec![(0_u64, Counters::default()); rows.len()];
-        let segments = |row: &ProductRow| row.product.ledger_rows / SEGMENT_ROWS as u64;
+        let segments = |row: &ReadProduct| row.product.ledger_rows / SEGMENT_ROWS as u64;
         scan(store, key::SEGMENT, |[location, id, number], key, bytes| {
             let at = usize::try_from(id.wrapping_sub(1)).unwrap_or(usize::MAX);
             // A row of a product or beyond a count that was never published is a leftover of a
@@ -326,7 +315,7 @@ impl State {
             let (found, all) = (tail.len(), extent.tail());
             return Err(inconsistent(format!("{found} newest events of {all}")));
         }
-        self.events.restore(extent, spans.into_iter(), tail, lowest);
+        self.events.restore(extent, spans.into_iter(), &tail, lowest);
         Ok(())
     }
 }

@@ -3,10 +3,11 @@
 //! Keys are one letter and big-endian numbers, so that rows of a kind lie together in the order of
 //! their numbers. Values are versioned and checksummed rows of [`crate::codec`].
 
+use bincode::de::Decoder;
+use bincode::error::DecodeError;
 use bincode::{Decode, Encode};
 
 use crate::adjustment::Adjustment;
-use crate::checkpoint::pack::LedgerRows;
 use crate::chunks::{Chunk, Record};
 use crate::codec;
 use crate::digest::RowHasher;
@@ -24,11 +25,15 @@ use crate::webhook::Webhook;
 /// The version of all row encodings written today.
 pub(crate) const ROW_VERSION: u8 = 1;
 
-/// The version of the layout as a whole.
-pub(crate) const FORMAT: u32 = 1;
+/// The version of the layout as a whole. In format 1, which is still read, each product had a row
+/// of its own.
+pub(crate) const FORMAT: u32 = 2;
+
+/// The first format, and the last without blocks of products.
+pub(crate) const SINGLE_PRODUCTS: u32 = 1;
 
 /// What a checkpoint is about: the row that publishes all others.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub(crate) struct Meta {
     pub(crate) format: u32,
     pub(crate) applied_index: u64,
@@ -47,9 +52,43 @@ pub(crate) struct Meta {
     pub(crate) totals: Totals,
     pub(crate) sessions: Sessions,
     pub(crate) digest: u64,
+    /// The number of the next block of products; 0 in format 1.
+    pub(crate) blocks: u64,
+}
+
+bincode::impl_borrow_decode!(Meta);
+
+impl<C> Decode<C> for Meta {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Meta, DecodeError> {
+        let format = Decode::decode(decoder)?;
+        Ok(Meta {
+            format,
+            applied_index: Decode::decode(decoder)?,
+            applied_term: Decode::decode(decoder)?,
+            position: Decode::decode(decoder)?,
+            clock: Decode::decode(decoder)?,
+            orders: Decode::decode(decoder)?,
+            holds: Decode::decode(decoder)?,
+            webhooks: Decode::decode(decoder)?,
+            adjustments: Decode::decode(decoder)?,
+            fences: Decode::decode(decoder)?,
+            events: Decode::decode(decoder)?,
+            products: Decode::decode(decoder)?,
+            users: Decode::decode(decoder)?,
+            totals: Decode::decode(decoder)?,
+            sessions: Decode::decode(decoder)?,
+            digest: Decode::decode(decoder)?,
+            blocks: if format == SINGLE_PRODUCTS { 0 } else { Decode::decode(decoder)? },
+        })
+    }
 }
 
 impl Meta {
+    /// Whether this build knows the layout.
+    pub(crate) fn is_known(&self) -> bool {
+        (SINGLE_PRODUCTS..=FORMAT).contains(&self.format)
+    }
+
     /// What it adds to the digest.
     pub(crate) fn hash(&self, hasher: &mut RowHasher) -> u64 {
         let counts = (
@@ -131,11 +170,12 @@ stored!(Webhook, "webhook", b'W', b'w', webhooks);
 stored!(Adjustment, "adjustment", b'A', b'a', adjustments);
 stored!(Fence, "fence", b'F', b'f', fences);
 
-/// A product with the ledger rows after its last full segment: both change together.
+/// A product with the ledger rows after its last full segment, `L`: both change together. They are
+/// packed on the way to the store and [`LedgerRows`](crate::packed::LedgerRows) on the way back.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct ProductRow {
+pub(crate) struct ProductRow<L> {
     pub(crate) product: Product,
-    pub(crate) tail: LedgerRows,
+    pub(crate) tail: L,
 }
 
 /// The keys of the rows.
@@ -146,7 +186,9 @@ pub(crate) mod key {
 
     /// The row that publishes a checkpoint.
     pub(crate) const META: &[u8] = b"meta";
-    /// Products with their ledger tails, by location.
+    /// Blocks of products with their ledger tails, by location; no block is ever changed.
+    pub(crate) const PRODUCTS: u8 = b'B';
+    /// Single products with their ledger tails, by location: the same in format 1.
     pub(crate) const PRODUCT: u8 = b'P';
     /// Full ledger segments, by location and product.
     pub(crate) const SEGMENT: u8 = b'L';
@@ -187,6 +229,10 @@ pub(crate) mod key {
         join(letter, [number])
     }
 
+    pub(crate) fn products(location: LocationId, block: u64) -> Vec<u8> {
+        join(PRODUCTS, [location.0, block])
+    }
+
     pub(crate) fn product(location: LocationId, id: ProductId) -> Vec<u8> {
         join(PRODUCT, [location.0, id.0])
     }
@@ -225,9 +271,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::checkpoint::pack::EventRows;
     use crate::codec::{decode_row, encode_row};
     use crate::ids::{LocationId, ProductId};
+    use crate::packed::{EventRows, LedgerRows};
     use crate::user::User;
 
     #[test]
@@ -251,14 +297,14 @@ mod tests {
             }
         }
         read::<Meta>(bytes);
-        read::<ProductRow>(bytes);
+        decode_row::<ProductRow<LedgerRows>>(ROW_VERSION, bytes).ok();
         read::<Chunk<Order>>(bytes);
         read::<Chunk<Hold>>(bytes);
         read::<Chunk<Webhook>>(bytes);
         read::<Chunk<Adjustment>>(bytes);
         read::<Chunk<Fence>>(bytes);
-        read::<LedgerRows>(bytes);
-        read::<EventRows>(bytes);
+        decode_row::<LedgerRows>(ROW_VERSION, bytes).ok();
+        decode_row::<EventRows>(ROW_VERSION, bytes).ok();
         read::<User>(bytes);
     }
 
@@ -290,6 +336,7 @@ mod tests {
             totals: Totals::default(),
             sessions: Sessions::default(),
             digest: 99,
+            blocks: 1,
         };
         vec![encode_row(ROW_VERSION, &chunk), encode_row(ROW_VERSION, &meta)]
     }

@@ -167,7 +167,7 @@ fn look(
     let wanted = limit.saturating_add(1);
     let mut taken = 0;
     let rows = rows
-        .map(|(_, row)| *row)
+        .map(|(_, row)| row)
         .skip_while(|row| row.position < from)
         // Rows of the place's own command come on top of what is wanted: some are passed over.
         .take_while(|row| {

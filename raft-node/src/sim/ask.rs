@@ -206,7 +206,7 @@ fn look_at_ledger(
         };
     };
     let known = &known[..known.partition_point(|row| row.position <= at)];
-    let resident: Vec<(u64, &ledger::Row)> = state.ledger(id).collect();
+    let resident: Vec<(u64, ledger::Row)> = state.ledger(id).collect();
     let in_memory = resident.first().map_or(known.len() as u64, |(number, _)| *number);
     let mut before = match from.checked_sub(1).and_then(|last| known.get(last)) {
         None => [0; 4],
@@ -215,7 +215,7 @@ fn look_at_ledger(
     let (mut segment, mut stored) = (None, 0);
     for (number, expected) in (0..).zip(known).skip(from).take(limit) {
         let row = match number >= in_memory {
-            true => resident.get((number - in_memory) as usize).map(|(_, row)| **row),
+            true => resident.get((number - in_memory) as usize).map(|(_, row)| *row),
             false => {
                 let holds = |(first, rows): &(u64, Vec<ledger::Row>)| {
                     (*first..*first + rows.len() as u64).contains(&number)

@@ -1,0 +1,104 @@
+//! What an order costs one node's engine as the state grows: apply and checkpoints, without
+//! replication and HTTP.
+//!
+//! `cargo run --release -p benches --bin life -- [ORDERS] [PRODUCTS]` places, claims and pays
+//! orders in entries of 256, with a checkpoint after every 32,768 of them on a second thread, as a
+//! node does, and prints the processor time of both threads for each order, and what is resident.
+
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use benches::shop::{Orders, Shop};
+use engine::checkpoint::{Frozen, Written};
+use engine::store::sled::SledStore;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Orders in one entry.
+const BATCH: u64 = 256;
+/// Orders between two checkpoints.
+const CHECKPOINT: u64 = 1 << 15;
+
+fn main() {
+    let mut numbers = std::env::args().skip(1).map(|text| text.parse().expect("a number"));
+    let orders: u64 = numbers.next().unwrap_or(1_000_000);
+    let products: u64 = numbers.next().unwrap_or(1_000);
+    let rows = (orders / 10).max(CHECKPOINT);
+
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let store = Arc::new(SledStore::open(directory.path()).expect("a new store opens"));
+    let (freeze, frozen) = mpsc::sync_channel::<Frozen>(1);
+    let (done, written) = mpsc::sync_channel::<(Written, Duration)>(1);
+    let writer = std::thread::spawn(move || {
+        for frozen in frozen {
+            let start = thread_time();
+            let written = frozen.write(store.as_ref()).expect("a checkpoint can be written");
+            drop(frozen);
+            let _ = done.send((written, thread_time() - start));
+        }
+    });
+
+    let mut shop = Shop::new(products);
+    let (mut applied, mut frozen, mut wrote) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let (mut since, mut rest, mut wall) = (0, 0, Instant::now());
+    let mut writing = false;
+    println!("orders apply_us freeze_us checkpoint_us resident_mib wall_s");
+    while shop.orders() < orders {
+        let first = shop.orders() + 1;
+        let placed = shop.place(BATCH, Orders::SIMPLE);
+        let paid = shop.pay(first, shop.orders());
+        let start = thread_time();
+        shop.apply(&placed);
+        for payload in &paid {
+            shop.apply(payload);
+        }
+        applied += thread_time() - start;
+        since += BATCH;
+        rest += BATCH;
+        if rest >= CHECKPOINT {
+            rest = 0;
+            let start = thread_time();
+            if writing {
+                let (written, spent) = written.recv().expect("the writer runs");
+                shop.state().release(&written);
+                wrote += spent;
+            }
+            let changed = shop.state().freeze();
+            frozen += thread_time() - start;
+            freeze.send(changed).expect("the writer runs");
+            writing = true;
+        }
+        if since >= rows {
+            let each = |spent: Duration| spent.as_secs_f64() * 1e6 / since as f64;
+            println!(
+                "{} {:.2} {:.2} {:.2} {} {:.1}",
+                shop.orders(),
+                each(applied),
+                each(frozen),
+                each(wrote),
+                resident_mib(),
+                wall.elapsed().as_secs_f64(),
+            );
+            (applied, frozen, wrote) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+            (since, wall) = (0, Instant::now());
+        }
+    }
+    drop(freeze);
+    drop(written);
+    writer.join().expect("the writer ends");
+}
+
+/// The processor time that this thread has used.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Resident memory of this process.
+fn resident_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
+}
