@@ -54,6 +54,8 @@ pub struct Node {
     pub member: Option<u64>,
     /// What must not be started for now, because its data is gone.
     pub away: bool,
+    /// The id on its command line. It stays when the node is rebuilt as another member.
+    named: u64,
     /// Whether it may rebuild its data from the others when it finds that damaged. Only where a
     /// fault damages it: elsewhere damage is a bug that must not be hidden.
     pub rebuilds: bool,
@@ -107,6 +109,7 @@ impl Cluster {
                 id,
                 member: (id <= settings.nodes).then_some(id as u64),
                 away: false,
+                named: id as u64,
                 rebuilds: false,
                 data: place.join("holdfast"),
                 page: page.map_err(|error| error.to_string())?,
@@ -165,6 +168,7 @@ impl Cluster {
         }
         let node = self.node(id);
         (node.member, node.away, node.join) = (Some(member), false, Some(join));
+        node.named = member;
         self.start(id)?;
         Ok(member)
     }
@@ -198,8 +202,7 @@ impl Cluster {
         let peers: Vec<String> = peers.collect();
         let settings = &self.settings;
         let node = &mut self.nodes[id - 1];
-        let Some(member) = node.member.filter(|_| !node.away) else { return Ok(()) };
-        if node.is_running() {
+        if node.member.is_none() || node.away || node.is_running() {
             return Ok(());
         }
         let failed = |error: std::io::Error| format!("node {id}: {error}");
@@ -211,7 +214,7 @@ impl Cluster {
             .arg(format!("LD_PRELOAD={}", self.library.display()))
             .arg(format!("HOLDFAST_JEPSEN_PAGE={}", node.page.path().display()))
             .arg(&settings.binary)
-            .args(["serve", "--id", &member.to_string(), "--data"])
+            .args(["serve", "--id", &node.named.to_string(), "--data"])
             .arg(&node.data)
             .args(["--http", &format!("{ip}:{}", net::HTTP_PORT)])
             .args(["--raft", &format!("{ip}:{}", net::RAFT_PORT)])
