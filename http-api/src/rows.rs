@@ -1,191 +1,190 @@
-//! Orders written straight from the engine's rows, for answers that hold many of them.
+//! Orders written straight from the engine's rows, as text, for answers to those who place them.
 //!
-//! What goes out is what [`views::order`] makes, byte for byte; what is saved are its copies. A
+//! What goes out is what [`views::order`] makes, byte for byte; what is saved are its copies, and
+//! the library's way from field to field, which for a small order costs more than its fields. A
 //! test compares the two.
 
-use client::wire;
-use engine::ids::Timestamp;
 use engine::money::Money;
 use engine::order::{Item, Order, Status};
 use engine::trace::TraceId;
-use serde::ser::{Serialize, SerializeSeq, Serializer};
 use serde_json::value::RawValue;
 
 use crate::views;
 
-/// An order as it goes out.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OrderRow<'a>(pub(crate) &'a Order);
+/// About as many bytes as an order of one line takes, with what stands around it in an answer.
+pub(crate) const ORDER_BYTES: usize = 1024;
 
-impl Serialize for OrderRow<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        View::of(self.0).serialize(serializer)
+/// A success with one order: the text of [`client::wire::OrderAnswer`].
+pub(crate) fn answer(order: &Order) -> Vec<u8> {
+    let mut out = Vec::with_capacity(ORDER_BYTES);
+    let mut text = Text(&mut out);
+    text.raw(r#"{"success":true,"order_id":"#).number(order.id.0);
+    text.raw(r#","status":""#).raw(views::status(order.status).as_str());
+    text.raw(r#"","data":"#).order(order).raw("}");
+    out
+}
+
+/// Appends an order: the text of [`client::wire::Order`].
+pub(crate) fn order(order: &Order, out: &mut Vec<u8>) {
+    Text(out).order(order);
+}
+
+/// JSON that grows at its end.
+struct Text<'o>(&'o mut Vec<u8>);
+
+impl Text<'_> {
+    /// Text as it is: names, and words that need no escapes.
+    fn raw(&mut self, text: &str) -> &mut Self {
+        self.0.extend_from_slice(text.as_bytes());
+        self
     }
-}
 
-/// The fields of [`wire::Order`] in their order.
-#[derive(serde::Serialize)]
-struct View<'a> {
-    id: u64,
-    order_id: u64,
-    user_id: Option<u64>,
-    status: wire::OrderStatus,
-    saga_status: wire::SagaStatus,
-    payment_method: wire::PaymentMethod,
-    payment_status: Option<wire::PaymentStatus>,
-    hold_id: Option<u64>,
-    idempotency_key: Option<&'a str>,
-    items: Lines<'a>,
-    total_amount: Amount,
-    total_price: Amount,
-    total_amount_minor: i64,
-    failure_reason: Option<&'a str>,
-    cancelled_at: Option<Moment>,
-    created_at: Moment,
-    updated_at: Moment,
-    version: u64,
-    metadata: Option<&'a RawValue>,
-    trace_id: Trace<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    product_id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    quantity: Option<u64>,
-}
+    fn number(&mut self, number: u64) -> &mut Self {
+        let mut room = [0; DIGITS_MAX];
+        self.raw(digits(number, &mut room))
+    }
 
-impl<'a> View<'a> {
-    fn of(order: &'a Order) -> View<'a> {
-        let status = views::status(order.status);
-        let single = if let [item] = &*order.items { Some(item) } else { None };
-        let reason = order.failure_reason.as_deref();
-        View {
-            id: order.id.0,
-            order_id: order.id.0,
-            user_id: order.user.map(|user| user.0),
-            status,
-            saga_status: status.into(),
-            payment_method: views::payment_method(order.payment_method),
-            payment_status: views::payment_status(order),
-            hold_id: order.hold.map(|hold| hold.0),
-            idempotency_key: order.key.as_deref(),
-            items: Lines(order),
-            total_amount: Amount(order.total),
-            total_price: Amount(order.total),
-            total_amount_minor: order.total.0,
-            failure_reason: reason.filter(|_| order.status == Status::Failed),
-            cancelled_at: (order.status == Status::Cancelled).then_some(Moment(order.updated_at)),
-            created_at: Moment(order.created_at),
-            updated_at: Moment(order.updated_at),
-            version: order.version.0,
-            // It was made canonical when it came in.
-            metadata: order.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()),
-            trace_id: Trace(&order.trace),
-            product_id: single.map(|item| item.product.0),
-            quantity: single.map(|item| u64::from(item.quantity.0)),
+    fn number_or_null(&mut self, number: Option<u64>) -> &mut Self {
+        match number {
+            Some(number) => self.number(number),
+            None => self.raw("null"),
         }
     }
-}
 
-/// The lines of an order.
-struct Lines<'a>(&'a Order);
-
-impl Serialize for Lines<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let order = self.0;
-        let mut lines = serializer.serialize_seq(Some(order.items.len()))?;
-        for (item, id) in order.items.iter().zip(1..) {
-            lines.serialize_element(&Line::of(order, item, id))?;
+    fn signed(&mut self, number: i64) -> &mut Self {
+        if number < 0 {
+            self.raw("-");
         }
-        lines.end()
+        self.number(number.unsigned_abs())
     }
-}
 
-/// The fields of [`wire::OrderLine`] in their order.
-#[derive(serde::Serialize)]
-struct Line {
-    id: u64,
-    order_id: u64,
-    product_id: u64,
-    quantity: u64,
-    unit_price: Amount,
-    unit_price_minor: i64,
-    line_total: Amount,
-}
+    /// A string of any text.
+    fn string(&mut self, text: &str) -> &mut Self {
+        if text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+            serde_json::to_writer(&mut *self.0, text).expect("a string goes into memory");
+            return self;
+        }
+        self.raw("\"").raw(text).raw("\"")
+    }
 
-impl Line {
-    fn of(order: &Order, item: &Item, id: u64) -> Line {
-        Line {
-            id,
-            order_id: order.id.0,
-            product_id: item.product.0,
-            quantity: item.quantity.0.into(),
-            unit_price: Amount(item.unit_price),
-            unit_price_minor: item.unit_price.0,
-            // The total of the order was checked when it was placed, and no line is larger.
-            line_total: Amount(item.unit_price.times(item.quantity).unwrap_or(order.total)),
+    fn string_or_null(&mut self, text: Option<&str>) -> &mut Self {
+        match text {
+            Some(text) => self.string(text),
+            None => self.raw("null"),
         }
     }
-}
 
-/// An amount as decimal text with two places, written without going through a formatter.
-#[derive(Clone, Copy)]
-struct Amount(Money);
+    /// An amount as a string of decimal text with two places.
+    fn amount(&mut self, amount: Money) -> &mut Self {
+        let mut room = [0; DIGITS_MAX];
+        let text = digits(amount.0.unsigned_abs(), &mut room);
+        self.raw(if amount.0 < 0 { "\"-" } else { "\"" });
+        let (whole, places) = match text.len().checked_sub(2) {
+            None | Some(0) => ("0", text),
+            Some(point) => text.split_at(point),
+        };
+        self.raw(whole).raw(if places.len() < 2 { ".0" } else { "." }).raw(places).raw("\"")
+    }
 
-impl Serialize for Amount {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // A sign, nineteen digits and a point.
-        let mut text = [b'0'; 24];
-        let mut at = text.len();
-        let mut rest = self.0.0.unsigned_abs();
-        let mut places = 0;
-        while rest > 0 || places < 3 {
-            at -= 1;
-            if places == 2 {
-                text[at] = b'.';
-                at -= 1;
+    fn moment(&mut self, at: engine::ids::Timestamp) -> &mut Self {
+        self.raw("\"");
+        self.0.extend_from_slice(&views::moment_text(at));
+        self.raw("\"")
+    }
+
+    fn trace(&mut self, trace: &TraceId) -> &mut Self {
+        match trace {
+            TraceId::Text(text) => self.string(text),
+            TraceId::Uuid(bytes) => {
+                let mut room = [0; uuid::fmt::Hyphenated::LENGTH];
+                let text = uuid::Uuid::from_bytes(*bytes).hyphenated().encode_lower(&mut room);
+                self.raw("\"").raw(text).raw("\"")
             }
-            text[at] = b'0' + u8::try_from(rest % 10).expect("a digit");
-            rest /= 10;
-            places += 1;
         }
-        if self.0.0 < 0 {
-            at -= 1;
-            text[at] = b'-';
+    }
+
+    /// The fields of [`client::wire::Order`] in their order.
+    fn order(&mut self, order: &Order) -> &mut Self {
+        let status = views::status(order.status);
+        let saga_status = client::wire::SagaStatus::from(status);
+        self.raw(r#"{"id":"#).number(order.id.0).raw(r#","order_id":"#).number(order.id.0);
+        self.raw(r#","user_id":"#).number_or_null(order.user.map(|user| user.0));
+        self.raw(r#","status":""#).raw(status.as_str());
+        self.raw(r#"","saga_status":""#).raw(saga_status.as_str());
+        let method = views::payment_method(order.payment_method);
+        self.raw(r#"","payment_method":""#).raw(method.as_str());
+        let payment_status = views::payment_status(order);
+        self.raw(r#"","payment_status":"#).string_or_null(payment_status.map(|it| it.as_str()));
+        self.raw(r#","hold_id":"#).number_or_null(order.hold.map(|hold| hold.0));
+        self.raw(r#","idempotency_key":"#).string_or_null(order.key.as_deref());
+        self.raw(r#","items":["#);
+        for (item, id) in order.items.iter().zip(1..) {
+            self.raw(if id == 1 { "" } else { "," }).line(order, item, id);
         }
-        serializer.serialize_str(std::str::from_utf8(&text[at..]).expect("ASCII"))
+        self.raw(r#"],"total_amount":"#).amount(order.total);
+        self.raw(r#","total_price":"#).amount(order.total);
+        self.raw(r#","total_amount_minor":"#).signed(order.total.0);
+        let reason = order.failure_reason.as_deref().filter(|_| order.status == Status::Failed);
+        self.raw(r#","failure_reason":"#).string_or_null(reason).raw(r#","cancelled_at":"#);
+        match order.status {
+            Status::Cancelled => self.moment(order.updated_at),
+            _ => self.raw("null"),
+        };
+        self.raw(r#","created_at":"#).moment(order.created_at);
+        self.raw(r#","updated_at":"#).moment(order.updated_at);
+        self.raw(r#","version":"#).number(order.version.0);
+        // It was made canonical when it came in; what can no longer be read is left out.
+        let metadata = order.metadata.as_deref();
+        let metadata = metadata.and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
+        self.raw(r#","metadata":"#).raw(metadata.map_or("null", RawValue::get));
+        self.raw(r#","trace_id":"#).trace(&order.trace);
+        if let [item] = &*order.items {
+            self.raw(r#","product_id":"#).number(item.product.0);
+            self.raw(r#","quantity":"#).number(item.quantity.0.into());
+        }
+        self.raw("}")
+    }
+
+    /// The fields of [`client::wire::OrderLine`] in their order.
+    fn line(&mut self, order: &Order, item: &Item, id: u64) -> &mut Self {
+        self.raw(r#"{"id":"#).number(id).raw(r#","order_id":"#).number(order.id.0);
+        self.raw(r#","product_id":"#).number(item.product.0);
+        self.raw(r#","quantity":"#).number(item.quantity.0.into());
+        self.raw(r#","unit_price":"#).amount(item.unit_price);
+        self.raw(r#","unit_price_minor":"#).signed(item.unit_price.0);
+        // The total of the order was checked when it was placed, and no line is larger.
+        let total = item.unit_price.times(item.quantity).unwrap_or(order.total);
+        self.raw(r#","line_total":"#).amount(total).raw("}")
     }
 }
 
-/// A moment.
-struct Moment(Timestamp);
+/// The most digits of a number of 64 bits.
+const DIGITS_MAX: usize = 20;
 
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = views::moment_text(self.0);
-        serializer.serialize_str(std::str::from_utf8(&text).expect("ASCII"))
-    }
-}
-
-/// A trace id.
-struct Trace<'a>(&'a TraceId);
-
-impl Serialize for Trace<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            TraceId::Text(text) => serializer.serialize_str(text),
-            uuid @ TraceId::Uuid(_) => serializer.collect_str(uuid),
+/// A number in decimal.
+fn digits(number: u64, room: &mut [u8; DIGITS_MAX]) -> &str {
+    let mut at = room.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        room[at] = b'0' + u8::try_from(rest % 10).expect("a digit");
+        rest /= 10;
+        if rest == 0 {
+            return std::str::from_utf8(&room[at..]).expect("digits are ASCII");
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use engine::ids::{HoldId, OrderId, Position, ProductId, Quantity, UserId};
+    use client::wire;
+    use engine::ids::{HoldId, OrderId, Position, ProductId, Quantity, Timestamp, UserId};
     use engine::order::{Items, PaymentMethod, PaymentTask};
     use proptest::prelude::*;
 
     use super::*;
 
-    fn order() -> impl Strategy<Value = Order> {
+    fn some_order() -> impl Strategy<Value = Order> {
         let numbers = (1..u64::MAX, 0..253_402_300_800_999_u64, any::<i64>());
         let texts = (
             proptest::option::of("\\PC{1,12}"),
@@ -237,23 +236,31 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_row_goes_out_as_its_view_does(order in order()) {
-            let row = serde_json::to_string(&OrderRow(&order)).unwrap();
-            prop_assert_eq!(row, serde_json::to_string(&views::order(&order)).unwrap());
+        fn a_row_goes_out_as_its_view_does(row in some_order()) {
+            let view = wire::OrderAnswer::new(views::order(&row));
+            let mut text = Vec::new();
+            order(&row, &mut text);
+            let expected = serde_json::to_string(&view.data).unwrap();
+            prop_assert_eq!(String::from_utf8(text), Ok(expected));
+            let expected = serde_json::to_string(&view).unwrap();
+            prop_assert_eq!(String::from_utf8(answer(&row)), Ok(expected));
         }
     }
 
     #[test]
     fn amounts_have_two_places() {
+        let amount = |minor| {
+            let mut text = Vec::new();
+            Text(&mut text).amount(Money(minor));
+            String::from_utf8(text).unwrap()
+        };
         for (minor, text) in
             [(0, "0.00"), (5, "0.05"), (10, "0.10"), (99_999, "999.99"), (-5, "-0.05")]
         {
-            let amount = serde_json::to_string(&Amount(Money(minor))).unwrap();
-            assert_eq!(amount, format!("\"{text}\""));
+            assert_eq!(amount(minor), format!("\"{text}\""));
         }
         for minor in [i64::MAX, i64::MIN, 100, 12_345] {
-            let amount = serde_json::to_string(&Amount(Money(minor))).unwrap();
-            assert_eq!(amount, format!("\"{}\"", Money(minor)));
+            assert_eq!(amount(minor), format!("\"{}\"", Money(minor)));
         }
     }
 }

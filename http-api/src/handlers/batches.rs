@@ -8,7 +8,7 @@ use std::iter::Peekable;
 use std::time::Instant;
 use std::vec::IntoIter;
 
-use client::wire::{Envelope, ErrorCode};
+use client::wire::ErrorCode;
 use engine::command::{BATCH_ORDERS_MAX, Command, PlaceBatch, PlaceOrder};
 use engine::ids::{OrderId, Position};
 use engine::order::Order;
@@ -22,7 +22,7 @@ use crate::extract;
 use crate::json::{self, Malformed, Value};
 use crate::query;
 use crate::reply::{self, Reply, ReplyExt};
-use crate::rows::OrderRow;
+use crate::rows;
 use crate::service::{Call, unexpected};
 use crate::settings::Settings;
 use crate::validate::{Errors, Fields};
@@ -30,9 +30,6 @@ use crate::validate::{Errors, Fields};
 /// About how many bytes of orders go into one entry when each stands for itself: one entry must not
 /// hold up the log.
 const CHUNK_BYTES: usize = 512 << 10;
-
-/// About how many bytes an order takes in an answer.
-const ANSWER_BYTES: usize = 960;
 
 /// A request, read.
 struct Batch {
@@ -331,38 +328,33 @@ async fn settle(
     Ok(())
 }
 
-/// One result as it goes out: the fields of [`client::wire::BatchResult`] that are there.
+/// A result without an order: the fields of [`client::wire::BatchResult`] that are there.
 #[derive(Serialize)]
-#[serde(untagged)]
-enum Shown<'a> {
-    Order {
-        index: usize,
-        status: u16,
-        order: OrderRow<'a>,
-    },
-    Problem {
-        index: usize,
-        status: u16,
-        error: &'static str,
-        error_code: &'static str,
-        message: &'a str,
-        outcome: &'static str,
-        retryable: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        errors: Option<&'a BTreeMap<String, Vec<String>>>,
-    },
+struct Problem<'a> {
+    index: usize,
+    status: u16,
+    error: &'static str,
+    error_code: &'static str,
+    message: &'a str,
+    outcome: &'static str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a BTreeMap<String, Vec<String>>>,
 }
 
-fn show((index, settled): (usize, &Settled)) -> Shown<'_> {
+/// Appends one result as it goes out.
+fn show(index: usize, settled: &Settled, out: &mut Vec<u8>) {
     match settled {
-        Settled::Order(order, replayed) => Shown::Order {
-            index,
-            status: if *replayed { 200 } else { 201 },
-            order: OrderRow(order),
-        },
+        Settled::Order(order, replayed) => {
+            let status = if *replayed { 200 } else { 201 };
+            let head = format!(r#"{{"index":{index},"status":{status},"order":"#);
+            out.extend_from_slice(head.as_bytes());
+            rows::order(order, out);
+            out.push(b'}');
+        }
         Settled::Failed(failure) => {
             let code = failure.code();
-            Shown::Problem {
+            let problem = Problem {
                 index,
                 status: code.status(),
                 error: code.as_str(),
@@ -371,14 +363,23 @@ fn show((index, settled): (usize, &Settled)) -> Shown<'_> {
                 outcome: code.outcome().as_str(),
                 retryable: code.is_retryable(),
                 errors: failure.fields(),
-            }
+            };
+            serde_json::to_writer(out, &problem).expect("problems have string keys");
         }
     }
 }
 
 fn answer(decided: &Decided) -> Reply {
-    let shown: Vec<Shown<'_>> = decided.settled.iter().enumerate().map(show).collect();
-    let reply = reply::sized(200, &Envelope::new(&shown), ANSWER_BYTES * shown.len());
+    let mut text = Vec::with_capacity(rows::ORDER_BYTES * decided.settled.len());
+    text.extend_from_slice(br#"{"success":true,"data":["#);
+    for (index, settled) in decided.settled.iter().enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        show(index, settled, &mut text);
+    }
+    text.extend_from_slice(b"]}");
+    let reply = reply::json(200, text);
     match decided.position {
         Some(position) => reply.at(position),
         None => reply,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use client::wire::{self, ByKey, Envelope, KeyState, OrderAnswer, OrderList, PageMeta};
+use client::wire::{self, ByKey, Envelope, KeyState, OrderList, PageMeta};
 use engine::fence;
 use engine::ids::{OrderId, Position, ProductId, UserId};
 use engine::order::Order;
@@ -13,6 +13,7 @@ use super::orders::MISSING;
 use crate::error::Failure;
 use crate::query::{self, Query, percent_decode};
 use crate::reply::{self, Reply, ReplyExt};
+use crate::rows;
 use crate::service::{Call, Freshness, mark};
 use crate::validate::{Errors, ID_MAX, integer, is_key, key_invalid};
 use crate::views;
@@ -45,9 +46,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
     let id = OrderId(call.id(MISSING)?);
     let freshness = call.ready_to_read().await?;
     let (position, order) = one(call, id, freshness).await?;
-    let view = views::order(&order);
-    let version = view.version;
-    let reply = reply::of(200, &OrderAnswer::new(view)).at(position).version(version);
+    let reply = reply::json(200, rows::answer(&order)).at(position).version(order.version.0);
     Ok(mark(reply, freshness))
 }
 

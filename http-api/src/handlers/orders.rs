@@ -16,6 +16,7 @@ use crate::extract;
 use crate::json::{self, Object, Value};
 use crate::query::percent_decode;
 use crate::reply::{self, Reply, ReplyExt};
+use crate::rows;
 use crate::service::{Call, unexpected};
 use crate::settings::Settings;
 use crate::validate::{Errors, Fields, NOT_A_STRING, idempotency_key, is_key, key_invalid};
@@ -34,7 +35,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let object = json::parse(&call.body)?;
     let command = read_order(&object, header_key, &call.app.settings)?;
     let placed = place(call, command).await?;
-    Ok(placed.reply(views::order(&placed.order)))
+    Ok(placed.reply(rows::answer(&placed.order)))
 }
 
 /// `POST /orders/purchase`
@@ -53,7 +54,8 @@ pub(crate) async fn purchase(call: &Call<'_>) -> Result<Reply, Failure> {
             call.app.handle.read(|state| state.product(product).map(views::product)).map(Box::new)
         }),
     };
-    Ok(placed.reply(view))
+    let body = serde_json::to_vec(&OrderAnswer::new(view));
+    Ok(placed.reply(body.expect("wire types have string keys and finite values")))
 }
 
 /// An order that was placed, now or by an earlier request with the same key.
@@ -64,12 +66,11 @@ struct Placed {
 }
 
 impl Placed {
-    fn reply(&self, view: wire::Order) -> Reply {
-        let (id, version) = (view.id, view.version);
+    fn reply(&self, body: Vec<u8>) -> Reply {
+        let Order { id, version, .. } = *self.order;
         let status = if self.replayed { 200 } else { 201 };
-        let reply = reply::of(status, &OrderAnswer::new(view));
-        let reply = reply.at(self.applied.position).version(version);
-        if self.replayed { reply.with(REPLAYED, "true") } else { reply.location("orders", id) }
+        let reply = reply::json(status, body).at(self.applied.position).version(version.0);
+        if self.replayed { reply.with(REPLAYED, "true") } else { reply.location("orders", id.0) }
     }
 }
 
@@ -305,9 +306,7 @@ pub(crate) async fn cancel(call: &Call<'_>) -> Result<Reply, Failure> {
     if !already {
         tell(call, "order.cancelled", &row);
     }
-    let view = views::order(&row);
-    let version = view.version;
-    Ok(reply::of(200, &OrderAnswer::new(view)).at(applied.position).version(version))
+    Ok(reply::json(200, rows::answer(&row)).at(applied.position).version(row.version.0))
 }
 
 /// `POST /orders/by-key/{key}/fence`
