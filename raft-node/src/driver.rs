@@ -26,7 +26,7 @@ use crate::log::LogStore;
 use crate::log::engine::EngineLog;
 use crate::message::HelloVerdict;
 use crate::replica::{self, Effects};
-use crate::shared::{Mail, Shared};
+use crate::shared::{Mail, Shared, answers};
 use crate::snapshot::Schedule;
 use crate::transport::Links;
 
@@ -287,7 +287,7 @@ fn run_apply(shared: &Shared, queue: &Receiver<Vec<Entry>>) {
             shared.counters.applied_bytes.add(entry.data.len() as u64 + ENTRY_BYTES);
             shared.counters.commands_applied.add(effects.commands);
             shared.counters.apply_micros.add(micros_since(started));
-            let answered = shared.answer(effects.answers);
+            let answered = shared.answers.settle(effects.answers);
             shared.applied(index);
             shared.told(newest_event);
             shared.send(Input::Applied { index, clock, answered });
@@ -412,6 +412,16 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 fn micros_since(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Gives up those who wait for an outcome that a core which is stuck does not give up.
+pub(crate) async fn sweep_answers(shared: Arc<Shared>) {
+    let mut looks = tokio::time::interval(answers::SWEPT_EVERY);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let now = looks.tick().await;
+        shared.answers.sweep(now.into_std());
+    }
 }
 
 /// Tells when the node has caught up: a read barrier that succeeded means that a leader is known

@@ -221,22 +221,16 @@ impl Handle {
         if let Some(refused) = self.refuse_sold_out(&command, deadline).await {
             return Ok(refused);
         }
-        let Some((seq, answer)) = shared.await_answer() else {
-            shared.counters.proposals_refused.add(1);
-            return Err(ProposeError::Overloaded);
-        };
+        let (seq, answer) = shared
+            .await_answer(deadline.into_std() + GRACE)
+            .inspect_err(|_| shared.counters.proposals_refused.add(1))?;
         let request = RequestId { node: shared.node(), boot: shared.identity.boot(), seq };
         let command = Envelope { request, trace, command }.encode().into();
         let deadline_ms = shared.mono_ms(deadline.into_std());
         shared.send(crate::core::Input::Propose(Request { seq, command, deadline_ms }));
-        match timeout_at(deadline + GRACE, answer).await {
-            Ok(Ok(answer)) => answer,
-            // The core went away or is stuck: the command may be in the log.
-            Ok(Err(_)) | Err(_) => {
-                shared.forget_answer(seq);
-                Err(ProposeError::TimedOut)
-            }
-        }
+        // Every proposer is told something, as long as the node is there: its command may be in
+        // the log.
+        answer.await.unwrap_or(Err(ProposeError::TimedOut))
     }
 
     /// Refuses orders or a hold for lack of stock without an entry, as a linearizable read: a sale

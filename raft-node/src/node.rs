@@ -177,6 +177,7 @@ impl Node {
             gateway,
         ));
         tasks.spawn(driver::watch_readiness(handle.clone(), Arc::clone(&shared)));
+        tasks.spawn(driver::sweep_answers(Arc::clone(&shared)));
         tasks.spawn(disk::watch(
             Arc::clone(&shared),
             config.data_dir.clone(),

@@ -1,5 +1,7 @@
 //! What the threads and tasks of one node share: the state, those who wait, and counters.
 
+pub(crate) mod answers;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,8 +23,9 @@ use crate::handle::{ProposeError, ReadError};
 use crate::identity::Identity;
 use crate::members::{Membership, Verdict};
 use crate::message::HelloVerdict;
-use crate::replica::Applied;
 use crate::snapshot::Snapshots;
+
+use self::answers::{Answer, Answers};
 
 /// What the core's thread finds in its mailbox.
 pub(crate) enum Mail {
@@ -37,7 +40,6 @@ const PEER_FRAMES_MAX: usize = 4_096;
 const OTHER_VERSION: &str = "another member speaks no version of the protocol that this node knows: \
                              upgrade one release at a time";
 
-type Answer = Result<Applied, ProposeError>;
 type Barrier = Result<(), ReadError>;
 type Judged = Result<Verdict, ProposeError>;
 
@@ -74,14 +76,13 @@ pub(crate) struct Shared {
     pub(crate) members: watch::Sender<Membership>,
     /// Why the cluster does not want this node, if a peer said so.
     pub(crate) unwanted: Mutex<Option<&'static str>>,
-    outstanding_max: usize,
     reads_max: usize,
     mail: channel::Sender<Mail>,
     peer_frames: AtomicUsize,
     started: Instant,
     next_seq: AtomicU64,
     next_ticket: AtomicU64,
-    answers: Mutex<FxHashMap<u64, oneshot::Sender<Answer>>>,
+    pub(crate) answers: Answers,
     readers: Mutex<FxHashMap<ReadTicket, oneshot::Sender<Barrier>>>,
     asks: Mutex<FxHashMap<u64, oneshot::Sender<Judged>>>,
     applied: AppliedWaiters,
@@ -140,14 +141,13 @@ impl Shared {
             calls_in_flight: AtomicUsize::new(0),
             members: watch::Sender::new(parts.members),
             unwanted: Mutex::new(None),
-            outstanding_max: parts.outstanding_max,
             reads_max: parts.reads_max,
             mail,
             peer_frames: AtomicUsize::new(0),
             started: Instant::now(),
             next_seq: AtomicU64::new(1),
             next_ticket: AtomicU64::new(1),
-            answers: Mutex::new(FxHashMap::default()),
+            answers: Answers::new(parts.outstanding_max),
             readers: Mutex::new(FxHashMap::default()),
             asks: Mutex::new(FxHashMap::default()),
             applied,
@@ -216,47 +216,18 @@ impl Shared {
         self.refuse_all();
     }
 
-    /// Registers a proposer. `None` when too many wait already.
-    pub(crate) fn await_answer(&self) -> Option<(u64, oneshot::Receiver<Answer>)> {
-        let (sender, receiver) = oneshot::channel();
+    /// Registers a proposer, who hears by `until` at the latest, or a moment later.
+    pub(crate) fn await_answer(
+        &self,
+        until: Instant,
+    ) -> Result<(u64, oneshot::Receiver<Answer>), ProposeError> {
         let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
-        let mut answers = self.answers.lock();
-        if answers.len() >= self.outstanding_max {
-            return None;
-        }
-        answers.insert(seq, sender);
-        Some((seq, receiver))
-    }
-
-    pub(crate) fn forget_answer(&self, seq: u64) {
-        self.answers.lock().remove(&seq);
-    }
-
-    /// Hands out answers; returns the sequence numbers that are settled.
-    pub(crate) fn answer(&self, applied: Vec<(u64, Applied)>) -> Vec<u64> {
-        let mut waiting = self.answers.lock();
-        let pairs: Vec<_> = applied
-            .into_iter()
-            .map(|(seq, applied)| (seq, waiting.remove(&seq), applied))
-            .collect();
-        drop(waiting);
-        pairs
-            .into_iter()
-            .map(|(seq, sender, applied)| {
-                if let Some(sender) = sender {
-                    // A client that is gone needs no answer.
-                    let _ = sender.send(Ok(applied));
-                }
-                seq
-            })
-            .collect()
+        Ok((seq, self.answers.register(seq, until)?))
     }
 
     pub(crate) fn answer_failed(&self, failed: Vec<(u64, Failure)>) {
         for (seq, failure) in failed {
-            if let Some(sender) = self.answers.lock().remove(&seq) {
-                let _ = sender.send(Err(failure.into()));
-            }
+            self.answers.fail(seq, failure.into());
         }
     }
 
@@ -396,9 +367,7 @@ impl Shared {
 
     /// Nobody will be answered any more. Those whose request may be in the log are told just that.
     pub(crate) fn refuse_all(&self) {
-        for (_, sender) in self.answers.lock().drain() {
-            let _ = sender.send(Err(ProposeError::TimedOut));
-        }
+        self.answers.end();
         for (_, sender) in self.readers.lock().drain() {
             let _ = sender.send(Err(ReadError::Stopping));
         }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::Handle;
 use crate::payment::worker::{BatchId, Worker};
-use crate::payment::{Answer, Charge, Config, PaymentGateway};
+use crate::payment::{Answer, Charge, Config, PaymentGateway, Try};
 use crate::shared::Shared;
 
 /// How long a claim or result may take to be applied before it counts as lost.
@@ -22,7 +22,7 @@ const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(3);
 
 enum Done {
     Proposed(BatchId, Option<Outcome>),
-    Called(Charge, Answer),
+    Called(Try, Answer),
 }
 
 /// Runs the worker until the task is dropped.
@@ -73,7 +73,7 @@ fn take(
     call_timeout: Duration,
 ) {
     match done {
-        Ok(Done::Called(charge, answer)) => worker.called(&charge, answer),
+        Ok(Done::Called(which, answer)) => worker.called(which, answer),
         Ok(Done::Proposed(batch, outcome)) => {
             for charge in worker.proposed(batch, outcome) {
                 shared.counters.payment_calls.add(1);
@@ -92,6 +92,7 @@ async fn propose(handle: Handle, batch: BatchId, command: Command) -> Done {
 }
 
 async fn call(gateway: Arc<dyn PaymentGateway>, charge: Charge, limit: Duration) -> Done {
-    let answer = timeout(limit, gateway.charge(charge.clone())).await;
-    Done::Called(charge, answer.unwrap_or(Answer::NoAnswer))
+    let which = charge.which();
+    let answer = timeout(limit, gateway.charge(charge)).await;
+    Done::Called(which, answer.unwrap_or(Answer::NoAnswer))
 }

@@ -25,6 +25,24 @@ pub struct Charge {
     pub trace: TraceId,
 }
 
+/// Which try of which attempt of an order a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Try {
+    /// The order.
+    pub order: OrderId,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Tries of this attempt that got no answer before this one.
+    pub unanswered: u32,
+}
+
+impl Charge {
+    /// Which try it is.
+    pub fn which(&self) -> Try {
+        Try { order: self.order, attempt: self.attempt, unanswered: self.unanswered }
+    }
+}
+
 /// What the gateway said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {

@@ -3,18 +3,22 @@
 //! Claims and results are replicated in batches. A claim that is lost costs a lease; a result that
 //! is lost is handed in again. Attempts are told apart by their number, so a result counts once.
 
+use std::fmt::Write as _;
+
 use engine::command::{ClaimPayments, Command, PaymentResult, SettlePayments, Verdict};
 use engine::ids::{NodeId, OrderId};
 use engine::outcome::{ClaimedPayment, Outcome};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Answer, Charge, Config};
+use super::{Answer, Charge, Config, Try};
 
 /// Names a command that the worker proposed.
 pub type BatchId = u64;
 
 /// Claims under way at once, in batches.
 const CLAIMS_IN_FLIGHT_MAX: usize = 4;
+/// Room for the numbers of most keys.
+const KEY_DIGITS: usize = 24;
 /// Results under way at once, in batches.
 const RESULTS_IN_FLIGHT_MAX: usize = 4;
 
@@ -134,30 +138,31 @@ impl Worker {
         self.calling.insert((order, attempt));
         // A cluster that was begun from another may give out an id that the other has given out
         // too, after what this one knows of it: the gateway must not take them for one.
-        let key = match epoch {
-            0 => format!("{}-{order}-{attempt}", self.cluster),
-            epoch => format!("{}.{epoch}-{order}-{attempt}", self.cluster),
-        };
+        let mut key = String::with_capacity(self.cluster.len() + KEY_DIGITS);
+        key.push_str(&self.cluster);
+        if epoch > 0 {
+            let _ = write!(key, ".{epoch}");
+        }
+        let _ = write!(key, "-{order}-{attempt}");
         Charge { key, order, attempt, unanswered, amount, trace }
     }
 
     /// A call ended.
-    pub fn called(&mut self, charge: &Charge, answer: Answer) {
-        self.calling.remove(&(charge.order, charge.attempt));
+    pub fn called(&mut self, which: Try, answer: Answer) {
+        let Try { order, attempt, unanswered } = which;
+        self.calling.remove(&(order, attempt));
         let verdict = match answer {
             Answer::Succeeded => Verdict::Succeeded,
             Answer::Declined(mut reason) => {
                 if reason.len() > 255 {
                     reason = reason.chars().take(80).collect::<String>().into();
                 }
-                let retry_in_ms = self.config.backoff(charge.attempt.saturating_sub(1));
+                let retry_in_ms = self.config.backoff(attempt.saturating_sub(1));
                 Verdict::Declined { reason, retry_in_ms }
             }
-            Answer::NoAnswer => {
-                Verdict::NoAnswer { retry_in_ms: self.config.backoff(charge.unanswered) }
-            }
+            Answer::NoAnswer => Verdict::NoAnswer { retry_in_ms: self.config.backoff(unanswered) },
         };
-        self.results.push(PaymentResult { order: charge.order, attempt: charge.attempt, verdict });
+        self.results.push(PaymentResult { order, attempt, verdict });
     }
 }
 
@@ -225,7 +230,7 @@ mod tests {
         let mut worker = worker();
         let claim = worker.poll(true, due);
         let calls = worker.proposed(claim[0].0, Some(Outcome::Claimed(vec![claimed(1)])));
-        worker.called(&calls[0], Answer::NoAnswer);
+        worker.called(calls[0].which(), Answer::NoAnswer);
         for _ in 0..2 {
             let commands = worker.poll(false, due);
             let [(batch, Command::SettlePayments(settle))] = &commands[..] else {

@@ -82,7 +82,7 @@ impl Host {
     pub(super) fn call_ended(&mut self, number: u64, charge: &Charge, answer: Answer) {
         let Some(process) = &mut self.up else { return };
         if process.calls.remove(&number) {
-            process.worker.called(charge, answer);
+            process.worker.called(charge.which(), answer);
         }
     }
 }

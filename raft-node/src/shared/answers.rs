@@ -1,0 +1,132 @@
+//! Those who wait for what becomes of their commands.
+//!
+//! The core keeps the deadlines of requests and answers each of them. In case it is stuck all who
+//! wait are looked through now and then, which costs less than a timer for each.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use tokio::sync::oneshot;
+
+use crate::handle::ProposeError;
+use crate::replica::Applied;
+
+/// What a proposer is told.
+pub(crate) type Answer = Result<Applied, ProposeError>;
+
+/// How often those are looked for who have waited for too long.
+pub(crate) const SWEPT_EVERY: Duration = Duration::from_millis(250);
+
+/// Everybody who waits, by sequence number.
+pub(crate) struct Answers {
+    waiting_max: usize,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    by_seq: FxHashMap<u64, Proposer>,
+    /// Nobody will be answered any more.
+    is_over: bool,
+}
+
+struct Proposer {
+    sender: oneshot::Sender<Answer>,
+    /// By then the core has answered, unless it is stuck.
+    until: Instant,
+}
+
+impl Answers {
+    /// Nobody yet, and at most so many.
+    pub(crate) fn new(waiting_max: usize) -> Answers {
+        Answers { waiting_max, waiting: Mutex::default() }
+    }
+
+    /// Registers a proposer, who hears by `until`, or [`SWEPT_EVERY`] later.
+    pub(crate) fn register(
+        &self,
+        seq: u64,
+        until: Instant,
+    ) -> Result<oneshot::Receiver<Answer>, ProposeError> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.waiting.lock();
+        if waiting.is_over {
+            return Err(ProposeError::Stopping);
+        }
+        if waiting.by_seq.len() >= self.waiting_max {
+            return Err(ProposeError::Overloaded);
+        }
+        waiting.by_seq.insert(seq, Proposer { sender, until });
+        Ok(receiver)
+    }
+
+    /// Hands out answers; returns the sequence numbers that are settled.
+    pub(crate) fn settle(&self, applied: Vec<(u64, Applied)>) -> Vec<u64> {
+        let mut waiting = self.waiting.lock();
+        let take = |(seq, applied)| (seq, waiting.by_seq.remove(&seq), applied);
+        let pairs: Vec<_> = applied.into_iter().map(take).collect();
+        drop(waiting);
+        let tell = |(seq, proposer, applied): (u64, Option<Proposer>, Applied)| {
+            if let Some(proposer) = proposer {
+                // A client that is gone needs no answer.
+                let _ = proposer.sender.send(Ok(applied));
+            }
+            seq
+        };
+        pairs.into_iter().map(tell).collect()
+    }
+
+    /// Tells one of them that its command got no outcome.
+    pub(crate) fn fail(&self, seq: u64, error: ProposeError) {
+        if let Some(proposer) = self.waiting.lock().by_seq.remove(&seq) {
+            let _ = proposer.sender.send(Err(error));
+        }
+    }
+
+    /// Tells those who have waited for too long that nothing is known.
+    pub(crate) fn sweep(&self, now: Instant) {
+        let mut waiting = self.waiting.lock();
+        for (_, late) in waiting.by_seq.extract_if(|_, proposer| proposer.until <= now) {
+            let _ = late.sender.send(Err(ProposeError::TimedOut));
+        }
+    }
+
+    /// Nobody will be answered any more. The command of those who wait may be in the log, so they
+    /// are told just that.
+    pub(crate) fn end(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.is_over = true;
+        for (_, proposer) in waiting.by_seq.drain() {
+            let _ = proposer.sender.send(Err(ProposeError::TimedOut));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_for_too_long_is_told_that_nothing_is_known() {
+        let answers = Answers::new(2);
+        let now = Instant::now();
+        let mut late = answers.register(1, now).expect("room");
+        let mut early = answers.register(2, now + SWEPT_EVERY).expect("room");
+        assert_eq!(answers.register(3, now).err(), Some(ProposeError::Overloaded));
+        answers.sweep(now);
+        assert_eq!(late.try_recv().expect("told"), Err(ProposeError::TimedOut));
+        assert!(early.try_recv().is_err(), "its time has not come");
+        answers.fail(2, ProposeError::NoLeader);
+        assert_eq!(early.try_recv().expect("told"), Err(ProposeError::NoLeader));
+    }
+
+    #[test]
+    fn nobody_begins_to_wait_after_the_end() {
+        let answers = Answers::new(1);
+        let mut waiting = answers.register(1, Instant::now() + SWEPT_EVERY).expect("room");
+        answers.end();
+        assert_eq!(waiting.try_recv().expect("told"), Err(ProposeError::TimedOut));
+        assert_eq!(answers.register(2, Instant::now()).err(), Some(ProposeError::Stopping));
+    }
+}
