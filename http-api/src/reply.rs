@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::download::{self, Download};
 use crate::events::stream::{self, EventStream};
+use crate::rows;
 
 /// What goes out.
 pub(crate) type Reply = Response<Body>;
@@ -124,6 +125,12 @@ pub(crate) fn file(body: Download) -> Reply {
     reply
 }
 
+/// The value of a header from pieces of visible ASCII, in one piece of memory.
+fn value<const N: usize>(pieces: [&str; N]) -> HeaderValue {
+    let text = Bytes::from(pieces.concat());
+    HeaderValue::from_maybe_shared(text).expect("visible ASCII")
+}
+
 /// Headers that handlers add.
 pub(crate) trait ReplyExt {
     /// Says which position the answer reflects.
@@ -143,14 +150,15 @@ impl ReplyExt for Reply {
     }
 
     fn version(mut self, version: u64) -> Reply {
-        let tag = HeaderValue::try_from(format!("\"{version}\"")).expect("digits in quotes");
+        let mut room = rows::Digits::default();
+        let tag = value(["\"", rows::digits(version, &mut room), "\""]);
         self.headers_mut().insert(ETAG, tag);
         self
     }
 
     fn location(mut self, collection: &str, id: u64) -> Reply {
-        let path = format!("/api/v1/{collection}/{id}");
-        let path = HeaderValue::try_from(path).expect("letters, slashes and digits");
+        let mut room = rows::Digits::default();
+        let path = value(["/api/v1/", collection, "/", rows::digits(id, &mut room)]);
         self.headers_mut().insert(LOCATION, path);
         self
     }

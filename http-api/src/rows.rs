@@ -40,7 +40,7 @@ impl Text<'_> {
     }
 
     fn number(&mut self, number: u64) -> &mut Self {
-        let mut room = [0; DIGITS_MAX];
+        let mut room = Digits::default();
         self.raw(digits(number, &mut room))
     }
 
@@ -76,7 +76,7 @@ impl Text<'_> {
 
     /// An amount as a string of decimal text with two places.
     fn amount(&mut self, amount: Money) -> &mut Self {
-        let mut room = [0; DIGITS_MAX];
+        let mut room = Digits::default();
         let text = digits(amount.0.unsigned_abs(), &mut room);
         self.raw(if amount.0 < 0 { "\"-" } else { "\"" });
         let (whole, places) = match text.len().checked_sub(2) {
@@ -158,11 +158,11 @@ impl Text<'_> {
     }
 }
 
-/// The most digits of a number of 64 bits.
-const DIGITS_MAX: usize = 20;
+/// Room for a number of 64 bits.
+pub(crate) type Digits = [u8; 20];
 
 /// A number in decimal.
-fn digits(number: u64, room: &mut [u8; DIGITS_MAX]) -> &str {
+pub(crate) fn digits(number: u64, room: &mut Digits) -> &str {
     let mut at = room.len();
     let mut rest = number;
     loop {
