@@ -2,7 +2,9 @@
 //!
 //! One question is under way at a time and serves all readers that came before it was asked; those
 //! who come later wait for the next. raft drops questions silently without a leader, or before the
-//! leader's first commit of its term, so an unanswered one is asked again under a new context.
+//! leader's first commit of its term, so an unanswered one is asked again under a new context. The
+//! answer to an earlier one still serves those who came before it was asked: otherwise nobody could
+//! read where an answer takes longer than the patience for it.
 
 use engine::ids::NodeId;
 use raft::{RawNode, ReadState, StateRole};
@@ -14,94 +16,148 @@ pub(super) struct Reads {
     node: NodeId,
     boot: u64,
     retry_after_ms: u64,
+    /// The number of the newest question.
     asked: u64,
-    waiting: Vec<(ReadTicket, u64)>,
-    in_flight: Option<Question>,
+    /// When that one was asked, while it is under way.
+    asked_at_ms: Option<u64>,
+    /// Those who came before no question was asked yet.
+    waiting: Vec<Reader>,
+    /// Those whom the answer to a question serves: that one, or any later one.
+    served_by: Vec<(u64, Reader)>,
 }
 
-struct Question {
-    context: Vec<u8>,
-    asked_at_ms: u64,
-    readers: Vec<(ReadTicket, u64)>,
+struct Reader {
+    ticket: ReadTicket,
+    deadline_ms: u64,
 }
 
 impl Reads {
     pub(super) fn new(node: NodeId, boot: u64, retry_after_ms: u64) -> Reads {
-        Reads { node, boot, retry_after_ms, asked: 0, waiting: Vec::new(), in_flight: None }
+        let (waiting, served_by) = (Vec::new(), Vec::new());
+        Reads { node, boot, retry_after_ms, asked: 0, asked_at_ms: None, waiting, served_by }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.waiting.len() + self.in_flight.as_ref().map_or(0, |question| question.readers.len())
+        self.waiting.len() + self.served_by.len()
     }
 
     pub(super) fn push(&mut self, ticket: ReadTicket, deadline_ms: u64) {
-        self.waiting.push((ticket, deadline_ms));
+        self.waiting.push(Reader { ticket, deadline_ms });
     }
 
     /// The answer of a former leader may never come; ask the new one.
     pub(super) fn leader_changed(&mut self) {
-        self.take_back();
-    }
-
-    fn take_back(&mut self) {
-        if let Some(question) = self.in_flight.take() {
-            self.waiting.extend(question.readers);
-        }
+        self.asked_at_ms = None;
     }
 
     /// Asks for all that wait, if nothing is under way and somebody leads.
     pub(super) fn ask(&mut self, now_ms: u64, raw: &mut RawNode<LogView>) {
-        let silent = |question: &Question| question.asked_at_ms + self.retry_after_ms <= now_ms;
-        if self.in_flight.as_ref().is_some_and(silent) {
-            self.take_back();
+        if self.asked_at_ms.is_some_and(|asked_ms| asked_ms + self.retry_after_ms <= now_ms) {
+            self.asked_at_ms = None;
         }
         let raft = &raw.raft;
         // A leader that has not committed in its term yet would drop the question.
         let too_early = raft.state == StateRole::Leader && !raft.commit_to_current_term();
-        if self.in_flight.is_some()
-            || self.waiting.is_empty()
+        if self.asked_at_ms.is_some()
+            || self.len() == 0
             || raft.leader_id == raft::INVALID_ID
             || too_early
         {
             return;
         }
         self.asked += 1;
-        let mut context = Vec::with_capacity(24);
-        for number in [self.node.0, self.boot, self.asked] {
-            context.extend_from_slice(&number.to_le_bytes());
-        }
-        raw.read_index(context.clone());
-        let readers = std::mem::take(&mut self.waiting);
-        self.in_flight = Some(Question { context, asked_at_ms: now_ms, readers });
+        raw.read_index(self.context(self.asked));
+        let number = self.asked;
+        self.served_by.extend(self.waiting.drain(..).map(|reader| (number, reader)));
+        self.asked_at_ms = Some(now_ms);
     }
 
-    /// An answer. Those to questions that were given up are ignored.
+    fn context(&self, question: u64) -> Vec<u8> {
+        [self.node.0, self.boot, question].iter().flat_map(|number| number.to_le_bytes()).collect()
+    }
+
+    /// An answer: whom it serves, and up to where the state must be for them.
     pub(super) fn answered(&mut self, state: &ReadState) -> Option<(u64, Vec<ReadTicket>)> {
-        let question = self.in_flight.take_if(|question| question.context == state.request_ctx)?;
-        let tickets = question.readers.into_iter().map(|(ticket, _)| ticket).collect();
+        let (_, number) = state.request_ctx.split_last_chunk()?;
+        let number = u64::from_le_bytes(*number);
+        // Of another node, of a former life of this one, or nothing that was ever asked.
+        if state.request_ctx != self.context(number) || number > self.asked {
+            return None;
+        }
+        if number == self.asked {
+            self.asked_at_ms = None;
+        }
+        // In the order of the questions, so those served stand first.
+        let served = self.served_by.partition_point(|(first, _)| *first <= number);
+        let tickets = self.served_by.drain(..served).map(|(_, reader)| reader.ticket).collect();
         Some((state.index, tickets))
     }
 
     /// Gives all readers up.
     pub(super) fn give_up(&mut self) -> Vec<ReadTicket> {
-        self.take_back();
-        self.waiting.drain(..).map(|(ticket, _)| ticket).collect()
+        self.asked_at_ms = None;
+        let asked = self.served_by.drain(..).map(|(_, reader)| reader);
+        asked.chain(self.waiting.drain(..)).map(|reader| reader.ticket).collect()
     }
 
     /// At every tick: gives up readers that are past their deadline.
     pub(super) fn expire(&mut self, now_ms: u64) -> Vec<ReadTicket> {
         let mut expired = Vec::new();
-        let mut keep = |(ticket, deadline_ms): &(ReadTicket, u64)| {
-            let late = *deadline_ms <= now_ms;
+        let mut keep = |reader: &Reader| {
+            let late = reader.deadline_ms <= now_ms;
             if late {
-                expired.push(*ticket);
+                expired.push(reader.ticket);
             }
             !late
         };
         self.waiting.retain(&mut keep);
-        if let Some(question) = &mut self.in_flight {
-            question.readers.retain(&mut keep);
-        }
+        self.served_by.retain(|(_, reader)| keep(reader));
         expired
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads() -> Reads {
+        let mut reads = Reads::new(NodeId(1), 7, 250);
+        reads.asked = 2;
+        for (question, ticket) in [(1, 10), (2, 20), (2, 21)] {
+            let reader = Reader { ticket, deadline_ms: 1_000 };
+            reads.served_by.push((question, reader));
+        }
+        reads.waiting.push(Reader { ticket: 30, deadline_ms: 1_000 });
+        reads.asked_at_ms = Some(0);
+        reads
+    }
+
+    fn answer(context: Vec<u8>) -> ReadState {
+        ReadState { index: 5, request_ctx: context }
+    }
+
+    /// Where a barrier takes longer than a question is waited for, each answer is one to an earlier
+    /// question: ignoring it, no read ever got its barrier.
+    #[test]
+    fn a_late_answer_serves_those_who_came_before_its_question() {
+        let mut reads = reads();
+        let first = answer(reads.context(1));
+        assert_eq!(reads.answered(&first), Some((5, vec![10])));
+        assert!(reads.asked_at_ms.is_some(), "the second question is still under way");
+        assert_eq!(reads.answered(&first), Some((5, Vec::new())), "it serves nobody else");
+        let second = answer(reads.context(2));
+        assert_eq!(reads.answered(&second), Some((5, vec![20, 21])));
+        assert_eq!(reads.len(), 1, "who came after both waits for the next");
+    }
+
+    #[test]
+    fn answers_to_others_and_to_former_lives_serve_nobody() {
+        let mut reads = reads();
+        let life_before = Reads::new(NodeId(1), 6, 250).context(2);
+        let other = Reads::new(NodeId(2), 7, 250).context(2);
+        for context in [life_before, other, reads.context(3), vec![1; 8], Vec::new()] {
+            assert_eq!(reads.answered(&answer(context)), None);
+        }
+        assert_eq!(reads.len(), 4);
     }
 }
