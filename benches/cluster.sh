@@ -22,14 +22,18 @@ stop() { # the signal, TERM unless given; waits for the ends
 
 launch() { # starts the three nodes on the data that is there, and waits until each is ready
   for n in 1 2 3; do
-    "$binary" serve --id "$n" --data "$data/$n" --http "$(http "$n")" --raft "127.0.0.1:$((base + n))" \
-      "${peers[@]}" --log-filter warn >>"$data/$n.out" 2>&1 &
-    pids+=($!)
-    disown
+    launch_node "$n"
     urls+=(--url "http://$(http "$n")")
     servers+=(--pid $!)
   done
   for n in 1 2 3; do await "$n"; done
+}
+
+launch_node() { # starts node $1 on the data that is there
+  "$binary" serve --id "$1" --data "$data/$1" --http "$(http "$1")" --raft "127.0.0.1:$((base + $1))" \
+    "${peers[@]}" --log-filter warn >>"$data/$1.out" 2>&1 &
+  pids[$1 - 1]=$!
+  disown
 }
 
 start() { # a new cluster on new ports, without data

@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use hyper::Request;
 use hyper::body::{Body, Incoming};
-use hyper::header::{ACCEPT, HeaderName, HeaderValue};
-use hyper::{HeaderMap, Request};
 use tokio::time::{Instant, sleep, timeout};
-use uuid::Uuid;
 
-use crate::client::{Consistency, Inner, Scope};
-use crate::error::{Error, Invalid, Report};
+use crate::client::{Inner, Scope};
+use crate::error::{Error, Report};
 use crate::failure::{Cause, Failure};
 use crate::retry::{self, Repeat, Situation};
-use crate::wire::{self, Outcome};
+use crate::wire::Outcome;
 
 const PATH: &str = "/api/v1/cluster/backup";
 
@@ -89,7 +87,8 @@ impl Backup {
 
     /// Asks one node after another.
     pub(crate) async fn open(inner: &Arc<Inner>, scope: &Scope) -> Result<Backup, Error> {
-        let (headers, trace_id) = headers(scope)?;
+        let (mut headers, trace_id) = scope.headers("application/octet-stream")?;
+        scope.freshness(&mut headers);
         let begun = Instant::now();
         let deadline = begun + scope.deadline.unwrap_or(SNAPSHOT_MAX);
         let mut index = scope.pinned.unwrap_or_else(|| inner.endpoints.first(begun));
@@ -146,21 +145,4 @@ fn again(
         unit: rand::random(),
     };
     retry::after(failure, &situation, &inner.backoff)
-}
-
-fn headers(scope: &Scope) -> Result<(HeaderMap, String), Invalid> {
-    let trace_id = scope.trace_id.as_ref().map(|id| id.to_string());
-    let trace_id = trace_id.unwrap_or_else(|| Uuid::new_v4().to_string());
-    let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(ACCEPT, HeaderValue::from_static("application/octet-stream"));
-    let value = HeaderValue::from_str(&trace_id).map_err(|_| Invalid::TraceId)?;
-    headers.insert(HeaderName::from_static(wire::TRACE_ID), value);
-    if scope.consistency == Consistency::Stale {
-        let name = HeaderName::from_static(wire::CONSISTENCY);
-        headers.insert(name, HeaderValue::from_static(wire::CONSISTENCY_STALE));
-    }
-    if let Some(position) = scope.position() {
-        headers.insert(HeaderName::from_static(wire::MIN_POSITION), position.into());
-    }
-    Ok((headers, trace_id))
 }

@@ -2,14 +2,14 @@
 //! time or attempts run out.
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH};
 use hyper::{HeaderMap, Method, Request};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::answer::{self, Answer, Receipt};
-use crate::client::{Consistency, Inner, Scope};
+use crate::client::{Inner, Scope};
 use crate::decode::Decode;
 use crate::error::{Error, Invalid, Report};
 use crate::failure::{Cause, Failure};
@@ -227,25 +227,12 @@ impl Call {
         }
     }
 
-    /// The headers of every attempt, and the trace id among them. Whatever cannot be sent is
-    /// found here, so that no attempt can fail for that reason.
+    /// The headers of every attempt, and the trace id among them.
     fn headers(&self, scope: &Scope) -> Result<(HeaderMap, String), Invalid> {
         if self.path.len() > PATH_BYTES_MAX {
             return Err(Invalid::Url(format!("its path is longer than {PATH_BYTES_MAX} bytes")));
         }
-        let trace_id = match &scope.trace_id {
-            Some(trace_id) => trace_id.to_string(),
-            None => Uuid::new_v4().to_string(),
-        };
-        if trace_id.is_empty()
-            || trace_id.len() > 128
-            || !trace_id.bytes().all(|byte| byte.is_ascii_graphic())
-        {
-            return Err(Invalid::TraceId);
-        }
-        let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
-        headers.insert(HeaderName::from_static(wire::TRACE_ID), visible(&trace_id));
+        let (mut headers, trace_id) = scope.headers(ACCEPTED)?;
         if !self.body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::JSON));
         }
@@ -259,13 +246,7 @@ impl Call {
             headers.insert(HeaderName::from_static(wire::SIGNATURE), visible(signature));
         }
         if self.repeat == Repeat::Read {
-            if scope.consistency == Consistency::Stale {
-                let name = HeaderName::from_static(wire::CONSISTENCY);
-                headers.insert(name, HeaderValue::from_static(wire::CONSISTENCY_STALE));
-            }
-            if let Some(position) = scope.position() {
-                headers.insert(HeaderName::from_static(wire::MIN_POSITION), position.into());
-            }
+            scope.freshness(&mut headers);
         }
         Ok((headers, trace_id))
     }

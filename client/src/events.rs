@@ -6,17 +6,16 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Request};
 use tokio::time::{Instant, sleep, timeout};
-use uuid::Uuid;
 
 use crate::client::{Inner, Scope};
 use crate::error::{Error, Invalid, Report};
 use crate::failure::{Cause, Failure};
 use crate::query::EventQuery;
 use crate::retry::{self, Repeat, Situation};
-use crate::wire::{self, Event, Outcome};
+use crate::wire::{Event, Outcome};
 
 /// How long a stream may say nothing: three of the servers' signs of life.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
@@ -185,12 +184,7 @@ impl EventStream {
     }
 
     fn headers(&self) -> Result<(HeaderMap, String), Invalid> {
-        let trace_id = self.scope.trace_id.as_ref().map(|id| id.to_string());
-        let trace_id = trace_id.unwrap_or_else(|| Uuid::new_v4().to_string());
-        let mut headers = HeaderMap::with_capacity(4);
-        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        let value = HeaderValue::from_str(&trace_id).map_err(|_| Invalid::TraceId)?;
-        headers.insert(HeaderName::from_static(wire::TRACE_ID), value);
+        let (mut headers, trace_id) = self.scope.headers("text/event-stream")?;
         if let Some(last) = &self.last {
             let value = HeaderValue::from_str(last).map_err(|_| Invalid::EventId)?;
             headers.insert(HeaderName::from_static("last-event-id"), value);

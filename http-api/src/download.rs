@@ -14,7 +14,7 @@ use hyper::body::{Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use crate::watch::{Phase, Watch};
+use crate::watch::{Streaming, Watch};
 
 /// What a file is sent as.
 pub(crate) const CONTENT_TYPE: &str = "application/octet-stream";
@@ -30,8 +30,8 @@ pub(crate) struct Download {
     reader: Option<Reader>,
     reading: Option<JoinHandle<(Reader, std::io::Result<Vec<u8>>)>>,
     left: u64,
-    /// The connection that it goes out on.
-    watch: Option<Arc<Watch>>,
+    /// Tells the connection that it goes out on.
+    streaming: Option<Streaming>,
     /// The right to download, given back with the body.
     _permit: OwnedSemaphorePermit,
 }
@@ -39,21 +39,13 @@ pub(crate) struct Download {
 impl Download {
     /// So many bytes of a file.
     pub(crate) fn new(reader: Reader, bytes: u64, permit: OwnedSemaphorePermit) -> Download {
-        Download { reader: Some(reader), reading: None, left: bytes, watch: None, _permit: permit }
+        let (reader, reading, streaming) = (Some(reader), None, None);
+        Download { reader, reading, left: bytes, streaming, _permit: permit }
     }
 
     /// Tells the connection when the download is over.
     pub(crate) fn goes_out_on(&mut self, watch: &Arc<Watch>) {
-        watch.enter(Phase::Streaming);
-        self.watch = Some(Arc::clone(watch));
-    }
-}
-
-impl Drop for Download {
-    fn drop(&mut self) {
-        if let Some(watch) = &self.watch {
-            watch.enter(Phase::Idle);
-        }
+        self.streaming = Some(Streaming::begin(watch));
     }
 }
 

@@ -12,14 +12,14 @@ use engine::totals::Totals;
 use hyper::Method;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use raft_node::Handle;
+use raft_node::{Handle, Spread};
 
 use crate::events::Feed;
 
@@ -207,6 +207,13 @@ impl Writer<'_, '_> {
         ConstCounter::new(value).encode(encoder)
     }
 
+    fn spread(&mut self, name: &str, help: &str, spread: &Spread) -> fmt::Result {
+        let unit = Some(&Unit::Seconds);
+        let mut encoder = self.0.encode_descriptor(name, help, unit, MetricType::Histogram)?;
+        let count = spread.buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(spread.sum, count, &spread.buckets, None)
+    }
+
     fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         // Gauges are signed; no number here comes near the limit.
@@ -331,6 +338,8 @@ impl Writer<'_, '_> {
         ] {
             self.counter(name, help, value)?;
         }
+        let help = "From when an entry was known to be committed until it was applied";
+        self.spread("apply_wait", help, &node.apply_waits)?;
         for (name, help, value) in [
             ("apply", "Time spent applying", node.apply_seconds_total),
             ("log_sync", "Time spent in log writes and syncs", node.sync_seconds_total),

@@ -178,6 +178,25 @@ pub(crate) struct Watched {
     watch: Arc<Watch>,
 }
 
+/// An answer without an end on its way out: the connection may say nothing for long, until this is
+/// dropped.
+#[derive(Debug)]
+pub(crate) struct Streaming(Arc<Watch>);
+
+impl Streaming {
+    /// Such an answer begins.
+    pub(crate) fn begin(watch: &Arc<Watch>) -> Streaming {
+        watch.enter(Phase::Streaming);
+        Streaming(Arc::clone(watch))
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        self.0.enter(Phase::Idle);
+    }
+}
+
 impl Watched {
     /// Watches a socket.
     pub(crate) fn new(socket: TcpStream, watch: Arc<Watch>) -> Watched {

@@ -135,10 +135,13 @@ pub(crate) fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
 
 struct Outputs {
     appends: Sender<Append>,
-    committed: Sender<Vec<Entry>>,
+    committed: Sender<Committed>,
     files: Sender<FileTask>,
     links: Links,
 }
+
+/// Committed entries, and when they were handed on to be applied.
+type Committed = (Instant, Vec<Entry>);
 
 fn run_core(
     shared: &Shared,
@@ -199,7 +202,7 @@ fn perform(shared: &Shared, actions: Actions, outputs: &Outputs) {
         let _ = outputs.appends.send(append);
     }
     if !actions.apply.is_empty() {
-        let _ = outputs.committed.send(actions.apply);
+        let _ = outputs.committed.send((Instant::now(), actions.apply));
     }
     for task in actions.files {
         let _ = outputs.files.send(task);
@@ -263,9 +266,9 @@ pub(crate) fn merge(append: &mut Append, next: Append) -> Option<Append> {
     None
 }
 
-fn run_apply(shared: &Shared, queue: &Receiver<Vec<Entry>>) {
+fn run_apply(shared: &Shared, queue: &Receiver<Committed>) {
     let (node, boot) = (shared.node(), shared.identity.boot());
-    while let Ok(entries) = queue.recv() {
+    while let Ok((handed, entries)) = queue.recv() {
         for entry in entries {
             let started = Instant::now();
             // The leader tells the story of an order in its log; one teller is enough.
@@ -287,6 +290,7 @@ fn run_apply(shared: &Shared, queue: &Receiver<Vec<Entry>>) {
             shared.counters.applied_bytes.add(entry.data.len() as u64 + ENTRY_BYTES);
             shared.counters.commands_applied.add(effects.commands);
             shared.counters.apply_micros.add(micros_since(started));
+            shared.counters.apply_waits.add(handed.elapsed());
             let answered = shared.answers.settle(effects.answers);
             shared.applied(index);
             shared.told(newest_event);

@@ -27,6 +27,7 @@ pub mod shared;
 pub mod sim;
 pub mod snapshot;
 mod sold_out;
+mod spread;
 pub mod transport;
 pub mod verify;
 
@@ -37,3 +38,4 @@ pub use handle::{
 };
 pub use node::{Node, StartError};
 pub use shared::Metrics;
+pub use spread::Spread;

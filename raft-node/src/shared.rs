@@ -24,6 +24,7 @@ use crate::identity::Identity;
 use crate::members::{Membership, Verdict};
 use crate::message::HelloVerdict;
 use crate::snapshot::Snapshots;
+use crate::spread::{Counts, Spread};
 
 use self::answers::{Answer, Answers};
 
@@ -471,6 +472,7 @@ pub(crate) struct Counters {
     pub(crate) entries_applied: Counter,
     pub(crate) commands_applied: Counter,
     pub(crate) apply_micros: Counter,
+    pub(crate) apply_waits: Counts,
     pub(crate) checkpoints: Counter,
     pub(crate) checkpoint_micros: Counter,
     pub(crate) checkpoint_index: Counter,
@@ -521,6 +523,8 @@ pub struct Metrics {
     pub commands_applied_total: u64,
     /// Seconds spent applying.
     pub apply_seconds_total: f64,
+    /// From when an entry was known to be committed until it was applied.
+    pub apply_waits: Spread,
     /// Log syncs.
     pub syncs_total: u64,
     /// Seconds spent in log writes and syncs.
@@ -598,6 +602,7 @@ impl Shared {
             entries_applied_total: counters.entries_applied.get(),
             commands_applied_total: counters.commands_applied.get(),
             apply_seconds_total: seconds(&counters.apply_micros),
+            apply_waits: counters.apply_waits.spread(),
             syncs_total: counters.syncs.get(),
             sync_seconds_total: seconds(&counters.sync_micros),
             reads_total: counters.reads.get(),

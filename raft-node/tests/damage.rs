@@ -1,6 +1,7 @@
 //! One node whose files are damaged while it is down: it comes back with everything, or says what
 //! to do.
 
+mod files;
 mod support;
 
 use std::fs;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::order::PaymentMethod;
+use files::{change, copy};
 use raft_node::payment::{SimulatedGateway, SimulatedSettings};
 use raft_node::verify::{Notebook, verify};
 use raft_node::{Config, Node, StartError};
@@ -53,24 +55,6 @@ fn aside(config: &Config) -> Vec<PathBuf> {
     let found = fs::read_dir(&config.data_dir).expect("listed");
     let found = found.map(|entry| entry.expect("listed").path());
     found.filter(|path| path.to_string_lossy().contains("state.damaged-")).collect()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("made");
-    for found in fs::read_dir(from).expect("listed") {
-        let path = found.expect("listed").path();
-        let target = to.join(path.file_name().expect("named"));
-        match path.is_dir() {
-            true => copy(&path, &target),
-            false => drop(fs::copy(&path, &target).expect("copied")),
-        }
-    }
-}
-
-fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-    let mut bytes = fs::read(path).expect("read");
-    change(&mut bytes);
-    fs::write(path, bytes).expect("written");
 }
 
 /// Flips a bit in the record of the log that has the order of this key.

@@ -89,6 +89,20 @@ async fn placed(handle: &Handle, key: &str) -> OrderId {
     }
 }
 
+/// A node alone that has sold something under the keys `before-0`, `before-1` and so on.
+async fn sold(dir: &Path, orders: u64) -> (Config, Node) {
+    let mut config = configs(dir, 1).remove(0);
+    config.checkpoint_interval_ms = 20;
+    let node = start(&config).await;
+    let handle = node.handle();
+    ready(std::slice::from_ref(&handle)).await;
+    propose(&handle, product(1_000)).await;
+    for number in 0..orders {
+        placed(&handle, &format!("before-{number}")).await;
+    }
+    (config, node)
+}
+
 fn status_of(handle: &Handle, id: OrderId) -> Status {
     handle.read(|state| state.order_status(id)).expect("there is such an order")
 }
@@ -96,15 +110,8 @@ fn status_of(handle: &Handle, id: OrderId) -> Status {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_becomes_a_cluster_of_its_own_that_others_join() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut config = configs(dir.path(), 1).remove(0);
-    config.checkpoint_interval_ms = 20;
-    let node = start(&config).await;
+    let (_, node) = sold(dir.path(), 50).await;
     let source = node.handle();
-    ready(std::slice::from_ref(&source)).await;
-    propose(&source, product(1_000)).await;
-    for number in 0..50 {
-        placed(&source, &format!("before-{number}")).await;
-    }
     let file = dir.path().join("backup");
     let taken = back_up(&source, &file).await;
     let after = placed(&source, "after").await;
@@ -166,15 +173,8 @@ async fn a_backup_becomes_a_cluster_of_its_own_that_others_join() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damaged_and_unknown_backups_and_directories_in_use_are_refused() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut config = configs(dir.path(), 1).remove(0);
-    config.checkpoint_interval_ms = 20;
-    let node = start(&config).await;
+    let (config, node) = sold(dir.path(), 20).await;
     let source = node.handle();
-    ready(std::slice::from_ref(&source)).await;
-    propose(&source, product(1_000)).await;
-    for number in 0..20 {
-        placed(&source, &format!("{number}")).await;
-    }
     let file = dir.path().join("backup");
     back_up(&source, &file).await;
     drop(source);

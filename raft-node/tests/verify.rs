@@ -1,6 +1,8 @@
 //! The offline check: sound data is called sound, a running node's is refused, and damage in each
 //! kind of file is named.
 
+mod files;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use engine::ids::{NodeId, ProductId, Quantity};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
 use engine::trace::TraceId;
+use files::{change, copy};
 use raft_node::payment::{SimulatedGateway, SimulatedSettings};
 use raft_node::verify::{Error, Notebook, Report, verify};
 use raft_node::{Config, Node, Peer};
@@ -79,28 +82,10 @@ fn count(report: &Report, what: &str) -> u64 {
     found.map_or(0, |check| check.count)
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("made");
-    for found in fs::read_dir(from).expect("listed") {
-        let path = found.expect("listed").path();
-        let target = to.join(path.file_name().expect("named"));
-        match path.is_dir() {
-            true => copy(&path, &target),
-            false => drop(fs::copy(&path, &target).expect("copied")),
-        }
-    }
-}
-
 fn with_extension(dir: &Path, extension: &str) -> PathBuf {
     let found = fs::read_dir(dir).expect("listed").map(|found| found.expect("listed").path());
     let mut found = found.filter(|path| path.extension().is_some_and(|end| end == extension));
     found.next().expect("there is one")
-}
-
-fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-    let mut bytes = fs::read(path).expect("read");
-    change(&mut bytes);
-    fs::write(path, bytes).expect("written");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,7 +29,7 @@ pub struct Options {
     flags: Vec<String>,
     alone: bool,
     disk: Option<Disk>,
-    failing_sync: bool,
+    failing_disk: bool,
     sync_delay: Option<Duration>,
     existing: Option<(String, PathBuf)>,
     rebuild_wait_s: u64,
@@ -45,7 +45,7 @@ impl Options {
             flags: Vec::new(),
             alone: false,
             disk: None,
-            failing_sync: false,
+            failing_disk: false,
             sync_delay: None,
             existing: None,
             rebuild_wait_s: 0,
@@ -95,10 +95,10 @@ impl Options {
         self
     }
 
-    /// With nodes whose syncs a test can make fail, see [`crate::shims`].
+    /// With nodes whose syncs and checkpoints a test can make fail, see [`crate::shims`].
     #[must_use]
-    pub fn failing_sync(mut self) -> Self {
-        self.failing_sync = true;
+    pub fn failing_disk(mut self) -> Self {
+        self.failing_disk = true;
         self
     }
 
@@ -133,8 +133,8 @@ impl Options {
             .zip(addresses.chunks(2))
             .map(|(id, pair)| Node::new(id, pair[0], pair[1], dir.path()))
             .collect();
-        if self.failing_sync || self.sync_delay.is_some() {
-            let shim = shims::syncs(dir.path());
+        if self.failing_disk || self.sync_delay.is_some() {
+            let shim = shims::disk(dir.path());
             for node in &mut nodes {
                 (node.shim, node.sync_delay) = (Some(shim.clone()), self.sync_delay);
             }

@@ -11,10 +11,10 @@
 //! (kills, pauses, stops), `payments`, `damage` and `identity` (data that is lost, damaged or
 //! somebody else's), `formats` (data that earlier versions wrote), `members` (nodes that join,
 //! leave and are replaced), `full_disk` and `power_cut` (disks of their own, as root),
-//! `failed_sync`, `overload`, `events` (streams and WebSockets), `bad_input` and `bad_http`,
-//! `operations` (probes, metrics, `holdfast dev`), and `tidy` (rules of the sources).
-//! `batches`, `stock` and `bulk` are about many orders at once, units, and files, `scenarios`
-//! about the load scripts of older systems.
+//! `failed_sync`, `catch_up` (a snapshot under load), `overload`, `events` (streams and
+//! WebSockets), `bad_input` and `bad_http`, `operations` (probes, metrics, `holdfast dev`), and
+//! `tidy` (rules of the sources). `batches`, `stock` and `bulk` are about many orders at once,
+//! units, and files, `scenarios` about the load scripts of older systems.
 //! `docs/RELIABILITY.md` names the tests behind each promise.
 //!
 //! Clusters that run at a time are bounded over all test processes; tests that measure time run

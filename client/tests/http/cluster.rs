@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{Server, Step, answer, dead_url, reply};
 use client::wire::{ErrorCode, Outcome, PaymentsRequest, Problem};
-use client::{Backup, Builder, Cause, Client, Error};
+use client::{Backup, Builder, Cause, Client, Error, Invalid};
 
 const CLUSTER: &str = include_str!("../goldens/cluster.json");
 
@@ -94,6 +94,9 @@ async fn without_a_node_that_has_a_backup_the_last_answer_is_told() {
     assert_eq!(error.code(), Some(ErrorCode::NoLeader));
     assert_eq!(error.report().map(|report| report.attempts), Some(2));
     assert_eq!(ErrorCode::NoLeader.outcome(), Outcome::NotApplied);
+    // What cannot be sent is found before anybody is asked, as in every other call.
+    let client_of_all = client(&server).with_trace_id(&"x".repeat(129));
+    assert!(matches!(client_of_all.backup().await, Err(Error::Invalid(Invalid::TraceId))));
     // What will not come right by asking again is told at once.
     let server = Server::start([problem(ErrorCode::NotFound)]).await;
     let error = client(&server).backup().await.unwrap_err();

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use super::feed::Ended;
 use super::{Filter, Subscription};
 use crate::metrics::{Metrics, Transport};
-use crate::watch::{Phase, Watch};
+use crate::watch::{Streaming, Watch};
 
 /// The content type of such a stream.
 pub(crate) const CONTENT_TYPE: &str = "text/event-stream";
@@ -31,16 +31,8 @@ const CHUNK_BYTES: usize = 16 << 10;
 pub(crate) struct EventStream {
     /// What makes the next piece and gives the source back.
     next: Option<Next>,
-    /// The connection that it goes out on.
-    watch: Option<Arc<Watch>>,
-}
-
-impl Drop for EventStream {
-    fn drop(&mut self) {
-        if let Some(watch) = &self.watch {
-            watch.enter(Phase::Idle);
-        }
-    }
+    /// Tells the connection that it goes out on.
+    streaming: Option<Streaming>,
 }
 
 type Next = Pin<Box<dyn Future<Output = Option<(Source, Bytes)>> + Send>>;
@@ -69,13 +61,12 @@ impl EventStream {
         // The id makes it possible to come back without a gap before anything was told.
         let hello = format!(": events\nretry: {RETRY_MS}\nid: {start}\n\n");
         let next = std::future::ready(Some((source, hello.into())));
-        EventStream { next: Some(Box::pin(next)), watch: None }
+        EventStream { next: Some(Box::pin(next)), streaming: None }
     }
 
     /// Tells the connection when the stream is over.
     pub(crate) fn goes_out_on(&mut self, watch: &Arc<Watch>) {
-        watch.enter(Phase::Streaming);
-        self.watch = Some(Arc::clone(watch));
+        self.streaming = Some(Streaming::begin(watch));
     }
 }
 

@@ -5,7 +5,7 @@ use engine::order::LINES_MAX;
 use engine::webhook::PAYLOAD_BYTES_MAX;
 use serde_json::{Value, json};
 
-use super::requests::items_or;
+use super::requests::{items_or, lines};
 use super::{described, flag, nullable, object, schema, words};
 
 pub(super) fn requests() -> Value {
@@ -28,14 +28,10 @@ pub(super) fn requests() -> Value {
             })),
             "properties": {
                 "user_id": optional("Id"),
-                "items": {
-                    "type": ["array", "null"],
-                    "minItems": 1,
-                    "maxItems": LINES_MAX,
-                    "items": schema("OrderLineRequest"),
-                    "description": "Instead of `product_id`. Lines that name one product are added \
-                                    up before the check.",
-                },
+                "items": lines(
+                    "Instead of `product_id`. Lines that name one product are added up before the \
+                     check.",
+                ),
                 "product_id": nullable(described("Id", "Instead of `items`.")),
                 "quantity": nullable(described("Quantity", "With `product_id`.")),
                 "qty": nullable(described(

@@ -17,13 +17,7 @@ pub(super) fn all() -> Value {
             "oneOf": items_or("hold_id", json!({})),
             "properties": {
                 "user_id": optional("Id"),
-                "items": {
-                    "type": ["array", "null"],
-                    "minItems": 1,
-                    "maxItems": LINES_MAX,
-                    "items": schema("OrderLineRequest"),
-                    "description": "Lines that name one product are added up before the check.",
-                },
+                "items": lines("Lines that name one product are added up before the check."),
                 "payment_method": nullable(schema("PaymentMethod")),
                 "idempotency_key": optional("IdempotencyKey"),
                 "metadata": optional("Metadata"),
@@ -116,6 +110,17 @@ const PORT: &str = "0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]
                     |6553[0-5])";
 
 /// A host and a port to connect to.
+/// What an order or a hold asks for.
+pub(super) fn lines(text: &str) -> Value {
+    json!({
+        "type": ["array", "null"],
+        "minItems": 1,
+        "maxItems": LINES_MAX,
+        "items": schema("OrderLineRequest"),
+        "description": text,
+    })
+}
+
 fn address(text: &str) -> Value {
     json!({
         "type": "string",
