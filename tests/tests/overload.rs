@@ -96,8 +96,8 @@ async fn offer(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_times_too_much_is_refused_clearly_and_the_rest_goes_on() {
     let cluster = Options::new("five_times_too_much").alone();
-    // A short queue, which nine hundred requests at a time do not fit into.
-    let cluster = cluster.flag("--queue-ms-max", "150").start().await;
+    // A short queue, which three hundred requests at a time do not fit into, however quick it is.
+    let cluster = cluster.flag("--queue-ms-max", "150").flag("--queue-max", "200").start().await;
     let mut random = cluster.random(1);
     let caller = cluster.caller();
     let product = shop::create_product(caller, &mut random, "1.00", 9_000_000).await;
