@@ -92,14 +92,25 @@ impl Shop {
     /// The payloads of the two entries that claim and settle the payments of the orders with ids
     /// `first` to `last`, as the worker batches them. They are not applied.
     pub fn pay(&mut self, first: u64, last: u64) -> [Vec<u8>; 2] {
+        [self.claim(first, last), self.settle(first..=last)]
+    }
+
+    /// The payload of the entry that claims the payments of the orders with ids `first` to `last`.
+    /// It is not applied.
+    pub fn claim(&mut self, first: u64, last: u64) -> Vec<u8> {
         let tasks = (first..=last).map(|id| (OrderId(id), 1)).collect();
         let claim = ClaimPayments { node: NodeId(1), lease_ms: 10_000, tasks };
         let claim = self.envelope(Command::ClaimPayments(claim));
-        let results = (first..=last)
+        self.entry(&[claim])
+    }
+
+    /// The payload of the entry that settles payments which were claimed. It is not applied.
+    pub fn settle(&mut self, orders: impl Iterator<Item = u64>) -> Vec<u8> {
+        let results = orders
             .map(|id| PaymentResult { order: OrderId(id), attempt: 1, verdict: Verdict::Succeeded })
             .collect();
         let settle = self.envelope(Command::SettlePayments(SettlePayments { results }));
-        [self.entry(&[claim]), self.entry(&[settle])]
+        self.entry(&[settle])
     }
 
     /// Applies a payload as the next entry.

@@ -19,7 +19,7 @@ mod users;
 mod webhooks;
 
 use crate::codec;
-use crate::event::{Event, Kind, OrderChange, ProductIds};
+use crate::event::{Event, Kind, OrderChange};
 use crate::ids::{OrderId, Position, Timestamp};
 use crate::state::{Observer, State};
 use crate::trace::TraceId;
@@ -69,8 +69,8 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     /// The trace for an order's history: only where it is not the order's own.
-    pub(crate) fn trace_beside(&self, own: &TraceId) -> Option<TraceId> {
-        (self.trace != own && *self.trace != TraceId::NONE).then(|| self.trace.clone())
+    pub(crate) fn trace_beside(&self, own: &TraceId) -> Option<Box<TraceId>> {
+        (self.trace != own && *self.trace != TraceId::NONE).then(|| Box::new(self.trace.clone()))
     }
 }
 
@@ -92,7 +92,7 @@ impl State {
     /// Tells what happened to an order in memory, under the trace of the order.
     pub(crate) fn tell_order(&mut self, cx: &mut Context<'_>, id: OrderId, change: OrderChange) {
         let order = self.orders.resident(id).expect("an order that moves is in memory");
-        let (user, total, products) = (order.user, order.total, ProductIds(order.products()));
+        let (user, total, products) = (order.user, order.total, order.products());
         let kind = Kind::Order { order: id, user, change, total, products };
         let trace = order.trace.clone();
         self.tell_for(cx, trace, kind);

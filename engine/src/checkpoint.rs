@@ -25,7 +25,6 @@
 pub mod freeze;
 pub mod image;
 pub mod open;
-mod pack;
 mod products;
 mod rows;
 
@@ -33,7 +32,7 @@ use bincode::Decode;
 
 use crate::adjustment::Adjustment;
 use crate::chunks::Chunk;
-use crate::codec;
+use crate::codec::{self, ROW_VERSION};
 use crate::event::Event;
 use crate::hold::Hold;
 use crate::ids::{AdjustmentId, HoldId, OrderId, Position, ProductId, WebhookId};
@@ -47,7 +46,7 @@ use crate::webhook::Webhook;
 
 pub use self::freeze::{Frozen, Written};
 
-use self::rows::{Meta, ROW_VERSION, Stored, key};
+use self::rows::{Meta, Stored, key};
 
 /// A stored row: its key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);

@@ -5,6 +5,7 @@
 //! after a synced checkpoint holds it, it may leave memory. This module moves rows about and never
 //! looks into them.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use bincode::Encode;
 
 use crate::digest::{RowHasher, Table};
+use crate::packed::{InChunk, PackedChunk};
 
 /// A row that lives in a chunk.
 pub(crate) trait Record: Clone + fmt::Debug + PartialEq + Encode {
@@ -28,6 +30,11 @@ pub(crate) trait Record: Clone + fmt::Debug + PartialEq + Encode {
     /// Whether the row may still change. One that may not never may again.
     fn is_open(&self) -> bool;
 
+    /// Looks at all parts of the row, wherever they lie; what it gives means nothing.
+    fn touch(&self) -> u64 {
+        self.id()
+    }
+
     /// The chunk that holds a row, and the row's place there. There is no row 0.
     fn place(id: u64) -> Option<(u64, usize)> {
         let slot = id.checked_sub(1)?;
@@ -35,32 +42,49 @@ pub(crate) trait Record: Clone + fmt::Debug + PartialEq + Encode {
     }
 }
 
-/// Consecutive rows, stored as one; how they are packed is in [`crate::checkpoint`].
+/// Consecutive rows, stored as one; how they are packed is in [`crate::packed`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chunk<R> {
     pub(crate) rows: Vec<R>,
 }
 
-/// Chunks by number, shared with the state.
-pub(crate) type SharedChunks<R> = Vec<(u64, Arc<Chunk<R>>)>;
+impl<R: Record> Chunk<R> {
+    /// The id of the first row, or 0 when there is none.
+    pub(crate) fn first(&self) -> u64 {
+        self.rows.first().map_or(0, Record::id)
+    }
+}
 
-/// What a freeze takes of one kind of rows.
+/// What a freeze takes of one kind of rows: chunks by number, ascending, shared with the state.
 #[derive(Debug)]
-pub(crate) struct FrozenChunks<R> {
-    /// Chunks that will never change again, ascending.
-    pub(crate) sealed: SharedChunks<R>,
-    /// Chunks that may change, ascending.
-    pub(crate) open: SharedChunks<R>,
+pub(crate) struct FrozenChunks<R: InChunk> {
+    /// Chunks that will never change again.
+    pub(crate) sealed: Vec<(u64, Arc<PackedChunk<R>>)>,
+    /// Chunks that may change.
+    pub(crate) open: Vec<(u64, Arc<Chunk<R>>)>,
+}
+
+/// Where the rows of a chunk are.
+#[derive(Debug)]
+enum Rows<R: InChunk> {
+    /// In memory, as they are. Some may change, or the chunk became sealed just now.
+    Plain(Arc<Chunk<R>>),
+    /// In memory, packed: nothing changes any more.
+    Packed(Arc<PackedChunk<R>>),
+    /// In the store only.
+    Stored,
 }
 
 /// What is known of one chunk.
 #[derive(Debug)]
-struct Slot<R> {
-    chunk: Option<Arc<Chunk<R>>>,
-    /// What each row adds to the digest; empty when the chunk is not resident.
+struct Slot<R: InChunk> {
+    rows: Rows<R>,
+    /// What each row adds to the digest; empty once none of them can change.
     hashes: Vec<u64>,
     /// Rows changed since they were hashed, a bit each.
     touched: u64,
+    /// Whether the list of touched chunks names it.
+    listed: bool,
     /// Rows that are not final.
     open: u8,
     /// Changed since the last freeze.
@@ -69,7 +93,7 @@ struct Slot<R> {
 
 /// All rows of one kind.
 #[derive(Debug)]
-pub(crate) struct Chunks<R> {
+pub(crate) struct Chunks<R: InChunk> {
     slots: Vec<Slot<R>>,
     len: u64,
     touched: Vec<u64>,
@@ -84,7 +108,7 @@ pub(crate) struct Chunks<R> {
     sum: u64,
 }
 
-impl<R: Record> Default for Chunks<R> {
+impl<R: InChunk> Default for Chunks<R> {
     fn default() -> Chunks<R> {
         Chunks {
             slots: Vec::new(),
@@ -101,21 +125,40 @@ impl<R: Record> Default for Chunks<R> {
     }
 }
 
-impl<R: Record> Chunks<R> {
+impl<R: InChunk> Chunks<R> {
     /// How many rows there ever were.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
-    /// The row, if it is in memory. Open rows always are.
-    pub(crate) fn get(&self, id: u64) -> Option<&R> {
+    /// The row, if it is in memory as it is. Open rows always are.
+    pub(crate) fn plain(&self, id: u64) -> Option<&R> {
         let (chunk, at) = R::place(id)?;
-        self.slots.get(usize::try_from(chunk).ok()?)?.chunk.as_ref()?.rows.get(at)
+        match &self.slots.get(usize::try_from(chunk).ok()?)?.rows {
+            Rows::Plain(chunk) => chunk.rows.get(at),
+            Rows::Packed(_) | Rows::Stored => None,
+        }
+    }
+
+    /// The row, if it is in memory.
+    pub(crate) fn get(&self, id: u64) -> Option<Cow<'_, R>> {
+        let (chunk, at) = R::place(id)?;
+        match &self.slots.get(usize::try_from(chunk).ok()?)?.rows {
+            Rows::Plain(chunk) => chunk.rows.get(at).map(Cow::Borrowed),
+            Rows::Packed(chunk) => (at < chunk.len()).then(|| Cow::Owned(chunk.get(at))),
+            Rows::Stored => None,
+        }
+    }
+
+    /// Brings a row close that is about to be changed. Looking at many rows before the first is
+    /// changed lets the processor wait for all of them at once.
+    pub(crate) fn fetch(&self, id: u64) {
+        std::hint::black_box(self.plain(id).map(Record::touch));
     }
 
     /// All rows in memory, by ascending id.
-    pub(crate) fn residents(&self) -> impl Iterator<Item = &R> {
-        self.slots.iter().filter_map(|slot| slot.chunk.as_ref()).flat_map(|chunk| &chunk.rows)
+    pub(crate) fn residents(&self) -> impl Iterator<Item = Cow<'_, R>> {
+        (1..=self.len).filter_map(|id| self.get(id))
     }
 
     /// All rows that are not final, by ascending id.
@@ -123,7 +166,7 @@ impl<R: Record> Chunks<R> {
         self.slots
             .iter()
             .filter(|slot| slot.open > 0)
-            .filter_map(|slot| slot.chunk.as_ref())
+            .filter_map(Slot::plain)
             .flat_map(|chunk| &chunk.rows)
             .filter(|row| row.is_open())
     }
@@ -143,14 +186,20 @@ impl<R: Record> Chunks<R> {
         assert_eq!(row.id(), self.len + 1, "ids are dense");
         if self.len.is_multiple_of(R::CHUNK) {
             let chunk = Arc::new(Chunk { rows: Vec::with_capacity(R::CHUNK as usize) });
-            let (hashes, touched, open, dirty) = (Vec::new(), 0, 0, false);
-            self.slots.push(Slot { chunk: Some(chunk), hashes, touched, open, dirty });
+            let hashes = Vec::with_capacity(R::CHUNK as usize);
+            self.slots.push(Slot {
+                rows: Rows::Plain(chunk),
+                hashes,
+                touched: 0,
+                listed: false,
+                open: 0,
+                dirty: false,
+            });
             self.resident += 1;
         }
         self.len += 1;
         let at = self.slots.len() - 1;
-        let chunk = self.slots[at].chunk.as_mut().expect("the last chunk is resident");
-        Arc::make_mut(chunk).rows.push(row);
+        self.slots[at].plain_mut().rows.push(row);
         at
     }
 
@@ -158,8 +207,7 @@ impl<R: Record> Chunks<R> {
     pub(crate) fn change(&mut self, id: u64) -> &mut R {
         self.mark(id);
         let (chunk, at) = R::place(id).expect("ids start at 1");
-        let chunk = self.slots[chunk as usize].chunk.as_mut().expect("open rows are resident");
-        &mut Arc::make_mut(chunk).rows[at]
+        &mut self.slots[chunk as usize].plain_mut().rows[at]
     }
 
     /// Notes that an open row becomes final.
@@ -171,7 +219,8 @@ impl<R: Record> Chunks<R> {
     fn mark(&mut self, id: u64) {
         let (chunk, at) = R::place(id).expect("ids start at 1");
         let slot = &mut self.slots[chunk as usize];
-        if slot.touched == 0 {
+        if !slot.listed {
+            slot.listed = true;
             self.touched.push(chunk);
         }
         if slot.touched & 1 << at == 0 {
@@ -184,6 +233,21 @@ impl<R: Record> Chunks<R> {
         }
     }
 
+    /// Hashes a row that became final, while it is near the processor: it will not change again.
+    /// Once that is so of a whole chunk, it is packed.
+    pub(crate) fn settle(&mut self, id: u64, hasher: &mut RowHasher) {
+        let (chunk, at) = R::place(id).expect("ids start at 1");
+        let slot = &mut self.slots[chunk as usize];
+        if slot.touched & 1 << at != 0 {
+            slot.touched &= !(1 << at);
+            self.touched_rows -= 1;
+            slot.hash(at, &mut self.sum, hasher);
+        }
+        if slot.is_sealed() && slot.touched == 0 {
+            slot.pack();
+        }
+    }
+
     /// Rows changed since they were last hashed.
     pub(crate) fn touched(&self) -> usize {
         self.touched_rows
@@ -193,15 +257,12 @@ impl<R: Record> Chunks<R> {
     pub(crate) fn digest(&mut self, hasher: &mut RowHasher) -> u64 {
         for chunk in self.touched.drain(..) {
             let slot = &mut self.slots[chunk as usize];
-            let chunk = slot.chunk.as_ref().expect("a touched chunk is resident");
+            slot.listed = false;
             let mut touched = std::mem::take(&mut slot.touched);
             while touched != 0 {
                 let at = touched.trailing_zeros() as usize;
                 touched &= touched - 1;
-                let row = &chunk.rows[at];
-                let hash = hasher.hash(R::TABLE, row.id(), row);
-                self.sum = self.sum.wrapping_sub(slot.hashes[at]).wrapping_add(hash);
-                slot.hashes[at] = hash;
+                slot.hash(at, &mut self.sum, hasher);
             }
         }
         self.touched_rows = 0;
@@ -224,8 +285,14 @@ impl<R: Record> Chunks<R> {
         for &id in &self.in_flight {
             let slot = &mut self.slots[id as usize];
             slot.dirty = false;
-            let chunk = slot.chunk.clone().expect("a dirty chunk is resident");
-            if slot.is_sealed() { &mut sealed } else { &mut open }.push((id, chunk));
+            if slot.is_sealed() {
+                slot.pack();
+            }
+            match &slot.rows {
+                Rows::Plain(chunk) => open.push((id, Arc::clone(chunk))),
+                Rows::Packed(chunk) => sealed.push((id, Arc::clone(chunk))),
+                Rows::Stored => unreachable!("a dirty chunk is resident"),
+            }
         }
         FrozenChunks { sealed, open }
     }
@@ -259,7 +326,7 @@ impl<R: Record> Chunks<R> {
         {
             let slot = &mut self.slots[id as usize];
             debug_assert!(slot.touched == 0, "a stored chunk was hashed when it was frozen");
-            slot.chunk = None;
+            slot.rows = Rows::Stored;
             slot.hashes = Vec::new();
             self.resident -= 1;
         }
@@ -288,10 +355,10 @@ impl<R: Record> Chunks<R> {
     /// Whether the chunks agree with their counts.
     pub(crate) fn is_sound(&self) -> bool {
         self.slots.len() as u64 == self.len.div_ceil(R::CHUNK)
-            && self.slots.iter().filter(|slot| slot.chunk.is_some()).count() == self.resident
-            && self.slots.iter().all(|slot| match &slot.chunk {
-                None => slot.open == 0,
-                Some(chunk) => {
+            && self.slots.iter().filter(|slot| slot.is_resident()).count() == self.resident
+            && self.slots.iter().all(|slot| match &slot.rows {
+                Rows::Packed(_) | Rows::Stored => slot.open == 0,
+                Rows::Plain(chunk) => {
                     let open = chunk.rows.iter().filter(|row| row.is_open()).count();
                     usize::from(slot.open) == open
                 }
@@ -304,11 +371,47 @@ impl<R: Record> Chunks<R> {
     }
 }
 
-impl<R: Record> Slot<R> {
-    /// Whether nothing in it will change any more. The last chunk is resident, so an absent one is
-    /// full.
+impl<R: InChunk> Slot<R> {
+    fn is_resident(&self) -> bool {
+        !matches!(self.rows, Rows::Stored)
+    }
+
+    /// The rows as they are, if they are in memory like that.
+    fn plain(&self) -> Option<&Chunk<R>> {
+        match &self.rows {
+            Rows::Plain(chunk) => Some(chunk),
+            Rows::Packed(_) | Rows::Stored => None,
+        }
+    }
+
+    /// The rows, to be changed. A chunk that a freeze has too is copied.
+    fn plain_mut(&mut self) -> &mut Chunk<R> {
+        match &mut self.rows {
+            Rows::Plain(chunk) => Arc::make_mut(chunk),
+            Rows::Packed(_) | Rows::Stored => unreachable!("a chunk that changes is in memory"),
+        }
+    }
+
+    /// Packs a sealed chunk whose rows were all hashed, unless it is packed.
+    fn pack(&mut self) {
+        debug_assert!(self.is_sealed() && self.touched == 0, "nothing in it changes any more");
+        if let Rows::Plain(chunk) = &self.rows {
+            self.rows = Rows::Packed(Arc::new(PackedChunk::of(chunk)));
+            self.hashes = Vec::new();
+        }
+    }
+
+    /// Hashes a row anew, and puts that into the sum in the place of what it added before.
+    fn hash(&mut self, at: usize, sum: &mut u64, hasher: &mut RowHasher) {
+        let row = &self.plain().expect("a touched chunk is not packed").rows[at];
+        let hash = hasher.hash(R::TABLE, row.id(), row);
+        *sum = sum.wrapping_sub(self.hashes[at]).wrapping_add(hash);
+        self.hashes[at] = hash;
+    }
+
+    /// Whether nothing in it will change any more.
     fn is_sealed(&self) -> bool {
-        self.open == 0
-            && self.chunk.as_ref().is_none_or(|chunk| chunk.rows.len() as u64 == R::CHUNK)
+        // One that is packed or stored was full.
+        self.open == 0 && self.plain().is_none_or(|chunk| chunk.rows.len() as u64 == R::CHUNK)
     }
 }

@@ -6,6 +6,9 @@
 //! justify, whatever the bytes.
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian, Varint};
+use bincode::de::DecoderImpl;
+use bincode::de::read::SliceReader;
+use bincode::enc::EncoderImpl;
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
 use bincode::{Decode, Encode};
@@ -13,8 +16,12 @@ use bincode::{Decode, Encode};
 /// The largest value that is decoded: a guard against lengths made of noise.
 pub const VALUE_BYTES_MAX: usize = 64 << 20;
 
-const CONFIG: Configuration<LittleEndian, Varint, Limit<VALUE_BYTES_MAX>> =
-    bincode::config::standard().with_limit::<VALUE_BYTES_MAX>();
+type Config = Configuration<LittleEndian, Varint, Limit<VALUE_BYTES_MAX>>;
+
+const CONFIG: Config = bincode::config::standard().with_limit::<VALUE_BYTES_MAX>();
+
+/// The version of all row encodings written today.
+pub(crate) const ROW_VERSION: u8 = 1;
 
 /// Why bytes are not a value.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +47,7 @@ const FIXED: Configuration<LittleEndian, Fixint, Limit<VALUE_BYTES_MAX>> =
     CONFIG.with_fixed_int_encoding();
 
 /// A vector at whose end bincode writes.
-struct End<'a>(&'a mut Vec<u8>);
+pub(crate) struct End<'a>(&'a mut Vec<u8>);
 
 impl Writer for End<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
@@ -107,12 +114,33 @@ pub fn decode_versioned<T: Decode<()>>(version: u8, bytes: &[u8]) -> Result<T, E
 
 /// Encodes a stored row: CRC-32 of the rest, version, value.
 pub fn encode_row<T: Encode>(version: u8, value: &T) -> Vec<u8> {
+    let mut out = begin_row(version);
+    encode_into(value, &mut out);
+    end_row(&mut out);
+    out
+}
+
+/// Begins a stored row, at whose end its value is to be encoded.
+pub(crate) fn begin_row(version: u8) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     out.extend_from_slice(&[0, 0, 0, 0, version]);
-    encode_into(value, &mut out);
-    let sum = crc32fast::hash(&out[4..]);
-    out[..4].copy_from_slice(&sum.to_le_bytes());
     out
+}
+
+/// Ends a stored row: its checksum takes its place.
+pub(crate) fn end_row(row: &mut [u8]) {
+    let sum = crc32fast::hash(&row[4..]);
+    row[..4].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Encodes values one after the other at the end of `out`.
+pub(crate) fn encoder(out: &mut Vec<u8>) -> EncoderImpl<End<'_>, Config> {
+    EncoderImpl::new(End(out), CONFIG)
+}
+
+/// Decodes values one after the other from what this process encoded itself.
+pub(crate) fn decoder(bytes: &[u8]) -> DecoderImpl<SliceReader<'_>, Config, ()> {
+    DecoderImpl::new(SliceReader::new(bytes), CONFIG, ())
 }
 
 /// Decodes what [`encode_row`] wrote.

@@ -5,8 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use bincode::{Decode, Encode};
-use smallvec::SmallVec;
 
+use crate::few::Few;
 use crate::ids::{
     AdjustmentId, HoldId, OrderId, Position, ProductId, Timestamp, UserId, WebhookId,
 };
@@ -77,35 +77,7 @@ impl Event {
 }
 
 /// The products that an order names, each once. Nearly all orders name one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProductIds(pub SmallVec<[ProductId; 2]>);
-
-impl std::ops::Deref for ProductIds {
-    type Target = [ProductId];
-
-    fn deref(&self) -> &[ProductId] {
-        &self.0
-    }
-}
-
-impl Encode for ProductIds {
-    fn encode<E: bincode::enc::Encoder>(
-        &self,
-        encoder: &mut E,
-    ) -> Result<(), bincode::error::EncodeError> {
-        self.0.as_slice().encode(encoder)
-    }
-}
-
-bincode::impl_borrow_decode!(ProductIds);
-
-impl<C> Decode<C> for ProductIds {
-    fn decode<D: bincode::de::Decoder<Context = C>>(
-        decoder: &mut D,
-    ) -> Result<Self, bincode::error::DecodeError> {
-        Ok(ProductIds(Vec::<ProductId>::decode(decoder)?.into()))
-    }
-}
+pub type ProductIds = Few<[ProductId; 2]>;
 
 /// Kinds of events.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

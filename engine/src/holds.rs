@@ -3,6 +3,8 @@
 //!
 //! Units are none of its business: they move in [`crate::apply`], together with what is done here.
 
+use std::borrow::Cow;
+
 use crate::chunks::{Chunks, FrozenChunks, Record};
 use crate::digest::{RowHasher, Table};
 use crate::hold::{Hold, Status};
@@ -85,13 +87,13 @@ impl Holds {
         }
     }
 
-    /// The hold's row, if it is in memory. Active holds always are.
+    /// The hold's row, if it is in memory as it is. Active holds always are.
     pub(crate) fn resident(&self, id: HoldId) -> Option<&Hold> {
-        self.chunks.get(id.0)
+        self.chunks.plain(id.0)
     }
 
     /// All rows in memory, by ascending id.
-    pub(crate) fn residents(&self) -> impl Iterator<Item = &Hold> {
+    pub(crate) fn residents(&self) -> impl Iterator<Item = Cow<'_, Hold>> {
         self.chunks.residents()
     }
 

@@ -11,6 +11,7 @@ use crate::ids::{OrderId, Position, ProductId, Quantity, UserId};
 use crate::keys::{self, KeyHash, Scope, Used};
 use crate::money::Money;
 use crate::order::{Order, Status};
+use crate::orders::Lookup;
 use crate::postings::{COUNTED_FROM, Counts};
 use crate::products::{Entry, SEGMENT_ROWS};
 use crate::state::State;
@@ -45,19 +46,19 @@ impl State {
         self.check_open()?;
         ensure!(self.orders.is_sound(), "the order counts disagree with the orders");
         for order in self.orders.residents() {
-            self.check_order(order)?;
+            self.check_order(&order)?;
         }
         ensure!(self.holds.is_sound(), "the hold counts disagree with the holds");
         for hold in self.holds.residents() {
-            self.check_hold(hold)?;
+            self.check_hold(&hold)?;
         }
         ensure!(self.webhooks.is_sound(), "the report counts disagree with the reports");
         for webhook in self.webhooks.residents() {
-            self.check_webhook(webhook)?;
+            self.check_webhook(&webhook)?;
         }
         ensure!(self.adjustments.is_sound(), "the adjustment counts disagree with their rows");
         for adjustment in self.adjustments.residents() {
-            self.check_adjustment(adjustment)?;
+            self.check_adjustment(&adjustment)?;
         }
         ensure!(self.events.is_sound(), "the events are not as they were counted");
         ensure!(self.fences.is_sound(), "the fence counts disagree with the fences");
@@ -251,7 +252,7 @@ impl State {
         }
         let hold::Status::Consumed(order) = hold.status else { return Ok(()) };
         ensure!(self.orders.status(order).is_some(), "hold {id} became order {order}");
-        if let Some(order) = self.orders.resident(order) {
+        if let Lookup::Resident(order) = self.orders.lookup(order) {
             ensure!(
                 order.hold == Some(id) && (hold.user.is_none() || hold.user == order.user),
                 "hold {id} became order {}, which does not say so",

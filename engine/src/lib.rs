@@ -16,6 +16,7 @@ pub mod command;
 pub mod entry;
 pub mod event;
 pub mod fence;
+pub mod few;
 pub mod hold;
 pub mod ids;
 pub mod ledger;

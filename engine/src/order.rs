@@ -3,8 +3,9 @@
 use std::fmt;
 
 use bincode::{Decode, Encode};
-use smallvec::SmallVec;
 
+use crate::event::ProductIds;
+use crate::few::Few;
 use crate::ids::{HoldId, NodeId, OrderId, Position, ProductId, Quantity, Timestamp, UserId};
 use crate::money::Money;
 use crate::trace::TraceId;
@@ -110,8 +111,11 @@ pub struct Item {
     pub unit_price: Money,
 }
 
+/// The items of an order. Nearly all orders have one.
+pub type Items = Few<[Item; 1]>;
+
 /// Why an order moved.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Cause {
     /// The customer placed it.
     Placed,
@@ -158,8 +162,11 @@ pub struct HistoryRow {
     /// Why.
     pub cause: Cause,
     /// The trace id of the request that moved it, where it is not the order's own.
-    pub trace: Option<TraceId>,
+    pub trace: Option<Box<TraceId>>,
 }
+
+/// The moves of an order, oldest first.
+pub type History = Few<[HistoryRow; 3]>;
 
 /// A claim on a payment attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
@@ -226,7 +233,7 @@ pub struct Order {
     /// When it is cancelled unless a payment came, for orders that wait for a webhook.
     pub payment_deadline: Option<Timestamp>,
     /// Its moves, oldest first: at most three.
-    pub history: Vec<HistoryRow>,
+    pub history: History,
 }
 
 impl Order {
@@ -236,8 +243,8 @@ impl Order {
     }
 
     /// The products of its lines, each once, by first mention.
-    pub(crate) fn products(&self) -> SmallVec<[ProductId; 2]> {
-        let mut products = SmallVec::new();
+    pub(crate) fn products(&self) -> ProductIds {
+        let mut products = ProductIds::new();
         for item in self.items.iter() {
             // At most 100 lines, so a plain search beats a set.
             if !products.contains(&item.product) {
@@ -250,37 +257,6 @@ impl Order {
     /// Units of all lines together.
     pub fn units(&self) -> u64 {
         self.items.iter().map(|item| u64::from(item.quantity.0)).sum()
-    }
-}
-
-/// The items of an order. Nearly all orders have one, so one needs no allocation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Items(pub SmallVec<[Item; 1]>);
-
-impl std::ops::Deref for Items {
-    type Target = [Item];
-
-    fn deref(&self) -> &[Item] {
-        &self.0
-    }
-}
-
-impl Encode for Items {
-    fn encode<E: bincode::enc::Encoder>(
-        &self,
-        encoder: &mut E,
-    ) -> Result<(), bincode::error::EncodeError> {
-        self.0.as_slice().encode(encoder)
-    }
-}
-
-bincode::impl_borrow_decode!(Items);
-
-impl<C> Decode<C> for Items {
-    fn decode<D: bincode::de::Decoder<Context = C>>(
-        decoder: &mut D,
-    ) -> Result<Self, bincode::error::DecodeError> {
-        Ok(Items(Vec::<Item>::decode(decoder)?.into()))
     }
 }
 

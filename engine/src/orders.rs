@@ -3,11 +3,14 @@
 //! This module moves rows about; which moves are legal is decided by its callers, and asserted
 //! here.
 
+use std::borrow::Cow;
+
 use crate::chunks::{Chunks, FrozenChunks, Record};
 use crate::digest::{RowHasher, Table};
 use crate::ids::OrderId;
 use crate::order::{Order, Status};
 use crate::statuses::Statuses;
+use crate::trace::TraceId;
 
 impl Record for Order {
     const TABLE: Table = Table::Order;
@@ -23,15 +26,27 @@ impl Record for Order {
     fn is_open(&self) -> bool {
         !self.status.is_final()
     }
+
+    fn touch(&self) -> u64 {
+        let item = self.items.first().map_or(0, |item| item.product.0);
+        let moves = self.history.first().zip(self.history.last());
+        let moves = moves.map_or(0, |(first, last)| first.position.0 ^ last.position.0);
+        let task = self.task.map_or(0, |task| task.due.0);
+        let deadline = self.payment_deadline.map_or(0, |deadline| deadline.0);
+        let key = self.key.as_ref().and_then(|key| key.bytes().next()).map_or(0, u64::from);
+        let trace = u64::from(self.trace == TraceId::NONE);
+        let times = self.created_at.0 ^ self.updated_at.0 ^ self.version.0;
+        item ^ moves ^ task ^ deadline ^ key ^ trace ^ times ^ self.total.0.unsigned_abs()
+    }
 }
 
 /// Where a row is that may have left memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lookup<'a, R> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup<'a, R: Clone> {
     /// There is no such row.
     Absent,
     /// It is in memory.
-    Resident(&'a R),
+    Resident(Cow<'a, R>),
     /// It is final and only in the checkpoint store, from which [`crate::checkpoint`] reads it.
     Stored,
 }
@@ -72,16 +87,21 @@ impl Orders {
         if self.status(id).is_none() {
             return Lookup::Absent;
         }
-        self.resident(id).map_or(Lookup::Stored, Lookup::Resident)
+        self.chunks.get(id.0).map_or(Lookup::Stored, Lookup::Resident)
     }
 
-    /// The order's row, if it is in memory. Open orders always are.
+    /// The order's row, if it is in memory as it is. Open orders always are.
     pub(crate) fn resident(&self, id: OrderId) -> Option<&Order> {
-        self.chunks.get(id.0)
+        self.chunks.plain(id.0)
+    }
+
+    /// Brings a row close that is about to be changed; see [`Chunks::fetch`].
+    pub(crate) fn fetch(&self, id: OrderId) {
+        self.chunks.fetch(id.0);
     }
 
     /// All rows in memory, by ascending id.
-    pub(crate) fn residents(&self) -> impl Iterator<Item = &Order> {
+    pub(crate) fn residents(&self) -> impl Iterator<Item = Cow<'_, Order>> {
         self.chunks.residents()
     }
 
@@ -118,6 +138,11 @@ impl Orders {
         let order = self.chunks.change(id.0);
         order.status = to;
         order
+    }
+
+    /// Takes note that an order which became final will not change any more.
+    pub(crate) fn settle(&mut self, id: OrderId, hasher: &mut RowHasher) {
+        self.chunks.settle(id.0, hasher);
     }
 
     /// Orders changed since they were last hashed.
@@ -173,7 +198,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::ids::{Position, ProductId, Quantity, Timestamp, UserId};
     use crate::money::Money;
-    use crate::order::{Cause, HistoryRow, Item, Items, PaymentMethod};
+    use crate::order::{Cause, HistoryRow, Item, PaymentMethod};
     use crate::trace::TraceId;
 
     /// A pending order with every field in use.
@@ -186,7 +211,7 @@ pub(crate) mod tests {
             user_of_hold: false,
             status: Status::Pending,
             payment_method: PaymentMethod::None,
-            items: Items([item].into()),
+            items: [item].into_iter().collect(),
             total: Money(199_998),
             key: Some("order-abc-123".into()),
             metadata: Some("{\"gift\":true}".into()),
@@ -197,14 +222,16 @@ pub(crate) mod tests {
             version: Position::new(2, 0),
             task: None,
             payment_deadline: None,
-            history: vec![HistoryRow {
+            history: [HistoryRow {
                 position: Position::new(2, 0),
                 from: None,
                 to: Status::Pending,
                 at: Timestamp(1_700_000_000_000),
                 cause: Cause::Placed,
                 trace: None,
-            }],
+            }]
+            .into_iter()
+            .collect(),
         }
     }
 

@@ -6,9 +6,12 @@
 //! stored as its distance from the one before, in one to three bytes instead of nine. Distances
 //! wrap around: any value comes back as it was, whether or not it grows.
 
+mod chunks;
 mod events;
 mod ledger;
+mod orders;
 
+pub(crate) use chunks::{InChunk, PackedChunk};
 pub(crate) use events::{EventRows, PackedEvents};
 pub(crate) use ledger::{LedgerRows, PackedLedger};
 

@@ -318,7 +318,7 @@ impl Products {
             let entry = self.at(id);
             let stored = entry.full.partition_point(|(at, _)| *at <= number);
             if let Some((_, segment)) = entry.full.drain(..stored).next_back() {
-                entry.base = segment.iter().last().expect("a segment is full").after;
+                entry.base = segment.after();
             }
         }
     }

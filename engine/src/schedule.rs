@@ -1,52 +1,150 @@
 //! What is due by the moment at which it is: payment tasks, payment deadlines, the ends of holds.
+//!
+//! Many things are due at the same moment, since the clock stands still within an entry and tasks
+//! are claimed together. So each moment has one list, and what leaves it is only crossed out.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::ids::Timestamp;
 
 /// An ordered index of (moment, id).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Schedule<T> {
-    entries: BTreeSet<(Timestamp, T)>,
+    moments: BTreeMap<Timestamp, Moment<T>>,
+    len: usize,
+}
+
+/// What is due at one moment. There is always something.
+#[derive(Clone, Debug)]
+struct Moment<T> {
+    /// Ascending, with those that left.
+    ids: Vec<T>,
+    /// Whether each of them left.
+    left: Vec<bool>,
+    here: usize,
 }
 
 impl<T> Default for Schedule<T> {
     fn default() -> Schedule<T> {
-        Schedule { entries: BTreeSet::new() }
+        Schedule { moments: BTreeMap::new(), len: 0 }
     }
 }
 
 impl<T: Copy + Ord + Display> Schedule<T> {
     /// Adds an entry that is not there yet.
     pub(crate) fn insert(&mut self, due: Timestamp, id: T) {
-        let new = self.entries.insert((due, id));
+        let new = self.moments.entry(due).or_default().insert(id);
         debug_assert!(new, "{id} is scheduled once");
+        self.len += usize::from(new);
     }
 
     /// Removes an entry that is there.
     pub(crate) fn remove(&mut self, due: Timestamp, id: T) {
-        let found = self.entries.remove(&(due, id));
+        let Some(moment) = self.moments.get_mut(&due) else {
+            debug_assert!(false, "{id} was scheduled at {due:?}");
+            return;
+        };
+        let found = moment.remove(id);
         debug_assert!(found, "{id} was scheduled at {due:?}");
+        self.len -= usize::from(found);
+        if moment.here == 0 {
+            self.moments.remove(&due);
+        }
     }
 
     /// The earliest moment.
     pub(crate) fn next(&self) -> Option<Timestamp> {
-        self.entries.first().map(|&(due, _)| due)
+        self.moments.first_key_value().map(|(due, _)| *due)
     }
 
     /// What is due at `now`, earliest first.
     pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = T> {
-        self.entries.iter().take_while(move |(due, _)| *due <= now).map(|&(_, id)| id)
+        self.moments.range(..=now).flat_map(|(_, moment)| moment.iter())
     }
 
     /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.len
     }
 
     /// Whether exactly this entry is there.
     pub(crate) fn contains(&self, due: Timestamp, id: T) -> bool {
-        self.entries.contains(&(due, id))
+        self.moments.get(&due).is_some_and(|moment| moment.place(id).is_some())
+    }
+}
+
+impl<T> Default for Moment<T> {
+    fn default() -> Moment<T> {
+        Moment { ids: Vec::new(), left: Vec::new(), here: 0 }
+    }
+}
+
+impl<T: Copy + Ord> Moment<T> {
+    fn insert(&mut self, id: T) -> bool {
+        // Nearly always the end: ids ascend with time, and what is claimed together is in order.
+        let at = match self.ids.last() {
+            Some(last) if id <= *last => self.ids.partition_point(|other| *other < id),
+            _ => self.ids.len(),
+        };
+        if self.ids.get(at) != Some(&id) {
+            self.ids.insert(at, id);
+            self.left.insert(at, false);
+        } else if !std::mem::take(&mut self.left[at]) {
+            return false;
+        }
+        self.here += 1;
+        true
+    }
+
+    fn remove(&mut self, id: T) -> bool {
+        let Some(at) = self.place(id) else { return false };
+        self.left[at] = true;
+        self.here -= 1;
+        true
+    }
+
+    /// Where an id is that has not left.
+    fn place(&self, id: T) -> Option<usize> {
+        self.ids.binary_search(&id).ok().filter(|at| !self.left[*at])
+    }
+
+    fn iter(&self) -> impl Iterator<Item = T> {
+        self.ids.iter().zip(&self.left).filter(|(_, left)| !**left).map(|(id, _)| *id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ids::OrderId;
+
+    proptest! {
+        #[test]
+        fn a_schedule_is_an_ordered_set(
+            steps in prop::collection::vec((0_u64..3, 1_u64..140, any::<bool>()), 0..400),
+        ) {
+            let (mut schedule, mut set) = (Schedule::default(), BTreeSet::new());
+            for (due, id, leaves) in steps {
+                let entry @ (due, id) = (Timestamp(due), OrderId(id));
+                prop_assert_eq!(schedule.contains(due, id), set.contains(&entry));
+                if leaves && set.remove(&entry) {
+                    schedule.remove(due, id);
+                } else if !leaves && set.insert(entry) {
+                    schedule.insert(due, id);
+                }
+                prop_assert_eq!(schedule.len(), set.len());
+                prop_assert_eq!(schedule.next(), set.first().map(|(due, _)| *due));
+            }
+            for now in 0..3 {
+                let due: Vec<_> = schedule.due(Timestamp(now)).collect();
+                let wanted = set.iter().filter(|(due, _)| due.0 <= now).map(|(_, id)| *id);
+                prop_assert_eq!(due, wanted.collect::<Vec<_>>());
+            }
+        }
     }
 }

@@ -41,9 +41,9 @@ pub use crate::query::{OrderFilter, OrderPage, Page};
 pub use crate::totals::Totals;
 
 /// Rows of a kind that are hashed at the end of a batch once so many wait for it, so that neither
-/// [`State::digest`] nor a freeze has to hash more than this at once, which takes about two
-/// milliseconds. An order that is placed, claimed and paid in between is hashed once.
-const TOUCHED_ROWS_MAX: usize = 8192;
+/// [`State::digest`] nor a freeze has to hash more than this at once, which takes about six
+/// milliseconds. Orders are hashed when they become final, so only open ones wait.
+const TOUCHED_ROWS_MAX: usize = 32_768;
 
 /// Told what each command did, right after it.
 pub trait Observer {

@@ -1,5 +1,7 @@
 //! The users and the uniqueness of their addresses, and which orders name which user.
 
+mod lists;
+
 use std::collections::BTreeMap;
 
 use crate::digest::{RowHasher, Table};
@@ -9,13 +11,14 @@ use crate::postings::{COUNTED_FROM, Counts, Postings};
 use crate::statuses::Statuses;
 use crate::user::User;
 
+use self::lists::Lists;
+
 /// All users, by id from 1, and the orders of every user id that an order named, row or not.
 #[derive(Debug, Default)]
 pub(crate) struct Users {
     rows: Vec<User>,
     emails: BTreeMap<Box<str>, UserId>,
-    /// Ids are chosen by callers, so a tree: a hash map could be made slow on purpose.
-    orders: BTreeMap<UserId, Postings>,
+    orders: Lists,
     /// Only of users with so many orders that counting pays: seldom any, hence apart and quick to
     /// miss.
     counts: BTreeMap<UserId, Counts>,
@@ -58,7 +61,7 @@ impl Users {
 
     /// Notes that an order, the newest so far, names the user.
     pub(crate) fn post(&mut self, id: UserId, order: OrderId, statuses: &Statuses) {
-        let list = self.orders.entry(id).or_default();
+        let list = self.orders.of(id);
         list.push(order.0);
         if list.len() < COUNTED_FROM {
             return;
@@ -75,13 +78,14 @@ impl Users {
     /// Notes that an order which names the user moved.
     pub(crate) fn moved(&mut self, id: UserId, order: OrderId, from: Status, to: Status) {
         if let Some(counts) = self.counts.get_mut(&id) {
-            counts.moved(self.orders[&id].rank(order.0), from, to);
+            let list = self.orders.get(id).expect("a counted list exists");
+            counts.moved(list.rank(order.0), from, to);
         }
     }
 
     /// The orders that name the user.
     pub(crate) fn orders(&self, id: UserId) -> Option<&Postings> {
-        self.orders.get(&id)
+        self.orders.get(id)
     }
 
     /// Their counts by status, once they are many.
@@ -92,7 +96,7 @@ impl Users {
     /// Whether just the long lists are counted, and rightly.
     pub(crate) fn counts_are_sound(&self, statuses: &Statuses) -> bool {
         let long = self.orders.iter().filter(|(_, list)| list.len() >= COUNTED_FROM);
-        let recounted = long.map(|(id, list)| (*id, Counts::of(list, statuses)));
+        let recounted = long.map(|(id, list)| (id, Counts::of(list, statuses)));
         self.counts == recounted.collect()
     }
 

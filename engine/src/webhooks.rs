@@ -3,6 +3,8 @@
 //!
 //! What a report does to its order is decided in [`crate::apply`].
 
+use std::borrow::Cow;
+
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
@@ -75,11 +77,11 @@ impl Webhooks {
 
     /// The report's row, if it is in memory. Parked ones always are.
     pub(crate) fn resident(&self, id: WebhookId) -> Option<&Webhook> {
-        self.chunks.get(id.0)
+        self.chunks.plain(id.0)
     }
 
     /// All rows in memory, by ascending id.
-    pub(crate) fn residents(&self) -> impl Iterator<Item = &Webhook> {
+    pub(crate) fn residents(&self) -> impl Iterator<Item = Cow<'_, Webhook>> {
         self.chunks.residents()
     }
 

@@ -179,7 +179,7 @@ pub(crate) fn digits(number: u64, room: &mut Digits) -> &str {
 mod tests {
     use client::wire;
     use engine::ids::{HoldId, OrderId, Position, ProductId, Quantity, Timestamp, UserId};
-    use engine::order::{Items, PaymentMethod, PaymentTask};
+    use engine::order::{History, PaymentMethod, PaymentTask};
     use proptest::prelude::*;
 
     use super::*;
@@ -212,7 +212,7 @@ mod tests {
                 user_of_hold: false,
                 status: views::engine_status(statuses[status]),
                 payment_method: methods[method],
-                items: Items(items.into_iter().map(item).collect()),
+                items: items.into_iter().map(item).collect(),
                 total: Money(total),
                 key: key.map(Into::into),
                 metadata: some.then(|| r#"{"a":[0.1,-2],"b":"\n\""}"#.into()),
@@ -229,7 +229,7 @@ mod tests {
                     claim: None,
                 }),
                 payment_deadline: None,
-                history: Vec::new(),
+                history: History::new(),
             }
         })
     }

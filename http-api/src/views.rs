@@ -91,7 +91,7 @@ fn step(order: &Order, row: &HistoryRow) -> wire::OrderEvent {
         time: moment(row.at),
         cause: Cow::Borrowed(row.cause.as_str()),
         reason: order.failure_reason.as_deref().filter(|_| ends).map(str::to_owned),
-        trace_id: Some(row.trace.as_ref().unwrap_or(&order.trace).to_string()),
+        trace_id: Some(row.trace.as_deref().unwrap_or(&order.trace).to_string()),
     }
 }
 
@@ -346,7 +346,7 @@ pub(crate) fn version_of_tag(tag: &str) -> Option<Position> {
 mod tests {
     use engine::ids::{OrderId, ProductId, Quantity, UserId};
     use engine::money::Money;
-    use engine::order::{Cause, Item, Items, PaymentTask};
+    use engine::order::{Cause, Item, PaymentTask};
     use engine::trace::TraceId;
 
     use super::*;
@@ -368,7 +368,7 @@ mod tests {
             user_of_hold: false,
             status: Status::Pending,
             payment_method: PaymentMethod::Mock,
-            items: Items([item].into_iter().collect()),
+            items: [item].into_iter().collect(),
             total: Money(199_998),
             key: Some("order-abc-123".into()),
             metadata: Some(r#"{"a":0.1}"#.into()),
@@ -385,7 +385,7 @@ mod tests {
                 claim: None,
             }),
             payment_deadline: None,
-            history: vec![row],
+            history: [row].into_iter().collect(),
         }
     }
 
@@ -439,7 +439,7 @@ mod tests {
             to: Status::Cancelled,
             at: Timestamp(1_771_842_601_000),
             cause: Cause::Cancelled,
-            trace: TraceId::parse("t-2"),
+            trace: TraceId::parse("t-2").map(Box::new),
         });
         let steps = history(&row);
         assert_eq!(steps.len(), 2);

@@ -325,7 +325,7 @@ impl Handle {
             let state = self.shared.state.read();
             for (at, id) in ids.iter().enumerate() {
                 found.push(match state.order(*id) {
-                    OrderLookup::Resident(order) => Some(order.clone()),
+                    OrderLookup::Resident(order) => Some(order.into_owned()),
                     OrderLookup::Absent => None,
                     OrderLookup::Stored => {
                         stored.push((at, *id));

@@ -78,7 +78,7 @@ impl Observer for Effects {
 /// The rows that an answer shows.
 fn shown(state: &State, outcome: &Outcome) -> (Option<Box<Order>>, Option<Box<Product>>) {
     let order = |id: OrderId| match state.order(id) {
-        OrderLookup::Resident(order) => Some(Box::new(order.clone())),
+        OrderLookup::Resident(order) => Some(Box::new(order.into_owned())),
         OrderLookup::Absent | OrderLookup::Stored => None,
     };
     let product = |id| state.product(id).cloned().map(Box::new);
@@ -107,7 +107,7 @@ fn placed_together(state: &State, outcome: &Outcome) -> Vec<Order> {
     let mut orders = Vec::with_capacity(outcomes.len());
     orders.extend(outcomes.iter().filter_map(|outcome| match outcome {
         Outcome::Placed(id) | Outcome::Replayed(id) => match state.order(*id) {
-            OrderLookup::Resident(order) => Some(order.clone()),
+            OrderLookup::Resident(order) => Some(order.into_owned()),
             OrderLookup::Absent | OrderLookup::Stored => None,
         },
         _ => None,
@@ -123,7 +123,7 @@ fn held(state: &State, outcome: &Outcome) -> Option<Box<Hold>> {
         return None;
     };
     match state.hold(*id) {
-        Lookup::Resident(hold) => Some(Box::new(hold.clone())),
+        Lookup::Resident(hold) => Some(Box::new(hold.into_owned())),
         Lookup::Absent | Lookup::Stored => None,
     }
 }

@@ -271,7 +271,7 @@ async fn a_survivor_becomes_a_cluster_with_all_that_it_has_and_the_old_nodes_sta
     until("it votes", || votes(&handle) == [3, 4]).await;
     ready(&[joined.handle()]).await;
     let known = joined.handle().read(|state| match state.order(new) {
-        OrderLookup::Resident(order) => Some(order.clone()),
+        OrderLookup::Resident(order) => Some(order.into_owned()),
         _ => None,
     });
     assert_eq!(known.expect("it has all").status, Status::Paid);

@@ -4,6 +4,8 @@
 //! `cargo run --release -p benches --bin life -- [ORDERS] [PRODUCTS]` places, claims and pays
 //! orders in entries of 256, with a checkpoint after every 32,768 of them on a second thread, as a
 //! node does, and prints the processor time of both threads for each order, and what is resident.
+//! An order is claimed when some later ones were placed, and paid when many were, so its row has
+//! left the nearest caches by then, as it has on a node.
 
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -19,6 +21,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const BATCH: u64 = 256;
 /// Orders between two checkpoints.
 const CHECKPOINT: u64 = 1 << 15;
+/// Orders that are placed between one and its claim.
+const CLAIMED_AFTER: u64 = 1 << 10;
+/// Orders that are placed between one and its payment, at least: a gateway takes a tenth of a second.
+const PAID_AFTER: u64 = 1 << 13;
 
 fn main() {
     let mut numbers = std::env::args().skip(1).map(|text| text.parse().expect("a number"));
@@ -45,12 +51,19 @@ fn main() {
     let mut writing = false;
     println!("orders apply_us freeze_us checkpoint_us resident_mib wall_s");
     while shop.orders() < orders {
-        let first = shop.orders() + 1;
-        let placed = shop.place(BATCH, Orders::SIMPLE);
-        let paid = shop.pay(first, shop.orders());
+        let mut payloads = vec![shop.place(BATCH, Orders::SIMPLE)];
+        let newest = shop.orders();
+        if let Some(last @ 1..) = newest.checked_sub(CLAIMED_AFTER) {
+            payloads.push(shop.claim(last - BATCH + 1, last));
+        }
+        if let Some(last @ 1..) = newest.checked_sub(2 * PAID_AFTER) {
+            // Gateways answer in no order: each batch has orders from all over a stretch.
+            let (stretch, step) = ((last - 1) / PAID_AFTER * PAID_AFTER, PAID_AFTER / BATCH);
+            let first = stretch + (last - 1) % PAID_AFTER / BATCH + 1;
+            payloads.push(shop.settle((first..).step_by(step as usize).take(BATCH as usize)));
+        }
         let start = thread_time();
-        shop.apply(&placed);
-        for payload in &paid {
+        for payload in &payloads {
             shop.apply(payload);
         }
         applied += thread_time() - start;

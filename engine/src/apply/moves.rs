@@ -88,7 +88,7 @@ impl State {
         if let Some(user) = order.user {
             self.users.moved(user, id, from, to);
         }
-        for product in order.products() {
+        for &product in &order.products() {
             self.products.moved(product, id, from, to);
         }
         order
@@ -160,6 +160,7 @@ impl State {
             }
         };
         self.tell_order(cx, id, change);
+        self.orders.settle(id, &mut self.hasher);
     }
 
     /// Ends the orders, the holds and the waiting of reports whose deadline passed, a bounded

@@ -8,7 +8,7 @@ use crate::ids::{OrderId, Timestamp};
 use crate::keys::{self, KeyHash, Scope, Used};
 use crate::ledger;
 use crate::order::{
-    Cause, HistoryRow, Order, PaymentMethod, PaymentTask, REASON_BYTES_MAX, Status,
+    Cause, History, HistoryRow, Order, PaymentMethod, PaymentTask, REASON_BYTES_MAX, Status,
 };
 use crate::outcome::{Outcome, Rejection};
 use crate::products::Delta;
@@ -100,7 +100,7 @@ impl State {
         if let Some(hold) = command.hold {
             self.consume_hold(cx, hold, id);
         }
-        let mut history = Vec::with_capacity(3);
+        let mut history = History::new();
         history.push(HistoryRow {
             position: cx.position,
             from: None,

@@ -12,6 +12,9 @@ use crate::order::{Cause, Claim, PaymentTask, REASON_BYTES_MAX, Status};
 use crate::outcome::{ClaimedPayment, Outcome};
 use crate::state::State;
 
+/// How many orders are looked at before the first of them is changed.
+const FETCHED_AT_ONCE: usize = 32;
+
 impl State {
     /// Gives due tasks to a node's worker. Tasks that moved on since the worker looked are passed
     /// over.
@@ -28,11 +31,12 @@ impl State {
         }
         let lease_until = cx.at.plus_ms(command.lease_ms);
         let claim = Claim { node: command.node, lease_until };
-        let claimed = command
-            .tasks
-            .iter()
-            .filter_map(|&(id, attempt)| self.claim_payment(cx, id, attempt, claim))
-            .collect();
+        let mut claimed = Vec::with_capacity(command.tasks.len());
+        for tasks in command.tasks.chunks(FETCHED_AT_ONCE) {
+            tasks.iter().for_each(|(id, _)| self.orders.fetch(*id));
+            let claim = |&(id, attempt)| self.claim_payment(cx, id, attempt, claim);
+            claimed.extend(tasks.iter().filter_map(claim));
+        }
         Outcome::Claimed(claimed)
     }
 
@@ -71,7 +75,11 @@ impl State {
         command: SettlePayments,
     ) -> Outcome {
         let mut settled = 0;
-        for result in command.results {
+        let ids: Vec<OrderId> = command.results.iter().map(|result| result.order).collect();
+        for (at, result) in command.results.into_iter().enumerate() {
+            if at.is_multiple_of(FETCHED_AT_ONCE) {
+                ids[at..].iter().take(FETCHED_AT_ONCE).for_each(|id| self.orders.fetch(*id));
+            }
             if self.settle_payment(cx, result) {
                 settled += 1;
             } else {

@@ -123,7 +123,7 @@ impl State {
             self.check_stock(&demands, staged)?;
         }
         let total = total(&items).ok_or(Rejection::AmountOverflow)?;
-        Ok(Plan { user, demands, items: Items(items), total })
+        Ok(Plan { user, demands, items, total })
     }
 
     /// Everything that can refuse a hold but its key.
@@ -172,8 +172,8 @@ impl State {
     }
 
     /// The lines with the prices of now.
-    fn price(&self, lines: &[Line]) -> Result<SmallVec<[Item; 1]>, Rejection> {
-        let mut items = SmallVec::with_capacity(lines.len());
+    fn price(&self, lines: &[Line]) -> Result<Items, Rejection> {
+        let mut items = Items::new();
         for &Line { product, quantity } in lines {
             let found = self.products.active(product).ok_or(Rejection::ProductNotFound(product))?;
             items.push(Item { product, quantity, unit_price: found.price });

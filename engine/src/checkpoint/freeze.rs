@@ -1,10 +1,10 @@
 //! Taking what changed out of the state, and writing it.
 
 use crate::adjustment::Adjustment;
-use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, ROW_VERSION, Stored, key};
+use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, Stored, key};
 use crate::checkpoint::{CheckpointStore, Row, Write};
 use crate::chunks::FrozenChunks;
-use crate::codec::encode_row;
+use crate::codec::{ROW_VERSION, encode_row};
 use crate::events::FrozenEvents;
 use crate::fence::Fence;
 use crate::hold::Hold;
@@ -273,7 +273,7 @@ impl<'a> Stage<'a> {
 
     fn add_sealed<R: Stored>(&mut self, chunks: &FrozenChunks<R>) -> Result<(), Error> {
         for (number, chunk) in &chunks.sealed {
-            self.add(key::chunk(R::SEALED, *number), R::pack(chunk))?;
+            self.add(key::chunk(R::SEALED, *number), chunk.bytes().to_vec())?;
         }
         Ok(())
     }

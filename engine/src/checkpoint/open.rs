@@ -9,9 +9,9 @@ use crate::adjustment::Adjustment;
 use crate::apply::plan::{demands, demands_of};
 use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::products::{ReadProduct, StoredProducts, read_products, single_rows};
-use crate::checkpoint::rows::{Meta, ROW_VERSION, Stored, key};
+use crate::checkpoint::rows::{Meta, Stored, key};
 use crate::chunks::Chunk;
-use crate::codec;
+use crate::codec::{self, ROW_VERSION};
 use crate::event::Event;
 use crate::events::Span;
 use crate::fence::Fence;
@@ -212,8 +212,8 @@ impl State {
         if let Some(user) = user {
             self.users.post(user, id, statuses);
         }
-        for product in products {
-            self.products.post(product, id, statuses);
+        for product in &products {
+            self.products.post(*product, id, statuses);
         }
         Ok(())
     }

@@ -8,22 +8,20 @@ use bincode::error::DecodeError;
 use bincode::{Decode, Encode};
 
 use crate::adjustment::Adjustment;
-use crate::chunks::{Chunk, Record};
-use crate::codec;
+use crate::chunks::Chunk;
+use crate::codec::{self, ROW_VERSION};
 use crate::digest::RowHasher;
 use crate::events::Extent;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::{Position, Timestamp};
 use crate::order::Order;
+use crate::packed::InChunk;
 use crate::product::Product;
 use crate::sessions::Sessions;
 use crate::state::hash_counts;
 use crate::totals::Totals;
 use crate::webhook::Webhook;
-
-/// The version of all row encodings written today.
-pub(crate) const ROW_VERSION: u8 = 1;
 
 /// The version of the layout as a whole. In format 1, which is still read, each product had a row
 /// of its own.
@@ -106,7 +104,7 @@ impl Meta {
 }
 
 /// Rows that are stored in chunks.
-pub(crate) trait Stored: Record {
+pub(crate) trait Stored: InChunk {
     /// The letter of chunks that are full and whose rows are all final.
     const SEALED: u8;
     /// The letter of chunks with open rows or free ids.
@@ -118,10 +116,14 @@ pub(crate) trait Stored: Record {
     fn published(meta: &Meta) -> u64;
 
     /// A chunk as it is stored.
-    fn pack(chunk: &Chunk<Self>) -> Vec<u8>;
+    fn pack(chunk: &Chunk<Self>) -> Vec<u8> {
+        codec::encode_row(ROW_VERSION, chunk)
+    }
 
     /// Reads a stored chunk.
-    fn unpack(bytes: &[u8]) -> Result<Chunk<Self>, codec::Error>;
+    fn unpack(bytes: &[u8]) -> Result<Chunk<Self>, codec::Error> {
+        codec::decode_row(ROW_VERSION, bytes)
+    }
 
     /// Whether the sealed row of this chunk may count: all its ids are given out.
     fn publishes_sealed(meta: &Meta, chunk: u64) -> bool {
@@ -151,14 +153,6 @@ macro_rules! stored {
 
             fn published(meta: &Meta) -> u64 {
                 meta.$count
-            }
-
-            fn pack(chunk: &Chunk<$row>) -> Vec<u8> {
-                codec::encode_row(ROW_VERSION, chunk)
-            }
-
-            fn unpack(bytes: &[u8]) -> Result<Chunk<$row>, codec::Error> {
-                codec::decode_row(ROW_VERSION, bytes)
             }
         }
     };

@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
     use crate::codec::{decode_row, decode_row_start, encode_row};
-    use crate::event::{HoldChange, OrderChange, ProductIds};
+    use crate::event::{HoldChange, OrderChange};
     use crate::ids::{AdjustmentId, HoldId, OrderId, ProductId, Quantity, UserId, WebhookId};
     use crate::money::Money;
     use crate::order::Line;
@@ -153,7 +153,7 @@ mod tests {
             OrderChange::Cancelled { reason: None },
         ];
         let orders = changes.map(|change| {
-            let products = ProductIds([product, ProductId(1)].into());
+            let products = [product, ProductId(1)].into_iter().collect();
             Kind::Order { order, user, change, total: Money(1), products }
         });
         let changes = [

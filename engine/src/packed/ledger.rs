@@ -22,8 +22,9 @@ type Stored = ((i64, i64), Cause, i64, i64, i64, i64);
 /// Consecutive rows of one product, to which more are added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PackedLedger {
-    /// The counters before the first row.
+    /// The counters before the first row and after the last.
     before: Counters,
+    after: Counters,
     rows: usize,
     position: Last,
     at: Last,
@@ -37,6 +38,7 @@ impl PackedLedger {
             self.before = shifted(row.after, row.delta(), i64::wrapping_sub);
         }
         self.rows += 1;
+        self.after = row.after;
         let moved = (self.position.step(row.position.0), self.at.step(row.at.0));
         let stored: Stored = (moved, row.cause, row.on_hand, row.held, row.reserved, row.sold);
         codec::encode_into(&stored, &mut self.bytes);
@@ -45,6 +47,11 @@ impl PackedLedger {
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.rows
+    }
+
+    /// The counters after the last row.
+    pub(crate) fn after(&self) -> Counters {
+        self.after
     }
 
     /// The rows, oldest first.

@@ -303,7 +303,7 @@ fn orders_out_of_memory_are_listed_refused_and_read() {
         machine.settle(id, 1, Verdict::Succeeded);
     }
     let last = machine.place(order(&[(1, 1)]));
-    let stored = machine.order(OrderId(7)).clone();
+    let stored = machine.order(OrderId(7));
     let digest = machine.state.digest();
     checkpoint(&mut machine.state, &store);
     assert_eq!(machine.state.resident_chunks(), 1);
@@ -311,7 +311,7 @@ fn orders_out_of_memory_are_listed_refused_and_read() {
     assert_eq!(machine.state.order(OrderId(7)), OrderLookup::Stored);
     assert_eq!(machine.state.order_status(OrderId(7)), Some(Status::Paid));
     assert_eq!(read_order(&store, OrderId(7)).expect("readable"), Some(stored));
-    assert_eq!(read_order(&store, last).expect("readable"), Some(machine.order(last).clone()));
+    assert_eq!(read_order(&store, last).expect("readable"), Some(machine.order(last)));
     for absent in [0, 202, 256, 257, u64::MAX] {
         assert_eq!(read_order(&store, OrderId(absent)).expect("readable"), None);
     }

@@ -141,17 +141,17 @@ impl Machine {
     }
 
     /// An order that must be in memory.
-    pub(crate) fn order(&self, id: OrderId) -> &Order {
+    pub(crate) fn order(&self, id: OrderId) -> Order {
         match self.state.order(id) {
-            OrderLookup::Resident(order) => order,
+            OrderLookup::Resident(order) => order.into_owned(),
             other => panic!("order {id} is not resident: {other:?}"),
         }
     }
 
     /// A hold that must be in memory.
-    pub(crate) fn held(&self, id: HoldId) -> &Hold {
+    pub(crate) fn held(&self, id: HoldId) -> Hold {
         match self.state.hold(id) {
-            Lookup::Resident(hold) => hold,
+            Lookup::Resident(hold) => hold.into_owned(),
             other => panic!("hold {id} is not resident: {other:?}"),
         }
     }

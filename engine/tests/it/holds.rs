@@ -343,7 +343,7 @@ fn holds_come_back_from_a_checkpoint() {
             _ => {}
         }
     }
-    let seventh = machine.held(HoldId(7)).clone();
+    let seventh = machine.held(HoldId(7));
     let written = machine.state.freeze().write(&store).expect("written");
     machine.state.release(&written);
     assert_eq!(machine.state.hold(HoldId(7)), Lookup::Stored, "final holds leave memory");

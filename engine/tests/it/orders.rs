@@ -266,7 +266,7 @@ fn every_illegal_move_is_refused_and_every_legal_one_is_not() {
             let mut machine = Machine::default();
             machine.product("1", 10);
             let id = order_in(&mut machine, from);
-            let before = machine.order(id).clone();
+            let before = machine.order(id);
             let stock = machine.stock(ProductId(1)).stock;
             match to {
                 // No command leads back to PENDING.
@@ -279,7 +279,7 @@ fn every_illegal_move_is_refused_and_every_legal_one_is_not() {
             if from.can_become(to) {
                 assert_eq!(machine.order(id).status, to, "{from} to {to}");
             } else {
-                assert_eq!(*machine.order(id), before, "{from} to {to}");
+                assert_eq!(machine.order(id), before, "{from} to {to}");
                 assert_eq!(machine.stock(ProductId(1)).stock, stock, "{from} to {to}");
             }
             machine.state.check_invariants().expect("sound");

@@ -118,7 +118,7 @@ fn a_late_or_contradictory_report_is_recorded_and_changes_nothing() {
             Status::Failed => drop(tell(&mut machine, webhook(&format!("a{n}"), id.0, NO))),
             _ => drop(machine.run(cancel(id))),
         }
-        let before = machine.order(id).clone();
+        let before = machine.order(id);
         for report in [YES, NO] {
             machine.events();
             let late = webhook(&format!("{}{n}", report.as_str()), id.0, report);
@@ -128,7 +128,7 @@ fn a_late_or_contradictory_report_is_recorded_and_changes_nothing() {
             // Told again it is answered the same, and told on no more.
             assert_eq!(tell(&mut machine, late), expected);
             assert!(machine.events().is_empty());
-            assert_eq!(*machine.order(id), before, "never reopened");
+            assert_eq!(machine.order(id), before, "never reopened");
         }
     }
     let totals = machine.state.totals();

@@ -159,7 +159,6 @@ fn status(change: &OrderChange) -> OrderStatus {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use engine::event::ProductIds;
     use engine::ids::{AdjustmentId, HoldId, Position, ProductId, Timestamp, WebhookId};
     use engine::money::Money;
     use engine::trace::TraceId;
@@ -169,7 +168,7 @@ pub(super) mod tests {
 
     /// An order of user 7 over products 1 and 3.
     pub(in crate::events) fn order(change: OrderChange) -> Kind {
-        let products = ProductIds([ProductId(1), ProductId(3)].into_iter().collect());
+        let products = [ProductId(1), ProductId(3)].into_iter().collect();
         let (order, user) = (OrderId(9), Some(UserId(7)));
         Kind::Order { order, user, change, total: Money(199_998), products }
     }

@@ -44,7 +44,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
     let (position, clock, found) = call.app.handle.read(|state| {
         let found = match state.hold(id) {
             Lookup::Absent => None,
-            Lookup::Resident(hold) => Some(Some(hold.clone())),
+            Lookup::Resident(hold) => Some(Some(hold.into_owned())),
             Lookup::Stored => Some(None),
         };
         (state.position(), state.clock(), found)

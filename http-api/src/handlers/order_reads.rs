@@ -36,7 +36,7 @@ enum Found {
 fn look_up(state: &State, id: OrderId) -> Option<Found> {
     match state.order(id) {
         OrderLookup::Absent => None,
-        OrderLookup::Resident(order) => Some(Found::Row(Box::new(order.clone()))),
+        OrderLookup::Resident(order) => Some(Found::Row(Box::new(order.into_owned()))),
         OrderLookup::Stored => Some(Found::Stored),
     }
 }

@@ -97,7 +97,7 @@ impl Handle {
     /// [`ReadError::Storage`] when a stored row cannot be read.
     pub async fn adjustment(&self, id: AdjustmentId) -> Result<Option<Adjustment>, ReadError> {
         let found = self.read(|state| match state.adjustment(id) {
-            Lookup::Resident(adjustment) => Some(Some(adjustment.clone())),
+            Lookup::Resident(adjustment) => Some(Some(adjustment.into_owned())),
             Lookup::Absent => Some(None),
             Lookup::Stored => None,
         });

@@ -135,7 +135,7 @@ fn look_at_order(
     }
     match state.order(id) {
         Lookup::Absent => Ok(0),
-        Lookup::Resident(order) => oracle.check_order(order, at).map(|()| 0),
+        Lookup::Resident(order) => oracle.check_order(&order, at).map(|()| 0),
         Lookup::Stored => match checkpoint::read_order(store, id) {
             Ok(Some(order)) => oracle.check_order(&order, at).map(|()| 1),
             other => Err(format!("order {id} is stored, but: {other:?}")),
@@ -153,7 +153,7 @@ fn look_at_hold(
     let known = oracle.model.hold(id).and_then(|hold| hold.term.at(at));
     match (state.hold(id), known) {
         (Lookup::Absent, None) => Ok(0),
-        (Lookup::Resident(hold), Some(_)) => oracle.check_hold(hold, at).map(|()| 0),
+        (Lookup::Resident(hold), Some(_)) => oracle.check_hold(&hold, at).map(|()| 0),
         (Lookup::Stored, Some(_)) => match checkpoint::read_hold(store, id) {
             Ok(Some(hold)) => oracle.check_hold(&hold, at).map(|()| 1),
             other => Err(format!("hold {id} is stored, but: {other:?}")),
@@ -178,7 +178,7 @@ fn look_at_report(
     }
     let Some(id) = found else { return Ok(0) };
     match state.webhook(id) {
-        Lookup::Resident(row) => oracle.check_report(row, at).map(|()| 0),
+        Lookup::Resident(row) => oracle.check_report(&row, at).map(|()| 0),
         Lookup::Stored => match checkpoint::read_webhook(store, id) {
             Ok(Some(row)) => oracle.check_report(&row, at).map(|()| 1),
             other => Err(format!("report {id} is stored, but: {other:?}")),
@@ -262,7 +262,7 @@ fn look_at_adjustment(
     id: AdjustmentId,
 ) -> Result<u64, String> {
     let (row, stored) = match state.adjustment(id) {
-        Lookup::Resident(row) => (Some(row.clone()), 0),
+        Lookup::Resident(row) => (Some(row.into_owned()), 0),
         Lookup::Stored => {
             let read = checkpoint::read_adjustment(store, id);
             (read.map_err(|error| format!("adjustment {id}: {error}"))?, 1)

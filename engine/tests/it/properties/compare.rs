@@ -1,5 +1,7 @@
 //! The engine's state beside the naive model's: whatever can be asked must be answered alike.
 
+use std::borrow::Cow;
+
 use engine::checkpoint::CheckpointStore;
 use engine::fence::KeyState;
 use engine::hold;
@@ -16,12 +18,11 @@ pub(super) fn compare(state: &State, store: &dyn CheckpointStore, model: &Model)
     assert_eq!(state.clock(), Timestamp(model.clock));
     for (id, expected) in (1..).map(OrderId).zip(&model.orders) {
         assert_eq!(state.order_status(id), Some(expected.status));
-        let stored;
         let order = match state.order(id) {
             OrderLookup::Resident(order) => order,
             OrderLookup::Stored => {
-                stored = engine::checkpoint::read_order(store, id).expect("readable");
-                stored.as_ref().expect("stored")
+                let stored = engine::checkpoint::read_order(store, id).expect("readable");
+                Cow::Owned(stored.expect("stored"))
             }
             OrderLookup::Absent => panic!("order {id} is missing"),
         };
@@ -57,12 +58,11 @@ pub(super) fn compare(state: &State, store: &dyn CheckpointStore, model: &Model)
 
 pub(super) fn compare_holds(state: &State, store: &dyn CheckpointStore, model: &Model) {
     for (id, expected) in (1..).map(HoldId).zip(&model.holds) {
-        let stored;
         let hold = match state.hold(id) {
             Lookup::Resident(hold) => hold,
             Lookup::Stored => {
-                stored = engine::checkpoint::read_hold(store, id).expect("readable");
-                stored.as_ref().expect("stored")
+                let stored = engine::checkpoint::read_hold(store, id).expect("readable");
+                Cow::Owned(stored.expect("stored"))
             }
             Lookup::Absent => panic!("hold {id} is missing"),
         };
@@ -78,12 +78,11 @@ pub(super) fn compare_holds(state: &State, store: &dyn CheckpointStore, model: &
 
 pub(super) fn compare_webhooks(state: &State, store: &dyn CheckpointStore, model: &Model) {
     for (id, expected) in (1..).map(WebhookId).zip(&model.webhooks) {
-        let stored;
         let webhook = match state.webhook(id) {
             Lookup::Resident(webhook) => webhook,
             Lookup::Stored => {
-                stored = engine::checkpoint::read_webhook(store, id).expect("readable");
-                stored.as_ref().expect("stored")
+                let stored = engine::checkpoint::read_webhook(store, id).expect("readable");
+                Cow::Owned(stored.expect("stored"))
             }
             Lookup::Absent => panic!("report {id} is missing"),
         };
@@ -99,12 +98,11 @@ pub(super) fn compare_webhooks(state: &State, store: &dyn CheckpointStore, model
 
 pub(super) fn compare_adjustments(state: &State, store: &dyn CheckpointStore, model: &Model) {
     for (id, expected) in (1..).map(AdjustmentId).zip(&model.adjustments) {
-        let stored;
         let adjustment = match state.adjustment(id) {
             Lookup::Resident(adjustment) => adjustment,
             Lookup::Stored => {
-                stored = engine::checkpoint::read_adjustment(store, id).expect("readable");
-                stored.as_ref().expect("stored")
+                let stored = engine::checkpoint::read_adjustment(store, id).expect("readable");
+                Cow::Owned(stored.expect("stored"))
             }
             Lookup::Absent => panic!("adjustment {id} is missing"),
         };

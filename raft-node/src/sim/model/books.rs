@@ -1,6 +1,6 @@
 //! The books of the model: units that move, the ledger that says why, and what is told of it.
 
-use engine::event::{Event, HoldChange, Kind, OrderChange, ProductIds};
+use engine::event::{Event, HoldChange, Kind, OrderChange};
 use engine::hold;
 use engine::ids::{HoldId, OrderId, Position, ProductId, Timestamp};
 use engine::ledger::Cause;
@@ -96,7 +96,6 @@ impl Model {
         let order = &self.orders[id.0 as usize - 1];
         let products = wanted(&order.lines).into_iter().map(|(product, _)| product).collect();
         let (user, total) = (order.user, order.total);
-        let products = ProductIds(products);
         let kind = Kind::Order { order: id, user, change, total, products };
         self.tell(at, Some(&order.trace), kind);
     }
