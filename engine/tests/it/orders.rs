@@ -304,7 +304,7 @@ fn history_records_every_move() {
     machine.product("1", 10);
     let id = order_in(&mut machine, Status::Paid);
     let moves: Vec<_> =
-        machine.order(id).history.iter().map(|row| (row.from, row.to, row.cause.clone())).collect();
+        machine.order(id).history.iter().map(|row| (row.from, row.to, row.cause)).collect();
     assert_eq!(
         moves,
         [

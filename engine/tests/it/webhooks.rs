@@ -39,7 +39,7 @@ fn conflict(order: OrderId, status: Status, conflict: Conflict) -> Outcome {
 }
 
 fn path(machine: &Machine, id: OrderId) -> Vec<(Status, Cause)> {
-    machine.order(id).history.iter().map(|row| (row.to, row.cause.clone())).collect()
+    machine.order(id).history.iter().map(|row| (row.to, row.cause)).collect()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The task that performs what the payment worker decides: proposals, calls to the gateway, timers.
 //!
-//! Calls are tasks, not threads, so thousands may be under way.
+//! Calls wait in tasks, not threads, so thousands may be under way: one task for all that were
+//! claimed together, since a task and a timer for each call cost more than an order does.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +10,9 @@ use std::time::Duration;
 use engine::command::Command;
 use engine::outcome::Outcome;
 use engine::trace::TraceId;
-use tokio::task::JoinSet;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, unconstrained};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::Handle;
@@ -20,9 +23,25 @@ use crate::shared::Shared;
 /// How long a claim or result may take to be applied before it counts as lost.
 const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Answers that are handed on in one piece.
+const ANSWERS_AT_ONCE: usize = 64;
+
 enum Done {
     Proposed(BatchId, Option<Outcome>),
-    Called(Try, Answer),
+    /// All calls of a claim have ended.
+    Called,
+}
+
+/// What the gateway said, as it said it.
+type Answers = Vec<(Try, Answer)>;
+
+/// Where the calls of a claim are made.
+struct Calls {
+    gateway: Arc<dyn PaymentGateway>,
+    /// How long a call may take.
+    limit: Duration,
+    /// As many answers wait here as calls are under way, which the worker bounds.
+    answers: mpsc::UnboundedSender<Answers>,
 }
 
 /// Runs the worker until the task is dropped.
@@ -32,7 +51,9 @@ pub(crate) async fn run(
     config: Config,
     gateway: Arc<dyn PaymentGateway>,
 ) {
-    let call_timeout = Duration::from_millis(config.call_timeout_ms);
+    let (answers, mut answered) = mpsc::unbounded_channel();
+    let limit = Duration::from_millis(config.call_timeout_ms);
+    let calls = Calls { gateway, limit, answers };
     let mut ticks = interval(Duration::from_millis(config.poll_ms));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut worker = Worker::new(shared.node(), shared.cluster_name.clone(), config);
@@ -41,11 +62,12 @@ pub(crate) async fn run(
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
+            Some(answers) = answered.recv() => {
+                answers.into_iter().for_each(|(which, answer)| worker.called(which, answer));
+                continue;
+            }
             Some(done) = tasks.join_next(), if !tasks.is_empty() => {
-                take(&shared, &mut worker, done, &mut tasks, &gateway, call_timeout);
-                while let Some(done) = tasks.try_join_next() {
-                    take(&shared, &mut worker, done, &mut tasks, &gateway, call_timeout);
-                }
+                take(&shared, &mut worker, done, &mut tasks, &calls);
                 continue;
             }
         }
@@ -69,15 +91,16 @@ fn take(
     worker: &mut Worker,
     done: Result<Done, tokio::task::JoinError>,
     tasks: &mut JoinSet<Done>,
-    gateway: &Arc<dyn PaymentGateway>,
-    call_timeout: Duration,
+    calls: &Calls,
 ) {
     match done {
-        Ok(Done::Called(which, answer)) => worker.called(which, answer),
+        Ok(Done::Called) => {}
         Ok(Done::Proposed(batch, outcome)) => {
-            for charge in worker.proposed(batch, outcome) {
-                shared.counters.payment_calls.add(1);
-                tasks.spawn(call(Arc::clone(gateway), charge, call_timeout));
+            let charges = worker.proposed(batch, outcome);
+            if !charges.is_empty() {
+                shared.counters.payment_calls.add(charges.len() as u64);
+                let (gateway, answers) = (Arc::clone(&calls.gateway), calls.answers.clone());
+                tasks.spawn(call(gateway, charges, calls.limit, answers));
             }
         }
         // Only a panicking gateway gets here, and only in builds that unwind.
@@ -91,8 +114,82 @@ async fn propose(handle: Handle, batch: BatchId, command: Command) -> Done {
     Done::Proposed(batch, applied.ok().map(|applied| applied.outcome))
 }
 
-async fn call(gateway: Arc<dyn PaymentGateway>, charge: Charge, limit: Duration) -> Done {
-    let which = charge.which();
-    let answer = timeout(limit, gateway.charge(charge)).await;
-    Done::Called(which, answer.unwrap_or(Answer::NoAnswer))
+/// Makes the calls of one claim. What got no answer in time counts as unanswered.
+async fn call(
+    gateway: Arc<dyn PaymentGateway>,
+    charges: Vec<Charge>,
+    limit: Duration,
+    answers: mpsc::UnboundedSender<Answers>,
+) -> Done {
+    let mut open: Vec<Option<Try>> = charges.iter().map(|charge| Some(charge.which())).collect();
+    let calls: FuturesUnordered<_> = (0..)
+        .zip(charges)
+        .map(|(at, charge): (usize, Charge)| {
+            let call = gateway.charge(charge);
+            async move { (at, call.await) }
+        })
+        .collect();
+    let mut calls = calls.ready_chunks(ANSWERS_AT_ONCE);
+    let hand_on = async {
+        while let Some(answered) = calls.next().await {
+            let mut which = |at: usize| open[at].take().expect("a call has one answer");
+            let told = answered.into_iter().map(|(at, answer)| (which(at), answer)).collect();
+            // The worker is gone only when the node stops.
+            let _ = answers.send(told);
+        }
+    };
+    // The calls take turns by themselves; a budget for each would have most of them polled in vain.
+    if timeout(limit, unconstrained(hand_on)).await.is_err() {
+        let late = open.into_iter().flatten().map(|which| (which, Answer::NoAnswer));
+        let _ = answers.send(late.collect());
+    }
+    Done::Called
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::ids::OrderId;
+    use engine::money::Money;
+
+    use super::*;
+    use crate::payment::gateway::Call;
+
+    /// Answers orders of even numbers, and never the others.
+    struct Half;
+
+    impl PaymentGateway for Half {
+        fn charge(&self, charge: Charge) -> Call<'_> {
+            match charge.order.0 % 2 {
+                0 => Box::pin(std::future::ready(Answer::Succeeded)),
+                _ => Box::pin(std::future::pending()),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn each_call_has_one_answer_and_those_that_take_too_long_have_none() {
+        let charge = |order| Charge {
+            key: format!("k-{order}"),
+            order: OrderId(order),
+            attempt: 1,
+            unanswered: 3,
+            amount: Money(1),
+            trace: TraceId::NONE,
+        };
+        let (answers, mut answered) = mpsc::unbounded_channel();
+        let charges = (1..=500).map(charge).collect();
+        let limit = Duration::from_millis(20);
+        assert!(matches!(call(Arc::new(Half), charges, limit, answers).await, Done::Called));
+        let mut all = Vec::new();
+        while let Some(told) = answered.recv().await {
+            all.extend(told);
+        }
+        all.sort_by_key(|(which, _)| which.order);
+        assert_eq!(all.len(), 500);
+        for (order, (which, answer)) in (1..).zip(all) {
+            assert_eq!((which.order, which.unanswered), (OrderId(order), 3));
+            let wanted = if order % 2 == 0 { Answer::Succeeded } else { Answer::NoAnswer };
+            assert_eq!(answer, wanted, "order {order}");
+        }
+    }
 }
