@@ -100,7 +100,7 @@ impl Shop {
     pub fn claim(&mut self, first: u64, last: u64) -> Vec<u8> {
         let tasks = (first..=last).map(|id| (OrderId(id), 1)).collect();
         let claim = ClaimPayments { node: NodeId(1), lease_ms: 10_000, tasks };
-        let claim = self.envelope(Command::ClaimPayments(claim));
+        let claim = self.worked(Command::ClaimPayments(claim));
         self.entry(&[claim])
     }
 
@@ -109,7 +109,7 @@ impl Shop {
         let results = orders
             .map(|id| PaymentResult { order: OrderId(id), attempt: 1, verdict: Verdict::Succeeded })
             .collect();
-        let settle = self.envelope(Command::SettlePayments(SettlePayments { results }));
+        let settle = self.worked(Command::SettlePayments(SettlePayments { results }));
         self.entry(&[settle])
     }
 
@@ -123,10 +123,20 @@ impl Shop {
         applied.expect("a payload made by this shop can be applied");
     }
 
+    /// A command that a client asked for.
     fn envelope(&mut self, command: Command) -> Vec<u8> {
+        let trace = TraceId::Uuid(u128::from(self.seq + 1).to_be_bytes());
+        self.traced(trace, command)
+    }
+
+    /// A command of the payment worker, which no request asked for.
+    fn worked(&mut self, command: Command) -> Vec<u8> {
+        self.traced(TraceId::NONE, command)
+    }
+
+    fn traced(&mut self, trace: TraceId, command: Command) -> Vec<u8> {
         self.seq += 1;
         let request = RequestId { node: NodeId(1), boot: 1, seq: self.seq };
-        let trace = TraceId::Uuid(u128::from(self.seq).to_be_bytes());
         Envelope { request, trace, command }.encode()
     }
 

@@ -53,6 +53,10 @@ pub enum Error {
     },
 }
 
+/// Of so many orders everything is looked at before the first of them is placed or changed, so that
+/// the processor waits for all of it at once instead of for one thing after the other.
+pub(crate) const FETCHED_AT_ONCE: usize = 16;
+
 /// What a command's execution needs to know beside the state.
 pub(crate) struct Context<'a> {
     /// The command's place.

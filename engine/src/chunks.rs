@@ -105,8 +105,13 @@ pub(crate) struct Chunks<R: InChunk> {
     evictable: VecDeque<u64>,
     resident: usize,
     resident_max: usize,
+    /// Room of chunks that were packed, to be used again while it is near the processor.
+    spare: Vec<Vec<R>>,
     sum: u64,
 }
+
+/// How much room is kept.
+const SPARE_MAX: usize = 64;
 
 impl<R: InChunk> Default for Chunks<R> {
     fn default() -> Chunks<R> {
@@ -120,6 +125,7 @@ impl<R: InChunk> Default for Chunks<R> {
             evictable: VecDeque::new(),
             resident: 0,
             resident_max: R::RESIDENT_MAX,
+            spare: Vec::new(),
             sum: 0,
         }
     }
@@ -185,7 +191,8 @@ impl<R: InChunk> Chunks<R> {
     fn append(&mut self, row: R) -> usize {
         assert_eq!(row.id(), self.len + 1, "ids are dense");
         if self.len.is_multiple_of(R::CHUNK) {
-            let chunk = Arc::new(Chunk { rows: Vec::with_capacity(R::CHUNK as usize) });
+            let rows = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(R::CHUNK as usize));
+            let chunk = Arc::new(Chunk { rows });
             let hashes = Vec::with_capacity(R::CHUNK as usize);
             self.slots.push(Slot {
                 rows: Rows::Plain(chunk),
@@ -244,7 +251,8 @@ impl<R: InChunk> Chunks<R> {
             slot.hash(at, &mut self.sum, hasher);
         }
         if slot.is_sealed() && slot.touched == 0 {
-            slot.pack();
+            let room = slot.pack();
+            self.spare.extend(room.filter(|_| self.spare.len() < SPARE_MAX));
         }
     }
 
@@ -392,12 +400,21 @@ impl<R: InChunk> Slot<R> {
         }
     }
 
-    /// Packs a sealed chunk whose rows were all hashed, unless it is packed.
-    fn pack(&mut self) {
+    /// Packs a sealed chunk whose rows were all hashed, unless it is packed; gives the room that it
+    /// took before.
+    fn pack(&mut self) -> Option<Vec<R>> {
         debug_assert!(self.is_sealed() && self.touched == 0, "nothing in it changes any more");
-        if let Rows::Plain(chunk) = &self.rows {
-            self.rows = Rows::Packed(Arc::new(PackedChunk::of(chunk)));
-            self.hashes = Vec::new();
+        let Rows::Plain(chunk) = &self.rows else { return None };
+        std::hint::black_box(chunk.rows.iter().fold(0, |all, row| all ^ row.touch()));
+        let packed = Rows::Packed(Arc::new(PackedChunk::of(chunk)));
+        self.hashes = Vec::new();
+        match std::mem::replace(&mut self.rows, packed) {
+            Rows::Plain(chunk) => {
+                let mut rows = Arc::into_inner(chunk)?.rows;
+                rows.clear();
+                Some(rows)
+            }
+            Rows::Packed(_) | Rows::Stored => None,
         }
     }
 

@@ -48,6 +48,11 @@ impl Postings {
         (epoch as u64) << 32 | u64::from(self.low[at])
     }
 
+    /// The greatest id, or 0 when there is none.
+    pub(crate) fn last(&self) -> u64 {
+        self.len().checked_sub(1).map_or(0, |at| self.get(at))
+    }
+
     /// How many ids are below `id`. Quickest for ids near the end, where most questions go.
     pub(crate) fn rank(&self, id: u64) -> usize {
         self.rank_below(id, self.len())

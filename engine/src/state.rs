@@ -5,8 +5,10 @@
 //! single commands are carried out is in [`crate::apply`]; how the state gets to disk and back is
 //! in [`crate::checkpoint`].
 
+use smallvec::SmallVec;
+
 use crate::adjustment::Adjustment;
-use crate::apply::{self, Context};
+use crate::apply::{self, Context, FETCHED_AT_ONCE};
 use crate::chunks::{Chunks, Record};
 use crate::command::{Command, Envelope};
 use crate::digest::{RowHasher, Table};
@@ -150,18 +152,29 @@ impl State {
         self.clock = self.clock.max(batch.clock);
         // Expiry and the first command share a position, so their events are numbered in one row.
         let mut events = self.expire_due(observer);
-        for (n, bytes) in (0..).zip(batch.commands) {
-            let position = Position::new(index, n);
-            let envelope = Envelope::decode(bytes)
-                .map_err(|source| apply::Error::MalformedCommand { position, source })?;
-            self.position = position;
-            let outcome = self.execute(
-                envelope.command,
-                envelope.request,
-                Context { position, at: self.clock, trace: &envelope.trace, events, observer },
-            );
-            observer.applied(self, position, envelope.request, outcome);
-            events = 0;
+        let mut ready: SmallVec<[(Position, Envelope, Option<KeyHash>); FETCHED_AT_ONCE]> =
+            SmallVec::new();
+        for (commands, first) in batch.commands.chunks(FETCHED_AT_ONCE).zip(0..) {
+            for (bytes, n) in commands.iter().zip(first * FETCHED_AT_ONCE as u64..) {
+                let position = Position::new(index, n);
+                let envelope = Envelope::decode(bytes)
+                    .map_err(|source| apply::Error::MalformedCommand { position, source })?;
+                let key = match &envelope.command {
+                    Command::PlaceOrder(order) => self.fetch_order(order),
+                    _ => None,
+                };
+                ready.push((position, envelope, key));
+            }
+            for (position, envelope, key) in ready.drain(..) {
+                self.position = position;
+                let outcome = self.execute(
+                    (envelope.command, key),
+                    envelope.request,
+                    Context { position, at: self.clock, trace: &envelope.trace, events, observer },
+                );
+                observer.applied(self, position, envelope.request, outcome);
+                events = 0;
+            }
         }
         self.events.trim(self.clock);
         if self.orders.touched() > TOUCHED_ROWS_MAX {
@@ -178,13 +191,19 @@ impl State {
         Ok(())
     }
 
-    fn execute(&mut self, command: Command, request: RequestId, mut cx: Context<'_>) -> Outcome {
+    /// Carries a command out, with the name of its key if it is to place an order.
+    fn execute(
+        &mut self,
+        (command, key): (Command, Option<KeyHash>),
+        request: RequestId,
+        mut cx: Context<'_>,
+    ) -> Outcome {
         if !self.sessions.admit(request) {
             self.totals.commands_ignored += 1;
             return Outcome::Ignored;
         }
         let result = match command {
-            Command::PlaceOrder(command) => self.place_order(&mut cx, command),
+            Command::PlaceOrder(command) => self.place_order(&mut cx, command, key),
             Command::PlaceBatch(command) => self.place_batch(&mut cx, command),
             Command::CancelOrder(command) => self.cancel_order(&mut cx, command),
             Command::ClaimPayments(command) => Ok(self.claim_payments(&mut cx, &command)),

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::apply::Context;
+use smallvec::SmallVec;
+
 use crate::apply::orders::fingerprint;
 use crate::apply::plan::{Plan, Staged};
+use crate::apply::{Context, FETCHED_AT_ONCE};
 use crate::command::{BATCH_ORDERS_MAX, PlaceBatch, PlaceOrder};
 use crate::ids::{OrderId, ProductId, Timestamp};
 use crate::keys::{KeyHash, Scope};
@@ -76,11 +78,17 @@ impl State {
     /// Places each order as if it had come alone.
     fn place_each(&mut self, cx: &mut Context<'_>, orders: Vec<PlaceOrder>) -> Outcome {
         let mut outcomes = Vec::with_capacity(orders.len());
-        for order in orders {
-            outcomes.push(self.place_order(cx, order).unwrap_or_else(|rejection| {
-                self.totals.reject(&rejection);
-                Outcome::Rejected(rejection)
-            }));
+        let mut orders = orders.into_iter();
+        let mut keys: SmallVec<[Option<KeyHash>; FETCHED_AT_ONCE]> = SmallVec::new();
+        while orders.len() > 0 {
+            let fetched = orders.as_slice().iter().take(FETCHED_AT_ONCE);
+            keys.extend(fetched.map(|order| self.fetch_order(order)));
+            for (key, order) in keys.drain(..).zip(orders.by_ref()) {
+                outcomes.push(self.place_order(cx, order, key).unwrap_or_else(|rejection| {
+                    self.totals.reject(&rejection);
+                    Outcome::Rejected(rejection)
+                }));
+            }
         }
         Outcome::Batch(outcomes)
     }

@@ -15,15 +15,25 @@ use crate::products::Delta;
 use crate::state::State;
 
 impl State {
-    /// Checks, prices, reserves, creates, keys and enqueues the payment, all or nothing.
+    /// Brings close what placing an order will need, and gives the name of its key.
+    pub(crate) fn fetch_order(&self, command: &PlaceOrder) -> Option<KeyHash> {
+        let key = command.key.as_deref().map(|key| KeyHash::of(Scope::Order, key));
+        std::hint::black_box(key.and_then(|key| self.keys.get(key)));
+        command.user.iter().for_each(|user| self.users.fetch(*user));
+        command.lines.iter().for_each(|line| self.products.fetch(line.product));
+        key
+    }
+
+    /// Checks, prices, reserves, creates, keys and enqueues the payment, all or nothing. `key` is
+    /// the name of the command's key.
     pub(crate) fn place_order(
         &mut self,
         cx: &mut Context<'_>,
         command: PlaceOrder,
+        key: Option<KeyHash>,
     ) -> Result<Outcome, Rejection> {
         // The key comes first: a request that was carried out before is answered with what it made,
         // whatever has changed since.
-        let key = command.key.as_deref().map(|key| KeyHash::of(Scope::Order, key));
         if let Some(used) = key.and_then(|key| self.keys.get(key)) {
             return Self::known_order(&command, used).map(|order| self.replayed(order));
         }

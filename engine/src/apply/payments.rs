@@ -4,16 +4,13 @@
 //! the same attempt number, hence under the same key at the gateway. Only a definite refusal ends
 //! an attempt.
 
-use crate::apply::Context;
+use crate::apply::{Context, FETCHED_AT_ONCE};
 use crate::command::{ClaimPayments, PaymentResult, SettlePayments, Verdict};
 use crate::event::OrderChange;
 use crate::ids::OrderId;
 use crate::order::{Cause, Claim, PaymentTask, REASON_BYTES_MAX, Status};
 use crate::outcome::{ClaimedPayment, Outcome};
 use crate::state::State;
-
-/// How many orders are looked at before the first of them is changed.
-const FETCHED_AT_ONCE: usize = 32;
 
 impl State {
     /// Gives due tasks to a node's worker. Tasks that moved on since the worker looked are passed

@@ -49,6 +49,11 @@ impl PackedLedger {
         self.rows
     }
 
+    /// The byte behind which the next row goes: a look at it brings that place close.
+    pub(crate) fn newest_byte(&self) -> u8 {
+        self.bytes.last().copied().unwrap_or_default()
+    }
+
     /// The counters after the last row.
     pub(crate) fn after(&self) -> Counters {
         self.after
