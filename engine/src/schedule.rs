@@ -63,6 +63,23 @@ impl<T: Copy + Ord + Display> Schedule<T> {
         self.moments.range(..=now).flat_map(|(_, moment)| moment.iter())
     }
 
+    /// The same with its moment, without what stands up to and with an entry.
+    pub(crate) fn due_after(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, T)>,
+    ) -> impl Iterator<Item = (Timestamp, T)> {
+        let start = after.map_or(Timestamp(0), |(due, _)| due);
+        // An entry may lie beyond what is due.
+        let moments = self.moments.range(start..=now.max(start));
+        let moments = moments.take_while(move |(due, _)| **due <= now);
+        moments.flat_map(move |(due, moment)| {
+            let passed = after.filter(|(last, _)| last == due).map(|(_, id)| id);
+            let begin = passed.map_or(0, |id| moment.ids.partition_point(|other| *other <= id));
+            moment.iter_from(begin).map(|id| (*due, id))
+        })
+    }
+
     /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -110,7 +127,12 @@ impl<T: Copy + Ord> Moment<T> {
     }
 
     fn iter(&self) -> impl Iterator<Item = T> {
-        self.ids.iter().zip(&self.left).filter(|(_, left)| !**left).map(|(id, _)| *id)
+        self.iter_from(0)
+    }
+
+    fn iter_from(&self, begin: usize) -> impl Iterator<Item = T> {
+        let all = self.ids[begin..].iter().zip(&self.left[begin..]);
+        all.filter(|(_, left)| !**left).map(|(id, _)| *id)
     }
 }
 
@@ -144,6 +166,12 @@ mod tests {
                 let due: Vec<_> = schedule.due(Timestamp(now)).collect();
                 let wanted = set.iter().filter(|(due, _)| due.0 <= now).map(|(_, id)| *id);
                 prop_assert_eq!(due, wanted.collect::<Vec<_>>());
+                for after in [(0, 0), (0, 70), (1, 1), (2, 139), (3, 0)] {
+                    let after = (Timestamp(after.0), OrderId(after.1));
+                    let due: Vec<_> = schedule.due_after(Timestamp(now), Some(after)).collect();
+                    let wanted = set.iter().filter(|entry| entry.0.0 <= now && **entry > after);
+                    prop_assert_eq!(due, wanted.copied().collect::<Vec<_>>());
+                }
             }
         }
     }

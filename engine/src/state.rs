@@ -57,6 +57,17 @@ pub trait Observer {
     fn event(&mut self, event: &Event);
 }
 
+/// A payment task that may be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DuePayment {
+    /// Since when; with the order it is the task's place among all.
+    pub due: Timestamp,
+    /// Whose payment.
+    pub order: OrderId,
+    /// The attempt to claim.
+    pub attempt: u32,
+}
+
 /// How many rows there are of each kind.
 pub(crate) type Counts = (u64, u64, u64, u64, u64, u64, u64, u64);
 
@@ -380,16 +391,22 @@ impl State {
         self.keys.get(KeyHash::of(Scope::Order, key))?.order()
     }
 
-    /// Payment tasks that may be claimed at `now`, earliest first, with the attempt to claim.
-    /// None while payments are paused.
-    pub fn due_payments(&self, now: Timestamp, limit: usize) -> Vec<(OrderId, u32)> {
+    /// Payment tasks that may be claimed at `now`, earliest first, at most `limit`; only those after
+    /// a place, if one is given. None while payments are paused.
+    pub fn due_payments(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, OrderId)>,
+        limit: usize,
+    ) -> Vec<DuePayment> {
         if self.lineage.payments_paused {
             return Vec::new();
         }
+        let attempt = |id| self.task(id).expect("a scheduled order has its task").attempt;
         self.tasks
-            .due(now)
+            .due_after(now, after)
             .take(limit)
-            .map(|id| (id, self.task(id).expect("a scheduled order has its task").attempt))
+            .map(|(due, order)| DuePayment { due, order, attempt: attempt(order) })
             .collect()
     }
 

@@ -36,8 +36,8 @@ impl Default for Config {
             backoff_ms: vec![1_000, 3_000, 5_000],
             lease_ms: 10_000,
             call_timeout_ms: 5_000,
-            calls_max: 16_384,
-            batch_max: 1_000,
+            calls_max: 65_536,
+            batch_max: 4_096,
             poll_ms: 5,
         }
     }

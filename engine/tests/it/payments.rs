@@ -17,7 +17,9 @@ fn machine_with_order(attempts: u32) -> (Machine, OrderId) {
 #[test]
 fn a_paid_order_sells_its_units() {
     let (mut machine, id) = machine_with_order(1);
-    assert_eq!(machine.state.due_payments(Timestamp(0), 10), [(id, 1)]);
+    let due = machine.state.due_payments(Timestamp(0), None, 10);
+    assert_eq!((due.len(), due[0].order, due[0].attempt), (1, id, 1));
+    assert_eq!(machine.state.due_payments(Timestamp(0), Some((due[0].due, id)), 10), []);
     assert_eq!(machine.state.next_payment_due(), Some(Timestamp(0)));
     machine.events();
     match machine.run(claim(1, vec![(id, 1)])) {
@@ -45,7 +47,7 @@ fn a_live_lease_keeps_others_away_and_a_dead_one_does_not() {
     let (mut machine, id) = machine_with_order(1);
     machine.claim(&[id]);
     assert_eq!(machine.run(claim(2, vec![(id, 1)])), Outcome::Claimed(vec![]));
-    assert_eq!(machine.state.due_payments(Timestamp(9_999), 10), []);
+    assert_eq!(machine.state.due_payments(Timestamp(9_999), None, 10), []);
     assert_eq!(machine.state.next_payment_due(), Some(Timestamp(10_000)));
     machine.now = 10_000;
     match machine.run(claim(2, vec![(id, 1)])) {

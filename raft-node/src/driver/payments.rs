@@ -75,9 +75,9 @@ pub(crate) async fn run(
             let view = shared.view.read();
             (view.leads_in_term, view.clock)
         };
-        let commands = worker.poll(leads, |limit| {
+        let commands = worker.poll(leads, |after, limit| {
             let state = shared.state.read();
-            state.due_payments(clock.max(state.clock()), limit)
+            state.due_payments(clock.max(state.clock()), after, limit)
         });
         for (batch, command) in commands {
             tasks.spawn(propose(handle.clone(), batch, command));

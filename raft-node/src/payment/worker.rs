@@ -6,8 +6,9 @@
 use std::fmt::Write as _;
 
 use engine::command::{ClaimPayments, Command, PaymentResult, SettlePayments, Verdict};
-use engine::ids::{NodeId, OrderId};
+use engine::ids::{NodeId, OrderId, Timestamp};
 use engine::outcome::{ClaimedPayment, Outcome};
+use engine::state::DuePayment;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Answer, Charge, Config, Try};
@@ -17,6 +18,9 @@ pub type BatchId = u64;
 
 /// Claims under way at once, in batches.
 const CLAIMS_IN_FLIGHT_MAX: usize = 4;
+/// After so many looks for due tasks the next one begins with the earliest again, since a task may
+/// have become due before those that were seen.
+const LOOKS_MAX: u32 = 64;
 /// Room for the numbers of most keys.
 const KEY_DIGITS: usize = 24;
 /// Results under way at once, in batches.
@@ -31,6 +35,9 @@ pub struct Worker {
     /// Sets and maps here are only looked up by key, so their order decides nothing.
     claiming: FxHashSet<OrderId>,
     claims: FxHashMap<BatchId, Vec<OrderId>>,
+    /// The last task that was looked at; those up to it are claimed, for all that is known.
+    seen: Option<(Timestamp, OrderId)>,
+    looks: u32,
     calling: FxHashSet<(OrderId, u32)>,
     results: Vec<PaymentResult>,
     settling: FxHashMap<BatchId, Vec<PaymentResult>>,
@@ -46,6 +53,8 @@ impl Worker {
             next_batch: 1,
             claiming: FxHashSet::default(),
             claims: FxHashMap::default(),
+            seen: None,
+            looks: 0,
             calling: FxHashSet::default(),
             results: Vec::new(),
             settling: FxHashMap::default(),
@@ -57,12 +66,12 @@ impl Worker {
         self.calling.len()
     }
 
-    /// What to propose now. `due` tells up to so many due tasks of the state; a node that does not
-    /// lead claims nothing, but still hands in the results of its calls.
+    /// What to propose now. `due` tells up to so many due tasks of the state, from a place on; a
+    /// node that does not lead claims nothing, but still hands in the results of its calls.
     pub fn poll(
         &mut self,
         leads: bool,
-        due: impl FnOnce(usize) -> Vec<(OrderId, u32)>,
+        due: impl FnOnce(Option<(Timestamp, OrderId)>, usize) -> Vec<DuePayment>,
     ) -> Vec<(BatchId, Command)> {
         let mut commands = Vec::new();
         while !self.results.is_empty() && self.settling.len() < RESULTS_IN_FLIGHT_MAX {
@@ -80,19 +89,29 @@ impl Worker {
 
     fn claim(
         &mut self,
-        due: impl FnOnce(usize) -> Vec<(OrderId, u32)>,
+        due: impl FnOnce(Option<(Timestamp, OrderId)>, usize) -> Vec<DuePayment>,
     ) -> Option<(BatchId, Command)> {
         let busy = self.calling.len() + self.claiming.len();
         let room = self.config.calls_max.saturating_sub(busy).min(self.config.batch_max);
         if room == 0 || self.claims.len() >= CLAIMS_IN_FLIGHT_MAX {
             return None;
         }
+        self.looks += 1;
+        if self.claims.is_empty() || self.looks >= LOOKS_MAX {
+            (self.seen, self.looks) = (None, 0);
+        }
         // Tasks whose claim is under way still look due, so ask for that many more.
-        let mut tasks = due(room + self.claiming.len());
-        tasks.retain(|(order, attempt)| {
-            !self.claiming.contains(order) && !self.calling.contains(&(*order, *attempt))
-        });
-        tasks.truncate(room);
+        let passed = if self.seen.is_none() { self.claiming.len() } else { 0 };
+        let mut tasks = Vec::new();
+        for DuePayment { due, order, attempt } in due(self.seen, room + passed) {
+            if tasks.len() == room {
+                break;
+            }
+            self.seen = Some((due, order));
+            if !self.claiming.contains(&order) && !self.calling.contains(&(order, attempt)) {
+                tasks.push((order, attempt));
+            }
+        }
         if tasks.is_empty() {
             return None;
         }
@@ -112,17 +131,20 @@ impl Worker {
     /// What became of a proposed command; `None` when it is not known. Returns the calls to make.
     pub fn proposed(&mut self, batch: BatchId, outcome: Option<Outcome>) -> Vec<Charge> {
         if let Some(orders) = self.claims.remove(&batch) {
-            for order in orders {
-                self.claiming.remove(&order);
+            for order in &orders {
+                self.claiming.remove(order);
             }
-            return match outcome {
-                Some(Outcome::Claimed(claimed)) => {
-                    claimed.into_iter().map(|claimed| self.call(claimed)).collect()
-                }
+            let claimed = match outcome {
+                Some(Outcome::Claimed(claimed)) => claimed,
                 // The claim may have been applied: then its lease runs out and the task is due
                 // again.
                 _ => Vec::new(),
             };
+            if claimed.len() < orders.len() {
+                // Some of them may still be due.
+                self.seen = None;
+            }
+            return claimed.into_iter().map(|claimed| self.call(claimed)).collect();
         }
         if let Some(results) = self.settling.remove(&batch)
             && !matches!(outcome, Some(Outcome::Settled(_)))
@@ -189,8 +211,10 @@ mod tests {
         }
     }
 
-    fn due(limit: usize) -> Vec<(OrderId, u32)> {
-        (1..=10).map(|order| (OrderId(order), 1)).take(limit).collect()
+    fn due(after: Option<(Timestamp, OrderId)>, limit: usize) -> Vec<DuePayment> {
+        let task = |order| DuePayment { due: Timestamp(5), order: OrderId(order), attempt: 1 };
+        let first = after.map_or(0, |(_, order)| order.0);
+        (first + 1..=10).map(task).take(limit).collect()
     }
 
     fn claims(commands: &[(BatchId, Command)]) -> Vec<u64> {

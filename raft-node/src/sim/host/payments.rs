@@ -30,7 +30,8 @@ impl Host {
         let clock = process.view.clock.max(process.state.clock());
         let state = &process.state;
         let leads = process.view.leads_in_term;
-        let commands = process.worker.poll(leads, |limit| state.due_payments(clock, limit));
+        let commands =
+            process.worker.poll(leads, |after, limit| state.due_payments(clock, after, limit));
         for (batch, command) in commands {
             let waiter = Waiter::Payments(batch);
             let deadline_ms = self.deadline_ms(sim, PROPOSAL_TIMEOUT_MS);
