@@ -87,6 +87,15 @@ pub trait CheckpointStore: Send + Sync {
     /// When the store cannot be written.
     fn publish(&self, writes: Vec<Write>) -> Result<(), Error>;
 
+    /// Sends what was written before on its way to the disk, so that the next sync has less to wait
+    /// for. Promises nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn write_out(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Returns once everything written before is on stable storage.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use engine::event::{Event, HoldChange, Kind, OrderChange};
 use raft::eraftpb::Entry;
 
+use self::pace::Paced;
 use self::snapshots::Taker;
 use crate::core::{Actions, Append, Core, FileTask, Input};
 use crate::log::LogStore;
@@ -30,6 +31,7 @@ use crate::shared::{Mail, Shared, answers};
 use crate::snapshot::Schedule;
 use crate::transport::Links;
 
+mod pace;
 pub(crate) mod payments;
 pub(crate) mod snapshots;
 
@@ -354,7 +356,7 @@ fn run_checkpoint(
             return taker.stop(shared);
         }
         taker.hear(shared);
-        match checkpoint(shared) {
+        match checkpoint(shared, last || taker.is_asked()) {
             // What is applied is committed and synced here, so the log must hold it from now on.
             Ok(written) => unmarked = written.or(unmarked),
             Err(error) => {
@@ -380,8 +382,9 @@ fn run_checkpoint(
     }
 }
 
-/// Writes what changed since the last checkpoint; gives its index and term, if there was something.
-fn checkpoint(shared: &Shared) -> Result<Option<(u64, u64)>, engine::store::Error> {
+/// Writes what changed since the last checkpoint, gently unless somebody waits for it; gives its
+/// index and term, if there was something.
+fn checkpoint(shared: &Shared, in_hurry: bool) -> Result<Option<(u64, u64)>, engine::store::Error> {
     let started = Instant::now();
     let _alone = shared.checkpointing.lock();
     let frozen = {
@@ -390,7 +393,11 @@ fn checkpoint(shared: &Shared) -> Result<Option<(u64, u64)>, engine::store::Erro
         changed.then(|| (state.freeze(), state.applied_term()))
     };
     let Some((frozen, term)) = frozen else { return Ok(None) };
-    let written = frozen.write(&*shared.store())?;
+    let store = shared.store();
+    let written = match in_hurry {
+        true => frozen.write(&*store)?,
+        false => frozen.write(&Paced::new(&*store))?,
+    };
     let index = frozen.applied_index();
     drop(frozen);
     shared.state.write().release(&written);

@@ -18,9 +18,10 @@ use crate::store::Error;
 use crate::user::User;
 use crate::webhook::Webhook;
 
-/// The most rows and bytes that are staged at once.
-const STAGED_ROWS_MAX: usize = 256;
-const STAGED_BYTES_MAX: usize = 1 << 20;
+/// The most rows and bytes that are staged at once: so few that whoever writes at a gentle pace can
+/// rest between any two of them.
+const STAGED_ROWS_MAX: usize = 64;
+const STAGED_BYTES_MAX: usize = 1 << 18;
 
 /// What changed since the last checkpoint, as of one applied index. Writing it needs no state.
 ///

@@ -144,6 +144,10 @@ impl CheckpointStore for SledStore {
         Ok(())
     }
 
+    fn write_out(&self) -> Result<(), Error> {
+        self.db.flush().map(|_| ()).map_err(failed("flush", &self.directory))
+    }
+
     fn sync(&self) -> Result<(), Error> {
         self.db.flush().map_err(failed("flush", &self.directory))?;
         self.log.sync_all().map_err(failed("sync", &self.directory.join("db")))?;

@@ -237,6 +237,11 @@ impl Taker {
         self.askers.append(&mut shared.snapshot_askers.lock());
     }
 
+    /// Whether somebody waits for a snapshot.
+    pub(super) fn is_asked(&self) -> bool {
+        !self.askers.is_empty()
+    }
+
     /// Called right after a checkpoint, with none under way.
     pub(super) fn poll(&mut self, shared: &Arc<Shared>, log: &Arc<EngineLog>) {
         let applied = shared.counters.applied_bytes.get();

@@ -114,7 +114,9 @@ impl Files for DirectoryFiles {
     }
 
     fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.write(name, |file| file.write_all(bytes))
+        // Synced piece by piece: a large file that goes to the disk at its end would keep the log's
+        // syncs waiting.
+        self.write(name, |file| file.write_all(bytes).and_then(|()| file.sync_data()))
     }
 
     fn sync(&self, name: &str) -> io::Result<()> {

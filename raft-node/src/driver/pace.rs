@@ -1,0 +1,96 @@
+//! Checkpoints at a gentle pace.
+//!
+//! A checkpoint has megabytes to write. Written at once they keep the disk busy while syncs of the log
+//! wait, and a processor while requests do: the slowest requests are those that meet a checkpoint.
+//! So it goes out piece by piece, with a rest after each. It is in no hurry: what it holds is in the
+//! log, and the next one only begins later.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use engine::checkpoint::{CheckpointStore, Row, Write};
+use engine::store::Error;
+
+/// Rests are so many times as long as the work before them.
+const RESTS: u32 = 2;
+/// A checkpoint that takes longer than this goes on without rests: under a load that leaves it no
+/// time it must not fall behind, since a restart replays what it does not hold.
+const PACED_MAX: Duration = Duration::from_secs(2);
+
+/// A store to which a checkpoint is written gently.
+pub(super) struct Paced<'a, S> {
+    store: &'a S,
+    until: Instant,
+}
+
+impl<'a, S: CheckpointStore> Paced<'a, S> {
+    /// For a checkpoint that begins now.
+    pub(super) fn new(store: &'a S) -> Paced<'a, S> {
+        Paced { store, until: Instant::now() + PACED_MAX }
+    }
+}
+
+impl<S: CheckpointStore> CheckpointStore for Paced<'_, S> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.store.get(key)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.store.scan(prefix, visit)
+    }
+
+    fn stage(&self, rows: Vec<Row>) -> Result<(), Error> {
+        let begun = Instant::now();
+        self.store.stage(rows)?;
+        self.store.write_out()?;
+        thread::sleep(rest(begun.elapsed(), self.until.saturating_duration_since(begun)));
+        Ok(())
+    }
+
+    fn publish(&self, writes: Vec<Write>) -> Result<(), Error> {
+        self.store.publish(writes)
+    }
+
+    fn write_out(&self) -> Result<(), Error> {
+        self.store.write_out()
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        self.store.sync()
+    }
+}
+
+/// How long to rest after some work, with so much time left for the whole.
+fn rest(work: Duration, left: Duration) -> Duration {
+    (work * RESTS).min(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::store::memory::MemoryStore;
+
+    use super::*;
+
+    #[test]
+    fn rests_are_longer_than_the_work_and_end_with_the_time() {
+        let ms = Duration::from_millis;
+        assert_eq!(rest(ms(10), ms(500)), ms(20));
+        assert_eq!(rest(ms(10), ms(5)), ms(5));
+        assert_eq!(rest(ms(10), ms(0)), ms(0));
+    }
+
+    #[test]
+    fn what_is_written_gently_is_there() {
+        let store = MemoryStore::default();
+        let paced = Paced::new(&store);
+        paced.stage(vec![(vec![1], vec![2])]).expect("memory takes it");
+        paced.publish(vec![(vec![3], Some(vec![4]))]).expect("memory takes it");
+        paced.sync().expect("memory is durable enough");
+        assert_eq!(store.get(&[1]).expect("memory is read"), Some(vec![2]));
+        assert_eq!(paced.get(&[3]).expect("memory is read"), Some(vec![4]));
+    }
+}
