@@ -49,6 +49,11 @@ impl Cluster {
         Cluster { nodes, _data: data }
     }
 
+    /// The handles of all nodes.
+    pub fn handles(&self) -> Vec<Handle> {
+        self.nodes.iter().map(Node::handle).collect()
+    }
+
     /// The handle of the node that leads.
     ///
     /// # Panics

@@ -171,7 +171,7 @@ impl State {
                 let envelope = Envelope::decode(bytes)
                     .map_err(|source| apply::Error::MalformedCommand { position, source })?;
                 let key = match &envelope.command {
-                    Command::PlaceOrder(order) => self.fetch_order(order),
+                    Command::PlaceOrder(order) => self.fetch_placing(order),
                     _ => None,
                 };
                 ready.push((position, envelope, key));

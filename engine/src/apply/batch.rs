@@ -82,7 +82,7 @@ impl State {
         let mut keys: SmallVec<[Option<KeyHash>; FETCHED_AT_ONCE]> = SmallVec::new();
         while orders.len() > 0 {
             let fetched = orders.as_slice().iter().take(FETCHED_AT_ONCE);
-            keys.extend(fetched.map(|order| self.fetch_order(order)));
+            keys.extend(fetched.map(|order| self.fetch_placing(order)));
             for (key, order) in keys.drain(..).zip(orders.by_ref()) {
                 outcomes.push(self.place_order(cx, order, key).unwrap_or_else(|rejection| {
                     self.totals.reject(&rejection);

@@ -4,7 +4,7 @@ use crate::apply::Context;
 use crate::apply::plan::{Plan, Staged};
 use crate::command::{CancelOrder, PlaceOrder};
 use crate::event::{Kind, OrderChange};
-use crate::ids::{OrderId, Timestamp};
+use crate::ids::{OrderId, ProductId, Timestamp, UserId};
 use crate::keys::{self, KeyHash, Scope, Used};
 use crate::ledger;
 use crate::order::{
@@ -15,13 +15,24 @@ use crate::products::Delta;
 use crate::state::State;
 
 impl State {
-    /// Brings close what placing an order will need, and gives the name of its key.
-    pub(crate) fn fetch_order(&self, command: &PlaceOrder) -> Option<KeyHash> {
-        let key = command.key.as_deref().map(|key| KeyHash::of(Scope::Order, key));
+    /// Brings close what adding an order will need, and gives the name of its key.
+    pub(crate) fn fetch_order(
+        &self,
+        key: Option<&str>,
+        user: Option<UserId>,
+        products: impl Iterator<Item = ProductId>,
+    ) -> Option<KeyHash> {
+        let key = key.map(|key| KeyHash::of(Scope::Order, key));
         std::hint::black_box(key.and_then(|key| self.keys.get(key)));
-        command.user.iter().for_each(|user| self.users.fetch(*user));
-        command.lines.iter().for_each(|line| self.products.fetch(line.product));
+        user.iter().for_each(|user| self.users.fetch(*user));
+        products.for_each(|product| self.products.fetch(product));
         key
+    }
+
+    /// The same for one that is to be placed.
+    pub(crate) fn fetch_placing(&self, command: &PlaceOrder) -> Option<KeyHash> {
+        let products = command.lines.iter().map(|line| line.product);
+        self.fetch_order(command.key.as_deref(), command.user, products)
     }
 
     /// Checks, prices, reserves, creates, keys and enqueues the payment, all or nothing. `key` is

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use bincode::Decode;
+use smallvec::SmallVec;
 
 use crate::adjustment::Adjustment;
+use crate::apply::FETCHED_AT_ONCE;
 use crate::apply::plan::{demands, demands_of};
 use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::products::{ReadProduct, StoredProducts, read_products, single_rows};
@@ -90,11 +92,19 @@ impl State {
         };
         state.read_products(store, &meta)?;
         state.read_users(store, &meta)?;
-        read_chunks(store, &meta, |order| state.read_order(order))?;
-        read_chunks(store, &meta, |hold| state.read_hold(hold))?;
-        read_chunks(store, &meta, |webhook| state.read_webhook(webhook))?;
-        read_chunks(store, &meta, |adjustment| state.read_adjustment(adjustment))?;
-        read_chunks(store, &meta, |fence| state.read_fence(fence))?;
+        read_chunks(store, &meta, |orders| state.read_orders(orders))?;
+        read_chunks(store, &meta, |holds| {
+            holds.into_iter().try_for_each(|hold| state.read_hold(hold))
+        })?;
+        read_chunks(store, &meta, |webhooks| {
+            webhooks.into_iter().try_for_each(|webhook| state.read_webhook(webhook))
+        })?;
+        read_chunks(store, &meta, |adjustments| {
+            adjustments.into_iter().try_for_each(|adjustment| state.read_adjustment(adjustment))
+        })?;
+        read_chunks(store, &meta, |fences| {
+            fences.into_iter().try_for_each(|fence| state.read_fence(fence))
+        })?;
         state.read_events(store, &meta)?;
         let computed = state.digest();
         if computed != meta.digest {
@@ -176,15 +186,31 @@ impl State {
         }
     }
 
+    /// Puts the orders of a chunk back.
+    fn read_orders(&mut self, orders: Vec<Order>) -> Result<(), Error> {
+        let mut keys: SmallVec<[Option<KeyHash>; FETCHED_AT_ONCE]> = SmallVec::new();
+        let mut orders = orders.into_iter();
+        while orders.len() > 0 {
+            // As placing orders does: what all of them need is waited for at once.
+            keys.extend(orders.as_slice().iter().take(FETCHED_AT_ONCE).map(|order| {
+                let products = order.items.iter().map(|item| item.product);
+                self.fetch_order(order.key.as_deref(), order.user, products)
+            }));
+            for (key, order) in keys.drain(..).zip(orders.by_ref()) {
+                self.read_order(order, key)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts an order back with everything that is found through it.
-    fn read_order(&mut self, order: Order) -> Result<(), Error> {
+    fn read_order(&mut self, order: Order, key: Option<KeyHash>) -> Result<(), Error> {
         let id = order.id;
-        let key = order.key.as_ref();
         #[cfg(feature = "planted-bugs")]
         let key = key.filter(|_| !crate::planted::is_planted(crate::planted::Bug::KeysForgotten));
         if let Some(key) = key {
             let used = Used { id: id.0, fingerprint: keys::of_order_row(&order) };
-            if !self.keys.insert(KeyHash::of(Scope::Order, key), used) {
+            if !self.keys.insert(key, used) {
                 return Err(inconsistent(format!("order {id} has the key of another")));
             }
         }
@@ -328,11 +354,11 @@ pub(super) fn read_lineage(store: &dyn CheckpointStore) -> Result<Lineage, Error
     }
 }
 
-/// Reads all rows of a kind that lives in chunks, by ascending id.
+/// Reads all rows of a kind that lives in chunks, chunk by chunk, by ascending id.
 fn read_chunks<R: Stored>(
     store: &dyn CheckpointStore,
     meta: &Meta,
-    mut visit: impl FnMut(R) -> Result<(), Error>,
+    mut visit: impl FnMut(Vec<R>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut open: BTreeMap<u64, Chunk<R>> = BTreeMap::new();
     scan(store, R::OPEN, |[number], key, bytes| {
@@ -365,7 +391,7 @@ fn read_open_chunks<R: Stored>(
     next: &mut u64,
     end: u64,
     meta: &Meta,
-    visit: &mut impl FnMut(R) -> Result<(), Error>,
+    visit: &mut impl FnMut(Vec<R>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     while *next < end {
         let chunk = open
@@ -381,21 +407,20 @@ fn read_chunk<R: Stored>(
     number: u64,
     chunk: Chunk<R>,
     meta: &Meta,
-    visit: &mut impl FnMut(R) -> Result<(), Error>,
+    visit: &mut impl FnMut(Vec<R>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     if chunk.rows.len() as u64 != R::rows_in(meta, number) {
         let (found, all) = (chunk.rows.len(), R::rows_in(meta, number));
         let name = R::NAME;
         return Err(inconsistent(format!("{name} chunk {number} has {found} rows of {all}")));
     }
-    for (id, row) in (number * R::CHUNK + 1..).zip(chunk.rows) {
+    for (id, row) in (number * R::CHUNK + 1..).zip(&chunk.rows) {
         if row.id() != id {
             let (name, other) = (R::NAME, row.id());
             return Err(inconsistent(format!("{name} {id} calls itself {other}")));
         }
-        visit(row)?;
     }
-    Ok(())
+    visit(chunk.rows)
 }
 
 /// Visits the rows of a kind with the numbers of their keys.
