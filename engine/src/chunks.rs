@@ -67,7 +67,7 @@ pub(crate) struct FrozenChunks<R: InChunk> {
 /// Where the rows of a chunk are.
 #[derive(Debug)]
 enum Rows<R: InChunk> {
-    /// In memory, as they are. Some may change, or the chunk became sealed just now.
+    /// In memory, as they are. Some may change, or nobody has packed the chunk yet.
     Plain(Arc<Chunk<R>>),
     /// In memory, packed: nothing changes any more.
     Packed(Arc<PackedChunk<R>>),
@@ -79,7 +79,7 @@ enum Rows<R: InChunk> {
 #[derive(Debug)]
 struct Slot<R: InChunk> {
     rows: Rows<R>,
-    /// What each row adds to the digest; empty once none of them can change.
+    /// What each row adds to the digest; empty once the chunk was packed or left memory.
     hashes: Vec<u64>,
     /// Rows changed since they were hashed, a bit each.
     touched: u64,
@@ -164,7 +164,9 @@ impl<R: InChunk> Chunks<R> {
 
     /// All rows in memory, by ascending id.
     pub(crate) fn residents(&self) -> impl Iterator<Item = Cow<'_, R>> {
-        (1..=self.len).filter_map(|id| self.get(id))
+        let chunks = (0..).zip(&self.slots).filter(|(_, slot)| slot.is_resident());
+        let ids = chunks.flat_map(|(chunk, _)| chunk * R::CHUNK + 1..=(chunk + 1) * R::CHUNK);
+        ids.filter_map(|id| self.get(id))
     }
 
     /// All rows that are not final, by ascending id.
@@ -352,6 +354,13 @@ impl<R: InChunk> Chunks<R> {
         if slot.is_sealed() {
             self.evictable.push_back(at as u64);
             self.evict();
+        }
+    }
+
+    /// Packs what was restored and stays in memory.
+    pub(crate) fn pack_restored(&mut self) {
+        for id in &self.evictable {
+            self.slots[*id as usize].pack();
         }
     }
 

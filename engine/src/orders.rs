@@ -181,6 +181,11 @@ impl Orders {
         self.chunks.restore(order, hasher);
     }
 
+    /// Packs what was restored and stays in memory.
+    pub(crate) fn pack_restored(&mut self) {
+        self.chunks.pack_restored();
+    }
+
     /// Whether the chunks agree with the statuses and the counts.
     pub(crate) fn is_sound(&self) -> bool {
         self.statuses.is_sound()
@@ -263,6 +268,41 @@ pub(crate) mod tests {
         assert!(orders.is_sound());
         orders.set_resident_chunks_max(0);
         assert_eq!(orders.resident_chunks(), 1, "an open chunk stays");
+    }
+
+    #[test]
+    fn orders_that_end_one_by_one_are_hashed_and_packed_as_if_at_once() {
+        let (mut one, mut other) = (Orders::default(), Orders::default());
+        let mut hasher = RowHasher::default();
+        for id in 1..=65 {
+            one.push(sample(id));
+            other.push(sample(id));
+        }
+        let mut frozen = None;
+        // In no order, with a freeze in the middle that keeps the chunk as it is then.
+        for id in (1..=64).map(|n| n * 37 % 64 + 1) {
+            if id == 7 {
+                one.digest(&mut hasher);
+                frozen = Some(one.take_dirty());
+            }
+            one.transition(OrderId(id), Status::Cancelled).failure_reason = Some("why".into());
+            one.settle(OrderId(id), &mut hasher);
+            other.transition(OrderId(id), Status::Cancelled).failure_reason = Some("why".into());
+        }
+        assert_eq!(one.touched(), 0, "the open one was hashed for the freeze");
+        assert_eq!(one.digest(&mut hasher), other.digest(&mut hasher));
+        for id in 1..=64 {
+            let id = OrderId(id);
+            assert_eq!(one.resident(id), None, "it is packed");
+            assert_eq!(one.lookup(id), other.lookup(id));
+            assert!(matches!(one.lookup(id), OrderLookup::Resident(Cow::Owned(_))));
+        }
+        let before = frozen.expect("there was a freeze").open;
+        assert!(before[0].1.rows.iter().any(|order| order.status == Status::Pending));
+        assert_eq!(one.residents().count(), 65);
+        let frozen = one.take_dirty();
+        assert_eq!((frozen.sealed.len(), frozen.open.len()), (1, 1));
+        assert!(one.is_sound());
     }
 
     #[test]

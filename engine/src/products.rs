@@ -328,8 +328,11 @@ impl Products {
         for &(id, number) in segments {
             let entry = self.at(id);
             let stored = entry.full.partition_point(|(at, _)| *at <= number);
-            if let Some((_, segment)) = entry.full.drain(..stored).next_back() {
-                entry.base = segment.after();
+            if stored > 0 {
+                entry.full.drain(..stored);
+                let first = entry.full.first().and_then(|(_, segment)| segment.before());
+                let base = first.or_else(|| entry.tail.before());
+                entry.base = base.unwrap_or(entry.product.stock);
             }
         }
     }

@@ -1,7 +1,8 @@
 //! What is due by the moment at which it is: payment tasks, payment deadlines, the ends of holds.
 //!
 //! Many things are due at the same moment, since the clock stands still within an entry and tasks
-//! are claimed together. So each moment has one list, and what leaves it is only crossed out.
+//! are claimed together. So each moment has one list, and what leaves it is only crossed out until
+//! that is more than half of the list.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -24,6 +25,9 @@ struct Moment<T> {
     left: Vec<bool>,
     here: usize,
 }
+
+/// Lists of this length on are swept.
+const SWEPT_FROM: usize = 64;
 
 impl<T> Default for Schedule<T> {
     fn default() -> Schedule<T> {
@@ -118,6 +122,11 @@ impl<T: Copy + Ord> Moment<T> {
         let Some(at) = self.place(id) else { return false };
         self.left[at] = true;
         self.here -= 1;
+        // What is crossed out is thrown out now and then: it must not stay as long as the last.
+        if self.ids.len() >= SWEPT_FROM && self.here < self.ids.len() / 2 {
+            self.ids = self.iter().collect();
+            self.left = vec![false; self.ids.len()];
+        }
         true
     }
 

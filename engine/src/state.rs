@@ -43,8 +43,8 @@ pub use crate::query::{OrderFilter, OrderPage, Page};
 pub use crate::totals::Totals;
 
 /// Rows of a kind that are hashed at the end of a batch once so many wait for it, so that neither
-/// [`State::digest`] nor a freeze has to hash more than this at once, which takes about six
-/// milliseconds. Orders are hashed when they become final, so only open ones wait.
+/// [`State::digest`] nor a freeze has to hash more than this at once, which takes some
+/// milliseconds. Of orders only open ones wait: they are hashed when they become final.
 const TOUCHED_ROWS_MAX: usize = 32_768;
 
 /// Told what each command did, right after it.
@@ -179,7 +179,8 @@ impl State {
             for (position, envelope, key) in ready.drain(..) {
                 self.position = position;
                 let outcome = self.execute(
-                    (envelope.command, key),
+                    envelope.command,
+                    key,
                     envelope.request,
                     Context { position, at: self.clock, trace: &envelope.trace, events, observer },
                 );
@@ -205,7 +206,8 @@ impl State {
     /// Carries a command out, with the name of its key if it is to place an order.
     fn execute(
         &mut self,
-        (command, key): (Command, Option<KeyHash>),
+        command: Command,
+        key: Option<KeyHash>,
         request: RequestId,
         mut cx: Context<'_>,
     ) -> Outcome {

@@ -4,7 +4,6 @@
 //! What a report does to its order is decided in [`crate::apply`].
 
 use std::borrow::Cow;
-
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
@@ -75,7 +74,7 @@ impl Webhooks {
         }
     }
 
-    /// The report's row, if it is in memory. Parked ones always are.
+    /// The report's row, if it is in memory as it is. Parked ones always are.
     pub(crate) fn resident(&self, id: WebhookId) -> Option<&Webhook> {
         self.chunks.plain(id.0)
     }

@@ -343,7 +343,11 @@ impl Writer<'_, '_> {
         for (name, help, value) in [
             ("apply", "Time spent applying", node.apply_seconds_total),
             ("log_sync", "Time spent in log writes and syncs", node.sync_seconds_total),
-            ("checkpoint", "Time spent writing checkpoints", node.checkpoint_seconds_total),
+            (
+                "checkpoint",
+                "Time spent writing checkpoints, with their rests",
+                node.checkpoint_seconds_total,
+            ),
             ("snapshot", "Time spent taking snapshots", node.snapshot_seconds_total),
         ] {
             self.seconds(name, help, value)?;

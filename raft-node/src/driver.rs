@@ -394,10 +394,15 @@ fn checkpoint(shared: &Shared, in_hurry: bool) -> Result<Option<(u64, u64)>, eng
     };
     let Some((frozen, term)) = frozen else { return Ok(None) };
     let store = shared.store();
-    let written = match in_hurry {
-        true => frozen.write(&*store)?,
-        false => frozen.write(&Paced::new(&*store))?,
+    // Those who ask for a snapshot, a snapshot that is to take the place of the state, and the end
+    // of the node all wait for the checkpoint that is under way.
+    let in_hurry = || {
+        in_hurry
+            || shared.stopping.load(Ordering::Relaxed)
+            || !shared.snapshot_askers.lock().is_empty()
+            || shared.prepared.lock().is_some()
     };
+    let written = frozen.write(&Paced::new(&*store, in_hurry))?;
     let index = frozen.applied_index();
     drop(frozen);
     shared.state.write().release(&written);

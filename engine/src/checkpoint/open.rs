@@ -115,6 +115,7 @@ impl State {
             return Ok(state);
         }
         state.check_invariants()?;
+        state.orders.pack_restored();
         Ok(state)
     }
 

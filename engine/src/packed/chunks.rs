@@ -20,7 +20,7 @@ use crate::webhook::Webhook;
 /// A row that is encoded together with those before it in its chunk.
 pub(crate) trait InChunk: Record {
     /// What a row is told apart from.
-    type Walk: Clone + Copy + std::fmt::Debug + Default + PartialEq;
+    type Walk: Copy + std::fmt::Debug + Default;
 
     /// Writes the id of the first row and how many there are.
     fn encode_head<E: Encoder>(first: u64, count: u64, encoder: &mut E) -> Result<(), EncodeError>;

@@ -22,9 +22,8 @@ type Stored = ((i64, i64), Cause, i64, i64, i64, i64);
 /// Consecutive rows of one product, to which more are added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PackedLedger {
-    /// The counters before the first row and after the last.
+    /// The counters before the first row.
     before: Counters,
-    after: Counters,
     rows: usize,
     position: Last,
     at: Last,
@@ -38,7 +37,6 @@ impl PackedLedger {
             self.before = shifted(row.after, row.delta(), i64::wrapping_sub);
         }
         self.rows += 1;
-        self.after = row.after;
         let moved = (self.position.step(row.position.0), self.at.step(row.at.0));
         let stored: Stored = (moved, row.cause, row.on_hand, row.held, row.reserved, row.sold);
         codec::encode_into(&stored, &mut self.bytes);
@@ -54,9 +52,9 @@ impl PackedLedger {
         self.bytes.last().copied().unwrap_or_default()
     }
 
-    /// The counters after the last row.
-    pub(crate) fn after(&self) -> Counters {
-        self.after
+    /// The counters before the first row, if there is one.
+    pub(crate) fn before(&self) -> Option<Counters> {
+        (self.rows > 0).then_some(self.before)
     }
 
     /// The rows, oldest first.

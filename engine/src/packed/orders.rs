@@ -17,7 +17,7 @@ use crate::packed::{InChunk, Last};
 use crate::trace::TraceId;
 
 /// When and where the order before was placed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Walk {
     created: Last,
     placed: Last,

@@ -18,8 +18,8 @@ pub type BatchId = u64;
 
 /// Claims under way at once, in batches.
 const CLAIMS_IN_FLIGHT_MAX: usize = 4;
-/// After so many looks for due tasks the next one begins with the earliest again, since a task may
-/// have become due before those that were seen.
+/// After so many polls the worker looks at the earliest task again, since one may have become due
+/// before those that were seen. It does so at once when no claim is under way.
 const LOOKS_MAX: u32 = 64;
 /// Room for the numbers of most keys.
 const KEY_DIGITS: usize = 24;
@@ -91,19 +91,18 @@ impl Worker {
         &mut self,
         due: impl FnOnce(Option<(Timestamp, OrderId)>, usize) -> Vec<DuePayment>,
     ) -> Option<(BatchId, Command)> {
+        self.looks += 1;
         let busy = self.calling.len() + self.claiming.len();
         let room = self.config.calls_max.saturating_sub(busy).min(self.config.batch_max);
         if room == 0 || self.claims.len() >= CLAIMS_IN_FLIGHT_MAX {
             return None;
         }
-        self.looks += 1;
         if self.claims.is_empty() || self.looks >= LOOKS_MAX {
             (self.seen, self.looks) = (None, 0);
         }
-        // Tasks whose claim is under way still look due, so ask for that many more.
-        let passed = if self.seen.is_none() { self.claiming.len() } else { 0 };
         let mut tasks = Vec::new();
-        for DuePayment { due, order, attempt } in due(self.seen, room + passed) {
+        // Tasks whose claim is under way still look due, so ask for that many more.
+        for DuePayment { due, order, attempt } in due(self.seen, room + self.claiming.len()) {
             if tasks.len() == room {
                 break;
             }
@@ -190,6 +189,8 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use engine::money::Money;
     use engine::trace::TraceId;
 
@@ -200,7 +201,7 @@ mod tests {
         Worker::new(NodeId(1), "shop".into(), config)
     }
 
-    fn claimed(order: u64) -> ClaimedPayment {
+    fn claimed_of(order: u64) -> ClaimedPayment {
         ClaimedPayment {
             order: OrderId(order),
             attempt: 1,
@@ -236,10 +237,10 @@ mod tests {
         let second = worker.poll(true, due);
         assert_eq!(claims(&second), vec![3], "only three calls may be under way");
         assert!(worker.poll(true, due).is_empty());
-        let calls = worker.proposed(first[0].0, Some(Outcome::Claimed(vec![claimed(1)])));
+        let calls = worker.proposed(first[0].0, Some(Outcome::Claimed(vec![claimed_of(1)])));
         assert_eq!(calls.len(), 1);
         assert_eq!(calls[0].key, "shop-1-1");
-        let later = ClaimedPayment { epoch: 2, ..claimed(1) };
+        let later = ClaimedPayment { epoch: 2, ..claimed_of(1) };
         assert_eq!(
             super::Worker::new(NodeId(1), "shop".into(), Config::default()).call(later).key,
             "shop.2-1-1"
@@ -249,11 +250,57 @@ mod tests {
         assert!(worker.poll(false, due).is_empty(), "who does not lead claims nothing");
     }
 
+    /// What the state tells of a set of due tasks.
+    fn of(
+        set: &BTreeSet<(Timestamp, OrderId)>,
+    ) -> impl FnOnce(Option<(Timestamp, OrderId)>, usize) -> Vec<DuePayment> {
+        move |after, limit| {
+            let later = set.iter().filter(|place| after.is_none_or(|after| **place > after));
+            let task = |&(due, order)| DuePayment { due, order, attempt: 1 };
+            later.map(task).take(limit).collect()
+        }
+    }
+
+    #[test]
+    fn a_task_that_becomes_due_before_those_that_were_seen_is_claimed_all_the_same() {
+        let config = Config { calls_max: 1_000, batch_max: 1, ..Config::default() };
+        let mut worker = Worker::new(NodeId(1), "shop".into(), config);
+        let mut due: BTreeSet<_> = (1..=300).map(|id| (Timestamp(50), OrderId(id))).collect();
+        let first = worker.poll(true, of(&due));
+        assert_eq!(claims(&first), [1], "this claim stays under way");
+        due.insert((Timestamp(40), OrderId(999)));
+        let mut polls = 0;
+        loop {
+            polls += 1;
+            assert!(polls <= LOOKS_MAX, "it was not looked for");
+            let commands = worker.poll(true, of(&due));
+            let claimed = claims(&commands);
+            if claimed == [999] {
+                break;
+            }
+            assert_eq!(claimed.len(), 1, "others are claimed meanwhile");
+            due.remove(&(Timestamp(50), OrderId(claimed[0])));
+            worker.proposed(commands[0].0, Some(Outcome::Claimed(vec![claimed_of(claimed[0])])));
+        }
+    }
+
+    #[test]
+    fn claims_under_way_hide_no_task_behind_them() {
+        let config = Config { calls_max: 1_000, batch_max: 100, ..Config::default() };
+        let mut worker = Worker::new(NodeId(1), "shop".into(), config);
+        let due: BTreeSet<_> = (1..=350).map(|id| (Timestamp(50), OrderId(id))).collect();
+        for first in [1, 101, 201] {
+            assert_eq!(claims(&worker.poll(true, of(&due)))[0], first);
+        }
+        worker.seen = None;
+        assert_eq!(claims(&worker.poll(true, of(&due))), (301..=350).collect::<Vec<_>>());
+    }
+
     #[test]
     fn results_are_handed_in_until_they_are_recorded() {
         let mut worker = worker();
         let claim = worker.poll(true, due);
-        let calls = worker.proposed(claim[0].0, Some(Outcome::Claimed(vec![claimed(1)])));
+        let calls = worker.proposed(claim[0].0, Some(Outcome::Claimed(vec![claimed_of(1)])));
         worker.called(calls[0].which(), Answer::NoAnswer);
         for _ in 0..2 {
             let commands = worker.poll(false, due);

@@ -71,8 +71,20 @@ pub trait Files: Send + Sync {
 pub struct DirectoryFiles {
     dir: PathBuf,
     /// The files that are being written, so that a sync reports what became of every append.
-    writing: Mutex<BTreeMap<String, File>>,
+    writing: Mutex<BTreeMap<String, Writing>>,
 }
+
+/// A file that is being written.
+#[derive(Debug)]
+struct Writing {
+    file: File,
+    /// Bytes since it was synced.
+    unsynced: usize,
+}
+
+/// A file is synced after so many bytes at the latest: one of gigabytes that goes to the disk at its
+/// end would keep the log's syncs waiting.
+const UNSYNCED_BYTES_MAX: usize = 4 << 20;
 
 impl DirectoryFiles {
     /// The files in a directory, which is created when it is not there.
@@ -87,11 +99,19 @@ impl DirectoryFiles {
     fn write<T>(
         &self,
         name: &str,
-        write: impl FnOnce(&mut File) -> io::Result<T>,
+        write: impl FnOnce(&mut Writing) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut writing = self.writing.lock();
         let file = writing.get_mut(name);
         write(file.ok_or_else(|| io::Error::other(format!("{name} is not being written")))?)
+    }
+}
+
+impl Writing {
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        self.unsynced = 0;
+        Ok(())
     }
 }
 
@@ -109,18 +129,23 @@ impl Files for DirectoryFiles {
         options.create(true).truncate(true).write(true);
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(self.dir.join(name))?;
-        self.writing.lock().insert(name.into(), file);
+        self.writing.lock().insert(name.into(), Writing { file, unsynced: 0 });
         Ok(())
     }
 
     fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        // Synced piece by piece: a large file that goes to the disk at its end would keep the log's
-        // syncs waiting.
-        self.write(name, |file| file.write_all(bytes).and_then(|()| file.sync_data()))
+        self.write(name, |writing| {
+            writing.file.write_all(bytes)?;
+            writing.unsynced += bytes.len();
+            match writing.unsynced >= UNSYNCED_BYTES_MAX {
+                true => writing.sync(),
+                false => Ok(()),
+            }
+        })
     }
 
     fn sync(&self, name: &str) -> io::Result<()> {
-        self.write(name, |file| file.sync_data())
+        self.write(name, Writing::sync)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
