@@ -393,8 +393,8 @@ impl State {
         self.keys.get(KeyHash::of(Scope::Order, key))?.order()
     }
 
-    /// Payment tasks that may be claimed at `now`, earliest first, at most `limit`; only those after
-    /// a place, if one is given. None while payments are paused.
+    /// Payment tasks that may be claimed at `now`, earliest first, at most `limit`; only those
+    /// after a place, if one is given. None while payments are paused.
     pub fn due_payments(
         &self,
         now: Timestamp,

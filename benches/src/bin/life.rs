@@ -23,7 +23,8 @@ const BATCH: u64 = 256;
 const CHECKPOINT: u64 = 1 << 15;
 /// Orders that are placed between one and its claim.
 const CLAIMED_AFTER: u64 = 1 << 10;
-/// Orders that are placed between one and its payment, at least: a gateway takes a tenth of a second.
+/// Orders that are placed between one and its payment, at least: a gateway takes a tenth of a
+/// second.
 const PAID_AFTER: u64 = 1 << 13;
 
 fn main() {

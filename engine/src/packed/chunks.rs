@@ -1,7 +1,7 @@
 //! Chunks of rows as a store has them.
 //!
-//! A chunk whose rows are all final is kept as the bytes that a checkpoint writes: a fraction of the
-//! rows themselves, and nothing is encoded twice. Each row can be read without those before it.
+//! A chunk whose rows are all final is kept as the bytes that a checkpoint writes: a fraction of
+//! the rows themselves, and nothing is encoded twice. Each row can be read without those before it.
 
 use std::marker::PhantomData;
 

@@ -116,7 +116,8 @@ mod tests {
             }
             for id in map.keys() {
                 prop_assert_eq!(lists.get(*id), map.get(id));
-                prop_assert_eq!(lists.get(UserId(id.0 ^ 1 << 20)), map.get(&UserId(id.0 ^ 1 << 20)));
+                let other = UserId(id.0 ^ 1 << 20);
+                prop_assert_eq!(lists.get(other), map.get(&other));
             }
             let all: BTreeMap<UserId, Postings> =
                 lists.iter().map(|(id, list)| (id, list.clone())).collect();

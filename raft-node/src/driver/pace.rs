@@ -1,9 +1,9 @@
 //! Checkpoints at a gentle pace.
 //!
-//! A checkpoint has megabytes to write. Written at once they keep the disk busy while syncs of the log
-//! wait, and a processor while requests do: the slowest requests are those that meet a checkpoint.
-//! So it goes out piece by piece, with a rest after each. It is in no hurry: what it holds is in the
-//! log, and the next one only begins later.
+//! A checkpoint has megabytes to write. Written at once they keep the disk busy while syncs of the
+//! log wait, and a processor while requests do: the slowest requests are those that meet a
+//! checkpoint. So it goes out piece by piece, with a rest after each. It is in no hurry: what it
+//! holds is in the log, and the next one only begins later.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -82,8 +82,8 @@ struct Writing {
     unsynced: usize,
 }
 
-/// A file is synced after so many bytes at the latest: one of gigabytes that goes to the disk at its
-/// end would keep the log's syncs waiting.
+/// A file is synced after so many bytes at the latest: one of gigabytes that goes to the disk at
+/// its end would keep the log's syncs waiting.
 const UNSYNCED_BYTES_MAX: usize = 4 << 20;
 
 impl DirectoryFiles {
