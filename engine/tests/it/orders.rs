@@ -460,3 +460,42 @@ fn lists_are_exact_at_their_edges() {
     let nobody = OrderFilter { user: user_id(55), ..all };
     assert_eq!(list(nobody, numbered(1)), (vec![], 0, false));
 }
+
+/// What is looked at for sixteen commands together must not decide for any of them: each is carried
+/// out on what those before it left.
+#[test]
+fn commands_of_one_entry_follow_one_another_however_many_they_are() {
+    const COUNT: u64 = 50;
+    // Every third has the key of the one before it, every ninth with another meaning.
+    let orders: Vec<PlaceOrder> = (0..COUNT)
+        .map(|n| match n % 9 {
+            2 | 5 => keyed(&format!("key-{}", n - 1), &[(1, 1)]),
+            8 => keyed(&format!("key-{}", n - 1), &[(1, 2)]),
+            _ => keyed(&format!("key-{n}"), &[(1, 1)]),
+        })
+        .collect();
+    let (mut id, mut wanted) = (0, Vec::new());
+    for n in 0..COUNT {
+        wanted.push(match n % 9 {
+            2 | 5 => Outcome::Replayed(OrderId(id)),
+            8 => Outcome::Rejected(Rejection::KeyReused),
+            _ => {
+                id += 1;
+                Outcome::Placed(OrderId(id))
+            }
+        });
+    }
+    let mut together = Machine::default();
+    together.product("1.00", 1_000);
+    let commands = orders.iter().cloned().map(Command::PlaceOrder).collect();
+    assert_eq!(together.run_all(commands), wanted);
+    let index = together.log.len() as u64;
+    let told = &together.recorder.outcomes[1..];
+    for ((position, ..), n) in told.iter().zip(0..) {
+        assert_eq!(*position, Position::new(index, n));
+    }
+    let mut batched = Machine::default();
+    batched.product("1.00", 1_000);
+    assert_eq!(batched.run(batch(false, orders)), Outcome::Batch(wanted));
+    assert_eq!(together.stock(ProductId(1)).stock, batched.stock(ProductId(1)).stock);
+}
