@@ -15,15 +15,18 @@
 //!   same number is there: publishing a sealed chunk removes the open one;
 //! - a block of products counts when its number is below the published next one, and of a product
 //!   that is in several blocks the row in the highest counts;
-//! - a ledger segment counts when it is below the published number of ledger rows of its product;
+//! - a block of ledger segments counts when its number is below the published next one;
 //! - a user counts when its id is below the published next id;
 //! - a full chunk of events counts when its number is between the published first and next ones.
 //!
 //! Nothing here decides when to checkpoint, and nothing repairs what it finds: a store that does
 //! not open is set aside by the caller.
 
+pub mod ahead;
+mod chunks;
 pub mod freeze;
 pub mod image;
+mod ledgers;
 pub mod open;
 mod products;
 mod rows;
@@ -35,16 +38,16 @@ use crate::chunks::Chunk;
 use crate::codec::{self, ROW_VERSION};
 use crate::event::Event;
 use crate::hold::Hold;
-use crate::ids::{AdjustmentId, HoldId, OrderId, Position, ProductId, WebhookId};
+use crate::ids::{AdjustmentId, HoldId, OrderId, ProductId, WebhookId};
 use crate::ledger;
 use crate::order::Order;
-use crate::packed::{EventRows, LedgerRows};
-use crate::products::{LOCATION, SEGMENT_ROWS};
+use crate::packed::EventRows;
 use crate::state::State;
 use crate::store::Error;
 use crate::webhook::Webhook;
 
 pub use self::freeze::{Frozen, Written};
+pub use crate::products::LedgerHome;
 
 use self::rows::{Meta, Stored, key};
 
@@ -153,26 +156,18 @@ pub fn read_events(store: &dyn CheckpointStore, chunk: u64) -> Result<Option<Vec
     Ok(found.map(|EventRows(events)| events))
 }
 
-/// Reads the stored segment of a product's ledger that holds row `number`, with the number of its
-/// first row: 32 rows, or none when no published checkpoint holds that segment. Rows after the last
-/// full segment are in memory ([`State::ledger`]).
+/// Reads a stored segment of a product's ledger from where [`State::ledger_homes`] says that it is:
+/// 32 rows, the first of which has the number 32 times that of the segment.
 ///
 /// # Errors
-/// When the store cannot be read or a row is damaged.
+/// When the store cannot be read, or the row is damaged or not there.
 pub fn read_ledger(
     store: &dyn CheckpointStore,
     id: ProductId,
-    number: u64,
-) -> Result<Option<(u64, Vec<ledger::Row>)>, Error> {
-    let rows = SEGMENT_ROWS as u64;
-    let segment = number / rows;
-    let found: Option<LedgerRows> = read_row(store, &key::segment(LOCATION, id, segment))?;
-    let meta: Option<Meta> = read_row(store, key::META)?;
-    // What lies behind the published position was staged only.
-    let published = meta.map_or(Position(0), |meta| meta.position);
-    let found = found.map(|LedgerRows(found)| found);
-    let found = found.filter(|found| found.iter().all(|row| row.position <= published));
-    Ok(found.map(|found| (segment * rows, found)))
+    segment: u64,
+    home: LedgerHome,
+) -> Result<Vec<ledger::Row>, Error> {
+    ledgers::read_segment(store, id, segment, home)
 }
 
 fn read_row<T: Decode<()>>(store: &dyn CheckpointStore, key: &[u8]) -> Result<Option<T>, Error> {
@@ -201,7 +196,7 @@ fn read_chunk<R: Stored>(
         let key = key::chunk(letter, number);
         let Some(bytes) = store.get(&key)? else { return Ok(None) };
         let damaged = |source| Error::Damaged { key: key::name(&key), source };
-        R::unpack(&bytes).map(Some).map_err(damaged)
+        R::unpack(&bytes).map(|(_, chunk)| Some(chunk)).map_err(damaged)
     };
     let open = read(R::OPEN)?;
     if open.is_some() {

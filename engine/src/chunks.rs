@@ -60,8 +60,8 @@ impl<R: Record> Chunk<R> {
 pub(crate) struct FrozenChunks<R: InChunk> {
     /// Chunks that will never change again.
     pub(crate) sealed: Vec<(u64, Arc<PackedChunk<R>>)>,
-    /// Chunks that may change.
-    pub(crate) open: Vec<(u64, Arc<Chunk<R>>)>,
+    /// Chunks that may change, with what their rows add to the digest.
+    pub(crate) open: Vec<(u64, Arc<Chunk<R>>, u64)>,
 }
 
 /// Where the rows of a chunk are.
@@ -299,7 +299,7 @@ impl<R: InChunk> Chunks<R> {
                 slot.pack();
             }
             match &slot.rows {
-                Rows::Plain(chunk) => open.push((id, Arc::clone(chunk))),
+                Rows::Plain(chunk) => open.push((id, Arc::clone(chunk), sum_of(&slot.hashes))),
                 Rows::Packed(chunk) => sealed.push((id, Arc::clone(chunk))),
                 Rows::Stored => unreachable!("a dirty chunk is resident"),
             }
@@ -342,19 +342,27 @@ impl<R: InChunk> Chunks<R> {
         }
     }
 
-    /// Puts a stored row back under the next id.
-    pub(crate) fn restore(&mut self, row: R, hasher: &mut RowHasher) {
-        let hash = hasher.hash(R::TABLE, row.id(), &row);
-        let open = row.is_open();
-        self.sum = self.sum.wrapping_add(hash);
-        let at = self.append(row);
-        let slot = &mut self.slots[at];
-        slot.hashes.push(hash);
-        slot.open += u8::from(open);
+    /// Puts the next chunk of a store back, with what each of its rows adds to the digest. Only the
+    /// last one may be not full.
+    pub(crate) fn restore(&mut self, rows: Vec<R>, hashes: Vec<u64>) {
+        assert!(self.len.is_multiple_of(R::CHUNK) && hashes.len() == rows.len());
+        self.len += rows.len() as u64;
+        self.sum = self.sum.wrapping_add(sum_of(&hashes));
+        let open = rows.iter().filter(|row| row.is_open()).count();
+        let slot = Slot {
+            rows: Rows::Plain(Arc::new(Chunk { rows })),
+            hashes,
+            touched: 0,
+            listed: false,
+            open: u8::try_from(open).expect("a chunk is small"),
+            dirty: false,
+        };
         if slot.is_sealed() {
-            self.evictable.push_back(at as u64);
-            self.evict();
+            self.evictable.push_back(self.slots.len() as u64);
         }
+        self.slots.push(slot);
+        self.resident += 1;
+        self.evict();
     }
 
     /// Packs what was restored and stays in memory.
@@ -388,6 +396,11 @@ impl<R: InChunk> Chunks<R> {
     }
 }
 
+/// What the rows of a chunk add to the digest.
+fn sum_of(hashes: &[u64]) -> u64 {
+    hashes.iter().fold(0, |sum, hash| sum.wrapping_add(*hash))
+}
+
 impl<R: InChunk> Slot<R> {
     fn is_resident(&self) -> bool {
         !matches!(self.rows, Rows::Stored)
@@ -415,7 +428,7 @@ impl<R: InChunk> Slot<R> {
         debug_assert!(self.is_sealed() && self.touched == 0, "nothing in it changes any more");
         let Rows::Plain(chunk) = &self.rows else { return None };
         std::hint::black_box(chunk.rows.iter().fold(0, |all, row| all ^ row.touch()));
-        let packed = Rows::Packed(Arc::new(PackedChunk::of(chunk)));
+        let packed = Rows::Packed(Arc::new(PackedChunk::of(chunk, sum_of(&self.hashes))));
         self.hashes = Vec::new();
         match std::mem::replace(&mut self.rows, packed) {
             Rows::Plain(chunk) => {

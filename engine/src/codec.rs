@@ -20,8 +20,11 @@ type Config = Configuration<LittleEndian, Varint, Limit<VALUE_BYTES_MAX>>;
 
 const CONFIG: Config = bincode::config::standard().with_limit::<VALUE_BYTES_MAX>();
 
-/// The version of all row encodings written today.
+/// The version of rows that are nothing but their value.
 pub(crate) const ROW_VERSION: u8 = 1;
+
+/// The version of rows that say before their value what it adds to the digest.
+const SUMMED_VERSION: u8 = 2;
 
 /// Why bytes are not a value.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +130,21 @@ pub(crate) fn begin_row(version: u8) -> Vec<u8> {
     out
 }
 
+/// Begins a stored row that says what its value adds to the digest.
+pub(crate) fn begin_summed_row(sum: u64) -> Vec<u8> {
+    let mut out = begin_row(SUMMED_VERSION);
+    out.extend_from_slice(&sum.to_le_bytes());
+    out
+}
+
+/// Encodes a stored row that says what its value adds to the digest.
+pub(crate) fn encode_summed_row<T: Encode>(sum: u64, value: &T) -> Vec<u8> {
+    let mut out = begin_summed_row(sum);
+    encode_into(value, &mut out);
+    end_row(&mut out);
+    out
+}
+
 /// Ends a stored row: its checksum takes its place.
 pub(crate) fn end_row(row: &mut [u8]) {
     let sum = crc32fast::hash(&row[4..]);
@@ -149,6 +167,38 @@ pub(crate) fn decoder(bytes: &[u8]) -> DecoderImpl<SliceReader<'_>, Config, ()> 
 /// [`Error::Checksum`] when the bytes were damaged, else as [`decode_versioned`].
 pub fn decode_row<T: Decode<()>>(version: u8, bytes: &[u8]) -> Result<T, Error> {
     decode_versioned(version, checked(bytes)?)
+}
+
+/// Decodes what [`encode_summed_row`] wrote, with the sum, or what [`encode_row`] wrote when there
+/// were no sums.
+///
+/// # Errors
+/// As [`decode_row`].
+pub(crate) fn decode_summed_row<T: Decode<()>>(bytes: &[u8]) -> Result<(Option<u64>, T), Error> {
+    let (sum, value) = summed(checked(bytes)?)?;
+    Ok((sum, decode(value)?))
+}
+
+/// What a row says it adds to the digest; nothing when it is of the time before there were sums.
+/// The checksum of the whole is checked.
+///
+/// # Errors
+/// As [`decode_row`], but for the value.
+pub(crate) fn row_sum(bytes: &[u8]) -> Result<Option<u64>, Error> {
+    summed(checked(bytes)?).map(|(sum, _)| sum)
+}
+
+/// The sum that a row says, if it says one, and the value after it.
+fn summed(row: &[u8]) -> Result<(Option<u64>, &[u8]), Error> {
+    match row.split_first() {
+        Some((&ROW_VERSION, value)) => Ok((None, value)),
+        Some((&SUMMED_VERSION, rest)) => match rest.split_first_chunk::<8>() {
+            Some((sum, value)) => Ok((Some(u64::from_le_bytes(*sum)), value)),
+            None => Err(Error::Malformed("shorter than its sum".into())),
+        },
+        Some((&found, _)) => Err(Error::UnknownVersion(found)),
+        None => Err(Error::Malformed("no version".into())),
+    }
 }
 
 /// What follows the checksum of a row, if it is right.
@@ -196,6 +246,25 @@ mod tests {
         for cut in 0..row.len() {
             assert!(decode_row::<(u64, String)>(1, &row[..cut]).is_err(), "cut {cut}");
         }
+    }
+
+    #[test]
+    fn a_row_says_its_sum_unless_it_is_of_the_time_before() {
+        let row = encode_summed_row(u64::MAX - 1, &7_u64);
+        assert_eq!(decode_summed_row::<u64>(&row), Ok((Some(u64::MAX - 1), 7)));
+        assert_eq!(row_sum(&row), Ok(Some(u64::MAX - 1)));
+        assert_eq!(decode_row::<u64>(ROW_VERSION, &row), Err(Error::UnknownVersion(2)));
+        let plain = encode_row(ROW_VERSION, &7_u64);
+        assert_eq!(decode_summed_row::<u64>(&plain), Ok((None, 7)));
+        assert_eq!(row_sum(&plain), Ok(None));
+        assert_eq!(row_sum(&encode_row(3, &7_u64)), Err(Error::UnknownVersion(3)));
+        let mut damaged = row.clone();
+        damaged[9] ^= 1;
+        assert!(matches!(row_sum(&damaged), Err(Error::Checksum { .. })));
+        let mut short = begin_row(SUMMED_VERSION);
+        short.push(1);
+        end_row(&mut short);
+        assert!(row_sum(&short).is_err() && row_sum(&encode_row(1, &())[..4]).is_err());
     }
 
     #[test]

@@ -167,13 +167,15 @@ impl Holds {
         self.chunks.set_resident_chunks_max(chunks);
     }
 
-    /// Puts a stored hold back under the next id.
-    pub(crate) fn restore(&mut self, hold: Hold, hasher: &mut RowHasher) {
-        self.fates.push(Fate::of(hold.status));
-        if !hold.status.is_final() {
-            self.deadlines.insert(hold.expires_at, hold.id);
+    /// Puts a stored chunk back; see [`Chunks::restore`].
+    pub(crate) fn restore(&mut self, holds: Vec<Hold>, hashes: Vec<u64>) {
+        for hold in &holds {
+            self.fates.push(Fate::of(hold.status));
+            if !hold.status.is_final() {
+                self.deadlines.insert(hold.expires_at, hold.id);
+            }
         }
-        self.chunks.restore(hold, hasher);
+        self.chunks.restore(holds, hashes);
     }
 
     /// Whether rows, fates and deadlines agree.

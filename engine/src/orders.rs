@@ -175,10 +175,14 @@ impl Orders {
         self.chunks.set_resident_chunks_max(chunks);
     }
 
-    /// Puts a stored order back under the next id.
-    pub(crate) fn restore(&mut self, order: Order, hasher: &mut RowHasher) {
-        self.statuses.push(order.status);
-        self.chunks.restore(order, hasher);
+    /// Puts the status of a stored order back, under the next id.
+    pub(crate) fn restore_status(&mut self, status: Status) {
+        self.statuses.push(status);
+    }
+
+    /// Puts a stored chunk back whose statuses were; see [`Chunks::restore`].
+    pub(crate) fn restore(&mut self, orders: Vec<Order>, hashes: Vec<u64>) {
+        self.chunks.restore(orders, hashes);
     }
 
     /// Packs what was restored and stays in memory.

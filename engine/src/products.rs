@@ -4,6 +4,7 @@
 //! counters and ledger together; nothing here decides whether a change is allowed.
 
 mod blocks;
+mod ledgers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,8 +19,11 @@ use crate::product::{Counters, Product};
 use crate::statuses::Statuses;
 
 pub(crate) use self::blocks::{BLOCK_ROWS, FrozenBlocks};
+pub use self::ledgers::LedgerHome;
+pub(crate) use self::ledgers::{BLOCK_SEGMENTS, FrozenLedgers, FrozenSegment, NewHomes};
 
 use self::blocks::Blocks;
+use self::ledgers::LedgerBlocks;
 
 /// Ledger rows that are stored together.
 pub(crate) const SEGMENT_ROWS: usize = 32;
@@ -56,12 +60,33 @@ impl ledger::Row {
     pub(crate) fn delta(&self) -> Delta {
         Delta { on_hand: self.on_hand, held: self.held, reserved: self.reserved, sold: self.sold }
     }
+
+    /// The counters before it, or `None` when no counters lead to those after it.
+    pub(crate) fn before(&self) -> Option<Counters> {
+        Some(Counters {
+            on_hand: self.after.on_hand.checked_sub(self.on_hand)?,
+            held: self.after.held.checked_sub(self.held)?,
+            reserved: self.after.reserved.checked_sub(self.reserved)?,
+            sold: self.after.sold.checked_sub(self.sold)?,
+        })
+    }
+}
+
+/// The ledger segments of a product that a store has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StoredLedger {
+    /// Where each of them is.
+    pub(crate) homes: Vec<LedgerHome>,
+    /// The counters after them.
+    pub(crate) after: Counters,
 }
 
 /// A product with what belongs to it.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) product: Product,
+    /// Where a store has each full ledger segment that a synced checkpoint holds.
+    pub(crate) homes: Vec<LedgerHome>,
     /// Full ledger segments that no synced checkpoint holds yet, with their numbers ascending.
     pub(crate) full: Vec<(u64, Segment)>,
     /// The ledger rows after the last full segment, fewer than [`SEGMENT_ROWS`].
@@ -83,6 +108,7 @@ impl Entry {
     fn new(product: Product, base: Counters) -> Entry {
         Entry {
             product,
+            homes: Vec::new(),
             full: Vec::new(),
             tail: PackedLedger::default(),
             base,
@@ -117,6 +143,8 @@ pub(crate) struct Products {
     in_flight: Vec<ProductId>,
     /// Where a store has the rows.
     blocks: Blocks,
+    /// Where it has the ledgers.
+    ledgers: LedgerBlocks,
     /// The sum of the hashes of all product and ledger rows, those of touched products excepted.
     sum: u64,
 }
@@ -261,12 +289,13 @@ impl Products {
         };
         let number = product.ledger_rows;
         product.ledger_rows += 1;
-        entry.tail.push(&row);
+        let hash = ledger_hash(LOCATION, id, number, &row);
+        entry.tail.push(&row, hash);
         if entry.tail.len() == SEGMENT_ROWS {
             let segment = std::mem::take(&mut entry.tail);
             entry.full.push((number / SEGMENT_ROWS as u64, Arc::new(segment)));
         }
-        self.sum = self.sum.wrapping_add(ledger_hash(LOCATION, id, number, &row));
+        self.sum = self.sum.wrapping_add(hash);
     }
 
     fn at(&mut self, id: ProductId) -> &mut Entry {
@@ -321,29 +350,41 @@ impl Products {
         frozen
     }
 
+    /// Takes the full ledger segments that nobody reported as stored, of products that the freeze
+    /// took.
+    pub(crate) fn take_ledgers(&mut self) -> FrozenLedgers {
+        let entries = &self.entries;
+        let full = |id: &ProductId| {
+            let full = entries[id.0 as usize - 1].full.iter();
+            let id = *id;
+            full.map(move |(number, segment)| (id, *number, Arc::clone(segment)))
+        };
+        self.ledgers.freeze(self.in_flight.iter().flat_map(full).collect())
+    }
+
     /// Forgets ledger segments that a synced checkpoint holds.
-    pub(crate) fn release(&mut self, segments: &[(ProductId, u64)]) {
+    pub(crate) fn release(&mut self, segments: &[NewHomes]) {
         self.in_flight.clear();
         self.blocks.release();
-        for &(id, number) in segments {
-            let entry = self.at(id);
-            let stored = entry.full.partition_point(|(at, _)| *at <= number);
-            if stored > 0 {
-                entry.full.drain(..stored);
-                let first = entry.full.first().and_then(|(_, segment)| segment.before());
-                let base = first.or_else(|| entry.tail.before());
-                entry.base = base.unwrap_or(entry.product.stock);
-            }
+        self.ledgers.release();
+        for NewHomes { product, first, homes } in segments {
+            let entry = self.at(*product);
+            assert_eq!(*first, entry.homes.len() as u64, "segments are stored in their order");
+            entry.homes.extend(homes);
+            entry.full.drain(..homes.len());
+            let next = entry.full.first().and_then(|(_, segment)| segment.before());
+            let base = next.or_else(|| entry.tail.before());
+            entry.base = base.unwrap_or(entry.product.stock);
         }
     }
 
-    /// Puts a stored product back, under the next id, with the ledger rows after its stored
-    /// segments.
+    /// Puts a stored product back, under the next id, with its stored ledger segments and the rows
+    /// after them.
     pub(crate) fn restore(
         &mut self,
         product: Product,
         rows_after: &[ledger::Row],
-        base: Counters,
+        stored: StoredLedger,
         hasher: &mut RowHasher,
     ) {
         let (id, rows) = (product.id, product.ledger_rows);
@@ -355,10 +396,11 @@ impl Products {
         let first = rows - rows_after.len() as u64;
         let mut tail = PackedLedger::default();
         for (number, row) in (first..).zip(rows_after) {
-            tail.push(row);
-            self.sum = self.sum.wrapping_add(ledger_hash(LOCATION, id, number, row));
+            tail.push(row, ledger_hash(LOCATION, id, number, row));
         }
-        self.entries.push(Entry { tail, hash, ..Entry::new(product, base) });
+        self.sum = self.sum.wrapping_add(tail.sum());
+        let StoredLedger { homes, after } = stored;
+        self.entries.push(Entry { tail, homes, hash, ..Entry::new(product, after) });
     }
 
     /// Puts back which blocks a store has, by ascending number, the number of the next one, and
@@ -375,12 +417,16 @@ impl Products {
         self.blocks.restore(blocks, next, single);
     }
 
-    /// Counts stored ledger rows of a product into the digest.
-    pub(crate) fn restore_segment(&mut self, id: ProductId, segment: u64, rows: &[ledger::Row]) {
-        let first = segment * SEGMENT_ROWS as u64;
-        for (number, row) in (first..).zip(rows) {
-            self.sum = self.sum.wrapping_add(ledger_hash(LOCATION, id, number, row));
-        }
+    /// Puts back what all stored ledger segments add to the digest, the number of the next block of
+    /// them, and the rows of format 2 that the store has and that were never published.
+    pub(crate) fn restore_ledgers(
+        &mut self,
+        sum: u64,
+        next: u64,
+        leftovers: Vec<(ProductId, u64)>,
+    ) {
+        self.sum = self.sum.wrapping_add(sum);
+        self.ledgers.restore(next, leftovers);
     }
 
     /// The SKU index, for the invariants.

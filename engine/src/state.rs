@@ -28,7 +28,7 @@ use crate::order::Status;
 use crate::orders::Orders;
 use crate::outcome::{Outcome, Rejection};
 use crate::product::Product;
-use crate::products::Products;
+use crate::products::{LedgerHome, Products};
 use crate::schedule::Schedule;
 use crate::sessions::Sessions;
 use crate::taken::Taken;
@@ -360,6 +360,12 @@ impl State {
             let resident = entry.resident_count();
             (entry.product.ledger_rows - resident..).zip(entry.resident_rows())
         })
+    }
+
+    /// Where [`crate::checkpoint::read_ledger`] finds each full segment of a product's ledger that
+    /// is in the store of this state's checkpoints: 32 rows each, the oldest first.
+    pub fn ledger_homes(&self, id: ProductId) -> &[LedgerHome] {
+        self.products.entry(id).map_or(&[], |entry| &entry.homes)
     }
 
     /// How many rows the ledger of a product has, archived or not; `None` when there is no product.

@@ -100,7 +100,7 @@ impl Webhooks {
         self.chunks.push(webhook);
     }
 
-    fn note(&mut self, webhook: &Webhook) {
+    pub(crate) fn note(&mut self, webhook: &Webhook) {
         self.fates.push(webhook.fate);
         if webhook.fate == Fate::Parked {
             self.deadlines.insert(webhook.parked_until, webhook.id);
@@ -155,10 +155,9 @@ impl Webhooks {
         self.chunks.set_resident_chunks_max(chunks);
     }
 
-    /// Puts a stored report back under the next id.
-    pub(crate) fn restore(&mut self, webhook: Webhook, hasher: &mut RowHasher) {
-        self.note(&webhook);
-        self.chunks.restore(webhook, hasher);
+    /// Puts a stored chunk back whose reports were noted; see [`Chunks::restore`].
+    pub(crate) fn restore(&mut self, webhooks: Vec<Webhook>, hashes: Vec<u64>) {
+        self.chunks.restore(webhooks, hashes);
     }
 
     /// Whether rows, fates and what waits agree.

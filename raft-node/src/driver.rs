@@ -31,6 +31,7 @@ use crate::shared::{Mail, Shared, answers};
 use crate::snapshot::Schedule;
 use crate::transport::Links;
 
+pub(crate) mod ahead;
 mod pace;
 pub(crate) mod payments;
 pub(crate) mod snapshots;

@@ -15,24 +15,24 @@ use crate::products::Delta;
 use crate::state::State;
 
 impl State {
-    /// Brings close what adding an order will need, and gives the name of its key.
+    /// Brings close what adding an order will need.
     pub(crate) fn fetch_order(
         &self,
-        key: Option<&str>,
+        key: Option<KeyHash>,
         user: Option<UserId>,
         products: impl Iterator<Item = ProductId>,
-    ) -> Option<KeyHash> {
-        let key = key.map(|key| KeyHash::of(Scope::Order, key));
+    ) {
         std::hint::black_box(key.and_then(|key| self.keys.get(key)));
         user.iter().for_each(|user| self.users.fetch(*user));
         products.for_each(|product| self.products.fetch(product));
-        key
     }
 
-    /// The same for one that is to be placed.
+    /// The same for one that is to be placed; gives the name of its key.
     pub(crate) fn fetch_placing(&self, command: &PlaceOrder) -> Option<KeyHash> {
+        let key = command.key.as_deref().map(|key| KeyHash::of(Scope::Order, key));
         let products = command.lines.iter().map(|line| line.product);
-        self.fetch_order(command.key.as_deref(), command.user, products)
+        self.fetch_order(key, command.user, products);
+        key
     }
 
     /// Checks, prices, reserves, creates, keys and enqueues the payment, all or nothing. `key` is

@@ -4,7 +4,7 @@ use crate::adjustment::Adjustment;
 use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, Stored, key};
 use crate::checkpoint::{CheckpointStore, Row, Write};
 use crate::chunks::FrozenChunks;
-use crate::codec::{ROW_VERSION, encode_row};
+use crate::codec::{ROW_VERSION, encode_row, encode_summed_row};
 use crate::events::FrozenEvents;
 use crate::fence::Fence;
 use crate::hold::Hold;
@@ -12,7 +12,7 @@ use crate::ids::ProductId;
 use crate::lineage::Lineage;
 use crate::order::Order;
 use crate::packed::PackedLedger;
-use crate::products::{LOCATION, Segment};
+use crate::products::{FrozenBlocks, FrozenLedgers, FrozenSegment, LOCATION, NewHomes};
 use crate::state::State;
 use crate::store::Error;
 use crate::user::User;
@@ -38,10 +38,10 @@ pub struct Frozen {
     adjustments: FrozenChunks<Adjustment>,
     fences: FrozenChunks<Fence>,
     events: FrozenEvents,
-    /// New blocks of products, and which keys of older ones nobody needs any more.
+    /// New blocks of products, and which keys of older rows nobody needs any more.
     products: Vec<(u64, Vec<ProductRow<PackedLedger>>)>,
     removed: Vec<Vec<u8>>,
-    segments: Vec<(ProductId, u64, Segment)>,
+    ledgers: FrozenLedgers,
     users: Vec<User>,
 }
 
@@ -51,7 +51,7 @@ pub struct Written {
     generation: u64,
     applied_index: u64,
     rows: u64,
-    segments: Vec<(ProductId, u64)>,
+    segments: Vec<NewHomes>,
 }
 
 impl Written {
@@ -79,23 +79,15 @@ impl State {
         let fences = self.fences.take_dirty();
         let events = self.events.freeze();
         let blocks = self.products.take_dirty();
-        let (mut products, mut segments) = (Vec::new(), Vec::new());
-        for (number, ids) in blocks.written {
-            let entry = |id| self.products.entry(id).expect("a changed product exists");
-            let row = |id: &ProductId| {
-                let entry = entry(*id);
-                ProductRow { product: entry.product.clone(), tail: entry.tail.clone() }
-            };
-            products.push((number, ids.iter().map(row).collect()));
-            for id in ids {
-                let full = &entry(id).full;
-                segments
-                    .extend(full.iter().map(|(number, segment)| (id, *number, segment.clone())));
-            }
-        }
-        let removed = blocks.removed.iter().map(|number| key::products(LOCATION, *number));
-        let single = blocks.removed_single.iter().map(|id| key::product(LOCATION, *id));
-        let removed = removed.chain(single).collect();
+        let ledgers = self.products.take_ledgers();
+        let row = |id: &ProductId| {
+            let entry = self.products.entry(*id).expect("a changed product exists");
+            ProductRow { product: entry.product.clone(), tail: entry.tail.clone() }
+        };
+        let written = blocks.written.iter();
+        let products = written.map(|(number, ids)| (*number, ids.iter().map(row).collect()));
+        let products = products.collect();
+        let removed = removed_keys(&blocks, &ledgers);
         let meta = Meta {
             format: FORMAT,
             applied_index: self.applied_index,
@@ -114,6 +106,7 @@ impl State {
             sessions: self.sessions.clone(),
             digest,
             blocks: blocks.next,
+            ledger_blocks: ledgers.next,
         };
         let users = self.users.take_dirty();
         let generation = self.generation;
@@ -129,7 +122,7 @@ impl State {
             events,
             products,
             removed,
-            segments,
+            ledgers,
             users,
         }
     }
@@ -175,7 +168,7 @@ impl Frozen {
             generation: self.generation,
             applied_index: self.meta.applied_index,
             rows,
-            segments: self.segments.iter().map(|(id, number, _)| (*id, *number)).collect(),
+            segments: self.ledgers.homes.clone(),
         })
     }
 
@@ -191,9 +184,9 @@ impl Frozen {
             stage
                 .add(key::chunk(key::EVENTS, *number), encode_row(ROW_VERSION, events.as_ref()))?;
         }
-        for (id, number, segment) in &self.segments {
-            let row = encode_row(ROW_VERSION, segment.as_ref());
-            stage.add(key::segment(LOCATION, *id, *number), row)?;
+        for (number, segments) in &self.ledgers.written {
+            let row = encode_summed_row(sum_of(segments), segments);
+            stage.add(key::ledgers(LOCATION, *number), row)?;
         }
         for (number, rows) in &self.products {
             let row = encode_row(ROW_VERSION, rows);
@@ -235,14 +228,30 @@ impl Frozen {
     }
 }
 
+/// What the segments of a block add to the digest.
+fn sum_of(segments: &[FrozenSegment]) -> u64 {
+    segments.iter().fold(0, |sum, (_, _, segment)| sum.wrapping_add(segment.sum()))
+}
+
+/// The rows of products and ledgers that nobody needs any more.
+fn removed_keys(products: &FrozenBlocks, ledgers: &FrozenLedgers) -> Vec<Vec<u8>> {
+    let blocks = products.removed.iter().map(|number| key::products(LOCATION, *number));
+    let single = products.removed_single.iter().map(|id| key::product(LOCATION, *id));
+    let segments = ledgers.removed.iter().map(|number| key::ledgers(LOCATION, *number));
+    let leftovers = ledgers.leftovers.iter();
+    let leftovers = leftovers.map(|(id, number)| key::segment(LOCATION, *id, *number));
+    blocks.chain(single).chain(segments).chain(leftovers).collect()
+}
+
 /// Publishes the chunks of one kind: those that may change are written, those that were sealed take
 /// the place of what was written of them before.
 fn write_chunks<R: Stored>(chunks: &FrozenChunks<R>, writes: &mut Vec<Write>) {
     for (number, _) in &chunks.sealed {
         writes.push((key::chunk(R::OPEN, *number), None));
     }
-    for (number, chunk) in &chunks.open {
-        writes.push((key::chunk(R::OPEN, *number), Some(R::pack(chunk))));
+    for (number, chunk, sum) in &chunks.open {
+        let row = encode_summed_row(*sum, chunk.as_ref());
+        writes.push((key::chunk(R::OPEN, *number), Some(row)));
     }
 }
 

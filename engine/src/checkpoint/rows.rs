@@ -9,7 +9,7 @@ use bincode::{Decode, Encode};
 
 use crate::adjustment::Adjustment;
 use crate::chunks::Chunk;
-use crate::codec::{self, ROW_VERSION};
+use crate::codec;
 use crate::digest::RowHasher;
 use crate::events::Extent;
 use crate::fence::Fence;
@@ -23,12 +23,15 @@ use crate::state::hash_counts;
 use crate::totals::Totals;
 use crate::webhook::Webhook;
 
-/// The version of the layout as a whole. In format 1, which is still read, each product had a row
-/// of its own.
-pub(crate) const FORMAT: u32 = 2;
+/// The version of the layout as a whole. Older ones are still read.
+pub(crate) const FORMAT: u32 = 3;
 
-/// The first format, and the last without blocks of products.
+/// The first format: each product had a row of its own.
 pub(crate) const SINGLE_PRODUCTS: u32 = 1;
+
+/// The last format in which each ledger segment was written to a row of its own. Such rows stay as
+/// they are.
+pub(crate) const SINGLE_SEGMENTS: u32 = 2;
 
 /// What a checkpoint is about: the row that publishes all others.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
@@ -52,6 +55,8 @@ pub(crate) struct Meta {
     pub(crate) digest: u64,
     /// The number of the next block of products; 0 in format 1.
     pub(crate) blocks: u64,
+    /// The number of the next block of ledger segments; 0 in formats 1 and 2.
+    pub(crate) ledger_blocks: u64,
 }
 
 bincode::impl_borrow_decode!(Meta);
@@ -76,7 +81,8 @@ impl<C> Decode<C> for Meta {
             totals: Decode::decode(decoder)?,
             sessions: Decode::decode(decoder)?,
             digest: Decode::decode(decoder)?,
-            blocks: if format == SINGLE_PRODUCTS { 0 } else { Decode::decode(decoder)? },
+            blocks: if format <= SINGLE_PRODUCTS { 0 } else { Decode::decode(decoder)? },
+            ledger_blocks: if format <= SINGLE_SEGMENTS { 0 } else { Decode::decode(decoder)? },
         })
     }
 }
@@ -115,14 +121,9 @@ pub(crate) trait Stored: InChunk {
     /// How many rows the checkpoint publishes.
     fn published(meta: &Meta) -> u64;
 
-    /// A chunk as it is stored.
-    fn pack(chunk: &Chunk<Self>) -> Vec<u8> {
-        codec::encode_row(ROW_VERSION, chunk)
-    }
-
-    /// Reads a stored chunk.
-    fn unpack(bytes: &[u8]) -> Result<Chunk<Self>, codec::Error> {
-        codec::decode_row(ROW_VERSION, bytes)
+    /// Reads a stored chunk, and what it says that its rows add to the digest.
+    fn unpack(bytes: &[u8]) -> Result<(Option<u64>, Chunk<Self>), codec::Error> {
+        codec::decode_summed_row(bytes)
     }
 
     /// Whether the sealed row of this chunk may count: all its ids are given out.
@@ -184,7 +185,9 @@ pub(crate) mod key {
     pub(crate) const PRODUCTS: u8 = b'B';
     /// Single products with their ledger tails, by location: the same in format 1.
     pub(crate) const PRODUCT: u8 = b'P';
-    /// Full ledger segments, by location and product.
+    /// Blocks of full ledger segments, by location; no block is ever changed.
+    pub(crate) const LEDGERS: u8 = b'J';
+    /// Single ledger segments, by location and product: the same in formats 1 and 2.
     pub(crate) const SEGMENT: u8 = b'L';
     /// Users.
     pub(crate) const USER: u8 = b'U';
@@ -231,6 +234,10 @@ pub(crate) mod key {
         join(PRODUCT, [location.0, id.0])
     }
 
+    pub(crate) fn ledgers(location: LocationId, block: u64) -> Vec<u8> {
+        join(LEDGERS, [location.0, block])
+    }
+
     pub(crate) fn segment(location: LocationId, id: ProductId, number: u64) -> Vec<u8> {
         join(SEGMENT, [location.0, id.0, number])
     }
@@ -262,12 +269,15 @@ pub(crate) mod key {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
-    use crate::codec::{decode_row, encode_row};
+    use crate::checkpoint::ledgers::Block;
+    use crate::codec::{ROW_VERSION, decode_row, decode_summed_row, encode_row, encode_summed_row};
     use crate::ids::{LocationId, ProductId};
-    use crate::packed::{EventRows, LedgerRows};
+    use crate::packed::{EventRows, LedgerRows, PackedLedger};
     use crate::user::User;
 
     #[test]
@@ -298,13 +308,15 @@ mod tests {
         read::<Chunk<Adjustment>>(bytes);
         read::<Chunk<Fence>>(bytes);
         decode_row::<LedgerRows>(ROW_VERSION, bytes).ok();
+        decode_summed_row::<Chunk<Order>>(bytes).ok();
+        decode_summed_row::<Block>(bytes).ok();
         decode_row::<EventRows>(ROW_VERSION, bytes).ok();
         read::<User>(bytes);
     }
 
     /// A row whose checksum is right, so that the bytes after it reach the decoder.
-    fn sealed(body: &[u8]) -> Vec<u8> {
-        let mut row = vec![0, 0, 0, 0, ROW_VERSION];
+    fn sealed(version: u8, body: &[u8]) -> Vec<u8> {
+        let mut row = vec![0, 0, 0, 0, version];
         row.extend_from_slice(body);
         let sum = crc32fast::hash(&row[4..]);
         row[..4].copy_from_slice(&sum.to_le_bytes());
@@ -331,32 +343,40 @@ mod tests {
             sessions: Sessions::default(),
             digest: 99,
             blocks: 1,
+            ledger_blocks: 1,
         };
-        vec![encode_row(ROW_VERSION, &chunk), encode_row(ROW_VERSION, &meta)]
+        let segment = Arc::new(PackedLedger::default());
+        vec![
+            encode_row(ROW_VERSION, &chunk),
+            encode_row(ROW_VERSION, &meta),
+            encode_summed_row(5, &chunk),
+            encode_summed_row(5, &vec![(ProductId(1), 0_u64, segment)]),
+        ]
     }
 
     proptest! {
         #[test]
         fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             read_all(&bytes);
-            read_all(&sealed(&bytes));
+            read_all(&sealed(1, &bytes));
+            read_all(&sealed(2, &bytes));
         }
 
         #[test]
         fn mutated_rows_never_panic(
-            which in 0_usize..2,
+            which in 0_usize..4,
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
             cut in any::<prop::sample::Index>(),
         ) {
             let row = sample_rows().swap_remove(which);
-            let mut body = row[5..].to_vec();
+            let (version, mut body) = (row[4], row[5..].to_vec());
             for (at, byte) in changes {
                 let at = at.index(body.len());
                 body[at] = byte;
             }
-            read_all(&sealed(&body));
+            read_all(&sealed(version, &body));
             body.truncate(cut.index(body.len()));
-            read_all(&sealed(&body));
+            read_all(&sealed(version, &body));
         }
     }
 }

@@ -12,7 +12,7 @@ use bincode::{BorrowDecode, Decode, Encode};
 
 use crate::adjustment::Adjustment;
 use crate::chunks::{Chunk, Record};
-use crate::codec::{self, ROW_VERSION};
+use crate::codec;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::webhook::Webhook;
@@ -88,12 +88,12 @@ pub(crate) struct PackedChunk<R: InChunk> {
 }
 
 impl<R: InChunk> PackedChunk<R> {
-    /// Packs a chunk.
-    pub(crate) fn of(chunk: &Chunk<R>) -> PackedChunk<R> {
+    /// Packs a chunk whose rows add `sum` to the digest.
+    pub(crate) fn of(chunk: &Chunk<R>, sum: u64) -> PackedChunk<R> {
         let first = chunk.first();
         let mut places = Vec::with_capacity(chunk.rows.len());
         let mut walk = R::Walk::default();
-        let mut bytes = codec::begin_row(ROW_VERSION);
+        let mut bytes = codec::begin_summed_row(sum);
         R::encode_head(first, chunk.rows.len() as u64, &mut codec::encoder(&mut bytes))
             .expect(ENCODED);
         for row in &chunk.rows {
@@ -176,13 +176,13 @@ mod tests {
 
     fn packed_is_what_a_store_has<R: InChunk>(rows: Vec<R>) {
         let chunk = Chunk { rows };
-        let packed = PackedChunk::of(&chunk);
-        assert_eq!(packed.bytes(), codec::encode_row(ROW_VERSION, &chunk));
+        let packed = PackedChunk::of(&chunk, 7);
+        assert_eq!(packed.bytes(), codec::encode_summed_row(7, &chunk));
         assert_eq!(packed.len(), chunk.rows.len());
         for (at, row) in chunk.rows.iter().enumerate() {
             assert_eq!(&packed.get(at), row, "row {at}");
         }
-        assert_eq!(codec::decode_row::<Chunk<R>>(ROW_VERSION, packed.bytes()), Ok(chunk));
+        assert_eq!(codec::decode_summed_row(packed.bytes()), Ok((Some(7), chunk)));
     }
 
     fn fence(id: u64) -> Fence {

@@ -27,16 +27,19 @@ pub(crate) struct PackedLedger {
     rows: usize,
     position: Last,
     at: Last,
+    /// What the rows add to the digest.
+    sum: u64,
     bytes: Vec<u8>,
 }
 
 impl PackedLedger {
-    /// Adds the newest row.
-    pub(crate) fn push(&mut self, row: &Row) {
+    /// Adds the newest row, which adds `hash` to the digest.
+    pub(crate) fn push(&mut self, row: &Row, hash: u64) {
         if self.rows == 0 {
             self.before = shifted(row.after, row.delta(), i64::wrapping_sub);
         }
         self.rows += 1;
+        self.sum = self.sum.wrapping_add(hash);
         let moved = (self.position.step(row.position.0), self.at.step(row.at.0));
         let stored: Stored = (moved, row.cause, row.on_hand, row.held, row.reserved, row.sold);
         codec::encode_into(&stored, &mut self.bytes);
@@ -45,6 +48,11 @@ impl PackedLedger {
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.rows
+    }
+
+    /// What the rows add to the digest.
+    pub(crate) fn sum(&self) -> u64 {
+        self.sum
     }
 
     /// The byte behind which the next row goes: a look at it brings that place close.
@@ -164,7 +172,7 @@ mod tests {
                 let (position, at) = (Position(position), Timestamp(at));
                 let (held, sold) = (0, 0);
                 rows.push(Row { position, at, cause, on_hand, held, reserved, sold, after });
-                packed.push(rows.last().expect("one was added"));
+                packed.push(rows.last().expect("one was added"), 1);
             }
             prop_assert_eq!(packed.len(), rows.len());
             prop_assert_eq!(packed.iter().collect::<Vec<_>>(), rows.clone());

@@ -1,6 +1,7 @@
 //! The state on disk and back: equal digests, crashes at every step, damage found.
 
 use engine::adjustment::Change;
+use engine::checkpoint::image::{Fill, Image};
 use engine::checkpoint::{CheckpointStore, open, read_ledger, read_order};
 use engine::command::{AdjustStock, Command, CreateHold, PlaceOrder, Verdict};
 use engine::ids::{OrderId, Position, ProductId};
@@ -240,13 +241,13 @@ fn what_was_staged_beyond_the_last_checkpoint_is_not_there() {
     machine.state.freeze().write(&store).expect_err("staged and synced, not published");
     store.crash(usize::MAX);
     assert!(store.keys().iter().any(|key| key[0] == b'S'), "a sealed chunk is staged");
-    assert!(store.keys().iter().any(|key| key[0] == b'L'), "a ledger segment is staged");
+    assert!(store.keys().iter().any(|key| key[0] == b'J'), "a block of segments is staged");
     for id in [2, 64, 65, 128, 129, 192] {
         assert_eq!(read_order(&store, OrderId(id)).expect("readable"), None);
     }
-    assert_eq!(read_ledger(&store, product, 0).expect("readable"), None);
     let mut reopened = State::open(&store).expect("opened");
     assert_eq!((reopened.open_orders(), reopened.order_status(OrderId(2))), (1, None));
+    assert!(reopened.ledger_homes(product).is_empty());
     replay(&mut reopened, &machine.log);
     assert_eq!(reopened.digest(), machine.state.digest());
 }
@@ -265,10 +266,102 @@ fn the_ledger_is_read_from_memory_and_from_the_store() {
     checkpoint(&mut machine.state, &store);
     let resident: Vec<_> = machine.state.ledger(product).collect();
     assert_eq!((resident[0].0, resident.len()), (64, 17));
-    let read = read_ledger(&store, product, 40).expect("readable").expect("stored");
-    assert_eq!(read, (32, all[32..64].to_vec()));
-    assert_eq!(read_ledger(&store, product, 64).expect("readable"), None, "in memory");
-    assert_eq!(read_ledger(&store, ProductId(9), 0).expect("readable"), None);
+    let homes = machine.state.ledger_homes(product).to_vec();
+    assert_eq!(homes.len(), 2);
+    let read = read_ledger(&store, product, 1, homes[1]).expect("readable");
+    assert_eq!(read, all[32..64]);
+    let reopened = State::open(&store).expect("opened");
+    assert_eq!(reopened.ledger_homes(product), homes);
+    // What is not there is no empty part of a ledger.
+    read_ledger(&store, product, 2, homes[1]).expect_err("in memory only");
+    read_ledger(&store, ProductId(9), 0, homes[0]).expect_err("of no product");
+}
+
+#[test]
+fn segments_of_older_formats_count_and_those_that_were_never_published_do_not() {
+    let mut machine = Machine::default();
+    let product = machine.product("1", 10);
+    let cancelled = |machine: &mut Machine, orders: std::ops::RangeInclusive<u64>| {
+        for n in orders {
+            machine.place(order(&[(1, 1)]));
+            machine.run(cancel(OrderId(n)));
+        }
+    };
+    cancelled(&mut machine, 1..=20);
+    let store = MemoryStore::new();
+    checkpoint(&mut machine.state, &store);
+    // The block of one segment, as formats 1 and 2 would have stored it: without the sum, the
+    // number of segments, the product and its number, which are a byte each.
+    let block = [&b"J"[..], &[0; 8], &1_u64.to_be_bytes()].concat();
+    let row = store.get(&block).expect("readable").expect("there");
+    let single = [&[1], &row[16..]].concat();
+    let single = [&crc32fast::hash(&single).to_le_bytes()[..], &single].concat();
+    let key = |number: u64| {
+        [&b"L"[..], &[0; 8], &product.0.to_be_bytes(), &number.to_be_bytes()].concat()
+    };
+    store.stage(vec![(key(0), single.clone()), (key(1), single)]).expect("staged");
+    store.publish(vec![(block, None)]).expect("removed");
+    let mut reopened = State::open(&store).expect("opened");
+    assert_eq!(reopened.digest(), machine.state.digest());
+    assert_eq!(reopened.ledger_homes(product).len(), 1);
+    machine.state = reopened;
+    cancelled(&mut machine, 21..=40);
+    checkpoint(&mut machine.state, &store);
+    assert!(store.get(&key(0)).expect("readable").is_some(), "it stays as it is");
+    assert!(store.get(&key(1)).expect("readable").is_none(), "it never counted");
+    let mut again = State::open(&store).expect("opened");
+    assert_eq!(again.digest(), machine.state.digest());
+    let homes = again.ledger_homes(product);
+    assert_eq!(homes.len(), 2);
+    for (n, home) in (0..).zip(homes) {
+        let rows = read_ledger(&store, product, n, *home).expect("readable");
+        assert_eq!(rows.len(), 32);
+    }
+    let copy = MemoryStore::new();
+    let mut fill = Fill::new(&copy);
+    let mut image = Image::open(&store).expect("readable").expect("published");
+    image.begin(&store, &mut |key, row| fill.add(key, row)).expect("begun");
+    image.finish(&store, &mut |key, row| fill.add(key, row)).expect("whole");
+    fill.finish().expect("filled");
+    assert_eq!(State::open(&copy).expect("opened").digest(), machine.state.digest());
+}
+
+#[test]
+fn ledgers_of_many_products_share_blocks() {
+    let mut machine = Machine::default();
+    let products: Vec<_> = (0..40).map(|_| machine.product("1", 1_000)).collect();
+    let store = MemoryStore::new();
+    let mut placed = 0;
+    for round in 0..3 {
+        for n in 1..=40 {
+            for _ in 0..17 {
+                machine.place(order(&[(n, 1)]));
+                placed += 1;
+                machine.run(cancel(OrderId(placed)));
+            }
+        }
+        // A checkpoint that is thrown away, whether or not it reached the store, changes nothing.
+        if round == 1 {
+            machine.state.freeze().write(&store).expect("written");
+        }
+        checkpoint(&mut machine.state, &store);
+    }
+    let blocks = store.keys().iter().filter(|key| key[0] == b'J').count();
+    // One, one and then two segments of each product: 40, 40 and 40 more to 16 a block.
+    let segments: usize = products.iter().map(|id| machine.state.ledger_homes(*id).len()).sum();
+    assert_eq!((blocks, segments), (9, 120));
+    let reopened = State::open(&store).expect("opened");
+    for id in products {
+        assert_eq!(reopened.ledger_homes(id), machine.state.ledger_homes(id));
+        let homes = reopened.ledger_homes(id).iter();
+        let stored: Vec<_> = (0..)
+            .zip(homes)
+            .flat_map(|(n, home)| read_ledger(&store, id, n, *home).expect("readable"))
+            .chain(reopened.ledger(id).map(|(_, row)| row))
+            .collect();
+        assert_eq!(stored.len() as u64, reopened.ledger_rows(id).expect("a product"));
+        assert!(stored.is_sorted_by_key(|row| row.position));
+    }
 }
 
 #[test]
@@ -412,7 +505,7 @@ fn damage_to_any_row_is_found() {
         }
         store.publish(vec![(key.clone(), Some(lost))]).expect("put back");
     }
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"ABEFHLMSUWaefhmw");
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"ABEFHJMSUWaefhmw");
     State::open(&store).expect("whole again");
     store.damage(b"meta", |row| row[4] = 9);
     State::open(&store).expect_err("a version of the future");

@@ -180,8 +180,12 @@ pub(super) fn install(
     log.mark(index, term).map_err(|error| text(&error))?;
     let (clock, next_deadline) = (state.clock(), state.next_deadline());
     let newest_event = state.last_event();
-    let old_state = std::mem::replace(&mut *shared.state.write(), state);
-    let old_store = std::mem::replace(&mut *shared.store.write(), store);
+    let (old_state, old_store) = {
+        // Both at once: the state knows places in its own store.
+        let mut served = shared.state.write();
+        let old_store = std::mem::replace(&mut *shared.store.write(), store);
+        (std::mem::replace(&mut *served, state), old_store)
+    };
     shared.counters.checkpoint_index.set(index);
     told(shared, "old snapshots cannot be removed", shared.snapshots.keep_only(&[index]));
     tracing::info!(node = shared.node().0, index, "a snapshot took the place of state and log");

@@ -4,8 +4,10 @@
 //! command and a line number, since one command may move a product's units more than once. Rows
 //! lie in ascending order of both, so a place is found by halving.
 
+use std::sync::Arc;
+
 use engine::adjustment::Adjustment;
-use engine::checkpoint;
+use engine::checkpoint::{self, LedgerHome};
 use engine::ids::{AdjustmentId, Position, ProductId};
 use engine::ledger::{Cause, Row};
 use engine::state::{Lookup, State};
@@ -13,9 +15,6 @@ use engine::store;
 use engine::store::sled::SledStore;
 
 use super::{Handle, ReadError};
-
-/// Ledger rows that are stored together.
-const SEGMENT_ROWS: u64 = 32;
 
 /// Where a ledger row stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,12 +51,10 @@ pub struct LedgerPage {
 /// What a look at the state found of a ledger.
 struct Look {
     position: Position,
-    /// The number of the first row in memory: those before it are stored.
-    stored: u64,
     /// The rows in memory that may be asked for, oldest first.
     rows: Vec<Row>,
-    /// Whether rows that are stored may be asked for too.
-    reaches_back: bool,
+    /// Where those before them are stored; empty when none of these may be asked for.
+    stored: Vec<LedgerHome>,
 }
 
 impl Handle {
@@ -72,14 +69,18 @@ impl Handle {
         after: Option<LedgerPlace>,
         limit: usize,
     ) -> Result<Option<LedgerPage>, ReadError> {
-        let Some(look) = self.read(|state| look(state, product, after, limit)) else {
-            return Ok(None);
-        };
+        // What the state knows of places holds for its own store.
+        let looked = self.read(|state| {
+            let look = look(state, product, after, limit)?;
+            Some((look, self.shared.store()))
+        });
+        let Some((look, store)) = looked else { return Ok(None) };
         let position = look.position;
-        let rows = if look.reaches_back {
-            self.read_store(move |store| read_back(store, product, look, after, limit)).await?
-        } else {
-            cut(look.rows.into_iter(), after, limit)
+        let rows = match look.stored.is_empty() {
+            true => cut(look.rows.into_iter(), after, limit),
+            false => {
+                read(store, move |store| read_back(store, product, look, after, limit)).await?
+            }
         };
         let has_more = rows.len() > limit;
         let mut entries: Vec<LedgerEntry> = rows
@@ -103,7 +104,9 @@ impl Handle {
         });
         match found {
             Some(found) => Ok(found),
-            None => self.read_store(move |store| checkpoint::read_adjustment(store, id)).await,
+            None => {
+                read(self.shared.store(), move |store| checkpoint::read_adjustment(store, id)).await
+            }
         }
     }
 
@@ -123,7 +126,7 @@ impl Handle {
         if stored.is_empty() {
             return Ok(());
         }
-        let read = self.read_store(move |store| {
+        let read = read(self.shared.store(), move |store| {
             let read = |(at, id)| Ok((at, checkpoint::read_adjustment(store, id)?));
             stored.into_iter().map(read).collect::<Result<Vec<_>, store::Error>>()
         });
@@ -132,17 +135,16 @@ impl Handle {
         }
         Ok(())
     }
+}
 
-    /// Reads from the checkpoint store, away from the runtime's own threads.
-    async fn read_store<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&SledStore) -> Result<T, store::Error> + Send + 'static,
-    ) -> Result<T, ReadError> {
-        let store = self.shared.store();
-        let done = tokio::task::spawn_blocking(move || read(&store)).await;
-        let failed = |error: &dyn std::fmt::Display| ReadError::Storage(error.to_string());
-        done.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
-    }
+/// Reads from a checkpoint store, away from the runtime's own threads.
+async fn read<T: Send + 'static>(
+    store: Arc<SledStore>,
+    read: impl FnOnce(&SledStore) -> Result<T, store::Error> + Send + 'static,
+) -> Result<T, ReadError> {
+    let done = tokio::task::spawn_blocking(move || read(&store)).await;
+    let failed = |error: &dyn std::fmt::Display| ReadError::Storage(error.to_string());
+    done.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
 }
 
 /// Looks at what is in memory.
@@ -152,17 +154,12 @@ fn look(
     after: Option<LedgerPlace>,
     limit: usize,
 ) -> Option<Look> {
+    state.ledger_rows(product)?;
     let mut rows = state.ledger(product).peekable();
-    // Every product has a ledger row, the one that made it, and the latest ones are in memory
-    // unless they are a whole number of segments.
-    let stored = match rows.peek() {
-        Some((number, _)) => *number,
-        None => state.ledger_rows(product)?,
-    };
     let first = rows.peek().map(|(_, row)| row.position);
     // A row that is stored may be wanted unless the place lies behind the first one in memory.
     let behind = after.is_some_and(|after| first.is_some_and(|first| first < after.position));
-    let reaches_back = stored > 0 && !behind;
+    let stored = if behind { Vec::new() } else { state.ledger_homes(product).to_vec() };
     let from = after.map_or(Position(0), |after| after.position);
     let wanted = limit.saturating_add(1);
     let mut taken = 0;
@@ -175,7 +172,7 @@ fn look(
             taken <= wanted
         })
         .collect();
-    Some(Look { position: state.position(), stored, rows, reaches_back })
+    Some(Look { position: state.position(), rows, stored })
 }
 
 /// Reads stored rows too.
@@ -186,13 +183,11 @@ fn read_back(
     after: Option<LedgerPlace>,
     limit: usize,
 ) -> Result<Vec<(LedgerPlace, Row)>, store::Error> {
-    let segment = |number: u64| -> Result<Vec<Row>, store::Error> {
-        let read = checkpoint::read_ledger(store, product, number * SEGMENT_ROWS)?;
-        Ok(read.map(|(_, rows)| rows).unwrap_or_default())
-    };
+    let homes = &look.stored;
+    let segment = |at: usize| checkpoint::read_ledger(store, product, at as u64, homes[at]);
     let from = after.map_or(Position(0), |after| after.position);
     // The number of segments that begin before the place; the last of them may reach beyond it.
-    let (mut low, mut high) = (0, look.stored / SEGMENT_ROWS);
+    let (mut low, mut high) = (0, homes.len());
     while low < high {
         let middle = low + (high - low) / 2;
         match segment(middle)?.first().is_some_and(|row| row.position < from) {
@@ -202,8 +197,8 @@ fn read_back(
     }
     let mut rows = Vec::new();
     let mut beyond = 0;
-    for number in low.saturating_sub(1)..look.stored / SEGMENT_ROWS {
-        for row in segment(number)? {
+    for at in low.saturating_sub(1)..homes.len() {
+        for row in segment(at)? {
             beyond += usize::from(row.position > from);
             rows.push(row);
         }

@@ -15,12 +15,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::checkpoint::{self, CheckpointStore};
+use engine::checkpoint;
 use engine::state::State;
 use engine::store::sled::SledStore;
 
 use super::StartError;
 use crate::config::Config;
+use crate::driver::ahead::SecondThread;
 use crate::driver::{chain, text_of};
 use crate::identity::{self, Current, Identity};
 use crate::log::engine::EngineLog;
@@ -228,7 +229,7 @@ impl Opening<'_> {
         // Builds that unwind notice without dying of it.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let store = SledStore::open(&self.path()).map_err(|error| chain(&error))?;
-            let state = State::open(&store as &dyn CheckpointStore);
+            let state = State::open_ahead(&store, &SecondThread);
             Ok((store, state.map_err(|error| chain(&error))?))
         }));
         fs::remove_file(&marker).map_err(text)?;
@@ -336,7 +337,7 @@ impl Opening<'_> {
             true => Unusable::Damaged(chain(&error)),
             false => failed(&error),
         })?;
-        let state = State::open(&store as &dyn CheckpointStore).map_err(|error| match error {
+        let state = State::open_ahead(&store, &SecondThread).map_err(|error| match error {
             checkpoint::open::Error::Store(error) => failed(&error),
             other => Unusable::Damaged(chain(&other)),
         })?;

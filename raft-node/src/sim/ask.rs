@@ -212,21 +212,23 @@ fn look_at_ledger(
         None => [0; 4],
         Some(row) => row.after,
     };
-    let (mut segment, mut stored) = (None, 0);
+    let homes = state.ledger_homes(id);
+    let (mut segment, mut stored): (Option<(usize, Vec<ledger::Row>)>, _) = (None, 0);
     for (number, expected) in (0..).zip(known).skip(from).take(limit) {
         let row = match number >= in_memory {
             true => resident.get((number - in_memory) as usize).map(|(_, row)| *row),
             false => {
-                let holds = |(first, rows): &(u64, Vec<ledger::Row>)| {
-                    (*first..*first + rows.len() as u64).contains(&number)
-                };
-                if !segment.as_ref().is_some_and(holds) {
+                let (at, within) = ((number / 32) as usize, (number % 32) as usize);
+                if segment.as_ref().is_none_or(|(read, _)| *read != at) {
                     stored += 1;
-                    segment = checkpoint::read_ledger(store, id, number)
+                    let home = *homes
+                        .get(at)
+                        .ok_or_else(|| format!("segment {at} of the ledger of {id} is nowhere"))?;
+                    let rows = checkpoint::read_ledger(store, id, at as u64, home)
                         .map_err(|error| format!("ledger of product {id}: {error}"))?;
+                    segment = Some((at, rows));
                 }
-                let rows = segment.as_ref().filter(|segment| holds(segment));
-                rows.map(|(first, rows)| rows[(number - first) as usize])
+                segment.as_ref().and_then(|(_, rows)| rows.get(within).copied())
             }
         };
         let row = row.ok_or_else(|| format!("row {number} of the ledger of {id} is missing"))?;

@@ -1,0 +1,207 @@
+//! Reading stored ledger segments: from the blocks that they share and, where an older format wrote
+//! them, from rows of their own.
+
+use bincode::Decode;
+use bincode::de::Decoder;
+use bincode::error::DecodeError;
+
+use crate::checkpoint::CheckpointStore;
+use crate::checkpoint::ahead::{Give, ReadAhead};
+use crate::checkpoint::open::{Error, decode, inconsistent, scan};
+use crate::checkpoint::products::ReadProduct;
+use crate::checkpoint::rows::{Meta, key};
+use crate::codec;
+use crate::digest::ledger_hash;
+use crate::ids::ProductId;
+use crate::ledger;
+use crate::packed::LedgerRows;
+use crate::product::Counters;
+use crate::products::{BLOCK_SEGMENTS, LOCATION, LedgerHome, SEGMENT_ROWS, StoredLedger};
+use crate::store;
+
+/// The stored ledger segments of all products.
+pub(super) struct ReadLedgers {
+    /// By product id less one.
+    pub(super) ledgers: Vec<StoredLedger>,
+    /// What all of them add to the digest.
+    pub(super) sum: u64,
+    /// Rows of format 2 that were never published.
+    pub(super) leftovers: Vec<(ProductId, u64)>,
+}
+
+/// What a segment tells once its rows were looked at.
+struct Found {
+    product: ProductId,
+    number: u64,
+    home: LedgerHome,
+    /// The counters before its first row and after its last one.
+    before: Counters,
+    after: Counters,
+    sum: u64,
+}
+
+/// Reads and checks the segments of all products.
+///
+/// # Errors
+/// When the store cannot be read, or a segment is damaged, missing, or does not follow the one
+/// before it.
+pub(super) fn read_ledgers(
+    store: &dyn CheckpointStore,
+    meta: &Meta,
+    products: &[ReadProduct],
+    ahead: &impl ReadAhead,
+) -> Result<ReadLedgers, Error> {
+    let mut read = ReadLedgers {
+        ledgers: vec![StoredLedger::default(); products.len()],
+        sum: 0,
+        leftovers: Vec::new(),
+    };
+    let published = |id: ProductId| {
+        let at = usize::try_from(id.0.wrapping_sub(1)).unwrap_or(usize::MAX);
+        let rows = products.get(at).map_or(0, |row| row.product.ledger_rows);
+        (at, rows / SEGMENT_ROWS as u64)
+    };
+    ahead.run(
+        |give| {
+            each_single(store, give)?;
+            each_in_blocks(store, meta, give)
+        },
+        |found: Found| {
+            let Found { product, number, home, before, after, sum } = found;
+            let (at, segments) = published(product);
+            // A row of its own that is of no product, or beyond a count that was ever published, is
+            // a leftover of a crash. Blocks are counted as a whole.
+            if number >= segments && home == LedgerHome::OWN_ROW {
+                read.leftovers.push((product, number));
+                return Ok(());
+            }
+            let ledger = read.ledgers.get_mut(at).filter(|ledger| {
+                number < segments && ledger.homes.len() as u64 == number && ledger.after == before
+            });
+            let Some(ledger) = ledger else {
+                let what = format!("ledger segment {number} of product {product}");
+                return Err(inconsistent(what));
+            };
+            ledger.homes.push(home);
+            ledger.after = after;
+            read.sum = read.sum.wrapping_add(sum);
+            Ok(())
+        },
+    )?;
+    for (row, ledger) in products.iter().zip(&read.ledgers) {
+        let (id, found) = (row.product.id, ledger.homes.len() as u64);
+        let (_, all) = published(id);
+        if found != all {
+            return Err(inconsistent(format!("product {id}: {found} of {all} segments")));
+        }
+    }
+    Ok(read)
+}
+
+/// Gives the segments that have rows of their own, product by product.
+fn each_single(store: &dyn CheckpointStore, give: Give<'_, Found>) -> Result<(), Error> {
+    scan(store, key::SEGMENT, |[location, id, number], key, bytes| {
+        let LedgerRows(rows) = decode(key, bytes)?;
+        if location != LOCATION.0 {
+            return Err(inconsistent(format!("ledger segment {}", key::name(key))));
+        }
+        give(look_at(ProductId(id), number, &rows, LedgerHome::OWN_ROW)?)
+    })
+}
+
+/// Gives the segments in blocks, block by block.
+fn each_in_blocks(
+    store: &dyn CheckpointStore,
+    meta: &Meta,
+    give: Give<'_, Found>,
+) -> Result<(), Error> {
+    scan(store, key::LEDGERS, |[location, number], key, bytes| {
+        // Staged and never published: a leftover of a crash.
+        if number >= meta.ledger_blocks && location == LOCATION.0 {
+            return Ok(());
+        }
+        let damaged = |source| Error::Row { key: key::name(key), source };
+        let (said, Block(segments)) = codec::decode_summed_row(bytes).map_err(damaged)?;
+        let (home, mut sum) = (LedgerHome::in_block(number), 0_u64);
+        for (product, number, LedgerRows(rows)) in segments {
+            let found = look_at(product, number, &rows, home)?;
+            sum = sum.wrapping_add(found.sum);
+            give(found)?;
+        }
+        match location == LOCATION.0 && said == Some(sum) {
+            true => Ok(()),
+            false => Err(inconsistent(format!("block of ledgers {}", key::name(key)))),
+        }
+    })
+}
+
+/// Hashes the rows of a segment and checks that each follows from the one before it.
+fn look_at(
+    product: ProductId,
+    number: u64,
+    rows: &[ledger::Row],
+    home: LedgerHome,
+) -> Result<Found, Error> {
+    let wrong = || inconsistent(format!("ledger segment {number} of product {product}"));
+    let first = rows.first().filter(|_| rows.len() == SEGMENT_ROWS).ok_or_else(wrong)?;
+    let before = first.before().ok_or_else(wrong)?;
+    let mut after = before;
+    for row in rows {
+        if row.delta().apply_to(after) != Some(row.after) {
+            return Err(wrong());
+        }
+        after = row.after;
+    }
+    Ok(Found { product, number, home, before, after, sum: sum_of(product, number, rows) })
+}
+
+/// What the rows of a segment add to the digest.
+pub(super) fn sum_of(product: ProductId, segment: u64, rows: &[ledger::Row]) -> u64 {
+    let first = segment.wrapping_mul(SEGMENT_ROWS as u64);
+    let hash = |(n, row)| ledger_hash(LOCATION, product, first.wrapping_add(n), row);
+    (0..).zip(rows).map(hash).fold(0, u64::wrapping_add)
+}
+
+/// The segments of a block.
+pub(super) struct Block(Vec<(ProductId, u64, LedgerRows)>);
+
+bincode::impl_borrow_decode!(Block);
+
+impl<C> Decode<C> for Block {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Block, DecodeError> {
+        let segments = Vec::<(ProductId, u64, LedgerRows)>::decode(decoder)?;
+        match (1..=BLOCK_SEGMENTS).contains(&segments.len()) {
+            true => Ok(Block(segments)),
+            false => Err(DecodeError::Other("a block of no such size")),
+        }
+    }
+}
+
+/// Reads one segment from where it is.
+///
+/// # Errors
+/// When the store cannot be read, or the row is damaged or not there.
+pub(super) fn read_segment(
+    store: &dyn CheckpointStore,
+    id: ProductId,
+    number: u64,
+    home: LedgerHome,
+) -> Result<Vec<ledger::Row>, store::Error> {
+    let key = match home.block() {
+        Some(block) => key::ledgers(LOCATION, block),
+        None => key::segment(LOCATION, id, number),
+    };
+    let damaged = |source| store::Error::Damaged { key: key::name(&key), source };
+    let missing = || {
+        let what = format!("segment {number} of product {id} is not there");
+        damaged(codec::Error::Malformed(what))
+    };
+    let bytes = store.get(&key)?.ok_or_else(missing)?;
+    if home.block().is_none() {
+        let LedgerRows(rows) = codec::decode_row(codec::ROW_VERSION, &bytes).map_err(damaged)?;
+        return Ok(rows);
+    }
+    let (_, Block(segments)) = codec::decode_summed_row(&bytes).map_err(damaged)?;
+    let found = segments.into_iter().find(|(of, at, _)| (*of, *at) == (id, number));
+    found.map(|(_, _, LedgerRows(rows))| rows).ok_or_else(missing)
+}

@@ -1,0 +1,170 @@
+//! Which stored block holds which full segment of a ledger.
+//!
+//! Segments of many products become full between two checkpoints. They are written together,
+//! [`BLOCK_SEGMENTS`] to a block, one block after the other: a store is quick to write few large
+//! values behind all others and slow to write many small ones among others. Blocks are never
+//! changed. One that was frozen and that nobody reported as stored is given up, since its segments
+//! are frozen again.
+
+use crate::ids::ProductId;
+use crate::products::Segment;
+
+/// Segments in a block, at most.
+pub(crate) const BLOCK_SEGMENTS: usize = 16;
+
+/// Where a store has a ledger segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerHome(u64);
+
+impl LedgerHome {
+    /// A row of its own, as formats 1 and 2 wrote it.
+    pub(crate) const OWN_ROW: LedgerHome = LedgerHome(0);
+
+    /// The block of a number, from 1.
+    pub(crate) fn in_block(number: u64) -> LedgerHome {
+        LedgerHome(number)
+    }
+
+    /// The number of the block, unless it has a row of its own.
+    pub(crate) fn block(self) -> Option<u64> {
+        (self.0 > 0).then_some(self.0)
+    }
+}
+
+/// A product's new segments: the number of the first one, and the block of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewHomes {
+    pub(crate) product: ProductId,
+    pub(crate) first: u64,
+    pub(crate) homes: Vec<LedgerHome>,
+}
+
+/// A segment on its way to a store: whose it is, its number, its rows.
+pub(crate) type FrozenSegment = (ProductId, u64, Segment);
+
+/// What a freeze takes of the ledgers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FrozenLedgers {
+    /// New blocks by number.
+    pub(crate) written: Vec<(u64, Vec<FrozenSegment>)>,
+    /// Where the segments will be.
+    pub(crate) homes: Vec<NewHomes>,
+    /// Numbers of blocks that nobody needs.
+    pub(crate) removed: Vec<u64>,
+    /// Rows of format 2 that must not count, whatever is published.
+    pub(crate) leftovers: Vec<(ProductId, u64)>,
+    /// The number that the next block will have.
+    pub(crate) next: u64,
+}
+
+/// Which numbers blocks have.
+#[derive(Debug)]
+pub(crate) struct LedgerBlocks {
+    /// The number of the next block, from 1.
+    next: u64,
+    /// Blocks of the last freeze, which nobody has reported as stored.
+    in_flight: Vec<u64>,
+    /// Blocks of freezes before it that nobody reported.
+    dropped: Vec<u64>,
+    /// Rows of format 2 that were staged and never published. They go with the next checkpoint,
+    /// which may publish segments of the same numbers.
+    leftovers: Vec<(ProductId, u64)>,
+}
+
+impl Default for LedgerBlocks {
+    fn default() -> LedgerBlocks {
+        LedgerBlocks { next: 1, in_flight: Vec::new(), dropped: Vec::new(), leftovers: Vec::new() }
+    }
+}
+
+impl LedgerBlocks {
+    /// Puts segments into new blocks. Those of a product come one after the other.
+    pub(crate) fn freeze(&mut self, segments: Vec<FrozenSegment>) -> FrozenLedgers {
+        self.dropped.append(&mut self.in_flight);
+        let (mut written, mut homes) = (Vec::new(), Vec::<NewHomes>::new());
+        let mut segments = segments.into_iter();
+        while segments.len() > 0 {
+            let (number, home) = (self.next, LedgerHome::in_block(self.next));
+            let block: Vec<_> = segments.by_ref().take(BLOCK_SEGMENTS).collect();
+            for &(product, first, _) in &block {
+                match homes.last_mut().filter(|homes| homes.product == product) {
+                    Some(found) => found.homes.push(home),
+                    None => homes.push(NewHomes { product, first, homes: vec![home] }),
+                }
+            }
+            self.in_flight.push(number);
+            written.push((number, block));
+            self.next += 1;
+        }
+        FrozenLedgers {
+            written,
+            homes,
+            removed: self.dropped.clone(),
+            leftovers: self.leftovers.clone(),
+            next: self.next,
+        }
+    }
+
+    /// Notes that a synced checkpoint holds what the last freeze took.
+    pub(crate) fn release(&mut self) {
+        self.in_flight.clear();
+        self.dropped.clear();
+        self.leftovers.clear();
+    }
+
+    /// Puts back the number of the next block of a store, and the rows of format 2 that it has and
+    /// that were never published.
+    pub(crate) fn restore(&mut self, next: u64, leftovers: Vec<(ProductId, u64)>) {
+        (self.next, self.leftovers) = (next, leftovers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::packed::PackedLedger;
+
+    fn segments(of: &[(u64, u64, u64)]) -> Vec<FrozenSegment> {
+        let of_product = |&(id, first, count): &(u64, u64, u64)| {
+            let segment = || Arc::new(PackedLedger::default());
+            (first..first + count).map(move |number| (ProductId(id), number, segment()))
+        };
+        of.iter().flat_map(of_product).collect()
+    }
+
+    fn homes(frozen: &FrozenLedgers) -> Vec<(u64, u64, Vec<u64>)> {
+        let numbers = |homes: &[LedgerHome]| homes.iter().filter_map(|home| home.block()).collect();
+        let of = |new: &NewHomes| (new.product.0, new.first, numbers(&new.homes));
+        frozen.homes.iter().map(of).collect()
+    }
+
+    #[test]
+    fn segments_share_blocks_and_a_product_may_have_several() {
+        let mut blocks = LedgerBlocks::default();
+        let frozen = blocks.freeze(segments(&[(1, 7, 10), (2, 0, 10), (9, 3, 1)]));
+        let sizes: Vec<_> =
+            frozen.written.iter().map(|(number, block)| (*number, block.len())).collect();
+        assert_eq!(sizes, [(1, 16), (2, 5)]);
+        let second = [vec![1; 6], vec![2; 4]].concat();
+        assert_eq!(homes(&frozen), [(1, 7, vec![1; 10]), (2, 0, second), (9, 3, vec![2])]);
+        assert_eq!((frozen.removed.len(), frozen.next), (0, 3));
+        blocks.release();
+        let frozen = blocks.freeze(segments(&[(2, 10, 1)]));
+        assert_eq!((homes(&frozen), frozen.next), (vec![(2, 10, vec![3])], 4));
+    }
+
+    #[test]
+    fn what_was_frozen_and_never_stored_is_removed() {
+        let mut blocks = LedgerBlocks::default();
+        blocks.restore(5, vec![(ProductId(3), 8)]);
+        let first = blocks.freeze(segments(&[(1, 0, 17)]));
+        assert_eq!((first.removed.len(), first.leftovers.len(), first.next), (0, 1, 7));
+        let second = blocks.freeze(segments(&[(1, 0, 18)]));
+        assert_eq!((second.removed, second.leftovers.len(), second.next), (vec![5, 6], 1, 9));
+        blocks.release();
+        let third = blocks.freeze(Vec::new());
+        assert_eq!((third.removed.len(), third.leftovers.len(), third.next), (0, 0, 9));
+    }
+}
