@@ -5,14 +5,13 @@
 //! to a [`CheckpointStore`], on whatever thread the caller likes. [`State::release`] tells the
 //! state that it is there, so that rows may leave memory.
 //!
-//! Writing goes in this order: rows that will never change (full chunks of final orders or holds,
-//! full ledger segments, blocks of products, users) are staged, which nobody sees; they are synced;
-//! one small transaction publishes the rows that may change together with the applied index; that
-//! is synced too. A crash anywhere leaves the last published checkpoint, for a staged row counts
-//! only when a published one says so:
+//! Writing goes in this order: rows that no checkpoint counts any more are discarded, and those of
+//! this one are staged, which nobody sees; both are synced; one small transaction publishes them
+//! together with the applied index; that is synced too. A crash anywhere leaves the last published
+//! checkpoint, for a row counts only when a published one says so:
 //!
-//! - a sealed chunk counts when its ids are below the published next id and no open chunk of the
-//!   same number is there: publishing a sealed chunk removes the open one;
+//! - every checkpoint has a number, and of a chunk's rows the one of the latest checkpoint counts
+//!   that is not above the published number;
 //! - a block of products counts when its number is below the published next one, and of a product
 //!   that is in several blocks the row in the highest counts;
 //! - a block of ledger segments counts when its number is below the published next one;
@@ -24,6 +23,7 @@
 
 pub mod ahead;
 mod chunks;
+pub(crate) mod dead;
 pub mod freeze;
 pub mod image;
 mod ledgers;
@@ -34,7 +34,6 @@ mod rows;
 use bincode::Decode;
 
 use crate::adjustment::Adjustment;
-use crate::chunks::Chunk;
 use crate::codec::{self, ROW_VERSION};
 use crate::event::Event;
 use crate::hold::Hold;
@@ -83,6 +82,12 @@ pub trait CheckpointStore: Send + Sync {
     /// # Errors
     /// When the store cannot be written.
     fn stage(&self, rows: Vec<Row>) -> Result<(), Error>;
+
+    /// Removes rows that nothing refers to any more. After a crash any of them may be there again.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), Error>;
 
     /// Writes and removes rows, all or none, after everything staged before.
     ///
@@ -152,7 +157,7 @@ pub fn read_events(store: &dyn CheckpointStore, chunk: u64) -> Result<Option<Vec
     if !meta.is_some_and(|meta| meta.events.full().contains(&chunk)) {
         return Ok(None);
     }
-    let found: Option<EventRows> = read_row(store, &key::chunk(key::EVENTS, chunk))?;
+    let found: Option<EventRows> = read_row(store, &key::events(chunk))?;
     Ok(found.map(|EventRows(events)| events))
 }
 
@@ -180,33 +185,11 @@ fn read_row<T: Decode<()>>(store: &dyn CheckpointStore, key: &[u8]) -> Result<Op
 /// Reads a row that lives in a chunk.
 fn read_chunked<R: Stored>(store: &dyn CheckpointStore, id: u64) -> Result<Option<R>, Error> {
     let Some((number, at)) = R::place(id) else { return Ok(None) };
-    let Some(mut chunk) = read_chunk::<R>(store, number)? else { return Ok(None) };
+    let Some(mut chunk) = chunks::read_chunk::<R>(store, number)? else { return Ok(None) };
     if at >= chunk.rows.len() {
         return Ok(None);
     }
     Ok(Some(chunk.rows.swap_remove(at)).filter(|row| row.id() == id))
-}
-
-/// The chunk that counts: the open one while there is one, else the sealed one if it was published.
-fn read_chunk<R: Stored>(
-    store: &dyn CheckpointStore,
-    number: u64,
-) -> Result<Option<Chunk<R>>, Error> {
-    let read = |letter| -> Result<Option<Chunk<R>>, Error> {
-        let key = key::chunk(letter, number);
-        let Some(bytes) = store.get(&key)? else { return Ok(None) };
-        let damaged = |source| Error::Damaged { key: key::name(&key), source };
-        R::unpack(&bytes).map(|(_, chunk)| Some(chunk)).map_err(damaged)
-    };
-    let open = read(R::OPEN)?;
-    if open.is_some() {
-        return Ok(open);
-    }
-    let meta: Option<Meta> = read_row(store, key::META)?;
-    match meta.is_some_and(|meta| R::publishes_sealed(&meta, number)) {
-        true => read(R::SEALED),
-        false => Ok(None),
-    }
 }
 
 impl State {

@@ -6,7 +6,7 @@
 //! looks into them.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -55,9 +55,22 @@ impl<R: Record> Chunk<R> {
     }
 }
 
+/// A row that a store may have of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoredRow {
+    /// The number of the chunk.
+    pub(crate) number: u64,
+    /// Whether the chunk was sealed.
+    pub(crate) sealed: bool,
+    /// The checkpoint that wrote it.
+    pub(crate) checkpoint: u64,
+}
+
 /// What a freeze takes of one kind of rows: chunks by number, ascending, shared with the state.
 #[derive(Debug)]
 pub(crate) struct FrozenChunks<R: InChunk> {
+    /// Rows of older checkpoints that these replace.
+    pub(crate) replaced: Vec<StoredRow>,
     /// Chunks that will never change again.
     pub(crate) sealed: Vec<(u64, Arc<PackedChunk<R>>)>,
     /// Chunks that may change, with what their rows add to the digest.
@@ -101,6 +114,8 @@ pub(crate) struct Chunks<R: InChunk> {
     dirty: Vec<u64>,
     /// Frozen and not yet known to be stored.
     in_flight: Vec<u64>,
+    /// The newest row that a store may have of each chunk that was not yet stored for good.
+    stored: BTreeMap<u64, StoredRow>,
     /// Sealed chunks in memory that a synced checkpoint holds, oldest first.
     evictable: VecDeque<u64>,
     resident: usize,
@@ -122,6 +137,7 @@ impl<R: InChunk> Default for Chunks<R> {
             touched_rows: 0,
             dirty: Vec::new(),
             in_flight: Vec::new(),
+            stored: BTreeMap::new(),
             evictable: VecDeque::new(),
             resident: 0,
             resident_max: R::RESIDENT_MAX,
@@ -280,8 +296,8 @@ impl<R: InChunk> Chunks<R> {
     }
 
     /// Takes what changed since the last freeze, with what an earlier freeze took and nobody
-    /// reported as stored. Everything must have been hashed.
-    pub(crate) fn take_dirty(&mut self) -> FrozenChunks<R> {
+    /// reported as stored, for the checkpoint of this number. Everything must have been hashed.
+    pub(crate) fn take_dirty(&mut self, checkpoint: u64) -> FrozenChunks<R> {
         for chunk in self.in_flight.drain(..) {
             let slot = &mut self.slots[chunk as usize];
             if !slot.dirty {
@@ -291,7 +307,7 @@ impl<R: InChunk> Chunks<R> {
         }
         std::mem::swap(&mut self.in_flight, &mut self.dirty);
         self.in_flight.sort_unstable();
-        let (mut sealed, mut open) = (Vec::new(), Vec::new());
+        let (mut sealed, mut open, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
         for &id in &self.in_flight {
             let slot = &mut self.slots[id as usize];
             slot.dirty = false;
@@ -303,8 +319,10 @@ impl<R: InChunk> Chunks<R> {
                 Rows::Packed(chunk) => sealed.push((id, Arc::clone(chunk))),
                 Rows::Stored => unreachable!("a dirty chunk is resident"),
             }
+            let row = StoredRow { number: id, sealed: slot.is_sealed(), checkpoint };
+            replaced.extend(self.stored.insert(id, row));
         }
-        FrozenChunks { sealed, open }
+        FrozenChunks { replaced, sealed, open }
     }
 
     /// Notes that a synced checkpoint holds what the last freeze took.
@@ -314,6 +332,7 @@ impl<R: InChunk> Chunks<R> {
             // One that was sealed since is dirty again and waits for the next checkpoint.
             if slot.is_sealed() && !slot.dirty {
                 self.evictable.push_back(id);
+                self.stored.remove(&id);
             }
         }
         self.evict();
@@ -342,10 +361,14 @@ impl<R: InChunk> Chunks<R> {
         }
     }
 
-    /// Puts the next chunk of a store back, with what each of its rows adds to the digest. Only the
-    /// last one may be not full.
-    pub(crate) fn restore(&mut self, rows: Vec<R>, hashes: Vec<u64>) {
+    /// Puts the next chunk of a store back, with what each of its rows adds to the digest, and the
+    /// checkpoint that wrote it unless it was sealed. Only the last one may be not full.
+    pub(crate) fn restore(&mut self, rows: Vec<R>, hashes: Vec<u64>, open: Option<u64>) {
         assert!(self.len.is_multiple_of(R::CHUNK) && hashes.len() == rows.len());
+        if let Some(checkpoint) = open {
+            let number = self.slots.len() as u64;
+            self.stored.insert(number, StoredRow { number, sealed: false, checkpoint });
+        }
         self.len += rows.len() as u64;
         self.sum = self.sum.wrapping_add(sum_of(&hashes));
         let open = rows.iter().filter(|row| row.is_open()).count();

@@ -153,8 +153,8 @@ impl Holds {
     }
 
     /// Takes what changed since the last freeze; see [`Chunks::take_dirty`].
-    pub(crate) fn take_dirty(&mut self) -> FrozenChunks<Hold> {
-        self.chunks.take_dirty()
+    pub(crate) fn take_dirty(&mut self, checkpoint: u64) -> FrozenChunks<Hold> {
+        self.chunks.take_dirty(checkpoint)
     }
 
     /// Notes that a synced checkpoint holds what the last freeze took.
@@ -168,14 +168,14 @@ impl Holds {
     }
 
     /// Puts a stored chunk back; see [`Chunks::restore`].
-    pub(crate) fn restore(&mut self, holds: Vec<Hold>, hashes: Vec<u64>) {
+    pub(crate) fn restore(&mut self, holds: Vec<Hold>, hashes: Vec<u64>, open: Option<u64>) {
         for hold in &holds {
             self.fates.push(Fate::of(hold.status));
             if !hold.status.is_final() {
                 self.deadlines.insert(hold.expires_at, hold.id);
             }
         }
-        self.chunks.restore(holds, hashes);
+        self.chunks.restore(holds, hashes, open);
     }
 
     /// Whether rows, fates and deadlines agree.

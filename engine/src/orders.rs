@@ -156,8 +156,8 @@ impl Orders {
     }
 
     /// Takes what changed since the last freeze; see [`Chunks::take_dirty`].
-    pub(crate) fn take_dirty(&mut self) -> FrozenChunks<Order> {
-        self.chunks.take_dirty()
+    pub(crate) fn take_dirty(&mut self, checkpoint: u64) -> FrozenChunks<Order> {
+        self.chunks.take_dirty(checkpoint)
     }
 
     /// Notes that a synced checkpoint holds what the last freeze took.
@@ -181,8 +181,8 @@ impl Orders {
     }
 
     /// Puts a stored chunk back whose statuses were; see [`Chunks::restore`].
-    pub(crate) fn restore(&mut self, orders: Vec<Order>, hashes: Vec<u64>) {
-        self.chunks.restore(orders, hashes);
+    pub(crate) fn restore(&mut self, orders: Vec<Order>, hashes: Vec<u64>, open: Option<u64>) {
+        self.chunks.restore(orders, hashes, open);
     }
 
     /// Packs what was restored and stays in memory.
@@ -260,7 +260,7 @@ pub(crate) mod tests {
         orders.push(sample(65));
         assert_eq!(orders.resident_chunks(), 2, "not stored yet");
         let sum = orders.digest(&mut hasher);
-        let frozen = orders.take_dirty();
+        let frozen = orders.take_dirty(1);
         assert_eq!((frozen.sealed.len(), frozen.open.len()), (1, 1));
         orders.release();
         assert_eq!(orders.resident_chunks(), 1);
@@ -287,7 +287,7 @@ pub(crate) mod tests {
         for id in (1..=64).map(|n| n * 37 % 64 + 1) {
             if id == 7 {
                 one.digest(&mut hasher);
-                frozen = Some(one.take_dirty());
+                frozen = Some(one.take_dirty(1));
             }
             one.transition(OrderId(id), Status::Cancelled).failure_reason = Some("why".into());
             one.settle(OrderId(id), &mut hasher);
@@ -304,7 +304,7 @@ pub(crate) mod tests {
         let before = frozen.expect("there was a freeze").open;
         assert!(before[0].1.rows.iter().any(|order| order.status == Status::Pending));
         assert_eq!(one.residents().count(), 65);
-        let frozen = one.take_dirty();
+        let frozen = one.take_dirty(1);
         assert_eq!((frozen.sealed.len(), frozen.open.len()), (1, 1));
         assert!(one.is_sound());
     }
@@ -314,10 +314,10 @@ pub(crate) mod tests {
         let mut orders = Orders::default();
         seal(&mut orders, 1..=64);
         orders.digest(&mut RowHasher::default());
-        assert_eq!(orders.take_dirty().sealed.len(), 1);
-        assert_eq!(orders.take_dirty().sealed.len(), 1, "nobody said that it is stored");
+        assert_eq!(orders.take_dirty(1).sealed.len(), 1);
+        assert_eq!(orders.take_dirty(1).sealed.len(), 1, "nobody said that it is stored");
         orders.release();
-        assert_eq!(orders.take_dirty().sealed.len(), 0);
+        assert_eq!(orders.take_dirty(1).sealed.len(), 0);
     }
 
     #[test]
@@ -328,13 +328,13 @@ pub(crate) mod tests {
         seal(&mut orders, 1..=63);
         orders.push(sample(64));
         orders.digest(&mut hasher);
-        let open = orders.take_dirty().open;
+        let open = orders.take_dirty(1).open;
         orders.transition(OrderId(64), Status::Cancelled);
         assert_eq!(open[0].1.rows[63].status, Status::Pending, "a freeze is a copy");
         orders.release();
         assert_eq!(orders.resident_chunks(), 1, "the store holds the chunk as it was");
         orders.digest(&mut hasher);
-        assert_eq!(orders.take_dirty().sealed.len(), 1);
+        assert_eq!(orders.take_dirty(1).sealed.len(), 1);
         orders.release();
         assert_eq!(orders.resident_chunks(), 0);
     }

@@ -417,16 +417,11 @@ impl Products {
         self.blocks.restore(blocks, next, single);
     }
 
-    /// Puts back what all stored ledger segments add to the digest, the number of the next block of
-    /// them, and the rows of format 2 that the store has and that were never published.
-    pub(crate) fn restore_ledgers(
-        &mut self,
-        sum: u64,
-        next: u64,
-        leftovers: Vec<(ProductId, u64)>,
-    ) {
+    /// Puts back what all stored ledger segments add to the digest, and the number of the next
+    /// block of them.
+    pub(crate) fn restore_ledgers(&mut self, sum: u64, next: u64) {
         self.sum = self.sum.wrapping_add(sum);
-        self.ledgers.restore(next, leftovers);
+        self.ledgers.restore(next);
     }
 
     /// The SKU index, for the invariants.

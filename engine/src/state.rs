@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::adjustment::Adjustment;
 use crate::apply::{self, Context, FETCHED_AT_ONCE};
+use crate::checkpoint::dead::DeadRows;
 use crate::chunks::{Chunks, Record};
 use crate::command::{Command, Envelope};
 use crate::digest::{RowHasher, Table};
@@ -116,6 +117,8 @@ pub struct State {
     pub(crate) keys: Keys,
     pub(crate) fences: Chunks<Fence>,
     pub(crate) events: Events,
+    /// Rows to be removed from the store of this state's checkpoints.
+    pub(crate) dead: DeadRows,
     /// What users have of products with a limit per user.
     pub(crate) taken: Taken,
     /// Payment tasks by the moment they may be claimed.
@@ -123,7 +126,7 @@ pub struct State {
     /// Orders that wait for a webhook, by the moment they are cancelled.
     pub(crate) deadlines: Schedule<OrderId>,
     pub(crate) hasher: RowHasher,
-    /// Counts freezes, so that a report of an older one is not taken for the last.
+    /// The number of the last freeze, and of its checkpoint.
     pub(crate) generation: u64,
 }
 

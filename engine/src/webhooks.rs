@@ -141,8 +141,8 @@ impl Webhooks {
     }
 
     /// Takes what changed since the last freeze; see [`Chunks::take_dirty`].
-    pub(crate) fn take_dirty(&mut self) -> FrozenChunks<Webhook> {
-        self.chunks.take_dirty()
+    pub(crate) fn take_dirty(&mut self, checkpoint: u64) -> FrozenChunks<Webhook> {
+        self.chunks.take_dirty(checkpoint)
     }
 
     /// Notes that a synced checkpoint holds what the last freeze took.
@@ -156,8 +156,8 @@ impl Webhooks {
     }
 
     /// Puts a stored chunk back whose reports were noted; see [`Chunks::restore`].
-    pub(crate) fn restore(&mut self, webhooks: Vec<Webhook>, hashes: Vec<u64>) {
-        self.chunks.restore(webhooks, hashes);
+    pub(crate) fn restore(&mut self, webhooks: Vec<Webhook>, hashes: Vec<u64>, open: Option<u64>) {
+        self.chunks.restore(webhooks, hashes, open);
     }
 
     /// Whether rows, fates and what waits agree.

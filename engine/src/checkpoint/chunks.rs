@@ -1,14 +1,21 @@
-//! Reading the stored rows that live in chunks: each chunk once, by ascending number, from the open
-//! row where there is one, else from the sealed one.
+//! Reading the stored rows that live in chunks: each chunk once, by ascending number, from the row
+//! that counts.
+//!
+//! Each checkpoint writes a chunk under a key of its own, which ends with the checkpoint's number.
+//! Of a chunk's rows the one of the latest checkpoint counts that was published. In formats 1 and 2
+//! there was one key for the open chunk and one for the sealed one, of which the open one counted;
+//! they are read as those of checkpoint 0.
 
 use std::collections::BTreeMap;
 
 use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::ahead::{Give, ReadAhead};
-use crate::checkpoint::open::{Error, inconsistent, scan};
+use crate::checkpoint::dead::Key;
+use crate::checkpoint::open::{Error, inconsistent, row_error};
 use crate::checkpoint::rows::{Meta, Stored, key};
 use crate::chunks::Chunk;
 use crate::digest::RowHasher;
+use crate::store;
 
 /// A chunk that was read and checked.
 pub(super) struct ReadChunk<R, P> {
@@ -18,6 +25,17 @@ pub(super) struct ReadChunk<R, P> {
     pub(super) hashes: Vec<u64>,
     /// What was made of each of them.
     pub(super) prepared: Vec<P>,
+    /// The checkpoint that wrote it, unless it was sealed.
+    pub(super) open: Option<u64>,
+}
+
+/// What else a store has.
+#[derive(Debug, Default)]
+pub(super) struct Leftovers {
+    /// Rows that do not count: replaced, or of a checkpoint that was never published.
+    pub(super) dead: Vec<Key>,
+    /// The latest checkpoint of which there are rows.
+    pub(super) latest: u64,
 }
 
 /// Reads all rows of a kind that the checkpoint publishes, and makes something of each.
@@ -30,15 +48,24 @@ pub(super) fn read_chunks<R: Stored + Send, P: Send>(
     ahead: &impl ReadAhead,
     prepare: impl Fn(&R) -> P + Send,
     visit: impl FnMut(ReadChunk<R, P>) -> Result<(), Error>,
-) -> Result<(), Error> {
+) -> Result<Leftovers, Error> {
+    let mut leftovers = Leftovers::default();
     let make = |give: Give<'_, ReadChunk<R, P>>| {
-        Reading { meta, prepare, hasher: RowHasher::default(), next: 0, give }.read(store)
+        let leftovers = &mut leftovers;
+        let hasher = RowHasher::default();
+        Reading { meta, prepare, hasher, next: 0, leftovers, give }.read(store)
     };
-    ahead.run(make, visit)
+    ahead.run(make, visit)?;
+    Ok(leftovers)
 }
 
-/// A chunk as it is stored, and what it says that its rows add to the digest.
-type Found<R> = (Option<u64>, Chunk<R>);
+/// An open chunk that was found: the checkpoint that wrote it, what it says that its rows add to
+/// the digest, and the rows.
+struct Open<R> {
+    checkpoint: u64,
+    sum: Option<u64>,
+    chunk: Chunk<R>,
+}
 
 struct Reading<'a, R, P, F> {
     meta: &'a Meta,
@@ -46,23 +73,40 @@ struct Reading<'a, R, P, F> {
     hasher: RowHasher,
     /// The number of the next chunk.
     next: u64,
+    leftovers: &'a mut Leftovers,
     give: Give<'a, ReadChunk<R, P>>,
 }
 
 impl<R: Stored, P, F: Fn(&R) -> P> Reading<'_, R, P, F> {
     fn read(&mut self, store: &dyn CheckpointStore) -> Result<(), Error> {
-        let mut open: BTreeMap<u64, Found<R>> = BTreeMap::new();
-        scan(store, R::OPEN, |[number], key, bytes| {
-            open.insert(number, unpack(key, bytes)?);
-            Ok(())
-        })?;
-        scan(store, R::SEALED, |[number], key, bytes| {
-            // Staged and never published, or its open chunk still counts: a leftover of a crash.
-            if !R::publishes_sealed(self.meta, number) || open.contains_key(&number) {
+        let mut open: BTreeMap<u64, Open<R>> = BTreeMap::new();
+        scan(store, &[R::OPEN], |number, checkpoint, key, bytes| {
+            self.leftovers.latest = self.leftovers.latest.max(checkpoint);
+            if checkpoint > self.meta.checkpoint {
+                self.leftovers.dead.push(key.to_vec());
                 return Ok(());
             }
+            let (sum, chunk) = R::unpack(bytes).map_err(row_error(key))?;
+            // Rows of a chunk come by ascending checkpoint.
+            if let Some(before) = open.insert(number, Open { checkpoint, sum, chunk }) {
+                self.leftovers.dead.push(key::chunk(R::OPEN, number, before.checkpoint));
+            }
+            Ok(())
+        })?;
+        scan(store, &[R::SEALED], |number, checkpoint, key, bytes| {
+            self.leftovers.latest = self.leftovers.latest.max(checkpoint);
+            // Never published, or replaced, or there twice, which makes no difference.
+            let replaced = open.get(&number).is_some_and(|open| open.checkpoint >= checkpoint);
+            if replaced || number < self.next || !R::counts_sealed(self.meta, number, checkpoint) {
+                self.leftovers.dead.push(key.to_vec());
+                return Ok(());
+            }
+            if let Some(before) = open.remove(&number) {
+                self.leftovers.dead.push(key::chunk(R::OPEN, number, before.checkpoint));
+            }
             self.take_open(&mut open, number)?;
-            self.take(unpack(key, bytes)?)
+            let (sum, chunk) = R::unpack(bytes).map_err(row_error(key))?;
+            self.take(sum, chunk, None)
         })?;
         self.take_open(&mut open, R::chunks(self.meta))?;
         match open.first_key_value() {
@@ -74,17 +118,23 @@ impl<R: Stored, P, F: Fn(&R) -> P> Reading<'_, R, P, F> {
     }
 
     /// Takes over the open chunks up to `end`: there is no sealed one for these numbers.
-    fn take_open(&mut self, open: &mut BTreeMap<u64, Found<R>>, end: u64) -> Result<(), Error> {
+    fn take_open(&mut self, open: &mut BTreeMap<u64, Open<R>>, end: u64) -> Result<(), Error> {
         while self.next < end {
             let (name, next) = (R::NAME, self.next);
             let missing = || inconsistent(format!("{name} chunk {next} is missing"));
-            self.take(open.remove(&next).ok_or_else(missing)?)?;
+            let Open { checkpoint, sum, chunk } = open.remove(&next).ok_or_else(missing)?;
+            self.take(sum, chunk, Some(checkpoint))?;
         }
         Ok(())
     }
 
     /// Checks the next chunk and gives it.
-    fn take(&mut self, (sum, Chunk { rows }): Found<R>) -> Result<(), Error> {
+    fn take(
+        &mut self,
+        sum: Option<u64>,
+        Chunk { rows }: Chunk<R>,
+        open: Option<u64>,
+    ) -> Result<(), Error> {
         let (name, number) = (R::NAME, self.next);
         let expected = R::rows_in(self.meta, number);
         if rows.len() as u64 != expected {
@@ -107,10 +157,64 @@ impl<R: Stored, P, F: Fn(&R) -> P> Reading<'_, R, P, F> {
         }
         let prepared = rows.iter().map(&self.prepare).collect();
         self.next += 1;
-        (self.give)(ReadChunk { rows, hashes, prepared })
+        (self.give)(ReadChunk { rows, hashes, prepared, open })
     }
 }
 
-fn unpack<R: Stored>(key: &[u8], bytes: &[u8]) -> Result<Found<R>, Error> {
-    R::unpack(bytes).map_err(|source| Error::Row { key: key::name(key), source })
+/// Visits the rows of chunks under a prefix: the number of the chunk, the checkpoint that wrote it,
+/// key and value.
+pub(super) fn scan(
+    store: &dyn CheckpointStore,
+    prefix: &[u8],
+    mut visit: impl FnMut(u64, u64, &[u8], &[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    super::open::scan_keys(store, prefix, |key, bytes| match key::chunk_numbers(key) {
+        Some((number, checkpoint)) => visit(number, checkpoint, key, bytes),
+        None => Err(inconsistent(format!("strange key {}", key::name(key)))),
+    })
+}
+
+/// Reads the chunk of a number from the row that counts, if there is one.
+///
+/// # Errors
+/// When the store cannot be read or the row is damaged.
+pub(super) fn read_chunk<R: Stored>(
+    store: &dyn CheckpointStore,
+    number: u64,
+) -> Result<Option<Chunk<R>>, store::Error> {
+    let mut before = None;
+    loop {
+        let Some(meta) = super::read_row::<Meta>(store, key::META)? else { return Ok(None) };
+        let found = find::<R>(store, &meta, number)?;
+        // The row that counted may have been replaced and removed meanwhile.
+        if found.is_some() || before == Some(meta.checkpoint) {
+            return Ok(found);
+        }
+        before = Some(meta.checkpoint);
+    }
+}
+
+fn find<R: Stored>(
+    store: &dyn CheckpointStore,
+    meta: &Meta,
+    number: u64,
+) -> Result<Option<Chunk<R>>, store::Error> {
+    let mut newest: Option<(u64, Key, Vec<u8>)> = None;
+    for letter in [R::OPEN, R::SEALED] {
+        store.scan(&key::chunk(letter, number, 0), &mut |key, bytes| {
+            let Some((_, checkpoint)) = key::chunk_numbers(key) else { return Ok(()) };
+            let counts = match letter == R::SEALED {
+                true => R::counts_sealed(meta, number, checkpoint),
+                false => checkpoint <= meta.checkpoint,
+            };
+            // The open chunk counts of two that are of formats without checkpoints' numbers.
+            if counts && newest.as_ref().is_none_or(|(latest, ..)| *latest < checkpoint) {
+                newest = Some((checkpoint, key.to_vec(), bytes.to_vec()));
+            }
+            Ok(())
+        })?;
+    }
+    let Some((_, key, bytes)) = newest else { return Ok(None) };
+    let damaged = |source| store::Error::Damaged { key: key::name(&key), source };
+    R::unpack(&bytes).map(|(_, chunk)| Some(chunk)).map_err(damaged)
 }

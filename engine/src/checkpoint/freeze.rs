@@ -1,6 +1,9 @@
 //! Taking what changed out of the state, and writing it.
 
+use std::sync::Arc;
+
 use crate::adjustment::Adjustment;
+use crate::checkpoint::dead::Key;
 use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, Stored, key};
 use crate::checkpoint::{CheckpointStore, Row, Write};
 use crate::chunks::FrozenChunks;
@@ -38,9 +41,10 @@ pub struct Frozen {
     adjustments: FrozenChunks<Adjustment>,
     fences: FrozenChunks<Fence>,
     events: FrozenEvents,
-    /// New blocks of products, and which keys of older rows nobody needs any more.
+    /// New blocks of products.
     products: Vec<(u64, Vec<ProductRow<PackedLedger>>)>,
-    removed: Vec<Vec<u8>>,
+    /// Rows that the published checkpoint does not count.
+    dead: Arc<Vec<Key>>,
     ledgers: FrozenLedgers,
     users: Vec<User>,
 }
@@ -72,11 +76,11 @@ impl State {
     pub fn freeze(&mut self) -> Frozen {
         let digest = self.digest();
         self.generation += 1;
-        let orders = self.orders.take_dirty();
-        let holds = self.holds.take_dirty();
-        let webhooks = self.webhooks.take_dirty();
-        let adjustments = self.adjustments.take_dirty();
-        let fences = self.fences.take_dirty();
+        let orders = self.orders.take_dirty(self.generation);
+        let holds = self.holds.take_dirty(self.generation);
+        let webhooks = self.webhooks.take_dirty(self.generation);
+        let adjustments = self.adjustments.take_dirty(self.generation);
+        let fences = self.fences.take_dirty(self.generation);
         let events = self.events.freeze();
         let blocks = self.products.take_dirty();
         let ledgers = self.products.take_ledgers();
@@ -87,7 +91,13 @@ impl State {
         let written = blocks.written.iter();
         let products = written.map(|(number, ids)| (*number, ids.iter().map(row).collect()));
         let products = products.collect();
-        let removed = removed_keys(&blocks, &ledgers);
+        let mut replaced = removed_keys(&blocks, &ledgers, &events);
+        replaced_keys(&orders, &mut replaced);
+        replaced_keys(&holds, &mut replaced);
+        replaced_keys(&webhooks, &mut replaced);
+        replaced_keys(&adjustments, &mut replaced);
+        replaced_keys(&fences, &mut replaced);
+        let dead = self.dead.freeze(replaced);
         let meta = Meta {
             format: FORMAT,
             applied_index: self.applied_index,
@@ -107,6 +117,7 @@ impl State {
             digest,
             blocks: blocks.next,
             ledger_blocks: ledgers.next,
+            checkpoint: self.generation,
         };
         let users = self.users.take_dirty();
         let generation = self.generation;
@@ -121,7 +132,7 @@ impl State {
             fences,
             events,
             products,
-            removed,
+            dead,
             ledgers,
             users,
         }
@@ -139,6 +150,7 @@ impl State {
         self.adjustments.release();
         self.fences.release();
         self.events.release();
+        self.dead.release();
         self.products.release(&done.segments);
         self.users.release();
     }
@@ -172,17 +184,21 @@ impl Frozen {
         })
     }
 
-    /// Writes what will never change, in bounded batches; gives how many rows.
+    /// Removes what no published checkpoint counts and writes what this one will, in bounded
+    /// batches; gives how many rows.
     fn stage(&self, store: &dyn CheckpointStore) -> Result<u64, Error> {
+        for dead in self.dead.chunks(STAGED_ROWS_MAX) {
+            store.discard(dead.to_vec())?;
+        }
         let mut stage = Stage::new(store);
-        stage.add_sealed(&self.orders)?;
-        stage.add_sealed(&self.holds)?;
-        stage.add_sealed(&self.webhooks)?;
-        stage.add_sealed(&self.adjustments)?;
-        stage.add_sealed(&self.fences)?;
+        let checkpoint = self.meta.checkpoint;
+        stage.add_chunks(&self.orders, checkpoint)?;
+        stage.add_chunks(&self.holds, checkpoint)?;
+        stage.add_chunks(&self.webhooks, checkpoint)?;
+        stage.add_chunks(&self.adjustments, checkpoint)?;
+        stage.add_chunks(&self.fences, checkpoint)?;
         for (number, events) in &self.events.full {
-            stage
-                .add(key::chunk(key::EVENTS, *number), encode_row(ROW_VERSION, events.as_ref()))?;
+            stage.add(key::events(*number), encode_row(ROW_VERSION, events.as_ref()))?;
         }
         for (number, segments) in &self.ledgers.written {
             let row = encode_summed_row(sum_of(segments), segments);
@@ -195,36 +211,24 @@ impl Frozen {
         for user in &self.users {
             stage.add(key::user(user.id), encode_row(ROW_VERSION, user))?;
         }
-        stage.finish()
+        Ok(stage.finish()? + self.dead.len() as u64)
     }
 
-    /// The one transaction: what may change, and the row that publishes everything.
+    /// The one transaction: what each checkpoint writes to the same place, and the row that
+    /// publishes everything.
     fn writes(&self) -> Vec<Write> {
         let mut writes = Vec::new();
-        write_chunks(&self.orders, &mut writes);
-        write_chunks(&self.holds, &mut writes);
-        write_chunks(&self.webhooks, &mut writes);
-        write_chunks(&self.adjustments, &mut writes);
-        write_chunks(&self.fences, &mut writes);
-        writes.extend(self.removed.iter().map(|key| (key.clone(), None)));
-        self.write_events(&mut writes);
+        let FrozenEvents { tail, tail_changed, .. } = &self.events;
+        if *tail_changed {
+            let row = tail.span().map(|_| encode_row(ROW_VERSION, tail));
+            writes.push((key::EVENTS_TAIL.to_vec(), row));
+        }
         // One that is plain again must not leave behind what was stored before.
         let lineage = Some(&self.lineage).filter(|lineage| !lineage.is_plain());
         let lineage = lineage.map(|lineage| encode_row(ROW_VERSION, lineage));
         writes.push((key::LINEAGE.to_vec(), lineage));
         writes.push((key::META.to_vec(), Some(encode_row(ROW_VERSION, &self.meta))));
         writes
-    }
-
-    /// The newest events, and which old ones nobody needs any more.
-    fn write_events(&self, writes: &mut Vec<Write>) {
-        let FrozenEvents { tail, tail_changed, removed, .. } = &self.events;
-        if *tail_changed {
-            let row = tail.span().map(|_| encode_row(ROW_VERSION, tail));
-            writes.push((key::EVENTS_TAIL.to_vec(), row));
-        }
-        let removed = removed.clone();
-        writes.extend(removed.map(|number| (key::chunk(key::EVENTS, number), None)));
     }
 }
 
@@ -233,26 +237,25 @@ fn sum_of(segments: &[FrozenSegment]) -> u64 {
     segments.iter().fold(0, |sum, (_, _, segment)| sum.wrapping_add(segment.sum()))
 }
 
-/// The rows of products and ledgers that nobody needs any more.
-fn removed_keys(products: &FrozenBlocks, ledgers: &FrozenLedgers) -> Vec<Vec<u8>> {
+/// The rows of products, ledgers and events that a freeze does not count any more.
+fn removed_keys(
+    products: &FrozenBlocks,
+    ledgers: &FrozenLedgers,
+    events: &FrozenEvents,
+) -> Vec<Key> {
     let blocks = products.removed.iter().map(|number| key::products(LOCATION, *number));
     let single = products.removed_single.iter().map(|id| key::product(LOCATION, *id));
     let segments = ledgers.removed.iter().map(|number| key::ledgers(LOCATION, *number));
-    let leftovers = ledgers.leftovers.iter();
-    let leftovers = leftovers.map(|(id, number)| key::segment(LOCATION, *id, *number));
-    blocks.chain(single).chain(segments).chain(leftovers).collect()
+    let events = events.removed.clone().map(key::events);
+    blocks.chain(single).chain(segments).chain(events).collect()
 }
 
-/// Publishes the chunks of one kind: those that may change are written, those that were sealed take
-/// the place of what was written of them before.
-fn write_chunks<R: Stored>(chunks: &FrozenChunks<R>, writes: &mut Vec<Write>) {
-    for (number, _) in &chunks.sealed {
-        writes.push((key::chunk(R::OPEN, *number), None));
-    }
-    for (number, chunk, sum) in &chunks.open {
-        let row = encode_summed_row(*sum, chunk.as_ref());
-        writes.push((key::chunk(R::OPEN, *number), Some(row)));
-    }
+/// The rows of chunks that a freeze replaces.
+fn replaced_keys<R: Stored>(chunks: &FrozenChunks<R>, keys: &mut Vec<Key>) {
+    keys.extend(chunks.replaced.iter().map(|row| {
+        let letter = if row.sealed { R::SEALED } else { R::OPEN };
+        key::chunk(letter, row.number, row.checkpoint)
+    }));
 }
 
 /// Rows on their way to the store.
@@ -281,9 +284,17 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn add_sealed<R: Stored>(&mut self, chunks: &FrozenChunks<R>) -> Result<(), Error> {
+    fn add_chunks<R: Stored>(
+        &mut self,
+        chunks: &FrozenChunks<R>,
+        checkpoint: u64,
+    ) -> Result<(), Error> {
         for (number, chunk) in &chunks.sealed {
-            self.add(key::chunk(R::SEALED, *number), chunk.bytes().to_vec())?;
+            self.add(key::chunk(R::SEALED, *number, checkpoint), chunk.bytes().to_vec())?;
+        }
+        for (number, chunk, sum) in &chunks.open {
+            let row = encode_summed_row(*sum, chunk.as_ref());
+            self.add(key::chunk(R::OPEN, *number, checkpoint), row)?;
         }
         Ok(())
     }

@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adjustment::Adjustment;
 use crate::checkpoint::CheckpointStore;
+use crate::checkpoint::chunks;
 use crate::checkpoint::freeze::Stage;
 use crate::checkpoint::ledgers;
-use crate::checkpoint::open::{Error, decode, inconsistent, row_sum, scan};
+use crate::checkpoint::open::{Error, decode, inconsistent, row_error, row_sum, scan};
 use crate::checkpoint::products::{ReadProduct, read_products};
 use crate::checkpoint::rows::{Meta, Stored, key};
 use crate::codec::{self, ROW_VERSION};
@@ -205,8 +206,7 @@ impl Image {
             self.sum = self.sum.wrapping_add(sum);
             return Ok(());
         }
-        let unpacked = R::unpack(bytes);
-        let (_, chunk) = unpacked.map_err(|source| Error::Row { key: key::name(key), source })?;
+        let (_, chunk) = R::unpack(bytes).map_err(row_error(key))?;
         for row in &chunk.rows {
             self.sum = self.sum.wrapping_add(self.hasher.hash(R::TABLE, row.id(), row));
         }
@@ -218,11 +218,28 @@ impl Image {
         store: &dyn CheckpointStore,
         visit: Visit<'_>,
     ) -> Result<(), Error> {
-        scan(store, R::OPEN, |[number], key, bytes| {
-            self.add_chunk::<R>(key, bytes)?;
-            self.open.entry(R::OPEN).or_default().insert(number);
-            Ok(visit(key, bytes)?)
-        })
+        let (published, mut newest) = (self.meta.checkpoint, BTreeMap::new());
+        chunks::scan(store, &[R::OPEN], |number, checkpoint, key, bytes| {
+            // Rows of a chunk come by ascending checkpoint.
+            if checkpoint <= published {
+                newest.insert(number, (checkpoint, key.to_vec(), bytes.to_vec()));
+            }
+            Ok(())
+        })?;
+        for (number, (open, key, bytes)) in newest {
+            let mut sealed = false;
+            let prefix = key::chunk(R::SEALED, number, 0);
+            chunks::scan(store, &prefix, |number, checkpoint, _, _| {
+                sealed |= checkpoint > open && R::counts_sealed(&self.meta, number, checkpoint);
+                Ok(())
+            })?;
+            if !sealed {
+                self.add_chunk::<R>(&key, &bytes)?;
+                self.open.entry(R::OPEN).or_default().insert(number);
+                visit(&key, &bytes)?;
+            }
+        }
+        Ok(())
     }
 
     fn read_sealed<R: Stored>(
@@ -231,11 +248,16 @@ impl Image {
         visit: Visit<'_>,
     ) -> Result<(), Error> {
         let open = self.open.remove(&R::OPEN).unwrap_or_default();
-        scan(store, R::SEALED, |[number], key, bytes| {
-            // Not published by this checkpoint, or sealed by a later one.
-            if !R::publishes_sealed(&self.meta, number) || open.contains(&number) {
+        let mut last = None;
+        chunks::scan(store, &[R::SEALED], |number, checkpoint, key, bytes| {
+            // Not published by this checkpoint, or sealed by a later one, or there twice.
+            if !R::counts_sealed(&self.meta, number, checkpoint)
+                || open.contains(&number)
+                || last == Some(number)
+            {
                 return Ok(());
             }
+            last = Some(number);
             self.add_chunk::<R>(key, bytes)?;
             Ok(visit(key, bytes)?)
         })
@@ -249,8 +271,8 @@ impl Image {
             if !published.contains(&number) {
                 return Ok(());
             }
-            let _: Option<Span> = codec::decode_row_start(ROW_VERSION, bytes)
-                .map_err(|source| Error::Row { key: key::name(key), source })?;
+            let _: Option<Span> =
+                codec::decode_row_start(ROW_VERSION, bytes).map_err(row_error(key))?;
             found += 1;
             Ok(visit(key, bytes)?)
         })?;

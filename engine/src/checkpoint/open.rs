@@ -8,7 +8,7 @@ use crate::apply::FETCHED_AT_ONCE;
 use crate::apply::plan::{demands, demands_of};
 use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::ahead::{Inline, ReadAhead};
-use crate::checkpoint::chunks::{ReadChunk, read_chunks};
+use crate::checkpoint::chunks::{Leftovers, ReadChunk, read_chunks};
 use crate::checkpoint::ledgers::{ReadLedgers, read_ledgers};
 use crate::checkpoint::products::{StoredProducts, read_products, single_rows};
 use crate::checkpoint::rows::{Meta, key};
@@ -23,6 +23,7 @@ use crate::keys::{self, KeyHash, Scope, Used};
 use crate::lineage::Lineage;
 use crate::order::{Order, Status};
 use crate::packed::EventRows;
+use crate::products::LOCATION;
 use crate::state::State;
 use crate::store;
 use crate::user::User;
@@ -97,17 +98,18 @@ impl State {
         };
         state.read_products(store, &meta, ahead)?;
         state.read_users(store, &meta)?;
-        read_chunks(store, &meta, ahead, key_of, |orders| state.read_orders(orders))?;
-        read_chunks(store, &meta, ahead, |_| (), |holds| state.read_holds(holds))?;
-        read_chunks(store, &meta, ahead, |_| (), |webhooks| state.read_webhooks(webhooks))?;
-        read_chunks(
-            store,
-            &meta,
-            ahead,
-            |_| (),
-            |adjustments| state.read_adjustments(adjustments),
-        )?;
-        read_chunks(store, &meta, ahead, |_| (), |fences| state.read_fences(fences))?;
+        let leftovers = [
+            read_chunks(store, &meta, ahead, key_of, |chunk| state.read_orders(chunk))?,
+            read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_holds(chunk))?,
+            read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_webhooks(chunk))?,
+            read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_adjustments(chunk))?,
+            read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_fences(chunk))?,
+        ];
+        state.generation = meta.checkpoint;
+        for Leftovers { dead, latest } in leftovers {
+            state.generation = state.generation.max(latest);
+            state.dead.found(dead);
+        }
         state.read_events(store, &meta)?;
         let computed = state.digest();
         if computed != meta.digest {
@@ -133,7 +135,9 @@ impl State {
         for (row, ledger) in rows.into_iter().zip(ledgers) {
             self.products.restore(row.product, &row.tail.0, ledger, &mut self.hasher);
         }
-        self.products.restore_ledgers(sum, meta.ledger_blocks.max(1), leftovers);
+        self.products.restore_ledgers(sum, meta.ledger_blocks.max(1));
+        let leftovers = leftovers.into_iter();
+        self.dead.found(leftovers.map(|(id, number)| key::segment(LOCATION, id, number)));
         self.products.restore_blocks(blocks, meta.blocks.max(1), single_rows(store)?);
         Ok(())
     }
@@ -158,7 +162,7 @@ impl State {
 
     /// Puts the orders of a chunk back.
     fn read_orders(&mut self, chunk: ReadChunk<Order, Option<OrderKey>>) -> Result<(), Error> {
-        let ReadChunk { rows, hashes, prepared: keys } = chunk;
+        let ReadChunk { rows, hashes, prepared: keys, open } = chunk;
         for (rows, keys) in rows.chunks(FETCHED_AT_ONCE).zip(keys.chunks(FETCHED_AT_ONCE)) {
             // As placing orders does: what all of them need is waited for at once.
             for (order, key) in rows.iter().zip(keys) {
@@ -169,7 +173,7 @@ impl State {
                 self.read_order(order, *key)?;
             }
         }
-        self.orders.restore(rows, hashes);
+        self.orders.restore(rows, hashes, open);
         Ok(())
     }
 
@@ -234,7 +238,7 @@ impl State {
                 }
             }
         }
-        self.holds.restore(chunk.rows, chunk.hashes);
+        self.holds.restore(chunk.rows, chunk.hashes, chunk.open);
         Ok(())
     }
 
@@ -256,7 +260,7 @@ impl State {
             }
             self.webhooks.note(webhook);
         }
-        self.webhooks.restore(chunk.rows, chunk.hashes);
+        self.webhooks.restore(chunk.rows, chunk.hashes, chunk.open);
         Ok(())
     }
 
@@ -271,7 +275,7 @@ impl State {
                 }
             }
         }
-        self.adjustments.restore(chunk.rows, chunk.hashes);
+        self.adjustments.restore(chunk.rows, chunk.hashes, chunk.open);
         Ok(())
     }
 
@@ -282,7 +286,7 @@ impl State {
                 return Err(inconsistent(format!("fence {} is of a key that was used", fence.id)));
             }
         }
-        self.fences.restore(chunk.rows, chunk.hashes);
+        self.fences.restore(chunk.rows, chunk.hashes, chunk.open);
         Ok(())
     }
 
@@ -297,8 +301,8 @@ impl State {
             if !extent.full().contains(&number) {
                 return Ok(());
             }
-            let span: Option<Span> = codec::decode_row_start(ROW_VERSION, bytes)
-                .map_err(|source| Error::Row { key: key::name(key), source })?;
+            let span: Option<Span> =
+                codec::decode_row_start(ROW_VERSION, bytes).map_err(row_error(key))?;
             let next = extent.first + spans.len() as u64;
             spans.push(
                 span.filter(|_| number == next).ok_or_else(|| {
@@ -350,14 +354,22 @@ pub(super) fn scan<const N: usize>(
     kind: u8,
     mut visit: impl FnMut([u64; N], &[u8], &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    scan_keys(store, &[kind], |key, bytes| match key::numbers(key) {
+        Some(numbers) => visit(numbers, key, bytes),
+        None => Err(inconsistent(format!("strange key {}", key::name(key)))),
+    })
+}
+
+/// Visits the rows under a prefix.
+pub(super) fn scan_keys(
+    store: &dyn CheckpointStore,
+    prefix: &[u8],
+    mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
     // The store knows only its own errors: ours wait here while its scan ends.
     let mut failure = None;
-    let result = store.scan(&[kind], &mut |key, bytes| {
-        let visited = match key::numbers(key) {
-            Some(numbers) => visit(numbers, key, bytes),
-            None => Err(inconsistent(format!("strange key {}", key::name(key)))),
-        };
-        visited.map_err(|error| {
+    let result = store.scan(prefix, &mut |key, bytes| {
+        visit(key, bytes).map_err(|error| {
             failure = Some(error);
             store::Error::Stopped
         })
@@ -368,12 +380,16 @@ pub(super) fn scan<const N: usize>(
     }
 }
 
-/// What a chunk says that its rows add to the digest; nothing when it is of an old format.
+/// Says of which row the bytes are damaged.
+pub(super) fn row_error(key: &[u8]) -> impl FnOnce(codec::Error) -> Error {
+    move |source| Error::Row { key: key::name(key), source }
+}
+
+/// What a row says that it adds to the digest; nothing when it is of an old format.
 pub(super) fn row_sum(key: &[u8], bytes: &[u8]) -> Result<Option<u64>, Error> {
-    codec::row_sum(bytes).map_err(|source| Error::Row { key: key::name(key), source })
+    codec::row_sum(bytes).map_err(row_error(key))
 }
 
 pub(super) fn decode<T: Decode<()>>(key: &[u8], bytes: &[u8]) -> Result<T, Error> {
-    codec::decode_row(ROW_VERSION, bytes)
-        .map_err(|source| Error::Row { key: key::name(key), source })
+    codec::decode_row(ROW_VERSION, bytes).map_err(row_error(key))
 }

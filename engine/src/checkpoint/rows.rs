@@ -29,8 +29,8 @@ pub(crate) const FORMAT: u32 = 3;
 /// The first format: each product had a row of its own.
 pub(crate) const SINGLE_PRODUCTS: u32 = 1;
 
-/// The last format in which each ledger segment was written to a row of its own. Such rows stay as
-/// they are.
+/// The last format in which each ledger segment was written to a row of its own, and each chunk
+/// under the same key by all checkpoints. Such rows stay as they are until they are replaced.
 pub(crate) const SINGLE_SEGMENTS: u32 = 2;
 
 /// What a checkpoint is about: the row that publishes all others.
@@ -57,6 +57,8 @@ pub(crate) struct Meta {
     pub(crate) blocks: u64,
     /// The number of the next block of ledger segments; 0 in formats 1 and 2.
     pub(crate) ledger_blocks: u64,
+    /// The number of this checkpoint, from 1; 0 in formats 1 and 2.
+    pub(crate) checkpoint: u64,
 }
 
 bincode::impl_borrow_decode!(Meta);
@@ -83,6 +85,7 @@ impl<C> Decode<C> for Meta {
             digest: Decode::decode(decoder)?,
             blocks: if format <= SINGLE_PRODUCTS { 0 } else { Decode::decode(decoder)? },
             ledger_blocks: if format <= SINGLE_SEGMENTS { 0 } else { Decode::decode(decoder)? },
+            checkpoint: if format <= SINGLE_SEGMENTS { 0 } else { Decode::decode(decoder)? },
         })
     }
 }
@@ -126,9 +129,13 @@ pub(crate) trait Stored: InChunk {
         codec::decode_summed_row(bytes)
     }
 
-    /// Whether the sealed row of this chunk may count: all its ids are given out.
-    fn publishes_sealed(meta: &Meta, chunk: u64) -> bool {
-        chunk < Self::published(meta) / Self::CHUNK
+    /// Whether a sealed row may count that was written by this checkpoint. One of a format that
+    /// did not number them may have been staged only, unless all ids of the chunk are given out.
+    fn counts_sealed(meta: &Meta, chunk: u64, checkpoint: u64) -> bool {
+        match checkpoint {
+            0 => chunk < Self::published(meta) / Self::CHUNK,
+            _ => checkpoint <= meta.checkpoint,
+        }
     }
 
     /// How many chunks there are, the last one perhaps not full.
@@ -221,9 +228,24 @@ pub(crate) mod key {
         Some(numbers)
     }
 
-    /// A chunk, under the letter of its kind.
-    pub(crate) fn chunk(letter: u8, number: u64) -> Vec<u8> {
-        join(letter, [number])
+    /// A chunk, under the letter of its kind, as a checkpoint wrote it; 0 stands for one of formats
+    /// 1 and 2. The key of 0 is a prefix of all others.
+    pub(crate) fn chunk(letter: u8, number: u64, checkpoint: u64) -> Vec<u8> {
+        match checkpoint {
+            0 => join(letter, [number]),
+            _ => join(letter, [number, checkpoint]),
+        }
+    }
+
+    /// The number of the chunk under a key, and of the checkpoint that wrote it.
+    pub(crate) fn chunk_numbers(key: &[u8]) -> Option<(u64, u64)> {
+        let older = numbers(key).map(|[number]| (number, 0));
+        older.or_else(|| numbers(key).map(|[number, checkpoint]| (number, checkpoint)))
+    }
+
+    /// A full chunk of events.
+    pub(crate) fn events(number: u64) -> Vec<u8> {
+        join(EVENTS, [number])
     }
 
     pub(crate) fn products(location: LocationId, block: u64) -> Vec<u8> {
@@ -289,6 +311,9 @@ mod tests {
         assert_eq!(key::numbers(&second), Some([0, 2, 256]));
         assert_eq!(key::numbers::<2>(&second), None);
         assert_eq!(key::name(&second), "L/0/2/256");
+        assert_eq!(key::chunk_numbers(&key::chunk(b'S', 7, 9)), Some((7, 9)));
+        assert_eq!(key::chunk_numbers(&key::chunk(b'S', 7, 0)), Some((7, 0)));
+        assert_eq!(key::chunk_numbers(&second), None);
         assert_eq!(key::name(key::META), "meta");
         assert_eq!(key::name(b"\x07ab"), "\\u{7} 61 62");
     }
@@ -344,6 +369,7 @@ mod tests {
             digest: 99,
             blocks: 1,
             ledger_blocks: 1,
+            checkpoint: 1,
         };
         let segment = Arc::new(PackedLedger::default());
         vec![

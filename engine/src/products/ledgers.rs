@@ -51,8 +51,6 @@ pub(crate) struct FrozenLedgers {
     pub(crate) homes: Vec<NewHomes>,
     /// Numbers of blocks that nobody needs.
     pub(crate) removed: Vec<u64>,
-    /// Rows of format 2 that must not count, whatever is published.
-    pub(crate) leftovers: Vec<(ProductId, u64)>,
     /// The number that the next block will have.
     pub(crate) next: u64,
 }
@@ -64,23 +62,18 @@ pub(crate) struct LedgerBlocks {
     next: u64,
     /// Blocks of the last freeze, which nobody has reported as stored.
     in_flight: Vec<u64>,
-    /// Blocks of freezes before it that nobody reported.
-    dropped: Vec<u64>,
-    /// Rows of format 2 that were staged and never published. They go with the next checkpoint,
-    /// which may publish segments of the same numbers.
-    leftovers: Vec<(ProductId, u64)>,
 }
 
 impl Default for LedgerBlocks {
     fn default() -> LedgerBlocks {
-        LedgerBlocks { next: 1, in_flight: Vec::new(), dropped: Vec::new(), leftovers: Vec::new() }
+        LedgerBlocks { next: 1, in_flight: Vec::new() }
     }
 }
 
 impl LedgerBlocks {
     /// Puts segments into new blocks. Those of a product come one after the other.
     pub(crate) fn freeze(&mut self, segments: Vec<FrozenSegment>) -> FrozenLedgers {
-        self.dropped.append(&mut self.in_flight);
+        let removed = std::mem::take(&mut self.in_flight);
         let (mut written, mut homes) = (Vec::new(), Vec::<NewHomes>::new());
         let mut segments = segments.into_iter();
         while segments.len() > 0 {
@@ -96,26 +89,17 @@ impl LedgerBlocks {
             written.push((number, block));
             self.next += 1;
         }
-        FrozenLedgers {
-            written,
-            homes,
-            removed: self.dropped.clone(),
-            leftovers: self.leftovers.clone(),
-            next: self.next,
-        }
+        FrozenLedgers { written, homes, removed, next: self.next }
     }
 
     /// Notes that a synced checkpoint holds what the last freeze took.
     pub(crate) fn release(&mut self) {
         self.in_flight.clear();
-        self.dropped.clear();
-        self.leftovers.clear();
     }
 
-    /// Puts back the number of the next block of a store, and the rows of format 2 that it has and
-    /// that were never published.
-    pub(crate) fn restore(&mut self, next: u64, leftovers: Vec<(ProductId, u64)>) {
-        (self.next, self.leftovers) = (next, leftovers);
+    /// Puts back the number of the next block of a store.
+    pub(crate) fn restore(&mut self, next: u64) {
+        self.next = next;
     }
 }
 
@@ -158,13 +142,13 @@ mod tests {
     #[test]
     fn what_was_frozen_and_never_stored_is_removed() {
         let mut blocks = LedgerBlocks::default();
-        blocks.restore(5, vec![(ProductId(3), 8)]);
+        blocks.restore(5);
         let first = blocks.freeze(segments(&[(1, 0, 17)]));
-        assert_eq!((first.removed.len(), first.leftovers.len(), first.next), (0, 1, 7));
+        assert_eq!((first.removed.len(), first.next), (0, 7));
         let second = blocks.freeze(segments(&[(1, 0, 18)]));
-        assert_eq!((second.removed, second.leftovers.len(), second.next), (vec![5, 6], 1, 9));
+        assert_eq!((second.removed, second.next), (vec![5, 6], 9));
         blocks.release();
         let third = blocks.freeze(Vec::new());
-        assert_eq!((third.removed.len(), third.leftovers.len(), third.next), (0, 0, 9));
+        assert_eq!((third.removed.len(), third.next), (0, 9));
     }
 }

@@ -137,6 +137,17 @@ impl CheckpointStore for MemoryStore {
         Ok(())
     }
 
+    fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), Error> {
+        let mut inner = self.inner.lock();
+        inner.operate()?;
+        for key in keys {
+            let write = vec![(key, None)];
+            inner.unsynced.push(write.clone());
+            put(&mut inner.visible, write);
+        }
+        Ok(())
+    }
+
     fn publish(&self, writes: Vec<Write>) -> Result<(), Error> {
         let mut inner = self.inner.lock();
         inner.operate()?;

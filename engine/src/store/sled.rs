@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -16,6 +17,15 @@ use crate::store::Error;
 
 /// Pages that sled keeps in memory, in bytes; a goal of sled's, not a limit.
 const CACHE_BYTES: u64 = 64 << 20;
+
+/// Bytes that are written before sled is waited for. sled makes some three times as many of them,
+/// in buffers of 512 KiB, each of which occupies one of its seven threads until it is written. When
+/// all of them have one, and sled's file was just cut shorter, it waits for ever: whoever writes
+/// for the cut, which none of the threads is left to make, and they for whoever writes. So few of
+/// them may ever be busy.
+const WAITING_BYTES_MAX: usize = 512 << 10;
+/// What removing a row counts for there: sled writes the rows beside it again.
+const DISCARDED_BYTES: usize = 8 << 10;
 
 /// How often collected garbage is pushed on after a publication. Each turn frees some of what big
 /// batches left behind; without it memory grows without bound.
@@ -30,6 +40,8 @@ pub struct SledStore {
     log: File,
     /// Files beside the log that are on stable storage. sled writes each once.
     synced: Mutex<BTreeSet<PathBuf>>,
+    /// Bytes that were written since sled was last waited for.
+    waiting: AtomicUsize,
 }
 
 impl SledStore {
@@ -55,12 +67,22 @@ impl SledStore {
             directory: directory.to_owned(),
             log,
             synced: Mutex::new(BTreeSet::new()),
+            waiting: AtomicUsize::new(0),
         };
         store.sync()?;
         if let Some(parent) = directory.parent().filter(|parent| parent.is_dir()) {
             sync_file(parent)?;
         }
         Ok(store)
+    }
+
+    /// Applies a batch, and waits for what was written before when that is much.
+    fn apply(&self, batch: ::sled::Batch, bytes: usize) -> Result<(), Error> {
+        self.db.apply_batch(batch).map_err(failed("write", &self.directory))?;
+        if self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes >= WAITING_BYTES_MAX {
+            self.write_out()?;
+        }
+        Ok(())
     }
 
     /// How many bytes the store takes on disk.
@@ -113,11 +135,21 @@ impl CheckpointStore for SledStore {
     }
 
     fn stage(&self, rows: Vec<Row>) -> Result<(), Error> {
+        let bytes = rows.iter().map(|(key, value)| key.len() + value.len()).sum();
         let mut batch = ::sled::Batch::default();
         for (key, value) in rows {
             batch.insert(key, value);
         }
-        self.db.apply_batch(batch).map_err(failed("write", &self.directory))
+        self.apply(batch, bytes)
+    }
+
+    fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), Error> {
+        let bytes = keys.len() * DISCARDED_BYTES;
+        let mut batch = ::sled::Batch::default();
+        for key in keys {
+            batch.remove(key);
+        }
+        self.apply(batch, bytes)
     }
 
     fn publish(&self, writes: Vec<Write>) -> Result<(), Error> {
@@ -145,6 +177,7 @@ impl CheckpointStore for SledStore {
     }
 
     fn write_out(&self) -> Result<(), Error> {
+        self.waiting.store(0, Ordering::Relaxed);
         self.db.flush().map(|_| ()).map_err(failed("flush", &self.directory))
     }
 

@@ -278,6 +278,51 @@ fn the_ledger_is_read_from_memory_and_from_the_store() {
 }
 
 #[test]
+fn a_chunk_has_one_row_whatever_becomes_of_checkpoints() {
+    let mut machine = Machine::default();
+    machine.product("1", 1_000);
+    let store = MemoryStore::new();
+    let rows = |store: &MemoryStore, letter: u8| {
+        let keys = store.keys().into_iter().filter(|key| key[0] == letter);
+        keys.map(|key| key[1..].to_vec()).collect::<Vec<_>>()
+    };
+    for n in 1..=3 {
+        machine.place(order(&[(1, 1)]));
+        checkpoint(&mut machine.state, &store);
+        // Its own row, and the one that it replaced.
+        assert_eq!(rows(&store, b'M').len(), n.min(2));
+    }
+    // Staged and never published, then staged anew, and in between the process ends.
+    machine.place(order(&[(1, 1)]));
+    store.fail_after(3);
+    machine.state.freeze().write(&store).expect_err("staged and synced");
+    store.crash(usize::MAX);
+    let mut reopened = State::open(&store).expect("opened");
+    assert_eq!(reopened.order_status(OrderId(4)), None);
+    replay(&mut reopened, &machine.log[..4]);
+    checkpoint(&mut reopened, &store);
+    assert_eq!(State::open(&store).expect("opened").digest(), reopened.digest());
+    replay(&mut reopened, &machine.log);
+    machine.state = reopened;
+    // A freeze that nobody reported, and then the chunk is sealed.
+    machine.state.freeze().write(&store).expect("written");
+    for _ in 5..=64 {
+        machine.place(order(&[(1, 1)]));
+    }
+    for n in 1..=64 {
+        machine.run(cancel(OrderId(n)));
+    }
+    for _ in 0..3 {
+        machine.run(Command::Tick);
+        checkpoint(&mut machine.state, &store);
+        assert_eq!(rows(&store, b'S').len(), 1);
+        assert_eq!(State::open(&store).expect("opened").digest(), machine.state.digest());
+        assert!(read_order(&store, OrderId(64)).expect("readable").is_some());
+    }
+    assert_eq!(rows(&store, b'M').len(), 0);
+}
+
+#[test]
 fn segments_of_older_formats_count_and_those_that_were_never_published_do_not() {
     let mut machine = Machine::default();
     let product = machine.product("1", 10);

@@ -46,6 +46,10 @@ fn keeps_the_contract(store: &dyn CheckpointStore) {
     store.stage(vec![(b"large".to_vec(), large.clone())]).expect("written");
     store.sync().expect("synced");
     assert_eq!(store.get(b"large").expect("readable"), Some(large));
+    store.stage(vec![row("d1", "x"), row("d2", "x"), row("d3", "x")]).expect("written");
+    store.discard(vec![b"d1".to_vec(), b"d3".to_vec(), b"absent".to_vec()]).expect("removed");
+    assert_eq!(all(store, "d"), [pair("d2", "x")]);
+    store.sync().expect("synced");
     store.publish(vec![(b"large".to_vec(), None)]).expect("published");
     let mut visited = 0;
     let result = store.scan(b"", &mut |_, _| {

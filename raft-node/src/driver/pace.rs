@@ -29,6 +29,18 @@ impl<'a, S: CheckpointStore, H: Fn() -> bool> Paced<'a, S, H> {
     pub(super) fn new(store: &'a S, in_hurry: H) -> Paced<'a, S, H> {
         Paced { store, until: Instant::now() + PACED_MAX, in_hurry }
     }
+
+    /// Does a piece of the work, and rests.
+    fn gently(&self, work: impl FnOnce(&S) -> Result<(), Error>) -> Result<(), Error> {
+        let begun = Instant::now();
+        work(self.store)?;
+        if begun >= self.until || (self.in_hurry)() {
+            return Ok(());
+        }
+        self.store.write_out()?;
+        thread::sleep(rest(begun.elapsed(), self.until.saturating_duration_since(begun)));
+        Ok(())
+    }
 }
 
 impl<S: CheckpointStore, H: Fn() -> bool + Send + Sync> CheckpointStore for Paced<'_, S, H> {
@@ -45,14 +57,11 @@ impl<S: CheckpointStore, H: Fn() -> bool + Send + Sync> CheckpointStore for Pace
     }
 
     fn stage(&self, rows: Vec<Row>) -> Result<(), Error> {
-        let begun = Instant::now();
-        self.store.stage(rows)?;
-        if begun >= self.until || (self.in_hurry)() {
-            return Ok(());
-        }
-        self.store.write_out()?;
-        thread::sleep(rest(begun.elapsed(), self.until.saturating_duration_since(begun)));
-        Ok(())
+        self.gently(|store| store.stage(rows))
+    }
+
+    fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), Error> {
+        self.gently(|store| store.discard(keys))
     }
 
     fn publish(&self, writes: Vec<Write>) -> Result<(), Error> {

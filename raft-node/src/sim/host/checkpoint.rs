@@ -127,6 +127,10 @@ impl CheckpointStore for PlantedStore<'_> {
         self.store.stage(rows)
     }
 
+    fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), store::Error> {
+        self.store.discard(keys)
+    }
+
     fn publish(&self, mut writes: Vec<Write>) -> Result<(), store::Error> {
         if self.bug == Some(Bug::AppliedIndexApart) {
             let last = writes.split_off(writes.len().saturating_sub(1));
