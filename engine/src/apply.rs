@@ -10,7 +10,7 @@ mod clusters;
 mod fences;
 mod holds;
 mod moves;
-mod orders;
+pub(crate) mod orders;
 mod payments;
 pub(crate) mod plan;
 mod products;

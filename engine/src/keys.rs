@@ -1,10 +1,11 @@
 //! Idempotency keys: what a key made, and from what request.
 //!
-//! A key is known by a 128-bit hash of its scope and text, so the index costs the same for a short
-//! key and a long one. Keys are not stored by themselves: each lives in the row that it made and
-//! comes back from there.
+//! A key is known by a hash of its scope and text, so the index costs the same for a short key and a
+//! long one. Keys are not stored by themselves: each lives in the row that it made and comes back
+//! from there.
 
-use rustc_hash::FxHashMap;
+mod table;
+
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -14,6 +15,8 @@ use crate::ids::{HoldId, OrderId, ProductId, UserId};
 use crate::money::Money;
 use crate::order::{Line, Order, PaymentMethod};
 use crate::webhook::Report;
+
+use self::table::Table;
 
 /// The longest idempotency key, in characters.
 pub(crate) const KEY_CHARS_MAX: usize = 255;
@@ -55,11 +58,6 @@ impl KeyHash {
         let (half, _) = hash.as_bytes().split_first_chunk::<16>().expect("a hash has 32 bytes");
         KeyHash(u128::from_le_bytes(*half))
     }
-
-    /// Which of the maps it is in. Its highest bits tell, since the maps go by the others.
-    fn shard(self) -> usize {
-        (self.0 >> 120) as usize % SHARDS
-    }
 }
 
 /// What a key was used for.
@@ -68,7 +66,7 @@ pub(crate) struct Used {
     /// The id of what it made; the key's scope says of what kind.
     pub(crate) id: u64,
     /// The meaning of the request that made it.
-    pub(crate) fingerprint: u64,
+    pub(crate) fingerprint: u32,
 }
 
 impl Used {
@@ -83,40 +81,29 @@ impl Used {
 
 /// The index of all used keys.
 ///
-/// It is looked up and added to, never iterated, so the order of the hash maps is never observed.
-/// There are many of them because a map that grows moves everything it holds: one map of ten
-/// million keys would stop the node for a tenth of a second.
-#[derive(Debug)]
-pub(crate) struct Keys {
-    shards: Vec<FxHashMap<KeyHash, Used>>,
-    len: usize,
-}
-
-/// How many maps share the keys.
-const SHARDS: usize = 256;
-
-impl Default for Keys {
-    fn default() -> Keys {
-        Keys { shards: vec![FxHashMap::default(); SHARDS], len: 0 }
-    }
-}
+/// It is looked up and added to, never iterated, so its order is never observed.
+#[derive(Debug, Default)]
+pub(crate) struct Keys(Table);
 
 impl Keys {
     /// What the key was used for, if it was.
     pub(crate) fn get(&self, key: KeyHash) -> Option<Used> {
-        self.shards[key.shard()].get(&key).copied()
+        self.0.get(key)
+    }
+
+    /// Brings close what a look at the key will need.
+    pub(crate) fn fetch(&self, key: KeyHash) {
+        std::hint::black_box(self.0.fetch(key));
     }
 
     /// Notes a key's use. False when it had been used before, which the caller must have ruled out.
     pub(crate) fn insert(&mut self, key: KeyHash, used: Used) -> bool {
-        let new = self.shards[key.shard()].insert(key, used).is_none();
-        self.len += usize::from(new);
-        new
+        self.0.insert(key, used).is_none()
     }
 
     /// How many keys were used.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.0.len()
     }
 }
 
@@ -160,8 +147,9 @@ impl Meaning {
         })
     }
 
-    fn fingerprint(self) -> u64 {
-        xxh3_64(&self.0)
+    /// Another request has the same with a probability of one to four billion.
+    fn fingerprint(self) -> u32 {
+        xxh3_64(&self.0) as u32
     }
 }
 
@@ -172,7 +160,7 @@ pub(crate) fn of_order(
     lines: impl ExactSizeIterator<Item = Line>,
     payment_method: PaymentMethod,
     metadata: Option<&str>,
-) -> u64 {
+) -> u32 {
     let payment_method = match payment_method {
         PaymentMethod::Mock => 0,
         PaymentMethod::Webhook => 1,
@@ -188,7 +176,7 @@ pub(crate) fn of_order(
 }
 
 /// The meaning of the request that made an order, taken back from its row.
-pub(crate) fn of_order_row(order: &Order) -> u64 {
+pub(crate) fn of_order_row(order: &Order) -> u32 {
     let user = order.user.filter(|_| !order.user_of_hold);
     // The lines of an order from a hold are the hold's; the request named none.
     let items = if order.hold.is_none() { &order.items[..] } else { &[] };
@@ -197,7 +185,7 @@ pub(crate) fn of_order_row(order: &Order) -> u64 {
 }
 
 /// The meaning of a request for a hold: who wants what for how long.
-pub(crate) fn of_hold(user: Option<UserId>, lines: &[Line], ttl_ms: u64) -> u64 {
+pub(crate) fn of_hold(user: Option<UserId>, lines: &[Line], ttl_ms: u64) -> u32 {
     Meaning::new()
         .option(user.map(|user| user.0))
         .lines(lines.iter().copied())
@@ -206,13 +194,13 @@ pub(crate) fn of_hold(user: Option<UserId>, lines: &[Line], ttl_ms: u64) -> u64 
 }
 
 /// The meaning of the request that made a hold, taken back from its row.
-pub(crate) fn of_hold_row(hold: &Hold) -> u64 {
+pub(crate) fn of_hold_row(hold: &Hold) -> u32 {
     of_hold(hold.user, &hold.lines, hold.ttl_ms)
 }
 
 /// The meaning of a report of a payment. Its payload is the provider's own business and may differ
 /// from one delivery to the next.
-pub(crate) fn of_webhook(order: OrderId, report: Report, amount: Option<Money>) -> u64 {
+pub(crate) fn of_webhook(order: OrderId, report: Report, amount: Option<Money>) -> u32 {
     let report = match report {
         Report::Succeeded => 0,
         Report::Failed => 1,
@@ -230,7 +218,7 @@ pub(crate) fn of_adjustment(
     change: Change,
     expected: Option<i64>,
     reason: &str,
-) -> u64 {
+) -> u32 {
     let (kind, units) = match change {
         Change::By(units) => (0, units),
         Change::To(units) => (1, units),
@@ -245,7 +233,7 @@ pub(crate) fn of_adjustment(
 }
 
 /// The meaning of the request that made an adjustment, taken back from its row.
-pub(crate) fn of_adjustment_row(row: &Adjustment) -> u64 {
+pub(crate) fn of_adjustment_row(row: &Adjustment) -> u32 {
     of_adjustment(row.product, row.change, row.expected, &row.reason)
 }
 

@@ -29,6 +29,10 @@ impl Postings {
         while (self.epochs.len() as u64) < id >> 32 {
             self.epochs.push(self.low.len());
         }
+        if self.low.len() == self.low.capacity() {
+            // By a quarter: there are as many of these as orders, twice.
+            self.low.reserve_exact((self.low.len() / 4).max(4));
+        }
         self.low.push(id as u32);
     }
 

@@ -8,6 +8,7 @@
 use smallvec::SmallVec;
 
 use crate::adjustment::Adjustment;
+use crate::apply::orders::key_name;
 use crate::apply::{self, Context, FETCHED_AT_ONCE};
 use crate::checkpoint::dead::DeadRows;
 use crate::chunks::{Chunks, Record};
@@ -174,10 +175,16 @@ impl State {
                 let envelope = Envelope::decode(bytes)
                     .map_err(|source| apply::Error::MalformedCommand { position, source })?;
                 let key = match &envelope.command {
-                    Command::PlaceOrder(order) => self.fetch_placing(order),
+                    Command::PlaceOrder(order) => key_name(order),
                     _ => None,
                 };
                 ready.push((position, envelope, key));
+            }
+            // Only loads, one after the other: the processor waits for all of them at once.
+            for (_, envelope, key) in &ready {
+                if let Command::PlaceOrder(order) = &envelope.command {
+                    self.fetch_placing(order, *key);
+                }
             }
             for (position, envelope, key) in ready.drain(..) {
                 self.position = position;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use crate::apply::orders::fingerprint;
+use crate::apply::orders::{fingerprint, key_name};
 use crate::apply::plan::{Plan, Staged};
 use crate::apply::{Context, FETCHED_AT_ONCE};
 use crate::command::{BATCH_ORDERS_MAX, PlaceBatch, PlaceOrder};
@@ -81,8 +81,10 @@ impl State {
         let mut orders = orders.into_iter();
         let mut keys: SmallVec<[Option<KeyHash>; FETCHED_AT_ONCE]> = SmallVec::new();
         while orders.len() > 0 {
-            let fetched = orders.as_slice().iter().take(FETCHED_AT_ONCE);
-            keys.extend(fetched.map(|order| self.fetch_placing(order)));
+            let next = orders.as_slice().iter().take(FETCHED_AT_ONCE);
+            keys.extend(next.clone().map(key_name));
+            // Only loads, one after the other: the processor waits for all of them at once.
+            next.zip(&keys).for_each(|(order, key)| self.fetch_placing(order, *key));
             for (key, order) in keys.drain(..).zip(orders.by_ref()) {
                 outcomes.push(self.place_order(cx, order, key).unwrap_or_else(|rejection| {
                     self.totals.reject(&rejection);

@@ -22,17 +22,15 @@ impl State {
         user: Option<UserId>,
         products: impl Iterator<Item = ProductId>,
     ) {
-        std::hint::black_box(key.and_then(|key| self.keys.get(key)));
+        key.iter().for_each(|key| self.keys.fetch(*key));
         user.iter().for_each(|user| self.users.fetch(*user));
         products.for_each(|product| self.products.fetch(product));
     }
 
-    /// The same for one that is to be placed; gives the name of its key.
-    pub(crate) fn fetch_placing(&self, command: &PlaceOrder) -> Option<KeyHash> {
-        let key = command.key.as_deref().map(|key| KeyHash::of(Scope::Order, key));
+    /// The same for one that is to be placed. `key` is the name of its key.
+    pub(crate) fn fetch_placing(&self, command: &PlaceOrder, key: Option<KeyHash>) {
         let products = command.lines.iter().map(|line| line.product);
         self.fetch_order(key, command.user, products);
-        key
     }
 
     /// Checks, prices, reserves, creates, keys and enqueues the payment, all or nothing. `key` is
@@ -211,8 +209,13 @@ impl State {
     }
 }
 
+/// The name of a request's key.
+pub(crate) fn key_name(command: &PlaceOrder) -> Option<KeyHash> {
+    command.key.as_deref().map(|key| KeyHash::of(Scope::Order, key))
+}
+
 /// The meaning of a request for an order.
-pub(crate) fn fingerprint(command: &PlaceOrder) -> u64 {
+pub(crate) fn fingerprint(command: &PlaceOrder) -> u32 {
     keys::of_order(
         command.user,
         command.hold,

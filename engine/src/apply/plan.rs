@@ -70,7 +70,7 @@ pub(crate) struct Staged {
     taken: Taken,
     holds: BTreeSet<HoldId>,
     /// Keys, with the index of the order in the batch and the meaning of the request.
-    pub(crate) keys: BTreeMap<KeyHash, (usize, u64)>,
+    pub(crate) keys: BTreeMap<KeyHash, (usize, u32)>,
 }
 
 impl State {

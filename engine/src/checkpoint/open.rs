@@ -332,7 +332,7 @@ impl State {
 #[derive(Clone, Copy, Debug)]
 struct OrderKey {
     name: KeyHash,
-    fingerprint: u64,
+    fingerprint: u32,
 }
 
 fn key_of(order: &Order) -> Option<OrderKey> {

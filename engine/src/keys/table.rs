@@ -1,0 +1,205 @@
+//! A hash table that takes little more room than what is in it, and never grows all at once.
+//!
+//! Linear hashing (Litwin, 1980): there is a bucket more for every few entries, and each new one
+//! takes its share from one other. So no insertion moves more than a bucket, however many entries
+//! there are, and buckets are as long as they are full.
+
+use super::{KeyHash, Used};
+
+/// Entries for which there is a bucket, on average.
+const BUCKET_ENTRIES: usize = 6;
+/// Buckets that lie side by side.
+const PAGE: usize = 1024;
+/// Bytes of a name that tell keys apart. Two of a hundred million keys have the same with a
+/// probability of one to two hundred million.
+const NAME_BYTES: usize = 10;
+/// Bytes of an id: enough for a trillion rows.
+const ID_BYTES: usize = 5;
+
+/// A key and its use, byte by byte, so that no room is lost between them.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    name: [u8; NAME_BYTES],
+    id: [u8; ID_BYTES],
+    fingerprint: [u8; 4],
+}
+
+impl Entry {
+    fn new(key: KeyHash, used: Used) -> Entry {
+        let id = used.id.to_le_bytes();
+        assert!(id[ID_BYTES..].iter().all(|byte| *byte == 0), "there are no ids beyond a trillion");
+        Entry {
+            name: name(key),
+            id: std::array::from_fn(|at| id[at]),
+            fingerprint: used.fingerprint.to_le_bytes(),
+        }
+    }
+
+    fn used(&self) -> Used {
+        let mut id = [0; 8];
+        id[..ID_BYTES].copy_from_slice(&self.id);
+        let fingerprint = u32::from_le_bytes(self.fingerprint);
+        Used { id: u64::from_le_bytes(id), fingerprint }
+    }
+
+    /// What decides the bucket.
+    fn hash(&self) -> u64 {
+        hash(&self.name)
+    }
+}
+
+fn name(key: KeyHash) -> [u8; NAME_BYTES] {
+    let bytes = key.0.to_le_bytes();
+    std::array::from_fn(|at| bytes[at])
+}
+
+fn hash(name: &[u8; NAME_BYTES]) -> u64 {
+    let (low, _) = name.split_first_chunk::<8>().expect("a name is longer");
+    u64::from_le_bytes(*low)
+}
+
+type Bucket = Box<[Entry]>;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    pages: Vec<Vec<Bucket>>,
+    buckets: usize,
+    len: usize,
+}
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn get(&self, key: KeyHash) -> Option<Used> {
+        let name = name(key);
+        let bucket = self.bucket(self.place(hash(&name))?);
+        bucket.iter().find(|entry| entry.name == name).map(Entry::used)
+    }
+
+    /// Brings the bucket of a key close; what it gives means nothing. It takes no decision by what
+    /// it finds, so that the processor need not wait for one bucket before it asks for the next.
+    pub(super) fn fetch(&self, key: KeyHash) -> u8 {
+        let Some(at) = self.place(hash(&name(key))) else { return 0 };
+        let bucket = self.bucket(at);
+        let middle = bucket.get(bucket.len() / 2);
+        let touch = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.name[0]);
+        touch(bucket.first()) ^ touch(middle) ^ touch(bucket.last())
+    }
+
+    /// Puts in a key's use, in the place of an earlier one, which it gives.
+    pub(super) fn insert(&mut self, key: KeyHash, used: Used) -> Option<Used> {
+        let entry = Entry::new(key, used);
+        if self.len >= self.buckets * BUCKET_ENTRIES {
+            self.split();
+        }
+        let at = self.place(entry.hash()).expect("there is a bucket");
+        let bucket = self.bucket_mut(at);
+        if let Some(before) = bucket.iter_mut().find(|before| before.name == entry.name) {
+            return Some(std::mem::replace(before, entry).used());
+        }
+        let mut entries = std::mem::take(bucket).into_vec();
+        entries.reserve_exact(1);
+        entries.push(entry);
+        *bucket = entries.into_boxed_slice();
+        self.len += 1;
+        None
+    }
+
+    /// The bucket of a hash: its lowest bits, one fewer of them while there is no such bucket yet.
+    fn place(&self, hash: u64) -> Option<usize> {
+        let mask = self.buckets.checked_next_power_of_two()? - 1;
+        let at = hash as usize & mask;
+        match at < self.buckets {
+            true => Some(at),
+            false => Some(at & mask >> 1).filter(|_| self.buckets > 0),
+        }
+    }
+
+    fn bucket(&self, at: usize) -> &Bucket {
+        &self.pages[at / PAGE][at % PAGE]
+    }
+
+    fn bucket_mut(&mut self, at: usize) -> &mut Bucket {
+        &mut self.pages[at / PAGE][at % PAGE]
+    }
+
+    /// Adds a bucket, which takes what belongs into it from the one that had it so far.
+    fn split(&mut self) {
+        let new = self.buckets;
+        if new.is_multiple_of(PAGE) {
+            self.pages.push(Vec::with_capacity(PAGE));
+        }
+        self.buckets += 1;
+        let mut moved = Bucket::default();
+        if new > 0 {
+            // All of its bits but the highest.
+            let from = new ^ (1 << new.ilog2());
+            let entries = std::mem::take(self.bucket_mut(from));
+            let moves = |entry: &Entry| self.place(entry.hash()) == Some(new);
+            let (go, stay): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| moves(entry));
+            moved = go.into_boxed_slice();
+            *self.bucket_mut(from) = stay.into_boxed_slice();
+        }
+        self.pages.last_mut().expect("a page has room").push(moved);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn used(id: u64) -> Used {
+        Used { id, fingerprint: id as u32 ^ 0xaaaa_aaaa }
+    }
+
+    /// A name whose lowest bytes, which decide the bucket, are few.
+    fn key(number: u64) -> KeyHash {
+        KeyHash(u128::from(number % 97) | u128::from(number) << 64)
+    }
+
+    proptest! {
+        #[test]
+        fn it_holds_what_was_put_in_last(
+            puts in prop::collection::vec((0_u64..700, 1_u64..1 << 40), 0..2_000),
+        ) {
+            let (mut table, mut model) = (Table::default(), BTreeMap::new());
+            for (name, id) in puts {
+                prop_assert_eq!(table.insert(key(name), used(id)), model.insert(name, used(id)));
+            }
+            prop_assert_eq!(table.len(), model.len());
+            for name in 0..700 {
+                prop_assert_eq!(table.get(key(name)), model.get(&name).copied());
+            }
+        }
+    }
+
+    #[test]
+    fn buckets_stay_short_and_no_entry_is_lost_while_it_grows() {
+        let mut table = Table::default();
+        assert_eq!(table.get(KeyHash(7)), None);
+        // Like a hash: the lowest bits vary most.
+        let key = |n: u64| KeyHash(u128::from(xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes())));
+        for n in 1..=50_000 {
+            assert_eq!(table.insert(key(n), used(n)), None);
+            assert_eq!(table.get(key(n / 2 + 1)), Some(used(n / 2 + 1)));
+        }
+        assert!((1..=50_000).all(|n| table.get(key(n)) == Some(used(n))));
+        assert_eq!(table.get(key(0)), None);
+        assert_eq!((table.len(), table.buckets), (50_000, 50_000_usize.div_ceil(BUCKET_ENTRIES)));
+        let longest = table.pages.iter().flatten().map(|bucket| bucket.len()).max();
+        assert!(longest < Some(6 * BUCKET_ENTRIES), "{longest:?}");
+    }
+
+    #[test]
+    #[should_panic(expected = "there are no ids beyond a trillion")]
+    fn an_id_that_has_no_room_stops_the_node() {
+        Table::default().insert(KeyHash(1), used(1 << 40));
+    }
+}
