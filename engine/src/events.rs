@@ -170,7 +170,8 @@ impl Events {
         self.tail.push(event);
         self.extent.told += 1;
         if self.tail.len() == CHUNK_EVENTS {
-            let full = std::mem::take(&mut self.tail);
+            let next = self.tail.following();
+            let full = std::mem::replace(&mut self.tail, next);
             let span = full.span().expect("the chunk is full");
             self.full.push_back(Slot { span, events: Some(Arc::new(full)) });
             self.resident += 1;

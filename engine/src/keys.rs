@@ -117,30 +117,28 @@ pub(crate) fn is_key(text: &str) -> bool {
 }
 
 /// Collects what makes two requests the same. Settings and the key itself are not part of it.
-struct Meaning(Vec<u8>);
+///
+/// It is handed from step to step by reference, since it is large: room for an order of a few lines.
+#[derive(Default)]
+struct Meaning(SmallVec<[u8; 256]>);
 
 impl Meaning {
-    fn new() -> Meaning {
-        // Room for an order of one line; the vector is small to hand from step to step.
-        Meaning(Vec::with_capacity(128))
-    }
-
-    fn number(mut self, number: u64) -> Meaning {
+    fn number(&mut self, number: u64) -> &mut Meaning {
         self.0.extend_from_slice(&number.to_le_bytes());
         self
     }
 
-    fn option(self, number: Option<u64>) -> Meaning {
+    fn option(&mut self, number: Option<u64>) -> &mut Meaning {
         self.number(u64::from(number.is_some())).number(number.unwrap_or_default())
     }
 
-    fn text(self, text: Option<&str>) -> Meaning {
-        let mut with_length = self.option(text.map(|text| text.len() as u64));
+    fn text(&mut self, text: Option<&str>) -> &mut Meaning {
+        let with_length = self.option(text.map(|text| text.len() as u64));
         with_length.0.extend_from_slice(text.unwrap_or_default().as_bytes());
         with_length
     }
 
-    fn lines(self, lines: impl ExactSizeIterator<Item = Line>) -> Meaning {
+    fn lines(&mut self, lines: impl ExactSizeIterator<Item = Line>) -> &mut Meaning {
         let count = self.number(lines.len() as u64);
         lines.fold(count, |meaning, line| {
             meaning.number(line.product.0).number(u64::from(line.quantity.0))
@@ -148,7 +146,7 @@ impl Meaning {
     }
 
     /// Another request has the same with a probability of one to four billion.
-    fn fingerprint(self) -> u32 {
+    fn fingerprint(&self) -> u32 {
         xxh3_64(&self.0) as u32
     }
 }
@@ -166,7 +164,7 @@ pub(crate) fn of_order(
         PaymentMethod::Webhook => 1,
         PaymentMethod::None => 2,
     };
-    Meaning::new()
+    Meaning::default()
         .option(user.map(|user| user.0))
         .option(hold.map(|hold| hold.0))
         .lines(lines)
@@ -186,7 +184,7 @@ pub(crate) fn of_order_row(order: &Order) -> u32 {
 
 /// The meaning of a request for a hold: who wants what for how long.
 pub(crate) fn of_hold(user: Option<UserId>, lines: &[Line], ttl_ms: u64) -> u32 {
-    Meaning::new()
+    Meaning::default()
         .option(user.map(|user| user.0))
         .lines(lines.iter().copied())
         .number(ttl_ms)
@@ -205,7 +203,7 @@ pub(crate) fn of_webhook(order: OrderId, report: Report, amount: Option<Money>) 
         Report::Succeeded => 0,
         Report::Failed => 1,
     };
-    Meaning::new()
+    Meaning::default()
         .number(order.0)
         .number(report)
         .option(amount.map(|amount| amount.0.cast_unsigned()))
@@ -223,7 +221,7 @@ pub(crate) fn of_adjustment(
         Change::By(units) => (0, units),
         Change::To(units) => (1, units),
     };
-    Meaning::new()
+    Meaning::default()
         .number(product.0)
         .number(kind)
         .number(units.cast_unsigned())
@@ -266,7 +264,7 @@ mod tests {
 
     #[test]
     fn neighbouring_texts_do_not_run_together() {
-        let meaning = |one, other| Meaning::new().text(one).text(other).fingerprint();
+        let meaning = |one, other| Meaning::default().text(one).text(other).fingerprint();
         assert_ne!(meaning(Some("ab"), Some("c")), meaning(Some("a"), Some("bc")));
         assert_ne!(meaning(None, Some("")), meaning(Some(""), None));
     }

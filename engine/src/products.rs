@@ -292,7 +292,8 @@ impl Products {
         let hash = ledger_hash(LOCATION, id, number, &row);
         entry.tail.push(&row, hash);
         if entry.tail.len() == SEGMENT_ROWS {
-            let segment = std::mem::take(&mut entry.tail);
+            let next = entry.tail.following();
+            let segment = std::mem::replace(&mut entry.tail, next);
             entry.full.push((number / SEGMENT_ROWS as u64, Arc::new(segment)));
         }
         self.sum = self.sum.wrapping_add(hash);

@@ -7,7 +7,7 @@
 use super::{KeyHash, Used};
 
 /// Entries for which there is a bucket, on average.
-const BUCKET_ENTRIES: usize = 6;
+const BUCKET_ENTRIES: usize = 12;
 /// Buckets that lie side by side.
 const PAGE: usize = 1024;
 /// Bytes of a name that tell keys apart. Two of a hundred million keys have the same with a

@@ -47,6 +47,11 @@ impl PackedEvents {
         }
     }
 
+    /// An empty run after this one, with as much room as this one has taken.
+    pub(crate) fn following(&self) -> PackedEvents {
+        PackedEvents { bytes: Vec::with_capacity(self.bytes.len()), ..PackedEvents::default() }
+    }
+
     /// How many events there are.
     pub(crate) fn len(&self) -> usize {
         self.events

@@ -45,6 +45,11 @@ impl PackedLedger {
         codec::encode_into(&stored, &mut self.bytes);
     }
 
+    /// An empty run after this one, with as much room as this one has taken.
+    pub(crate) fn following(&self) -> PackedLedger {
+        PackedLedger { bytes: Vec::with_capacity(self.bytes.len()), ..PackedLedger::default() }
+    }
+
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.rows
