@@ -10,7 +10,7 @@ use std::time::Duration;
 use engine::command::Command;
 use engine::outcome::Outcome;
 use engine::trace::TraceId;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use futures_util::stream::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, unconstrained};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -22,9 +22,6 @@ use crate::shared::Shared;
 
 /// How long a claim or result may take to be applied before it counts as lost.
 const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Answers that are handed on in one piece.
-const ANSWERS_AT_ONCE: usize = 64;
 
 enum Done {
     Proposed(BatchId, Option<Outcome>),
@@ -122,14 +119,7 @@ async fn call(
     answers: mpsc::UnboundedSender<Answers>,
 ) -> Done {
     let mut open: Vec<Option<Try>> = charges.iter().map(|charge| Some(charge.which())).collect();
-    let calls: FuturesUnordered<_> = (0..)
-        .zip(charges)
-        .map(|(at, charge): (usize, Charge)| {
-            let call = gateway.charge(charge);
-            async move { (at, call.await) }
-        })
-        .collect();
-    let mut calls = calls.ready_chunks(ANSWERS_AT_ONCE);
+    let mut calls = gateway.charge_all(charges);
     let hand_on = async {
         while let Some(answered) = calls.next().await {
             let mut which = |at: usize| open[at].take().expect("a call has one answer");

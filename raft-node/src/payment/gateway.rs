@@ -6,6 +6,10 @@ use std::pin::Pin;
 use engine::ids::OrderId;
 use engine::money::Money;
 use engine::trace::TraceId;
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt as _};
+
+/// Answers that are handed on in one piece.
+const ANSWERS_AT_ONCE: usize = 64;
 
 /// One call to the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +61,23 @@ pub enum Answer {
 /// A call under way.
 pub type Call<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
+/// Calls under way: the answers that came together, each with the place of its call.
+pub type Calls<'a> = Pin<Box<dyn Stream<Item = Vec<(usize, Answer)>> + Send + 'a>>;
+
 /// A payment provider that honours idempotency keys.
 pub trait PaymentGateway: Send + Sync + 'static {
     /// Charges, or tells what became of an earlier try under the same key. The worker bounds the
     /// time of a call; a call that is dropped counts as unanswered.
     fn charge(&self, charge: Charge) -> Call<'_>;
+
+    /// Makes many calls at once. For gateways that have a cheaper way to wait for all of them than
+    /// for each; what each is answered must be the same.
+    fn charge_all(&self, charges: Vec<Charge>) -> Calls<'_> {
+        let call = |(at, charge): (usize, Charge)| {
+            let call = self.charge(charge);
+            async move { (at, call.await) }
+        };
+        let calls: FuturesUnordered<_> = (0..).zip(charges).map(call).collect();
+        Box::pin(calls.ready_chunks(ANSWERS_AT_ONCE))
+    }
 }

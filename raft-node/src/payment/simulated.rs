@@ -1,12 +1,15 @@
 //! A gateway for tries and tests. It keeps its word: what it says is a function of the key,
 //! whichever node asks and however often.
 
+use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use futures_util::stream;
+use tokio::time::{Instant, sleep, sleep_until};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::gateway::{Answer, Call, Charge, PaymentGateway};
+use super::gateway::{Answer, Call, Calls, Charge, PaymentGateway};
 
 /// Parts of a whole in the settings.
 pub const PER_MILLION: u32 = 1_000_000;
@@ -64,9 +67,30 @@ impl PaymentGateway for SimulatedGateway {
     fn charge(&self, charge: Charge) -> Call<'_> {
         let (delay, answer) = self.decide(&charge);
         Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(delay)).await;
+            sleep(Duration::from_millis(delay)).await;
             answer
         })
+    }
+
+    /// Waits once for all calls that take equally long.
+    fn charge_all(&self, charges: Vec<Charge>) -> Calls<'_> {
+        let begun = Instant::now();
+        let decide = |(at, charge): (usize, Charge)| {
+            let (delay, answer) = self.decide(&charge);
+            (delay, at, answer)
+        };
+        let mut open: Vec<_> = (0..).zip(charges).map(decide).collect();
+        // The next to be answered is the last.
+        open.sort_unstable_by_key(|(delay, at, _)| Reverse((*delay, *at)));
+        Box::pin(stream::unfold(open, move |mut open| async move {
+            let (next, ..) = open.last()?;
+            sleep_until(begun + Duration::from_millis(*next)).await;
+            let passed = begun.elapsed();
+            let due = |(delay, ..): &(u64, usize, Answer)| Duration::from_millis(*delay) <= passed;
+            let answered = open.split_off(open.partition_point(|call| !due(call)));
+            let answered = answered.into_iter().rev().map(|(_, at, answer)| (at, answer));
+            Some((answered.collect(), open))
+        }))
     }
 }
 
@@ -75,6 +99,7 @@ mod tests {
     use engine::ids::OrderId;
     use engine::money::Money;
     use engine::trace::TraceId;
+    use futures_util::StreamExt as _;
 
     use super::*;
 
@@ -100,6 +125,29 @@ mod tests {
             succeeded += u32::from(answer == Answer::Succeeded);
         }
         assert!((7_800..8_200).contains(&succeeded), "{succeeded}");
+    }
+
+    #[tokio::test]
+    async fn many_calls_are_answered_as_each_would_be_and_when() {
+        let settings = SimulatedSettings { delay_ms: 5..=60, ..SimulatedSettings::default() };
+        let gateway = SimulatedGateway::new(settings);
+        let charges: Vec<_> = (0..500).map(|key| charge(key, 0)).collect();
+        let begun = Instant::now();
+        let mut calls = gateway.charge_all(charges.clone());
+        let mut answered = std::collections::BTreeMap::new();
+        let mut pieces = 0;
+        while let Some(answers) = calls.next().await {
+            pieces += 1;
+            let passed = begun.elapsed().as_millis() as u64;
+            for (at, answer) in answers {
+                let (delay, expected) = gateway.decide(&charges[at]);
+                assert!(delay <= passed, "{passed} of {delay}");
+                assert_eq!(answer, expected);
+                assert!(answered.insert(at, answer).is_none(), "one answer each");
+            }
+        }
+        assert_eq!(answered.len(), 500);
+        assert!((2..=56).contains(&pieces), "each delay is waited for at most once: {pieces}");
     }
 
     #[test]
