@@ -59,12 +59,10 @@ pub(super) fn read_chunks<R: Stored + Send, P: Send>(
     Ok(leftovers)
 }
 
-/// An open chunk that was found: the checkpoint that wrote it, what it says that its rows add to
-/// the digest, and the rows.
-struct Open<R> {
+/// The row of an open chunk, and the checkpoint that wrote it.
+struct Open {
     checkpoint: u64,
-    sum: Option<u64>,
-    chunk: Chunk<R>,
+    bytes: Vec<u8>,
 }
 
 struct Reading<'a, R, P, F> {
@@ -79,16 +77,16 @@ struct Reading<'a, R, P, F> {
 
 impl<R: Stored, P, F: Fn(&R) -> P> Reading<'_, R, P, F> {
     fn read(&mut self, store: &dyn CheckpointStore) -> Result<(), Error> {
-        let mut open: BTreeMap<u64, Open<R>> = BTreeMap::new();
+        let mut open: BTreeMap<u64, Open> = BTreeMap::new();
         scan(store, &[R::OPEN], |number, checkpoint, key, bytes| {
             self.leftovers.latest = self.leftovers.latest.max(checkpoint);
             if checkpoint > self.meta.checkpoint {
                 self.leftovers.dead.push(key.to_vec());
                 return Ok(());
             }
-            let (sum, chunk) = R::unpack(bytes).map_err(row_error(key))?;
             // Rows of a chunk come by ascending checkpoint.
-            if let Some(before) = open.insert(number, Open { checkpoint, sum, chunk }) {
+            let found = Open { checkpoint, bytes: bytes.to_vec() };
+            if let Some(before) = open.insert(number, found) {
                 self.leftovers.dead.push(key::chunk(R::OPEN, number, before.checkpoint));
             }
             Ok(())
@@ -118,11 +116,13 @@ impl<R: Stored, P, F: Fn(&R) -> P> Reading<'_, R, P, F> {
     }
 
     /// Takes over the open chunks up to `end`: there is no sealed one for these numbers.
-    fn take_open(&mut self, open: &mut BTreeMap<u64, Open<R>>, end: u64) -> Result<(), Error> {
+    fn take_open(&mut self, open: &mut BTreeMap<u64, Open>, end: u64) -> Result<(), Error> {
         while self.next < end {
             let (name, next) = (R::NAME, self.next);
             let missing = || inconsistent(format!("{name} chunk {next} is missing"));
-            let Open { checkpoint, sum, chunk } = open.remove(&next).ok_or_else(missing)?;
+            let Open { checkpoint, bytes } = open.remove(&next).ok_or_else(missing)?;
+            let key = key::chunk(R::OPEN, next, checkpoint);
+            let (sum, chunk) = R::unpack(&bytes).map_err(row_error(&key))?;
             self.take(sum, chunk, Some(checkpoint))?;
         }
         Ok(())

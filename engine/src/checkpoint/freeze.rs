@@ -91,7 +91,7 @@ impl State {
         let written = blocks.written.iter();
         let products = written.map(|(number, ids)| (*number, ids.iter().map(row).collect()));
         let products = products.collect();
-        let mut replaced = removed_keys(&blocks, &ledgers, &events);
+        let mut replaced = removed_keys(&blocks, &events);
         replaced_keys(&orders, &mut replaced);
         replaced_keys(&holds, &mut replaced);
         replaced_keys(&webhooks, &mut replaced);
@@ -168,7 +168,7 @@ impl Frozen {
     /// When the store fails. What it then holds is the last checkpoint or this one; the node stops.
     pub fn write(&self, store: &dyn CheckpointStore) -> Result<Written, Error> {
         let staged = self.stage(store)?;
-        if staged > 0 {
+        if staged > 0 || !self.dead.is_empty() {
             store.sync()?;
         }
         let writes = self.writes();
@@ -185,7 +185,7 @@ impl Frozen {
     }
 
     /// Removes what no published checkpoint counts and writes what this one will, in bounded
-    /// batches; gives how many rows.
+    /// batches; gives how many rows were written.
     fn stage(&self, store: &dyn CheckpointStore) -> Result<u64, Error> {
         for dead in self.dead.chunks(STAGED_ROWS_MAX) {
             store.discard(dead.to_vec())?;
@@ -211,7 +211,7 @@ impl Frozen {
         for user in &self.users {
             stage.add(key::user(user.id), encode_row(ROW_VERSION, user))?;
         }
-        Ok(stage.finish()? + self.dead.len() as u64)
+        stage.finish()
     }
 
     /// The one transaction: what each checkpoint writes to the same place, and the row that
@@ -223,6 +223,10 @@ impl Frozen {
             let row = tail.span().map(|_| encode_row(ROW_VERSION, tail));
             writes.push((key::EVENTS_TAIL.to_vec(), row));
         }
+        // All blocks of segments below the published number count, so those of a freeze that nobody
+        // reported go when that is published. There hardly ever are any.
+        let removed = self.ledgers.removed.iter();
+        writes.extend(removed.map(|number| (key::ledgers(LOCATION, *number), None)));
         // One that is plain again must not leave behind what was stored before.
         let lineage = Some(&self.lineage).filter(|lineage| !lineage.is_plain());
         let lineage = lineage.map(|lineage| encode_row(ROW_VERSION, lineage));
@@ -237,17 +241,12 @@ fn sum_of(segments: &[FrozenSegment]) -> u64 {
     segments.iter().fold(0, |sum, (_, _, segment)| sum.wrapping_add(segment.sum()))
 }
 
-/// The rows of products, ledgers and events that a freeze does not count any more.
-fn removed_keys(
-    products: &FrozenBlocks,
-    ledgers: &FrozenLedgers,
-    events: &FrozenEvents,
-) -> Vec<Key> {
+/// The rows of products and events that a freeze does not count any more.
+fn removed_keys(products: &FrozenBlocks, events: &FrozenEvents) -> Vec<Key> {
     let blocks = products.removed.iter().map(|number| key::products(LOCATION, *number));
     let single = products.removed_single.iter().map(|id| key::product(LOCATION, *id));
-    let segments = ledgers.removed.iter().map(|number| key::ledgers(LOCATION, *number));
     let events = events.removed.clone().map(key::events);
-    blocks.chain(single).chain(segments).chain(events).collect()
+    blocks.chain(single).chain(events).collect()
 }
 
 /// The rows of chunks that a freeze replaces.

@@ -7,8 +7,8 @@
 //! never change, however many, while checkpoints go on; only chunks of events are ever removed, and
 //! [`State::keep_old_events`] stops that.
 //!
-//! Every row is decoded and hashed on its way, so a stream that ends well has the digest that the
-//! state had. Nothing here knows files or what a row travels in.
+//! Rows say what they add to the digest, and those that do not are decoded and hashed on their way;
+//! so a stream that ends well has the digest that the state had. Nothing here knows files or what a row travels in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -218,28 +218,40 @@ impl Image {
         store: &dyn CheckpointStore,
         visit: Visit<'_>,
     ) -> Result<(), Error> {
-        let (published, mut newest) = (self.meta.checkpoint, BTreeMap::new());
-        chunks::scan(store, &[R::OPEN], |number, checkpoint, key, bytes| {
-            // Rows of a chunk come by ascending checkpoint.
-            if checkpoint <= published {
-                newest.insert(number, (checkpoint, key.to_vec(), bytes.to_vec()));
+        // Rows of a chunk come one after the other, by ascending checkpoint: the last counts.
+        let mut newest: Option<(u64, u64, Vec<u8>)> = None;
+        chunks::scan(store, &[R::OPEN], |number, checkpoint, _, bytes| {
+            if checkpoint > self.meta.checkpoint {
+                return Ok(());
             }
+            let before = newest.replace((number, checkpoint, bytes.to_vec()));
+            match before.filter(|(before, ..)| *before != number) {
+                Some(before) => self.count_open::<R>(store, before, visit),
+                None => Ok(()),
+            }
+        })?;
+        newest.map_or(Ok(()), |last| self.count_open::<R>(store, last, visit))
+    }
+
+    /// Counts an open chunk, unless a later checkpoint sealed it.
+    fn count_open<R: Stored>(
+        &mut self,
+        store: &dyn CheckpointStore,
+        (number, open, bytes): (u64, u64, Vec<u8>),
+        visit: Visit<'_>,
+    ) -> Result<(), Error> {
+        let mut sealed = false;
+        chunks::scan(store, &key::chunk(R::SEALED, number, 0), |number, checkpoint, _, _| {
+            sealed |= checkpoint > open && R::counts_sealed(&self.meta, number, checkpoint);
             Ok(())
         })?;
-        for (number, (open, key, bytes)) in newest {
-            let mut sealed = false;
-            let prefix = key::chunk(R::SEALED, number, 0);
-            chunks::scan(store, &prefix, |number, checkpoint, _, _| {
-                sealed |= checkpoint > open && R::counts_sealed(&self.meta, number, checkpoint);
-                Ok(())
-            })?;
-            if !sealed {
-                self.add_chunk::<R>(&key, &bytes)?;
-                self.open.entry(R::OPEN).or_default().insert(number);
-                visit(&key, &bytes)?;
-            }
+        if sealed {
+            return Ok(());
         }
-        Ok(())
+        let key = key::chunk(R::OPEN, number, open);
+        self.add_chunk::<R>(&key, &bytes)?;
+        self.open.entry(R::OPEN).or_default().insert(number);
+        Ok(visit(&key, &bytes)?)
     }
 
     fn read_sealed<R: Stored>(

@@ -7,6 +7,7 @@ use bincode::error::DecodeError;
 
 use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::ahead::{Give, ReadAhead};
+use crate::checkpoint::dead::Key;
 use crate::checkpoint::open::{Error, decode, inconsistent, scan};
 use crate::checkpoint::products::ReadProduct;
 use crate::checkpoint::rows::{Meta, key};
@@ -25,8 +26,8 @@ pub(super) struct ReadLedgers {
     pub(super) ledgers: Vec<StoredLedger>,
     /// What all of them add to the digest.
     pub(super) sum: u64,
-    /// Rows of format 2 that were never published.
-    pub(super) leftovers: Vec<(ProductId, u64)>,
+    /// Rows that were never published.
+    pub(super) leftovers: Vec<Key>,
 }
 
 /// What a segment tells once its rows were looked at.
@@ -56,6 +57,7 @@ pub(super) fn read_ledgers(
         sum: 0,
         leftovers: Vec::new(),
     };
+    let mut unpublished = Vec::new();
     let published = |id: ProductId| {
         let at = usize::try_from(id.0.wrapping_sub(1)).unwrap_or(usize::MAX);
         let rows = products.get(at).map_or(0, |row| row.product.ledger_rows);
@@ -64,30 +66,13 @@ pub(super) fn read_ledgers(
     ahead.run(
         |give| {
             each_single(store, give)?;
-            each_in_blocks(store, meta, give)
+            each_block(store, meta, &mut unpublished, give)
         },
-        |found: Found| {
-            let Found { product, number, home, before, after, sum } = found;
-            let (at, segments) = published(product);
-            // A row of its own that is of no product, or beyond a count that was ever published, is
-            // a leftover of a crash. Blocks are counted as a whole.
-            if number >= segments && home == LedgerHome::OWN_ROW {
-                read.leftovers.push((product, number));
-                return Ok(());
-            }
-            let ledger = read.ledgers.get_mut(at).filter(|ledger| {
-                number < segments && ledger.homes.len() as u64 == number && ledger.after == before
-            });
-            let Some(ledger) = ledger else {
-                let what = format!("ledger segment {number} of product {product}");
-                return Err(inconsistent(what));
-            };
-            ledger.homes.push(home);
-            ledger.after = after;
-            read.sum = read.sum.wrapping_add(sum);
-            Ok(())
+        |segments: Vec<Found>| {
+            segments.into_iter().try_for_each(|found| read.take(found, published))
         },
     )?;
+    read.leftovers.append(&mut unpublished);
     for (row, ledger) in products.iter().zip(&read.ledgers) {
         let (id, found) = (row.product.id, ledger.homes.len() as u64);
         let (_, all) = published(id);
@@ -98,38 +83,68 @@ pub(super) fn read_ledgers(
     Ok(read)
 }
 
+impl ReadLedgers {
+    fn take(
+        &mut self,
+        found: Found,
+        published: impl Fn(ProductId) -> (usize, u64),
+    ) -> Result<(), Error> {
+        let Found { product, number, home, before, after, sum } = found;
+        let (at, segments) = published(product);
+        // A row of its own that is of no product, or beyond a count that was ever published, is a
+        // leftover of a crash. Blocks are counted as a whole.
+        if number >= segments && home == LedgerHome::OWN_ROW {
+            self.leftovers.push(key::segment(LOCATION, product, number));
+            return Ok(());
+        }
+        let ledger = self.ledgers.get_mut(at).filter(|ledger| {
+            number < segments && ledger.homes.len() as u64 == number && ledger.after == before
+        });
+        let Some(ledger) = ledger else {
+            let what = format!("ledger segment {number} of product {product}");
+            return Err(inconsistent(what));
+        };
+        ledger.homes.push(home);
+        ledger.after = after;
+        self.sum = self.sum.wrapping_add(sum);
+        Ok(())
+    }
+}
+
 /// Gives the segments that have rows of their own, product by product.
-fn each_single(store: &dyn CheckpointStore, give: Give<'_, Found>) -> Result<(), Error> {
+fn each_single(store: &dyn CheckpointStore, give: Give<'_, Vec<Found>>) -> Result<(), Error> {
     scan(store, key::SEGMENT, |[location, id, number], key, bytes| {
         let LedgerRows(rows) = decode(key, bytes)?;
         if location != LOCATION.0 {
             return Err(inconsistent(format!("ledger segment {}", key::name(key))));
         }
-        give(look_at(ProductId(id), number, &rows, LedgerHome::OWN_ROW)?)
+        give(vec![look_at(ProductId(id), number, &rows, LedgerHome::OWN_ROW)?])
     })
 }
 
-/// Gives the segments in blocks, block by block.
-fn each_in_blocks(
+/// Gives the segments in blocks, block by block, and notes the blocks that were never published.
+fn each_block(
     store: &dyn CheckpointStore,
     meta: &Meta,
-    give: Give<'_, Found>,
+    unpublished: &mut Vec<Key>,
+    give: Give<'_, Vec<Found>>,
 ) -> Result<(), Error> {
     scan(store, key::LEDGERS, |[location, number], key, bytes| {
         // Staged and never published: a leftover of a crash.
         if number >= meta.ledger_blocks && location == LOCATION.0 {
+            unpublished.push(key.to_vec());
             return Ok(());
         }
         let damaged = |source| Error::Row { key: key::name(key), source };
         let (said, Block(segments)) = codec::decode_summed_row(bytes).map_err(damaged)?;
-        let (home, mut sum) = (LedgerHome::in_block(number), 0_u64);
-        for (product, number, LedgerRows(rows)) in segments {
-            let found = look_at(product, number, &rows, home)?;
-            sum = sum.wrapping_add(found.sum);
-            give(found)?;
-        }
+        let home = LedgerHome::in_block(number);
+        let look = |(product, number, LedgerRows(rows)): (ProductId, u64, LedgerRows)| {
+            look_at(product, number, &rows, home)
+        };
+        let found = segments.into_iter().map(look).collect::<Result<Vec<_>, _>>()?;
+        let sum = found.iter().fold(0_u64, |sum, found| sum.wrapping_add(found.sum));
         match location == LOCATION.0 && said == Some(sum) {
-            true => Ok(()),
+            true => give(found),
             false => Err(inconsistent(format!("block of ledgers {}", key::name(key)))),
         }
     })

@@ -23,7 +23,6 @@ use crate::keys::{self, KeyHash, Scope, Used};
 use crate::lineage::Lineage;
 use crate::order::{Order, Status};
 use crate::packed::EventRows;
-use crate::products::LOCATION;
 use crate::state::State;
 use crate::store;
 use crate::user::User;
@@ -81,7 +80,7 @@ impl State {
     /// # Errors
     /// As [`State::open`].
     pub fn open_ahead(store: &dyn CheckpointStore, ahead: &impl ReadAhead) -> Result<State, Error> {
-        let Some(bytes) = store.get(key::META)? else { return Ok(State::new()) };
+        let Some(bytes) = store.get(key::META)? else { return State::open_unpublished(store) };
         let meta: Meta = decode(key::META, &bytes)?;
         if !meta.is_known() {
             return Err(Error::UnknownFormat(meta.format));
@@ -124,20 +123,31 @@ impl State {
         Ok(state)
     }
 
+    /// The state of a store of which nothing was ever published. What was staged does not count.
+    fn open_unpublished(store: &dyn CheckpointStore) -> Result<State, Error> {
+        let mut state = State::new();
+        scan_keys(store, &[], |key, _| {
+            state.dead.found([key.to_vec()]);
+            Ok(())
+        })?;
+        Ok(state)
+    }
+
     fn read_products(
         &mut self,
         store: &dyn CheckpointStore,
         meta: &Meta,
         ahead: &impl ReadAhead,
     ) -> Result<(), Error> {
-        let StoredProducts { rows, blocks } = read_products(store, meta, |row| row, |_, _| Ok(()))?;
+        let read = read_products(store, meta, |row| row, |_, _| Ok(()))?;
+        let StoredProducts { rows, blocks, leftovers } = read;
+        self.dead.found(leftovers);
         let ReadLedgers { ledgers, sum, leftovers } = read_ledgers(store, meta, &rows, ahead)?;
+        self.dead.found(leftovers);
         for (row, ledger) in rows.into_iter().zip(ledgers) {
             self.products.restore(row.product, &row.tail.0, ledger, &mut self.hasher);
         }
         self.products.restore_ledgers(sum, meta.ledger_blocks.max(1));
-        let leftovers = leftovers.into_iter();
-        self.dead.found(leftovers.map(|(id, number)| key::segment(LOCATION, id, number)));
         self.products.restore_blocks(blocks, meta.blocks.max(1), single_rows(store)?);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use bincode::Decode;
 
 use crate::checkpoint::CheckpointStore;
+use crate::checkpoint::dead::Key;
 use crate::checkpoint::open::{Error, decode, inconsistent, scan};
 use crate::checkpoint::rows::{Meta, ProductRow, SINGLE_PRODUCTS, key};
 use crate::ids::ProductId;
@@ -18,6 +19,8 @@ pub(super) struct StoredProducts<T> {
     pub(super) rows: Vec<T>,
     /// The blocks by ascending number, and whose rows each has; none in format 1.
     pub(super) blocks: Vec<(u64, Vec<ProductId>)>,
+    /// Blocks that were never published.
+    pub(super) leftovers: Vec<Key>,
 }
 
 /// Reads all products that the checkpoint publishes, each stored value once, and makes something of
@@ -32,7 +35,7 @@ pub(super) fn read_products<T>(
     mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
 ) -> Result<StoredProducts<T>, Error> {
     let mut newest: Vec<Option<T>> = Vec::new();
-    let mut blocks = Vec::new();
+    let (mut blocks, mut leftovers) = (Vec::new(), Vec::new());
     let mut take = |row: ReadProduct, key: &[u8]| {
         let id = row.product.id;
         let tail = row.product.ledger_rows % SEGMENT_ROWS as u64;
@@ -59,6 +62,7 @@ pub(super) fn read_products<T>(
         scan(store, key::PRODUCTS, |[location, number], key, bytes| {
             // Staged and never published: a leftover of a crash.
             if location == LOCATION.0 && number >= meta.blocks {
+                leftovers.push(key.to_vec());
                 return Ok(());
             }
             let Block(rows) = decode(key, bytes)?;
@@ -73,7 +77,7 @@ pub(super) fn read_products<T>(
     }
     let rows: Vec<T> = newest.into_iter().flatten().collect();
     match rows.len() as u64 == meta.products {
-        true => Ok(StoredProducts { rows, blocks }),
+        true => Ok(StoredProducts { rows, blocks, leftovers }),
         false => Err(inconsistent(format!("{} products of {}", rows.len(), meta.products))),
     }
 }

@@ -3,8 +3,8 @@
 //! Segments of many products become full between two checkpoints. They are written together,
 //! [`BLOCK_SEGMENTS`] to a block, one block after the other: a store is quick to write few large
 //! values behind all others and slow to write many small ones among others. Blocks are never
-//! changed. One that was frozen and that nobody reported as stored is given up, since its segments
-//! are frozen again.
+//! changed. One that was frozen and that nobody reported as stored is given up by the next freeze,
+//! which takes its segments again; what publishes that removes it.
 
 use crate::ids::ProductId;
 use crate::products::Segment;
@@ -49,7 +49,7 @@ pub(crate) struct FrozenLedgers {
     pub(crate) written: Vec<(u64, Vec<FrozenSegment>)>,
     /// Where the segments will be.
     pub(crate) homes: Vec<NewHomes>,
-    /// Numbers of blocks that nobody needs.
+    /// Numbers of blocks that must be gone when this is published.
     pub(crate) removed: Vec<u64>,
     /// The number that the next block will have.
     pub(crate) next: u64,

@@ -19,7 +19,7 @@ use crate::store::Error;
 const CACHE_BYTES: u64 = 64 << 20;
 
 /// Bytes that are written before sled is waited for. sled makes some three times as many of them,
-/// in buffers of 512 KiB, each of which occupies one of its seven threads until it is written. When
+/// in buffers of 512 KiB, each of which occupies one of its threads, some seven, until it is written. When
 /// all of them have one, and sled's file was just cut shorter, it waits for ever: whoever writes
 /// for the cut, which none of the threads is left to make, and they for whoever writes. So few of
 /// them may ever be busy.
@@ -182,7 +182,7 @@ impl CheckpointStore for SledStore {
     }
 
     fn sync(&self) -> Result<(), Error> {
-        self.db.flush().map_err(failed("flush", &self.directory))?;
+        self.write_out()?;
         self.log.sync_all().map_err(failed("sync", &self.directory.join("db")))?;
         let blobs = self.directory.join("blobs");
         if blobs.is_dir() {

@@ -21,6 +21,19 @@ pub(crate) fn checkpoint(state: &mut State, store: &dyn CheckpointStore) {
     state.release(&written);
 }
 
+/// The digest of what can be opened of the store, and of an image of it.
+fn digest_of(store: &MemoryStore) -> u64 {
+    let digest = State::open(store).expect("opened").digest();
+    let copy = MemoryStore::new();
+    let mut fill = Fill::new(&copy);
+    let mut image = Image::open(store).expect("readable").expect("published");
+    image.begin(store, &mut |key, row| fill.add(key, row)).expect("begun");
+    image.finish(store, &mut |key, row| fill.add(key, row)).expect("whole");
+    fill.finish().expect("filled");
+    assert_eq!(State::open(&copy).expect("opened").digest(), digest);
+    digest
+}
+
 /// A history with every kind of row and every way an order goes.
 pub(crate) fn busy_log(orders: u64) -> Vec<Vec<u8>> {
     let mut machine = Machine::default();
@@ -161,17 +174,21 @@ fn digests_tell_states_apart_that_differ_in_one_thing() {
 #[test]
 fn a_crash_at_any_point_of_a_checkpoint_leaves_the_last_or_the_next() {
     let log = busy_log(150);
-    let middle = log.len() / 2;
-    let end = {
+    let (middle, later) = (log.len() / 2, log.len() * 3 / 4);
+    let digest_at = |end: usize| {
         let mut state = State::new();
-        replay(&mut state, &log);
+        replay(&mut state, &log[..end]);
         state.digest()
     };
+    let (at_later, end) = (digest_at(later), digest_at(log.len()));
     let prepare = || {
         let store = MemoryStore::new();
         let mut state = State::new();
-        replay(&mut state, &log[..middle]);
-        checkpoint(&mut state, &store);
+        // Several, so that there are rows to be discarded.
+        for part in [middle / 2, middle - 20, middle] {
+            replay(&mut state, &log[..part]);
+            checkpoint(&mut state, &store);
+        }
         replay(&mut state, &log);
         (store, state)
     };
@@ -181,7 +198,7 @@ fn a_crash_at_any_point_of_a_checkpoint_leaves_the_last_or_the_next() {
         checkpoint(&mut state, &store);
         store.operations() - before
     };
-    assert!(operations >= 4, "stage, sync, publish, sync");
+    assert!(operations >= 5, "discard, stage, sync, publish, sync");
     let mut seen = [0, 0];
     for fail_after in 0..=operations {
         for kept in 0.. {
@@ -190,18 +207,33 @@ fn a_crash_at_any_point_of_a_checkpoint_leaves_the_last_or_the_next() {
             let result = state.freeze().write(&store);
             assert_eq!(result.is_err(), fail_after < operations);
             let unsynced = store.unsynced();
-            store.crash(kept);
+            // The first writes survive, or any of them.
+            let mut random = xxhash_rust::xxh3::xxh3_64(&[kept as u8, fail_after as u8]);
+            let mut survives = || {
+                random = random.rotate_left(1);
+                random & 1 == 0
+            };
+            match kept % 2 {
+                0 => store.crash(kept),
+                _ => store.crash_keeping(&mut survives),
+            }
             let mut reopened = State::open(&store).expect("every crash leaves a checkpoint");
             let published = reopened.applied_index() == log.len() as u64;
             assert!(published || reopened.applied_index() == middle as u64);
             seen[usize::from(published)] += 1;
-            // The log brings it to where it was, and the next checkpoint overwrites what was left
-            // over.
+            // The next checkpoint is of an earlier place than the one that was cut off: what was left
+            // over of that must not count, now or later.
+            if !published {
+                replay(&mut reopened, &log[..later]);
+                checkpoint(&mut reopened, &store);
+                assert_eq!((reopened.digest(), digest_of(&store)), (at_later, at_later));
+                if kept % 3 == 0 {
+                    reopened = State::open(&store).expect("opened");
+                }
+            }
             replay(&mut reopened, &log);
-            assert_eq!(reopened.digest(), end);
             checkpoint(&mut reopened, &store);
-            let mut again = State::open(&store).expect("opened");
-            assert_eq!(again.digest(), end);
+            assert_eq!((reopened.digest(), digest_of(&store)), (end, end));
             if kept >= unsynced {
                 break;
             }
@@ -220,8 +252,15 @@ fn staged_rows_of_a_first_checkpoint_that_was_never_published_are_nothing() {
     state.freeze().write(&store).expect_err("not published");
     store.crash(usize::MAX);
     assert!(!store.keys().is_empty(), "something was staged");
-    assert_eq!(State::open(&store).expect("empty").applied_index(), 0);
+    let mut reopened = State::open(&store).expect("empty");
+    assert_eq!(reopened.applied_index(), 0);
     assert_eq!(read_order(&store, OrderId(1)).expect("readable"), None);
+    // Nor do they count once something else was published, whether of an earlier place or a later.
+    for end in [log.len() / 3, log.len()] {
+        replay(&mut reopened, &log[..end]);
+        checkpoint(&mut reopened, &store);
+        assert_eq!(digest_of(&store), reopened.digest());
+    }
 }
 
 #[test]
@@ -292,6 +331,10 @@ fn a_chunk_has_one_row_whatever_becomes_of_checkpoints() {
         // Its own row, and the one that it replaced.
         assert_eq!(rows(&store, b'M').len(), n.min(2));
     }
+    // Whatever became of the row that was replaced makes no difference.
+    let replaced = [&b"M"[..], &rows(&store, b'M')[0]].concat();
+    store.damage(&replaced, |row| row[7] ^= 1);
+    assert_eq!(digest_of(&store), machine.state.digest());
     // Staged and never published, then staged anew, and in between the process ends.
     machine.place(order(&[(1, 1)]));
     store.fail_after(3);
@@ -362,13 +405,7 @@ fn segments_of_older_formats_count_and_those_that_were_never_published_do_not() 
         let rows = read_ledger(&store, product, n, *home).expect("readable");
         assert_eq!(rows.len(), 32);
     }
-    let copy = MemoryStore::new();
-    let mut fill = Fill::new(&copy);
-    let mut image = Image::open(&store).expect("readable").expect("published");
-    image.begin(&store, &mut |key, row| fill.add(key, row)).expect("begun");
-    image.finish(&store, &mut |key, row| fill.add(key, row)).expect("whole");
-    fill.finish().expect("filled");
-    assert_eq!(State::open(&copy).expect("opened").digest(), machine.state.digest());
+    assert_eq!(digest_of(&store), machine.state.digest());
 }
 
 #[test]
@@ -388,8 +425,10 @@ fn ledgers_of_many_products_share_blocks() {
         // A checkpoint that is thrown away, whether or not it reached the store, changes nothing.
         if round == 1 {
             machine.state.freeze().write(&store).expect("written");
+            assert_eq!(digest_of(&store), machine.state.digest());
         }
         checkpoint(&mut machine.state, &store);
+        assert_eq!(digest_of(&store), machine.state.digest());
     }
     let blocks = store.keys().iter().filter(|key| key[0] == b'J').count();
     // One, one and then two segments of each product: 40, 40 and 40 more to 16 a block.

@@ -122,16 +122,19 @@ async fn call(
     let mut calls = gateway.charge_all(charges);
     let hand_on = async {
         while let Some(answered) = calls.next().await {
-            let mut which = |at: usize| open[at].take().expect("a call has one answer");
-            let told = answered.into_iter().map(|(at, answer)| (which(at), answer)).collect();
+            // What comes a second time is not an answer any more.
+            let mut which = |at: usize| open.get_mut(at).and_then(Option::take);
+            let told = answered.into_iter().filter_map(|(at, answer)| Some((which(at)?, answer)));
             // The worker is gone only when the node stops.
-            let _ = answers.send(told);
+            let _ = answers.send(told.collect());
         }
     };
     // The calls take turns by themselves; a budget for each would have most of them polled in vain.
-    if timeout(limit, unconstrained(hand_on)).await.is_err() {
-        let late = open.into_iter().flatten().map(|which| (which, Answer::NoAnswer));
-        let _ = answers.send(late.collect());
+    let _ = timeout(limit, unconstrained(hand_on)).await;
+    let unanswered: Answers =
+        open.into_iter().flatten().map(|which| (which, Answer::NoAnswer)).collect();
+    if !unanswered.is_empty() {
+        let _ = answers.send(unanswered);
     }
     Done::Called
 }

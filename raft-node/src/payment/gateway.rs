@@ -71,7 +71,8 @@ pub trait PaymentGateway: Send + Sync + 'static {
     fn charge(&self, charge: Charge) -> Call<'_>;
 
     /// Makes many calls at once. For gateways that have a cheaper way to wait for all of them than
-    /// for each; what each is answered must be the same.
+    /// for each; what each is answered must be the same. The first answer to a call counts; one
+    /// that has none when there are no more counts as unanswered.
     fn charge_all(&self, charges: Vec<Charge>) -> Calls<'_> {
         let call = |(at, charge): (usize, Charge)| {
             let call = self.charge(charge);

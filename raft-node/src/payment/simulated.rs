@@ -147,7 +147,7 @@ mod tests {
             }
         }
         assert_eq!(answered.len(), 500);
-        assert!((2..=56).contains(&pieces), "each delay is waited for at most once: {pieces}");
+        assert!(pieces <= 56, "each delay is waited for at most once: {pieces}");
     }
 
     #[test]
