@@ -1,7 +1,7 @@
 //! Idempotency keys: what a key made, and from what request.
 //!
-//! A key is known by a hash of its scope and text, so the index costs the same for a short key and a
-//! long one. Keys are not stored by themselves: each lives in the row that it made and comes back
+//! A key is known by a hash of its scope and text, so the index costs the same for a short key and
+//! a long one. Keys are not stored by themselves: each lives in the row that it made and comes back
 //! from there.
 
 mod table;
@@ -118,7 +118,8 @@ pub(crate) fn is_key(text: &str) -> bool {
 
 /// Collects what makes two requests the same. Settings and the key itself are not part of it.
 ///
-/// It is handed from step to step by reference, since it is large: room for an order of a few lines.
+/// It is handed from step to step by reference, since it is large: there is room for an order of a
+/// few lines.
 #[derive(Default)]
 struct Meaning(SmallVec<[u8; 256]>);
 

@@ -8,7 +8,8 @@
 //! [`State::keep_old_events`] stops that.
 //!
 //! Rows say what they add to the digest, and those that do not are decoded and hashed on their way;
-//! so a stream that ends well has the digest that the state had. Nothing here knows files or what a row travels in.
+//! so a stream that ends well has the digest that the state had. Nothing here knows files or what a
+//! row travels in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
