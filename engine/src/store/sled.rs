@@ -19,10 +19,10 @@ use crate::store::Error;
 const CACHE_BYTES: u64 = 64 << 20;
 
 /// Bytes that are written before sled is waited for. sled makes some three times as many of them,
-/// in buffers of 512 KiB, each of which occupies one of its threads, some seven, until it is written. When
-/// all of them have one, and sled's file was just cut shorter, it waits for ever: whoever writes
-/// for the cut, which none of the threads is left to make, and they for whoever writes. So few of
-/// them may ever be busy.
+/// in buffers of 512 KiB, each of which occupies one of its threads, some seven, until it is
+/// written. When all of them have one, and sled's file was just cut shorter, it waits for ever:
+/// whoever writes for the cut, which none of the threads is left to make, and they for whoever
+/// writes. So few of them may ever be busy.
 const WAITING_BYTES_MAX: usize = 512 << 10;
 /// What removing a row counts for there: sled writes the rows beside it again.
 const DISCARDED_BYTES: usize = 8 << 10;

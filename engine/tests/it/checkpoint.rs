@@ -221,8 +221,8 @@ fn a_crash_at_any_point_of_a_checkpoint_leaves_the_last_or_the_next() {
             let published = reopened.applied_index() == log.len() as u64;
             assert!(published || reopened.applied_index() == middle as u64);
             seen[usize::from(published)] += 1;
-            // The next checkpoint is of an earlier place than the one that was cut off: what was left
-            // over of that must not count, now or later.
+            // The next checkpoint is of an earlier place than the one that was cut off: what was
+            // left over of that must not count, now or later.
             if !published {
                 replay(&mut reopened, &log[..later]);
                 checkpoint(&mut reopened, &store);
