@@ -85,8 +85,9 @@ pub(crate) struct StoredLedger {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) product: Product,
-    /// Where a store has each full ledger segment that a synced checkpoint holds.
-    pub(crate) homes: Vec<LedgerHome>,
+    /// Where a store has each full ledger segment that a synced checkpoint holds. Shared with whoever
+    /// reads them, since they may be many.
+    pub(crate) homes: Arc<Vec<LedgerHome>>,
     /// Full ledger segments that no synced checkpoint holds yet, with their numbers ascending.
     pub(crate) full: Vec<(u64, Segment)>,
     /// The ledger rows after the last full segment, fewer than [`SEGMENT_ROWS`].
@@ -108,7 +109,7 @@ impl Entry {
     fn new(product: Product, base: Counters) -> Entry {
         Entry {
             product,
-            homes: Vec::new(),
+            homes: Arc::default(),
             full: Vec::new(),
             tail: PackedLedger::default(),
             base,
@@ -371,7 +372,7 @@ impl Products {
         for NewHomes { product, first, homes } in segments {
             let entry = self.at(*product);
             assert_eq!(*first, entry.homes.len() as u64, "segments are stored in their order");
-            entry.homes.extend(homes);
+            Arc::make_mut(&mut entry.homes).extend(homes);
             entry.full.drain(..homes.len());
             let next = entry.full.first().and_then(|(_, segment)| segment.before());
             let base = next.or_else(|| entry.tail.before());
@@ -401,6 +402,7 @@ impl Products {
         }
         self.sum = self.sum.wrapping_add(tail.sum());
         let StoredLedger { homes, after } = stored;
+        let homes = Arc::new(homes);
         self.entries.push(Entry { tail, homes, hash, ..Entry::new(product, after) });
     }
 

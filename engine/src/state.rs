@@ -5,6 +5,8 @@
 //! single commands are carried out is in [`crate::apply`]; how the state gets to disk and back is
 //! in [`crate::checkpoint`].
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::adjustment::Adjustment;
@@ -374,8 +376,8 @@ impl State {
 
     /// Where [`crate::checkpoint::read_ledger`] finds each full segment of a product's ledger that
     /// is in the store of this state's checkpoints: 32 rows each, the oldest first.
-    pub fn ledger_homes(&self, id: ProductId) -> &[LedgerHome] {
-        self.products.entry(id).map_or(&[], |entry| &entry.homes)
+    pub fn ledger_homes(&self, id: ProductId) -> Arc<Vec<LedgerHome>> {
+        self.products.entry(id).map(|entry| Arc::clone(&entry.homes)).unwrap_or_default()
     }
 
     /// How many rows the ledger of a product has, archived or not; `None` when there is no product.

@@ -305,7 +305,7 @@ fn the_ledger_is_read_from_memory_and_from_the_store() {
     checkpoint(&mut machine.state, &store);
     let resident: Vec<_> = machine.state.ledger(product).collect();
     assert_eq!((resident[0].0, resident.len()), (64, 17));
-    let homes = machine.state.ledger_homes(product).to_vec();
+    let homes = machine.state.ledger_homes(product);
     assert_eq!(homes.len(), 2);
     let read = read_ledger(&store, product, 1, homes[1]).expect("readable");
     assert_eq!(read, all[32..64]);
@@ -401,7 +401,7 @@ fn segments_of_older_formats_count_and_those_that_were_never_published_do_not() 
     assert_eq!(again.digest(), machine.state.digest());
     let homes = again.ledger_homes(product);
     assert_eq!(homes.len(), 2);
-    for (n, home) in (0..).zip(homes) {
+    for (n, home) in (0..).zip(homes.iter()) {
         let rows = read_ledger(&store, product, n, *home).expect("readable");
         assert_eq!(rows.len(), 32);
     }
@@ -437,9 +437,9 @@ fn ledgers_of_many_products_share_blocks() {
     let reopened = State::open(&store).expect("opened");
     for id in products {
         assert_eq!(reopened.ledger_homes(id), machine.state.ledger_homes(id));
-        let homes = reopened.ledger_homes(id).iter();
+        let homes = reopened.ledger_homes(id);
         let stored: Vec<_> = (0..)
-            .zip(homes)
+            .zip(homes.iter())
             .flat_map(|(n, home)| read_ledger(&store, id, n, *home).expect("readable"))
             .chain(reopened.ledger(id).map(|(_, row)| row))
             .collect();

@@ -28,6 +28,8 @@ REFUSALS = re.compile(
     "|must not differ from the quantity field"
     # It may stand in the header instead.
     "|idempotency key field is required"
+    # A product with a limit per user is for users only.
+    "|user id field is required"
     "|differs from the atomic parameter"
     "|must hold numbers of at most 64 bits"
     "|total amount is too large"

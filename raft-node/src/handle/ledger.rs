@@ -54,7 +54,7 @@ struct Look {
     /// The rows in memory that may be asked for, oldest first.
     rows: Vec<Row>,
     /// Where those before them are stored; empty when none of these may be asked for.
-    stored: Vec<LedgerHome>,
+    stored: Arc<Vec<LedgerHome>>,
 }
 
 impl Handle {
@@ -159,7 +159,7 @@ fn look(
     let first = rows.peek().map(|(_, row)| row.position);
     // A row that is stored may be wanted unless the place lies behind the first one in memory.
     let behind = after.is_some_and(|after| first.is_some_and(|first| first < after.position));
-    let stored = if behind { Vec::new() } else { state.ledger_homes(product).to_vec() };
+    let stored = if behind { Arc::default() } else { state.ledger_homes(product) };
     let from = after.map_or(Position(0), |after| after.position);
     let wanted = limit.saturating_add(1);
     let mut taken = 0;
