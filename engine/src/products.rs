@@ -85,8 +85,8 @@ pub(crate) struct StoredLedger {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) product: Product,
-    /// Where a store has each full ledger segment that a synced checkpoint holds. Shared with whoever
-    /// reads them, since they may be many.
+    /// Where a store has each full ledger segment that a synced checkpoint holds. Shared with
+    /// whoever reads them, since they may be many.
     pub(crate) homes: Arc<Vec<LedgerHome>>,
     /// Full ledger segments that no synced checkpoint holds yet, with their numbers ascending.
     pub(crate) full: Vec<(u64, Segment)>,
