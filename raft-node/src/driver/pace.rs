@@ -17,6 +17,11 @@ const RESTS: u32 = 2;
 /// time it must not fall behind, since a restart replays what it does not hold.
 const PACED_MAX: Duration = Duration::from_secs(2);
 
+/// A snapshot rests for so long at most: the log grows until it is there.
+const READS_PACED_MAX: Duration = Duration::from_secs(60);
+/// What a snapshot reads before a rest. Its file is synced after each 4 MiB.
+const READ_BYTES: usize = 1 << 20;
+
 /// A store to which a checkpoint is written gently.
 pub(super) struct Paced<'a, S, H> {
     store: &'a S,
@@ -77,6 +82,63 @@ impl<S: CheckpointStore, H: Fn() -> bool + Send + Sync> CheckpointStore for Pace
     }
 }
 
+/// A store that a snapshot is read from gently: what is read is written to a file at once, so that
+/// both the processor and the disk are busy with it. The log it lets cut can wait.
+pub(super) struct PacedReads<'a, S, H> {
+    store: &'a S,
+    until: Instant,
+    in_hurry: H,
+}
+
+impl<'a, S: CheckpointStore, H: Fn() -> bool> PacedReads<'a, S, H> {
+    /// For a snapshot that is read from now on. `in_hurry` says whether somebody waits for it.
+    pub(super) fn new(store: &'a S, in_hurry: H) -> PacedReads<'a, S, H> {
+        PacedReads { store, until: Instant::now() + READS_PACED_MAX, in_hurry }
+    }
+}
+
+impl<S: CheckpointStore, H: Fn() -> bool + Send + Sync> CheckpointStore for PacedReads<'_, S, H> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.store.get(key)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (mut begun, mut bytes) = (Instant::now(), 0);
+        self.store.scan(prefix, &mut |key, value| {
+            visit(key, value)?;
+            bytes += key.len() + value.len();
+            if bytes >= READ_BYTES {
+                if !(self.in_hurry)() {
+                    let left = self.until.saturating_duration_since(begun);
+                    thread::sleep(rest(begun.elapsed(), left));
+                }
+                (begun, bytes) = (Instant::now(), 0);
+            }
+            Ok(())
+        })
+    }
+
+    fn stage(&self, rows: Vec<Row>) -> Result<(), Error> {
+        self.store.stage(rows)
+    }
+
+    fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), Error> {
+        self.store.discard(keys)
+    }
+
+    fn publish(&self, writes: Vec<Write>) -> Result<(), Error> {
+        self.store.publish(writes)
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        self.store.sync()
+    }
+}
+
 /// How long to rest after some work, with so much time left for the whole.
 fn rest(work: Duration, left: Duration) -> Duration {
     (work * RESTS).min(left)
@@ -94,6 +156,24 @@ mod tests {
         assert_eq!(rest(ms(10), ms(500)), ms(20));
         assert_eq!(rest(ms(10), ms(5)), ms(5));
         assert_eq!(rest(ms(10), ms(0)), ms(0));
+    }
+
+    #[test]
+    fn what_is_read_gently_is_all_there() {
+        let store = MemoryStore::default();
+        let large = vec![7; READ_BYTES / 2];
+        let rows = (0..5).map(|n| (vec![n], large.clone())).collect();
+        store.stage(rows).expect("memory takes it");
+        for in_hurry in [false, true] {
+            let paced = PacedReads::new(&store, || in_hurry);
+            let mut keys = Vec::new();
+            let visit = &mut |key: &[u8], _: &[u8]| {
+                keys.push(key[0]);
+                Ok(())
+            };
+            paced.scan(&[], visit).expect("memory is read");
+            assert_eq!(keys, [0, 1, 2, 3, 4]);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use engine::store::sled::SledStore;
 use raft::eraftpb::HardState;
 use tokio::sync::oneshot;
 
+use super::pace::PacedReads;
 use crate::core::{FileTask, Input, Install, Space};
 use crate::identity::Current;
 use crate::log::LogStore;
@@ -227,6 +229,8 @@ struct Taking {
     thread: JoinHandle<Result<Meta, snapshot::Error>>,
     store: Arc<SledStore>,
     askers: Vec<Asker>,
+    /// Whether anybody waits for it, or for the next.
+    waited_for: Arc<AtomicBool>,
     grown_at_begin: u64,
     begun: Instant,
 }
@@ -239,6 +243,9 @@ impl Taker {
     /// Called before a checkpoint: who asked up to now is served from that one at the earliest.
     pub(super) fn hear(&mut self, shared: &Shared) {
         self.askers.append(&mut shared.snapshot_askers.lock());
+        if let Some(taking) = self.taking.as_ref().filter(|_| self.is_asked()) {
+            taking.waited_for.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether somebody waits for a snapshot.
@@ -282,14 +289,20 @@ impl Taker {
         };
         shared.state.write().keep_old_events(true);
         let name = format!("hf{}-snapshot", shared.node());
+        let waited_for = Arc::new(AtomicBool::new(!askers.is_empty()));
         let finish = {
             let (shared, store) = (Arc::clone(shared), Arc::clone(&store));
-            move || shared.snapshots.finish(draft, &*store)
+            let waited_for = Arc::clone(&waited_for);
+            move || {
+                let paced = PacedReads::new(&*store, || waited_for.load(Ordering::Relaxed));
+                shared.snapshots.finish(draft, &paced)
+            }
         };
         match thread::Builder::new().name(name).spawn(finish) {
             Ok(thread) => {
                 let grown_at_begin = self.schedule.grown();
-                self.taking = Some(Taking { thread, store, askers, grown_at_begin, begun });
+                self.taking =
+                    Some(Taking { thread, store, askers, waited_for, grown_at_begin, begun });
             }
             Err(error) => shared.fail(format!("cannot start a thread: {error}")),
         }
@@ -298,7 +311,7 @@ impl Taker {
     fn finish(&mut self, shared: &Arc<Shared>) {
         let Some(taking) = self.taking.take() else { return };
         shared.state.write().keep_old_events(false);
-        let Taking { thread, store, askers, grown_at_begin, begun } = taking;
+        let Taking { thread, store, askers, grown_at_begin, begun, .. } = taking;
         let meta = match thread.join() {
             Ok(Ok(meta)) => meta,
             Ok(Err(error)) => return self.failed(shared, &store, askers, &error),
