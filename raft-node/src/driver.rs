@@ -403,7 +403,7 @@ fn checkpoint(shared: &Shared, in_hurry: bool) -> Result<Option<(u64, u64)>, eng
             || !shared.snapshot_askers.lock().is_empty()
             || shared.prepared.lock().is_some()
     };
-    let written = frozen.write(&Paced::new(&*store, in_hurry))?;
+    let written = frozen.write(&Paced::checkpoint(&*store, in_hurry))?;
     let index = frozen.applied_index();
     drop(frozen);
     shared.state.write().release(&written);

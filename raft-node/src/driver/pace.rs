@@ -15,14 +15,14 @@ use engine::store::Error;
 const RESTS: u32 = 2;
 /// A checkpoint that takes longer than this goes on without rests: under a load that leaves it no
 /// time it must not fall behind, since a restart replays what it does not hold.
-const PACED_MAX: Duration = Duration::from_secs(2);
-
+const CHECKPOINT_PACED_MAX: Duration = Duration::from_secs(2);
 /// A snapshot rests for so long at most: the log grows until it is there.
-const READS_PACED_MAX: Duration = Duration::from_secs(60);
+const SNAPSHOT_PACED_MAX: Duration = Duration::from_secs(60);
 /// What a snapshot reads before a rest. Its file is synced after each 4 MiB.
 const READ_BYTES: usize = 1 << 20;
 
-/// A store to which a checkpoint is written gently.
+/// A store to which a checkpoint is written gently, or from which a snapshot is read: what is read
+/// goes to a file at once, so that too keeps processor and disk busy.
 pub(super) struct Paced<'a, S, H> {
     store: &'a S,
     until: Instant,
@@ -31,8 +31,13 @@ pub(super) struct Paced<'a, S, H> {
 
 impl<'a, S: CheckpointStore, H: Fn() -> bool> Paced<'a, S, H> {
     /// For a checkpoint that begins now. `in_hurry` says whether somebody waits for it by now.
-    pub(super) fn new(store: &'a S, in_hurry: H) -> Paced<'a, S, H> {
-        Paced { store, until: Instant::now() + PACED_MAX, in_hurry }
+    pub(super) fn checkpoint(store: &'a S, in_hurry: H) -> Paced<'a, S, H> {
+        Paced { store, until: Instant::now() + CHECKPOINT_PACED_MAX, in_hurry }
+    }
+
+    /// The same for a snapshot.
+    pub(super) fn snapshot(store: &'a S, in_hurry: H) -> Paced<'a, S, H> {
+        Paced { store, until: Instant::now() + SNAPSHOT_PACED_MAX, in_hurry }
     }
 
     /// Does a piece of the work, and rests.
@@ -43,8 +48,13 @@ impl<'a, S: CheckpointStore, H: Fn() -> bool> Paced<'a, S, H> {
             return Ok(());
         }
         self.store.write_out()?;
-        thread::sleep(rest(begun.elapsed(), self.until.saturating_duration_since(begun)));
+        self.rest_since(begun);
         Ok(())
+    }
+
+    /// Rests after work that began then.
+    fn rest_since(&self, begun: Instant) {
+        thread::sleep(rest(begun.elapsed(), self.until.saturating_duration_since(begun)));
     }
 }
 
@@ -58,7 +68,18 @@ impl<S: CheckpointStore, H: Fn() -> bool + Send + Sync> CheckpointStore for Pace
         prefix: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.store.scan(prefix, visit)
+        let (mut begun, mut bytes) = (Instant::now(), 0);
+        self.store.scan(prefix, &mut |key, value| {
+            visit(key, value)?;
+            bytes += key.len() + value.len();
+            if bytes >= READ_BYTES {
+                if !(self.in_hurry)() {
+                    self.rest_since(begun);
+                }
+                (begun, bytes) = (Instant::now(), 0);
+            }
+            Ok(())
+        })
     }
 
     fn stage(&self, rows: Vec<Row>) -> Result<(), Error> {
@@ -75,63 +96,6 @@ impl<S: CheckpointStore, H: Fn() -> bool + Send + Sync> CheckpointStore for Pace
 
     fn write_out(&self) -> Result<(), Error> {
         self.store.write_out()
-    }
-
-    fn sync(&self) -> Result<(), Error> {
-        self.store.sync()
-    }
-}
-
-/// A store that a snapshot is read from gently: what is read is written to a file at once, so that
-/// both the processor and the disk are busy with it. The log it lets cut can wait.
-pub(super) struct PacedReads<'a, S, H> {
-    store: &'a S,
-    until: Instant,
-    in_hurry: H,
-}
-
-impl<'a, S: CheckpointStore, H: Fn() -> bool> PacedReads<'a, S, H> {
-    /// For a snapshot that is read from now on. `in_hurry` says whether somebody waits for it.
-    pub(super) fn new(store: &'a S, in_hurry: H) -> PacedReads<'a, S, H> {
-        PacedReads { store, until: Instant::now() + READS_PACED_MAX, in_hurry }
-    }
-}
-
-impl<S: CheckpointStore, H: Fn() -> bool + Send + Sync> CheckpointStore for PacedReads<'_, S, H> {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.store.get(key)
-    }
-
-    fn scan(
-        &self,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let (mut begun, mut bytes) = (Instant::now(), 0);
-        self.store.scan(prefix, &mut |key, value| {
-            visit(key, value)?;
-            bytes += key.len() + value.len();
-            if bytes >= READ_BYTES {
-                if !(self.in_hurry)() {
-                    let left = self.until.saturating_duration_since(begun);
-                    thread::sleep(rest(begun.elapsed(), left));
-                }
-                (begun, bytes) = (Instant::now(), 0);
-            }
-            Ok(())
-        })
-    }
-
-    fn stage(&self, rows: Vec<Row>) -> Result<(), Error> {
-        self.store.stage(rows)
-    }
-
-    fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), Error> {
-        self.store.discard(keys)
-    }
-
-    fn publish(&self, writes: Vec<Write>) -> Result<(), Error> {
-        self.store.publish(writes)
     }
 
     fn sync(&self) -> Result<(), Error> {
@@ -165,7 +129,7 @@ mod tests {
         let rows = (0..5).map(|n| (vec![n], large.clone())).collect();
         store.stage(rows).expect("memory takes it");
         for in_hurry in [false, true] {
-            let paced = PacedReads::new(&store, || in_hurry);
+            let paced = Paced::snapshot(&store, || in_hurry);
             let mut keys = Vec::new();
             let visit = &mut |key: &[u8], _: &[u8]| {
                 keys.push(key[0]);
@@ -179,7 +143,7 @@ mod tests {
     #[test]
     fn what_is_written_gently_is_there() {
         let store = MemoryStore::default();
-        let paced = Paced::new(&store, || false);
+        let paced = Paced::checkpoint(&store, || false);
         paced.stage(vec![(vec![1], vec![2])]).expect("memory takes it");
         paced.publish(vec![(vec![3], Some(vec![4]))]).expect("memory takes it");
         paced.sync().expect("memory is durable enough");
