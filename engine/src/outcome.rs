@@ -189,6 +189,12 @@ pub enum Rejection {
     /// The hold was released.
     #[error("Hold {0} was released.")]
     HoldReleased(HoldId),
+    /// The order names another user than the hold does.
+    #[error("The user id field must name the user of hold {0}, or nobody.")]
+    HoldOfAnotherUser(HoldId),
+    /// An earlier order of the same atomic batch takes the hold.
+    #[error("Hold {0} is named by an earlier order of the batch.")]
+    HoldNamedTwice(HoldId),
     /// As many holds are active as may be. Nothing was applied; try again later.
     #[error("Too many holds are active.")]
     TooManyHolds,

@@ -100,6 +100,8 @@ impl Totals {
             | Rejection::HoldExpired(_)
             | Rejection::HoldConsumed { .. }
             | Rejection::HoldReleased(_)
+            | Rejection::HoldOfAnotherUser(_)
+            | Rejection::HoldNamedTwice(_)
             | Rejection::TooManyHolds
             | Rejection::AmountOverflow
             | Rejection::KeyFenced

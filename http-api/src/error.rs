@@ -294,7 +294,10 @@ fn place_of(rejection: &Rejection) -> Place<'_> {
         Rejection::HoldReleased(_) => Place::Code(ErrorCode::HoldReleased),
         Rejection::PaymentConflict { .. } => Place::Code(ErrorCode::PaymentConflict),
         // An order that names a user is validated against the users, as a foreign key would be.
-        Rejection::UserNotFound(_) | Rejection::UserRequired => Place::Field("user_id"),
+        Rejection::UserNotFound(_) | Rejection::UserRequired | Rejection::HoldOfAnotherUser(_) => {
+            Place::Field("user_id")
+        }
+        Rejection::HoldNamedTwice(_) => Place::Field("hold_id"),
         Rejection::InsufficientStock { .. } | Rejection::StockBelowZero { .. } => {
             Place::Code(ErrorCode::InsufficientStock)
         }
@@ -405,6 +408,8 @@ mod tests {
             (Rejection::OrderNotFound, ErrorCode::NotFound),
             (Rejection::UserNotFound(UserId(1)), ErrorCode::ValidationError),
             (Rejection::UserRequired, ErrorCode::ValidationError),
+            (Rejection::HoldOfAnotherUser(HoldId(1)), ErrorCode::ValidationError),
+            (Rejection::HoldNamedTwice(HoldId(1)), ErrorCode::ValidationError),
             (Rejection::KeyReused, ErrorCode::IdempotencyKeyReused),
             (Rejection::AmountOverflow, ErrorCode::ValidationError),
             (Rejection::StockOverflow, ErrorCode::ValidationError),

@@ -98,14 +98,13 @@ impl State {
     ) -> Result<Plan, Rejection> {
         check_order(command)?;
         let hold = command.hold.map(|id| self.usable_hold(id)).transpose()?;
-        if hold.is_some_and(|hold| staged.holds.contains(&hold.id)) {
-            return Err(Rejection::Invalid("hold_id"));
+        if let Some(hold) = hold.filter(|hold| staged.holds.contains(&hold.id)) {
+            return Err(Rejection::HoldNamedTwice(hold.id));
         }
-        let user = match hold.and_then(|hold| hold.user) {
+        let user = match hold.and_then(|hold| Some((hold.id, hold.user?))) {
             None => command.user,
-            Some(user) if command.user.is_none_or(|named| named == user) => Some(user),
-            // Somebody else's hold.
-            Some(_) => return Err(Rejection::Invalid("user_id")),
+            Some((_, user)) if command.user.is_none_or(|named| named == user) => Some(user),
+            Some((hold, _)) => return Err(Rejection::HoldOfAnotherUser(hold)),
         };
         self.check_user(user, command.require_user)?;
         if self.orders.open() + staged.orders >= command.open_orders_max {

@@ -169,7 +169,7 @@ fn a_hold_is_taken_over_once_in_a_batch_too() {
     let held = machine.make_hold(hold(&[(1, 2)]));
     let twice = vec![order_from(held), order_from(held)];
     let refusal = refused(machine.run(batch(true, twice.clone())));
-    assert_eq!(refusal, (1, Rejection::Invalid("hold_id")));
+    assert_eq!(refusal, (1, Rejection::HoldNamedTwice(held)));
     assert_eq!(machine.stock(product).stock.held, 2);
     let id = OrderId(1);
     let told = outcomes(machine.run(batch(false, twice)));

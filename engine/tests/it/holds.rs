@@ -135,7 +135,7 @@ fn an_order_from_a_hold_is_refused_before_anything_moves() {
         (order_from(HoldId(0)), Rejection::HoldNotFound(HoldId(0))),
         (order_from(HoldId(2)), Rejection::HoldNotFound(HoldId(2))),
         (order_from(HoldId(u64::MAX)), Rejection::HoldNotFound(HoldId(u64::MAX))),
-        (PlaceOrder { user: user_id(2), ..order_from(held) }, Rejection::Invalid("user_id")),
+        (PlaceOrder { user: user_id(2), ..order_from(held) }, Rejection::HoldOfAnotherUser(held)),
         (PlaceOrder { open_orders_max: 0, ..order_from(held) }, Rejection::TooManyOpenOrders),
         (PlaceOrder { require_user: true, ..order_from(held) }, Rejection::UserNotFound(UserId(1))),
     ] {

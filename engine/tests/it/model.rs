@@ -148,10 +148,10 @@ impl Model {
             for (index, order) in command.orders.iter().enumerate() {
                 let Err(mut reason) = trial.place(at, order) else { continue };
                 // An order that is not there after all is nothing to be named.
-                if matches!(&reason, Rejection::HoldConsumed { order, .. }
-                    if order.0 > self.orders.len() as u64)
+                if let Rejection::HoldConsumed { hold, order } = reason
+                    && order.0 > self.orders.len() as u64
                 {
-                    reason = Rejection::Invalid("hold_id");
+                    reason = Rejection::HoldNamedTwice(hold);
                 }
                 refused.push((index, reason));
             }
@@ -206,11 +206,11 @@ impl Model {
         }
         let (mut user, mut lines) = (command.user, command.lines.clone());
         if let Some(hold) = command.hold {
-            let hold = &self.holds[self.usable_hold(hold)?];
-            lines = hold.request.lines.clone();
-            let whose = hold.request.user;
+            let request = &self.holds[self.usable_hold(hold)?].request;
+            lines = request.lines.clone();
+            let whose = request.user;
             if whose.is_some() && user.is_some() && whose != user {
-                return Err(Rejection::Invalid("user_id"));
+                return Err(Rejection::HoldOfAnotherUser(hold));
             }
             user = whose.or(user);
         }

@@ -28,8 +28,10 @@ REFUSALS = re.compile(
     "|must not differ from the quantity field"
     # It may stand in the header instead.
     "|idempotency key field is required"
-    # A product with a limit per user is for users only.
+    # A product with a limit per user is for users only, and a user's hold for that user.
     "|user id field is required"
+    "|must name the user of hold"
+    "|named by an earlier order of the batch"
     "|differs from the atomic parameter"
     "|must hold numbers of at most 64 bits"
     "|total amount is too large"
