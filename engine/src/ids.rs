@@ -18,6 +18,12 @@ macro_rules! id {
                 self.0.fmt(f)
             }
         }
+
+        impl From<$name> for u64 {
+            fn from(id: $name) -> u64 {
+                id.0
+            }
+        }
     };
 }
 

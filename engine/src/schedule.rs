@@ -35,7 +35,7 @@ impl<T> Default for Schedule<T> {
     }
 }
 
-impl<T: Copy + Ord + Display> Schedule<T> {
+impl<T: Copy + Ord + Display + Into<u64>> Schedule<T> {
     /// Adds an entry that is not there yet.
     pub(crate) fn insert(&mut self, due: Timestamp, id: T) {
         let new = self.moments.entry(due).or_default().insert(id);
@@ -101,7 +101,7 @@ impl<T> Default for Moment<T> {
     }
 }
 
-impl<T: Copy + Ord> Moment<T> {
+impl<T: Copy + Ord + Into<u64>> Moment<T> {
     fn insert(&mut self, id: T) -> bool {
         // Nearly always the end: ids ascend with time, and what is claimed together is in order.
         let at = match self.ids.last() {
@@ -132,7 +132,13 @@ impl<T: Copy + Ord> Moment<T> {
 
     /// Where an id is that has not left.
     fn place(&self, id: T) -> Option<usize> {
-        self.ids.binary_search(&id).ok().filter(|at| !self.left[*at])
+        // Mostly there are no gaps, since what is claimed together was placed together.
+        let gapless = id.into().checked_sub((*self.ids.first()?).into())? as usize;
+        let at = match self.ids.get(gapless) {
+            Some(there) if *there == id => gapless,
+            _ => self.ids.binary_search(&id).ok()?,
+        };
+        (!self.left[at]).then_some(at)
     }
 
     fn iter(&self) -> impl Iterator<Item = T> {

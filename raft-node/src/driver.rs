@@ -20,6 +20,7 @@ use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use engine::event::{Event, HoldChange, Kind, OrderChange};
 use raft::eraftpb::Entry;
 
+use self::background::Background;
 use self::pace::Paced;
 use self::snapshots::Taker;
 use crate::core::{Actions, Append, Core, FileTask, Input};
@@ -32,6 +33,7 @@ use crate::snapshot::Schedule;
 use crate::transport::Links;
 
 pub(crate) mod ahead;
+mod background;
 mod pace;
 pub(crate) mod payments;
 pub(crate) mod snapshots;
@@ -66,7 +68,7 @@ pub(crate) fn start(
     let (committed, apply_queue) = channel::unbounded();
     // At most one part of a snapshot is under way to or from each peer.
     let (files, file_queue) = channel::unbounded();
-    let (stop_checkpoint, checkpoint_stopped) = channel::bounded(1);
+    let (stop_checkpoint, stopped) = channel::bounded(1);
     let node = shared.node();
     let spawn = |name: &str, shared: &Arc<Shared>, duty: Box<dyn FnOnce(&Shared) + Send>| {
         let shared = Arc::clone(shared);
@@ -100,7 +102,9 @@ pub(crate) fn start(
         checkpoint: spawn("checkpoint", shared, {
             let whole = Arc::clone(shared);
             let taker = Taker::new(schedule);
-            Box::new(move |_| run_checkpoint(&whole, &log, taker, &checkpoint_stopped, checkpoint))
+            let writer = Background::start(format!("hf{node}-checkpoint"))?;
+            let checkpointer = Checkpointer { shared: whole, writer };
+            Box::new(move |_| run_checkpoint(&checkpointer, &log, taker, &stopped, checkpoint))
         })?,
         stop_checkpoint,
     })
@@ -343,12 +347,13 @@ fn tell_event(event: &Event) {
 }
 
 fn run_checkpoint(
-    shared: &Arc<Shared>,
+    checkpointer: &Checkpointer,
     log: &Arc<EngineLog>,
     mut taker: Taker,
     stopped: &Receiver<()>,
     interval: Duration,
 ) {
+    let shared = &checkpointer.shared;
     let mut marked_at = Instant::now();
     let mut unmarked = None;
     loop {
@@ -357,7 +362,7 @@ fn run_checkpoint(
             return taker.stop(shared);
         }
         taker.hear(shared);
-        match checkpoint(shared, last || taker.is_asked()) {
+        match checkpointer.write(last || taker.is_asked()) {
             // What is applied is committed and synced here, so the log must hold it from now on.
             Ok(written) => unmarked = written.or(unmarked),
             Err(error) => {
@@ -383,34 +388,47 @@ fn run_checkpoint(
     }
 }
 
-/// Writes what changed since the last checkpoint, gently unless somebody waits for it; gives its
-/// index and term, if there was something.
-fn checkpoint(shared: &Shared, in_hurry: bool) -> Result<Option<(u64, u64)>, engine::store::Error> {
-    let started = Instant::now();
-    let _alone = shared.checkpointing.lock();
-    let frozen = {
-        let mut state = shared.state.write();
-        let changed = state.applied_index() > shared.counters.checkpoint_index.get();
-        changed.then(|| (state.freeze(), state.applied_term()))
-    };
-    let Some((frozen, term)) = frozen else { return Ok(None) };
-    let store = shared.store();
-    // Those who ask for a snapshot, a snapshot that is to take the place of the state, and the end
-    // of the node all wait for the checkpoint that is under way.
-    let in_hurry = || {
-        in_hurry
-            || shared.stopping.load(Ordering::Relaxed)
-            || !shared.snapshot_askers.lock().is_empty()
-            || shared.prepared.lock().is_some()
-    };
-    let written = frozen.write(&Paced::checkpoint(&*store, in_hurry))?;
-    let index = frozen.applied_index();
-    drop(frozen);
-    shared.state.write().release(&written);
-    shared.counters.checkpoints.add(1);
-    shared.counters.checkpoint_micros.add(micros_since(started));
-    shared.counters.checkpoint_index.set(index);
-    Ok(Some((index, term)))
+/// Writes checkpoints, on a thread that gives way to the others unless somebody waits.
+struct Checkpointer {
+    shared: Arc<Shared>,
+    writer: Background,
+}
+
+impl Checkpointer {
+    /// Writes what changed since the last checkpoint, gently unless somebody waits for it; gives
+    /// its index and term, if there was something.
+    fn write(&self, in_hurry: bool) -> Result<Option<(u64, u64)>, engine::store::Error> {
+        let shared = &self.shared;
+        let started = Instant::now();
+        let _alone = shared.checkpointing.lock();
+        let frozen = {
+            let mut state = shared.state.write();
+            let changed = state.applied_index() > shared.counters.checkpoint_index.get();
+            changed.then(|| (state.freeze(), state.applied_term()))
+        };
+        let Some((frozen, term)) = frozen else { return Ok(None) };
+        let index = frozen.applied_index();
+        let store = shared.store();
+        // Those who ask for a snapshot, a snapshot that is to take the place of the state, and the
+        // end of the node all wait for the checkpoint that is under way.
+        let waited_for = {
+            let shared = Arc::clone(shared);
+            move || {
+                in_hurry
+                    || shared.stopping.load(Ordering::Relaxed)
+                    || !shared.snapshot_askers.lock().is_empty()
+                    || shared.prepared.lock().is_some()
+            }
+        };
+        let hurried = waited_for();
+        let write = move || frozen.write(&Paced::checkpoint(&*store, waited_for));
+        let written = if hurried { write() } else { self.writer.run(write) }?;
+        shared.state.write().release(&written);
+        shared.counters.checkpoints.add(1);
+        shared.counters.checkpoint_micros.add(micros_since(started));
+        shared.counters.checkpoint_index.set(index);
+        Ok(Some((index, term)))
+    }
 }
 
 /// An error with its causes, in one line. What an error says of its cause is not said again.

@@ -18,7 +18,7 @@ use engine::store::sled::SledStore;
 use raft::eraftpb::HardState;
 use tokio::sync::oneshot;
 
-use super::pace::Paced;
+use super::{background, pace::Paced};
 use crate::core::{FileTask, Input, Install, Space};
 use crate::identity::Current;
 use crate::log::LogStore;
@@ -294,6 +294,9 @@ impl Taker {
             let (shared, store) = (Arc::clone(shared), Arc::clone(&store));
             let waited_for = Arc::clone(&waited_for);
             move || {
+                if !waited_for.load(Ordering::Relaxed) {
+                    background::give_way();
+                }
                 let paced = Paced::snapshot(&*store, || waited_for.load(Ordering::Relaxed));
                 shared.snapshots.finish(draft, &paced)
             }

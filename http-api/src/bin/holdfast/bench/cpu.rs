@@ -14,10 +14,29 @@ struct Ticks {
     system: u64,
 }
 
+impl Ticks {
+    fn add(&mut self, other: Ticks) {
+        self.user += other.user;
+        self.system += other.system;
+    }
+
+    fn since(self, before: Ticks) -> Ticks {
+        Ticks {
+            user: self.user.saturating_sub(before.user),
+            system: self.system.saturating_sub(before.system),
+        }
+    }
+}
+
+/// The name for all threads that ended between two snapshots.
+pub(crate) const ENDED: &str = "(ended)";
+
 /// The processor times of some processes at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     threads: BTreeMap<(u32, u32), (String, Ticks)>,
+    /// The processes, with threads that have ended.
+    processes: BTreeMap<u32, Ticks>,
 }
 
 /// What the threads of one name used between two snapshots.
@@ -46,6 +65,10 @@ impl Snapshot {
     pub(crate) fn take(pids: &[u32]) -> io::Result<Snapshot> {
         let mut snapshot = Snapshot::default();
         for &pid in pids {
+            let process = fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+            if let Some((_, ticks)) = process.as_deref().and_then(parse) {
+                snapshot.processes.insert(pid, ticks);
+            }
             let tasks = fs::read_dir(format!("/proc/{pid}/task"))
                 .map_err(|error| io::Error::new(error.kind(), format!("process {pid}: {error}")))?;
             for task in tasks {
@@ -65,16 +88,23 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// What was used since `earlier`, by name of thread, the busiest first. Threads that ended in
-    /// between are missing; those that began count from their start.
+    /// What was used since `earlier`, by name of thread, the busiest first. Threads that began
+    /// count from their start; what those used that ended in between stands under [`ENDED`].
     pub(crate) fn since(&self, earlier: &Snapshot) -> Vec<Used> {
         let mut sums: BTreeMap<String, Ticks> = BTreeMap::new();
         for (id, (name, now)) in &self.threads {
             let before = earlier.threads.get(id).map_or(Ticks::default(), |(_, ticks)| *ticks);
-            let sum = sums.entry(group(name)).or_default();
-            sum.user += now.user.saturating_sub(before.user);
-            sum.system += now.system.saturating_sub(before.system);
+            sums.entry(group(name)).or_default().add(now.since(before));
         }
+        let mut rest = Ticks::default();
+        for (pid, now) in &self.processes {
+            let before = earlier.processes.get(pid).copied();
+            rest.add(now.since(before.unwrap_or_default()));
+        }
+        for sum in sums.values() {
+            rest = rest.since(*sum);
+        }
+        sums.insert(ENDED.to_owned(), rest);
         let seconds = |ticks: u64| ticks as f64 / TICKS_PER_SECOND as f64;
         let mut used: Vec<Used> = sums
             .into_iter()
@@ -131,10 +161,14 @@ mod tests {
         after.threads.insert((1, 1), thread("raft-1", 150, 30));
         after.threads.insert((1, 2), thread("http", 5, 5));
         after.threads.insert((2, 7), thread("raft-2", 50, 0));
+        before.processes.insert(1, Ticks { user: 300, system: 30 });
+        after.processes.insert(1, Ticks { user: 358, system: 56 });
+        after.processes.insert(2, Ticks { user: 50, system: 0 });
         let used = after.since(&before);
-        assert_eq!(used.len(), 2);
+        assert_eq!(used.len(), 3);
         assert_eq!((used[0].name.as_str(), used[0].user_s, used[0].system_s), ("raft", 1.0, 0.2));
         assert_eq!((used[1].name.as_str(), used[1].total_s()), ("http", 0.1));
+        assert_eq!((used[2].name.as_str(), used[2].user_s, used[2].system_s), (ENDED, 0.03, 0.01));
         assert_eq!(group("node1-raft"), "node-raft");
         assert_eq!(group("12"), "12");
     }
