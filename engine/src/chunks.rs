@@ -125,6 +125,12 @@ pub(crate) struct Chunks<R: InChunk> {
     sum: u64,
 }
 
+/// Chunks that a release lets leave memory. Nobody can use the state meanwhile, and it may have
+/// thousands to give up, so the others go one after the other,
+pub(crate) const EVICTED_AT_ONCE: usize = 256;
+/// so many whenever there is a new one.
+pub(crate) const EVICTED_PER_NEW: usize = 4;
+
 /// How much room is kept.
 const SPARE_MAX: usize = 64;
 
@@ -221,6 +227,7 @@ impl<R: InChunk> Chunks<R> {
                 dirty: false,
             });
             self.resident += 1;
+            self.evict(EVICTED_PER_NEW);
         }
         self.len += 1;
         let at = self.slots.len() - 1;
@@ -281,18 +288,27 @@ impl<R: InChunk> Chunks<R> {
 
     /// Hashes what was touched and gives the sum over all rows.
     pub(crate) fn digest(&mut self, hasher: &mut RowHasher) -> u64 {
-        for chunk in self.touched.drain(..) {
+        self.hash_touched(usize::MAX, hasher);
+        self.sum
+    }
+
+    /// Hashes rows that were touched, at least so many if there are. Gives how many it hashed.
+    pub(crate) fn hash_touched(&mut self, rows: usize, hasher: &mut RowHasher) -> usize {
+        let before = self.touched_rows;
+        while before - self.touched_rows < rows
+            && let Some(chunk) = self.touched.pop()
+        {
             let slot = &mut self.slots[chunk as usize];
             slot.listed = false;
             let mut touched = std::mem::take(&mut slot.touched);
+            self.touched_rows -= touched.count_ones() as usize;
             while touched != 0 {
                 let at = touched.trailing_zeros() as usize;
                 touched &= touched - 1;
                 slot.hash(at, &mut self.sum, hasher);
             }
         }
-        self.touched_rows = 0;
-        self.sum
+        before - self.touched_rows
     }
 
     /// Takes what changed since the last freeze, with what an earlier freeze took and nobody
@@ -335,7 +351,7 @@ impl<R: InChunk> Chunks<R> {
                 self.stored.remove(&id);
             }
         }
-        self.evict();
+        self.evict(EVICTED_AT_ONCE);
     }
 
     /// How many chunks are in memory.
@@ -346,13 +362,13 @@ impl<R: InChunk> Chunks<R> {
     /// Sets how many chunks may stay in memory beyond those that must.
     pub(crate) fn set_resident_chunks_max(&mut self, chunks: usize) {
         self.resident_max = chunks;
-        self.evict();
+        self.evict(usize::MAX);
     }
 
-    fn evict(&mut self) {
-        while self.resident > self.resident_max
-            && let Some(id) = self.evictable.pop_front()
-        {
+    /// Lets the oldest chunks leave memory that a synced checkpoint holds, at most so many.
+    fn evict(&mut self, at_most: usize) {
+        for _ in 0..at_most.min(self.resident.saturating_sub(self.resident_max)) {
+            let Some(id) = self.evictable.pop_front() else { break };
             let slot = &mut self.slots[id as usize];
             debug_assert!(slot.touched == 0, "a stored chunk was hashed when it was frozen");
             slot.rows = Rows::Stored;
@@ -385,7 +401,7 @@ impl<R: InChunk> Chunks<R> {
         }
         self.slots.push(slot);
         self.resident += 1;
-        self.evict();
+        self.evict(EVICTED_PER_NEW);
     }
 
     /// Packs what was restored and stays in memory.

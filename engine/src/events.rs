@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 
+use crate::chunks::{EVICTED_AT_ONCE, EVICTED_PER_NEW};
 use crate::event::{Event, EventId};
 use crate::ids::Timestamp;
 use crate::packed::PackedEvents;
@@ -175,7 +176,7 @@ impl Events {
             let span = full.span().expect("the chunk is full");
             self.full.push_back(Slot { span, events: Some(Arc::new(full)) });
             self.resident += 1;
-            self.evict();
+            self.evict(EVICTED_PER_NEW);
         }
     }
 
@@ -222,7 +223,7 @@ impl Events {
     /// Sets how many full chunks may stay in memory beyond those that must.
     pub(crate) fn set_resident_chunks_max(&mut self, chunks: usize) {
         self.resident_max = chunks;
-        self.evict();
+        self.evict(usize::MAX);
     }
 
     /// While set, freezes take no chunks to be removed from the store.
@@ -230,8 +231,8 @@ impl Events {
         self.keep_old = keep;
     }
 
-    /// Lets the oldest chunks leave memory that a synced checkpoint holds.
-    fn evict(&mut self) {
+    /// Lets the oldest chunks leave memory that a synced checkpoint holds, at most so many.
+    fn evict(&mut self, at_most: usize) {
         if self.resident <= self.resident_max {
             return;
         }
@@ -239,7 +240,8 @@ impl Events {
         let begin = self.full.len() - self.resident;
         let stored = self.stored.full.saturating_sub(self.extent.first) as usize;
         let end = stored.min(self.full.len() - self.resident_max.min(self.full.len()));
-        for slot in self.full.range_mut(begin..end.max(begin)) {
+        let end = end.max(begin).min(begin.saturating_add(at_most));
+        for slot in self.full.range_mut(begin..end) {
             slot.events = None;
             self.resident -= 1;
         }
@@ -275,7 +277,7 @@ impl Events {
     /// Notes that a synced checkpoint holds what the last freeze took.
     pub(crate) fn release(&mut self) {
         self.stored = self.frozen;
-        self.evict();
+        self.evict(EVICTED_AT_ONCE);
     }
 
     /// Puts back what a checkpoint holds: the spans of its full chunks, the chunk that is not full,

@@ -152,6 +152,11 @@ impl Holds {
         self.chunks.touched()
     }
 
+    /// Hashes rows that were touched, at least so many if there are; gives how many.
+    pub(crate) fn hash_touched(&mut self, rows: usize, hasher: &mut RowHasher) -> usize {
+        self.chunks.hash_touched(rows, hasher)
+    }
+
     /// Takes what changed since the last freeze; see [`Chunks::take_dirty`].
     pub(crate) fn take_dirty(&mut self, checkpoint: u64) -> FrozenChunks<Hold> {
         self.chunks.take_dirty(checkpoint)

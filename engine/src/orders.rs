@@ -150,6 +150,11 @@ impl Orders {
         self.chunks.touched()
     }
 
+    /// Hashes rows that were touched, at least so many if there are; gives how many.
+    pub(crate) fn hash_touched(&mut self, rows: usize, hasher: &mut RowHasher) -> usize {
+        self.chunks.hash_touched(rows, hasher)
+    }
+
     /// Hashes what was touched and gives the sum over all rows.
     pub(crate) fn digest(&mut self, hasher: &mut RowHasher) -> u64 {
         self.chunks.digest(hasher)

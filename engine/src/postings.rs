@@ -82,6 +82,28 @@ impl Postings {
         low
     }
 
+    /// The stretch of [`BLOCK`] ids in which a listed id stands. Mostly the last or the one before:
+    /// orders move soon after they were placed.
+    fn block(&self, id: OrderId) -> usize {
+        let begins_above = |block: usize| self.get(block * BLOCK) > id.0;
+        let mut last = self.len().div_ceil(BLOCK) - 1;
+        for _ in 0..2 {
+            if !begins_above(last) {
+                return last;
+            }
+            last -= 1;
+        }
+        let (mut low, mut high) = (0, last);
+        while low < high {
+            let middle = high - (high - low) / 2;
+            match begins_above(middle) {
+                true => high = middle - 1,
+                false => low = middle,
+            }
+        }
+        low
+    }
+
     /// Whether `id` is in the list.
     pub(crate) fn contains(&self, id: u64) -> bool {
         let rank = self.rank(id);
@@ -127,9 +149,9 @@ impl Counts {
         self.blocks[at / BLOCK][status as usize] += 1;
     }
 
-    /// Notes that the order at this place of the list moved.
-    pub(crate) fn moved(&mut self, at: usize, from: Status, to: Status) {
-        let block = &mut self.blocks[at / BLOCK];
+    /// Notes that an order of the list moved.
+    pub(crate) fn moved(&mut self, list: &Postings, id: OrderId, from: Status, to: Status) {
+        let block = &mut self.blocks[list.block(id)];
         block[from as usize] -= 1;
         block[to as usize] += 1;
     }
@@ -228,6 +250,16 @@ mod tests {
                     let plain = newest(&every_third, None, &statuses, wanted, window);
                     assert_eq!(plain, page, "{wanted} {window:?}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_stretch_of_an_id_is_found_wherever_it_is() {
+        for len in [1, 2, 1023, 1024, 1025, 2048, 2049, 5_000] {
+            let even = list((1..=len).map(|n| 2 * n));
+            for at in (0..len as usize).filter(|at| at % 97 == 0 || at % 1024 < 3) {
+                assert_eq!(even.block(OrderId(even.get(at))), at / BLOCK, "{at} of {len}");
             }
         }
     }

@@ -203,7 +203,7 @@ impl Products {
     pub(crate) fn moved(&mut self, id: ProductId, order: OrderId, from: Status, to: Status) {
         let entry = self.at(id);
         if let Some(counts) = &mut entry.counts {
-            counts.moved(entry.orders.rank(order.0), from, to);
+            counts.moved(&entry.orders, order, from, to);
         }
     }
 

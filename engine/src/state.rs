@@ -46,10 +46,10 @@ pub use crate::orders::{Lookup, OrderLookup};
 pub use crate::query::{OrderFilter, OrderPage, Page};
 pub use crate::totals::Totals;
 
-/// Rows of a kind that are hashed at the end of a batch once so many wait for it, so that neither
-/// [`State::digest`] nor a freeze has to hash more than this at once, which takes some
-/// milliseconds. Of orders only open ones wait: they are hashed when they become final.
-const TOUCHED_ROWS_MAX: usize = 32_768;
+/// Rows of a kind that may wait to be hashed. What is beyond is hashed at the end of a batch. Of
+/// orders only open ones wait: they are hashed when they become final, and most are so before a
+/// freeze comes, to be hashed once.
+const TOUCHED_ROWS_MAX: usize = 262_144;
 
 /// Told what each command did, right after it.
 pub trait Observer {
@@ -201,15 +201,10 @@ impl State {
             }
         }
         self.events.trim(self.clock);
-        if self.orders.touched() > TOUCHED_ROWS_MAX {
-            self.orders.digest(&mut self.hasher);
-        }
-        if self.holds.touched() > TOUCHED_ROWS_MAX {
-            self.holds.digest(&mut self.hasher);
-        }
-        if self.webhooks.touched() > TOUCHED_ROWS_MAX {
-            self.webhooks.digest(&mut self.hasher);
-        }
+        let beyond = |touched: usize| touched.saturating_sub(TOUCHED_ROWS_MAX);
+        self.orders.hash_touched(beyond(self.orders.touched()), &mut self.hasher);
+        self.holds.hash_touched(beyond(self.holds.touched()), &mut self.hasher);
+        self.webhooks.hash_touched(beyond(self.webhooks.touched()), &mut self.hasher);
         #[cfg(debug_assertions)]
         self.assert_sound();
         Ok(())
@@ -271,6 +266,14 @@ impl State {
     /// The replicated clock.
     pub fn clock(&self) -> Timestamp {
         self.clock
+    }
+
+    /// Hashes rows that were touched, so that [`State::digest`] and a freeze have fewer to hash at
+    /// once: at least so many if there are. Gives how many it hashed.
+    pub fn hash_touched(&mut self, rows: usize) -> usize {
+        let mut hashed = self.orders.hash_touched(rows, &mut self.hasher);
+        hashed += self.holds.hash_touched(rows.saturating_sub(hashed), &mut self.hasher);
+        hashed + self.webhooks.hash_touched(rows.saturating_sub(hashed), &mut self.hasher)
     }
 
     /// A number that is equal on all nodes that applied the same entries. Costs the hashing of what

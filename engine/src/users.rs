@@ -79,7 +79,7 @@ impl Users {
     pub(crate) fn moved(&mut self, id: UserId, order: OrderId, from: Status, to: Status) {
         if let Some(counts) = self.counts.get_mut(&id) {
             let list = self.orders.get(id).expect("a counted list exists");
-            counts.moved(list.rank(order.0), from, to);
+            counts.moved(list, order, from, to);
         }
     }
 

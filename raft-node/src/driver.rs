@@ -43,6 +43,11 @@ const ENTRY_BYTES: u64 = 48;
 /// Inputs taken in one step of the core.
 const INPUTS_PER_STEP_MAX: usize = 8_192;
 
+/// Rows that are hashed before a freeze while nobody can use the state: some milliseconds.
+const HASHED_AT_ONCE: usize = 8_192;
+/// How often the checkpointer does so before each freeze. Under load more are touched meanwhile.
+const HASH_TURNS_MAX: usize = 32;
+
 /// The threads of a node.
 pub(crate) struct Threads {
     core: JoinHandle<()>,
@@ -103,8 +108,9 @@ pub(crate) fn start(
             let whole = Arc::clone(shared);
             let taker = Taker::new(schedule);
             let writer = Background::start(format!("hf{node}-checkpoint"))?;
-            let checkpointer = Checkpointer { shared: whole, writer };
-            Box::new(move |_| run_checkpoint(&checkpointer, &log, taker, &stopped, checkpoint))
+            let mut checkpointer =
+                Checkpointer { shared: whole, writer, last_took: Duration::ZERO };
+            Box::new(move |_| run_checkpoint(&mut checkpointer, &log, taker, &stopped, checkpoint))
         })?,
         stop_checkpoint,
     })
@@ -347,13 +353,13 @@ fn tell_event(event: &Event) {
 }
 
 fn run_checkpoint(
-    checkpointer: &Checkpointer,
+    checkpointer: &mut Checkpointer,
     log: &Arc<EngineLog>,
     mut taker: Taker,
     stopped: &Receiver<()>,
     interval: Duration,
 ) {
-    let shared = &checkpointer.shared;
+    let shared = &Arc::clone(&checkpointer.shared);
     let mut marked_at = Instant::now();
     let mut unmarked = None;
     loop {
@@ -388,19 +394,30 @@ fn run_checkpoint(
     }
 }
 
-/// Writes checkpoints, on a thread that gives way to the others unless somebody waits.
+/// A checkpoint after one that took longer does not give way: under a load that leaves it too
+/// little of the processor each would take longer than the one before.
+const GIVING_WAY_MAX: Duration = Duration::from_secs(3);
+
+/// Writes checkpoints, on a thread that gives way to the others unless it is late or somebody
+/// waits.
 struct Checkpointer {
     shared: Arc<Shared>,
     writer: Background,
+    last_took: Duration,
 }
 
 impl Checkpointer {
     /// Writes what changed since the last checkpoint, gently unless somebody waits for it; gives
     /// its index and term, if there was something.
-    fn write(&self, in_hurry: bool) -> Result<Option<(u64, u64)>, engine::store::Error> {
+    fn write(&mut self, in_hurry: bool) -> Result<Option<(u64, u64)>, engine::store::Error> {
         let shared = &self.shared;
         let started = Instant::now();
         let _alone = shared.checkpointing.lock();
+        for _ in 0..HASH_TURNS_MAX {
+            if shared.state.write().hash_touched(HASHED_AT_ONCE) < HASHED_AT_ONCE {
+                break;
+            }
+        }
         let frozen = {
             let mut state = shared.state.write();
             let changed = state.applied_index() > shared.counters.checkpoint_index.get();
@@ -420,9 +437,10 @@ impl Checkpointer {
                     || shared.prepared.lock().is_some()
             }
         };
-        let hurried = waited_for();
+        let here = self.last_took > GIVING_WAY_MAX || waited_for();
         let write = move || frozen.write(&Paced::checkpoint(&*store, waited_for));
-        let written = if hurried { write() } else { self.writer.run(write) }?;
+        let written = if here { write() } else { self.writer.run(write) }?;
+        self.last_took = started.elapsed();
         shared.state.write().release(&written);
         shared.counters.checkpoints.add(1);
         shared.counters.checkpoint_micros.add(micros_since(started));

@@ -53,8 +53,8 @@ impl Model {
             let reason = match self.put(at, order.clone()) {
                 Ok(_) => continue,
                 // Two orders of the batch want the same hold.
-                Err(Rejection::HoldConsumed { order, .. }) if order.0 >= first => {
-                    Rejection::Invalid("hold_id")
+                Err(Rejection::HoldConsumed { hold, order }) if order.0 >= first => {
+                    Rejection::HoldNamedTwice(hold)
                 }
                 Err(other) => other,
             };

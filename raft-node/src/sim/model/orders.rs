@@ -76,7 +76,7 @@ impl Model {
         let user = match hold.as_ref().and_then(|hold| hold.user) {
             None => request.user,
             Some(user) if request.user.is_none_or(|named| named == user) => Some(user),
-            Some(_) => return Err(Rejection::Invalid("user_id")),
+            Some(_) => return Err(Rejection::HoldOfAnotherUser(request.hold.expect("a hold"))),
         };
         let open = |order: &&Order| !order.progress.now().status.is_final();
         if self.orders.iter().filter(open).count() as u64 >= command.open_orders_max {
