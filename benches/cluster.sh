@@ -1,4 +1,4 @@
-# What benches/compare and benches/soak share: a three-process cluster on loopback, and the numbers in
+# What benches/compare, benches/soak and benches/optimize share: a three-process cluster on loopback, and the numbers in
 # what `holdfast bench --json` prints. Sourced, not run.
 
 binary=${HOLDFAST_BINARY:-target/release/holdfast}

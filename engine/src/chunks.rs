@@ -125,10 +125,10 @@ pub(crate) struct Chunks<R: InChunk> {
     sum: u64,
 }
 
-/// Chunks that a release lets leave memory. Nobody can use the state meanwhile, and it may have
-/// thousands to give up, so the others go one after the other,
+/// Chunks that leave memory at once, of thousands that a checkpoint may have made free to: nobody
+/// can use the state meanwhile.
 pub(crate) const EVICTED_AT_ONCE: usize = 256;
-/// so many whenever there is a new one.
+/// Chunks that leave memory whenever there is a new one.
 pub(crate) const EVICTED_PER_NEW: usize = 4;
 
 /// How much room is kept.
@@ -363,6 +363,13 @@ impl<R: InChunk> Chunks<R> {
     pub(crate) fn set_resident_chunks_max(&mut self, chunks: usize) {
         self.resident_max = chunks;
         self.evict(usize::MAX);
+    }
+
+    /// Lets further chunks leave memory; true when there may be more.
+    pub(crate) fn evict_some(&mut self) -> bool {
+        let before = self.resident;
+        self.evict(EVICTED_AT_ONCE);
+        before - self.resident == EVICTED_AT_ONCE
     }
 
     /// Lets the oldest chunks leave memory that a synced checkpoint holds, at most so many.

@@ -231,6 +231,13 @@ impl Events {
         self.keep_old = keep;
     }
 
+    /// Lets further chunks leave memory; true when there may be more.
+    pub(crate) fn evict_some(&mut self) -> bool {
+        let before = self.resident;
+        self.evict(EVICTED_AT_ONCE);
+        before - self.resident == EVICTED_AT_ONCE
+    }
+
     /// Lets the oldest chunks leave memory that a synced checkpoint holds, at most so many.
     fn evict(&mut self, at_most: usize) {
         if self.resident <= self.resident_max {

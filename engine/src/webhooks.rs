@@ -140,6 +140,11 @@ impl Webhooks {
         self.chunks.touched()
     }
 
+    /// See [`Chunks::evict_some`].
+    pub(crate) fn evict(&mut self) -> bool {
+        self.chunks.evict_some()
+    }
+
     /// Hashes rows that were touched, at least so many if there are; gives how many.
     pub(crate) fn hash_touched(&mut self, rows: usize, hasher: &mut RowHasher) -> usize {
         self.chunks.hash_touched(rows, hasher)

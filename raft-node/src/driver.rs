@@ -5,7 +5,8 @@
 //! | core | owns the [`Core`], steps it, hands out its actions |
 //! | log | appends and syncs, many appends to one sync |
 //! | apply | applies committed entries, answers |
-//! | checkpoint | freezes what changed, writes it to sled, marks the log, begins snapshots |
+//! | checkpoint | freezes what changed, has it written to sled, marks the log, begins snapshots |
+//! | the same, of a lower priority | writes it; see `driver::background` |
 //! | files | sends and receives snapshots, cuts the log; see `driver::snapshots` |
 //! | payments | a tokio task: polls the worker, calls the gateway |
 //!
@@ -43,11 +44,6 @@ const ENTRY_BYTES: u64 = 48;
 /// Inputs taken in one step of the core.
 const INPUTS_PER_STEP_MAX: usize = 8_192;
 
-/// Rows that are hashed before a freeze while nobody can use the state: some milliseconds.
-const HASHED_AT_ONCE: usize = 8_192;
-/// How often the checkpointer does so before each freeze. Under load more are touched meanwhile.
-const HASH_TURNS_MAX: usize = 32;
-
 /// The threads of a node.
 pub(crate) struct Threads {
     core: JoinHandle<()>,
@@ -75,6 +71,7 @@ pub(crate) fn start(
     let (files, file_queue) = channel::unbounded();
     let (stop_checkpoint, stopped) = channel::bounded(1);
     let node = shared.node();
+    let writer = Background::start(format!("hf{node}-checkpoint"))?;
     let spawn = |name: &str, shared: &Arc<Shared>, duty: Box<dyn FnOnce(&Shared) + Send>| {
         let shared = Arc::clone(shared);
         thread::Builder::new().name(format!("hf{node}-{name}")).spawn(move || {
@@ -107,7 +104,6 @@ pub(crate) fn start(
         checkpoint: spawn("checkpoint", shared, {
             let whole = Arc::clone(shared);
             let taker = Taker::new(schedule);
-            let writer = Background::start(format!("hf{node}-checkpoint"))?;
             let mut checkpointer =
                 Checkpointer { shared: whole, writer, last_took: Duration::ZERO };
             Box::new(move |_| run_checkpoint(&mut checkpointer, &log, taker, &stopped, checkpoint))
@@ -398,8 +394,8 @@ fn run_checkpoint(
 /// little of the processor each would take longer than the one before.
 const GIVING_WAY_MAX: Duration = Duration::from_secs(3);
 
-/// Writes checkpoints, on a thread that gives way to the others unless it is late or somebody
-/// waits.
+/// Writes checkpoints, on a thread that gives way to the others unless, when one begins, it is late
+/// or somebody waits.
 struct Checkpointer {
     shared: Arc<Shared>,
     writer: Background,
@@ -413,13 +409,8 @@ impl Checkpointer {
         let shared = &self.shared;
         let started = Instant::now();
         let _alone = shared.checkpointing.lock();
-        for _ in 0..HASH_TURNS_MAX {
-            if shared.state.write().hash_touched(HASHED_AT_ONCE) < HASHED_AT_ONCE {
-                break;
-            }
-        }
         let frozen = {
-            let mut state = shared.state.write();
+            let mut state = shared.hashed_state();
             let changed = state.applied_index() > shared.counters.checkpoint_index.get();
             changed.then(|| (state.freeze(), state.applied_term()))
         };
@@ -442,6 +433,8 @@ impl Checkpointer {
         let written = if here { write() } else { self.writer.run(write) }?;
         self.last_took = started.elapsed();
         shared.state.write().release(&written);
+        // In turns, so that those who use the state come in between.
+        while shared.state.write().evict() {}
         shared.counters.checkpoints.add(1);
         shared.counters.checkpoint_micros.add(micros_since(started));
         shared.counters.checkpoint_index.set(index);

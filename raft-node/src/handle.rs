@@ -420,7 +420,7 @@ impl Handle {
         let shared = &self.shared;
         let view = shared.view.read().clone();
         let (applied_index, digest, payments_paused) = {
-            let mut state = shared.state.write();
+            let mut state = shared.hashed_state();
             (state.applied_index(), state.digest(), state.payments_paused())
         };
         let membership = shared.members.borrow().clone();

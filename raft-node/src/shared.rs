@@ -13,7 +13,7 @@ use engine::event::EventId;
 use engine::ids::NodeId;
 use engine::state::State;
 use engine::store::sled::SledStore;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use rustc_hash::FxHashMap;
 use tokio::sync::{oneshot, watch};
 
@@ -36,6 +36,10 @@ pub(crate) enum Mail {
 
 /// Frames from peers that may wait for the core; more are dropped, which raft tolerates.
 const PEER_FRAMES_MAX: usize = 4_096;
+/// Rows that are hashed while nobody else can use the state: some milliseconds.
+const HASHED_AT_ONCE: usize = 8_192;
+/// How often that is done in a row: enough for all that may wait, and for what comes meanwhile.
+const HASH_TURNS_MAX: usize = 128;
 
 /// What an operator hears when two nodes have no version of the protocol in common.
 const OTHER_VERSION: &str = "another member speaks no version of the protocol that this node knows: \
@@ -183,6 +187,17 @@ impl Shared {
     pub(crate) fn send(&self, input: Input) {
         // The receiver is gone only when the node has stopped; then nobody waits for an effect.
         let _ = self.mail.send(Mail::Input(input));
+    }
+
+    /// The state, to be changed, with few rows left to be hashed. The others were hashed in turns
+    /// before, so that those who use the state come in between.
+    pub(crate) fn hashed_state(&self) -> RwLockWriteGuard<'_, State> {
+        for _ in 0..HASH_TURNS_MAX {
+            if self.state.write().hash_touched(HASHED_AT_ONCE) < HASHED_AT_ONCE {
+                break;
+            }
+        }
+        self.state.write()
     }
 
     pub(crate) fn stop_core(&self) {

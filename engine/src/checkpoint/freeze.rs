@@ -154,6 +154,18 @@ impl State {
         self.products.release(&done.segments);
         self.users.release();
     }
+
+    /// Lets further chunks leave memory that a synced checkpoint holds, a few hundred of each kind.
+    /// True when there may be more.
+    pub fn evict(&mut self) -> bool {
+        // All of them have to be asked.
+        self.orders.evict()
+            | self.holds.evict()
+            | self.webhooks.evict()
+            | self.adjustments.evict_some()
+            | self.fences.evict_some()
+            | self.events.evict_some()
+    }
 }
 
 impl Frozen {

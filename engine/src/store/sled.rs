@@ -76,9 +76,8 @@ impl SledStore {
         Ok(store)
     }
 
-    /// Applies a batch, and waits for what was written before when that is much.
-    fn apply(&self, batch: ::sled::Batch, bytes: usize) -> Result<(), Error> {
-        self.db.apply_batch(batch).map_err(failed("write", &self.directory))?;
+    /// Takes note of what was written, and waits for what was written before when that is much.
+    fn wrote(&self, bytes: usize) -> Result<(), Error> {
         if self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes >= WAITING_BYTES_MAX {
             self.write_out()?;
         }
@@ -135,21 +134,21 @@ impl CheckpointStore for SledStore {
     }
 
     fn stage(&self, rows: Vec<Row>) -> Result<(), Error> {
+        // One by one: a batch keeps all readers out until it is through, and nothing here has to be
+        // there at once.
         let bytes = rows.iter().map(|(key, value)| key.len() + value.len()).sum();
-        let mut batch = ::sled::Batch::default();
         for (key, value) in rows {
-            batch.insert(key, value);
+            self.db.insert(key, value).map_err(failed("write", &self.directory))?;
         }
-        self.apply(batch, bytes)
+        self.wrote(bytes)
     }
 
     fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), Error> {
         let bytes = keys.len() * DISCARDED_BYTES;
-        let mut batch = ::sled::Batch::default();
         for key in keys {
-            batch.remove(key);
+            self.db.remove(key).map_err(failed("write", &self.directory))?;
         }
-        self.apply(batch, bytes)
+        self.wrote(bytes)
     }
 
     fn publish(&self, writes: Vec<Write>) -> Result<(), Error> {

@@ -1,8 +1,8 @@
 //! Work that nobody waits for gives way to the rest.
 //!
-//! Checkpoints and snapshots want as much of a processor as a burst of requests does. On a lower
-//! priority they use what the requests leave. No lock of the state may be held meanwhile: who holds
-//! one and is not let run stops everybody. So such work has a thread of its own.
+//! A checkpoint wants as much of a processor as a burst of requests does. On a lower priority it
+//! uses what the requests leave. No lock of the state may be held meanwhile: who holds one and is
+//! not let run stops everybody. So such work has a thread of its own.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -11,10 +11,13 @@ use std::thread::{Builder, JoinHandle};
 
 use crossbeam::channel::{self, Sender};
 
-/// The nice value: while others want the processor too, the thread gets a tenth of what one of
-/// them gets, so it still comes to an end.
+/// How much is added to the nice value: while others want the processor too, the thread gets a
+/// tenth of what one of them gets, so it still comes to an end.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
+/// The lowest priority that there is.
+#[cfg(target_os = "linux")]
+const NICE_MAX: i32 = 19;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -57,12 +60,13 @@ impl Drop for Background {
     }
 }
 
-/// Lowers the priority of this thread for good: there is no way back without privileges. Threads
-/// that it starts, as those of sled, are as low.
-pub(super) fn give_way() {
+/// Lowers the priority of this thread for good: there is no way back without privileges.
+fn give_way() {
     // Elsewhere this would be the priority of the whole process.
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+    if let Err(error) = rustix::process::getpriority_process(None)
+        .and_then(|nice| rustix::process::setpriority_process(None, (nice + NICE).min(NICE_MAX)))
+    {
         static TOLD: Once = Once::new();
         TOLD.call_once(|| tracing::warn!(%error, "background threads keep their priority"));
     }
@@ -70,18 +74,15 @@ pub(super) fn give_way() {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn only_its_own_thread_and_those_that_it_starts_are_lower() {
+    fn only_its_own_thread_is_lower() {
         let nice = || rustix::process::getpriority_process(None).expect("every thread has one");
         let before = nice();
         let background = Background::start("background".to_owned()).unwrap();
-        let both = background.run(move || (nice(), thread::spawn(nice).join().unwrap()));
-        assert_eq!(both, (before + NICE, before + NICE));
+        assert_eq!(background.run(nice), (before + NICE).min(NICE_MAX));
         assert_eq!(nice(), before);
     }
 

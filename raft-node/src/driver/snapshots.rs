@@ -18,7 +18,7 @@ use engine::store::sled::SledStore;
 use raft::eraftpb::HardState;
 use tokio::sync::oneshot;
 
-use super::{background, pace::Paced};
+use super::pace::Paced;
 use crate::core::{FileTask, Input, Install, Space};
 use crate::identity::Current;
 use crate::log::LogStore;
@@ -170,11 +170,12 @@ pub(super) fn install(
 ) -> Result<Vec<Input>, String> {
     let text = |error: &dyn std::error::Error| super::chain(error);
     let Install { index, term, ref members } = *install;
+    // A checkpoint that is under way ends first, and the next one is of the new state. It does not
+    // rest while there is a prepared state, so that is only taken once it has ended.
+    let _no_checkpoint = shared.checkpointing.lock();
     let prepared = shared.prepared.lock().take().filter(|prepared| prepared.meta.index == index);
     let Prepared { meta, dir, store, state } =
         prepared.ok_or_else(|| format!("no state is ready for the snapshot at {index}"))?;
-    // A checkpoint that is under way ends first, and the next one is of the new state.
-    let _no_checkpoint = shared.checkpointing.lock();
     let current = Current { dir, index, term };
     let before = Current::read(&shared.data_dir).map_err(|error| text(&error))?;
     current.write(&shared.data_dir).map_err(|error| text(&error))?;
@@ -294,9 +295,6 @@ impl Taker {
             let (shared, store) = (Arc::clone(shared), Arc::clone(&store));
             let waited_for = Arc::clone(&waited_for);
             move || {
-                if !waited_for.load(Ordering::Relaxed) {
-                    background::give_way();
-                }
                 let paced = Paced::snapshot(&*store, || waited_for.load(Ordering::Relaxed));
                 shared.snapshots.finish(draft, &paced)
             }

@@ -275,7 +275,7 @@ fn execute(
 }
 
 /// The generator's threads. They stay until they are dismissed, even when their work is done,
-/// because a thread that has ended takes its processor time with it.
+/// because the processor time of a thread that has ended is not told apart from that of others.
 struct Crew {
     threads: Vec<JoinHandle<()>>,
     results: Receiver<std::io::Result<Stats>>,

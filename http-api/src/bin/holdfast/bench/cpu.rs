@@ -26,6 +26,14 @@ impl Ticks {
             system: self.system.saturating_sub(before.system),
         }
     }
+
+    /// What is beyond `part`, as a whole: the kernel divides the time of a process between program
+    /// and kernel in another ratio than that of its threads.
+    fn beyond(self, part: Ticks) -> Ticks {
+        let all = (self.user + self.system).saturating_sub(part.user + part.system);
+        let system = self.system.saturating_sub(part.system).min(all);
+        Ticks { user: all - system, system }
+    }
 }
 
 /// The name for all threads that ended between two snapshots.
@@ -101,10 +109,9 @@ impl Snapshot {
             let before = earlier.processes.get(pid).copied();
             rest.add(now.since(before.unwrap_or_default()));
         }
-        for sum in sums.values() {
-            rest = rest.since(*sum);
-        }
-        sums.insert(ENDED.to_owned(), rest);
+        let mut living = Ticks::default();
+        sums.values().for_each(|sum| living.add(*sum));
+        sums.insert(ENDED.to_owned(), rest.beyond(living));
         let seconds = |ticks: u64| ticks as f64 / TICKS_PER_SECOND as f64;
         let mut used: Vec<Used> = sums
             .into_iter()
