@@ -44,6 +44,9 @@ const ENTRY_BYTES: u64 = 48;
 /// Inputs taken in one step of the core.
 const INPUTS_PER_STEP_MAX: usize = 8_192;
 
+/// What delays all answers is told of when it takes so long.
+const SLOW: Duration = Duration::from_millis(250);
+
 /// The threads of a node.
 pub(crate) struct Threads {
     core: JoinHandle<()>,
@@ -190,6 +193,7 @@ fn run_core(
         }
         let actions = core.step(shared.now(), inputs.drain(..));
         perform(shared, actions, outputs);
+        warn_if_slow("a step of the core", moment);
         let role = core.role();
         if ticked || role != shown {
             shown = role;
@@ -227,6 +231,14 @@ fn perform(shared: &Shared, actions: Actions, outputs: &Outputs) {
     }
 }
 
+/// Warns of work that took long since then.
+fn warn_if_slow(work: &'static str, begun: Instant) {
+    let took = begun.elapsed();
+    if took >= SLOW {
+        tracing::warn!(work, ms = took.as_millis() as u64, "slow");
+    }
+}
+
 fn run_log(shared: &Shared, log: &EngineLog, queue: &Receiver<Append>) {
     while let Ok(mut append) = queue.recv() {
         // Appends that follow each other become one write and one sync.
@@ -249,6 +261,7 @@ fn run_log(shared: &Shared, log: &EngineLog, queue: &Receiver<Append>) {
             if let Err(error) = log.append_all(entries, hard_state.as_ref(), members) {
                 return shared.fail(error.to_string());
             }
+            warn_if_slow("write and sync of the log", started);
             shared.counters.syncs.add(1);
             shared.counters.sync_micros.add(micros_since(started));
             shared.counters.entries_appended.add(append.entries.len() as u64);
@@ -286,6 +299,7 @@ fn run_apply(shared: &Shared, queue: &Receiver<Committed>) {
             // The lock is held for one entry at a time, so that readers get their turn.
             let (index, clock, next_deadline, newest_event) = {
                 let mut state = shared.state.write();
+                warn_if_slow("wait for the state", started);
                 if entry.index <= state.applied_index() {
                     // A snapshot that was installed meanwhile holds it.
                     continue;
@@ -295,6 +309,7 @@ fn run_apply(shared: &Shared, queue: &Receiver<Committed>) {
                 }
                 (state.applied_index(), state.clock(), state.next_deadline(), state.last_event())
             };
+            warn_if_slow("applying an entry", started);
             shared.counters.entries_applied.add(1);
             shared.counters.applied_bytes.add(entry.data.len() as u64 + ENTRY_BYTES);
             shared.counters.commands_applied.add(effects.commands);
