@@ -320,6 +320,44 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn hashing_in_turns_comes_to_the_same() {
+        let (mut turns, mut once) = (Orders::default(), Orders::default());
+        let mut hasher = RowHasher::default();
+        for id in 1..=200 {
+            turns.push(sample(id));
+            once.push(sample(id));
+        }
+        let hashed = turns.hash_touched(50, &mut hasher);
+        assert!((50..200).contains(&hashed), "{hashed}");
+        assert_eq!(turns.touched(), 200 - hashed);
+        // One that was hashed is touched again, and one that was not.
+        for id in [200, 1] {
+            turns.transition(OrderId(id), Status::Cancelled);
+            once.transition(OrderId(id), Status::Cancelled);
+        }
+        while turns.hash_touched(50, &mut hasher) > 0 {}
+        assert_eq!(turns.touched(), 0);
+        assert_eq!(turns.digest(&mut hasher), once.digest(&mut hasher));
+    }
+
+    #[test]
+    fn what_is_stored_leaves_memory_in_turns() {
+        let mut orders = Orders::default();
+        orders.set_resident_chunks_max(2);
+        seal(&mut orders, 1..=64 * 700);
+        orders.digest(&mut RowHasher::default());
+        orders.take_dirty(1);
+        assert_eq!(orders.resident_chunks(), 700);
+        orders.release();
+        assert_eq!(orders.resident_chunks(), 444, "not all at once");
+        orders.push(sample(64 * 700 + 1));
+        assert_eq!(orders.resident_chunks(), 441, "four fewer and a new one");
+        assert!(orders.evict());
+        assert!(!orders.evict());
+        assert_eq!(orders.resident_chunks(), 2);
+    }
+
+    #[test]
     fn what_was_frozen_and_never_stored_is_frozen_again() {
         let mut orders = Orders::default();
         seal(&mut orders, 1..=64);

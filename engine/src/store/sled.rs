@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -31,6 +32,17 @@ const DISCARDED_BYTES: usize = 8 << 10;
 /// batches left behind; without it memory grows without bound.
 const COLLECTIONS: usize = 128;
 
+/// Waits until nobody has a store's file locked. A store of this process that was closed keeps its
+/// lock for a moment, until sled's threads are through with it. Other processes are kept out by
+/// whoever opens a store.
+fn wait_for_lock(log: &Path) -> std::io::Result<()> {
+    match File::open(log) {
+        Ok(file) => file.lock(),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The store on disk.
 #[derive(Debug)]
 pub struct SledStore {
@@ -51,16 +63,16 @@ impl SledStore {
     /// When the directory cannot be used or sled refuses what is in it.
     pub fn open(directory: &Path) -> Result<SledStore, Error> {
         fs::create_dir_all(directory).map_err(failed("create", directory))?;
-        let db = ::sled::Config::new()
+        let config = ::sled::Config::new()
             .path(directory)
             .mode(::sled::Mode::HighThroughput)
             .cache_capacity(CACHE_BYTES)
             .flush_every_ms(None)
             .use_compression(false)
-            .print_profile_on_drop(false)
-            .open()
-            .map_err(failed("open the store in", directory))?;
+            .print_profile_on_drop(false);
         let path = directory.join("db");
+        wait_for_lock(&path).map_err(failed("lock", &path))?;
+        let db = config.open().map_err(failed("open the store in", directory))?;
         let log = File::open(&path).map_err(failed("open", &path))?;
         let store = SledStore {
             db,

@@ -80,6 +80,18 @@ fn sled_keeps_the_contract_and_its_rows() {
 }
 
 #[test]
+fn a_store_that_is_being_closed_is_waited_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("state");
+    let store = SledStore::open(&path).expect("opened");
+    std::thread::scope(|scope| {
+        let again = scope.spawn(|| SledStore::open(&path));
+        drop(store);
+        again.join().expect("no panic").expect("opened again");
+    });
+}
+
+#[test]
 fn sled_says_what_it_could_not_open() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("file");
