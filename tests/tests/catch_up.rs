@@ -18,7 +18,7 @@ const BATCH: usize = 500;
 
 /// How long the leader may let a committed entry wait while it sends a snapshot, in seconds, unless
 /// it let one wait as long before. The machine that runs the tests does other things too; what was
-/// measured is in docs/RELIABILITY.md.
+/// measured is in docs/reliability/runs.md.
 const WAIT_S_MAX: f64 = 0.5;
 
 /// A node's numbers by their names, without those that have labels.
