@@ -1,0 +1,90 @@
+//! One line of text for each outcome and event.
+
+use engine::event::{Event, HoldChange, Kind};
+use engine::ids::Position;
+use engine::outcome::Outcome;
+
+/// Entry and command, as `2.1`.
+pub(super) fn position(position: Position) -> String {
+    format!("{}.{}", position.index(), position.command())
+}
+
+/// What a command came to.
+pub(super) fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Rejected(rejection) => format!("refused: {rejection}"),
+        Outcome::Claimed(claims) => {
+            let claims = claims.iter().map(|claim| {
+                let (order, attempt, amount) = (claim.order, claim.attempt, claim.amount);
+                format!(" {order}#{attempt} {amount} unanswered={}", claim.unanswered)
+            });
+            format!("claimed{}", claims.collect::<String>())
+        }
+        Outcome::Placed(id) => format!("placed order {id}"),
+        Outcome::Replayed(id) => format!("replayed order {id}"),
+        Outcome::Cancelled { order, already: false } => format!("cancelled order {order}"),
+        Outcome::Cancelled { order, already: true } => format!("order {order} was cancelled"),
+        Outcome::Settled(results) => format!("settled {results}"),
+        Outcome::Batch(outcomes) => {
+            let texts: Vec<_> = outcomes.iter().map(self::outcome).collect();
+            format!("batch: {}", texts.join("; "))
+        }
+        Outcome::KeyFenced { already: false } => "fenced the key".into(),
+        Outcome::KeyFenced { already: true } => "the key was fenced".into(),
+        Outcome::KeyApplied(id) => format!("the key made order {id}"),
+        Outcome::WebhookApplied { order, duplicate } => {
+            format!("order {order} settled by report{}", if *duplicate { " before" } else { "" })
+        }
+        Outcome::WebhookParked { order, duplicate } => {
+            format!("report waits for order {order}{}", if *duplicate { " since" } else { "" })
+        }
+        Outcome::HoldCreated(id) => format!("made hold {id}"),
+        Outcome::HoldReplayed(id) => format!("replayed hold {id}"),
+        Outcome::HoldReleased { hold, already: false } => format!("released hold {hold}"),
+        Outcome::HoldReleased { hold, already: true } => format!("hold {hold} was released"),
+        Outcome::HoldExtended(id) => format!("extended hold {id}"),
+        Outcome::ProductCreated(id) => format!("created product {id}"),
+        Outcome::ProductUpdated(id) => format!("updated product {id}"),
+        Outcome::StockAdjusted { adjustment, product } => {
+            format!("made adjustment {adjustment} of product {product}")
+        }
+        Outcome::AdjustmentReplayed { adjustment, product } => {
+            format!("replayed adjustment {adjustment} of product {product}")
+        }
+        Outcome::ProductArchived(id) => format!("archived product {id}"),
+        Outcome::UserCreated(id) => format!("created user {id}"),
+        Outcome::Ticked => "ticked".into(),
+        Outcome::ClusterBegun => "began a cluster".into(),
+        Outcome::PaymentsSet => "set payments".into(),
+        Outcome::Ignored => "ignored".into(),
+    }
+}
+
+/// An event, indented below the command that caused it.
+pub(super) fn event(event: &Event) -> String {
+    let what = match &event.kind {
+        Kind::Order { order, total, .. } => format!("order {order} total {total}"),
+        Kind::OrderRejected { product, .. } => format!("product {product}"),
+        Kind::PaymentConflict { order, report, conflict, .. } => {
+            format!("order {order} {} {}", report.as_str(), conflict.as_str())
+        }
+        Kind::PaymentUnmatched { order, report, .. } => {
+            format!("order {order} {}", report.as_str())
+        }
+        Kind::Hold { hold, change: HoldChange::Consumed(order), .. } => {
+            format!("hold {hold} order {order}")
+        }
+        Kind::Hold { hold, expires_at, .. } => format!("hold {hold} until {}", expires_at.0),
+        Kind::StockAdjusted { product, delta, available, .. } => {
+            format!("product {product} by {delta} to {available}")
+        }
+        Kind::LowStock { product, available, threshold } => {
+            format!("product {product} available {available} of {threshold}")
+        }
+        Kind::ProductCreated(id)
+        | Kind::ProductUpdated(id)
+        | Kind::ProductArchived(id)
+        | Kind::SoldOut(id) => format!("product {id}"),
+    };
+    format!("  event {} {what}", event.kind.as_str())
+}
