@@ -2,9 +2,9 @@
 
 use bincode::{Decode, Encode};
 
-use crate::chunks::Record;
 use crate::digest::Table;
 use crate::ids::{AdjustmentId, Position, ProductId, Timestamp};
+use crate::record::Record;
 use crate::trace::TraceId;
 
 /// How the stock shall change.

@@ -1,4 +1,8 @@
-//! How each command changes the state, one module per family.
+//! Applying entries: the loop over the commands of an entry here, and how each command changes the
+//! state in one module per family.
+//!
+//! [`State::apply`] is the only writer. It is a function of the state and the entry: it reads no
+//! clock, no random source and no configuration, never touches the disk, and starts no threads.
 //!
 //! Every command is planned over everything it needs before anything is changed, so a refusal
 //! leaves no trace and no half of a command is ever applied. A refusal is an
@@ -7,10 +11,11 @@
 
 mod batch;
 mod clusters;
+pub(crate) mod context;
 mod fences;
 mod holds;
 mod moves;
-pub(crate) mod orders;
+mod orders;
 mod payments;
 pub(crate) mod plan;
 mod products;
@@ -18,11 +23,18 @@ mod stock;
 mod users;
 mod webhooks;
 
+use smallvec::SmallVec;
+
 use crate::codec;
-use crate::event::{Event, Kind, OrderChange};
-use crate::ids::{OrderId, Position, Timestamp};
+use crate::command::{Command, Envelope};
+use crate::entry::Batch;
+use crate::ids::{Position, RequestId};
+use crate::keys::KeyHash;
+use crate::outcome::{Outcome, Rejection};
 use crate::state::{Observer, State};
-use crate::trace::TraceId;
+
+use self::context::{Context, FETCHED_AT_ONCE};
+use self::orders::key_name;
 
 /// Why this node cannot apply an entry. It must stop: going on would fork it from the others.
 #[derive(Debug, thiserror::Error)]
@@ -53,52 +65,118 @@ pub enum Error {
     },
 }
 
-/// Of so many orders everything is looked at before the first of them is placed or changed, so that
-/// the processor waits for all of it at once instead of for one thing after the other.
-pub(crate) const FETCHED_AT_ONCE: usize = 16;
-
-/// What a command's execution needs to know beside the state.
-pub(crate) struct Context<'a> {
-    /// The command's place.
-    pub(crate) position: Position,
-    /// The replicated clock.
-    pub(crate) at: Timestamp,
-    /// The trace id of its request.
-    pub(crate) trace: &'a TraceId,
-    /// How many events were told under this position.
-    pub(crate) events: u32,
-    /// Who is told.
-    pub(crate) observer: &'a mut dyn Observer,
-}
-
-impl Context<'_> {
-    /// The trace for an order's history: only where it is not the order's own.
-    pub(crate) fn trace_beside(&self, own: &TraceId) -> Option<Box<TraceId>> {
-        (self.trace != own && *self.trace != TraceId::NONE).then(|| Box::new(self.trace.clone()))
-    }
-}
+/// Rows of a kind that may wait to be hashed. What is beyond is hashed at the end of a batch. Of
+/// orders only open ones wait: they are hashed when they become final, and most are so before a
+/// freeze comes, to be hashed once.
+const TOUCHED_ROWS_MAX: usize = 262_144;
 
 impl State {
-    /// Tells what happened, under the trace of this request.
-    pub(crate) fn tell(&mut self, cx: &mut Context<'_>, kind: Kind) {
-        let trace = cx.trace.clone();
-        self.tell_for(cx, trace, kind);
+    /// Applies the entry at `index` of `term`, and tells the observer what each command did.
+    ///
+    /// An empty payload is raft's own entry and only moves the index.
+    ///
+    /// # Errors
+    /// When the entry is not the next one or cannot be decoded. Refusals by the rules are outcomes,
+    /// not errors: an error is trouble of this node alone. The state may have been changed in part
+    /// by then; the caller throws it away and stops.
+    pub fn apply(
+        &mut self,
+        index: u64,
+        term: u64,
+        payload: &[u8],
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        if index <= self.applied_index || index > Position::INDEX_MAX {
+            return Err(Error::OutOfOrder { index, applied: self.applied_index });
+        }
+        if payload.is_empty() {
+            (self.applied_index, self.applied_term) = (index, term);
+            self.position = Position::new(index, 0);
+            return Ok(());
+        }
+        let batch =
+            Batch::parse(payload).map_err(|source| Error::MalformedEntry { index, source })?;
+        (self.applied_index, self.applied_term) = (index, term);
+        self.position = Position::new(index, 0);
+        self.clock = self.clock.max(batch.clock);
+        // Expiry and the first command share a position, so their events are numbered in one row.
+        let mut events = self.expire_due(observer);
+        let mut ready: SmallVec<[(Position, Envelope, Option<KeyHash>); FETCHED_AT_ONCE]> =
+            SmallVec::new();
+        for (commands, first) in batch.commands.chunks(FETCHED_AT_ONCE).zip(0..) {
+            for (bytes, n) in commands.iter().zip(first * FETCHED_AT_ONCE as u64..) {
+                let position = Position::new(index, n);
+                let envelope = Envelope::decode(bytes)
+                    .map_err(|source| Error::MalformedCommand { position, source })?;
+                let key = match &envelope.command {
+                    Command::PlaceOrder(order) => key_name(order),
+                    _ => None,
+                };
+                ready.push((position, envelope, key));
+            }
+            // Only loads, one after the other: the processor waits for all of them at once.
+            for (_, envelope, key) in &ready {
+                if let Command::PlaceOrder(order) = &envelope.command {
+                    self.fetch_placing(order, *key);
+                }
+            }
+            for (position, envelope, key) in ready.drain(..) {
+                self.position = position;
+                let outcome = self.execute(
+                    envelope.command,
+                    key,
+                    envelope.request,
+                    Context { position, at: self.clock, trace: &envelope.trace, events, observer },
+                );
+                observer.applied(self, position, envelope.request, outcome);
+                events = 0;
+            }
+        }
+        self.events.trim(self.clock);
+        let beyond = |touched: usize| touched.saturating_sub(TOUCHED_ROWS_MAX);
+        self.orders.hash_touched(beyond(self.orders.touched()), &mut self.hasher);
+        self.holds.hash_touched(beyond(self.holds.touched()), &mut self.hasher);
+        self.webhooks.hash_touched(beyond(self.webhooks.touched()), &mut self.hasher);
+        #[cfg(debug_assertions)]
+        self.assert_sound();
+        Ok(())
     }
 
-    /// Tells what happened, under the trace of the order or hold that it happened to.
-    pub(crate) fn tell_for(&mut self, cx: &mut Context<'_>, trace: TraceId, kind: Kind) {
-        let event = Event { position: cx.position, n: cx.events, at: cx.at, trace, kind };
-        cx.events += 1;
-        cx.observer.event(&event);
-        self.events.push(&event);
-    }
-
-    /// Tells what happened to an order in memory, under the trace of the order.
-    pub(crate) fn tell_order(&mut self, cx: &mut Context<'_>, id: OrderId, change: OrderChange) {
-        let order = self.orders.resident(id).expect("an order that moves is in memory");
-        let (user, total, products) = (order.user, order.total, order.products());
-        let kind = Kind::Order { order: id, user, change, total, products };
-        let trace = order.trace.clone();
-        self.tell_for(cx, trace, kind);
+    /// Carries a command out, with the name of its key if it is to place an order.
+    fn execute(
+        &mut self,
+        command: Command,
+        key: Option<KeyHash>,
+        request: RequestId,
+        mut cx: Context<'_>,
+    ) -> Outcome {
+        if !self.sessions.admit(request) {
+            self.totals.commands_ignored += 1;
+            return Outcome::Ignored;
+        }
+        let result = match command {
+            Command::PlaceOrder(command) => self.place_order(&mut cx, command, key),
+            Command::PlaceBatch(command) => self.place_batch(&mut cx, command),
+            Command::CancelOrder(command) => self.cancel_order(&mut cx, command),
+            Command::ClaimPayments(command) => Ok(self.claim_payments(&mut cx, &command)),
+            Command::SettlePayments(command) => Ok(self.settle_payments(&mut cx, command)),
+            Command::FenceKey(command) => self.fence_key(&mut cx, command),
+            Command::PaymentWebhook(command) => self.payment_webhook(&mut cx, command),
+            Command::CreateHold(command) => Ok(self.create_hold(&mut cx, command)),
+            Command::ReleaseHold(command) => self.release_hold(&mut cx, &command),
+            Command::ExtendHold(command) => self.extend_hold(&mut cx, &command),
+            Command::CreateProduct(command) => self.create_product(&mut cx, command),
+            Command::UpdateProduct(command) => self.update_product(&mut cx, command),
+            Command::AdjustStock(command) => self.adjust_stock(&mut cx, command),
+            Command::ArchiveProduct(command) => self.archive_product(&mut cx, &command),
+            Command::CreateUser(command) => self.create_user(&cx, command),
+            Command::Tick => Ok(Outcome::Ticked),
+            Command::BeginCluster(command) => Ok(self.begin_cluster(&command)),
+            Command::SetPayments(command) => Ok(self.set_payments(&command)),
+        };
+        result.unwrap_or_else(|rejection: Rejection| {
+            self.totals.reject(&rejection);
+            Outcome::Rejected(rejection)
+        })
     }
 }

@@ -29,12 +29,10 @@ pub mod image;
 mod ledgers;
 pub mod open;
 mod products;
+mod read;
 mod rows;
 
-use bincode::Decode;
-
 use crate::adjustment::Adjustment;
-use crate::codec::{self, ROW_VERSION};
 use crate::event::Event;
 use crate::hold::Hold;
 use crate::ids::{AdjustmentId, HoldId, OrderId, ProductId, WebhookId};
@@ -47,69 +45,10 @@ use crate::webhook::Webhook;
 
 pub use self::freeze::{Frozen, Written};
 pub use crate::products::LedgerHome;
+pub use crate::store::{CheckpointStore, Row, Write};
 
+use self::read::read_row;
 use self::rows::{Meta, Stored, key};
-
-/// A stored row: its key and its value.
-pub type Row = (Vec<u8>, Vec<u8>);
-
-/// What to do with a key: put the value under it, or remove what is there.
-pub type Write = (Vec<u8>, Option<Vec<u8>>);
-
-/// Where checkpoints are kept: an ordered map from bytes to bytes that survives the process.
-///
-/// Every error is final: the caller stops the node rather than trying again on the same store.
-pub trait CheckpointStore: Send + Sync {
-    /// The value under a key.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
-
-    /// Visits all rows whose key starts with the prefix, by ascending key, until the visitor fails.
-    ///
-    /// # Errors
-    /// When the store cannot be read, or the visitor's own.
-    #[allow(clippy::type_complexity, reason = "a visitor is best read where it is passed")]
-    fn scan(
-        &self,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error>;
-
-    /// Writes rows that nothing refers to yet. After a crash any part of them may be there.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn stage(&self, rows: Vec<Row>) -> Result<(), Error>;
-
-    /// Removes rows that nothing refers to any more. After a crash any of them may be there again.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), Error>;
-
-    /// Writes and removes rows, all or none, after everything staged before.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn publish(&self, writes: Vec<Write>) -> Result<(), Error>;
-
-    /// Sends what was written before on its way to the disk, so that the next sync has less to wait
-    /// for. Promises nothing.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn write_out(&self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    /// Returns once everything written before is on stable storage.
-    ///
-    /// # Errors
-    /// When that cannot be promised; it must not be tried again.
-    fn sync(&self) -> Result<(), Error>;
-}
 
 /// Reads an order from the store, for orders that [`State::order`] reports as stored.
 ///
@@ -173,13 +112,6 @@ pub fn read_ledger(
     home: LedgerHome,
 ) -> Result<Vec<ledger::Row>, Error> {
     ledgers::read_segment(store, id, segment, home)
-}
-
-fn read_row<T: Decode<()>>(store: &dyn CheckpointStore, key: &[u8]) -> Result<Option<T>, Error> {
-    let Some(bytes) = store.get(key)? else { return Ok(None) };
-    codec::decode_row(ROW_VERSION, &bytes)
-        .map(Some)
-        .map_err(|source| Error::Damaged { key: key::name(key), source })
 }
 
 /// Reads a row that lives in a chunk.

@@ -6,16 +6,13 @@ use std::str::FromStr;
 
 use bincode::{Decode, Encode};
 
-use crate::few::Few;
 use crate::ids::{
-    AdjustmentId, HoldId, OrderId, Position, ProductId, Timestamp, UserId, WebhookId,
+    AdjustmentId, HoldId, OrderId, Position, ProductId, ProductIds, Timestamp, UserId, WebhookId,
 };
 use crate::money::Money;
 use crate::order::Line;
 use crate::trace::TraceId;
 use crate::webhook::{Conflict, Report};
-
-pub use crate::events::EventPage;
 
 /// The place of an event: its command, and its number among the events of that command. Greater
 /// than that of every event before, and the same on all nodes.
@@ -76,8 +73,23 @@ impl Event {
     }
 }
 
-/// The products that an order names, each once. Nearly all orders name one.
-pub type ProductIds = Few<[ProductId; 2]>;
+/// The events after some event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventPage {
+    /// These, in order; none when nothing was told since.
+    Events(Vec<Event>),
+    /// They begin in this stored chunk, which [`crate::checkpoint::read_events`] reads. If it gives
+    /// nothing, the chunk was removed meanwhile: ask again.
+    Stored {
+        /// The chunk's number.
+        chunk: u64,
+    },
+    /// Some of them are gone. Reading can go on after this event at the earliest.
+    Gone {
+        /// The newest event that is gone.
+        floor: EventId,
+    },
+}
 
 /// Kinds of events.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -12,12 +12,9 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 
 use crate::chunks::{EVICTED_AT_ONCE, EVICTED_PER_NEW};
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, EventPage};
 use crate::ids::Timestamp;
-use crate::packed::PackedEvents;
-
-/// Events that are stored together.
-pub(crate) const CHUNK_EVENTS: usize = 256;
+use crate::packed::{CHUNK_EVENTS, PackedEvents, Span};
 
 /// How many events are kept, unless set otherwise.
 const KEPT_MAX: u64 = 1 << 22;
@@ -27,41 +24,6 @@ const KEPT_MS_MAX: u64 = 7 * 24 * 3600 * 1000;
 pub(crate) const RESIDENT_CHUNKS_MAX: usize = 400;
 /// The most chunks that one checkpoint removes from the store.
 const REMOVED_MAX: u64 = 1024;
-
-/// The events after some event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EventPage {
-    /// These, in order; none when nothing was told since.
-    Events(Vec<Event>),
-    /// They begin in this stored chunk, which [`crate::checkpoint::read_events`] reads. If it gives
-    /// nothing, the chunk was removed meanwhile: ask again.
-    Stored {
-        /// The chunk's number.
-        chunk: u64,
-    },
-    /// Some of them are gone. Reading can go on after this event at the earliest.
-    Gone {
-        /// The newest event that is gone.
-        floor: EventId,
-    },
-}
-
-/// What is known of a chunk without its events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct Span {
-    pub(crate) first: EventId,
-    pub(crate) last: EventId,
-    /// When the last event was told.
-    pub(crate) last_at: Timestamp,
-}
-
-impl Span {
-    /// The span of events, of which there must be one.
-    pub(crate) fn of(events: &[Event]) -> Option<Span> {
-        let (first, last) = (events.first()?, events.last()?);
-        Some(Span { first: first.id(), last: last.id(), last_at: last.at })
-    }
-}
 
 /// A chunk's events, shared with a freeze.
 pub(crate) type SharedEvents = Arc<PackedEvents>;

@@ -2,9 +2,9 @@
 
 use bincode::{Decode, Encode};
 
-use crate::chunks::Record;
 use crate::digest::Table;
 use crate::ids::{OrderId, Position, Timestamp};
+use crate::record::Record;
 use crate::trace::TraceId;
 
 /// What an idempotency key of orders has come to.

@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 
-use crate::chunks::{Chunks, FrozenChunks, Record};
+use crate::chunks::{Chunks, FrozenChunks};
 use crate::digest::{RowHasher, Table};
 use crate::hold::{Hold, Status};
 use crate::ids::{HoldId, OrderId, Timestamp};
 use crate::orders::Lookup;
+use crate::record::Record;
 use crate::schedule::Schedule;
 
 impl Record for Hold {

@@ -5,6 +5,8 @@ use std::fmt;
 
 use bincode::{Decode, Encode};
 
+use crate::few::Few;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -35,6 +37,9 @@ id! {
     /// A product's id: dense, starting at 1, given out by apply in log order.
     ProductId
 }
+/// The products that an order names, each once. Nearly all orders name one.
+pub type ProductIds = Few<[ProductId; 2]>;
+
 id! {
     /// A user's id. Orders may name users that have no row.
     UserId

@@ -5,6 +5,9 @@ use bincode::{Decode, Encode};
 use crate::ids::{AdjustmentId, HoldId, OrderId, Position, Timestamp};
 use crate::product::Counters;
 
+/// Ledger rows that are stored together.
+pub(crate) const SEGMENT_ROWS: usize = 32;
+
 /// Why units moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Cause {
@@ -99,4 +102,42 @@ pub struct Row {
     pub sold: i64,
     /// The counters after the movement.
     pub after: Counters,
+}
+
+impl Row {
+    /// The change that the row records.
+    pub(crate) fn delta(&self) -> Delta {
+        Delta { on_hand: self.on_hand, held: self.held, reserved: self.reserved, sold: self.sold }
+    }
+
+    /// The counters before it, or `None` when no counters lead to those after it.
+    pub(crate) fn before(&self) -> Option<Counters> {
+        Some(Counters {
+            on_hand: self.after.on_hand.checked_sub(self.on_hand)?,
+            held: self.after.held.checked_sub(self.held)?,
+            reserved: self.after.reserved.checked_sub(self.reserved)?,
+            sold: self.after.sold.checked_sub(self.sold)?,
+        })
+    }
+}
+
+/// A change of counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delta {
+    pub(crate) on_hand: i64,
+    pub(crate) held: i64,
+    pub(crate) reserved: i64,
+    pub(crate) sold: i64,
+}
+
+impl Delta {
+    /// The counters after the change, or `None` when one does not fit.
+    pub(crate) fn apply_to(self, before: Counters) -> Option<Counters> {
+        Some(Counters {
+            on_hand: before.on_hand.checked_add(self.on_hand)?,
+            held: before.held.checked_add(self.held)?,
+            reserved: before.reserved.checked_add(self.reserved)?,
+            sold: before.sold.checked_add(self.sold)?,
+        })
+    }
 }

@@ -49,6 +49,7 @@ mod orders;
 mod packed;
 mod postings;
 mod products;
+mod record;
 mod schedule;
 mod sessions;
 mod statuses;

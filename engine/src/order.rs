@@ -4,9 +4,10 @@ use std::fmt;
 
 use bincode::{Decode, Encode};
 
-use crate::event::ProductIds;
 use crate::few::Few;
-use crate::ids::{HoldId, NodeId, OrderId, Position, ProductId, Quantity, Timestamp, UserId};
+use crate::ids::{
+    HoldId, NodeId, OrderId, Position, ProductId, ProductIds, Quantity, Timestamp, UserId,
+};
 use crate::money::Money;
 use crate::trace::TraceId;
 

@@ -5,10 +5,11 @@
 
 use std::borrow::Cow;
 
-use crate::chunks::{Chunks, FrozenChunks, Record};
+use crate::chunks::{Chunks, FrozenChunks};
 use crate::digest::{RowHasher, Table};
 use crate::ids::OrderId;
 use crate::order::{Order, Status};
+use crate::record::Record;
 use crate::statuses::Statuses;
 use crate::trace::TraceId;
 

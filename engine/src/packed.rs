@@ -12,7 +12,7 @@ mod ledger;
 mod orders;
 
 pub(crate) use chunks::{InChunk, PackedChunk};
-pub(crate) use events::{EventRows, PackedEvents};
+pub(crate) use events::{CHUNK_EVENTS, EventRows, PackedEvents, Span};
 pub(crate) use ledger::{LedgerRows, PackedLedger};
 
 /// The number that the next one is told apart from.

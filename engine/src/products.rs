@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::digest::{RowHasher, Table, ledger_hash};
 use crate::ids::{LocationId, OrderId, Position, ProductId, Timestamp};
-use crate::ledger;
+use crate::ledger::{self, Delta, SEGMENT_ROWS};
 use crate::order::Status;
 use crate::packed::PackedLedger;
 use crate::postings::{COUNTED_FROM, Counts, Postings};
@@ -23,54 +23,10 @@ pub use self::ledgers::LedgerHome;
 pub(crate) use self::ledgers::{BLOCK_SEGMENTS, FrozenLedgers, FrozenSegment, NewHomes};
 
 use self::blocks::Blocks;
-use self::ledgers::LedgerBlocks;
-
-/// Ledger rows that are stored together.
-pub(crate) const SEGMENT_ROWS: usize = 32;
+use self::ledgers::{LedgerBlocks, Segment};
 
 /// All stock is here until there are several locations.
 pub(crate) const LOCATION: LocationId = LocationId::DEFAULT;
-
-/// A full run of ledger rows.
-pub(crate) type Segment = Arc<PackedLedger>;
-
-/// A change of counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Delta {
-    pub(crate) on_hand: i64,
-    pub(crate) held: i64,
-    pub(crate) reserved: i64,
-    pub(crate) sold: i64,
-}
-
-impl Delta {
-    /// The counters after the change, or `None` when one does not fit.
-    pub(crate) fn apply_to(self, before: Counters) -> Option<Counters> {
-        Some(Counters {
-            on_hand: before.on_hand.checked_add(self.on_hand)?,
-            held: before.held.checked_add(self.held)?,
-            reserved: before.reserved.checked_add(self.reserved)?,
-            sold: before.sold.checked_add(self.sold)?,
-        })
-    }
-}
-
-impl ledger::Row {
-    /// The change that the row records.
-    pub(crate) fn delta(&self) -> Delta {
-        Delta { on_hand: self.on_hand, held: self.held, reserved: self.reserved, sold: self.sold }
-    }
-
-    /// The counters before it, or `None` when no counters lead to those after it.
-    pub(crate) fn before(&self) -> Option<Counters> {
-        Some(Counters {
-            on_hand: self.after.on_hand.checked_sub(self.on_hand)?,
-            held: self.after.held.checked_sub(self.held)?,
-            reserved: self.after.reserved.checked_sub(self.reserved)?,
-            sold: self.after.sold.checked_sub(self.sold)?,
-        })
-    }
-}
 
 /// The ledger segments of a product that a store has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,22 +1,14 @@
-//! The whole replicated state, in memory, and the loop that applies entries to it.
+//! The whole replicated state, in memory, and what readers ask of it.
 //!
-//! [`State::apply`] is the only writer. It is a function of the state and the entry: it reads no
-//! clock, no random source and no configuration, never touches the disk, and starts no threads. How
-//! single commands are carried out is in [`crate::apply`]; how the state gets to disk and back is
-//! in [`crate::checkpoint`].
+//! Only [`State::apply`] in [`crate::apply`] changes it. [`crate::checkpoint`] brings it to disk
+//! and back.
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::adjustment::Adjustment;
-use crate::apply::orders::key_name;
-use crate::apply::{self, Context, FETCHED_AT_ONCE};
 use crate::checkpoint::dead::DeadRows;
-use crate::chunks::{Chunks, Record};
-use crate::command::{Command, Envelope};
+use crate::chunks::Chunks;
 use crate::digest::{RowHasher, Table};
-use crate::entry::Batch;
 use crate::event::{Event, EventId, EventPage};
 use crate::events::{Events, RESIDENT_CHUNKS_MAX};
 use crate::fence::Fence;
@@ -30,9 +22,10 @@ use crate::ledger;
 use crate::lineage::Lineage;
 use crate::order::Status;
 use crate::orders::Orders;
-use crate::outcome::{Outcome, Rejection};
+use crate::outcome::Outcome;
 use crate::product::Product;
 use crate::products::{LedgerHome, Products};
+use crate::record::Record;
 use crate::schedule::Schedule;
 use crate::sessions::Sessions;
 use crate::taken::Taken;
@@ -43,13 +36,7 @@ use crate::webhook::Webhook;
 use crate::webhooks::Webhooks;
 
 pub use crate::orders::{Lookup, OrderLookup};
-pub use crate::query::{OrderFilter, OrderPage, Page};
 pub use crate::totals::Totals;
-
-/// Rows of a kind that may wait to be hashed. What is beyond is hashed at the end of a batch. Of
-/// orders only open ones wait: they are hashed when they become final, and most are so before a
-/// freeze comes, to be hashed once.
-const TOUCHED_ROWS_MAX: usize = 262_144;
 
 /// Told what each command did, right after it.
 pub trait Observer {
@@ -137,115 +124,6 @@ impl State {
     /// An empty state: nothing applied yet.
     pub fn new() -> State {
         State::default()
-    }
-
-    /// Applies the entry at `index` of `term`, and tells the observer what each command did.
-    ///
-    /// An empty payload is raft's own entry and only moves the index.
-    ///
-    /// # Errors
-    /// When the entry is not the next one or cannot be decoded. Refusals by the rules are outcomes,
-    /// not errors: an error is trouble of this node alone. The state may have been changed in part
-    /// by then; the caller throws it away and stops.
-    pub fn apply(
-        &mut self,
-        index: u64,
-        term: u64,
-        payload: &[u8],
-        observer: &mut dyn Observer,
-    ) -> Result<(), apply::Error> {
-        if index <= self.applied_index || index > Position::INDEX_MAX {
-            return Err(apply::Error::OutOfOrder { index, applied: self.applied_index });
-        }
-        if payload.is_empty() {
-            (self.applied_index, self.applied_term) = (index, term);
-            self.position = Position::new(index, 0);
-            return Ok(());
-        }
-        let batch = Batch::parse(payload)
-            .map_err(|source| apply::Error::MalformedEntry { index, source })?;
-        (self.applied_index, self.applied_term) = (index, term);
-        self.position = Position::new(index, 0);
-        self.clock = self.clock.max(batch.clock);
-        // Expiry and the first command share a position, so their events are numbered in one row.
-        let mut events = self.expire_due(observer);
-        let mut ready: SmallVec<[(Position, Envelope, Option<KeyHash>); FETCHED_AT_ONCE]> =
-            SmallVec::new();
-        for (commands, first) in batch.commands.chunks(FETCHED_AT_ONCE).zip(0..) {
-            for (bytes, n) in commands.iter().zip(first * FETCHED_AT_ONCE as u64..) {
-                let position = Position::new(index, n);
-                let envelope = Envelope::decode(bytes)
-                    .map_err(|source| apply::Error::MalformedCommand { position, source })?;
-                let key = match &envelope.command {
-                    Command::PlaceOrder(order) => key_name(order),
-                    _ => None,
-                };
-                ready.push((position, envelope, key));
-            }
-            // Only loads, one after the other: the processor waits for all of them at once.
-            for (_, envelope, key) in &ready {
-                if let Command::PlaceOrder(order) = &envelope.command {
-                    self.fetch_placing(order, *key);
-                }
-            }
-            for (position, envelope, key) in ready.drain(..) {
-                self.position = position;
-                let outcome = self.execute(
-                    envelope.command,
-                    key,
-                    envelope.request,
-                    Context { position, at: self.clock, trace: &envelope.trace, events, observer },
-                );
-                observer.applied(self, position, envelope.request, outcome);
-                events = 0;
-            }
-        }
-        self.events.trim(self.clock);
-        let beyond = |touched: usize| touched.saturating_sub(TOUCHED_ROWS_MAX);
-        self.orders.hash_touched(beyond(self.orders.touched()), &mut self.hasher);
-        self.holds.hash_touched(beyond(self.holds.touched()), &mut self.hasher);
-        self.webhooks.hash_touched(beyond(self.webhooks.touched()), &mut self.hasher);
-        #[cfg(debug_assertions)]
-        self.assert_sound();
-        Ok(())
-    }
-
-    /// Carries a command out, with the name of its key if it is to place an order.
-    fn execute(
-        &mut self,
-        command: Command,
-        key: Option<KeyHash>,
-        request: RequestId,
-        mut cx: Context<'_>,
-    ) -> Outcome {
-        if !self.sessions.admit(request) {
-            self.totals.commands_ignored += 1;
-            return Outcome::Ignored;
-        }
-        let result = match command {
-            Command::PlaceOrder(command) => self.place_order(&mut cx, command, key),
-            Command::PlaceBatch(command) => self.place_batch(&mut cx, command),
-            Command::CancelOrder(command) => self.cancel_order(&mut cx, command),
-            Command::ClaimPayments(command) => Ok(self.claim_payments(&mut cx, &command)),
-            Command::SettlePayments(command) => Ok(self.settle_payments(&mut cx, command)),
-            Command::FenceKey(command) => self.fence_key(&mut cx, command),
-            Command::PaymentWebhook(command) => self.payment_webhook(&mut cx, command),
-            Command::CreateHold(command) => Ok(self.create_hold(&mut cx, command)),
-            Command::ReleaseHold(command) => self.release_hold(&mut cx, &command),
-            Command::ExtendHold(command) => self.extend_hold(&mut cx, &command),
-            Command::CreateProduct(command) => self.create_product(&mut cx, command),
-            Command::UpdateProduct(command) => self.update_product(&mut cx, command),
-            Command::AdjustStock(command) => self.adjust_stock(&mut cx, command),
-            Command::ArchiveProduct(command) => self.archive_product(&mut cx, &command),
-            Command::CreateUser(command) => self.create_user(&cx, command),
-            Command::Tick => Ok(Outcome::Ticked),
-            Command::BeginCluster(command) => Ok(self.begin_cluster(&command)),
-            Command::SetPayments(command) => Ok(self.set_payments(&command)),
-        };
-        result.unwrap_or_else(|rejection: Rejection| {
-            self.totals.reject(&rejection);
-            Outcome::Rejected(rejection)
-        })
     }
 
     /// The raft index of the last applied entry, 0 before the first.

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use crate::chunks::{Chunks, FrozenChunks, Record};
+use crate::chunks::{Chunks, FrozenChunks};
 use crate::digest::{RowHasher, Table};
 use crate::ids::{OrderId, Timestamp, WebhookId};
 use crate::orders::Lookup;
+use crate::record::Record;
 use crate::schedule::Schedule;
 use crate::webhook::{Fate, Webhook};
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
+use crate::apply::context::{Context, FETCHED_AT_ONCE};
 use crate::apply::orders::{fingerprint, key_name};
 use crate::apply::plan::{Plan, Staged};
-use crate::apply::{Context, FETCHED_AT_ONCE};
 use crate::command::{BATCH_ORDERS_MAX, PlaceBatch, PlaceOrder};
 use crate::ids::{OrderId, ProductId, Timestamp};
 use crate::keys::{KeyHash, Scope};

@@ -1,6 +1,6 @@
 //! Fencing keys, so that whoever does not know what became of a request can make sure of it.
 
-use crate::apply::Context;
+use crate::apply::context::Context;
 use crate::apply::plan::check_key;
 use crate::command::FenceKey;
 use crate::fence::{Fence, KeyState};

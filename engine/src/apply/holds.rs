@@ -4,16 +4,15 @@
 //! whether or not it was swept. Its units count as held until it is swept, at the beginning of an
 //! entry.
 
-use crate::apply::Context;
+use crate::apply::context::Context;
 use crate::apply::plan::{Demands, demands_of};
 use crate::command::{CreateHold, ExtendHold, ReleaseHold};
 use crate::event::{HoldChange, Kind};
 use crate::hold::{Hold, Status};
 use crate::ids::{HoldId, OrderId, Timestamp};
 use crate::keys::{self, KeyHash, Scope, Used};
-use crate::ledger;
+use crate::ledger::{self, Delta};
 use crate::outcome::{Outcome, Rejection};
-use crate::products::Delta;
 use crate::state::State;
 
 impl State {

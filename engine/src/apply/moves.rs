@@ -1,14 +1,13 @@
 //! What several commands share: moving units between counters, moving an order to its next status,
 //! and letting deadlines pass.
 
-use crate::apply::Context;
+use crate::apply::context::Context;
 use crate::apply::plan::{Demand, demands};
 use crate::event::{Kind, OrderChange};
 use crate::ids::{HoldId, OrderId, Position, ProductId, Timestamp, UserId, WebhookId};
-use crate::ledger;
+use crate::ledger::{self, Delta};
 use crate::order::{Cause, HistoryRow, Order, PaymentTask, Status};
 use crate::product::Product;
-use crate::products::Delta;
 use crate::state::{NO_TRACE, Observer, State};
 
 /// The most orders, the most holds and the most waiting reports that one entry lets expire. The

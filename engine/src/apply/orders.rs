@@ -1,17 +1,16 @@
 //! Placing and cancelling orders.
 
-use crate::apply::Context;
+use crate::apply::context::Context;
 use crate::apply::plan::{Plan, Staged};
 use crate::command::{CancelOrder, PlaceOrder};
 use crate::event::{Kind, OrderChange};
 use crate::ids::{OrderId, ProductId, Timestamp, UserId};
 use crate::keys::{self, KeyHash, Scope, Used};
-use crate::ledger;
+use crate::ledger::{self, Delta};
 use crate::order::{
     Cause, History, HistoryRow, Order, PaymentMethod, PaymentTask, REASON_BYTES_MAX, Status,
 };
 use crate::outcome::{Outcome, Rejection};
-use crate::products::Delta;
 use crate::state::State;
 
 impl State {

@@ -4,7 +4,7 @@
 //! the same attempt number, hence under the same key at the gateway. Only a definite refusal ends
 //! an attempt.
 
-use crate::apply::{Context, FETCHED_AT_ONCE};
+use crate::apply::context::{Context, FETCHED_AT_ONCE};
 use crate::command::{ClaimPayments, PaymentResult, SettlePayments, Verdict};
 use crate::event::OrderChange;
 use crate::ids::OrderId;

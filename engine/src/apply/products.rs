@@ -1,6 +1,6 @@
 //! Creating, changing and archiving products.
 
-use crate::apply::Context;
+use crate::apply::context::Context;
 use crate::command::{ArchiveProduct, CreateProduct, UpdateProduct};
 use crate::event::Kind;
 use crate::ids::{Position, ProductId};

@@ -1,7 +1,7 @@
 //! Adjusting the stock of a product, with a reason that its ledger leads to.
 
 use crate::adjustment::{Adjustment, Change};
-use crate::apply::Context;
+use crate::apply::context::Context;
 use crate::apply::plan::check_key;
 use crate::command::AdjustStock;
 use crate::event::Kind;

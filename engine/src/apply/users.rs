@@ -1,6 +1,6 @@
 //! Creating users.
 
-use crate::apply::Context;
+use crate::apply::context::Context;
 use crate::command::CreateUser;
 use crate::ids::UserId;
 use crate::outcome::{Outcome, Rejection};

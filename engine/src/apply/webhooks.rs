@@ -6,7 +6,7 @@
 //! order that has ended is never reopened, and one whose payment the worker has begun is the
 //! worker's, since two sources of truth about one charge would be one too many.
 
-use crate::apply::Context;
+use crate::apply::context::Context;
 use crate::apply::plan::check_key;
 use crate::command::PaymentWebhook;
 use crate::event::{Kind, OrderChange};

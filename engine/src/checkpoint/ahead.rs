@@ -3,7 +3,7 @@
 //! The engine starts no threads. Whoever opens a checkpoint may bring one: what is read, and in
 //! which order it is taken, is the same with and without.
 
-use crate::checkpoint::open::Error;
+use crate::checkpoint::read::Error;
 
 /// Hands over what was made; fails when nothing more is wanted.
 pub type Give<'a, T> = &'a mut dyn FnMut(T) -> Result<(), Error>;

@@ -8,14 +8,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::ahead::{Give, ReadAhead};
 use crate::checkpoint::dead::Key;
-use crate::checkpoint::open::{Error, inconsistent, row_error};
+use crate::checkpoint::read::{Error, inconsistent, read_row, row_error, scan_keys};
 use crate::checkpoint::rows::{Meta, Stored, key};
-use crate::chunks::Chunk;
 use crate::digest::RowHasher;
-use crate::store;
+use crate::record::Chunk;
+use crate::store::{self, CheckpointStore};
 
 /// A chunk that was read and checked.
 pub(super) struct ReadChunk<R, P> {
@@ -168,7 +167,7 @@ pub(super) fn scan(
     prefix: &[u8],
     mut visit: impl FnMut(u64, u64, &[u8], &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    super::open::scan_keys(store, prefix, |key, bytes| match key::chunk_numbers(key) {
+    scan_keys(store, prefix, |key, bytes| match key::chunk_numbers(key) {
         Some((number, checkpoint)) => visit(number, checkpoint, key, bytes),
         None => Err(inconsistent(format!("strange key {}", key::name(key)))),
     })
@@ -184,7 +183,7 @@ pub(super) fn read_chunk<R: Stored>(
 ) -> Result<Option<Chunk<R>>, store::Error> {
     let mut before = None;
     loop {
-        let Some(meta) = super::read_row::<Meta>(store, key::META)? else { return Ok(None) };
+        let Some(meta) = read_row::<Meta>(store, key::META)? else { return Ok(None) };
         let found = find::<R>(store, &meta, number)?;
         // The row that counted may have been replaced and removed meanwhile.
         if found.is_some() || before == Some(meta.checkpoint) {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::adjustment::Adjustment;
 use crate::checkpoint::dead::Key;
 use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, Stored, key};
-use crate::checkpoint::{CheckpointStore, Row, Write};
 use crate::chunks::FrozenChunks;
 use crate::codec::{ROW_VERSION, encode_row, encode_summed_row};
 use crate::events::FrozenEvents;
@@ -17,7 +16,7 @@ use crate::order::Order;
 use crate::packed::PackedLedger;
 use crate::products::{FrozenBlocks, FrozenLedgers, FrozenSegment, LOCATION, NewHomes};
 use crate::state::State;
-use crate::store::Error;
+use crate::store::{CheckpointStore, Error, Row, Write};
 use crate::user::User;
 use crate::webhook::Webhook;
 

@@ -14,25 +14,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adjustment::Adjustment;
-use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::chunks;
 use crate::checkpoint::freeze::Stage;
 use crate::checkpoint::ledgers;
-use crate::checkpoint::open::{Error, decode, inconsistent, row_error, row_sum, scan};
 use crate::checkpoint::products::{ReadProduct, read_products};
+use crate::checkpoint::read::{Error, decode, inconsistent, row_error, row_sum, scan};
 use crate::checkpoint::rows::{Meta, Stored, key};
 use crate::codec::{self, ROW_VERSION};
 use crate::digest::{RowHasher, Table};
-use crate::events::Span;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::{ProductId, Timestamp};
+use crate::ledger::SEGMENT_ROWS;
 use crate::lineage::Lineage;
 use crate::order::Order;
-use crate::packed::{EventRows, LedgerRows};
-use crate::products::SEGMENT_ROWS;
+use crate::packed::{EventRows, LedgerRows, Span};
 use crate::state::{State, hash_lineage};
-use crate::store;
+use crate::store::{self, CheckpointStore};
 use crate::user::User;
 use crate::webhook::Webhook;
 

@@ -5,20 +5,19 @@ use bincode::Decode;
 use bincode::de::Decoder;
 use bincode::error::DecodeError;
 
-use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::ahead::{Give, ReadAhead};
 use crate::checkpoint::dead::Key;
-use crate::checkpoint::open::{Error, decode, inconsistent, scan};
 use crate::checkpoint::products::ReadProduct;
+use crate::checkpoint::read::{Error, decode, inconsistent, scan};
 use crate::checkpoint::rows::{Meta, key};
 use crate::codec;
 use crate::digest::ledger_hash;
 use crate::ids::ProductId;
-use crate::ledger;
+use crate::ledger::{self, SEGMENT_ROWS};
 use crate::packed::LedgerRows;
 use crate::product::Counters;
-use crate::products::{BLOCK_SEGMENTS, LOCATION, LedgerHome, SEGMENT_ROWS, StoredLedger};
-use crate::store;
+use crate::products::{BLOCK_SEGMENTS, LOCATION, LedgerHome, StoredLedger};
+use crate::store::{self, CheckpointStore};
 
 /// The stored ledger segments of all products.
 pub(super) struct ReadLedgers {

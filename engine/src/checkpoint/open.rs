@@ -1,70 +1,29 @@
 //! Reading the state back, believing nothing: every row's checksum, the shape of the whole, the
 //! digest and the invariants are checked before the state is handed out.
 
-use bincode::Decode;
-
 use crate::adjustment::Adjustment;
-use crate::apply::FETCHED_AT_ONCE;
+use crate::apply::context::FETCHED_AT_ONCE;
 use crate::apply::plan::{demands, demands_of};
-use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::ahead::{Inline, ReadAhead};
 use crate::checkpoint::chunks::{Leftovers, ReadChunk, read_chunks};
 use crate::checkpoint::ledgers::{ReadLedgers, read_ledgers};
 use crate::checkpoint::products::{StoredProducts, read_products, single_rows};
+use crate::checkpoint::read::{decode, inconsistent, read_lineage, row_error, scan, scan_keys};
 use crate::checkpoint::rows::{Meta, key};
 use crate::codec::{self, ROW_VERSION};
 use crate::event::Event;
-use crate::events::Span;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::{UserId, WebhookId};
-use crate::invariants::Violation;
 use crate::keys::{self, KeyHash, Scope, Used};
-use crate::lineage::Lineage;
 use crate::order::{Order, Status};
-use crate::packed::EventRows;
+use crate::packed::{EventRows, Span};
 use crate::state::State;
-use crate::store;
+use crate::store::CheckpointStore;
 use crate::user::User;
 use crate::webhook::{Fate, Webhook};
 
-/// Why a store does not give a state. The caller sets the store aside; it never goes on with a
-/// part.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The store itself cannot be read.
-    #[error("the checkpoint cannot be read")]
-    Store(#[from] store::Error),
-    /// A row cannot be decoded.
-    #[error("the row {key} is damaged")]
-    Row {
-        /// The row, readable.
-        key: String,
-        /// What is wrong with its bytes.
-        source: codec::Error,
-    },
-    /// The layout is of a version that this build does not know.
-    #[error("unknown checkpoint format {0}")]
-    UnknownFormat(u32),
-    /// A row is missing, superfluous or contradicts another.
-    #[error("the checkpoint contradicts itself: {0}")]
-    Inconsistent(String),
-    /// The rows are not those that were written.
-    #[error("digest mismatch: stored {stored:016x}, computed {computed:016x}")]
-    Digest {
-        /// What the checkpoint says.
-        stored: u64,
-        /// What its rows give.
-        computed: u64,
-    },
-    /// The rows break an invariant.
-    #[error("the checkpoint breaks an invariant")]
-    Invariant(#[from] Violation),
-}
-
-pub(super) fn inconsistent(what: impl Into<String>) -> Error {
-    Error::Inconsistent(what.into())
-}
+pub use crate::checkpoint::read::Error;
 
 impl State {
     /// Reads the last published checkpoint; an empty state when there is none.
@@ -348,58 +307,4 @@ struct OrderKey {
 fn key_of(order: &Order) -> Option<OrderKey> {
     let name = KeyHash::of(Scope::Order, order.key.as_deref()?);
     Some(OrderKey { name, fingerprint: keys::of_order_row(order) })
-}
-
-/// Reads the cluster's past; one that was founded has none.
-pub(super) fn read_lineage(store: &dyn CheckpointStore) -> Result<Lineage, Error> {
-    match store.get(key::LINEAGE)? {
-        Some(bytes) => decode(key::LINEAGE, &bytes),
-        None => Ok(Lineage::default()),
-    }
-}
-
-/// Visits the rows of a kind with the numbers of their keys.
-pub(super) fn scan<const N: usize>(
-    store: &dyn CheckpointStore,
-    kind: u8,
-    mut visit: impl FnMut([u64; N], &[u8], &[u8]) -> Result<(), Error>,
-) -> Result<(), Error> {
-    scan_keys(store, &[kind], |key, bytes| match key::numbers(key) {
-        Some(numbers) => visit(numbers, key, bytes),
-        None => Err(inconsistent(format!("strange key {}", key::name(key)))),
-    })
-}
-
-/// Visits the rows under a prefix.
-pub(super) fn scan_keys(
-    store: &dyn CheckpointStore,
-    prefix: &[u8],
-    mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
-) -> Result<(), Error> {
-    // The store knows only its own errors: ours wait here while its scan ends.
-    let mut failure = None;
-    let result = store.scan(prefix, &mut |key, bytes| {
-        visit(key, bytes).map_err(|error| {
-            failure = Some(error);
-            store::Error::Stopped
-        })
-    });
-    match failure {
-        Some(error) => Err(error),
-        None => Ok(result?),
-    }
-}
-
-/// Says of which row the bytes are damaged.
-pub(super) fn row_error(key: &[u8]) -> impl FnOnce(codec::Error) -> Error {
-    move |source| Error::Row { key: key::name(key), source }
-}
-
-/// What a row says that it adds to the digest; nothing when it is of an old format.
-pub(super) fn row_sum(key: &[u8], bytes: &[u8]) -> Result<Option<u64>, Error> {
-    codec::row_sum(bytes).map_err(row_error(key))
-}
-
-pub(super) fn decode<T: Decode<()>>(key: &[u8], bytes: &[u8]) -> Result<T, Error> {
-    codec::decode_row(ROW_VERSION, bytes).map_err(row_error(key))
 }

@@ -2,13 +2,14 @@
 
 use bincode::Decode;
 
-use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::dead::Key;
-use crate::checkpoint::open::{Error, decode, inconsistent, scan};
+use crate::checkpoint::read::{Error, decode, inconsistent, scan};
 use crate::checkpoint::rows::{Meta, ProductRow, SINGLE_PRODUCTS, key};
 use crate::ids::ProductId;
+use crate::ledger::SEGMENT_ROWS;
 use crate::packed::LedgerRows;
-use crate::products::{BLOCK_ROWS, LOCATION, SEGMENT_ROWS};
+use crate::products::{BLOCK_ROWS, LOCATION};
+use crate::store::CheckpointStore;
 
 /// A product as it is read.
 pub(super) type ReadProduct = ProductRow<LedgerRows>;

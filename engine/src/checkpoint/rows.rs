@@ -8,7 +8,6 @@ use bincode::error::DecodeError;
 use bincode::{Decode, Encode};
 
 use crate::adjustment::Adjustment;
-use crate::chunks::Chunk;
 use crate::codec;
 use crate::digest::RowHasher;
 use crate::events::Extent;
@@ -18,6 +17,7 @@ use crate::ids::{Position, Timestamp};
 use crate::order::Order;
 use crate::packed::InChunk;
 use crate::product::Product;
+use crate::record::Chunk;
 use crate::sessions::Sessions;
 use crate::state::hash_counts;
 use crate::totals::Totals;

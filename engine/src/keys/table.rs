@@ -4,7 +4,7 @@
 //! takes its share from one other. So no insertion moves more than a bucket, however many entries
 //! there are, and buckets are as long as they are full.
 
-use super::{KeyHash, Used};
+use super::name::{KeyHash, Used};
 
 /// Entries for which there is a bucket, on average.
 const BUCKET_ENTRIES: usize = 12;

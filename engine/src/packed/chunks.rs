@@ -11,10 +11,10 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{BorrowDecode, Decode, Encode};
 
 use crate::adjustment::Adjustment;
-use crate::chunks::{Chunk, Record};
 use crate::codec;
 use crate::fence::Fence;
 use crate::hold::Hold;
+use crate::record::{Chunk, Record};
 use crate::webhook::Webhook;
 
 /// A row that is encoded together with those before it in its chunk.

@@ -11,10 +11,29 @@ use bincode::{Decode, Encode};
 
 use crate::codec;
 use crate::event::{Event, EventId, Kind};
-use crate::events::{CHUNK_EVENTS, Span};
 use crate::ids::{Position, Timestamp};
 use crate::packed::Last;
 use crate::trace::TraceId;
+
+/// Events that are stored together.
+pub(crate) const CHUNK_EVENTS: usize = 256;
+
+/// What is known of a chunk without its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Span {
+    pub(crate) first: EventId,
+    pub(crate) last: EventId,
+    /// When the last event was told.
+    pub(crate) last_at: Timestamp,
+}
+
+impl Span {
+    /// The span of events, of which there must be one.
+    pub(crate) fn of(events: &[Event]) -> Option<Span> {
+        let (first, last) = (events.first()?, events.last()?);
+        Some(Span { first: first.id(), last: last.id(), last_at: last.at })
+    }
+}
 
 /// What is stored of an event: the distance of its place, its number, the distance of its time, its
 /// trace unless it is that of the event before, and what happened.

@@ -10,10 +10,9 @@ use bincode::{Decode, Encode};
 
 use crate::codec;
 use crate::ids::{Position, Timestamp};
-use crate::ledger::{Cause, Row};
+use crate::ledger::{Cause, Delta, Row, SEGMENT_ROWS};
 use crate::packed::Last;
 use crate::product::Counters;
-use crate::products::{Delta, SEGMENT_ROWS};
 
 /// What is stored of a row: the distances of its place and its time, its cause, and how `on_hand`,
 /// `held`, `reserved` and `sold` changed.

@@ -9,11 +9,11 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
-use crate::chunks::Record;
 use crate::ids::{HoldId, OrderId, Position, Timestamp, UserId};
 use crate::money::Money;
 use crate::order::{Cause, History, HistoryRow, Items, Order, PaymentMethod, PaymentTask, Status};
 use crate::packed::{InChunk, Last};
+use crate::record::Record;
 use crate::trace::TraceId;
 
 /// When and where the order before was placed.
@@ -161,10 +161,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::chunks::Chunk;
     use crate::codec::{decode_row, encode_row};
     use crate::order::Claim;
     use crate::orders::tests::sample;
+    use crate::record::Chunk;
 
     fn moved(order: &mut Order, to: Status, position: u64, at: u64) {
         let from = order.history.last().map(|row| row.to);

@@ -6,11 +6,16 @@
 //! changed. One that was frozen and that nobody reported as stored is given up by the next freeze,
 //! which takes its segments again; what publishes that removes it.
 
+use std::sync::Arc;
+
 use crate::ids::ProductId;
-use crate::products::Segment;
+use crate::packed::PackedLedger;
 
 /// Segments in a block, at most.
 pub(crate) const BLOCK_SEGMENTS: usize = 16;
+
+/// A full run of ledger rows.
+pub(crate) type Segment = Arc<PackedLedger>;
 
 /// Where a store has a ledger segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

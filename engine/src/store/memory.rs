@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use crate::checkpoint::{CheckpointStore, Row, Write};
-use crate::store::Error;
+use crate::store::{CheckpointStore, Error, Row, Write};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 

@@ -13,8 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::checkpoint::{CheckpointStore, Row, Write};
-use crate::store::Error;
+use crate::store::{CheckpointStore, Error, Row, Write};
 
 /// Pages that sled keeps in memory, in bytes; a goal of sled's, not a limit.
 const CACHE_BYTES: u64 = 64 << 20;

@@ -14,7 +14,7 @@ use engine::command::{
 use engine::ids::{HoldId, OrderId, Position, ProductId, UserId};
 use engine::order::{Line, PaymentMethod, Status};
 use engine::outcome::{ClaimedPayment, Outcome, Rejection};
-use engine::state::OrderFilter;
+use engine::query::OrderFilter;
 
 pub(crate) use self::adjustments::AdjustmentModel;
 pub(crate) use self::holds::HoldModel;

@@ -6,7 +6,8 @@ use engine::fence::KeyState;
 use engine::ids::{OrderId, Position, ProductId, Quantity, Timestamp, UserId};
 use engine::order::{Cause, Line, PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
-use engine::state::{OrderFilter, OrderLookup, Page, State, Unobserved};
+use engine::query::{OrderFilter, Page};
+use engine::state::{OrderLookup, State, Unobserved};
 
 fn rejected(outcome: Outcome) -> Rejection {
     match outcome {

@@ -16,7 +16,8 @@ use engine::event::{EventId, EventPage};
 use engine::hold;
 use engine::ids::{HoldId, NodeId, OrderId, ProductId, RequestId, UserId};
 use engine::order::Status;
-use engine::state::{Lookup, OrderFilter, OrderLookup, Page, State};
+use engine::query::{OrderFilter, Page};
+use engine::state::{Lookup, OrderLookup, State};
 use engine::store::memory::MemoryStore;
 use engine::trace::TraceId;
 

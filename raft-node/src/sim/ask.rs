@@ -6,7 +6,8 @@ use engine::fence::KeyState;
 use engine::ids::{AdjustmentId, HoldId, OrderId, Position, ProductId};
 use engine::ledger;
 use engine::order::Status;
-use engine::state::{Lookup, OrderFilter, Page, State};
+use engine::query::{OrderFilter, Page};
+use engine::state::{Lookup, State};
 
 use super::model::Key;
 use super::oracle::{Oracle, end_of};

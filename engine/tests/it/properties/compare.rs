@@ -8,7 +8,8 @@ use engine::hold;
 use engine::ids::{AdjustmentId, HoldId, OrderId, ProductId, Timestamp, UserId, WebhookId};
 use engine::money::Money;
 use engine::order::Status;
-use engine::state::{Lookup, OrderFilter, OrderLookup, Page, State};
+use engine::query::{OrderFilter, Page};
+use engine::state::{Lookup, OrderLookup, State};
 use engine::webhook::Fate;
 
 use crate::model::Model;

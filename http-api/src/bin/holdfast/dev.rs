@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::{Args, value_parser};
 use engine::ids::{NodeId, OrderId};
-use engine::state::{OrderFilter, Page};
+use engine::query::{OrderFilter, Page};
 use tokio::time::Instant;
 
 use crate::exit::Failure;

@@ -9,7 +9,7 @@ use engine::command::{
 use engine::ids::{HoldId, OrderId, Position, ProductId, Quantity, UserId};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
-use engine::state::{OrderFilter, Page};
+use engine::query::{OrderFilter, Page};
 use engine::webhook::Report;
 
 use super::{Client, REMEMBERED_MAX};
