@@ -32,6 +32,7 @@ pub mod cluster;
 pub mod damage;
 pub mod disks;
 pub mod fixture;
+pub mod imports;
 pub mod killing;
 pub mod load;
 mod node;

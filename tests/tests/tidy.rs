@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use tests::cluster::workspace;
+use tests::imports::{Imports, describe};
 
 /// Widest line of a source file, in characters. Only text in quotes may be wider, which nobody can
 /// break without changing it.
@@ -25,6 +26,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tests", &["engine", "raft-node", "http-api", "client", "jepsen", "benches"]),
     ("benches", &["engine", "raft-node", "http-api", "client", "jepsen", "tests"]),
 ];
+
+/// Packages whose files must not import each other in a circle, by directory.
+const WITHOUT_CIRCLES: &[&str] = &["engine"];
+
+/// Files through which circles may lead, with the reason.
+const CIRCLES_ALLOWED: &[(&str, &str)] = &[];
 
 /// Words that must not stand in the sources of a crate, with the reason.
 struct Ban {
@@ -120,6 +127,46 @@ fn crates_import_along_the_arrows_only() {
             assert!(!banned.contains(&dependency.name.as_str()), "{name} -> {}", dependency.name);
         }
     }
+}
+
+/// `CIRCLES=raft-node cargo test -p tests --test tidy circle` checks the package in that directory
+/// alone, whether or not it is listed, and prints every circle.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let asked = std::env::var("CIRCLES").ok();
+    let packages = match &asked {
+        Some(package) => vec![package.as_str()],
+        None => WITHOUT_CIRCLES.to_vec(),
+    };
+    let sources = sources();
+    let mut wrong = String::new();
+    for package in packages {
+        let roots = sources.keys().filter(|path| is_root(package, path));
+        let roots: Vec<&String> = roots.collect();
+        assert!(!roots.is_empty(), "{package}: there is no package");
+        for root in roots {
+            let mut imports = Imports::read(root, &sources);
+            for (file, reason) in CIRCLES_ALLOWED.iter().filter(|_| asked.is_none()) {
+                assert!(sources.contains_key(*file), "{file} is not there ({reason})");
+                imports.remove(file);
+            }
+            let circles = imports.circles();
+            if !circles.is_empty() {
+                wrong.push_str(&format!("{root}: {}", describe(&circles)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Whether the file is the root of the package's library or of one of its binaries.
+fn is_root(package: &str, path: &str) -> bool {
+    let Some(inner) = path.strip_prefix(package).and_then(|rest| rest.strip_prefix("/src/")) else {
+        return false;
+    };
+    let binary =
+        inner.strip_prefix("bin/").map(|rest| rest.strip_suffix("/main.rs").unwrap_or(rest));
+    matches!(inner, "lib.rs" | "main.rs") || binary.is_some_and(|name| !name.contains('/'))
 }
 
 #[test]
