@@ -2,7 +2,7 @@
 # what `holdfast bench --json` prints. Sourced, not run.
 
 binary=${HOLDFAST_BINARY:-target/release/holdfast}
-[ -n "${HOLDFAST_BINARY:-}" ] || cargo build --release --quiet -p http-api --bin holdfast
+[ -n "${HOLDFAST_BINARY:-}" ] || cargo build --release --quiet -p holdfast
 
 data=$(mktemp -d "${HOLDFAST_BENCH_DIR:-${TMPDIR:-/tmp}}/holdfast-bench.XXXXXX")
 pids=() urls=() servers=() peers=()

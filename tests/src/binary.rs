@@ -63,7 +63,7 @@ fn find_or_build() -> PathBuf {
         return binary;
     }
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "-p", "http-api", "--bin", "holdfast"]).current_dir(workspace());
+    cargo.args(["build", "-p", "holdfast"]).current_dir(workspace());
     if let Some(target) = dir.parent() {
         cargo.arg("--target-dir").arg(target);
     }

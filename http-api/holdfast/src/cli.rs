@@ -4,10 +4,10 @@ use clap::{Parser, Subcommand};
 
 use crate::bulk::{export, import};
 use crate::exit::{self, Failure};
-use crate::{
-    backup, bench, dev, events, holds, members, orders, payments, products, recover, remote,
-    restore, serve, snapshot, status, verify,
-};
+use crate::node::{dev, serve};
+use crate::offline::{recover, restore, verify};
+use crate::remote::{backup, events, holds, members, orders, payments, products, snapshot, status};
+use crate::{bench, remote};
 
 /// Holdfast: a replicated order engine that sells without overselling.
 #[derive(Debug, Parser)]

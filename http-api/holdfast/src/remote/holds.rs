@@ -5,8 +5,8 @@ use client::wire::{ExtendRequest, Hold, HoldRequest};
 use serde_json::json;
 
 use crate::exit::Failure;
-use crate::orders::Item;
 use crate::remote;
+use crate::remote::orders::Item;
 use crate::table::{Align, Table, or_dash};
 
 /// What to do with holds.

@@ -12,7 +12,8 @@ use raft_node::rebuild::Rebuild;
 use raft_node::{Config, StartError};
 
 use crate::exit::{Failure, chain};
-use crate::{join, remote, running};
+use crate::node::{join, running};
+use crate::remote;
 
 /// How long one round of questions may take.
 const ROUND_MAX: Duration = Duration::from_secs(10);

@@ -10,11 +10,11 @@ use raft_node::Config;
 
 use crate::address::{self, Peer};
 use crate::exit::Failure;
-use crate::join;
 use crate::logging::{self, Format};
-use crate::rebuild;
+use crate::node::join;
+use crate::node::rebuild;
+use crate::node::running::{self, Port, Running};
 use crate::remote::print_line;
-use crate::running::{self, Port, Running};
 use crate::settings::{File, Limits, Payments};
 use crate::signals::Signals;
 

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use crate::exit::Failure;
 use crate::logging::{self, Format};
+use crate::node::running::{self, Port, Running};
 use crate::remote::print_line;
-use crate::running::{self, Port, Running};
 use crate::settings::{File, Limits, Payments};
 use crate::signals::Signals;
 use home::{Home, Plan};

@@ -2,6 +2,17 @@
 //!
 //! The retries, deadlines and keys are the client crate's; nothing here sends anything again.
 
+pub(crate) mod backup;
+pub(crate) mod events;
+pub(crate) mod holds;
+pub(crate) mod members;
+pub(crate) mod orders;
+pub(crate) mod payments;
+pub(crate) mod products;
+pub(crate) mod snapshot;
+pub(crate) mod status;
+mod stock;
+
 use std::future::Future;
 use std::time::Duration;
 

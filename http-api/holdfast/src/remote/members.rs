@@ -6,7 +6,7 @@ use client::wire::{Member, MemberRequest};
 use crate::address;
 use crate::exit::Failure;
 use crate::remote;
-use crate::status;
+use crate::remote::status;
 
 /// What to do with members.
 #[derive(Debug, Clone, Subcommand)]

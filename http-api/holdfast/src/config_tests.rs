@@ -1,5 +1,5 @@
 //! How flags and file combine. The environment is part of a process, so its place in the order is
-//! tested with real ones in `http-api/tests/command_line.rs`.
+//! tested with real ones in `http-api/holdfast/tests/command_line.rs`.
 
 use std::io::Write as _;
 

@@ -9,8 +9,8 @@ use raft_node::recovery::{self, Survivor};
 use serde_json::json;
 
 use crate::exit::Failure;
+use crate::offline::restore;
 use crate::remote::print_line;
-use crate::restore;
 
 /// The flags of `recover`.
 #[derive(Debug, Clone, Args)]

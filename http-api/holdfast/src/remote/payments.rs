@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use crate::exit::Failure;
 use crate::remote;
-use crate::status;
+use crate::remote::status;
 
 /// What to do with payments.
 #[derive(Debug, Clone, Subcommand)]

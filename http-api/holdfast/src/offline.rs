@@ -1,0 +1,5 @@
+//! Commands on the data of a stopped node. None of them talks to a cluster.
+
+pub(crate) mod recover;
+pub(crate) mod restore;
+pub(crate) mod verify;
