@@ -8,14 +8,9 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::endpoint::Endpoint;
 use crate::openapi;
 use crate::routes;
-
-pub(crate) const CONTENT_TYPE: &str = "text/html; charset=utf-8";
-
-/// What browsers may do with the page: show it, with its own styles.
-pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
-                                 form-action 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = include_str!("docs.css");
 
@@ -123,18 +118,15 @@ impl<'d> Page<'d> {
         target.and_then(|pointer| self.document.pointer(pointer)).unwrap_or(value)
     }
 
-    /// The operations of one tag, in the order of the routes.
+    /// The operations of one tag, in the order of the endpoints.
     fn tag(&mut self, tag: &Value) {
         let name = text_of(tag, "name");
         self.wrapped("h2", name);
         self.prose(text_of(tag, "description"));
-        for (path, methods) in routes::table() {
-            for (method, _) in methods {
-                let method = method.as_str();
-                let operation = &self.document["paths"][path][method.to_lowercase()];
-                if operation["tags"][0] == name {
-                    self.operation(method, path, operation);
-                }
+        for (_, Endpoint { method, path, .. }) in routes::endpoints() {
+            let operation = &self.document["paths"][path][method.as_str().to_lowercase()];
+            if operation["tags"][0] == name {
+                self.operation(method.as_str(), path, operation);
             }
         }
     }
@@ -309,11 +301,9 @@ mod tests {
     #[test]
     fn every_operation_and_shape_is_on_the_page() {
         let page = shown();
-        for (path, methods) in routes::table() {
-            for (method, _) in methods {
-                let head = format!("<b class=\"{method}\">{method}</b> <code>{path}</code>");
-                assert_eq!(page.matches(&head).count(), 1, "{method} {path}");
-            }
+        for (_, Endpoint { method, path, .. }) in routes::endpoints() {
+            let head = format!("<b class=\"{method}\">{method}</b> <code>{path}</code>");
+            assert_eq!(page.matches(&head).count(), 1, "{method} {path}");
         }
         for (name, _) in members(&openapi::document()["components"]["schemas"]) {
             assert!(page.contains(&format!("<section id=\"{name}\">")), "{name}");

@@ -18,29 +18,25 @@
 //! This library never sees raft or the store, keeps no state of its own between two requests but
 //! its metrics, and decides nothing that depends on the replicated state: that is the engine's.
 
+mod answer;
+mod bounds;
+mod call;
+mod describe;
 mod docs;
-mod download;
-mod error;
+mod endpoint;
 mod events;
-mod extract;
-mod handlers;
-mod json;
+mod failure;
+mod freshness;
 mod limit;
 mod metrics;
 mod openapi;
-mod query;
-mod reply;
+mod request;
+mod resources;
 mod routes;
-mod rows;
 mod server;
 mod service;
 mod settings;
-mod signature;
-mod trace;
-mod validate;
-mod views;
 mod watch;
 
 pub use server::Server;
-pub use settings::{Invalid, Settings};
-pub use signature::WebhookSecret;
+pub use settings::{Invalid, Settings, WebhookSecret};

@@ -1,15 +1,8 @@
 //! The OpenAPI document: what every route takes and what it can answer.
 //!
-//! It is made from the table of routes, one operation each, and from the constants and wire types
+//! It is made from the rows of the endpoints, one operation each, and from the constants and wire types
 //! that the handlers use, so that a bound or a code cannot be one thing here and another there. The
 //! tests compare every answer that they get with it. Nothing is decided here.
-
-mod events;
-mod examples;
-mod operations;
-mod parameters;
-mod problems;
-mod schemas;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -17,11 +10,11 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use crate::describe::{examples, parameters, problems, schemas};
 use crate::routes;
-use operations::{Operation, operation};
 
 /// What does not belong to one operation, in words.
-const GUIDE: &str = include_str!("openapi/guide.md");
+const GUIDE: &str = include_str!("describe/guide.md");
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(build);
 static TEXT: LazyLock<Bytes> = LazyLock::new(|| DOCUMENT.to_string().into());
@@ -37,21 +30,19 @@ pub(crate) fn text() -> Bytes {
 }
 
 fn build() -> Value {
-    let mut paths = Map::new();
-    let mut ids = BTreeSet::new();
+    let (mut paths, mut tags, mut schemas) = (Map::new(), Vec::new(), schemas::shared());
     let (mut codes, mut alone) = (BTreeSet::new(), BTreeSet::new());
-    for (pattern, methods) in routes::table() {
-        let mut item = Map::new();
-        for (method, route) in methods {
-            let operation = operation(*route);
+    for (resource, endpoints) in routes::resources() {
+        tags.push(json!({"name": resource.name, "description": resource.about}));
+        merge(&mut schemas, (resource.schemas)());
+        for (_, endpoint) in endpoints {
+            let operation = endpoint.operation();
             codes.extend(operation.codes());
             alone.extend(problems::alone(operation.codes()));
-            // Some operations stand at two paths, and each needs a name of its own.
-            let first = ids.insert(operation.id);
-            let id = format!("{}{}", operation.id, if first { "" } else { "WithPrefix" });
-            item.insert(method.as_str().to_lowercase(), operation.describe(&id));
+            let method = endpoint.method.as_str().to_lowercase();
+            paths.entry(endpoint.path).or_insert_with(|| json!({}))[method] =
+                operation.describe(resource.name);
         }
-        paths.insert(pattern.to_owned(), Value::Object(item));
     }
     json!({
         "openapi": "3.1.0",
@@ -63,10 +54,10 @@ fn build() -> Value {
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/", "description": "The node that served this document"}],
-        "tags": Operation::tags(),
+        "tags": tags,
         "paths": paths,
         "components": {
-            "schemas": schemas::all(),
+            "schemas": schemas,
             "parameters": parameters::all(),
             "headers": parameters::headers(),
             "responses": problems::responses(&alone),
@@ -75,9 +66,11 @@ fn build() -> Value {
     })
 }
 
-/// A reference to a component.
-fn reference(kind: &str, name: &str) -> Value {
-    json!({ "$ref": format!("#/components/{kind}/{name}") })
+/// Adds the members of `more`.
+fn merge(all: &mut Value, more: Value) {
+    if let (Value::Object(all), Value::Object(more)) = (all, more) {
+        all.extend(more);
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn every_route_is_described_and_nothing_else() {
+    fn every_endpoint_is_described_and_nothing_else() {
         let described: BTreeMap<&str, BTreeSet<&str>> = document()["paths"]
             .as_object()
             .unwrap()
@@ -108,15 +101,13 @@ mod tests {
                 (path.as_str(), item.as_object().unwrap().keys().map(String::as_str).collect())
             })
             .collect();
-        let lower: Vec<(&str, Vec<String>)> = routes::table()
-            .map(|(path, methods)| {
-                (path, methods.iter().map(|(method, _)| method.as_str().to_lowercase()).collect())
-            })
+        let lower: Vec<(&str, String)> = routes::endpoints()
+            .map(|(_, endpoint)| (endpoint.path, endpoint.method.as_str().to_lowercase()))
             .collect();
-        let routed: BTreeMap<&str, BTreeSet<&str>> = lower
-            .iter()
-            .map(|(path, methods)| (*path, methods.iter().map(String::as_str).collect()))
-            .collect();
+        let mut routed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (path, method) in &lower {
+            routed.entry(path).or_default().insert(method);
+        }
         assert_eq!(described, routed);
     }
 

@@ -1,196 +1,60 @@
-//! Which path and method lead to which handler.
+//! All resources, and the way from a path and a method to an endpoint.
 //!
-//! One table names every path with its methods. `/api/v1` and `/api` are two names of the same
-//! paths; what monitors read stands without a prefix too.
+//! Each resource lists its own endpoints; a new resource is one line here. `/api/v1` and `/api` are
+//! two names of the same paths.
 
 use hyper::Method;
 use hyper::header::HeaderValue;
 
-/// Every operation of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
-    CreateOrder,
-    ListOrders,
-    Purchase,
-    PlaceBatch,
-    GetOrder,
-    CancelOrder,
-    OrderEvents,
-    OrderByKey,
-    FenceKey,
-    CreateHold,
-    GetHold,
-    ReleaseHold,
-    ExtendHold,
-    PaymentWebhook,
-    ListProducts,
-    CreateProduct,
-    GetProduct,
-    ReplaceProduct,
-    PatchProduct,
-    ArchiveProduct,
-    AdjustStock,
-    Ledger,
-    CreateUser,
-    GetUser,
-    OrderProcessed,
-    Events,
-    Socket,
-    Cluster,
-    AddMember,
-    RemoveMember,
-    TransferLeader,
-    TakeSnapshot,
-    Backup,
-    SetPayments,
-    Health,
-    Live,
-    Ready,
-    Metrics,
-    Test,
-    OpenApi,
-    Docs,
-}
+use crate::answer::reply::Reply;
+use crate::call::Call;
+use crate::endpoint::{Endpoint, Resource};
+use crate::failure::Failure;
+use crate::resources::{
+    cluster, documents, events, holds, monitoring, orders, payments, products, users,
+};
 
-impl Route {
-    /// Whether the body of a request is read.
-    pub(crate) fn reads_body(self) -> bool {
-        match self {
-            Route::CreateOrder
-            | Route::Purchase
-            | Route::PlaceBatch
-            | Route::CancelOrder
-            | Route::CreateHold
-            | Route::ExtendHold
-            | Route::PaymentWebhook
-            | Route::CreateProduct
-            | Route::ReplaceProduct
-            | Route::PatchProduct
-            | Route::AdjustStock
-            | Route::CreateUser
-            | Route::OrderProcessed
-            | Route::AddMember
-            | Route::TransferLeader
-            | Route::SetPayments => true,
-            Route::ListOrders
-            | Route::GetOrder
-            | Route::OrderEvents
-            | Route::OrderByKey
-            | Route::FenceKey
-            | Route::GetHold
-            | Route::ReleaseHold
-            | Route::ListProducts
-            | Route::GetProduct
-            | Route::ArchiveProduct
-            | Route::Ledger
-            | Route::GetUser
-            | Route::Events
-            | Route::Socket
-            | Route::Cluster
-            | Route::TakeSnapshot
-            | Route::Backup
-            | Route::RemoveMember
-            | Route::Health
-            | Route::Live
-            | Route::Ready
-            | Route::Metrics
-            | Route::Test
-            | Route::OpenApi
-            | Route::Docs => false,
+/// Lists the resources, in the order of the OpenAPI document.
+macro_rules! resources {
+    ($($name:ident: $module:ident),+ $(,)?) => {
+        /// Every endpoint of the API.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Route {
+            $($name($module::Route)),+
         }
-    }
 
-    /// Whether it answers JSON, so that a caller who takes none is refused. Documents and metrics
-    /// go out in their own formats, whatever a browser or a monitor says it takes.
-    pub(crate) fn answers_json(self) -> bool {
-        let own_format =
-            matches!(self, Route::Metrics | Route::OpenApi | Route::Docs | Route::Backup);
-        !own_format && !matches!(self, Route::Events | Route::Socket)
-    }
+        /// Every resource with its endpoints.
+        pub(crate) fn resources() -> Vec<(&'static Resource, Vec<(Route, &'static Endpoint)>)> {
+            vec![$((
+                &$module::RESOURCE,
+                $module::ENDPOINTS.iter().map(|(route, row)| (Route::$name(*route), row)).collect(),
+            )),+]
+        }
 
-    /// Whether a request may carry an idempotency key.
-    pub(crate) fn takes_key(self) -> bool {
-        matches!(
-            self,
-            Route::CreateOrder
-                | Route::Purchase
-                | Route::CreateHold
-                | Route::AdjustStock
-                | Route::PaymentWebhook
-        )
-    }
-
-    /// Whether a body holds many requests: it may be larger, and one of them a line.
-    pub(crate) fn is_bulk(self) -> bool {
-        matches!(self, Route::PlaceBatch)
-    }
-
-    /// Whether a rate limit counts it. Monitors ask however often they must.
-    pub(crate) fn is_counted(self) -> bool {
-        !matches!(self, Route::Health | Route::Live | Route::Ready | Route::Metrics)
-    }
+        /// Calls the handler of an endpoint.
+        pub(crate) async fn answer(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
+            match route {
+                $(Route::$name(route) => $module::answer(route, call).await),+
+            }
+        }
+    };
 }
 
-pub(crate) type Methods = &'static [(Method, Route)];
+resources! {
+    Orders: orders,
+    Holds: holds,
+    Payments: payments,
+    Products: products,
+    Users: users,
+    Events: events,
+    Cluster: cluster,
+    Monitoring: monitoring,
+    Documents: documents,
+}
 
-/// Paths below `/api/v1` and `/api`.
-const PREFIXED: &[(&str, Methods)] = &[
-    ("/api/v1/orders", &[(Method::GET, Route::ListOrders), (Method::POST, Route::CreateOrder)]),
-    ("/api/v1/orders/purchase", &[(Method::POST, Route::Purchase)]),
-    ("/api/v1/orders/batch", &[(Method::POST, Route::PlaceBatch)]),
-    ("/api/v1/orders/by-key/{key}", &[(Method::GET, Route::OrderByKey)]),
-    ("/api/v1/orders/by-key/{key}/fence", &[(Method::POST, Route::FenceKey)]),
-    ("/api/v1/orders/{id}", &[(Method::GET, Route::GetOrder)]),
-    ("/api/v1/orders/{id}/cancel", &[(Method::POST, Route::CancelOrder)]),
-    ("/api/v1/orders/{id}/events", &[(Method::GET, Route::OrderEvents)]),
-    ("/api/v1/holds", &[(Method::POST, Route::CreateHold)]),
-    ("/api/v1/holds/{id}", &[(Method::GET, Route::GetHold), (Method::DELETE, Route::ReleaseHold)]),
-    ("/api/v1/holds/{id}/extend", &[(Method::POST, Route::ExtendHold)]),
-    ("/api/v1/payments/webhook", &[(Method::POST, Route::PaymentWebhook)]),
-    (
-        "/api/v1/products",
-        &[(Method::GET, Route::ListProducts), (Method::POST, Route::CreateProduct)],
-    ),
-    (
-        "/api/v1/products/{id}",
-        &[
-            (Method::GET, Route::GetProduct),
-            (Method::PUT, Route::ReplaceProduct),
-            (Method::PATCH, Route::PatchProduct),
-            (Method::DELETE, Route::ArchiveProduct),
-        ],
-    ),
-    ("/api/v1/products/{id}/adjustments", &[(Method::POST, Route::AdjustStock)]),
-    ("/api/v1/products/{id}/ledger", &[(Method::GET, Route::Ledger)]),
-    ("/api/v1/users", &[(Method::POST, Route::CreateUser)]),
-    ("/api/v1/users/{id}", &[(Method::GET, Route::GetUser)]),
-    ("/api/v1/tasks/order-processed", &[(Method::POST, Route::OrderProcessed)]),
-    ("/api/v1/events", &[(Method::GET, Route::Events)]),
-    ("/api/v1/ws", &[(Method::GET, Route::Socket)]),
-    ("/api/v1/cluster", &[(Method::GET, Route::Cluster)]),
-    ("/api/v1/cluster/snapshot", &[(Method::POST, Route::TakeSnapshot)]),
-    ("/api/v1/cluster/backup", &[(Method::GET, Route::Backup)]),
-    ("/api/v1/cluster/payments", &[(Method::POST, Route::SetPayments)]),
-    ("/api/v1/cluster/members", &[(Method::POST, Route::AddMember)]),
-    ("/api/v1/cluster/members/{id}", &[(Method::DELETE, Route::RemoveMember)]),
-    ("/api/v1/cluster/transfer-leader", &[(Method::POST, Route::TransferLeader)]),
-    ("/api/v1/health", &[(Method::GET, Route::Health)]),
-    ("/api/v1/test", &[(Method::GET, Route::Test)]),
-];
-
-/// Paths without a prefix.
-const BARE: &[(&str, Methods)] = &[
-    ("/health", &[(Method::GET, Route::Health)]),
-    ("/livez", &[(Method::GET, Route::Live)]),
-    ("/readyz", &[(Method::GET, Route::Ready)]),
-    ("/metrics", &[(Method::GET, Route::Metrics)]),
-    ("/openapi.json", &[(Method::GET, Route::OpenApi)]),
-    ("/docs", &[(Method::GET, Route::Docs)]),
-];
-
-/// The table: every path with its methods, those below `/api/v1` first.
-pub(crate) fn table() -> impl Iterator<Item = (&'static str, Methods)> {
-    PREFIXED.iter().chain(BARE).copied()
+/// Every endpoint with its row.
+pub(crate) fn endpoints() -> impl Iterator<Item = (Route, &'static Endpoint)> {
+    resources().into_iter().flat_map(|(_, endpoints)| endpoints)
 }
 
 /// The label of requests that match no path.
@@ -199,19 +63,19 @@ pub(crate) const UNMATCHED: &str = "unmatched";
 /// Every method that some path knows, for the answer to methods that no path can know.
 const ALLOW_ALL: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 
-/// One path with its methods.
+/// One path with its endpoints, one for each of its methods.
 #[derive(Debug)]
 struct Path {
     pattern: &'static str,
-    methods: Methods,
+    endpoints: Vec<(Route, &'static Endpoint)>,
     allow: HeaderValue,
 }
 
 /// What a path and a method lead to.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Found<'p> {
-    /// A handler, with the only variable part of the path as it was sent.
-    Route { route: Route, pattern: &'static str, argument: &'p str },
+    /// An endpoint, with the only variable part of the path as it was sent.
+    Endpoint { route: Route, endpoint: &'static Endpoint, argument: &'p str },
     /// The path exists for other methods.
     OtherMethod { pattern: &'static str, allow: HeaderValue },
     /// No such path.
@@ -219,16 +83,16 @@ pub(crate) enum Found<'p> {
 }
 
 impl Found<'_> {
-    /// The route, if there is one.
-    pub(crate) fn route(&self) -> Option<Route> {
+    /// The endpoint, if there is one.
+    pub(crate) fn endpoint(&self) -> Option<&'static Endpoint> {
         match self {
-            Found::Route { route, .. } => Some(*route),
+            Found::Endpoint { endpoint, .. } => Some(endpoint),
             Found::OtherMethod { .. } | Found::Nothing => None,
         }
     }
 }
 
-/// The table, compiled.
+/// The endpoints, by path.
 #[derive(Debug)]
 pub(crate) struct Router {
     tree: matchit::Router<usize>,
@@ -236,22 +100,31 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    /// Compiles the table.
+    /// Compiles the paths of all endpoints.
     pub(crate) fn new() -> Router {
-        let mut router = Router { tree: matchit::Router::new(), paths: Vec::new() };
-        for (pattern, methods) in table() {
-            let place = router.paths.len();
-            router.paths.push(Path { pattern, methods, allow: allow(methods) });
-            router.insert(pattern, place);
-            if let Some(rest) = pattern.strip_prefix("/api/v1") {
-                router.insert(&format!("/api{rest}"), place);
+        let mut paths: Vec<Path> = Vec::new();
+        for (route, endpoint) in endpoints() {
+            match paths.iter_mut().find(|path| path.pattern == endpoint.path) {
+                Some(path) => path.endpoints.push((route, endpoint)),
+                None => paths.push(Path {
+                    pattern: endpoint.path,
+                    endpoints: vec![(route, endpoint)],
+                    allow: HeaderValue::from_static(""),
+                }),
             }
         }
-        router
-    }
-
-    fn insert(&mut self, pattern: &str, place: usize) {
-        self.tree.insert(pattern, place).expect("the patterns of the table do not collide");
+        let mut tree = matchit::Router::new();
+        let mut insert = |pattern: &str, place: usize| {
+            tree.insert(pattern, place).expect("the paths of the endpoints do not collide");
+        };
+        for (place, path) in paths.iter_mut().enumerate() {
+            path.allow = allow(&path.endpoints);
+            insert(path.pattern, place);
+            if let Some(rest) = path.pattern.strip_prefix("/api/v1") {
+                insert(&format!("/api{rest}"), place);
+            }
+        }
+        Router { tree, paths }
     }
 
     /// Looks a request up.
@@ -264,12 +137,12 @@ impl Router {
                 Found::Nothing
             };
         };
-        let Path { pattern, methods, allow } = &self.paths[*found.value];
+        let Path { pattern, endpoints, allow } = &self.paths[*found.value];
         let asked = if *method == Method::HEAD { &Method::GET } else { method };
-        match methods.iter().find(|(known, _)| known == asked) {
-            Some(&(_, route)) => {
+        match endpoints.iter().find(|(_, endpoint)| endpoint.method == *asked) {
+            Some(&(route, endpoint)) => {
                 let argument = found.params.iter().next().map_or("", |(_, value)| value);
-                Found::Route { route, pattern, argument }
+                Found::Endpoint { route, endpoint, argument }
             }
             None => Found::OtherMethod { pattern, allow: allow.clone() },
         }
@@ -277,9 +150,9 @@ impl Router {
 }
 
 /// The value of `Allow`. Whatever answers GET answers HEAD too.
-fn allow(methods: Methods) -> HeaderValue {
+fn allow(endpoints: &[(Route, &Endpoint)]) -> HeaderValue {
     let mut names = Vec::new();
-    for (method, _) in methods {
+    for (_, Endpoint { method, .. }) in endpoints {
         names.push(method.as_str());
         if *method == Method::GET {
             names.push("HEAD");
@@ -307,21 +180,22 @@ mod tests {
     #[test]
     fn every_path_answers_its_methods_and_refuses_the_others() {
         let router = Router::new();
-        for (pattern, methods) in table() {
+        for Path { pattern, endpoints, .. } in &router.paths {
             let concrete = pattern.replace("{id}", "17").replace("{key}", "a%2Fb");
             let short = concrete.replace("/api/v1/", "/api/");
             for path in [concrete, short] {
                 for method in METHODS {
                     let asked = if method == Method::HEAD { Method::GET } else { method.clone() };
-                    let expected = methods.iter().find(|(known, _)| *known == asked);
+                    let expected = endpoints.iter().find(|(_, row)| row.method == asked);
                     match (router.find(&method, &path), expected) {
-                        (Found::Route { route, pattern: label, .. }, Some((_, expected))) => {
-                            assert_eq!((route, label), (*expected, pattern), "{method} {path}");
+                        (Found::Endpoint { route, endpoint, .. }, Some((expected, row))) => {
+                            assert_eq!(route, *expected, "{method} {path}");
+                            assert_eq!(endpoint.path, row.path, "{method} {path}");
                         }
                         (Found::OtherMethod { allow, .. }, None) => {
                             let allow = allow.to_str().unwrap();
-                            for (known, _) in methods {
-                                assert!(allow.contains(known.as_str()), "{method} {path}");
+                            for (_, row) in endpoints {
+                                assert!(allow.contains(row.method.as_str()), "{method} {path}");
                             }
                         }
                         (found, _) => panic!("{method} {path}: {found:?}"),
@@ -340,7 +214,7 @@ mod tests {
             ("/api/orders/7/events", "7"),
             ("/api/v1/orders/by-key/a%2Fb", "a%2Fb"),
         ] {
-            let Found::Route { argument: found, .. } = router.find(&Method::GET, path) else {
+            let Found::Endpoint { argument: found, .. } = router.find(&Method::GET, path) else {
                 panic!("{path}")
             };
             assert_eq!(found, argument);
@@ -366,7 +240,8 @@ mod tests {
             "//api/orders",
             "/api/livez",
         ] {
-            assert_eq!(router.find(&Method::GET, path), Found::Nothing, "{path}");
+            let found = router.find(&Method::GET, path);
+            assert!(matches!(found, Found::Nothing), "{path}: {found:?}");
         }
         assert!(matches!(router.find(&Method::CONNECT, ""), Found::OtherMethod { .. }));
         let made_up = Method::from_bytes(b"BREW").unwrap();

@@ -25,15 +25,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch as signal};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::answer::reply::Body;
+use crate::call::{App, Documents};
+use crate::docs;
 use crate::events::Feed;
 use crate::events::socket::{self, Upgrade};
 use crate::limit::Limiter;
 use crate::metrics::{Metrics, Transport};
-use crate::reply::Body;
+use crate::openapi;
+use crate::request::trace;
 use crate::routes::Router;
-use crate::service::{self, App};
+use crate::service::{self, Service};
 use crate::settings::Settings;
-use crate::trace;
 use crate::watch::{self, Late, Phase, Watch, Watched};
 
 /// Backups that may be read at once; each keeps a file open that may be large.
@@ -77,10 +80,9 @@ impl Server {
         let (stop, stopped) = signal::channel(false);
         let feed = Feed::new(settings.event_subscribers_max);
         let filling = tokio::spawn(Arc::clone(&feed).run(handle.clone()));
-        let app = Arc::new(App {
+        let app = App {
             metrics: Arc::new(Metrics::new(handle.clone(), Arc::clone(&feed))),
             handle,
-            router: Router::new(),
             limiter: Limiter::new(settings.rate_limit_per_minute),
             position: AtomicU64::new(0),
             batch_room: Semaphore::new(settings.batch_bytes_in_flight_max),
@@ -88,8 +90,10 @@ impl Server {
             settings,
             feed,
             stopped: stopped.clone(),
-        });
-        let accept = tokio::spawn(accept(listener, app, stopped));
+            documents: Documents { openapi: openapi::text, page: docs::text },
+        };
+        let service = Arc::new(Service { router: Router::new(), app });
+        let accept = tokio::spawn(accept(listener, service, stopped));
         Ok(Server { local_addr, stop, accept, filling })
     }
 
@@ -124,7 +128,7 @@ impl Drop for Server {
 /// Accepts until it is told to stop; returns what is still connected.
 async fn accept(
     listener: TcpListener,
-    app: Arc<App>,
+    service: Arc<Service>,
     stopped: signal::Receiver<bool>,
 ) -> JoinSet<()> {
     let seats = Arc::new(Seats::default());
@@ -145,9 +149,9 @@ async fn accept(
                 continue;
             }
         };
-        match Seat::take(&seats, address.ip(), &app.settings) {
+        match Seat::take(&seats, address.ip(), &service.app.settings) {
             Some(seat) => {
-                connections.spawn(connection(socket, app.clone(), stopped.clone(), seat));
+                connections.spawn(connection(socket, service.clone(), stopped.clone(), seat));
             }
             None => refuse(&socket, ErrorCode::Overloaded, "There are too many connections."),
         }
@@ -198,7 +202,7 @@ impl Drop for Seat {
 /// Serves one connection to its end.
 async fn connection(
     socket: TcpStream,
-    app: Arc<App>,
+    service: Arc<Service>,
     mut stopped: signal::Receiver<bool>,
     seat: Seat,
 ) {
@@ -207,11 +211,12 @@ async fn connection(
     let _ = socket.set_nodelay(true);
     let watch = Arc::new(Watch::new());
     let upgrade: Arc<Mutex<Option<Upgrade>>> = Arc::default();
-    let service = service_fn(|request: Request<Incoming>| {
-        let (app, watch, upgrade) = (app.clone(), watch.clone(), upgrade.clone());
+    let app = &service.app;
+    let respond = service_fn(|request: Request<Incoming>| {
+        let (service, watch, upgrade) = (service.clone(), watch.clone(), upgrade.clone());
         async move {
             let doubtful = watch.begin(request.headers().contains_key(TRANSFER_ENCODING));
-            let mut reply = service::respond(&app, request, address, doubtful).await;
+            let mut reply = service::respond(&service, request, address, doubtful).await;
             *upgrade.lock() = reply.extensions_mut().remove::<Upgrade>();
             match reply.body_mut() {
                 Body::Whole(_) => watch.enter(Phase::Idle),
@@ -237,7 +242,7 @@ async fn connection(
         .max_buf_size(app.settings.header_bytes_max)
         // The watch keeps the time of heads, so that idle connections may have more of it.
         .header_read_timeout(None);
-    let mut serving = http.serve_connection(io, service);
+    let mut serving = http.serve_connection(io, respond);
 
     let interval = watch::interval(&app.settings);
     let mut look = std::pin::pin!(tokio::time::sleep(interval));
@@ -270,7 +275,12 @@ async fn connection(
         let upgrade = upgrade.lock().take();
         if let Some(upgrade) = upgrade {
             let parts = serving.into_parts();
-            socket::run(&app, parts.io.into_socket(), &parts.read_buf, upgrade).await;
+            let context = socket::Context {
+                settings: &app.settings,
+                metrics: &app.metrics,
+                stopped: &app.stopped,
+            };
+            socket::run(context, parts.io.into_socket(), &parts.read_buf, upgrade).await;
         }
         return;
     };
@@ -310,7 +320,7 @@ fn refuse(socket: &TcpStream, code: ErrorCode, detail: &'static str) {
 /// Keeps the compiler's word that a connection can move between threads.
 const _: fn() = || {
     fn is_send(_: &(impl Future<Output = ()> + Send)) {}
-    let _ = |socket, app, stopped, seat| is_send(&connection(socket, app, stopped, seat));
+    let _ = |socket, service, stopped, seat| is_send(&connection(socket, service, stopped, seat));
 };
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Every setting of the server, with the bounds that are checked before it starts.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::signature::{SECRETS_MAX, WebhookSecret};
+/// The most secrets at a time: the one that is in use, and the one before or after it.
+const SECRETS_MAX: usize = 2;
 
 /// Settings of the server. `Default` is what the documentation promises.
 ///
@@ -110,6 +112,40 @@ impl Default for Settings {
     }
 }
 
+/// A secret that a payment provider signs its webhooks with. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebhookSecret(Box<str>);
+
+impl WebhookSecret {
+    /// The shortest secret, in bytes: who has seen one signed request can try all shorter ones.
+    pub const BYTES_MIN: usize = 16;
+    /// The longest secret, in bytes.
+    pub const BYTES_MAX: usize = 255;
+
+    /// A secret as it was agreed on with the provider. [`crate::Settings::validate`] checks it.
+    pub fn new(text: impl Into<Box<str>>) -> WebhookSecret {
+        WebhookSecret(text.into())
+    }
+
+    /// The bytes that signatures are keyed with.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Whether it is neither too short nor too long, and plain ASCII without spaces, so that both
+    /// sides mean the same bytes by it.
+    fn is_sound(&self) -> bool {
+        (Self::BYTES_MIN..=Self::BYTES_MAX).contains(&self.0.len())
+            && self.0.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+}
+
+impl fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookSecret(…)")
+    }
+}
+
 /// A setting that cannot work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the setting {name} must be {bound}")]
@@ -196,5 +232,14 @@ mod tests {
             let settings = Settings { webhook_secrets: secrets, ..Settings::default() };
             assert_eq!(settings.validate().is_ok(), sound);
         }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let secret = WebhookSecret::new("secret of the provider");
+        assert_eq!(format!("{secret:?}"), "WebhookSecret(…)");
+        assert!(!secret.is_sound(), "it has spaces");
+        assert!(!WebhookSecret::new("x".repeat(15)).is_sound());
+        assert!(WebhookSecret::new("x".repeat(16)).is_sound());
     }
 }

@@ -4,8 +4,9 @@ use client::wire::EventType;
 use engine::ids::{ProductId, UserId};
 
 use super::render::Told;
-use crate::query::{self, Query};
-use crate::validate::{Errors, ID_MAX};
+use crate::bounds::ID_MAX;
+use crate::request::fields::Errors;
+use crate::request::query::{self, Query};
 
 /// The most types that one request may list.
 pub(crate) const TYPES_MAX: usize = 32;

@@ -7,7 +7,7 @@ use client::wire::{self, EventType, OrderLineRequest, OrderStatus};
 use engine::event::{Event, HoldChange, Kind, OrderChange};
 use engine::ids::{OrderId, UserId};
 
-use crate::views::moment;
+use crate::answer::views::moment;
 
 /// An event, and its text as a stream of events has it, made once for all who want it.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -24,9 +25,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::Subscription;
 use super::feed::Ended;
 use super::render::{self, Told};
-use crate::metrics::Transport;
-use crate::service::App;
-use crate::validate::ID_MAX;
+use crate::bounds::ID_MAX;
+use crate::metrics::{Metrics, Transport};
+use crate::settings::Settings;
 
 /// The header that answers the key.
 pub(crate) const ACCEPT: HeaderName = SEC_WEBSOCKET_ACCEPT;
@@ -91,8 +92,17 @@ impl From<Error> for End {
     }
 }
 
+/// What a WebSocket needs of its server.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) metrics: &'a Metrics,
+    /// Becomes true when the server stops.
+    pub(crate) stopped: &'a watch::Receiver<bool>,
+}
+
 /// Serves one WebSocket to its end.
-pub(crate) async fn run(app: &App, socket: TcpStream, read: &Bytes, upgrade: Upgrade) {
+pub(crate) async fn run(context: Context<'_>, socket: TcpStream, read: &Bytes, upgrade: Upgrade) {
     let Some(subscription) = upgrade.0.lock().take() else { return };
     let config = WebSocketConfig::default()
         .read_buffer_size(MESSAGE_BYTES_MAX)
@@ -102,14 +112,14 @@ pub(crate) async fn run(app: &App, socket: TcpStream, read: &Bytes, upgrade: Upg
         .max_frame_size(Some(MESSAGE_BYTES_MAX));
     let (role, read) = (Role::Server, read.to_vec());
     let socket = WebSocketStream::from_partially_read(socket, read, role, Some(config)).await;
-    let write_timeout = app.settings.write_timeout;
+    let write_timeout = context.settings.write_timeout;
     let mut session =
         Session { socket, channels: BTreeSet::new(), subscription, write_timeout, mistakes: 0 };
-    let end = session.serve(app).await;
+    let end = session.serve(context).await;
     tracing::debug!(?end, "a WebSocket ends");
     match end {
         End::Gone => {}
-        End::Slow => app.metrics.cut_off(Transport::Websocket),
+        End::Slow => context.metrics.cut_off(Transport::Websocket),
         End::Close(code, reason) => session.close(code, reason).await,
     }
 }
@@ -123,11 +133,11 @@ struct Session {
 }
 
 impl Session {
-    async fn serve(&mut self, app: &App) -> End {
-        let mut stopped = app.stopped.clone();
+    async fn serve(&mut self, context: Context<'_>) -> End {
+        let mut stopped = context.stopped.clone();
         let stopping = async { drop(stopped.wait_for(|stop| *stop).await) };
         let mut stopping = std::pin::pin!(stopping);
-        let period = app.settings.event_heartbeat;
+        let period = context.settings.event_heartbeat;
         let mut heartbeat = interval_at(Instant::now() + period, period);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silent = 0;
@@ -153,7 +163,7 @@ impl Session {
                     }
                 }
                 waited = self.subscription.wait() => match waited {
-                    Ok(()) => self.tell(app).await,
+                    Ok(()) => self.tell(context).await,
                     Err(Ended::Gone) => Err(End::Close(CloseCode::Again, "too far behind")),
                     Err(Ended::Failed(error)) => {
                         tracing::error!(%error, "a WebSocket ends");
@@ -168,11 +178,11 @@ impl Session {
     }
 
     /// Sends what is wanted of the page in hand.
-    async fn tell(&mut self, app: &App) -> Result<(), End> {
+    async fn tell(&mut self, context: Context<'_>) -> Result<(), End> {
         while let Some(told) = self.subscription.pop() {
             if let Some(frame) = frame(&self.channels, told) {
                 self.say(&frame).await?;
-                app.metrics.events_sent(Transport::Websocket, 1);
+                context.metrics.events_sent(Transport::Websocket, 1);
             }
         }
         tokio::task::yield_now().await;

@@ -1,0 +1,185 @@
+//! How a failure is answered: as a problem in the shape of RFC 9457, with the headers of its code.
+//!
+//! Which code a failure has is decided in [`crate::failure`]; what follows from the code stands in
+//! `client::wire`.
+
+use std::borrow::Cow;
+
+use client::wire::{self, ErrorCode, Problem};
+use engine::trace::TraceId;
+use hyper::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE,
+};
+
+use crate::answer::reply::{self, Reply, ReplyExt};
+use crate::failure::{Details, Failure};
+
+/// What an answer of 401 has to ask for.
+const CHALLENGE: &str = "Holdfast-Signature realm=\"payments\"";
+
+/// The answer to a request that failed.
+pub(crate) fn reply(failure: Failure, trace: &TraceId) -> Reply {
+    let details = failure.into_details();
+    let Details { code, detail, word, errors, results, allow, .. } = details;
+    let Details { seen, retry_after_s, order, close, .. } = details;
+    let mut problem = Problem::new(code, detail, trace.to_string());
+    problem.error = word.map_or(problem.error, Cow::Borrowed);
+    problem.errors = errors;
+    problem.results = results;
+    problem.retry_after = retry_after_s;
+    problem.order_id = order.map(|(id, _)| id.0);
+    problem.order_status = order.and_then(|(_, status)| status);
+    let mut reply = reply::of(problem.status, &problem);
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::PROBLEM_JSON));
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(allow) = allow {
+        headers.insert(ALLOW, allow);
+    }
+    if code == ErrorCode::UpgradeRequired {
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    if code == ErrorCode::InvalidSignature {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+    }
+    if close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    match seen {
+        Some((position, freshness)) => reply.at(position).fresh(freshness),
+        None => reply,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use client::wire::Outcome;
+    use engine::ids::{HoldId, OrderId, Position, ProductId};
+    use engine::order::Status;
+    use engine::outcome::Rejection;
+    use http_body_util::BodyExt;
+    use raft_node::{ProposeError, ReadError};
+
+    use super::*;
+    use crate::freshness::Freshness;
+
+    fn trace() -> TraceId {
+        TraceId::parse("550e8400-e29b-41d4-a716-446655440000").unwrap()
+    }
+
+    async fn text(reply: Reply) -> String {
+        let body = reply.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn problems_have_the_documented_shape() {
+        let rejection =
+            Rejection::InsufficientStock { product: ProductId(5), requested: 10, available: 3 };
+        let reply = reply(Failure::rejected(&rejection), &trace());
+        assert_eq!(reply.status(), 409);
+        assert_eq!(reply.headers()[CONTENT_TYPE], "application/problem+json");
+        let detail = "Insufficient stock for product ID 5. Requested: 10, available: 3.";
+        let golden = concat!(
+            r#"{"type":"/problems/insufficient-stock","title":"Insufficient stock","status":409,"#,
+            r#""detail":"DETAIL","success":false,"message":"DETAIL","#,
+            r#""error":"insufficient_stock","error_code":"INSUFFICIENT_STOCK","#,
+            r#""outcome":"rejected","retryable":false,"errors":null,"#,
+            r#""trace_id":"550e8400-e29b-41d4-a716-446655440000"}"#,
+        );
+        assert_eq!(text(reply).await, golden.replace("DETAIL", detail));
+    }
+
+    #[tokio::test]
+    async fn validation_lists_every_field() {
+        let errors = BTreeMap::from([
+            ("items".to_owned(), vec!["The items field is required.".to_owned()]),
+            ("user_id".to_owned(), vec!["A.".to_owned(), "B.".to_owned()]),
+        ]);
+        let reply = reply(Failure::validation(errors), &trace());
+        assert_eq!(reply.status(), 422);
+        let text = text(reply).await;
+        assert!(text.contains(r#""message":"The items field is required. (and 2 more errors)""#));
+        assert!(text.contains(
+            r#""errors":{"items":["The items field is required."],"user_id":["A.","B."]}"#
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_refused_with_409_and_names_the_orders_at_fault() {
+        let lacking =
+            Rejection::InsufficientStock { product: ProductId(5), requested: 10, available: 3 };
+        let missing = Rejection::ProductNotFound(ProductId(9));
+        for (items, code) in [
+            (vec![(1, lacking.clone()), (2, missing.clone())], ErrorCode::InsufficientStock),
+            (vec![(2, missing), (3, lacking)], ErrorCode::BatchRejected),
+            (vec![(0, Rejection::KeyReused)], ErrorCode::BatchRejected),
+            (vec![(0, Rejection::TooManyOpenOrders)], ErrorCode::Overloaded),
+        ] {
+            let failure = Failure::rejected(&Rejection::BatchRefused { items: items.into() });
+            assert_eq!(failure.code(), code);
+            assert_eq!(
+                failure.code().status(),
+                if code == ErrorCode::Overloaded { 503 } else { 409 }
+            );
+            let text = text(reply(failure, &trace())).await;
+            assert!(text.contains("\"results\":[{\"index\":"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_order_that_stands_in_the_way_is_named() {
+        let (hold, order) = (HoldId(3), OrderId(7));
+        let consumed = Rejection::HoldConsumed { hold, order };
+        let consumed = text(reply(Failure::rejected(&consumed), &trace())).await;
+        assert!(consumed.contains(r#""order_id":7,"trace_id""#), "{consumed}");
+        let conflict = engine::webhook::Conflict::Late;
+        let conflict = Rejection::PaymentConflict { order, status: Status::Paid, conflict };
+        let conflict = text(reply(Failure::rejected(&conflict), &trace())).await;
+        assert!(conflict.contains(r#""order_id":7,"order_status":"PAID""#), "{conflict}");
+    }
+
+    #[test]
+    fn a_write_in_doubt_is_unknown_and_only_that() {
+        for (error, status, outcome) in [
+            (ProposeError::NoLeader, 503, Outcome::NotApplied),
+            (ProposeError::Overloaded, 503, Outcome::NotApplied),
+            (ProposeError::StorageFull, 503, Outcome::NotApplied),
+            (ProposeError::Stopping, 503, Outcome::NotApplied),
+            (ProposeError::TimedOut, 504, Outcome::Unknown),
+        ] {
+            let failure = Failure::from(error);
+            assert_eq!(failure.code().status(), status);
+            assert_eq!(failure.code().outcome(), outcome);
+            let reply = reply(failure, &trace());
+            assert_eq!(reply.headers().contains_key(RETRY_AFTER), status == 503);
+        }
+    }
+
+    #[test]
+    fn what_was_looked_up_names_its_position() {
+        let header = |failure: Failure, name: &str| {
+            let reply = reply(failure, &trace());
+            reply.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+        };
+        let missing = || Failure::not_found("Order not found.");
+        assert_eq!(header(missing(), wire::POSITION), None);
+        assert_eq!(header(missing().at(Position(7)), wire::POSITION).as_deref(), Some("7"));
+        assert_eq!(header(missing().at(Position(7)), wire::CONSISTENCY), None);
+        let stale = || missing().seen(Position(7), Freshness::Stale);
+        assert_eq!(header(stale(), wire::POSITION).as_deref(), Some("7"));
+        assert_eq!(header(stale(), wire::CONSISTENCY).as_deref(), Some("stale"));
+    }
+
+    #[tokio::test]
+    async fn causes_of_internal_errors_stay_inside() {
+        let failure = Failure::read(&ReadError::Storage("/secret/path: broken".into()), &trace());
+        let reply = reply(failure, &trace());
+        assert_eq!(reply.status(), 500);
+        assert!(!text(reply).await.contains("secret"));
+    }
+}

@@ -1,0 +1,192 @@
+//! Answers: encoded once, with the headers that belong to their kind.
+//!
+//! Headers that every answer carries are added in one place, by the service.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use client::wire;
+use engine::ids::Position;
+use http_body_util::Full;
+use hyper::body::{Frame, SizeHint};
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use crate::answer::download::{self, Download};
+use crate::answer::rows;
+use crate::events::stream::{self, EventStream};
+use crate::freshness::Freshness;
+
+/// What goes out.
+pub(crate) type Reply = Response<Body>;
+
+/// The body of an answer.
+pub(crate) enum Body {
+    /// All of it.
+    Whole(Full<Bytes>),
+    /// As it happens.
+    Events(EventStream),
+    /// A file, piece by piece.
+    File(Download),
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Body {
+        Body::Whole(Full::new(bytes))
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Body::Whole(body) => Pin::new(body).poll_frame(cx),
+            Body::Events(stream) => Pin::new(stream).poll_frame(cx),
+            Body::File(download) => Pin::new(download).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Whole(body) => body.is_end_stream(),
+            Body::Events(_) => false,
+            Body::File(download) => download.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Whole(body) => body.size_hint(),
+            Body::Events(_) => SizeHint::default(),
+            Body::File(download) => download.size_hint(),
+        }
+    }
+}
+
+/// Room for so many headers is made at once: an answer to an order has eight.
+const HEADERS_USUAL: usize = 10;
+
+/// The header that says which position an answer reflects.
+pub(crate) const POSITION: HeaderName = HeaderName::from_static(wire::POSITION);
+
+/// The header that says that the key of the request had made this before.
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static(wire::IDEMPOTENT_REPLAYED);
+
+const CONSISTENCY: HeaderName = HeaderName::from_static(wire::CONSISTENCY);
+
+/// An answer of JSON.
+pub(crate) fn of<T: Serialize>(status: u16, body: &T) -> Reply {
+    sized(status, body, 1024)
+}
+
+/// An answer of JSON that takes about so many bytes.
+pub(crate) fn sized<T: Serialize>(status: u16, body: &T, bytes: usize) -> Reply {
+    let mut bytes = Vec::with_capacity(bytes);
+    serde_json::to_writer(&mut bytes, body).expect("wire types have string keys and finite values");
+    json(status, bytes)
+}
+
+/// An answer of JSON that is written already.
+pub(crate) fn json(status: u16, text: Vec<u8>) -> Reply {
+    let mut reply = Response::new(Body::from(Bytes::from(text)));
+    *reply.status_mut() = StatusCode::from_u16(status).expect("a status of three digits");
+    reply.headers_mut().reserve(HEADERS_USUAL);
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(wire::JSON));
+    reply
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Body::from(Bytes::new()));
+    *reply.status_mut() = status;
+    reply
+}
+
+/// An answer of finished text.
+pub(crate) fn text(body: impl Into<Bytes>, content_type: &'static str) -> Reply {
+    let mut reply = Response::new(Body::from(body.into()));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+}
+
+/// An answer that goes on until one side ends it.
+pub(crate) fn events(body: EventStream) -> Reply {
+    let mut reply = Response::new(Body::Events(body));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(stream::CONTENT_TYPE));
+    reply
+}
+
+/// An answer of a file.
+pub(crate) fn file(body: Download) -> Reply {
+    let mut reply = Response::new(Body::File(body));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(download::CONTENT_TYPE));
+    reply
+}
+
+/// The value of a header from pieces of visible ASCII, in one piece of memory.
+fn value<const N: usize>(pieces: [&str; N]) -> HeaderValue {
+    let text = Bytes::from(pieces.concat());
+    HeaderValue::from_maybe_shared(text).expect("visible ASCII")
+}
+
+/// Headers that handlers add.
+pub(crate) trait ReplyExt {
+    /// Says which position the answer reflects.
+    fn at(self, position: Position) -> Self;
+    /// Says which version of a row it holds.
+    fn version(self, version: u64) -> Self;
+    /// Says where the row that was made can be read.
+    fn location(self, collection: &str, id: u64) -> Self;
+    /// Says that the key of the request had made this before.
+    fn replayed(self) -> Self;
+    /// Says that the answer is stale, when it is. Which position it reflects stands in another
+    /// header.
+    fn fresh(self, freshness: Freshness) -> Self;
+    /// Adds a header of constant value.
+    fn with(self, name: HeaderName, value: &'static str) -> Self;
+}
+
+impl ReplyExt for Reply {
+    fn at(mut self, position: Position) -> Reply {
+        self.headers_mut().insert(POSITION, HeaderValue::from(position.0));
+        self
+    }
+
+    fn version(mut self, version: u64) -> Reply {
+        let mut room = rows::Digits::default();
+        let tag = value(["\"", rows::digits(version, &mut room), "\""]);
+        self.headers_mut().insert(ETAG, tag);
+        self
+    }
+
+    fn location(mut self, collection: &str, id: u64) -> Reply {
+        let mut room = rows::Digits::default();
+        let path = value(["/api/v1/", collection, "/", rows::digits(id, &mut room)]);
+        self.headers_mut().insert(LOCATION, path);
+        self
+    }
+
+    fn replayed(self) -> Reply {
+        self.with(REPLAYED, "true")
+    }
+
+    fn fresh(self, freshness: Freshness) -> Reply {
+        match freshness {
+            Freshness::Linearizable => self,
+            Freshness::Stale => self.with(CONSISTENCY, wire::CONSISTENCY_STALE),
+        }
+    }
+
+    fn with(mut self, name: HeaderName, value: &'static str) -> Reply {
+        self.headers_mut().insert(name, HeaderValue::from_static(value));
+        self
+    }
+}

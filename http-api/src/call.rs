@@ -1,0 +1,150 @@
+//! The context of a request: what all requests share, and what a handler gets to answer one.
+//!
+//! A handler reads its [`Call`], asks the node through it, and returns a reply or a failure. Which
+//! handlers exist is not known here.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use client::wire;
+use engine::command::Command;
+use engine::ids::{OrderId, Position};
+use engine::order::Order;
+use engine::outcome::Outcome;
+use engine::trace::TraceId;
+use hyper::{HeaderMap, Method, Version};
+use raft_node::{Applied, Handle};
+use tokio::sync::{Semaphore, watch};
+
+use crate::bounds::ID_MAX;
+use crate::events::Feed;
+use crate::failure::Failure;
+use crate::freshness::Freshness;
+use crate::limit::Limiter;
+use crate::metrics::Metrics;
+use crate::request::extract;
+use crate::request::fields::Errors;
+use crate::request::query::{self, Query};
+use crate::settings::Settings;
+
+/// What all requests of a server share.
+pub(crate) struct App {
+    pub(crate) handle: Handle,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) feed: Arc<Feed>,
+    /// Becomes true when the server stops.
+    pub(crate) stopped: watch::Receiver<bool>,
+    pub(crate) limiter: Option<Limiter>,
+    /// Room for the bodies of batches, in bytes.
+    pub(crate) batch_room: Semaphore,
+    /// The right to read a backup.
+    pub(crate) backups: Arc<Semaphore>,
+    pub(crate) documents: Documents,
+    /// The highest position that an answer gave, for answers that looked at nothing.
+    pub(crate) position: AtomicU64,
+}
+
+/// A request whose body has arrived, on its way to its handler.
+pub(crate) struct Call<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) method: &'a Method,
+    pub(crate) version: Version,
+    pub(crate) headers: &'a HeaderMap,
+    /// The variable part of the path, as it was sent; empty where there is none.
+    pub(crate) argument: &'a str,
+    pub(crate) query: Option<&'a str>,
+    /// The body; empty for routes that read none.
+    pub(crate) body: Bytes,
+    pub(crate) trace: &'a TraceId,
+    /// The answer must reflect this position.
+    pub(crate) min_position: Option<Position>,
+    /// When the answer must be out.
+    pub(crate) deadline: tokio::time::Instant,
+}
+
+/// The documents about the API. They describe every endpoint, so whoever knows all of them makes
+/// them and puts them here. Each function makes its text once.
+pub(crate) struct Documents {
+    /// The OpenAPI document as JSON.
+    pub(crate) openapi: fn() -> Bytes,
+    /// The same as an HTML page.
+    pub(crate) page: fn() -> Bytes,
+}
+
+impl<'a> Call<'a> {
+    /// The id in the path. What is no id names nothing.
+    pub(crate) fn id(&self, missing: &'static str) -> Result<u64, Failure> {
+        let digits = self.argument;
+        let plain = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let id = if plain { digits.parse().ok() } else { None };
+        id.filter(|id| *id <= ID_MAX).ok_or_else(|| Failure::not_found(missing))
+    }
+
+    /// The query of the request.
+    pub(crate) fn query(&self) -> Result<Query<'a>, Failure> {
+        Query::parse(self.query)
+    }
+
+    /// How fresh the caller wants the answer.
+    pub(crate) fn freshness(&self, query: &Query<'_>, errors: &mut Errors) -> Freshness {
+        let parameter = query.text("consistency", errors).map(str::as_bytes);
+        let mut freshness = Freshness::Linearizable;
+        for word in [parameter, extract::consistency(self.headers)].into_iter().flatten() {
+            if word == wire::CONSISTENCY_STALE.as_bytes() {
+                freshness = Freshness::Stale;
+            } else {
+                query::fault("consistency", "must be stale or left out.", errors);
+            }
+        }
+        freshness
+    }
+
+    /// Reads the freshness alone, for routes without other parameters, and waits for it.
+    pub(crate) async fn ready_to_read(&self) -> Result<Freshness, Failure> {
+        let query = self.query()?;
+        let mut errors = Errors::default();
+        let freshness = self.freshness(&query, &mut errors);
+        errors.check()?;
+        self.wait_until_fresh(freshness).await?;
+        Ok(freshness)
+    }
+
+    /// Waits until the local state is as fresh as the caller wants it.
+    pub(crate) async fn wait_until_fresh(&self, freshness: Freshness) -> Result<(), Failure> {
+        let failed = |error| Failure::read(&error, self.trace);
+        #[cfg(feature = "planted-bugs")]
+        if std::env::var_os("HOLDFAST_PLANTED_BUG").is_some_and(|bug| bug == "stale-reads") {
+            // What a read without a barrier is like: the jepsen crate has to find it.
+            return Ok(());
+        }
+        if freshness == Freshness::Linearizable {
+            self.app.handle.barrier(self.deadline).await.map_err(failed)?;
+        }
+        if let Some(position) = self.min_position {
+            self.app.handle.wait_for(position, self.deadline).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Replicates a command and waits for its outcome.
+    pub(crate) async fn propose(&self, command: Command) -> Result<Applied, Failure> {
+        let handle = &self.app.handle;
+        Ok(handle.propose(command, self.trace.clone(), self.deadline).await?)
+    }
+
+    /// The row of one order that exists.
+    pub(crate) async fn stored_order(&self, id: OrderId) -> Result<Order, Failure> {
+        let orders = self.app.handle.orders(&[id]).await;
+        let found = orders.map_err(|error| Failure::read(&error, self.trace))?.pop();
+        found.ok_or_else(|| Failure::internal(self.trace, &format!("order {id} has no row")))
+    }
+}
+
+/// The answer to an outcome that the command cannot have, or that says nothing about its effect.
+/// The command went through the log, so its effect is in doubt.
+pub(crate) fn unexpected(call: &Call<'_>, outcome: &Outcome) -> Failure {
+    tracing::error!(trace_id = %call.trace, ?outcome, "an outcome that does not fit the command");
+    Failure::unknown()
+}

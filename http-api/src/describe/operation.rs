@@ -1,0 +1,258 @@
+//! What one endpoint takes and answers, in the words of OpenAPI.
+
+use std::collections::BTreeSet;
+
+use client::wire::{self, ErrorCode, HealthStatus};
+use hyper::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::parameters::{ALWAYS, COUNTED, EVERYWHERE, READS};
+use super::problems;
+use super::words::{headers, json_content, reference, schema};
+
+/// What an endpoint takes and answers.
+pub(crate) struct Operation {
+    /// The name for generated clients.
+    pub(crate) id: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    parameters: Vec<&'static str>,
+    body: Option<Body>,
+    answers: Vec<Answer>,
+    codes: BTreeSet<ErrorCode>,
+    /// What `error` may be instead of `malformed_request`.
+    word: Option<&'static str>,
+    /// What goes over the connection once it is a WebSocket.
+    messages: Option<Value>,
+    is_counted: bool,
+}
+
+struct Body {
+    schema: &'static str,
+    required: bool,
+    example: Value,
+    /// What a body of one object a line is.
+    lines: Option<&'static str>,
+}
+
+/// An answer that is no problem.
+struct Answer {
+    status: u16,
+    text: &'static str,
+    headers: &'static [&'static str],
+    content: Option<(&'static str, Value)>,
+}
+
+impl Operation {
+    /// An operation with a name for generated clients and a summary.
+    pub(crate) fn new(id: &'static str, summary: &'static str) -> Operation {
+        Operation {
+            id,
+            summary,
+            description: "",
+            parameters: Vec::new(),
+            body: None,
+            answers: Vec::new(),
+            codes: BTreeSet::from([ErrorCode::MalformedRequest, ErrorCode::UriTooLong]),
+            word: None,
+            messages: None,
+            is_counted: false,
+        }
+    }
+
+    /// It answers JSON, and refuses callers that take none.
+    pub(crate) fn answers_json(self) -> Operation {
+        self.refuses(&[ErrorCode::NotAcceptable])
+    }
+
+    /// A rate limit counts it.
+    pub(crate) fn counted(mut self) -> Operation {
+        self.is_counted = true;
+        self.refuses(&[ErrorCode::TooManyRequests])
+    }
+
+    /// It reads the body of a request.
+    pub(crate) fn reads_body(self) -> Operation {
+        self.refuses(&[
+            ErrorCode::RequestTimeout,
+            ErrorCode::PayloadTooLarge,
+            ErrorCode::UnsupportedMediaType,
+            ErrorCode::ValidationError,
+        ])
+    }
+
+    /// Every code that it can answer.
+    pub(crate) fn codes(&self) -> &BTreeSet<ErrorCode> {
+        &self.codes
+    }
+
+    /// What it does.
+    pub(crate) fn text(mut self, text: &'static str) -> Operation {
+        self.description = text;
+        self
+    }
+
+    /// Parameters that it reads beside those that every operation reads.
+    pub(crate) fn takes(mut self, parameters: &[&'static str]) -> Operation {
+        self.parameters.extend(parameters);
+        self
+    }
+
+    /// The body that it needs.
+    pub(crate) fn body(mut self, schema: &'static str, example: Value) -> Operation {
+        self.body = Some(Body { schema, required: true, example, lines: None });
+        self
+    }
+
+    /// The body that it reads, if there is one.
+    pub(crate) fn optional_body(mut self, schema: &'static str, example: Value) -> Operation {
+        self.body = Some(Body { schema, required: false, example, lines: None });
+        self
+    }
+
+    /// The body may also be one object a line.
+    pub(crate) fn or_lines(mut self, text: &'static str) -> Operation {
+        self.body.as_mut().expect("a body that is an object comes first").lines = Some(text);
+        self
+    }
+
+    /// Codes that it may answer.
+    pub(crate) fn refuses(mut self, codes: &[ErrorCode]) -> Operation {
+        self.codes.extend(codes);
+        self
+    }
+
+    /// What `error` may be instead of `malformed_request`.
+    pub(crate) fn says_instead(mut self, word: &'static str) -> Operation {
+        self.word = Some(word);
+        self
+    }
+
+    /// What goes over the connection once it is a WebSocket.
+    pub(crate) fn messages(mut self, messages: Value) -> Operation {
+        self.messages = Some(messages);
+        self
+    }
+
+    /// It goes through the log.
+    pub(crate) fn writes(self) -> Operation {
+        self.refuses(&[
+            ErrorCode::NoLeader,
+            ErrorCode::Overloaded,
+            ErrorCode::StorageFull,
+            ErrorCode::CommitTimeout,
+        ])
+    }
+
+    /// It looks at the state, as fresh as the caller wants it.
+    pub(crate) fn reads(self) -> Operation {
+        self.takes(&READS).looks().refuses(&[ErrorCode::ValidationError])
+    }
+
+    /// It looks at the state.
+    pub(crate) fn looks(self) -> Operation {
+        self.refuses(&[
+            ErrorCode::StaleRead,
+            ErrorCode::Overloaded,
+            ErrorCode::NoLeader,
+            ErrorCode::InternalError,
+        ])
+    }
+
+    /// A success.
+    pub(crate) fn answers(
+        mut self,
+        status: u16,
+        text: &'static str,
+        headers: &'static [&'static str],
+        content: Option<(&'static str, Value)>,
+    ) -> Operation {
+        self.answers.push(Answer { status, text, headers, content });
+        self
+    }
+
+    /// It makes a row.
+    pub(crate) fn makes(self, text: &'static str, of: &str, example: Value) -> Operation {
+        self.answers(201, text, &["ETag", "Location"], json_content(of, example))
+    }
+
+    /// A known key is answered with the order that it made.
+    pub(crate) fn replays(self, example: Value) -> Operation {
+        let text = "The key had made this order before; this is the order as it is now.";
+        let headers = &["ETag", "Idempotent-Replayed"];
+        self.answers(200, text, headers, json_content("OrderAnswer", example))
+    }
+
+    /// It answers one row.
+    pub(crate) fn shows(self, text: &'static str, of: &str, example: Value) -> Operation {
+        let stale = self.parameters.contains(&READS[0]);
+        let headers: &[_] = if stale { &["ETag", "X-Consistency"] } else { &["ETag"] };
+        self.answers(200, text, headers, json_content(of, example))
+    }
+
+    /// It answers something without a version.
+    pub(crate) fn lists(self, text: &'static str, of: &str, example: Value) -> Operation {
+        let stale = self.parameters.contains(&READS[0]);
+        let headers: &[_] = if stale { &["X-Consistency"] } else { &[] };
+        self.answers(200, text, headers, json_content(of, example))
+    }
+
+    /// It answers the same shape whether all is well or not.
+    pub(crate) fn states(self, of: &str, example: fn(HealthStatus) -> Value) -> Operation {
+        self.answers(200, "It is.", &[], json_content(of, example(HealthStatus::Ok))).answers(
+            503,
+            "It is not.",
+            &[],
+            json_content(of, example(HealthStatus::Degraded)),
+        )
+    }
+
+    /// The operation as the document has it.
+    pub(crate) fn describe(&self, tag: &str) -> Value {
+        let id = self.id;
+        let mut responses: Map<String, Value> = problems::by_status(&self.codes)
+            .into_iter()
+            .map(|(status, response)| (status.to_string(), response))
+            .collect();
+        if let Some(word) = self.word {
+            responses.insert("400".to_owned(), problems::malformed_or(word));
+        }
+        let common: &[_] = if self.is_counted { &COUNTED } else { &[] };
+        for Answer { status, text, headers: own, content } in &self.answers {
+            let names: Vec<&str> = [&ALWAYS[..], common, own].concat();
+            let mut response = json!({"description": text, "headers": headers(&names)});
+            if let Some((kind, content)) = content {
+                response["content"] = json!({ *kind: content });
+            }
+            let other = responses.insert(status.to_string(), response);
+            let title = StatusCode::from_u16(*status).ok().and_then(|it| it.canonical_reason());
+            assert!(other.is_none() && title.is_some(), "{id} has one answer for {status}");
+        }
+        let parameters: Vec<Value> = self
+            .parameters
+            .iter()
+            .chain(&EVERYWHERE)
+            .map(|name| reference("parameters", name))
+            .collect();
+        let mut operation = json!({
+            "operationId": id,
+            "tags": [tag],
+            "summary": self.summary,
+            "description": self.description,
+            "parameters": parameters,
+            "responses": responses,
+        });
+        if let Some(Body { schema: of, required, example, lines }) = &self.body {
+            let mut content = json!({wire::JSON: {"schema": schema(of), "example": example}});
+            if let Some(text) = lines {
+                let schema = json!({"type": "string", "description": text});
+                content[wire::NDJSON] = json!({ "schema": schema });
+            }
+            operation["requestBody"] = json!({"required": required, "content": content});
+        }
+        if let Some(messages) = &self.messages {
+            operation["x-messages"] = messages.clone();
+        }
+        operation
+    }
+}

@@ -1,0 +1,268 @@
+//! What comes beside the body, and the headers of answers.
+
+use client::wire;
+use serde_json::{Value, json};
+
+use super::words::schema;
+use crate::bounds::{
+    ID_MAX, LEDGER_DEFAULT, LEDGER_MAX, LIMIT_MAX, LIST_MAX, PER_PAGE, PER_PAGE_MAX,
+};
+
+/// Parameters that every operation reads.
+pub(crate) const EVERYWHERE: [&str; 3] = ["TraceId", "Traceparent", "MinPosition"];
+
+/// Parameters that every read from the state reads.
+pub(crate) const READS: [&str; 2] = ["Consistency", "ConsistencyHeader"];
+
+/// Headers of every answer.
+pub(crate) const ALWAYS: [&str; 5] =
+    ["X-Trace-Id", "X-Position", "X-Content-Type-Options", "X-Frame-Options", "Cache-Control"];
+
+/// Headers of every answer to a request that is counted, when a rate limit is set.
+pub(crate) const COUNTED: [&str; 3] = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"];
+
+/// A list of event types and families. Which of them exist stands with the events.
+const TYPES: &str = r"^[a-z]+\.([a-z_]+|\*)(,[a-z]+\.([a-z_]+|\*))*$";
+
+/// All parameters.
+pub(crate) fn all() -> Value {
+    json!({
+        "OrderId": path("id", "Id", "Id of the order. What is no id names nothing: 404."),
+        "HoldId": path("id", "Id", "Id of the hold. What is no id names nothing: 404."),
+        "ProductId": path("id", "Id", "Id of the product. What is no id names nothing: 404."),
+        "UserId": path("id", "Id", "Id of the user. What is no id names nothing: 404."),
+        "MemberId": path("id", "Id", "Id of the member. What is no id names nothing: 404."),
+        "Key": path("key", "IdempotencyKey", "The key, percent-encoded where a path needs it."),
+        "IdempotencyKey": header(
+            "Idempotency-Key",
+            schema("IdempotencyKey"),
+            "Makes repeating the request safe, see *Idempotency*. May stand in the body instead, or \
+             in both when they agree. Given twice it is a 400.",
+        ),
+        "Signature": header(
+            "Holdfast-Signature",
+            json!({
+                "type": "string",
+                "examples": [concat!(
+                    "t=1700000000,",
+                    "v1=98a51b330afc58453095af8ed727e6cc4bd565edb4230482620146eda751b416"
+                )],
+            }),
+            "Shows that the sender knows a secret, see *Signed webhooks*. Required where a secret is \
+             set, else passed over.",
+        ),
+        "IfMatch": header(
+            "If-Match",
+            json!({
+                "type": "string",
+                "pattern": r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,15})$"#,
+                "examples": ["\"4711\""],
+            }),
+            "Do it only when the product still has one of these versions (its `ETag`), else 412.",
+        ),
+        "TraceId": header(
+            "X-Trace-Id",
+            json!({"type": "string", "examples": ["550e8400-e29b-41d4-a716-446655440000"]}),
+            "Trace id of the request: 1 to 128 printable ASCII characters. Anything else is passed \
+             over, as if it had not been sent.",
+        ),
+        "Traceparent": header(
+            "traceparent",
+            json!({
+                "type": "string",
+                "examples": ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+            }),
+            "W3C trace context. Its trace becomes the trace id when `X-Trace-Id` gives none.",
+        ),
+        "MinPosition": header(
+            "X-Min-Position",
+            schema("Position"),
+            "The `X-Position` of an earlier answer, of any node. A read waits until it reflects that \
+             position; when that takes too long it is 503 `stale_read`. Elsewhere it has no effect.",
+        ),
+        "Consistency": query(
+            "consistency",
+            consistency(),
+            "`stale` reads what this node has applied, at once and without a quorum. Left out, the \
+             read sees every write that was acknowledged before it, on any node.",
+        ),
+        "ConsistencyHeader":
+            header("X-Consistency", consistency(), "The same as the parameter `consistency`."),
+        "UserFilter": query("user_id", schema("Id"), "Only orders of this user."),
+        "StatusFilter": query("status", schema("OrderStatus"), "Only orders in this status."),
+        "ProductFilter": query("product_id", schema("Id"), "Only orders with this product."),
+        "Page": query(
+            "page",
+            json!({"type": "integer", "minimum": 1, "maximum": ID_MAX, "default": 1}),
+            "Number of the page. Not together with `cursor` or `limit`.",
+        ),
+        "PerPage": query(
+            "per_page",
+            json!({"type": "integer", "minimum": 1, "maximum": PER_PAGE_MAX, "default": PER_PAGE}),
+            "Most orders on a page. Not together with `cursor` or `limit`.",
+        ),
+        "OrderCursor": query(
+            "cursor",
+            json!({"type": "string", "pattern": "^o[1-9][0-9]{0,14}$", "examples": ["o42"]}),
+            "The `next_cursor` of an earlier list. Treat it as opaque.",
+        ),
+        "OrderLimit": query(
+            "limit",
+            json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}),
+            "Most orders of a list by cursor. Such lists are not counted and have no page numbers.",
+        ),
+        "Atomic": query(
+            "atomic",
+            json!({"type": "string", "enum": ["true", "false"], "default": "false"}),
+            "Place all or none. A batch in an object may say so itself, but nothing else.",
+        ),
+        "LedgerAfter": query(
+            "after",
+            json!({
+                "type": "string",
+                "pattern": r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,9})?$",
+                "examples": ["4940890112.0"],
+            }),
+            "Only rows after this place: a position, which stands for all of its rows, or the \
+             `next_cursor` of an earlier list.",
+        ),
+        "LedgerLimit": query(
+            "limit",
+            json!({
+                "type": "integer",
+                "minimum": 1,
+                "maximum": LEDGER_MAX,
+                "default": LEDGER_DEFAULT,
+            }),
+            "Most rows of one answer.",
+        ),
+        "Ids": query(
+            "ids",
+            json!({
+                "type": "string",
+                "pattern": "^[1-9][0-9]{0,14}(,[1-9][0-9]{0,14})*$",
+                "examples": ["1,2,5"],
+            }),
+            "Only these products, separated by commas. Those that do not exist are left out.",
+        ),
+        "ProductCursor": query(
+            "cursor",
+            schema("Id"),
+            "The `next_cursor` of an earlier list. Treat it as opaque.",
+        ),
+        "EventUser": query("user_id", schema("Id"), "Only events about this user."),
+        "EventProduct": query("product_id", schema("Id"), "Only events about this product."),
+        "EventTypes": query(
+            "types",
+            json!({
+                "type": "string",
+                "pattern": TYPES,
+                "examples": ["order.paid,order.failed", "order.*,stock.*"],
+            }),
+            "Only events of these types, or of these families, separated by commas; at most 32.",
+        ),
+        "After": query(
+            "after",
+            schema("EventId"),
+            "Begin after this event, which may be of any node. Left out, begin with what happens \
+             from now on.",
+        ),
+        "LastEventId": header(
+            "Last-Event-ID",
+            schema("EventId"),
+            "The same as `after`, and stronger: browsers send it when they come back by themselves.",
+        ),
+        "ProductLimit": query(
+            "limit",
+            json!({"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": LIST_MAX}),
+            "Most products of one answer.",
+        ),
+    })
+}
+
+fn consistency() -> Value {
+    json!({"type": "string", "enum": [wire::CONSISTENCY_STALE]})
+}
+
+fn path(name: &str, of: &str, text: &str) -> Value {
+    let schema = schema(of);
+    json!({"name": name, "in": "path", "required": true, "schema": schema, "description": text})
+}
+
+/// A parameter that may also be given without a value, which counts as left out.
+fn query(name: &str, schema: Value, text: &str) -> Value {
+    json!({
+        "name": name,
+        "in": "query",
+        "schema": schema,
+        "description": text,
+        "allowEmptyValue": true,
+    })
+}
+
+fn header(name: &str, schema: Value, text: &str) -> Value {
+    json!({"name": name, "in": "header", "schema": schema, "description": text})
+}
+
+/// All headers of answers.
+pub(crate) fn headers() -> Value {
+    let always = |schema: Value, text: &str| json!({"required": true, "schema": schema, "description": text});
+    let sometimes = |schema: Value, text: &str| json!({"schema": schema, "description": text});
+    let word = |word: &str| json!({"type": "string", "const": word});
+    let count = |minimum: u32| json!({"type": "integer", "minimum": minimum});
+    json!({
+        "X-Trace-Id": always(
+            json!({"type": "string", "minLength": 1, "maxLength": 128}),
+            "The caller's trace id, else a new UUID. Log lines and events of the order carry it.",
+        ),
+        "X-Position": always(
+            schema("Position"),
+            "The answer reflects at least this place in the log.",
+        ),
+        "X-Content-Type-Options": always(word("nosniff"), "Browsers must not guess the type."),
+        "X-Frame-Options": always(word("DENY"), "Not to be shown in a frame."),
+        "Cache-Control": always(word("no-store"), "Not to be cached."),
+        "ETag": always(
+            json!({"type": "string", "pattern": "^\"[0-9]+\"$"}),
+            "The `version` of the row in quotes, for `If-Match`.",
+        ),
+        "Location": always(
+            json!({"type": "string", "pattern": "^/api/v1/[a-z]+/[0-9]+$"}),
+            "Where the new row can be read.",
+        ),
+        "Idempotent-Replayed": always(
+            word("true"),
+            "The key had made this before; nothing changed now.",
+        ),
+        "Idempotent-Replayed.sometimes": sometimes(
+            word("true"),
+            "Present with `duplicate`: the result was taken down before.",
+        ),
+        "WWW-Authenticate": always(
+            json!({"type": "string"}),
+            "What shows that the request may be made.",
+        ),
+        "Upgrade": always(word("websocket"), "The protocol that is spoken here."),
+        "Sec-WebSocket-Accept": always(
+            json!({"type": "string", "pattern": "^[A-Za-z0-9+/]{27}=$"}),
+            "Shows that the key was understood.",
+        ),
+        "X-Consistency": sometimes(
+            word(wire::CONSISTENCY_STALE),
+            "Present when the read was a stale one.",
+        ),
+        "Retry-After": always(count(1), "Seconds to wait before trying again."),
+        "RateLimit-Limit": sometimes(
+            count(1),
+            "Requests a minute that one address may make of this node. Present when a limit is set.",
+        ),
+        "RateLimit-Remaining": sometimes(
+            count(0),
+            "How many of them are left. Present when a limit is set.",
+        ),
+        "RateLimit-Reset": sometimes(
+            json!({"type": "integer", "minimum": 1, "maximum": 60}),
+            "Seconds until all of them are there again. Present when a limit is set.",
+        ),
+    })
+}

@@ -1,0 +1,163 @@
+//! What one endpoint is: a row that names its method, its path, how its body is read, its handler
+//! and its description.
+//!
+//! A resource lists its rows once, in [`endpoints!`]. The macro makes a static table of them, and a
+//! function that calls the handler of a row. That function is a `match`, so that the future of a
+//! handler is a part of the connection's future and is not allocated for each request.
+
+use engine::state::State;
+use hyper::Method;
+use serde_json::Value;
+
+use crate::describe::operation::Operation;
+
+/// How the body of a request is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyKind {
+    /// Not at all.
+    None,
+    /// As one JSON object, of at most `body_bytes_max` bytes. The handler decides whether it may be
+    /// missing.
+    Json,
+    /// As many requests, in one JSON object or one in each line, of at most `batch_bytes_max` bytes
+    /// in all.
+    Bulk,
+}
+
+/// Says whether an idempotency key has made something before.
+pub(crate) type KnowsKey = fn(&State, &str) -> bool;
+
+/// One row. The handler stands beside it, see [`endpoints!`].
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) method: Method,
+    /// The path with its variable part in braces. A path below `/api/v1` is served below `/api`
+    /// too. It is the endpoint's label in the metrics.
+    pub(crate) path: &'static str,
+    pub(crate) body: BodyKind,
+    /// Describes the endpoint for the OpenAPI document.
+    describe: fn() -> Operation,
+    /// Whether it answers JSON, so that a caller who takes no JSON is refused.
+    pub(crate) answers_json: bool,
+    /// Whether a rate limit counts it.
+    pub(crate) is_counted: bool,
+    /// For requests that carry an idempotency key: whether the key is known. A known one is
+    /// answered over the rate limit too.
+    pub(crate) knows_key: Option<KnowsKey>,
+}
+
+impl Endpoint {
+    const fn new(
+        method: Method,
+        path: &'static str,
+        body: BodyKind,
+        describe: fn() -> Operation,
+    ) -> Endpoint {
+        let (answers_json, is_counted, knows_key) = (true, true, None);
+        Endpoint { method, path, body, describe, answers_json, is_counted, knows_key }
+    }
+
+    /// A `GET`, which is answered for `HEAD` too, without a body.
+    pub(crate) const fn get(path: &'static str, describe: fn() -> Operation) -> Endpoint {
+        Endpoint::new(Method::GET, path, BodyKind::None, describe)
+    }
+
+    /// A `POST`.
+    pub(crate) const fn post(
+        path: &'static str,
+        body: BodyKind,
+        describe: fn() -> Operation,
+    ) -> Endpoint {
+        Endpoint::new(Method::POST, path, body, describe)
+    }
+
+    /// A `PUT` of a JSON object.
+    pub(crate) const fn put(path: &'static str, describe: fn() -> Operation) -> Endpoint {
+        Endpoint::new(Method::PUT, path, BodyKind::Json, describe)
+    }
+
+    /// A `PATCH` with a JSON object.
+    pub(crate) const fn patch(path: &'static str, describe: fn() -> Operation) -> Endpoint {
+        Endpoint::new(Method::PATCH, path, BodyKind::Json, describe)
+    }
+
+    /// A `DELETE` without a body.
+    pub(crate) const fn delete(path: &'static str, describe: fn() -> Operation) -> Endpoint {
+        Endpoint::new(Method::DELETE, path, BodyKind::None, describe)
+    }
+
+    /// Requests may carry an idempotency key.
+    pub(crate) const fn keyed(mut self, knows_key: KnowsKey) -> Endpoint {
+        self.knows_key = Some(knows_key);
+        self
+    }
+
+    /// Answers in a format of its own, whatever the caller says it takes.
+    pub(crate) const fn own_format(mut self) -> Endpoint {
+        self.answers_json = false;
+        self
+    }
+
+    /// No rate limit counts it: monitors ask as often as they must.
+    pub(crate) const fn uncounted(mut self) -> Endpoint {
+        self.is_counted = false;
+        self
+    }
+
+    /// The description, with what follows from the row.
+    pub(crate) fn operation(&self) -> Operation {
+        let mut operation = (self.describe)();
+        if self.answers_json {
+            operation = operation.answers_json();
+        }
+        if self.is_counted {
+            operation = operation.counted();
+        }
+        if self.body != BodyKind::None {
+            operation = operation.reads_body();
+        }
+        operation
+    }
+}
+
+/// A group of endpoints about one thing: a tag of the OpenAPI document.
+#[derive(Debug)]
+pub(crate) struct Resource {
+    /// The name of the tag.
+    pub(crate) name: &'static str,
+    /// What the tag is about.
+    pub(crate) about: &'static str,
+    /// The schemas of its bodies, by name.
+    pub(crate) schemas: fn() -> Value,
+}
+
+/// Lists the endpoints of a resource, one row each:
+/// `Name: Endpoint::get("/path", describe::name) => handle::name`.
+///
+/// It makes `enum Route` with a variant for each row, the table `ENDPOINTS`, and `answer`, which
+/// calls the handler of a row: an `async fn(&Call<'_>) -> Result<Reply, Failure>`.
+macro_rules! endpoints {
+    ($($name:ident: $row:expr => $handler:path),+ $(,)?) => {
+        /// The endpoints of this resource.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Route {
+            $($name),+
+        }
+
+        /// The row of each endpoint.
+        pub(crate) static ENDPOINTS: &[(Route, $crate::endpoint::Endpoint)] =
+            &[$((Route::$name, $row)),+];
+
+        /// Calls the handler of an endpoint.
+        pub(crate) async fn answer(
+            route: Route,
+            call: &$crate::call::Call<'_>,
+        ) -> Result<$crate::answer::reply::Reply, $crate::failure::Failure> {
+            match route {
+                $(Route::$name => $handler(call).await),+
+            }
+        }
+    };
+}
+
+pub(crate) use endpoints;

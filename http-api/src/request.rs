@@ -1,0 +1,8 @@
+//! Taking a request apart: headers, query, body, fields, signature.
+
+pub(crate) mod extract;
+pub(crate) mod fields;
+pub(crate) mod json;
+pub(crate) mod query;
+pub(crate) mod signature;
+pub(crate) mod trace;

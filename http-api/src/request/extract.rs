@@ -1,0 +1,415 @@
+//! Taking a request apart: content type and encoding, the body within its limits, and the headers
+//! that carry a meaning of their own.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use client::wire::{self, ErrorCode};
+use engine::ids::Position;
+use http_body_util::BodyExt;
+use hyper::HeaderMap;
+use hyper::body::Body;
+use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH};
+
+use crate::answer::views;
+use crate::bounds::ID_MAX;
+use crate::failure::Failure;
+use crate::request::fields;
+use crate::request::json::{Object, Value};
+
+/// Whether the caller takes JSON. Errors go out as JSON in any case.
+pub(crate) fn accepts_json(headers: &HeaderMap) -> Result<(), Failure> {
+    let mut values = headers.get_all(ACCEPT).iter().peekable();
+    if values.peek().is_none() {
+        return Ok(());
+    }
+    for value in values {
+        // A header that is no text names nothing that could be met.
+        if value.to_str().unwrap_or("").split(',').any(takes_json) {
+            return Ok(());
+        }
+    }
+    Err(Failure::new(ErrorCode::NotAcceptable, "Only application/json can be answered here."))
+}
+
+fn takes_json(range: &str) -> bool {
+    let mut parts = range.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or("");
+    let json = ["*/*", "application/*", wire::JSON, wire::PROBLEM_JSON]
+        .iter()
+        .any(|known| kind.eq_ignore_ascii_case(known));
+    let refused = parts.any(|parameter| {
+        let (name, weight) = parameter.split_once('=').unwrap_or((parameter, ""));
+        name.trim().eq_ignore_ascii_case("q") && weight.trim().parse() == Ok(0.0_f32)
+    });
+    json && !refused
+}
+
+/// Whether a body is of the kind that is read, and not packed.
+fn check_content_type(headers: &HeaderMap, lines: bool) -> Result<(), Failure> {
+    let encodings = headers.get_all(CONTENT_ENCODING).iter();
+    if encodings.into_iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Failure::new(
+            ErrorCode::UnsupportedMediaType,
+            "Bodies with a content encoding are not read.",
+        ));
+    }
+    let content_type = content_type(headers);
+    let fits = |kind| content_type.is_some_and(|text| is_kind(text, kind));
+    if fits(wire::JSON) || (lines && fits(wire::NDJSON)) {
+        return Ok(());
+    }
+    let detail = match lines {
+        false => "The body must be sent as application/json.",
+        true => "The body must be sent as application/json or application/x-ndjson.",
+    };
+    Err(Failure::new(ErrorCode::UnsupportedMediaType, detail))
+}
+
+/// The content type of a request, if it has exactly one.
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    values.next().filter(|_| values.next().is_none())?.to_str().ok()
+}
+
+/// Whether a body is one JSON object a line.
+pub(crate) fn is_ndjson(headers: &HeaderMap) -> bool {
+    content_type(headers).is_some_and(|text| is_kind(text, wire::NDJSON))
+}
+
+/// Such as `application/json`, with no parameter but a charset of UTF-8.
+fn is_kind(content_type: &str, wanted: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let utf8 = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        name.trim_end().eq_ignore_ascii_case("charset")
+            && value.trim_matches([' ', '"']).eq_ignore_ascii_case("utf-8")
+    };
+    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
+        && parts.all(|parameter| parameter.is_empty() || utf8(parameter))
+}
+
+/// Limits on one body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimits {
+    pub(crate) bytes_max: usize,
+    pub(crate) timeout: Duration,
+    /// Whether it may also be one object a line.
+    pub(crate) lines: bool,
+}
+
+/// Reads a JSON body that may be missing: then it is empty.
+pub(crate) async fn json_body<B>(
+    headers: &HeaderMap,
+    body: B,
+    limits: BodyLimits,
+) -> Result<Bytes, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    check_content_type(headers, limits.lines)?;
+    // The announced length is judged before a byte of the body is read.
+    if body.size_hint().lower() > limits.bytes_max as u64 {
+        return Err(too_large(limits.bytes_max));
+    }
+    tokio::time::timeout(limits.timeout, read_body(body, limits.bytes_max)).await.unwrap_or_else(
+        |_| {
+            let text = "The body did not arrive in time.";
+            Err(Failure::new(ErrorCode::RequestTimeout, text).closing())
+        },
+    )
+}
+
+async fn read_body<B>(mut body: B, bytes_max: usize) -> Result<Bytes, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    // Most bodies come in one piece, which is then used as it is.
+    let first = next_piece(&mut body).await?.unwrap_or_default();
+    if first.len() > bytes_max {
+        return Err(too_large(bytes_max));
+    }
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    let mut whole = BytesMut::from(first);
+    while let Some(piece) = next_piece(&mut body).await? {
+        if whole.len() + piece.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+/// The next bytes of the body; trailers carry nothing for us.
+async fn next_piece<B>(body: &mut B) -> Result<Option<Bytes>, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| {
+            Failure::malformed("The body was cut off or is not framed as HTTP wants it.").closing()
+        })?;
+        if let Ok(bytes) = frame.into_data() {
+            return Ok(Some(bytes));
+        }
+    }
+    Ok(None)
+}
+
+fn too_large(bytes_max: usize) -> Failure {
+    let detail = format!("The body is larger than {bytes_max} bytes.");
+    Failure::new(ErrorCode::PayloadTooLarge, detail).closing()
+}
+
+/// The text of a header that may stand once.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() { Err(()) } else { Ok(first) }
+}
+
+/// The key of a request that may yet be refused for other reasons, if it has a sound one.
+pub(crate) fn any_key<'a>(headers: &'a HeaderMap, body: Option<&'a Object<'_>>) -> Option<&'a str> {
+    let field = body.and_then(|body| match body.get("idempotency_key") {
+        Some(Value::Text(text)) => Some(text.as_ref()),
+        _ => None,
+    });
+    fields::idempotency_key(idempotency_key(headers).ok()?, field).ok()?
+}
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(wire::IDEMPOTENCY_KEY);
+const MIN_POSITION: HeaderName = HeaderName::from_static(wire::MIN_POSITION);
+const CONSISTENCY: HeaderName = HeaderName::from_static(wire::CONSISTENCY);
+
+/// The text of the `Idempotency-Key` header; whether it is a key is judged elsewhere.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
+    let invalid = |detail| Failure::new(ErrorCode::IdempotencyKeyInvalid, detail);
+    let value = single(headers, &IDEMPOTENCY_KEY)
+        .map_err(|()| invalid("The Idempotency-Key header must be given once."))?;
+    let text = value.map(|value| std::str::from_utf8(value.as_bytes())).transpose();
+    text.map_err(|_| invalid("The Idempotency-Key header is not valid UTF-8."))
+}
+
+/// The position that an answer must reflect at least.
+pub(crate) fn min_position(headers: &HeaderMap) -> Result<Option<Position>, Failure> {
+    let bad = || Failure::malformed("X-Min-Position must be one integer below 2^53.");
+    let Some(value) = single(headers, &MIN_POSITION).map_err(|()| bad())? else {
+        return Ok(None);
+    };
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    let number = digits.and_then(|text| text.parse().ok()).filter(|number| *number <= ID_MAX);
+    number.map(|number| Some(Position(number))).ok_or_else(bad)
+}
+
+/// The text of the `X-Consistency` header.
+pub(crate) fn consistency(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(CONSISTENCY).map(HeaderValue::as_bytes)
+}
+
+/// What `If-Match` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum IfMatch {
+    /// Any version will do.
+    Any,
+    /// One of these versions. Tags that this API never gave out match nothing and are left out.
+    Versions(Vec<Position>),
+}
+
+/// The most tags in one `If-Match`.
+const TAGS_MAX: usize = 16;
+
+/// The versions that the caller expects the row to have.
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<IfMatch, Failure> {
+    let mut versions = Vec::new();
+    let mut tags = 0;
+    let mut any = true;
+    for value in headers.get_all(IF_MATCH) {
+        let bad = || Failure::malformed("If-Match must be * or tags in quotes.");
+        let text = value.to_str().map_err(|_| bad())?.trim();
+        if text == "*" {
+            continue;
+        }
+        any = false;
+        let mut rest = text;
+        loop {
+            let (tag, more) = next_tag(rest).ok_or_else(bad)?;
+            tags += 1;
+            if tags > TAGS_MAX {
+                return Err(bad());
+            }
+            // A weak tag never matches here: If-Match compares strongly.
+            versions.extend(views::version_of_tag(tag));
+            match more {
+                Some(more) => rest = more,
+                None => break,
+            }
+        }
+    }
+    Ok(if any { IfMatch::Any } else { IfMatch::Versions(versions) })
+}
+
+/// The first tag of a list, and what follows its comma. A tag may have commas between its quotes.
+fn next_tag(list: &str) -> Option<(&str, Option<&str>)> {
+    let list = list.trim_start();
+    let opaque = list.strip_prefix("W/").unwrap_or(list).strip_prefix('"')?;
+    let (tag, rest) = list.split_at(list.len() - opaque.len() + opaque.find('"')? + 1);
+    let rest = rest.trim_start();
+    if rest.is_empty() { Some((tag, None)) } else { Some((tag, Some(rest.strip_prefix(',')?))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use http_body_util::Full;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn accept_is_met_or_not() {
+        for accept in [
+            "*/*",
+            "application/json",
+            "text/html, application/*;q=0.1",
+            "APPLICATION/JSON",
+            "application/problem+json",
+        ] {
+            assert!(accepts_json(&headers(&[("accept", accept)])).is_ok(), "{accept}");
+        }
+        for accept in [
+            "text/html",
+            "application/xml",
+            "application/json;q=0",
+            "application/json; q=0.000",
+            "",
+            "json",
+        ] {
+            assert!(accepts_json(&headers(&[("accept", accept)])).is_err(), "{accept}");
+        }
+        assert!(accepts_json(&headers(&[])).is_ok());
+        assert!(accepts_json(&headers(&[("accept", "text/html"), ("accept", "*/*")])).is_ok());
+    }
+
+    #[test]
+    fn only_plain_json_is_read() {
+        for kind in [
+            "application/json",
+            "application/json; charset=utf-8",
+            "Application/JSON;charset=\"UTF-8\"",
+            "application/json;",
+        ] {
+            assert!(
+                check_content_type(&headers(&[("content-type", kind)]), false).is_ok(),
+                "{kind}"
+            );
+        }
+        for kind in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "application/json; charset=latin1",
+            "application/jsonx",
+            "application/json; x=y",
+            "",
+        ] {
+            let failure =
+                check_content_type(&headers(&[("content-type", kind)]), false).unwrap_err();
+            assert_eq!(failure.code().status(), 415, "{kind}");
+        }
+        assert!(check_content_type(&headers(&[]), false).is_err());
+        let packed = headers(&[("content-type", "application/json"), ("content-encoding", "gzip")]);
+        assert_eq!(check_content_type(&packed, true).unwrap_err().code().status(), 415);
+        let plain =
+            headers(&[("content-type", "application/json"), ("content-encoding", "identity")]);
+        assert!(check_content_type(&plain, false).is_ok());
+        let lines = headers(&[("content-type", "application/x-ndjson; charset=UTF-8")]);
+        assert!(is_ndjson(&lines) && check_content_type(&lines, true).is_ok());
+        assert_eq!(check_content_type(&lines, false).unwrap_err().code().status(), 415);
+    }
+
+    #[test]
+    fn headers_with_a_meaning_are_checked() {
+        assert_eq!(min_position(&headers(&[])).unwrap(), None);
+        assert_eq!(
+            min_position(&headers(&[("x-min-position", "42")])).unwrap(),
+            Some(Position(42))
+        );
+        for text in ["", "-1", "abc", "1.0", "9007199254740992", "99999999999999999999"] {
+            assert!(min_position(&headers(&[("x-min-position", text)])).is_err(), "{text}");
+        }
+        assert_eq!(idempotency_key(&headers(&[("idempotency-key", "ü")])).unwrap(), Some("ü"));
+        let two = headers(&[("idempotency-key", "a"), ("idempotency-key", "a")]);
+        assert_eq!(idempotency_key(&two).unwrap_err().code(), ErrorCode::IdempotencyKeyInvalid);
+    }
+
+    #[test]
+    fn if_match_names_versions() {
+        let read = |text: &str| if_match(&headers(&[("if-match", text)]));
+        assert_eq!(if_match(&headers(&[])).unwrap(), IfMatch::Any);
+        assert_eq!(read("*").unwrap(), IfMatch::Any);
+        assert_eq!(read("\"7\"").unwrap(), IfMatch::Versions(vec![Position(7)]));
+        let both = IfMatch::Versions(vec![Position(7), Position(9)]);
+        assert_eq!(read("\"7\", \"9\"").unwrap(), both);
+        assert_eq!(read("W/\"7\"").unwrap(), IfMatch::Versions(vec![]));
+        assert_eq!(read("\"abc\"").unwrap(), IfMatch::Versions(vec![]));
+        let odd = read("\"a,b\" ,W/\"\",  \"7\"").unwrap();
+        assert_eq!(odd, IfMatch::Versions(vec![Position(7)]));
+        let seventeen = ["\"1\""; 17].join(",");
+        for text in ["7", "\"", "\"7\",", "", "\"7\" \"8\"", "W/7", ",\"7\"", &seventeen] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    /// A body in pieces, without a length, that may never end.
+    struct Pieces(Vec<Bytes>, bool);
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            match self.0.pop() {
+                Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+                None if self.1 => Poll::Pending,
+                None => Poll::Ready(None),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn bodies_are_bounded_in_size_and_time() {
+        let json = headers(&[("content-type", "application/json")]);
+        let limits = BodyLimits { bytes_max: 8, timeout: Duration::from_millis(20), lines: false };
+        let piece = || Bytes::from_static(b"1234");
+        let whole = json_body(&json, Full::new(Bytes::from_static(b"12345678")), limits).await;
+        assert_eq!(whole.unwrap(), "12345678");
+        let pieces = json_body(&json, Pieces(vec![piece(), piece()], false), limits).await;
+        assert_eq!(pieces.unwrap(), "12341234");
+        let none = json_body(&HeaderMap::new(), Full::new(Bytes::new()), limits).await;
+        assert_eq!(none.unwrap(), "");
+        let announced = json_body(&json, Full::new(Bytes::from_static(b"123456789")), limits).await;
+        assert_eq!(announced.unwrap_err().code(), ErrorCode::PayloadTooLarge);
+        let grown = json_body(&json, Pieces(vec![piece(); 3], true), limits).await;
+        assert_eq!(grown.unwrap_err().code(), ErrorCode::PayloadTooLarge);
+        let stuck = json_body(&json, Pieces(vec![piece()], true), limits).await;
+        assert_eq!(stuck.unwrap_err().code(), ErrorCode::RequestTimeout);
+    }
+}

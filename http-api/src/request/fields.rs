@@ -1,0 +1,386 @@
+//! Reading fields by hand, so that one answer names every field at fault.
+//!
+//! A reader returns `None` both for a field that is absent and for one that is wrong; what is
+//! wrong stands in [`Errors`], and [`Errors::check`] ends the request once all fields were read.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use client::wire::ErrorCode;
+use engine::money::{Money, ParseError};
+
+use crate::bounds::{ID_MAX, KEY_CHARS_MAX};
+use crate::failure::Failure;
+use crate::request::json::{Object, Value};
+
+/// What is wrong, by field.
+#[derive(Debug, Default)]
+pub(crate) struct Errors(BTreeMap<String, Vec<String>>);
+
+impl Errors {
+    /// Notes that a field is at fault.
+    pub(crate) fn add(&mut self, path: String, text: String) {
+        self.0.entry(path).or_default().push(text);
+    }
+
+    /// Ends the request if any field is at fault.
+    pub(crate) fn check(self) -> Result<(), Failure> {
+        self.finish(Some(()))
+    }
+
+    /// What was read, if nothing is at fault. A reader that returned `None` has noted why.
+    pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Failure> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(Failure::validation(self.0)),
+        }
+    }
+}
+
+/// The fields of one object.
+pub(crate) struct Fields<'o, 'a> {
+    object: &'o Object<'a>,
+    /// The list that the object is an element of, and its place there.
+    element: Option<(&'static str, usize)>,
+}
+
+impl<'o, 'a> Fields<'o, 'a> {
+    /// The fields of a whole body.
+    pub(crate) fn of(object: &'o Object<'a>) -> Fields<'o, 'a> {
+        Fields { object, element: None }
+    }
+
+    /// The fields of an element of a list.
+    pub(crate) fn of_element(
+        object: &'o Object<'a>,
+        list: &'static str,
+        index: usize,
+    ) -> Fields<'o, 'a> {
+        Fields { object, element: Some((list, index)) }
+    }
+
+    /// The place of a field in the body: `items.0.quantity`. Built only when it is needed.
+    fn path(&self, name: &str) -> String {
+        match self.element {
+            None => name.to_owned(),
+            Some((list, index)) => format!("{list}.{index}.{name}"),
+        }
+    }
+
+    /// Notes what is wrong about a field; `rest` ends a sentence that begins with the field.
+    pub(crate) fn fault(&self, name: &str, rest: &str, errors: &mut Errors) {
+        let path = self.path(name);
+        let text = format!("The {} field {rest}", path.replace('_', " "));
+        errors.add(path, text);
+    }
+
+    /// A field that may be missing; null counts as missing.
+    pub(crate) fn optional(&self, name: &str) -> Option<&'o Value<'a>> {
+        self.object.get(name).filter(|value| **value != Value::Null)
+    }
+
+    /// A field that must be there.
+    pub(crate) fn required(&self, name: &str, errors: &mut Errors) -> Option<&'o Value<'a>> {
+        let value = self.optional(name);
+        if value.is_none() {
+            self.fault(name, "is required.", errors);
+        }
+        value
+    }
+
+    /// Whether the field is there, be it null.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.object.get(name).is_some()
+    }
+
+    /// An integer that may be missing.
+    pub(crate) fn integer(
+        &self,
+        name: &str,
+        range: RangeInclusive<u64>,
+        errors: &mut Errors,
+    ) -> Option<u64> {
+        let value = self.optional(name)?;
+        let result = match value {
+            Value::Number(text) => integer(text, range),
+            _ => Err(NOT_AN_INTEGER.into()),
+        };
+        self.note(name, result, errors)
+    }
+
+    /// An integer that must be there.
+    pub(crate) fn required_integer(
+        &self,
+        name: &str,
+        range: RangeInclusive<u64>,
+        errors: &mut Errors,
+    ) -> Option<u64> {
+        self.required(name, errors)?;
+        self.integer(name, range, errors)
+    }
+
+    /// An id that may be missing.
+    pub(crate) fn id(&self, name: &str, errors: &mut Errors) -> Option<u64> {
+        self.integer(name, 1..=ID_MAX, errors)
+    }
+
+    /// A string of at most `bytes_max` bytes that may be missing. Control characters are refused:
+    /// the text ends up in tables, logs and exports.
+    pub(crate) fn text(
+        &self,
+        name: &str,
+        bytes_max: usize,
+        errors: &mut Errors,
+    ) -> Option<Box<str>> {
+        let result = match self.optional(name)? {
+            Value::Text(text) if text.trim().is_empty() => Err("must not be blank.".into()),
+            Value::Text(text) if text.len() > bytes_max => {
+                Err(format!("must not be greater than {bytes_max} bytes.").into())
+            }
+            Value::Text(text) if text.chars().any(char::is_control) => {
+                Err("must not contain control characters.".into())
+            }
+            Value::Text(text) => Ok(Box::from(text.as_ref())),
+            _ => Err(NOT_A_STRING.into()),
+        };
+        self.note(name, result, errors)
+    }
+
+    /// A string that must be there.
+    pub(crate) fn required_text(
+        &self,
+        name: &str,
+        bytes_max: usize,
+        errors: &mut Errors,
+    ) -> Option<Box<str>> {
+        self.required(name, errors)?;
+        self.text(name, bytes_max, errors)
+    }
+
+    /// A price that may be missing: decimal text in a string or a number.
+    pub(crate) fn price(&self, name: &str, errors: &mut Errors) -> Option<Money> {
+        let result = match self.optional(name)? {
+            Value::Text(text) => price(text),
+            Value::Number(text) => price(text),
+            _ => Err("must be a decimal number.".into()),
+        };
+        self.note(name, result, errors)
+    }
+
+    /// An amount that may be missing, like a price but without its bound.
+    pub(crate) fn amount(&self, name: &str, errors: &mut Errors) -> Option<Money> {
+        let result = match self.optional(name)? {
+            Value::Text(text) => amount(text),
+            Value::Number(text) => amount(text),
+            _ => Err("must be a decimal number.".into()),
+        };
+        self.note(name, result, errors)
+    }
+
+    /// The idempotency key in the body. Its type is a matter of fields; whether it is a key is
+    /// not, see [`idempotency_key`].
+    pub(crate) fn key(&self, errors: &mut Errors) -> Option<&'o str> {
+        let result = match self.optional("idempotency_key")? {
+            Value::Text(text) => Ok(text.as_ref()),
+            _ => Err(NOT_A_STRING.into()),
+        };
+        self.note("idempotency_key", result, errors)
+    }
+
+    fn note<T>(
+        &self,
+        name: &str,
+        result: Result<T, Cow<'static, str>>,
+        errors: &mut Errors,
+    ) -> Option<T> {
+        result.map_err(|rest| self.fault(name, &rest, errors)).ok()
+    }
+}
+
+pub(crate) const NOT_A_STRING: &str = "must be a string.";
+const NOT_AN_INTEGER: &str = "must be an integer.";
+
+/// Reads an integer without fraction or exponent; the error ends a sentence about the field.
+pub(crate) fn integer(text: &str, range: RangeInclusive<u64>) -> Result<u64, Cow<'static, str>> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(NOT_AN_INTEGER.into());
+    }
+    let negative = digits.len() < text.len() && digits.bytes().any(|byte| byte != b'0');
+    // Too many digits for 64 bits are too many for every range.
+    let number = digits.parse::<u64>().unwrap_or(u64::MAX);
+    if negative || number < *range.start() {
+        Err(format!("must be at least {}.", range.start()).into())
+    } else if number > *range.end() {
+        Err(format!("must not be greater than {}.", range.end()).into())
+    } else {
+        Ok(number)
+    }
+}
+
+fn price(text: &str) -> Result<Money, Cow<'static, str>> {
+    Money::parse_price(text).map_err(|error| no_amount(error, Money::PRICE_MAX))
+}
+
+fn amount(text: &str) -> Result<Money, Cow<'static, str>> {
+    Money::parse_amount(text).map_err(|error| no_amount(error, Money(i64::MAX)))
+}
+
+fn no_amount(error: ParseError, max: Money) -> Cow<'static, str> {
+    match error {
+        ParseError::NotANumber => "must be a decimal number.".into(),
+        ParseError::TooPrecise => "must have at most two decimal places.".into(),
+        ParseError::Negative => "must be at least 0.".into(),
+        ParseError::TooLarge => format!("must not be greater than {max}.").into(),
+    }
+}
+
+/// Whether a text is an idempotency key: 1 to 255 characters, none of them a control character or
+/// a line or paragraph separator, and not all of them white space.
+pub(crate) fn is_key(text: &str) -> bool {
+    let unprintable =
+        |character: char| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
+    // A character has at most four bytes; the cheap check comes first.
+    text.len() <= 4 * KEY_CHARS_MAX
+        && text.chars().count() <= KEY_CHARS_MAX
+        && !text.chars().any(unprintable)
+        && !text.trim().is_empty()
+}
+
+/// The key of a request, from its header, its body, or both when they agree.
+pub(crate) fn idempotency_key<'a>(
+    header: Option<&'a str>,
+    body: Option<&'a str>,
+) -> Result<Option<&'a str>, Failure> {
+    for key in [header, body].into_iter().flatten() {
+        if !is_key(key) {
+            return Err(key_invalid());
+        }
+    }
+    match (header, body) {
+        (Some(header), Some(body)) if header != body => Err(Failure::new(
+            ErrorCode::IdempotencyKeyMismatch,
+            "The Idempotency-Key header and the idempotency_key field differ.",
+        )),
+        (header, body) => Ok(header.or(body)),
+    }
+}
+
+/// The refusal of a text that is no key.
+pub(crate) fn key_invalid() -> Failure {
+    Failure::new(
+        ErrorCode::IdempotencyKeyInvalid,
+        "An idempotency key has 1 to 255 printable characters, not all of them spaces.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::json;
+
+    fn fault_of(text: &str) -> String {
+        integer(text, 1..=1_000_000).unwrap_err().into_owned()
+    }
+
+    #[test]
+    fn integers_are_digits_and_nothing_else() {
+        assert_eq!(integer("1", 1..=10), Ok(1));
+        assert_eq!(integer("10", 1..=10), Ok(10));
+        assert_eq!(integer("-0", 0..=10), Ok(0));
+        assert_eq!(integer("18446744073709551615", 0..=u64::MAX), Ok(u64::MAX));
+        for text in ["1.5", "1.0", "1e3", "1E3", "1e400", "", "-", "+1", " 1", "٣"] {
+            assert_eq!(fault_of(text), "must be an integer.", "{text}");
+        }
+        for text in ["0", "-1", "-99999999999999999999999", "-0"] {
+            assert_eq!(fault_of(text), "must be at least 1.", "{text}");
+        }
+        for text in ["1000001", "2147483648", "9007199254740993", "9223372036854775808"] {
+            assert_eq!(fault_of(text), "must not be greater than 1000000.", "{text}");
+        }
+        let huge = format!("1{}", "0".repeat(400));
+        assert_eq!(fault_of(&huge), "must not be greater than 1000000.");
+    }
+
+    #[test]
+    fn every_faulty_field_is_named_once_with_its_place() {
+        let body = br#"{"a": "2", "name": 7, "price": [1], "sku": "a\u0000b", "empty": " "}"#;
+        let object = json::parse(body).unwrap();
+        let fields = Fields::of_element(&object, "items", 3);
+        let mut errors = Errors::default();
+        assert_eq!(fields.required_integer("a", 1..=5, &mut errors), None);
+        assert_eq!(fields.required_integer("missing_one", 1..=5, &mut errors), None);
+        assert_eq!(fields.text("name", 10, &mut errors), None);
+        assert_eq!(fields.text("sku", 10, &mut errors), None);
+        assert_eq!(fields.text("empty", 10, &mut errors), None);
+        assert_eq!(fields.price("price", &mut errors), None);
+        assert_eq!(fields.integer("absent", 1..=5, &mut errors), None);
+        let texts: Vec<_> =
+            errors.0.iter().map(|(path, texts)| (path.as_str(), texts.concat())).collect();
+        assert_eq!(
+            texts,
+            [
+                ("items.3.a", "The items.3.a field must be an integer.".to_owned()),
+                ("items.3.empty", "The items.3.empty field must not be blank.".to_owned()),
+                ("items.3.missing_one", "The items.3.missing one field is required.".to_owned()),
+                ("items.3.name", "The items.3.name field must be a string.".to_owned()),
+                ("items.3.price", "The items.3.price field must be a decimal number.".to_owned()),
+                (
+                    "items.3.sku",
+                    "The items.3.sku field must not contain control characters.".to_owned()
+                ),
+            ]
+        );
+        assert!(errors.check().is_err());
+        assert!(Errors::default().check().is_ok());
+    }
+
+    #[test]
+    fn prices_come_from_text_or_number() {
+        let price_of = |json: &str| {
+            let body = format!("{{\"price\":{json}}}");
+            let object = json::parse(body.as_bytes()).unwrap();
+            let mut errors = Errors::default();
+            let price = Fields::of(&object).price("price", &mut errors);
+            errors.check().map(|()| price)
+        };
+        assert_eq!(price_of("0.10").unwrap(), Some(Money(10)));
+        assert_eq!(price_of("\"999.99\"").unwrap(), Some(Money(99_999)));
+        assert_eq!(price_of("15000000").unwrap(), Some(Money(1_500_000_000)));
+        assert_eq!(price_of("null").unwrap(), None);
+        for json in
+            ["0.001", "-1", "\"NaN\"", "true", "1e400", "100000000", "\"\"", "\"1,50 EUR\"", "{}"]
+        {
+            assert!(price_of(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn keys_are_printable_and_bounded() {
+        for key in ["a", "order-abc-123", "a b", "schlüssel", &"x".repeat(255), &"😀".repeat(255)]
+        {
+            assert!(is_key(key), "{key:?}");
+        }
+        for key in [
+            "",
+            " ",
+            "\t",
+            "\u{3000}",
+            "a\nb",
+            "a\0b",
+            "a\u{7f}",
+            "a\u{2028}b",
+            &"x".repeat(256),
+            &"😀".repeat(256),
+        ] {
+            assert!(!is_key(key), "{key:?}");
+        }
+        assert_eq!(idempotency_key(Some("a"), Some("a")).unwrap(), Some("a"));
+        assert_eq!(idempotency_key(None, Some("a")).unwrap(), Some("a"));
+        assert_eq!(idempotency_key(None, None).unwrap(), None);
+        let code = |header, body| idempotency_key(header, body).unwrap_err().code();
+        assert_eq!(code(Some("a"), Some("b")), ErrorCode::IdempotencyKeyMismatch);
+        assert_eq!(code(Some("a"), Some("")), ErrorCode::IdempotencyKeyInvalid);
+    }
+}

@@ -1,0 +1,123 @@
+//! Query strings: decoded once, each known parameter at most once.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+use percent_encoding::percent_decode_str;
+
+use crate::failure::Failure;
+use crate::request::fields::{Errors, integer};
+
+/// The most parameters of one query.
+const PARAMETERS_MAX: usize = 64;
+
+/// The parameters of a request. Unknown ones are ignored, as unknown fields of a body are.
+#[derive(Debug, Default)]
+pub(crate) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Query<'a> {
+    /// Decodes `a=1&b=2`.
+    pub(crate) fn parse(text: Option<&'a str>) -> Result<Query<'a>, Failure> {
+        let mut parameters = Vec::new();
+        for pair in text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            if parameters.len() == PARAMETERS_MAX {
+                return Err(Failure::malformed("The query has too many parameters."));
+            }
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            parameters.push((form_decode(name)?, form_decode(value)?));
+        }
+        Ok(Query(parameters))
+    }
+
+    /// The value of a parameter that may be missing. An empty value counts as missing, so that
+    /// `?user_id=&status=PAID` filters by the status alone.
+    pub(crate) fn text(&self, name: &str, errors: &mut Errors) -> Option<&str> {
+        let mut values = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value);
+        let value = values.next()?;
+        if values.next().is_some() {
+            fault(name, "must be given once.", errors);
+            return None;
+        }
+        Some(value.as_ref()).filter(|value| !value.is_empty())
+    }
+
+    /// An integer that may be missing.
+    pub(crate) fn integer(
+        &self,
+        name: &str,
+        range: RangeInclusive<u64>,
+        errors: &mut Errors,
+    ) -> Option<u64> {
+        let text = self.text(name, errors)?;
+        integer(text, range).map_err(|rest| fault(name, &rest, errors)).ok()
+    }
+}
+
+/// Notes what is wrong about a parameter; `rest` ends a sentence that begins with it.
+pub(crate) fn fault(name: &str, rest: &str, errors: &mut Errors) {
+    errors.add(name.to_owned(), format!("The {} parameter {rest}", name.replace('_', " ")));
+}
+
+fn form_decode(text: &str) -> Result<Cow<'_, str>, Failure> {
+    if text.contains('+') {
+        return Ok(Cow::Owned(percent_decode(&text.replace('+', " "))?.into_owned()));
+    }
+    percent_decode(text)
+}
+
+/// Decodes `%2F` and the like; what is cut off or not UTF-8 is refused rather than passed on.
+pub(crate) fn percent_decode(text: &str) -> Result<Cow<'_, str>, Failure> {
+    let hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    let bytes = text.as_bytes();
+    let broken =
+        |at: usize| bytes[at] == b'%' && !(hex(bytes.get(at + 1)) && hex(bytes.get(at + 2)));
+    if (0..bytes.len()).any(broken) {
+        return Err(Failure::malformed("The percent encoding of the address is broken."));
+    }
+    percent_decode_str(text)
+        .decode_utf8()
+        .map_err(|_| Failure::malformed("The address is not valid UTF-8."))
+}
+
+#[cfg(test)]
+mod tests {
+    use client::wire::ErrorCode;
+
+    use super::*;
+
+    #[test]
+    fn parameters_are_decoded_and_unknown_ones_ignored() {
+        let query = Query::parse(Some("status=PA%49D&a+b=c%20d&&flag&user_id=&x=1=2")).unwrap();
+        let mut errors = Errors::default();
+        assert_eq!(query.text("status", &mut errors), Some("PAID"));
+        assert_eq!(query.text("a b", &mut errors), Some("c d"));
+        assert_eq!(query.text("x", &mut errors), Some("1=2"));
+        assert_eq!(query.text("flag", &mut errors), None);
+        assert_eq!(query.integer("user_id", 1..=9, &mut errors), None);
+        assert!(errors.check().is_ok());
+        assert!(Query::parse(None).unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn repeated_and_unreadable_parameters_are_named() {
+        let query = Query::parse(Some("limit=1&limit=2&page=abc&per_page=0&cursor=-1")).unwrap();
+        let mut errors = Errors::default();
+        for name in ["limit", "page", "per_page", "cursor"] {
+            assert_eq!(query.integer(name, 1..=50, &mut errors), None);
+        }
+        let failure = errors.check().unwrap_err();
+        assert_eq!(failure.code(), ErrorCode::ValidationError);
+        for name in ["limit", "page", "per_page", "cursor"] {
+            assert!(format!("{failure:?}").contains(&format!("\"{name}\"")), "{name}");
+        }
+    }
+
+    #[test]
+    fn broken_encodings_are_malformed() {
+        for text in ["a=%", "a=%z1", "a=%1", "%zz=1", "a=%ff"] {
+            assert_eq!(Query::parse(Some(text)).unwrap_err().code(), ErrorCode::MalformedRequest);
+        }
+        let many = "a=1&".repeat(65);
+        assert_eq!(Query::parse(Some(&many)).unwrap_err().code(), ErrorCode::MalformedRequest);
+    }
+}

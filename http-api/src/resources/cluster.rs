@@ -1,0 +1,32 @@
+//! The cluster: its nodes and leader, snapshots, backups, and whether payments wait.
+
+mod backups;
+mod describe;
+mod examples;
+mod members;
+mod schemas;
+mod snapshots;
+
+use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
+
+pub(crate) static RESOURCE: Resource =
+    Resource { name: "Cluster", about: "The nodes.", schemas: schemas::all };
+
+endpoints! {
+    Get: Endpoint::get("/api/v1/cluster", describe::get) => members::get,
+    TakeSnapshot:
+        Endpoint::post("/api/v1/cluster/snapshot", BodyKind::None, describe::take_snapshot)
+        => snapshots::take,
+    Backup: Endpoint::get("/api/v1/cluster/backup", describe::backup).own_format()
+        => backups::get,
+    SetPayments:
+        Endpoint::post("/api/v1/cluster/payments", BodyKind::Json, describe::set_payments)
+        => backups::set_payments,
+    AddMember: Endpoint::post("/api/v1/cluster/members", BodyKind::Json, describe::add_member)
+        => members::add,
+    RemoveMember: Endpoint::delete("/api/v1/cluster/members/{id}", describe::remove_member)
+        => members::remove,
+    TransferLeader:
+        Endpoint::post("/api/v1/cluster/transfer-leader", BodyKind::Json, describe::transfer_leader)
+        => members::transfer,
+}

@@ -1,0 +1,63 @@
+//! A backup of the node that is asked; and payments, which wait in a cluster that was restored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::wire::{Envelope, ErrorCode};
+use raft_node::SnapshotError;
+use tokio::time::Instant;
+
+use crate::answer::download::Download;
+use crate::answer::reply::{self, Reply, ReplyExt};
+use crate::answer::views;
+use crate::call::Call;
+use crate::failure::Failure;
+use crate::request::fields::{Errors, Fields};
+use crate::request::json::{self, Value};
+
+/// How long the snapshot may take that a backup is made of. The state may be large.
+const SNAPSHOT_MAX: Duration = Duration::from_secs(600);
+
+/// `GET /cluster/backup`
+pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
+    let permit = Arc::clone(&call.app.backups).try_acquire_owned().map_err(|_| {
+        Failure::new(ErrorCode::Overloaded, "Too many backups are being read from this node.")
+    })?;
+    // Everything that was acknowledged before the request is in it.
+    let freshness = call.ready_to_read().await?;
+    let backup = call.app.handle.backup(Instant::now() + SNAPSHOT_MAX).await;
+    let backup = backup.map_err(|error| match error {
+        SnapshotError::Stopping => Failure::stopping(),
+        SnapshotError::NotInTime | SnapshotError::Failed(_) => {
+            Failure::internal(call.trace, &error)
+        }
+    })?;
+    tracing::info!(
+        index = backup.meta.index,
+        bytes = backup.meta.bytes,
+        trace_id = %call.trace,
+        "a backup is read"
+    );
+    let reply = reply::file(Download::new(backup.reader, backup.meta.bytes, permit));
+    Ok(reply.fresh(freshness))
+}
+
+/// `POST /cluster/payments`
+pub(crate) async fn set_payments(call: &Call<'_>) -> Result<Reply, Failure> {
+    let object = json::parse(&call.body)?;
+    let fields = Fields::of(&object);
+    let mut errors = Errors::default();
+    let paused = match fields.required("paused", &mut errors) {
+        Some(Value::Bool(paused)) => Some(*paused),
+        Some(_) => {
+            fields.fault("paused", "must be true or false.", &mut errors);
+            None
+        }
+        None => None,
+    };
+    let paused = errors.finish(paused)?;
+    let handle = &call.app.handle;
+    handle.set_payments(paused, call.trace.clone(), call.deadline).await?;
+    tracing::info!(paused, trace_id = %call.trace, "payments were paused or resumed");
+    Ok(reply::of(200, &Envelope::new(views::cluster(handle.status()))))
+}

@@ -1,0 +1,18 @@
+//! Events: what happens, as a stream or over a WebSocket. How they get there is the business of
+//! [`crate::events`].
+
+mod describe;
+mod handle;
+
+use crate::endpoint::{Endpoint, Resource, endpoints};
+
+pub(crate) static RESOURCE: Resource = Resource {
+    name: "Events",
+    about: "What happens, told as it happens.",
+    schemas: describe::schemas,
+};
+
+endpoints! {
+    Stream: Endpoint::get("/api/v1/events", describe::stream).own_format() => handle::stream,
+    Socket: Endpoint::get("/api/v1/ws", describe::socket).own_format() => handle::socket,
+}

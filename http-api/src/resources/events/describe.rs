@@ -1,0 +1,211 @@
+//! What the OpenAPI document says of events: their shape, the stream, the WebSocket.
+
+use client::wire::{ErrorCode, EventType, OrderStatus, SagaStatus};
+use engine::order::LINES_MAX;
+use serde_json::{Value, json};
+
+use crate::describe::operation::Operation;
+use crate::describe::words::{described, object, schema, text, words};
+use crate::events::stream::CONTENT_TYPE;
+
+const STREAM: &str = "A stream of events (`text/event-stream`) that ends when either \
+    side ends it. Each event is a block of `id`, `event` (its type) and one line of `data` (an \
+    `Event` in JSON). Every node tells the same events under the same ids, in ascending order, so \
+    whoever was cut off goes on at any node with the last id that it saw, without a gap and \
+    without anything twice. The first block has only an id: the place where the stream begins. \
+    Comments are signs of life.\n\nA node that has not yet applied what the id names waits for \
+    it. Events are kept for a time and a number that the operator sets; when some that would \
+    follow are gone, the answer is 410 `events_gone`. Nothing is queued for a subscriber: one \
+    that does not take its bytes in time is cut off.\n\nA refusal for lack of stock that needed \
+    no entry in the log is no event.";
+
+const SOCKET: &str = "A WebSocket (RFC 6455). A client says `{\"subscribe\": \
+    \"private-orders.7\"}` and is told how the orders of user 7 end, as frames of `event` \
+    (`OrderPaid`, `OrderFailed` or `OrderCancelled`), `channel` and `data`. It may also say \
+    `{\"unsubscribe\": channel}` and `{\"ping\": number}`. Each of these is answered: \
+    `subscribed`, `unsubscribed`, `pong`, or `error` with a `message`.\n\nA connection has at \
+    most 100 channels, a message at most 4,096 bytes; after 10 mistakes, for a binary message or \
+    one that is too long, the connection is closed with the code that says so. It hears of \
+    nothing that happened before: whoever has to miss nothing follows the stream of events.";
+
+pub(crate) fn stream() -> Operation {
+    Operation::new("streamEvents", "Follow what happens")
+        .text(STREAM)
+        .takes(&["EventUser", "EventProduct", "EventTypes", "After", "LastEventId"])
+        .answers(200, "The stream.", &[], Some((CONTENT_TYPE, stream_content())))
+        .looks()
+        .refuses(&[ErrorCode::ValidationError, ErrorCode::EventsGone])
+}
+
+pub(crate) fn socket() -> Operation {
+    Operation::new("openSocket", "Follow the orders of users over a WebSocket")
+        .text(SOCKET)
+        .answers(101, "The WebSocket.", &["Upgrade", "Sec-WebSocket-Accept"], None)
+        .refuses(&[ErrorCode::UpgradeRequired, ErrorCode::Overloaded])
+        .messages(messages())
+}
+
+/// The answer of the stream.
+fn stream_content() -> Value {
+    let example = concat!(
+        ": events\nretry: 1000\nid: 4939841539.0\n\n",
+        "id: 4939841540.0\nevent: order.paid\n",
+        r#"data: {"id":"4939841540.0","type":"order.paid","name":"OrderPaid","order_id":7, …}"#,
+        "\n\n: heartbeat\n\n",
+    );
+    json!({"schema": {"type": "string"}, "example": example, "x-event-data": schema("Event")})
+}
+
+/// What goes over the WebSocket.
+fn messages() -> Value {
+    json!({"client": schema("SocketRequest"), "server": schema("SocketFrame")})
+}
+
+/// Which fields come with the types of a family.
+const FIELDS: [(&str, &[&str]); 8] = [
+    (
+        "order.",
+        &["order_id", "status", "saga_status", "total_amount", "total_amount_minor", "product_ids"],
+    ),
+    ("order.failed", &["reason"]),
+    ("order.cancelled", &["cancelled_at"]),
+    ("hold.", &["hold_id", "items", "expires_at"]),
+    ("hold.consumed", &["order_id"]),
+    ("product.", &["product_id"]),
+    ("stock.", &["product_id", "available_stock"]),
+    ("payment.", &["webhook_id", "order_id", "result"]),
+];
+
+fn event() -> Value {
+    let mut event = object(
+        "What happened. Which fields are there follows from `type`; all others are absent.",
+        &[
+            "name",
+            "order_id",
+            "user_id",
+            "status",
+            "saga_status",
+            "total_amount",
+            "total_amount_minor",
+            "product_ids",
+            "reason",
+            "cancelled_at",
+            "hold_id",
+            "items",
+            "expires_at",
+            "product_id",
+            "adjustment_id",
+            "delta",
+            "available_stock",
+            "low_stock_threshold",
+            "webhook_id",
+            "result",
+            "amount",
+            "amount_minor",
+        ],
+        json!({
+            "id": schema("EventId"),
+            "type": words("What it tells of.", EventType::ALL),
+            "name": text("The name in the words of older clients, if they have one."),
+            "timestamp": described("Moment", "By the clock of the cluster."),
+            "trace_id": text("Of the request behind it."),
+            "order_id": schema("Id"),
+            "user_id": schema("Id"),
+            "status": described("OrderStatus", "What the order entered."),
+            "saga_status": described("SagaStatus", "The same in the words of older clients."),
+            "total_amount": schema("Money"),
+            "total_amount_minor": schema("MinorUnits"),
+            "product_ids": {
+                "type": "array", "minItems": 1, "maxItems": LINES_MAX, "items": schema("Id"),
+                "description": "What the order names, each once.",
+            },
+            "reason": text(
+                "Why an order failed or was cancelled; of `payment.conflict`: `late`, \
+                 `under_way` or `amount`.",
+            ),
+            "cancelled_at": schema("Moment"),
+            "hold_id": schema("Id"),
+            "items": {
+                "type": "array", "minItems": 1, "maxItems": LINES_MAX,
+                "items": object("A line of a hold.", &[], json!({
+                    "product_id": schema("Id"), "quantity": schema("Quantity"),
+                })),
+            },
+            "expires_at": schema("Moment"),
+            "product_id": schema("Id"),
+            "adjustment_id": schema("Id"),
+            "delta": {"type": "integer", "description": "Units that came in; negative: went out."},
+            "available_stock": {"type": "integer", "minimum": 0},
+            "low_stock_threshold": {"type": "integer", "minimum": 0},
+            "webhook_id": schema("Id"),
+            "result": {"type": "string", "enum": ["success", "failure"]},
+            "amount": schema("Money"),
+            "amount_minor": schema("MinorUnits"),
+        }),
+    );
+    let rule = |(family, fields): &(&str, &[&str])| {
+        // A refusal has no order.
+        let of = |kind: &&EventType| {
+            kind.as_str().starts_with(family) && **kind != EventType::OrderRejected
+        };
+        let types: Vec<_> = EventType::ALL.iter().filter(of).map(|it| it.as_str()).collect();
+        json!({"if": {"properties": {"type": {"enum": types}}}, "then": {"required": fields}})
+    };
+    event["allOf"] = FIELDS.iter().map(rule).collect();
+    event["examples"] = json!([{
+        "id": "4939841540.0",
+        "type": EventType::OrderPaid,
+        "name": EventType::OrderPaid.name(),
+        "timestamp": "2026-02-23T10:30:00.000Z",
+        "trace_id": "550e8400-e29b-41d4-a716-446655440000",
+        "order_id": 7,
+        "user_id": 1,
+        "status": OrderStatus::Paid,
+        "saga_status": SagaStatus::Confirmed,
+        "total_amount": "1999.98",
+        "total_amount_minor": 199_998,
+        "product_ids": [1],
+    }]);
+    event
+}
+
+/// The shapes.
+pub(crate) fn schemas() -> Value {
+    let channel = json!({
+        "type": "string",
+        "pattern": r"^private-orders\.[1-9][0-9]{0,15}$",
+        "examples": ["private-orders.7"],
+    });
+    json!({
+        "EventId": {
+            "type": "string",
+            "pattern": r"^[0-9]{1,15}\.[0-9]{1,9}$",
+            "description": "The place of an event: a position, a point, and a number.",
+            "examples": ["4939841540.0"],
+        },
+        "Event": event(),
+        "SocketRequest": object(
+            "What a client says: exactly one of these.",
+            &["subscribe", "unsubscribe", "ping"],
+            json!({
+                "subscribe": channel,
+                "unsubscribe": channel,
+                "ping": {"type": "integer", "minimum": 0},
+            }),
+        ),
+        "SocketFrame": object(
+            "What the server says.",
+            &["channel", "data", "ping", "message"],
+            json!({
+                "event": text(
+                    "`OrderPaid`, `OrderFailed` or `OrderCancelled`; else `subscribed`, \
+                     `unsubscribed`, `pong` or `error`.",
+                ),
+                "channel": channel,
+                "data": schema("Event"),
+                "ping": {"type": "integer", "minimum": 0},
+                "message": text("What is wrong with what the client said."),
+            }),
+        ),
+    })
+}

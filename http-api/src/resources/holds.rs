@@ -1,0 +1,21 @@
+//! Holds: units set aside until a deadline.
+
+pub(crate) mod describe;
+mod examples;
+mod handle;
+mod schemas;
+
+use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
+
+pub(crate) static RESOURCE: Resource =
+    Resource { name: "Holds", about: "Units set aside until a deadline.", schemas: schemas::all };
+
+endpoints! {
+    Create: Endpoint::post("/api/v1/holds", BodyKind::Json, describe::create)
+        .keyed(|state, key| state.hold_by_key(key).is_some())
+        => handle::create,
+    Get: Endpoint::get("/api/v1/holds/{id}", describe::get) => handle::get,
+    Release: Endpoint::delete("/api/v1/holds/{id}", describe::release) => handle::release,
+    Extend: Endpoint::post("/api/v1/holds/{id}/extend", BodyKind::Json, describe::extend)
+        => handle::extend,
+}

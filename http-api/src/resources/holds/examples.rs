@@ -1,0 +1,33 @@
+//! Examples of holds.
+
+use client::wire::{self, HoldStatus};
+use serde_json::{Value, json};
+
+use crate::describe::examples::{MOMENT, TRACE, VERSION, value};
+
+/// The body of a hold.
+pub(crate) fn hold_request() -> Value {
+    json!({"product_id": 1, "quantity": 2, "user_id": 1, "idempotency_key": "hold-abc-123"})
+}
+
+/// A hold of one line.
+pub(crate) fn hold(status: HoldStatus) -> Value {
+    let line = wire::HoldLine { product_id: 1, quantity: 2 };
+    value(&wire::Envelope::new(wire::Hold {
+        id: 3,
+        hold_id: 3,
+        user_id: Some(1),
+        status,
+        items: vec![line],
+        expires_at: MOMENT.to_owned(),
+        order_id: (status == HoldStatus::Consumed).then_some(7),
+        idempotency_key: Some("hold-abc-123".to_owned()),
+        created_at: MOMENT.to_owned(),
+        updated_at: MOMENT.to_owned(),
+        version: VERSION,
+        trace_id: Some(TRACE.to_owned()),
+        product_id: Some(line.product_id),
+        quantity: Some(line.quantity),
+        qty: Some(line.quantity),
+    }))
+}

@@ -1,0 +1,290 @@
+//! Holds: create, read, extend, release.
+
+use client::wire::{self, Envelope};
+use engine::command::{Command, CreateHold, ExtendHold, ReleaseHold};
+use engine::hold::Hold;
+use engine::ids::{HoldId, ProductId, Quantity, Timestamp};
+use engine::order::Line;
+use engine::outcome::Outcome;
+use engine::state::Lookup;
+use hyper::StatusCode;
+use raft_node::Applied;
+
+use crate::answer::reply::{self, Reply, ReplyExt};
+use crate::answer::views;
+use crate::call::{Call, unexpected};
+use crate::failure::Failure;
+use crate::request::extract;
+use crate::request::fields::{Errors, Fields, idempotency_key};
+use crate::request::json::{self, Object};
+use crate::resources::orders::write::{read_lines, read_user};
+use crate::settings::Settings;
+
+const MISSING: &str = "Hold not found.";
+
+/// `POST /holds`
+pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
+    let header_key = extract::idempotency_key(call.headers)?;
+    let object = json::parse(&call.body)?;
+    let command = read_hold(&object, header_key, &call.app.settings)?;
+    let mut applied = call.propose(Command::CreateHold(command)).await?;
+    let (id, replayed) = match &applied.outcome {
+        Outcome::HoldCreated(id) => (*id, false),
+        Outcome::HoldReplayed(id) => (*id, true),
+        other => return Err(refused(call, &applied, other)),
+    };
+    let reply = written(call, if replayed { 200 } else { 201 }, id, &mut applied).await?;
+    Ok(if replayed { reply.replayed() } else { reply.location("holds", id.0) })
+}
+
+/// `GET /holds/{id}`
+pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
+    let id = HoldId(call.id(MISSING)?);
+    let freshness = call.ready_to_read().await?;
+    let (position, clock, found) = call.app.handle.read(|state| {
+        let found = match state.hold(id) {
+            Lookup::Absent => None,
+            Lookup::Resident(hold) => Some(Some(hold.into_owned())),
+            Lookup::Stored => Some(None),
+        };
+        (state.position(), state.clock(), found)
+    });
+    let hold = match found {
+        None => return Err(Failure::not_found(MISSING).seen(position, freshness)),
+        Some(Some(hold)) => hold,
+        // One that is stored has ended, so it is what it was.
+        Some(None) => stored(call, id).await?,
+    };
+    Ok(shown(200, &hold, clock).at(position).fresh(freshness))
+}
+
+/// `DELETE /holds/{id}`
+pub(crate) async fn release(call: &Call<'_>) -> Result<Reply, Failure> {
+    let hold = HoldId(call.id(MISSING)?);
+    let applied = call.propose(Command::ReleaseHold(ReleaseHold { hold })).await?;
+    match &applied.outcome {
+        Outcome::HoldReleased { .. } => {
+            Ok(reply::empty(StatusCode::NO_CONTENT).at(applied.position))
+        }
+        other => Err(refused(call, &applied, other)),
+    }
+}
+
+/// `POST /holds/{id}/extend`
+pub(crate) async fn extend(call: &Call<'_>) -> Result<Reply, Failure> {
+    let hold = HoldId(call.id(MISSING)?);
+    let object = json::parse(&call.body)?;
+    let command = read_extension(hold, &object, &call.app.settings)?;
+    let mut applied = call.propose(Command::ExtendHold(command)).await?;
+    match &applied.outcome {
+        Outcome::HoldExtended(id) => written(call, 200, *id, &mut applied).await,
+        other => Err(refused(call, &applied, other)),
+    }
+}
+
+fn refused(call: &Call<'_>, applied: &Applied, outcome: &Outcome) -> Failure {
+    match outcome {
+        Outcome::Rejected(rejection) => Failure::rejected(rejection).at(applied.position),
+        other => unexpected(call, other),
+    }
+}
+
+/// The hold as it is right after the command. It was written, so failing to read it leaves the
+/// caller with an outcome it does not know.
+async fn written(
+    call: &Call<'_>,
+    status: u16,
+    id: HoldId,
+    applied: &mut Applied,
+) -> Result<Reply, Failure> {
+    let hold = match applied.hold.take() {
+        Some(hold) => *hold,
+        None => stored(call, id).await.map_err(|_| Failure::unknown())?,
+    };
+    Ok(shown(status, &hold, applied.clock).at(applied.position))
+}
+
+async fn stored(call: &Call<'_>, id: HoldId) -> Result<Hold, Failure> {
+    let hold = call.app.handle.stored_hold(id).await;
+    let hold = hold.map_err(|error| Failure::read(&error, call.trace))?;
+    hold.ok_or_else(|| Failure::internal(call.trace, &format!("hold {id} has no row")))
+}
+
+fn shown(status: u16, hold: &Hold, now: Timestamp) -> Reply {
+    let view: wire::Hold = views::hold(hold, now);
+    let version = view.version;
+    reply::of(status, &Envelope::new(view)).version(version)
+}
+
+/// Reads the body of `POST /holds`.
+fn read_hold(
+    object: &Object<'_>,
+    header_key: Option<&str>,
+    settings: &Settings,
+) -> Result<CreateHold, Failure> {
+    let fields = Fields::of(object);
+    let mut errors = Errors::default();
+    let key = idempotency_key(header_key, fields.key(&mut errors))?.map(Box::from);
+    let user = read_user(&fields, settings, &mut errors);
+    let lines = if fields.optional("items").is_some() {
+        if fields.optional("product_id").is_some() {
+            fields.fault("product_id", "must be left out when there are items.", &mut errors);
+        }
+        read_lines(&fields, &mut errors)
+    } else {
+        read_only_line(&fields, &mut errors).into_iter().collect()
+    };
+    let ttl_ms = read_ttl_ms(&fields, settings, &mut errors).unwrap_or(settings.hold_ttl_ms);
+    errors.finish(Some(CreateHold {
+        user,
+        lines,
+        ttl_ms,
+        key,
+        ttl_max_ms: settings.hold_ttl_max_ms,
+        active_holds_max: settings.active_holds_max,
+        require_user: settings.require_users,
+    }))
+}
+
+/// The line of a hold of one product, whose quantity older clients call `qty`.
+fn read_only_line(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<Line> {
+    let product = fields.required("product_id", errors).and(fields.id("product_id", errors));
+    let range = 1..=u64::from(Quantity::MAX.0);
+    let quantity = if fields.optional("qty").is_none() {
+        fields.required_integer("quantity", range, errors)
+    } else {
+        let qty = fields.integer("qty", range.clone(), errors);
+        let quantity = fields.integer("quantity", range, errors);
+        if quantity.is_some() && quantity != qty {
+            fields.fault("qty", "must not differ from the quantity field.", errors);
+        }
+        qty
+    };
+    let quantity = quantity.and_then(|quantity| u32::try_from(quantity).ok());
+    Some(Line { product: ProductId(product?), quantity: Quantity(quantity?) })
+}
+
+fn read_extension(
+    hold: HoldId,
+    object: &Object<'_>,
+    settings: &Settings,
+) -> Result<ExtendHold, Failure> {
+    let fields = Fields::of(object);
+    let mut errors = Errors::default();
+    let ttl_ms = fields.required("ttl_seconds", &mut errors).and(read_ttl_ms(
+        &fields,
+        settings,
+        &mut errors,
+    ));
+    let ttl_max_ms = settings.hold_ttl_max_ms;
+    errors.finish(ttl_ms.map(|ttl_ms| ExtendHold { hold, ttl_ms, ttl_max_ms }))
+}
+
+fn read_ttl_ms(fields: &Fields<'_, '_>, settings: &Settings, errors: &mut Errors) -> Option<u64> {
+    let seconds_max = (settings.hold_ttl_max_ms / 1000).max(1);
+    Some(fields.integer("ttl_seconds", 1..=seconds_max, errors)? * 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use client::wire::ErrorCode;
+    use engine::ids::UserId;
+
+    use super::*;
+
+    fn read_with(body: &str, settings: &Settings) -> Result<CreateHold, Failure> {
+        read_hold(&json::parse(body.as_bytes())?, None, settings)
+    }
+
+    fn read(body: &str) -> Result<CreateHold, Failure> {
+        read_with(body, &Settings::default())
+    }
+
+    fn line(product: u64, quantity: u32) -> Line {
+        Line { product: ProductId(product), quantity: Quantity(quantity) }
+    }
+
+    #[test]
+    fn a_hold_is_of_one_product_or_of_several() {
+        for body in [
+            r#"{"product_id":4,"qty":3}"#,
+            r#"{"product_id":4,"quantity":3}"#,
+            r#"{"product_id":4,"quantity":3,"qty":3,"items":null}"#,
+            r#"{"items":[{"product_id":4,"quantity":3}],"qty":null}"#,
+        ] {
+            assert_eq!(read(body).unwrap().lines, [line(4, 3)], "{body}");
+        }
+        let body = r#"{"items":[{"product_id":4,"quantity":3},{"product_id":5,"quantity":1}],
+            "user_id":7,"ttl_seconds":60,"idempotency_key":"k"}"#;
+        let hold = read(body).unwrap();
+        assert_eq!(hold.lines, [line(4, 3), line(5, 1)]);
+        assert_eq!((hold.user, hold.key.as_deref()), (Some(UserId(7)), Some("k")));
+        assert_eq!((hold.ttl_ms, hold.ttl_max_ms), (60_000, 3_600_000));
+    }
+
+    #[test]
+    fn settings_travel_in_the_command() {
+        let settings = Settings {
+            hold_ttl_ms: 5_000,
+            hold_ttl_max_ms: 9_000,
+            active_holds_max: 7,
+            require_users: true,
+            ..Settings::default()
+        };
+        let hold = read_with(r#"{"product_id":4,"qty":3,"user_id":1}"#, &settings).unwrap();
+        assert_eq!((hold.ttl_ms, hold.ttl_max_ms), (5_000, 9_000));
+        assert_eq!((hold.active_holds_max, hold.require_user), (7, true));
+        let text = format!("{:?}", read_with(r#"{"product_id":4}"#, &settings).unwrap_err());
+        for field in ["user_id", "quantity"] {
+            assert!(text.contains(&format!("\"{field}\": [")), "{text}");
+        }
+        let long = r#"{"product_id":4,"qty":3,"user_id":1,"ttl_seconds":10}"#;
+        let text = format!("{:?}", read_with(long, &settings).unwrap_err());
+        assert!(text.contains("must not be greater than 9."), "{text}");
+    }
+
+    #[test]
+    fn every_bad_field_is_a_422_that_names_it() {
+        for (field, body) in [
+            ("product_id", "{}"),
+            ("quantity", "{}"),
+            ("product_id", r#"{"qty":1}"#),
+            ("product_id", r#"{"product_id":"1","qty":1}"#),
+            ("product_id", r#"{"product_id":1,"items":[{"product_id":1,"quantity":1}]}"#),
+            ("qty", r#"{"product_id":1,"qty":0}"#),
+            ("qty", r#"{"product_id":1,"qty":1.5}"#),
+            ("qty", r#"{"product_id":1,"qty":1000001}"#),
+            ("qty", r#"{"product_id":1,"qty":1,"quantity":2}"#),
+            ("quantity", r#"{"product_id":1,"qty":1,"quantity":"1"}"#),
+            ("quantity", r#"{"product_id":1,"quantity":-1}"#),
+            ("items", r#"{"items":[]}"#),
+            ("items", r#"{"items":{}}"#),
+            ("items.0.quantity", r#"{"items":[{"product_id":1}]}"#),
+            ("user_id", r#"{"product_id":1,"qty":1,"user_id":0}"#),
+            ("ttl_seconds", r#"{"product_id":1,"qty":1,"ttl_seconds":0}"#),
+            ("ttl_seconds", r#"{"product_id":1,"qty":1,"ttl_seconds":-1}"#),
+            ("ttl_seconds", r#"{"product_id":1,"qty":1,"ttl_seconds":3601}"#),
+            ("ttl_seconds", r#"{"product_id":1,"qty":1,"ttl_seconds":1.5}"#),
+            ("ttl_seconds", r#"{"product_id":1,"qty":1,"ttl_seconds":"60"}"#),
+            ("idempotency_key", r#"{"product_id":1,"qty":1,"idempotency_key":1}"#),
+        ] {
+            let failure = read(body).unwrap_err();
+            assert_eq!(failure.code(), ErrorCode::ValidationError, "{body}");
+            let text = format!("{failure:?}");
+            assert!(text.contains(&format!("\"{field}\": [")), "{body}: {text}");
+        }
+    }
+
+    #[test]
+    fn an_extension_says_for_how_long() {
+        let read = |body: &str| {
+            let object = json::parse(body.as_bytes()).unwrap();
+            read_extension(HoldId(1), &object, &Settings::default())
+        };
+        let extension = read(r#"{"ttl_seconds":3600}"#).unwrap();
+        assert_eq!((extension.ttl_ms, extension.ttl_max_ms), (3_600_000, 3_600_000));
+        for body in ["{}", r#"{"ttl_seconds":null}"#, r#"{"ttl_seconds":0}"#] {
+            assert!(read(body).is_err(), "{body}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Monitoring: health, liveness, readiness and metrics of the node that is asked.
+
+mod describe;
+mod examples;
+mod handle;
+mod schemas;
+
+use crate::endpoint::{Endpoint, Resource, endpoints};
+
+pub(crate) static RESOURCE: Resource = Resource {
+    name: "Monitoring",
+    about: "For monitors. Never limited by rate.",
+    schemas: schemas::all,
+};
+
+endpoints! {
+    Health: Endpoint::get("/api/v1/health", describe::health).uncounted() => handle::health,
+    Test: Endpoint::get("/api/v1/test", describe::test) => handle::test,
+    BareHealth: Endpoint::get("/health", describe::bare_health).uncounted() => handle::health,
+    Live: Endpoint::get("/livez", describe::live).uncounted() => handle::live,
+    Ready: Endpoint::get("/readyz", describe::ready).uncounted() => handle::ready,
+    Metrics: Endpoint::get("/metrics", describe::metrics).uncounted().own_format()
+        => handle::metrics,
+}

@@ -1,0 +1,56 @@
+//! What the OpenAPI document says of what monitors ask.
+
+use client::wire::{ErrorCode, HealthStatus};
+
+use super::examples;
+use crate::describe::operation::Operation;
+use crate::describe::words::text_content;
+use crate::metrics::CONTENT_TYPE;
+
+pub(crate) fn health() -> Operation {
+    health_as("getHealth")
+}
+
+/// The same at the path without a prefix: each operation needs a name of its own.
+pub(crate) fn bare_health() -> Operation {
+    health_as("getHealthWithPrefix")
+}
+
+fn health_as(id: &'static str) -> Operation {
+    Operation::new(id, "Whether the node is fit for work")
+        .text("Storage, replication, quorum and worker of this node. Needs no quorum.")
+        .states("Health", examples::health)
+}
+
+pub(crate) fn test() -> Operation {
+    Operation::new("getTest", "A friendly line").text("Shows that the address is right.").lists(
+        "The line.",
+        "Test",
+        examples::test(),
+    )
+}
+
+pub(crate) fn live() -> Operation {
+    Operation::new("getLiveness", "Whether the process answers")
+        .text("That it answers is the answer.")
+        .lists("It does.", "Probe", examples::probe(HealthStatus::Ok))
+}
+
+pub(crate) fn ready() -> Operation {
+    Operation::new("getReadiness", "Whether to send requests here")
+        .text(
+            "Ready once a leader is known and the node has applied what was committed when it \
+             started.",
+        )
+        .states("Probe", examples::probe)
+}
+
+pub(crate) fn metrics() -> Operation {
+    Operation::new("getMetrics", "Read the metrics")
+        .text(
+            "In the format of OpenMetrics. Business counters are replicated: read them from one \
+             node, never add them up.",
+        )
+        .answers(200, "The metrics.", &[], text_content(CONTENT_TYPE))
+        .refuses(&[ErrorCode::InternalError])
+}

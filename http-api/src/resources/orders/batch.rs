@@ -1,0 +1,472 @@
+//! `POST /orders/batch`: many orders in one request, all or none or each by itself.
+//!
+//! The bodies are read one by one, so that a bad one is its own affair. Orders that stand for
+//! themselves go to the log in chunks, each decided in one entry; an atomic batch is one chunk.
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::time::Instant;
+use std::vec::IntoIter;
+
+use client::wire::ErrorCode;
+use engine::command::{BATCH_ORDERS_MAX, Command, PlaceBatch, PlaceOrder};
+use engine::ids::{OrderId, Position};
+use engine::order::Order;
+use engine::outcome::Outcome;
+use raft_node::Applied;
+use serde::Serialize;
+
+use super::write::{read_order, tell};
+use crate::answer::reply::{self, Reply, ReplyExt};
+use crate::answer::rows;
+use crate::call::{Call, unexpected};
+use crate::failure::Failure;
+use crate::request::extract;
+use crate::request::fields::{Errors, Fields};
+use crate::request::json::{self, Malformed, Value};
+use crate::request::query;
+use crate::settings::Settings;
+
+/// About how many bytes of orders go into one entry when each stands for itself: one entry must not
+/// hold up the log.
+const CHUNK_BYTES: usize = 512 << 10;
+
+/// A request, read.
+struct Batch {
+    atomic: bool,
+    /// Each order, or what is wrong with it.
+    orders: Vec<Result<PlaceOrder, Failure>>,
+}
+
+/// What became of one order.
+#[allow(clippy::large_enum_variant, reason = "nearly all are orders, and boxes cost allocations")]
+enum Settled {
+    /// Placed now or before; the second says which.
+    Order(Order, bool),
+    /// Neither.
+    Failed(Failure),
+}
+
+/// What became of all of them.
+struct Decided {
+    settled: Vec<Settled>,
+    position: Option<Position>,
+}
+
+/// `POST /orders/batch`
+pub(crate) async fn place(call: &Call<'_>) -> Result<Reply, Failure> {
+    if extract::idempotency_key(call.headers)?.is_some() {
+        // Passing it over would leave the caller believing that repeating is safe.
+        let detail = "The keys of a batch stand in its orders, not in the Idempotency-Key header.";
+        return Err(Failure::new(ErrorCode::IdempotencyKeyInvalid, detail));
+    }
+    let batch = read_batch(call)?;
+    let decided = if batch.atomic {
+        place_all(call, batch.orders).await?
+    } else {
+        place_each(call, batch.orders).await?
+    };
+    Ok(answer(&decided))
+}
+
+fn read_batch(call: &Call<'_>) -> Result<Batch, Failure> {
+    let settings = &call.app.settings;
+    let query = call.query()?;
+    let mut errors = Errors::default();
+    let asked = match query.text("atomic", &mut errors) {
+        None => None,
+        Some("false") => Some(false),
+        Some("true") => Some(true),
+        Some(_) => {
+            query::fault("atomic", "must be true or false.", &mut errors);
+            None
+        }
+    };
+    errors.check()?;
+    if extract::is_ndjson(call.headers) {
+        let orders = read_lines(&call.body, settings)?;
+        return Ok(Batch { atomic: asked.unwrap_or(false), orders });
+    }
+    read_object(&call.body, asked, settings)
+}
+
+/// One body a line. Blank lines are no orders.
+fn read_lines(
+    body: &[u8],
+    settings: &Settings,
+) -> Result<Vec<Result<PlaceOrder, Failure>>, Failure> {
+    let mut orders = Vec::new();
+    for line in body.split(|byte| *byte == b'\n') {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        if orders.len() == BATCH_ORDERS_MAX {
+            return Err(too_many());
+        }
+        let read = |line| read_order(&json::parse(line)?, None, settings);
+        orders.push(read(line));
+    }
+    if orders.is_empty() {
+        return Err(Failure::field("orders", "The orders field is required."));
+    }
+    Ok(orders)
+}
+
+/// `asked` is what the query says of `atomic`; the body may say it too, but nothing else.
+fn read_object(body: &[u8], asked: Option<bool>, settings: &Settings) -> Result<Batch, Failure> {
+    let object = json::parse(body)?;
+    let fields = Fields::of(&object);
+    let mut errors = Errors::default();
+    let atomic = match fields.optional("atomic") {
+        None => asked.unwrap_or(false),
+        Some(Value::Bool(atomic)) if asked.is_none_or(|asked| asked == *atomic) => *atomic,
+        Some(Value::Bool(_)) => {
+            fields.fault("atomic", "differs from the atomic parameter.", &mut errors);
+            false
+        }
+        Some(_) => {
+            fields.fault("atomic", "must be true or false.", &mut errors);
+            false
+        }
+    };
+    let elements = match fields.required("orders", &mut errors) {
+        Some(Value::Array(elements)) => &elements[..],
+        Some(_) => {
+            fields.fault("orders", "must be an array.", &mut errors);
+            &[]
+        }
+        None => &[],
+    };
+    errors.check()?;
+    match elements.len() {
+        0 => return Err(Failure::field("orders", "The orders field is required.")),
+        1..=BATCH_ORDERS_MAX => {}
+        _ => return Err(too_many()),
+    }
+    let read = |element: &Value<'_>| match element {
+        Value::Object(order) => read_order(order, None, settings),
+        _ => Err(Malformed::NotAnObject.into()),
+    };
+    Ok(Batch { atomic, orders: elements.iter().map(read).collect() })
+}
+
+fn too_many() -> Failure {
+    let text = format!("The orders field must not have more than {BATCH_ORDERS_MAX} orders.");
+    Failure::field("orders", text)
+}
+
+/// Places all orders or none.
+async fn place_all(
+    call: &Call<'_>,
+    orders: Vec<Result<PlaceOrder, Failure>>,
+) -> Result<Decided, Failure> {
+    let orders = all_sound(orders)?;
+    let count = orders.len();
+    let applied = propose(call, true, orders).await?;
+    let position = applied.position;
+    if let Outcome::Rejected(rejection) = &applied.outcome {
+        return Err(Failure::rejected(rejection).at(position));
+    }
+    let mut settled = Vec::with_capacity(count);
+    settle(call, applied, count, &mut settled).await?;
+    Ok(Decided { settled, position: Some(position) })
+}
+
+/// The orders, when nothing is wrong with any of them. What is wrong is told of all of them.
+fn all_sound(orders: Vec<Result<PlaceOrder, Failure>>) -> Result<Vec<PlaceOrder>, Failure> {
+    let mut sound = Vec::with_capacity(orders.len());
+    let mut faults: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (index, order) in orders.into_iter().enumerate() {
+        let failure = match order {
+            Ok(order) => {
+                sound.push(order);
+                continue;
+            }
+            Err(failure) => failure,
+        };
+        let Some(fields) = failure.fields() else {
+            let detail = format!("The order at index {index}: {}", failure.detail());
+            return Err(Failure::new(failure.code(), detail));
+        };
+        for (field, texts) in fields {
+            faults.insert(format!("orders.{index}.{field}"), texts.clone());
+        }
+    }
+    if faults.is_empty() { Ok(sound) } else { Err(Failure::validation(faults)) }
+}
+
+/// Places each order as if it had come alone, in their order.
+async fn place_each(
+    call: &Call<'_>,
+    orders: Vec<Result<PlaceOrder, Failure>>,
+) -> Result<Decided, Failure> {
+    let mut decided = Decided { settled: Vec::with_capacity(orders.len()), position: None };
+    let mut failures: Vec<Option<Failure>> = Vec::with_capacity(orders.len());
+    let mut sound = Vec::with_capacity(orders.len());
+    for order in orders {
+        match order {
+            Ok(order) => {
+                sound.push(order);
+                failures.push(None);
+            }
+            Err(failure) => failures.push(Some(failure)),
+        }
+    }
+    let mut settled = Vec::with_capacity(sound.len());
+    let mut rest = sound.into_iter().peekable();
+    while rest.peek().is_some() {
+        let chunk = next_chunk(&mut rest);
+        let count = chunk.len();
+        let done = async {
+            let applied = propose(call, false, chunk).await?;
+            let position = applied.position;
+            settle(call, applied, count, &mut settled).await.map(|()| position)
+        };
+        match done.await {
+            Ok(position) => decided.position = Some(position),
+            // Nothing was decided, so this is the answer to the request as a whole.
+            Err(failure) if decided.position.is_none() => return Err(failure),
+            Err(failure) => {
+                let code = failure.code();
+                let detail = failure.detail();
+                let again = || Settled::Failed(Failure::new(code, detail.to_owned()));
+                settled.extend((0..count).map(|_| again()));
+                // What was not sent has certainly no effect.
+                settled.extend(rest.by_ref().map(|_| Settled::Failed(not_sent())));
+            }
+        }
+    }
+    let mut settled = settled.into_iter();
+    decided.settled.extend(failures.into_iter().map(|failure| match failure {
+        Some(failure) => Settled::Failed(failure),
+        None => settled.next().expect("every sound order was settled"),
+    }));
+    Ok(decided)
+}
+
+fn not_sent() -> Failure {
+    let text = "An earlier part of the batch was not confirmed, so this order was not sent.";
+    Failure::new(ErrorCode::Overloaded, text)
+}
+
+/// The next orders that fit into one entry, at least one.
+fn next_chunk(rest: &mut Peekable<IntoIter<PlaceOrder>>) -> Vec<PlaceOrder> {
+    let size = |order: &PlaceOrder| {
+        let texts = [&order.key, &order.metadata].into_iter().flatten();
+        64 + 16 * order.lines.len() + texts.map(|text| text.len()).sum::<usize>()
+    };
+    let mut chunk = Vec::with_capacity(rest.len());
+    let mut bytes = 0;
+    while let Some(order) =
+        rest.next_if(|order| chunk.is_empty() || bytes + size(order) <= CHUNK_BYTES)
+    {
+        bytes += size(&order);
+        chunk.push(order);
+    }
+    chunk
+}
+
+async fn propose(
+    call: &Call<'_>,
+    atomic: bool,
+    orders: Vec<PlaceOrder>,
+) -> Result<Applied, Failure> {
+    let started = Instant::now();
+    let applied = call.propose(Command::PlaceBatch(PlaceBatch { atomic, orders })).await?;
+    call.app.metrics.reserved(started.elapsed());
+    Ok(applied)
+}
+
+/// Brings the outcomes of a chunk of `count` orders together with the rows.
+async fn settle(
+    call: &Call<'_>,
+    applied: Applied,
+    count: usize,
+    settled: &mut Vec<Settled>,
+) -> Result<(), Failure> {
+    let outcomes = match applied.outcome {
+        Outcome::Batch(outcomes) if outcomes.len() == count => outcomes,
+        other => return Err(unexpected(call, &other)),
+    };
+    let mut rows = applied.orders.into_iter().peekable();
+    // Orders that were made long ago by their key may have left memory.
+    let mut stored: Vec<(usize, OrderId)> = Vec::new();
+    for outcome in outcomes {
+        let (id, replayed) = match outcome {
+            Outcome::Placed(id) => (id, false),
+            Outcome::Replayed(id) => (id, true),
+            Outcome::Rejected(rejection) => {
+                settled.push(Settled::Failed(Failure::rejected(&rejection)));
+                continue;
+            }
+            other => return Err(unexpected(call, &other)),
+        };
+        settled.push(match rows.next_if(|order| order.id == id) {
+            Some(order) => {
+                if !replayed {
+                    tell(call, "order.created", &order);
+                }
+                Settled::Order(order, replayed)
+            }
+            None => {
+                stored.push((settled.len(), id));
+                // It was made, so failing to read it would leave its fate unknown.
+                Settled::Failed(Failure::unknown())
+            }
+        });
+    }
+    if !stored.is_empty() {
+        let ids: Vec<OrderId> = stored.iter().map(|(_, id)| *id).collect();
+        let mut found =
+            call.app.handle.orders(&ids).await.unwrap_or_default().into_iter().peekable();
+        for (at, id) in stored {
+            if let Some(order) = found.next_if(|order| order.id == id) {
+                settled[at] = Settled::Order(order, true);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A result without an order: the fields of [`client::wire::BatchResult`] that are there.
+#[derive(Serialize)]
+struct Problem<'a> {
+    index: usize,
+    status: u16,
+    error: &'static str,
+    error_code: &'static str,
+    message: &'a str,
+    outcome: &'static str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a BTreeMap<String, Vec<String>>>,
+}
+
+/// Appends one result as it goes out.
+fn show(index: usize, settled: &Settled, out: &mut Vec<u8>) {
+    match settled {
+        Settled::Order(order, replayed) => {
+            let status = if *replayed { 200 } else { 201 };
+            let head = format!(r#"{{"index":{index},"status":{status},"order":"#);
+            out.extend_from_slice(head.as_bytes());
+            rows::order(order, out);
+            out.push(b'}');
+        }
+        Settled::Failed(failure) => {
+            let code = failure.code();
+            let problem = Problem {
+                index,
+                status: code.status(),
+                error: code.as_str(),
+                error_code: code.upper(),
+                message: failure.detail(),
+                outcome: code.outcome().as_str(),
+                retryable: code.is_retryable(),
+                errors: failure.fields(),
+            };
+            serde_json::to_writer(out, &problem).expect("problems have string keys");
+        }
+    }
+}
+
+fn answer(decided: &Decided) -> Reply {
+    let mut text = Vec::with_capacity(rows::ORDER_BYTES * decided.settled.len());
+    text.extend_from_slice(br#"{"success":true,"data":["#);
+    for (index, settled) in decided.settled.iter().enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        show(index, settled, &mut text);
+    }
+    text.extend_from_slice(b"]}");
+    let reply = reply::json(200, text);
+    match decided.position {
+        Some(position) => reply.at(position),
+        None => reply,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(body: &str) -> Result<Vec<Result<PlaceOrder, Failure>>, Failure> {
+        read_lines(body.as_bytes(), &Settings::default())
+    }
+
+    fn object(body: &str) -> Result<Batch, Failure> {
+        read_object(body.as_bytes(), None, &Settings::default())
+    }
+
+    const GOOD: &str = r#"{"items":[{"product_id":1,"quantity":1}]}"#;
+
+    #[test]
+    fn each_line_is_an_order_or_has_its_own_fault() {
+        let text = format!("{GOOD}\r\n\n  \n{{\n{{\"items\":[]}}\n[]\n{GOOD}");
+        let orders = lines(&text).unwrap();
+        let codes: Vec<_> =
+            orders.iter().map(|order| order.as_ref().err().map(Failure::code)).collect();
+        let malformed = Some(ErrorCode::MalformedRequest);
+        let expected = [None, malformed, Some(ErrorCode::ValidationError), malformed, None];
+        assert_eq!(codes, expected);
+        for none in ["", "\n\n", " "] {
+            assert_eq!(lines(none).unwrap_err().code(), ErrorCode::ValidationError);
+        }
+        let most = format!("{GOOD}\n").repeat(1000);
+        assert_eq!(lines(&most).unwrap().len(), 1000);
+        assert!(lines(&(most + GOOD)).is_err());
+    }
+
+    #[test]
+    fn a_batch_as_an_object() {
+        let batch = object(&format!(r#"{{"atomic":true,"orders":[{GOOD},7]}}"#)).unwrap();
+        assert!(batch.atomic && batch.orders[0].is_ok());
+        assert_eq!(batch.orders[1].as_ref().unwrap_err().code(), ErrorCode::MalformedRequest);
+        assert!(!object(&format!(r#"{{"orders":[{GOOD}]}}"#)).unwrap().atomic);
+        for body in [
+            "{}",
+            r#"{"orders":[]}"#,
+            r#"{"orders":{}}"#,
+            r#"{"orders":null}"#,
+            r#"{"orders":[{}],"atomic":1}"#,
+        ] {
+            let failure = object(body).err().unwrap();
+            assert_eq!(failure.code(), ErrorCode::ValidationError, "{body}");
+        }
+        let many = format!(r#"{{"orders":[{}{GOOD}]}}"#, format!("{GOOD},").repeat(1000));
+        assert!(object(&many).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_atomic_batch_is_told_with_its_places() {
+        let orders = lines(&format!("{GOOD}\n{{\"items\":[]}}\n{{\"items\":1,\"user_id\":0}}"));
+        let failure = all_sound(orders.unwrap()).unwrap_err();
+        assert_eq!(failure.code(), ErrorCode::ValidationError);
+        let fields: Vec<&String> = failure.fields().unwrap().keys().collect();
+        assert_eq!(fields, ["orders.1.items", "orders.2.items", "orders.2.user_id"]);
+        let broken = all_sound(lines(&format!("{GOOD}\n{{")).unwrap()).unwrap_err();
+        assert_eq!(broken.code(), ErrorCode::MalformedRequest);
+        assert!(broken.detail().starts_with("The order at index 1: "), "{}", broken.detail());
+    }
+
+    #[test]
+    fn chunks_are_bounded_by_bytes_and_hold_at_least_one_order() {
+        let order = |metadata: usize| {
+            let order = lines(GOOD).unwrap().remove(0).unwrap();
+            PlaceOrder { metadata: Some("x".repeat(metadata).into()), ..order }
+        };
+        let sizes = |orders: Vec<PlaceOrder>| {
+            let mut rest = orders.into_iter().peekable();
+            let mut sizes = Vec::new();
+            while rest.peek().is_some() {
+                sizes.push(next_chunk(&mut rest).len());
+            }
+            sizes
+        };
+        assert_eq!(sizes(vec![order(0); 1000]), [1000]);
+        assert_eq!(sizes(vec![order(CHUNK_BYTES); 2]), [1, 1]);
+        assert_eq!(sizes(vec![order(4096); 1000]).iter().sum::<usize>(), 1000);
+        assert_eq!(sizes(vec![order(4096); 1000]).len(), 8);
+        assert!(sizes(Vec::new()).is_empty());
+    }
+}

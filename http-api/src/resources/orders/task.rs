@@ -1,0 +1,74 @@
+//! The hook by which another system has the step after an order dispatched once more.
+//!
+//! That step is the payment, and its task is a part of the order: it is written with it, due at
+//! once, and taken away by its result alone. So nothing can be lost that would have to be queued
+//! again, and dispatching never pays twice. What the hook does is to look whether the order is
+//! there and to write the line that tells so.
+
+use client::wire::{OrderAnswer, TaskQueued};
+use engine::ids::OrderId;
+
+use super::read;
+use crate::answer::reply::{self, Reply, ReplyExt};
+use crate::answer::views;
+use crate::call::Call;
+use crate::failure::Failure;
+use crate::freshness::Freshness;
+use crate::request::fields::{Errors, Fields};
+use crate::request::json::{self, Object};
+
+/// What clients of the hook read when they named no order.
+pub(crate) const REQUIRED: &str = "order_id is required";
+
+/// `POST /tasks/order-processed`
+pub(crate) async fn order_processed(call: &Call<'_>) -> Result<Reply, Failure> {
+    let id = read(&call.body)?;
+    call.wait_until_fresh(Freshness::Linearizable).await?;
+    let (position, order) = read::one(call, id, Freshness::Linearizable).await?;
+    tracing::info!(
+        event = "order.processed",
+        order_id = id.0,
+        user_id = order.user.map(|user| user.0),
+        status = order.status.as_str(),
+        trace_id = %call.trace,
+    );
+    let order = OrderAnswer::new(views::order(&order));
+    let version = order.data.version;
+    let body = TaskQueued { message: "Task queued".to_owned(), order };
+    Ok(reply::of(202, &body).at(position).version(version))
+}
+
+fn read(body: &[u8]) -> Result<OrderId, Failure> {
+    let object = if body.is_empty() { Object::default() } else { json::parse(body)? };
+    let fields = Fields::of(&object);
+    if fields.optional("order_id").is_none() {
+        return Err(Failure::malformed_as(REQUIRED));
+    }
+    let mut errors = Errors::default();
+    let id = fields.id("order_id", &mut errors);
+    errors.finish(id.map(OrderId))
+}
+
+#[cfg(test)]
+mod tests {
+    use client::wire::ErrorCode;
+
+    use super::*;
+
+    #[test]
+    fn an_order_has_to_be_named() {
+        assert_eq!(read(br#"{"order_id":7,"x":1}"#).unwrap(), OrderId(7));
+        for body in ["", "{}", r#"{"order_id":null}"#] {
+            let text = format!("{:?}", read(body.as_bytes()).unwrap_err());
+            assert!(text.contains("Some(\"order_id is required\")"), "{body}: {text}");
+        }
+        for body in [r#"{"order_id":"7"}"#, r#"{"order_id":0}"#, r#"{"order_id":1.5}"#] {
+            let code = read(body.as_bytes()).unwrap_err().code();
+            assert_eq!(code, ErrorCode::ValidationError, "{body}");
+        }
+        for body in [" ", "[]", "{"] {
+            let code = read(body.as_bytes()).unwrap_err().code();
+            assert_eq!(code, ErrorCode::MalformedRequest, "{body}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Payments: where payment providers report their results.
+
+mod describe;
+mod examples;
+mod handle;
+mod schemas;
+
+use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
+
+pub(crate) static RESOURCE: Resource = Resource {
+    name: "Payments",
+    about: "Where payment providers report to.",
+    schemas: schemas::all,
+};
+
+endpoints! {
+    Webhook: Endpoint::post("/api/v1/payments/webhook", BodyKind::Json, describe::webhook)
+        .keyed(|state, key| state.webhook_by_key(key).is_some())
+        => handle::webhook,
+}

@@ -1,0 +1,197 @@
+//! Results of payments that a provider reports.
+
+use client::wire::{Envelope, OrderStatus, PaymentResult, WebhookReceipt};
+use engine::command::{Command, PaymentWebhook};
+use engine::ids::OrderId;
+use engine::outcome::{Outcome, Rejection};
+use engine::webhook::{PAYLOAD_BYTES_MAX, Report};
+
+use crate::answer::reply::{self, Reply, ReplyExt};
+use crate::call::{Call, unexpected};
+use crate::failure::Failure;
+use crate::request::extract;
+use crate::request::fields::{Errors, Fields, NOT_A_STRING, idempotency_key};
+use crate::request::json::{self, Object, Value};
+use crate::request::signature;
+use crate::settings::Settings;
+
+/// `POST /payments/webhook`
+pub(crate) async fn webhook(call: &Call<'_>) -> Result<Reply, Failure> {
+    // Before a byte of the body is believed.
+    signature::check(&call.app.settings.webhook_secrets, call.headers, &call.body)
+        .inspect_err(|_| call.app.metrics.signature_refused())?;
+    let header_key = extract::idempotency_key(call.headers)?;
+    let object = json::parse(&call.body)?;
+    let command = read_report(&object, header_key, &call.app.settings)?;
+    let (key, report) = (command.key.clone(), command.report);
+    let order = command.order;
+    let tell = |result: &str| {
+        tracing::info!(
+            event = "payment.webhook",
+            result,
+            order_id = order.0,
+            status = report.as_str(),
+            idempotency_key = %key,
+            trace_id = %call.trace,
+        );
+    };
+    let applied = call.propose(Command::PaymentWebhook(command)).await?;
+    let (duplicate, parked) = match &applied.outcome {
+        Outcome::WebhookApplied { duplicate, .. } => (*duplicate, false),
+        Outcome::WebhookParked { duplicate, .. } => (*duplicate, true),
+        Outcome::Rejected(rejection) => {
+            if let Rejection::PaymentConflict { .. } = rejection {
+                tell("conflict");
+            }
+            return Err(Failure::rejected(rejection).at(applied.position));
+        }
+        other => return Err(unexpected(call, other)),
+    };
+    tell(match (duplicate, parked) {
+        (true, _) => "duplicate",
+        (false, true) => "parked",
+        (false, false) => "applied",
+    });
+    // A report that was applied ended its order, and no order leaves its end.
+    let end = match report {
+        Report::Succeeded => OrderStatus::Paid,
+        Report::Failed => OrderStatus::Failed,
+    };
+    let order_status = (!parked).then_some(end);
+    let receipt = WebhookReceipt { order_id: order.0, order_status, duplicate, parked };
+    let reply = reply::of(if parked { 202 } else { 200 }, &Envelope::new(receipt));
+    let reply = reply.at(applied.position);
+    Ok(if duplicate { reply.replayed() } else { reply })
+}
+
+fn read_report(
+    object: &Object<'_>,
+    header_key: Option<&str>,
+    settings: &Settings,
+) -> Result<PaymentWebhook, Failure> {
+    let fields = Fields::of(object);
+    let mut errors = Errors::default();
+    let field_key = fields.key(&mut errors);
+    let key = idempotency_key(header_key, field_key)?;
+    // A signature does not cover headers: who has seen a signed report could send it under another
+    // key.
+    if key.is_none() || !settings.webhook_secrets.is_empty() {
+        fields.required("idempotency_key", &mut errors);
+    }
+    let order = fields.required("order_id", &mut errors).and(fields.id("order_id", &mut errors));
+    let report = read_result(&fields, &mut errors);
+    let amount = fields.amount("amount", &mut errors);
+    let payload = read_payload(&fields, &mut errors);
+    let command = match (key, order, report) {
+        (Some(key), Some(order), Some(report)) => Some(PaymentWebhook {
+            key: key.into(),
+            order: OrderId(order),
+            report,
+            amount,
+            payload,
+            park_ms: settings.webhook_park_ms,
+            parked_max: settings.webhooks_parked_max,
+        }),
+        _ => None,
+    };
+    errors.finish(command)
+}
+
+fn read_result(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<Report> {
+    let name = "status";
+    let rest = match fields.required(name, errors)? {
+        Value::Text(word) => match word.parse() {
+            Ok(PaymentResult::Success) => return Some(Report::Succeeded),
+            Ok(PaymentResult::Failure) => return Some(Report::Failed),
+            Err(_) => "must be success or failure.",
+        },
+        _ => NOT_A_STRING,
+    };
+    fields.fault(name, rest, errors);
+    None
+}
+
+fn read_payload(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<Box<str>> {
+    let name = "payload";
+    let text = json::canonical_value(fields.optional(name)?);
+    match &text {
+        None => fields.fault(name, "must hold numbers of at most 64 bits.", errors),
+        Some(text) if text.len() > PAYLOAD_BYTES_MAX => {
+            let rest = format!("must not be greater than {PAYLOAD_BYTES_MAX} bytes.");
+            fields.fault(name, &rest, errors);
+        }
+        Some(_) => {}
+    }
+    text.map(String::into_boxed_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use client::wire::ErrorCode;
+    use engine::money::Money;
+
+    use super::*;
+
+    fn read(body: &str) -> Result<PaymentWebhook, Failure> {
+        read_report(&json::parse(body.as_bytes())?, None, &Settings::default())
+    }
+
+    #[test]
+    fn a_report_is_read_with_its_settings() {
+        let body = r#"{"idempotency_key":"k","order_id":7,"status":"success","amount":1999.98,
+            "payload":{"b":[1],"a":"x"},"note":"ignored"}"#;
+        let report = read(body).unwrap();
+        assert_eq!((&*report.key, report.order), ("k", OrderId(7)));
+        assert_eq!((report.report, report.amount), (Report::Succeeded, Some(Money(199_998))));
+        assert_eq!(report.payload.as_deref(), Some(r#"{"a":"x","b":[1]}"#));
+        assert_eq!((report.park_ms, report.parked_max), (86_400_000, 100_000));
+        let bare = r#"{"idempotency_key":"k","order_id":7,"status":"failure","amount":null}"#;
+        let bare = read(bare).unwrap();
+        assert_eq!((bare.report, bare.amount, bare.payload), (Report::Failed, None, None));
+    }
+
+    #[test]
+    fn every_bad_field_is_a_422_that_names_it() {
+        let long = format!("\"{}\"", "x".repeat(4096));
+        for (field, value) in [
+            ("idempotency_key", "null"),
+            ("idempotency_key", "1"),
+            ("order_id", "null"),
+            ("order_id", "0"),
+            ("order_id", "\"7\""),
+            ("order_id", "1.5"),
+            ("status", "null"),
+            ("status", "1"),
+            ("status", "\"paid\""),
+            ("status", "\"SUCCESS\""),
+            ("amount", "-1"),
+            ("amount", "0.001"),
+            ("amount", "\"1,50\""),
+            ("amount", "\"5 EUR\""),
+            ("amount", "1e400"),
+            ("amount", "100000000000000000"),
+            ("amount", "true"),
+            ("payload", &long),
+            ("payload", "{\"a\":1e400}"),
+        ] {
+            let fields =
+                [("idempotency_key", "\"k\""), ("order_id", "7"), ("status", "\"success\"")];
+            let fields = fields.into_iter().filter(|(name, _)| *name != field);
+            let fields: Vec<_> = fields
+                .chain([(field, value)])
+                .map(|(name, value)| format!("\"{name}\":{value}"))
+                .collect();
+            let failure = read(&format!("{{{}}}", fields.join(","))).unwrap_err();
+            assert_eq!(failure.code(), ErrorCode::ValidationError, "{field} {value}");
+            let text = format!("{failure:?}");
+            assert!(text.contains(&format!("\"{field}\": [")), "{field}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_told_before_the_fields() {
+        let code = |body: &str| read(body).unwrap_err().code();
+        assert_eq!(code(r#"{"idempotency_key":""}"#), ErrorCode::IdempotencyKeyInvalid);
+        assert_eq!(code("{}"), ErrorCode::ValidationError);
+    }
+}

@@ -1,0 +1,16 @@
+//! Users: a name and an address that orders may refer to.
+
+mod describe;
+mod examples;
+mod handle;
+mod schemas;
+
+use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
+
+pub(crate) static RESOURCE: Resource =
+    Resource { name: "Users", about: "Whom orders may name.", schemas: schemas::all };
+
+endpoints! {
+    Create: Endpoint::post("/api/v1/users", BodyKind::Json, describe::create) => handle::create,
+    Get: Endpoint::get("/api/v1/users/{id}", describe::get) => handle::get,
+}
