@@ -1,7 +1,5 @@
 //! New clusters of one node: from a backup, and from what outlived a majority.
 
-mod support;
-
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpListener;
@@ -18,7 +16,8 @@ use raft_node::payment::{SimulatedGateway, SimulatedSettings};
 use raft_node::recovery::{self, Error, Restore};
 use raft_node::snapshot::backup;
 use raft_node::{Config, Handle, Join, Node, identity};
-use support::{configs, order, product, propose, ready, soon, start, until};
+
+use crate::support::{configs, order, product, propose, ready, soon, start, until};
 
 /// Writes a backup of a running node to a file.
 async fn back_up(handle: &Handle, path: &Path) -> raft_node::Backup {

@@ -76,7 +76,7 @@ async fn takes_orders(cluster: &Cluster, node: u64, product: u64) {
 
 #[test]
 fn low_disks_stop_writes_and_nothing_else() {
-    isolated("low_disks_stop_writes_and_nothing_else", async {
+    isolated("full_disk::low_disks_stop_writes_and_nothing_else", async {
         let (cluster, product) = cluster("low_disks_stop_writes", RESERVE_MIB).await;
         let dirs: Vec<_> = (1..=3).map(|node| cluster.data_dir(node).to_owned()).collect();
         let dir = |node: u64| dirs[node as usize - 1].as_path();
@@ -145,7 +145,7 @@ fn low_disks_stop_writes_and_nothing_else() {
 
 #[test]
 fn a_disk_that_is_full_all_the_same_stops_the_node_and_loses_nothing() {
-    let name = "a_disk_that_is_full_all_the_same_stops_the_node_and_loses_nothing";
+    let name = "full_disk::a_disk_that_is_full_all_the_same_stops_the_node_and_loses_nothing";
     isolated(name, async {
         // Without a reserve, nothing is refused early.
         let (mut cluster, product) = cluster("a_disk_that_is_full", 0).await;

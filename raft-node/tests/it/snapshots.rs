@@ -1,7 +1,5 @@
 //! Snapshots of real nodes: a follower far behind, a bounded log, a state made again.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,8 +11,9 @@ use engine::outcome::{Outcome, Rejection};
 use engine::trace::TraceId;
 use raft_node::payment::{SimulatedGateway, SimulatedSettings};
 use raft_node::{Config, Handle, Node};
-use support::{configs, order, product, propose, ready, soon, start, until};
 use tokio::task::JoinSet;
+
+use crate::support::{configs, order, product, propose, ready, soon, start, until};
 
 /// Configurations under which snapshots come often and transfers take many parts.
 fn eager(dir: &std::path::Path, count: usize) -> Vec<Config> {

@@ -53,7 +53,7 @@ fn verify(dir: &Path) -> (Option<i32>, String) {
 
 #[test]
 fn power_cuts_of_all_nodes_lose_nothing_acknowledged() {
-    isolated("power_cuts_of_all_nodes_lose_nothing_acknowledged", async {
+    isolated("power_cut::power_cuts_of_all_nodes_lose_nothing_acknowledged", async {
         let cuts = std::env::var(CUTS).map_or(3, |cuts| cuts.parse().expect("a number of cuts"));
         let options = Options::new("power_cuts_of_all_nodes").disk(Disk::Image(96));
         let mut cluster = options.flag("--disk-reserve-mb", "8").start().await;

@@ -1,8 +1,6 @@
 //! The offline check: sound data is called sound, a running node's is refused, and damage in each
 //! kind of file is named.
 
-mod files;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,11 +11,12 @@ use engine::ids::{NodeId, ProductId, Quantity};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
 use engine::trace::TraceId;
-use files::{change, copy};
 use raft_node::payment::{SimulatedGateway, SimulatedSettings};
 use raft_node::verify::{Error, Notebook, Report, verify};
 use raft_node::{Config, Node, Peer};
 use tokio::time::Instant;
+
+use crate::files::{change, copy};
 
 async fn start(data: &Path) -> Node {
     let mut config = Config::new(NodeId(1), data);

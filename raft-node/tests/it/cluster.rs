@@ -1,7 +1,5 @@
 //! Real nodes on loopback: three of them in one process, over real sockets and real disks.
 
-mod support;
-
 use std::time::Duration;
 
 use engine::command::{CancelOrder, Command};
@@ -10,8 +8,9 @@ use engine::order::{PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
 use engine::trace::TraceId;
 use raft_node::{Config, Handle, Node, ProposeError, ReadError};
-use support::{configs, order, product, propose, ready, soon, start, until};
 use tokio::time::Instant;
+
+use crate::support::{configs, order, product, propose, ready, soon, start, until};
 
 /// Sells on every node of a running cluster, and waits until all is settled.
 async fn sell_and_settle(handles: &[Handle]) {

@@ -1,19 +1,17 @@
 //! One node whose files are damaged while it is down: it comes back with everything, or says what
 //! to do.
 
-mod files;
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::order::PaymentMethod;
-use files::{change, copy};
 use raft_node::payment::{SimulatedGateway, SimulatedSettings};
 use raft_node::verify::{Notebook, verify};
 use raft_node::{Config, Node, StartError};
-use support::{configs, order, product, propose, ready, start};
+
+use crate::files::{change, copy};
+use crate::support::{configs, order, product, propose, ready, start};
 
 const ORDERS: u64 = 40;
 

@@ -1,0 +1,34 @@
+//! The end-to-end tests, linked into one program: a module for each part of the promises.
+//!
+//! The library of this crate describes the harness and says which module tests what.
+
+mod bad_http;
+mod bad_input;
+mod batches;
+mod bulk;
+mod catch_up;
+mod damage;
+mod events;
+mod failed_sync;
+mod failover;
+mod formats;
+mod full_disk;
+mod holds;
+mod identity;
+mod lists;
+mod members;
+mod operations;
+mod overload;
+mod payments;
+mod power_cut;
+mod products;
+mod races;
+mod races_failover;
+mod ramp;
+mod rebuild;
+mod recovery;
+mod scenarios;
+mod smoke;
+mod stock;
+mod transitions;
+mod webhooks;
