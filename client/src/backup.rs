@@ -9,10 +9,10 @@ use hyper::Request;
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::client::{Inner, Scope};
 use crate::error::{Error, Report};
 use crate::failure::{Cause, Failure};
 use crate::retry::{self, Repeat, Situation};
+use crate::scope::{Inner, Scope};
 use crate::wire::Outcome;
 
 const PATH: &str = "/api/v1/cluster/backup";

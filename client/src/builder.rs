@@ -1,13 +1,12 @@
 //! The settings of a client, each with its default and its bounds.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Uri;
 
-use crate::client::{Client, Inner};
 use crate::endpoints::Endpoints;
 use crate::retry::Backoff;
+use crate::scope::Inner;
 use crate::transport::Transport;
 
 /// Most base URLs of one client.
@@ -19,7 +18,7 @@ const BASE_URL_BYTES_MAX: usize = 1024;
 /// Longest time that any setting accepts.
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
-/// Builds a [`Client`].
+/// Builds a [`Client`](crate::Client).
 #[derive(Debug, Clone)]
 pub struct Builder {
     base_urls: Vec<String>,
@@ -143,17 +142,14 @@ impl Builder {
         self
     }
 
-    /// Makes the client. No connection is made before the first call.
-    ///
-    /// # Errors
-    /// When a base URL or a setting is not usable.
-    pub fn build(self) -> Result<Client, BuildError> {
+    /// Checks the settings and makes what all clones of the client share.
+    pub(crate) fn into_inner(self) -> Result<Inner, BuildError> {
         self.check_bounds()?;
         if self.base_urls.is_empty() || self.base_urls.len() > BASE_URLS_MAX {
             return Err(BuildError::BaseUrlCount(self.base_urls.len()));
         }
         let urls = self.base_urls.iter().map(|url| base_url(url)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Client::new(Arc::new(Inner {
+        Ok(Inner {
             endpoints: Endpoints::new(urls),
             transport: Transport::new(
                 self.connections_max,
@@ -164,7 +160,7 @@ impl Builder {
             attempt_timeout: self.attempt_timeout,
             attempts_max: self.attempts_max,
             backoff: self.backoff,
-        })))
+        })
     }
 
     fn check_bounds(&self) -> Result<(), BuildError> {
@@ -222,6 +218,7 @@ fn base_url(url: &str) -> Result<String, BuildError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Client;
 
     fn build(url: &str) -> Result<Vec<String>, BuildError> {
         let client = Client::builder().base_url(url).build()?;

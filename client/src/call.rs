@@ -9,11 +9,11 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::answer::{self, Answer, Receipt};
-use crate::client::{Inner, Scope};
 use crate::decode::Decode;
 use crate::error::{Error, Invalid, Report};
 use crate::failure::{Cause, Failure};
 use crate::retry::{self, Repeat, Situation};
+use crate::scope::{Inner, Scope};
 use crate::transport::Answered;
 use crate::wire::{self, Outcome};
 

@@ -10,11 +10,11 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Request};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::client::{Inner, Scope};
 use crate::error::{Error, Invalid, Report};
 use crate::failure::{Cause, Failure};
 use crate::query::EventQuery;
 use crate::retry::{self, Repeat, Situation};
+use crate::scope::{Inner, Scope};
 use crate::wire::{Event, Outcome};
 
 /// How long a stream may say nothing: three of the servers' signs of life.

@@ -35,6 +35,8 @@ mod query;
 #[cfg(feature = "http")]
 mod retry;
 #[cfg(feature = "http")]
+mod scope;
+#[cfg(feature = "http")]
 mod sign;
 #[cfg(feature = "http")]
 mod transport;
@@ -44,10 +46,11 @@ pub use {
     answer::{Answer, Receipt},
     backup::Backup,
     builder::{BuildError, Builder},
-    client::{Client, Consistency},
+    client::Client,
     error::{Error, Invalid, Report},
     events::EventStream,
     failure::Cause,
     query::{EventQuery, LedgerQuery, OrderQuery, Paging, ProductQuery},
+    scope::Consistency,
     sign::signature,
 };

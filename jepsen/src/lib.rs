@@ -6,6 +6,7 @@
 
 pub mod checker;
 pub mod cluster;
+pub mod config;
 pub mod disks;
 mod dump;
 pub mod history;

@@ -5,9 +5,10 @@ use std::process::{Command, ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use jepsen::checker::Verdict;
+use jepsen::config::{self, Config};
 use jepsen::nemesis;
 use jepsen::net::{self, Net};
-use jepsen::run::{self, Config};
+use jepsen::run;
 use jepsen::summary;
 use jepsen::workload;
 
@@ -139,7 +140,7 @@ fn command(what: What) -> Result<Verdict, String> {
         What::Check { folder } => {
             let judgements = run::judge(&folder)?;
             print!("{}", run::saved_table(&folder));
-            Ok(run::verdict(&judgements))
+            Ok(config::verdict(&judgements))
         }
         What::Run(options) => inside_or_out(&options, one),
         What::Mix { minutes, mut options } => {
@@ -241,5 +242,5 @@ fn carry_out(config: &Config, net: &Net, runs: &Path) -> Result<Verdict, String>
         .map_err(|error| error.to_string())?;
     let judgements = runtime.block_on(run::run(config, net.clone(), &folder))?;
     print!("{}", run::saved_table(&folder));
-    Ok(run::verdict(&judgements))
+    Ok(config::verdict(&judgements))
 }

@@ -5,6 +5,7 @@
 //! A fault without effect proves nothing and makes a run empty. Faults can be on at the same time:
 //! `one+other` begins one, then the other, and ends them in the same order.
 
+mod choose;
 mod clock;
 mod damage;
 mod disk;
@@ -377,14 +378,6 @@ pub async fn end(active: Active, cluster: &mut Cluster) -> Result<Value, String>
 /// The only one as it is, several as a list.
 fn one_or_all(mut values: Vec<Value>) -> Value {
     if values.len() == 1 { values.remove(0) } else { Value::Array(values) }
-}
-
-/// Some of these, without repetition.
-fn some(ids: &[usize], count: usize, random: &mut StdRng) -> Vec<usize> {
-    use rand::seq::IndexedRandom;
-    let mut some: Vec<usize> = ids.choose_multiple(random, count).copied().collect();
-    some.sort_unstable();
-    some
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::config::{Config, Judgements, verdict};
 use crate::history::{History, Outcome};
-use crate::run::{Config, Judgements, verdict};
 
 /// Width of the charts and height of each, in pixels.
 const WIDTH: f64 = 1_100.0;

@@ -1,17 +1,17 @@
 //! One run: a cluster, clients and a nemesis for a while, then everything healed, the final state
 //! of every node, and the judgement.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::checker::{self, Enough, Judgement, Linearizability, Verdict};
 use crate::cluster::{self, Cluster, Settings};
+use crate::config::{Config, Judgements, verdict};
 use crate::disks::Disk;
 use crate::dump;
 use crate::history::{self, Recorder};
@@ -33,41 +33,6 @@ const DISK_MIB: u64 = 96;
 
 /// MiB that nodes want to keep free on such a disk.
 const RESERVE_MIB: &str = "16";
-
-/// What a run is asked for. Saved with it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Config {
-    /// Name of the workload.
-    pub workload: String,
-    /// Names of faults and groups of them.
-    pub nemesis: Vec<String>,
-    /// Nodes.
-    pub nodes: usize,
-    /// Seconds of load.
-    pub time_s: u64,
-    /// Decides operations, targets and the times of faults.
-    pub seed: u64,
-    /// Clients that ask at the same time.
-    pub clients: usize,
-    /// Requests a second that all clients make together at most.
-    pub rate: u64,
-    /// The server's binary.
-    pub binary: PathBuf,
-    /// Environment of the nodes, such as a planted bug.
-    #[serde(default)]
-    pub environment: Vec<(String, String)>,
-    /// Seconds that the search for an order may take.
-    pub search_s: u64,
-}
-
-/// Judgements by checker.
-pub type Judgements = Vec<(String, Judgement)>;
-
-/// The gravest of all verdicts.
-#[must_use]
-pub fn verdict(judgements: &Judgements) -> Verdict {
-    judgements.iter().map(|(_, judgement)| judgement.verdict).max().unwrap_or(Verdict::Empty)
-}
 
 /// Carries a run out in `folder`, which must not exist, and judges it.
 ///

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::checker::Availability;
+use crate::config::{Config, Judgements, verdict};
 use crate::history::{History, Operation, Outcome};
-use crate::run::{Config, Judgements, verdict};
 
 /// A run in a few numbers. Saved with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

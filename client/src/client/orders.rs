@@ -9,6 +9,7 @@ use crate::decode;
 use crate::error::{Error, Invalid};
 use crate::query::{OrderQuery, segment};
 use crate::retry::Repeat;
+use crate::scope::Consistency;
 use crate::wire::{
     ByKey, CancelRequest, Order, OrderEvent, OrderList, OrderRequest, PurchaseRequest,
 };
@@ -68,7 +69,7 @@ impl Client {
             return Err(Invalid::IdempotencyKey.into());
         }
         let path = format!("/api/v1/orders/by-key/{}", segment(key));
-        let linearizable = self.with_consistency(super::Consistency::Linearizable);
+        let linearizable = self.with_consistency(Consistency::Linearizable);
         linearizable.run(Call::read(path), decode::envelope).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Checker, Judgement};
+use super::verdict::{Checker, Judgement};
 use crate::history::{History, Operation};
 
 /// Checks how long nobody got an answer, by what the nemesis said about the cluster.

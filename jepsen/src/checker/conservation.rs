@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Checker, Judgement, describe};
+use super::verdict::{Checker, Judgement, describe};
 use crate::history::{Call, Dump, History, Outcome, Reply};
 
 /// Checks that units at first = units left + units in orders and holds that keep theirs.

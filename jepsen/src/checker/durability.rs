@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Checker, Judgement, describe};
+use super::verdict::{Checker, Judgement, describe};
 use crate::history::{Call, Dump, DumpOrder, History, Items, Operation, Outcome, Reply, Status};
 
 /// Checks every node's final state against what was acknowledged, and against each other's.

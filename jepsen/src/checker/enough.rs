@@ -1,6 +1,6 @@
 //! Whether enough happened for a history to prove anything.
 
-use super::{Checker, Judgement};
+use super::verdict::{Checker, Judgement};
 use crate::history::{Call, History, Outcome, Reason};
 
 /// Checks that a run was not too thin.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Checker, Judgement};
+use super::verdict::{Checker, Judgement};
 use crate::history::{Call, History, Items, Outcome, Reply};
 
 /// Checks that no key made two orders, over retries, restarts and changes of leader.

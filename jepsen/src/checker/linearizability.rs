@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use self::problem::Part;
 use self::search::{Due, End, Found, Room};
-use super::{Checker, Judgement, Verdict, describe};
+use super::verdict::{Checker, Judgement, Verdict, describe};
 use crate::history::History;
 
 /// Rooms of one search after the other, with how often each is tried with other chances. Several

@@ -1,6 +1,6 @@
 //! Recovery: after every fault all nodes come back, none refuses the data that it was left with.
 
-use super::{Checker, Judgement};
+use super::verdict::{Checker, Judgement};
 use crate::history::History;
 
 /// The phase of a fault's event that says which nodes did not come back, by the names of the nodes.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Checker, Judgement};
+use super::verdict::{Checker, Judgement};
 use crate::history::{Call, History, Outcome, Reply, Status};
 
 /// Checks that what was seen of an order later can have come of what was seen before.

@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use super::some;
+use super::choose::some;
 use crate::cluster::Cluster;
 
 /// Links that are cut, in one direction each.

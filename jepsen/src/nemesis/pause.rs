@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::some;
+use super::choose::some;
 use crate::cluster::Cluster;
 
 /// Nodes that stand still.

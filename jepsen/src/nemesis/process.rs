@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use super::some;
+use super::choose::some;
 use crate::cluster::Cluster;
 
 /// Nodes that were killed.
