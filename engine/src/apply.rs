@@ -1,13 +1,12 @@
-//! Applying entries: the loop over the commands of an entry here, and how each command changes the
-//! state in one module per family.
+//! Applying entries: here the loop over the commands of an entry, and one module per family of
+//! commands.
 //!
 //! [`State::apply`] is the only writer. It is a function of the state and the entry: it reads no
 //! clock, no random source and no configuration, never touches the disk, and starts no threads.
 //!
-//! Every command is planned over everything it needs before anything is changed, so a refusal
-//! leaves no trace and no half of a command is ever applied. A refusal is an
-//! [`Outcome`](crate::outcome::Outcome) that all nodes share; an [`Error`] is trouble of one node,
-//! which then stops.
+//! Each command is planned completely before it changes anything, so a refusal leaves no trace and
+//! no command is ever applied in part. A refusal is an [`Outcome`] that all nodes share. An
+//! [`Error`] is a fault of one node, which then stops.
 
 mod batch;
 mod clusters;
@@ -27,7 +26,7 @@ use smallvec::SmallVec;
 
 use crate::codec;
 use crate::command::{Command, Envelope};
-use crate::entry::Batch;
+use crate::entry::Entry;
 use crate::ids::{Position, RequestId};
 use crate::keys::KeyHash;
 use crate::outcome::{Outcome, Rejection};
@@ -36,7 +35,8 @@ use crate::state::{Observer, State};
 use self::context::{Context, FETCHED_AT_ONCE};
 use self::orders::key_name;
 
-/// Why this node cannot apply an entry. It must stop: going on would fork it from the others.
+/// Why this node cannot apply an entry. The node must stop: continuing would fork it from the
+/// others.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The entry is not above the last one, or beyond all positions.
@@ -47,7 +47,7 @@ pub enum Error {
         /// The index applied last.
         applied: u64,
     },
-    /// The entry is no batch.
+    /// The payload is no entry.
     #[error("entry {index} cannot be decoded")]
     MalformedEntry {
         /// The entry's index.
@@ -55,19 +55,19 @@ pub enum Error {
         /// What is wrong with its bytes.
         source: codec::Error,
     },
-    /// A command in the entry is none.
+    /// A command in the entry cannot be decoded.
     #[error("the command at position {position} cannot be decoded")]
     MalformedCommand {
-        /// The command's place.
+        /// The command's position.
         position: Position,
         /// What is wrong with its bytes.
         source: codec::Error,
     },
 }
 
-/// Rows of a kind that may wait to be hashed. What is beyond is hashed at the end of a batch. Of
-/// orders only open ones wait: they are hashed when they become final, and most are so before a
-/// freeze comes, to be hashed once.
+/// Changed rows of a kind that may wait to be hashed; the rest is hashed at the end of an entry.
+/// Only open orders wait: orders are hashed when they become final, and most do before the next
+/// freeze.
 const TOUCHED_ROWS_MAX: usize = 262_144;
 
 impl State {
@@ -76,9 +76,9 @@ impl State {
     /// An empty payload is raft's own entry and only moves the index.
     ///
     /// # Errors
-    /// When the entry is not the next one or cannot be decoded. Refusals by the rules are outcomes,
-    /// not errors: an error is trouble of this node alone. The state may have been changed in part
-    /// by then; the caller throws it away and stops.
+    /// When the entry does not follow the last one, or cannot be decoded. Refusals by the rules are
+    /// outcomes, not errors: an error is a fault of this node alone. The state may then have
+    /// changed in part; the caller discards it and stops.
     pub fn apply(
         &mut self,
         index: u64,
@@ -94,17 +94,17 @@ impl State {
             self.position = Position::new(index, 0);
             return Ok(());
         }
-        let batch =
-            Batch::parse(payload).map_err(|source| Error::MalformedEntry { index, source })?;
+        let entry =
+            Entry::parse(payload).map_err(|source| Error::MalformedEntry { index, source })?;
         (self.applied_index, self.applied_term) = (index, term);
         self.position = Position::new(index, 0);
-        self.clock = self.clock.max(batch.clock);
-        // Expiry and the first command share a position, so their events are numbered in one row.
+        self.clock = self.clock.max(entry.clock);
+        // Expiry and the first command share a position, so their events are numbered together.
         let mut events = self.expire_due(observer);
         let mut ready: SmallVec<[(Position, Envelope, Option<KeyHash>); FETCHED_AT_ONCE]> =
             SmallVec::new();
-        for (commands, first) in batch.commands.chunks(FETCHED_AT_ONCE).zip(0..) {
-            for (bytes, n) in commands.iter().zip(first * FETCHED_AT_ONCE as u64..) {
+        for (envelopes, first) in entry.envelopes.chunks(FETCHED_AT_ONCE).zip(0..) {
+            for (bytes, n) in envelopes.iter().zip(first * FETCHED_AT_ONCE as u64..) {
                 let position = Position::new(index, n);
                 let envelope = Envelope::decode(bytes)
                     .map_err(|source| Error::MalformedCommand { position, source })?;
@@ -114,7 +114,7 @@ impl State {
                 };
                 ready.push((position, envelope, key));
             }
-            // Only loads, one after the other: the processor waits for all of them at once.
+            // Only loads, one after the other, so that the processor waits for all of them at once.
             for (_, envelope, key) in &ready {
                 if let Command::PlaceOrder(order) = &envelope.command {
                     self.fetch_placing(order, *key);
@@ -142,7 +142,7 @@ impl State {
         Ok(())
     }
 
-    /// Carries a command out, with the name of its key if it is to place an order.
+    /// Executes a command. `key` is the hashed key of an order to place.
     fn execute(
         &mut self,
         command: Command,

@@ -1,10 +1,11 @@
-//! The payload of one raft entry: a clock and a batch of encoded commands.
+//! The payload of one raft entry: a clock and encoded commands.
 //!
-//! Commands are encoded once, by the node that took the request. Forwarding and batching only copy
-//! those bytes, so the leader never decodes what it orders.
+//! The node that takes a request encodes its command once, with its request id and trace: the
+//! bytes of an [`Envelope`](crate::command::Envelope). Forwarding and ordering copy those bytes,
+//! so the leader decodes nothing.
 //!
 //! ```text
-//! version u8 | clock u64 | count u32 | count × ( length u32 | command bytes )
+//! version u8 | clock u64 | count u32 | count × ( length u32 | envelope )
 //! ```
 //! All integers are little-endian.
 
@@ -16,7 +17,7 @@ pub const VERSION: u8 = 1;
 
 const HEADER_BYTES: usize = 1 + 8 + 4;
 
-/// Collects encoded commands into the payload of one entry.
+/// Collects encoded envelopes into the payload of one entry.
 #[derive(Debug)]
 pub struct Builder {
     bytes: Vec<u8>,
@@ -24,7 +25,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// An empty batch under the leader's clock.
+    /// An entry without commands, under the leader's clock.
     pub fn new(clock: Timestamp) -> Builder {
         let mut bytes = Vec::with_capacity(4096);
         bytes.push(VERSION);
@@ -33,19 +34,19 @@ impl Builder {
         Builder { bytes, count: 0 }
     }
 
-    /// Adds one encoded command.
+    /// Adds one encoded envelope.
     ///
     /// # Panics
-    /// When the entry already holds [`Position::COMMANDS_PER_ENTRY_MAX`] commands.
-    pub fn push(&mut self, command: &[u8]) {
+    /// When the entry already contains [`Position::COMMANDS_PER_ENTRY_MAX`] envelopes.
+    pub fn push(&mut self, envelope: &[u8]) {
         assert!(u64::from(self.count) < Position::COMMANDS_PER_ENTRY_MAX, "entry is full");
-        let length = u32::try_from(command.len()).expect("a command is bounded far below 4 GiB");
+        let length = u32::try_from(envelope.len()).expect("an envelope is far below 4 GiB");
         self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(command);
+        self.bytes.extend_from_slice(envelope);
         self.count += 1;
     }
 
-    /// How many commands it holds.
+    /// How many envelopes it contains.
     pub fn count(&self) -> u32 {
         self.count
     }
@@ -62,21 +63,21 @@ impl Builder {
     }
 }
 
-/// A payload read back: the clock and the commands, still encoded.
+/// A payload read back: the clock, and the envelopes, still encoded.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Batch<'a> {
+pub struct Entry<'a> {
     /// The leader's clock when it made the entry.
     pub clock: Timestamp,
-    /// The commands in order; the n-th has position `(index, n)`.
-    pub commands: Vec<&'a [u8]>,
+    /// The encoded envelopes in order; the command of the n-th has position `(index, n)`.
+    pub envelopes: Vec<&'a [u8]>,
 }
 
-impl<'a> Batch<'a> {
+impl<'a> Entry<'a> {
     /// Reads a payload.
     ///
     /// # Errors
-    /// When the version is unknown, a length does not fit or bytes are left over.
-    pub fn parse(bytes: &'a [u8]) -> Result<Batch<'a>, Error> {
+    /// When the version is unknown, a length does not fit, or bytes are left over.
+    pub fn parse(bytes: &'a [u8]) -> Result<Entry<'a>, Error> {
         let malformed = |what: &str| Error::Malformed(what.into());
         let (&version, rest) = bytes.split_first().ok_or_else(|| malformed("empty entry"))?;
         if version != VERSION {
@@ -87,11 +88,11 @@ impl<'a> Batch<'a> {
         let (count, mut rest) =
             rest.split_first_chunk::<4>().ok_or_else(|| malformed("entry without count"))?;
         let count = u32::from_le_bytes(*count) as usize;
-        // Each command takes at least its length, so a count beyond that is noise.
+        // Each envelope takes at least the bytes of its length, so a higher count is wrong.
         if count > rest.len() / 4 || count as u64 > Position::COMMANDS_PER_ENTRY_MAX {
-            return Err(malformed("entry counts more commands than it can hold"));
+            return Err(malformed("entry counts more commands than it can contain"));
         }
-        let mut commands = Vec::with_capacity(count);
+        let mut envelopes = Vec::with_capacity(count);
         for _ in 0..count {
             let (length, tail) =
                 rest.split_first_chunk::<4>().ok_or_else(|| malformed("command without length"))?;
@@ -99,14 +100,14 @@ impl<'a> Batch<'a> {
             if length > tail.len() {
                 return Err(malformed("command longer than its entry"));
             }
-            let (command, tail) = tail.split_at(length);
-            commands.push(command);
+            let (envelope, tail) = tail.split_at(length);
+            envelopes.push(envelope);
             rest = tail;
         }
         if !rest.is_empty() {
             return Err(malformed("bytes after the last command"));
         }
-        Ok(Batch { clock: Timestamp(u64::from_le_bytes(*clock)), commands })
+        Ok(Entry { clock: Timestamp(u64::from_le_bytes(*clock)), envelopes })
     }
 }
 
@@ -115,18 +116,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_survives_the_round_trip() {
+    fn an_entry_survives_the_round_trip_and_no_prefix_of_it_parses() {
         let mut builder = Builder::new(Timestamp(77));
         builder.push(b"first");
         builder.push(b"");
         builder.push(b"third");
         assert_eq!(builder.count(), 3);
         let bytes = builder.finish();
-        let batch = Batch::parse(&bytes).expect("well formed");
-        assert_eq!(batch.clock, Timestamp(77));
-        assert_eq!(batch.commands, vec![&b"first"[..], b"", b"third"]);
-        for cut in 0..bytes.len() {
-            assert!(Batch::parse(&bytes[..cut]).is_err(), "cut {cut}");
+        let entry = Entry::parse(&bytes).expect("well formed");
+        assert_eq!(entry.clock, Timestamp(77));
+        assert_eq!(entry.envelopes, vec![&b"first"[..], b"", b"third"]);
+        for length in 0..bytes.len() {
+            assert!(Entry::parse(&bytes[..length]).is_err(), "{length} bytes");
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The deterministic state machine of Holdfast.
 //!
-//! Commands go in, outcomes and events come out, and the same entries make the same state on every
-//! node. This crate never reads a clock, a random source or configuration, starts no threads, and
-//! knows neither raft nor HTTP. Time enters only through [`entry::Batch::clock`]; every setting
-//! that decides an outcome travels in the command.
+//! Commands go in; outcomes and events come out. The same entries produce the same state on every
+//! node. This crate reads no clock, no random source and no configuration. It starts no threads,
+//! and knows neither raft nor HTTP. Time enters only through [`entry::Entry::clock`]; every setting
+//! that decides an outcome is a field of the command.
 //!
 //! Reading order: [`ids`], [`money`], [`order`], [`hold`], [`webhook`], [`product`] and
-//! [`adjustment`] are the vocabulary; [`command`], [`entry`], [`outcome`] and [`event`] are what
-//! goes in and comes out; [`state`] holds the rows and applies; [`query`] and [`invariants`] read
-//! it; [`checkpoint`] and [`store`] bring it to disk and back.
+//! [`adjustment`] are the vocabulary. [`command`], [`entry`], [`outcome`] and [`event`] are input
+//! and output. [`state`] contains the rows, [`apply`] changes them, [`query`] and [`invariants`]
+//! read them. [`checkpoint`] and [`store`] write the state to disk and read it back.
 
 pub mod adjustment;
 pub mod codec;

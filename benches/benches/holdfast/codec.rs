@@ -5,7 +5,7 @@ use std::hint::black_box;
 use benches::shop::{Orders, place_order};
 use criterion::{Criterion, Throughput, criterion_group};
 use engine::command::{Command, Envelope};
-use engine::entry::{Batch, Builder};
+use engine::entry::{Builder, Entry};
 use engine::ids::{NodeId, RequestId, Timestamp};
 use engine::order::PaymentMethod;
 use engine::trace::TraceId;
@@ -41,7 +41,7 @@ fn codec(criterion: &mut Criterion) {
     group.bench_function(format!("build_entry_of_{BATCH}"), |bencher| bencher.iter(build));
     let entry = build();
     group.bench_function(format!("parse_entry_of_{BATCH}"), |bencher| {
-        bencher.iter(|| Batch::parse(black_box(&entry)).expect("just built").commands.len());
+        bencher.iter(|| Entry::parse(black_box(&entry)).expect("just built").envelopes.len());
     });
     group.finish();
 }

@@ -4,7 +4,7 @@ mod commands;
 mod compare;
 
 use engine::command::{ClaimPayments, Command, CreateProduct, Envelope};
-use engine::entry::Batch;
+use engine::entry::Entry;
 use engine::event::{Event, EventId};
 use engine::hold;
 use engine::ids::{HoldId, NodeId, OrderId, Position, RequestId};
@@ -232,11 +232,11 @@ proptest! {
 
     #[test]
     fn random_bytes_are_no_entry_and_no_command(bytes in vec(any::<u8>(), 0..400)) {
-        drop(Batch::parse(&bytes));
+        drop(Entry::parse(&bytes));
         drop(Envelope::decode(&bytes));
         // The same behind a good version byte, so that the decoder gets past it.
         let versioned: Vec<u8> = std::iter::once(1).chain(bytes).collect();
-        drop(Batch::parse(&versioned));
+        drop(Entry::parse(&versioned));
         drop(Envelope::decode(&versioned));
         drop(State::new().apply(1, 1, &versioned, &mut Unobserved));
     }

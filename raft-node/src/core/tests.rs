@@ -159,11 +159,11 @@ impl World {
                 if entry.data.is_empty() || super::members::is_change(entry) {
                     continue;
                 }
-                let batch = entry::Batch::parse(&entry.data).expect("well formed");
-                clock = batch.clock;
-                host.entries_with_commands += usize::from(!batch.commands.is_empty());
-                for command in batch.commands {
-                    let envelope = Envelope::decode(command).expect("well formed");
+                let parsed = entry::Entry::parse(&entry.data).expect("well formed");
+                clock = parsed.clock;
+                host.entries_with_commands += usize::from(!parsed.envelopes.is_empty());
+                for envelope in parsed.envelopes {
+                    let envelope = Envelope::decode(envelope).expect("well formed");
                     if envelope.request.node.0 == id {
                         answered.push(envelope.request.seq);
                     }
@@ -433,7 +433,7 @@ fn leadership_is_handed_over_and_requests_go_on() {
 
 #[test]
 fn noise_in_an_entry_is_an_error_and_not_a_panic() {
-    let error = entry::Batch::parse(&[1, 2, 3]).expect_err("too short");
+    let error = entry::Entry::parse(&[1, 2, 3]).expect_err("too short");
     assert!(matches!(error, codec::Error::Malformed(_)));
 }
 

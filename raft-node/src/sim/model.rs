@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::adjustment::Change;
 use engine::command::{Command, Envelope};
-use engine::entry::Batch;
+use engine::entry::Entry;
 use engine::event::{Event, OrderChange};
 use engine::hold;
 use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, Timestamp, UserId};
@@ -244,15 +244,15 @@ impl Model {
         if payload.is_empty() {
             return Ok(predicted);
         }
-        let batch = Batch::parse(payload).map_err(|error| format!("entry {index}: {error}"))?;
-        self.clock = self.clock.max(batch.clock);
+        let entry = Entry::parse(payload).map_err(|error| format!("entry {index}: {error}"))?;
+        self.clock = self.clock.max(entry.clock);
         let none = TraceId::NONE;
         let start = Position::new(index, 0);
         let mut at = At { position: start, trace: &none, predicted: &mut predicted };
         self.expire(&mut at);
         self.expire_holds(&mut at);
         self.forget_parked(&mut at);
-        for (n, bytes) in (0..).zip(batch.commands) {
+        for (n, bytes) in (0..).zip(entry.envelopes) {
             let position = Position::new(index, n);
             let envelope = Envelope::decode(bytes).map_err(|e| format!("{position}: {e}"))?;
             let mut at = At { position, trace: &envelope.trace, predicted: &mut predicted };

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use engine::entry::Batch;
 use raft::eraftpb::{Entry, EntryType};
 
 use super::{Error, Notebook, at, copy};
@@ -185,8 +184,8 @@ fn read_entries(log: &EngineLog, files: &Path, copy: &Path, dir: &Path, notebook
 fn commands_in(entry: &Entry) -> Result<u64, String> {
     match entry.get_entry_type() {
         EntryType::EntryNormal if entry.data.is_empty() => Ok(0),
-        EntryType::EntryNormal => match Batch::parse(&entry.data) {
-            Ok(batch) => Ok(batch.commands.len() as u64),
+        EntryType::EntryNormal => match engine::entry::Entry::parse(&entry.data) {
+            Ok(parsed) => Ok(parsed.envelopes.len() as u64),
             Err(error) => Err(error.to_string()),
         },
         EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => Ok(0),

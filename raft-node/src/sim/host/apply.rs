@@ -108,7 +108,7 @@ impl Host {
         if entry.data.is_empty() {
             return taken;
         }
-        let batch = engine::entry::Batch::parse(&entry.data).expect("a committed entry is a batch");
+        let parsed = engine::entry::Entry::parse(&entry.data).expect("a committed entry is sound");
         if sim.planted(Bug::ExpireByLocalClock) {
             let mut bytes = entry.data.to_vec();
             let wall_ms = self.clock.now(sim.now).wall_ms;
@@ -117,11 +117,11 @@ impl Host {
         }
         if sim.planted(Bug::LastOfBatchDropped)
             && self.id == NodeId(2)
-            && let [kept @ .., _] = &batch.commands[..]
+            && let [kept @ .., _] = &parsed.envelopes[..]
             && !kept.is_empty()
         {
-            let mut builder = engine::entry::Builder::new(batch.clock);
-            kept.iter().for_each(|command| builder.push(command));
+            let mut builder = engine::entry::Builder::new(parsed.clock);
+            kept.iter().for_each(|envelope| builder.push(envelope));
             taken.data = builder.finish().into();
         }
         taken
