@@ -1,12 +1,12 @@
 //! Replication for Holdfast.
 //!
-//! [`core::Core`] decides: a plain synchronous struct around tikv's `RawNode` that takes inputs and
-//! returns actions, and does no I/O, reads no clock and starts no thread. [`driver`] performs: one
-//! thread or task per duty. The simulator drives the same core, the same [`replica`] and
-//! the same [`payment::worker::Worker`] from one seeded loop.
+//! [`core::Core`] decides. It is a synchronous struct around tikv's `RawNode` that takes inputs and
+//! returns actions; it does no I/O, reads no clock and starts no thread. [`driver`] performs the
+//! actions, with one thread or task per duty. The simulator (crate `raft-sim`) drives the same
+//! core, the same [`replica`] and the same [`payment::worker::Worker`] from one seeded loop.
 //!
 //! Reading order: [`config`], [`message`], [`log`], [`core`], [`replica`], [`payment`], then the
-//! driver's parts: [`identity`], [`transport`], [`driver`], and the front door, [`handle`].
+//! driver's parts [`identity`], [`transport`], [`driver`], and last the front door, [`handle`].
 
 pub mod config;
 pub mod core;
@@ -19,12 +19,14 @@ pub mod members;
 pub mod message;
 pub mod node;
 pub mod payment;
+#[cfg(feature = "simulation")]
+mod planted;
 pub mod rebuild;
 pub mod recovery;
 pub mod replica;
 pub mod shared;
 #[cfg(feature = "simulation")]
-pub mod sim;
+pub mod simulation;
 pub mod snapshot;
 mod sold_out;
 mod spread;

@@ -82,7 +82,7 @@ impl Core {
         let steps = ConfChangeV2::parse_from_bytes(&entry.data).map_err(|e| e.to_string())?;
         let change = Change::of(&steps).map_err(|error| error.to_string())?;
         #[cfg(feature = "simulation")]
-        if crate::sim::planted::has(crate::sim::Bug::JointPhaseSkipped) {
+        if crate::planted::is_planted(crate::planted::Bug::JointPhaseSkipped) {
             let mut conf = self.members.conf_state();
             for single in steps.get_changes() {
                 let mut step = ConfChangeV2::default();
@@ -301,7 +301,7 @@ impl Core {
         let Some(progress) = self.raw.raft.prs().get(learner.0) else { return false };
         let lag = last_index.saturating_sub(progress.matched);
         #[cfg(feature = "simulation")]
-        let lag = match crate::sim::planted::has(crate::sim::Bug::PromotedTooSoon) {
+        let lag = match crate::planted::is_planted(crate::planted::Bug::PromotedTooSoon) {
             true => 0,
             false => lag,
         };

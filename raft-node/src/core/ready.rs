@@ -45,7 +45,8 @@ impl Core {
 
             let held = addressed(ready.take_persisted_messages());
             #[cfg(feature = "simulation")]
-            let held = match crate::sim::planted::has(crate::sim::Bug::AcknowledgeBeforeSync) {
+            let held = match crate::planted::is_planted(crate::planted::Bug::AcknowledgeBeforeSync)
+            {
                 true => {
                     actions.send.extend(held);
                     Vec::new()

@@ -191,8 +191,8 @@ impl Requests {
             if open.deadline_ms <= now_ms {
                 let unsent = open.sent_at_ms.is_none();
                 #[cfg(feature = "simulation")]
-                let unsent =
-                    unsent || crate::sim::planted::has(crate::sim::Bug::UnknownCalledNotApplied);
+                let unsent = unsent
+                    || crate::planted::is_planted(crate::planted::Bug::UnknownCalledNotApplied);
                 failed.push((*seq, if unsent { Failure::NoLeader } else { Failure::Unknown }));
             } else if !open.taken
                 && open.sent_at_ms.is_some_and(|at| at + self.resend_after_ms <= now_ms)

@@ -235,7 +235,7 @@ impl Core {
         receiving.offset = end;
         receiving.stage = Stage::Writing;
         #[cfg(feature = "simulation")]
-        let end = crate::sim::planted::without_last_part(end, bytes.len() as u64, size);
+        let end = crate::planted::without_last_part(end, bytes.len() as u64, size);
         actions.files.push(FileTask::Write { index, offset, bytes });
         if end == size {
             receiving.stage = Stage::Preparing;
@@ -410,7 +410,7 @@ impl Core {
         let margin = newest.saturating_sub(self.config.log_margin_entries);
         let target = self.snapshots.older.min(margin).min(sent);
         #[cfg(feature = "simulation")]
-        let target = crate::sim::planted::compacted_too_far(target, self.applied_index);
+        let target = crate::planted::compacted_too_far(target, self.applied_index);
         if target <= store.compacted().0 || target > self.applied_index {
             return;
         }

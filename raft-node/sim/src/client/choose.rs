@@ -1,0 +1,404 @@
+//! What a client asks next: every kind of request, mostly sensible, some about what does not exist.
+
+use engine::adjustment::Change;
+use engine::command::{
+    AdjustStock, ArchiveProduct, CancelOrder, Command, CreateHold, CreateProduct, CreateUser,
+    ExtendHold, FenceKey, PaymentWebhook, PlaceBatch, PlaceOrder, ReleaseHold, SetPayments,
+    UpdateProduct,
+};
+use engine::ids::{HoldId, OrderId, Position, ProductId, Quantity, UserId};
+use engine::money::Money;
+use engine::order::{Line, PaymentMethod, Status};
+use engine::query::{OrderFilter, Page};
+use engine::webhook::Report;
+
+use super::{Client, REMEMBERED_MAX};
+use crate::Sim;
+use crate::ask::{Ask, Freshness, Look};
+use crate::plan::Operation;
+
+impl Client {
+    /// The next request.
+    pub(super) fn choose(&mut self, sim: &mut Sim) -> Ask {
+        if self.last && sim.oracle.model.payments_paused {
+            // Whoever let them wait is gone.
+            return Ask::Command(Command::SetPayments(SetPayments { paused: false }));
+        }
+        if self.last {
+            // A request that may be repeated until it is answered: the key makes it one order.
+            return match sim.random.percent(50) {
+                true => {
+                    let place = self.place(sim, true);
+                    Ask::Command(Command::PlaceOrder(place))
+                }
+                false => Ask::Read(Look::Catalogue, Freshness::Linearizable),
+            };
+        }
+        let known = sim.oracle.model.products.len() as u64;
+        if known < sim.plan.products && (self.id == 0 || sim.random.percent(20)) {
+            return Ask::Command(self.create_product(sim));
+        }
+        let operations = sim.plan.mix.operations;
+        let mut at = sim.random.below(operations.iter().map(|(_, weight)| weight).sum());
+        for (operation, weight) in operations {
+            if at < weight {
+                return self.make(sim, operation);
+            }
+            at -= weight;
+        }
+        unreachable!("a number below the sum falls on an operation")
+    }
+
+    fn make(&mut self, sim: &mut Sim, operation: Operation) -> Ask {
+        match operation {
+            Operation::Place => {
+                let keyed = sim.random.percent(sim.plan.mix.keyed_percent);
+                Ask::Command(Command::PlaceOrder(self.place(sim, keyed)))
+            }
+            Operation::Batch => Ask::Command(self.batch(sim)),
+            Operation::Replay => self.again(sim, false),
+            Operation::Conflict => self.again(sim, true),
+            Operation::Cancel => {
+                let reason = sim.random.percent(50).then(|| "changed my mind".into());
+                Ask::Command(Command::CancelOrder(CancelOrder { order: any_order(sim), reason }))
+            }
+            Operation::SetStock => Ask::Command(set_stock(sim)),
+            Operation::ChangeProduct => Ask::Command(change_product(sim)),
+            Operation::Archive => {
+                let product = any_product(sim);
+                let expected_version = guess_version(sim, product);
+                Ask::Command(Command::ArchiveProduct(ArchiveProduct { product, expected_version }))
+            }
+            Operation::CreateProduct => Ask::Command(self.create_product(sim)),
+            Operation::CreateUser => {
+                let name = format!("u{}", sim.random.below(20));
+                let email = format!("{name}@example.org").into();
+                Ask::Command(Command::CreateUser(CreateUser { name: name.into(), email }))
+            }
+            Operation::ReadOrder => {
+                let what = Look::Order(any_order(sim));
+                self.read(sim, what)
+            }
+            Operation::ReadProduct => {
+                let what = Look::Product(any_product(sim));
+                self.read(sim, what)
+            }
+            Operation::ReadKey => {
+                let key = match self.placed.is_empty() {
+                    true => "unused".into(),
+                    false => sim.random.pick(&self.placed).key.clone().expect("keyed"),
+                };
+                self.read(sim, Look::Key(key))
+            }
+            Operation::List => {
+                let what = any_list(sim);
+                self.read(sim, what)
+            }
+            Operation::Hold => Ask::Command(self.hold(sim)),
+            Operation::Consume => {
+                let mut place = self.consume(sim);
+                place.key = sim.random.percent(70).then(|| self.key('c'));
+                Ask::Command(Command::PlaceOrder(place))
+            }
+            Operation::Release => {
+                Ask::Command(Command::ReleaseHold(ReleaseHold { hold: any_hold(sim) }))
+            }
+            Operation::Extend => Ask::Command(Command::ExtendHold(ExtendHold {
+                hold: any_hold(sim),
+                ttl_ms: sim.random.between(1, 2 * sim.plan.hold_ttl_max_ms),
+                ttl_max_ms: sim.plan.hold_ttl_max_ms,
+            })),
+            Operation::Report => Ask::Command(self.report(sim)),
+            Operation::Fence => {
+                let key = match sim.random.percent(50) || self.placed.is_empty() {
+                    true => self.key('k'),
+                    false => sim.random.pick(&self.placed).key.clone().expect("keyed"),
+                };
+                Ask::Command(Command::FenceKey(FenceKey { key }))
+            }
+            Operation::Adjust => Ask::Command(self.adjust(sim)),
+            Operation::SetPayments => {
+                // They wait for a part of the time only, or there would be none.
+                let paused = !sim.oracle.model.payments_paused && sim.random.percent(80);
+                Ask::Command(Command::SetPayments(SetPayments { paused }))
+            }
+            Operation::ReadHold => {
+                let what = Look::Hold(any_hold(sim));
+                self.read(sim, what)
+            }
+            Operation::ReadLedger => {
+                let product = any_product(sim);
+                let rows = sim.oracle.model.ledgers.get(product.0 as usize - 1).map_or(0, Vec::len);
+                let from = sim.random.index(rows + 1);
+                let limit = sim.random.between(1, 100) as usize;
+                self.read(sim, Look::Ledger { product, from, limit })
+            }
+            Operation::ReadReport => {
+                let told = &sim.oracle.model.told;
+                let key = match told.is_empty() {
+                    true => "unknown".into(),
+                    false => sim.random.pick(told).key.clone(),
+                };
+                self.read(sim, Look::Report(key))
+            }
+        }
+    }
+
+    fn create_product(&mut self, sim: &mut Sim) -> Command {
+        let stock = sim.random.between(1, sim.plan.mix.stock_max) as i64;
+        Command::CreateProduct(CreateProduct {
+            name: format!("product of c{}", self.id).into(),
+            sku: sim.random.percent(50).then(|| sku(sim)),
+            price: Money(sim.random.below(100_000) as i64),
+            stock,
+            max_per_order: sim.random.percent(10).then_some(4),
+            max_per_user: sim.random.percent(10).then_some(10),
+            low_stock: sim.random.percent(40).then_some(5),
+        })
+    }
+
+    fn place(&mut self, sim: &mut Sim, keyed: bool) -> PlaceOrder {
+        let lines = (0..sim.random.between(1, 3)).map(|_| self.line(sim)).collect();
+        let [mock, webhook, none] = sim.plan.mix.methods;
+        let drawn = sim.random.below(mock + webhook + none);
+        let payment_method = match drawn {
+            drawn if drawn < mock => PaymentMethod::Mock,
+            drawn if drawn < mock + webhook => PaymentMethod::Webhook,
+            _ => PaymentMethod::None,
+        };
+        let place = PlaceOrder {
+            user: sim.random.percent(50).then(|| UserId(1 + sim.random.below(5))),
+            hold: None,
+            lines,
+            payment_method,
+            key: keyed.then(|| self.key('k')),
+            metadata: sim.random.percent(10).then(|| r#"{"gift":true}"#.into()),
+            payment_attempts_max: sim.plan.payment_attempts_max,
+            payment_deadline_ms: sim.plan.payment_deadline_ms,
+            open_orders_max: sim.plan.open_orders_max,
+            require_user: false,
+        };
+        if keyed {
+            if self.placed.len() == REMEMBERED_MAX {
+                self.placed.remove(0);
+            }
+            self.placed.push(place.clone());
+        }
+        place
+    }
+
+    /// An order that takes a hold over.
+    fn consume(&mut self, sim: &mut Sim) -> PlaceOrder {
+        let mut place = self.place(sim, false);
+        (place.hold, place.lines) = (Some(any_hold(sim)), Vec::new());
+        if sim.random.percent(80) {
+            place.user = None;
+        }
+        place
+    }
+
+    /// A batch of a few orders: new ones, some of them of holds, and earlier ones again.
+    fn batch(&mut self, sim: &mut Sim) -> Command {
+        let keyed = sim.random.percent(70);
+        let count = match sim.random.percent(3) {
+            true => 0,
+            false => sim.random.between(1, 6),
+        };
+        let mut orders: Vec<PlaceOrder> = Vec::new();
+        for n in 0..count {
+            let mut order = match sim.random.below(10) {
+                0 if !self.placed.is_empty() => sim.random.pick(&self.placed).clone(),
+                1 if !orders.is_empty() => sim.random.pick(&orders).clone(),
+                2 => self.consume(sim),
+                _ => self.place(sim, false),
+            };
+            if order.key.is_none() && keyed {
+                order.key = Some(format!("b{}-{}-{n}", self.id, self.requests).into());
+            }
+            orders.push(order);
+        }
+        Command::PlaceBatch(PlaceBatch { atomic: sim.random.percent(50), orders })
+    }
+
+    fn hold(&mut self, sim: &mut Sim) -> Command {
+        let lines = (0..sim.random.between(1, 2)).map(|_| self.line(sim)).collect();
+        Command::CreateHold(CreateHold {
+            user: sim.random.percent(50).then(|| UserId(1 + sim.random.below(5))),
+            lines,
+            ttl_ms: sim.random.between(1, sim.plan.hold_ttl_max_ms * 5 / 4),
+            key: sim.random.percent(70).then(|| self.key('h')),
+            ttl_max_ms: sim.plan.hold_ttl_max_ms,
+            active_holds_max: sim.plan.active_holds_max,
+            require_user: false,
+        })
+    }
+
+    /// A provider's report: new or told again, right or wrong, in time, early or late.
+    fn report(&mut self, sim: &mut Sim) -> Command {
+        if !self.reported.is_empty() && sim.random.percent(30) {
+            let mut again = sim.random.pick(&self.reported).clone();
+            if sim.random.percent(10) {
+                again.report = Report::Failed;
+            }
+            return Command::PaymentWebhook(again);
+        }
+        let known = sim.oracle.model.orders.len() as u64;
+        let order = match sim.random.percent(25) {
+            true => OrderId(known + sim.random.between(1, 4)),
+            false => any_order(sim),
+        };
+        let total = sim.oracle.model.order(order).map(|order| order.total);
+        let report = PaymentWebhook {
+            key: self.key('w'),
+            order,
+            report: if sim.random.percent(70) { Report::Succeeded } else { Report::Failed },
+            amount: match sim.random.below(10) {
+                0 => Some(Money(sim.random.below(1_000_000) as i64)),
+                1..=5 => total,
+                _ => None,
+            },
+            payload: sim.random.percent(10).then(|| r#"{"from":"provider"}"#.into()),
+            park_ms: sim.plan.park_ms,
+            parked_max: sim.plan.parked_max,
+        };
+        if self.reported.len() == REMEMBERED_MAX {
+            self.reported.remove(0);
+        }
+        self.reported.push(report.clone());
+        Command::PaymentWebhook(report)
+    }
+
+    /// An adjustment of stock. There are few keys, so that some come again, with the same request
+    /// or another.
+    fn adjust(&mut self, sim: &mut Sim) -> Command {
+        let product = any_product(sim);
+        let available = sim.oracle.model.product(product).map(|row| row.now().available);
+        let units = sim.random.below(20) as i64;
+        let key = format!("a{}-{}", self.id, sim.random.below(8));
+        Command::AdjustStock(AdjustStock {
+            product,
+            change: match sim.random.below(3) {
+                0 => Change::By(units + 1),
+                1 => Change::By(-units - 1),
+                _ => Change::To(units),
+            },
+            expected: available.filter(|_| sim.random.percent(30)),
+            reason: "counted".into(),
+            key: sim.random.percent(50).then(|| key.into()),
+        })
+    }
+
+    /// The key of this request.
+    fn key(&self, kind: char) -> Box<str> {
+        format!("{kind}{}-{}", self.id, self.requests).into()
+    }
+
+    fn line(&self, sim: &mut Sim) -> Line {
+        let quantity = Quantity(sim.random.between(1, sim.plan.mix.quantity_max) as u32);
+        Line { product: any_product(sim), quantity }
+    }
+
+    /// An earlier order's request again, or another request under its key.
+    fn again(&mut self, sim: &mut Sim, other: bool) -> Ask {
+        if self.placed.is_empty() {
+            let place = self.place(sim, true);
+            return Ask::Command(Command::PlaceOrder(place));
+        }
+        let mut place = sim.random.pick(&self.placed).clone();
+        if other {
+            place.lines.push(self.line(sim));
+        }
+        Ask::Command(Command::PlaceOrder(place))
+    }
+
+    fn read(&self, sim: &mut Sim, what: Look) -> Ask {
+        let freshness = match sim.random.percent(sim.plan.mix.stale_percent) {
+            false => Freshness::Linearizable,
+            true if sim.random.percent(40) => Freshness::AtLeast(self.position),
+            true => Freshness::Stale,
+        };
+        Ask::Read(what, freshness)
+    }
+}
+
+fn set_stock(sim: &mut Sim) -> Command {
+    let product = any_product(sim);
+    Command::UpdateProduct(UpdateProduct {
+        product,
+        stock: Some(sim.random.below(sim.plan.mix.stock_max + 1) as i64),
+        expected_version: guess_version(sim, product),
+        ..UpdateProduct::default()
+    })
+}
+
+fn change_product(sim: &mut Sim) -> Command {
+    Command::UpdateProduct(UpdateProduct {
+        product: any_product(sim),
+        price: Some(Money(sim.random.below(100_000) as i64)),
+        max_per_order: sim.random.percent(30).then_some(Some(3)),
+        max_per_user: match sim.random.below(10) {
+            0 => Some(None),
+            1 => Some(Some(6)),
+            _ => None,
+        },
+        name: sim.random.percent(20).then(|| format!("renamed {}", sim.random.below(9)).into()),
+        sku: sim.random.percent(20).then(|| Some(sku(sim))),
+        low_stock: sim.random.percent(20).then(|| Some(sim.random.below(20) as u32)),
+        ..UpdateProduct::default()
+    })
+}
+
+/// A product that exists, or now and then the one after.
+fn any_product(sim: &mut Sim) -> ProductId {
+    let known = sim.oracle.model.products.len() as u64;
+    let beyond = u64::from(known == 0 || sim.random.percent(5));
+    ProductId(1 + sim.random.below(known + beyond))
+}
+
+/// An order that exists, mostly one of the newest.
+fn any_order(sim: &mut Sim) -> OrderId {
+    let known = sim.oracle.model.orders.len() as u64;
+    let back = match sim.random.percent(60) {
+        true => sim.random.below(8.min(known + 1)),
+        false => sim.random.below(known + 1),
+    };
+    OrderId(known + 1 - back)
+}
+
+/// A hold that exists, mostly one of the newest.
+fn any_hold(sim: &mut Sim) -> HoldId {
+    let known = sim.oracle.model.holds.len() as u64;
+    HoldId(known + 1 - sim.random.below(5.min(known + 1)))
+}
+
+fn any_list(sim: &mut Sim) -> Look {
+    if sim.random.percent(30) {
+        return Look::Catalogue;
+    }
+    let filter = OrderFilter {
+        user: sim.random.percent(30).then(|| UserId(1 + sim.random.below(5))),
+        status: sim.random.percent(50).then(|| *sim.random.pick(&Status::ALL)),
+        product: sim.random.percent(50).then(|| any_product(sim)),
+    };
+    let page = match sim.random.percent(50) {
+        true => {
+            let per_page = sim.random.between(1, 50);
+            Page::Number { page: sim.random.between(0, 4), per_page }
+        }
+        false => {
+            let id = sim.random.percent(70).then(|| any_order(sim));
+            Page::Before { id, limit: sim.random.between(1, 50) }
+        }
+    };
+    Look::List(filter, page)
+}
+
+fn sku(sim: &mut Sim) -> Box<str> {
+    format!("S{}", sim.random.below(12)).into()
+}
+
+/// Sometimes the version that a product has, or had.
+fn guess_version(sim: &mut Sim, id: ProductId) -> Option<Position> {
+    let known = sim.oracle.model.product(id).map(|versions| versions.now().version);
+    known.filter(|_| sim.random.percent(30))
+}

@@ -1,0 +1,160 @@
+//! Who has a vote, worked out from the committed entries alone, and what that demands of commits.
+//!
+//! Each node's membership is compared with this one. An entry counts as committed only when a
+//! majority has it synced, in both halves of a joint phase; a learner gets its vote only when it
+//! has caught up.
+
+use engine::ids::NodeId;
+use protobuf::Message as _;
+use raft::eraftpb::{ConfChangeV2, ConfState, Entry};
+
+use super::host::{Host, place};
+use super::{Bug, Coverage, Sim};
+use raft_node::members::{Change, Membership};
+use raft_node::simulation::is_change;
+
+/// An entry that some node handed out first, and the voter that it made.
+#[derive(Debug)]
+struct Fresh {
+    index: u64,
+    term: u64,
+    promoted: Option<NodeId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Electorate {
+    /// Oldest first; the founders are the first.
+    history: Vec<Membership>,
+    last_index: u64,
+    fresh: Vec<Fresh>,
+}
+
+impl Electorate {
+    pub(super) fn new(founders: Membership) -> Electorate {
+        Electorate { history: vec![founders], last_index: 0, fresh: Vec::new() }
+    }
+
+    /// The newest membership that any node knows to be committed.
+    pub(super) fn now(&self) -> &Membership {
+        self.history.last().expect("there are founders")
+    }
+
+    fn at(&self, index: u64) -> Option<&Membership> {
+        self.history.iter().find(|members| members.index == index)
+    }
+
+    /// A node hands an entry out to be applied.
+    pub(super) fn handed_out(&mut self, entry: &Entry, cover: &mut Coverage) -> Result<(), String> {
+        if entry.index <= self.last_index {
+            return Ok(());
+        }
+        if entry.index != self.last_index + 1 {
+            return Err(format!("entry {} is handed out before those before it", entry.index));
+        }
+        self.last_index = entry.index;
+        let mut promoted = None;
+        if is_change(entry) {
+            let steps = ConfChangeV2::parse_from_bytes(&entry.data).map_err(|e| e.to_string())?;
+            let change = Change::of(&steps).map_err(|error| error.to_string())?;
+            match &change {
+                Some(Change::Add(_)) => cover.members_added += 1,
+                Some(Change::Promote(id)) => {
+                    promoted = Some(*id);
+                    cover.members_promoted += 1;
+                    let replaced = self.now().member(*id).and_then(|member| member.replaces);
+                    cover.members_replaced += u64::from(replaced.is_some());
+                }
+                Some(Change::Remove(_)) => cover.members_removed += 1,
+                None => cover.joint_phases_left += 1,
+            }
+            let next = self.after(entry.index, change.as_ref())?;
+            self.history.push(next);
+        }
+        self.fresh.push(Fresh { index: entry.index, term: entry.term, promoted });
+        Ok(())
+    }
+
+    /// What a change makes of the newest membership, by the rules of joint consensus.
+    fn after(&self, index: u64, change: Option<&Change>) -> Result<Membership, String> {
+        let now = self.now();
+        let numbers = |ids: &[NodeId]| ids.iter().map(|id| id.0).collect::<Vec<_>>();
+        let mut conf = ConfState::default();
+        let (mut voters, mut learners) = (numbers(&now.voters), numbers(&now.learners));
+        match change {
+            None if !now.is_joint() => {
+                return Err(format!("index {index} ends a joint phase that there is not"));
+            }
+            Some(_) if now.is_joint() => {
+                return Err(format!("index {index} changes the members within a joint phase"));
+            }
+            None => {}
+            Some(change) => {
+                conf.set_voters_outgoing(voters.clone());
+                conf.set_auto_leave(true);
+                voters = numbers(&now.voters_after(change));
+                match change {
+                    Change::Add(member) => learners.push(member.id.0),
+                    Change::Promote(id) | Change::Remove(id) => {
+                        learners.retain(|learner| *learner != id.0);
+                    }
+                }
+            }
+        }
+        conf.set_voters(voters);
+        conf.set_learners(learners);
+        Ok(now.after(index, change, &conf))
+    }
+
+    /// A node puts a membership into effect.
+    pub(super) fn check(&self, members: &Membership) -> Result<(), String> {
+        match self.at(members.index) {
+            Some(known) if known == members => Ok(()),
+            known => Err(format!("the members are {members:?}, but should be {known:?}")),
+        }
+    }
+
+    /// A node takes these for the members after the entry at `index`, because its own disk or a
+    /// snapshot says so.
+    pub(super) fn check_at(&self, index: u64, members: &Membership) -> Result<(), String> {
+        let known = self.history.iter().rfind(|known| known.index <= index);
+        match known == Some(members) {
+            true => Ok(()),
+            false => {
+                Err(format!("the members at {index} are {members:?}, but should be {known:?}"))
+            }
+        }
+    }
+
+    /// Those whose majority may have committed the entry at `index`: a leader puts a change into
+    /// effect with the next entries that it commits.
+    fn deciding(&self, index: u64) -> impl Iterator<Item = &Membership> {
+        self.history.iter().rev().filter(move |members| members.index < index).take(2)
+    }
+}
+
+/// Judges what was handed out for the first time since the last look.
+pub(super) fn judge(sim: &mut Sim, hosts: &[Host]) {
+    for Fresh { index, term, promoted } in std::mem::take(&mut sim.electorate.fresh) {
+        // A node whose disk was lost or damaged since may have been one of them.
+        let has = |id: NodeId| {
+            let host = &hosts[place(id)];
+            host.wiped || host.log_damaged || host.damaged || host.log.is_synced(index, term)
+        };
+        let judged = sim.bug.is_none_or(|bug| bug == Bug::JointPhaseSkipped);
+        if judged && !sim.electorate.deciding(index).any(|members| members.is_quorum(has)) {
+            let voters = sim.electorate.deciding(index).next().map(|members| &members.voters);
+            let what = format!("entry {index} is committed without a majority of {voters:?}");
+            return sim.fail(what);
+        }
+        let judged = sim.bug.is_none_or(|bug| bug == Bug::PromotedTooSoon);
+        if let Some(id) = promoted.filter(|_| judged) {
+            let host = &hosts[place(id)];
+            let synced = host.log.synced_index();
+            let lag = sim.plan.core.promote_lag_entries_max;
+            if !host.wiped && synced + lag + 1 < index {
+                let what = format!("node {id} is promoted at {index}, its log ends at {synced}");
+                return sim.fail(what);
+            }
+        }
+    }
+}

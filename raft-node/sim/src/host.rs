@@ -1,0 +1,500 @@
+//! A simulated node: production's core, state and worker, and the driver's duties as events.
+//!
+//! A [`Host`] is the machine: its disk and clocks survive a crash. A [`Process`] is what runs on
+//! it, and is lost with a crash. Each duty of the driver is a chain of events with random
+//! latencies, so that everything that can happen between two steps of a real node can happen here.
+
+mod apply;
+mod checkpoint;
+mod events;
+mod life;
+mod log;
+mod payments;
+mod requests;
+mod snapshots;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use engine::checkpoint::Frozen;
+use engine::ids::{NodeId, RequestId};
+use engine::state::State;
+use engine::store::memory::MemoryStore;
+use raft::eraftpb::{Entry, Message, MessageType};
+
+pub(super) use self::life::Crash;
+pub(super) use self::payments::{Call, provider_asked};
+use self::requests::{Reader, Waiter};
+use self::snapshots::FileDuty;
+use super::clock::NodeClock;
+use super::operator;
+use super::subscriber::Wanted;
+use super::{Bug, Event, MS, SECOND, Sim, Time};
+use raft_node::core::{Actions, Append, Core, Input, Space, View};
+use raft_node::log::LogStore;
+use raft_node::log::memory::MemoryLog;
+use raft_node::members::Membership;
+use raft_node::message::{self, FRAME_HEADER_BYTES, PeerMessage};
+use raft_node::payment::worker::Worker;
+use raft_node::payment::{Answer, Charge};
+use raft_node::snapshot::Schedule;
+use raft_node::snapshot::files::MemoryFiles;
+
+/// Inputs that one step of the core takes at most, as in production's driver.
+const INPUTS_PER_STEP_MAX: usize = 8_192;
+/// Frames from peers that may wait for a step; more are dropped.
+const FRAMES_WAITING_MAX: usize = 4_096;
+
+/// The longest that a slow disk takes for an operation.
+pub(super) const DISK_US_MAX: Time = 5 * SECOND;
+
+/// Something that a process waits for.
+#[derive(Debug)]
+pub(super) enum Duty {
+    /// The core takes what is in its mailbox.
+    Step,
+    Tick,
+    /// The log thread's write is done, and then its sync.
+    Written,
+    Synced,
+    Apply,
+    /// The checkpointer looks whether something changed, and then has written it.
+    Freeze,
+    Frozen,
+    /// A snapshot is written to its end, and the next task about files is done.
+    SnapshotWritten,
+    FileTask,
+    /// The payment task looks what there is to do.
+    Poll,
+    /// A call was answered, or took too long.
+    CallEnded {
+        number: u64,
+        charge: Charge,
+        answer: Answer,
+    },
+    /// Links that carry nothing else carry an empty frame.
+    KeepAlive,
+    /// A chunk of events has been read from the disk.
+    ReadEvents {
+        wanted: Wanted,
+        chunk: u64,
+    },
+}
+
+impl Duty {
+    pub(super) fn kind(&self) -> u64 {
+        match self {
+            Duty::Step => 0,
+            Duty::Tick => 1,
+            Duty::Written => 2,
+            Duty::Synced => 3,
+            Duty::Apply => 4,
+            Duty::Freeze => 5,
+            Duty::Frozen => 6,
+            Duty::Poll => 7,
+            Duty::CallEnded { .. } => 8,
+            Duty::KeepAlive => 9,
+            Duty::ReadEvents { .. } => 10,
+            Duty::SnapshotWritten => 11,
+            Duty::FileTask => 12,
+        }
+    }
+}
+
+/// What is wrong with a disk.
+#[derive(Debug, Default)]
+pub(super) struct DiskFaults {
+    pub(super) full: bool,
+    /// How much room is left, as it was judged last.
+    pub(super) space: Space,
+    /// The next sync fails.
+    pub(super) fail_sync: bool,
+    /// How many times slower than it should be, beyond once.
+    pub(super) slower: u64,
+    /// A checkpoint row was damaged.
+    pub(super) checkpoint_damaged: bool,
+}
+
+/// A machine.
+pub(super) struct Host {
+    pub(super) id: NodeId,
+    pub(super) voters: Vec<NodeId>,
+    pub(super) log: Arc<MemoryLog>,
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) files: Arc<MemoryFiles>,
+    /// Index and term of the snapshot that the store was installed from, if it was.
+    installed: (u64, u64),
+    pub(super) disk: DiskFaults,
+    pub(super) clock: NodeClock,
+    boot: u64,
+    /// Counts processes, so that what one waited for does not reach the next.
+    pub(super) life: u64,
+    /// A bit of its log is flipped, whether it knows that already or not.
+    pub(super) log_damaged: bool,
+    /// It is lost for good: it must not come back under its id.
+    pub(super) damaged: bool,
+    /// Its disk was lost: it is another directory under an old id.
+    pub(super) wiped: bool,
+    /// It takes part, or will; the others are spare machines.
+    pub(super) joined: bool,
+    /// A restart is planned.
+    pub(super) restarting: bool,
+    pub(super) paused_until: Option<Time>,
+    /// What happened to a paused node.
+    pub(super) held: Vec<Event>,
+    pub(super) up: Option<Box<Process>>,
+}
+
+/// What runs on a machine.
+pub(super) struct Process {
+    core: Core,
+    pub(super) state: State,
+    worker: Worker,
+    boot: u64,
+    mailbox: Vec<Input>,
+    frames_waiting: usize,
+    step_planned: bool,
+    /// As production shows it: refreshed at ticks and changes of role.
+    view: View,
+    role: (u64, u64, bool),
+    leads: bool,
+    next_seq: u64,
+    next_ticket: u64,
+    waiting: BTreeMap<u64, (RequestId, Waiter)>,
+    /// Readers whose barrier is under way, and those who wait for an index.
+    readers: BTreeMap<u64, Reader>,
+    readers_at: BTreeMap<u64, Vec<Reader>>,
+    appends: VecDeque<Append>,
+    /// The append that the log thread is busy with, and whether it is written.
+    appending: Option<(Append, bool)>,
+    committed: VecDeque<Entry>,
+    /// The last index that was handed out to be applied.
+    handed_out: u64,
+    /// Memberships in effect whose entries are not handed out yet.
+    unjudged: Vec<Membership>,
+    applying: bool,
+    frozen: Option<(Frozen, u64)>,
+    files: FileDuty,
+    checkpoint_index: u64,
+    /// What the log's watermark does not tell yet, and when it was written last.
+    unmarked: Option<(u64, u64)>,
+    marked_at: Time,
+    next_call: u64,
+    /// Calls whose answer is awaited.
+    calls: BTreeSet<u64>,
+    /// An orderly stop: when it stops waiting for another leader.
+    stopping: Option<Time>,
+    commit_index: u64,
+    /// It gave a vote in the last step.
+    voted: bool,
+}
+
+/// Where a machine is among all of them, which are numbered from 1.
+pub(super) fn place(id: NodeId) -> usize {
+    id.0 as usize - 1
+}
+
+impl Host {
+    pub(super) fn new(id: NodeId, voters: Vec<NodeId>, clock: NodeClock) -> Host {
+        let joined = voters.contains(&id);
+        Host {
+            id,
+            voters,
+            log: Arc::new(MemoryLog::default()),
+            store: Arc::new(MemoryStore::new()),
+            files: Arc::new(MemoryFiles::default()),
+            installed: (0, 0),
+            disk: DiskFaults::default(),
+            clock,
+            boot: 0,
+            life: 0,
+            log_damaged: false,
+            damaged: false,
+            wiped: false,
+            joined,
+            restarting: false,
+            paused_until: None,
+            held: Vec::new(),
+            up: None,
+        }
+    }
+
+    /// Whether this node leads as far as it knows.
+    pub(super) fn leads(&self) -> bool {
+        self.up.as_ref().is_some_and(|process| process.leads)
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused_until.is_some()
+    }
+
+    /// Plans something for the process that runs now.
+    fn after(&self, sim: &mut Sim, delay: Time, duty: Duty) {
+        sim.after(delay, Event::Node { node: self.id, life: self.life, duty });
+    }
+
+    /// How long an operation of the disk takes.
+    fn disk_us(&self, sim: &mut Sim, mean_us: u64) -> Time {
+        1 + (sim.random.waiting(mean_us) * (1 + self.disk.slower)).min(DISK_US_MAX)
+    }
+
+    /// Something that the process waited for happens.
+    pub(super) fn on(&mut self, sim: &mut Sim, duty: Duty) {
+        match duty {
+            Duty::Step => self.step(sim),
+            Duty::Tick => self.tick(sim),
+            Duty::Written => self.written(sim),
+            Duty::Synced => self.synced(sim),
+            Duty::Apply => self.apply(sim),
+            Duty::Freeze => self.freeze(sim),
+            Duty::Frozen => self.write_checkpoint(sim),
+            Duty::SnapshotWritten => self.finish_snapshot(sim),
+            Duty::FileTask => self.file_task(sim),
+            Duty::Poll => self.poll_payments(sim),
+            Duty::CallEnded { number, charge, answer } => {
+                self.call_ended(number, &charge, answer);
+            }
+            Duty::KeepAlive => self.keep_alive(sim),
+            Duty::ReadEvents { wanted, chunk } => self.read_events(sim, wanted, chunk),
+        }
+    }
+
+    /// A frame arrives from a peer.
+    pub(super) fn frame(&mut self, sim: &mut Sim, from: NodeId, bytes: &[u8]) {
+        let Some(process) = &mut self.up else { return };
+        let decoded = bytes
+            .first_chunk::<FRAME_HEADER_BYTES>()
+            .and_then(|header| message::decode_frame_header(*header).ok())
+            .filter(|(length, _)| FRAME_HEADER_BYTES + length == bytes.len())
+            .and_then(|(_, crc)| message::decode_frame(&bytes[FRAME_HEADER_BYTES..], crc).ok());
+        let Some((wall_ms, messages)) = decoded else {
+            sim.cover.frames_damaged += 1;
+            return;
+        };
+        if process.frames_waiting >= FRAMES_WAITING_MAX {
+            return;
+        }
+        process.frames_waiting += 1;
+        for message in &messages {
+            sim.say(|| format!("n{} gets from n{from}: {}", self.id, Brief(message)));
+        }
+        self.mail(sim, Input::Peer { from, wall_ms, messages });
+    }
+
+    /// The room on its disk is judged anew.
+    pub(super) fn judge_space(&mut self, sim: &mut Sim, space: Space) {
+        self.disk.space = space;
+        sim.say(|| format!("n{} has {space:?} space", self.id));
+        self.mail(sim, Input::Space(space));
+    }
+
+    /// Puts an input into the core's mailbox. Whatever comes before the next step is taken with it.
+    pub(super) fn mail(&mut self, sim: &mut Sim, input: Input) {
+        let Some(process) = &mut self.up else { return };
+        process.mailbox.push(input);
+        if !process.step_planned {
+            process.step_planned = true;
+            let delay = 1 + sim.random.below(sim.plan.step_us_max);
+            self.after(sim, delay, Duty::Step);
+        }
+    }
+
+    fn tick(&mut self, sim: &mut Sim) {
+        let tick_us = sim.plan.core.tick_ms * MS;
+        self.after(sim, self.clock.true_us(tick_us), Duty::Tick);
+        self.mail(sim, Input::Tick);
+        self.expire_readers(sim);
+        self.go_on_stopping(sim);
+    }
+
+    fn keep_alive(&mut self, sim: &mut Sim) {
+        self.after(sim, SECOND, Duty::KeepAlive);
+        let Some(process) = &self.up else { return };
+        let members = process.core.members().members.iter().map(|member| member.id);
+        let peers: Vec<NodeId> = members.filter(|id| *id != self.id).collect();
+        for peer in peers {
+            self.send(sim, peer, &[]);
+        }
+    }
+
+    fn step(&mut self, sim: &mut Sim) {
+        let Some(process) = &mut self.up else { return };
+        process.step_planned = false;
+        process.frames_waiting = 0;
+        let rest = process.mailbox.split_off(process.mailbox.len().min(INPUTS_PER_STEP_MAX));
+        let inputs = std::mem::replace(&mut process.mailbox, rest);
+        let ticked = inputs.iter().any(|input| matches!(input, Input::Tick));
+        let now = self.clock.now(sim.now);
+        let actions = process.core.step(now, inputs);
+        let role = process.core.role();
+        if ticked || role != process.role {
+            process.role = role;
+            process.view = process.core.view();
+        }
+        self.watch(sim);
+        self.perform(sim, actions);
+    }
+
+    /// What must hold of a core after each step.
+    fn watch(&mut self, sim: &mut Sim) {
+        let Some(process) = &mut self.up else { return };
+        let (term, leader, _) = process.role;
+        let leads = leader == self.id.0;
+        if leads != process.leads {
+            process.leads = leads;
+            sim.cover.leaders_deposed += u64::from(!leads);
+        }
+        let commit_index = process.core.commit_index();
+        if commit_index < process.commit_index {
+            let before = process.commit_index;
+            sim.fail(format!("node {}: commit went from {before} to {commit_index}", self.id));
+        }
+        process.commit_index = commit_index;
+        if !leads {
+            return;
+        }
+        match sim.oracle.leads(self.id, term) {
+            Ok(true) => {
+                sim.cover.elections += 1;
+                operator::led_by(sim, self.id);
+                sim.say(|| format!("n{} leads in term {term}", self.id));
+                // Leader completeness: whatever was committed before is in the log of a new leader.
+                for index in self.log.compacted().0 + 1..=sim.oracle.last_index() {
+                    let committed = sim.oracle.term_before(index, term);
+                    if committed.is_some() && self.log.term(index) != committed {
+                        sim.fail(format!(
+                            "node {} leads in term {term} without entry {index}",
+                            self.id
+                        ));
+                        return;
+                    }
+                }
+            }
+            Ok(false) => {}
+            Err(what) => sim.fail(what),
+        }
+    }
+
+    /// Hands actions to the duties they are for, in production's order.
+    fn perform(&mut self, sim: &mut Sim, actions: Actions) {
+        let mut by_peer: BTreeMap<NodeId, Vec<PeerMessage>> = BTreeMap::new();
+        for (to, message) in actions.send {
+            match &message {
+                PeerMessage::Raft(message) => self.check_promise(sim, message),
+                PeerMessage::Forward(commands) => sim.cover.forwarded += commands.len() as u64,
+                PeerMessage::Taken { .. }
+                | PeerMessage::Refused(_)
+                | PeerMessage::Room { .. }
+                | PeerMessage::Removed
+                | PeerMessage::Ask { .. }
+                | PeerMessage::Verdict { .. }
+                | PeerMessage::FetchSnapshot { .. }
+                | PeerMessage::SnapshotPart { .. } => {}
+            }
+            if let Some(process) = &mut self.up {
+                process.voted |= gives_vote(&message);
+            }
+            by_peer.entry(to).or_default().push(message);
+        }
+        for (to, messages) in by_peer {
+            self.send(sim, to, &messages);
+        }
+        let Some(process) = &mut self.up else { return };
+        process.appends.extend(actions.appends);
+        process.unjudged.extend(actions.members.filter(|_| sim.bug.is_none()));
+        self.start_append(sim);
+        self.hand_out(sim, actions.apply);
+        self.file_tasks(sim, actions.files);
+        for (ticket, verdict) in actions.verdicts {
+            if let Ok(verdict) = verdict {
+                sim.say(|| format!("n{} tells the operator {verdict:?}", self.id));
+                operator::told(sim, ticket, verdict.is_err());
+            }
+        }
+        self.requests_failed(sim, actions.failed);
+        for (index, tickets) in actions.reads_ready {
+            self.barriers_passed(sim, index, &tickets);
+        }
+        self.barriers_failed(sim, &actions.reads_failed);
+    }
+
+    /// Whether it gave a vote since it was last asked.
+    pub(super) fn has_voted(&mut self) -> bool {
+        self.up.as_mut().is_some_and(|process| std::mem::take(&mut process.voted))
+    }
+
+    fn send(&mut self, sim: &mut Sim, to: NodeId, messages: &[PeerMessage]) {
+        let mut bytes = Vec::new();
+        message::encode_frame(self.clock.now(sim.now).wall_ms, messages, &mut bytes);
+        sim.transmit(self.id, to, bytes);
+    }
+
+    /// A vote or an acknowledgement leaves only after the sync that backs it.
+    fn check_promise(&self, sim: &mut Sim, message: &Message) {
+        if sim.bug.is_some_and(|bug| bug != Bug::OpenedWithoutSync) {
+            // A planted bug has to be found by what it does, not where it is.
+            return;
+        }
+        let synced = self.log.synced_hard_state();
+        let kind = message.get_msg_type();
+        let asks_before =
+            matches!(kind, MessageType::MsgRequestPreVote | MessageType::MsgRequestPreVoteResponse);
+        let vote = match kind {
+            MessageType::MsgRequestVote => Some(self.id.0),
+            MessageType::MsgRequestVoteResponse if !message.reject => Some(message.to),
+            _ => None,
+        };
+        let acknowledged = match kind {
+            MessageType::MsgAppendResponse if !message.reject => message.index,
+            _ => 0,
+        };
+        let broken = (!asks_before && message.term > synced.term)
+            || (synced.term == message.term && vote.is_some_and(|vote| vote != synced.vote))
+            || (synced.term == message.term && acknowledged > self.log.synced_index());
+        if broken {
+            sim.fail(format!(
+                "node {} sends {message:?}, but only {synced:?} and {} entries are synced",
+                self.id,
+                self.log.synced_index()
+            ));
+        }
+    }
+}
+
+fn gives_vote(message: &PeerMessage) -> bool {
+    let PeerMessage::Raft(message) = message else { return false };
+    message.get_msg_type() == MessageType::MsgRequestVoteResponse && !message.reject
+}
+
+/// A message in few words, for the trace.
+struct Brief<'a>(&'a PeerMessage);
+
+impl std::fmt::Display for Brief<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            PeerMessage::Raft(message) => {
+                let kind = message.get_msg_type();
+                write!(f, "{kind:?} term {} index {}", message.term, message.index)?;
+                if let (Some(first), Some(last)) = (message.entries.first(), message.entries.last())
+                {
+                    write!(f, " entries {} to {}", first.index, last.index)?;
+                }
+                if message.commit > 0 {
+                    write!(f, " commit {}", message.commit)?;
+                }
+                if message.reject {
+                    write!(f, " refused, try {}", message.reject_hint)?;
+                }
+                Ok(())
+            }
+            PeerMessage::Forward(commands) => {
+                let seqs: Vec<u64> = commands.iter().map(|forwarded| forwarded.seq).collect();
+                write!(f, "forwards {seqs:?}")
+            }
+            PeerMessage::SnapshotPart { index, offset, size, bytes } => {
+                write!(f, "part of snapshot {index}: {} from {offset} of {size}", bytes.len())
+            }
+            other => write!(f, "{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The duty of the applier: committed entries in order, answers for this node's own requests.
+
+use super::*;
+use crate::oracle::Witness;
+use raft_node::replica::{self, Effects};
+
+impl Host {
+    /// Takes entries that are to be applied.
+    pub(super) fn hand_out(&mut self, sim: &mut Sim, entries: Vec<Entry>) {
+        let Some(process) = &mut self.up else { return };
+        for entry in &entries {
+            if entry.index != process.handed_out + 1 {
+                let last = process.handed_out;
+                sim.fail(format!("node {}: entry {} follows {last}", self.id, entry.index));
+            }
+            process.handed_out = entry.index;
+            let seen = sim.electorate.handed_out(entry, &mut sim.cover);
+            if let Err(what) = seen {
+                sim.fail(format!("node {}: {what}", self.id));
+            }
+            // Durable here: otherwise a checkpoint could be ahead of the log.
+            let judged = sim.bug.is_none_or(|bug| bug == Bug::OpenedWithoutSync);
+            if judged && !self.log.is_synced(entry.index, entry.term) {
+                sim.fail(format!(
+                    "node {}: entry {} is applied before it is synced",
+                    self.id, entry.index
+                ));
+            }
+        }
+        process.committed.extend(entries);
+        let last = process.handed_out;
+        for members in process.unjudged.extract_if(.., |members| members.index <= last) {
+            let judged = sim.electorate.check(&members);
+            sim.check(judged.map_err(|what| format!("node {}: {what}", self.id)));
+        }
+        self.start_apply(sim);
+    }
+
+    fn start_apply(&mut self, sim: &mut Sim) {
+        let Some(process) = &mut self.up else { return };
+        if !process.applying && !process.committed.is_empty() {
+            process.applying = true;
+            let delay = 1 + sim.random.waiting(sim.plan.apply_us);
+            self.after(sim, delay, Duty::Apply);
+        }
+    }
+
+    pub(super) fn apply(&mut self, sim: &mut Sim) {
+        let Some(process) = &mut self.up else { return };
+        process.applying = false;
+        let Some(mut entry) = process.committed.pop_front() else { return };
+        if raft_node::simulation::is_change(&entry) {
+            // To the state and its model it is empty.
+            entry.data.clear();
+        }
+        let mut effects = Effects::new(self.id, process.boot, false);
+        let taken = self.plant_in(sim, &entry);
+        let Some(process) = &mut self.up else { return };
+        let mut witness = Witness::new(&mut effects);
+        if let Err(error) = replica::apply(&mut process.state, &taken, &mut witness) {
+            return sim.fail(format!("node {}: apply {}: {error}", self.id, entry.index));
+        }
+        match sim.oracle.applied(&entry, &witness, &mut process.state) {
+            Ok(Some((predicted, events))) => {
+                count_first(&mut sim.cover, &entry, predicted);
+                count_events(&mut sim.cover, events);
+            }
+            Ok(None) => {}
+            Err(what) => return sim.fail(format!("node {}: {what}", self.id)),
+        }
+        process.files.schedule.grew(entry.data.len() as u64 + 48);
+        sim.trace.mix(process.state.position().0);
+        self.finish_apply(sim, effects);
+    }
+
+    fn finish_apply(&mut self, sim: &mut Sim, effects: Effects) {
+        let Some(process) = &mut self.up else { return };
+        let (index, clock) = (process.state.applied_index(), process.state.clock());
+        let next_deadline = process.state.next_deadline();
+        if index.is_multiple_of(64)
+            && let Err(violation) = process.state.check_invariants()
+        {
+            sim.fail(format!("node {} at index {index}: {violation}", self.id));
+        }
+        let mut answered = Vec::with_capacity(effects.answers.len());
+        for (seq, applied) in effects.answers {
+            answered.push(seq);
+            self.answer(sim, seq, applied);
+        }
+        self.reached(sim, index);
+        self.mail(sim, Input::Applied { index, clock, answered });
+        self.mail(sim, Input::NextDeadline(next_deadline));
+        self.start_apply(sim);
+    }
+
+    /// Applies all that waits, for an orderly stop.
+    pub(super) fn apply_all(&mut self, sim: &mut Sim) {
+        while self.up.as_ref().is_some_and(|process| !process.committed.is_empty())
+            && sim.failure.is_none()
+        {
+            self.apply(sim);
+        }
+    }
+
+    /// The entry as the state gets it: as committed, unless a bug is planted here.
+    fn plant_in(&self, sim: &Sim, entry: &Entry) -> Entry {
+        let mut taken = entry.clone();
+        if entry.data.is_empty() {
+            return taken;
+        }
+        let parsed = engine::entry::Entry::parse(&entry.data).expect("a committed entry is sound");
+        if sim.planted(Bug::ExpireByLocalClock) {
+            let mut bytes = entry.data.to_vec();
+            let wall_ms = self.clock.now(sim.now).wall_ms;
+            bytes[1..9].copy_from_slice(&wall_ms.to_le_bytes());
+            taken.data = bytes.into();
+        }
+        if sim.planted(Bug::LastOfBatchDropped)
+            && self.id == NodeId(2)
+            && let [kept @ .., _] = &parsed.envelopes[..]
+            && !kept.is_empty()
+        {
+            let mut builder = engine::entry::Builder::new(parsed.clock);
+            kept.iter().for_each(|envelope| builder.push(envelope));
+            taken.data = builder.finish().into();
+        }
+        taken
+    }
+}
+
+/// Counts what an entry does, when the first node applies it.
+fn count_first(cover: &mut crate::Coverage, entry: &Entry, predicted: &crate::model::Predicted) {
+    use engine::outcome::{Outcome, Rejection};
+    cover.entries_committed += 1;
+    cover.entries_batched += u64::from(predicted.outcomes.len() > 1);
+    cover.clock_ticks += u64::from(predicted.outcomes.is_empty() && !entry.data.is_empty());
+    cover.leases_taken_over += predicted.takeovers;
+    cover.claims_put_off += predicted.claims_put_off;
+    cover.payment_results_stale += predicted.stale_results;
+    cover.webhook_timeouts += predicted.timed_out;
+    for (_, outcome) in &predicted.outcomes {
+        match outcome {
+            Outcome::Ignored => cover.commands_ignored += 1,
+            Outcome::Replayed(_) => cover.replays += 1,
+            Outcome::Batch(placed) => {
+                let refused = placed.iter().any(|one| matches!(one, Outcome::Rejected(_)));
+                let some = placed.iter().any(|one| !matches!(one, Outcome::Rejected(_)));
+                cover.batches_placed += u64::from(!refused);
+                cover.batches_in_part += u64::from(refused && some);
+            }
+            Outcome::Rejected(Rejection::BatchRefused { .. }) => cover.batches_refused += 1,
+            Outcome::PaymentsSet => cover.payments_set += 1,
+            Outcome::ProductArchived(_) => cover.products_archived += 1,
+            Outcome::Rejected(Rejection::InsufficientStock { .. }) => cover.rejected_stock += 1,
+            Outcome::KeyFenced { already: false } => cover.keys_fenced += 1,
+            Outcome::Rejected(Rejection::KeyFenced) => cover.rejected_key_fenced += 1,
+            Outcome::StockAdjusted { .. } => cover.stock_adjusted += 1,
+            Outcome::AdjustmentReplayed { .. } => cover.adjustments_replayed += 1,
+            Outcome::Rejected(
+                Rejection::StockMismatch { .. } | Rejection::StockBelowZero { .. },
+            ) => cover.rejected_adjustment += 1,
+            Outcome::Rejected(Rejection::UserLimitExceeded { .. }) => {
+                cover.rejected_user_limit += 1;
+            }
+            Outcome::WebhookApplied { duplicate: false, .. } => cover.reports_applied += 1,
+            Outcome::WebhookParked { duplicate: false, .. } => cover.reports_parked += 1,
+            Outcome::WebhookApplied { .. } | Outcome::WebhookParked { .. } => {
+                cover.reports_repeated += 1;
+            }
+            Outcome::Rejected(Rejection::PaymentConflict { .. }) => cover.reports_in_conflict += 1,
+            Outcome::HoldReplayed(_) => cover.holds_replayed += 1,
+            Outcome::Rejected(
+                Rejection::HoldExpired(_)
+                | Rejection::HoldConsumed { .. }
+                | Rejection::HoldReleased(_),
+            ) => cover.rejected_hold_over += 1,
+            Outcome::Rejected(Rejection::TooManyHolds) => cover.rejected_holds_max += 1,
+            Outcome::Rejected(Rejection::KeyReused) => cover.rejected_key += 1,
+            Outcome::Rejected(Rejection::TooManyOpenOrders) => cover.rejected_open_orders += 1,
+            _ => {}
+        }
+    }
+    cover.reports_unmatched += predicted.unmatched;
+    cover.reports_matched += predicted.matched;
+}
+
+/// Counts what an entry tells, when the first node applies it.
+fn count_events(cover: &mut crate::Coverage, events: &[engine::event::Event]) {
+    use engine::event::{HoldChange, Kind, OrderChange};
+    cover.events_told += events.len() as u64;
+    for event in events {
+        let counter = match &event.kind {
+            Kind::Order { change: OrderChange::Placed, .. } => &mut cover.orders_placed,
+            Kind::Order { change: OrderChange::Paid, .. } => &mut cover.orders_paid,
+            Kind::Order { change: OrderChange::Failed { .. }, .. } => &mut cover.orders_failed,
+            Kind::Order { change: OrderChange::Cancelled { .. }, .. } => {
+                &mut cover.orders_cancelled
+            }
+            Kind::Hold { change: HoldChange::Created, .. } => &mut cover.holds_created,
+            Kind::Hold { change: HoldChange::Extended, .. } => &mut cover.holds_extended,
+            Kind::Hold { change: HoldChange::Consumed(_), .. } => &mut cover.holds_consumed,
+            Kind::Hold { change: HoldChange::Expired, .. } => &mut cover.holds_expired,
+            Kind::Hold { change: HoldChange::Released, .. } => &mut cover.holds_released,
+            Kind::SoldOut(_) => &mut cover.sold_out,
+            Kind::LowStock { .. } => &mut cover.stock_low,
+            _ => continue,
+        };
+        *counter += 1;
+    }
+}

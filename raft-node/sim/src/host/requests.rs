@@ -1,0 +1,325 @@
+//! The front door: proposals, reads, and their answers.
+
+use engine::command::{Command, Envelope};
+use engine::ids::{Position, Timestamp};
+use engine::outcome::Outcome;
+use engine::trace::TraceId;
+
+use super::*;
+use crate::ask::{Ask, Freshness, Look, Reply, look};
+use raft_node::core::{Failure, ReadTicket, Request};
+use raft_node::payment::worker::BatchId;
+use raft_node::replica::Applied;
+use raft_node::simulation::CLOCK_ERROR_MS;
+use raft_node::simulation::{is_order_or_hold, lacks_stock};
+
+/// Who waits for the outcome of a command.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waiter {
+    Client {
+        client: usize,
+        attempt: u64,
+    },
+    /// This node's payment worker.
+    Payments(BatchId),
+}
+
+/// What a client waits for that is not the outcome of a command.
+#[derive(Clone, Debug)]
+enum Purpose {
+    Show {
+        what: Look,
+        linearizable: bool,
+    },
+    /// Orders or a hold that may be refused without an entry.
+    SoldOut(Box<Command>),
+}
+
+/// A client that waits to read.
+#[derive(Clone, Debug)]
+pub(super) struct Reader {
+    pub(super) client: usize,
+    pub(super) attempt: u64,
+    purpose: Purpose,
+    deadline_ms: u64,
+}
+
+impl Host {
+    /// A client's request arrives.
+    pub(crate) fn asked(&mut self, sim: &mut Sim, client: usize, attempt: u64, ask: Ask) {
+        if self.up.is_none() {
+            return sim.reply(client, attempt, Reply::ConnectionRefused);
+        }
+        match ask {
+            Ask::Command(command) if is_order_or_hold(&command) => {
+                self.place(sim, client, attempt, command);
+            }
+            Ask::Command(command) => {
+                let deadline_ms = self.deadline_ms(sim, sim.plan.request_timeout_ms);
+                self.ask_log(sim, client, attempt, command, deadline_ms);
+            }
+            Ask::Read(what, freshness) => self.read(sim, client, attempt, what, freshness),
+        }
+    }
+
+    /// Orders or a hold that are sure to be refused for lack of stock needs no entry; as
+    /// production's handle decides it: a look, a barrier, and a second look that counts.
+    fn place(&mut self, sim: &mut Sim, client: usize, attempt: u64, command: Command) {
+        let deadline_ms = self.deadline_ms(sim, sim.plan.request_timeout_ms);
+        let Some(process) = &mut self.up else { return };
+        if process.stopping.is_none()
+            && lacks_stock(&process.state, &command, Timestamp(0)).is_some()
+        {
+            let purpose = Purpose::SoldOut(Box::new(command));
+            let reader = Reader { client, attempt, purpose, deadline_ms };
+            return match sim.planted(Bug::SoldOutWithoutBarrier) {
+                true => self.serve(sim, reader),
+                false => self.ask_barrier(sim, reader),
+            };
+        }
+        self.ask_log(sim, client, attempt, command, deadline_ms);
+    }
+
+    fn ask_log(
+        &mut self,
+        sim: &mut Sim,
+        client: usize,
+        attempt: u64,
+        command: Command,
+        deadline_ms: u64,
+    ) {
+        let trace = TraceId::parse(&format!("c{client}-{attempt}"));
+        let trace = trace.expect("printable and short");
+        let waiter = Waiter::Client { client, attempt };
+        if !self.propose(sim, command, trace, waiter, deadline_ms) {
+            sim.reply(client, attempt, Reply::NotApplied);
+        }
+    }
+
+    /// The moment on this node's monotonic clock after so many milliseconds.
+    pub(super) fn deadline_ms(&self, sim: &Sim, timeout_ms: u64) -> u64 {
+        self.clock.now(sim.now).mono_ms + timeout_ms
+    }
+
+    /// Registers a command and gives it to the core. False when that is refused at once.
+    pub(super) fn propose(
+        &mut self,
+        sim: &mut Sim,
+        command: Command,
+        trace: TraceId,
+        waiter: Waiter,
+        deadline_ms: u64,
+    ) -> bool {
+        let Some(process) = &mut self.up else { return false };
+        if process.stopping.is_some() {
+            return false;
+        }
+        if process.waiting.len() >= sim.plan.core.outstanding_max {
+            sim.cover.overloaded += 1;
+            return false;
+        }
+        let seq = process.next_seq;
+        process.next_seq += 1;
+        let request = RequestId { node: self.id, boot: process.boot, seq };
+        process.waiting.insert(seq, (request, waiter));
+        sim.say(|| format!("n{} proposes {seq}: {command:?}", self.id));
+        let command = Envelope { request, trace, command }.encode().into();
+        self.mail(sim, Input::Propose(Request { seq, command, deadline_ms }));
+        true
+    }
+
+    /// A request of this node was applied.
+    pub(super) fn answer(&mut self, sim: &mut Sim, seq: u64, applied: Applied) {
+        let Some(process) = &mut self.up else { return };
+        let Some((request, waiter)) = process.waiting.remove(&seq) else { return };
+        sim.say(|| {
+            format!("n{} answers {seq} at {}: {:?}", self.id, applied.position, applied.outcome)
+        });
+        let judged = sim.oracle.answers(request, &applied);
+        sim.check(judged);
+        match waiter {
+            Waiter::Client { client, attempt } => {
+                sim.cover.answered += 1;
+                let rejected = matches!(applied.outcome, Outcome::Rejected(_));
+                sim.cover.rejected += u64::from(rejected);
+                sim.reply(client, attempt, Reply::Applied(Box::new(applied)));
+            }
+            Waiter::Payments(batch) => self.proposed(sim, batch, Some(applied.outcome)),
+        }
+    }
+
+    /// The core gave up on requests.
+    pub(super) fn requests_failed(&mut self, sim: &mut Sim, failed: Vec<(u64, Failure)>) {
+        for (seq, failure) in failed {
+            let Some(process) = &mut self.up else { return };
+            let Some((request, waiter)) = process.waiting.remove(&seq) else { continue };
+            sim.say(|| format!("n{} gives {seq} up: {failure:?}", self.id));
+            let reply = match failure {
+                Failure::NoLeader | Failure::Overloaded | Failure::StorageFull => {
+                    sim.cover.not_applied += 1;
+                    sim.cover.overloaded += u64::from(failure == Failure::Overloaded);
+                    sim.cover.refused_for_room += u64::from(failure == Failure::StorageFull);
+                    let judged = sim.oracle.ruled_out(request);
+                    sim.check(judged);
+                    Reply::NotApplied
+                }
+                Failure::Unknown => {
+                    sim.cover.unknown += 1;
+                    sim.oracle.in_doubt(request);
+                    Reply::Unknown
+                }
+            };
+            match waiter {
+                Waiter::Client { client, attempt } => sim.reply(client, attempt, reply),
+                Waiter::Payments(batch) => self.proposed(sim, batch, None),
+            }
+        }
+    }
+
+    fn read(
+        &mut self,
+        sim: &mut Sim,
+        client: usize,
+        attempt: u64,
+        what: Look,
+        freshness: Freshness,
+    ) {
+        let deadline_ms = self.deadline_ms(sim, sim.plan.request_timeout_ms);
+        let linearizable = freshness == Freshness::Linearizable;
+        let purpose = Purpose::Show { what, linearizable };
+        let reader = Reader { client, attempt, purpose, deadline_ms };
+        match freshness {
+            Freshness::Linearizable if sim.planted(Bug::ReadWithoutBarrier) => {
+                self.serve(sim, reader);
+            }
+            Freshness::Linearizable => self.ask_barrier(sim, reader),
+            Freshness::Stale => self.serve(sim, reader),
+            Freshness::AtLeast(position) => self.serve_at(sim, position, reader),
+        }
+    }
+
+    fn ask_barrier(&mut self, sim: &mut Sim, reader: Reader) {
+        let Some(process) = &mut self.up else { return };
+        let (ticket, deadline_ms) = (process.next_ticket, reader.deadline_ms);
+        process.next_ticket += 1;
+        process.readers.insert(ticket, reader);
+        self.mail(sim, Input::Read { ticket, deadline_ms });
+    }
+
+    /// These reads may be served once the state has reached the index.
+    pub(super) fn barriers_passed(&mut self, sim: &mut Sim, index: u64, tickets: &[ReadTicket]) {
+        for ticket in tickets {
+            let Some(process) = &mut self.up else { return };
+            let Some(reader) = process.readers.remove(ticket) else { continue };
+            if sim.planted(Bug::ReadBeforeApplied) {
+                self.serve(sim, reader);
+            } else {
+                self.serve_at(sim, Position::new(index, 0), reader);
+            }
+        }
+    }
+
+    pub(super) fn barriers_failed(&mut self, sim: &mut Sim, tickets: &[ReadTicket]) {
+        for ticket in tickets {
+            let Some(process) = &mut self.up else { return };
+            if let Some(reader) = process.readers.remove(ticket) {
+                self.refuse(sim, reader);
+            }
+        }
+    }
+
+    fn serve_at(&mut self, sim: &mut Sim, position: Position, reader: Reader) {
+        let Some(process) = &mut self.up else { return };
+        if process.state.applied_index() >= position.index() {
+            return self.serve(sim, reader);
+        }
+        process.readers_at.entry(position.index()).or_default().push(reader);
+    }
+
+    /// The state has reached an index.
+    pub(super) fn reached(&mut self, sim: &mut Sim, index: u64) {
+        let Some(process) = &mut self.up else { return };
+        let later = process.readers_at.split_off(&(index + 1));
+        let due = std::mem::replace(&mut process.readers_at, later);
+        for reader in due.into_values().flatten() {
+            self.serve(sim, reader);
+        }
+    }
+
+    /// At every tick: readers whose time is over.
+    pub(super) fn expire_readers(&mut self, sim: &mut Sim) {
+        let now_ms = self.clock.now(sim.now).mono_ms;
+        let Some(process) = &mut self.up else { return };
+        let mut late = Vec::new();
+        for readers in process.readers_at.values_mut() {
+            late.extend(readers.extract_if(.., |reader| reader.deadline_ms <= now_ms));
+        }
+        process.readers_at.retain(|_, readers| !readers.is_empty());
+        for reader in late {
+            self.refuse(sim, reader);
+        }
+    }
+
+    /// Reads the local state and answers.
+    fn serve(&mut self, sim: &mut Sim, reader: Reader) {
+        let Reader { client, attempt, purpose, deadline_ms } = reader;
+        match purpose {
+            Purpose::Show { what, linearizable } => {
+                self.show(sim, client, attempt, &what, linearizable);
+            }
+            Purpose::SoldOut(command) => {
+                let now = Timestamp(self.clock.now(sim.now).wall_ms).plus_ms(CLOCK_ERROR_MS);
+                let Some(process) = &mut self.up else { return };
+                let index = process.state.applied_index();
+                let Some(outcome) = lacks_stock(&process.state, &command, now) else {
+                    return self.ask_log(sim, client, attempt, *command, deadline_ms);
+                };
+                sim.say(|| format!("n{} refuses {attempt} of c{client}: {outcome:?}", self.id));
+                let judged = sim.oracle.refused_without_entry(&command, &outcome, index);
+                sim.check(judged.map_err(|what| format!("node {}: {what}", self.id)));
+                let is_hold = matches!(*command, Command::CreateHold(_));
+                let is_batch = matches!(*command, Command::PlaceBatch(_));
+                sim.cover.refused_without_entry += 1;
+                sim.cover.holds_refused_without_entry += u64::from(is_hold);
+                sim.cover.batches_refused_without_entry += u64::from(is_batch);
+                sim.reply(client, attempt, Reply::SoldOut { index });
+            }
+        }
+    }
+
+    /// Shows what a client wants to see, compared with the model at the same place.
+    fn show(
+        &mut self,
+        sim: &mut Sim,
+        client: usize,
+        attempt: u64,
+        what: &Look,
+        linearizable: bool,
+    ) {
+        let Some(process) = &mut self.up else { return };
+        let index = process.state.applied_index();
+        match look(&sim.oracle, &process.state, &*self.store, what) {
+            Err(what) => return sim.fail(format!("node {} shows {what}", self.id)),
+            Ok(stored) => sim.cover.rows_read_from_store += stored,
+        }
+        sim.cover.reads += u64::from(linearizable);
+        sim.cover.lists += u64::from(matches!(what, Look::List(..) | Look::Catalogue));
+        sim.cover.ledgers += u64::from(matches!(what, Look::Ledger { .. }));
+        sim.cover.reports_read += u64::from(matches!(what, Look::Report(_)));
+        sim.reply(client, attempt, Reply::Read { index });
+    }
+
+    /// No barrier in time: a read is refused, an order goes to the log after all.
+    fn refuse(&mut self, sim: &mut Sim, reader: Reader) {
+        let Reader { client, attempt, purpose, deadline_ms } = reader;
+        match purpose {
+            Purpose::Show { .. } => {
+                sim.cover.reads_refused += 1;
+                sim.reply(client, attempt, Reply::ReadRefused);
+            }
+            Purpose::SoldOut(command) => {
+                self.ask_log(sim, client, attempt, *command, deadline_ms);
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The books of the model: units that move, the ledger that says why, and what is told of it.
+
+use engine::event::{Event, HoldChange, Kind, OrderChange};
+use engine::hold;
+use engine::ids::{HoldId, OrderId, Position, ProductId, Timestamp};
+use engine::ledger::Cause;
+use engine::order::Line;
+use engine::trace::TraceId;
+
+use super::orders::wanted;
+use super::{At, Model, Product};
+
+/// A movement of units of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Movement {
+    pub(crate) position: Position,
+    pub(crate) at: Timestamp,
+    pub(crate) cause: Cause,
+    /// What was on hand, held, reserved and sold afterwards.
+    pub(crate) after: [i64; 4],
+}
+
+/// What is on hand, held, reserved and sold.
+pub(crate) fn counters(product: &Product) -> [i64; 4] {
+    let on_hand = product.available + product.held + product.reserved;
+    [on_hand, product.held, product.reserved, product.sold]
+}
+
+impl Model {
+    /// Changes a product at this position.
+    pub(super) fn edit(
+        &mut self,
+        at: &At<'_>,
+        id: ProductId,
+        change: impl FnOnce(&mut Product),
+    ) -> &Product {
+        self.touched.push(id);
+        let product = &mut self.products[id.0 as usize - 1];
+        product.change(at.position, |product| {
+            change(product);
+            product.version = at.position;
+        });
+        product.now()
+    }
+
+    /// Moves units of a product and enters that in its ledger.
+    pub(super) fn enter(
+        &mut self,
+        at: &At<'_>,
+        id: ProductId,
+        cause: Cause,
+        change: impl FnOnce(&mut Product),
+    ) {
+        let after = counters(self.edit(at, id, change));
+        let row = Movement { position: at.position, at: self.clock, cause, after };
+        self.ledgers[id.0 as usize - 1].push(row);
+    }
+
+    /// Moves units of a product, and tells when none or few can be sold any more.
+    pub(super) fn shift(
+        &mut self,
+        at: &mut At<'_>,
+        id: ProductId,
+        cause: Cause,
+        change: impl FnOnce(&mut Product),
+    ) {
+        let before = self.products[id.0 as usize - 1].now().available;
+        self.enter(at, id, cause, change);
+        self.tell_stock(at, id, before);
+    }
+
+    pub(super) fn tell_stock(&self, at: &mut At<'_>, id: ProductId, before: i64) {
+        let product = self.products[id.0 as usize - 1].now();
+        let available = product.available;
+        match product.low_stock {
+            _ if available == 0 && before > 0 => self.tell(at, None, Kind::SoldOut(id)),
+            Some(threshold)
+                if before > i64::from(threshold) && available <= i64::from(threshold) =>
+            {
+                self.tell(at, None, Kind::LowStock { product: id, available, threshold });
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells something, under the trace of this request or of what it happened to.
+    pub(super) fn tell(&self, at: &mut At<'_>, trace: Option<&TraceId>, kind: Kind) {
+        let events = &mut at.predicted.events;
+        let before = events.last().filter(|event| event.position == at.position);
+        let n = before.map_or(0, |event| event.n + 1);
+        let trace = trace.unwrap_or(at.trace).clone();
+        events.push(Event { position: at.position, n, at: self.clock, trace, kind });
+    }
+
+    pub(super) fn tell_order(&self, at: &mut At<'_>, id: OrderId, change: OrderChange) {
+        let order = &self.orders[id.0 as usize - 1];
+        let products = wanted(&order.lines).into_iter().map(|(product, _)| product).collect();
+        let (user, total) = (order.user, order.total);
+        let kind = Kind::Order { order: id, user, change, total, products };
+        self.tell(at, Some(&order.trace), kind);
+    }
+
+    pub(super) fn tell_hold(&self, at: &mut At<'_>, id: HoldId, change: HoldChange) {
+        let hold = &self.holds[id.0 as usize - 1];
+        let (user, lines) = (hold.user, hold.lines.clone().into());
+        let expires_at = hold.term.now().expires_at;
+        let kind = Kind::Hold { hold: id, user, lines, expires_at, change };
+        self.tell(at, Some(&hold.trace), kind);
+    }
+
+    /// The books of API.md section 4 for all that was touched.
+    pub(super) fn balance(&mut self) -> Result<(), String> {
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        for id in std::mem::take(&mut self.touched) {
+            let product = self.products[id.0 as usize - 1].now();
+            let units = |lines: &[Line]| -> i64 {
+                let lines = lines.iter().filter(|line| line.product == id);
+                lines.map(|line| i64::from(line.quantity.0)).sum()
+            };
+            let open = self.orders.iter().filter(|order| !order.progress.now().status.is_final());
+            let reserved: i64 = open.map(|order| units(&order.lines)).sum();
+            let active =
+                self.holds.iter().filter(|hold| hold.term.now().status == hold::Status::Active);
+            let held: i64 = active.map(|hold| units(&hold.lines)).sum();
+            let counted = product.available + product.held + product.reserved + product.sold;
+            if product.available < 0
+                || (product.reserved, product.held) != (reserved, held)
+                || counted != product.brought_in
+            {
+                return Err(format!(
+                    "product {id} does not balance: {product:?}, open orders have {reserved}, \
+                     active holds {held}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}

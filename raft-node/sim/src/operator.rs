@@ -1,0 +1,167 @@
+//! The operator: adds, removes and replaces members and moves leadership, in the middle of all
+//! faults, one thing at a time, asking again and again until it is done or refused.
+
+use engine::ids::NodeId;
+
+use super::host::{Host, place};
+use super::{Event, MS, SECOND, Sim, Time};
+use raft_node::core::Input;
+use raft_node::members::{Ask, Change, Member, Role};
+
+/// How long a node that was added may take to get its vote before the operator does other things.
+const PATIENCE: Time = 30 * SECOND;
+
+/// Fewer voters than these are never left: one wrong clock must have two right ones beside it.
+const VOTERS_MIN: usize = 3;
+
+#[derive(Debug, Default)]
+pub(super) struct Operator {
+    task: Option<Task>,
+    tickets: u64,
+    /// A removal was refused once. A copy of the question that is late may still be granted.
+    refused: bool,
+}
+
+#[derive(Debug)]
+struct Task {
+    ask: Ask,
+    since: Time,
+    /// The first ticket that belongs to it.
+    first: u64,
+    of_leader: bool,
+    /// Leadership has moved to where it shall be.
+    moved: bool,
+}
+
+/// A member of simulated clusters, which have no addresses.
+pub(super) fn member(id: NodeId, replaces: Option<NodeId>) -> Member {
+    Member { id, raft_addr: format!("n{id}"), http_addr: None, incarnation: None, replaces }
+}
+
+/// Goes on with what is under way, or begins something.
+pub(super) fn operate(sim: &mut Sim, hosts: &mut [Host]) {
+    if sim.resting {
+        return;
+    }
+    if is_over(sim) {
+        sim.operator.task = None;
+    }
+    if sim.operator.task.is_none() {
+        begin(sim, hosts);
+    }
+    ask_again(sim, hosts);
+    let delay = sim.random.between(200 * MS, 3 * SECOND);
+    sim.after(delay, Event::Operate);
+}
+
+fn is_over(sim: &mut Sim) -> bool {
+    let members = sim.electorate.now();
+    let Some(task) = &sim.operator.task else { return false };
+    match &task.ask {
+        Ask::Change(Change::Add(member)) => {
+            let votes = members.role(member.id) == Some(Role::Voter) && !members.is_joint();
+            // A lost node has to be replaced before anything else may be lost.
+            votes || (member.replaces.is_none() && sim.now > task.since + PATIENCE)
+        }
+        Ask::Change(Change::Remove(id)) => {
+            let gone = members.was_removed(*id);
+            sim.cover.leaders_removed += u64::from(gone && task.of_leader);
+            gone
+        }
+        Ask::Change(Change::Promote(_)) => true,
+        Ask::Transfer { .. } => sim.now > task.since + 5 * SECOND,
+    }
+}
+
+fn begin(sim: &mut Sim, hosts: &mut [Host]) {
+    let members = sim.electorate.now().clone();
+    if members.is_joint() {
+        return;
+    }
+    let leader = hosts.iter().find(|host| host.leads()).map(|host| host.id);
+    let some = sim.random.pick(&members.members).id;
+    let spare = hosts.iter().position(|host| !host.joined);
+    let lost = hosts.iter().any(|host| host.wiped && members.role(host.id).is_some());
+    let (ask, of_leader) = match sim.random.below(10) {
+        0..=3 => {
+            let Some(spare) = spare else { return };
+            hosts[spare].joined = true;
+            hosts[spare].start(sim);
+            (Ask::Change(Change::Add(member(hosts[spare].id, None))), false)
+        }
+        4..=5 if members.voters.len() > VOTERS_MIN => {
+            let of_leader = sim.random.percent(40);
+            let id = leader.filter(|_| of_leader).unwrap_or(some);
+            (Ask::Change(Change::Remove(id)), Some(id) == leader)
+        }
+        6..=7 => {
+            let Some(spare) = spare else { return };
+            let few = members.voters.len() <= VOTERS_MIN && sim.operator.refused;
+            let voter = members.role(some) == Some(Role::Voter);
+            // Who does not know that the last change is over needs the voters before it as well.
+            let knows = |id: NodeId| {
+                let process = hosts[place(id)].up.as_ref();
+                id != some && process.is_some_and(|it| it.state.applied_index() >= members.index)
+            };
+            let known = members.is_quorum(knows);
+            if few || lost || !voter || !known || members.voters.len() < VOTERS_MIN {
+                return;
+            }
+            sim.cover.nodes_wiped += 1;
+            hosts[place(some)].wipe(sim);
+            hosts[spare].joined = true;
+            hosts[spare].start(sim);
+            (Ask::Change(Change::Add(member(hosts[spare].id, Some(some)))), false)
+        }
+        _ => {
+            let Some(from) = leader else { return };
+            let to = sim.random.percent(50).then_some(some);
+            (Ask::Transfer { from, to }, false)
+        }
+    };
+    sim.say(|| format!("the operator wants {ask:?}"));
+    let (since, first) = (sim.now, sim.operator.tickets);
+    sim.operator.task = Some(Task { ask, since, first, of_leader, moved: false });
+}
+
+/// Asks any node that may answer.
+fn ask_again(sim: &mut Sim, hosts: &mut [Host]) {
+    let Some(task) = &sim.operator.task else { return };
+    let ask = task.ask.clone();
+    let able: Vec<usize> =
+        (0..hosts.len()).filter(|at| hosts[*at].up.is_some() && !hosts[*at].wiped).collect();
+    if able.is_empty() {
+        return;
+    }
+    sim.operator.tickets += 1;
+    let ticket = sim.operator.tickets;
+    let host = &mut hosts[*sim.random.pick(&able)];
+    let patience_ms = sim.random.between(200, 5_000);
+    let deadline_ms = host.clock.now(sim.now).mono_ms + patience_ms;
+    host.mail(sim, Input::Ask { ticket, ask, deadline_ms });
+}
+
+/// A node leads that did not before.
+pub(super) fn led_by(sim: &mut Sim, leader: NodeId) {
+    let Some(task) = &mut sim.operator.task else { return };
+    if let Ask::Transfer { from, to } = task.ask {
+        task.moved |= to.map_or(leader != from, |to| leader == to);
+    }
+}
+
+/// A node tells the operator what became of a question.
+pub(super) fn told(sim: &mut Sim, ticket: u64, refused: bool) {
+    let Some(task) = sim.operator.task.as_ref().filter(|task| ticket > task.first) else { return };
+    let replaces =
+        matches!(&task.ask, Ask::Change(Change::Add(member)) if member.replaces.is_some());
+    if refused {
+        sim.cover.changes_refused += 1;
+        sim.operator.refused |= matches!(task.ask, Ask::Change(Change::Remove(_)));
+        if !replaces {
+            sim.operator.task = None;
+        }
+    } else if matches!(task.ask, Ask::Transfer { .. }) {
+        sim.cover.transfers_done += u64::from(task.moved);
+        sim.operator.task = None;
+    }
+}

@@ -1,0 +1,137 @@
+//! Refusals for lack of stock without an entry, judged by the model at the place where the node
+//! looked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine::command::{Command, PlaceOrder};
+use engine::ids::{Position, ProductId};
+use engine::order::Line;
+use engine::outcome::{Outcome, Rejection};
+
+use super::{Oracle, end_of, equal};
+
+/// Units that orders before this one in its batch will take.
+type Taken = BTreeMap<ProductId, i64>;
+
+impl Oracle {
+    /// A node refuses orders or a hold by its state after an index, without an entry.
+    pub(crate) fn refused_without_entry(
+        &self,
+        command: &Command,
+        outcome: &Outcome,
+        index: u64,
+    ) -> Result<(), String> {
+        let at = end_of(index);
+        let unexpected =
+            || Err(format!("{command:?} is refused at {at} without an entry: {outcome:?}"));
+        match (command, outcome) {
+            (Command::PlaceOrder(order), Outcome::Rejected(reason)) => {
+                self.order_lacked(order, reason, &Taken::new(), at)
+            }
+            (Command::CreateHold(hold), Outcome::Rejected(reason)) => {
+                let used = hold.key.as_ref().and_then(|key| self.model.hold_keys.get(key));
+                match used.filter(|(since, _)| *since <= at) {
+                    Some((since, _)) => Err(format!("{:?} was used at {since}", hold.key)),
+                    None => self.lacked(&hold.lines, reason, &Taken::new(), at),
+                }
+            }
+            (Command::PlaceBatch(batch), Outcome::Batch(outcomes)) if !batch.atomic => {
+                equal("answers to a batch", outcomes.len(), batch.orders.len())?;
+                for (order, outcome) in batch.orders.iter().zip(outcomes) {
+                    let Outcome::Rejected(reason) = outcome else { return unexpected() };
+                    self.order_lacked(order, reason, &Taken::new(), at)?;
+                }
+                Ok(())
+            }
+            (Command::PlaceBatch(batch), Outcome::Rejected(Rejection::BatchRefused { items }))
+                if batch.atomic && !items.is_empty() =>
+            {
+                self.batch_lacked(&batch.orders, items, at)
+            }
+            _ => unexpected(),
+        }
+    }
+
+    /// Each order that an atomic batch is refused for lacks stock, and each other does not.
+    fn batch_lacked(
+        &self,
+        orders: &[PlaceOrder],
+        items: &[(usize, Rejection)],
+        at: Position,
+    ) -> Result<(), String> {
+        let (mut taken, mut keys) = (Taken::new(), BTreeSet::new());
+        let mut items = items.iter().peekable();
+        for (index, order) in orders.iter().enumerate() {
+            if let Some((_, reason)) = items.next_if(|(refused, _)| *refused == index) {
+                self.order_lacked(order, reason, &taken, at)?;
+                continue;
+            }
+            let repeats = order
+                .key
+                .as_ref()
+                .is_some_and(|key| self.used(order, at).is_some() || !keys.insert(key));
+            if order.hold.is_some() || repeats {
+                continue;
+            }
+            for line in &order.lines {
+                *taken.entry(line.product).or_default() += i64::from(line.quantity.0);
+            }
+            for line in &order.lines {
+                let left = self.available(line.product, &taken, at);
+                if left.is_none_or(|left| left < 0) {
+                    return Err(format!(
+                        "{left:?} of {} are left, so {order:?} fits",
+                        line.product
+                    ));
+                }
+            }
+        }
+        equal("refusals of no order of the batch", items.count(), 0)
+    }
+
+    fn order_lacked(
+        &self,
+        order: &PlaceOrder,
+        reason: &Rejection,
+        taken: &Taken,
+        at: Position,
+    ) -> Result<(), String> {
+        match self.used(order, at) {
+            Some(since) => Err(format!("{:?} was used at {since}, before {at}", order.key)),
+            None => self.lacked(&order.lines, reason, taken, at),
+        }
+    }
+
+    /// Since when the key of an order is used, if it is.
+    fn used(&self, order: &PlaceOrder, at: Position) -> Option<Position> {
+        let (since, _) = self.model.keys.get(order.key.as_ref()?)?;
+        Some(*since).filter(|since| *since <= at)
+    }
+
+    fn lacked(
+        &self,
+        lines: &[Line],
+        reason: &Rejection,
+        taken: &Taken,
+        at: Position,
+    ) -> Result<(), String> {
+        let Rejection::InsufficientStock { product, requested, available } = *reason else {
+            return Err(format!("{lines:?} are refused without an entry: {reason}"));
+        };
+        let left = self.available(product, taken, at);
+        equal(&format!("stock of product {product} at {at}"), Some(available), left)?;
+        let lines = lines.iter().filter(|line| line.product == product);
+        let asked: u64 = lines.map(|line| u64::from(line.quantity.0)).sum();
+        equal(&format!("units of product {product} asked for"), requested, asked)?;
+        match available < requested as i64 {
+            true => Ok(()),
+            false => Err(format!("{requested} of product {product} are there at {at}")),
+        }
+    }
+
+    /// What of a product can be sold at a place when that much is taken.
+    fn available(&self, product: ProductId, taken: &Taken, at: Position) -> Option<i64> {
+        let known = self.model.product(product)?.at(at).filter(|known| !known.archived)?;
+        Some(known.available - taken.get(&product).unwrap_or(&0))
+    }
+}

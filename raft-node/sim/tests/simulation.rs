@@ -1,0 +1,93 @@
+//! Whole lives of simulated clusters; see `raft_sim`.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use raft_sim::{Coverage, Report, Show};
+
+/// The seeds of every build. Long runs take others.
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=500;
+
+/// Runs each seed on one of as many threads as there are cores.
+fn on_all_cores<T: Send>(seeds: &[u64], run: impl Fn(u64) -> T + Sync) -> Vec<T> {
+    let next = AtomicU64::new(0);
+    let results = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                    let result = run(*seed);
+                    results.lock().expect("no run panics here").push(result);
+                }
+            });
+        }
+    });
+    results.into_inner().expect("no run panics here")
+}
+
+fn explain(report: &Report) -> String {
+    // Once more, for its last lines.
+    let told = raft_sim::run(report.seed, None, Show::Tail);
+    format!(
+        "{}\nseed {} failed: {}\nrun it again: {}",
+        told.tail.join("\n"),
+        report.seed,
+        report.failure.as_deref().unwrap_or("nothing"),
+        report.replay_command()
+    )
+}
+
+#[test]
+fn five_hundred_lives_keep_every_promise() {
+    let seeds: Vec<u64> = SEEDS.collect();
+    let started = std::time::Instant::now();
+    let reports = on_all_cores(&seeds, |seed| raft_sim::run(seed, None, Show::Nothing));
+    let mut coverage = Coverage::default();
+    let mut simulated_us = 0;
+    for report in &reports {
+        assert!(report.failure.is_none(), "{}", explain(report));
+        coverage.add(&report.coverage);
+        simulated_us += report.time;
+    }
+    println!(
+        "{} lives, {:.1} simulated hours in {:.0} s",
+        reports.len(),
+        simulated_us as f64 / 3.6e9,
+        started.elapsed().as_secs_f64()
+    );
+    let longest =
+        |time: fn(&Report) -> u64| reports.iter().map(time).max().unwrap_or_default() as f64 / 1e6;
+    println!(
+        "after the faults the first answer took {:.1} s at most, rest {:.1} s",
+        longest(|report| report.first_answer),
+        longest(|report| report.rest)
+    );
+    // What a run did not do it did not prove.
+    let mut missing = Vec::new();
+    for (name, count) in coverage.each() {
+        println!("{count:>12}  {name}");
+        if count == 0 {
+            missing.push(name);
+        }
+    }
+    assert!(missing.is_empty(), "no life saw {missing:?}");
+}
+
+#[test]
+fn a_seed_lives_the_same_life_twice() {
+    let seeds: Vec<u64> = (1..=100).map(|n| n * 7_919).collect();
+    let pairs = on_all_cores(&seeds, |seed| {
+        (raft_sim::run(seed, None, Show::Nothing), raft_sim::run(seed, None, Show::Tail))
+    });
+    for (first, second) in pairs {
+        assert!(first.failure.is_none(), "{}", explain(&first));
+        assert!(first.events > 1_000, "seed {} did next to nothing", first.seed);
+        assert_eq!(
+            (first.trace_hash, first.events, first.time, &first.coverage),
+            (second.trace_hash, second.events, second.time, &second.coverage),
+            "seed {} lived two lives",
+            first.seed
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! Bugs planted on purpose. Each has to be found by the simulation, or it is not good enough.
+//!
+//! Most are planted where a simulated node touches its disk, its clock or its clients. The few that
+//! sit deeper ask [`is_planted`], and are compiled only with the feature `simulation`.
+
+use std::cell::Cell;
+
+use engine::planted;
+
+/// A planted bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// An append is reported durable before it is synced.
+    ReportBeforeSync,
+    /// Acknowledgements and votes do not wait for the sync.
+    AcknowledgeBeforeSync,
+    /// The vote is not written with the hard state.
+    VoteNotPersisted,
+    /// Entries that replace a longer suffix leave the rest of it behind.
+    OldTailKept,
+    /// Linearizable reads are served without asking the leader.
+    ReadWithoutBarrier,
+    /// Linearizable reads are served before the index of their barrier is applied.
+    ReadBeforeApplied,
+    /// An order is refused for lack of stock by a state that may be old.
+    SoldOutWithoutBarrier,
+    /// A request that was sent is called not applied when its time is over.
+    UnknownCalledNotApplied,
+    /// Each node expires deadlines by its own clock.
+    ExpireByLocalClock,
+    /// One node drops the last command of each batch.
+    LastOfBatchDropped,
+    /// Each try of a payment attempt has a key of its own.
+    KeyPerTry,
+    /// A checkpoint publishes before what it refers to is staged.
+    PublishBeforeStage,
+    /// A checkpoint writes its applied index apart from its rows.
+    AppliedIndexApart,
+    /// A log that is read back after a kill is relied on without being synced.
+    OpenedWithoutSync,
+    /// A failed payment does not give the units of its order back.
+    ReleaseLost,
+    /// Opening a checkpoint forgets the idempotency keys of its orders.
+    KeysForgotten,
+    /// A request that reaches the log twice is carried out twice.
+    SessionsForgotten,
+    /// The digest covers what happens to be in memory.
+    DigestOfMemory,
+    /// A learner is promoted before it has caught up.
+    PromotedTooSoon,
+    /// A checkpoint publishes before what it refers to is synced.
+    PublishBeforeSync,
+    /// An atomic batch places the orders that can be placed.
+    BatchInPart,
+    /// Deadlines count from the millisecond after.
+    DeadlineLate,
+    /// A checkpoint removes one chunk of events too many.
+    EventsRemovedEarly,
+    /// Payments are claimed while they are paused.
+    PauseIgnored,
+    /// The log is cut as far as it was applied, whatever the snapshots hold.
+    CompactedPastSnapshot,
+    /// A snapshot that arrives counts without its last part.
+    SnapshotWithoutLastPart,
+    /// A replacement takes effect at once, without a joint phase.
+    JointPhaseSkipped,
+    /// A node that lost its disk is believed under its old id.
+    WipedNodeBelieved,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 28] = [
+        Bug::ReportBeforeSync,
+        Bug::AcknowledgeBeforeSync,
+        Bug::VoteNotPersisted,
+        Bug::OldTailKept,
+        Bug::ReadWithoutBarrier,
+        Bug::ReadBeforeApplied,
+        Bug::SoldOutWithoutBarrier,
+        Bug::UnknownCalledNotApplied,
+        Bug::ExpireByLocalClock,
+        Bug::LastOfBatchDropped,
+        Bug::KeyPerTry,
+        Bug::PublishBeforeStage,
+        Bug::AppliedIndexApart,
+        Bug::OpenedWithoutSync,
+        Bug::ReleaseLost,
+        Bug::KeysForgotten,
+        Bug::SessionsForgotten,
+        Bug::DigestOfMemory,
+        Bug::PublishBeforeSync,
+        Bug::BatchInPart,
+        Bug::DeadlineLate,
+        Bug::EventsRemovedEarly,
+        Bug::PauseIgnored,
+        Bug::CompactedPastSnapshot,
+        Bug::SnapshotWithoutLastPart,
+        Bug::PromotedTooSoon,
+        Bug::JointPhaseSkipped,
+        Bug::WipedNodeBelieved,
+    ];
+}
+
+thread_local! {
+    static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+}
+
+/// Plants a bug for this thread, or none.
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.set(bug);
+    planted::plant(bug.and_then(|bug| match bug {
+        Bug::ReleaseLost => Some(planted::Bug::ReleaseLost),
+        Bug::KeysForgotten => Some(planted::Bug::KeysForgotten),
+        Bug::SessionsForgotten => Some(planted::Bug::SessionsForgotten),
+        Bug::DigestOfMemory => Some(planted::Bug::DigestOfMemory),
+        Bug::BatchInPart => Some(planted::Bug::BatchInPart),
+        Bug::DeadlineLate => Some(planted::Bug::DeadlineLate),
+        Bug::EventsRemovedEarly => Some(planted::Bug::EventsRemovedEarly),
+        Bug::PauseIgnored => Some(planted::Bug::PauseIgnored),
+        _ => None,
+    }));
+}
+
+/// Whether this bug is planted here and now.
+pub(crate) fn is_planted(bug: Bug) -> bool {
+    PLANTED.get() == Some(bug)
+}
+
+/// How far the log is cut: as far as it should, unless a bug is planted.
+pub(crate) fn compacted_too_far(target: u64, applied_index: u64) -> u64 {
+    match is_planted(Bug::CompactedPastSnapshot) {
+        true => applied_index,
+        false => target,
+    }
+}
+
+/// Where a snapshot's file that is being received ends: where it does, unless a bug is planted.
+pub(crate) fn without_last_part(end: u64, part: u64, size: u64) -> u64 {
+    match is_planted(Bug::SnapshotWithoutLastPart) && end + part >= size {
+        true => size,
+        false => end,
+    }
+}

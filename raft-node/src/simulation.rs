@@ -1,0 +1,40 @@
+//! What the simulator (crate `raft-sim`) needs of this crate beyond its public items.
+//!
+//! This module exists only with the feature `simulation`. It owns nothing: each item names what
+//! production uses, so simulated nodes decide as real ones do.
+
+use engine::command::Command;
+use engine::ids::Timestamp;
+use engine::outcome::Outcome;
+use engine::state::State;
+use raft::eraftpb::Entry;
+
+use crate::core::Append;
+pub use crate::planted::{Bug, plant};
+use crate::{core, driver, handle, sold_out};
+
+/// How far a node's clock may be behind the leader's when it refuses orders without an entry, in
+/// milliseconds.
+pub const CLOCK_ERROR_MS: u64 = handle::CLOCK_ERROR_MS;
+
+/// Returns whether an entry changes the membership.
+pub fn is_change(entry: &Entry) -> bool {
+    core::members::is_change(entry)
+}
+
+/// Adds `next` to `append`. Gives `next` back when it replaces entries of `append` or installs a
+/// snapshot.
+pub fn merge(append: &mut Append, next: Append) -> Option<Append> {
+    driver::merge(append, next)
+}
+
+/// Returns whether a command asks for units of products.
+pub fn is_order_or_hold(command: &Command) -> bool {
+    sold_out::is_order_or_hold(command)
+}
+
+/// Returns the answer to a command that can only be refused for lack of stock, and `None` when the
+/// log has to decide.
+pub fn lacks_stock(state: &State, command: &Command, now: Timestamp) -> Option<Outcome> {
+    sold_out::lacks_stock(state, command, now)
+}
