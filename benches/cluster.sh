@@ -1,8 +1,8 @@
 # What benches/compare, benches/soak and benches/optimize share: a three-process cluster on loopback, and the numbers in
 # what `holdfast bench --json` prints. Sourced, not run.
 
-binary=${HOLDFAST_BINARY:-target/release/holdfast}
-[ -n "${HOLDFAST_BINARY:-}" ] || cargo build --release --quiet -p holdfast
+binary=${HOLDFAST_BINARY:-target/dist/holdfast}
+[ -n "${HOLDFAST_BINARY:-}" ] || cargo build --profile dist --quiet -p holdfast
 
 data=$(mktemp -d "${HOLDFAST_BENCH_DIR:-${TMPDIR:-/tmp}}/holdfast-bench.XXXXXX")
 pids=() urls=() servers=() peers=()

@@ -1,7 +1,7 @@
 //! What an order costs one node's engine as the state grows: apply and checkpoints, without
 //! replication and HTTP.
 //!
-//! `cargo run --release -p benches --bin life -- [ORDERS] [PRODUCTS]` places, claims and pays
+//! `cargo run --profile dist -p benches --bin life -- [ORDERS] [PRODUCTS]` places, claims and pays
 //! orders in entries of 256, with a checkpoint after every 32,768 of them on a second thread, as a
 //! node does, and prints the processor time of both threads for each order, and what is resident.
 //! An order is claimed when some later ones were placed, and paid when many were, so its row has
