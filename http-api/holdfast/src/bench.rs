@@ -7,13 +7,12 @@
 mod catalogue;
 mod connection;
 mod cpu;
+mod distribution;
 mod pace;
 mod report;
 mod request;
 mod scenario;
-mod spread;
 mod stats;
-mod verdict;
 mod worker;
 
 use std::io::IsTerminal as _;
@@ -30,11 +29,11 @@ use tokio::sync::Semaphore;
 use crate::exit::Failure;
 use crate::{address, remote};
 use cpu::Snapshot;
+use distribution::{Distribution, Sampler};
 use pace::Schedule;
 use report::{Cpu, Reads, Report};
 use request::Shape;
 use scenario::Scenario;
-use spread::Spread;
 use stats::Stats;
 use worker::{Pace, Plan, Target, Times};
 
@@ -61,15 +60,6 @@ impl Payment {
             Payment::None => "none",
         }
     }
-}
-
-/// Which products are asked for how often.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Spreading {
-    /// All alike
-    Uniform,
-    /// A few often and most seldom
-    Zipf,
 }
 
 /// The flags of `bench`.
@@ -99,7 +89,7 @@ pub(crate) struct Options {
     hot: bool,
     /// Which products are asked for how often
     #[arg(long, value_enum, default_value = "uniform", conflicts_with = "hot")]
-    spread: Spreading,
+    spread: Distribution,
     /// Send so many orders in one request, to POST /orders/batch; --rate and --count are of
     /// requests
     #[arg(long, value_name = "N", default_value = "1")]
@@ -168,7 +158,7 @@ fn judge(scenario: Scenario, options: &Options) -> Result<(), Failure> {
     let progress = Progress::counting(options.remote.json);
     let verdict = remote::block_on(async {
         let client = options.remote.client()?;
-        scenario::run(scenario, &client, &run_name(), options.duration, progress).await
+        scenario::run::run(scenario, &client, &run_name(), options.duration, progress).await
     })?;
     options.remote.print(&verdict.json(), |_| verdict.text())?;
     match verdict.missed() {
@@ -225,10 +215,7 @@ async fn prepare(options: &Options) -> Result<Plan, Failure> {
             payment: options.payment.as_str(),
             batch: usize::from(options.batch),
         },
-        spread: match options.spread {
-            Spreading::Uniform => Spread::uniform(),
-            Spreading::Zipf => Spread::zipf(products.len()),
-        },
+        sampler: Sampler::new(options.spread, products.len()),
         reads: options.reads,
         products,
         users: options.users,
@@ -373,7 +360,7 @@ fn summarize(
         rate: options.rate,
         products: plan.products.len(),
         payment: plan.shape.payment,
-        spread: if options.spread == Spreading::Zipf { "zipf" } else { "uniform" },
+        spread: options.spread.as_str(),
         batch: plan.shape.batch,
         keys: plan.shape.keys,
         sold_out: options.sold_out,

@@ -9,6 +9,7 @@ pub(crate) mod export;
 pub(crate) mod import;
 mod orders;
 mod products;
+mod summary;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

@@ -7,12 +7,14 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::builder::{BoolishValueParser, ValueRange};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::cli::Cli;
+use crate::exit::chain;
 
 /// The flag that names the file; it cannot itself stand in the file.
 const FILE_FLAG: &str = "config";
@@ -99,6 +101,24 @@ pub(crate) fn parse(mut arguments: Vec<OsString>) -> Result<Cli, Error> {
         .try_get_matches_from(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     matches.map_err(|error| Error::Arguments { error: Box::new(error), file })
+}
+
+/// Reports settings that could not be read; `--help` and `--version` arrive here too, and succeed.
+pub(crate) fn refuse(error: &Error) -> ExitCode {
+    match error {
+        Error::Arguments { error, file } => {
+            // Nothing more can be done when not even the message can be written.
+            let _ = error.print();
+            if let Some(file) = file {
+                eprintln!("note: some of these settings come from {}", file.display());
+            }
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+        other => {
+            eprintln!("holdfast: {}", chain(other));
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// The whole command line, with its names in the environment.

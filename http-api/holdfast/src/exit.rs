@@ -3,8 +3,6 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::config;
-
 /// The part of `--help` that lists the exit codes.
 pub(crate) const CODES: &str = "\
 Exit codes:
@@ -81,24 +79,6 @@ pub(crate) fn code(result: Result<(), Failure>) -> ExitCode {
         Err(failure) => {
             eprintln!("holdfast: {failure}");
             ExitCode::from(failure.exit_code())
-        }
-    }
-}
-
-/// Reports settings that could not be read; `--help` and `--version` arrive here too, and succeed.
-pub(crate) fn refused_arguments(error: &config::Error) -> ExitCode {
-    match error {
-        config::Error::Arguments { error, file } => {
-            // Nothing more can be done when not even the message can be written.
-            let _ = error.print();
-            if let Some(file) = file {
-                eprintln!("note: some of these settings come from {}", file.display());
-            }
-            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-        }
-        other => {
-            eprintln!("holdfast: {}", chain(other));
-            ExitCode::from(2)
         }
     }
 }

@@ -15,6 +15,7 @@ mod exit;
 mod logging;
 mod node;
 mod offline;
+mod output;
 mod remote;
 mod settings;
 mod signals;
@@ -29,6 +30,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     match config::parse(std::env::args_os().collect()) {
         Ok(cli) => exit::code(cli.command.run()),
-        Err(error) => exit::refused_arguments(&error),
+        Err(error) => config::refuse(&error),
     }
 }

@@ -22,6 +22,7 @@ use client::{Client, Error};
 use serde::Serialize;
 
 use crate::exit::{Failure, chain};
+use crate::output;
 use crate::settings;
 
 /// The flags of every command that is a client.
@@ -74,23 +75,7 @@ impl Options {
         } else {
             table(data)
         };
-        write_line(text.trim_end())
-    }
-}
-
-/// Writes a line to standard output. A reader that has gone, as `head` does, is no failure.
-pub(crate) fn print_line(text: &str) -> Result<(), Failure> {
-    write_line(text).map(|_| ())
-}
-
-/// The same. Says whether the reader is still there.
-fn write_line(text: &str) -> Result<bool, Failure> {
-    use std::io::Write as _;
-
-    match writeln!(std::io::stdout().lock(), "{text}") {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Failure::because("cannot write to standard output", &error)),
+        output::write_line(text.trim_end())
     }
 }
 

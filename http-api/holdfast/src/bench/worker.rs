@@ -14,9 +14,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::connection::{Answer, Connection, Error};
+use super::distribution::Sampler;
 use super::pace::Schedule;
 use super::request::{ReadTemplate, Shape, Template, count_statuses};
-use super::spread::Spread;
 use super::stats::Stats;
 
 /// Pause after a connection broke, so that a dead server is not hammered.
@@ -67,8 +67,8 @@ pub(crate) struct Plan {
     pub(crate) shape: Shape,
     /// What is sold.
     pub(crate) products: Vec<u64>,
-    /// Which of them is asked for how often.
-    pub(crate) spread: Spread,
+    /// Picks the product of an order or a read.
+    pub(crate) sampler: Sampler,
     /// Of a hundred requests, how many read a product instead of ordering.
     pub(crate) reads: u64,
     /// How many users the orders are spread over, if they name users at all.
@@ -90,7 +90,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// The product that an order or a read of this number is about.
     fn product(&self, number: u64) -> u64 {
-        self.products[self.spread.choose(scatter(number), self.products.len())]
+        self.products[self.sampler.choose(scatter(number), self.products.len())]
     }
 
     /// Counts what an answer came to.

@@ -3,6 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::bench::distribution::Distribution;
 
 const CREATED: &str = "HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}";
 const SOLD_OUT: &str = "HTTP/1.1 409 Conflict\r\ncontent-length: 8\r\n\r\nsold out";
@@ -60,7 +61,7 @@ fn plan(address: SocketAddr, total: u64, run_ms: u64) -> Plan {
         targets: vec![Target { host: address.to_string(), address }],
         shape: Shape { run: "t".into(), keys: true, users: true, payment: "mock", batch: 1 },
         products: vec![1, 2, 3],
-        spread: Spread::uniform(),
+        sampler: Sampler::new(Distribution::Uniform, 3),
         reads: 0,
         users: 10,
         pace: Pace::Closed,

@@ -1,10 +1,12 @@
 //! Importing orders: batches of up to a thousand, one after the other, each order under a key.
 
+use std::path::Path;
+
 use client::wire::{BatchRequest, BatchResult, OrderRequest, Outcome};
 use client::{Client, Error};
 use indicatif::ProgressBar;
 
-use super::import::{Options, Summary};
+use super::summary::Summary;
 use super::{Format, Line, key_prefix, lines, open, with_key};
 use crate::exit::Failure;
 use crate::remote;
@@ -14,13 +16,13 @@ const BATCH_BYTES: usize = 8 << 20;
 
 /// Places the orders of a file.
 pub(super) async fn import(
-    options: &Options,
+    client: &Client,
+    path: &Path,
     format: Format,
     summary: &mut Summary,
 ) -> Result<(), Failure> {
-    let client = options.remote.client()?;
-    let prefix = key_prefix(open(&options.path)?.0)?;
-    let (file, bar) = open(&options.path)?;
+    let prefix = key_prefix(open(path)?.0)?;
+    let (file, bar) = open(path)?;
     let mut batch = Batch::default();
     for line in lines::<OrderRequest>(bar.wrap_read(file), format)? {
         let Line { number, body } = line?;
@@ -33,11 +35,11 @@ pub(super) async fn import(
             }
         }
         if batch.is_full() {
-            send(&client, std::mem::take(&mut batch), &bar, summary).await?;
+            send(client, std::mem::take(&mut batch), &bar, summary).await?;
         }
     }
     if !batch.orders.is_empty() {
-        send(&client, batch, &bar, summary).await?;
+        send(client, batch, &bar, summary).await?;
     }
     bar.finish_and_clear();
     Ok(())

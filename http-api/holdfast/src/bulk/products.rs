@@ -1,13 +1,14 @@
 //! Importing products: one request each, several at a time.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use client::wire::{Outcome, ProductRequest};
 use client::{Client, Error, ProductQuery};
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
-use super::import::{Options, Summary};
+use super::summary::Summary;
 use super::{Format, Line, lines, open};
 use crate::exit::Failure;
 use crate::remote;
@@ -29,13 +30,13 @@ enum Fate {
 
 /// Creates the products of a file.
 pub(super) async fn import(
-    options: &Options,
+    client: &Client,
+    path: &Path,
     format: Format,
     summary: &mut Summary,
 ) -> Result<(), Failure> {
-    let client = options.remote.client()?;
-    let (file, bar) = open(&options.path)?;
-    let known = skus(&client).await?;
+    let (file, bar) = open(path)?;
+    let known = skus(client).await?;
     let mut running: JoinSet<(u64, Fate)> = JoinSet::new();
     let mut lost = None;
     for line in lines::<ProductRequest>(bar.wrap_read(file), format)? {

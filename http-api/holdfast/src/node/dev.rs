@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::exit::Failure;
 use crate::logging::{self, Format};
 use crate::node::running::{self, Port, Running};
-use crate::remote::print_line;
+use crate::output::print_line;
 use crate::settings::{File, Limits, Payments};
 use crate::signals::Signals;
 use home::{Home, Plan};
@@ -68,7 +68,8 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
 async fn dev(options: &Options) -> Result<(), Failure> {
     let mut signals =
         Signals::install().map_err(|error| Failure::because("cannot catch signals", &error))?;
-    let plan = Plan::new(options)?;
+    let nodes = options.nodes.map(usize::from);
+    let plan = Plan::new(options.data.clone(), nodes, options.http.port(), options.fresh)?;
     // Ports come first: when one is taken, no data has been touched.
     let ports = ports(options.http, plan.raft().len())?;
     for address in plan.raft() {

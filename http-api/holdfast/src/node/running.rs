@@ -227,8 +227,20 @@ fn refused(address: SocketAddr, error: &io::Error, purpose: &str, flag: &str) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Cli, Command};
-    use clap::Parser as _;
+    use clap::Parser;
+
+    /// The flags that `serve` and `dev` share.
+    #[derive(Debug, Parser)]
+    struct Flags {
+        #[command(flatten)]
+        payments: Payments,
+        #[command(flatten)]
+        limits: Limits,
+    }
+
+    fn flags(words: &[&str]) -> Flags {
+        Flags::parse_from([&["holdfast"], words].concat())
+    }
 
     #[tokio::test]
     async fn a_taken_port_is_explained_and_a_port_of_ones_own_refuses_until_it_is_listened_on() {
@@ -245,8 +257,7 @@ mod tests {
     #[test]
     fn slow_gateways_are_waited_for() {
         let config = |delay: &str| {
-            let cli = Cli::parse_from(["holdfast", "dev", "--payment-delay-ms", delay]);
-            let Command::Dev(options) = cli.command else { unreachable!("dev was asked for") };
+            let options = flags(&["--payment-delay-ms", delay]);
             node_config(1, "d".as_ref(), &options.payments, &options.limits).payments
         };
         let waits = config("50-200");
@@ -259,16 +270,14 @@ mod tests {
     #[test]
     fn limits_and_checks_reach_the_server() {
         let settings = |words: &[&str]| {
-            let cli = Cli::parse_from([&["holdfast", "dev"], words].concat());
-            let Command::Dev(options) = cli.command else { unreachable!("dev was asked for") };
+            let options = flags(words);
             http_settings(&options.payments, &options.limits)
         };
         let usual = settings(&[]).unwrap();
         assert_eq!(usual.rate_limit_per_minute, 0);
         assert_eq!((usual.hold_ttl_ms, usual.hold_ttl_max_ms), (120_000, 3_600_000));
         assert_eq!((usual.payment_deadline_ms, usual.webhook_secrets.len()), (900_000, 0));
-        let cli = Cli::parse_from(["holdfast", "dev", "--event-retention-h", "2"]);
-        let Command::Dev(options) = cli.command else { unreachable!("dev was asked for") };
+        let options = flags(&["--event-retention-h", "2"]);
         let config = node_config(1, "d".as_ref(), &options.payments, &options.limits);
         assert_eq!((config.event_age_ms_max, config.events_max), (7_200_000, 4_194_304));
         let some = settings(&["--rate-limit-per-minute", "60", "--require-users"]).unwrap();
@@ -281,13 +290,8 @@ mod tests {
 
     #[test]
     fn secrets_come_from_flags_or_a_file_and_are_never_repeated() {
-        let options = |words: &[&str]| {
-            let cli = Cli::parse_from([&["holdfast", "dev"], words].concat());
-            let Command::Dev(options) = cli.command else { unreachable!("dev was asked for") };
-            options
-        };
         let secrets = |words: &[&str]| {
-            let options = options(words);
+            let options = flags(words);
             assert!(!format!("{options:?}").contains("0123456789"), "{options:?}");
             http_settings(&options.payments, &options.limits).map(|some| some.webhook_secrets)
         };

@@ -14,7 +14,7 @@ use crate::logging::{self, Format};
 use crate::node::join;
 use crate::node::rebuild;
 use crate::node::running::{self, Port, Running};
-use crate::remote::print_line;
+use crate::output::print_line;
 use crate::settings::{File, Limits, Payments};
 use crate::signals::Signals;
 

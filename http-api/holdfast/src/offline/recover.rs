@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::exit::Failure;
 use crate::offline::restore;
-use crate::remote::print_line;
+use crate::output::print_line;
 
 /// The flags of `recover`.
 #[derive(Debug, Clone, Args)]

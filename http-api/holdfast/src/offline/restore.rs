@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::address;
 use crate::exit::{Failure, chain};
-use crate::remote::print_line;
+use crate::output::print_line;
 
 /// The flags of `restore`.
 #[derive(Debug, Clone, Args)]

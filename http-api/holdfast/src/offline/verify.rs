@@ -11,7 +11,7 @@ use raft_node::verify::{self, Finding, Notebook, Report};
 use serde_json::{Value, json};
 
 use crate::exit::{Failure, chain};
-use crate::remote::print_line;
+use crate::output::print_line;
 
 /// The flags of `verify`.
 #[derive(Debug, Clone, Args)]

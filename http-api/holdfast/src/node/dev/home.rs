@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Options;
 use crate::exit::Failure;
 
 /// Says that the directory belongs to `dev`, and holds what must stay the same over restarts.
@@ -51,15 +50,19 @@ pub(super) struct Home {
 }
 
 impl Plan {
-    /// Looks at the directory and decides what is to become of it.
-    pub(super) fn new(options: &Options) -> Result<Plan, Failure> {
-        let dir = options.data.clone();
-        let asked = options.nodes.map(usize::from);
+    /// Looks at the directory and decides what is to become of it: `fresh` removes what an earlier
+    /// cluster left. `nodes` is how many were asked for, and `http_port` that of the first one.
+    pub(super) fn new(
+        dir: PathBuf,
+        nodes: Option<usize>,
+        http_port: u16,
+        fresh: bool,
+    ) -> Result<Plan, Failure> {
         let existing = Home::open(&dir)?;
         let layout = match &existing {
-            Some(home) if !options.fresh => {
+            Some(home) if !fresh => {
                 let found = home.layout.raft.len();
-                if let Some(asked) = asked.filter(|asked| *asked != found) {
+                if let Some(asked) = nodes.filter(|asked| *asked != found) {
                     return Err(Failure::Usage(format!(
                         "{} holds a cluster of {found} nodes: ask for --nodes {found}, or for \
                          --fresh to begin anew with {asked}",
@@ -68,9 +71,9 @@ impl Plan {
                 }
                 home.layout.clone()
             }
-            _ => Layout { raft: raft_addresses(options.http.port(), asked.unwrap_or(NODES))? },
+            _ => Layout { raft: raft_addresses(http_port, nodes.unwrap_or(NODES))? },
         };
-        Ok(Plan { dir, layout, existing, fresh: options.fresh })
+        Ok(Plan { dir, layout, existing, fresh })
     }
 
     /// The raft address of each node, in the order of their ids.

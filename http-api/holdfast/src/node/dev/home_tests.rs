@@ -2,22 +2,25 @@
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use clap::Parser as _;
-
 use super::*;
-use crate::cli::{Cli, Command};
 
-fn options(dir: &Path, more: &[&str]) -> Options {
-    let dir = dir.to_str().unwrap();
-    let words = ["holdfast", "dev", "--data", dir].into_iter().chain(more.iter().copied());
-    let Command::Dev(options) = Cli::parse_from(words).command else {
-        unreachable!("dev was asked for")
-    };
-    options
+/// Opens the home of a cluster as `dev` does without flags.
+fn open(dir: &Path) -> Result<Home, Failure> {
+    open_with(dir, None, 8080, false)
 }
 
-fn open(dir: &Path, more: &[&str]) -> Result<Home, Failure> {
-    Plan::new(&options(dir, more))?.carry_out()
+/// Opens it with `--fresh`.
+fn open_fresh(dir: &Path) -> Result<Home, Failure> {
+    open_with(dir, None, 8080, true)
+}
+
+fn open_with(
+    dir: &Path,
+    nodes: Option<usize>,
+    http_port: u16,
+    fresh: bool,
+) -> Result<Home, Failure> {
+    Plan::new(dir.to_owned(), nodes, http_port, fresh)?.carry_out()
 }
 
 fn reason(result: Result<Home, Failure>) -> String {
@@ -28,14 +31,14 @@ fn reason(result: Result<Home, Failure>) -> String {
 fn a_new_home_is_private_and_found_again() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("a").join("dev");
-    let home = open(&dir, &[]).unwrap();
+    let home = open(&dir).unwrap();
     let ports: Vec<u16> = home.raft().iter().map(SocketAddr::port).collect();
     assert_eq!(ports, [18_080, 18_081, 18_082]);
     assert_eq!(home.node_dir(2), dir.join("node-2"));
     assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
     drop(home);
     // The nodes keep finding each other when the HTTP ports change.
-    let home = open(&dir, &["--http", "127.0.0.1:9000"]).unwrap();
+    let home = open_with(&dir, None, 9000, false).unwrap();
     let again: Vec<u16> = home.raft().iter().map(SocketAddr::port).collect();
     assert_eq!(again, ports);
 }
@@ -43,21 +46,21 @@ fn a_new_home_is_private_and_found_again() {
 #[test]
 fn two_processes_cannot_share_a_home() {
     let scratch = tempfile::tempdir().unwrap();
-    let home = open(scratch.path(), &[]).unwrap();
-    assert!(reason(open(scratch.path(), &[])).contains("is using"));
-    assert!(reason(open(scratch.path(), &["--fresh"])).contains("is using"));
+    let home = open(scratch.path()).unwrap();
+    assert!(reason(open(scratch.path())).contains("is using"));
+    assert!(reason(open_fresh(scratch.path())).contains("is using"));
     drop(home);
-    open(scratch.path(), &[]).unwrap();
+    open(scratch.path()).unwrap();
 }
 
 #[test]
 fn the_number_of_nodes_stays_until_fresh() {
     let scratch = tempfile::tempdir().unwrap();
-    drop(open(scratch.path(), &["--nodes", "5"]).unwrap());
-    assert_eq!(open(scratch.path(), &[]).unwrap().raft().len(), 5);
-    assert!(reason(open(scratch.path(), &["--nodes", "3"])).contains("--fresh"));
+    drop(open_with(scratch.path(), Some(5), 8080, false).unwrap());
+    assert_eq!(open(scratch.path()).unwrap().raft().len(), 5);
+    assert!(reason(open_with(scratch.path(), Some(3), 8080, false)).contains("--fresh"));
     fs::create_dir_all(scratch.path().join("node-5/deep")).unwrap();
-    let home = open(scratch.path(), &["--nodes", "3", "--fresh"]).unwrap();
+    let home = open_with(scratch.path(), Some(3), 8080, true).unwrap();
     assert_eq!(home.raft().len(), 3);
     assert!(!scratch.path().join("node-5").exists());
 }
@@ -68,18 +71,19 @@ fn what_is_not_ours_is_never_removed() {
     let dir = scratch.path().join("x");
     fs::create_dir(&dir).unwrap();
     fs::write(dir.join("thesis.txt"), "years of work").unwrap();
-    for more in [&[][..], &["--fresh"]] {
-        assert!(reason(open(&dir, more)).contains("not from `holdfast dev`"));
+    for fresh in [false, true] {
+        let refused = reason(open_with(&dir, None, 8080, fresh));
+        assert!(refused.contains("not from `holdfast dev`"), "{refused}");
     }
     fs::remove_file(dir.join("thesis.txt")).unwrap();
-    drop(open(&dir, &[]).unwrap());
+    drop(open(&dir).unwrap());
     fs::create_dir(dir.join("node-1")).unwrap();
 
     fs::write(dir.join("notes"), "mine").unwrap();
-    assert!(reason(open(&dir, &["--fresh"])).contains("notes"));
+    assert!(reason(open_fresh(&dir)).contains("notes"));
     fs::remove_file(dir.join("notes")).unwrap();
     symlink(scratch.path(), dir.join("node-2")).unwrap();
-    assert!(reason(open(&dir, &["--fresh"])).contains("node-2"));
+    assert!(reason(open_fresh(&dir)).contains("node-2"));
     assert!(dir.join("node-1").exists(), "removed before everything was looked at");
 }
 
@@ -88,7 +92,7 @@ fn a_damaged_marker_is_named() {
     let scratch = tempfile::tempdir().unwrap();
     for text in ["", "raft = []", "raft = ['nonsense']", "raft = ['127.0.0.1:1']\nx = 1", "\u{0}"] {
         fs::write(scratch.path().join(MARKER), text).unwrap();
-        let reason = reason(open(scratch.path(), &[]));
+        let reason = reason(open(scratch.path()));
         assert!(reason.contains(MARKER) && reason.contains("damaged"), "{text:?}: {reason}");
     }
 }

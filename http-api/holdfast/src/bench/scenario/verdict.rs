@@ -7,7 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::scenario::Scenario;
+use super::Scenario;
 
 /// Latencies beyond this are counted as this: two minutes.
 const LATENCY_US_MAX: u64 = 120_000_000;
@@ -150,7 +150,7 @@ impl Verdict {
         };
         let tally = &self.tally;
         json!({
-            "scenario": self.name(),
+            "scenario": self.scenario.name(),
             "verdict": self.word(),
             "users": self.users,
             "seconds": self.seconds,
@@ -167,15 +167,6 @@ impl Verdict {
             "thresholds": self.rules.iter().map(rule).collect::<Vec<_>>(),
             "last_error": tally.last_error,
         })
-    }
-
-    fn name(&self) -> &'static str {
-        match self.scenario {
-            Scenario::Oversell => "oversell",
-            Scenario::Idempotency => "idempotency",
-            Scenario::HighLoad => "high-load",
-            Scenario::OrderTest => "order_test",
-        }
     }
 
     /// For people.
