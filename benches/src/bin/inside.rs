@@ -1,9 +1,9 @@
 //! Orders into three nodes within one process: replication, synced logs, payments and checkpoints,
 //! without HTTP.
 //!
-//! `cargo run --profile dist -p benches --bin inside -- [SECONDS] [PROPOSERS] [BATCH]` keeps so many
-//! batches under way, spread over the three nodes, and prints how many orders a second were placed
-//! and how many paid, the latency of a batch, and the processor time of an order.
+//! `cargo run --profile dist -p benches --bin inside -- [SECONDS] [PROPOSERS] [BATCH]` keeps so
+//! many batches under way, spread over the three nodes, and prints how many orders a second were
+//! placed and how many paid, the latency of a batch, and the processor time of an order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,10 +1,10 @@
-//! Addresses as people type them: peers, base URLs, ranges.
+//! Parsers for the values of flags: ids, addresses, base URLs, ranges, shares.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// The longest host name, per RFC 1035.
+/// Longest host name, in bytes (RFC 1035).
 const HOST_BYTES_MAX: usize = 253;
 
 /// One voter of a new cluster: `ID=RAFT_ADDR[,HTTP_ADDR]`.
@@ -12,9 +12,9 @@ const HOST_BYTES_MAX: usize = 253;
 pub(crate) struct Peer {
     /// The voter's id, from 1.
     pub(crate) id: u64,
-    /// Where the other voters reach it.
+    /// Address for the other voters.
     pub(crate) raft: String,
-    /// Where clients reach it, when that is known.
+    /// Address for clients, if it is known.
     pub(crate) http: Option<String>,
 }
 
@@ -34,66 +34,81 @@ impl FromStr for Peer {
     }
 }
 
-/// Reads a node's id.
+/// Parses the id of a row, such as an order, a hold or a product.
+pub(crate) fn row_id(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected an id: a whole number such as 42".to_owned())
+}
+
+/// Parses the id of a node: a whole number from 1.
 pub(crate) fn node_id(text: &str) -> Result<u64, String> {
     match text.parse() {
         Ok(id) if id >= 1 => Ok(id),
-        _ => Err(format!("`{text}` is no node id: expected a whole number from 1")),
+        _ => Err(format!("`{text}` is not a node id: expected a whole number from 1")),
     }
 }
 
-/// Reads `HOST:PORT` for others to connect to: a name or an address, and a port that is not 0.
+/// Parses `HOST:PORT` that others connect to: a name or an IP address, and a port above 0.
 pub(crate) fn host_port(text: &str) -> Result<String, String> {
-    let (host, port) =
-        text.rsplit_once(':').ok_or_else(|| format!("`{text}` is not of the form HOST:PORT"))?;
+    let (host, port) = text
+        .rsplit_once(':')
+        .ok_or_else(|| format!("`{text}` is not an address: expected HOST:PORT"))?;
     match port.parse::<u16>() {
-        Ok(0) => return Err(format!("the port of `{text}` must not be 0: others connect to it")),
+        Ok(0) => {
+            return Err(format!(
+                "the port of `{text}` is 0: expected a port from 1 to 65535 that others connect to"
+            ));
+        }
         Ok(_) => {}
-        Err(_) => return Err(format!("`{port}` is no port")),
+        Err(_) => return Err(format!("`{port}` is not a port: expected a number from 1 to 65535")),
     }
     if host.starts_with('[') {
-        // An IPv6 address; the standard library knows their grammar.
-        text.parse::<SocketAddr>().map_err(|_| format!("`{text}` is no IPv6 address and port"))?;
+        // An IPv6 address: the standard library has the grammar.
+        text.parse::<SocketAddr>().map_err(|_| {
+            format!("`{text}` is not an IPv6 address and port: expected [ADDRESS]:PORT")
+        })?;
         return Ok(text.to_owned());
     }
     let sound = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     if host.is_empty() || host.len() > HOST_BYTES_MAX || !host.bytes().all(sound) {
-        return Err(format!("`{host}` is no host name or address"));
+        return Err(format!("`{host}` is not a host name or IP address"));
     }
     Ok(text.to_owned())
 }
 
-/// The `HOST:PORT` of a base URL such as `http://127.0.0.1:8080`; the port defaults to 80.
+/// Parses a base URL such as `http://127.0.0.1:8080` into `HOST:PORT`. The port defaults to 80.
 pub(crate) fn authority(url: &str) -> Result<String, String> {
-    let rest =
-        url.strip_prefix("http://").ok_or_else(|| format!("`{url}` must begin with http://"))?;
+    let rest = url
+        .strip_prefix("http://")
+        .ok_or_else(|| format!("`{url}` is not a base URL: expected http://HOST:PORT"))?;
     let host = rest.strip_suffix('/').unwrap_or(rest);
     if host.contains(['/', '?', '#', '@']) {
-        return Err(format!("`{url}` must be a scheme, a host and a port, nothing more"));
+        return Err(format!("`{url}` has more than a host and a port: expected http://HOST:PORT"));
     }
     let has_port = host.rfind(':') > host.rfind(']');
     host_port(&if has_port { host.to_owned() } else { format!("{host}:80") })
 }
 
-/// Reads a range of milliseconds: `50-200`, or `100` for always the same.
+/// Parses a range of milliseconds such as `50-200`, or a constant such as `100`.
 pub(crate) fn milliseconds(text: &str) -> Result<RangeInclusive<u64>, String> {
     const MS_MAX: u64 = 600_000;
 
     let (low, high) = text.split_once('-').unwrap_or((text, text));
     let number = |part: &str| {
-        part.parse::<u64>().map_err(|_| format!("`{text}` is no range of milliseconds like 50-200"))
+        part.parse::<u64>().map_err(|_| {
+            format!("`{text}` is not a range of milliseconds: expected FROM-TO, as in 50-200")
+        })
     };
     let (low, high) = (number(low)?, number(high)?);
     if low > high {
-        return Err(format!("the range {text} ends before it begins"));
+        return Err(format!("`{text}` ends before it begins: expected FROM-TO, as in 50-200"));
     }
     if high > MS_MAX {
-        return Err(format!("{high} is more than {MS_MAX} milliseconds"));
+        return Err(format!("{high} ms is too long: expected at most {MS_MAX}"));
     }
     Ok(low..=high)
 }
 
-/// Reads a reserve of disk space in MiB: 0 for none, or enough to be of use.
+/// Parses a disk reserve in MiB: 0 for none, or a size within the bounds.
 pub(crate) fn disk_reserve(text: &str) -> Result<u64, String> {
     const MIB_MIN: u64 = raft_node::disk::RESERVE_BYTES_MIN >> 20;
     const MIB_MAX: u64 = 1 << 24;
@@ -101,13 +116,17 @@ pub(crate) fn disk_reserve(text: &str) -> Result<u64, String> {
     match text.parse::<u64>() {
         Ok(0) => Ok(0),
         Ok(mib) if (MIB_MIN..=MIB_MAX).contains(&mib) => Ok(mib),
-        _ => Err(format!("`{text}` must be 0 or a number of MiB from {MIB_MIN} to {MIB_MAX}")),
+        _ => Err(format!("`{text}` is not a reserve: expected 0, or {MIB_MIN} to {MIB_MAX} MiB")),
     }
 }
 
-/// Reads a share between 0 and 1 as parts per million, exactly as typed.
+/// Parses a decimal share from 0 to 1 into parts per million, without rounding.
 pub(crate) fn parts_per_million(text: &str) -> Result<u32, String> {
-    let wrong = || format!("`{text}` must be a decimal number from 0 to 1 with at most six places");
+    let wrong = || {
+        format!(
+            "`{text}` is not a share: expected a decimal number from 0 to 1 with at most six places"
+        )
+    };
     let (whole, places) = text.split_once('.').unwrap_or((text, ""));
     if !matches!(whole, "0" | "1") || places.len() > 6 {
         return Err(wrong());
@@ -124,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn peers_are_read_with_and_without_an_http_address() {
+    fn a_peer_may_omit_its_http_address() {
         let peer: Peer = "2=10.0.0.2:7002,shop-2.internal:8080".parse().unwrap();
         assert_eq!(peer.id, 2);
         assert_eq!(peer.raft, "10.0.0.2:7002");
@@ -134,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_peer_is_refused() {
+    fn malformed_peers_are_refused() {
         for text in [
             "",
             "1",
@@ -172,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_of_milliseconds() {
+    fn milliseconds_are_a_range_or_a_constant() {
         assert_eq!(milliseconds("50-200").unwrap(), 50..=200);
         assert_eq!(milliseconds("0").unwrap(), 0..=0);
         for text in ["", "-", "1-", "-1", "200-50", "1-2-3", "1.5", "1-600001"] {

@@ -1,8 +1,7 @@
 //! `holdfast bench`: puts a running cluster under load over HTTP and measures it.
 //!
-//! The generator must cost less than what it measures, so it sends finished bytes over connections
-//! of its own and reads of an answer only what it counts. Everything is bounded: connections,
-//! requests, time. It ends by itself.
+//! The generator must cost less than what it measures: it sends prepared bytes over its own
+//! connections, and parses only what it counts. Connections, requests and time are bounded.
 
 mod catalogue;
 mod connection;
@@ -23,12 +22,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{ArgAction, Args, ValueEnum, value_parser};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use tokio::sync::Semaphore;
 
-use crate::exit::Failure;
-use crate::{address, remote};
-use cpu::Snapshot;
+use crate::exit::CliError;
+use crate::{address, progress, remote};
+use cpu::Reading;
 use distribution::{Distribution, Sampler};
 use pace::Schedule;
 use report::{Cpu, Reads, Report};
@@ -37,19 +36,19 @@ use scenario::Scenario;
 use stats::Stats;
 use worker::{Pace, Plan, Target, Times};
 
-/// The longest run that is bounded by a number of requests instead of a time.
+/// Longest run of `--count` requests.
 const COUNTED_RUN_MAX: Duration = Duration::from_secs(3600);
-/// How long after the last request was due its answer is waited for.
+/// How long to wait for answers after the last request was due.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Time for the generator's threads to come up and connect before the first request is due.
+/// Time for the generator's threads to start and connect before the first request is due.
 const LEAD: Duration = Duration::from_millis(100);
 
-/// How orders are paid.
+/// The payment method of the orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Payment {
-    /// By the simulated gateway: two further writes for each order
+    /// Simulated gateway: two more writes per order
     Mock,
-    /// Not at all: orders stay PENDING
+    /// No payment: orders stay PENDING
     None,
 }
 
@@ -67,45 +66,45 @@ impl Payment {
 pub(crate) struct Options {
     #[command(flatten)]
     remote: remote::Options,
-    /// Connections, spread over the URLs in turn; without --rate each sends its next request as
-    /// soon as the last one is answered
+    /// Open this many connections, to the URLs in turn; without --rate each sends its next request
+    /// after the answer to the last one
     #[arg(long, value_name = "N", default_value = "64")]
     #[arg(value_parser = value_parser!(u16).range(1..=10_000))]
     connections: u16,
-    /// Threads that generate load
+    /// Generate load with this many threads
     #[arg(long, value_name = "N", default_value = "1")]
     #[arg(value_parser = value_parser!(u8).range(1..=64))]
     threads: u8,
-    /// Send so many requests a second whatever the answers do; latency then counts from the moment
-    /// a request was due
+    /// Send this many requests per second, however slow the answers are; latency then counts from
+    /// when a request was due
     #[arg(long, value_name = "PER_SECOND", value_parser = value_parser!(u64).range(1..=10_000_000))]
     rate: Option<u64>,
-    /// Create so many products and spread the orders over them
+    /// Create this many products and order from all of them
     #[arg(long, value_name = "N", default_value = "1000")]
     #[arg(value_parser = value_parser!(u32).range(1..=1_000_000))]
     products: u32,
-    /// Sell one product only
+    /// Create and order a single product
     #[arg(long)]
     hot: bool,
-    /// Which products are asked for how often
+    /// Distribute orders over products like this
     #[arg(long, value_enum, default_value = "uniform", conflicts_with = "hot")]
     spread: Distribution,
-    /// Send so many orders in one request, to POST /orders/batch; --rate and --count are of
+    /// Send this many orders per request, to POST /orders/batch; --rate and --count still count
     /// requests
     #[arg(long, value_name = "N", default_value = "1")]
     #[arg(value_parser = value_parser!(u16).range(1..=1000))]
     batch: u16,
-    /// Of a hundred requests, let so many read a product instead of ordering
+    /// Let this percentage of requests read a product instead of ordering
     #[arg(long, value_name = "PERCENT", default_value = "0")]
     #[arg(value_parser = value_parser!(u64).range(0..=100))]
     reads: u64,
-    /// Create the products without stock: every order is refused, which is what is counted
+    /// Create products without stock, and count refusals instead of orders
     #[arg(long)]
     sold_out: bool,
-    /// How orders are paid
+    /// Pay orders by this method
     #[arg(long, value_enum, default_value = "mock")]
     payment: Payment,
-    /// Spread the orders over so many users; 0 for orders without users
+    /// Order for this many users; 0 for orders without a user
     #[arg(long, value_name = "N", default_value = "10000")]
     #[arg(value_parser = value_parser!(u64).range(0..=request::NUMBER_MAX))]
     users: u64,
@@ -114,47 +113,47 @@ pub(crate) struct Options {
     #[arg(num_args = 0..=1, require_equals = true, value_name = "true|false")]
     #[arg(hide_possible_values = true)]
     key: bool,
-    /// How long to measure, in seconds [default: 10]
+    /// Measure for this many seconds [default: 10]
     #[arg(long, value_name = "S", value_parser = value_parser!(u64).range(1..=3600))]
     duration: Option<u64>,
-    /// Send so many requests instead of measuring for a time
+    /// Send this many requests instead of measuring for a time
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000_000))]
     #[arg(conflicts_with = "duration")]
     count: Option<u64>,
-    /// Do not measure the first seconds [default: 2, or 0 with --count]
+    /// Warm up for this many seconds, which are not measured [default: 2, or 0 with --count]
     #[arg(long, value_name = "S", value_parser = value_parser!(u64).range(0..=600))]
     warmup: Option<u64>,
-    /// Run a load script of an older system instead: its users, its thresholds, its verdict. Exit
-    /// code 1 when a threshold is missed. --duration changes how long it takes
+    /// Run a load script of an older system instead, with its users, thresholds and verdict. Exit
+    /// with code 1 if it misses a threshold. --duration changes how long it runs
     #[arg(long, value_enum, value_name = "NAME")]
     #[arg(conflicts_with_all = ["rate", "count", "hot", "sold_out", "warmup", "pid", "batch", "reads", "spread"])]
     scenario: Option<Scenario>,
-    /// Report the processor time of this process too, by thread; once per node of the cluster
+    /// Report the processor time of this process too, by thread; give it once per node
     #[arg(long, value_name = "PID", value_delimiter = ',')]
     pid: Vec<u32>,
 }
 
-/// Runs it and prints the result.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+/// Runs the load and prints the report.
+pub(crate) fn run(options: &Options) -> Result<(), CliError> {
     if let Some(scenario) = options.scenario {
         return judge(scenario, options);
     }
-    // Wrong process ids should not be found after a minute of load.
-    snapshot(&options.pid)?;
+    // Report wrong process ids now, not after a minute of load.
+    reading(&options.pid)?;
     let plan = Arc::new(remote::block_on(prepare(options))?);
     let (stats, generator, server) = execute(&plan, options)?;
     let report = summarize(&plan, options, &stats, generator, server);
     options.remote.print(&report, Report::text)?;
     if report.succeeded + stats.reads == 0 {
         let cause = stats.last_error.or_else(|| stats.quotes.into_values().next());
-        let cause = cause.unwrap_or_else(|| "there were no answers".to_owned());
-        return Err(Failure::Failed(format!("no request succeeded: {cause}")));
+        let cause = cause.unwrap_or_else(|| "the cluster did not answer".to_owned());
+        return Err(CliError::Failed(format!("no request succeeded: {cause}")));
     }
     Ok(())
 }
 
-/// Runs a scenario, prints its verdict, and fails when it missed a threshold.
-fn judge(scenario: Scenario, options: &Options) -> Result<(), Failure> {
+/// Runs a scenario, prints its verdict, and fails if it misses a threshold.
+fn judge(scenario: Scenario, options: &Options) -> Result<(), CliError> {
     let progress = Progress::counting(options.remote.json);
     let verdict = remote::block_on(async {
         let client = options.remote.client()?;
@@ -162,19 +161,21 @@ fn judge(scenario: Scenario, options: &Options) -> Result<(), Failure> {
     })?;
     options.remote.print(&verdict.json(), |_| verdict.text())?;
     match verdict.missed() {
-        Some(missed) => Err(Failure::Failed(format!("missed: {missed}"))),
+        Some(missed) => Err(CliError::Failed(format!("missed: {missed}"))),
         None => Ok(()),
     }
 }
 
-/// Resolves the targets, creates the products and lays out the run.
-async fn prepare(options: &Options) -> Result<Plan, Failure> {
+/// Resolves the targets, creates the products and plans the run.
+async fn prepare(options: &Options) -> Result<Plan, CliError> {
     let mut targets = Vec::new();
     for url in &options.remote.url {
-        let host = address::authority(url).map_err(Failure::Usage)?;
+        let host = address::authority(url).map_err(CliError::Usage)?;
         let found = tokio::net::lookup_host(&host).await;
-        let address = found.map_err(|error| Failure::because(url, &error))?.next();
-        let address = address.ok_or_else(|| Failure::Failed(format!("{url} has no address")))?;
+        let address = found.map_err(|error| CliError::because(url, &error))?.next();
+        let address = address.ok_or_else(|| {
+            CliError::Failed(format!("cannot resolve {url}: the name has no address"))
+        })?;
         targets.push(Target { host, address });
     }
     let run = run_name();
@@ -228,30 +229,30 @@ async fn prepare(options: &Options) -> Result<Plan, Failure> {
     })
 }
 
-/// A name that no other run has, for products and keys.
+/// A unique name of this run, for products and keys.
 fn run_name() -> String {
-    // A clock before 1970 is still a name; the process id tells runs of one moment apart.
+    // The process id keeps runs apart that start at the same time.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{:x}-{:x}", now.as_micros(), std::process::id())
 }
 
-/// Runs the threads to the end of the plan, and gives what they measured with the processor times
-/// of the generator and of the servers.
+/// Runs the plan to its end. Returns the measurements, and the processor times of the generator and
+/// of the servers.
 fn execute(
     plan: &Arc<Plan>,
     options: &Options,
-) -> Result<(Stats, Vec<cpu::Used>, Vec<cpu::Used>), Failure> {
+) -> Result<(Stats, Vec<cpu::Used>, Vec<cpu::Used>), CliError> {
     let own = [std::process::id()];
     let crew = Crew::start(plan, options)?;
     let progress = Progress::new(plan, options.remote.json);
     let warm = || Instant::now() >= plan.times.measured_from;
     progress.until(plan, || warm() || crew.is_done());
-    let before = (snapshot(&own)?, snapshot(&options.pid)?);
+    let before = (reading(&own)?, reading(&options.pid)?);
     progress.until(plan, || crew.is_done());
     progress.finish();
-    let generator = snapshot(&own)?.since(&before.0);
-    // A server that died under the load is a result too: its threads are then missing.
-    let server = match Snapshot::take(&options.pid) {
+    let generator = reading(&own)?.since(&before.0);
+    // A server that died under load is a result too, without its threads.
+    let server = match Reading::take(&options.pid) {
         Ok(after) => after.since(&before.1),
         Err(error) => {
             eprintln!("holdfast: no processor times: {error}");
@@ -261,8 +262,8 @@ fn execute(
     Ok((crew.dismiss()?, generator, server))
 }
 
-/// The generator's threads. They stay until they are dismissed, even when their work is done,
-/// because the processor time of a thread that has ended is not told apart from that of others.
+/// The generator's threads. They live until they are dismissed, even when their work is done:
+/// `/proc` has no processor time by thread for those that ended.
 struct Crew {
     threads: Vec<JoinHandle<()>>,
     results: Receiver<std::io::Result<Stats>>,
@@ -271,7 +272,7 @@ struct Crew {
 }
 
 impl Crew {
-    fn start(plan: &Arc<Plan>, options: &Options) -> Result<Crew, Failure> {
+    fn start(plan: &Arc<Plan>, options: &Options) -> Result<Crew, CliError> {
         let connections = usize::from(options.connections);
         let workers = usize::from(options.threads).min(connections);
         let (send, results) = sync_channel(workers);
@@ -281,7 +282,7 @@ impl Crew {
             let (plan, send) = (Arc::clone(plan), send.clone());
             let numbers = (worker..connections).step_by(workers).collect();
             crew.spawn(format!("bench-{worker}"), move || {
-                // The crew only stops to listen when the command has failed already.
+                // The receiver is gone only if the command has failed already.
                 let _ = send.send(worker::run(&plan, numbers));
             })?;
         }
@@ -295,45 +296,49 @@ impl Crew {
         Ok(crew)
     }
 
-    fn spawn(&mut self, name: String, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    fn spawn(
+        &mut self,
+        name: String,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<(), CliError> {
         let (leave, wait) = sync_channel::<()>(0);
         let working = Arc::clone(&self.working);
         working.fetch_add(1, Ordering::Relaxed);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             work();
             working.fetch_sub(1, Ordering::Release);
-            // Ends when the other end is dropped.
+            // Blocks until the sender is dropped.
             let _ = wait.recv();
         });
-        let thread = thread.map_err(|error| Failure::because("starting a thread", &error))?;
+        let thread = thread.map_err(|error| CliError::because("cannot start a thread", &error))?;
         self.threads.push(thread);
         self.leave.push(leave);
         Ok(())
     }
 
-    /// Whether all threads have done their work, or one of them panicked.
+    /// Whether all threads have finished their work, or one of them panicked.
     fn is_done(&self) -> bool {
         self.working.load(Ordering::Acquire) == 0
             || self.threads.iter().any(JoinHandle::is_finished)
     }
 
-    /// Lets the threads end and adds up what they measured.
-    fn dismiss(self) -> Result<Stats, Failure> {
+    /// Ends the threads and adds up their measurements.
+    fn dismiss(self) -> Result<Stats, CliError> {
         drop(self.leave);
         for thread in self.threads {
             let ended = thread.join();
-            ended.map_err(|_| Failure::Failed("a generator thread panicked".to_owned()))?;
+            ended.map_err(|_| CliError::Failed("a thread of the generator panicked".to_owned()))?;
         }
         let mut stats = Stats::new();
         for measured in self.results.try_iter() {
-            stats.add(measured.map_err(|error| Failure::because("generating load", &error))?);
+            stats.add(measured.map_err(|error| CliError::because("cannot generate load", &error))?);
         }
         Ok(stats)
     }
 }
 
-fn snapshot(pids: &[u32]) -> Result<Snapshot, Failure> {
-    Snapshot::take(pids).map_err(|error| Failure::because("cannot read processor times", &error))
+fn reading(pids: &[u32]) -> Result<Reading, CliError> {
+    Reading::take(pids).map_err(|error| CliError::because("cannot read processor times", &error))
 }
 
 fn summarize(
@@ -343,8 +348,7 @@ fn summarize(
     generator: Vec<cpu::Used>,
     server: Vec<cpu::Used>,
 ) -> Report {
-    // One answer that is very late must not make all the others look slow, so the rate ends when
-    // the run does.
+    // The rate counts only the time of the run, so that one late answer does not lower it.
     let last = stats.last_answer.unwrap_or(plan.times.measured_from).min(plan.times.end);
     let seconds = last.saturating_duration_since(plan.times.measured_from).as_secs_f64();
     let (answered, succeeded) = (stats.answered(), stats.orders);
@@ -385,43 +389,39 @@ fn summarize(
     }
 }
 
-/// The bar on a terminal; nothing anywhere else.
+/// A progress bar, hidden unless standard error is a terminal.
 struct Progress {
     bar: ProgressBar,
     start: Instant,
 }
 
 impl Progress {
-    /// How often the bar moves, and how soon the end of the run is noticed.
+    /// Pause between two updates, and the latest notice of the end of the run.
     const STEP: Duration = Duration::from_millis(50);
 
-    fn new(plan: &Plan, machine: bool) -> Progress {
+    fn new(plan: &Plan, is_hidden: bool) -> Progress {
         let start = Instant::now();
         let length = plan.times.end.saturating_duration_since(start);
         let bar = ProgressBar::new(u64::try_from(length.as_millis()).unwrap_or(u64::MAX));
-        if machine || !std::io::stderr().is_terminal() {
+        if is_hidden || !std::io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        let style = ProgressStyle::with_template("{elapsed:>4} [{wide_bar}] {msg}")
-            .expect("the template is a constant");
+        let style = progress::style("{elapsed:>4} [{wide_bar}] {msg}");
         bar.set_style(style.progress_chars("=> "));
         Progress { bar, start }
     }
 
-    /// A bar for a run whose requests nobody counts beforehand.
-    fn counting(machine: bool) -> ProgressBar {
+    /// A progress bar for a run of unknown length.
+    fn counting(is_hidden: bool) -> ProgressBar {
         let bar = ProgressBar::new_spinner();
-        if machine || !std::io::stderr().is_terminal() {
+        if is_hidden || !std::io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        let style =
-            ProgressStyle::with_template("{elapsed:>4} {spinner} {pos} requests, {per_sec}")
-                .expect("the template is a constant");
-        bar.set_style(style);
+        bar.set_style(progress::style("{elapsed:>4} {spinner} {pos} requests, {rate}"));
         bar
     }
 
-    /// Moves the bar until `done`.
+    /// Updates the bar until `done`.
     fn until(&self, plan: &Plan, done: impl Fn() -> bool) {
         while !done() {
             std::thread::sleep(Progress::STEP);

@@ -1,8 +1,7 @@
 //! Bulk work on files: what `import`, `export` and `orders batch` share.
 //!
-//! Files are read line by line, and each line is its own affair: one that cannot be read is named
-//! with its number and never passed over in silence. Two formats, CSV with a heading and one JSON
-//! object a line; which it is follows from the file's name unless it is said.
+//! Files are read line by line. A line that cannot be read is reported with its number and does not
+//! affect others. There are two formats: CSV with a header, and one JSON object per line.
 
 pub(crate) mod batch;
 pub(crate) mod export;
@@ -17,56 +16,57 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use client::wire::{OrderLineRequest, OrderRequest, ProductRequest};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::exit::Failure;
+use crate::exit::CliError;
+use crate::progress;
 
-/// The longest line that is read, in bytes; the largest body of one request.
+/// Longest line, in bytes: as much as the largest body of a request.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
-/// How rows stand in a file.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Columns under a heading.
+    /// Columns under a header
     Csv,
-    /// One JSON object a line.
+    /// One JSON object per line
     Ndjson,
 }
 
 impl Format {
-    /// What was said, else what the file's name says.
-    fn of(said: Option<Format>, path: &Path) -> Result<Format, Failure> {
+    /// The format given by flag, else the one of the file's extension.
+    fn of(given: Option<Format>, path: &Path) -> Result<Format, CliError> {
         let end = path.extension().and_then(|end| end.to_str()).map(str::to_ascii_lowercase);
-        match (said, end.as_deref()) {
+        match (given, end.as_deref()) {
             (Some(format), _) => Ok(format),
             (None, Some("csv")) => Ok(Format::Csv),
             (None, Some("ndjson" | "jsonl")) => Ok(Format::Ndjson),
-            (None, _) => Err(Failure::Usage(format!(
-                "the name of {} does not tell its format; give --format csv or ndjson",
+            (None, _) => Err(CliError::Usage(format!(
+                "cannot tell the format of {} from its name: give --format csv or ndjson",
                 path.display()
             ))),
         }
     }
 }
 
-/// What rows are.
+/// The kind of rows in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum What {
-    /// Products.
+    /// Products
     Products,
-    /// Orders.
+    /// Orders
     Orders,
 }
 
-/// A body of the API that can be read from a file.
+/// A request body that can be read from a file.
 pub(crate) trait Body: DeserializeOwned {
-    /// Its row in a CSV file.
+    /// The row of a CSV file that holds it.
     type Row: DeserializeOwned + Into<Self>;
-    /// The columns that a CSV file must have.
+    /// Columns that a CSV file must have.
     const REQUIRED: &'static [&'static str];
-    /// Those that it may have too; others are not read.
+    /// Columns that it may have; others are ignored.
     const OPTIONAL: &'static [&'static str];
 }
 
@@ -131,31 +131,31 @@ impl Body for OrderRequest {
     const OPTIONAL: &'static [&'static str] = &["user_id", "payment_method", "idempotency_key"];
 }
 
-/// A line of a file: its number, from 1, and the body in it or what is wrong with it.
+/// A line of a file: its number from 1, and its body or the reason why it cannot be read.
 pub(crate) struct Line<T> {
     pub(crate) number: u64,
     pub(crate) body: Result<T, String>,
 }
 
-/// The lines of a file that hold something.
-pub(crate) type Lines<T> = Box<dyn Iterator<Item = Result<Line<T>, Failure>>>;
+/// The lines of a file that are not blank.
+pub(crate) type Lines<T> = Box<dyn Iterator<Item = Result<Line<T>, CliError>>>;
 
-/// Reads bodies from a file.
+/// Reads request bodies from a file.
 pub(crate) fn lines<T: Body + 'static>(
     source: impl Read + 'static,
     format: Format,
-) -> Result<Lines<T>, Failure> {
+) -> Result<Lines<T>, CliError> {
     let mut records = Records { source: BufReader::new(source), number: 0, format };
     match format {
         Format::Csv => {
-            let heading = read_heading::<T>(&mut records)?;
+            let header = read_header::<T>(&mut records)?;
             let body = move |text: &[u8]| {
                 let record = split(text)?;
-                if record.len() != heading.len() {
-                    let (has, wants) = (record.len(), heading.len());
-                    return Err(format!("it has {has} fields, but the heading has {wants}"));
+                if record.len() != header.len() {
+                    let (has, wants) = (record.len(), header.len());
+                    return Err(format!("it has {has} fields, but the header has {wants}"));
                 }
-                let row: Result<T::Row, _> = record.deserialize(Some(&heading));
+                let row: Result<T::Row, _> = record.deserialize(Some(&header));
                 row.map(Into::into).map_err(|error| words(&error))
             };
             Ok(Box::new(records.map(move |record| line(record, &body))))
@@ -169,13 +169,13 @@ pub(crate) fn lines<T: Body + 'static>(
 }
 
 fn line<T>(
-    record: Result<(u64, Vec<u8>), Failure>,
+    record: Result<(u64, Vec<u8>), CliError>,
     body: impl Fn(&[u8]) -> Result<T, String>,
-) -> Result<Line<T>, Failure> {
+) -> Result<Line<T>, CliError> {
     record.map(|(number, text)| Line { number, body: body(&text) })
 }
 
-/// The records of a file with the numbers of the lines on which they begin; blank lines are none.
+/// The records of a file, each with the number of its first line. Skips blank lines.
 struct Records<R> {
     source: BufReader<R>,
     number: u64,
@@ -183,7 +183,7 @@ struct Records<R> {
 }
 
 impl<R: Read> Iterator for Records<R> {
-    type Item = Result<(u64, Vec<u8>), Failure>;
+    type Item = Result<(u64, Vec<u8>), CliError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut text = Vec::new();
@@ -193,12 +193,14 @@ impl<R: Read> Iterator for Records<R> {
             let read = self.source.by_ref().take(room).read_until(b'\n', &mut text);
             let ended = match read {
                 Ok(length) => length == 0,
-                Err(error) => return Some(Err(Failure::because("cannot read the file", &error))),
+                Err(error) => return Some(Err(CliError::because("cannot read the file", &error))),
             };
             if text.len() as u64 > LINE_BYTES_MAX {
                 let line = if first > 0 { first } else { self.number + 1 };
-                let text = format!("line {line} is longer than {LINE_BYTES_MAX} bytes");
-                return Some(Err(Failure::Usage(text)));
+                let text = format!(
+                    "line {line} is longer than {LINE_BYTES_MAX} bytes, the most that one line may have"
+                );
+                return Some(Err(CliError::Usage(text)));
             }
             self.number += u64::from(!ended);
             if self.number == 1 && text.starts_with(b"\xef\xbb\xbf") {
@@ -212,7 +214,7 @@ impl<R: Read> Iterator for Records<R> {
                 continue;
             }
             first = if first > 0 { first } else { self.number };
-            // A line break within quotes belongs to the record.
+            // A line break inside quotes belongs to the record.
             let quotes = text.iter().filter(|byte| **byte == b'"').count();
             if ended || self.format == Format::Ndjson || quotes.is_multiple_of(2) {
                 return Some(Ok((first, text)));
@@ -221,24 +223,25 @@ impl<R: Read> Iterator for Records<R> {
     }
 }
 
-/// The columns of a CSV file, after checking that those are there that a body needs.
-fn read_heading<T: Body>(records: &mut Records<impl Read>) -> Result<csv::StringRecord, Failure> {
+/// Reads the header of a CSV file and checks that it has the required columns.
+fn read_header<T: Body>(records: &mut Records<impl Read>) -> Result<csv::StringRecord, CliError> {
     let (_, text) = records.next().unwrap_or_else(|| Ok((1, Vec::new())))?;
-    let heading = split(&text).map_err(Failure::Usage)?;
-    let missing: Vec<_> =
-        T::REQUIRED.iter().filter(|name| !heading.iter().any(|it| it == **name)).collect();
+    let header = split(&text).map_err(CliError::Usage)?;
+    let is_missing = |name: &&&str| !header.iter().any(|it| it == **name);
+    let missing: Vec<&str> = T::REQUIRED.iter().filter(is_missing).copied().collect();
     if !missing.is_empty() {
-        return Err(Failure::Usage(format!("the heading has no column {missing:?}")));
+        let text = format!("the header lacks the columns {}", missing.join(", "));
+        return Err(CliError::Usage(text));
     }
     let known = |name: &&str| T::REQUIRED.contains(name) || T::OPTIONAL.contains(name);
-    let ignored: Vec<_> = heading.iter().filter(|name| !known(name)).collect();
+    let ignored: Vec<_> = header.iter().filter(|name| !known(name)).collect();
     if !ignored.is_empty() {
-        eprintln!("note: these columns are not read: {}", ignored.join(", "));
+        eprintln!("note: ignoring the columns {}", ignored.join(", "));
     }
-    Ok(heading)
+    Ok(header)
 }
 
-/// The fields of one record.
+/// Splits a record into its fields.
 fn split(text: &[u8]) -> Result<csv::StringRecord, String> {
     let mut builder = csv::ReaderBuilder::new();
     builder.has_headers(false).trim(csv::Trim::All).buffer_capacity(text.len().max(16));
@@ -247,7 +250,7 @@ fn split(text: &[u8]) -> Result<csv::StringRecord, String> {
     Ok(record)
 }
 
-/// What is wrong with a record, without its place, which is told beside it.
+/// The reason of an error without the position, since the message names the line.
 fn words(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
@@ -256,36 +259,35 @@ fn words(error: &csv::Error) -> String {
     }
 }
 
-/// The first half of the keys that a file's orders get when they have none of their own: the same
-/// file makes the same keys, so that sending it again orders nothing again.
-pub(crate) fn key_prefix(mut source: impl Read) -> Result<String, Failure> {
+/// The prefix of the keys for orders without one. It is a hash of the file: sending the same file
+/// again uses the same keys and places no order twice.
+pub(crate) fn key_prefix(mut source: impl Read) -> Result<String, CliError> {
     let mut hasher = blake3::Hasher::new();
     let mut piece = vec![0; 1 << 16];
     loop {
         match source.read(&mut piece) {
             Ok(0) => break,
             Ok(length) => drop(hasher.update(&piece[..length])),
-            Err(error) => return Err(Failure::because("cannot read the file", &error)),
+            Err(error) => return Err(CliError::because("cannot read the file", &error)),
         }
     }
     let hash = hasher.finalize().to_hex();
     Ok(format!("file-{}", &hash[..32]))
 }
 
-/// Gives an order without a key the one of its line.
+/// Gives an order without a key one of its file and line.
 pub(crate) fn with_key(mut order: OrderRequest, prefix: &str, line: u64) -> OrderRequest {
     order.idempotency_key.get_or_insert_with(|| format!("{prefix}-{line}"));
     order
 }
 
-/// Opens a file and makes the bar that shows how much of it was read.
-fn open(path: &Path) -> Result<(File, ProgressBar), Failure> {
-    let cannot = |error| Failure::because(format_args!("cannot open {}", path.display()), &error);
+/// Opens a file, and a progress bar for the bytes read.
+fn open(path: &Path) -> Result<(File, ProgressBar), CliError> {
+    let cannot = |error| CliError::because(format_args!("cannot open {}", path.display()), &error);
     let file = File::open(path).map_err(cannot)?;
     let bytes = file.metadata().map_err(cannot)?.len();
     let bar = ProgressBar::new(bytes);
-    let look = "{wide_bar} {bytes}/{total_bytes} {msg} {eta}";
-    bar.set_style(ProgressStyle::with_template(look).expect("a template that is constant"));
+    bar.set_style(progress::style("{wide_bar} {bytes}/{total_bytes} {msg} {eta}"));
     Ok((file, bar))
 }
 
@@ -299,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_lines_keep_their_numbers_and_spoil_no_others() {
+    fn bad_lines_have_numbers_and_do_not_affect_others() {
         let text = "\u{feff}{\"name\":\"a\",\"price\":1.50,\"stock\":1}\n\n{\r\n  \n\
                     {\"name\":\"b\",\"price\":\"2\",\"stock\":2,\"sku\":null,\"held\":3}";
         let rows = read::<ProductRequest>(text, Format::Ndjson);
@@ -316,22 +318,22 @@ mod tests {
         assert_eq!(first.max_per_user, None);
         let wrong = |at: usize| rows[at].1.as_ref().unwrap_err().clone();
         assert!(wrong(1).contains("invalid digit"), "{}", wrong(1));
-        assert!(wrong(2).contains("2 fields, but the heading has 5"), "{}", wrong(2));
+        assert!(wrong(2).contains("2 fields, but the header has 5"), "{}", wrong(2));
         assert_eq!(rows[3].1.as_ref().unwrap().max_per_user, Some(2));
         assert_eq!(rows.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2, 3, 4, 6, 8]);
     }
 
     #[test]
-    fn a_heading_must_have_what_a_body_needs() {
+    fn a_header_must_have_the_required_columns() {
         let text = std::io::Cursor::new("name,stock\na,1\n");
-        let Err(Failure::Usage(text)) = lines::<ProductRequest>(text, Format::Csv) else {
-            panic!("a heading without a price")
+        let Err(CliError::Usage(text)) = lines::<ProductRequest>(text, Format::Csv) else {
+            panic!("accepted a header without a price")
         };
         assert!(text.contains("price"), "{text}");
     }
 
     #[test]
-    fn orders_are_read_from_columns_and_keyed_by_file_and_line() {
+    fn csv_orders_get_keys_of_file_and_line() {
         let text =
             "product_id,quantity,user_id,payment_method,idempotency_key\n1,2,3,none,mine\n4,5,,,\n";
         let prefix = key_prefix(text.as_bytes()).unwrap();
@@ -348,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_follows_from_the_name() {
+    fn the_extension_tells_the_format() {
         let of = |name: &str| Format::of(None, Path::new(name)).ok();
         assert_eq!(of("a.csv"), Some(Format::Csv));
         assert_eq!(of("a.NDJSON"), Some(Format::Ndjson));

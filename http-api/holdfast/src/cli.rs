@@ -1,9 +1,9 @@
-//! The command line: which subcommands there are. Their flags stand in their own files.
+//! The command line: lists the subcommands. Each subcommand declares its flags in its own file.
 
 use clap::{Parser, Subcommand};
 
 use crate::bulk::{export, import};
-use crate::exit::{self, Failure};
+use crate::exit::{self, CliError};
 use crate::node::{dev, serve};
 use crate::offline::{recover, restore, verify};
 use crate::remote::{backup, events, holds, members, orders, payments, products, snapshot, status};
@@ -14,7 +14,7 @@ use crate::{bench, remote};
 #[command(name = "holdfast", version, after_help = exit::CODES)]
 #[command(arg_required_else_help = true, subcommand_required = true)]
 pub(crate) struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -26,48 +26,49 @@ pub(crate) enum Command {
     Dev(dev::Options),
     /// Run one node of a cluster
     Serve(serve::Options),
-    /// Show the members of a running cluster and how far each of them is
+    /// Show the members of a running cluster and how far each one has replicated
     Status(remote::Options),
-    /// List, create and change products, adjust their stock, read their ledgers
+    /// List, create, change and archive products, adjust their stock, show their ledgers
     #[command(subcommand)]
     Products(products::Command),
-    /// Look at, place and cancel orders
+    /// Show, list, place and cancel orders
     #[command(subcommand)]
     Orders(orders::Command),
-    /// Set units aside for a while, let them live on, give them back
+    /// Create, show, extend and release holds
     #[command(subcommand)]
     Holds(holds::Command),
-    /// Check the data of a stopped node without changing it
+    /// Check the data of a stopped node, or a backup, without changing it
     Verify(verify::Options),
     /// Take a snapshot of a running node's state
     Snapshot(remote::Options),
     /// Write a backup of a running cluster to a file
     Backup(backup::Options),
-    /// Make a new cluster of one node from a backup
+    /// Create a new cluster of one node from a backup
     Restore(restore::Options),
-    /// Make a new cluster of what one stopped node has, after the loss of a majority
+    /// Create a new cluster from one stopped node after a majority is lost for good
     Recover(recover::Options),
-    /// Let payments wait, or go on
+    /// Pause or resume payments
     #[command(subcommand)]
     Payments(payments::Command),
-    /// Show what happened, and follow what happens
+    /// Show past events, and follow new ones
     Events(events::Options),
-    /// Create products, or place orders, from a CSV or NDJSON file
+    /// Create products or place orders from a CSV or NDJSON file
     Import(import::Options),
-    /// Write products or orders to a CSV or NDJSON file
+    /// Write products or orders to a CSV or NDJSON file, or to standard output
     Export(export::Options),
     /// List, add and remove the members of a running cluster
     #[command(subcommand)]
     Members(members::Command),
-    /// Hand leadership to another node
+    /// Transfer leadership to another node
     TransferLeader(members::Transfer),
-    /// Put a running cluster under load and measure it
+    /// Put a running cluster under load and measure it. The products and orders of the run stay in
+    /// the cluster
     Bench(bench::Options),
 }
 
 impl Command {
-    /// Runs it to its end.
-    pub(crate) fn run(self) -> Result<(), Failure> {
+    /// Runs the subcommand to its end.
+    pub(crate) fn run(self) -> Result<(), CliError> {
         match self {
             Command::Dev(options) => dev::run(options),
             Command::Serve(options) => serve::run(options),

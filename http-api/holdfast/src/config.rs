@@ -1,9 +1,9 @@
-//! Where settings come from: a flag beats the environment, the environment beats the file.
+//! Reads settings: a flag overrides the environment, the environment overrides the file.
 //!
-//! The flags are declared once, for clap. From that declaration follow the name of each flag in
-//! the environment and in the file, so no flag can be forgotten in either. File entries whose flag
-//! is given nowhere else are turned into arguments before the final parse: they pass the same
-//! checks as typed ones, and this process never has to change its own environment.
+//! Flags are declared once, for clap. The names in the environment and in the file are derived from
+//! that declaration, so no flag is missing in either. A file entry whose flag is not given
+//! elsewhere becomes an argument before the final parse: it passes the same checks as a typed one,
+//! and the process never changes its own environment.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,22 +16,22 @@ use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 use crate::cli::Cli;
 use crate::exit::chain;
 
-/// The flag that names the file; it cannot itself stand in the file.
+/// The flag that names the file; the file itself cannot set it.
 const FILE_FLAG: &str = "config";
 
-/// The largest configuration file that is read, in bytes.
+/// Largest configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Why the settings could not be read.
+/// Why the settings cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// An argument, or the value of an environment variable or file entry, is wrong. `--help` and
-    /// `--version` end here too.
+    /// An argument, environment variable or file entry is wrong. clap reports `--help` and
+    /// `--version` this way too.
     #[error("{error}")]
     Arguments {
-        /// What clap says about it.
+        /// The error of clap.
         error: Box<clap::Error>,
-        /// The file that took part, if one did.
+        /// The configuration file, if one was read.
         file: Option<PathBuf>,
     },
     /// The file cannot be read.
@@ -42,7 +42,7 @@ pub(crate) enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is no TOML.
+    /// The file is not TOML.
     #[error("the configuration file {} is not valid TOML", path.display())]
     NotToml {
         /// The file.
@@ -52,7 +52,7 @@ pub(crate) enum Error {
     },
     /// The file names a setting that this command does not have.
     #[error(
-        "unknown key `{key}` in {}; `holdfast {command} --help` lists the settings",
+        "unknown key `{key}` in {}: `holdfast {command} --help` lists the settings",
         path.display()
     )]
     UnknownKey {
@@ -60,10 +60,10 @@ pub(crate) enum Error {
         path: PathBuf,
         /// The key.
         key: String,
-        /// The command that was asked for.
+        /// The subcommand on the command line.
         command: String,
     },
-    /// An entry is no plain value.
+    /// An entry is a table, a date or a nested list.
     #[error(
         "the value of `{key}` in {} must be a string, a number, a boolean or a list of these",
         path.display()
@@ -76,15 +76,15 @@ pub(crate) enum Error {
     },
 }
 
-/// Reads the command line with everything that stands behind it.
+/// Reads the command line, the environment and the configuration file.
 ///
 /// # Errors
-/// When anything is missing, unknown or out of range, wherever it was given.
+/// A setting is missing, unknown or out of range.
 pub(crate) fn parse(mut arguments: Vec<OsString>) -> Result<Cli, Error> {
-    // The first pass only has to find the file and learn which flags are given already. What the
-    // file may supply is not required yet; every other mistake is final.
+    // The first pass finds the file and the flags that are given already. It requires no flag,
+    // since the file may supply it; every other mistake is final.
     let first = declaration(true).try_get_matches_from(&arguments).map_err(|error| {
-        // Help should say what is required, which only the whole declaration knows.
+        // Only the full declaration shows in --help which flags are required.
         let full = declaration(false).try_get_matches_from(&arguments).err();
         Error::Arguments { error: Box::new(full.unwrap_or(error)), file: None }
     })?;
@@ -92,8 +92,8 @@ pub(crate) fn parse(mut arguments: Vec<OsString>) -> Result<Cli, Error> {
     let file = leaf.try_get_one::<PathBuf>(FILE_FLAG).ok().flatten().cloned();
     if let Some(file) = &file {
         let extra = arguments_from_file(file, &path, leaf)?;
-        // No command but the innermost takes flags, so the first words are the commands' names and
-        // whatever follows them belongs to the innermost.
+        // Only the innermost subcommand takes flags, so the command line begins with the names of
+        // the subcommands, and all flags follow them.
         let at = 1 + path.len();
         arguments.splice(at..at, extra);
     }
@@ -103,11 +103,12 @@ pub(crate) fn parse(mut arguments: Vec<OsString>) -> Result<Cli, Error> {
     matches.map_err(|error| Error::Arguments { error: Box::new(error), file })
 }
 
-/// Reports settings that could not be read; `--help` and `--version` arrive here too, and succeed.
+/// Prints why settings cannot be read, and gives the exit code. Prints `--help` and `--version`
+/// too, whose exit code is 0.
 pub(crate) fn refuse(error: &Error) -> ExitCode {
     match error {
         Error::Arguments { error, file } => {
-            // Nothing more can be done when not even the message can be written.
+            // When even this message cannot be written, nothing is left to do.
             let _ = error.print();
             if let Some(file) = file {
                 eprintln!("note: some of these settings come from {}", file.display());
@@ -121,7 +122,7 @@ pub(crate) fn refuse(error: &Error) -> ExitCode {
     }
 }
 
-/// The whole command line, with its names in the environment.
+/// The declaration of the command line, with the environment variable of each flag.
 fn declaration(nothing_required: bool) -> clap::Command {
     complete(Cli::command(), nothing_required)
 }
@@ -132,8 +133,8 @@ fn complete(command: clap::Command, nothing_required: bool) -> clap::Command {
         .mut_subcommands(|inner| complete(inner, nothing_required))
 }
 
-/// Gives one flag its name in the environment, and a switch a value, so that a switch that is on in
-/// the file can be turned off on the command line.
+/// Gives a flag its environment variable. Gives a switch an optional value, so that the command
+/// line can turn off a switch that the file turns on.
 fn complete_flag(flag: Arg, nothing_required: bool) -> Arg {
     let Some(long) = flag.get_long() else { return flag };
     let variable = variable(long);
@@ -154,12 +155,12 @@ fn complete_flag(flag: Arg, nothing_required: bool) -> Arg {
     flag.env(variable).hide_env(true).required(required)
 }
 
-/// The name of a flag in the environment.
+/// The environment variable of a flag.
 fn variable(long: &str) -> String {
     format!("HOLDFAST_{}", long.replace('-', "_").to_ascii_uppercase())
 }
 
-/// The words of the innermost subcommand and what was given to it.
+/// The names of the subcommands down to the innermost, and its arguments.
 fn leaf_of(matches: &ArgMatches) -> (Vec<String>, &ArgMatches) {
     let (mut path, mut leaf) = (Vec::new(), matches);
     while let Some((name, inner)) = leaf.subcommand() {
@@ -169,7 +170,7 @@ fn leaf_of(matches: &ArgMatches) -> (Vec<String>, &ArgMatches) {
     (path, leaf)
 }
 
-/// The entries of the file that nothing else overrides, as arguments.
+/// The entries of the file as arguments, without those that a flag or variable overrides.
 fn arguments_from_file(
     file: &Path,
     path: &[String],
@@ -219,7 +220,7 @@ fn read(file: &Path) -> Result<String, Error> {
     Ok(text)
 }
 
-/// The texts of a value: one, or those of a list.
+/// The text of a value, or the texts of a list.
 fn plain(value: &toml::Value) -> Option<Vec<String>> {
     match value {
         toml::Value::Array(list) => list.iter().map(scalar).collect(),

@@ -1,5 +1,5 @@
-//! How flags and file combine. The environment is part of a process, so its place in the order is
-//! tested with real ones in `http-api/holdfast/tests/command_line.rs`.
+//! How flags and file combine. `http-api/holdfast/tests/command_line.rs` tests the environment,
+//! with real processes.
 
 use std::io::Write as _;
 
@@ -12,7 +12,7 @@ fn words(line: &str) -> Vec<OsString> {
     line.split_whitespace().map(OsString::from).collect()
 }
 
-/// Parses a command line whose `FILE` stands for a file with this text.
+/// Parses a command line, with `FILE` replaced by the path of a file with this text.
 fn parse_with(line: &str, text: &str) -> Result<Command, Error> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
@@ -25,7 +25,7 @@ fn serve(line: &str, text: &str) -> serve_fields::Fields {
     serve_fields::of(parse_with(&line, text).unwrap())
 }
 
-/// What the tests look at, as text.
+/// The fields that the tests check.
 mod serve_fields {
     use crate::cli::Command;
 
@@ -62,21 +62,21 @@ payment-backoff-ms = [10, 20]
 ";
 
 #[test]
-fn clap_finds_no_fault_in_the_declaration() {
+fn clap_accepts_the_declaration() {
     declaration(false).debug_assert();
     declaration(true).debug_assert();
     Cli::command().debug_assert();
 }
 
 #[test]
-fn the_file_fills_in_what_is_not_given_even_what_is_required() {
+fn the_file_sets_missing_flags_even_required_ones() {
     let fields = serve("", FULL);
     assert_eq!((fields.id, fields.peers, fields.require_users), (3, 3, true));
     assert_eq!((fields.success_rate, fields.backoff), (250_000, vec![10, 20]));
 }
 
 #[test]
-fn a_flag_beats_the_file() {
+fn a_flag_overrides_the_file() {
     let line = "--id 1 --require-users=false --payment-backoff-ms 7 --peer 1=127.0.0.1:7001";
     let fields = serve(line, FULL);
     assert_eq!((fields.id, fields.peers, fields.require_users), (1, 1, false));
@@ -89,7 +89,7 @@ fn a_switch_needs_no_value() {
 }
 
 #[test]
-fn what_nobody_gives_is_missed() {
+fn a_missing_required_flag_is_an_error() {
     let error = parse(words("holdfast serve --id 1")).unwrap_err();
     let Error::Arguments { error, file: None } = error else { panic!("{error:?}") };
     assert_eq!(error.kind(), clap::error::ErrorKind::MissingRequiredArgument);
@@ -99,7 +99,7 @@ fn what_nobody_gives_is_missed() {
 }
 
 #[test]
-fn an_unknown_key_is_named() {
+fn the_error_names_an_unknown_key() {
     for (text, key) in
         [("id = 1\nidd = 2", "idd"), ("config = 'x'", "config"), ("help = true", "help")]
     {
@@ -108,13 +108,13 @@ fn an_unknown_key_is_named() {
         assert!(error.to_string().contains(&format!("`{key}`")), "{error}");
         assert!(error.to_string().contains("holdfast serve --help"), "{error}");
     }
-    // A setting of another command is unknown to this one.
+    // A setting of another subcommand is unknown to this one.
     assert!(parse_with("holdfast orders list --config FILE", "per-page = 5").is_ok());
     assert!(parse_with("holdfast orders get 1 --config FILE", "per-page = 5").is_err());
 }
 
 #[test]
-fn a_value_in_the_file_passes_the_same_checks() {
+fn values_in_the_file_are_checked_like_flags() {
     for text in ["id = 0", "payment-success-rate = 1.5", "require-users = 'perhaps'", "http = 'x'"]
     {
         let line = "holdfast serve --config FILE --id 1 --data d --raft 127.0.0.1:1";
@@ -131,7 +131,7 @@ fn a_value_in_the_file_passes_the_same_checks() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
+fn the_error_names_an_unreadable_file() {
     let error = parse(words("holdfast serve --config /nowhere/at/all.toml")).unwrap_err();
     assert!(error.to_string().contains("/nowhere/at/all.toml"), "{error}");
     let error = parse_with("holdfast serve --config FILE", "id = = 1").unwrap_err();
@@ -141,7 +141,7 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn every_flag_has_its_name_in_the_environment() {
+fn every_flag_has_an_environment_variable() {
     fn check(command: &clap::Command) {
         for flag in command.get_arguments() {
             let Some(long) = flag.get_long() else { continue };

@@ -1,4 +1,4 @@
-//! How the process ends: what can go wrong, and the exit code that says so to a script.
+//! How the process ends: the errors of commands, and the exit code of each.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -8,56 +8,65 @@ pub(crate) const CODES: &str = "\
 Exit codes:
   0  done
   1  failed: the cluster cannot be reached, or a node had to stop
-  2  the command line, the environment or the configuration file is wrong
+  2  the command line, the environment, the configuration file or a named file is wrong
   3  the cluster refused the request; nothing was changed
-  4  it is not known whether the request took effect: repeat it under the same key
-  130, 143  a second SIGINT or SIGTERM cut a graceful stop short
+  4  unknown whether the request took effect: repeat it under the same key
+  130, 143  a second SIGINT or SIGTERM ended the process before it had stopped gracefully
 
-Every flag can also be given as HOLDFAST_<FLAG> in the environment (HOLDFAST_OPEN_ORDERS_MAX for
---open-orders-max) or in a TOML file named by --config (open-orders-max = 5). A flag beats the
-environment, the environment beats the file.";
+Set any flag as HOLDFAST_<FLAG> in the environment (HOLDFAST_OPEN_ORDERS_MAX for
+--open-orders-max) or in a TOML file named by --config (open-orders-max = 5). A flag overrides the
+environment, the environment overrides the file.";
 
-/// Why a command did not do what it was asked to.
+/// Why a command failed. The variant decides the exit code.
 #[derive(Debug)]
-pub(crate) enum Failure {
-    /// The settings contradict each other or the data they meet.
+pub(crate) enum CliError {
+    /// The settings are wrong, or contradict each other or the data.
     Usage(String),
-    /// Something that should work did not.
+    /// The cluster cannot be reached, or a node or the system failed.
     Failed(String),
-    /// The cluster decided against the request, or does not know what it names.
+    /// The cluster refused the request; it has no effect.
     Refused(String),
     /// The request may have taken effect.
     Unknown(String),
+    /// An error that the log has already: it is not printed again.
+    Logged(Box<CliError>),
 }
 
-impl Failure {
-    /// A failure with the whole chain of causes in its text.
-    pub(crate) fn because(what: impl fmt::Display, error: &dyn std::error::Error) -> Failure {
-        Failure::Failed(format!("{what}: {}", chain(error)))
+impl CliError {
+    /// A [`Self::Failed`] of `what`, followed by the error and all its sources.
+    pub(crate) fn because(what: impl fmt::Display, error: &dyn std::error::Error) -> CliError {
+        CliError::Failed(format!("{what}: {}", chain(error)))
+    }
+
+    /// Marks the error as logged.
+    pub(crate) fn logged(self) -> CliError {
+        CliError::Logged(Box::new(self))
     }
 
     fn exit_code(&self) -> u8 {
         match self {
-            Failure::Failed(_) => 1,
-            Failure::Usage(_) => 2,
-            Failure::Refused(_) => 3,
-            Failure::Unknown(_) => 4,
+            CliError::Failed(_) => 1,
+            CliError::Usage(_) => 2,
+            CliError::Refused(_) => 3,
+            CliError::Unknown(_) => 4,
+            CliError::Logged(error) => error.exit_code(),
         }
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Usage(text)
-            | Failure::Failed(text)
-            | Failure::Refused(text)
-            | Failure::Unknown(text) => f.write_str(text),
+            CliError::Usage(text)
+            | CliError::Failed(text)
+            | CliError::Refused(text)
+            | CliError::Unknown(text) => f.write_str(text),
+            CliError::Logged(error) => error.fmt(f),
         }
     }
 }
 
-/// An error and all its sources in one line, without repeating a text that a parent already quotes.
+/// Joins an error and all its sources into one line. Skips a source that a parent already quotes.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -72,13 +81,15 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Reports a command's result.
-pub(crate) fn code(result: Result<(), Failure>) -> ExitCode {
+/// Prints the error of a command, unless the log has it, and gives the exit code.
+pub(crate) fn code(result: Result<(), CliError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("holdfast: {failure}");
-            ExitCode::from(failure.exit_code())
+        Err(error) => {
+            if !matches!(error, CliError::Logged(_)) {
+                eprintln!("holdfast: {error}");
+            }
+            ExitCode::from(error.exit_code())
         }
     }
 }
@@ -96,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_names_each_cause_once() {
+    fn chain_names_each_cause_once() {
         let root = Link { text: "permission denied", source: None };
         let middle = Link { text: "open /x: permission denied", source: Some(Box::new(root)) };
         let top = Link { text: "start", source: Some(Box::new(middle)) };
@@ -104,14 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn every_failure_has_its_own_code() {
+    fn each_error_has_its_own_exit_code() {
         let text = String::new;
         let codes = [
-            Failure::Failed(text()).exit_code(),
-            Failure::Usage(text()).exit_code(),
-            Failure::Refused(text()).exit_code(),
-            Failure::Unknown(text()).exit_code(),
+            CliError::Failed(text()).exit_code(),
+            CliError::Usage(text()).exit_code(),
+            CliError::Refused(text()).exit_code(),
+            CliError::Unknown(text()).exit_code(),
+            CliError::Refused(text()).logged().exit_code(),
         ];
-        assert_eq!(codes, [1, 2, 3, 4]);
+        assert_eq!(codes, [1, 2, 3, 4, 3]);
     }
 }

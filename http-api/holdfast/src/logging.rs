@@ -1,47 +1,48 @@
-//! Log lines on standard error, one JSON object or one text each.
+//! Log lines on standard error, as JSON or text.
 //!
-//! Lines are handed to a writer thread through a bounded buffer. When whoever reads standard error
-//! is too slow, lines are dropped and counted rather than orders held up.
+//! A writer thread takes lines from a bounded buffer. When the reader of standard error is too
+//! slow, lines are dropped, so that the log never delays orders.
 
 use clap::{Args, ValueEnum};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
-use crate::exit::Failure;
+use crate::exit::CliError;
 
-/// How many lines wait for the writer at most.
+/// Most lines that wait for the writer.
 const LINES_BUFFERED_MAX: usize = 16 * 1024;
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
-    /// Text for people
+    /// Text
     Text,
 }
 
-/// The flags about log lines.
+/// The flags for log lines.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Log lines, on standard error")]
 #[group(skip)]
 pub(crate) struct Options {
-    /// How log lines look [default: json for serve, text for dev]
+    /// Set the format of log lines [default: json for serve, text for dev]
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<Format>,
-    /// Which log lines to write: error, warn, info, debug, trace or off, also by module, as in
-    /// `info,raft_node=debug` [default: info for serve, warn for dev, less from libraries]
+    /// Write log lines of this level: error, warn, info, debug, trace or off, also by module, as in
+    /// `info,raft_node=debug` [default: info for serve, warn for dev, fewer from libraries]
     #[arg(long, value_name = "FILTER")]
     log_filter: Option<String>,
 }
 
 impl Options {
-    /// Starts to write log lines. They go out until the guard is dropped, which writes the rest.
-    pub(crate) fn start(&self, format: Format, filter: &str) -> Result<WorkerGuard, Failure> {
+    /// Starts the log, with the default `format` and `filter` for flags that are not given.
+    /// Dropping the guard writes the remaining lines and ends the log.
+    pub(crate) fn start(&self, format: Format, filter: &str) -> Result<WorkerGuard, CliError> {
         let wanted = self.log_filter.as_deref().unwrap_or(filter);
         let filter = EnvFilter::builder()
             .parse(wanted)
-            .map_err(|error| Failure::Usage(format!("--log-filter {wanted}: {error}")))?;
+            .map_err(|error| CliError::Usage(format!("--log-filter {wanted}: {error}")))?;
         let (writer, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(LINES_BUFFERED_MAX)
             .lossy(true)
@@ -56,7 +57,7 @@ impl Options {
             }
             Format::Text => lines.try_init(),
         };
-        started.map_err(|error| Failure::Failed(format!("cannot start the log: {error}")))?;
+        started.map_err(|error| CliError::Failed(format!("cannot start the log: {error}")))?;
         Ok(guard)
     }
 }

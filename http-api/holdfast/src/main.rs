@@ -1,10 +1,10 @@
-//! The `holdfast` binary: nodes, a whole cluster for a first try, a command line client and a load
-//! generator.
+//! The `holdfast` binary: it runs nodes, or a whole cluster for a first try, and is a command line
+//! client and a load generator.
 //!
 //! Each subcommand has its own file, in the folder of its kind: `node` runs nodes, `offline` works
-//! on the data of a stopped one, `remote` asks a running cluster. `main` reads the command line, runs
-//! one of them and turns the result into an exit code; nothing else decides how the process ends,
-//! but for the second signal of somebody who does not want to wait ([`signals`]).
+//! on the data of a stopped one, `remote` asks a running cluster. `main` reads the command line,
+//! runs one of them and turns the result into an exit code. Only a second signal ends the process
+//! elsewhere ([`signals`]).
 
 mod address;
 mod bench;
@@ -16,6 +16,7 @@ mod logging;
 mod node;
 mod offline;
 mod output;
+mod progress;
 mod remote;
 mod settings;
 mod signals;
@@ -23,7 +24,7 @@ mod table;
 
 use std::process::ExitCode;
 
-/// Orders are many small allocations on several threads, which this allocator is quick at.
+/// Orders make many small allocations on several threads; this allocator is fast at those.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,5 +1,5 @@
-//! Commands that run nodes, and what they share: a node with its server, a node that joins, and one
-//! that gets its data anew from the others.
+//! Commands that run nodes, and what they share: a running node, joining a cluster, and rebuilding
+//! a node whose data is damaged.
 
 pub(crate) mod dev;
 pub(crate) mod join;

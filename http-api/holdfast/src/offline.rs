@@ -1,4 +1,4 @@
-//! Commands on the data of a stopped node. None of them talks to a cluster.
+//! Commands that work on the data of a stopped node. None of them asks a cluster.
 
 pub(crate) mod recover;
 pub(crate) mod restore;

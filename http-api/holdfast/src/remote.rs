@@ -1,6 +1,6 @@
-//! What the commands share that talk to a running cluster: its URLs, the client, how to print.
+//! Commands that ask a running cluster, and what they share: URLs, the client, printing, errors.
 //!
-//! The retries, deadlines and keys are the client crate's; nothing here sends anything again.
+//! The client crate owns retries, deadlines and keys; nothing here repeats a request.
 
 pub(crate) mod backup;
 pub(crate) mod events;
@@ -18,25 +18,25 @@ use std::time::Duration;
 
 use clap::Args;
 use client::wire::{Outcome, Problem};
-use client::{Client, Error};
+use client::{Cause, Client, Error};
 use serde::Serialize;
 
-use crate::exit::{Failure, chain};
+use crate::exit::{CliError, chain};
 use crate::output;
 use crate::settings;
 
-/// The flags of every command that is a client.
+/// The flags of every command that asks a cluster.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub(crate) struct Options {
-    /// Base URL of a node; give several and another one is asked when one fails
+    /// Ask the node at this base URL; with several, the next one is asked when one fails
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     #[arg(value_delimiter = ',')]
     pub(crate) url: Vec<String>,
-    /// Print JSON for machines instead of a table
+    /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
-    /// Give up after so many seconds
+    /// Give up after this many seconds
     #[arg(long, value_name = "S", default_value = "15")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout_s: u64,
@@ -45,33 +45,33 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// The client for these URLs. Must be called inside a runtime.
-    pub(crate) fn client(&self) -> Result<Client, Failure> {
+    /// Creates a client for these URLs. Call it inside a runtime.
+    pub(crate) fn client(&self) -> Result<Client, CliError> {
         Client::builder()
             .base_urls(&self.url)
             .deadline(Duration::from_secs(self.timeout_s))
             .build()
-            .map_err(|error| Failure::Usage(chain(&error)))
+            .map_err(|error| CliError::Usage(chain(&error)))
     }
 
-    /// Prints a result: as one line of JSON, or as `table` shows it.
+    /// Prints a result as one line of JSON, or as `table` renders it.
     pub(crate) fn print<T: Serialize>(
         &self,
         data: &T,
         table: impl FnOnce(&T) -> String,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         self.print_on(data, table).map(|_| ())
     }
 
-    /// The same for one result of several. Says whether anybody still reads.
+    /// Prints one of several results. Returns false when the reader has closed the pipe.
     pub(crate) fn print_on<T: Serialize>(
         &self,
         data: &T,
         table: impl FnOnce(&T) -> String,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, CliError> {
         let text = if self.json {
             let json = serde_json::to_string(data);
-            json.map_err(|error| Failure::because("cannot write the result as JSON", &error))?
+            json.map_err(|error| CliError::because("cannot write the result as JSON", &error))?
         } else {
             table(data)
         };
@@ -79,37 +79,42 @@ impl Options {
     }
 }
 
-/// Runs one client command on this thread.
-pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+/// Runs a client command on this thread.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::because("cannot start the runtime", &error))?
+        .map_err(|error| CliError::because("cannot start the runtime", &error))?
         .block_on(work)
 }
 
-/// What a failed call means for the exit code, and what it says.
-pub(crate) fn failure(error: &Error) -> Failure {
+/// Turns the error of a call into a message and an exit code.
+pub(crate) fn failure(error: &Error) -> CliError {
     let mut text = match error.problem() {
         Some(problem) => words(problem),
         None => chain(error),
     };
     match error.outcome() {
-        Outcome::Rejected => Failure::Refused(text),
-        Outcome::NotApplied if error.report().is_none() => Failure::Usage(text),
-        Outcome::NotApplied => Failure::Failed(text),
+        Outcome::Rejected => CliError::Refused(text),
+        Outcome::NotApplied if error.report().is_none() => CliError::Usage(text),
+        Outcome::NotApplied => {
+            if let Some(Cause::Connect { .. }) = error.report().map(|report| &report.cause) {
+                text.push_str("; check that a node runs there, or name another one");
+            }
+            CliError::Failed(text)
+        }
         Outcome::Unknown => {
             if let Some(key) = error.report().and_then(|report| report.idempotency_key.as_ref()) {
-                text.push_str(&format!("; to go on, repeat it with --key {key}"));
+                text.push_str(&format!("; repeat it with --key {key}"));
             }
-            Failure::Unknown(text)
+            CliError::Unknown(text)
         }
     }
 }
 
 fn words(problem: &Problem) -> String {
     let mut text = format!("{} ({})", problem.detail, problem.error);
-    // A single fault is the detail already.
+    // A single error is already the detail.
     let wrong = problem.errors.iter().flatten().map(|(field, wrong)| (field, wrong.join(" ")));
     for (field, wrong) in wrong.filter(|(_, wrong)| *wrong != problem.detail) {
         text.push_str(&format!("\n  {field}: {wrong}"));

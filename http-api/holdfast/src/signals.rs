@@ -1,20 +1,20 @@
-//! SIGINT and SIGTERM: the first asks for a graceful stop, the second ends the process at once.
+//! SIGINT and SIGTERM: the first one requests a graceful stop, the second ends the process at once.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The exit code of a process that SIGINT ended, as shells count it.
+/// Exit code after SIGINT: 128 + 2, as shells report it.
 const INTERRUPTED: i32 = 130;
-/// The exit code of a process that SIGTERM ended.
+/// Exit code after SIGTERM: 128 + 15.
 const TERMINATED: i32 = 143;
 
-/// Both signals, caught from now on.
+/// Catches both signals from [`Signals::install`] on.
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    /// Starts to catch them. Must be called inside a runtime.
+    /// Starts to catch signals. Call it inside a runtime.
     pub(crate) fn install() -> std::io::Result<Signals> {
         Ok(Signals {
             interrupt: signal(SignalKind::interrupt())?,
@@ -22,7 +22,7 @@ impl Signals {
         })
     }
 
-    /// Waits for one and gives its name. Cancelling the wait loses no signal.
+    /// Waits for the next signal and returns its name. Cancelling the wait loses no signal.
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
@@ -30,14 +30,14 @@ impl Signals {
         }
     }
 
-    /// From now on the next one ends the process on the spot, whatever it is doing.
+    /// Makes the next signal end the process at once.
     pub(crate) fn exit_on_next(mut self) {
         tokio::spawn(async move {
             let code = match self.next().await {
                 "SIGINT" => INTERRUPTED,
                 _ => TERMINATED,
             };
-            eprintln!("holdfast: a second signal: stopping at once");
+            eprintln!("holdfast: received a second signal; ending at once");
             std::process::exit(code);
         });
     }

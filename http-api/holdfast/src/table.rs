@@ -1,17 +1,17 @@
-//! Tables for people: columns as wide as their widest cell, numbers to the right.
+//! Text tables: each column is as wide as its widest cell, numbers are aligned right.
 
 use std::fmt;
 
-/// Where a column's cells stand.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Align {
-    /// Texts.
+    /// For text.
     Left,
-    /// Numbers.
+    /// For numbers.
     Right,
 }
 
-/// Rows under a heading.
+/// Rows under a header.
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: Vec<(&'static str, Align)>,
@@ -19,15 +19,18 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// An empty table.
+    /// Creates a table without rows.
     pub(crate) fn new(columns: &[(&'static str, Align)]) -> Table {
         Table { columns: columns.to_vec(), rows: Vec::new() }
     }
 
-    /// Adds a row; it must have a cell for each column.
+    /// Adds a row.
+    ///
+    /// # Panics
+    /// When the number of cells is not the number of columns.
     pub(crate) fn row(&mut self, cells: Vec<String>) {
         assert_eq!(cells.len(), self.columns.len(), "a row has one cell per column");
-        // A name from the outside must not move the cursor or break the line.
+        // Control characters in a name must not move the cursor or break the line.
         let clean = |cell: String| {
             if cell.chars().any(char::is_control) {
                 cell.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -41,9 +44,9 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let heading: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
+        let header: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
         let rows = self.rows.iter().map(|row| row.iter().map(String::as_str).collect());
-        let lines: Vec<Vec<&str>> = std::iter::once(heading).chain(rows).collect();
+        let lines: Vec<Vec<&str>> = std::iter::once(header).chain(rows).collect();
         let width = |column: usize| {
             lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)
         };
@@ -63,7 +66,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// A cell for something that may be missing.
+/// The cell of an optional value: `-` when there is none.
 pub(crate) fn or_dash<T: fmt::Display>(value: Option<T>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }

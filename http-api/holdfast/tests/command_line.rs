@@ -1,7 +1,7 @@
-//! The command line as a shell meets it: exit codes, where settings come from, what is printed.
+//! The command line in a shell: exit codes, precedence of settings, output.
 //!
-//! Each test runs the real binary. Where one needs a cluster to talk to, a listener stands in for
-//! it that answers one fixed body and notes that it was asked.
+//! Each test runs the real binary. A listener with a fixed answer stands in for a cluster, and
+//! records the requests.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -12,13 +12,13 @@ use std::process::{Command, Output};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// What the stand-in says of the cluster.
+/// The answer of the stand-in to `GET /cluster`.
 const CLUSTER: &str = r#"{"success":true,"data":{"cluster_id":"shop","node_id":1,"leader_id":1,
     "term":2,"commit_index":9,"applied_index":9,"digest":"00ff","members":[{"id":1,
     "role":"leader","raft_addr":"127.0.0.1:7001","http_addr":"127.0.0.1:8080","match_index":9,
     "lag":0,"healthy":true}]}}"#;
 
-/// The binary with a clean environment.
+/// The binary, with an empty environment.
 fn holdfast(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
     command.args(words).env_clear();
@@ -33,8 +33,8 @@ fn exit_code(output: &Output) -> i32 {
     output.status.code().unwrap_or_else(|| panic!("{}: {}", output.status, text(&output.stderr)))
 }
 
-/// A server that answers every request with `status` and `body`, and passes on the requests' first
-/// lines. It ends with the test.
+/// Starts a server that answers every request with `status` and `body`. Sends the first line of
+/// each request to the receiver.
 fn stand_in(status: &'static str, body: &'static str) -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -61,7 +61,7 @@ fn was_asked(received: &Receiver<String>) -> bool {
 }
 
 #[test]
-fn help_explains_every_flag_and_the_exit_codes() {
+fn help_lists_every_flag_and_the_exit_codes() {
     let output = holdfast(&["--help"]).output().unwrap();
     assert_eq!(exit_code(&output), 0);
     assert!(text(&output.stdout).contains("Exit codes:"));
@@ -104,7 +104,7 @@ fn help_explains_every_flag_and_the_exit_codes() {
 }
 
 #[test]
-fn wrong_words_end_with_code_2() {
+fn a_wrong_command_line_exits_with_2() {
     for words in [
         &[][..],
         &["sell"],
@@ -133,7 +133,7 @@ fn wrong_words_end_with_code_2() {
 }
 
 #[test]
-fn a_flag_beats_the_environment_and_the_environment_beats_the_file() {
+fn a_flag_overrides_the_environment_which_overrides_the_file() {
     let (by_flag, flag_asked) = stand_in("200 OK", CLUSTER);
     let (by_variable, variable_asked) = stand_in("200 OK", CLUSTER);
     let (by_file, file_asked) = stand_in("200 OK", CLUSTER);
@@ -161,7 +161,7 @@ fn a_flag_beats_the_environment_and_the_environment_beats_the_file() {
 }
 
 #[test]
-fn the_environment_can_name_the_file_and_turn_a_switch_off() {
+fn the_environment_can_name_the_file_and_turn_off_a_switch() {
     let (address, asked) = stand_in("200 OK", CLUSTER);
     let mut file = tempfile::NamedTempFile::new().unwrap();
     writeln!(file, "url = ['http://{address}']\njson = true").unwrap();
@@ -178,7 +178,7 @@ fn the_environment_can_name_the_file_and_turn_a_switch_off() {
 }
 
 #[test]
-fn an_unknown_key_in_the_file_is_named() {
+fn the_error_names_an_unknown_key_in_the_file() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     writeln!(file, "open-orders-maximum = 5").unwrap();
     let output = holdfast(&["dev", "--config"]).arg(file.path()).output().unwrap();
@@ -189,13 +189,14 @@ fn an_unknown_key_in_the_file_is_named() {
 }
 
 #[test]
-fn a_cluster_that_cannot_be_reached_is_code_1_and_a_refusal_is_code_3() {
+fn an_unreachable_cluster_exits_with_1_and_a_refusal_with_3() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{gone}");
     let output =
         holdfast(&["orders", "get", "1", "--timeout-s", "1", "--url", &url]).output().unwrap();
     assert_eq!(exit_code(&output), 1, "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains(&gone.to_string()), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert!(said.contains(&gone.to_string()) && said.contains("check that a node runs"), "{said}");
 
     let (address, asked) = stand_in(
         "404 Not Found",
@@ -212,7 +213,7 @@ fn a_cluster_that_cannot_be_reached_is_code_1_and_a_refusal_is_code_3() {
 }
 
 #[test]
-fn holds_are_shown_as_tables_and_as_json() {
+fn holds_are_printed_as_tables_and_as_json() {
     const HOLD: &str = r#"{"success":true,"data":{"id":3,"hold_id":3,"user_id":1,
         "status":"active","items":[{"product_id":1,"quantity":2}],
         "expires_at":"2026-02-23T10:30:00.000Z","order_id":null,"idempotency_key":null,
@@ -243,7 +244,7 @@ fn holds_are_shown_as_tables_and_as_json() {
 }
 
 #[test]
-fn an_outcome_that_is_not_known_is_code_4_and_names_the_key() {
+fn an_unknown_outcome_exits_with_4_and_names_the_key() {
     let (address, _asked) = stand_in(
         "504 Gateway Timeout",
         r#"{"type":"/problems/commit-timeout","title":"Commit timeout","status":504,
@@ -260,7 +261,7 @@ fn an_outcome_that_is_not_known_is_code_4_and_names_the_key() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named_and_nothing_else_is_told() {
+fn the_error_names_a_missing_file_and_nothing_else_is_printed() {
     let output = holdfast(&["import", "nowhere.csv"]).output().unwrap();
     assert_eq!(exit_code(&output), 1);
     let said = text(&output.stderr);
@@ -269,7 +270,7 @@ fn a_file_that_is_not_there_is_named_and_nothing_else_is_told() {
 }
 
 #[test]
-fn a_bad_secret_stops_the_node_and_is_not_repeated() {
+fn a_bad_secret_stops_the_node_and_is_not_quoted() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("node");
     let serve = ["serve", "--id", "1", "--http", "127.0.0.1:0", "--raft", "127.0.0.1:7", "--data"];
@@ -294,11 +295,11 @@ fn a_bad_secret_stops_the_node_and_is_not_repeated() {
         assert!(said.contains(reason), "{said}");
         assert!(!said.contains(secret) && !log.contains(secret), "{said} {log}");
     }
-    assert!(!data.exists(), "nothing was begun");
+    assert!(!data.exists(), "the node touched its data");
 }
 
 #[test]
-fn a_node_that_is_told_nothing_useful_says_what_is_missing() {
+fn a_node_with_wrong_settings_says_what_is_wrong_once() {
     let data = tempfile::tempdir().unwrap();
     let data = data.path().to_str().unwrap();
     let serve = ["serve", "--id", "1", "--data", data, "--http", "127.0.0.1:0"];
@@ -307,6 +308,12 @@ fn a_node_that_is_told_nothing_useful_says_what_is_missing() {
         let said = text(&output.stderr);
         assert_eq!(exit_code(&output), code, "{said}");
         assert!(said.contains(reason), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        serde_json::from_str::<serde_json::Value>(said).expect("a log line");
+        // Without a log the error is plain text.
+        let output = holdfast(&[&serve, more, &["--log-filter", "off"]].concat()).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(said.starts_with("holdfast: ") && said.contains(reason), "{said}");
     };
     refused(&["--raft", "0.0.0.0:7"], 2, "--advertise-raft");
     refused(&["--raft", "127.0.0.1:7", "--peer", "2=127.0.0.1:8"], 2, "--peer");
@@ -316,7 +323,7 @@ fn a_node_that_is_told_nothing_useful_says_what_is_missing() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named_before_any_data_is_touched() {
+fn the_error_names_a_port_in_use_before_any_data_is_touched() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("dev");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -327,6 +334,22 @@ fn a_port_that_is_taken_is_named_before_any_data_is_touched() {
         .unwrap();
     assert_eq!(exit_code(&output), 1, "{}", text(&output.stderr));
     let said = text(&output.stderr);
-    assert!(said.contains(&address) && said.contains("taken"), "{said}");
+    assert!(said.contains(&address) && said.contains("another process"), "{said}");
     assert!(!data.exists());
+}
+
+#[test]
+fn the_error_for_a_wrong_id_says_what_is_expected() {
+    for words in [
+        &["orders", "get", "abc"][..],
+        &["orders", "list", "--user-id", "abc"],
+        &["holds", "show", "abc"],
+        &["products", "archive", "abc"],
+        &["products", "ledger", "abc"],
+    ] {
+        let output = holdfast(words).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(exit_code(&output), 2, "{words:?}: {said}");
+        assert!(said.contains("'abc'") && said.contains("a whole number such as 42"), "{said}");
+    }
 }

@@ -1,4 +1,4 @@
-//! One real node, and the commands that talk to it: what each prints, in tables and in JSON.
+//! Commands against one real node: their output, as tables and as JSON.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A node that is a cluster of its own. It ends with the test.
+/// A cluster of one node. It is killed on drop.
 struct Node {
     child: Child,
     url: String,
@@ -18,10 +18,10 @@ struct Node {
 }
 
 impl Node {
-    /// Starts it and waits until it listens.
+    /// Starts the node and waits until it listens.
     fn start(more: &[&str]) -> Node {
         let data = tempfile::tempdir().unwrap();
-        // The port is free a moment later still: the system gives out others first.
+        // The port stays free for a while: the system assigns others first.
         let raft = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let peer = format!("1={raft}");
         let mut child = holdfast(&["serve", "--id", "1", "--http", "127.0.0.1:0"])
@@ -35,18 +35,18 @@ impl Node {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let rest = line.strip_prefix("listening http=").expect("the line that says where");
+        let rest = line.strip_prefix("listening http=").expect("the line with the addresses");
         let (http, listening) = rest.trim_end().split_once(" raft=").expect("both addresses");
         assert_eq!(listening, raft);
         Node { child, url: format!("http://{http}"), _data: data }
     }
 
-    /// Runs a command against it.
+    /// Runs a command against the node.
     fn run(&self, words: &[&str]) -> Output {
         holdfast(words).args(["--url", &self.url]).output().unwrap()
     }
 
-    /// Runs a command that must succeed, and gives what it printed.
+    /// Runs a command that must succeed, and returns its output.
     fn text(&self, words: &[&str]) -> String {
         let output = self.run(words);
         let errors = String::from_utf8(output.stderr).unwrap();
@@ -54,7 +54,7 @@ impl Node {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The same with `--json`.
+    /// Runs a command with `--json` and returns the parsed output.
     fn json(&self, words: &[&str]) -> Value {
         let text = self.text(&[words, &["--json"]].concat());
         assert_eq!(text.lines().count(), 1, "one line: {text}");
@@ -94,7 +94,7 @@ fn products_and_orders_from_the_shell() {
     assert_eq!((&order["total_amount"], &order["status"]), (&"0.30".into(), &"PENDING".into()));
     let id = order["id"].to_string();
     let again = node.run(&place);
-    assert!(String::from_utf8(again.stderr).unwrap().contains("nothing was ordered now"));
+    assert!(String::from_utf8(again.stderr).unwrap().contains("this one had no effect"));
     let details = node.text(&["orders", "get", &id]);
     assert!(details.contains("PENDING") && details.contains("0.30"), "{details}");
     assert_eq!(node.json(&["products", "list"])["data"][0]["stock"], 4);
@@ -113,7 +113,7 @@ fn products_and_orders_from_the_shell() {
 }
 
 #[test]
-fn limits_of_a_product_are_set_and_taken_away() {
+fn limits_of_a_product_are_set_and_cleared() {
     let node = Node::start(&[]);
     let create = ["products", "create", "--name", "Ticket", "--price", "25", "--stock", "9"];
     let limits = ["--sku", "T-1", "--max-per-order", "2", "--max-per-user", "3"];
@@ -145,10 +145,10 @@ fn limits_of_a_product_are_set_and_taken_away() {
         assert_eq!(output.status.code(), Some(code), "{wrong:?}: {said}");
         assert!(said.contains(why), "{wrong:?}: {said}");
     }
-    assert_eq!(update(&["--name", "Tickets"])["stock"], 9, "nothing of that was done");
+    assert_eq!(update(&["--name", "Tickets"])["stock"], 9, "a refused update had an effect");
 
     assert!(node.text(&["products", "archive", &id]).contains("is archived"));
-    // Again is no failure; changing it is, and so is one that never was.
+    // Archiving again succeeds. Changing an archived product fails, as does an unknown id.
     assert!(node.text(&["products", "archive", &id]).contains("is archived"));
     for words in [&["products", "update", &id, "--stock", "1"][..], &["products", "archive", "99"]]
     {
@@ -157,7 +157,7 @@ fn limits_of_a_product_are_set_and_taken_away() {
 }
 
 #[test]
-fn the_load_generator_sells_what_it_counts() {
+fn the_load_generator_counts_what_it_orders() {
     let node = Node::start(&[]);
     let pid = node.child.id().to_string();
     let closed = ["bench", "--count", "300", "--products", "5", "--connections", "8"];
@@ -172,7 +172,7 @@ fn the_load_generator_sells_what_it_counts() {
     assert_eq!(products.len(), 5);
     let reserved = |product: &Value| product["reserved"].as_u64().unwrap();
     assert_eq!(products.iter().map(reserved).sum::<u64>(), 300);
-    assert!(products.iter().all(|product| reserved(product) > 0), "spread over all");
+    assert!(products.iter().all(|product| reserved(product) > 0), "some product got no order");
     assert!(products[0]["name"].as_str().unwrap().starts_with("bench "));
 
     let open = ["bench", "--rate", "400", "--duration", "1", "--warmup", "0", "--hot"];
@@ -193,9 +193,9 @@ fn the_load_generator_sells_what_it_counts() {
 }
 
 #[test]
-fn an_export_whose_reader_goes_is_no_failure() {
+fn an_export_to_a_closed_pipe_succeeds() {
     let node = Node::start(&[]);
-    // More than fits into a pipe.
+    // More than a pipe buffers.
     node.text(&["bench", "--count", "1", "--products", "1000", "--payment", "none"]);
     for format in ["ndjson", "csv"] {
         let mut export = holdfast(&["export", "--format", format, "--url", &node.url])
@@ -210,7 +210,7 @@ fn an_export_whose_reader_goes_is_no_failure() {
 }
 
 #[test]
-fn a_run_without_any_success_says_why_and_fails() {
+fn a_run_without_success_fails_and_says_why() {
     let node = Node::start(&["--require-users"]);
     let output = node.run(&["bench", "--count", "5", "--hot", "--users", "0"]);
     assert_eq!(output.status.code(), Some(1));
@@ -219,7 +219,7 @@ fn a_run_without_any_success_says_why_and_fails() {
 }
 
 #[test]
-fn sigterm_is_a_clean_end() {
+fn sigterm_stops_the_node_gracefully() {
     let mut node = Node::start(&[]);
     kill_process(Pid::from_child(&node.child), Signal::TERM).unwrap();
     assert!(node.child.wait().unwrap().success());

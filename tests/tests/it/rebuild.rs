@@ -255,7 +255,7 @@ async fn a_rebuild_that_is_cut_off_anywhere_is_gone_on_with() {
     cluster.kill(victim);
     remove(&cluster.data_dir(victim).join("raft"));
     // While the others are asked; when they have agreed; when it follows without a vote.
-    for words in ["the others are asked", "this node is a new member now", "listening"] {
+    for words in ["asking the others", "this node is a new member now", "listening"] {
         let said = cluster.log_text(victim).len();
         cluster.restart(victim);
         until_it_says(&cluster, said, words).await;

@@ -1,4 +1,4 @@
-//! The products that a run sells, created through the API before it begins.
+//! Creates the products of a run through the API, before it starts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,24 +8,24 @@ use client::wire::ProductRequest;
 use tokio::task::JoinSet;
 
 use super::request::NUMBER_MAX;
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::remote;
 
-/// Units of each product: more than any run sells.
+/// Units of each product: more than any run orders.
 const STOCK: u64 = 1_000_000_000_000;
-/// How many products are created at a time.
-const AT_ONCE: usize = 64;
+/// Most concurrent requests.
+const CONCURRENCY: usize = 64;
 
-/// Creates `count` products of this run and gives their ids.
+/// Creates `count` products for this run and returns their ids.
 pub(crate) async fn create(
     client: &Client,
     run: &str,
     count: usize,
     sold_out: bool,
-) -> Result<Vec<u64>, Failure> {
+) -> Result<Vec<u64>, CliError> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
-    for _ in 0..AT_ONCE.min(count) {
+    for _ in 0..CONCURRENCY.min(count) {
         let (client, run, next) = (client.clone(), run.to_owned(), Arc::clone(&next));
         tasks.spawn(async move {
             let mut ids = Vec::new();
@@ -40,7 +40,7 @@ pub(crate) async fn create(
     }
     let mut ids = Vec::with_capacity(count);
     while let Some(done) = tasks.join_next().await {
-        let some = done.map_err(|error| Failure::because("creating products", &error))?;
+        let some = done.map_err(|error| CliError::because("cannot create the products", &error))?;
         ids.extend(some?);
     }
     ids.sort_unstable();
@@ -52,7 +52,7 @@ async fn create_one(
     run: &str,
     number: usize,
     sold_out: bool,
-) -> Result<u64, Failure> {
+) -> Result<u64, CliError> {
     let request = ProductRequest {
         name: format!("bench {run} {number}"),
         price: "9.99".to_owned(),
@@ -61,7 +61,10 @@ async fn create_one(
     };
     let answer = client.create_product(&request).await.map_err(|error| remote::failure(&error))?;
     if answer.id > NUMBER_MAX {
-        return Err(Failure::Failed(format!("product id {} is too large", answer.id)));
+        return Err(CliError::Failed(format!(
+            "product id {} is too large: expected at most {NUMBER_MAX}",
+            answer.id
+        )));
     }
     Ok(answer.id)
 }

@@ -1,8 +1,8 @@
-//! One keep-alive HTTP/1.1 connection that costs next to nothing.
+//! A keep-alive HTTP/1.1 connection with little overhead.
 //!
-//! It sends finished bytes, and of an answer it reads the status and the length, nothing more. It
-//! understands what our server sends: a `content-length` on every answer that has a body. Anything
-//! else is an error, not a guess.
+//! It sends prepared bytes, and parses only the status and the length of an answer. It supports
+//! what our server sends: a `content-length` on every answer with a body. Anything else is an
+//! error.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,21 +10,21 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// The largest answer that is read, head and body.
+/// Largest answer, head and body, in bytes.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
-/// How much is asked for in one read. Larger than nearly every answer, so that one read is enough.
+/// Bytes per read: more than nearly every answer has, so that one read is enough.
 const READ_BYTES: usize = 8 * 1024;
 
-/// Why an exchange gave no answer.
+/// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The connection broke, or could not be made.
+    /// The connection failed or broke.
     #[error("connection: {0}")]
     Io(#[from] io::Error),
     /// The server closed the connection before the answer was complete.
     #[error("connection: closed before the answer")]
     Closed,
-    /// What came back is not an answer that this generator understands.
+    /// This generator cannot parse the answer.
     #[error("answer: {0}")]
     Malformed(&'static str),
 }
@@ -43,7 +43,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
     /// The body.
     pub(crate) body: &'a [u8],
-    /// Whether the server is going to close the connection.
+    /// Whether the server will close the connection.
     pub(crate) last: bool,
 }
 
@@ -93,19 +93,19 @@ impl Connection {
     }
 }
 
-/// What the head of an answer says.
+/// The parsed head of an answer.
 #[derive(Debug, PartialEq, Eq)]
 struct Head {
     status: u16,
-    /// Length of the head with its empty line.
+    /// Length of the head with its empty line, in bytes.
     bytes: usize,
-    /// Length of the body.
+    /// Length of the body, in bytes.
     body_bytes: usize,
-    /// Whether the connection ends with this answer.
+    /// Whether the server closes the connection after this answer.
     last: bool,
 }
 
-/// Reads a head; `None` while it is not complete.
+/// Parses a head; `None` while it is incomplete.
 fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Error> {
     let Some(status_end) = line_end(bytes, 0) else { return Ok(None) };
     let status = parse_status(&bytes[..status_end])?;
@@ -119,7 +119,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Error> {
         if line.is_empty() {
             break;
         }
-        // Only three headers matter, and their first letters tell nearly all others apart.
+        // Only three headers matter. Their first letters exclude nearly all others.
         if !matches!(line[0] | 0x20, b'c' | b't') {
             continue;
         }
@@ -144,7 +144,7 @@ fn line_end(bytes: &[u8], from: usize) -> Option<usize> {
     bytes[from..].iter().position(|&byte| byte == b'\n').map(|at| from + at)
 }
 
-/// Reads the status from a line such as `HTTP/1.1 201 Created`.
+/// Parses the status of a line such as `HTTP/1.1 201 Created`.
 fn parse_status(line: &[u8]) -> Result<u16, Error> {
     let digits = line.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.first_chunk::<3>());
     match digits {
@@ -155,7 +155,7 @@ fn parse_status(line: &[u8]) -> Result<u16, Error> {
     }
 }
 
-/// The value of a header line, when it has this name. `name` is in lower case.
+/// The value of a header line with this name, which is in lower case.
 fn header<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (found, rest) = line.split_at_checked(name.len())?;
     let value = rest.strip_prefix(b":")?;
@@ -168,7 +168,7 @@ fn parse_length(value: &[u8]) -> Result<usize, Error> {
         .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|text| text.parse().ok())
         .filter(|&length: &usize| length <= ANSWER_BYTES_MAX)
-        .ok_or(Error::Malformed("has a content-length that is no length up to 1 MiB"))
+        .ok_or(Error::Malformed("has a content-length that is not a number up to 4 MiB"))
 }
 
 #[cfg(test)]
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_read_whatever_its_case_and_order() {
+    fn a_head_is_parsed_in_any_case_and_order() {
         let text = b"HTTP/1.1 201 Created\r\nX-Trace-Id: t\r\nContent-Length:  17 \r\n\
             Connection: close\r\n\r\n{";
         let head = parse_head(text).unwrap().unwrap();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_head_is_not_complete() {
+    fn a_truncated_head_is_incomplete() {
         let text = b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n";
         for cut in 0..text.len() {
             assert_eq!(parse_head(&text[..cut]).unwrap(), None, "cut at {cut}");
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_an_error() {
+    fn malformed_answers_are_errors() {
         for text in [
             "HTTP/1.0 200 OK\r\n\r\n",
             "SSH-2.0\r\n\r\n",

@@ -1,10 +1,10 @@
-//! Processor time by thread, from `/proc`, before and after.
+//! Processor time by thread, from `/proc`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
-/// Clock ticks a second in `/proc`: part of the kernel's interface, 100 on every common machine.
+/// Clock ticks per second in `/proc`. The kernel's interface fixes it at 100 on common machines.
 const TICKS_PER_SECOND: u64 = 100;
 
 /// Processor time, in ticks.
@@ -27,8 +27,8 @@ impl Ticks {
         }
     }
 
-    /// What is beyond `part`, as a whole: the kernel divides the time of a process between program
-    /// and kernel in another ratio than that of its threads.
+    /// The rest beyond `part`. The total is exact, but the kernel splits the time of a process
+    /// between user and system in another ratio than that of its threads.
     fn beyond(self, part: Ticks) -> Ticks {
         let all = (self.user + self.system).saturating_sub(part.user + part.system);
         let system = self.system.saturating_sub(part.system).min(all);
@@ -36,25 +36,25 @@ impl Ticks {
     }
 }
 
-/// The name for all threads that ended between two snapshots.
+/// The name of all threads that ended between two readings.
 pub(crate) const ENDED: &str = "(ended)";
 
-/// The processor times of some processes at one moment.
+/// The processor times of some processes at one time.
 #[derive(Debug, Default)]
-pub(crate) struct Snapshot {
+pub(crate) struct Reading {
     threads: BTreeMap<(u32, u32), (String, Ticks)>,
-    /// The processes, with threads that have ended.
+    /// By process, threads that have ended included.
     processes: BTreeMap<u32, Ticks>,
 }
 
-/// What the threads of one name used between two snapshots.
+/// Processor time of the threads of one name between two readings.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub(crate) struct Used {
-    /// The threads' name, as far as the kernel keeps it (15 bytes), without numbers.
+    /// The name of the threads, without digits; the kernel keeps 15 bytes of it.
     pub(crate) name: String,
-    /// Seconds in the program.
+    /// Seconds in user mode.
     pub(crate) user_s: f64,
-    /// Seconds in the kernel on its behalf.
+    /// Seconds in the kernel.
     pub(crate) system_s: f64,
 }
 
@@ -65,17 +65,17 @@ impl Used {
     }
 }
 
-impl Snapshot {
-    /// Reads the threads of these processes as they stand now.
+impl Reading {
+    /// Reads the processor times of these processes.
     ///
     /// # Errors
-    /// When there is no such process.
-    pub(crate) fn take(pids: &[u32]) -> io::Result<Snapshot> {
-        let mut snapshot = Snapshot::default();
+    /// A process does not exist.
+    pub(crate) fn take(pids: &[u32]) -> io::Result<Reading> {
+        let mut reading = Reading::default();
         for &pid in pids {
             let process = fs::read_to_string(format!("/proc/{pid}/stat")).ok();
             if let Some((_, ticks)) = process.as_deref().and_then(parse) {
-                snapshot.processes.insert(pid, ticks);
+                reading.processes.insert(pid, ticks);
             }
             let tasks = fs::read_dir(format!("/proc/{pid}/task"))
                 .map_err(|error| io::Error::new(error.kind(), format!("process {pid}: {error}")))?;
@@ -84,21 +84,21 @@ impl Snapshot {
                 let Some(tid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
                     continue;
                 };
-                // A thread may end between being listed and being read.
+                // A thread may end between the listing and the read.
                 let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")) else {
                     continue;
                 };
                 if let Some(parsed) = parse(&stat) {
-                    snapshot.threads.insert((pid, tid), parsed);
+                    reading.threads.insert((pid, tid), parsed);
                 }
             }
         }
-        Ok(snapshot)
+        Ok(reading)
     }
 
-    /// What was used since `earlier`, by name of thread, the busiest first. Threads that began
-    /// count from their start; what those used that ended in between stands under [`ENDED`].
-    pub(crate) fn since(&self, earlier: &Snapshot) -> Vec<Used> {
+    /// Processor time since `earlier`, by name of thread, busiest first. New threads count from
+    /// their start; threads that ended in between count under [`ENDED`].
+    pub(crate) fn since(&self, earlier: &Reading) -> Vec<Used> {
         let mut sums: BTreeMap<String, Ticks> = BTreeMap::new();
         for (id, (name, now)) in &self.threads {
             let before = earlier.threads.get(id).map_or(Ticks::default(), |(_, ticks)| *ticks);
@@ -126,19 +126,19 @@ impl Snapshot {
     }
 }
 
-/// `node1-raft` and `node2-raft` are the same part of the program, so numbers are left out.
+/// Removes digits: `node1-raft` and `node2-raft` are the same part of the program.
 fn group(name: &str) -> String {
     let bare: String = name.chars().filter(|c| !c.is_ascii_digit()).collect();
     let bare = bare.trim_matches(['-', '_', ' ']);
     if bare.is_empty() { name.to_owned() } else { bare.to_owned() }
 }
 
-/// Reads name and times from a `stat` line. The name stands in brackets and may hold anything.
+/// Parses the name and the times of a `stat` line. The name is in brackets and may hold anything.
 fn parse(stat: &str) -> Option<(String, Ticks)> {
     let (before, after) = stat.rsplit_once(')')?;
     let (_, name) = before.split_once('(')?;
     let mut fields = after.split_ascii_whitespace();
-    // After the name, the state is field 3 of the line; user and system time are 14 and 15.
+    // The state, after the name, is field 3 of the line; user and system time are 14 and 15.
     let user = fields.nth(11)?.parse().ok()?;
     let system = fields.next()?.parse().ok()?;
     Some((name.to_owned(), Ticks { user, system }))
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stat_line_is_read_whatever_the_name_is() {
+    fn a_stat_line_may_have_any_name() {
         let line = "77 (a) R (b 3) S 1 2 3 4 5 6 7 8 9 10 41 42 15 16 20 0 3 0 99\n";
         let (name, ticks) = parse(line).unwrap();
         assert_eq!(name, "a) R (b 3");
@@ -161,10 +161,10 @@ mod tests {
     #[test]
     fn threads_are_summed_by_name() {
         let thread = |name: &str, user, system| (name.to_owned(), Ticks { user, system });
-        let mut before = Snapshot::default();
+        let mut before = Reading::default();
         before.threads.insert((1, 1), thread("raft-1", 100, 10));
         before.threads.insert((1, 9), thread("gone", 100, 10));
-        let mut after = Snapshot::default();
+        let mut after = Reading::default();
         after.threads.insert((1, 1), thread("raft-1", 150, 30));
         after.threads.insert((1, 2), thread("http", 5, 5));
         after.threads.insert((2, 7), thread("raft-2", 50, 0));
@@ -183,8 +183,8 @@ mod tests {
     #[test]
     fn this_process_can_be_read() {
         let own = std::process::id();
-        let before = Snapshot::take(&[own]).unwrap();
+        let before = Reading::take(&[own]).unwrap();
         assert!(!before.threads.is_empty());
-        assert!(Snapshot::take(&[u32::MAX]).is_err());
+        assert!(Reading::take(&[u32::MAX]).is_err());
     }
 }

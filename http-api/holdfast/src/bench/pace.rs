@@ -1,19 +1,18 @@
-//! When requests are due, for a load that does not wait for answers.
+//! The schedule of requests in an open loop, which does not wait for answers.
 //!
-//! Request `k` is due at `start + k / rate`, whatever the server does. Latency counts from that
-//! moment, so a server that stalls is charged for every request that should have gone out
-//! meanwhile, not only for the one that happened to be under way.
+//! Request `k` is due at `start + k / rate`. Latency counts from then, so a server that stalls is
+//! charged for every request that was due meanwhile, not only for the open one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-/// Shortest pause of the pacing thread. Shorter ones would spend on waking up what is to be
-/// measured; a request leaves at most about this much after it is due.
+/// Shortest pause of the pacing thread, and about the latest that a request is sent after it is
+/// due. Shorter pauses would take processor time from what is measured.
 const PAUSE_MIN: Duration = Duration::from_micros(250);
 
-/// A steady schedule.
+/// A schedule with a constant rate.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
     start: Instant,
@@ -21,13 +20,16 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// `per_second` requests a second from `start` on; at least 1.
+    /// Schedules `per_second` requests per second from `start` on.
+    ///
+    /// # Panics
+    /// When `per_second` is 0.
     pub(crate) fn new(start: Instant, per_second: u64) -> Schedule {
         assert!(per_second > 0, "the command line requires a rate of at least 1");
         Schedule { start, per_second }
     }
 
-    /// When request `number`, from 0, is due.
+    /// When request `number`, counted from 0, is due.
     pub(crate) fn due(&self, number: u64) -> Instant {
         let nanos = u128::from(number) * 1_000_000_000 / u128::from(self.per_second);
         self.start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX / 2))
@@ -41,15 +43,15 @@ impl Schedule {
     }
 }
 
-/// Adds one permit per request when it is due, `total` in all, and returns; at `end` at the latest.
-/// Blocks its thread: the timers of an event loop are too coarse for this.
+/// Adds a permit per request when it is due, `total` in all. Returns at `end` at the latest. Blocks
+/// its thread, since the timers of an event loop are too coarse.
 pub(crate) fn release(schedule: Schedule, total: u64, end: Instant, permits: &Arc<Semaphore>) {
     let mut released = 0;
     while released < total {
         let now = Instant::now();
         let due = schedule.due_by(now).min(total);
         if due > released {
-            // The count was bounded by the command line, far below the semaphore's limit.
+            // The command line bounds the count far below the limit of the semaphore.
             permits.add_permits(usize::try_from(due - released).unwrap_or(usize::MAX >> 4));
             released = due;
         }
@@ -75,7 +77,7 @@ mod tests {
             assert_eq!(schedule.due(0), start);
             assert_eq!(schedule.due(per_second), start + Duration::from_secs(1));
             for number in [0, 1, 2, 10, 12_345] {
-                // Rounding to nanoseconds may make the count see a request one nanosecond late.
+                // Rounding may delay the count by one nanosecond.
                 let due = schedule.due(number);
                 assert!(schedule.due_by(due + Duration::from_nanos(1)) > number);
                 if number > 0 {
@@ -88,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn every_permit_is_released_in_its_time() {
+    fn permits_are_released_when_due() {
         let permits = Arc::new(Semaphore::new(0));
         let start = Instant::now();
         release(Schedule::new(start, 1_000), 51, start + Duration::from_secs(60), &permits);

@@ -1,4 +1,4 @@
-//! What a run came to, as one JSON object or as text for people.
+//! The report of a run, as one JSON object or as text.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,50 +11,50 @@ use super::cpu::Used;
 use super::stats::Stats;
 use crate::table::{Align, Table};
 
-/// The result of a run. Its JSON is meant for scripts: fields are only ever added.
+/// The report of a run. Scripts read its JSON, so fields are only ever added.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     /// `closed` or `open`.
     pub(crate) mode: &'static str,
-    /// Connections kept busy.
+    /// Open connections.
     pub(crate) connections: usize,
     /// Generator threads.
     pub(crate) threads: usize,
-    /// Requests due a second, in an open loop.
+    /// Requests due per second, in an open loop.
     pub(crate) rate: Option<u64>,
-    /// Products that were sold.
+    /// Products that were ordered.
     pub(crate) products: usize,
     /// The payment method of the orders.
     pub(crate) payment: &'static str,
-    /// `uniform` or `zipf`: which products are asked for how often.
+    /// The distribution of orders over products: `uniform` or `zipf`.
     pub(crate) spread: &'static str,
-    /// Orders in one request.
+    /// Orders per request.
     pub(crate) batch: usize,
     /// Whether orders had idempotency keys.
     pub(crate) keys: bool,
     /// Whether every product was sold out from the start.
     pub(crate) sold_out: bool,
-    /// From the end of the warm-up to the last answer, or to the end of the run if that was before.
+    /// Seconds from the end of the warm-up to the last answer, or to the end of the run if earlier.
     pub(crate) seconds: f64,
     /// Requests that were answered.
     pub(crate) answered: u64,
-    /// Orders whose answer was the one that was asked for: 201, or 409 of a sold-out run.
+    /// Orders with the expected answer: 201, or 409 in a sold-out run.
     pub(crate) succeeded: u64,
-    /// Those of them whose answer came before the end of the run, a second.
+    /// Those answered before the end of the run, per second.
     pub(crate) per_second: f64,
-    /// From due to answered, all answers to orders together.
+    /// From due to answered, for all answers to orders.
     pub(crate) latency_ms: Latency,
-    /// The reads among the requests, if there were to be any.
+    /// The reads among the requests, if `--reads` asks for any.
     pub(crate) reads: Option<Reads>,
     /// Answers by status.
     pub(crate) statuses: BTreeMap<u16, u64>,
-    /// The first body of each status that was not asked for.
+    /// The first body of each unexpected status.
     pub(crate) unexpected: BTreeMap<u16, String>,
     /// Requests without an answer.
     pub(crate) errors: Errors,
-    /// Connections that were opened again.
+    /// Connections opened again after one broke or closed.
     pub(crate) reconnects: u64,
-    /// Requests that were due in time and never sent: the cluster did not keep up with the rate.
+    /// Requests that were due but never sent, because the cluster did not keep up with the rate.
     pub(crate) unsent: u64,
     /// Processor time of this process.
     pub(crate) generator: Cpu,
@@ -73,14 +73,14 @@ pub(crate) struct Latency {
     mean: f64,
 }
 
-/// Reads of products beside the orders.
+/// The reads of a run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Reads {
-    /// Of a hundred requests.
+    /// Share of the requests, in percent.
     pub(crate) percent: u64,
     /// Reads that were answered.
     pub(crate) succeeded: u64,
-    /// Those of them that were in time, a second.
+    /// Those answered before the end of the run, per second.
     pub(crate) per_second: f64,
     /// From due to answered.
     pub(crate) latency_ms: Latency,
@@ -98,13 +98,13 @@ pub(crate) struct Errors {
 /// Processor time.
 #[derive(Debug, Serialize)]
 pub(crate) struct Cpu {
-    /// Microseconds for each answered request.
+    /// Microseconds per answered request.
     us_per_request: f64,
-    /// The same by thread, busiest first.
+    /// By thread, busiest first.
     threads: Vec<Thread>,
 }
 
-/// Processor time of the threads of one name.
+/// Processor time of all threads with one name.
 #[derive(Debug, Serialize)]
 struct Thread {
     name: String,
@@ -150,7 +150,7 @@ impl From<&Stats> for Errors {
 }
 
 impl Cpu {
-    /// Spreads what was used over the requests.
+    /// Divides the processor time by the number of requests.
     pub(crate) fn new(used: &[Used], requests: u64) -> Cpu {
         let share = |seconds: f64| seconds * 1e6 / requests.max(1) as f64;
         let threads = used.iter().filter(|used| used.total_s() > 0.0).map(|used| Thread {
@@ -159,14 +159,14 @@ impl Cpu {
             system_us_per_request: share(used.system_s),
             us_per_request: share(used.total_s()),
         });
-        // A plain sum of nothing would be minus zero.
+        // The sum of an empty iterator is -0.0.
         let total = used.iter().map(Used::total_s).fold(0.0, f64::add);
         Cpu { us_per_request: share(total), threads: threads.collect() }
     }
 }
 
 impl Report {
-    /// Text for people.
+    /// Renders the report as text.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         self.head(&mut text);
@@ -190,8 +190,8 @@ impl Report {
         if self.unsent > 0 {
             let _ = writeln!(
                 text,
-                "unsent      {} requests were due and never sent: the rate is more than the \
-                 cluster answers, and the latencies above leave them out",
+                "unsent      {} requests were due but never sent: the cluster did not keep up \
+                 with the rate, and the latencies above exclude them",
                 self.unsent
             );
         }
@@ -241,7 +241,7 @@ impl Report {
     }
 
     fn processor_time(&self, text: &mut String) {
-        let _ = writeln!(text, "\nprocessor time for each answer, in µs\n");
+        let _ = writeln!(text, "\nprocessor time per answer, in µs\n");
         let mut table = Table::new(&[
             ("PROCESS", Align::Left),
             ("THREADS", Align::Left),

@@ -1,29 +1,29 @@
-//! The bytes of one request, written once; from then on only digits change.
+//! Request templates: the bytes are written once, then only digits change.
 
 use std::ops::Range;
 
-/// The highest product or user number that fits its field.
+/// Highest product or user id that fits its field.
 pub(crate) const NUMBER_MAX: u64 = 9_999_999_999;
 
 const NUMBER_DIGITS: usize = 10;
 const SEQUENCE_DIGITS: usize = 12;
 
-/// What the requests of one run have in common.
+/// What all requests of a run have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
-    /// Marks the keys of this run, so that two runs never share one. Printable, at most 64 bytes.
+    /// The name of the run, part of its keys: two runs share none. Printable, at most 64 bytes.
     pub(crate) run: String,
-    /// Whether each order has an idempotency key of its own.
+    /// Whether each order has its own idempotency key.
     pub(crate) keys: bool,
     /// Whether each order names a user.
     pub(crate) users: bool,
     /// The payment method of every order.
     pub(crate) payment: &'static str,
-    /// Orders in one request.
+    /// Orders per request.
     pub(crate) batch: usize,
 }
 
-/// The holes of one order.
+/// The ranges of one order that vary.
 #[derive(Debug, Clone)]
 struct Holes {
     product: Range<usize>,
@@ -31,7 +31,7 @@ struct Holes {
     sequence: Option<Range<usize>>,
 }
 
-/// One request with holes for the numbers that vary.
+/// A request for orders whose numbers vary.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     bytes: Vec<u8>,
@@ -39,7 +39,7 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Writes a request to `host`: of one order, or of a batch of several.
+    /// Writes a request to `host` for one order or a batch.
     pub(crate) fn new(host: &str, shape: &Shape) -> Template {
         let batch = shape.batch > 1;
         let mut body = Vec::new();
@@ -63,7 +63,7 @@ impl Template {
             body.len()
         )
         .into_bytes();
-        // A lone order has its key in the header, as most clients do it.
+        // A single order has its key in the header, as most clients send it.
         let header = (shape.keys && !batch).then(|| {
             bytes.extend_from_slice(format!("Idempotency-Key: bench-{}-", shape.run).as_bytes());
             let field = hole(&mut bytes, SEQUENCE_DIGITS);
@@ -82,13 +82,12 @@ impl Template {
         Template { orders: orders.collect(), bytes }
     }
 
-    /// The request whose first order is number `sequence` of the run; `choose` gives product and
+    /// Fills in a request whose first order has number `sequence`. `choose` returns product and
     /// user of an order by its number.
     pub(crate) fn fill(&mut self, sequence: u64, choose: impl Fn(u64) -> (u64, u64)) -> &[u8] {
         for (holes, number) in self.orders.iter().zip(sequence..) {
             let (product, user) = choose(number);
-            // JSON allows spaces before a number but no zeros, so numbers are filled up with
-            // spaces.
+            // Pad with spaces: JSON allows no zeros before a number.
             write_number(&mut self.bytes[holes.product.clone()], product, b' ');
             if let Some(field) = &holes.user {
                 write_number(&mut self.bytes[field.clone()], user, b' ');
@@ -101,7 +100,7 @@ impl Template {
     }
 }
 
-/// A read of one product, with a hole for its id.
+/// A request to read a product, whose id varies.
 #[derive(Debug, Clone)]
 pub(crate) struct ReadTemplate {
     bytes: Vec<u8>,
@@ -117,17 +116,17 @@ impl ReadTemplate {
         ReadTemplate { before: bytes.len(), bytes, after }
     }
 
-    /// The request for this product.
+    /// Fills in a request for this product.
     pub(crate) fn fill(&mut self, product: u64) -> &[u8] {
         self.bytes.truncate(self.before);
-        // An id in a path has no room to fill up.
+        // An id in a path cannot be padded.
         self.bytes.extend_from_slice(product.to_string().as_bytes());
         self.bytes.extend_from_slice(&self.after);
         &self.bytes
     }
 }
 
-/// Writes one order; in a batch it has its key with it.
+/// Writes one order, with its key if it is part of a batch.
 fn write_order(body: &mut Vec<u8>, shape: &Shape, batch: bool) -> Holes {
     body.push(b'{');
     let user = shape.users.then(|| {
@@ -150,11 +149,11 @@ fn write_order(body: &mut Vec<u8>, shape: &Shape, batch: bool) -> Holes {
     Holes { product, user, sequence }
 }
 
-/// How many orders of a batch had an answer of this status.
+/// Counts the results of a batch with this status.
 pub(crate) fn count_statuses(body: &[u8], status: u16) -> u64 {
-    // An order's own status is a word, so digits behind this name are of a result.
+    // The status of an order is a word, so a number is the status of a result.
     let pattern = format!("\"status\":{status},");
-    // A generator that searched byte by byte would cost as much as a node.
+    // A search byte by byte would cost as much as a node.
     memchr::memmem::find_iter(body, &pattern).count() as u64
 }
 
@@ -164,7 +163,7 @@ fn hole(bytes: &mut Vec<u8>, width: usize) -> Range<usize> {
     start..start + width
 }
 
-/// Writes `value` to the right end of `field`.
+/// Writes `value` aligned right into `field`, padded with `fill`.
 fn write_number(field: &mut [u8], mut value: u64, fill: u8) {
     for (place, byte) in field.iter_mut().rev().enumerate() {
         *byte = match value % 10 {
@@ -185,7 +184,7 @@ mod tests {
         Shape { run: "r1".into(), keys, users, payment: "none", batch: 1 }
     }
 
-    /// Head lines and the parsed body, after checking that the length is right.
+    /// The lines of the head and the parsed body. Checks the length.
     fn read(bytes: &[u8]) -> (Vec<String>, OrderRequest) {
         let text = std::str::from_utf8(bytes).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_says_what_was_filled_in() {
+    fn a_request_has_the_numbers_filled_in() {
         let mut template = Template::new("127.0.0.1:8080", &shape(true, true));
         for (product, user, sequence) in [(1, 1, 0), (NUMBER_MAX, 77, 999_999_999_999), (12, 3, 5)]
         {
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_users_can_be_left_out() {
+    fn keys_and_users_are_optional() {
         let mut template = Template::new("h:1", &shape(false, false));
         let (head, body) = read(template.fill(9, |_| (5, 9)));
         assert!(!head.iter().any(|line| line.starts_with("Idempotency-Key")));
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_has_each_order_with_its_own_numbers() {
+    fn each_order_of_a_batch_has_its_own_numbers() {
         let shape = Shape { batch: 3, ..shape(true, true) };
         let mut template = Template::new("h:1", &shape);
         let text = template.fill(30, |number| (number + 100, number + 200)).to_vec();
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn results_of_a_batch_are_counted_by_their_status() {
+    fn results_of_a_batch_are_counted_by_status() {
         let body = br#"{"data":[{"index":0,"status":201,"order":{"id":1,"status":"PENDING"}},
             {"index":1,"status":409,"error":"x"},{"index":2,"status":201,"order":{}}]}"#;
         assert_eq!((count_statuses(body, 201), count_statuses(body, 409)), (2, 1));
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_names_its_product() {
+    fn a_read_has_the_id_in_its_path() {
         let mut template = ReadTemplate::new("h:1");
         for id in [7, 12_345, 3] {
             let text = format!("GET /api/v1/products/{id} HTTP/1.1\r\nHost: h:1\r\n\r\n");

@@ -1,8 +1,7 @@
-//! The load scripts that older systems judged themselves by, under the names, thresholds and
-//! verdict lines that those had: `oversell`, `idempotency`, `high-load` and `order_test`.
+//! Scenarios: the load scripts of older systems, with their names, thresholds and verdicts.
 //!
-//! Each makes the product that it sells, so it can be run again and again. Virtual users ask for
-//! one thing at a time and never repeat a request by themselves.
+//! Each scenario creates its own product, so it can be repeated. A virtual user has one open
+//! request and never repeats it.
 
 pub(crate) mod run;
 mod verdict;
@@ -12,25 +11,26 @@ use std::time::Duration;
 use clap::ValueEnum;
 use client::wire::PaymentMethod;
 
-/// Units of a product that must not run out.
+/// Stock of a product that must not run out.
 const PLENTY: u64 = 1_000_000_000;
 
-/// A script.
+/// A scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
-    /// 50 users race for the last unit: one order, 49 refusals
+    /// 50 users race for the last unit: 1 order, 49 refusals
     Oversell,
-    /// 50 requests under one key: one order, answered 50 times
+    /// 50 requests under one key: 1 order, 50 equal answers
     Idempotency,
-    /// From 0 to 50 users in 2.5 minutes: p95 under 500 ms, p99 under 1,000 ms, over 80 % orders
+    /// Ramp from 0 to 50 users in 2.5 minutes: p95 below 500 ms, p99 below 1,000 ms, over 80 %
+    /// orders
     HighLoad,
-    /// 100 users who order as fast as they can for 30 seconds: every order is placed
+    /// 100 users order as fast as they can for 30 seconds: every order is placed
     #[value(name = "order_test")]
     OrderTest,
 }
 
 impl Scenario {
-    /// Users at most.
+    /// Most concurrent users.
     fn users(self) -> u64 {
         match self {
             Scenario::Oversell | Scenario::Idempotency | Scenario::HighLoad => 50,
@@ -38,7 +38,7 @@ impl Scenario {
         }
     }
 
-    /// How long it takes, for those that take a time.
+    /// How long it runs; zero if each user sends one request.
     fn duration(self) -> Duration {
         match self {
             Scenario::Oversell | Scenario::Idempotency => Duration::ZERO,
@@ -47,7 +47,8 @@ impl Scenario {
         }
     }
 
-    /// A payment that is refused gives its unit back, for another user to take.
+    /// The payment method. `oversell` has none: a declined payment would return the unit for
+    /// another user to order.
     fn payment(self) -> PaymentMethod {
         match self {
             Scenario::Oversell => PaymentMethod::None,

@@ -1,4 +1,4 @@
-//! What was measured: latencies, answers by status, errors.
+//! Measurements: latencies, answers by status, errors.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,11 +7,11 @@ use hdrhistogram::Histogram;
 
 use super::connection;
 
-/// Latencies beyond this are counted as this: two minutes.
+/// Highest latency, two minutes: longer ones count as this.
 const LATENCY_US_MAX: u64 = 120_000_000;
-/// How many kinds of refusal are quoted in the report.
+/// Most statuses with a quote in the report.
 const QUOTES_MAX: usize = 16;
-/// How much of a refusal is quoted.
+/// Longest quote, in bytes.
 const QUOTE_BYTES_MAX: usize = 400;
 
 /// The measurements of one thread, or of all of them together.
@@ -19,36 +19,36 @@ const QUOTE_BYTES_MAX: usize = 400;
 pub(crate) struct Stats {
     /// From the moment a request was due until its answer was read, in microseconds.
     pub(crate) latency_us: Histogram<u64>,
-    /// The same of reads.
+    /// The same for reads.
     pub(crate) read_latency_us: Histogram<u64>,
     /// Answers by status.
     pub(crate) statuses: BTreeMap<u16, u64>,
-    /// The first answer of each status that was not asked for.
+    /// The first answer of each unexpected status.
     pub(crate) quotes: BTreeMap<u16, String>,
     /// Requests whose connection broke before the answer.
     pub(crate) broken: u64,
-    /// Answers that were no HTTP as this generator reads it.
+    /// Answers that the generator could not parse.
     pub(crate) malformed: u64,
-    /// Requests without an answer when the run had to end.
+    /// Requests without an answer at the end of the run.
     pub(crate) unanswered: u64,
-    /// Connections that were opened after the first ones.
+    /// Connections opened again after one broke or closed.
     pub(crate) reconnects: u64,
-    /// The last connection error, in words.
+    /// The last connection error.
     pub(crate) last_error: Option<String>,
-    /// Orders whose answer was the one that was asked for.
+    /// Orders with the expected answer.
     pub(crate) orders: u64,
-    /// Those whose answer came before the end of the run: what the rate is made of.
+    /// Those answered before the end of the run, which the rate counts.
     pub(crate) in_time: u64,
-    /// Reads that were answered, and those that were in time.
+    /// Reads that were answered.
     pub(crate) reads: u64,
-    /// See `reads`.
+    /// Those answered before the end of the run.
     pub(crate) reads_in_time: u64,
     /// When the last answer came.
     pub(crate) last_answer: Option<Instant>,
 }
 
 impl Stats {
-    /// Nothing measured yet.
+    /// Creates empty measurements.
     pub(crate) fn new() -> Stats {
         let histogram = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)
             .expect("the bounds are constants that the histogram allows");
@@ -70,7 +70,7 @@ impl Stats {
         }
     }
 
-    /// Counts an answer; `read` says of what.
+    /// Counts an answer to a read or an order.
     pub(crate) fn answer(&mut self, read: bool, status: u16, latency: Duration, at: Instant) {
         let us = u64::try_from(latency.as_micros()).unwrap_or(LATENCY_US_MAX);
         let of_kind = if read { &mut self.read_latency_us } else { &mut self.latency_us };
@@ -79,7 +79,7 @@ impl Stats {
         self.last_answer = Some(at);
     }
 
-    /// Keeps the words of a refusal, the first of its status.
+    /// Keeps the body of the first answer of a status.
     pub(crate) fn quote(&mut self, status: u16, body: &[u8]) {
         if self.quotes.len() < QUOTES_MAX && !self.quotes.contains_key(&status) {
             let cut = &body[..body.len().min(QUOTE_BYTES_MAX)];
@@ -96,7 +96,7 @@ impl Stats {
         self.last_error = Some(error.to_string());
     }
 
-    /// Adds what another thread measured.
+    /// Adds the measurements of another thread.
     pub(crate) fn add(&mut self, other: Stats) {
         let same = "all histograms have the same bounds";
         self.latency_us.add(&other.latency_us).expect(same);
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_add_up() {
+    fn add_sums_the_measurements_of_threads() {
         let start = Instant::now();
         let (mut left, mut right) = (Stats::new(), Stats::new());
         for n in 1..=100 {
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(left.quotes[&409], "sold out");
         assert_eq!(left.last_answer, Some(later));
         assert_eq!(left.latency_us.value_at_quantile(0.5), 101);
-        // A latency beyond the histogram counts as its largest, within three digits.
+        // A latency beyond the histogram counts as its highest, within three digits.
         assert!(left.latency_us.max() >= LATENCY_US_MAX / 1000 * 999);
     }
 

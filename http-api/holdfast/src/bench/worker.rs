@@ -1,7 +1,7 @@
-//! One generator thread: its share of the connections, each sending one request after the other.
+//! A thread of the generator: runs its share of the connections, each with one open request.
 //!
-//! Everything on the way of a request is plain numbers and reused buffers; what the threads share
-//! is one counter, and the permits of the pacer when there is one.
+//! The path of a request uses only numbers and reused buffers. Threads share two counters, and the
+//! permits of the pacer in an open loop.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -19,37 +19,37 @@ use super::pace::Schedule;
 use super::request::{ReadTemplate, Shape, Template, count_statuses};
 use super::stats::Stats;
 
-/// Pause after a connection broke, so that a dead server is not hammered.
+/// Pause before opening a broken connection again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Where requests go.
+/// A node to send requests to.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    /// For the `Host` header.
+    /// The `Host` header.
     pub(crate) host: String,
-    /// Where to connect.
+    /// The address to connect to.
     pub(crate) address: SocketAddr,
 }
 
-/// When the parts of a run begin and end.
+/// The times of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
-    /// No request goes out before this.
+    /// The first request is due.
     pub(crate) start: Instant,
-    /// Requests that are due from here on are measured.
+    /// Requests that are due from then on are measured.
     pub(crate) measured_from: Instant,
-    /// No request is due after this.
+    /// The last request is due.
     pub(crate) end: Instant,
-    /// Nothing is waited for after this.
+    /// The run stops waiting for answers.
     pub(crate) give_up: Instant,
 }
 
-/// Which request is sent when.
+/// When requests are sent.
 #[derive(Debug)]
 pub(crate) enum Pace {
-    /// As soon as the connection's last one is answered.
+    /// After the answer to the last request of the connection.
     Closed,
-    /// When the schedule says so; a permit is released for each.
+    /// When the schedule says so, with a permit per request.
     Open {
         /// The due times.
         schedule: Schedule,
@@ -58,42 +58,42 @@ pub(crate) enum Pace {
     },
 }
 
-/// A run, shared by all generator threads.
+/// The plan of a run, shared by all threads of the generator.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// Where requests go; connections are spread over them.
+    /// The nodes; connections take them in turn.
     pub(crate) targets: Vec<Target>,
-    /// How requests look.
+    /// What all requests have in common.
     pub(crate) shape: Shape,
-    /// What is sold.
+    /// The ids of the products.
     pub(crate) products: Vec<u64>,
     /// Picks the product of an order or a read.
     pub(crate) sampler: Sampler,
-    /// Of a hundred requests, how many read a product instead of ordering.
+    /// Percentage of requests that read a product instead of ordering.
     pub(crate) reads: u64,
-    /// How many users the orders are spread over, if they name users at all.
+    /// Number of users, 0 for orders without a user.
     pub(crate) users: u64,
-    /// When they go out.
+    /// When requests are sent.
     pub(crate) pace: Pace,
-    /// When the run ends.
+    /// The times of the run.
     pub(crate) times: Times,
-    /// Most requests in all.
+    /// Most requests of the run.
     pub(crate) total: u64,
-    /// The answer that an order is to have: 201, or 409 in a sold-out run.
+    /// The expected status of an order: 201, or 409 in a sold-out run.
     pub(crate) wanted: u16,
-    /// Requests given out so far.
+    /// Requests assigned so far.
     pub(crate) given_out: AtomicU64,
     /// Requests sent so far.
     pub(crate) sent: AtomicU64,
 }
 
 impl Plan {
-    /// The product that an order or a read of this number is about.
+    /// The product of the order or read with this number.
     fn product(&self, number: u64) -> u64 {
         self.products[self.sampler.choose(scatter(number), self.products.len())]
     }
 
-    /// Counts what an answer came to.
+    /// Counts an answer.
     fn count(&self, stats: &mut Stats, read: bool, answer: &Answer<'_>, now: Instant) {
         let in_time = now <= self.times.end;
         if read {
@@ -117,7 +117,7 @@ impl Plan {
     }
 }
 
-/// Runs the connections with these numbers to the end of the plan. Blocks its thread.
+/// Runs the connections of these numbers to the end of the plan. Blocks its thread.
 pub(crate) fn run(plan: &Arc<Plan>, connections: Vec<usize>) -> std::io::Result<Stats> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stats = Rc::new(RefCell::new(Stats::new()));
@@ -132,21 +132,21 @@ pub(crate) fn run(plan: &Arc<Plan>, connections: Vec<usize>) -> std::io::Result<
         tokio::time::timeout_at(plan.times.give_up.into(), all).await.is_ok()
     });
     if !in_time {
-        tracing::debug!("connections were still waiting when the run had to end");
+        tracing::debug!("connections still waited for answers at the end of the run");
     }
-    // Dropping the tasks counts what they still waited for, so it comes before reading.
+    // Dropping a task counts its open request, so drop the tasks before reading the statistics.
     drop(local);
-    let stats = Rc::into_inner(stats).expect("every task of this thread has been dropped");
+    let stats = Rc::into_inner(stats).expect("all tasks of this thread have been dropped");
     Ok(stats.into_inner())
 }
 
-/// The requests of one connection.
+/// The request templates of a connection.
 struct Templates {
     order: Template,
     read: ReadTemplate,
 }
 
-/// Makes the choice between reading and ordering independent of that of a product.
+/// Makes the choice between reading and ordering independent of the choice of a product.
 const READS: u64 = 0x5bd1_e995_9d1b_54a1;
 
 /// One connection's place in the run.
@@ -156,17 +156,17 @@ struct Worker {
     number: usize,
 }
 
-/// Why a connection is not used any further.
+/// Why a connection ended.
 enum End {
     /// The run is over.
     Over,
-    /// The server said that it is going to close it.
+    /// The server closes it.
     Closing,
     /// It broke.
     Broken(Error),
 }
 
-/// A request under way. Counts it as unanswered when the task is dropped before the answer.
+/// An open request. It counts as unanswered if the task is dropped before the answer.
 struct InFlight<'a> {
     stats: &'a RefCell<Stats>,
     counts: bool,
@@ -185,7 +185,7 @@ impl Worker {
         let plan = &*self.plan;
         let mut opened = 0;
         loop {
-            // Another target after each broken connection: a cluster goes on when one node is gone.
+            // Try another target after each broken connection: one node may be down.
             let target = &plan.targets[(self.number + opened) % plan.targets.len()];
             let end = match Connection::open(target.address).await {
                 Ok(connection) => {
@@ -214,7 +214,7 @@ impl Worker {
         }
     }
 
-    /// Sends requests until the run is over or the connection is.
+    /// Sends requests until the run or the connection ends.
     async fn converse(&self, mut connection: Connection, templates: &mut Templates) -> End {
         let plan = &*self.plan;
         tokio::time::sleep_until(plan.times.start.into()).await;
@@ -255,7 +255,7 @@ impl Worker {
         }
     }
 
-    /// The next request's number and the moment when it is due, once that has come.
+    /// Waits until the next request is due. Returns its number and due time.
     async fn next(&self, now: Instant) -> Option<(u64, Instant)> {
         let plan = &*self.plan;
         if matches!(plan.pace, Pace::Closed) && now >= plan.times.end {
@@ -275,8 +275,8 @@ impl Worker {
     }
 }
 
-/// Spreads consecutive numbers evenly and without pattern, the same in every run: the finalizer of
-/// the SplitMix64 generator.
+/// Maps consecutive numbers to evenly distributed ones, the same in every run: the finalizer of
+/// SplitMix64.
 fn scatter(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

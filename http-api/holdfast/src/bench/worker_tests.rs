@@ -1,4 +1,4 @@
-//! Whole runs against a small server that answers from a list.
+//! Runs against a small server that answers from a list.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -9,7 +9,7 @@ const CREATED: &str = "HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}";
 const SOLD_OUT: &str = "HTTP/1.1 409 Conflict\r\ncontent-length: 8\r\n\r\nsold out";
 const CLOSING: &str = "HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
 
-/// What the server does with one request.
+/// The reaction of the server to a request.
 #[derive(Debug, Clone, Copy)]
 enum Reaction {
     Answer(&'static str),
@@ -17,8 +17,8 @@ enum Reaction {
     HangUp,
 }
 
-/// A server on its own thread that reacts to request `n` of all with entry `n` of a list, and
-/// keeps to the last entry when the list is used up.
+/// Starts a server on its own thread that reacts to request `n` with entry `n` of the list, or with
+/// the last one.
 fn server(reactions: Vec<Reaction>) -> SocketAddr {
     let reactions: Arc<[Reaction]> = reactions.into();
     let (send, receive) = std::sync::mpsc::channel();
@@ -43,7 +43,7 @@ async fn serve(
     count: Arc<AtomicU64>,
 ) {
     let mut buffer = vec![0; 4096];
-    // A request is small and written at once, so on loopback one read is one request.
+    // A request is small and written in one call, so one read on loopback gets it.
     while let Ok(1..) = stream.read(&mut buffer).await {
         let number = count.fetch_add(1, Ordering::Relaxed) as usize;
         match reactions[number.min(reactions.len() - 1)] {
@@ -74,7 +74,7 @@ fn plan(address: SocketAddr, total: u64, run_ms: u64) -> Plan {
 }
 
 #[test]
-fn a_closed_loop_sends_exactly_what_was_asked_for() {
+fn a_closed_loop_sends_the_given_number_of_requests() {
     let address = server(vec![Reaction::Answer(CREATED), Reaction::Answer(SOLD_OUT)]);
     let plan = Arc::new(plan(address, 100, 10_000));
     let stats = run(&plan, (0..4).collect()).unwrap();
@@ -88,7 +88,7 @@ fn a_closed_loop_sends_exactly_what_was_asked_for() {
 }
 
 #[test]
-fn a_closed_loop_ends_in_time() {
+fn a_closed_loop_ends_on_time() {
     let address = server(vec![Reaction::Answer(CREATED)]);
     let plan = Arc::new(plan(address, u64::MAX, 100));
     let stats = run(&plan, vec![0, 1]).unwrap();
@@ -97,7 +97,7 @@ fn a_closed_loop_ends_in_time() {
 }
 
 #[test]
-fn warming_up_is_not_measured() {
+fn the_warmup_is_not_measured() {
     let address = server(vec![Reaction::Answer(CREATED)]);
     let mut plan = plan(address, 50, 10_000);
     plan.times.measured_from = plan.times.end;
@@ -107,7 +107,7 @@ fn warming_up_is_not_measured() {
 }
 
 #[test]
-fn broken_connections_are_counted_and_opened_again() {
+fn broken_connections_are_counted_and_reopened() {
     let ok = Reaction::Answer(CREATED);
     let address = server(vec![ok, Reaction::HangUp, ok, Reaction::Answer(CLOSING), ok]);
     let plan = Arc::new(plan(address, 10, 10_000));
@@ -118,7 +118,7 @@ fn broken_connections_are_counted_and_opened_again() {
 }
 
 #[test]
-fn a_server_that_hangs_ends_the_run_and_is_charged() {
+fn requests_to_a_hanging_server_count_as_unanswered() {
     let address = server(vec![Reaction::Answer(CREATED), Reaction::Hang]);
     let plan = Arc::new(plan(address, 1_000, 50));
     let stats = run(&plan, vec![0, 1]).unwrap();
@@ -127,9 +127,8 @@ fn a_server_that_hangs_ends_the_run_and_is_charged() {
 }
 
 #[test]
-fn an_open_loop_counts_latency_from_the_moment_a_request_was_due() {
-    // Every request was due about a second ago; however quickly the server answers now, that second
-    // counts.
+fn an_open_loop_counts_latency_from_when_a_request_was_due() {
+    // Every request was due about a second ago, so its latency is at least a second.
     let address = server(vec![Reaction::Answer(CREATED)]);
     let mut plan = plan(address, 20, 10_000);
     let start = Instant::now() - Duration::from_secs(1);
@@ -142,7 +141,7 @@ fn an_open_loop_counts_latency_from_the_moment_a_request_was_due() {
 }
 
 #[test]
-fn numbers_are_scattered_evenly() {
+fn scatter_is_even() {
     let mut counts = [0_u32; 10];
     for number in 0..10_000 {
         counts[scatter(number) as usize % 10] += 1;
@@ -151,7 +150,7 @@ fn numbers_are_scattered_evenly() {
 }
 
 #[test]
-fn reads_are_a_share_of_the_requests_and_counted_apart() {
+fn reads_are_a_share_of_the_requests_with_their_own_counts() {
     const FOUND: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
     let address = server(vec![Reaction::Answer(FOUND)]);
     let mut plan = plan(address, 1_000, 10_000);
@@ -163,7 +162,7 @@ fn reads_are_a_share_of_the_requests_and_counted_apart() {
 }
 
 #[test]
-fn the_orders_of_a_batch_are_counted_one_by_one() {
+fn the_orders_of_a_batch_count_one_by_one() {
     const RESULTS: &str = "HTTP/1.1 200 OK\r\ncontent-length: 42\r\n\r\n\
         [{\"status\":201,},{\"status\":409,},\"padded\"]";
     let address = server(vec![Reaction::Answer(RESULTS)]);
@@ -171,5 +170,5 @@ fn the_orders_of_a_batch_are_counted_one_by_one() {
     plan.shape.batch = 2;
     let stats = run(&Arc::new(plan), vec![0]).unwrap();
     assert_eq!((stats.orders, stats.in_time, stats.with_status(200)), (10, 10, 10));
-    assert!(stats.quotes[&200].contains("409"), "what was refused is quoted");
+    assert!(stats.quotes[&200].contains("409"), "a refusal is quoted");
 }

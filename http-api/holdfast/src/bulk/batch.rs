@@ -1,4 +1,4 @@
-//! `holdfast orders batch`: place the orders of a file with one request.
+//! `holdfast orders batch`: places the orders of a file in one request.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -8,30 +8,30 @@ use client::wire::{BatchRequest, BatchResult, OrderRequest, Outcome};
 use serde::Serialize;
 
 use super::{Format, Line, key_prefix, lines, with_key};
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::remote;
 use crate::table::{Align, Table, or_dash};
 
-/// The largest file that goes into one request, in bytes.
+/// Largest file for one request, in bytes.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// The flags of `orders batch`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// The file: .csv, .ndjson, or .json with the body of a batch; at most 1,000 orders
+    /// Read this file: .csv, .ndjson, or .json with the body of a batch; at most 1,000 orders
     #[arg(value_name = "FILE")]
     path: PathBuf,
     /// Place all orders or none
     #[arg(long)]
     atomic: bool,
-    /// Its format, when its name does not tell
+    /// Read the file in this format [default: by its extension]
     #[arg(long)]
     format: Option<Format>,
     #[command(flatten)]
     remote: remote::Options,
 }
 
-/// What became of one order, as it is printed.
+/// The result of one order, as printed.
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
     line: u64,
@@ -39,8 +39,8 @@ struct Shown<'a> {
     result: &'a BatchResult,
 }
 
-/// Runs it to its end.
-pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
+/// Runs the command to its end.
+pub(crate) async fn run(options: &Options) -> Result<(), CliError> {
     let (numbers, batch) = read(options)?;
     let client = options.remote.client()?;
     let results = match client.place_batch(&batch).await {
@@ -59,24 +59,28 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     options.remote.print(&shown, |shown| table(shown))?;
     let failed: Vec<_> = results.iter().filter(|result| result.order.is_none()).collect();
     if failed.iter().any(|result| result.outcome == Some(Outcome::Unknown)) {
-        let text = "some orders are in doubt; run it again: what was placed has its key";
-        return Err(Failure::Unknown(text.to_owned()));
+        let text = "the outcome of some orders is unknown: run the command again, which places \
+                    no order twice";
+        return Err(CliError::Unknown(text.to_owned()));
     }
     match failed.len() {
         0 => Ok(()),
-        count => Err(Failure::Refused(format!("{count} of {} orders were refused", results.len()))),
+        count => {
+            Err(CliError::Refused(format!("{count} of {} orders were refused", results.len())))
+        }
     }
 }
 
-/// The orders of the file, each with its line and a key.
-fn read(options: &Options) -> Result<(Vec<u64>, BatchRequest), Failure> {
+/// Reads the orders of the file, and the line of each. Gives each order a key.
+fn read(options: &Options) -> Result<(Vec<u64>, BatchRequest), CliError> {
     let path = &options.path;
     let bytes = read_file(path)?;
     let prefix = key_prefix(&bytes[..])?;
     let is_object = options.format.is_none() && path.extension().is_some_and(|end| end == "json");
     if is_object {
-        let batch: BatchRequest = serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::Usage(format!("{} is no batch: {error}", path.display())))?;
+        let batch: BatchRequest = serde_json::from_slice(&bytes).map_err(|error| {
+            CliError::Usage(format!("{} is not a batch: {error}", path.display()))
+        })?;
         let orders = (1..).zip(batch.orders).map(|(at, order)| with_key(order, &prefix, at));
         let batch =
             BatchRequest { atomic: batch.atomic || options.atomic, orders: orders.collect() };
@@ -95,12 +99,15 @@ fn read(options: &Options) -> Result<(Vec<u64>, BatchRequest), Failure> {
         }
     }
     if !wrong.is_empty() {
-        // Nothing was sent yet, and whoever wrote the file wants to mend it first.
-        return Err(Failure::Usage(format!("nothing was sent\n{}", wrong.join("\n"))));
+        // Send nothing, so that the user can fix the file first.
+        return Err(CliError::Usage(format!(
+            "nothing was sent, fix these lines first:\n{}",
+            wrong.join("\n")
+        )));
     }
     if orders.is_empty() || orders.len() > BatchRequest::ORDERS_MAX {
-        return Err(Failure::Usage(format!(
-            "{} has {} orders, and one request takes 1 to {}; `holdfast import --what orders` takes \
+        return Err(CliError::Usage(format!(
+            "{} has {} orders, but one request takes 1 to {}: `holdfast import --what orders` takes \
              any number",
             path.display(),
             orders.len(),
@@ -110,11 +117,14 @@ fn read(options: &Options) -> Result<(Vec<u64>, BatchRequest), Failure> {
     Ok((numbers, BatchRequest { atomic: options.atomic, orders }))
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    let cannot = |error| Failure::because(format_args!("cannot read {}", path.display()), &error);
+fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
+    let cannot = |error| CliError::because(format_args!("cannot read {}", path.display()), &error);
     if std::fs::metadata(path).map_err(cannot)?.len() > FILE_BYTES_MAX {
-        let text = format!("{} is larger than {FILE_BYTES_MAX} bytes", path.display());
-        return Err(Failure::Usage(text));
+        let text = format!(
+            "{} is larger than {FILE_BYTES_MAX} bytes: split it, or use `holdfast import`",
+            path.display()
+        );
+        return Err(CliError::Usage(text));
     }
     std::fs::read(path).map_err(cannot)
 }

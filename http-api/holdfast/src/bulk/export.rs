@@ -1,7 +1,6 @@
-//! `holdfast export`: write products or orders to a file or to standard output.
+//! `holdfast export`: writes products or orders to a file or to standard output.
 //!
-//! Pages are read one after the other while the cluster goes on, so a row may be newer than one
-//! that was written before it; each row is what it was when its page was read.
+//! The cluster goes on while pages are read, so each row has the state of when its page was read.
 
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
@@ -10,33 +9,33 @@ use std::path::PathBuf;
 use clap::Args;
 use client::wire::{Order, OrderLine, Product};
 use client::{Client, OrderQuery, Paging, ProductQuery};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::{Format, What};
-use crate::exit::Failure;
-use crate::remote;
+use crate::exit::CliError;
+use crate::{progress, remote};
 
-/// Rows that are read at a time.
+/// Rows per page.
 const PAGE: u64 = 1000;
 
 /// The flags of `export`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// What to write: products by id, or orders, the newest first
+    /// Write these rows: products by id, or orders, newest first
     #[arg(long, value_name = "WHAT", default_value = "products")]
     what: What,
-    /// Where to write it; without it standard output
+    /// Write this file [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// csv or ndjson; follows from the name of the file, else ndjson
+    /// Write this format [default: by the extension of the file, else ndjson]
     #[arg(long)]
     format: Option<Format>,
     #[command(flatten)]
     remote: remote::Options,
 }
 
-/// A product as a row of a CSV file, which `import` reads too.
+/// A product as a row of a CSV file, which `import` can read.
 #[derive(Debug, Serialize)]
 struct ProductRow<'a> {
     id: u64,
@@ -74,8 +73,8 @@ struct LineRow<'a> {
     version: u64,
 }
 
-/// Runs it to its end.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+/// Runs the command to its end.
+pub(crate) fn run(options: &Options) -> Result<(), CliError> {
     let format = match &options.output {
         Some(path) => Format::of(options.format, path)?,
         None => options.format.unwrap_or(Format::Ndjson),
@@ -83,8 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let target = Target::open(options.output.as_ref())?;
     let mut sink = Sink::new(target, format);
     let bar = ProgressBar::no_length();
-    let look = ProgressStyle::with_template("{spinner} {pos} rows {per_sec}");
-    bar.set_style(look.expect("a template that is constant"));
+    bar.set_style(progress::style("{spinner} {pos} rows, {rate}"));
     remote::block_on(async {
         let client = options.remote.client()?;
         match options.what {
@@ -96,7 +94,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     sink.finish()
 }
 
-async fn products(client: &Client, sink: &mut Sink, bar: &ProgressBar) -> Result<(), Failure> {
+async fn products(client: &Client, sink: &mut Sink, bar: &ProgressBar) -> Result<(), CliError> {
     let mut query = ProductQuery { limit: Some(PAGE), ..ProductQuery::default() };
     loop {
         let page = client.products(&query).await.map_err(|error| remote::failure(&error))?.data;
@@ -111,7 +109,7 @@ async fn products(client: &Client, sink: &mut Sink, bar: &ProgressBar) -> Result
     }
 }
 
-async fn orders(client: &Client, sink: &mut Sink, bar: &ProgressBar) -> Result<(), Failure> {
+async fn orders(client: &Client, sink: &mut Sink, bar: &ProgressBar) -> Result<(), CliError> {
     let mut cursor = None;
     loop {
         let paging = Paging::Cursor { cursor, limit: PAGE };
@@ -166,11 +164,11 @@ fn line_row<'a>(order: &'a Order, line: &'a OrderLine) -> LineRow<'a> {
     }
 }
 
-/// Where bytes go: standard output, or a file that has its name only once it is whole.
+/// The destination: standard output, or a file that is renamed into place once it is complete.
 enum Target {
     Output {
         output: std::io::Stdout,
-        /// The reader has gone, as `head` does. What is left goes nowhere, and that is no failure.
+        /// The reader has closed the pipe, as `head` does. The rest is discarded without an error.
         unread: bool,
     },
     File {
@@ -181,7 +179,7 @@ enum Target {
 }
 
 impl Target {
-    fn open(path: Option<&PathBuf>) -> Result<Target, Failure> {
+    fn open(path: Option<&PathBuf>) -> Result<Target, CliError> {
         let Some(path) = path else {
             return Ok(Target::Output { output: std::io::stdout(), unread: false });
         };
@@ -189,7 +187,7 @@ impl Target {
         part.push(".part");
         let part = PathBuf::from(part);
         let file = File::create(&part).map_err(|error| {
-            Failure::because(format_args!("cannot write {}", part.display()), &error)
+            CliError::because(format_args!("cannot write {}", part.display()), &error)
         })?;
         Ok(Target::File { file, part, path: path.clone() })
     }
@@ -219,7 +217,7 @@ impl Write for Target {
     }
 }
 
-/// Writes rows in one of the formats.
+/// Writes rows in the format of the file.
 enum Sink {
     Csv(Box<csv::Writer<Target>>),
     Ndjson(BufWriter<Target>),
@@ -233,12 +231,12 @@ impl Sink {
         }
     }
 
-    /// Writes one object, or the rows that stand for it.
+    /// Writes one object, or the rows that represent it.
     fn write<R: Serialize>(
         &mut self,
         whole: &impl Serialize,
         rows: impl Iterator<Item = R>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         match self {
             Sink::Csv(writer) => {
                 for row in rows {
@@ -253,7 +251,7 @@ impl Sink {
         }
     }
 
-    /// Whether nobody reads what is written any more.
+    /// Whether the reader has closed the pipe.
     fn is_unread(&self) -> bool {
         let target = match self {
             Sink::Csv(writer) => writer.get_ref(),
@@ -262,7 +260,7 @@ impl Sink {
         matches!(target, Target::Output { unread: true, .. })
     }
 
-    fn finish(self) -> Result<(), Failure> {
+    fn finish(self) -> Result<(), CliError> {
         let mut target = match self {
             Sink::Csv(writer) => writer.into_inner().map_err(|error| cannot(error.error()))?,
             Sink::Ndjson(writer) => writer.into_inner().map_err(|error| cannot(error.error()))?,
@@ -277,6 +275,6 @@ impl Sink {
     }
 }
 
-fn cannot(error: &dyn std::error::Error) -> Failure {
-    Failure::because("cannot write the export", error)
+fn cannot(error: &dyn std::error::Error) -> CliError {
+    CliError::because("cannot write the export", error)
 }

@@ -1,7 +1,7 @@
-//! `holdfast import`: create products, or place orders, from a file.
+//! `holdfast import`: creates products or places orders from a file.
 //!
-//! Running it again with the same file goes on where it stopped: a product whose SKU is there is
-//! not created again, and the orders of a file have the same keys each time.
+//! A second run with the same file continues the first: it skips products whose SKU exists, and
+//! sends orders under the same keys.
 
 use std::path::PathBuf;
 
@@ -9,27 +9,27 @@ use clap::Args;
 
 use super::summary::Summary;
 use super::{Format, What, orders, products};
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::remote;
 
 /// The flags of `import`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// The file: .csv with a heading, or .ndjson with one JSON object a line
+    /// Read this file: .csv with a header, or .ndjson with one JSON object per line
     #[arg(value_name = "FILE")]
     pub(crate) path: PathBuf,
-    /// What the file holds
+    /// Import rows of this kind
     #[arg(long, value_name = "WHAT", default_value = "products")]
     pub(crate) what: What,
-    /// Its format, when its name does not tell
+    /// Read the file in this format [default: by its extension]
     #[arg(long)]
     pub(crate) format: Option<Format>,
     #[command(flatten)]
     pub(crate) remote: remote::Options,
 }
 
-/// Runs it to its end.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+/// Runs the command to its end.
+pub(crate) fn run(options: &Options) -> Result<(), CliError> {
     let format = Format::of(options.format, &options.path)?;
     let mut summary = Summary::default();
     let done = remote::block_on(async {
@@ -39,7 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             What::Orders => orders::import(&client, &options.path, format, &mut summary).await,
         }
     });
-    // What was done is told however it ended, but for a file that could not even be opened.
+    // Print the summary also after an error, unless the file could not be opened.
     if done.is_ok() || summary != Summary::default() {
         options.remote.print(&summary, |summary| summary.text(options.what))?;
     }

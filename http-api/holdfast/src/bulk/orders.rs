@@ -1,4 +1,4 @@
-//! Importing orders: batches of up to a thousand, one after the other, each order under a key.
+//! Imports orders in batches of up to a thousand, one after the other, each order under a key.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use indicatif::ProgressBar;
 
 use super::summary::Summary;
 use super::{Format, Line, key_prefix, lines, open, with_key};
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::remote;
 
-/// About how many bytes of orders go into one request; half of what the server takes.
+/// About the largest request, in bytes: half of what the server takes.
 const BATCH_BYTES: usize = 8 << 20;
 
 /// Places the orders of a file.
@@ -20,7 +20,7 @@ pub(super) async fn import(
     path: &Path,
     format: Format,
     summary: &mut Summary,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let prefix = key_prefix(open(path)?.0)?;
     let (file, bar) = open(path)?;
     let mut batch = Batch::default();
@@ -45,7 +45,7 @@ pub(super) async fn import(
     Ok(())
 }
 
-/// Orders on their way, with their lines.
+/// Orders of one request, with their lines.
 #[derive(Default)]
 struct Batch {
     numbers: Vec<u64>,
@@ -74,7 +74,7 @@ async fn send(
     batch: Batch,
     bar: &ProgressBar,
     summary: &mut Summary,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let Batch { numbers, orders, .. } = batch;
     let (first, count) = (numbers.first().copied().unwrap_or(0), numbers.len() as u64);
     let answer = client.place_batch(&BatchRequest::of(orders)).await;
@@ -86,18 +86,20 @@ async fn send(
     Ok(())
 }
 
-/// Nothing is known of the orders of a request, so going on is of no use.
+/// Counts the orders of a failed request and stops the import.
 fn stopped(
     error: &Error,
     first: u64,
     count: u64,
     bar: &ProgressBar,
     summary: &mut Summary,
-) -> Failure {
-    let in_doubt = error.outcome() == Outcome::Unknown;
-    *(if in_doubt { &mut summary.unknown } else { &mut summary.failed }) += count;
+) -> CliError {
+    let is_unknown = error.outcome() == Outcome::Unknown;
+    *(if is_unknown { &mut summary.unknown } else { &mut summary.failed }) += count;
     bar.suspend(|| {
-        eprintln!("stopped at line {first}; run it again to go on: what was placed has its key");
+        eprintln!(
+            "stopped at line {first}: run the import again to continue; it places no order twice"
+        );
     });
     remote::failure(error)
 }
@@ -108,10 +110,10 @@ fn take(line: u64, result: &BatchResult, bar: &ProgressBar, summary: &mut Summar
     } else if result.order.is_some() {
         summary.made += 1;
     } else {
-        let code = result.error.as_deref().unwrap_or("no error named");
+        let code = result.error.as_deref().unwrap_or("unknown_error");
         let words = result.message.as_deref().unwrap_or_default();
         bar.suspend(|| eprintln!("line {line}: {words} ({code})"));
-        let in_doubt = result.outcome == Some(Outcome::Unknown);
-        *(if in_doubt { &mut summary.unknown } else { &mut summary.failed }) += 1;
+        let is_unknown = result.outcome == Some(Outcome::Unknown);
+        *(if is_unknown { &mut summary.unknown } else { &mut summary.failed }) += 1;
     }
 }

@@ -1,4 +1,4 @@
-//! Importing products: one request each, several at a time.
+//! Imports products, one request each, several at a time.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,22 +10,22 @@ use tokio::task::JoinSet;
 
 use super::summary::Summary;
 use super::{Format, Line, lines, open};
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::remote;
 
-/// Requests that are under way at once.
-const AT_ONCE: usize = 16;
+/// Most concurrent requests.
+const CONCURRENCY: usize = 16;
 
-/// How often a product with a SKU is asked for when it is not known whether it was created.
-const ASKED_MAX: u32 = 3;
+/// Most attempts for a product with a SKU whose outcome is unknown.
+const ATTEMPTS_MAX: u32 = 3;
 
-/// What became of a line.
-enum Fate {
-    Made,
+/// The result of a line.
+enum LineResult {
+    Created,
     Failed(String),
     Unknown(String),
-    /// The cluster cannot be reached, so going on is of no use.
-    Lost(Failure),
+    /// The cluster cannot be reached, so the import stops.
+    Lost(CliError),
 }
 
 /// Creates the products of a file.
@@ -34,10 +34,10 @@ pub(super) async fn import(
     path: &Path,
     format: Format,
     summary: &mut Summary,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let (file, bar) = open(path)?;
     let known = skus(client).await?;
-    let mut running: JoinSet<(u64, Fate)> = JoinSet::new();
+    let mut running: JoinSet<(u64, LineResult)> = JoinSet::new();
     let mut lost = None;
     for line in lines::<ProductRequest>(bar.wrap_read(file), format)? {
         let Line { number, body } = line?;
@@ -55,7 +55,7 @@ pub(super) async fn import(
         }
         let client = client.clone();
         running.spawn(async move { (number, create(&client, &product).await) });
-        while running.len() >= AT_ONCE && lost.is_none() {
+        while running.len() >= CONCURRENCY && lost.is_none() {
             settle(&mut running, &bar, summary, &mut lost).await;
         }
         if lost.is_some() {
@@ -68,15 +68,15 @@ pub(super) async fn import(
     bar.finish_and_clear();
     match lost {
         Some((line, failure)) => {
-            eprintln!("stopped at line {line}; run it again to go on");
+            eprintln!("stopped at line {line}: run the import again to continue");
             Err(failure)
         }
         None => Ok(()),
     }
 }
 
-/// The SKUs that are there.
-async fn skus(client: &Client) -> Result<HashMap<String, u64>, Failure> {
+/// Reads the SKUs of all products.
+async fn skus(client: &Client) -> Result<HashMap<String, u64>, CliError> {
     let mut known = HashMap::new();
     let mut query = ProductQuery::default();
     loop {
@@ -90,29 +90,29 @@ async fn skus(client: &Client) -> Result<HashMap<String, u64>, Failure> {
     }
 }
 
-/// Takes the next result in.
+/// Counts the next result.
 async fn settle(
-    running: &mut JoinSet<(u64, Fate)>,
+    running: &mut JoinSet<(u64, LineResult)>,
     bar: &ProgressBar,
     summary: &mut Summary,
-    lost: &mut Option<(u64, Failure)>,
+    lost: &mut Option<(u64, CliError)>,
 ) {
     match running.join_next().await {
-        Some(Ok((_, Fate::Made))) => summary.made += 1,
-        Some(Ok((line, Fate::Failed(wrong)))) => note(bar, line, &wrong, summary),
-        Some(Ok((line, Fate::Unknown(wrong)))) => {
+        Some(Ok((_, LineResult::Created))) => summary.made += 1,
+        Some(Ok((line, LineResult::Failed(wrong)))) => note(bar, line, &wrong, summary),
+        Some(Ok((line, LineResult::Unknown(wrong)))) => {
             bar.suspend(|| eprintln!("line {line}: {wrong}"));
             summary.unknown += 1;
         }
-        Some(Ok((line, Fate::Lost(failure)))) => {
-            let earlier = lost.as_ref().is_some_and(|(other, _)| *other <= line);
-            if !earlier {
+        Some(Ok((line, LineResult::Lost(failure)))) => {
+            let is_later = lost.as_ref().is_some_and(|(other, _)| *other <= line);
+            if !is_later {
                 *lost = Some((line, failure));
             }
             summary.failed += 1;
         }
         Some(Err(error)) => {
-            lost.get_or_insert((0, Failure::because("a request was given up", &error)));
+            lost.get_or_insert((0, CliError::because("a request was aborted", &error)));
         }
         None => {}
     }
@@ -123,33 +123,34 @@ fn note(bar: &ProgressBar, line: u64, wrong: &str, summary: &mut Summary) {
     summary.failed += 1;
 }
 
-/// Creates a product. One with a SKU can be created once only, so it is asked for again in doubt.
-async fn create(client: &Client, product: &ProductRequest) -> Fate {
-    let mut in_doubt = false;
-    for _ in 0..ASKED_MAX {
+/// Creates a product. After an unknown outcome it repeats the request if the product has a SKU,
+/// which is unique.
+async fn create(client: &Client, product: &ProductRequest) -> LineResult {
+    let mut is_unknown = false;
+    for _ in 0..ATTEMPTS_MAX {
         let error = match client.create_product(product).await {
-            Ok(_) => return Fate::Made,
+            Ok(_) => return LineResult::Created,
             Err(error) => error,
         };
-        // Nobody else imports the same file, so whoever took the SKU was the request in doubt.
-        if in_doubt && is_sku_taken(&error) {
-            return Fate::Made;
+        // Nobody else imports this file, so the request with the unknown outcome took the SKU.
+        if is_unknown && is_sku_taken(&error) {
+            return LineResult::Created;
         }
         match error.outcome() {
-            Outcome::Rejected => return Fate::Failed(remote::failure(&error).to_string()),
+            Outcome::Rejected => return LineResult::Failed(remote::failure(&error).to_string()),
             Outcome::NotApplied if error.report().is_none() => {
-                return Fate::Failed(remote::failure(&error).to_string());
+                return LineResult::Failed(remote::failure(&error).to_string());
             }
-            Outcome::NotApplied if !in_doubt => return Fate::Lost(remote::failure(&error)),
-            Outcome::Unknown | Outcome::NotApplied if product.sku.is_some() => in_doubt = true,
+            Outcome::NotApplied if !is_unknown => return LineResult::Lost(remote::failure(&error)),
+            Outcome::Unknown | Outcome::NotApplied if product.sku.is_some() => is_unknown = true,
             Outcome::Unknown | Outcome::NotApplied => {
-                let text = "it is not known whether the product was created; it has no sku by which \
-                            another run could tell";
-                return Fate::Unknown(text.to_owned());
+                let text = "unknown whether the product was created; it has no SKU, so check the list \
+                            of products before you import the line again";
+                return LineResult::Unknown(text.to_owned());
             }
         }
     }
-    Fate::Unknown("it is not known whether the product was created".to_owned())
+    LineResult::Unknown("unknown whether the product was created: run the import again".to_owned())
 }
 
 fn is_sku_taken(error: &Error) -> bool {

@@ -1,22 +1,22 @@
-//! What an import came to, and what its exit code says.
+//! The result of an import, and its exit code.
 
 use serde::Serialize;
 
 use super::What;
-use crate::exit::Failure;
+use crate::exit::CliError;
 
-/// What became of the lines of a file.
+/// Counts of lines by result.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Summary {
-    /// Lines that hold something.
+    /// Lines that are not blank.
     pub(crate) lines: u64,
-    /// Rows that this run made.
+    /// Rows that this run created.
     pub(crate) made: u64,
-    /// Rows that were there already, by their SKU or key.
+    /// Rows that existed already, by SKU or key.
     pub(crate) there: u64,
-    /// Lines that cannot be read, or were refused.
+    /// Lines that cannot be read or were refused.
     pub(crate) failed: u64,
-    /// Lines whose fate is not known.
+    /// Lines with an unknown outcome.
     pub(crate) unknown: u64,
 }
 
@@ -28,8 +28,8 @@ impl Summary {
             What::Orders => "orders",
         };
         let Summary { lines, made, there, failed, unknown } = self;
-        let mut text = format!("{lines} lines of {what}: {made} made, {there} there already");
-        for (count, words) in [(failed, "not imported"), (unknown, "in doubt")] {
+        let mut text = format!("{lines} lines of {what}: {made} created, {there} existed already");
+        for (count, words) in [(failed, "not imported"), (unknown, "unknown")] {
             if *count > 0 {
                 text.push_str(&format!(", {count} {words}"));
             }
@@ -37,15 +37,20 @@ impl Summary {
         text
     }
 
-    /// What the exit code has to tell.
-    pub(crate) fn result(&self) -> Result<(), Failure> {
+    /// The result of the command, for its exit code.
+    pub(crate) fn result(&self) -> Result<(), CliError> {
         if self.unknown > 0 {
-            let text = format!("{} lines are in doubt; run it again to be sure", self.unknown);
-            return Err(Failure::Unknown(text));
+            let text = format!(
+                "the outcome of {} lines is unknown: run the import again to resolve it",
+                self.unknown
+            );
+            return Err(CliError::Unknown(text));
         }
         match self.failed {
             0 => Ok(()),
-            failed => Err(Failure::Refused(format!("{failed} lines were not imported, see above"))),
+            failed => {
+                Err(CliError::Refused(format!("{failed} lines were not imported, see above")))
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `holdfast dev`: a whole cluster in one process, with something to sell, for a first try.
+//! `holdfast dev`: runs a whole cluster in one process, with sample products, for a first try.
 //!
-//! It is made of the same nodes as a real cluster and speaks over the same kind of connections;
-//! only the ports and the data directory are chosen for the user.
+//! The nodes and their connections are those of a real cluster. Only the ports and the data
+//! directory have defaults.
 
 mod home;
 mod samples;
@@ -17,7 +17,7 @@ use engine::ids::{NodeId, OrderId};
 use engine::query::{OrderFilter, Page};
 use tokio::time::Instant;
 
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::logging::{self, Format};
 use crate::node::running::{self, Port, Running};
 use crate::output::print_line;
@@ -25,28 +25,28 @@ use crate::settings::{File, Limits, Payments};
 use crate::signals::Signals;
 use home::{Home, Plan};
 
-/// How long the cluster may take until it is ready.
+/// How long the cluster may take to become ready.
 const READY: Duration = Duration::from_secs(60);
-/// How often readiness is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+/// Pause between two checks of readiness.
+const READY_POLL: Duration = Duration::from_millis(20);
 
-/// Which log lines are written unless others are asked for. Raft warns of every leader that steps
-/// down, which in one process only means that it is being stopped.
+/// The default log filter. Raft warns of every leader that steps down, which here only happens when
+/// the process stops.
 const FILTER: &str = "warn,raft=error";
 
 /// The flags of `dev`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// How many nodes [default: 3, or as many as the data is for]
+    /// Run this many nodes [default: 3, or as many as the data holds]
     #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(1..=9))]
     pub(crate) nodes: Option<u8>,
-    /// Where the first node listens for clients; the others take the ports after it
+    /// Listen for clients of the first node on this address; the others take the ports after it
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) http: SocketAddr,
-    /// Directory for the data; made when it does not exist
+    /// Store the data in this directory; it is created if missing
     #[arg(long, value_name = "DIR", default_value = "./data/dev")]
     pub(crate) data: PathBuf,
-    /// Remove the data of earlier tries first
+    /// Remove the data of earlier runs first
     #[arg(long)]
     pub(crate) fresh: bool,
     #[command(flatten)]
@@ -60,17 +60,17 @@ pub(crate) struct Options {
 }
 
 /// Runs the cluster to its end.
-pub(crate) fn run(options: Options) -> Result<(), Failure> {
+pub(crate) fn run(options: Options) -> Result<(), CliError> {
     let _log = options.logging.start(Format::Text, FILTER)?;
     running::runtime()?.block_on(dev(&options))
 }
 
-async fn dev(options: &Options) -> Result<(), Failure> {
+async fn dev(options: &Options) -> Result<(), CliError> {
     let mut signals =
-        Signals::install().map_err(|error| Failure::because("cannot catch signals", &error))?;
+        Signals::install().map_err(|error| CliError::because("cannot catch signals", &error))?;
     let nodes = options.nodes.map(usize::from);
     let plan = Plan::new(options.data.clone(), nodes, options.http.port(), options.fresh)?;
-    // Ports come first: when one is taken, no data has been touched.
+    // Bind the ports first: if one is in use, no data has been touched.
     let ports = ports(options.http, plan.raft().len())?;
     for address in plan.raft() {
         drop(Port::take(*address, "the other nodes", "--fresh and another --http")?);
@@ -80,7 +80,7 @@ async fn dev(options: &Options) -> Result<(), Failure> {
     let up = tokio::select! {
         up = bring_up(options, &home, ports, &mut nodes) => up,
         signal = signals.next() => {
-            tracing::info!(signal, "stopped before the cluster was up");
+            tracing::info!(signal, "stopped before the cluster was ready");
             signals.exit_on_next();
             stop(nodes).await;
             return Ok(());
@@ -93,7 +93,7 @@ async fn dev(options: &Options) -> Result<(), Failure> {
             tokio::select! {
                 _ = signals.next() => Ok(()),
                 (node, reason) = first_failure(&nodes) => {
-                    Err(Failure::Failed(format!("node {node} had to stop: {reason}")))
+                    Err(CliError::Failed(format!("node {node} failed: {reason}")))
                 }
             }
         }
@@ -109,13 +109,13 @@ async fn dev(options: &Options) -> Result<(), Failure> {
     end
 }
 
-/// Starts the nodes, waits for a leader and fills an empty catalogue.
+/// Starts the nodes, waits for a leader and creates the samples in an empty catalogue.
 async fn bring_up(
     options: &Options,
     home: &Home,
     ports: Vec<Port>,
     nodes: &mut Vec<Running>,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let peers: Vec<raft_node::Peer> = (1..)
         .zip(home.raft())
         .zip(&ports)
@@ -134,31 +134,34 @@ async fn bring_up(
         config.advertise_raft.clone_from(&peer.raft_addr);
         config.advertise_http = peer.http_addr.clone().unwrap_or_default();
         config.peers.clone_from(&peers);
-        config.validate().map_err(|error| Failure::Usage(format!("--{error}")))?;
+        config.validate().map_err(|error| CliError::Usage(format!("--{error}")))?;
         nodes.push(Running::start(config, &options.payments, &options.limits, port).await?);
     }
     let deadline = Instant::now() + READY;
     while !nodes.iter().all(|node| node.handle().health().ready) {
         if Instant::now() >= deadline {
-            return Err(Failure::Failed(format!(
-                "the nodes did not agree on a leader within {} s",
+            return Err(CliError::Failed(format!(
+                "the nodes did not elect a leader within {} s; --log-filter info shows why",
                 READY.as_secs()
             )));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(READY_POLL).await;
     }
     samples::create_if_empty(&nodes[0].handle(), deadline).await
 }
 
-/// Takes the HTTP ports: consecutive ones, or whichever are free when port 0 is asked for.
-fn ports(first: SocketAddr, count: usize) -> Result<Vec<Port>, Failure> {
+/// Binds the HTTP ports: consecutive ones from `first`, or free ones for port 0.
+fn ports(first: SocketAddr, count: usize) -> Result<Vec<Port>, CliError> {
     (0..count)
         .map(|offset| {
             let mut address = first;
             if first.port() != 0 {
                 let port = usize::from(first.port()) + offset;
                 let port = u16::try_from(port).map_err(|_| {
-                    Failure::Usage(format!("--http {first}: {count} ports from there do not exist"))
+                    CliError::Usage(format!(
+                        "--http {first}: {count} nodes need ports up to {port}, but the highest is \
+                         65535"
+                    ))
                 })?;
                 address.set_port(port);
             }
@@ -167,7 +170,7 @@ fn ports(first: SocketAddr, count: usize) -> Result<Vec<Port>, Failure> {
         .collect()
 }
 
-/// What to show once everything is up.
+/// The text to show once the cluster is ready.
 async fn welcome(options: &Options, nodes: &[Running]) -> String {
     let urls: Vec<String> =
         nodes.iter().map(|node| format!("http://{}", node.http_addr())).collect();
@@ -181,8 +184,8 @@ async fn welcome(options: &Options, nodes: &[Running]) -> String {
         let role = if leader == Some(NodeId(id)) { "  (leader)" } else { "" };
         text.push_str(&format!("  node {id}  {url}{role}\n"));
     }
-    // The key changes with the number of orders, so each start sells another laptop, while sending
-    // the same line twice does not.
+    // The key contains the id of the next order: each run sells another laptop, but repeating the
+    // line does not.
     let next = next_order(&nodes[0]).0;
     let other = &urls[urls.len() - 1];
     text.push_str(&format!(
@@ -199,7 +202,7 @@ async fn welcome(options: &Options, nodes: &[Running]) -> String {
     text
 }
 
-/// The id that the next order is going to have, if nobody else orders meanwhile.
+/// The id of the next order, if nobody else places one meanwhile.
 fn next_order(node: &Running) -> OrderId {
     let newest = node.handle().read(|state| {
         let page = Page::Before { id: None, limit: 1 };
@@ -208,7 +211,7 @@ fn next_order(node: &Running) -> OrderId {
     OrderId(newest.map_or(0, |id| id.0) + 1)
 }
 
-/// Resolves when any node can go on no longer.
+/// Resolves when a node fails, with its number and the reason.
 async fn first_failure(nodes: &[Running]) -> (usize, String) {
     let mut waits: Vec<_> = nodes.iter().map(|node| Box::pin(node.failed())).collect();
     std::future::poll_fn(|context| {
@@ -222,7 +225,7 @@ async fn first_failure(nodes: &[Running]) -> (usize, String) {
     .await
 }
 
-/// Stops all nodes at once: one after the other, the last ones would wait for a majority.
+/// Stops all nodes at the same time: one by one, the last ones would wait for a majority.
 async fn stop(nodes: Vec<Running>) {
     let mut tasks = tokio::task::JoinSet::new();
     for node in nodes {
@@ -230,7 +233,7 @@ async fn stop(nodes: Vec<Running>) {
     }
     while let Some(stopped) = tasks.join_next().await {
         if let Err(error) = stopped {
-            tracing::error!(%error, "a node did not stop cleanly");
+            tracing::error!(%error, "a node failed to stop");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `serve --join`: a new node asks a running cluster to take it in, before it starts.
+//! `serve --join`: asks a running cluster to add a new node, before the node starts.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,30 +8,30 @@ use client::wire::{ErrorCode, KnownIncarnation, MemberAdded, MemberRequest};
 use engine::ids::NodeId;
 use raft_node::{Config, Join, Peer, identity};
 
-use crate::exit::{Failure, chain};
+use crate::exit::{CliError, chain};
 use crate::remote;
 
-/// How long a cluster without a leader, or with another change under way, is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two questions while another change is under way.
-const PAUSE: Duration = Duration::from_millis(200);
+/// How long to wait for a leader, and for other changes of members to end.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause before a repetition while another change is open.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// Asks the members at these HTTP addresses to take this node in. Gives nothing when its data
-/// directory belongs to a cluster already: then it just starts.
+/// Asks the members at these HTTP addresses to add this node. Returns none if its data directory
+/// belongs to a cluster already: then the node just starts.
 pub(crate) async fn ask(
     config: &Config,
     addresses: &[String],
     replaces: Option<u64>,
-) -> Result<Option<Join>, Failure> {
-    let drawn = identity::begin_join(config)
-        .map_err(|error| Failure::because("cannot use the data directory", &error))?;
-    let Some(incarnation) = drawn else { return Ok(None) };
+) -> Result<Option<Join>, CliError> {
+    let incarnation = identity::begin_join(config)
+        .map_err(|error| CliError::because("cannot use the data directory", &error))?;
+    let Some(incarnation) = incarnation else { return Ok(None) };
     let urls = addresses.iter().map(|address| format!("http://{address}"));
     let client = Client::builder()
         .base_urls(urls)
-        .deadline(PATIENCE)
+        .deadline(TIMEOUT)
         .build()
-        .map_err(|error| Failure::Usage(chain(&error)))?;
+        .map_err(|error| CliError::Usage(chain(&error)))?;
     let request = MemberRequest {
         id: config.node_id.0,
         raft_addr: config.advertise_raft.clone(),
@@ -39,24 +39,24 @@ pub(crate) async fn ask(
         incarnation: Some(format!("{incarnation:016x}")),
         replaces,
     };
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         match client.add_member(&request).await {
-            Ok(answer) => return told(&answer.data).map(Some),
-            // Members change one at a time: nodes that are started together wait for each other.
+            Ok(answer) => return join_of(&answer.data).map(Some),
+            // Members change one at a time: nodes that start together wait for each other.
             Err(error)
                 if error.code() == Some(ErrorCode::ChangeInProgress)
-                    && begun.elapsed() < PATIENCE =>
+                    && started.elapsed() < TIMEOUT =>
             {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RETRY_PAUSE).await;
             }
             Err(error) => return Err(remote::failure(&error)),
         }
     }
 }
 
-/// What a member told, as the node needs it.
-pub(crate) fn told(added: &MemberAdded) -> Result<Join, Failure> {
+/// Converts the answer of a member into what the node needs to start.
+pub(crate) fn join_of(added: &MemberAdded) -> Result<Join, CliError> {
     let founders = added.founders.iter().map(|founder| Peer {
         id: NodeId(founder.id),
         raft_addr: founder.raft_addr.clone(),
@@ -64,11 +64,14 @@ pub(crate) fn told(added: &MemberAdded) -> Result<Join, Failure> {
     });
     let number = |known: &KnownIncarnation| {
         let incarnation = u64::from_str_radix(&known.incarnation, 16).map_err(|_| {
-            Failure::Failed(format!("node {} has no readable incarnation", known.id))
+            CliError::Failed(format!(
+                "the incarnation of node {} is not a hexadecimal number",
+                known.id
+            ))
         })?;
         Ok((NodeId(known.id), incarnation))
     };
-    let met: Result<BTreeMap<_, _>, Failure> = added.incarnations.iter().map(number).collect();
+    let met: Result<BTreeMap<_, _>, CliError> = added.incarnations.iter().map(number).collect();
     Ok(Join {
         cluster: added.cluster_id.clone(),
         cluster_name: added.cluster_name.clone(),

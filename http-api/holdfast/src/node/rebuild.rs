@@ -1,7 +1,7 @@
-//! A node whose data is damaged asks the others to take it in as a new member, before it starts.
+//! Rebuilds a node whose data is damaged: asks the others to add it as a new member, before it
+//! starts.
 //!
-//! Nothing that the node has is touched before they have agreed; what happens then, and what is
-//! kept, is [`raft_node::rebuild`]'s business.
+//! The damaged data stays in place until they agree. [`raft_node::rebuild`] then moves it aside.
 
 use std::time::{Duration, Instant};
 
@@ -11,30 +11,29 @@ use engine::ids::NodeId;
 use raft_node::rebuild::Rebuild;
 use raft_node::{Config, StartError};
 
-use crate::exit::{Failure, chain};
+use crate::exit::{CliError, chain};
 use crate::node::{join, running};
 use crate::remote;
 
-/// How long one round of questions may take.
+/// Timeout of one round of requests.
 const ROUND_MAX: Duration = Duration::from_secs(10);
-/// Between two rounds.
+/// Shortest and longest pause between two rounds.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// Makes the damaged directory that of a new member in the place of the old one. `others` are HTTP
-/// addresses beside those that the data names; whoever does not answer is asked again for
-/// `patience`.
+/// Turns the damaged directory into that of a new member, which replaces the old one. `others` are
+/// HTTP addresses beside those in the data. Repeats the requests for `patience`.
 pub(crate) async fn rebuild(
     config: &Config,
     damage: &StartError,
     others: &[String],
     patience: Duration,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let failed = |reason: String| {
-        let Failure::Failed(refused) = running::cannot_start(config.node_id, damage) else {
-            return Failure::Failed(reason);
+        let CliError::Failed(refused) = running::cannot_start(config.node_id, damage) else {
+            return CliError::Failed(reason);
         };
-        Failure::Failed(format!(
+        CliError::Failed(format!(
             "{refused}. It was not rebuilt from the others: {reason}. Nothing was changed"
         ))
     };
@@ -46,78 +45,84 @@ pub(crate) async fn rebuild(
     addresses.sort_unstable();
     addresses.dedup();
     if addresses.is_empty() {
-        let what = "no HTTP address of another member is known; name some with --join";
+        let what = "no HTTP address of another member is known: name some with --join";
         return Err(failed(what.to_owned()));
     }
     tracing::error!(
         node = rebuild.node().0,
         damage,
         others = addresses.join(","),
-        "the data of this node is damaged: the others are asked to take it in as a new member"
+        "the data of this node is damaged: asking the others to add it as a new member"
     );
     let client = Client::builder()
         .base_urls(addresses.iter().map(|address| format!("http://{address}")))
         .deadline(ROUND_MAX.min(patience))
         .build()
-        .map_err(|error| Failure::Usage(chain(&error)))?;
+        .map_err(|error| CliError::Usage(chain(&error)))?;
     let (begun, mut pause) = (Instant::now(), PAUSE_MIN);
     let added = loop {
         match ask(config, &client, &mut rebuild).await {
             Ok(added) => break added,
-            Err(No::Never(reason)) => return Err(failed(reason)),
-            Err(No::NotYet(reason)) if begun.elapsed() + pause >= patience => {
+            Err(Refusal::Final(reason)) => return Err(failed(reason)),
+            Err(Refusal::Temporary(reason)) if begun.elapsed() + pause >= patience => {
                 return Err(failed(format!(
-                    "no majority took it in within {} s: {reason}",
+                    "no majority added it within {} s: {reason}",
                     patience.as_secs()
                 )));
             }
-            Err(No::NotYet(reason)) => {
-                tracing::warn!(reason, "the others have not taken this node in yet");
+            Err(Refusal::Temporary(reason)) => {
+                tracing::warn!(reason, "the others have not added this node yet");
                 tokio::time::sleep(pause).await;
                 pause = (2 * pause).min(PAUSE_MAX);
             }
         }
     };
-    let joined = join::told(&added)?;
+    let joined = join::join_of(&added)?;
     let rebuilt = rebuild
         .finish(&joined, &damage)
-        .map_err(|error| Failure::because("the damaged data cannot be set aside", &error))?;
+        .map_err(|error| CliError::because("cannot move the damaged data aside", &error))?;
     tracing::warn!(
         from = rebuilt.from.0,
         node = rebuilt.to.0,
         damage,
         aside = %config.data_dir.join(&rebuilt.aside).display(),
-        "the damaged data was set aside: this node is a new member now and gets everything from \
+        "moved the damaged data aside: this node is a new member now and gets all data from \
          the others"
     );
     Ok(())
 }
 
-/// Why the cluster has not taken the node in.
-enum No {
-    /// That may change.
-    NotYet(String),
-    /// It must not be asked again.
-    Never(String),
+/// Why the cluster has not added the node.
+enum Refusal {
+    /// A repetition may succeed.
+    Temporary(String),
+    /// A repetition is useless or harmful.
+    Final(String),
 }
 
-impl From<Error> for No {
-    fn from(error: Error) -> No {
-        No::NotYet(remote::failure(&error).to_string())
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Temporary(remote::failure(&error).to_string())
     }
 }
 
-impl From<raft_node::recovery::Error> for No {
-    fn from(error: raft_node::recovery::Error) -> No {
-        No::Never(chain(&error))
+impl From<raft_node::recovery::Error> for Refusal {
+    fn from(error: raft_node::recovery::Error) -> Refusal {
+        Refusal::Final(chain(&error))
     }
 }
 
-/// One round: looks at the cluster, decides under which id to come back, and asks for it.
-async fn ask(config: &Config, client: &Client, rebuild: &mut Rebuild) -> Result<MemberAdded, No> {
+/// One round: reads the members, chooses the new id, and asks the cluster to add it.
+async fn ask(
+    config: &Config,
+    client: &Client,
+    rebuild: &mut Rebuild,
+) -> Result<MemberAdded, Refusal> {
     let view = client.cluster().await?.data;
     if view.cluster_id != rebuild.cluster_id() {
-        return Err(No::Never("the nodes at these addresses are of another cluster".to_owned()));
+        return Err(Refusal::Final(
+            "the nodes at these addresses belong to another cluster".to_owned(),
+        ));
     }
     let from = rebuild.node();
     let place = place(&view, rebuild)?;
@@ -137,36 +142,36 @@ async fn ask(config: &Config, client: &Client, rebuild: &mut Rebuild) -> Result<
     if let Err(error) = &asked
         && error.code() == Some(ErrorCode::MemberConflict)
     {
-        // Somebody else has that id, or had it.
+        // Another node has or had that id.
         rebuild.decide(NodeId(view.next_member_id.max(to.0 + 1)), place.replaces)?;
     }
     Ok(asked?.data)
 }
 
-/// What becomes of the old member.
+/// What happens to the old member.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
     replaces: Option<NodeId>,
-    /// It had no vote yet, and its addresses have to be free.
+    /// The old member has no vote yet: remove it first, so that its addresses are free.
     remove_first: bool,
 }
 
-fn place(view: &Cluster, rebuild: &Rebuild) -> Result<Place, No> {
+fn place(view: &Cluster, rebuild: &Rebuild) -> Result<Place, Refusal> {
     let from = rebuild.node();
     let member = |id: NodeId| view.members.iter().find(|member| member.id == id.0);
-    let still = |id: Option<NodeId>| id.filter(|id| member(*id).is_some());
+    let if_member = |id: Option<NodeId>| id.filter(|id| member(*id).is_some());
     match (member(from), rebuild.plan()) {
         (Some(old), _) if old.role == MemberRole::Learner => {
-            Ok(Place { replaces: still(old.replaces.map(NodeId)), remove_first: true })
+            Ok(Place { replaces: if_member(old.replaces.map(NodeId)), remove_first: true })
         }
         (Some(_), _) => Ok(Place { replaces: Some(from), remove_first: false }),
-        // Removed by an earlier round, since it had no vote.
+        // An earlier round removed it, since it had no vote.
         (None, Some(plan)) if plan.replaces != Some(from) => {
-            Ok(Place { replaces: still(plan.replaces), remove_first: false })
+            Ok(Place { replaces: if_member(plan.replaces), remove_first: false })
         }
-        (None, _) => Err(No::Never(format!(
-            "node {from} is no member any more: it was removed or replaced, so let a new node join \
-             if one is wanted"
+        (None, _) => Err(Refusal::Final(format!(
+            "node {from} is no longer a member: it was removed or replaced; to add a node, start a \
+             new one with --join on an empty directory"
         ))),
     }
 }

@@ -1,7 +1,7 @@
-//! One running node: replication with its payment worker, and the HTTP server in front of it.
+//! A running node: replication with its payment worker, and the HTTP server in front of it.
 //!
-//! `dev` runs several of these in one process, `serve` one. What each setting of the command line
-//! means to the crates below is written down here and nowhere else.
+//! `dev` runs several nodes in one process, `serve` runs one. Only this file maps flags to the
+//! settings of the crates below.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,48 +14,48 @@ use raft_node::payment::{SimulatedGateway, SimulatedSettings};
 use raft_node::{Config, Handle, Node, StartError, identity};
 use tokio::net::TcpSocket;
 
-use crate::exit::{Failure, chain};
+use crate::exit::{CliError, chain};
 use crate::settings::{Limits, Payments};
 
-/// How long requests under way may take to finish when the node stops.
+/// How long open requests may take to finish when the node stops.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Connections that may wait to be accepted. The system cuts it to its own limit.
+/// Most connections that wait to be accepted. The system may set a lower limit.
 const CONNECTIONS_WAITING_MAX: u32 = 4096;
-/// How much longer than the simulated gateway's slowest answer a call may take.
+/// Added to the slowest answer of the simulated gateway, for the timeout of a call.
 const CALL_MARGIN_MS: u64 = 1_000;
 
-/// What to do about a node that cannot know any more what it acknowledged.
+/// What to do with a node whose data is damaged: it may have lost what it acknowledged.
 const BY_HAND: &str = "; if a majority of the others runs, replace this node by a new member: \
     `holdfast serve --id NEW_ID --data EMPTY_DIR --join MEMBER --replaces THIS_ID`; without a \
-    majority see `holdfast recover`; keep this directory for whoever looks into it";
+    majority see `holdfast recover`; keep this directory for the investigation";
 
-/// A node at work.
+/// A running node.
 pub(crate) struct Running {
     node: Node,
     server: Server,
 }
 
 impl Running {
-    /// Starts replication, then lets requests in through `port`.
+    /// Starts replication, then serves HTTP on `port`.
     pub(crate) async fn start(
         config: Config,
         payments: &Payments,
         limits: &Limits,
         port: Port,
-    ) -> Result<Running, Failure> {
+    ) -> Result<Running, CliError> {
         let (id, settings) = (config.node_id, http_settings(payments, limits)?);
         let node = replicate(config, payments, limits).await;
         let node = node.map_err(|error| cannot_start(id, &error))?;
         Running::serve(node, settings, port).await
     }
 
-    /// Lets requests in to a node that replicates already.
+    /// Serves HTTP for a node that replicates already.
     pub(crate) async fn serve(
         node: Node,
         settings: Settings,
         port: Port,
-    ) -> Result<Running, Failure> {
+    ) -> Result<Running, CliError> {
         let listening = port.socket.listen(CONNECTIONS_WAITING_MAX);
         let served =
             listening.and_then(|listener| Server::from_listener(listener, node.handle(), settings));
@@ -68,27 +68,28 @@ impl Running {
         }
     }
 
-    /// The front door of replication.
+    /// The handle of the replicated state.
     pub(crate) fn handle(&self) -> Handle {
         self.node.handle()
     }
 
-    /// Where HTTP is listened for.
+    /// The address for clients.
     pub(crate) fn http_addr(&self) -> SocketAddr {
         self.server.local_addr()
     }
 
-    /// Where peers are listened for.
+    /// The address for peers.
     pub(crate) fn raft_addr(&self) -> SocketAddr {
         self.node.raft_addr()
     }
 
-    /// Resolves when the node can go on no longer, with the reason.
+    /// Resolves when the node fails, with the reason.
     pub(crate) async fn failed(&self) -> String {
         self.node.failed().await
     }
 
-    /// Accepts nothing new, finishes what is under way, hands leadership on, syncs and joins.
+    /// Accepts nothing new, finishes open requests, transfers leadership, syncs and joins its
+    /// threads.
     pub(crate) async fn stop(self) {
         self.server.shutdown(GRACE).await;
         self.node.stop().await;
@@ -112,20 +113,20 @@ pub(crate) async fn replicate(
     Node::start(config, Arc::new(gateway)).await
 }
 
-/// Why a node does not start, and what to do about it.
-pub(crate) fn cannot_start(id: NodeId, error: &StartError) -> Failure {
+/// The error of a node that cannot start, with what to do next.
+pub(crate) fn cannot_start(id: NodeId, error: &StartError) -> CliError {
     if let StartError::Identity(identity::Error::NoPeers(dir)) = error {
-        return Failure::Usage(format!(
+        return CliError::Usage(format!(
             "{} holds no data yet: list every voter of a new cluster with --peer, this node too, \
              or name a member of a running one with --join",
             dir.display()
         ));
     }
     let by_hand = if error.is_damage() { BY_HAND } else { "" };
-    Failure::Failed(format!("node {id} cannot start: {}{by_hand}", chain(error)))
+    CliError::Failed(format!("node {id} cannot start: {}{by_hand}", chain(error)))
 }
 
-/// A node's configuration with the settings of payments and events filled in.
+/// The configuration of a node, with the flags for payments, events and snapshots applied.
 pub(crate) fn node_config(
     id: u64,
     data: &std::path::Path,
@@ -138,26 +139,26 @@ pub(crate) fn node_config(
     config.snapshot_log_bytes = limits.snapshot_log_mb << 20;
     let waits = &mut config.payments;
     waits.backoff_ms.clone_from(&payments.payment_backoff_ms);
-    // A gateway that is slow on purpose must not look like one that never answers, and a claim has
-    // to outlive the call that it is for.
+    // The timeout of a call must exceed the delay of the simulated gateway, and the lease of a
+    // claim must outlive the call.
     let slowest_ms = payments.payment_delay_ms.end() + CALL_MARGIN_MS;
     waits.call_timeout_ms = waits.call_timeout_ms.max(slowest_ms);
     waits.lease_ms = waits.lease_ms.max(2 * waits.call_timeout_ms);
     config
 }
 
-/// The runtime for everything of a node that waits: connections, peers, calls.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+/// The runtime of a node's connections, peers and gateway calls.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("io")
         .enable_all()
         .build()
-        .map_err(|error| Failure::because("cannot start the runtime", &error))
+        .map_err(|error| CliError::because("cannot start the runtime", &error))
 }
 
-/// The settings of the HTTP server, checked.
-pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Settings, Failure> {
+/// The settings of the HTTP server, after validation.
+pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Settings, CliError> {
     let (hold_ttl_ms, hold_ttl_max_ms) = limits.holds.ttl_ms();
     let settings = Settings {
         hold_ttl_ms,
@@ -171,33 +172,33 @@ pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Sett
         rate_limit_per_minute: limits.rate_limit_per_minute,
         ..Settings::default()
     };
-    // Said in the words of the flags, before anything is started.
+    // The errors name the flags. Nothing has been started yet.
     settings.validate().map_err(|error| match error.name {
-        "hold_ttl_max_ms" => {
-            Failure::Usage("--hold-ttl-max-s must be at least --hold-ttl-s".to_owned())
-        }
+        "hold_ttl_max_ms" => CliError::Usage(
+            "--hold-ttl-max-s is less than --hold-ttl-s: raise the one or lower the other"
+                .to_owned(),
+        ),
         "webhook_secrets" => {
-            Failure::Usage(format!("--webhook-secret: secrets must be {}", error.bound))
+            CliError::Usage(format!("--webhook-secret: secrets must be {}", error.bound))
         }
-        _ => Failure::Usage(error.to_string()),
+        _ => CliError::Usage(error.to_string()),
     })?;
     Ok(settings)
 }
 
-/// A port that is taken but not listened on yet: connections are refused, so that clients turn to
-/// another node instead of waiting until this one is up.
+/// A bound port that does not listen yet. The system refuses connections to it, so clients try
+/// another node instead of waiting for this one.
 pub(crate) struct Port {
     socket: TcpSocket,
     address: SocketAddr,
 }
 
 impl Port {
-    /// Takes a port, or says in the user's words why that is not possible. `flag` is what chooses
-    /// another one.
-    pub(crate) fn take(wanted: SocketAddr, purpose: &str, flag: &str) -> Result<Port, Failure> {
+    /// Binds a port. The error names `purpose` and the `flag` that selects another port.
+    pub(crate) fn take(wanted: SocketAddr, purpose: &str, flag: &str) -> Result<Port, CliError> {
         let taken = || {
             let socket = if wanted.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            // Connections of the process before, which the system still remembers, do not count.
+            // Ignore connections of an earlier process in TIME_WAIT.
             socket.set_reuseaddr(true)?;
             socket.bind(wanted)?;
             let address = socket.local_addr()?;
@@ -206,21 +207,21 @@ impl Port {
         taken().map_err(|error| refused(wanted, &error, purpose, flag))
     }
 
-    /// The address, with the port that the system chose when 0 was asked for.
+    /// The address, with the port that the system chose for port 0.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-fn refused(address: SocketAddr, error: &io::Error, purpose: &str, flag: &str) -> Failure {
+fn refused(address: SocketAddr, error: &io::Error, purpose: &str, flag: &str) -> CliError {
     let reason = match error.kind() {
-        io::ErrorKind::AddrInUse => "the port is taken by another process",
-        io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
-        io::ErrorKind::PermissionDenied => "this user may not use that port",
-        _ => return Failure::because(format!("cannot listen on {address} for {purpose}"), error),
+        io::ErrorKind::AddrInUse => "another process uses the port",
+        io::ErrorKind::AddrNotAvailable => "this machine does not have the address",
+        io::ErrorKind::PermissionDenied => "this user has no permission for the port",
+        _ => return CliError::because(format!("cannot listen on {address} for {purpose}"), error),
     };
-    Failure::Failed(format!(
-        "cannot listen on {address} for {purpose}: {reason}; choose another one with {flag}"
+    CliError::Failed(format!(
+        "cannot listen on {address} for {purpose}: {reason}; select another one with {flag}"
     ))
 }
 
@@ -243,19 +244,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_taken_port_is_explained_and_a_port_of_ones_own_refuses_until_it_is_listened_on() {
+    async fn a_bound_port_refuses_connections_and_the_error_names_a_port_in_use() {
         let port = Port::take("127.0.0.1:0".parse().unwrap(), "clients", "--http").unwrap();
         let address = port.address();
         assert_ne!(address.port(), 0);
-        assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens yet");
+        assert!(std::net::TcpStream::connect(address).is_err(), "it does not listen yet");
         let _listener = port.socket.listen(1).unwrap();
         let error = Port::take(address, "clients", "--http").err().unwrap().to_string();
         assert!(error.contains(&address.to_string()), "{error}");
-        assert!(error.contains("taken") && error.contains("--http"), "{error}");
+        assert!(error.contains("another process") && error.contains("--http"), "{error}");
     }
 
     #[test]
-    fn slow_gateways_are_waited_for() {
+    fn timeouts_exceed_the_delay_of_the_gateway() {
         let config = |delay: &str| {
             let options = flags(&["--payment-delay-ms", delay]);
             node_config(1, "d".as_ref(), &options.payments, &options.limits).payments
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_and_checks_reach_the_server() {
+    fn limits_and_checks_become_server_settings() {
         let settings = |words: &[&str]| {
             let options = flags(words);
             http_settings(&options.payments, &options.limits)
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_come_from_flags_or_a_file_and_are_never_repeated() {
+    fn secrets_come_from_flags_or_a_file_and_errors_do_not_quote_them() {
         let secrets = |words: &[&str]| {
             let options = flags(words);
             assert!(!format!("{options:?}").contains("0123456789"), "{options:?}");

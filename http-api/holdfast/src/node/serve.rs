@@ -1,4 +1,4 @@
-//! `holdfast serve`: one node of a cluster, until a signal or a failure ends it.
+//! `holdfast serve`: runs one node until a signal or a failure ends it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use engine::ids::NodeId;
 use raft_node::Config;
 
 use crate::address::{self, Peer};
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::logging::{self, Format};
 use crate::node::join;
 use crate::node::rebuild;
@@ -18,51 +18,52 @@ use crate::output::print_line;
 use crate::settings::{File, Limits, Payments};
 use crate::signals::Signals;
 
-/// Which log lines are written unless others are asked for: the libraries below say a lot. A name
-/// stands for all that begin with it, so our own crate has to be named beside raft.
+/// The default log filter. It quiets the libraries, which log a lot. `raft` also matches every
+/// module whose name begins so, hence `raft_node=info`.
 const FILTER: &str = "info,raft=warn,raft_node=info,raft_engine=warn,sled=warn";
 
 /// The flags of `serve`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// This node's id: a number from 1 that no other node has or ever had
+    /// Run under this node id: a number from 1 that no other node has or ever had
     #[arg(long, value_name = "N", value_parser = address::node_id)]
     pub(crate) id: u64,
-    /// Directory for everything that this node stores; made when it does not exist
+    /// Store the data in this directory; it is created if missing
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// Where to listen for clients; with port 0 the system chooses one
+    /// Listen for clients on this address; with port 0 the system chooses one
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: SocketAddr,
-    /// Where to listen for the other nodes
+    /// Listen for the other nodes on this address
     #[arg(long, value_name = "ADDR")]
     pub(crate) raft: SocketAddr,
-    /// A voter of a new cluster; name each of them once, this node too. Only the first start reads
-    /// this; later the members are known from the data. (In the environment: separated by spaces)
+    /// Found a new cluster with this voter; name each voter once, this node too. Only the first
+    /// startup uses this: afterwards the data holds the members. (Separate several by spaces in the
+    /// environment)
     #[arg(long, value_name = "ID=RAFT_ADDR[,HTTP_ADDR]", value_delimiter = ' ')]
     pub(crate) peer: Vec<Peer>,
-    /// Join a running cluster instead of founding one: the HTTP address of a member, several
-    /// separated by commas. The node follows as a learner and gets its vote once it has caught up.
-    /// Only the first start reads this, and one whose data is damaged
+    /// Join the running cluster of the member at this HTTP address; separate several by commas. The
+    /// node is a learner until it has caught up, then a voter. Only the first startup uses this,
+    /// and one on damaged data
     #[arg(long, value_name = "ADDR", value_delimiter = ',', conflicts_with = "peer")]
     #[arg(value_parser = address::host_port)]
     pub(crate) join: Vec<String>,
-    /// With --join: the member whose place this node takes, such as itself before its disk was lost
+    /// Take the place of this member, with --join: for example of the node whose disk was lost
     #[arg(long, value_name = "N", value_parser = address::node_id, requires = "join")]
     pub(crate) replaces: Option<u64>,
-    /// When this node's data is damaged beyond repair: for how many seconds to look for a majority
-    /// of the others that takes it in as a new member, which then gets everything from them. The
-    /// damaged data is kept in DIR/damaged-N. 0 never does that
+    /// Try for this many seconds to rebuild a node whose data is damaged beyond repair: a majority
+    /// of the others adds it as a new member and sends it all data. The damaged data stays in
+    /// DIR/damaged-N. With 0 the node is never rebuilt
     #[arg(long, value_name = "S", default_value = "60")]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub(crate) rebuild_wait_s: u64,
-    /// Name of the cluster; nodes of another name are refused
+    /// Belong to the cluster of this name; nodes refuse peers of another name
     #[arg(long, value_name = "NAME", default_value = "holdfast")]
     pub(crate) cluster: String,
-    /// Where clients reach this node, when that is not the address it listens on
+    /// Tell clients this address, if it differs from the one that the node listens on
     #[arg(long, value_name = "ADDR", value_parser = address::host_port)]
     pub(crate) advertise_http: Option<String>,
-    /// Where the other nodes reach this node, when that is not the address it listens on
+    /// Tell the other nodes this address, if it differs from the one that the node listens on
     #[arg(long, value_name = "ADDR", value_parser = address::host_port)]
     pub(crate) advertise_raft: Option<String>,
     #[command(flatten)]
@@ -76,18 +77,22 @@ pub(crate) struct Options {
 }
 
 /// Runs the node to its end.
-pub(crate) fn run(options: Options) -> Result<(), Failure> {
+pub(crate) fn run(options: Options) -> Result<(), CliError> {
     let _log = options.logging.start(Format::Json, FILTER)?;
     let result = running::runtime()?.block_on(serve(options));
-    if let Err(failure) = &result {
-        tracing::error!(error = %failure, "the node ends");
-    }
-    result
+    result.map_err(|error| {
+        // Standard error is a stream of log lines. It gets plain text only if the log is off.
+        if !tracing::enabled!(tracing::Level::ERROR) {
+            return error;
+        }
+        tracing::error!(%error, "the node ends");
+        error.logged()
+    })
 }
 
-async fn serve(options: Options) -> Result<(), Failure> {
+async fn serve(options: Options) -> Result<(), CliError> {
     let mut signals =
-        Signals::install().map_err(|error| Failure::because("cannot catch signals", &error))?;
+        Signals::install().map_err(|error| CliError::because("cannot catch signals", &error))?;
     let port = Port::take(options.http, "clients", "--http")?;
 
     let mut config =
@@ -97,13 +102,13 @@ async fn serve(options: Options) -> Result<(), Failure> {
     config.advertise_http = advertised_http(&options, port.address())?;
     config.advertise_raft = advertised_raft(&options)?;
     config.peers = options.peer.iter().map(raft_peer).collect();
-    config.validate().map_err(|error| Failure::Usage(format!("--{error}")))?;
+    config.validate().map_err(|error| CliError::Usage(format!("--{error}")))?;
 
     if !options.join.is_empty() {
         config.join = tokio::select! {
             asked = join::ask(&config, &options.join, options.replaces) => asked?,
             signal = signals.next() => {
-                tracing::info!(signal, "stopped before the cluster had taken the node in");
+                tracing::info!(signal, "stopped before the cluster added the node");
                 return Ok(());
             }
         };
@@ -112,7 +117,7 @@ async fn serve(options: Options) -> Result<(), Failure> {
     let running = tokio::select! {
         started = start(config, &options, port) => started?,
         signal = signals.next() => {
-            tracing::info!(signal, "stopped before the node was up");
+            tracing::info!(signal, "stopped before the node was ready");
             return Ok(());
         }
     };
@@ -126,8 +131,8 @@ async fn serve(options: Options) -> Result<(), Failure> {
             Ok(())
         }
         reason = running.failed() => {
-            tracing::error!(reason, "the node had to stop");
-            Err(Failure::Failed(format!("the node had to stop: {reason}")))
+            tracing::error!(reason, "the node failed");
+            Err(CliError::Failed(format!("the node failed: {reason}")))
         }
     };
     signals.exit_on_next();
@@ -136,8 +141,8 @@ async fn serve(options: Options) -> Result<(), Failure> {
     end
 }
 
-/// Starts the node; one whose data is damaged as a new member, if that is wanted.
-async fn start(config: Config, options: &Options, port: Port) -> Result<Running, Failure> {
+/// Starts the node. Rebuilds it first if its data is damaged and `--rebuild-wait-s` allows that.
+async fn start(config: Config, options: &Options, port: Port) -> Result<Running, CliError> {
     let Options { payments, limits, .. } = options;
     let settings = running::http_settings(payments, limits)?;
     let mut started = running::replicate(config.clone(), payments, limits).await;
@@ -153,7 +158,7 @@ async fn start(config: Config, options: &Options, port: Port) -> Result<Running,
     Running::serve(node, settings, port).await
 }
 
-/// The HTTP addresses of other nodes that the command line names.
+/// The HTTP addresses of the other nodes on the command line.
 fn others(options: &Options) -> Vec<String> {
     let peers = options.peer.iter().filter(|peer| peer.id != options.id);
     options.join.iter().cloned().chain(peers.filter_map(|peer| peer.http.clone())).collect()
@@ -167,28 +172,32 @@ pub(crate) fn raft_peer(peer: &Peer) -> raft_node::Peer {
     }
 }
 
-/// Where clients find this node: what was said, else what the list of voters says, else where it
+/// The address of this node for clients: from its flag, else from the list of voters, else where it
 /// listens.
-fn advertised_http(options: &Options, listening: SocketAddr) -> Result<String, Failure> {
+fn advertised_http(options: &Options, listening: SocketAddr) -> Result<String, CliError> {
     let listed = options.own_entry().and_then(|peer| peer.http.clone());
     reachable(options.advertise_http.clone().or(listed), listening, "http")
 }
 
-/// Where the other nodes find this one, likewise.
-fn advertised_raft(options: &Options) -> Result<String, Failure> {
+/// The address of this node for the other nodes, likewise.
+fn advertised_raft(options: &Options) -> Result<String, CliError> {
     let listed = options.own_entry().map(|peer| peer.raft.clone());
     reachable(options.advertise_raft.clone().or(listed), options.raft, "raft")
 }
 
-fn reachable(said: Option<String>, listening: SocketAddr, flag: &str) -> Result<String, Failure> {
-    match said {
+fn reachable(
+    advertised: Option<String>,
+    listening: SocketAddr,
+    flag: &str,
+) -> Result<String, CliError> {
+    match advertised {
         Some(address) => Ok(address),
-        None if listening.ip().is_unspecified() => Err(Failure::Usage(format!(
-            "--{flag} {listening} says where to listen, not where to be found: \
+        None if listening.ip().is_unspecified() => Err(CliError::Usage(format!(
+            "--{flag} {listening} is no address that others can connect to: \
              add --advertise-{flag} HOST:PORT"
         ))),
-        None if listening.port() == 0 => Err(Failure::Usage(format!(
-            "--{flag} {listening}: the other nodes need a port that stays the same"
+        None if listening.port() == 0 => Err(CliError::Usage(format!(
+            "--{flag} {listening}: the other nodes need a fixed port, so give one from 1 to 65535"
         ))),
         None => Ok(listening.to_string()),
     }
@@ -205,10 +214,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_is_found_where_it_says_or_listens() {
+    fn the_address_is_the_advertised_one_or_where_the_node_listens() {
         let listening = "127.0.0.1:7001".parse().unwrap();
-        let said = Some("shop-1:7001".to_owned());
-        assert_eq!(reachable(said, listening, "raft").unwrap(), "shop-1:7001");
+        let advertised = Some("shop-1:7001".to_owned());
+        assert_eq!(reachable(advertised, listening, "raft").unwrap(), "shop-1:7001");
         assert_eq!(reachable(None, listening, "raft").unwrap(), "127.0.0.1:7001");
         for listening in ["0.0.0.0:7001", "[::]:7001", "127.0.0.1:0"] {
             assert!(reachable(None, listening.parse().unwrap(), "raft").is_err(), "{listening}");

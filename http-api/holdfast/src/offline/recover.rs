@@ -1,6 +1,7 @@
-//! `holdfast recover`: a new cluster of one node, from what outlived the majority of the old one.
+//! `holdfast recover`: creates a new cluster of one node from a survivor, after a majority is lost.
 //!
-//! Without `--force-new-cluster` it only says what the node has and what may be missing.
+//! Without `--force-new-cluster` it changes nothing: it shows what the node has and what may be
+//! missing, and succeeds.
 
 use std::path::PathBuf;
 
@@ -8,39 +9,38 @@ use clap::Args;
 use raft_node::recovery::{self, Survivor};
 use serde_json::json;
 
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::offline::restore;
 use crate::output::print_line;
 
 /// The flags of `recover`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// The data directory of a stopped node that has outlived the majority of its cluster
+    /// Read the data directory of this stopped node, which survived the majority of its cluster
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Do it: give up what the other nodes may have had, and never let them back in
+    /// Create the new cluster: lose what only the other nodes had, and never admit them again
     #[arg(long)]
     force_new_cluster: bool,
-    /// Print one JSON object instead of lines
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// Says what there is, and makes the cluster if that is wanted.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+/// Shows the survivor, and creates the cluster if the flag says so.
+pub(crate) fn run(options: &Options) -> Result<(), CliError> {
     let survivor = recovery::survey(&options.data).map_err(|error| restore::failure(&error))?;
     if !options.json {
         print_line(&as_text(&survivor))?;
     }
     if !options.force_new_cluster {
         if options.json {
-            print_line(&json!({ "survivor": as_json(&survivor) }).to_string())?;
+            return print_line(&json!({ "survivor": as_json(&survivor) }).to_string());
         }
-        return Err(Failure::Usage(
-            "nothing was changed; if no majority can be brought back, repeat it with \
-             --force-new-cluster"
-                .to_owned(),
-        ));
+        return print_line(
+            "nothing was changed; if a majority can never come back, repeat this with \
+             --force-new-cluster",
+        );
     }
     let forced = recovery::force_new_cluster(&options.data);
     let (survivor, begun) = forced.map_err(|error| restore::failure(&error))?;
@@ -50,8 +50,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
     let aside = begun.aside.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     print_line(&format!(
-        "{}\nwhat was there before is kept in {aside}\nstart node {} as before, and let new nodes \
-         join it with `holdfast serve --join`, under ids that nobody has had, on empty directories",
+        "{}\nthe old data stays in {aside}\nstart node {} as before, then add new nodes with \
+         `holdfast serve --join`, under ids that no node ever had, on empty directories",
         restore::as_text(&begun),
         begun.node,
     ))
@@ -73,17 +73,14 @@ fn as_text(survivor: &Survivor) -> String {
     let Survivor { node, cluster_name, committed, last, .. } = survivor;
     let voters: Vec<String> = survivor.voters.iter().map(ToString::to_string).collect();
     let open = match last - committed {
-        0 => "nothing in its log is in doubt".to_owned(),
-        1 => format!("entry {last} may have been acknowledged or not, and is kept"),
-        _ => format!(
-            "entries {} to {last} may have been acknowledged or not, and are kept",
-            committed + 1
-        ),
+        0 => "nothing in its log is uncertain".to_owned(),
+        1 => format!("entry {last} was acknowledged or not, and stays"),
+        _ => format!("entries {} to {last} were acknowledged or not, and stay", committed + 1),
     };
     format!(
         "node {node} of cluster {cluster_name:?}, voters {}\nlast index known to be committed \
-         {committed}, last index {last}: {open}\nwhat the others acknowledged after index {last} \
-         is lost with them",
+         {committed}, last index {last}: {open}\nentries that the others acknowledged after \
+         index {last} are lost",
         voters.join(", ")
     )
 }
@@ -94,7 +91,7 @@ mod tests {
     use engine::ids::NodeId;
 
     #[test]
-    fn what_may_be_missing_is_said() {
+    fn text_shows_what_may_be_missing() {
         let mut survivor = Survivor {
             node: NodeId(3),
             cluster_name: "shop".to_owned(),
@@ -106,7 +103,7 @@ mod tests {
         let text = as_text(&survivor);
         assert!(text.contains("voters 1, 2, 3") && text.contains("nothing in its log"), "{text}");
         survivor.last = 11;
-        assert!(as_text(&survivor).contains("entry 11 may"));
+        assert!(as_text(&survivor).contains("entry 11 was"));
         survivor.last = 14;
         let text = as_text(&survivor);
         assert!(text.contains("entries 11 to 14") && text.contains("after index 14"), "{text}");

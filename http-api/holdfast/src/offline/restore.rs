@@ -1,4 +1,4 @@
-//! `holdfast restore`: a new cluster of one node from a backup, made while nothing runs.
+//! `holdfast restore`: creates a new cluster of one node from a backup. No node runs meanwhile.
 
 use std::path::PathBuf;
 
@@ -8,39 +8,39 @@ use raft_node::recovery::{self, Begun, Error, Restore};
 use serde_json::json;
 
 use crate::address;
-use crate::exit::{Failure, chain};
+use crate::exit::{CliError, chain};
 use crate::output::print_line;
 
 /// The flags of `restore`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// The backup
+    /// Read this backup
     #[arg(value_name = "FILE")]
     from: PathBuf,
-    /// Directory for the data of the new node; empty, or made when it does not exist
+    /// Store the data of the new node in this directory: empty, or created if missing
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// The id of the new node, which has nothing to do with those of the old cluster
+    /// Give the new node this id; ids of the old cluster do not matter
     #[arg(long, value_name = "N", value_parser = address::node_id, default_value = "1")]
     id: u64,
-    /// Name of the new cluster: another one than that of the old, since payments are made under it
+    /// Give the new cluster this name; it must differ from the old one, since payments carry it
     #[arg(long, value_name = "NAME")]
     cluster: String,
-    /// Where the nodes that will join reach it
+    /// Tell nodes that join this address of the new node
     #[arg(long, value_name = "ADDR", value_parser = address::host_port)]
     raft: String,
-    /// Where clients will reach it
+    /// Tell clients this address of the new node
     #[arg(long, value_name = "ADDR", value_parser = address::host_port)]
     http: Option<String>,
-    /// Print one JSON object instead of lines
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// Restores and says how to go on.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+/// Restores the backup and prints the next steps.
+pub(crate) fn run(options: &Options) -> Result<(), CliError> {
     if options.cluster.is_empty() || options.cluster.len() > 64 {
-        return Err(Failure::Usage("--cluster: must have 1 to 64 bytes".to_owned()));
+        return Err(CliError::Usage("--cluster: expected a name of 1 to 64 bytes".to_owned()));
     }
     let begun = recovery::restore(&Restore {
         file: options.from.clone(),
@@ -64,13 +64,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     ))
 }
 
-/// What went wrong, and whether that is for the user to change.
-pub(crate) fn failure(error: &Error) -> Failure {
+/// Turns an error into a message and an exit code.
+pub(crate) fn failure(error: &Error) -> CliError {
     match error {
         Error::NotEmpty { .. } | Error::SameName(_) | Error::NoData(_) => {
-            Failure::Usage(chain(error))
+            CliError::Usage(chain(error))
         }
-        _ => Failure::Failed(chain(error)),
+        _ => CliError::Failed(chain(error)),
     }
 }
 

@@ -1,7 +1,7 @@
-//! `holdfast verify`: the data of a stopped node, or a backup, checked without being changed.
+//! `holdfast verify`: checks the data of a stopped node, or a backup, without changing it.
 //!
-//! Exit codes: 0 when everything is as it was written, 1 when something is damaged (each file is
-//! named), 2 when nothing could be checked, for example because the node runs.
+//! Exit codes: 0 if everything is sound, 1 if something is damaged (the report names each file), 2
+//! if nothing could be checked, for example because the node runs.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,36 +10,40 @@ use clap::Args;
 use raft_node::verify::{self, Finding, Notebook, Report};
 use serde_json::{Value, json};
 
-use crate::exit::{Failure, chain};
+use crate::exit::{CliError, chain};
 use crate::output::print_line;
 
 /// The flags of `verify`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// The data directory of a node that does not run
+    /// Check the data directory of this stopped node
     #[arg(long, value_name = "DIR", required_unless_present = "backup")]
     data: Option<PathBuf>,
-    /// A backup, instead of a data directory
+    /// Check this backup instead of a data directory
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     backup: Option<PathBuf>,
-    /// Directory for a temporary copy, as large as the data; the system's own unless given
+    /// Make a temporary copy, as large as the data, in this directory [default: that of the system]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
-    /// Print one JSON object instead of lines
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// A directory that goes when it is done with.
+/// A directory that is removed when this is dropped.
 struct Scratch(PathBuf);
 
 impl Scratch {
-    fn make(options: &Options) -> Result<Scratch, Failure> {
+    fn make(options: &Options) -> Result<Scratch, CliError> {
         let parent = options.scratch.clone().unwrap_or_else(std::env::temp_dir);
         let path = parent.join(format!("holdfast-verify-{}", std::process::id()));
-        // One that is there already was left by another process of the same number.
-        std::fs::create_dir(&path)
-            .map_err(|error| Failure::Usage(format!("cannot make {}: {error}", path.display())))?;
+        // An existing directory was left by an earlier process with the same id.
+        std::fs::create_dir(&path).map_err(|error| {
+            CliError::Usage(format!(
+                "cannot create {}: {error}; name another directory with --scratch",
+                path.display()
+            ))
+        })?;
         Ok(Scratch(path))
     }
 }
@@ -47,46 +51,46 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            eprintln!("holdfast: {} stays behind: {error}", self.0.display());
+            eprintln!("holdfast: cannot remove {}: {error}", self.0.display());
         }
     }
 }
 
-/// Checks, prints, and says by the exit code what came of it.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+/// Checks the data, prints the report and fails if anything is damaged.
+pub(crate) fn run(options: &Options) -> Result<(), CliError> {
     let scratch = Scratch::make(options)?;
     let notebook = Arc::new(Notebook::default());
-    tell_of_panics(&notebook, options.json, scratch.0.clone());
+    report_panics(&notebook, options.json, scratch.0.clone());
     let checked = match (&options.data, &options.backup) {
         (Some(data), _) => verify::verify(data, &scratch.0, &notebook),
         (None, Some(backup)) => verify::verify_backup(backup, &notebook),
-        (None, None) => unreachable!("the command line asks for one of them"),
+        (None, None) => unreachable!("clap requires one of them"),
     };
-    let report = checked.map_err(|error| Failure::Usage(chain(&error)))?;
+    let report = checked.map_err(|error| CliError::Usage(chain(&error)))?;
     print(&report, options.json)?;
     match report.damage.len() {
         0 => Ok(()),
-        1 => Err(Failure::Failed("1 thing is damaged".to_owned())),
-        many => Err(Failure::Failed(format!("{many} things are damaged"))),
+        1 => Err(CliError::Failed("found damage in 1 place, see above".to_owned())),
+        many => Err(CliError::Failed(format!("found damage in {many} places, see above"))),
     }
 }
 
-/// The storage library may panic over damaged files, and a release build ends with that. What was
-/// seen by then is told all the same, and the exit code is the right one.
-fn tell_of_panics(notebook: &Arc<Notebook>, json: bool, scratch: PathBuf) {
+/// Prints the report so far and exits with code 1 on a panic: the storage library may panic on
+/// damaged files, which ends a release build.
+fn report_panics(notebook: &Arc<Notebook>, json: bool, scratch: PathBuf) {
     let notebook = Arc::clone(notebook);
     std::panic::set_hook(Box::new(move |panic| {
         let mut report = notebook.report();
-        let what = format!("the library that reads it gave up: {panic}");
+        let what = format!("the storage library failed on it: {panic}");
         report.damage.push(Finding { path: report.looking_at.clone(), what });
-        // Nothing better can be done about an output that is gone.
+        // Nothing can be done if the output is gone.
         let _ = print(&report, json);
         let _ = std::fs::remove_dir_all(&scratch);
         std::process::exit(1);
     }));
 }
 
-fn print(report: &Report, json: bool) -> Result<(), Failure> {
+fn print(report: &Report, json: bool) -> Result<(), CliError> {
     print_line(&if json { as_json(report).to_string() } else { as_text(report) })
 }
 
@@ -118,9 +122,9 @@ fn as_text(report: &Report) -> String {
     lines.extend(report.states.iter().map(|made| {
         format!("state of {} at index {}: digest {:016x}", made.of, made.index, made.digest)
     }));
-    let told = |kind: &str, found: &Finding| format!("{kind}: {}: {}", found.path, found.what);
-    lines.extend(report.notes.iter().map(|found| told("note", found)));
-    lines.extend(report.damage.iter().map(|found| told("DAMAGED", found)));
+    let line_of = |kind: &str, found: &Finding| format!("{kind}: {}: {}", found.path, found.what);
+    lines.extend(report.notes.iter().map(|found| line_of("note", found)));
+    lines.extend(report.damage.iter().map(|found| line_of("DAMAGED", found)));
     lines.push(if report.is_sound() { "sound" } else { "damaged" }.to_owned());
     lines.join("\n")
 }
@@ -130,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_lines_or_one_object() {
+    fn a_report_is_text_or_one_json_object() {
         let mut report = Report { node: "node 1 of cluster \"a\"".to_owned(), ..Report::default() };
         report.checks.push(raft_node::verify::Check { what: "log entries", count: 7 });
         assert!(as_text(&report).ends_with("7  log entries\nsound"));

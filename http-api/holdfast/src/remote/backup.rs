@@ -1,7 +1,7 @@
-//! `holdfast backup`: a file with everything that a running cluster has, as it is at one index.
+//! `holdfast backup`: writes the whole state of a running cluster at one index to a file.
 //!
-//! The file is written under another name, synced and read back, and gets its own name only then:
-//! a file of that name is whole.
+//! The file is written as `FILE.partial`, synced and verified, and then renamed: `FILE` is always
+//! complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -10,46 +10,49 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use client::Client;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use raft_node::snapshot::backup::{self, About};
 use serde_json::json;
 
-use crate::exit::Failure;
-use crate::remote;
+use crate::exit::CliError;
+use crate::{progress, remote};
 
 /// The flags of `backup`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// The file to write; it must not exist yet
+    /// Write this file, which must not exist
     #[arg(value_name = "FILE")]
     to: PathBuf,
-    /// Take what the node has, without asking the others whether that is all: for a cluster that
-    /// has lost its majority
+    /// Take the state of the node without a majority, which may lack the newest orders: for a
+    /// cluster that has lost its majority
     #[arg(long)]
     stale: bool,
     #[command(flatten)]
     remote: remote::Options,
 }
 
-/// A file that is removed unless it becomes whole.
+/// A file that is removed on drop unless it is complete.
 struct Partial {
     path: PathBuf,
-    whole: bool,
+    complete: bool,
 }
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if !self.whole {
-            // It has a name that says what it is, should it stay.
+        if !self.complete {
+            // If that fails, the name says that the file is partial.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Runs it to its end.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+/// Runs the command to its end.
+pub(crate) fn run(options: &Options) -> Result<(), CliError> {
     if options.to.exists() {
-        return Err(Failure::Usage(format!("{} exists already", options.to.display())));
+        return Err(CliError::Usage(format!(
+            "{} exists already: name another file",
+            options.to.display()
+        )));
     }
     let (about, url) = remote::block_on(async {
         let client = options.remote.client()?;
@@ -59,18 +62,17 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     print(options, &about, &url)
 }
 
-async fn receive(client: &Client, to: &Path) -> Result<(About, String), Failure> {
+async fn receive(client: &Client, to: &Path) -> Result<(About, String), CliError> {
     let path = with_end(to, "partial");
     let wrong =
-        |error: std::io::Error| Failure::because(format!("cannot write {}", to.display()), &error);
+        |error: std::io::Error| CliError::because(format!("cannot write {}", to.display()), &error);
     let mut open = OpenOptions::new();
     let file = open.create(true).truncate(true).write(true).mode(0o600).open(&path);
-    let mut partial = Partial { path, whole: false };
+    let mut partial = Partial { path, complete: false };
     let mut file = BufWriter::new(file.map_err(wrong)?);
     let mut source = client.backup().await.map_err(|error| remote::failure(&error))?;
     let bar = ProgressBar::new(source.bytes());
-    let look = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec}");
-    bar.set_style(look.expect("a template that is constant"));
+    bar.set_style(progress::style("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec}"));
     while let Some(piece) = source.next().await.map_err(|error| remote::failure(&error))? {
         file.write_all(&piece).map_err(wrong)?;
         bar.inc(piece.len() as u64);
@@ -80,16 +82,16 @@ async fn receive(client: &Client, to: &Path) -> Result<(About, String), Failure>
     file.sync_all().map_err(wrong)?;
     drop(file);
     let about = backup::check(&partial.path)
-        .map_err(|error| Failure::because("what arrived is no sound backup", &error))?;
+        .map_err(|error| CliError::because("the received backup is damaged", &error))?;
     fs::rename(&partial.path, to).map_err(wrong)?;
-    partial.whole = true;
+    partial.complete = true;
     let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty());
     let dir = File::open(dir.unwrap_or_else(|| Path::new("."))).map_err(wrong)?;
     dir.sync_all().map_err(wrong)?;
     Ok((about, source.url().to_owned()))
 }
 
-/// The same path with one more ending.
+/// Appends an extension to a path.
 fn with_end(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
@@ -97,7 +99,7 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-fn print(options: &Options, about: &About, url: &str) -> Result<(), Failure> {
+fn print(options: &Options, about: &About, url: &str) -> Result<(), CliError> {
     let file = options.to.display();
     let data = json!({
         "file": file.to_string(),

@@ -1,4 +1,4 @@
-//! `holdfast events`: shows what happened, and follows what happens.
+//! `holdfast events`: shows past events, and follows new ones.
 
 use std::time::Duration;
 
@@ -6,46 +6,46 @@ use clap::Args;
 use client::EventQuery;
 use client::wire::Event;
 
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::remote;
 
-/// Without `--follow`, the past is over when nothing more came for so long.
+/// Without `--follow`, the command ends when no event has come for this long.
 const QUIET: Duration = Duration::from_millis(750);
 
 /// The flags of `events`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// Go on with what happens from now on, until interrupted; from the beginning with --after 0.0
+    /// Follow new events until interrupted; with --after 0.0 show all past ones first
     #[arg(long, short)]
     follow: bool,
-    /// Begin after this event [default: with --follow now, else the first event]
+    /// Begin after this event [default: the newest with --follow, else before the first]
     #[arg(long, value_name = "ID")]
     after: Option<String>,
-    /// Only these types or families, as in order.paid,stock.*
+    /// Show only these types or families, as in order.paid,stock.*
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     types: Vec<String>,
-    /// Only events about this user
+    /// Show only events of this user
     #[arg(long, value_name = "ID")]
     user_id: Option<u64>,
-    /// Only events about this product
+    /// Show only events of this product
     #[arg(long, value_name = "ID")]
     product_id: Option<u64>,
     #[command(flatten)]
     remote: remote::Options,
 }
 
-/// Runs it to its end.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+/// Runs the command to its end.
+pub(crate) fn run(options: &Options) -> Result<(), CliError> {
     remote::block_on(show(options))
 }
 
-async fn show(options: &Options) -> Result<(), Failure> {
-    let beginning = (!options.follow).then(|| "0.0".to_owned());
+async fn show(options: &Options) -> Result<(), CliError> {
+    let first = (!options.follow).then(|| "0.0".to_owned());
     let query = EventQuery {
         user_id: options.user_id,
         product_id: options.product_id,
         types: options.types.clone(),
-        after: options.after.clone().or(beginning),
+        after: options.after.clone().or(first),
     };
     let mut stream = options.remote.client()?.events(&query);
     stream.open().await.map_err(|error| remote::failure(&error))?;
@@ -59,14 +59,14 @@ async fn show(options: &Options) -> Result<(), Failure> {
             }
         };
         let event = event.map_err(|error| remote::failure(&error))?;
-        // A reader that has gone, as `head` does, has seen enough.
+        // The reader has closed the pipe, as `head` does.
         if !options.remote.print_on(&event, line)? {
             return Ok(());
         }
     }
 }
 
-/// An event in one line.
+/// Renders an event as one line.
 fn line(event: &Event) -> String {
     let mut words = vec![event.timestamp.clone(), format!("{:<16}", event.event_type)];
     let mut say = |name: &str, value: Option<String>| {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_what_there_is() {
+    fn a_line_shows_the_fields_that_are_present() {
         let event = Event {
             id: "80740352.0".to_owned(),
             event_type: "order.failed".to_owned(),

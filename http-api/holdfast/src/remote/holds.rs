@@ -1,40 +1,41 @@
-//! `holdfast holds`: set units aside, look at a hold, let it live on, give it back.
+//! `holdfast holds`: create, show, extend and release holds.
 
 use clap::{Args, Subcommand};
 use client::wire::{ExtendRequest, Hold, HoldRequest};
 use serde_json::json;
 
-use crate::exit::Failure;
+use crate::address;
+use crate::exit::CliError;
 use crate::remote;
 use crate::remote::orders::Item;
 use crate::table::{Align, Table, or_dash};
 
-/// What to do with holds.
+/// The subcommands of `holds`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
-    /// Set units aside until a deadline; `orders place --hold` turns them into an order
+    /// Create a hold, which reserves units until a deadline; `orders place --hold` orders them
     Create(Create),
     /// Show one hold with its lines
     Show(One),
-    /// Give the units of a hold back
+    /// Release a hold
     Release(One),
-    /// Let a hold live on
+    /// Extend a hold
     Extend(Extend),
 }
 
 /// The flags of `holds create`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Create {
-    /// What to hold, and how many; once per line of the hold
+    /// Hold this quantity of a product; give it once per line
     #[arg(long, value_name = "PRODUCT[:QUANTITY]", required = true, value_delimiter = ',')]
     item: Vec<Item>,
-    /// For whom
-    #[arg(long, value_name = "ID")]
+    /// Hold the units for this user
+    #[arg(long, value_name = "ID", value_parser = address::row_id)]
     user_id: Option<u64>,
-    /// For how long; without it the cluster's own setting
+    /// Expire the hold after this many seconds [default: --hold-ttl-s of the node]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     ttl_s: Option<u64>,
-    /// Idempotency key; without one a new key is made
+    /// Use this idempotency key [default: a new one]
     #[arg(long)]
     key: Option<String>,
     #[command(flatten)]
@@ -44,7 +45,8 @@ pub(crate) struct Create {
 /// The flags of `holds show` and `holds release`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct One {
-    /// The hold
+    /// The id of the hold
+    #[arg(value_parser = address::row_id)]
     id: u64,
     #[command(flatten)]
     remote: remote::Options,
@@ -53,17 +55,18 @@ pub(crate) struct One {
 /// The flags of `holds extend`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Extend {
-    /// The hold
+    /// The id of the hold
+    #[arg(value_parser = address::row_id)]
     id: u64,
-    /// For how long from now
+    /// Expire the hold this many seconds from now
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     ttl_s: u64,
     #[command(flatten)]
     remote: remote::Options,
 }
 
-/// Runs it to its end.
-pub(crate) fn run(command: &Command) -> Result<(), Failure> {
+/// Runs the command to its end.
+pub(crate) fn run(command: &Command) -> Result<(), CliError> {
     match command {
         Command::Create(options) => remote::block_on(create(options)),
         Command::Show(options) => remote::block_on(show(options)),
@@ -72,7 +75,7 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     }
 }
 
-async fn create(options: &Create) -> Result<(), Failure> {
+async fn create(options: &Create) -> Result<(), CliError> {
     let request = HoldRequest {
         user_id: options.user_id,
         items: options.item.iter().map(|item| item.0).collect(),
@@ -82,25 +85,27 @@ async fn create(options: &Create) -> Result<(), Failure> {
     let client = options.remote.client()?;
     let answer = client.create_hold(&request).await.map_err(|error| remote::failure(&error))?;
     if answer.receipt.replayed && !options.remote.json {
-        eprintln!("note: this key had made the hold before; nothing was held now");
+        eprintln!(
+            "note: an earlier request with this key created the hold; this one had no effect"
+        );
     }
     options.remote.print(&answer.data, details)
 }
 
-async fn show(options: &One) -> Result<(), Failure> {
+async fn show(options: &One) -> Result<(), CliError> {
     let client = options.remote.client()?;
     let answer = client.hold(options.id).await.map_err(|error| remote::failure(&error))?;
     options.remote.print(&answer.data, details)
 }
 
-async fn release(options: &One) -> Result<(), Failure> {
+async fn release(options: &One) -> Result<(), CliError> {
     let client = options.remote.client()?;
     client.release_hold(options.id).await.map_err(|error| remote::failure(&error))?;
     let released = json!({"hold_id": options.id, "status": "released"});
     options.remote.print(&released, |_| format!("hold {} is released", options.id))
 }
 
-async fn extend(options: &Extend) -> Result<(), Failure> {
+async fn extend(options: &Extend) -> Result<(), CliError> {
     let request = ExtendRequest { ttl_seconds: options.ttl_s };
     let client = options.remote.client()?;
     let answer = client.extend_hold(options.id, &request).await;
@@ -108,7 +113,7 @@ async fn extend(options: &Extend) -> Result<(), Failure> {
     options.remote.print(&answer.data, details)
 }
 
-/// One hold with its lines.
+/// Renders a hold with its lines.
 fn details(hold: &Hold) -> String {
     let mut table = Table::new(&[
         ("ID", Align::Right),
@@ -140,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hold_is_shown_with_its_lines() {
+    fn details_show_a_hold_with_its_lines() {
         let hold = Hold {
             id: 3,
             hold_id: 3,

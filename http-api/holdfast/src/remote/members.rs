@@ -1,21 +1,21 @@
-//! `holdfast members` and `holdfast transfer-leader`: who belongs to a cluster, and who leads it.
+//! `holdfast members` and `holdfast transfer-leader`: list and change the members, move leadership.
 
 use clap::{Args, Subcommand};
 use client::wire::{Member, MemberRequest};
 
 use crate::address;
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::remote;
 use crate::remote::status;
 
-/// What to do with members.
+/// The subcommands of `members`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
-    /// List the members, as one of them sees them
+    /// List the members as one of them sees them
     List(List),
-    /// Add a node as a learner; it gets its vote once it has caught up
+    /// Add a node as a learner; it becomes a voter once it has caught up
     Add(Add),
-    /// Remove a member for good; its id is never used again
+    /// Remove a member for good; its id can never be used again
     Remove(Remove),
 }
 
@@ -29,17 +29,17 @@ pub(crate) struct List {
 /// The flags of `members add`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Add {
-    /// Its id: a number from 1 that no other node has or ever had
+    /// Add the node of this id: a number from 1 that no other node has or ever had
     #[arg(long, value_name = "N", value_parser = address::node_id)]
     id: u64,
-    /// Where the other nodes reach it
+    /// Tell the other nodes this address of the node
     #[arg(long, value_name = "ADDR", value_parser = address::host_port)]
     raft: String,
-    /// Where clients reach it
+    /// Tell clients this address of the node
     #[arg(long, value_name = "ADDR", value_parser = address::host_port)]
     http: Option<String>,
-    /// The member whose place it takes, such as one whose disk is lost: that one leaves in the step
-    /// in which this one gets its vote
+    /// Replace this member, for example one whose disk is lost: it leaves in the same step in which
+    /// the new node becomes a voter
     #[arg(long, value_name = "N", value_parser = address::node_id)]
     replaces: Option<u64>,
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub(crate) struct Add {
 /// The flags of `members remove`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Remove {
-    /// Its id
+    /// Remove the member of this id
     #[arg(long, value_name = "N", value_parser = address::node_id)]
     id: u64,
     #[command(flatten)]
@@ -59,15 +59,15 @@ pub(crate) struct Remove {
 /// The flags of `transfer-leader`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Transfer {
-    /// Who shall lead; without it, the best voter but the leader
+    /// Transfer leadership to this node [default: the voter that is furthest along]
     #[arg(long, value_name = "N", value_parser = address::node_id)]
     to: Option<u64>,
     #[command(flatten)]
     remote: remote::Options,
 }
 
-/// Runs it to its end.
-pub(crate) fn run(command: &Command) -> Result<(), Failure> {
+/// Runs the command to its end.
+pub(crate) fn run(command: &Command) -> Result<(), CliError> {
     match command {
         Command::List(options) => remote::block_on(list(options)),
         Command::Add(options) => remote::block_on(add(options)),
@@ -75,8 +75,8 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     }
 }
 
-/// Hands leadership over.
-pub(crate) fn transfer(options: &Transfer) -> Result<(), Failure> {
+/// Transfers leadership.
+pub(crate) fn transfer(options: &Transfer) -> Result<(), CliError> {
     remote::block_on(async {
         let client = options.remote.client()?;
         let answer = client.transfer_leader(options.to).await;
@@ -85,13 +85,13 @@ pub(crate) fn transfer(options: &Transfer) -> Result<(), Failure> {
     })
 }
 
-async fn list(options: &List) -> Result<(), Failure> {
+async fn list(options: &List) -> Result<(), CliError> {
     let client = options.remote.client()?;
     let answer = client.cluster().await.map_err(|error| remote::failure(&error))?;
     options.remote.print(&answer.data.members, |members| render(members))
 }
 
-async fn add(options: &Add) -> Result<(), Failure> {
+async fn add(options: &Add) -> Result<(), CliError> {
     let request = MemberRequest {
         id: options.id,
         raft_addr: options.raft.clone(),
@@ -104,7 +104,7 @@ async fn add(options: &Add) -> Result<(), Failure> {
     options.remote.print(&answer.data, |added| render(&added.members))
 }
 
-async fn remove(options: &Remove) -> Result<(), Failure> {
+async fn remove(options: &Remove) -> Result<(), CliError> {
     let client = options.remote.client()?;
     let answer = client.remove_member(options.id).await.map_err(|error| remote::failure(&error))?;
     options.remote.print(&answer.data, |cluster| render(&cluster.members))

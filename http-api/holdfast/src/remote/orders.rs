@@ -1,4 +1,5 @@
-//! `holdfast orders`: look at, place and cancel orders, and end the doubt about a key.
+//! `holdfast orders`: shows, lists, places and cancels orders, and resolves unknown outcomes by
+//! key.
 
 use std::str::FromStr;
 
@@ -7,34 +8,36 @@ use client::wire::{ByKey, CancelRequest, Order, OrderLineRequest, OrderRequest, 
 use client::wire::{PageMeta, PaymentMethod};
 use client::{OrderQuery, Paging};
 
+use crate::address;
 use crate::bulk::batch;
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::remote;
 use crate::table::{Align, Table, or_dash};
 
-/// What to do with orders.
+/// The subcommands of `orders`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
     /// Show one order with its lines
     Get(Get),
-    /// List orders, the newest first
+    /// List orders, newest first
     List(List),
     /// Place an order
     Place(Place),
-    /// Place the orders of a file with one request
+    /// Place the orders of a file in one request
     Batch(batch::Options),
     /// Cancel an order whose payment has not begun
     Cancel(Cancel),
-    /// Show what became of an idempotency key
+    /// Show the outcome of an idempotency key
     Key(Key),
-    /// Make sure that an idempotency key makes no order any more
+    /// Resolve an unknown outcome: show the order of a key, or block the key for good
     Fence(Key),
 }
 
 /// The flags of `orders get`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Get {
-    /// The order
+    /// The id of the order
+    #[arg(value_parser = address::row_id)]
     id: u64,
     #[command(flatten)]
     remote: remote::Options,
@@ -43,20 +46,20 @@ pub(crate) struct Get {
 /// The flags of `orders list`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct List {
-    /// Only orders of this user
-    #[arg(long, value_name = "ID")]
+    /// List only orders of this user
+    #[arg(long, value_name = "ID", value_parser = address::row_id)]
     user_id: Option<u64>,
-    /// Only orders in this status: PENDING, PROCESSING, PAID, FAILED or CANCELLED
+    /// List only orders in this status: PENDING, PROCESSING, PAID, FAILED or CANCELLED
     #[arg(long, value_parser = status)]
     status: Option<OrderStatus>,
-    /// Only orders with a line of this product
-    #[arg(long, value_name = "ID")]
+    /// List only orders with a line of this product
+    #[arg(long, value_name = "ID", value_parser = address::row_id)]
     product_id: Option<u64>,
-    /// Which page
+    /// Show this page
     #[arg(long, value_name = "N", default_value = "1")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     page: u64,
-    /// Orders on a page
+    /// Show this many orders per page
     #[arg(long, value_name = "N", default_value = "15")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=50))]
     per_page: u64,
@@ -67,20 +70,20 @@ pub(crate) struct List {
 /// The flags of `orders place`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Place {
-    /// What to order, and how many; once per line of the order
+    /// Order this quantity of a product; give it once per line
     #[arg(long, value_name = "PRODUCT[:QUANTITY]", value_delimiter = ',')]
     #[arg(required_unless_present = "hold")]
     item: Vec<Item>,
-    /// The hold to turn into an order, instead of items
-    #[arg(long, value_name = "ID", conflicts_with = "item")]
+    /// Order the units of this hold, instead of items
+    #[arg(long, value_name = "ID", value_parser = address::row_id, conflicts_with = "item")]
     hold: Option<u64>,
-    /// Who orders
-    #[arg(long, value_name = "ID")]
+    /// Order for this user
+    #[arg(long, value_name = "ID", value_parser = address::row_id)]
     user_id: Option<u64>,
-    /// Who decides about the payment: mock, webhook or none
+    /// Settle the payment by this method: mock, webhook or none
     #[arg(long, value_name = "METHOD", value_parser = PaymentMethod::from_str)]
     payment_method: Option<PaymentMethod>,
-    /// Idempotency key; without one a new key is made
+    /// Use this idempotency key [default: a new one]
     #[arg(long)]
     key: Option<String>,
     #[command(flatten)]
@@ -90,9 +93,10 @@ pub(crate) struct Place {
 /// The flags of `orders cancel`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Cancel {
-    /// The order
+    /// The id of the order
+    #[arg(value_parser = address::row_id)]
     id: u64,
-    /// Why, in your words
+    /// Record this reason
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
@@ -120,19 +124,21 @@ impl FromStr for Item {
         let (product, quantity) = text.split_once(':').unwrap_or((text, "1"));
         let number = |part: &str| {
             let number = part.parse::<u64>().ok().filter(|&number| number > 0);
-            number.ok_or_else(|| format!("`{text}` is not PRODUCT or PRODUCT:QUANTITY, as in 1:2"))
+            number.ok_or_else(|| {
+                format!("`{text}` is not an item: expected PRODUCT or PRODUCT:QUANTITY, as in 1:2")
+            })
         };
         Ok(Item(OrderLineRequest { product_id: number(product)?, quantity: number(quantity)? }))
     }
 }
 
-/// Reads a status in either case.
+/// Parses a status, in any case.
 fn status(text: &str) -> Result<OrderStatus, String> {
     text.to_ascii_uppercase().parse().map_err(|error: client::wire::UnknownWord| error.to_string())
 }
 
-/// Runs it to its end.
-pub(crate) fn run(command: &Command) -> Result<(), Failure> {
+/// Runs the command to its end.
+pub(crate) fn run(command: &Command) -> Result<(), CliError> {
     match command {
         Command::Get(options) => remote::block_on(get(options)),
         Command::List(options) => remote::block_on(list(options)),
@@ -144,13 +150,13 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     }
 }
 
-async fn get(options: &Get) -> Result<(), Failure> {
+async fn get(options: &Get) -> Result<(), CliError> {
     let client = options.remote.client()?;
     let answer = client.order(options.id).await.map_err(|error| remote::failure(&error))?;
     options.remote.print(&answer.data, details)
 }
 
-async fn list(options: &List) -> Result<(), Failure> {
+async fn list(options: &List) -> Result<(), CliError> {
     let query = OrderQuery {
         user_id: options.user_id,
         status: options.status,
@@ -162,7 +168,7 @@ async fn list(options: &List) -> Result<(), Failure> {
     options.remote.print(&answer.data, |list| format!("{}{}", rows(&list.data), page(&list.meta)))
 }
 
-async fn place(options: &Place) -> Result<(), Failure> {
+async fn place(options: &Place) -> Result<(), CliError> {
     let request = OrderRequest {
         user_id: options.user_id,
         items: options.item.iter().map(|item| item.0).collect(),
@@ -174,12 +180,14 @@ async fn place(options: &Place) -> Result<(), Failure> {
     let client = options.remote.client()?;
     let answer = client.create_order(&request).await.map_err(|error| remote::failure(&error))?;
     if answer.receipt.replayed && !options.remote.json {
-        eprintln!("note: this key had made the order before; nothing was ordered now");
+        eprintln!(
+            "note: an earlier request with this key placed the order; this one had no effect"
+        );
     }
     options.remote.print(&answer.data, details)
 }
 
-async fn cancel(options: &Cancel) -> Result<(), Failure> {
+async fn cancel(options: &Cancel) -> Result<(), CliError> {
     let request = CancelRequest { reason: options.reason.clone() };
     let client = options.remote.client()?;
     let answer = client.cancel_order(options.id, &request).await;
@@ -187,27 +195,27 @@ async fn cancel(options: &Cancel) -> Result<(), Failure> {
     options.remote.print(&answer.data, details)
 }
 
-async fn key(options: &Key) -> Result<(), Failure> {
+async fn key(options: &Key) -> Result<(), CliError> {
     let client = options.remote.client()?;
     let answer = client.order_by_key(&options.text).await;
-    options.remote.print(&answer.map_err(|error| remote::failure(&error))?.data, fate)
+    options.remote.print(&answer.map_err(|error| remote::failure(&error))?.data, outcome)
 }
 
-async fn fence(options: &Key) -> Result<(), Failure> {
+async fn fence(options: &Key) -> Result<(), CliError> {
     let client = options.remote.client()?;
     let answer = client.fence_key(&options.text).await;
-    options.remote.print(&answer.map_err(|error| remote::failure(&error))?.data, fate)
+    options.remote.print(&answer.map_err(|error| remote::failure(&error))?.data, outcome)
 }
 
-/// What became of a key.
-fn fate(found: &ByKey) -> String {
+/// Renders the outcome of a key.
+fn outcome(found: &ByKey) -> String {
     match &found.order {
         Some(order) => details(order),
         None => format!("{}\n", found.state),
     }
 }
 
-/// Orders, one a row.
+/// Renders orders as a table, one per row.
 fn rows(orders: &[Order]) -> String {
     let mut table = Table::new(&[
         ("ID", Align::Right),
@@ -230,7 +238,7 @@ fn rows(orders: &[Order]) -> String {
     table.to_string()
 }
 
-/// Where a page stands, as the last line of a list.
+/// The last line of a list: the page, the number of pages and of orders.
 fn page(meta: &PageMeta) -> String {
     match (meta.current_page, meta.last_page, meta.total) {
         (Some(page), Some(last), Some(total)) => {
@@ -241,7 +249,7 @@ fn page(meta: &PageMeta) -> String {
     }
 }
 
-/// One order with its lines.
+/// Renders an order with its lines.
 fn details(order: &Order) -> String {
     let mut text = rows(std::slice::from_ref(order));
     let mut table = Table::new(&[
@@ -284,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_may_be_typed_in_lower_case() {
+    fn a_status_may_be_in_lower_case() {
         assert_eq!(status("paid"), Ok(OrderStatus::Paid));
         assert!(status("done").is_err());
     }

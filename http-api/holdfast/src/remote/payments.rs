@@ -1,29 +1,29 @@
-//! `holdfast payments`: lets the payments of a running cluster wait, or go on.
+//! `holdfast payments`: pauses and resumes the payments of a running cluster.
 
 use clap::{Args, Subcommand};
 
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::remote;
 use crate::remote::status;
 
-/// What to do with payments.
+/// The subcommands of `payments`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
-    /// Ask the gateway for nothing until they are resumed; orders are taken all the same
+    /// Pause payments: the cluster takes orders, but sends none to the gateway
     Pause(Options),
-    /// Go on, also in a cluster that was restored from a backup
+    /// Resume payments, also in a cluster restored from a backup
     Resume(Options),
 }
 
-/// The flags of both.
+/// The flags of `payments pause` and `payments resume`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
     remote: remote::Options,
 }
 
-/// Asks and prints the cluster.
-pub(crate) fn run(command: &Command) -> Result<(), Failure> {
+/// Sends the request and prints the cluster.
+pub(crate) fn run(command: &Command) -> Result<(), CliError> {
     let (paused, options) = match command {
         Command::Pause(options) => (true, options),
         Command::Resume(options) => (false, options),

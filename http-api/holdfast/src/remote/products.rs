@@ -4,39 +4,40 @@ use clap::{Args, Subcommand, ValueEnum};
 use client::ProductQuery;
 use client::wire::{Patch, Product, ProductPatch, ProductRequest};
 
-use crate::exit::Failure;
+use crate::address;
+use crate::exit::CliError;
 use crate::remote;
 use crate::remote::stock;
 use crate::table::{Align, Table, or_dash};
 
-/// What to do with products.
+/// The subcommands of `products`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
     /// List products with their stock
     List(List),
     /// Create a product
     Create(Create),
-    /// Change what is named of a product
+    /// Update the given fields of a product
     Update(Update),
-    /// Take a product off the shelf: no new orders, open ones still settle
+    /// Archive a product: it takes no new orders, and open ones still settle
     Archive(Archive),
-    /// Bring units of a product in, or take them out, with a reason
+    /// Adjust the stock of a product, with a reason
     Adjust(stock::Adjust),
-    /// Show every movement of the units of a product
+    /// Show every stock movement of a product
     Ledger(stock::Ledger),
 }
 
 /// The flags of `products list`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct List {
-    /// Only these products
+    /// List only these products
     #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     ids: Vec<u64>,
-    /// At most so many products, in the order of their ids
+    /// List at most this many products, by id
     #[arg(long, value_name = "N", default_value = "10000")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000))]
     limit: u64,
-    /// Go on after an earlier list that was cut by its limit
+    /// Continue an earlier list that reached its limit
     #[arg(long)]
     cursor: Option<String>,
     #[command(flatten)]
@@ -46,13 +47,13 @@ pub(crate) struct List {
 /// The flags of `products create`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Create {
-    /// Its name
+    /// Set the name
     #[arg(long)]
     name: String,
-    /// Price of one unit, such as 999.99
+    /// Set the price of one unit, such as 999.99
     #[arg(long)]
     price: String,
-    /// Units to sell
+    /// Set the units for sale
     #[arg(long, value_name = "N")]
     stock: u64,
     #[command(flatten)]
@@ -61,20 +62,20 @@ pub(crate) struct Create {
     remote: remote::Options,
 }
 
-/// The flags of what a product need not have.
+/// The flags for the optional fields of a product.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 struct Optional {
-    /// Your own identifier of it
+    /// Set your own identifier of the product
     #[arg(long)]
     sku: Option<String>,
-    /// Most units in one order
+    /// Allow at most this many units per order
     #[arg(long, value_name = "N")]
     max_per_order: Option<u64>,
-    /// Most units of one user; orders then have to name one
+    /// Allow at most this many units per user; orders must then name a user
     #[arg(long, value_name = "N")]
     max_per_user: Option<u64>,
-    /// Tell in an event when so many units or fewer are left to sell
+    /// Send an event when this many units or fewer are left for sale
     #[arg(long, value_name = "N")]
     low_stock_threshold: Option<u64>,
 }
@@ -85,30 +86,31 @@ struct Optional {
 #[group(args = ["name", "price", "stock", "sku", "max_per_order", "max_per_user"])]
 #[group(args = ["low_stock_threshold", "clear"])]
 pub(crate) struct Update {
-    /// The product
+    /// The id of the product
+    #[arg(value_parser = address::row_id)]
     id: u64,
-    /// Its new name
+    /// Set the name
     #[arg(long)]
     name: Option<String>,
-    /// The new price of one unit, such as 999.99; orders keep theirs
+    /// Set the price of one unit, such as 999.99; existing orders keep theirs
     #[arg(long)]
     price: Option<String>,
-    /// Units that can be sold from now on; held and reserved ones come on top
+    /// Set the units for sale, without those held or reserved
     #[arg(long, value_name = "N")]
     stock: Option<u64>,
     #[command(flatten)]
     optional: Optional,
-    /// Take these away
+    /// Clear these fields
     #[arg(long, value_name = "FIELD,…", value_delimiter = ',')]
     clear: Vec<Field>,
-    /// Do it only when the product has this version
+    /// Change the product only if it has this version
     #[arg(long, value_name = "VERSION")]
     if_match: Option<u64>,
     #[command(flatten)]
     remote: remote::Options,
 }
 
-/// What a product need not have.
+/// The optional fields of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Field {
     Sku,
@@ -120,17 +122,18 @@ enum Field {
 /// The flags of `products archive`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Archive {
-    /// The product
+    /// The id of the product
+    #[arg(value_parser = address::row_id)]
     id: u64,
-    /// Do it only when the product has this version
+    /// Change the product only if it has this version
     #[arg(long, value_name = "VERSION")]
     if_match: Option<u64>,
     #[command(flatten)]
     remote: remote::Options,
 }
 
-/// Runs it to its end.
-pub(crate) fn run(command: &Command) -> Result<(), Failure> {
+/// Runs the command to its end.
+pub(crate) fn run(command: &Command) -> Result<(), CliError> {
     match command {
         Command::List(options) => remote::block_on(list(options)),
         Command::Create(options) => remote::block_on(create(options)),
@@ -141,7 +144,7 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     }
 }
 
-async fn list(options: &List) -> Result<(), Failure> {
+async fn list(options: &List) -> Result<(), CliError> {
     let query = ProductQuery {
         ids: options.ids.clone(),
         cursor: options.cursor.clone(),
@@ -158,7 +161,7 @@ async fn list(options: &List) -> Result<(), Failure> {
     })
 }
 
-async fn create(options: &Create) -> Result<(), Failure> {
+async fn create(options: &Create) -> Result<(), CliError> {
     let request = ProductRequest {
         name: options.name.clone(),
         price: options.price.clone(),
@@ -174,7 +177,7 @@ async fn create(options: &Create) -> Result<(), Failure> {
 }
 
 /// Changes a product.
-async fn update(options: &Update) -> Result<(), Failure> {
+async fn update(options: &Update) -> Result<(), CliError> {
     let request = patch(options)?;
     let client = options.remote.client()?;
     let answer = client.patch_product(options.id, &request, options.if_match).await;
@@ -183,7 +186,7 @@ async fn update(options: &Update) -> Result<(), Failure> {
 }
 
 /// Archives a product.
-async fn archive(options: &Archive) -> Result<(), Failure> {
+async fn archive(options: &Archive) -> Result<(), CliError> {
     let client = options.remote.client()?;
     let answer = client.archive_product(options.id, options.if_match).await;
     answer.map_err(|error| remote::failure(&error))?;
@@ -191,7 +194,7 @@ async fn archive(options: &Archive) -> Result<(), Failure> {
     options.remote.print(&archived, |_| format!("product {} is archived", options.id))
 }
 
-fn patch(options: &Update) -> Result<ProductPatch, Failure> {
+fn patch(options: &Update) -> Result<ProductPatch, CliError> {
     Ok(ProductPatch {
         name: options.name.clone(),
         price: options.price.clone(),
@@ -207,7 +210,7 @@ fn patch(options: &Update) -> Result<ProductPatch, Failure> {
     })
 }
 
-fn change<T>(options: &Update, field: Field, value: Option<T>) -> Result<Patch<T>, Failure> {
+fn change<T>(options: &Update, field: Field, value: Option<T>) -> Result<Patch<T>, CliError> {
     match (value, options.clear.contains(&field)) {
         (None, false) => Ok(Patch::Keep),
         (None, true) => Ok(Patch::Clear),
@@ -215,11 +218,14 @@ fn change<T>(options: &Update, field: Field, value: Option<T>) -> Result<Patch<T
         (Some(_), true) => {
             let name = field.to_possible_value().expect("no field is hidden");
             let name = name.get_name();
-            Err(Failure::Usage(format!("--{name} and --clear {name} contradict each other")))
+            Err(CliError::Usage(format!(
+                "--{name} and --clear {name} contradict each other: give only one"
+            )))
         }
     }
 }
 
+/// Renders products as a table, one per row.
 fn render(products: &[Product]) -> String {
     let mut table = Table::new(&[
         ("ID", Align::Right),

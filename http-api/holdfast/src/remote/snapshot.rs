@@ -1,12 +1,12 @@
-//! `holdfast snapshot`: asks a node for a snapshot of its state.
+//! `holdfast snapshot`: makes a node take a snapshot of its state.
 
 use client::wire::Snapshot;
 
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::remote;
 
-/// Asks and prints. The first URL that answers is the node that takes it.
-pub(crate) fn run(options: &remote::Options) -> Result<(), Failure> {
+/// Takes a snapshot on the node at the first URL that answers.
+pub(crate) fn run(options: &remote::Options) -> Result<(), CliError> {
     remote::block_on(async {
         let client = options.client()?;
         let answer = client.take_snapshot().await.map_err(|error| remote::failure(&error))?;

@@ -1,13 +1,13 @@
-//! `holdfast status`: the members of a cluster as one of its nodes sees them.
+//! `holdfast status`: shows the members of a cluster as one of its nodes sees them.
 
 use client::wire::{Cluster, Member};
 
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::remote;
 use crate::table::{Align, Table, or_dash};
 
-/// Asks and prints. Needs no quorum: it is the view of the node that answers.
-pub(crate) fn run(options: &remote::Options) -> Result<(), Failure> {
+/// Prints the view of the node that answers. Needs no majority.
+pub(crate) fn run(options: &remote::Options) -> Result<(), CliError> {
     remote::block_on(async {
         let client = options.client()?;
         let answer = client.cluster().await.map_err(|error| remote::failure(&error))?;
@@ -15,11 +15,11 @@ pub(crate) fn run(options: &remote::Options) -> Result<(), Failure> {
     })
 }
 
-/// The members under the facts.
+/// Renders the state of the cluster and its members.
 pub(crate) fn render(cluster: &Cluster, url: &str) -> String {
     let leader = match cluster.leader_id {
         Some(leader) => format!("node {leader}"),
-        None => "none known".to_owned(),
+        None => "unknown".to_owned(),
     };
     let table = table(&cluster.members);
     let mut more = String::new();
@@ -27,7 +27,9 @@ pub(crate) fn render(cluster: &Cluster, url: &str) -> String {
         more.push_str("\npayments are paused");
     }
     if let Some(before) = cluster.rebuilt_from {
-        more.push_str(&format!("\nthis node was rebuilt: its data was damaged as node {before}"));
+        more.push_str(&format!(
+            "\nthis node was rebuilt: it was node {before}, whose data was damaged"
+        ));
     }
     format!(
         "cluster {}, as node {} at {url} sees it\nleader {leader}, term {}, committed {}, \
@@ -41,7 +43,7 @@ pub(crate) fn render(cluster: &Cluster, url: &str) -> String {
     )
 }
 
-/// The members as a table.
+/// Renders the members as a table.
 pub(crate) fn table(members: &[Member]) -> Table {
     let mut table = Table::new(&[
         ("ID", Align::Right),
@@ -72,7 +74,7 @@ mod tests {
     use client::wire::MemberRole;
 
     #[test]
-    fn members_are_a_table_under_the_facts() {
+    fn text_shows_the_state_and_the_members() {
         let member = |id, role, match_index, lag| Member {
             id,
             role,
@@ -108,6 +110,6 @@ mod tests {
         assert!(rows[2].ends_with("-    -  no"), "{}", rows[2]);
         let alone = Cluster { leader_id: None, rebuilt_from: Some(7), members: vec![], ..cluster };
         let text = render(&alone, "u");
-        assert!(text.contains("leader none known") && text.contains("as node 7"), "{text}");
+        assert!(text.contains("leader unknown") && text.contains("it was node 7"), "{text}");
     }
 }

@@ -1,10 +1,12 @@
-//! `holdfast products adjust` and `products ledger`: the stock of a product and its story.
+//! `holdfast products adjust` and `products ledger`: change the stock of a product, show its
+//! ledger.
 
 use clap::Args;
 use client::LedgerQuery;
 use client::wire::{Adjustment, AdjustmentRequest, LedgerRow};
 
-use crate::exit::Failure;
+use crate::address;
+use crate::exit::CliError;
 use crate::remote;
 use crate::table::{Align, Table, or_dash};
 
@@ -12,21 +14,22 @@ use crate::table::{Align, Table, or_dash};
 #[derive(Debug, Clone, Args)]
 #[group(id = "change", required = true, multiple = false, args = ["by", "to"])]
 pub(crate) struct Adjust {
-    /// The product
+    /// The id of the product
+    #[arg(value_parser = address::row_id)]
     id: u64,
-    /// Bring so many units in, or take them out when negative
+    /// Add this many units, or remove them if negative
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     by: Option<i64>,
-    /// Let so many units be for sale
+    /// Set the units for sale to this number
     #[arg(long, value_name = "N")]
     to: Option<u64>,
-    /// Do it only when so many units are for sale before
+    /// Adjust only if this many units are for sale before
     #[arg(long, value_name = "N")]
     expected: Option<u64>,
-    /// Why, in your words; the ledger keeps it
+    /// Record this reason in the ledger
     #[arg(long)]
     reason: String,
-    /// Idempotency key; without one a new key is made
+    /// Use this idempotency key [default: a new one]
     #[arg(long)]
     key: Option<String>,
     #[command(flatten)]
@@ -36,12 +39,13 @@ pub(crate) struct Adjust {
 /// The flags of `products ledger`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Ledger {
-    /// The product, archived or not
+    /// The id of the product, archived or not
+    #[arg(value_parser = address::row_id)]
     id: u64,
-    /// Only rows after this place: a position, or what an earlier list gave
+    /// Show only rows after this place: a position, or the one that an earlier list ended with
     #[arg(long, value_name = "PLACE")]
     after: Option<String>,
-    /// At most so many rows, the oldest first
+    /// Show at most this many rows, oldest first
     #[arg(long, value_name = "N", default_value = "100")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     limit: u64,
@@ -50,7 +54,7 @@ pub(crate) struct Ledger {
 }
 
 /// Adjusts the stock of a product.
-pub(crate) async fn adjust(options: &Adjust) -> Result<(), Failure> {
+pub(crate) async fn adjust(options: &Adjust) -> Result<(), CliError> {
     let request = AdjustmentRequest {
         delta: options.by,
         set: options.to,
@@ -62,13 +66,15 @@ pub(crate) async fn adjust(options: &Adjust) -> Result<(), Failure> {
     let answer = client.adjust_stock(options.id, &request).await;
     let answer = answer.map_err(|error| remote::failure(&error))?;
     if answer.receipt.replayed && !options.remote.json {
-        eprintln!("note: this key had adjusted the stock before; nothing was adjusted now");
+        eprintln!(
+            "note: an earlier request with this key adjusted the stock; this one had no effect"
+        );
     }
     options.remote.print(&answer.data, details)
 }
 
-/// Prints a part of a ledger.
-pub(crate) async fn ledger(options: &Ledger) -> Result<(), Failure> {
+/// Prints rows of a ledger.
+pub(crate) async fn ledger(options: &Ledger) -> Result<(), CliError> {
     let query = LedgerQuery { after: options.after.clone(), limit: Some(options.limit) };
     let client = options.remote.client()?;
     let answer =
@@ -100,7 +106,7 @@ fn details(adjustment: &Adjustment) -> String {
     table.to_string()
 }
 
-/// Movements, one a row: what changed, and the stock after it.
+/// Renders movements, one per row: the changes, and the stock after them.
 fn rows(rows: &[LedgerRow]) -> String {
     let mut table = Table::new(&[
         ("PLACE", Align::Right),

@@ -1,5 +1,4 @@
-//! Plays a scenario: users who ask for one thing at a time and never repeat a request, and the
-//! judgement of what they got.
+//! Runs a scenario: its virtual users, and the check of the thresholds.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,15 +12,15 @@ use tokio::task::JoinSet;
 
 use super::Scenario;
 use super::verdict::{Rule, Tally, Verdict};
-use crate::exit::Failure;
+use crate::exit::CliError;
 use crate::remote;
 
-/// How long a user of `high-load` thinks between two orders.
-const THINKING: Duration = Duration::from_secs(1);
-/// How many users `order_test` orders for.
+/// Pause of a user between two orders in `high-load`.
+const THINK_TIME: Duration = Duration::from_secs(1);
+/// Number of user ids in orders.
 const USERS: u64 = 1_000;
 
-/// What all users of a run share.
+/// The state that all users of a run share.
 struct Stage {
     scenario: Scenario,
     client: Client,
@@ -34,14 +33,14 @@ struct Stage {
     progress: ProgressBar,
 }
 
-/// Runs a script and judges it. `duration` is in seconds, for the scripts that take a time.
+/// Runs a scenario and checks its thresholds. `duration` is in seconds.
 pub(crate) async fn run(
     scenario: Scenario,
     client: &Client,
     run: &str,
     duration: Option<u64>,
     progress: ProgressBar,
-) -> Result<Verdict, Failure> {
+) -> Result<Verdict, CliError> {
     let product = ProductRequest {
         name: format!("bench {run} {scenario:?}"),
         price: "299.99".to_owned(),
@@ -54,7 +53,7 @@ pub(crate) async fn run(
     let length = duration.map_or(scenario.duration(), Duration::from_secs);
     let stage = Arc::new(Stage {
         scenario,
-        // A request that is repeated in silence would be counted as one.
+        // Repetitions by the client would not be counted.
         client: client.with_attempts_max(1),
         product,
         key: format!("bench-{run}-same-key"),
@@ -69,7 +68,7 @@ pub(crate) async fn run(
         crew.spawn(user(Arc::clone(&stage), number));
     }
     while let Some(ended) = crew.join_next().await {
-        ended.map_err(|error| Failure::because("a user of the scenario", &error))?;
+        ended.map_err(|error| CliError::because("a user of the scenario failed", &error))?;
     }
     stage.progress.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
@@ -77,7 +76,7 @@ pub(crate) async fn run(
     judge(&stage, tally, seconds).await
 }
 
-/// One user's part.
+/// Runs one user.
 async fn user(stage: Arc<Stage>, number: u64) {
     match stage.scenario {
         Scenario::Oversell | Scenario::Idempotency => {
@@ -85,17 +84,17 @@ async fn user(stage: Arc<Stage>, number: u64) {
             order(&stage, number, number).await;
         }
         Scenario::HighLoad => {
-            // Users come one after the other, evenly over the whole time.
+            // Users arrive one by one, evenly over the whole time.
             let share = number as f64 / stage.scenario.users() as f64;
-            let come = stage.start + (stage.end - stage.start).mul_f64(share);
-            tokio::time::sleep_until(come.into()).await;
+            let arrival = stage.start + (stage.end - stage.start).mul_f64(share);
+            tokio::time::sleep_until(arrival.into()).await;
             for turn in 0.. {
                 if Instant::now() >= stage.end {
                     return;
                 }
                 order(&stage, number, turn).await;
                 let rest = stage.end.saturating_duration_since(Instant::now());
-                tokio::time::sleep(THINKING.min(rest)).await;
+                tokio::time::sleep(THINK_TIME.min(rest)).await;
             }
         }
         Scenario::OrderTest => {
@@ -109,14 +108,14 @@ async fn user(stage: Arc<Stage>, number: u64) {
     }
 }
 
-/// Places one order at the node that is this user's, and counts what came of it.
+/// Places one order at the node of this user, and counts the answer.
 async fn order(stage: &Stage, number: u64, turn: u64) {
     let nodes = stage.client.base_urls().len() as u64;
     let node = usize::try_from(number % nodes).expect("few nodes");
     let client = stage.client.pinned(node).expect("below their number");
     let same_key = stage.scenario == Scenario::Idempotency;
     let request = OrderRequest {
-        // Under one key everybody asks for the same thing.
+        // Requests under one key must be equal.
         user_id: Some(if same_key { 1 } else { 1 + (number * 7_919 + turn * 104_729) % USERS }),
         items: vec![OrderLineRequest { product_id: stage.product, quantity: 1 }],
         payment_method: Some(stage.scenario.payment()),
@@ -138,8 +137,8 @@ async fn order(stage: &Stage, number: u64, turn: u64) {
     }
 }
 
-/// Holds what was counted, and what is left in the cluster, against the thresholds.
-async fn judge(stage: &Stage, tally: Tally, seconds: f64) -> Result<Verdict, Failure> {
+/// Compares the counts, and the stock and orders in the cluster, with the thresholds.
+async fn judge(stage: &Stage, tally: Tally, seconds: f64) -> Result<Verdict, CliError> {
     let failed = |error| remote::failure(&error);
     let product = stage.client.product(stage.product).await.map_err(failed)?;
     let paging = Paging::Page { page: 1, per_page: Some(1) };

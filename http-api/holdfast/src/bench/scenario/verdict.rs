@@ -1,4 +1,4 @@
-//! What a scenario came to: counts, thresholds, and the lines that scripts of older systems print.
+//! The verdict of a scenario: counts, thresholds, and the output of the older scripts.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,33 +9,33 @@ use serde_json::{Value, json};
 
 use super::Scenario;
 
-/// Latencies beyond this are counted as this: two minutes.
+/// Highest latency, two minutes: longer ones count as this.
 const LATENCY_US_MAX: u64 = 120_000_000;
 
 /// The line above and below a verdict.
 const RULE: &str = "══════════════════════════════════════";
 
-/// What was counted.
+/// Counts of answers.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// Answers by status; 0 stands for none.
+    /// Answers by status; 0 means no answer.
     statuses: BTreeMap<u16, u64>,
-    /// Answers that named an order.
+    /// Answers with the id of an order.
     with_id: u64,
     latency_us: Histogram<u64>,
-    /// What the last refusal said.
+    /// The last refusal or error.
     pub(crate) last_error: Option<String>,
 }
 
 impl Tally {
-    /// Nothing yet.
+    /// Creates empty counts.
     pub(crate) fn new() -> Tally {
         let latency_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)
             .expect("the bounds are constants that the histogram allows");
         Tally { statuses: BTreeMap::new(), with_id: 0, latency_us, last_error: None }
     }
 
-    /// Counts an answer; status 0 is none.
+    /// Counts an answer; status 0 means none.
     pub(crate) fn count(&mut self, status: u16, id: Option<u64>, took: Duration) {
         *self.statuses.entry(status).or_insert(0) += 1;
         self.with_id += u64::from(id.is_some());
@@ -43,17 +43,17 @@ impl Tally {
         self.latency_us.saturating_record(us.max(1));
     }
 
-    /// Answers with a status.
+    /// Number of answers with a status.
     pub(crate) fn with(&self, status: u16) -> u64 {
         self.statuses.get(&status).copied().unwrap_or(0)
     }
 
-    /// Requests.
+    /// Number of requests.
     pub(crate) fn total(&self) -> u64 {
         self.statuses.values().sum()
     }
 
-    /// The share of requests that got no order.
+    /// Share of requests without an order, from 0 to 1.
     pub(crate) fn failed_rate(&self) -> f64 {
         let placed = self.with(200) + self.with(201);
         share(self.total() - placed, self.total())
@@ -66,11 +66,11 @@ impl Tally {
 }
 
 fn share(part: u64, whole: u64) -> f64 {
-    // Without a request nothing succeeded.
+    // A run without a request fails.
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }
 
-/// A threshold, and whether it was met.
+/// A threshold with the measured value.
 #[derive(Debug)]
 pub(crate) struct Rule {
     metric: &'static str,
@@ -80,13 +80,13 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// Exactly so many.
+    /// Requires exactly this count.
     pub(crate) fn count(metric: &'static str, value: u64, wanted: u64) -> Rule {
         let bound = format!("count=={wanted}");
         Rule { metric, value: value.to_string(), bound, met: value == wanted }
     }
 
-    /// Milliseconds below a bound.
+    /// Requires milliseconds below a bound.
     pub(crate) fn below(metric: &'static str, value: f64, bound: f64) -> Rule {
         Rule {
             metric,
@@ -96,12 +96,12 @@ impl Rule {
         }
     }
 
-    /// A share below a bound.
+    /// Requires a share below a bound.
     pub(crate) fn rate_below(metric: &'static str, value: f64, bound: f64) -> Rule {
         Rule { metric, value: percent(value), bound: format!("rate<{bound}"), met: value < bound }
     }
 
-    /// A share above a bound.
+    /// Requires a share above a bound.
     pub(crate) fn rate_above(metric: &'static str, value: f64, bound: f64) -> Rule {
         Rule { metric, value: percent(value), bound: format!("rate>{bound}"), met: value > bound }
     }
@@ -126,13 +126,13 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// The thresholds that were missed, in words; nothing when all were met.
+    /// Describes the missed thresholds; none if all were met.
     pub(crate) fn missed(&self) -> Option<String> {
         let missed: Vec<String> = self
             .rules
             .iter()
             .filter(|rule| !rule.met)
-            .map(|rule| format!("{} is {}, wanted {}", rule.metric, rule.value, rule.bound))
+            .map(|rule| format!("{} is {}, expected {}", rule.metric, rule.value, rule.bound))
             .collect();
         (!missed.is_empty()).then(|| missed.join("; "))
     }
@@ -141,7 +141,7 @@ impl Verdict {
         if self.missed().is_none() { "PASS" } else { "FAIL" }
     }
 
-    /// For machines.
+    /// The verdict as JSON.
     pub(crate) fn json(&self) -> Value {
         let rule = |rule: &Rule| {
             json!({
@@ -169,7 +169,7 @@ impl Verdict {
         })
     }
 
-    /// For people.
+    /// The verdict as text.
     pub(crate) fn text(&self) -> String {
         let mut text = match self.scenario {
             Scenario::Oversell => self.banner(
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_are_those_of_the_older_scripts() {
+    fn text_matches_the_older_scripts() {
         let text = verdict(1, 49).text();
         let golden = "\
 ══════════════════════════════════════
@@ -293,19 +293,19 @@ mod tests {
     }
 
     #[test]
-    fn a_missed_threshold_is_named() {
+    fn the_verdict_names_missed_thresholds() {
         let verdict = verdict(2, 48);
         let missed = verdict.missed().unwrap();
-        assert!(missed.contains("orders_created_total is 2, wanted count==1"), "{missed}");
-        assert!(missed.contains("orders_rejected_total is 48, wanted count==49"), "{missed}");
+        assert!(missed.contains("orders_created_total is 2, expected count==1"), "{missed}");
+        assert!(missed.contains("orders_rejected_total is 48, expected count==49"), "{missed}");
         assert!(verdict.text().contains("Verdict: FAIL ✗"));
         assert_eq!(verdict.json()["verdict"], "FAIL");
     }
 
     #[test]
-    fn rates_and_times_have_bounds() {
+    fn rules_compare_rates_and_times_with_bounds() {
         let mut tally = Tally::new();
-        assert!(!Rule::rate_below("x", tally.failed_rate(), 0.1).met, "nothing asked, nothing met");
+        assert!(!Rule::rate_below("x", tally.failed_rate(), 0.1).met, "no request, no success");
         (0..90).for_each(|id| tally.count(201, Some(id), Duration::from_millis(10)));
         (0..10).for_each(|_| tally.count(0, None, Duration::from_millis(900)));
         assert!(!Rule::rate_below("x", tally.failed_rate(), 0.1).met, "the bound itself is missed");

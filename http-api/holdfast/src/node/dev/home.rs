@@ -1,8 +1,7 @@
-//! The data directory of a `dev` cluster: how many nodes it is for, on which ports they find each
-//! other, and whether it may be removed.
+//! The data directory of a `dev` cluster: its number of nodes, their raft ports, and its removal.
 //!
-//! A marker file says that the directory is ours. Without it nothing in a directory is touched,
-//! and with it only what `dev` itself has put there is removed.
+//! A marker file says that `dev` made the directory. Without it `dev` touches nothing in a
+//! directory, and with it removes only what it created.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
@@ -12,18 +11,18 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::exit::Failure;
+use crate::exit::CliError;
 
-/// Says that the directory belongs to `dev`, and holds what must stay the same over restarts.
+/// The marker file: says that the directory belongs to `dev`, and holds what must survive restarts.
 const MARKER: &str = "holdfast-dev.toml";
-/// Nodes of a cluster when nothing else is said.
+/// Default number of nodes.
 const NODES: usize = 3;
-/// From an HTTP port to the raft port of the same node.
+/// Difference between the HTTP port and the raft port of a node.
 const PORT_OFFSET: u16 = 10_000;
-/// The largest marker that is read, in bytes.
+/// Largest marker file, in bytes.
 const MARKER_BYTES_MAX: u64 = 64 * 1024;
 
-/// What the marker holds.
+/// The content of the marker file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Layout {
@@ -31,7 +30,7 @@ struct Layout {
     raft: Vec<SocketAddr>,
 }
 
-/// A directory that was looked at and may be used, but has not been changed yet.
+/// A checked directory that has not been changed yet.
 #[derive(Debug)]
 pub(super) struct Plan {
     dir: PathBuf,
@@ -40,32 +39,32 @@ pub(super) struct Plan {
     fresh: bool,
 }
 
-/// An open data directory. No other process can open it until this is dropped.
+/// An open data directory, locked until it is dropped.
 #[derive(Debug)]
 pub(super) struct Home {
     dir: PathBuf,
     layout: Layout,
-    // The lock is held as long as the file is open.
+    // Holds the lock while it is open.
     _marker: File,
 }
 
 impl Plan {
-    /// Looks at the directory and decides what is to become of it: `fresh` removes what an earlier
-    /// cluster left. `nodes` is how many were asked for, and `http_port` that of the first one.
+    /// Checks the directory and plans its use. `nodes` is the number given by flag, `http_port` the
+    /// port of the first node; `fresh` removes what an earlier cluster left.
     pub(super) fn new(
         dir: PathBuf,
         nodes: Option<usize>,
         http_port: u16,
         fresh: bool,
-    ) -> Result<Plan, Failure> {
+    ) -> Result<Plan, CliError> {
         let existing = Home::open(&dir)?;
         let layout = match &existing {
             Some(home) if !fresh => {
                 let found = home.layout.raft.len();
-                if let Some(asked) = nodes.filter(|asked| *asked != found) {
-                    return Err(Failure::Usage(format!(
-                        "{} holds a cluster of {found} nodes: ask for --nodes {found}, or for \
-                         --fresh to begin anew with {asked}",
+                if let Some(wanted) = nodes.filter(|wanted| *wanted != found) {
+                    return Err(CliError::Usage(format!(
+                        "{} holds a cluster of {found} nodes, not {wanted}: give --nodes {found}, or \
+                         --fresh to remove its data",
                         dir.display()
                     )));
                 }
@@ -81,13 +80,13 @@ impl Plan {
         &self.layout.raft
     }
 
-    /// Makes the directory, after removing old data when that was asked for.
-    pub(super) fn carry_out(self) -> Result<Home, Failure> {
+    /// Creates the directory, or opens it. With `fresh` it removes the old data first.
+    pub(super) fn carry_out(self) -> Result<Home, CliError> {
         match self.existing {
             Some(home) if !self.fresh => Ok(home),
             Some(home) => {
                 home.clear()?;
-                // The old lock is kept until the new marker is in place.
+                // Keep the old lock until the new marker exists.
                 Home::create(&self.dir, self.layout)
             }
             None => Home::create(&self.dir, self.layout),
@@ -96,19 +95,19 @@ impl Plan {
 }
 
 impl Home {
-    /// The raft address of each node.
+    /// The raft address of each node, in the order of their ids.
     pub(super) fn raft(&self) -> &[SocketAddr] {
         &self.layout.raft
     }
 
-    /// Where node `id` stores its data.
+    /// The data directory of node `id`.
     pub(super) fn node_dir(&self, id: u64) -> PathBuf {
         self.dir.join(format!("node-{id}"))
     }
 
-    /// Opens a directory that `dev` made; nothing when there is none, or an empty one.
-    fn open(dir: &Path) -> Result<Option<Home>, Failure> {
-        let failed = |error: &io::Error| Failure::because(dir.display(), error);
+    /// Opens a directory that `dev` created. Returns none if it is missing or empty.
+    fn open(dir: &Path) -> Result<Option<Home>, CliError> {
+        let failed = |error: &io::Error| CliError::because(dir.display(), error);
         let path = dir.join(MARKER);
         let mut marker = match File::open(&path) {
             Ok(marker) => marker,
@@ -127,16 +126,19 @@ impl Home {
         let read = (&mut marker).take(MARKER_BYTES_MAX).read_to_string(&mut text);
         read.map_err(|error| failed(&error))?;
         let layout: Layout = toml::from_str(&text)
-            .map_err(|error| Failure::because(format!("{} is damaged", path.display()), &error))?;
+            .map_err(|error| CliError::because(format!("{} is damaged", path.display()), &error))?;
         if layout.raft.is_empty() {
-            return Err(Failure::Failed(format!("{} is damaged: no nodes", path.display())));
+            return Err(CliError::Failed(format!(
+                "{} is damaged: it lists no nodes",
+                path.display()
+            )));
         }
         Ok(Some(Home { dir: dir.to_owned(), layout, _marker: marker }))
     }
 
-    /// Makes the directory, for this user only, and its marker.
-    fn create(dir: &Path, layout: Layout) -> Result<Home, Failure> {
-        let failed = |error: io::Error| Failure::because(dir.display(), &error);
+    /// Creates the directory with its marker, accessible to this user only.
+    fn create(dir: &Path, layout: Layout) -> Result<Home, CliError> {
+        let failed = |error: io::Error| CliError::because(dir.display(), &error);
         if let Some(parent) = dir.parent() {
             fs::create_dir_all(parent).map_err(failed)?;
         }
@@ -154,7 +156,7 @@ impl Home {
             .map_err(failed)?;
         lock(&marker, dir)?;
         let mut text = toml::to_string(&layout)
-            .map_err(|error| Failure::because("cannot write the marker", &error))?;
+            .map_err(|error| CliError::because("cannot encode the marker file", &error))?;
         text.push('\n');
         let about =
             "# A cluster of `holdfast dev`. The nodes find each other under these addresses.\n";
@@ -164,9 +166,9 @@ impl Home {
         Ok(Home { dir: dir.to_owned(), layout, _marker: marker })
     }
 
-    /// Removes the nodes' data and the marker; refuses when anything else is there.
-    fn clear(&self) -> Result<(), Failure> {
-        let failed = |error: io::Error| Failure::because(self.dir.display(), &error);
+    /// Removes the data of the nodes and the marker. Refuses if the directory holds anything else.
+    fn clear(&self) -> Result<(), CliError> {
+        let failed = |error: io::Error| CliError::because(self.dir.display(), &error);
         let mut ours = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -176,48 +178,50 @@ impl Home {
             }
             let number = name.to_str().and_then(|name| name.strip_prefix("node-"));
             let is_number = number.is_some_and(|number| number.parse::<u64>().is_ok());
-            // A link may lead anywhere, so it is none of ours either.
+            // A link may point anywhere, so `dev` did not create it.
             if !is_number || !entry.file_type().map_err(failed)?.is_dir() {
-                return Err(Failure::Usage(format!(
-                    "{} is not from `holdfast dev`: remove it yourself, then try --fresh again",
+                return Err(CliError::Usage(format!(
+                    "`holdfast dev` did not create {}: remove it yourself, then try --fresh again",
                     entry.path().display()
                 )));
             }
             ours.push(entry.path());
         }
         for path in ours {
-            fs::remove_dir_all(&path).map_err(|error| Failure::because(path.display(), &error))?;
+            fs::remove_dir_all(&path).map_err(|error| CliError::because(path.display(), &error))?;
         }
-        // The marker goes last, so that an interrupted removal can be repeated.
+        // Remove the marker last, so that an interrupted removal can be repeated.
         fs::remove_file(self.dir.join(MARKER)).map_err(failed)
     }
 }
 
-fn foreign(dir: &Path) -> Failure {
-    Failure::Usage(format!(
-        "{} is not empty and not from `holdfast dev`: name another directory with --data",
+fn foreign(dir: &Path) -> CliError {
+    CliError::Usage(format!(
+        "{} is not empty, and `holdfast dev` did not create it: name another directory with --data",
         dir.display()
     ))
 }
 
-fn lock(marker: &File, dir: &Path) -> Result<(), Failure> {
+fn lock(marker: &File, dir: &Path) -> Result<(), CliError> {
     marker.try_lock().map_err(|error| match error {
-        fs::TryLockError::WouldBlock => {
-            Failure::Failed(format!("another `holdfast dev` is using {}", dir.display()))
-        }
-        fs::TryLockError::Error(error) => Failure::because(dir.display(), &error),
+        fs::TryLockError::WouldBlock => CliError::Failed(format!(
+            "another `holdfast dev` uses {}: stop it, or name another directory with --data",
+            dir.display()
+        )),
+        fs::TryLockError::Error(error) => CliError::because(dir.display(), &error),
     })
 }
 
-/// Loopback ports for the nodes to find each other: 10,000 above their HTTP ports, or below where
-/// that is too high; free ones when the HTTP ports are left to the system.
-fn raft_addresses(http: u16, nodes: usize) -> Result<Vec<SocketAddr>, Failure> {
+/// The raft addresses, on loopback: 10,000 above the HTTP ports, or below if that is too high. Free
+/// ports if the system chooses the HTTP ports.
+fn raft_addresses(http: u16, nodes: usize) -> Result<Vec<SocketAddr>, CliError> {
     let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     if http == 0 {
-        // All are held until the last one is chosen, so that they differ.
+        // Hold all of them until the last one is bound, so that they differ.
         let held: Result<Vec<_>, _> = (0..nodes).map(|_| TcpListener::bind(address(0))).collect();
         let found = held.and_then(|held| held.iter().map(TcpListener::local_addr).collect());
-        return found.map_err(|error| Failure::because("no free port", &error));
+        return found
+            .map_err(|error| CliError::because("cannot find free ports for the nodes", &error));
     }
     let first = http.checked_add(PORT_OFFSET).filter(|port| *port < u16::MAX - 100);
     let first = first.unwrap_or_else(|| http.saturating_sub(PORT_OFFSET));

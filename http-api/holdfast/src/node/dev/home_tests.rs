@@ -1,16 +1,16 @@
-//! What may be opened, and what must never be removed.
+//! Which directories `dev` opens, and what it never removes.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use super::*;
 
 /// Opens the home of a cluster as `dev` does without flags.
-fn open(dir: &Path) -> Result<Home, Failure> {
+fn open(dir: &Path) -> Result<Home, CliError> {
     open_with(dir, None, 8080, false)
 }
 
 /// Opens it with `--fresh`.
-fn open_fresh(dir: &Path) -> Result<Home, Failure> {
+fn open_fresh(dir: &Path) -> Result<Home, CliError> {
     open_with(dir, None, 8080, true)
 }
 
@@ -19,16 +19,16 @@ fn open_with(
     nodes: Option<usize>,
     http_port: u16,
     fresh: bool,
-) -> Result<Home, Failure> {
+) -> Result<Home, CliError> {
     Plan::new(dir.to_owned(), nodes, http_port, fresh)?.carry_out()
 }
 
-fn reason(result: Result<Home, Failure>) -> String {
+fn reason(result: Result<Home, CliError>) -> String {
     result.unwrap_err().to_string()
 }
 
 #[test]
-fn a_new_home_is_private_and_found_again() {
+fn a_new_home_is_private_and_can_be_reopened() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("a").join("dev");
     let home = open(&dir).unwrap();
@@ -37,24 +37,24 @@ fn a_new_home_is_private_and_found_again() {
     assert_eq!(home.node_dir(2), dir.join("node-2"));
     assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
     drop(home);
-    // The nodes keep finding each other when the HTTP ports change.
+    // The raft ports stay when the HTTP ports change.
     let home = open_with(&dir, None, 9000, false).unwrap();
     let again: Vec<u16> = home.raft().iter().map(SocketAddr::port).collect();
     assert_eq!(again, ports);
 }
 
 #[test]
-fn two_processes_cannot_share_a_home() {
+fn two_processes_cannot_use_one_home() {
     let scratch = tempfile::tempdir().unwrap();
     let home = open(scratch.path()).unwrap();
-    assert!(reason(open(scratch.path())).contains("is using"));
-    assert!(reason(open_fresh(scratch.path())).contains("is using"));
+    assert!(reason(open(scratch.path())).contains("another `holdfast dev` uses"));
+    assert!(reason(open_fresh(scratch.path())).contains("another `holdfast dev` uses"));
     drop(home);
     open(scratch.path()).unwrap();
 }
 
 #[test]
-fn the_number_of_nodes_stays_until_fresh() {
+fn only_fresh_changes_the_number_of_nodes() {
     let scratch = tempfile::tempdir().unwrap();
     drop(open_with(scratch.path(), Some(5), 8080, false).unwrap());
     assert_eq!(open(scratch.path()).unwrap().raft().len(), 5);
@@ -66,14 +66,14 @@ fn the_number_of_nodes_stays_until_fresh() {
 }
 
 #[test]
-fn what_is_not_ours_is_never_removed() {
+fn foreign_files_are_never_removed() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("x");
     fs::create_dir(&dir).unwrap();
     fs::write(dir.join("thesis.txt"), "years of work").unwrap();
     for fresh in [false, true] {
         let refused = reason(open_with(&dir, None, 8080, fresh));
-        assert!(refused.contains("not from `holdfast dev`"), "{refused}");
+        assert!(refused.contains("`holdfast dev` did not create"), "{refused}");
     }
     fs::remove_file(dir.join("thesis.txt")).unwrap();
     drop(open(&dir).unwrap());
@@ -84,11 +84,11 @@ fn what_is_not_ours_is_never_removed() {
     fs::remove_file(dir.join("notes")).unwrap();
     symlink(scratch.path(), dir.join("node-2")).unwrap();
     assert!(reason(open_fresh(&dir)).contains("node-2"));
-    assert!(dir.join("node-1").exists(), "removed before everything was looked at");
+    assert!(dir.join("node-1").exists(), "removed before everything was checked");
 }
 
 #[test]
-fn a_damaged_marker_is_named() {
+fn the_error_names_a_damaged_marker() {
     let scratch = tempfile::tempdir().unwrap();
     for text in ["", "raft = []", "raft = ['nonsense']", "raft = ['127.0.0.1:1']\nx = 1", "\u{0}"] {
         fs::write(scratch.path().join(MARKER), text).unwrap();
@@ -98,7 +98,7 @@ fn a_damaged_marker_is_named() {
 }
 
 #[test]
-fn raft_ports_follow_from_the_http_port() {
+fn raft_ports_derive_from_the_http_port() {
     let ports = |http, nodes| {
         let addresses = raft_addresses(http, nodes).unwrap();
         addresses.iter().map(SocketAddr::port).collect::<Vec<_>>()

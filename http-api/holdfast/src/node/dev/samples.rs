@@ -1,4 +1,4 @@
-//! The products and users of a first try.
+//! The sample products and users of `dev`.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use engine::trace::TraceId;
 use raft_node::{Handle, ProposeError};
 use tokio::time::Instant;
 
-use crate::exit::Failure;
+use crate::exit::CliError;
 
-/// Name, price in minor units and stock.
+/// Name, price in minor units, and stock.
 const PRODUCTS: [(&str, i64, i64); 5] = [
     ("Laptop Pro", 99_999, 50),
     ("Wireless Mouse", 2_999, 200),
@@ -21,20 +21,20 @@ const PRODUCTS: [(&str, i64, i64); 5] = [
     ("Limited Edition Headphones", 29_999, 1),
 ];
 
-/// Name and address.
+/// Name and e-mail address.
 const USERS: [(&str, &str); 3] = [
     ("Alice", "alice@example.com"),
     ("Bob", "bob@example.com"),
     ("Charlie", "charlie@example.com"),
 ];
 
-/// Pause before a proposal that was certainly not applied is made again.
+/// Pause before repeating a proposal that was certainly not applied.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Creates them through the log, unless anything has been created before.
-pub(super) async fn create_if_empty(handle: &Handle, deadline: Instant) -> Result<(), Failure> {
+/// Creates the samples through the log, unless a product or user exists already.
+pub(super) async fn create_if_empty(handle: &Handle, deadline: Instant) -> Result<(), CliError> {
     let barrier = handle.barrier(deadline).await;
-    barrier.map_err(|error| Failure::because("cannot look at the catalogue", &error))?;
+    barrier.map_err(|error| CliError::because("cannot read the catalogue", &error))?;
     let empty = handle.read(|state| {
         state.products(ProductId(0)).next().is_none() && state.user(UserId(1)).is_none()
     });
@@ -44,7 +44,7 @@ pub(super) async fn create_if_empty(handle: &Handle, deadline: Instant) -> Resul
     for command in commands() {
         let outcome = propose(handle, command, deadline).await?;
         if !matches!(outcome, Outcome::ProductCreated(_) | Outcome::UserCreated(_)) {
-            return Err(Failure::Failed(format!("a sample was not created: {outcome:?}")));
+            return Err(CliError::Failed(format!("cannot create a sample: {outcome:?}")));
         }
     }
     Ok(())
@@ -65,15 +65,19 @@ fn commands() -> impl Iterator<Item = Command> {
     products.chain(users)
 }
 
-async fn propose(handle: &Handle, command: Command, deadline: Instant) -> Result<Outcome, Failure> {
+async fn propose(
+    handle: &Handle,
+    command: Command,
+    deadline: Instant,
+) -> Result<Outcome, CliError> {
     loop {
         match handle.propose(command.clone(), TraceId::NONE, deadline).await {
             Ok(applied) => return Ok(applied.outcome),
-            // Certainly not applied, so asking again cannot create anything twice.
+            // Certainly not applied, so a repetition creates nothing twice.
             Err(ProposeError::NoLeader | ProposeError::Overloaded) if Instant::now() < deadline => {
                 tokio::time::sleep(PAUSE).await;
             }
-            Err(error) => return Err(Failure::because("cannot create the samples", &error)),
+            Err(error) => return Err(CliError::because("cannot create the samples", &error)),
         }
     }
 }
