@@ -1,4 +1,4 @@
-//! Adjustments: stock that somebody counted, brought in or took out, and why.
+//! Adjustments: stock that somebody counted, added or removed, and why.
 
 use bincode::{Decode, Encode};
 
@@ -7,39 +7,39 @@ use crate::ids::{AdjustmentId, Position, ProductId, Timestamp};
 use crate::record::Record;
 use crate::trace::TraceId;
 
-/// How the stock shall change.
+/// How the stock changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Change {
-    /// By so many units: more when positive, fewer when negative, never by none.
+    /// By this many units: added when positive, removed when negative, never 0.
     By(i64),
-    /// To so many units that can be sold. Held and reserved ones stay as they are.
+    /// To this many units that can be sold. Held and reserved units stay as they are.
     To(i64),
 }
 
-/// An adjustment, as stored. It never changes.
+/// A stored adjustment. It never changes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Adjustment {
     /// Its id, which the product's ledger row names.
     pub id: AdjustmentId,
     /// The product.
     pub product: ProductId,
-    /// What was asked for.
+    /// The requested change.
     pub change: Change,
-    /// How many units had to be for sale before.
+    /// How many units had to be available before.
     pub expected: Option<i64>,
-    /// Why, in somebody's words.
+    /// The reason, as free text.
     pub reason: Box<str>,
     /// The idempotency key of the request.
     pub key: Option<Box<str>>,
-    /// How many units came in, or went out when negative.
+    /// How many units were added, or removed when negative.
     pub delta: i64,
-    /// How many units could be sold afterwards.
+    /// How many units were available afterwards.
     pub available: i64,
     /// The trace id of the request.
     pub trace: TraceId,
     /// The command that made it.
     pub position: Position,
-    /// When.
+    /// The replicated clock at that moment.
     pub at: Timestamp,
 }
 

@@ -1,25 +1,25 @@
 //! The state on disk and back.
 //!
-//! A checkpoint is taken in three steps. [`State::freeze`] takes what changed since the last one,
-//! between two entries and without touching the disk; applying goes on. [`Frozen::write`] brings it
-//! to a [`CheckpointStore`], on whatever thread the caller likes. [`State::release`] tells the
-//! state that it is there, so that rows may leave memory.
+//! A checkpoint has three steps. [`State::freeze`] takes what changed since the last one, between
+//! two entries and without touching the disk; applying continues. [`Frozen::write`] writes it to a
+//! [`CheckpointStore`], on any thread. [`State::release`] tells the state, so that it may evict
+//! rows from memory.
 //!
-//! Writing goes in this order: rows that no checkpoint counts any more are discarded, and those of
-//! this one are staged, which nobody sees; both are synced; one small transaction publishes them
-//! together with the applied index; that is synced too. A crash anywhere leaves the last published
-//! checkpoint, for a row counts only when a published one says so:
+//! Writing has this order: discard rows that no checkpoint counts any more, and stage the new rows,
+//! which nobody sees yet; sync both; publish the new rows together with the applied index in one
+//! small transaction; sync that. After a crash anywhere, the last published checkpoint is intact,
+//! for a row counts only when a published checkpoint says so:
 //!
-//! - every checkpoint has a number, and of a chunk's rows the one of the latest checkpoint counts
-//!   that is not above the published number;
-//! - a block of products counts when its number is below the published next one, and of a product
-//!   that is in several blocks the row in the highest counts;
-//! - a block of ledger segments counts when its number is below the published next one;
-//! - a user counts when its id is below the published next id;
-//! - a full chunk of events counts when its number is between the published first and next ones.
+//! - Every checkpoint has a number. Of the rows of a chunk, the one of the latest checkpoint up to
+//!   the published number counts.
+//! - A block of products counts when its number is below the published next one. If several blocks
+//!   contain a product, the row in the highest counts.
+//! - A block of ledger segments counts when its number is below the published next one.
+//! - A user counts when its id is below the published next id.
+//! - A full chunk of events counts when its number is between the published first and next ones.
 //!
-//! Nothing here decides when to checkpoint, and nothing repairs what it finds: a store that does
-//! not open is set aside by the caller.
+//! Nothing here decides when to checkpoint, and nothing repairs damage: the caller sets a store
+//! that does not open aside.
 
 pub mod ahead;
 mod chunks;
@@ -66,8 +66,7 @@ pub fn read_hold(store: &dyn CheckpointStore, id: HoldId) -> Result<Option<Hold>
     read_chunked(store, id.0)
 }
 
-/// Reads the report of a payment from the store, for those that [`State::webhook`] reports as
-/// stored.
+/// Reads a payment report from the store, for those that [`State::webhook`] reports as stored.
 ///
 /// # Errors
 /// When the store cannot be read or the row is damaged.
@@ -86,8 +85,8 @@ pub fn read_adjustment(
     read_chunked(store, id.0)
 }
 
-/// Reads a stored chunk of events, which [`State::events_after`] tells of: 256 events, or none when
-/// the last checkpoint does not keep it.
+/// Reads a stored chunk of events, which [`State::events_after`] names: 256 events, or `None` when
+/// the last checkpoint no longer has it.
 ///
 /// # Errors
 /// When the store cannot be read or the row is damaged.
@@ -100,11 +99,11 @@ pub fn read_events(store: &dyn CheckpointStore, chunk: u64) -> Result<Option<Vec
     Ok(found.map(|EventRows(events)| events))
 }
 
-/// Reads a stored segment of a product's ledger from where [`State::ledger_homes`] says that it is:
-/// 32 rows, the first of which has the number 32 times that of the segment.
+/// Reads a stored segment of a product's ledger from its home, which [`State::ledger_homes`] knows:
+/// 32 rows, the first of which has the number `32 * segment`.
 ///
 /// # Errors
-/// When the store cannot be read, or the row is damaged or not there.
+/// When the store cannot be read, or the row is damaged or missing.
 pub fn read_ledger(
     store: &dyn CheckpointStore,
     id: ProductId,
@@ -125,7 +124,7 @@ fn read_chunked<R: Stored>(store: &dyn CheckpointStore, id: u64) -> Result<Optio
 }
 
 impl State {
-    /// The highest index that a published checkpoint in the store holds, without opening the rest.
+    /// The index of the published checkpoint in the store. Reads only one row.
     ///
     /// # Errors
     /// When the store cannot be read or the row is damaged.

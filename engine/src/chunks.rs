@@ -1,9 +1,8 @@
-//! Rows of one kind in chunks of consecutive ids: what orders, holds and the like have in common.
+//! Rows of one kind in chunks of consecutive ids, for orders, holds and the like.
 //!
-//! A chunk is shared with a freeze by reference count and copied only when it changes meanwhile.
-//! Once it is full and all its rows are final it is sealed: nothing in it changes any more, and
-//! after a synced checkpoint holds it, it may leave memory. This module moves rows about and never
-//! looks into them.
+//! A freeze shares chunks by reference count; a shared chunk is copied only when it changes. A
+//! chunk that is full and whose rows are all final is sealed: it never changes again, and may be
+//! evicted from memory after a synced checkpoint has it. This module never looks into rows.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -13,7 +12,7 @@ use crate::digest::RowHasher;
 use crate::packed::{InChunk, PackedChunk};
 use crate::record::{Chunk, Record};
 
-/// A row that a store may have of a chunk.
+/// A row that a store may have for a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StoredRow {
     /// The number of the chunk.
@@ -31,32 +30,32 @@ pub(crate) struct FrozenChunks<R: InChunk> {
     pub(crate) replaced: Vec<StoredRow>,
     /// Chunks that will never change again.
     pub(crate) sealed: Vec<(u64, Arc<PackedChunk<R>>)>,
-    /// Chunks that may change, with what their rows add to the digest.
+    /// Chunks that may change, each with its share of the digest.
     pub(crate) open: Vec<(u64, Arc<Chunk<R>>, u64)>,
 }
 
 /// Where the rows of a chunk are.
 #[derive(Debug)]
 enum Rows<R: InChunk> {
-    /// In memory, as they are. Some may change, or nobody has packed the chunk yet.
+    /// In memory and not packed. Some rows may change, or the chunk was not packed yet.
     Plain(Arc<Chunk<R>>),
-    /// In memory, packed: nothing changes any more.
+    /// In memory, packed: it never changes again.
     Packed(Arc<PackedChunk<R>>),
     /// In the store only.
     Stored,
 }
 
-/// What is known of one chunk.
+/// A chunk and its bookkeeping.
 #[derive(Debug)]
 struct Slot<R: InChunk> {
     rows: Rows<R>,
-    /// What each row adds to the digest; empty once the chunk was packed or left memory.
+    /// Each row's share of the digest; empty once the chunk is packed or evicted.
     hashes: Vec<u64>,
-    /// Rows changed since they were hashed, a bit each.
+    /// Rows changed since they were hashed, one bit each.
     touched: u64,
-    /// Whether the list of touched chunks names it.
+    /// Whether the list of changed chunks contains it.
     listed: bool,
-    /// Rows that are not final.
+    /// The number of rows that are not final.
     open: u8,
     /// Changed since the last freeze.
     dirty: bool,
@@ -70,26 +69,26 @@ pub(crate) struct Chunks<R: InChunk> {
     touched: Vec<u64>,
     touched_rows: usize,
     dirty: Vec<u64>,
-    /// Frozen and not yet known to be stored.
+    /// Frozen, and not yet known to be stored.
     in_flight: Vec<u64>,
-    /// The newest row that a store may have of each chunk that was not yet stored for good.
+    /// The newest row that a store may have for each chunk that was not stored sealed.
     stored: BTreeMap<u64, StoredRow>,
-    /// Sealed chunks in memory that a synced checkpoint holds, oldest first.
+    /// Sealed chunks in memory that a synced checkpoint has, oldest first.
     evictable: VecDeque<u64>,
     resident: usize,
     resident_max: usize,
-    /// Room of chunks that were packed, to be used again while it is near the processor.
+    /// Buffers of packed chunks, reused while they are in the processor's cache.
     spare: Vec<Vec<R>>,
     sum: u64,
 }
 
-/// Chunks that leave memory at once, of thousands that a checkpoint may have made free to: nobody
+/// Chunks that are evicted at once, of thousands that a checkpoint may make evictable: nobody else
 /// can use the state meanwhile.
 pub(crate) const EVICTED_AT_ONCE: usize = 256;
-/// Chunks that leave memory whenever there is a new one.
+/// Chunks that are evicted whenever a new one is added.
 pub(crate) const EVICTED_PER_NEW: usize = 4;
 
-/// How much room is kept.
+/// How many buffers are kept.
 const SPARE_MAX: usize = 64;
 
 impl<R: InChunk> Default for Chunks<R> {
@@ -112,12 +111,12 @@ impl<R: InChunk> Default for Chunks<R> {
 }
 
 impl<R: InChunk> Chunks<R> {
-    /// How many rows there ever were.
+    /// How many rows have ever been added.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
-    /// The row, if it is in memory as it is. Open rows always are.
+    /// The row, if it is in memory and not packed. Open rows always are.
     pub(crate) fn plain(&self, id: u64) -> Option<&R> {
         let (chunk, at) = R::place(id)?;
         match &self.slots.get(usize::try_from(chunk).ok()?)?.rows {
@@ -136,8 +135,8 @@ impl<R: InChunk> Chunks<R> {
         }
     }
 
-    /// Brings a row close that is about to be changed. Looking at many rows before the first is
-    /// changed lets the processor wait for all of them at once.
+    /// Prefetches a row that is about to change. Prefetching many rows before the first change lets
+    /// their cache misses overlap.
     pub(crate) fn fetch(&self, id: u64) {
         std::hint::black_box(self.plain(id).map(Record::touch));
     }
@@ -169,7 +168,7 @@ impl<R: InChunk> Chunks<R> {
         self.mark(id);
     }
 
-    /// Puts the row into its chunk; gives the chunk's place.
+    /// Appends the row to its chunk; returns the chunk's index.
     fn append(&mut self, row: R) -> usize {
         assert_eq!(row.id(), self.len + 1, "ids are dense");
         if self.len.is_multiple_of(R::CHUNK) {
@@ -193,14 +192,14 @@ impl<R: InChunk> Chunks<R> {
         at
     }
 
-    /// An open row, to be changed. One that becomes final must be closed too.
+    /// An open row, to be changed. A caller that makes it final also calls [`Chunks::close`].
     pub(crate) fn change(&mut self, id: u64) -> &mut R {
         self.mark(id);
         let (chunk, at) = R::place(id).expect("ids start at 1");
         &mut self.slots[chunk as usize].plain_mut().rows[at]
     }
 
-    /// Notes that an open row becomes final.
+    /// Records that an open row becomes final.
     pub(crate) fn close(&mut self, id: u64) {
         let (chunk, _) = R::place(id).expect("ids start at 1");
         self.slots[chunk as usize].open -= 1;
@@ -223,8 +222,8 @@ impl<R: InChunk> Chunks<R> {
         }
     }
 
-    /// Hashes a row that became final, while it is near the processor: it will not change again.
-    /// Once that is so of a whole chunk, it is packed.
+    /// Hashes a row that became final, while it is in the processor's cache: it will not change
+    /// again. Packs the chunk once all its rows are final and hashed.
     pub(crate) fn settle(&mut self, id: u64, hasher: &mut RowHasher) {
         let (chunk, at) = R::place(id).expect("ids start at 1");
         let slot = &mut self.slots[chunk as usize];
@@ -244,13 +243,13 @@ impl<R: InChunk> Chunks<R> {
         self.touched_rows
     }
 
-    /// Hashes what was touched and gives the sum over all rows.
+    /// Hashes the changed rows and returns the sum over all rows.
     pub(crate) fn digest(&mut self, hasher: &mut RowHasher) -> u64 {
         self.hash_touched(usize::MAX, hasher);
         self.sum
     }
 
-    /// Hashes rows that were touched, at least so many if there are. Gives how many it hashed.
+    /// Hashes at least `rows` changed rows, if there are that many. Returns how many it hashed.
     pub(crate) fn hash_touched(&mut self, rows: usize, hasher: &mut RowHasher) -> usize {
         let before = self.touched_rows;
         while before - self.touched_rows < rows
@@ -269,8 +268,8 @@ impl<R: InChunk> Chunks<R> {
         before - self.touched_rows
     }
 
-    /// Takes what changed since the last freeze, with what an earlier freeze took and nobody
-    /// reported as stored, for the checkpoint of this number. Everything must have been hashed.
+    /// Takes what changed since the last freeze, and what an earlier freeze took and nobody
+    /// reported as stored, for the checkpoint with this number. Every row must have been hashed.
     pub(crate) fn take_dirty(&mut self, checkpoint: u64) -> FrozenChunks<R> {
         for chunk in self.in_flight.drain(..) {
             let slot = &mut self.slots[chunk as usize];
@@ -299,11 +298,11 @@ impl<R: InChunk> Chunks<R> {
         FrozenChunks { replaced, sealed, open }
     }
 
-    /// Notes that a synced checkpoint holds what the last freeze took.
+    /// Records that a synced checkpoint has what the last freeze took.
     pub(crate) fn release(&mut self) {
         for id in std::mem::take(&mut self.in_flight) {
             let slot = &self.slots[id as usize];
-            // One that was sealed since is dirty again and waits for the next checkpoint.
+            // A chunk that was sealed meanwhile is dirty again and waits for the next checkpoint.
             if slot.is_sealed() && !slot.dirty {
                 self.evictable.push_back(id);
                 self.stored.remove(&id);
@@ -317,20 +316,20 @@ impl<R: InChunk> Chunks<R> {
         self.resident
     }
 
-    /// Sets how many chunks may stay in memory beyond those that must.
+    /// Sets how many chunks may stay in memory, beyond those that must.
     pub(crate) fn set_resident_chunks_max(&mut self, chunks: usize) {
         self.resident_max = chunks;
         self.evict(usize::MAX);
     }
 
-    /// Lets further chunks leave memory; true when there may be more.
+    /// Evicts some more chunks from memory; true when there may be more.
     pub(crate) fn evict_some(&mut self) -> bool {
         let before = self.resident;
         self.evict(EVICTED_AT_ONCE);
         before - self.resident == EVICTED_AT_ONCE
     }
 
-    /// Lets the oldest chunks leave memory that a synced checkpoint holds, at most so many.
+    /// Evicts the oldest chunks that a synced checkpoint has, at most `at_most`.
     fn evict(&mut self, at_most: usize) {
         for _ in 0..at_most.min(self.resident.saturating_sub(self.resident_max)) {
             let Some(id) = self.evictable.pop_front() else { break };
@@ -342,8 +341,8 @@ impl<R: InChunk> Chunks<R> {
         }
     }
 
-    /// Puts the next chunk of a store back, with what each of its rows adds to the digest, and the
-    /// checkpoint that wrote it unless it was sealed. Only the last one may be not full.
+    /// Restores the next chunk from a store, with each row's share of the digest, and the
+    /// checkpoint that wrote it unless it was sealed. Only the last chunk may be partial.
     pub(crate) fn restore(&mut self, rows: Vec<R>, hashes: Vec<u64>, open: Option<u64>) {
         assert!(self.len.is_multiple_of(R::CHUNK) && hashes.len() == rows.len());
         if let Some(checkpoint) = open {
@@ -369,7 +368,7 @@ impl<R: InChunk> Chunks<R> {
         self.evict(EVICTED_PER_NEW);
     }
 
-    /// Packs what was restored and stays in memory.
+    /// Packs restored chunks that stay in memory.
     pub(crate) fn pack_restored(&mut self) {
         for id in &self.evictable {
             self.slots[*id as usize].pack();
@@ -400,7 +399,7 @@ impl<R: InChunk> Chunks<R> {
     }
 }
 
-/// What the rows of a chunk add to the digest.
+/// A chunk's share of the digest.
 fn sum_of(hashes: &[u64]) -> u64 {
     hashes.iter().fold(0, |sum, hash| sum.wrapping_add(*hash))
 }
@@ -410,7 +409,7 @@ impl<R: InChunk> Slot<R> {
         !matches!(self.rows, Rows::Stored)
     }
 
-    /// The rows as they are, if they are in memory like that.
+    /// The rows, if they are in memory and not packed.
     fn plain(&self) -> Option<&Chunk<R>> {
         match &self.rows {
             Rows::Plain(chunk) => Some(chunk),
@@ -418,7 +417,7 @@ impl<R: InChunk> Slot<R> {
         }
     }
 
-    /// The rows, to be changed. A chunk that a freeze has too is copied.
+    /// The rows, to be changed. Copies a chunk that a freeze shares.
     fn plain_mut(&mut self) -> &mut Chunk<R> {
         match &mut self.rows {
             Rows::Plain(chunk) => Arc::make_mut(chunk),
@@ -426,10 +425,13 @@ impl<R: InChunk> Slot<R> {
         }
     }
 
-    /// Packs a sealed chunk whose rows were all hashed, unless it is packed; gives the room that it
-    /// took before.
+    /// Packs a sealed chunk whose rows are all hashed, unless it is packed; returns the buffer of
+    /// its rows.
     fn pack(&mut self) -> Option<Vec<R>> {
-        debug_assert!(self.is_sealed() && self.touched == 0, "nothing in it changes any more");
+        debug_assert!(
+            self.is_sealed() && self.touched == 0,
+            "only chunks that never change again are packed"
+        );
         let Rows::Plain(chunk) = &self.rows else { return None };
         std::hint::black_box(chunk.rows.iter().fold(0, |all, row| all ^ row.touch()));
         let packed = Rows::Packed(Arc::new(PackedChunk::of(chunk, sum_of(&self.hashes))));
@@ -444,7 +446,7 @@ impl<R: InChunk> Slot<R> {
         }
     }
 
-    /// Hashes a row anew, and puts that into the sum in the place of what it added before.
+    /// Hashes a changed row, and replaces its old share of the sum.
     fn hash(&mut self, at: usize, sum: &mut u64, hasher: &mut RowHasher) {
         let row = &self.plain().expect("a touched chunk is not packed").rows[at];
         let hash = hasher.hash(R::TABLE, row.id(), row);
@@ -452,9 +454,9 @@ impl<R: InChunk> Slot<R> {
         self.hashes[at] = hash;
     }
 
-    /// Whether nothing in it will change any more.
+    /// Whether it never changes again.
     fn is_sealed(&self) -> bool {
-        // One that is packed or stored was full.
+        // A packed or stored chunk was full.
         self.open == 0 && self.plain().is_none_or(|chunk| chunk.rows.len() as u64 == R::CHUNK)
     }
 }

@@ -1,9 +1,9 @@
-//! The one place where values become bytes and bytes become values.
+//! The one place that encodes and decodes values.
 //!
 //! Commands and rows are bincode (variable-length integers) behind a version byte; rows also carry
 //! a checksum. Nothing else in the workspace calls bincode for stored or replicated data, so the
-//! encoding can be replaced here. Decoding never panics and never allocates more than the input can
-//! justify, whatever the bytes.
+//! encoding can be replaced here. Decoding never panics, and never allocates more than the input
+//! justifies, whatever the bytes.
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian, Varint};
 use bincode::de::DecoderImpl;
@@ -13,43 +13,43 @@ use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
 use bincode::{Decode, Encode};
 
-/// The largest value that is decoded: a guard against lengths made of noise.
+/// The largest value that is decoded; guards against absurd lengths.
 pub const VALUE_BYTES_MAX: usize = 64 << 20;
 
 type Config = Configuration<LittleEndian, Varint, Limit<VALUE_BYTES_MAX>>;
 
 const CONFIG: Config = bincode::config::standard().with_limit::<VALUE_BYTES_MAX>();
 
-/// The version of rows that are nothing but their value.
+/// The version of rows that contain only their value.
 pub(crate) const ROW_VERSION: u8 = 1;
 
-/// The version of rows that say before their value what it adds to the digest.
+/// The version of rows that contain their share of the digest before their value.
 const SUMMED_VERSION: u8 = 2;
 
-/// Why bytes are not a value.
+/// Why bytes cannot be decoded.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The value was written by a version this build does not know. It is refused, not guessed.
+    /// A version that this build does not know wrote the value. It is refused, not guessed.
     #[error("unknown format version {0}")]
     UnknownVersion(u8),
-    /// The checksum does not match: the bytes were damaged.
+    /// The checksum does not match: the bytes are damaged.
     #[error("checksum mismatch: stored {stored:08x}, computed {computed:08x}")]
     Checksum {
-        /// What the row says.
+        /// The checksum in the row.
         stored: u32,
-        /// What its bytes give.
+        /// The checksum of its bytes.
         computed: u32,
     },
-    /// The bytes end early, go on too long or make no value.
+    /// The bytes end early, continue too long, or encode no value.
     #[error("malformed value: {0}")]
     Malformed(String),
 }
 
-/// Integers of fixed length: more bytes, but quicker to make. For hashing only.
+/// Integers of fixed length: more bytes, but faster to encode. For hashing only.
 const FIXED: Configuration<LittleEndian, Fixint, Limit<VALUE_BYTES_MAX>> =
     CONFIG.with_fixed_int_encoding();
 
-/// A vector at whose end bincode writes.
+/// A vector to which bincode appends.
 pub(crate) struct End<'a>(&'a mut Vec<u8>);
 
 impl Writer for End<'_> {
@@ -84,7 +84,7 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, Error> {
     Ok(value)
 }
 
-/// Decodes the value at the beginning of what this process encoded itself, and moves past it.
+/// Decodes the value at the start of bytes that this process encoded, and moves past it.
 ///
 /// # Panics
 /// When there is no such value.
@@ -106,7 +106,7 @@ pub fn encode_versioned<T: Encode>(version: u8, value: &T) -> Vec<u8> {
 /// Decodes what [`encode_versioned`] wrote.
 ///
 /// # Errors
-/// [`Error::UnknownVersion`] when the version is another, else as [`decode`].
+/// [`Error::UnknownVersion`] when the version differs, else as [`decode`].
 pub fn decode_versioned<T: Decode<()>>(version: u8, bytes: &[u8]) -> Result<T, Error> {
     match bytes.split_first() {
         Some((&found, rest)) if found == version => decode(rest),
@@ -123,21 +123,21 @@ pub fn encode_row<T: Encode>(version: u8, value: &T) -> Vec<u8> {
     out
 }
 
-/// Begins a stored row, at whose end its value is to be encoded.
+/// Begins a stored row. The caller appends its value.
 pub(crate) fn begin_row(version: u8) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     out.extend_from_slice(&[0, 0, 0, 0, version]);
     out
 }
 
-/// Begins a stored row that says what its value adds to the digest.
+/// Begins a stored row that contains its share of the digest.
 pub(crate) fn begin_summed_row(sum: u64) -> Vec<u8> {
     let mut out = begin_row(SUMMED_VERSION);
     out.extend_from_slice(&sum.to_le_bytes());
     out
 }
 
-/// Encodes a stored row that says what its value adds to the digest.
+/// Encodes a stored row that contains its share of the digest.
 pub(crate) fn encode_summed_row<T: Encode>(sum: u64, value: &T) -> Vec<u8> {
     let mut out = begin_summed_row(sum);
     encode_into(value, &mut out);
@@ -145,18 +145,18 @@ pub(crate) fn encode_summed_row<T: Encode>(sum: u64, value: &T) -> Vec<u8> {
     out
 }
 
-/// Ends a stored row: its checksum takes its place.
+/// Ends a stored row by filling in its checksum.
 pub(crate) fn end_row(row: &mut [u8]) {
     let sum = crc32fast::hash(&row[4..]);
     row[..4].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// Encodes values one after the other at the end of `out`.
+/// Encodes values one after the other, appending to `out`.
 pub(crate) fn encoder(out: &mut Vec<u8>) -> EncoderImpl<End<'_>, Config> {
     EncoderImpl::new(End(out), CONFIG)
 }
 
-/// Decodes values one after the other from what this process encoded itself.
+/// Decodes values one after the other from bytes that this process encoded.
 pub(crate) fn decoder(bytes: &[u8]) -> DecoderImpl<SliceReader<'_>, Config, ()> {
     DecoderImpl::new(SliceReader::new(bytes), CONFIG, ())
 }
@@ -164,13 +164,13 @@ pub(crate) fn decoder(bytes: &[u8]) -> DecoderImpl<SliceReader<'_>, Config, ()> 
 /// Decodes what [`encode_row`] wrote.
 ///
 /// # Errors
-/// [`Error::Checksum`] when the bytes were damaged, else as [`decode_versioned`].
+/// [`Error::Checksum`] when the bytes are damaged, else as [`decode_versioned`].
 pub fn decode_row<T: Decode<()>>(version: u8, bytes: &[u8]) -> Result<T, Error> {
     decode_versioned(version, checked(bytes)?)
 }
 
-/// Decodes what [`encode_summed_row`] wrote, with the sum, or what [`encode_row`] wrote when there
-/// were no sums.
+/// Decodes what [`encode_summed_row`] wrote, with the sum, or what [`encode_row`] wrote before rows
+/// had sums.
 ///
 /// # Errors
 /// As [`decode_row`].
@@ -179,16 +179,16 @@ pub(crate) fn decode_summed_row<T: Decode<()>>(bytes: &[u8]) -> Result<(Option<u
     Ok((sum, decode(value)?))
 }
 
-/// What a row says it adds to the digest; nothing when it is of the time before there were sums.
-/// The checksum of the whole is checked.
+/// The share of the digest that a row contains; `None` for rows written before there were sums.
+/// Checks the checksum of the whole row.
 ///
 /// # Errors
-/// As [`decode_row`], but for the value.
+/// As [`decode_row`], except for the value.
 pub(crate) fn row_sum(bytes: &[u8]) -> Result<Option<u64>, Error> {
     summed(checked(bytes)?).map(|(sum, _)| sum)
 }
 
-/// The sum that a row says, if it says one, and the value after it.
+/// The sum in a row, if it has one, and the value after it.
 fn summed(row: &[u8]) -> Result<(Option<u64>, &[u8]), Error> {
     match row.split_first() {
         Some((&ROW_VERSION, value)) => Ok((None, value)),
@@ -201,7 +201,7 @@ fn summed(row: &[u8]) -> Result<(Option<u64>, &[u8]), Error> {
     }
 }
 
-/// What follows the checksum of a row, if it is right.
+/// The bytes after the checksum, if it is right.
 fn checked(bytes: &[u8]) -> Result<&[u8], Error> {
     let Some((sum, rest)) = bytes.split_first_chunk::<4>() else {
         return Err(Error::Malformed("shorter than its checksum".into()));
@@ -213,11 +213,11 @@ fn checked(bytes: &[u8]) -> Result<&[u8], Error> {
     }
 }
 
-/// Decodes the beginning of what [`encode_row`] wrote, whatever follows it. The checksum of the
-/// whole is checked all the same.
+/// Decodes the beginning of what [`encode_row`] wrote and ignores the rest. Checks the checksum of
+/// the whole row.
 ///
 /// # Errors
-/// As [`decode_row`], but for what follows.
+/// As [`decode_row`], except for the rest.
 pub(crate) fn decode_row_start<T: Decode<()>>(version: u8, bytes: &[u8]) -> Result<T, Error> {
     let rest = checked(bytes)?;
     match rest.split_first() {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_its_sum_unless_it_is_of_the_time_before() {
+    fn a_row_has_its_sum_unless_it_predates_sums() {
         let row = encode_summed_row(u64::MAX - 1, &7_u64);
         assert_eq!(decode_summed_row::<u64>(&row), Ok((Some(u64::MAX - 1), 7)));
         assert_eq!(row_sum(&row), Ok(Some(u64::MAX - 1)));
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_made_of_noise_is_refused() {
+    fn an_absurd_length_is_refused() {
         // Variable-length marker for a 64-bit length, then an absurd length.
         let bytes = [253, 255, 255, 255, 255, 255, 255, 255, 127];
         assert!(decode::<Vec<u64>>(&bytes).is_err());

@@ -1,10 +1,10 @@
 //! The digest: one number that is equal on nodes whose rows are equal.
 //!
-//! It is the wrapping sum of the hashes of all rows, so rows can be replaced one by one: a sum,
-//! unlike an exclusive or, does not lose rows that come in pairs. It covers what is replicated
-//! (orders, holds, reports of payments, products, ledger, adjustments, users, clock, next ids,
-//! totals, sessions; keys through their rows) and nothing that may differ between nodes, such as
-//! what is resident.
+//! It is the wrapping sum of the hashes of all rows, so a row can be replaced without rehashing the
+//! others. Unlike an exclusive or, a sum does not lose rows that occur in pairs. It covers what is
+//! replicated (orders, holds, payment reports, products, ledger, adjustments, users, clock, next
+//! ids, totals, sessions; keys through their rows), and nothing that may differ between nodes, such
+//! as what is in memory.
 
 use bincode::Encode;
 use xxhash_rust::xxh3::xxh3_64;
@@ -34,11 +34,11 @@ pub(crate) enum Table {
     Adjustment = 8,
     /// Fenced keys by number.
     Fence = 9,
-    /// The cluster's past, if it has one.
+    /// The cluster's lineage, unless it is the default.
     Lineage = 10,
 }
 
-/// Hashes rows, keeping its buffer from one to the next.
+/// Hashes rows, reusing one buffer.
 #[derive(Debug, Default)]
 pub(crate) struct RowHasher {
     bytes: Vec<u8>,
@@ -55,8 +55,8 @@ impl RowHasher {
     }
 }
 
-/// The hash of a ledger row. These are the most frequent rows, so their numbers are laid out side
-/// by side instead of being encoded.
+/// The hash of a ledger row. These rows are the most frequent, so their numbers are copied side by
+/// side instead of encoded.
 pub(crate) fn ledger_hash(
     location: LocationId,
     product: ProductId,

@@ -1,5 +1,4 @@
-//! What happened, as apply tells it. Events are derived from entries, so every node tells the same
-//! ones under the same positions.
+//! Events. Apply derives them from entries, so every node has the same ones under the same ids.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,8 +13,8 @@ use crate::order::Line;
 use crate::trace::TraceId;
 use crate::webhook::{Conflict, Report};
 
-/// The place of an event: its command, and its number among the events of that command. Greater
-/// than that of every event before, and the same on all nodes.
+/// The place of an event: the position of its command, and its number among the events of that
+/// command. Greater than that of every earlier event, and the same on all nodes.
 ///
 /// The default is before all events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -32,9 +31,9 @@ impl fmt::Display for EventId {
     }
 }
 
-/// Why a text is no [`EventId`].
+/// Why a text is not an [`EventId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a position, a point and a number")]
+#[error("must be a position, a point and a number, such as 80740355.4")]
 pub struct ParseError;
 
 impl FromStr for EventId {
@@ -51,7 +50,7 @@ impl FromStr for EventId {
     }
 }
 
-/// One thing that happened.
+/// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The command that caused it.
@@ -62,31 +61,31 @@ pub struct Event {
     pub at: Timestamp,
     /// The trace id of the order or request behind it.
     pub trace: TraceId,
-    /// What.
+    /// What happened.
     pub kind: Kind,
 }
 
 impl Event {
-    /// Its place.
+    /// Its id.
     pub fn id(&self) -> EventId {
         EventId { position: self.position, n: self.n }
     }
 }
 
-/// The events after some event.
+/// The events after a given one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventPage {
-    /// These, in order; none when nothing was told since.
+    /// These events, in order; empty when there is none yet.
     Events(Vec<Event>),
-    /// They begin in this stored chunk, which [`crate::checkpoint::read_events`] reads. If it gives
-    /// nothing, the chunk was removed meanwhile: ask again.
+    /// They begin in this stored chunk, which [`crate::checkpoint::read_events`] reads. If it
+    /// returns nothing, the chunk was removed meanwhile: ask again.
     Stored {
         /// The chunk's number.
         chunk: u64,
     },
-    /// Some of them are gone. Reading can go on after this event at the earliest.
+    /// Some of them have been removed. Reading can continue after this event at the earliest.
     Gone {
-        /// The newest event that is gone.
+        /// The newest event that was removed.
         floor: EventId,
     },
 }
@@ -96,55 +95,55 @@ pub enum EventPage {
 pub enum Kind {
     /// An order changed its status, or was placed.
     Order {
-        /// Which.
+        /// The order.
         order: OrderId,
-        /// Whose.
+        /// Its customer.
         user: Option<UserId>,
         /// What happened to it.
         change: OrderChange,
         /// Its total.
         total: Money,
-        /// What it is of.
+        /// Its products.
         products: ProductIds,
     },
     /// An order was refused for lack of stock.
     OrderRejected {
         /// The product that lacked units.
         product: ProductId,
-        /// Who asked.
+        /// The customer.
         user: Option<UserId>,
     },
-    /// A report of a payment could not be applied: somebody may have to give money back.
+    /// A payment report could not be applied: somebody may have to refund the customer.
     PaymentConflict {
         /// The report.
         webhook: WebhookId,
         /// The order.
         order: OrderId,
-        /// What it says.
+        /// The reported result.
         report: Report,
-        /// How much, if it says so.
+        /// The reported amount, if any.
         amount: Option<Money>,
-        /// Why it could not.
+        /// The reason.
         conflict: Conflict,
     },
-    /// A report of a payment found no order in time.
+    /// A payment report found no order in time.
     PaymentUnmatched {
         /// The report.
         webhook: WebhookId,
-        /// The order that never was.
+        /// The order that never existed.
         order: OrderId,
-        /// What it says.
+        /// The reported result.
         report: Report,
-        /// How much, if it says so.
+        /// The reported amount, if any.
         amount: Option<Money>,
     },
-    /// A hold was made, extended or ended.
+    /// A hold was created, extended or ended.
     Hold {
-        /// Which.
+        /// The hold.
         hold: HoldId,
-        /// Whose.
+        /// Its customer.
         user: Option<UserId>,
-        /// What it holds.
+        /// Its lines.
         lines: Box<[Line]>,
         /// Its deadline.
         expires_at: Timestamp,
@@ -159,23 +158,23 @@ pub enum Kind {
     ProductArchived(ProductId),
     /// Somebody adjusted the stock of a product.
     StockAdjusted {
-        /// Which.
+        /// The product.
         product: ProductId,
         /// The adjustment.
         adjustment: AdjustmentId,
-        /// How many units came in, or went out when negative.
+        /// How many units were added, or removed when negative.
         delta: i64,
-        /// What can be sold now.
+        /// Available units afterwards.
         available: i64,
     },
-    /// The last unit that could be sold is gone.
+    /// The last available unit is gone.
     SoldOut(ProductId),
-    /// So few units can still be sold that the product's threshold is reached. Not told together
-    /// with [`Kind::SoldOut`].
+    /// The available units have reached the product's threshold. Not sent together with
+    /// [`Kind::SoldOut`].
     LowStock {
-        /// Which.
+        /// The product.
         product: ProductId,
-        /// What can still be sold.
+        /// Available units.
         available: i64,
         /// The product's threshold.
         threshold: u32,
@@ -187,18 +186,18 @@ pub enum Kind {
 pub enum OrderChange {
     /// Placed: its units are reserved.
     Placed,
-    /// The payment worker took it.
+    /// The payment worker claimed it.
     Processing,
     /// Paid.
     Paid,
     /// Payment refused for good.
     Failed {
-        /// The gateway's words.
+        /// The gateway's reason.
         reason: Box<str>,
     },
     /// Cancelled.
     Cancelled {
-        /// By whom or what.
+        /// The reason.
         reason: Option<Box<str>>,
     },
 }
@@ -206,11 +205,11 @@ pub enum OrderChange {
 /// What happened to a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum HoldChange {
-    /// Made: its units are held.
+    /// Created: its units are held.
     Created,
     /// Its deadline moved.
     Extended,
-    /// An order took its units over.
+    /// An order consumed its units.
     Consumed(OrderId),
     /// Its deadline passed.
     Expired,
@@ -219,7 +218,7 @@ pub enum HoldChange {
 }
 
 impl Kind {
-    /// The dotted type on the wire and in logs.
+    /// The dotted name on the wire and in logs.
     pub fn as_str(&self) -> &'static str {
         match self {
             Kind::Order { change, .. } => match change {
@@ -248,7 +247,7 @@ impl Kind {
         }
     }
 
-    /// Whose it is, if it is anybody's.
+    /// The user whom it concerns, if any.
     pub fn user(&self) -> Option<UserId> {
         match self {
             Kind::Order { user, .. }
@@ -258,7 +257,7 @@ impl Kind {
         }
     }
 
-    /// Whether it is about this product.
+    /// Whether it concerns this product.
     pub fn is_about(&self, id: ProductId) -> bool {
         match self {
             Kind::Order { products, .. } => products.contains(&id),
@@ -280,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_id_reads_as_it_is_written() {
+    fn an_event_id_parses_as_it_is_printed() {
         let id = EventId { position: Position::new(77, 3), n: 4 };
         assert_eq!(id.to_string(), "80740355.4");
         assert_eq!("80740355.4".parse(), Ok(id));

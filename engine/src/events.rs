@@ -1,9 +1,9 @@
-//! The events that were told, kept for whoever wants to go on reading where they stopped.
+//! The retained events, so that subscribers can continue where they stopped.
 //!
-//! Events lie in chunks of a fixed number, counted from the first event ever told, so that chunks
-//! are alike on all nodes. The newest chunks are in memory; a checkpoint holds all that are kept.
-//! How many are kept, and for how long, is each node's own affair: it decides no outcome, so the
-//! digest covers only how many events were told.
+//! Events lie in chunks of a fixed number, counted from the first event ever, so chunks are the
+//! same on all nodes. The newest chunks are in memory; a checkpoint has all retained ones. Each
+//! node decides how many it retains, and for how long: that decides no outcome, so the digest
+//! covers only how many events there have been.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -16,43 +16,43 @@ use crate::event::{Event, EventId, EventPage};
 use crate::ids::Timestamp;
 use crate::packed::{CHUNK_EVENTS, PackedEvents, Span};
 
-/// How many events are kept, unless set otherwise.
+/// How many events are retained by default.
 const KEPT_MAX: u64 = 1 << 22;
-/// How long events are kept, unless set otherwise: a week.
+/// How long events are retained by default: a week.
 const KEPT_MS_MAX: u64 = 7 * 24 * 3600 * 1000;
-/// How many full chunks stay in memory, unless set otherwise: about a hundred thousand events.
+/// How many full chunks stay in memory by default: about a hundred thousand events.
 pub(crate) const RESIDENT_CHUNKS_MAX: usize = 400;
 /// The most chunks that one checkpoint removes from the store.
 const REMOVED_MAX: u64 = 1024;
 
-/// A chunk's events, shared with a freeze.
+/// The events of a chunk, shared with a freeze.
 pub(crate) type SharedEvents = Arc<PackedEvents>;
 
 #[derive(Debug)]
 struct Slot {
     span: Span,
-    /// Absent once only the store has them.
+    /// Absent when only the store has them.
     events: Option<SharedEvents>,
 }
 
-/// What a checkpoint says of the events.
+/// What a checkpoint records about the events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Extent {
-    /// How many events were ever told.
+    /// How many events there have been.
     pub(crate) told: u64,
-    /// The number of the first chunk that is kept.
+    /// The number of the first retained chunk.
     pub(crate) first: u64,
-    /// The newest event that is gone.
+    /// The newest removed event.
     pub(crate) gone: EventId,
 }
 
 impl Extent {
-    /// The numbers of the full chunks that are kept.
+    /// The numbers of the full retained chunks.
     pub(crate) fn full(&self) -> Range<u64> {
         self.first..self.told / CHUNK_EVENTS as u64
     }
 
-    /// How many events the chunk that is not full has.
+    /// How many events the last, partial chunk has.
     pub(crate) fn tail(&self) -> usize {
         (self.told % CHUNK_EVENTS as u64) as usize
     }
@@ -63,30 +63,30 @@ impl Extent {
 pub(crate) struct FrozenEvents {
     /// Full chunks that no synced checkpoint holds, with their numbers.
     pub(crate) full: Vec<(u64, SharedEvents)>,
-    /// The chunk that is not full; empty when there is none.
+    /// The partial chunk; empty when there is none.
     pub(crate) tail: PackedEvents,
-    /// Whether the store has another one.
+    /// Whether the store's partial chunk is out of date.
     pub(crate) tail_changed: bool,
-    /// Numbers of chunks that nobody needs any more.
+    /// Numbers of chunks to remove.
     pub(crate) removed: Range<u64>,
 }
 
-/// The events that are kept.
+/// The retained events.
 #[derive(Debug)]
 pub(crate) struct Events {
     extent: Extent,
-    /// The full chunks that are kept, oldest first.
+    /// The full retained chunks, oldest first.
     full: VecDeque<Slot>,
     tail: PackedEvents,
     kept_max: u64,
     kept_ms_max: u64,
     resident_max: usize,
-    /// Chunks that nobody needs any more stay in the store all the same.
+    /// While set, removed chunks stay in the store.
     keep_old: bool,
-    /// Full chunks in memory: the newest ones, and those that no synced checkpoint holds.
+    /// Full chunks in memory: the newest ones, and those that no synced checkpoint has.
     resident: usize,
-    /// Up to where a synced checkpoint holds full chunks, events of the tail, and has removed
-    /// chunks; and the same for the last freeze.
+    /// How far a synced checkpoint has full chunks, events of the partial one, and removals; and
+    /// the same for the last freeze.
     stored: Progress,
     frozen: Progress,
 }
@@ -116,12 +116,12 @@ impl Default for Events {
 }
 
 impl Events {
-    /// What a checkpoint says of them.
+    /// What a checkpoint records about them.
     pub(crate) fn extent(&self) -> Extent {
         self.extent
     }
 
-    /// The newest event, or what is gone when there is none.
+    /// The newest event; the newest removed one when none is retained.
     pub(crate) fn last(&self) -> EventId {
         let newest = self.tail.span().or(self.full.back().map(|slot| slot.span));
         newest.map_or(self.extent.gone, |span| span.last)
@@ -129,7 +129,7 @@ impl Events {
 
     /// Adds the newest event.
     pub(crate) fn push(&mut self, event: &Event) {
-        debug_assert!(self.last() < event.id(), "events are told in order");
+        debug_assert!(self.last() < event.id(), "events come in order");
         self.tail.push(event);
         self.extent.told += 1;
         if self.tail.len() == CHUNK_EVENTS {
@@ -142,7 +142,7 @@ impl Events {
         }
     }
 
-    /// Lets go of whole chunks that are too many or too old.
+    /// Drops whole chunks that are too many or too old.
     pub(crate) fn trim(&mut self, now: Timestamp) {
         let chunks_max = usize::try_from(self.kept_max / CHUNK_EVENTS as u64).unwrap_or(usize::MAX);
         while let Some(slot) = self.full.front() {
@@ -169,7 +169,7 @@ impl Events {
                 _ if found.len() >= limit => break,
                 Some(events) => take_after(events, id, limit, &mut found),
                 None if found.is_empty() => return EventPage::Stored { chunk },
-                // A page ends where the store would have to be asked.
+                // A page ends where the next chunk is only in the store.
                 None => return EventPage::Events(found),
             }
         }
@@ -177,35 +177,35 @@ impl Events {
         EventPage::Events(found)
     }
 
-    /// Sets how many events are kept and for how long. At least what is in the newest chunk is.
+    /// Sets how many events are retained and for how long. The newest chunk always is.
     pub(crate) fn set_retention(&mut self, kept_max: u64, kept_ms_max: u64) {
         (self.kept_max, self.kept_ms_max) = (kept_max, kept_ms_max);
     }
 
-    /// Sets how many full chunks may stay in memory beyond those that must.
+    /// Sets how many full chunks may stay in memory, beyond those that must.
     pub(crate) fn set_resident_chunks_max(&mut self, chunks: usize) {
         self.resident_max = chunks;
         self.evict(usize::MAX);
     }
 
-    /// While set, freezes take no chunks to be removed from the store.
+    /// While set, freezes remove no chunks from the store.
     pub(crate) fn keep_old(&mut self, keep: bool) {
         self.keep_old = keep;
     }
 
-    /// Lets further chunks leave memory; true when there may be more.
+    /// Evicts some more chunks from memory; true when there may be more.
     pub(crate) fn evict_some(&mut self) -> bool {
         let before = self.resident;
         self.evict(EVICTED_AT_ONCE);
         before - self.resident == EVICTED_AT_ONCE
     }
 
-    /// Lets the oldest chunks leave memory that a synced checkpoint holds, at most so many.
+    /// Evicts the oldest chunks that a synced checkpoint has, at most `at_most`.
     fn evict(&mut self, at_most: usize) {
         if self.resident <= self.resident_max {
             return;
         }
-        // Those in memory are the newest, so the first of them is found by their number.
+        // Those in memory are the newest, so the number of the first one follows from their count.
         let begin = self.full.len() - self.resident;
         let stored = self.stored.full.saturating_sub(self.extent.first) as usize;
         let end = stored.min(self.full.len() - self.resident_max.min(self.full.len()));
@@ -216,7 +216,7 @@ impl Events {
         }
     }
 
-    /// Takes what no synced checkpoint holds.
+    /// Takes what no synced checkpoint has.
     pub(crate) fn freeze(&mut self) -> FrozenEvents {
         let end = self.extent.full().end;
         let begin = self.stored.full.max(self.extent.first);
@@ -243,14 +243,14 @@ impl Events {
         frozen
     }
 
-    /// Notes that a synced checkpoint holds what the last freeze took.
+    /// Notes that a synced checkpoint has what the last freeze took.
     pub(crate) fn release(&mut self) {
         self.stored = self.frozen;
         self.evict(EVICTED_AT_ONCE);
     }
 
-    /// Puts back what a checkpoint holds: the spans of its full chunks, the chunk that is not full,
-    /// and the lowest number of a chunk that the store may have.
+    /// Restores what a checkpoint has: the spans of its full chunks, the partial chunk, and the
+    /// lowest number of a chunk that the store may have.
     pub(crate) fn restore(
         &mut self,
         extent: Extent,
@@ -297,7 +297,7 @@ mod tests {
     use crate::trace::TraceId;
 
     fn event(number: u64) -> Event {
-        // Three events a command.
+        // Three events per command.
         Event {
             position: Position::new(1 + number / 3, 0),
             n: (number % 3) as u32,
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_follow_one_another_without_gap_or_double() {
+    fn pages_have_no_gaps_and_no_duplicates() {
         let events = told(0..1000);
         for limit in [1, 7, 256, 5000] {
             let (mut id, mut seen) = (EventId::default(), Vec::new());
@@ -341,9 +341,9 @@ mod tests {
     }
 
     #[test]
-    fn any_id_is_a_place_to_go_on_from() {
+    fn reading_can_continue_after_any_id() {
         let events = told(0..600);
-        // Between two commands, as a position that caused no event would be.
+        // Between two commands, like a position that caused no event.
         let id = EventId { position: Position::new(1, 7), n: 0 };
         assert_eq!(numbers(events.after(id, 2)), [3, 4]);
         let id = EventId { position: Position::new(1, 0), n: u32::MAX };
@@ -353,11 +353,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_or_too_old_goes_by_whole_chunks() {
+    fn excess_and_old_events_are_dropped_by_whole_chunks() {
         let mut events = told(0..1000);
         events.set_retention(600, u64::MAX);
         events.trim(Timestamp(0));
-        // Two full chunks are kept, and the one that is not full.
+        // Two full chunks are retained, and the partial one.
         let floor = event(255).id();
         assert_eq!(events.after(EventId::default(), 1), EventPage::Gone { floor });
         assert_eq!(events.after(event(254).id(), 1), EventPage::Gone { floor });
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_stored_leaves_memory() {
+    fn only_stored_chunks_leave_memory() {
         let mut events = told(0..1000);
         events.set_resident_chunks_max(1);
         assert_eq!(numbers(events.after(EventId::default(), 1)), [0]);
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_frozen_and_never_stored_is_frozen_again() {
+    fn chunks_frozen_but_never_stored_are_frozen_again() {
         let mut events = told(0..600);
         assert_eq!(events.freeze().full.len(), 2);
         let again = events.freeze();
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_that_are_gone_are_removed_from_the_store_a_bounded_number_at_a_time() {
+    fn a_bounded_number_of_old_chunks_is_removed_from_the_store_at_once() {
         let chunks = 3 * REMOVED_MAX;
         let mut events = told(0..chunks * CHUNK_EVENTS as u64);
         events.freeze();

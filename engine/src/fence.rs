@@ -1,4 +1,4 @@
-//! Fences: idempotency keys that can never make an order any more.
+//! Fences: idempotency keys that can no longer make an order.
 
 use bincode::{Decode, Encode};
 
@@ -7,18 +7,18 @@ use crate::ids::{OrderId, Position, Timestamp};
 use crate::record::Record;
 use crate::trace::TraceId;
 
-/// What an idempotency key of orders has come to.
+/// The state of an idempotency key of orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
     /// It made this order.
     Applied(OrderId),
     /// It made none and never will.
     Fenced,
-    /// It made none so far.
+    /// It has made none so far.
     Unused,
 }
 
-/// A fenced key, as stored. It never changes.
+/// A stored fence. It never changes.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Fence {
     /// Dense, from 1.
@@ -34,7 +34,7 @@ pub(crate) struct Fence {
 impl Record for Fence {
     const TABLE: Table = Table::Fence;
     const CHUNK: u64 = 64;
-    // Nobody asks for the rows: the index of keys knows all there is to know.
+    // Nobody reads these rows: the index of keys has the same information.
     const RESIDENT_MAX: usize = 1;
 
     fn id(&self) -> u64 {

@@ -1,4 +1,4 @@
-//! Lists that are nearly always so short that they need no memory of their own.
+//! Lists that are nearly always so short that they need no heap allocation.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,8 +10,7 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use smallvec::{Array, SmallVec};
 
-/// A list whose usual length is that of `A`, an array: so many elements lie in the list itself.
-/// Encoded as a vector.
+/// A list that stores as many elements inline as the array `A` has. Encoded as a vector.
 pub struct Few<A: Array>(SmallVec<A>);
 
 impl<A: Array> Few<A> {
@@ -103,7 +102,7 @@ impl<'de, C, A: Array<Item: Decode<C>>> bincode::BorrowDecode<'de, C> for Few<A>
 
 impl<C, A: Array<Item: Decode<C>>> Decode<C> for Few<A> {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Few<A>, DecodeError> {
-        // As bincode reads a vector, but without room that only a length asks for.
+        // Reads as bincode reads a vector, but allocates no memory that only a length asks for.
         let length = usize::try_from(u64::decode(decoder)?)
             .map_err(|_| DecodeError::Other("a list is longer than memory"))?;
         decoder.claim_container_read::<A::Item>(length)?;
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_made_of_noise_is_refused() {
+    fn an_absurd_length_is_refused() {
         for length in [1 << 20, u64::MAX] {
             let mut bytes = Vec::new();
             codec::encode_into(&length, &mut bytes);

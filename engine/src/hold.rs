@@ -1,4 +1,4 @@
-//! Holds: units set aside for a customer until a moment, and what became of them.
+//! Holds: units set aside for a customer until a deadline, and how they ended.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use crate::ids::{HoldId, OrderId, Position, Timestamp, UserId};
 use crate::order::Line;
 use crate::trace::TraceId;
 
-/// Where a hold stands. All but the first are final.
+/// The status of a hold. All but the first are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Status {
-    /// Its units are held. Past its deadline it is unusable all the same: see [`Hold::status_at`].
+    /// Its units are held. It is unusable past its deadline even so: see [`Hold::status_at`].
     Active,
-    /// An order took its units over.
+    /// An order consumed its units.
     Consumed(OrderId),
-    /// Its deadline passed and its units went back.
+    /// Its deadline passed; its units are available again.
     Expired,
-    /// It was released early and its units went back.
+    /// It was released early; its units are available again.
     Released,
 }
 
@@ -32,7 +32,7 @@ impl Status {
         }
     }
 
-    /// Whether nothing may follow.
+    /// Whether no status may follow.
     pub fn is_final(self) -> bool {
         self != Status::Active
     }
@@ -44,28 +44,28 @@ impl fmt::Display for Status {
     }
 }
 
-/// A hold, as stored.
+/// A stored hold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Hold {
     /// Its id.
     pub id: HoldId,
-    /// For whom, if the request said so.
+    /// The customer, if the request named one.
     pub user: Option<UserId>,
     /// Its lines, as the customer gave them.
     pub lines: Vec<Line>,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
     /// The customer's idempotency key.
     pub key: Option<Box<str>>,
-    /// How long the request asked for, in milliseconds.
+    /// The requested time to live, in milliseconds.
     pub ttl_ms: u64,
-    /// The moment from which on it is unusable.
+    /// The moment from which it is unusable.
     pub expires_at: Timestamp,
-    /// The trace id of the request that made it.
+    /// The trace id of the request that created it.
     pub trace: TraceId,
-    /// The command that made it.
+    /// The command that created it.
     pub created: Position,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
@@ -74,8 +74,8 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Where it stands at a moment of the replicated clock: one that is past its deadline is
-    /// expired, whether or not it was swept.
+    /// Its status at a moment of the replicated clock: past its deadline a hold is expired, whether
+    /// or not it was swept.
     pub fn status_at(&self, now: Timestamp) -> Status {
         match self.status {
             Status::Active if self.expires_at <= now => Status::Expired,
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hold_is_over_at_its_deadline_and_not_before() {
+    fn a_hold_expires_at_its_deadline_and_not_before() {
         let mut hold = Hold {
             id: HoldId(1),
             user: None,

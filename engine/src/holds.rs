@@ -1,7 +1,7 @@
-//! The holds: their rows in chunks, and what became of every hold in memory for good, so that an
-//! order from a hold that is over is refused without the disk.
+//! The holds: their rows in chunks, and the status of every hold permanently in memory, so that
+//! refusing an order from a final hold never needs the disk.
 //!
-//! Units are none of its business: they move in [`crate::apply`], together with what is done here.
+//! This module moves no units: [`crate::apply`] does that together with each change here.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use crate::schedule::Schedule;
 impl Record for Hold {
     const TABLE: Table = Table::Hold;
     const CHUNK: u64 = 64;
-    // Final holds are seldom asked for: some tens of thousands are plenty.
+    // Final holds are seldom read, so some tens of thousands are enough.
     const RESIDENT_MAX: usize = 512;
 
     fn id(&self) -> u64 {
@@ -28,7 +28,7 @@ impl Record for Hold {
     }
 }
 
-/// A status in one number: what is kept of every hold.
+/// A status in one number, kept for every hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fate(u64);
 
@@ -38,7 +38,7 @@ impl Fate {
             Status::Active => Fate(0),
             Status::Expired => Fate(1),
             Status::Released => Fate(2),
-            // There is no order 0, so the three above are free.
+            // There is no order 0, so the three constants above are free.
             Status::Consumed(order) => Fate(order.0 + 2),
         }
     }
@@ -63,23 +63,23 @@ pub(crate) struct Holds {
 }
 
 impl Holds {
-    /// How many holds there ever were.
+    /// How many holds there have ever been.
     pub(crate) fn len(&self) -> u64 {
         self.chunks.len()
     }
 
-    /// How many are active, those included whose deadline passed and that were not swept yet.
+    /// How many are active, including those past their deadline that were not swept yet.
     pub(crate) fn active(&self) -> u64 {
         self.deadlines.len() as u64
     }
 
-    /// What became of the hold.
+    /// The hold's status.
     pub(crate) fn status(&self, id: HoldId) -> Option<Status> {
         let at = usize::try_from(id.0.checked_sub(1)?).ok()?;
         self.fates.get(at).map(|fate| fate.status())
     }
 
-    /// The hold's row, wherever it is.
+    /// The hold's row, or where it is.
     pub(crate) fn lookup(&self, id: HoldId) -> Lookup<'_, Hold> {
         match self.chunks.get(id.0) {
             Some(hold) => Lookup::Resident(hold),
@@ -88,7 +88,7 @@ impl Holds {
         }
     }
 
-    /// The hold's row, if it is in memory as it is. Active holds always are.
+    /// The hold's row, if it is in memory and not packed. Active holds always are.
     pub(crate) fn resident(&self, id: HoldId) -> Option<&Hold> {
         self.chunks.plain(id.0)
     }
@@ -121,7 +121,7 @@ impl Holds {
         self.chunks.push(hold);
     }
 
-    /// Moves the deadline of an active hold and gives its row for the rest of the change.
+    /// Moves the deadline of an active hold and returns its row for the rest of the change.
     pub(crate) fn extend(&mut self, id: HoldId, expires_at: Timestamp) -> &mut Hold {
         let hold = self.chunks.change(id.0);
         self.deadlines.remove(hold.expires_at, id);
@@ -130,7 +130,7 @@ impl Holds {
         hold
     }
 
-    /// Ends an active hold and gives its row for the rest of the change.
+    /// Ends an active hold and returns its row for the rest of the change.
     pub(crate) fn end(&mut self, id: HoldId, status: Status) -> &mut Hold {
         assert!(status.is_final(), "a hold ends in a final status");
         let fate = &mut self.fates[id.0 as usize - 1];
@@ -143,7 +143,7 @@ impl Holds {
         hold
     }
 
-    /// Hashes what was touched and gives the sum over all rows.
+    /// Hashes the changed rows and returns the sum over all rows.
     pub(crate) fn digest(&mut self, hasher: &mut RowHasher) -> u64 {
         self.chunks.digest(hasher)
     }
@@ -158,27 +158,27 @@ impl Holds {
         self.chunks.evict_some()
     }
 
-    /// Hashes rows that were touched, at least so many if there are; gives how many.
+    /// See [`Chunks::hash_touched`].
     pub(crate) fn hash_touched(&mut self, rows: usize, hasher: &mut RowHasher) -> usize {
         self.chunks.hash_touched(rows, hasher)
     }
 
-    /// Takes what changed since the last freeze; see [`Chunks::take_dirty`].
+    /// See [`Chunks::take_dirty`].
     pub(crate) fn take_dirty(&mut self, checkpoint: u64) -> FrozenChunks<Hold> {
         self.chunks.take_dirty(checkpoint)
     }
 
-    /// Notes that a synced checkpoint holds what the last freeze took.
+    /// Records that a synced checkpoint has what the last freeze took.
     pub(crate) fn release(&mut self) {
         self.chunks.release();
     }
 
-    /// Sets how many chunks may stay in memory beyond those that must.
+    /// Sets how many chunks may stay in memory, beyond those that must.
     pub(crate) fn set_resident_chunks_max(&mut self, chunks: usize) {
         self.chunks.set_resident_chunks_max(chunks);
     }
 
-    /// Puts a stored chunk back; see [`Chunks::restore`].
+    /// Restores a stored chunk; see [`Chunks::restore`].
     pub(crate) fn restore(&mut self, holds: Vec<Hold>, hashes: Vec<u64>, open: Option<u64>) {
         for hold in &holds {
             self.fates.push(Fate::of(hold.status));
@@ -189,7 +189,7 @@ impl Holds {
         self.chunks.restore(holds, hashes, open);
     }
 
-    /// Whether rows, fates and deadlines agree.
+    /// Whether rows, statuses and deadlines agree.
     pub(crate) fn is_sound(&self) -> bool {
         let mut active = 0;
         let scheduled = self.chunks.open_rows().all(|hold| {
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fate_keeps_the_order_that_a_hold_became() {
+    fn a_fate_contains_the_order_that_consumed_the_hold() {
         let statuses = [
             Status::Active,
             Status::Expired,

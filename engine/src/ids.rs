@@ -1,5 +1,5 @@
-//! Identifiers and places. Each number has its own type, so that an index is never mistaken for an
-//! id or a count.
+//! Identifiers and positions. Each number has its own type, so that nobody can mistake an index for
+//! an id or a count.
 
 use std::fmt;
 
@@ -30,11 +30,11 @@ macro_rules! id {
 }
 
 id! {
-    /// An order's id: dense, starting at 1, given out by apply in log order.
+    /// An order's id: dense, from 1, assigned by apply in log order.
     OrderId
 }
 id! {
-    /// A product's id: dense, starting at 1, given out by apply in log order.
+    /// A product's id: dense, from 1, assigned by apply in log order.
     ProductId
 }
 /// The products that an order names, each once. Nearly all orders name one.
@@ -45,20 +45,20 @@ id! {
     UserId
 }
 id! {
-    /// A hold's id: dense, starting at 1, given out by apply in log order.
+    /// A hold's id: dense, from 1, assigned by apply in log order.
     HoldId
 }
 id! {
-    /// The id of a payment result that a provider reported: dense, starting at 1, in log order.
+    /// The id of a payment result that a provider reported: dense, from 1, in log order.
     WebhookId
 }
 id! {
-    /// An adjustment's id: dense, starting at 1, given out by apply in log order.
+    /// An adjustment's id: dense, from 1, assigned by apply in log order.
     AdjustmentId
 }
 id! {
-    /// A stock location. Everything lives at [`LocationId::DEFAULT`] for now; the id is part of
-    /// every stock key so that several locations can come without a migration.
+    /// A stock location. All stock is at [`LocationId::DEFAULT`] today. The id is part of every
+    /// stock key, so more locations will need no migration.
     LocationId
 }
 id! {
@@ -67,7 +67,7 @@ id! {
 }
 
 impl LocationId {
-    /// The only location of today.
+    /// The only location today.
     pub const DEFAULT: LocationId = LocationId(0);
 }
 
@@ -76,7 +76,7 @@ impl LocationId {
 pub struct Quantity(pub u32);
 
 impl Quantity {
-    /// The most units that one line may ask for.
+    /// The most units that one line may request.
     pub const MAX: Quantity = Quantity(1_000_000);
 }
 
@@ -94,18 +94,20 @@ impl fmt::Display for Quantity {
 pub struct Position(pub u64);
 
 impl Position {
-    /// How many commands one entry may hold.
+    /// How many commands one entry may contain.
     pub const COMMANDS_PER_ENTRY_MAX: u64 = 1 << 20;
 
-    /// The highest log index that has positions: they stay below 2^53, exact in any JSON number.
+    /// The highest log index that has positions. They stay below 2^53, which every JSON number can
+    /// represent exactly.
     pub const INDEX_MAX: u64 = (1 << 33) - 1;
 
-    /// The place of command `n` of the entry at `index`.
+    /// The position of command `n` of the entry at `index`.
     ///
     /// # Panics
-    /// If `n` is not below [`Position::COMMANDS_PER_ENTRY_MAX`]: the entry's decoder refuses that.
+    /// When `n` is not below [`Position::COMMANDS_PER_ENTRY_MAX`]. The entry's decoder refuses such
+    /// entries.
     pub fn new(index: u64, n: u64) -> Position {
-        assert!(n < Position::COMMANDS_PER_ENTRY_MAX, "entry holds too many commands");
+        assert!(n < Position::COMMANDS_PER_ENTRY_MAX, "entry contains too many commands");
         Position((index << 20) | n)
     }
 
@@ -114,7 +116,7 @@ impl Position {
         self.0 >> 20
     }
 
-    /// The command's place in its entry.
+    /// The command's number in its entry.
     pub fn command(self) -> u64 {
         self.0 & (Position::COMMANDS_PER_ENTRY_MAX - 1)
     }
@@ -131,20 +133,20 @@ impl fmt::Display for Position {
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// This moment plus `ms` milliseconds, capped at the end of time instead of wrapping.
+    /// This moment plus `ms` milliseconds; saturates instead of wrapping.
     pub fn plus_ms(self, ms: u64) -> Timestamp {
         Timestamp(self.0.saturating_add(ms))
     }
 }
 
-/// Names one request of one boot of one node, so that a command which reaches the log twice is
+/// Names one request of one boot of one node, so that a command that reaches the log twice is
 /// applied once.
 ///
-/// `boot` grows with every start of the node, `seq` with every request since. The state machine
-/// remembers which sequence numbers of a node's newest boot it has seen (`sessions`).
+/// `boot` grows with every start of the node, `seq` with every request after it. The state machine
+/// remembers which sequence numbers of a node's newest boot it has applied (`sessions`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct RequestId {
-    /// The node that took the request.
+    /// The node that received the request.
     pub node: NodeId,
     /// That node's boot number, from 1.
     pub boot: u64,

@@ -1,6 +1,6 @@
-//! What must hold after every entry (API.md section 4), computed afresh from the rows.
+//! What must hold after every entry (API.md section 4), recomputed from the rows.
 //!
-//! Nothing here repairs anything: a violation means that the state cannot be trusted.
+//! Nothing here repairs anything: after a violation the state cannot be trusted.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,7 @@ use crate::state::State;
 use crate::taken::Taken;
 use crate::webhook::{Fate, Webhook};
 
-/// Products, open orders and active holds up to which debug builds check everything that is open
-/// after every batch.
+/// Debug builds check all products, open orders and active holds after every entry up to this many.
 #[cfg(debug_assertions)]
 const CHECKED_OPEN_ROWS_MAX: u64 = 2000;
 
@@ -39,7 +38,7 @@ macro_rules! ensure {
 }
 
 impl State {
-    /// Checks every invariant over everything that is in memory, however long it takes.
+    /// Checks every invariant over everything in memory, however long it takes.
     ///
     /// # Errors
     /// The first violation found.
@@ -111,7 +110,7 @@ impl State {
         Ok(())
     }
 
-    /// What users have of products with a limit per user, by all rows in memory.
+    /// Units that users have of products with a limit per user, recomputed from all rows in memory.
     fn recount_taken(&self) -> Taken {
         let mut taken = Taken::default();
         let mut add = |product: ProductId, user: Option<UserId>, at: Position, units: Quantity| {
@@ -137,7 +136,7 @@ impl State {
         taken
     }
 
-    /// Checks what open orders and counters must agree on.
+    /// Checks that open orders and counters agree.
     fn check_open(&self) -> Result<(), Violation> {
         let mut reserved: BTreeMap<ProductId, u64> = BTreeMap::new();
         let mut held: BTreeMap<ProductId, u64> = BTreeMap::new();
@@ -302,9 +301,9 @@ impl State {
         Ok(())
     }
 
-    /// Stops the process when an invariant does not hold: after every batch in debug builds, where
-    /// it finds the entry that broke it. Checks everything while that is cheap, else now and then,
-    /// so that a debug build stays usable with many orders.
+    /// Panics when an invariant does not hold. Runs after every entry in debug builds, to find the
+    /// entry that broke it. Checks everything while that is cheap, else now and then, so that a
+    /// debug build stays usable with many orders.
     #[cfg(debug_assertions)]
     pub(crate) fn assert_sound(&self) {
         let every = |entries| self.applied_index.is_multiple_of(entries);
@@ -321,7 +320,7 @@ impl State {
     }
 }
 
-/// Counters, ledger, open orders and active holds tell the same.
+/// Checks that counters, ledger, open orders and active holds agree.
 fn check_product(entry: &Entry, reserved: u64, held: u64) -> Result<(), Violation> {
     let product = &entry.product;
     let (id, stock) = (product.id, &product.stock);
@@ -358,7 +357,7 @@ fn check_product(entry: &Entry, reserved: u64, held: u64) -> Result<(), Violatio
     Ok(())
 }
 
-/// The history is a chain of legal moves that ends where the order stands.
+/// Checks that the history is a chain of legal moves that ends at the order's status.
 fn check_history(order: &Order) -> Result<(), Violation> {
     let id: OrderId = order.id;
     let mut at: Option<Status> = None;

@@ -1,7 +1,7 @@
-//! Idempotency keys: what a key made, and from what request.
+//! Idempotency keys: what each key made, and from which request.
 //!
-//! A key is known by a hash of its scope and text, so the index costs the same for a short key and
-//! a long one. Keys are not stored by themselves: each lives in the row that it made and comes back
+//! The index identifies a key by a hash of its scope and text, so a long key costs as much as a
+//! short one. Keys are not stored by themselves: each is in the row that it made, and is restored
 //! from there.
 
 mod name;
@@ -26,22 +26,22 @@ pub(crate) const KEY_CHARS_MAX: usize = 255;
 
 /// The index of all used keys.
 ///
-/// It is looked up and added to, never iterated, so its order is never observed.
+/// It is only looked up and added to, never iterated, so its order does not matter.
 #[derive(Debug, Default)]
 pub(crate) struct Keys(Table);
 
 impl Keys {
-    /// What the key was used for, if it was.
+    /// What the key was used for, if it was used.
     pub(crate) fn get(&self, key: KeyHash) -> Option<Used> {
         self.0.get(key)
     }
 
-    /// Brings close what a look at the key will need.
+    /// Prefetches what a lookup of the key reads.
     pub(crate) fn fetch(&self, key: KeyHash) {
         std::hint::black_box(self.0.fetch(key));
     }
 
-    /// Notes a key's use. False when it had been used before, which the caller must have ruled out.
+    /// Records a key's use. False when it was used before, which the caller must have ruled out.
     pub(crate) fn insert(&mut self, key: KeyHash, used: Used) -> bool {
         self.0.insert(key, used).is_none()
     }
@@ -52,8 +52,8 @@ impl Keys {
     }
 }
 
-/// Whether a text may be an idempotency key: 1 to [`KEY_CHARS_MAX`] characters, none of them
-/// control.
+/// Whether a text is a valid idempotency key: 1 to [`KEY_CHARS_MAX`] characters, none of them a
+/// control character.
 pub(crate) fn is_key(text: &str) -> bool {
     // A character has at most four bytes; the cheap check comes first.
     (1..=4 * KEY_CHARS_MAX).contains(&text.len())
@@ -63,8 +63,7 @@ pub(crate) fn is_key(text: &str) -> bool {
 
 /// Collects what makes two requests the same. Settings and the key itself are not part of it.
 ///
-/// It is handed from step to step by reference, since it is large: there is room for an order of a
-/// few lines.
+/// Passed by reference from step to step, because it is large enough for an order of several lines.
 #[derive(Default)]
 struct Meaning(SmallVec<[u8; 256]>);
 
@@ -91,7 +90,7 @@ impl Meaning {
         })
     }
 
-    /// Another request has the same with a probability of one to four billion.
+    /// Two different requests have the same with a probability of one in four billion.
     fn fingerprint(&self) -> u32 {
         xxh3_64(&self.0) as u32
     }

@@ -1,4 +1,4 @@
-//! The per-product ledger: every movement of units, with its cause and the counters after it.
+//! The ledger of a product: every movement of units, with its cause and the counters after it.
 
 use bincode::{Decode, Encode};
 
@@ -11,25 +11,25 @@ pub(crate) const SEGMENT_ROWS: usize = 32;
 /// Why units moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Cause {
-    /// The product came with its first stock.
+    /// The product was created with its first stock.
     Created,
     /// An order reserved units.
     Order(OrderId),
     /// A paid order turned reserved units into sold ones.
     Sale(OrderId),
-    /// A failed payment gave reserved units back.
+    /// A failed payment released reserved units.
     Release(OrderId),
-    /// A cancelled order gave reserved units back.
+    /// A cancelled order released reserved units.
     Cancel(OrderId),
-    /// Somebody set the stock: with an adjustment that tells why, or by changing the product.
+    /// Somebody set the stock: by an adjustment, which has the reason, or by changing the product.
     Adjustment(Option<AdjustmentId>),
     /// A hold set units aside.
     Hold(HoldId),
-    /// A hold was released early and gave its units back.
+    /// A hold was released early and returned its units.
     HoldRelease(HoldId),
-    /// A hold ran out and gave its units back.
+    /// A hold expired and returned its units.
     HoldExpire(HoldId),
-    /// An order took the units of a hold over: held ones became reserved ones.
+    /// An order consumed a hold: held units became reserved units.
     HoldConsume(OrderId),
 }
 
@@ -66,7 +66,7 @@ impl Cause {
         }
     }
 
-    /// The hold that moved the units, if one did. One that was consumed is named by its order.
+    /// The hold that moved the units, if one did. A consumed hold is named by its order.
     pub fn hold(self) -> Option<HoldId> {
         match self {
             Cause::Hold(id) | Cause::HoldRelease(id) | Cause::HoldExpire(id) => Some(id),
@@ -90,7 +90,7 @@ pub struct Row {
     pub position: Position,
     /// The replicated clock at that moment.
     pub at: Timestamp,
-    /// Why.
+    /// The reason.
     pub cause: Cause,
     /// Change of `on_hand`.
     pub on_hand: i64,
@@ -131,7 +131,7 @@ pub(crate) struct Delta {
 }
 
 impl Delta {
-    /// The counters after the change, or `None` when one does not fit.
+    /// The counters after the change, or `None` on overflow.
     pub(crate) fn apply_to(self, before: Counters) -> Option<Counters> {
         Some(Counters {
             on_hand: before.on_hand.checked_add(self.on_hand)?,

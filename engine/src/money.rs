@@ -1,4 +1,4 @@
-//! Exact money: minor units inside, decimal text outside, no binary floating point anywhere.
+//! Exact money: minor units inside, decimal text outside, no binary floating point.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use crate::ids::Quantity;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Money(pub i64);
 
-/// Why a text is not a price.
+/// Why a text is not a valid amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// Not a decimal number.
@@ -24,7 +24,7 @@ pub enum ParseError {
     /// Below zero.
     #[error("must not be negative")]
     Negative,
-    /// Above [`Money::PRICE_MAX`] for a price, above what fits for any other amount.
+    /// Above [`Money::PRICE_MAX`] for a price; too large to represent for any other amount.
     #[error("is too large")]
     TooLarge,
 }
@@ -36,8 +36,8 @@ impl Money {
     /// Reads a price from decimal text such as `"19.9"`, `"15000000"` or `"1.5e3"`.
     ///
     /// # Errors
-    /// When the text is no decimal number, has a third place that is not zero, is negative, or is
-    /// above [`Money::PRICE_MAX`].
+    /// When the text is not a decimal number, has a third decimal place that is not zero, is
+    /// negative, or is above [`Money::PRICE_MAX`].
     pub fn parse_price(text: &str) -> Result<Money, ParseError> {
         Money::parse_amount(text).and_then(|price| match price <= Money::PRICE_MAX {
             true => Ok(price),
@@ -45,15 +45,15 @@ impl Money {
         })
     }
 
-    /// Reads any amount that is not negative, as [`Money::parse_price`] reads a price: totals of
-    /// orders may be far above the largest price.
+    /// Reads any amount that is not negative, like [`Money::parse_price`]. Totals of orders may be
+    /// far above the largest price.
     ///
     /// # Errors
-    /// When the text is no decimal number, has a third place that is not zero, is negative, or
-    /// does not fit.
+    /// When the text is not a decimal number, has a third decimal place that is not zero, is
+    /// negative, or is too large to represent.
     pub fn parse_amount(text: &str) -> Result<Money, ParseError> {
-        // A decimal of 28 digits is ample for a price; longer text is either too large or too fine,
-        // and refusing it by length keeps the work bounded.
+        // 28 digits are enough for any price. Longer text is too large or too precise; refusing it
+        // by length keeps the work bounded.
         if text.len() > 64 {
             return Err(ParseError::NotANumber);
         }
@@ -81,21 +81,22 @@ impl Money {
         Ok(Money(minor))
     }
 
-    /// Price times quantity, or `None` when it does not fit.
+    /// Price times quantity, or `None` on overflow.
     pub fn times(self, quantity: Quantity) -> Option<Money> {
         self.0.checked_mul(i64::from(quantity.0)).map(Money)
     }
 
-    /// The sum, or `None` when it does not fit.
+    /// The sum, or `None` on overflow.
     pub fn plus(self, other: Money) -> Option<Money> {
         self.0.checked_add(other.0).map(Money)
     }
 }
 
 impl fmt::Display for Money {
-    /// Always two places: `999.99`, `0.30`.
+    /// Always two decimal places: `999.99`, `0.30`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Written in one piece, from the last digit: an order has four of these.
+        // Writes the digits from the last to the first into one buffer, since each order has four
+        // of these.
         let mut text = [0; 24];
         let mut start = text.len();
         let mut rest = self.0.unsigned_abs();
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prices_are_read_exactly() {
+    fn prices_parse_exactly() {
         for (text, minor) in [
             ("0", 0),
             ("0.1", 10),
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_price_says_why() {
+    fn an_invalid_price_is_refused_with_its_reason() {
         for (text, error) in [
             ("", ParseError::NotANumber),
             ("NaN", ParseError::NotANumber),

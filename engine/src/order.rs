@@ -1,4 +1,4 @@
-//! Orders: their rows and the legal transitions between their states.
+//! Orders: their rows and the legal transitions of their status.
 
 use std::fmt;
 
@@ -11,18 +11,18 @@ use crate::ids::{
 use crate::money::Money;
 use crate::trace::TraceId;
 
-/// Where an order stands. The last three are final.
+/// The status of an order. The last three are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub enum Status {
     /// Placed; its units are reserved.
     Pending,
-    /// Its payment is under way.
+    /// A payment attempt is in progress.
     Processing,
     /// Paid: its units are sold.
     Paid,
-    /// Payment refused and no attempt left: its units went back.
+    /// Payment refused and no attempt left: its units are available again.
     Failed,
-    /// Cancelled by the user or by the payment deadline: its units went back.
+    /// Cancelled by the user or by the payment deadline: its units are available again.
     Cancelled,
 }
 
@@ -31,7 +31,7 @@ impl Status {
     pub const ALL: [Status; 5] =
         [Status::Pending, Status::Processing, Status::Paid, Status::Failed, Status::Cancelled];
 
-    /// Whether `next` may follow. Exactly four moves are legal; API.md section 3.
+    /// Whether `next` may follow. Exactly four moves are legal; see API.md section 3.
     pub fn can_become(self, next: Status) -> bool {
         matches!(
             (self, next),
@@ -40,7 +40,7 @@ impl Status {
         )
     }
 
-    /// Whether nothing may follow.
+    /// Whether no status may follow.
     pub fn is_final(self) -> bool {
         matches!(self, Status::Paid | Status::Failed | Status::Cancelled)
     }
@@ -63,14 +63,14 @@ impl fmt::Display for Status {
     }
 }
 
-/// Who brings the payment about.
+/// Who obtains the payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum PaymentMethod {
     /// The worker on the leader asks the gateway.
     Mock,
-    /// A webhook reports the result; a deadline cancels the order if none comes.
+    /// A webhook reports the result. A deadline cancels the order if no report arrives.
     Webhook,
-    /// Nobody: the order stays PENDING until it is cancelled or settled by a webhook.
+    /// Nobody: the order stays PENDING until somebody cancels it or a webhook settles it.
     None,
 }
 
@@ -85,7 +85,7 @@ impl PaymentMethod {
     }
 }
 
-/// What a customer asks for: so many units of one product.
+/// A product and the number of units that a customer requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Line {
     /// The product.
@@ -94,21 +94,21 @@ pub struct Line {
     pub quantity: Quantity,
 }
 
-/// The most lines of one order.
+/// The most lines in one order.
 pub const LINES_MAX: usize = 100;
 /// The longest metadata of an order, in bytes of its JSON text.
 pub const METADATA_BYTES_MAX: usize = 4096;
 /// The longest reason for a cancellation or a refused payment, in bytes.
 pub const REASON_BYTES_MAX: usize = 255;
 
-/// A line of a placed order, with the price that held when it was placed.
+/// A line of a placed order, with the price at that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Item {
     /// The product.
     pub product: ProductId,
     /// Units of it.
     pub quantity: Quantity,
-    /// Price of one unit at the time of the order; later price changes do not touch it.
+    /// Price of one unit when the order was placed; later price changes do not affect it.
     pub unit_price: Money,
 }
 
@@ -124,13 +124,13 @@ pub enum Cause {
     PaymentClaimed,
     /// A provider reported the result of its payment.
     PaymentReported,
-    /// The gateway, or the provider, said yes.
+    /// The gateway, or the provider, confirmed the payment.
     PaymentSucceeded,
-    /// The gateway said no and no attempt is left, or the provider said no.
+    /// The gateway declined and no attempt is left, or the provider declined.
     PaymentDeclined,
     /// The customer cancelled it.
     Cancelled,
-    /// No payment came before the deadline.
+    /// No payment arrived before the deadline.
     PaymentTimeout,
 }
 
@@ -154,15 +154,15 @@ impl Cause {
 pub struct HistoryRow {
     /// The command that moved it.
     pub position: Position,
-    /// The state before, `None` for the first row.
+    /// The status before; `None` in the first row.
     pub from: Option<Status>,
-    /// The state after.
+    /// The status after.
     pub to: Status,
     /// The replicated clock at that moment.
     pub at: Timestamp,
-    /// Why.
+    /// The reason.
     pub cause: Cause,
-    /// The trace id of the request that moved it, where it is not the order's own.
+    /// The trace id of the request that moved it, unless it is the order's own.
     pub trace: Option<Box<TraceId>>,
 }
 
@@ -172,44 +172,44 @@ pub type History = Few<[HistoryRow; 3]>;
 /// A claim on a payment attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Claim {
-    /// The node whose worker holds it.
+    /// The node whose worker has the claim.
     pub node: NodeId,
-    /// Until then nobody else may claim the attempt.
+    /// Until then no other node may claim the attempt.
     pub lease_until: Timestamp,
 }
 
 /// The payment step of an open order that the in-process worker settles.
 ///
-/// It is written with the order and removed with its result, so no crash loses it.
+/// It is written with the order and removed with its result, so a crash cannot lose it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct PaymentTask {
-    /// The attempt under way or next, from 1. It is part of the gateway's key and changes only
-    /// after a definite refusal.
+    /// The current or next attempt, from 1. It is part of the gateway's key, and changes only after
+    /// a definite refusal.
     pub attempt: u32,
     /// Attempts that may be refused before the order fails, at least 1.
     pub attempts_max: u32,
-    /// How often this attempt got no answer. The next call uses the same key.
+    /// How often this attempt got no answer. The next call reuses the key.
     pub unanswered: u32,
-    /// When the task may be claimed: at once, after a back-off, or when a lease ran out.
+    /// When the task may be claimed: at once, after a back-off, or when a lease has ended.
     pub due: Timestamp,
-    /// Who works on it, if anybody does.
+    /// The worker that processes it, if any.
     pub claim: Option<Claim>,
 }
 
-/// An order, as stored.
+/// A stored order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Order {
     /// Its id.
     pub id: OrderId,
-    /// Who ordered, if the request or its hold said so.
+    /// The customer, if the request or its hold named one.
     pub user: Option<UserId>,
-    /// The hold that it took over, if it did.
+    /// The hold that it consumed, if any.
     pub hold: Option<HoldId>,
-    /// Whether the user comes from the hold because the request named none.
+    /// Whether the user is the hold's because the request named none.
     pub user_of_hold: bool,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
-    /// Who brings the payment about.
+    /// Who obtains the payment.
     pub payment_method: PaymentMethod,
     /// Its lines, as the customer gave them.
     pub items: Items,
@@ -229,9 +229,10 @@ pub struct Order {
     pub updated_at: Timestamp,
     /// The command that last changed it; its `ETag`.
     pub version: Position,
-    /// The payment step, while the worker has to settle it.
+    /// The payment step, until the worker has settled it.
     pub task: Option<PaymentTask>,
-    /// When it is cancelled unless a payment came, for orders that wait for a webhook.
+    /// When the order is cancelled unless a payment arrives; only for orders that wait for a
+    /// webhook.
     pub payment_deadline: Option<Timestamp>,
     /// Its moves, oldest first: at most three.
     pub history: History,
@@ -247,7 +248,7 @@ impl Order {
     pub(crate) fn products(&self) -> ProductIds {
         let mut products = ProductIds::new();
         for item in self.items.iter() {
-            // At most 100 lines, so a plain search beats a set.
+            // At most 100 lines, so a linear search is faster than a set.
             if !products.contains(&item.product) {
                 products.push(item.product);
             }

@@ -1,7 +1,6 @@
-//! The orders: their rows in chunks, and the status of every order in memory for good.
+//! The orders: their rows in chunks, and the status of every order permanently in memory.
 //!
-//! This module moves rows about; which moves are legal is decided by its callers, and asserted
-//! here.
+//! This module only stores rows. Its callers decide which moves are legal; here they are asserted.
 
 use std::borrow::Cow;
 
@@ -15,7 +14,7 @@ use crate::trace::TraceId;
 
 impl Record for Order {
     const TABLE: Table = Table::Order;
-    // As many as the statuses keep in one block.
+    // As many as the statuses have in one block.
     const CHUNK: u64 = 64;
     // About a quarter of a million orders.
     const RESIDENT_MAX: usize = 4096;
@@ -41,18 +40,18 @@ impl Record for Order {
     }
 }
 
-/// Where a row is that may have left memory.
+/// Where a row is that may have been evicted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup<'a, R: Clone> {
     /// There is no such row.
     Absent,
     /// It is in memory.
     Resident(Cow<'a, R>),
-    /// It is final and only in the checkpoint store, from which [`crate::checkpoint`] reads it.
+    /// It is final and only in the checkpoint store, where [`crate::checkpoint`] reads it.
     Stored,
 }
 
-/// Where an order's row is; a stored one is read by [`crate::checkpoint::read_order`].
+/// Where an order's row is; [`crate::checkpoint::read_order`] reads a stored one.
 pub type OrderLookup<'a> = Lookup<'a, Order>;
 
 /// All orders.
@@ -63,7 +62,7 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    /// How many orders there ever were.
+    /// How many orders there have ever been.
     pub(crate) fn len(&self) -> u64 {
         self.statuses.len()
     }
@@ -73,7 +72,7 @@ impl Orders {
         self.statuses.count(Status::Pending) + self.statuses.count(Status::Processing)
     }
 
-    /// The statuses of all orders, by id less one.
+    /// The statuses of all orders, by id − 1.
     pub(crate) fn statuses(&self) -> &Statuses {
         &self.statuses
     }
@@ -83,7 +82,7 @@ impl Orders {
         self.statuses.get(id.0.checked_sub(1)?)
     }
 
-    /// The order's row, wherever it is.
+    /// The order's row, or where it is.
     pub(crate) fn lookup(&self, id: OrderId) -> OrderLookup<'_> {
         if self.status(id).is_none() {
             return Lookup::Absent;
@@ -91,12 +90,12 @@ impl Orders {
         self.chunks.get(id.0).map_or(Lookup::Stored, Lookup::Resident)
     }
 
-    /// The order's row, if it is in memory as it is. Open orders always are.
+    /// The order's row, if it is in memory and not packed. Open orders always are.
     pub(crate) fn resident(&self, id: OrderId) -> Option<&Order> {
         self.chunks.plain(id.0)
     }
 
-    /// Brings a row close that is about to be changed; see [`Chunks::fetch`].
+    /// Prefetches a row that is about to change; see [`Chunks::fetch`].
     pub(crate) fn fetch(&self, id: OrderId) {
         self.chunks.fetch(id.0);
     }
@@ -123,12 +122,12 @@ impl Orders {
         self.chunks.push(order);
     }
 
-    /// An open order's row, to change anything but its status.
+    /// An open order's row, to change anything except its status.
     pub(crate) fn change(&mut self, id: OrderId) -> &mut Order {
         self.chunks.change(id.0)
     }
 
-    /// Moves an order to its next status and gives its row for the rest of the change.
+    /// Moves an order to its next status and returns its row for the rest of the change.
     pub(crate) fn transition(&mut self, id: OrderId, to: Status) -> &mut Order {
         let from = self.status(id).expect("only a placed order moves");
         assert!(from.can_become(to), "order {id} must not go from {from} to {to}");
@@ -141,7 +140,7 @@ impl Orders {
         order
     }
 
-    /// Takes note that an order which became final will not change any more.
+    /// Records that a final order will not change again; see [`Chunks::settle`].
     pub(crate) fn settle(&mut self, id: OrderId, hasher: &mut RowHasher) {
         self.chunks.settle(id.0, hasher);
     }
@@ -156,22 +155,22 @@ impl Orders {
         self.chunks.evict_some()
     }
 
-    /// Hashes rows that were touched, at least so many if there are; gives how many.
+    /// See [`Chunks::hash_touched`].
     pub(crate) fn hash_touched(&mut self, rows: usize, hasher: &mut RowHasher) -> usize {
         self.chunks.hash_touched(rows, hasher)
     }
 
-    /// Hashes what was touched and gives the sum over all rows.
+    /// Hashes the changed rows and returns the sum over all rows.
     pub(crate) fn digest(&mut self, hasher: &mut RowHasher) -> u64 {
         self.chunks.digest(hasher)
     }
 
-    /// Takes what changed since the last freeze; see [`Chunks::take_dirty`].
+    /// See [`Chunks::take_dirty`].
     pub(crate) fn take_dirty(&mut self, checkpoint: u64) -> FrozenChunks<Order> {
         self.chunks.take_dirty(checkpoint)
     }
 
-    /// Notes that a synced checkpoint holds what the last freeze took.
+    /// Records that a synced checkpoint has what the last freeze took.
     pub(crate) fn release(&mut self) {
         self.chunks.release();
     }
@@ -181,22 +180,22 @@ impl Orders {
         self.chunks.resident_chunks()
     }
 
-    /// Sets how many chunks may stay in memory beyond those that must.
+    /// Sets how many chunks may stay in memory, beyond those that must.
     pub(crate) fn set_resident_chunks_max(&mut self, chunks: usize) {
         self.chunks.set_resident_chunks_max(chunks);
     }
 
-    /// Puts the status of a stored order back, under the next id.
+    /// Restores the status of a stored order, under the next id.
     pub(crate) fn restore_status(&mut self, status: Status) {
         self.statuses.push(status);
     }
 
-    /// Puts a stored chunk back whose statuses were; see [`Chunks::restore`].
+    /// Restores a stored chunk whose statuses are restored; see [`Chunks::restore`].
     pub(crate) fn restore(&mut self, orders: Vec<Order>, hashes: Vec<u64>, open: Option<u64>) {
         self.chunks.restore(orders, hashes, open);
     }
 
-    /// Packs what was restored and stays in memory.
+    /// Packs restored chunks that stay in memory.
     pub(crate) fn pack_restored(&mut self) {
         self.chunks.pack_restored();
     }
@@ -263,7 +262,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_what_is_sealed_and_stored_leaves_memory() {
+    fn only_sealed_and_stored_chunks_are_evicted() {
         let mut orders = Orders::default();
         let mut hasher = RowHasher::default();
         orders.set_resident_chunks_max(1);
@@ -286,7 +285,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn orders_that_end_one_by_one_are_hashed_and_packed_as_if_at_once() {
+    fn orders_that_end_one_by_one_have_the_same_hashes_and_bytes() {
         let (mut one, mut other) = (Orders::default(), Orders::default());
         let mut hasher = RowHasher::default();
         for id in 1..=65 {
@@ -294,7 +293,7 @@ pub(crate) mod tests {
             other.push(sample(id));
         }
         let mut frozen = None;
-        // In no order, with a freeze in the middle that keeps the chunk as it is then.
+        // In random order, with a freeze in the middle that keeps the chunk as it is then.
         for id in (1..=64).map(|n| n * 37 % 64 + 1) {
             if id == 7 {
                 one.digest(&mut hasher);
@@ -321,7 +320,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn hashing_in_turns_comes_to_the_same() {
+    fn hashing_in_parts_gives_the_same_digest() {
         let (mut turns, mut once) = (Orders::default(), Orders::default());
         let mut hasher = RowHasher::default();
         for id in 1..=200 {
@@ -331,7 +330,7 @@ pub(crate) mod tests {
         let hashed = turns.hash_touched(50, &mut hasher);
         assert!((50..200).contains(&hashed), "{hashed}");
         assert_eq!(turns.touched(), 200 - hashed);
-        // One that was hashed is touched again, and one that was not.
+        // Changes a row that was hashed, and one that was not.
         for id in [200, 1] {
             turns.transition(OrderId(id), Status::Cancelled);
             once.transition(OrderId(id), Status::Cancelled);
@@ -342,7 +341,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_stored_leaves_memory_in_turns() {
+    fn stored_chunks_are_evicted_a_few_at_a_time() {
         let mut orders = Orders::default();
         orders.set_resident_chunks_max(2);
         seal(&mut orders, 1..=64 * 700);
@@ -359,7 +358,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_was_frozen_and_never_stored_is_frozen_again() {
+    fn chunks_frozen_but_never_stored_are_frozen_again() {
         let mut orders = Orders::default();
         seal(&mut orders, 1..=64);
         orders.digest(&mut RowHasher::default());
@@ -370,7 +369,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_chunk_sealed_after_its_freeze_waits_for_the_next() {
+    fn a_chunk_sealed_after_a_freeze_waits_for_the_next_one() {
         let mut orders = Orders::default();
         let mut hasher = RowHasher::default();
         orders.set_resident_chunks_max(0);
@@ -381,7 +380,7 @@ pub(crate) mod tests {
         orders.transition(OrderId(64), Status::Cancelled);
         assert_eq!(open[0].1.rows[63].status, Status::Pending, "a freeze is a copy");
         orders.release();
-        assert_eq!(orders.resident_chunks(), 1, "the store holds the chunk as it was");
+        assert_eq!(orders.resident_chunks(), 1, "the store has the chunk as it was");
         orders.digest(&mut hasher);
         assert_eq!(orders.take_dirty(1).sealed.len(), 1);
         orders.release();

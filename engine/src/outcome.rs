@@ -1,4 +1,4 @@
-//! What became of a command. Every node computes the same outcome; the node that took the request
+//! The outcome of a command. Every node computes the same one; the node that received the request
 //! answers with it.
 
 use crate::ids::{AdjustmentId, HoldId, OrderId, Position, ProductId, UserId};
@@ -7,60 +7,60 @@ use crate::order::Status;
 use crate::trace::TraceId;
 use crate::webhook::Conflict;
 
-/// What applying a command did.
+/// The outcome of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A new order was placed.
     Placed(OrderId),
     /// The key had made this order before; nothing changed.
     Replayed(OrderId),
-    /// What became of each order of a batch, in their order: placed, replayed or, unless the batch
-    /// was atomic, rejected.
+    /// The outcome of each order of a batch, in order: placed, replayed or, unless the batch was
+    /// atomic, rejected.
     Batch(Vec<Outcome>),
     /// The order is cancelled.
     Cancelled {
-        /// Which.
+        /// The order.
         order: OrderId,
-        /// It had been cancelled before; nothing changed.
+        /// It was cancelled before; nothing changed.
         already: bool,
     },
     /// The key can never make an order.
     KeyFenced {
-        /// It had been fenced before; nothing changed.
+        /// It was fenced before; nothing changed.
         already: bool,
     },
     /// The key had made this order; nothing changed.
     KeyApplied(OrderId),
-    /// A report of a payment settled its order.
+    /// A payment report settled its order.
     WebhookApplied {
         /// The order.
         order: OrderId,
-        /// It had done so before; nothing changed.
+        /// It had settled the order before; nothing changed.
         duplicate: bool,
     },
-    /// A report of a payment waits for its order.
+    /// A payment report waits for its order.
     WebhookParked {
         /// The order that does not exist yet.
         order: OrderId,
-        /// It had been parked before; nothing changed.
+        /// It was parked before; nothing changed.
         duplicate: bool,
     },
-    /// A hold was made.
+    /// A hold was created.
     HoldCreated(HoldId),
     /// The key had made this hold before; nothing changed.
     HoldReplayed(HoldId),
     /// The hold is released.
     HoldReleased {
-        /// Which.
+        /// The hold.
         hold: HoldId,
-        /// It had been released before; nothing changed.
+        /// It was released before; nothing changed.
         already: bool,
     },
-    /// The hold lives as long as the request asked for, or as long as any may.
+    /// The hold lasts as long as requested, or as long as the limit allows.
     HoldExtended(HoldId),
-    /// These of the asked-for payment tasks now belong to the worker.
+    /// The payment tasks that the worker has claimed, of those it asked for.
     Claimed(Vec<ClaimedPayment>),
-    /// So many payment results were recorded; the others were for attempts that were over.
+    /// How many payment results were recorded; the others were for attempts that are over.
     Settled(u64),
     /// A product was created.
     ProductCreated(ProductId),
@@ -80,24 +80,25 @@ pub enum Outcome {
         /// The product.
         product: ProductId,
     },
-    /// A product was archived, now or before.
+    /// The product is archived, now or before.
     ProductArchived(ProductId),
     /// A user was created.
     UserCreated(UserId),
     /// The clock moved.
     Ticked,
-    /// A cluster of its own began.
+    /// A new cluster began.
     ClusterBegun,
-    /// Payments wait, or go on.
+    /// Payments are paused, or resumed.
     PaymentsSet,
     /// The request id was applied before, or belongs to an earlier boot of its node. Nothing
     /// changed.
     Ignored,
-    /// The rules refuse it; nothing changed but what [`Rejection::PaymentConflict`] records.
+    /// The rules refuse the command. Nothing changed except what [`Rejection::PaymentConflict`]
+    /// records.
     Rejected(Rejection),
 }
 
-/// A payment task that was claimed, with all that the worker needs to call the gateway.
+/// A claimed payment task, with all that the worker needs to call the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedPayment {
     /// The order.
@@ -106,15 +107,15 @@ pub struct ClaimedPayment {
     pub attempt: u32,
     /// How many clusters had begun from others when the order was placed, part of the key too.
     pub epoch: u32,
-    /// How often this attempt got no answer yet.
+    /// How often this attempt got no answer so far.
     pub unanswered: u32,
-    /// What to charge.
+    /// The amount to charge.
     pub amount: Money,
     /// The trace id of the order.
     pub trace: TraceId,
 }
 
-/// Why the rules refuse a command. All of these depend on nothing but the state and the command.
+/// Why the rules refuse a command. Each reason depends only on the state and the command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// No such product, or it is archived.
@@ -129,47 +130,47 @@ pub enum Rejection {
     /// The command requires a user and names none.
     #[error("The user id field is required.")]
     UserRequired,
-    /// Fewer units than asked for.
+    /// Fewer units are available than requested.
     #[error(
         "Insufficient stock for product ID {product}. Requested: {requested}, available: {available}."
     )]
     InsufficientStock {
         /// The product.
         product: ProductId,
-        /// Units asked for, all lines together.
+        /// Requested units, all lines together.
         requested: u64,
-        /// Units there.
+        /// Available units.
         available: i64,
     },
-    /// More units than one order may ask for.
+    /// More units than one order may request.
     #[error("At most {limit} of product {product} per order. Requested: {requested}.")]
     PurchaseLimitExceeded {
         /// The product.
         product: ProductId,
         /// Its limit.
         limit: u32,
-        /// Units asked for, all lines together.
+        /// Requested units, all lines together.
         requested: u64,
     },
     /// Some orders of an atomic batch are refused, so none was placed.
     #[error("{}", words_of_batch(items))]
     BatchRefused {
-        /// Which, from 0, at least one, each as if those before it in this list had not been asked
-        /// for; and why.
+        /// At least one index from 0, with the reason. Each is judged as if the refused orders
+        /// before it were not in the batch.
         items: Box<[(usize, Rejection)]>,
     },
-    /// A report of a payment that cannot be applied. It is recorded; the order did not change.
+    /// A payment report that cannot be applied. It is recorded; the order did not change.
     #[error("Order {order} is {status}, and the payment result cannot be applied: {conflict}.")]
     PaymentConflict {
         /// The order.
         order: OrderId,
-        /// Where it stands.
+        /// Its status.
         status: Status,
-        /// Why.
+        /// The reason.
         conflict: Conflict,
     },
-    /// As many reports of payments wait for their orders as may. Nothing was recorded; try again
-    /// later.
+    /// The maximum number of payment reports already wait for their orders. Nothing was recorded;
+    /// try again later.
     #[error("Too many payment results wait for their orders.")]
     TooManyParked,
     /// No such hold.
@@ -178,12 +179,12 @@ pub enum Rejection {
     /// The hold's deadline passed.
     #[error("Hold {0} has expired.")]
     HoldExpired(HoldId),
-    /// An order took the hold over.
+    /// An order has consumed the hold.
     #[error("Hold {hold} was consumed by order {order}.")]
     HoldConsumed {
         /// The hold.
         hold: HoldId,
-        /// The order that it became.
+        /// That order.
         order: OrderId,
     },
     /// The hold was released.
@@ -192,10 +193,10 @@ pub enum Rejection {
     /// The order names another user than the hold does.
     #[error("The user id field must name the user of hold {0}, or nobody.")]
     HoldOfAnotherUser(HoldId),
-    /// An earlier order of the same atomic batch takes the hold.
+    /// An earlier order of the same atomic batch consumes the hold.
     #[error("Hold {0} is named by an earlier order of the batch.")]
     HoldNamedTwice(HoldId),
-    /// As many holds are active as may be. Nothing was applied; try again later.
+    /// The maximum number of holds is active. Nothing was applied; try again later.
     #[error("Too many holds are active.")]
     TooManyHolds,
     /// More units than one user may have.
@@ -207,58 +208,58 @@ pub enum Rejection {
         product: ProductId,
         /// Its limit.
         limit: u32,
-        /// Units asked for, all lines together.
+        /// Requested units, all lines together.
         requested: u64,
-        /// Units that the user has in holds, open orders and paid ones.
+        /// Units that the user has in holds, open orders and paid orders.
         taken: u64,
     },
-    /// The idempotency key was closed before it made anything.
+    /// The idempotency key was fenced before it made anything.
     #[error("The idempotency key is fenced.")]
     KeyFenced,
     /// The idempotency key was used for another request.
     #[error("The idempotency key was used for another request.")]
     KeyReused,
-    /// The order's total does not fit.
+    /// The order's total is too large to represent.
     #[error("The total amount is too large.")]
     AmountOverflow,
-    /// Another number of units can be sold than the caller expected.
+    /// The number of available units differs from what the caller expected.
     #[error("The stock of product {product} is {available}, not {expected}.")]
     StockMismatch {
         /// The product.
         product: ProductId,
         /// What the caller expected.
         expected: i64,
-        /// What can be sold.
+        /// Available units.
         available: i64,
     },
-    /// An adjustment would take out more units than can be sold.
+    /// An adjustment would remove more units than are available.
     #[error("The stock of product {product} is {available} and cannot change by {delta}.")]
     StockBelowZero {
         /// The product.
         product: ProductId,
         /// The change.
         delta: i64,
-        /// What can be sold.
+        /// Available units.
         available: i64,
     },
-    /// The stock would go beyond [`crate::product::STOCK_MAX`].
+    /// The stock would exceed [`crate::product::STOCK_MAX`].
     #[error("The stock would be too large.")]
     StockOverflow,
-    /// As many orders are open as may be. Nothing was applied; try again later.
+    /// The maximum number of orders is open. Nothing was applied; try again later.
     #[error("Too many orders wait for their payment.")]
     TooManyOpenOrders,
-    /// The order is not PENDING any more.
+    /// The order is no longer PENDING.
     #[error("Order with status {status} cannot be cancelled.")]
     NotCancellable {
-        /// Which.
+        /// The order.
         order: OrderId,
-        /// Where it stands.
+        /// Its status.
         status: Status,
     },
     /// The row has another version than the caller expected.
     #[error("The version is {current} by now.")]
     VersionMismatch {
-        /// The version it has.
+        /// Its current version.
         current: Position,
     },
     /// Another product has this SKU.
@@ -267,19 +268,19 @@ pub enum Rejection {
     /// Another user has this e-mail address.
     #[error("The email has already been taken.")]
     EmailTaken,
-    /// The command itself breaks a bound that the edge should have kept. The field is named.
+    /// The command breaks a bound that the edge should have checked. Names the field.
     #[error("The {0} field is invalid.")]
     Invalid(&'static str),
 }
 
 impl Rejection {
-    /// Whether there were fewer units than asked for.
+    /// Whether fewer units were available than requested.
     pub(crate) fn is_lack_of_stock(&self) -> bool {
         matches!(self, Rejection::InsufficientStock { .. })
     }
 }
 
-/// The first refusal of a batch in words, and how many more there are.
+/// The first refusal of a batch as text, and how many more there are.
 fn words_of_batch(items: &[(usize, Rejection)]) -> String {
     let Some((index, reason)) = items.first() else { return "No order was refused.".into() };
     let more = match items.len() - 1 {

@@ -1,24 +1,24 @@
-//! Bugs planted on purpose, so that the simulation can prove that it finds such bugs.
+//! Bugs planted on purpose, to prove that the simulation finds such bugs.
 //!
-//! This module exists only with the feature `planted-bugs`, and a bug is planted for the thread
-//! that asks for it only. No build that serves users has the feature.
+//! This module exists only with the feature `planted-bugs`. A bug is planted only for the thread
+//! that plants it. No build for users has the feature.
 
 use std::cell::Cell;
 
 /// A bug in applying or in reading a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
-    /// A failed payment does not give the units of its order back.
+    /// A failed payment does not return the units of its order.
     ReleaseLost,
     /// Opening a checkpoint forgets the idempotency keys of its orders.
     KeysForgotten,
-    /// A request that reaches the log twice is carried out twice.
+    /// A request that reaches the log twice is executed twice.
     SessionsForgotten,
-    /// The digest covers what happens to be in memory.
+    /// The digest depends on what is in memory.
     DigestOfMemory,
     /// An atomic batch places the orders that can be placed.
     BatchInPart,
-    /// Deadlines count from the millisecond after.
+    /// Deadlines pass a millisecond late.
     DeadlineLate,
     /// A checkpoint removes one chunk of events too many.
     EventsRemovedEarly,
@@ -30,7 +30,7 @@ thread_local! {
     static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
 }
 
-/// Plants a bug for this thread, or none.
+/// Plants a bug for this thread; `None` removes it.
 pub fn plant(bug: Option<Bug>) {
     PLANTED.set(bug);
 }

@@ -1,6 +1,5 @@
-//! The orders of one user or one product: ascending ids in four bytes each, and for long lists how
-//! many of each stretch have which status, so that any page of any status is found without a full
-//! scan.
+//! The orders of one user or one product: ascending ids in four bytes each. Long lists also count
+//! the orders of each block by status, so that any page of any status is found without a full scan.
 
 use crate::ids::OrderId;
 use crate::order::Status;
@@ -9,7 +8,7 @@ use crate::statuses::Statuses;
 /// Ids that are counted together.
 const BLOCK: usize = 1024;
 
-/// From this length on a list has counts. Shorter ones are scanned in a few microseconds.
+/// Lists of at least this length have counts. Shorter ones are scanned in a few microseconds.
 pub(crate) const COUNTED_FROM: usize = 4 * BLOCK;
 
 /// An ascending list of order ids.
@@ -23,14 +22,14 @@ pub(crate) struct Postings {
 }
 
 impl Postings {
-    /// Adds an id above all others.
+    /// Adds an id, greater than all others.
     pub(crate) fn push(&mut self, id: u64) {
         debug_assert!(self.is_empty() || self.get(self.len() - 1) < id, "ids come in order");
         while (self.epochs.len() as u64) < id >> 32 {
             self.epochs.push(self.low.len());
         }
         if self.low.len() == self.low.capacity() {
-            // By a quarter: there are as many of these as orders, twice.
+            // Grows by a quarter instead of doubling: these lists contain every order twice.
             self.low.reserve_exact((self.low.len() / 4).max(4));
         }
         self.low.push(id as u32);
@@ -46,7 +45,7 @@ impl Postings {
         self.low.is_empty()
     }
 
-    /// The id at a place below [`Postings::len`].
+    /// The id at an index below [`Postings::len`].
     pub(crate) fn get(&self, at: usize) -> u64 {
         let epoch = self.epochs.partition_point(|&end| end <= at);
         (epoch as u64) << 32 | u64::from(self.low[at])
@@ -57,13 +56,13 @@ impl Postings {
         self.len().checked_sub(1).map_or(0, |at| self.get(at))
     }
 
-    /// How many ids are below `id`. Quickest for ids near the end, where most questions go.
+    /// How many ids are below `id`. Fastest near the end, where most lookups are.
     pub(crate) fn rank(&self, id: u64) -> usize {
         self.rank_below(id, self.len())
     }
 
     /// How many of the first `end` ids are below `id`: doubling steps back from `end`, then
-    /// halving.
+    /// bisection.
     fn rank_below(&self, id: u64, end: usize) -> usize {
         let (mut low, mut high, mut step) = (end, end, 1);
         while low > 0 && self.get(low - 1) >= id {
@@ -82,8 +81,8 @@ impl Postings {
         low
     }
 
-    /// The stretch of [`BLOCK`] ids in which a listed id stands. Mostly the last or the one before:
-    /// orders move soon after they were placed.
+    /// The block of [`BLOCK`] ids that contains a listed id. Mostly the last or the one before:
+    /// orders move soon after they are placed.
     fn block(&self, id: OrderId) -> usize {
         let begins_above = |block: usize| self.get(block * BLOCK) > id.0;
         let mut last = self.len().div_ceil(BLOCK) - 1;
@@ -110,8 +109,7 @@ impl Postings {
         rank < self.len() && self.get(rank) == id
     }
 
-    /// The ids that are in both lists, newest first. Costs the shorter list and short steps in the
-    /// other.
+    /// The ids in both lists, newest first. Scans the shorter list and steps through the other.
     pub(crate) fn common<'a>(&'a self, other: &'a Postings) -> impl Iterator<Item = u64> + 'a {
         let (short, long) = if self.len() <= other.len() { (self, other) } else { (other, self) };
         let mut end = long.len();
@@ -124,14 +122,14 @@ impl Postings {
     }
 }
 
-/// How many orders of each status are in each stretch of a list.
+/// The number of orders per status in each block of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     blocks: Vec<[u16; 5]>,
 }
 
 impl Counts {
-    /// Counts a list from the beginning.
+    /// Counts a whole list.
     pub(crate) fn of(list: &Postings, statuses: &Statuses) -> Counts {
         let mut counts = Counts::default();
         for at in 0..list.len() {
@@ -149,7 +147,7 @@ impl Counts {
         self.blocks[at / BLOCK][status as usize] += 1;
     }
 
-    /// Notes that an order of the list moved.
+    /// Records that an order of the list moved.
     pub(crate) fn moved(&mut self, list: &Postings, id: OrderId, from: Status, to: Status) {
         let block = &mut self.blocks[list.block(id)];
         block[from as usize] -= 1;
@@ -162,8 +160,8 @@ impl Counts {
     }
 }
 
-/// Orders among the first `end` of a list that have a status, newest first: passes over `skip` of
-/// them and gives at most `limit`. With counts, whole stretches are passed over.
+/// Orders among the first `end` of a list that have a status, newest first: skips `skip` of them
+/// and returns at most `limit`. With counts it skips whole blocks.
 pub(crate) fn newest(
     list: &Postings,
     counts: Option<&Counts>,
@@ -208,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_keep_their_high_half() {
+    fn ids_beyond_32_bits_are_exact() {
         let ids = [1, 7, u64::from(u32::MAX), 1 << 32, (1 << 32) + 7, 3 << 32, (3 << 32) + 1];
         let postings = list(ids);
         for (at, id) in ids.into_iter().enumerate() {
@@ -224,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn counted_lists_give_the_pages_of_plain_ones() {
+    fn counted_and_scanned_lists_have_equal_pages() {
         let mut statuses = Statuses::default();
         let status = |id: u64| match id {
             0..5_000 => Status::Paid,
@@ -255,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stretch_of_an_id_is_found_wherever_it_is() {
+    fn the_block_of_any_id_is_found() {
         for len in [1, 2, 1023, 1024, 1025, 2048, 2049, 5_000] {
             let even = list((1..=len).map(|n| 2 * n));
             for at in (0..len as usize).filter(|at| at % 97 == 0 || at % 1024 < 3) {

@@ -1,4 +1,4 @@
-//! Products: what is sold, and the counters that must never go wrong.
+//! Products: what is for sale, and the counters that must always be right.
 
 use bincode::{Decode, Encode};
 
@@ -9,13 +9,13 @@ use crate::money::Money;
 pub const NAME_BYTES_MAX: usize = 255;
 /// The longest SKU, in bytes.
 pub const SKU_BYTES_MAX: usize = 64;
-/// The most units a product may be given at once, and have on hand: 2^48. Far below overflow,
-/// whatever is added to it.
+/// The most units that a product may have on hand or get at once: 2^48. Sums of such numbers stay
+/// far below overflow.
 pub const STOCK_MAX: i64 = 1 << 48;
 
 /// The counters of one product at one location.
 ///
-/// `available = on_hand − held − reserved`, and none of the four is ever negative.
+/// `available = on_hand − held − reserved`. None of the four is ever negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Counters {
     /// Units physically there: available, held or reserved.
@@ -29,12 +29,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// What can still be sold.
+    /// Units that can be sold.
     pub fn available(&self) -> i64 {
         self.on_hand - self.held - self.reserved
     }
 
-    /// All units that products and adjustments ever brought in, less those taken out.
+    /// All units ever brought in, less those taken out.
     pub fn total(&self) -> i64 {
         self.on_hand + self.sold
     }
@@ -49,7 +49,7 @@ impl Counters {
     }
 }
 
-/// A product, as stored.
+/// A stored product.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Product {
     /// Its id.
@@ -58,25 +58,24 @@ pub struct Product {
     pub name: Box<str>,
     /// Its stock keeping unit, if it has one.
     pub sku: Option<Box<str>>,
-    /// The price of one unit for orders from now on.
+    /// The price of one unit for new orders.
     pub price: Money,
-    /// The most units one order may ask for, if there is a limit.
+    /// The most units that one order may request, if limited.
     pub max_per_order: Option<u32>,
-    /// The most units one user may have in all orders and holds together, if there is a limit.
+    /// The most units that one user may have in all orders and holds together, if limited.
     pub max_per_user: Option<u32>,
-    /// The command that first gave it a limit per user. Units of orders and holds made before do
-    /// not count.
+    /// The command that first set a limit per user. Units of earlier orders and holds do not count.
     pub counted_since: Option<Position>,
-    /// Tell when no more than so many units can be sold any more.
+    /// The threshold of the event for low stock, in available units.
     pub low_stock: Option<u32>,
     /// Its counters.
     pub stock: Counters,
-    /// Units brought in by its creation and by adjustments, less those taken out by them. Always
-    /// equal to `stock.total()`; kept apart so that the two can be compared.
+    /// Units brought in by its creation and by adjustments, less those taken out. Always equal to
+    /// `stock.total()`; stored separately so that a check can compare the two.
     pub brought_in: i64,
     /// How many ledger rows it has.
     pub ledger_rows: u64,
-    /// Archived products are gone for readers and new orders; open orders still settle.
+    /// Archived products are invisible to readers and new orders; their open orders still settle.
     pub archived: bool,
     /// When it was created.
     pub created_at: Timestamp,

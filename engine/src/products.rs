@@ -1,7 +1,7 @@
 //! The products, their counters and their ledgers.
 //!
 //! Every change of a counter goes through [`Products::shift`] or [`Products::adjust`], which keep
-//! counters and ledger together; nothing here decides whether a change is allowed.
+//! counters and ledger consistent. Nothing here decides whether a change is allowed.
 
 mod blocks;
 mod ledgers;
@@ -25,35 +25,35 @@ pub(crate) use self::ledgers::{BLOCK_SEGMENTS, FrozenLedgers, FrozenSegment, New
 use self::blocks::Blocks;
 use self::ledgers::{LedgerBlocks, Segment};
 
-/// All stock is here until there are several locations.
+/// The only location of stock today.
 pub(crate) const LOCATION: LocationId = LocationId::DEFAULT;
 
-/// The ledger segments of a product that a store has.
+/// The ledger segments that a store has of one product.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StoredLedger {
-    /// Where each of them is.
+    /// The home of each segment.
     pub(crate) homes: Vec<LedgerHome>,
     /// The counters after them.
     pub(crate) after: Counters,
 }
 
-/// A product with what belongs to it.
+/// A product and what belongs to it.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) product: Product,
-    /// Where a store has each full ledger segment that a synced checkpoint holds. Shared with
-    /// whoever reads them, since they may be many.
+    /// The home of each full ledger segment that a synced checkpoint has. Shared with readers,
+    /// since there may be many.
     pub(crate) homes: Arc<Vec<LedgerHome>>,
-    /// Full ledger segments that no synced checkpoint holds yet, with their numbers ascending.
+    /// Full ledger segments that no synced checkpoint has yet, with ascending numbers.
     pub(crate) full: Vec<(u64, Segment)>,
     /// The ledger rows after the last full segment, fewer than [`SEGMENT_ROWS`].
     pub(crate) tail: PackedLedger,
     /// The counters before the first ledger row that is in memory.
     pub(crate) base: Counters,
-    /// Orders that name the product, counted by status once they are many.
+    /// Orders of the product, counted by status once there are many.
     pub(crate) orders: Postings,
     pub(crate) counts: Option<Counts>,
-    /// What the row adds to the digest, as of the last time it was hashed.
+    /// The row's share of the digest when it was last hashed.
     hash: u64,
     /// Changed since it was hashed.
     touched: bool,
@@ -96,13 +96,13 @@ pub(crate) struct Products {
     skus: BTreeMap<Box<str>, ProductId>,
     touched: Vec<ProductId>,
     dirty: Vec<ProductId>,
-    /// Frozen and not yet known to be stored.
+    /// Frozen, and not yet known to be stored.
     in_flight: Vec<ProductId>,
-    /// Where a store has the rows.
+    /// Which blocks have the rows.
     blocks: Blocks,
-    /// Where it has the ledgers.
+    /// Which blocks have the ledgers.
     ledgers: LedgerBlocks,
-    /// The sum of the hashes of all product and ledger rows, those of touched products excepted.
+    /// The sum of the hashes of all product and ledger rows, except those of changed products.
     sum: u64,
 }
 
@@ -112,7 +112,7 @@ impl Products {
         self.entries.len()
     }
 
-    /// The product with its belongings, archived or not.
+    /// The product and what belongs to it, archived or not.
     pub(crate) fn entry(&self, id: ProductId) -> Option<&Entry> {
         self.entries.get(usize::try_from(id.0.checked_sub(1)?).ok()?)
     }
@@ -122,7 +122,7 @@ impl Products {
         self.entry(id).map(|entry| &entry.product).filter(|product| !product.archived)
     }
 
-    /// Brings a product close that is about to be sold.
+    /// Prefetches a product that is about to be sold.
     pub(crate) fn fetch(&self, id: ProductId) {
         let touch = |entry: &Entry| {
             let (product, tail) = (&entry.product, entry.tail.newest_byte());
@@ -143,7 +143,7 @@ impl Products {
         self.skus.get(sku).copied()
     }
 
-    /// Notes that an order, the newest so far, names the product.
+    /// Records that the newest order contains the product.
     pub(crate) fn post(&mut self, id: ProductId, order: OrderId, statuses: &Statuses) {
         let entry = self.at(id);
         entry.orders.push(order.0);
@@ -155,7 +155,7 @@ impl Products {
         }
     }
 
-    /// Notes that an order which names the product moved.
+    /// Records that an order of the product moved.
     pub(crate) fn moved(&mut self, id: ProductId, order: OrderId, from: Status, to: Status) {
         let entry = self.at(id);
         if let Some(counts) = &mut entry.counts {
@@ -174,7 +174,7 @@ impl Products {
         self.mark(id);
     }
 
-    /// Changes what is not a counter. The row's version and time change with it.
+    /// Changes fields that are not counters. The row's version and time change with them.
     pub(crate) fn change(
         &mut self,
         id: ProductId,
@@ -199,7 +199,7 @@ impl Products {
         }
     }
 
-    /// Brings units in or takes them out, with their ledger row.
+    /// Adds or removes units, with their ledger row.
     pub(crate) fn adjust(
         &mut self,
         id: ProductId,
@@ -214,7 +214,7 @@ impl Products {
     }
 
     /// Moves units between counters, with the ledger row. The plan must have checked that the units
-    /// are there: a counter that goes wrong here stops the node.
+    /// exist: a counter that goes wrong here stops the node.
     pub(crate) fn shift(
         &mut self,
         id: ProductId,
@@ -277,7 +277,7 @@ impl Products {
         }
     }
 
-    /// Hashes what was touched and gives the sum over all rows.
+    /// Hashes the changed products and returns the sum over all rows.
     pub(crate) fn digest(&mut self, hasher: &mut RowHasher) -> u64 {
         for id in self.touched.drain(..) {
             let entry = &mut self.entries[id.0 as usize - 1];
@@ -289,8 +289,8 @@ impl Products {
         self.sum
     }
 
-    /// Takes the products that changed since the last freeze, together with what an earlier freeze
-    /// took and nobody reported as stored, and those that have to be written again.
+    /// Takes the products that changed since the last freeze, those that an earlier freeze took and
+    /// nobody reported as stored, and those that must be written again.
     pub(crate) fn take_dirty(&mut self) -> FrozenBlocks {
         for id in self.in_flight.drain(..) {
             let entry = &mut self.entries[id.0 as usize - 1];
@@ -308,8 +308,7 @@ impl Products {
         frozen
     }
 
-    /// Takes the full ledger segments that nobody reported as stored, of products that the freeze
-    /// took.
+    /// Takes the full ledger segments of these products that nobody reported as stored.
     pub(crate) fn take_ledgers(&mut self) -> FrozenLedgers {
         let entries = &self.entries;
         let full = |id: &ProductId| {
@@ -320,7 +319,7 @@ impl Products {
         self.ledgers.freeze(self.in_flight.iter().flat_map(full).collect())
     }
 
-    /// Forgets ledger segments that a synced checkpoint holds.
+    /// Evicts ledger segments that a synced checkpoint has.
     pub(crate) fn release(&mut self, segments: &[NewHomes]) {
         self.in_flight.clear();
         self.blocks.release();
@@ -336,7 +335,7 @@ impl Products {
         }
     }
 
-    /// Puts a stored product back, under the next id, with its stored ledger segments and the rows
+    /// Restores a stored product under the next id, with its stored ledger segments and the rows
     /// after them.
     pub(crate) fn restore(
         &mut self,
@@ -362,8 +361,9 @@ impl Products {
         self.entries.push(Entry { tail, homes, hash, ..Entry::new(product, after) });
     }
 
-    /// Puts back which blocks a store has, by ascending number, the number of the next one, and
-    /// whose rows of format 1 it still has. Those are in no block: the next checkpoint writes them.
+    /// Restores which blocks a store has, by ascending number, the number of the next block, and
+    /// which products still have a row of format 1. Those are in no block: the next checkpoint
+    /// writes them.
     pub(crate) fn restore_blocks(
         &mut self,
         blocks: Vec<(u64, Vec<ProductId>)>,
@@ -376,8 +376,8 @@ impl Products {
         self.blocks.restore(blocks, next, single);
     }
 
-    /// Puts back what all stored ledger segments add to the digest, and the number of the next
-    /// block of them.
+    /// Restores the stored ledger segments' share of the digest, and the number of their next
+    /// block.
     pub(crate) fn restore_ledgers(&mut self, sum: u64, next: u64) {
         self.sum = self.sum.wrapping_add(sum);
         self.ledgers.restore(next);

@@ -1,17 +1,17 @@
-//! Lists of orders: exact totals and any page, without touching rows.
+//! Lists of orders: exact totals and any page, without reading rows.
 //!
-//! Everything here is answered from the statuses and the lists of order ids per user and product,
-//! so it is the same whether an order's row is in memory or not.
+//! Statuses and the lists of order ids per user and product answer everything here, so it makes no
+//! difference whether an order's row is in memory.
 
 use crate::ids::{OrderId, ProductId, UserId};
 use crate::order::Status;
 use crate::postings::{self, Counts, Postings};
 use crate::state::State;
 
-/// The most ids on one page, whatever is asked for.
+/// The most ids on one page, whatever the caller requests.
 pub const PAGE_MAX: u64 = 1000;
 
-/// Which orders to list: those that match all that is given.
+/// Which orders to list: those that match every given field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OrderFilter {
     /// Orders of this user.
@@ -27,12 +27,12 @@ pub struct OrderFilter {
 pub enum Page {
     /// The page with this number.
     Number {
-        /// From 1; 0 is taken for 1.
+        /// From 1; 0 means 1.
         page: u64,
         /// Ids on a page, at most [`PAGE_MAX`].
         per_page: u64,
     },
-    /// What comes after an order in the list.
+    /// The orders after a given one in the list.
     Before {
         /// Only orders with a smaller id, or from the newest.
         id: Option<OrderId>,
@@ -52,7 +52,7 @@ pub struct OrderPage {
     pub has_more: bool,
 }
 
-/// A window into a list: ids below `end`, `skip` of them passed over, `limit` of them given.
+/// A window into a list: ids below `end`, after skipping `skip` of them, at most `limit`.
 struct Window {
     end: u64,
     skip: u64,
@@ -60,7 +60,7 @@ struct Window {
 }
 
 impl State {
-    /// A page of the orders that match, newest first, and how many match in all.
+    /// A page of the matching orders, newest first, and how many match in all.
     pub fn list_orders(&self, filter: &OrderFilter, page: Page) -> OrderPage {
         let (end, skip, limit) = match page {
             Page::Number { page, per_page } => {
@@ -69,7 +69,7 @@ impl State {
             }
             Page::Before { id, limit } => (id.map_or(u64::MAX, |id| id.0), 0, limit.min(PAGE_MAX)),
         };
-        // One more than asked for tells whether there are more.
+        // One more than requested, to know whether there are more.
         let window = Window { end, skip, limit: limit as usize + 1 };
         let (mut ids, total) = match (filter.user, filter.product) {
             (None, None) => self.list_all(filter.status, &window),
@@ -92,7 +92,7 @@ impl State {
         OrderPage { ids, total, has_more }
     }
 
-    /// The orders of a product, archived or not: orders outlive what they sold.
+    /// The orders of a product, archived or not: orders outlive their products.
     fn posted(&self, product: ProductId) -> Option<&Postings> {
         self.products.entry(product).map(|entry| &entry.orders)
     }
@@ -110,7 +110,7 @@ impl State {
         (slots.into_iter().map(|slot| OrderId(slot + 1)).collect(), statuses.count(status))
     }
 
-    /// The orders of one list.
+    /// The orders in one list.
     fn list_posted(
         &self,
         list: Option<&Postings>,
@@ -136,7 +136,7 @@ impl State {
         (postings::newest(list, counts, statuses, status, part), total)
     }
 
-    /// The orders that two lists share.
+    /// The orders in both lists.
     fn list_common(
         &self,
         one: &Postings,

@@ -1,4 +1,4 @@
-//! What rows that live in chunks have in common, and the chunk itself.
+//! Rows that live in chunks, and the chunk itself.
 
 use std::fmt;
 
@@ -8,32 +8,33 @@ use crate::digest::Table;
 
 /// A row that lives in a chunk.
 pub(crate) trait Record: Clone + fmt::Debug + PartialEq + Encode {
-    /// The kind of row, for the digest.
+    /// The kind of row; part of the hash.
     const TABLE: Table;
     /// Rows per chunk, at most 64.
     const CHUNK: u64;
-    /// How many chunks stay in memory unless set otherwise.
+    /// How many chunks stay in memory by default.
     const RESIDENT_MAX: usize;
 
     /// The row's id: dense, from 1.
     fn id(&self) -> u64;
 
-    /// Whether the row may still change. One that may not never may again.
+    /// Whether the row may still change. A final row never becomes open again.
     fn is_open(&self) -> bool;
 
-    /// Looks at all parts of the row, wherever they lie; what it gives means nothing.
+    /// Reads one byte of each part of the row, to bring it into the processor's cache. The result
+    /// means nothing.
     fn touch(&self) -> u64 {
         self.id()
     }
 
-    /// The chunk that holds a row, and the row's place there. There is no row 0.
+    /// The chunk of a row, and the row's index in it. There is no row 0.
     fn place(id: u64) -> Option<(u64, usize)> {
         let slot = id.checked_sub(1)?;
         Some((slot / Self::CHUNK, (slot % Self::CHUNK) as usize))
     }
 }
 
-/// Consecutive rows, stored as one; how they are packed is in [`crate::packed`].
+/// Consecutive rows, stored as one value; [`crate::packed`] encodes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chunk<R> {
     pub(crate) rows: Vec<R>,

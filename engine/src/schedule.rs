@@ -1,8 +1,8 @@
-//! What is due by the moment at which it is: payment tasks, payment deadlines, the ends of holds.
+//! An index by due time: payment tasks, payment deadlines, deadlines of holds.
 //!
-//! Many things are due at the same moment, since the clock stands still within an entry and tasks
-//! are claimed together. So each moment has one list, and what leaves it is only crossed out until
-//! that is more than half of the list.
+//! Many entries are due at the same moment, since the clock stands still within an entry and tasks
+//! are claimed together. So each moment has one list. Removed ids are only marked, until they are
+//! more than half of the list.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -16,17 +16,17 @@ pub(crate) struct Schedule<T> {
     len: usize,
 }
 
-/// What is due at one moment. There is always something.
+/// The ids due at one moment; never empty.
 #[derive(Clone, Debug)]
 struct Moment<T> {
-    /// Ascending, with those that left.
+    /// Ascending, including the removed ones.
     ids: Vec<T>,
-    /// Whether each of them left.
+    /// Whether each of them was removed.
     left: Vec<bool>,
     here: usize,
 }
 
-/// Lists of this length on are swept.
+/// Lists of at least this length are compacted.
 const SWEPT_FROM: usize = 64;
 
 impl<T> Default for Schedule<T> {
@@ -36,14 +36,14 @@ impl<T> Default for Schedule<T> {
 }
 
 impl<T: Copy + Ord + Display + Into<u64>> Schedule<T> {
-    /// Adds an entry that is not there yet.
+    /// Adds an entry, which must be new.
     pub(crate) fn insert(&mut self, due: Timestamp, id: T) {
         let new = self.moments.entry(due).or_default().insert(id);
         debug_assert!(new, "{id} is scheduled once");
         self.len += usize::from(new);
     }
 
-    /// Removes an entry that is there.
+    /// Removes an entry, which must exist.
     pub(crate) fn remove(&mut self, due: Timestamp, id: T) {
         let Some(moment) = self.moments.get_mut(&due) else {
             debug_assert!(false, "{id} was scheduled at {due:?}");
@@ -62,19 +62,19 @@ impl<T: Copy + Ord + Display + Into<u64>> Schedule<T> {
         self.moments.first_key_value().map(|(due, _)| *due)
     }
 
-    /// What is due at `now`, earliest first.
+    /// The entries due at `now`, earliest first.
     pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = T> {
         self.moments.range(..=now).flat_map(|(_, moment)| moment.iter())
     }
 
-    /// The same with its moment, without what stands up to and with an entry.
+    /// The same with their moments, and only after the entry `after`.
     pub(crate) fn due_after(
         &self,
         now: Timestamp,
         after: Option<(Timestamp, T)>,
     ) -> impl Iterator<Item = (Timestamp, T)> {
         let start = after.map_or(Timestamp(0), |(due, _)| due);
-        // An entry may lie beyond what is due.
+        // `after` may be later than `now`.
         let moments = self.moments.range(start..=now.max(start));
         let moments = moments.take_while(move |(due, _)| **due <= now);
         moments.flat_map(move |(due, moment)| {
@@ -89,7 +89,7 @@ impl<T: Copy + Ord + Display + Into<u64>> Schedule<T> {
         self.len
     }
 
-    /// Whether exactly this entry is there.
+    /// Whether exactly this entry exists.
     pub(crate) fn contains(&self, due: Timestamp, id: T) -> bool {
         self.moments.get(&due).is_some_and(|moment| moment.place(id).is_some())
     }
@@ -103,7 +103,8 @@ impl<T> Default for Moment<T> {
 
 impl<T: Copy + Ord + Into<u64>> Moment<T> {
     fn insert(&mut self, id: T) -> bool {
-        // Nearly always the end: ids ascend with time, and what is claimed together is in order.
+        // Nearly always the end: ids ascend with time, and tasks that are claimed together are in
+        // order.
         let at = match self.ids.last() {
             Some(last) if id <= *last => self.ids.partition_point(|other| *other < id),
             _ => self.ids.len(),
@@ -122,7 +123,7 @@ impl<T: Copy + Ord + Into<u64>> Moment<T> {
         let Some(at) = self.place(id) else { return false };
         self.left[at] = true;
         self.here -= 1;
-        // What is crossed out is thrown out now and then: it must not stay as long as the last.
+        // Removes marked ids now and then; they must not stay until the last id leaves.
         if self.ids.len() >= SWEPT_FROM && self.here < self.ids.len() / 2 {
             self.ids = self.iter().collect();
             self.left = vec![false; self.ids.len()];
@@ -130,9 +131,9 @@ impl<T: Copy + Ord + Into<u64>> Moment<T> {
         true
     }
 
-    /// Where an id is that has not left.
+    /// The index of an id that was not removed.
     fn place(&self, id: T) -> Option<usize> {
-        // Mostly there are no gaps, since what is claimed together was placed together.
+        // Mostly there are no gaps, since tasks that are claimed together were placed together.
         let gapless = id.into().checked_sub((*self.ids.first()?).into())? as usize;
         let at = match self.ids.get(gapless) {
             Some(there) if *there == id => gapless,

@@ -1,8 +1,8 @@
 //! Which requests were applied: every command takes effect at most once per [`RequestId`].
 //!
-//! Per node it remembers the newest boot and the sequence numbers of that boot that were applied,
-//! as closed ranges. It never forgets a number of the newest boot; what it gives up beyond
-//! [`RANGES_MAX`] is the chance of a very late number to be applied still.
+//! It remembers each node's newest boot and the sequence numbers of that boot that were applied, as
+//! closed ranges. It never forgets an applied number of the newest boot. With more than
+//! [`RANGES_MAX`] ranges it refuses very late numbers instead.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use bincode::{Decode, Encode};
 
 use crate::ids::{NodeId, RequestId};
 
-/// The most ranges kept per node. Beyond it the lowest gap is closed: its numbers count as applied.
+/// The most ranges per node. Beyond it the lowest gap is closed: its numbers count as applied.
 pub(crate) const RANGES_MAX: usize = 4096;
 
 /// The sessions of all nodes.
@@ -22,12 +22,12 @@ pub(crate) struct Sessions {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 struct Session {
     boot: u64,
-    /// Closed, ascending, with at least one missing number between two.
+    /// Closed, ascending, with at least one missing number between two ranges.
     ranges: Vec<(u64, u64)>,
 }
 
 impl Sessions {
-    /// Notes the request. False when it was applied before or belongs to an earlier boot of its
+    /// Records the request. False when it was applied before or belongs to an earlier boot of its
     /// node.
     pub(crate) fn admit(&mut self, request: RequestId) -> bool {
         let RequestId { node, boot, seq } = request;
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_admitted_once_and_an_older_boot_never() {
+    fn a_number_is_admitted_once_and_none_of_an_older_boot() {
         let mut sessions = Sessions::default();
         assert!(sessions.admit(request(2, 1)));
         assert!(!sessions.admit(request(2, 1)));

@@ -1,7 +1,7 @@
-//! The whole replicated state, in memory, and what readers ask of it.
+//! The whole replicated state, in memory, and its readers.
 //!
-//! Only [`State::apply`] in [`crate::apply`] changes it. [`crate::checkpoint`] brings it to disk
-//! and back.
+//! Only [`State::apply`] in [`crate::apply`] changes it. [`crate::checkpoint`] writes it to disk
+//! and reads it back.
 
 use std::sync::Arc;
 
@@ -38,12 +38,12 @@ use crate::webhooks::Webhooks;
 pub use crate::orders::{Lookup, OrderLookup};
 pub use crate::totals::Totals;
 
-/// Told what each command did, right after it.
+/// Learns what each command did, right after it.
 pub trait Observer {
-    /// A command was applied. The state shows its effects and those of all before it.
+    /// A command was applied. The state has its effects and those of all before it.
     fn applied(&mut self, state: &State, position: Position, request: RequestId, outcome: Outcome);
 
-    /// Something happened. Events of a command come before its [`Observer::applied`]; those of
+    /// Something happened. Events of a command come before its [`Observer::applied`]. Events of
     /// deadlines that passed come before the first command of the entry.
     fn event(&mut self, event: &Event);
 }
@@ -51,18 +51,18 @@ pub trait Observer {
 /// A payment task that may be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DuePayment {
-    /// Since when; with the order it is the task's place among all.
+    /// Since when; sorts the tasks together with the order's id.
     pub due: Timestamp,
-    /// Whose payment.
+    /// The order to be paid.
     pub order: OrderId,
     /// The attempt to claim.
     pub attempt: u32,
 }
 
-/// How many rows there are of each kind.
+/// The number of rows of each kind.
 pub(crate) type Counts = (u64, u64, u64, u64, u64, u64, u64, u64);
 
-/// What the digest holds beside the rows.
+/// The digest's share of what is not in rows.
 pub(crate) fn hash_counts(
     hasher: &mut RowHasher,
     clock: Timestamp,
@@ -73,12 +73,12 @@ pub(crate) fn hash_counts(
     hasher.hash(Table::Meta, 0, &(clock, counts, totals, sessions))
 }
 
-/// What the cluster's past adds to the digest: nothing for one that was founded.
+/// The digest's share of the lineage: 0 for a newly founded cluster.
 pub(crate) fn hash_lineage(hasher: &mut RowHasher, lineage: &Lineage) -> u64 {
     if lineage.is_plain() { 0 } else { hasher.hash(Table::Lineage, 0, lineage) }
 }
 
-/// An observer that looks away: for replaying, where nobody waits for an answer.
+/// An observer that does nothing: for replay, when nobody waits for an answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
 
@@ -107,16 +107,16 @@ pub struct State {
     pub(crate) keys: Keys,
     pub(crate) fences: Chunks<Fence>,
     pub(crate) events: Events,
-    /// Rows to be removed from the store of this state's checkpoints.
+    /// Rows to remove from the store of this state's checkpoints.
     pub(crate) dead: DeadRows,
-    /// What users have of products with a limit per user.
+    /// Units that users have of products with a limit per user.
     pub(crate) taken: Taken,
-    /// Payment tasks by the moment they may be claimed.
+    /// Payment tasks by the moment from which they may be claimed.
     pub(crate) tasks: Schedule<OrderId>,
-    /// Orders that wait for a webhook, by the moment they are cancelled.
+    /// Orders that wait for a webhook, by their deadline.
     pub(crate) deadlines: Schedule<OrderId>,
     pub(crate) hasher: RowHasher,
-    /// The number of the last freeze, and of its checkpoint.
+    /// The number of the last freeze and its checkpoint.
     pub(crate) generation: u64,
 }
 
@@ -136,7 +136,7 @@ impl State {
         self.applied_term
     }
 
-    /// The place of the last applied command, or of the last entry when it held none.
+    /// The position of the last applied command, or of the last entry when it had none.
     pub fn position(&self) -> Position {
         self.position
     }
@@ -146,16 +146,16 @@ impl State {
         self.clock
     }
 
-    /// Hashes rows that were touched, so that [`State::digest`] and a freeze have fewer to hash at
-    /// once: at least so many if there are. Gives how many it hashed.
+    /// Hashes at least `rows` changed rows, if there are that many, so that [`State::digest`] and a
+    /// freeze have fewer to hash at once. Returns how many it hashed.
     pub fn hash_touched(&mut self, rows: usize) -> usize {
         let mut hashed = self.orders.hash_touched(rows, &mut self.hasher);
         hashed += self.holds.hash_touched(rows.saturating_sub(hashed), &mut self.hasher);
         hashed + self.webhooks.hash_touched(rows.saturating_sub(hashed), &mut self.hasher)
     }
 
-    /// A number that is equal on all nodes that applied the same entries. Costs the hashing of what
-    /// changed since the last call, and of clock, totals and sessions.
+    /// A number that is equal on all nodes that applied the same entries. Hashes the rows that
+    /// changed since the last call, and clock, totals and sessions.
     pub fn digest(&mut self) -> u64 {
         let counts = self.counts();
         let digest =
@@ -175,7 +175,7 @@ impl State {
         digest
     }
 
-    /// How many there are of each kind of row, in the order of the digest.
+    /// The number of rows of each kind, in the order of the digest.
     fn counts(&self) -> Counts {
         (
             self.orders.len(),
@@ -189,7 +189,7 @@ impl State {
         )
     }
 
-    /// The order's row, wherever it is.
+    /// The order's row, or where to find it.
     pub fn order(&self, id: OrderId) -> OrderLookup<'_> {
         self.orders.lookup(id)
     }
@@ -199,13 +199,13 @@ impl State {
         self.orders.status(id)
     }
 
-    /// The hold's row, wherever it is; a stored one is read by [`crate::checkpoint::read_hold`]. A
-    /// hold is as old as the clock of the last entry says: [`Hold::status_at`].
+    /// The hold's row, or where to find it: [`crate::checkpoint::read_hold`] reads a stored one.
+    /// Whether it has expired depends on the replicated clock: see [`Hold::status_at`].
     pub fn hold(&self, id: HoldId) -> Lookup<'_, Hold> {
         self.holds.lookup(id)
     }
 
-    /// The hold that a key made.
+    /// The hold that this key made.
     pub fn hold_by_key(&self, key: &str) -> Option<HoldId> {
         self.keys.get(KeyHash::of(Scope::Hold, key)).map(|used| HoldId(used.id))
     }
@@ -215,18 +215,18 @@ impl State {
         self.holds.active()
     }
 
-    /// The row of a payment's report, wherever it is; a stored one is read by
-    /// [`crate::checkpoint::read_webhook`].
+    /// The row of a payment report, or where to find it: [`crate::checkpoint::read_webhook`] reads
+    /// a stored one.
     pub fn webhook(&self, id: WebhookId) -> Lookup<'_, Webhook> {
         self.webhooks.lookup(id)
     }
 
-    /// The newest report of a payment that came under this key.
+    /// The newest payment report under this key.
     pub fn webhook_by_key(&self, key: &str) -> Option<WebhookId> {
         self.keys.get(KeyHash::of(Scope::Webhook, key)).map(|used| WebhookId(used.id))
     }
 
-    /// How many reports of payments wait for their orders.
+    /// How many payment reports wait for their orders.
     pub fn parked_webhooks(&self) -> u64 {
         self.webhooks.parked()
     }
@@ -236,7 +236,7 @@ impl State {
         self.products.active(id)
     }
 
-    /// The products with ids above `after`, ascending, archived ones left out.
+    /// The products with ids above `after`, ascending, without archived ones.
     pub fn products(&self, after: ProductId) -> impl Iterator<Item = &Product> {
         let start = usize::try_from(after.0).unwrap_or(usize::MAX).min(self.products.len());
         self.products.entries()[start..]
@@ -246,8 +246,8 @@ impl State {
     }
 
     /// The product's ledger rows in memory with their numbers, oldest first: all after the last
-    /// full segment of 32, and those that no synced checkpoint holds. Earlier ones come from
-    /// [`crate::checkpoint::read_ledger`]. Archived products keep theirs.
+    /// full segment of 32, and those that no synced checkpoint has.
+    /// [`crate::checkpoint::read_ledger`] reads earlier ones. Archived products keep theirs.
     pub fn ledger(&self, id: ProductId) -> impl Iterator<Item = (u64, ledger::Row)> {
         self.products.entry(id).into_iter().flat_map(|entry| {
             let resident = entry.resident_count();
@@ -256,18 +256,19 @@ impl State {
     }
 
     /// Where [`crate::checkpoint::read_ledger`] finds each full segment of a product's ledger that
-    /// is in the store of this state's checkpoints: 32 rows each, the oldest first.
+    /// the store has: 32 rows each, the oldest first.
     pub fn ledger_homes(&self, id: ProductId) -> Arc<Vec<LedgerHome>> {
         self.products.entry(id).map(|entry| Arc::clone(&entry.homes)).unwrap_or_default()
     }
 
-    /// How many rows the ledger of a product has, archived or not; `None` when there is no product.
+    /// How many rows the ledger of a product has, archived or not; `None` when there is no such
+    /// product.
     pub fn ledger_rows(&self, id: ProductId) -> Option<u64> {
         self.products.entry(id).map(|entry| entry.product.ledger_rows)
     }
 
-    /// An adjustment of stock, which ledger rows name; a stored one is read by
-    /// [`crate::checkpoint::read_adjustment`].
+    /// An adjustment of stock, which ledger rows name. [`crate::checkpoint::read_adjustment`] reads
+    /// a stored one.
     pub fn adjustment(&self, id: AdjustmentId) -> Lookup<'_, Adjustment> {
         match self.adjustments.get(id.0) {
             Some(adjustment) => Lookup::Resident(adjustment),
@@ -276,7 +277,7 @@ impl State {
         }
     }
 
-    /// The adjustment that a key made.
+    /// The adjustment that this key made.
     pub fn adjustment_by_key(&self, key: &str) -> Option<AdjustmentId> {
         let used = self.keys.get(KeyHash::of(Scope::Adjustment, key))?;
         Some(AdjustmentId(used.id))
@@ -287,13 +288,13 @@ impl State {
         self.users.get(id)
     }
 
-    /// The order that a key made; [`State::key_state`] tells more.
+    /// The order that this key made; [`State::key_state`] also knows fences.
     pub fn order_by_key(&self, key: &str) -> Option<OrderId> {
         self.keys.get(KeyHash::of(Scope::Order, key))?.order()
     }
 
     /// Payment tasks that may be claimed at `now`, earliest first, at most `limit`; only those
-    /// after a place, if one is given. None while payments are paused.
+    /// after `after`, if it is given. Empty while payments are paused.
     pub fn due_payments(
         &self,
         now: Timestamp,
@@ -316,33 +317,33 @@ impl State {
         self.tasks.next()
     }
 
-    /// When the next deadline passes, be it an order's, a hold's or that of a report that waits, at
-    /// which an idle leader proposes a tick.
+    /// When the next deadline passes: an order's, a hold's or that of a parked report. An idle
+    /// leader proposes a tick then.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let deadlines =
             [self.deadlines.next(), self.holds.next_deadline(), self.webhooks.next_deadline()];
         deadlines.into_iter().flatten().min()
     }
 
-    /// The events after `id`, at most `limit`, oldest first. Any id will do, also one that no event
-    /// has, such as that of an event on a node that is ahead of this one.
+    /// The events after `id`, at most `limit`, oldest first. `id` need not exist: it may be that of
+    /// an event on a node that is ahead of this one.
     pub fn events_after(&self, id: EventId, limit: usize) -> EventPage {
         self.events.after(id, limit)
     }
 
-    /// The newest event: where to begin reading from now on.
+    /// The newest event, from which a new subscriber starts.
     pub fn last_event(&self) -> EventId {
         self.events.last()
     }
 
-    /// Sets how many events are kept, and for how long by the replicated clock, in milliseconds.
-    /// They go by whole chunks of 256, and the newest chunk stays. Decides no outcome, so nodes may
-    /// differ in it.
+    /// Sets how many events are retained, and for how long by the replicated clock, in
+    /// milliseconds. Whole chunks of 256 are dropped, and the newest chunk stays. It decides no
+    /// outcome, so nodes may differ in it.
     pub fn set_event_retention(&mut self, events_max: u64, age_ms_max: u64) {
         self.events.set_retention(events_max, age_ms_max);
     }
 
-    /// Business counters since the beginning.
+    /// Business counters since the cluster was founded.
     pub fn totals(&self) -> &Totals {
         &self.totals
     }
@@ -363,8 +364,8 @@ impl State {
     }
 
     /// Sets how many chunks of 64 orders may stay in memory, and at most as many of every other
-    /// kind of row. Chunks with open rows, and those that no synced checkpoint holds, stay all the
-    /// same. Decides no outcome, so nodes may differ in it.
+    /// kind of row. Chunks with open rows, and those that no synced checkpoint has, stay
+    /// regardless. It decides no outcome, so nodes may differ in it.
     pub fn set_resident_chunks_max(&mut self, chunks: usize) {
         self.orders.set_resident_chunks_max(chunks);
         self.holds.set_resident_chunks_max(chunks.min(Hold::RESIDENT_MAX));
@@ -375,5 +376,5 @@ impl State {
     }
 }
 
-/// The trace of work that no request asked for.
+/// The trace id of work that no request asked for.
 pub(crate) static NO_TRACE: TraceId = TraceId::NONE;

@@ -1,19 +1,19 @@
-//! The status of every order that ever was, in four bits each, with counts that make any page of
-//! any status cheap to find.
+//! The status of every order ever placed, in four bits each, with counts that make any page of any
+//! status cheap to find.
 //!
-//! These stay in memory when an order's row does not, so that applying never needs the disk.
+//! It stays in memory when an order's row does not, so that applying never needs the disk.
 
 use crate::order::Status;
 
 /// Orders per word group: the same 64 that share a chunk.
 const BLOCK: u64 = 64;
-/// Orders per counted group.
+/// Orders that are counted together.
 const GROUP: u64 = 64 * 256;
-/// A slot that no order has yet.
+/// A slot without an order.
 const ABSENT: u64 = 0xf;
 const EACH: u64 = 0x1111_1111_1111_1111;
 
-/// Statuses by slot, a slot being an order's id less one.
+/// Statuses by slot; an order's slot is its id − 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Statuses {
     blocks: Vec<[u64; 4]>,
@@ -33,7 +33,7 @@ impl Statuses {
         self.counts[status as usize]
     }
 
-    /// The status at a slot, if an order has it.
+    /// The status at a slot, if it has an order.
     pub(crate) fn get(&self, slot: u64) -> Option<Status> {
         if slot >= self.len {
             return None;
@@ -56,7 +56,7 @@ impl Statuses {
         self.count_up(slot, status);
     }
 
-    /// Changes the status at a slot that has one.
+    /// Changes the status at a slot that has an order.
     pub(crate) fn set(&mut self, slot: u64, status: Status) {
         let before = self.get(slot).expect("only a placed order changes its status");
         self.counts[before as usize] -= 1;
@@ -87,8 +87,8 @@ impl Statuses {
             .sum()
     }
 
-    /// Slots below `end` that have this status, newest first: passes over `skip` of them and gives
-    /// at most `limit`. Whole groups and blocks are passed over by their counts.
+    /// Slots below `end` with this status, newest first: skips `skip` of them and returns at most
+    /// `limit`. Skips whole groups and blocks by their counts.
     pub(crate) fn newest(&self, status: Status, end: u64, skip: u64, limit: usize) -> Vec<u64> {
         let (mut end, mut skip) = (end.min(self.len), skip);
         let mut found = Vec::new();
@@ -118,7 +118,7 @@ impl Statuses {
         found
     }
 
-    /// Whether the counts agree with the statuses they count.
+    /// Whether the counts agree with the statuses.
     pub(crate) fn is_sound(&self) -> bool {
         let mut counts = [0; 5];
         let mut groups = vec![[0; 5]; self.groups.len()];
@@ -143,7 +143,7 @@ fn shift(slot: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// A fixed mixture that has empty blocks and empty groups for some statuses.
+    /// A fixed pattern in which some statuses have empty blocks and empty groups.
     fn mixture(slot: u64) -> Status {
         match slot {
             0..20_000 => Status::Paid,
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn any_page_equals_a_plain_scan() {
+    fn every_page_equals_that_of_a_scan() {
         let mut statuses = Statuses::default();
         let len = 3 * GROUP + 77;
         for slot in 0..len {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn no_order_has_no_status() {
+    fn a_slot_without_an_order_has_no_status() {
         let mut statuses = Statuses::default();
         assert_eq!(statuses.get(0), None);
         statuses.push(Status::Pending);

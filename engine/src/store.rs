@@ -1,7 +1,7 @@
-//! Where checkpoints live: sled on disk, and a twin in memory that can crash on purpose.
+//! Where checkpoints are stored: in sled on disk, or in memory with crashes on purpose.
 //!
-//! Both are a [`CheckpointStore`] and pass the same contract tests. A store knows bytes only; what
-//! they mean is decided in [`crate::checkpoint`].
+//! Both are a [`CheckpointStore`] and pass the same contract tests. A store knows only bytes;
+//! [`crate::checkpoint`] knows what they mean.
 
 pub mod memory;
 pub mod sled;
@@ -13,12 +13,12 @@ use crate::codec;
 /// A stored row: its key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
-/// What to do with a key: put the value under it, or remove what is there.
+/// What to do with a key: set its value, or remove it.
 pub type Write = (Vec<u8>, Option<Vec<u8>>);
 
-/// Where checkpoints are kept: an ordered map from bytes to bytes that survives the process.
+/// A store of checkpoints: an ordered map from bytes to bytes that survives the process.
 ///
-/// Every error is final: the caller stops the node rather than trying again on the same store.
+/// Every error is final: the caller stops the node and never retries on the same store.
 pub trait CheckpointStore: Send + Sync {
     /// The value under a key.
     ///
@@ -29,7 +29,7 @@ pub trait CheckpointStore: Send + Sync {
     /// Visits all rows whose key starts with the prefix, by ascending key, until the visitor fails.
     ///
     /// # Errors
-    /// When the store cannot be read, or the visitor's own.
+    /// When the store cannot be read, or the visitor fails.
     #[allow(clippy::type_complexity, reason = "a visitor is best read where it is passed")]
     fn scan(
         &self,
@@ -37,26 +37,26 @@ pub trait CheckpointStore: Send + Sync {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error>;
 
-    /// Writes rows that nothing refers to yet. After a crash any part of them may be there.
+    /// Writes rows that nothing refers to yet. After a crash any part of them may exist.
     ///
     /// # Errors
     /// When the store cannot be written.
     fn stage(&self, rows: Vec<Row>) -> Result<(), Error>;
 
-    /// Removes rows that nothing refers to any more. After a crash any of them may be there again.
+    /// Removes rows that nothing refers to any more. After a crash any of them may exist again.
     ///
     /// # Errors
     /// When the store cannot be written.
     fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), Error>;
 
-    /// Writes and removes rows, all or none, after everything staged before.
+    /// Writes and removes rows, all or none, after everything that was staged before.
     ///
     /// # Errors
     /// When the store cannot be written.
     fn publish(&self, writes: Vec<Write>) -> Result<(), Error>;
 
-    /// Sends what was written before on its way to the disk, so that the next sync has less to wait
-    /// for. Promises nothing.
+    /// Starts writing earlier data to disk, so that the next sync has less to wait for. Promises
+    /// nothing.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -67,32 +67,32 @@ pub trait CheckpointStore: Send + Sync {
     /// Returns once everything written before is on stable storage.
     ///
     /// # Errors
-    /// When that cannot be promised; it must not be tried again.
+    /// When that cannot be promised; the caller must not retry.
     fn sync(&self) -> Result<(), Error>;
 }
 
-/// Why a store could not do what it was asked. All of these are final for the node.
+/// Why an operation of a store failed. Each of these is final for the node.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The library or the operating system refused.
+    /// The library or the operating system failed.
     #[error("could not {action} {}", path.display())]
     Failed {
-        /// What was tried, to be read before the path.
+        /// The action, to be read before the path.
         action: &'static str,
         /// The directory or file.
         path: PathBuf,
-        /// What they said.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A row is not as it was written.
+    /// A row is damaged.
     #[error("the row {key} is damaged")]
     Damaged {
-        /// The row, readable.
+        /// The row's key, readable.
         key: String,
         /// What is wrong with its bytes.
         source: codec::Error,
     },
-    /// A visitor ended a scan.
+    /// The visitor stopped a scan.
     #[error("the scan was stopped")]
     Stopped,
     /// A test asked the store in memory to fail here.

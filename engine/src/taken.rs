@@ -1,15 +1,15 @@
-//! How many units of a product each user has taken: held, ordered and not given back, or paid.
+//! How many units of a product each user has taken: held, ordered and not returned, or paid.
 //!
-//! Only products that have, or once had, a limit per user are counted, from the command that first
-//! gave them one: [`Product::counted_since`](crate::product::Product::counted_since) tells whose
-//! units count, so that what was taken before is never given back to a count that it was never
-//! added to. Nothing here is stored: the counts come back from the rows of orders and holds.
+//! It counts only products that have, or once had, a limit per user, from the command that first
+//! set one ([`Product::counted_since`](crate::product::Product::counted_since)). So it never
+//! subtracts units that it did not add. Nothing here is stored: the counts are restored from the
+//! rows of orders and holds.
 
 use std::collections::BTreeMap;
 
 use crate::ids::{ProductId, UserId};
 
-/// Units by product and user; nobody has none.
+/// Units by product and user; users with none have no entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
     units: BTreeMap<(ProductId, UserId), u64>,
@@ -21,21 +21,21 @@ impl Taken {
         self.units.get(&(product, user)).copied().unwrap_or(0)
     }
 
-    /// Notes that the user took units.
+    /// Adds units that the user took.
     pub(crate) fn add(&mut self, product: ProductId, user: UserId, units: u64) {
         *self.units.entry((product, user)).or_default() += units;
     }
 
-    /// Notes that the user gave units back, which must have been counted.
+    /// Subtracts units that the user returned, which must have been counted.
     pub(crate) fn give_back(&mut self, product: ProductId, user: UserId, units: u64) {
-        let taken = self.units.get_mut(&(product, user)).expect("what is given back was taken");
-        *taken = taken.checked_sub(units).expect("no more is given back than was taken");
+        let taken = self.units.get_mut(&(product, user)).expect("returned units were taken");
+        *taken = taken.checked_sub(units).expect("no more is returned than was taken");
         if *taken == 0 {
             self.units.remove(&(product, user));
         }
     }
 
-    /// Whether no count here is above the same in `other`.
+    /// Whether no count here exceeds the same count in `other`.
     pub(crate) fn is_within(&self, other: &Taken) -> bool {
         self.units.iter().all(|(&(product, user), units)| *units <= other.get(product, user))
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_gave_everything_back_is_forgotten() {
+    fn a_user_who_returned_everything_has_no_entry() {
         let (product, user) = (ProductId(1), UserId(2));
         let mut taken = Taken::default();
         taken.add(product, user, 3);

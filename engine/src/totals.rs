@@ -1,5 +1,5 @@
-//! Business counters since the beginning. They are part of the replicated state, so every node
-//! tells the same numbers.
+//! Business counters since the cluster was founded. They are part of the replicated state, so every
+//! node has the same numbers.
 
 use bincode::{Decode, Encode};
 
@@ -14,15 +14,15 @@ pub struct Totals {
     pub orders_paid: u64,
     /// Orders whose payment was refused for good.
     pub orders_failed: u64,
-    /// Orders cancelled, by whomever.
+    /// Orders cancelled, for any reason.
     pub orders_cancelled: u64,
-    /// Those of the cancelled orders whose payment deadline passed.
+    /// Cancelled orders whose payment deadline had passed.
     pub orders_timed_out: u64,
     /// Requests answered with the order that their key had made before.
     pub orders_replayed: u64,
-    /// Holds made.
+    /// Holds created.
     pub holds_created: u64,
-    /// Holds taken over by an order.
+    /// Holds consumed by an order.
     pub holds_consumed: u64,
     /// Holds whose deadline passed.
     pub holds_expired: u64,
@@ -34,10 +34,9 @@ pub struct Totals {
     pub holds_rejected: u64,
     /// Units in paid orders.
     pub units_sold: u64,
-    /// Sum of the totals of paid orders, in minor units; stays at its maximum instead of
-    /// overflowing.
+    /// Sum of the totals of paid orders, in minor units; saturates.
     pub revenue_minor: u64,
-    /// Payment attempts claimed, those taken over included.
+    /// Payment attempts claimed, including those claimed again after a lease ended.
     pub payment_claims: u64,
     /// Payments that succeeded: attempts that the gateway accepted, and reports of providers.
     pub payment_successes: u64,
@@ -45,15 +44,15 @@ pub struct Totals {
     pub payment_declines: u64,
     /// Calls that gave no definite answer.
     pub payment_no_answers: u64,
-    /// Results that came for an attempt that was over.
+    /// Results for attempts that were over.
     pub payment_results_stale: u64,
-    /// Reports of payments that settled an order.
+    /// Payment reports that settled an order.
     pub webhooks_applied: u64,
-    /// Reports of payments whose key was known.
+    /// Payment reports whose key was known.
     pub webhooks_duplicate: u64,
-    /// Reports of payments that found no order in time.
+    /// Payment reports that found no order in time.
     pub webhooks_unmatched: u64,
-    /// Reports of payments that could not be applied.
+    /// Payment reports that could not be applied.
     pub payment_conflicts: u64,
     /// Orders refused for lack of stock.
     pub rejected_insufficient_stock: u64,
@@ -65,7 +64,7 @@ pub struct Totals {
     pub rejected_key_reused: u64,
     /// Commands refused for any other reason.
     pub rejected_other: u64,
-    /// Commands passed over because their request id was applied before.
+    /// Commands skipped because their request id was applied before.
     pub commands_ignored: u64,
     /// Products created.
     pub products_created: u64,

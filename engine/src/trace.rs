@@ -1,4 +1,4 @@
-//! The trace id that follows a request from its header into the log, the payment step and events.
+//! The trace id, which follows a request from its header into the log, the payment and events.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use bincode::enc::write::Writer;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
-/// A caller's trace id, or one made for it.
+/// A caller's trace id, or a generated one.
 ///
-/// UUIDs, by far the most common, are kept in 16 bytes; any other text as it came.
+/// UUIDs, by far the most common, take 16 bytes; any other text is kept as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TraceId {
     /// A UUID in its hyphenated lower-case form.
@@ -21,13 +21,13 @@ pub enum TraceId {
 }
 
 impl TraceId {
-    /// The longest text that is kept.
+    /// The longest text that is accepted.
     pub const TEXT_BYTES_MAX: usize = 128;
 
-    /// A trace id for work that no request asked for.
+    /// The trace id of work that no request asked for.
     pub const NONE: TraceId = TraceId::Uuid([0; 16]);
 
-    /// Takes a caller's text. `None` when it is empty, too long or not printable ASCII.
+    /// Reads a caller's text. `None` when it is empty, too long or not printable ASCII.
     pub fn parse(text: &str) -> Option<TraceId> {
         if let Some(bytes) = parse_uuid(text.as_bytes()) {
             return Some(TraceId::Uuid(bytes));
@@ -42,7 +42,7 @@ impl TraceId {
 const UUID: u32 = 0;
 const TEXT: u32 = 1;
 
-// Written out because every order, event and history has one, and the derived code goes through the
+// Written by hand because every order, event and history row has one, and derived code handles the
 // bytes of a UUID one by one. The encoding is the same.
 impl Encode for TraceId {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
@@ -71,7 +71,7 @@ impl<C> Decode<C> for TraceId {
                 Ok(TraceId::Uuid(bytes))
             }
             TEXT => Ok(TraceId::Text(Decode::decode(decoder)?)),
-            _ => Err(DecodeError::Other("no kind of trace id")),
+            _ => Err(DecodeError::Other("unknown kind of trace id")),
         }
     }
 }
@@ -81,7 +81,7 @@ impl fmt::Display for TraceId {
         match self {
             TraceId::Text(text) => f.write_str(text),
             TraceId::Uuid(bytes) => {
-                // Written in one piece: every answer and log line carries one.
+                // One write instead of five: every answer and log line contains one.
                 let mut text = [b'-'; 36];
                 let mut at = 0;
                 for (i, byte) in bytes.iter().enumerate() {
@@ -98,7 +98,7 @@ impl fmt::Display for TraceId {
 
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// Reads the hyphenated lower-case form only, so that printing gives back the same text.
+/// Reads only the hyphenated lower-case form, so that printing returns the same text.
 fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
     if text.len() != 36 {
         return None;
@@ -132,7 +132,7 @@ mod tests {
     use crate::codec;
 
     #[test]
-    fn a_trace_id_is_encoded_as_derived_code_does() {
+    fn the_encoding_equals_that_of_derived_code() {
         #[derive(Encode)]
         enum Derived {
             Uuid([u8; 16]),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn every_accepted_text_prints_as_it_came() {
+    fn every_accepted_text_prints_unchanged() {
         for text in [
             "550e8400-e29b-41d4-a716-446655440000",
             "550E8400-E29B-41D4-A716-446655440000",

@@ -1,4 +1,4 @@
-//! Users: a name and an address to check orders against, no accounts.
+//! Users: a name and an address to check orders against; no accounts.
 
 use bincode::{Decode, Encode};
 
@@ -7,17 +7,17 @@ use crate::ids::{Position, Timestamp, UserId};
 /// The longest name or e-mail address, in bytes.
 pub const FIELD_BYTES_MAX: usize = 255;
 
-/// A user, as stored.
+/// A stored user.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct User {
-    /// Their id, dense from 1.
+    /// The id, dense from 1.
     pub id: UserId,
-    /// Their name.
+    /// The name.
     pub name: Box<str>,
-    /// Their e-mail address.
+    /// The e-mail address.
     pub email: Box<str>,
-    /// When the row was made.
+    /// When the row was created.
     pub created_at: Timestamp,
-    /// The command that made it.
+    /// The command that created it.
     pub version: Position,
 }

@@ -1,4 +1,4 @@
-//! The users and the uniqueness of their addresses, and which orders name which user.
+//! The users, the uniqueness of their addresses, and the orders of each user.
 
 mod lists;
 
@@ -13,16 +13,17 @@ use crate::user::User;
 
 use self::lists::Lists;
 
-/// All users, by id from 1, and the orders of every user id that an order named, row or not.
+/// All users, by id from 1, and the orders of every user id in an order, whether or not it has a
+/// row.
 #[derive(Debug, Default)]
 pub(crate) struct Users {
     rows: Vec<User>,
     emails: BTreeMap<Box<str>, UserId>,
     orders: Lists,
-    /// Only of users with so many orders that counting pays: seldom any, hence apart and quick to
-    /// miss.
+    /// Only for users with so many orders that counting pays. There are few, so they are in a map
+    /// of their own.
     counts: BTreeMap<UserId, Counts>,
-    /// How many rows the last freeze took, and how many a synced checkpoint holds.
+    /// How many rows the last freeze took, and how many a synced checkpoint has.
     frozen: usize,
     stored: usize,
     sum: u64,
@@ -39,7 +40,7 @@ impl Users {
         self.rows.get(usize::try_from(id.0.checked_sub(1)?).ok()?)
     }
 
-    /// Whose address it is.
+    /// The user with this address.
     pub(crate) fn by_email(&self, email: &str) -> Option<UserId> {
         self.emails.get(email).copied()
     }
@@ -52,14 +53,14 @@ impl Users {
         self.rows.push(user);
     }
 
-    /// Puts a stored user back under the next id.
+    /// Restores a stored user under the next id.
     pub(crate) fn restore(&mut self, user: User, hasher: &mut RowHasher) {
         self.create(user, hasher);
         self.frozen = self.rows.len();
         self.stored = self.rows.len();
     }
 
-    /// Notes that an order, the newest so far, names the user.
+    /// Records that the newest order is this user's.
     pub(crate) fn post(&mut self, id: UserId, order: OrderId, statuses: &Statuses) {
         let list = self.orders.of(id);
         list.push(order.0);
@@ -75,7 +76,7 @@ impl Users {
         }
     }
 
-    /// Notes that an order which names the user moved.
+    /// Records that an order of the user moved.
     pub(crate) fn moved(&mut self, id: UserId, order: OrderId, from: Status, to: Status) {
         if let Some(counts) = self.counts.get_mut(&id) {
             let list = self.orders.get(id).expect("a counted list exists");
@@ -83,35 +84,35 @@ impl Users {
         }
     }
 
-    /// The orders that name the user.
+    /// The orders of the user.
     pub(crate) fn orders(&self, id: UserId) -> Option<&Postings> {
         self.orders.get(id)
     }
 
-    /// Their counts by status, once they are many.
+    /// Their counts by status, once there are many.
     pub(crate) fn counts(&self, id: UserId) -> Option<&Counts> {
         self.counts.get(&id)
     }
 
-    /// Whether just the long lists are counted, and rightly.
+    /// Whether exactly the long lists have counts, and the counts are right.
     pub(crate) fn counts_are_sound(&self, statuses: &Statuses) -> bool {
         let long = self.orders.iter().filter(|(_, list)| list.len() >= COUNTED_FROM);
         let recounted = long.map(|(id, list)| (id, Counts::of(list, statuses)));
         self.counts == recounted.collect()
     }
 
-    /// Brings close where an order of the user will be posted.
+    /// Prefetches where an order of the user will be added.
     pub(crate) fn fetch(&self, id: UserId) {
         std::hint::black_box(self.orders.get(id).map(Postings::last));
     }
 
-    /// Takes the users that no synced checkpoint holds.
+    /// Takes the users that no synced checkpoint has.
     pub(crate) fn take_dirty(&mut self) -> Vec<User> {
         self.frozen = self.rows.len();
         self.rows[self.stored..].to_vec()
     }
 
-    /// Notes that what the last freeze took is stored.
+    /// Records that what the last freeze took is stored.
     pub(crate) fn release(&mut self) {
         self.stored = self.frozen;
     }

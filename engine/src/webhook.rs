@@ -1,4 +1,4 @@
-//! Results of payments as a provider reports them, and what became of each report.
+//! Payment results that a provider reports, and what became of each report.
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ pub const PAYLOAD_BYTES_MAX: usize = 4096;
 /// What the provider says about the payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Report {
-    /// The customer has paid.
+    /// The customer paid.
     Succeeded,
-    /// The customer has not, and will not under this payment.
+    /// The customer did not pay, and will not with this payment.
     Failed,
 }
 
@@ -33,12 +33,11 @@ impl Report {
 /// Why a report could not be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Conflict {
-    /// The order had ended before, whether or not as the report says: a second success may be a
-    /// second charge.
+    /// The order had already ended. A second success may be a second charge.
     Late,
-    /// The payment worker had begun to charge the customer, and what its gateway says counts.
+    /// The payment worker has begun to charge the customer; only its gateway's answer counts.
     UnderWay,
-    /// The amount is not the order's total.
+    /// The amount differs from the order's total.
     Amount,
 }
 
@@ -63,44 +62,45 @@ impl fmt::Display for Conflict {
     }
 }
 
-/// What became of a report. All but the first are final.
+/// What became of a report. All but the first are final, except that an unmatched report may arrive
+/// again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Fate {
     /// Its order does not exist yet.
     Parked,
     /// It settled its order.
     Applied,
-    /// It is recorded and changed nothing.
+    /// It is recorded and changed nothing else.
     Conflict(Conflict),
-    /// Its order did not come to exist in time. Told again, it counts as a new report.
+    /// Its order was not placed in time. If the report arrives again, it counts as a new one.
     Unmatched,
 }
 
-/// A report, as stored.
+/// A stored report.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Webhook {
     /// Its id.
     pub id: WebhookId,
     /// The provider's idempotency key.
     pub key: Box<str>,
-    /// The order it is about, which may not exist.
+    /// The order it names, which may not exist.
     pub order: OrderId,
-    /// What it says.
+    /// The result it reports.
     pub report: Report,
-    /// How much was paid, if it says so.
+    /// The paid amount, if the report has one.
     pub amount: Option<Money>,
-    /// What else the provider sent: JSON text.
+    /// Other data from the provider: JSON text.
     pub payload: Option<Box<str>>,
     /// What became of it.
     pub fate: Fate,
-    /// While it is parked: when it counts as unmatched.
+    /// While it is parked: when it becomes unmatched.
     pub parked_until: Timestamp,
-    /// The trace id of the request that brought it.
+    /// The trace id of its request.
     pub trace: TraceId,
-    /// The command that brought it.
+    /// The command that recorded it.
     pub received: Position,
-    /// When it came.
+    /// When it arrived.
     pub received_at: Timestamp,
-    /// When it got its fate.
+    /// When its fate was decided.
     pub processed_at: Timestamp,
 }

@@ -1,7 +1,7 @@
-//! Reports of payments: their rows in chunks, what became of each in memory for good, and those
-//! that wait for their order.
+//! Payment reports: their rows in chunks, the fate of each permanently in memory, and those that
+//! wait for their order.
 //!
-//! What a report does to its order is decided in [`crate::apply`].
+//! [`crate::apply`] decides what a report does to its order.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub(crate) const PARKED_PER_ORDER_MAX: usize = 16;
 
 impl Record for Webhook {
     const TABLE: Table = Table::Webhook;
-    // Each may carry 4 KiB of payload, and a stored row should stay well below 128 KiB.
+    // Each may have 4 KiB of payload, and a stored row should stay well below 128 KiB.
     const CHUNK: u64 = 16;
     const RESIDENT_MAX: usize = 128;
 
@@ -39,24 +39,24 @@ impl Record for Webhook {
 pub(crate) struct Webhooks {
     chunks: Chunks<Webhook>,
     fates: Vec<Fate>,
-    /// Those that wait, by the order that they wait for, in the order in which they came.
+    /// Parked reports by their order, in order of arrival.
     parked: BTreeMap<OrderId, SmallVec<[WebhookId; 1]>>,
-    /// The same by the moment at which they stop waiting.
+    /// Parked reports by the moment at which they become unmatched.
     deadlines: Schedule<WebhookId>,
 }
 
 impl Webhooks {
-    /// How many reports there ever were.
+    /// How many reports there have ever been.
     pub(crate) fn len(&self) -> u64 {
         self.chunks.len()
     }
 
-    /// How many wait for their order.
+    /// How many are parked.
     pub(crate) fn parked(&self) -> u64 {
         self.deadlines.len() as u64
     }
 
-    /// How many wait for this order.
+    /// How many are parked for this order.
     pub(crate) fn parked_for(&self, order: OrderId) -> usize {
         self.parked.get(&order).map_or(0, SmallVec::len)
     }
@@ -66,7 +66,7 @@ impl Webhooks {
         self.fates.get(usize::try_from(id.0.checked_sub(1)?).ok()?).copied()
     }
 
-    /// The report's row, wherever it is.
+    /// The report's row, or where it is.
     pub(crate) fn lookup(&self, id: WebhookId) -> Lookup<'_, Webhook> {
         match self.chunks.get(id.0) {
             Some(webhook) => Lookup::Resident(webhook),
@@ -75,7 +75,7 @@ impl Webhooks {
         }
     }
 
-    /// The report's row, if it is in memory as it is. Parked ones always are.
+    /// The report's row, if it is in memory and not packed. Parked ones always are.
     pub(crate) fn resident(&self, id: WebhookId) -> Option<&Webhook> {
         self.chunks.plain(id.0)
     }
@@ -85,12 +85,12 @@ impl Webhooks {
         self.chunks.residents()
     }
 
-    /// When the next report stops waiting.
+    /// When the next parked report becomes unmatched.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         self.deadlines.next()
     }
 
-    /// The reports that waited long enough by `now`, earliest first.
+    /// The parked reports whose time is over at `now`, earliest first.
     pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = WebhookId> {
         self.deadlines.due(now)
     }
@@ -109,12 +109,12 @@ impl Webhooks {
         }
     }
 
-    /// The reports that wait for an order, in the order in which they came.
+    /// The reports that are parked for an order, in order of arrival.
     pub(crate) fn waiting(&self, order: OrderId) -> SmallVec<[WebhookId; 1]> {
         self.parked.get(&order).cloned().unwrap_or_default()
     }
 
-    /// Gives a parked report its fate.
+    /// Sets the fate of a parked report.
     pub(crate) fn settle(&mut self, id: WebhookId, fate: Fate, at: Timestamp) {
         assert!(fate != Fate::Parked, "a report is parked once");
         let kept = &mut self.fates[id.0 as usize - 1];
@@ -131,7 +131,7 @@ impl Webhooks {
         }
     }
 
-    /// Hashes what was touched and gives the sum over all rows.
+    /// Hashes the changed rows and returns the sum over all rows.
     pub(crate) fn digest(&mut self, hasher: &mut RowHasher) -> u64 {
         self.chunks.digest(hasher)
     }
@@ -146,32 +146,32 @@ impl Webhooks {
         self.chunks.evict_some()
     }
 
-    /// Hashes rows that were touched, at least so many if there are; gives how many.
+    /// See [`Chunks::hash_touched`].
     pub(crate) fn hash_touched(&mut self, rows: usize, hasher: &mut RowHasher) -> usize {
         self.chunks.hash_touched(rows, hasher)
     }
 
-    /// Takes what changed since the last freeze; see [`Chunks::take_dirty`].
+    /// See [`Chunks::take_dirty`].
     pub(crate) fn take_dirty(&mut self, checkpoint: u64) -> FrozenChunks<Webhook> {
         self.chunks.take_dirty(checkpoint)
     }
 
-    /// Notes that a synced checkpoint holds what the last freeze took.
+    /// Records that a synced checkpoint has what the last freeze took.
     pub(crate) fn release(&mut self) {
         self.chunks.release();
     }
 
-    /// Sets how many chunks may stay in memory beyond those that must.
+    /// Sets how many chunks may stay in memory, beyond those that must.
     pub(crate) fn set_resident_chunks_max(&mut self, chunks: usize) {
         self.chunks.set_resident_chunks_max(chunks);
     }
 
-    /// Puts a stored chunk back whose reports were noted; see [`Chunks::restore`].
+    /// Restores a stored chunk; see [`Chunks::restore`].
     pub(crate) fn restore(&mut self, webhooks: Vec<Webhook>, hashes: Vec<u64>, open: Option<u64>) {
         self.chunks.restore(webhooks, hashes, open);
     }
 
-    /// Whether rows, fates and what waits agree.
+    /// Whether rows, fates and parked reports agree.
     pub(crate) fn is_sound(&self) -> bool {
         let mut parked = 0;
         let listed = self.chunks.open_rows().all(|webhook| {

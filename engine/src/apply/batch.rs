@@ -1,4 +1,4 @@
-//! Placing many orders with one command, each by itself or all or none.
+//! Placing many orders with one command: each by itself, or all or none.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ enum Step {
     Place(Plan, Option<KeyHash>),
     /// Its key made this order before.
     Known(OrderId),
-    /// The order at this index of the batch has the same key and means the same.
+    /// An earlier order of the batch, at this index, has the same key and meaning.
     Same(usize),
 }
 
@@ -39,11 +39,11 @@ impl State {
         }
     }
 
-    /// What this batch, placed now, would be answered, if nothing would come of it for lack of
-    /// stock: what [`State::lacks_stock`] tells of an order. `None` whenever the log has to decide.
+    /// The answer to this batch, placed now, if a lack of stock prevents all of it; like
+    /// [`State::lacks_stock`] for one order. `None` when the log has to decide.
     ///
-    /// Of orders that stand for themselves each has to lack stock. An atomic batch may have orders
-    /// that could be placed; all that is wrong with it has to be a lack of stock.
+    /// Of independent orders, each must lack stock. An atomic batch may contain orders that could
+    /// be placed, but lack of stock must be its only fault.
     pub fn batch_lacks_stock(&self, command: &PlaceBatch, now: Timestamp) -> Option<Outcome> {
         if !(1..=BATCH_ORDERS_MAX).contains(&command.orders.len()) {
             return None;
@@ -61,8 +61,9 @@ impl State {
             .then(|| Outcome::Rejected(Rejection::BatchRefused { items: refused.into() }))
     }
 
-    /// Whether the orders together name more units of a product than can be sold. A quick look that
-    /// spares a batch that can be filled from being planned twice: without it none lacks stock.
+    /// Whether the orders together request more units of a product than are available. A quick
+    /// check that saves planning a batch twice when it can be filled: without excess, no order
+    /// lacks stock.
     fn asks_too_much(&self, orders: &[PlaceOrder]) -> bool {
         let mut units: BTreeMap<ProductId, u64> = BTreeMap::new();
         for line in orders.iter().flat_map(|order| &order.lines) {
@@ -83,7 +84,7 @@ impl State {
         while orders.len() > 0 {
             let next = orders.as_slice().iter().take(FETCHED_AT_ONCE);
             keys.extend(next.clone().map(key_name));
-            // Only loads, one after the other: the processor waits for all of them at once.
+            // Only loads, one after the other, so that the processor waits for all of them at once.
             next.zip(&keys).for_each(|(order, key)| self.fetch_placing(order, *key));
             for (key, order) in keys.drain(..).zip(orders.by_ref()) {
                 outcomes.push(self.place_order(cx, order, key).unwrap_or_else(|rejection| {
@@ -95,10 +96,10 @@ impl State {
         Outcome::Batch(outcomes)
     }
 
-    /// Plans all orders, each over what those before it will take, and only then places them.
+    /// Plans all orders, each on top of the ones before it, and then places them.
     ///
-    /// What an order may set free again, because a report that its payment failed was waiting for
-    /// it, counts for the next command only.
+    /// Units that an order sets free at once, because a report of its failed payment was waiting,
+    /// count only for the next command.
     fn place_all(
         &mut self,
         cx: &mut Context<'_>,
@@ -132,8 +133,8 @@ impl State {
         Ok(Outcome::Batch(outcomes))
     }
 
-    /// What the orders of an atomic batch will do, and which of them are refused and why: all that
-    /// is wrong is told at once, and what was refused counts for nothing that follows.
+    /// What the orders of an atomic batch will do, or all that is wrong with it. A refused order
+    /// counts for nothing in the plans of the following ones.
     fn plan_all(&self, orders: &[PlaceOrder]) -> (Vec<Step>, Vec<(usize, Rejection)>) {
         let mut staged = Staged::default();
         let (mut steps, mut refused) = (Vec::with_capacity(orders.len()), Vec::new());

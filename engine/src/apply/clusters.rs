@@ -1,4 +1,4 @@
-//! The commands about the cluster itself: it begins anew, and its payments wait or go on.
+//! The commands about the cluster itself: begin a new one, pause and resume payments.
 
 use crate::command::{BeginCluster, SetPayments};
 use crate::ids::OrderId;
@@ -7,23 +7,23 @@ use crate::sessions::Sessions;
 use crate::state::State;
 
 impl State {
-    /// Begins a cluster of its own with the rows of another.
+    /// Begins a new cluster with the rows of another one.
     pub(crate) fn begin_cluster(&mut self, command: &BeginCluster) -> Outcome {
         let next_order = OrderId(self.orders.len() + 1);
         self.lineage.begin(next_order, command.pause_payments);
-        // Nobody of the cluster before can send anything here, and the nodes of this one may have
-        // the ids of others that were there.
+        // Nodes of the old cluster can send nothing here, and nodes of this one may reuse their
+        // ids.
         self.sessions = Sessions::default();
         Outcome::ClusterBegun
     }
 
-    /// Lets payments wait, or go on.
+    /// Pauses or resumes payments.
     pub(crate) fn set_payments(&mut self, command: &SetPayments) -> Outcome {
         self.lineage.payments_paused = command.paused;
         Outcome::PaymentsSet
     }
 
-    /// Whether no payment is asked for until [`SetPayments`] says so.
+    /// Whether payments are paused until [`SetPayments`] resumes them.
     pub fn payments_paused(&self) -> bool {
         self.lineage.payments_paused
     }

@@ -1,4 +1,4 @@
-//! Fencing keys, so that whoever does not know what became of a request can make sure of it.
+//! Fencing keys, so that a caller can resolve an unknown outcome.
 
 use crate::apply::context::Context;
 use crate::apply::plan::check_key;
@@ -9,7 +9,7 @@ use crate::outcome::{Outcome, Rejection};
 use crate::state::State;
 
 impl State {
-    /// Closes an unused key for ever; a used one is answered with its order.
+    /// Fences an unused key for ever; answers a used one with its order.
     pub(crate) fn fence_key(
         &mut self,
         cx: &mut Context<'_>,
@@ -33,7 +33,7 @@ impl State {
         Ok(Outcome::KeyFenced { already: false })
     }
 
-    /// What an idempotency key of orders has come to.
+    /// The state of an idempotency key of orders.
     pub fn key_state(&self, key: &str) -> KeyState {
         match self.keys.get(KeyHash::of(Scope::Order, key)) {
             None => KeyState::Unused,

@@ -1,8 +1,7 @@
-//! Making, extending and ending holds.
+//! Creating, extending and ending holds.
 //!
-//! A hold is usable while the replicated clock is before its deadline and at no moment after,
-//! whether or not it was swept. Its units count as held until it is swept, at the beginning of an
-//! entry.
+//! A hold is usable while the replicated clock is before its deadline and never after, whether or
+//! not it was swept. Its units count as held until it is swept, at the beginning of an entry.
 
 use crate::apply::context::Context;
 use crate::apply::plan::{Demands, demands_of};
@@ -18,7 +17,7 @@ use crate::state::State;
 impl State {
     /// Checks, sets the units aside and creates the hold, all or nothing.
     pub(crate) fn create_hold(&mut self, cx: &mut Context<'_>, command: CreateHold) -> Outcome {
-        // Its refusals are not those of orders, so they are counted by themselves.
+        // Refused holds have a counter of their own.
         self.try_hold(cx, command).unwrap_or_else(|rejection| {
             self.totals.holds_rejected += 1;
             Outcome::Rejected(rejection)
@@ -70,8 +69,8 @@ impl State {
         Ok(Outcome::HoldCreated(id))
     }
 
-    /// Why this hold, made now, would be refused for lack of stock, if it would: as
-    /// [`State::lacks_stock`] tells of an order.
+    /// Why this hold, created now, would be refused for lack of stock, if it would; like
+    /// [`State::lacks_stock`] for an order.
     pub fn hold_lacks_stock(&self, command: &CreateHold, now: Timestamp) -> Option<Rejection> {
         let lacks = self.plan_hold(command).err().filter(Rejection::is_lack_of_stock)?;
         self.needs_no_entry(Scope::Hold, command.key.as_deref(), now).then_some(lacks)
@@ -122,14 +121,14 @@ impl State {
         self.give_back(cx, id, Status::Expired);
     }
 
-    /// Ends a hold that an order takes over. The order moves the units.
+    /// Ends a hold that an order consumes. The order moves the units.
     pub(crate) fn consume_hold(&mut self, cx: &mut Context<'_>, id: HoldId, order: OrderId) {
         self.end_hold(cx, id, Status::Consumed(order));
         self.totals.holds_consumed += 1;
         self.tell_hold(cx, id, HoldChange::Consumed(order));
     }
 
-    /// Ends a hold whose units can be sold again.
+    /// Ends a hold and makes its units available again.
     fn give_back(&mut self, cx: &mut Context<'_>, id: HoldId, status: Status) {
         let demands = self.end_hold(cx, id, status);
         let (change, cause) = match status {
@@ -150,7 +149,7 @@ impl State {
         self.tell_hold(cx, id, change);
     }
 
-    /// Ends a hold; its user has its units no longer. They are moved by the caller.
+    /// Ends a hold; its units no longer count for its user. The caller moves them.
     fn end_hold(&mut self, cx: &Context<'_>, id: HoldId, status: Status) -> Demands {
         let hold = self.holds.end(id, status);
         (hold.updated_at, hold.version) = (cx.at, cx.position);
@@ -161,7 +160,7 @@ impl State {
         demands
     }
 
-    /// Tells what happened to a hold in memory, under the trace of the hold.
+    /// Emits an event about a hold in memory, under the hold's trace id.
     fn tell_hold(&mut self, cx: &mut Context<'_>, id: HoldId, change: HoldChange) {
         let hold = self.holds.resident(id).expect("a hold that changes is resident");
         let (user, expires_at) = (hold.user, hold.expires_at);

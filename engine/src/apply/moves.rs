@@ -1,5 +1,5 @@
 //! What several commands share: moving units between counters, moving an order to its next status,
-//! and letting deadlines pass.
+//! and expiring deadlines.
 
 use crate::apply::context::Context;
 use crate::apply::plan::{Demand, demands};
@@ -10,8 +10,8 @@ use crate::order::{Cause, HistoryRow, Order, PaymentTask, Status};
 use crate::product::Product;
 use crate::state::{NO_TRACE, Observer, State};
 
-/// The most orders, the most holds and the most waiting reports that one entry lets expire. The
-/// others are unusable all the same, and the next entry goes on with them.
+/// The most orders, the most holds and the most parked reports that one entry expires. The others
+/// are unusable even so, and the next entry expires them.
 pub(crate) const EXPIRED_PER_ENTRY_MAX: usize = 1000;
 
 /// The failure reason of an order whose payment deadline passed.
@@ -23,7 +23,7 @@ impl State {
         self.orders.resident(id)?.task
     }
 
-    /// Moves units of a product and tells when none is left to sell, or few.
+    /// Moves units of a product, and emits an event when it is sold out or low.
     pub(crate) fn shift(
         &mut self,
         cx: &mut Context<'_>,
@@ -36,7 +36,8 @@ impl State {
         self.tell_stock(cx, product, before);
     }
 
-    /// Tells when a change left none to sell, or few, of a product that had `before` units.
+    /// Emits an event when a change left a product, which had `before` units available, sold out or
+    /// low.
     pub(crate) fn tell_stock(&mut self, cx: &mut Context<'_>, product: ProductId, before: i64) {
         let row = self.stocked(product);
         let available = row.stock.available();
@@ -54,7 +55,7 @@ impl State {
         &self.products.entry(product).expect("the plan found the product").product
     }
 
-    /// Counts units that a user takes at `position`, if the product counts them.
+    /// Counts units that a user takes at `position`, if the product has counted since then.
     pub(crate) fn take(&mut self, user: Option<UserId>, position: Position, demand: Demand) {
         let Demand { product, units } = demand;
         if let Some(user) = user.filter(|_| self.stocked(product).counts(position)) {
@@ -62,7 +63,7 @@ impl State {
         }
     }
 
-    /// Gives units back that a user took at `position`, if they were counted.
+    /// Uncounts units that a user took at `position` and returns, if they were counted.
     pub(crate) fn untake(&mut self, user: Option<UserId>, position: Position, demand: Demand) {
         let Demand { product, units } = demand;
         if let Some(user) = user.filter(|_| self.stocked(product).counts(position)) {
@@ -93,7 +94,7 @@ impl State {
         order
     }
 
-    /// Ends an order: takes it off the schedules and moves its units where they belong.
+    /// Ends an order: removes it from the schedules and moves its units.
     pub(crate) fn finish(
         &mut self,
         cx: &mut Context<'_>,
@@ -162,8 +163,8 @@ impl State {
         self.orders.settle(id, &mut self.hasher);
     }
 
-    /// Ends the orders, the holds and the waiting of reports whose deadline passed, a bounded
-    /// number of each, at the position of the entry. Gives how many events were told.
+    /// Expires orders, holds and parked reports whose deadline passed, a bounded number of each, at
+    /// the position of the entry. Returns how many events it emitted.
     pub(crate) fn expire_due(&mut self, observer: &mut dyn Observer) -> u32 {
         let now = self.clock;
         #[cfg(feature = "planted-bugs")]
@@ -191,8 +192,8 @@ impl State {
         cx.events
     }
 
-    /// Whether a deadline may have passed by `now`, so that units may come back that are not
-    /// counted as available yet.
+    /// Whether a deadline may have passed by `now`, so that units may become available that are not
+    /// counted yet.
     pub(crate) fn may_expire_by(&self, now: Timestamp) -> bool {
         self.next_deadline().is_some_and(|due| due <= now.max(self.clock))
     }

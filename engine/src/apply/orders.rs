@@ -14,7 +14,7 @@ use crate::outcome::{Outcome, Rejection};
 use crate::state::State;
 
 impl State {
-    /// Brings close what adding an order will need.
+    /// Prefetches what adding an order reads.
     pub(crate) fn fetch_order(
         &self,
         key: Option<KeyHash>,
@@ -26,21 +26,21 @@ impl State {
         products.for_each(|product| self.products.fetch(product));
     }
 
-    /// The same for one that is to be placed. `key` is the name of its key.
+    /// Prefetches what placing an order reads. `key` is its hashed key.
     pub(crate) fn fetch_placing(&self, command: &PlaceOrder, key: Option<KeyHash>) {
         let products = command.lines.iter().map(|line| line.product);
         self.fetch_order(key, command.user, products);
     }
 
-    /// Checks, prices, reserves, creates, keys and enqueues the payment, all or nothing. `key` is
-    /// the name of the command's key.
+    /// Validates, prices, reserves, creates the order, records its key and its payment task: all or
+    /// nothing. `key` is the hashed key of the command.
     pub(crate) fn place_order(
         &mut self,
         cx: &mut Context<'_>,
         command: PlaceOrder,
         key: Option<KeyHash>,
     ) -> Result<Outcome, Rejection> {
-        // The key comes first: a request that was carried out before is answered with what it made,
+        // The key comes first: a request that was executed before is answered with its order,
         // whatever has changed since.
         if let Some(used) = key.and_then(|key| self.keys.get(key)) {
             return Self::known_order(&command, used).map(|order| self.replayed(order));
@@ -57,25 +57,24 @@ impl State {
 
     /// Why this order, placed now, would be refused for lack of stock, if it would.
     ///
-    /// Such a refusal changes nothing, so it needs no entry: asked of a state that is as new as a
-    /// linearizable read, it may be answered at once. `None` whenever the log has to decide: the
-    /// key is known, anything else is wrong, or a deadline may be due by `now` that would give
-    /// units back.
+    /// Such a refusal changes nothing, so it needs no entry: a state that is as new as a
+    /// linearizable read may answer it at once. `None` when the log has to decide: the key is
+    /// known, anything else is wrong, or a deadline may be due by `now` that would return units.
     pub fn lacks_stock(&self, command: &PlaceOrder, now: Timestamp) -> Option<Rejection> {
-        // Most orders can be filled, so what asks for the stock comes before the key.
+        // Most orders can be filled, so the stock is checked before the key.
         let lacks = self.plan_order(command, &Staged::default()).err();
         let lacks = lacks.filter(Rejection::is_lack_of_stock)?;
         self.needs_no_entry(Scope::Order, command.key.as_deref(), now).then_some(lacks)
     }
 
-    /// Whether a lack of stock may be told without an entry: the key made nothing yet, and no
-    /// deadline may be due by `now` that would give units back.
+    /// Whether a lack of stock may be answered without an entry: the key has made nothing yet, and
+    /// no deadline may be due by `now` that would return units.
     pub(crate) fn needs_no_entry(&self, scope: Scope, key: Option<&str>, now: Timestamp) -> bool {
         let known = |key: &str| self.keys.get(KeyHash::of(scope, key)).is_some();
         !key.is_some_and(known) && !self.may_expire_by(now)
     }
 
-    /// Tells of an order that was refused for lack of stock.
+    /// Emits an event about an order that was refused for lack of stock.
     pub(crate) fn tell_refused(
         &mut self,
         cx: &mut Context<'_>,
@@ -96,13 +95,13 @@ impl State {
         }
     }
 
-    /// Counts a request that is answered with what it had made before.
+    /// Counts a request that is answered with the order that it had made before.
     pub(crate) fn replayed(&mut self, order: OrderId) -> Outcome {
         self.totals.orders_replayed += 1;
         Outcome::Replayed(order)
     }
 
-    /// Carries the plan out. Nothing can refuse it any more.
+    /// Carries out a plan. Nothing can refuse it any more.
     pub(crate) fn create_order(
         &mut self,
         cx: &mut Context<'_>,
@@ -208,12 +207,12 @@ impl State {
     }
 }
 
-/// The name of a request's key.
+/// The hashed key of a request.
 pub(crate) fn key_name(command: &PlaceOrder) -> Option<KeyHash> {
     command.key.as_deref().map(|key| KeyHash::of(Scope::Order, key))
 }
 
-/// The meaning of a request for an order.
+/// The hashed meaning of a request for an order.
 pub(crate) fn fingerprint(command: &PlaceOrder) -> u32 {
     keys::of_order(
         command.user,

@@ -1,8 +1,8 @@
 //! Claiming payment attempts and settling them.
 //!
-//! An attempt belongs to one worker until its lease runs out; whoever takes it over goes on under
-//! the same attempt number, hence under the same key at the gateway. Only a definite refusal ends
-//! an attempt.
+//! An attempt belongs to one worker until its lease ends. The next worker continues under the same
+//! attempt number, hence under the same key at the gateway. Only a definite refusal ends an
+//! attempt.
 
 use crate::apply::context::{Context, FETCHED_AT_ONCE};
 use crate::command::{ClaimPayments, PaymentResult, SettlePayments, Verdict};
@@ -13,8 +13,7 @@ use crate::outcome::{ClaimedPayment, Outcome};
 use crate::state::State;
 
 impl State {
-    /// Gives due tasks to a node's worker. Tasks that moved on since the worker looked are passed
-    /// over.
+    /// Gives due tasks to the worker of a node. Skips tasks that moved on since the worker looked.
     pub(crate) fn claim_payments(
         &mut self,
         cx: &mut Context<'_>,
@@ -44,7 +43,7 @@ impl State {
         attempt: u32,
         claim: Claim,
     ) -> Option<ClaimedPayment> {
-        // A live lease keeps the task from being due, so the due time is all there is to check.
+        // A task with a current lease is not due, so checking the due time is enough.
         let task = self.task(id).filter(|task| task.attempt == attempt && task.due <= cx.at)?;
         debug_assert!(task.claim.is_none_or(|claim| claim.lease_until <= cx.at));
         if self.orders.status(id) == Some(Status::Pending) {
@@ -138,8 +137,8 @@ impl State {
     }
 }
 
-/// The gateway's words, cut at the bound that the worker should have kept. A result that took money
-/// must not be refused for its length.
+/// Truncates the gateway's reason to the bound that the worker should have kept. A result that took
+/// money must not be refused for its length.
 fn bounded(reason: Box<str>) -> Box<str> {
     if reason.len() <= REASON_BYTES_MAX {
         return reason;

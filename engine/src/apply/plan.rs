@@ -1,4 +1,4 @@
-//! Whether an order or a hold may be, and what it will do once nothing can refuse it any more.
+//! Validates orders and holds, and plans their effects.
 //!
 //! Nothing here changes the state.
 
@@ -25,7 +25,7 @@ pub(crate) struct Demand {
 }
 
 impl Demand {
-    /// The units as counters count them.
+    /// The units as a signed number, for counters.
     pub(crate) fn signed(self) -> i64 {
         i64::try_from(self.units).expect("at most a hundred lines of a million units")
     }
@@ -34,13 +34,13 @@ impl Demand {
 /// The demands of an order or a hold, by first mention of the product.
 pub(crate) type Demands = SmallVec<[Demand; 2]>;
 
-/// Sums lines by product. At most 100 lines, so a plain search beats a map.
+/// Sums lines by product. At most 100 lines, so a linear search is faster than a map.
 pub(crate) fn demands(lines: impl Iterator<Item = (ProductId, Quantity)>) -> Demands {
     let mut demands = Demands::new();
     for (product, quantity) in lines {
         let units = u64::from(quantity.0);
         match demands.iter_mut().find(|demand| demand.product == product) {
-            // At most 100 lines of a million units each: far from overflow.
+            // At most 100 lines of a million units each: far below overflow.
             Some(demand) => demand.units += units,
             None => demands.push(Demand { product, units }),
         }
@@ -55,21 +55,21 @@ pub(crate) fn demands_of(lines: &[Line]) -> Demands {
 
 /// What placing an order will do.
 pub(crate) struct Plan {
-    /// Whose order it will be.
+    /// The user of the order.
     pub(crate) user: Option<UserId>,
     pub(crate) demands: Demands,
     pub(crate) items: Items,
     pub(crate) total: Money,
 }
 
-/// What the orders of a batch that were planned already will take.
+/// What the orders of a batch that are already planned will take.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
     orders: u64,
     units: BTreeMap<ProductId, u64>,
     taken: Taken,
     holds: BTreeSet<HoldId>,
-    /// Keys, with the index of the order in the batch and the meaning of the request.
+    /// Hashed keys, with the index of the order in the batch and the hashed meaning of its request.
     pub(crate) keys: BTreeMap<KeyHash, (usize, u32)>,
 }
 
@@ -90,7 +90,8 @@ impl State {
         }
     }
 
-    /// Everything that can refuse an order but its key, when it is placed after those of its batch.
+    /// Checks everything about an order except its key, on top of the orders of its batch before
+    /// it.
     pub(crate) fn plan_order(
         &self,
         command: &PlaceOrder,
@@ -113,7 +114,7 @@ impl State {
         let lines = hold.map_or(&command.lines[..], |hold| &hold.lines);
         let items = self.price(lines)?;
         let demands = demands_of(lines);
-        // A hold kept to the limit per order and has its units already.
+        // The hold obeyed the limit per order and already has its units.
         if hold.is_none() {
             self.check_limits(&demands)?;
         }
@@ -125,7 +126,7 @@ impl State {
         Ok(Plan { user, demands, items, total })
     }
 
-    /// Everything that can refuse a hold but its key.
+    /// Checks everything about a hold except its key.
     pub(crate) fn plan_hold(&self, command: &CreateHold) -> Result<Demands, Rejection> {
         check_lines(&command.lines)?;
         check_key(command.key.as_deref())?;
@@ -147,7 +148,7 @@ impl State {
         Ok(demands)
     }
 
-    /// The hold, if it can still become an order, be extended or be released.
+    /// The hold, if an order may still consume it or somebody may extend or release it.
     pub(crate) fn usable_hold(&self, id: HoldId) -> Result<&Hold, Rejection> {
         let status = match self.holds.resident(id) {
             Some(hold) => hold.status_at(self.clock),
@@ -170,7 +171,7 @@ impl State {
         }
     }
 
-    /// The lines with the prices of now.
+    /// The lines with current prices.
     fn price(&self, lines: &[Line]) -> Result<Items, Rejection> {
         let mut items = Items::new();
         for &Line { product, quantity } in lines {
@@ -190,8 +191,8 @@ impl State {
         Ok(())
     }
 
-    /// Whether the user may have these units too. What the hold counted is the user's already, and
-    /// was within the limit of its time.
+    /// Whether the user may have these units too. Units that count for the hold are already
+    /// counted, and were within the limit at that time.
     fn check_user_limits(
         &self,
         user: Option<UserId>,
@@ -228,12 +229,12 @@ impl State {
     }
 }
 
-/// Whether the units of a hold count for its user already.
+/// Whether the units of a hold already count for its user.
 fn is_counted(hold: Option<&Hold>, product: &Product) -> bool {
     hold.is_some_and(|hold| hold.user.is_some() && product.counts(hold.created))
 }
 
-/// The bounds of an order that the edge should have kept.
+/// Checks the bounds of an order, which the edge should have checked.
 fn check_order(command: &PlaceOrder) -> Result<(), Rejection> {
     match command.hold {
         None => check_lines(&command.lines)?,
@@ -267,7 +268,7 @@ pub(crate) fn check_key(key: Option<&str>) -> Result<(), Rejection> {
     }
 }
 
-/// The exact sum, or `None` when it does not fit.
+/// The exact sum, or `None` on overflow.
 fn total(items: &[Item]) -> Option<Money> {
     items.iter().try_fold(Money(0), |sum, item| sum.plus(item.unit_price.times(item.quantity)?))
 }

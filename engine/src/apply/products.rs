@@ -11,7 +11,7 @@ use crate::product::{Counters, NAME_BYTES_MAX, Product, SKU_BYTES_MAX, STOCK_MAX
 use crate::state::State;
 
 impl State {
-    /// Creates a product with its first stock.
+    /// Creates a product with its initial stock.
     pub(crate) fn create_product(
         &mut self,
         cx: &mut Context<'_>,
@@ -82,7 +82,7 @@ impl State {
             product.price = command.price.unwrap_or(product.price);
             product.max_per_order = command.max_per_order.unwrap_or(product.max_per_order);
             product.max_per_user = command.max_per_user.unwrap_or(product.max_per_user);
-            // Once counted, always counted: a limit that is taken away may come back.
+            // Once counted, always counted: a removed limit may come back.
             let counted = product.max_per_user.map(|_| cx.position);
             product.counted_since = product.counted_since.or(counted);
             product.low_stock = command.low_stock.unwrap_or(product.low_stock);
@@ -128,8 +128,8 @@ impl State {
     }
 }
 
-/// How `on_hand` must change so that `available` units can be sold, without touching held or
-/// reserved ones.
+/// The change of `on_hand` after which `available` units are available; held and reserved units
+/// stay as they are.
 fn stock_change(product: &Product, available: i64) -> Result<i64, Rejection> {
     check_stock(available)?;
     let stock = &product.stock;
@@ -139,7 +139,7 @@ fn stock_change(product: &Product, available: i64) -> Result<i64, Rejection> {
         .filter(|units| *units <= STOCK_MAX)
         .ok_or(Rejection::StockOverflow)?;
     let change = on_hand - stock.on_hand;
-    // Units sold long ago count too: all units ever brought in must fit.
+    // Units sold long ago count too: the sum of all units ever brought in must fit.
     product.brought_in.checked_add(change).ok_or(Rejection::StockOverflow)?;
     Ok(change)
 }

@@ -1,4 +1,4 @@
-//! Adjusting the stock of a product, with a reason that its ledger leads to.
+//! Adjusting the stock of a product, with a reason that its ledger refers to.
 
 use crate::adjustment::{Adjustment, Change};
 use crate::apply::context::Context;
@@ -14,7 +14,7 @@ use crate::product::{Product, STOCK_MAX};
 use crate::state::State;
 
 impl State {
-    /// Brings units in or takes units out that are neither held nor reserved.
+    /// Adds units, or removes units that are neither held nor reserved.
     pub(crate) fn adjust_stock(
         &mut self,
         cx: &mut Context<'_>,
@@ -66,7 +66,7 @@ impl State {
     }
 }
 
-/// How many units must come in, or go out when negative.
+/// How many units to add, or to remove when negative.
 fn plan_adjustment(row: &Product, change: Change, expected: Option<i64>) -> Result<i64, Rejection> {
     let (product, available) = (row.id, row.stock.available());
     match change {
@@ -81,7 +81,7 @@ fn plan_adjustment(row: &Product, change: Change, expected: Option<i64>) -> Resu
     if let Some(expected) = expected.filter(|expected| *expected != available) {
         return Err(Rejection::StockMismatch { product, expected, available });
     }
-    // Both are bounded by STOCK_MAX, so neither sum comes near overflow.
+    // Both are bounded by STOCK_MAX, so neither sum can overflow.
     let delta = match change {
         Change::By(delta) => delta,
         Change::To(units) => units - available,
@@ -89,7 +89,7 @@ fn plan_adjustment(row: &Product, change: Change, expected: Option<i64>) -> Resu
     if available + delta < 0 {
         return Err(Rejection::StockBelowZero { product, delta, available });
     }
-    // Units sold long ago count too: all units ever brought in must fit.
+    // Units sold long ago count too: the sum of all units ever brought in must fit.
     if row.stock.on_hand + delta > STOCK_MAX || row.brought_in.checked_add(delta).is_none() {
         return Err(Rejection::StockOverflow);
     }

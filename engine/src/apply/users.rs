@@ -8,7 +8,7 @@ use crate::state::State;
 use crate::user::{FIELD_BYTES_MAX, User};
 
 impl State {
-    /// Creates a user with an address of their own.
+    /// Creates a user whose address no other user has.
     pub(crate) fn create_user(
         &mut self,
         cx: &Context<'_>,

@@ -1,10 +1,10 @@
-//! Results of payments that a provider reports.
+//! Payment results that a provider reports.
 //!
-//! Every report is taken down once per key, for ever. One about a PENDING order takes it through
-//! PROCESSING to its end in one entry. One about an order that does not exist yet waits for it, and
-//! is applied in the entry that creates the order. All others change nothing, whatever they say: an
-//! order that has ended is never reopened, and one whose payment the worker has begun is the
-//! worker's, since two sources of truth about one charge would be one too many.
+//! Every report is recorded once per key, for ever. A report about a PENDING order takes it through
+//! PROCESSING to its end in one entry. A report about an order that does not exist yet is parked,
+//! and applied in the entry that creates the order. All others change nothing: an order that has
+//! ended is never reopened, and once the worker has begun to pay an order, only the worker decides.
+//! Two sources of truth about one charge would be one too many.
 
 use crate::apply::context::Context;
 use crate::apply::plan::check_key;
@@ -22,8 +22,8 @@ use crate::webhooks::PARKED_PER_ORDER_MAX;
 const FAILURE_REASON: &str = "payment failed";
 
 impl State {
-    /// Takes a report down and applies it, parks it, or finds it in conflict. Only what is wrong
-    /// with the request itself, or a lack of room, leaves no record.
+    /// Records a report and applies it, parks it, or finds a conflict. Only a fault of the request
+    /// itself, or too many parked reports, leaves no record.
     pub(crate) fn payment_webhook(
         &mut self,
         cx: &mut Context<'_>,
@@ -86,12 +86,12 @@ impl State {
                 let status = self.orders.status(order).expect("only an order can be in conflict");
                 Err(Rejection::PaymentConflict { order, status, conflict })
             }
-            Fate::Unmatched => unreachable!("an unmatched report is taken anew"),
+            Fate::Unmatched => unreachable!("an unmatched report counts as new"),
         }
     }
 
-    /// Applies the reports that waited for an order which exists now. The first that can be applied
-    /// decides; those after it come too late.
+    /// Applies the reports that were parked for an order which exists now. The first that can be
+    /// applied decides; the later ones are conflicts.
     pub(crate) fn drain_parked(&mut self, cx: &mut Context<'_>, order: OrderId) {
         for id in self.webhooks.waiting(order) {
             let webhook = self.webhooks.resident(id).expect("a parked report is resident").clone();
@@ -100,7 +100,7 @@ impl State {
         }
     }
 
-    /// Gives up on a report whose order did not come to exist in time.
+    /// Ends the wait of a report whose order was not placed in time.
     pub(crate) fn forget_parked(&mut self, cx: &mut Context<'_>, id: WebhookId) {
         self.webhooks.settle(id, Fate::Unmatched, cx.at);
         self.totals.webhooks_unmatched += 1;
@@ -111,10 +111,10 @@ impl State {
         self.tell_for(cx, trace, kind);
     }
 
-    /// Does what a report says to an order that exists, or finds why it must not.
+    /// Applies a report to an order that exists, or finds the conflict.
     fn report_payment(&mut self, cx: &mut Context<'_>, webhook: &Webhook) -> Fate {
         let (id, report, amount) = (webhook.order, webhook.report, webhook.amount);
-        // What nobody swept yet is over all the same.
+        // An order past its deadline has ended even if it was not swept yet.
         self.expire_if_due(cx, id);
         let conflict = match self.orders.status(id).expect("the caller found the order") {
             Status::Paid | Status::Failed | Status::Cancelled => Some(Conflict::Late),
@@ -126,8 +126,8 @@ impl State {
         };
         if let Some(conflict) = conflict {
             self.totals.payment_conflicts += 1;
-            // The order's user is not told: the row of an order that has ended may have left memory
-            // on this node and not on others.
+            // The event does not name the order's user: the row of an order that has ended may be
+            // in memory on some nodes and not on others.
             let webhook = webhook.id;
             self.tell(cx, Kind::PaymentConflict { webhook, order: id, report, amount, conflict });
             return Fate::Conflict(conflict);
@@ -150,7 +150,7 @@ impl State {
     }
 }
 
-/// The bounds that the edge should have kept.
+/// Checks the bounds that the edge should have checked.
 fn check_webhook(command: &PaymentWebhook) -> Result<(), Rejection> {
     check_key(Some(&command.key))?;
     if command.order.0 == 0 {

@@ -1,20 +1,20 @@
-//! Reading ahead: who decodes and checks rows while others are put in their places.
+//! Reading ahead: one thread decodes and checks rows while another restores them.
 //!
-//! The engine starts no threads. Whoever opens a checkpoint may bring one: what is read, and in
-//! which order it is taken, is the same with and without.
+//! The engine starts no threads. The caller that opens a checkpoint may provide one. What is read,
+//! and in which order it is taken, is the same with and without.
 
 use crate::checkpoint::read::Error;
 
-/// Hands over what was made; fails when nothing more is wanted.
+/// Passes an item on; fails when no more are wanted.
 pub type Give<'a, T> = &'a mut dyn FnMut(T) -> Result<(), Error>;
 
-/// How things that are made one after the other come to whoever takes them.
+/// How items get from the code that makes them to the code that takes them.
 pub trait ReadAhead {
-    /// Runs `make`, and `take` with each thing that it gives, in that order. What `take` fails with
-    /// ends both and is what is told.
+    /// Runs `make`, and `take` with each item that it gives, in order. An error of `take` ends
+    /// both.
     ///
     /// # Errors
-    /// What `take` fails with, else what `make` fails with.
+    /// That of `take`, else that of `make`.
     fn run<T: Send>(
         &self,
         make: impl FnOnce(Give<'_, T>) -> Result<(), Error> + Send,
@@ -22,7 +22,7 @@ pub trait ReadAhead {
     ) -> Result<(), Error>;
 }
 
-/// Takes each thing as soon as it is made.
+/// Takes each item as soon as it is made, on the same thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Inline;
 

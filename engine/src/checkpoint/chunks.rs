@@ -1,10 +1,9 @@
-//! Reading the stored rows that live in chunks: each chunk once, by ascending number, from the row
-//! that counts.
+//! Reading stored chunks of rows: each chunk once, by ascending number, from the row that counts.
 //!
-//! Each checkpoint writes a chunk under a key of its own, which ends with the checkpoint's number.
-//! Of a chunk's rows the one of the latest checkpoint counts that was published. In formats 1 and 2
-//! there was one key for the open chunk and one for the sealed one, of which the open one counted;
-//! they are read as those of checkpoint 0.
+//! Each checkpoint writes a chunk under its own key, which ends with the checkpoint's number. Of
+//! these rows, that of the latest published checkpoint counts. Formats 1 and 2 had one key for an
+//! open chunk and one for a sealed chunk, of which the open one counted; they are read as those of
+//! checkpoint 0.
 
 use std::collections::BTreeMap;
 
@@ -20,24 +19,24 @@ use crate::store::{self, CheckpointStore};
 pub(super) struct ReadChunk<R, P> {
     /// Its rows.
     pub(super) rows: Vec<R>,
-    /// What each of them adds to the digest.
+    /// Each row's share of the digest.
     pub(super) hashes: Vec<u64>,
-    /// What was made of each of them.
+    /// What `prepare` made of each row.
     pub(super) prepared: Vec<P>,
     /// The checkpoint that wrote it, unless it was sealed.
     pub(super) open: Option<u64>,
 }
 
-/// What else a store has.
+/// What else a store contains.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
     /// Rows that do not count: replaced, or of a checkpoint that was never published.
     pub(super) dead: Vec<Key>,
-    /// The latest checkpoint of which there are rows.
+    /// The latest checkpoint that wrote any row.
     pub(super) latest: u64,
 }
 
-/// Reads all rows of a kind that the checkpoint publishes, and makes something of each.
+/// Reads all rows of a kind that the checkpoint publishes, and calls `prepare` with each.
 ///
 /// # Errors
 /// When the store cannot be read, a row is damaged or missing, or `visit` fails.
@@ -83,7 +82,7 @@ impl<R: Stored, P, F: Fn(&R) -> P> Reading<'_, R, P, F> {
                 self.leftovers.dead.push(key.to_vec());
                 return Ok(());
             }
-            // Rows of a chunk come by ascending checkpoint.
+            // The rows of a chunk come by ascending checkpoint.
             let found = Open { checkpoint, bytes: bytes.to_vec() };
             if let Some(before) = open.insert(number, found) {
                 self.leftovers.dead.push(key::chunk(R::OPEN, number, before.checkpoint));
@@ -92,7 +91,7 @@ impl<R: Stored, P, F: Fn(&R) -> P> Reading<'_, R, P, F> {
         })?;
         scan(store, &[R::SEALED], |number, checkpoint, key, bytes| {
             self.leftovers.latest = self.leftovers.latest.max(checkpoint);
-            // Never published, or replaced, or there twice, which makes no difference.
+            // Never published, or replaced, or stored twice, which makes no difference.
             let replaced = open.get(&number).is_some_and(|open| open.checkpoint >= checkpoint);
             if replaced || number < self.next || !R::counts_sealed(self.meta, number, checkpoint) {
                 self.leftovers.dead.push(key.to_vec());
@@ -108,13 +107,14 @@ impl<R: Stored, P, F: Fn(&R) -> P> Reading<'_, R, P, F> {
         self.take_open(&mut open, R::chunks(self.meta))?;
         match open.first_key_value() {
             None => Ok(()),
-            Some((number, _)) => {
-                Err(inconsistent(format!("{} chunk {number} is of the future", R::NAME)))
-            }
+            Some((number, _)) => Err(inconsistent(format!(
+                "{} chunk {number} was written by a later checkpoint",
+                R::NAME
+            ))),
         }
     }
 
-    /// Takes over the open chunks up to `end`: there is no sealed one for these numbers.
+    /// Takes the open chunks up to `end`, whose numbers have no sealed one.
     fn take_open(&mut self, open: &mut BTreeMap<u64, Open>, end: u64) -> Result<(), Error> {
         while self.next < end {
             let (name, next) = (R::NAME, self.next);
@@ -127,7 +127,7 @@ impl<R: Stored, P, F: Fn(&R) -> P> Reading<'_, R, P, F> {
         Ok(())
     }
 
-    /// Checks the next chunk and gives it.
+    /// Checks the next chunk and passes it on.
     fn take(
         &mut self,
         sum: Option<u64>,
@@ -160,8 +160,8 @@ impl<R: Stored, P, F: Fn(&R) -> P> Reading<'_, R, P, F> {
     }
 }
 
-/// Visits the rows of chunks under a prefix: the number of the chunk, the checkpoint that wrote it,
-/// key and value.
+/// Visits the rows of chunks under a prefix, with the number of the chunk, the checkpoint that
+/// wrote it, key and value.
 pub(super) fn scan(
     store: &dyn CheckpointStore,
     prefix: &[u8],
@@ -169,11 +169,11 @@ pub(super) fn scan(
 ) -> Result<(), Error> {
     scan_keys(store, prefix, |key, bytes| match key::chunk_numbers(key) {
         Some((number, checkpoint)) => visit(number, checkpoint, key, bytes),
-        None => Err(inconsistent(format!("strange key {}", key::name(key)))),
+        None => Err(inconsistent(format!("unknown key {}", key::name(key)))),
     })
 }
 
-/// Reads the chunk of a number from the row that counts, if there is one.
+/// Reads the chunk with this number from the row that counts, if there is one.
 ///
 /// # Errors
 /// When the store cannot be read or the row is damaged.
@@ -206,7 +206,7 @@ fn find<R: Stored>(
                 true => R::counts_sealed(meta, number, checkpoint),
                 false => checkpoint <= meta.checkpoint,
             };
-            // The open chunk counts of two that are of formats without checkpoints' numbers.
+            // Of two rows of formats without checkpoint numbers, the open chunk counts.
             if counts && newest.as_ref().is_none_or(|(latest, ..)| *latest < checkpoint) {
                 newest = Some((checkpoint, key.to_vec(), bytes.to_vec()));
             }

@@ -1,4 +1,4 @@
-//! Taking what changed out of the state, and writing it.
+//! Taking what changed from the state, and writing it to a store.
 
 use std::sync::Arc;
 
@@ -20,15 +20,16 @@ use crate::store::{CheckpointStore, Error, Row, Write};
 use crate::user::User;
 use crate::webhook::Webhook;
 
-/// The most rows and bytes that are staged at once: so few that whoever writes at a gentle pace can
-/// rest between any two of them.
+/// The most rows and bytes that are staged at once: few enough that a paced writer can pause
+/// between two of them.
 const STAGED_ROWS_MAX: usize = 64;
 const STAGED_BYTES_MAX: usize = 1 << 18;
 
-/// What changed since the last checkpoint, as of one applied index. Writing it needs no state.
+/// What changed since the last checkpoint, as of one applied index. Writing it does not need the
+/// state.
 ///
-/// Frozen parts must be written in the order in which they were frozen. One that is thrown away is
-/// no loss: the next freeze takes its rows again.
+/// Frozen parts must be written in the order in which they were frozen. One that is discarded loses
+/// nothing: the next freeze takes its rows again.
 #[derive(Debug)]
 pub struct Frozen {
     generation: u64,
@@ -58,7 +59,7 @@ pub struct Written {
 }
 
 impl Written {
-    /// The index up to which the store holds everything.
+    /// The index up to which the store has everything.
     pub fn applied_index(&self) -> u64 {
         self.applied_index
     }
@@ -70,8 +71,8 @@ impl Written {
 }
 
 impl State {
-    /// Takes what changed since the last checkpoint. Costs the hashing of what was touched, a copy
-    /// of each product that changed or is written again, and a reference to each changed chunk.
+    /// Takes what changed since the last checkpoint. Hashes the changed rows, copies each product
+    /// that changed or must be rewritten, and shares each changed chunk.
     pub fn freeze(&mut self) -> Frozen {
         let digest = self.digest();
         self.generation += 1;
@@ -137,7 +138,7 @@ impl State {
         }
     }
 
-    /// Notes that the last frozen part is on disk. A report of an earlier one changes nothing,
+    /// Records that the last frozen part is on disk. A report of an earlier one changes nothing,
     /// since the last freeze took its rows again.
     pub fn release(&mut self, done: &Written) {
         if done.generation != self.generation {
@@ -154,10 +155,10 @@ impl State {
         self.users.release();
     }
 
-    /// Lets further chunks leave memory that a synced checkpoint holds, a few hundred of each kind.
-    /// True when there may be more.
+    /// Evicts some chunks that a synced checkpoint has, a few hundred of each kind. True when there
+    /// may be more.
     pub fn evict(&mut self) -> bool {
-        // All of them have to be asked.
+        // Call all of them: `||` would stop at the first.
         self.orders.evict()
             | self.holds.evict()
             | self.webhooks.evict()
@@ -168,7 +169,7 @@ impl State {
 }
 
 impl Frozen {
-    /// The index up to which it holds everything.
+    /// The index up to which it has everything.
     pub fn applied_index(&self) -> u64 {
         self.meta.applied_index
     }
@@ -176,14 +177,14 @@ impl Frozen {
     /// Stages, syncs, publishes and syncs.
     ///
     /// # Errors
-    /// When the store fails. What it then holds is the last checkpoint or this one; the node stops.
+    /// When the store fails. The store then has the last checkpoint or this one; the node stops.
     pub fn write(&self, store: &dyn CheckpointStore) -> Result<Written, Error> {
         let staged = self.stage(store)?;
         if staged > 0 || !self.dead.is_empty() {
             store.sync()?;
         }
         let writes = self.writes();
-        // That there is no past to tell is no row.
+        // The default lineage has no row.
         let rows = staged + writes.len() as u64 - u64::from(self.lineage.is_plain());
         store.publish(writes)?;
         store.sync()?;
@@ -195,8 +196,8 @@ impl Frozen {
         })
     }
 
-    /// Removes what no published checkpoint counts and writes what this one will, in bounded
-    /// batches; gives how many rows were written.
+    /// Removes what no published checkpoint counts and writes the new rows, in bounded batches;
+    /// returns how many rows were written.
     fn stage(&self, store: &dyn CheckpointStore) -> Result<u64, Error> {
         for dead in self.dead.chunks(STAGED_ROWS_MAX) {
             store.discard(dead.to_vec())?;
@@ -225,7 +226,7 @@ impl Frozen {
         stage.finish()
     }
 
-    /// The one transaction: what each checkpoint writes to the same place, and the row that
+    /// The one transaction: the rows that each checkpoint writes to the same keys, and the row that
     /// publishes everything.
     fn writes(&self) -> Vec<Write> {
         let mut writes = Vec::new();
@@ -234,11 +235,11 @@ impl Frozen {
             let row = tail.span().map(|_| encode_row(ROW_VERSION, tail));
             writes.push((key::EVENTS_TAIL.to_vec(), row));
         }
-        // All blocks of segments below the published number count, so those of a freeze that nobody
-        // reported go when that is published. There hardly ever are any.
+        // All blocks of segments below the published number count. So the transaction removes those
+        // of a freeze that nobody reported as stored; there hardly ever are any.
         let removed = self.ledgers.removed.iter();
         writes.extend(removed.map(|number| (key::ledgers(LOCATION, *number), None)));
-        // One that is plain again must not leave behind what was stored before.
+        // A lineage that is the default again must not leave its old row behind.
         let lineage = Some(&self.lineage).filter(|lineage| !lineage.is_plain());
         let lineage = lineage.map(|lineage| encode_row(ROW_VERSION, lineage));
         writes.push((key::LINEAGE.to_vec(), lineage));
@@ -247,12 +248,12 @@ impl Frozen {
     }
 }
 
-/// What the segments of a block add to the digest.
+/// The share of the digest of the segments of a block.
 fn sum_of(segments: &[FrozenSegment]) -> u64 {
     segments.iter().fold(0, |sum, (_, _, segment)| sum.wrapping_add(segment.sum()))
 }
 
-/// The rows of products and events that a freeze does not count any more.
+/// The rows of products and events that a freeze no longer counts.
 fn removed_keys(products: &FrozenBlocks, events: &FrozenEvents) -> Vec<Key> {
     let blocks = products.removed.iter().map(|number| key::products(LOCATION, *number));
     let single = products.removed_single.iter().map(|id| key::product(LOCATION, *id));
@@ -268,7 +269,7 @@ fn replaced_keys<R: Stored>(chunks: &FrozenChunks<R>, keys: &mut Vec<Key>) {
     }));
 }
 
-/// Rows on their way to the store.
+/// Rows that are staged in bounded batches.
 pub(super) struct Stage<'a> {
     store: &'a dyn CheckpointStore,
     rows: Vec<Row>,

@@ -1,15 +1,15 @@
-//! The published checkpoint as a stream of rows, and a store filled from such a stream: what
-//! snapshot files are made of and made into state again.
+//! The published checkpoint as a stream of rows, and a store filled from such a stream: the
+//! contents of snapshot files.
 //!
-//! Reading goes in two parts, because the store goes on being written. [`Image::begin`] visits the
-//! rows that the next checkpoint may replace, so nothing may be published meanwhile; there are few
-//! of them, bounded by products, open orders and the like. [`Image::finish`] reads the rows that
-//! never change, however many, while checkpoints go on; only chunks of events are ever removed, and
-//! [`State::keep_old_events`] stops that.
+//! Reading has two parts, because the store is written meanwhile. [`Image::begin`] visits the rows
+//! that the next checkpoint may replace, so nothing may be published meanwhile; they are few,
+//! bounded by products, open orders and the like. [`Image::finish`] visits the rows that never
+//! change, however many, while checkpoints continue; only chunks of events are ever removed, and
+//! [`State::keep_old_events`] prevents that.
 //!
-//! Rows say what they add to the digest, and those that do not are decoded and hashed on their way;
-//! so a stream that ends well has the digest that the state had. Nothing here knows files or what a
-//! row travels in.
+//! Rows contain their share of the digest, and rows without one are decoded and hashed on the way.
+//! So a complete stream is known to have the digest of the state. Nothing here knows files or
+//! framing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,10 +34,10 @@ use crate::store::{self, CheckpointStore};
 use crate::user::User;
 use crate::webhook::Webhook;
 
-/// Takes a row's key and value.
+/// Receives a row's key and value.
 pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), store::Error>;
 
-/// A published checkpoint of which the rows that may change were read.
+/// A published checkpoint whose changeable rows were read.
 #[derive(Debug)]
 pub struct Image {
     meta: Meta,
@@ -51,7 +51,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// Reads what it is about. `None` when nothing was ever published.
+    /// Reads the row that publishes the checkpoint. `None` when nothing was ever published.
     ///
     /// # Errors
     /// When the store cannot be read or the row is damaged.
@@ -71,8 +71,8 @@ impl Image {
         }))
     }
 
-    /// Reads what the next checkpoint may replace: nothing may be published from [`Image::open`]
-    /// on until this is done.
+    /// Reads what the next checkpoint may replace. Nothing may be published from [`Image::open`] on
+    /// until this returns.
     ///
     /// # Errors
     /// When the store cannot be read, a row is damaged, or the visitor fails.
@@ -102,7 +102,7 @@ impl Image {
         }
     }
 
-    /// The index up to which it holds everything.
+    /// The index up to which it has everything.
     pub fn applied_index(&self) -> u64 {
         self.meta.applied_index
     }
@@ -148,7 +148,7 @@ impl Image {
         visit: Visit<'_>,
     ) -> Result<(), Error> {
         let hasher = &mut self.hasher;
-        // Of a product that is in several blocks only the newest row counts.
+        // If several blocks contain a product, only the newest row counts.
         let count = |ReadProduct { product, tail: LedgerRows(tail) }: ReadProduct| {
             let segments = product.ledger_rows / SEGMENT_ROWS as u64;
             let sum = hasher.hash(Table::Product, product.id.0, &product);
@@ -163,11 +163,11 @@ impl Image {
         Ok(())
     }
 
-    /// Ledger segments: those that have rows of their own, and the blocks of all others.
+    /// Visits the ledger segments: those with rows of their own, and the blocks of all others.
     fn read_ledgers(&mut self, store: &dyn CheckpointStore, visit: Visit<'_>) -> Result<(), Error> {
         scan(store, key::SEGMENT, |[_, id, number], key, bytes| {
             let at = usize::try_from(id.wrapping_sub(1)).unwrap_or(usize::MAX);
-            // Staged and never published: a leftover of a crash.
+            // Staged and never published: left by a crash.
             if self.segments.get(at).is_none_or(|published| number >= *published) {
                 return Ok(());
             }
@@ -198,8 +198,7 @@ impl Image {
         })
     }
 
-    /// Counts a chunk into the digest. Most say themselves what they add; each of the others is
-    /// decoded.
+    /// Adds a chunk to the digest. Most rows contain their share; the others are decoded.
     fn add_chunk<R: Stored>(&mut self, key: &[u8], bytes: &[u8]) -> Result<(), Error> {
         if let Some(sum) = row_sum(key, bytes)? {
             self.sum = self.sum.wrapping_add(sum);
@@ -217,7 +216,7 @@ impl Image {
         store: &dyn CheckpointStore,
         visit: Visit<'_>,
     ) -> Result<(), Error> {
-        // Rows of a chunk come one after the other, by ascending checkpoint: the last counts.
+        // The rows of a chunk are consecutive, by ascending checkpoint: the last one counts.
         let mut newest: Option<(u64, u64, Vec<u8>)> = None;
         chunks::scan(store, &[R::OPEN], |number, checkpoint, _, bytes| {
             if checkpoint > self.meta.checkpoint {
@@ -261,7 +260,7 @@ impl Image {
         let open = self.open.remove(&R::OPEN).unwrap_or_default();
         let mut last = None;
         chunks::scan(store, &[R::SEALED], |number, checkpoint, key, bytes| {
-            // Not published by this checkpoint, or sealed by a later one, or there twice.
+            // Not published by this checkpoint, or sealed by a later one, or stored twice.
             if !R::counts_sealed(&self.meta, number, checkpoint)
                 || open.contains(&number)
                 || last == Some(number)
@@ -274,7 +273,7 @@ impl Image {
         })
     }
 
-    /// Events are in no digest, so their chunks are counted.
+    /// The digest does not cover events, so their chunks are counted.
     fn read_events(&mut self, store: &dyn CheckpointStore, visit: Visit<'_>) -> Result<(), Error> {
         let published = self.meta.events.full();
         let mut found = 0;
@@ -304,7 +303,7 @@ pub struct Fill<'a> {
 }
 
 impl<'a> Fill<'a> {
-    /// Begins to fill a store, which must be empty.
+    /// Starts filling a store, which must be empty.
     pub fn new(store: &'a dyn CheckpointStore) -> Fill<'a> {
         Fill { stage: Stage::new(store), meta: None }
     }
@@ -324,7 +323,7 @@ impl<'a> Fill<'a> {
     /// Publishes all rows, durably.
     ///
     /// # Errors
-    /// When the store cannot be written, or the row that publishes the others never came.
+    /// When the store cannot be written, or the row that publishes the others is missing.
     pub fn finish(self) -> Result<(), Error> {
         let store = self.stage.store();
         self.stage.finish()?;

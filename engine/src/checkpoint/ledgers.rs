@@ -1,5 +1,5 @@
-//! Reading stored ledger segments: from the blocks that they share and, where an older format wrote
-//! them, from rows of their own.
+//! Reading stored ledger segments: from shared blocks, and from rows of their own, which older
+//! formats wrote.
 
 use bincode::Decode;
 use bincode::de::Decoder;
@@ -21,15 +21,15 @@ use crate::store::{self, CheckpointStore};
 
 /// The stored ledger segments of all products.
 pub(super) struct ReadLedgers {
-    /// By product id less one.
+    /// By product id − 1.
     pub(super) ledgers: Vec<StoredLedger>,
-    /// What all of them add to the digest.
+    /// Their share of the digest.
     pub(super) sum: u64,
     /// Rows that were never published.
     pub(super) leftovers: Vec<Key>,
 }
 
-/// What a segment tells once its rows were looked at.
+/// What a segment contains, once its rows were checked.
 struct Found {
     product: ProductId,
     number: u64,
@@ -43,7 +43,7 @@ struct Found {
 /// Reads and checks the segments of all products.
 ///
 /// # Errors
-/// When the store cannot be read, or a segment is damaged, missing, or does not follow the one
+/// When the store cannot be read, or a segment is damaged, missing, or does not continue the one
 /// before it.
 pub(super) fn read_ledgers(
     store: &dyn CheckpointStore,
@@ -90,8 +90,8 @@ impl ReadLedgers {
     ) -> Result<(), Error> {
         let Found { product, number, home, before, after, sum } = found;
         let (at, segments) = published(product);
-        // A row of its own that is of no product, or beyond a count that was ever published, is a
-        // leftover of a crash. Blocks are counted as a whole.
+        // A single row of an unknown product, or beyond every published count, was left by a crash.
+        // Blocks count as a whole.
         if number >= segments && home == LedgerHome::OWN_ROW {
             self.leftovers.push(key::segment(LOCATION, product, number));
             return Ok(());
@@ -110,7 +110,7 @@ impl ReadLedgers {
     }
 }
 
-/// Gives the segments that have rows of their own, product by product.
+/// Passes on the segments that have rows of their own, product by product.
 fn each_single(store: &dyn CheckpointStore, give: Give<'_, Vec<Found>>) -> Result<(), Error> {
     scan(store, key::SEGMENT, |[location, id, number], key, bytes| {
         let LedgerRows(rows) = decode(key, bytes)?;
@@ -121,7 +121,8 @@ fn each_single(store: &dyn CheckpointStore, give: Give<'_, Vec<Found>>) -> Resul
     })
 }
 
-/// Gives the segments in blocks, block by block, and notes the blocks that were never published.
+/// Passes on the segments in blocks, block by block, and notes the blocks that were never
+/// published.
 fn each_block(
     store: &dyn CheckpointStore,
     meta: &Meta,
@@ -129,7 +130,7 @@ fn each_block(
     give: Give<'_, Vec<Found>>,
 ) -> Result<(), Error> {
     scan(store, key::LEDGERS, |[location, number], key, bytes| {
-        // Staged and never published: a leftover of a crash.
+        // Staged and never published: left by a crash.
         if number >= meta.ledger_blocks && location == LOCATION.0 {
             unpublished.push(key.to_vec());
             return Ok(());
@@ -149,7 +150,7 @@ fn each_block(
     })
 }
 
-/// Hashes the rows of a segment and checks that each follows from the one before it.
+/// Hashes the rows of a segment and checks that each continues the one before it.
 fn look_at(
     product: ProductId,
     number: u64,
@@ -169,7 +170,7 @@ fn look_at(
     Ok(Found { product, number, home, before, after, sum: sum_of(product, number, rows) })
 }
 
-/// What the rows of a segment add to the digest.
+/// The rows' share of the digest.
 pub(super) fn sum_of(product: ProductId, segment: u64, rows: &[ledger::Row]) -> u64 {
     let first = segment.wrapping_mul(SEGMENT_ROWS as u64);
     let hash = |(n, row)| ledger_hash(LOCATION, product, first.wrapping_add(n), row);
@@ -186,15 +187,15 @@ impl<C> Decode<C> for Block {
         let segments = Vec::<(ProductId, u64, LedgerRows)>::decode(decoder)?;
         match (1..=BLOCK_SEGMENTS).contains(&segments.len()) {
             true => Ok(Block(segments)),
-            false => Err(DecodeError::Other("a block of no such size")),
+            false => Err(DecodeError::Other("a block of an impossible size")),
         }
     }
 }
 
-/// Reads one segment from where it is.
+/// Reads one segment from its home.
 ///
 /// # Errors
-/// When the store cannot be read, or the row is damaged or not there.
+/// When the store cannot be read, or the row is damaged or missing.
 pub(super) fn read_segment(
     store: &dyn CheckpointStore,
     id: ProductId,
@@ -207,7 +208,7 @@ pub(super) fn read_segment(
     };
     let damaged = |source| store::Error::Damaged { key: key::name(&key), source };
     let missing = || {
-        let what = format!("segment {number} of product {id} is not there");
+        let what = format!("segment {number} of product {id} is missing");
         damaged(codec::Error::Malformed(what))
     };
     let bytes = store.get(&key)?.ok_or_else(missing)?;

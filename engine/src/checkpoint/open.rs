@@ -1,5 +1,5 @@
-//! Reading the state back, believing nothing: every row's checksum, the shape of the whole, the
-//! digest and the invariants are checked before the state is handed out.
+//! Reading the state back and trusting nothing: the checksum of every row, the shape of the whole,
+//! the digest and the invariants are checked before anybody gets the state.
 
 use crate::adjustment::Adjustment;
 use crate::apply::context::FETCHED_AT_ONCE;
@@ -29,12 +29,12 @@ impl State {
     /// Reads the last published checkpoint; an empty state when there is none.
     ///
     /// # Errors
-    /// When the store cannot be read or anything in it is not as it was written.
+    /// When the store cannot be read or anything in it differs from what was written.
     pub fn open(store: &dyn CheckpointStore) -> Result<State, Error> {
         State::open_ahead(store, &Inline)
     }
 
-    /// The same, with somebody who reads ahead.
+    /// Like [`State::open`], with a caller that reads ahead.
     ///
     /// # Errors
     /// As [`State::open`].
@@ -82,7 +82,7 @@ impl State {
         Ok(state)
     }
 
-    /// The state of a store of which nothing was ever published. What was staged does not count.
+    /// The state of a store in which nothing was ever published. Staged rows do not count.
     fn open_unpublished(store: &dyn CheckpointStore) -> Result<State, Error> {
         let mut state = State::new();
         scan_keys(store, &[], |key, _| {
@@ -129,11 +129,11 @@ impl State {
         }
     }
 
-    /// Puts the orders of a chunk back.
+    /// Restores the orders of a chunk.
     fn read_orders(&mut self, chunk: ReadChunk<Order, Option<OrderKey>>) -> Result<(), Error> {
         let ReadChunk { rows, hashes, prepared: keys, open } = chunk;
         for (rows, keys) in rows.chunks(FETCHED_AT_ONCE).zip(keys.chunks(FETCHED_AT_ONCE)) {
-            // As placing orders does: what all of them need is waited for at once.
+            // Prefetch what all of them need, as placing orders does, so that cache misses overlap.
             for (order, key) in rows.iter().zip(keys) {
                 let products = order.items.iter().map(|item| item.product);
                 self.fetch_order(key.map(|key| key.name), order.user, products);
@@ -146,7 +146,7 @@ impl State {
         Ok(())
     }
 
-    /// Puts back everything that an order is found through.
+    /// Restores every index of an order.
     fn read_order(&mut self, order: &Order, key: Option<OrderKey>) -> Result<(), Error> {
         let id = order.id;
         #[cfg(feature = "planted-bugs")]
@@ -186,7 +186,7 @@ impl State {
         Ok(())
     }
 
-    /// Puts holds back with everything that they are found through.
+    /// Restores holds with their indexes.
     fn read_holds(&mut self, chunk: ReadChunk<Hold, ()>) -> Result<(), Error> {
         for hold in &chunk.rows {
             let id = hold.id;
@@ -211,13 +211,13 @@ impl State {
         Ok(())
     }
 
-    /// Puts payments' reports back with their keys.
+    /// Restores payment reports with their keys.
     fn read_webhooks(&mut self, chunk: ReadChunk<Webhook, ()>) -> Result<(), Error> {
         for webhook in &chunk.rows {
             let id = webhook.id;
             let (order, report, amount) = (webhook.order, webhook.report, webhook.amount);
             let key = KeyHash::of(Scope::Webhook, &webhook.key);
-            // A report that found no order may have been told again.
+            // A report that found no order may have arrived again.
             let before = self.keys.get(key).and_then(|used| self.webhooks.fate(WebhookId(used.id)));
             if before.is_some_and(|fate| fate != Fate::Unmatched) {
                 return Err(inconsistent(format!("webhook {id} has the key of another")));
@@ -233,7 +233,7 @@ impl State {
         Ok(())
     }
 
-    /// Puts adjustments back with their keys.
+    /// Restores adjustments with their keys.
     fn read_adjustments(&mut self, chunk: ReadChunk<Adjustment, ()>) -> Result<(), Error> {
         for adjustment in &chunk.rows {
             let id = adjustment.id;
@@ -248,7 +248,7 @@ impl State {
         Ok(())
     }
 
-    /// Puts fenced keys back.
+    /// Restores fenced keys.
     fn read_fences(&mut self, chunk: ReadChunk<Fence, ()>) -> Result<(), Error> {
         for fence in &chunk.rows {
             if !self.keys.insert(KeyHash::of(Scope::Order, &fence.key), Used::FENCED) {
@@ -259,7 +259,7 @@ impl State {
         Ok(())
     }
 
-    /// Puts the events back: the newest chunk, and of all others what they span.
+    /// Restores the events: the newest chunk, and the spans of all others.
     fn read_events(&mut self, store: &dyn CheckpointStore, meta: &Meta) -> Result<(), Error> {
         let extent = meta.events;
         let mut spans = Vec::new();
@@ -297,7 +297,7 @@ impl State {
     }
 }
 
-/// The key that made an order, and the meaning of the request that used it.
+/// The key that made an order, and the hashed meaning of the request.
 #[derive(Clone, Copy, Debug)]
 struct OrderKey {
     name: KeyHash,

@@ -1,4 +1,4 @@
-//! Reading the stored products: the newest row of each, from whatever block it is in.
+//! Reading the stored products: the newest row of each, from whichever block has it.
 
 use bincode::Decode;
 
@@ -11,20 +11,20 @@ use crate::packed::LedgerRows;
 use crate::products::{BLOCK_ROWS, LOCATION};
 use crate::store::CheckpointStore;
 
-/// A product as it is read.
+/// A product as it is decoded.
 pub(super) type ReadProduct = ProductRow<LedgerRows>;
 
 /// The products of a checkpoint.
 pub(super) struct StoredProducts<T> {
-    /// What was made of each product's newest row, by id less one.
+    /// What `make` made of each product's newest row, by id − 1.
     pub(super) rows: Vec<T>,
-    /// The blocks by ascending number, and whose rows each has; none in format 1.
+    /// The blocks by ascending number, with the products of their rows; none in format 1.
     pub(super) blocks: Vec<(u64, Vec<ProductId>)>,
     /// Blocks that were never published.
     pub(super) leftovers: Vec<Key>,
 }
 
-/// Reads all products that the checkpoint publishes, each stored value once, and makes something of
+/// Reads all products that the checkpoint publishes, each stored value once, and calls `make` with
 /// their rows.
 ///
 /// # Errors
@@ -47,7 +47,7 @@ pub(super) fn read_products<T>(
         if newest.len() <= at {
             newest.resize_with(at + 1, || None);
         }
-        // Blocks are read by ascending number, so the last row that is read is the newest.
+        // Blocks are read by ascending number, so the last row is the newest.
         newest[at] = Some(make(row));
         Ok(id)
     };
@@ -61,7 +61,7 @@ pub(super) fn read_products<T>(
         })?;
     } else {
         scan(store, key::PRODUCTS, |[location, number], key, bytes| {
-            // Staged and never published: a leftover of a crash.
+            // Staged and never published: left by a crash.
             if location == LOCATION.0 && number >= meta.blocks {
                 leftovers.push(key.to_vec());
                 return Ok(());
@@ -95,12 +95,12 @@ impl<C> Decode<C> for Block {
         let rows = Vec::<ReadProduct>::decode(decoder)?;
         match (1..=BLOCK_ROWS).contains(&rows.len()) {
             true => Ok(Block(rows)),
-            false => Err(bincode::error::DecodeError::Other("a block of no such size")),
+            false => Err(bincode::error::DecodeError::Other("a block of an impossible size")),
         }
     }
 }
 
-/// The products whose rows of format 1 the store still has, ascending.
+/// The products that still have a row of format 1, ascending.
 pub(super) fn single_rows(store: &dyn CheckpointStore) -> Result<Vec<ProductId>, Error> {
     let mut ids = Vec::new();
     scan(store, key::PRODUCT, |[_, id], _, _| {

@@ -1,4 +1,4 @@
-//! Reading single rows of a checkpoint, and what may be wrong with them.
+//! Reading single rows of a checkpoint, and what can be wrong with them.
 
 use bincode::Decode;
 
@@ -8,11 +8,11 @@ use crate::invariants::Violation;
 use crate::lineage::Lineage;
 use crate::store::{self, CheckpointStore};
 
-/// Why a store does not give a state. The caller sets the store aside; it never goes on with a
+/// Why a store contains no valid state. The caller sets the store aside; it never continues with a
 /// part.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store itself cannot be read.
+    /// The store cannot be read.
     #[error("the checkpoint cannot be read")]
     Store(#[from] store::Error),
     /// A row cannot be decoded.
@@ -23,16 +23,16 @@ pub enum Error {
         /// What is wrong with its bytes.
         source: codec::Error,
     },
-    /// The layout is of a version that this build does not know.
+    /// The format is one that this build does not know.
     #[error("unknown checkpoint format {0}")]
     UnknownFormat(u32),
-    /// A row is missing, superfluous or contradicts another.
+    /// A row is missing, superfluous or contradicts another one.
     #[error("the checkpoint contradicts itself: {0}")]
     Inconsistent(String),
     /// The rows are not those that were written.
     #[error("digest mismatch: stored {stored:016x}, computed {computed:016x}")]
     Digest {
-        /// What the checkpoint says.
+        /// What the checkpoint contains.
         stored: u64,
         /// What its rows give.
         computed: u64,
@@ -46,7 +46,7 @@ pub(super) fn inconsistent(what: impl Into<String>) -> Error {
     Error::Inconsistent(what.into())
 }
 
-/// Reads the cluster's past; one that was founded has none.
+/// Reads the cluster's lineage; the default has no row.
 pub(super) fn read_lineage(store: &dyn CheckpointStore) -> Result<Lineage, Error> {
     match store.get(key::LINEAGE)? {
         Some(bytes) => decode(key::LINEAGE, &bytes),
@@ -54,7 +54,7 @@ pub(super) fn read_lineage(store: &dyn CheckpointStore) -> Result<Lineage, Error
     }
 }
 
-/// Visits the rows of a kind with the numbers of their keys.
+/// Visits the rows of a kind with the numbers in their keys.
 pub(super) fn scan<const N: usize>(
     store: &dyn CheckpointStore,
     kind: u8,
@@ -62,7 +62,7 @@ pub(super) fn scan<const N: usize>(
 ) -> Result<(), Error> {
     scan_keys(store, &[kind], |key, bytes| match key::numbers(key) {
         Some(numbers) => visit(numbers, key, bytes),
-        None => Err(inconsistent(format!("strange key {}", key::name(key)))),
+        None => Err(inconsistent(format!("unknown key {}", key::name(key)))),
     })
 }
 
@@ -72,7 +72,7 @@ pub(super) fn scan_keys(
     prefix: &[u8],
     mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    // The store knows only its own errors: ours wait here while its scan ends.
+    // The store knows only its own errors, so ours waits here while its scan ends.
     let mut failure = None;
     let result = store.scan(prefix, &mut |key, bytes| {
         visit(key, bytes).map_err(|error| {
@@ -86,12 +86,12 @@ pub(super) fn scan_keys(
     }
 }
 
-/// Says of which row the bytes are damaged.
+/// Adds the row's key to an error about its bytes.
 pub(super) fn row_error(key: &[u8]) -> impl FnOnce(codec::Error) -> Error {
     move |source| Error::Row { key: key::name(key), source }
 }
 
-/// What a row says that it adds to the digest; nothing when it is of an old format.
+/// A row's share of the digest; `None` in old formats.
 pub(super) fn row_sum(key: &[u8], bytes: &[u8]) -> Result<Option<u64>, Error> {
     codec::row_sum(bytes).map_err(row_error(key))
 }

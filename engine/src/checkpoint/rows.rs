@@ -23,17 +23,17 @@ use crate::state::hash_counts;
 use crate::totals::Totals;
 use crate::webhook::Webhook;
 
-/// The version of the layout as a whole. Older ones are still read.
+/// The version of the layout as a whole. Older ones can still be read.
 pub(crate) const FORMAT: u32 = 3;
 
 /// The first format: each product had a row of its own.
 pub(crate) const SINGLE_PRODUCTS: u32 = 1;
 
-/// The last format in which each ledger segment was written to a row of its own, and each chunk
-/// under the same key by all checkpoints. Such rows stay as they are until they are replaced.
+/// The last format in which each ledger segment had a row of its own, and all checkpoints wrote a
+/// chunk under the same key. Such rows stay until they are replaced.
 pub(crate) const SINGLE_SEGMENTS: u32 = 2;
 
-/// What a checkpoint is about: the row that publishes all others.
+/// The row that publishes a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub(crate) struct Meta {
     pub(crate) format: u32,
@@ -41,7 +41,7 @@ pub(crate) struct Meta {
     pub(crate) applied_term: u64,
     pub(crate) position: Position,
     pub(crate) clock: Timestamp,
-    /// How many of each there are; the next id is one above.
+    /// How many of each there are; the next id is this number + 1.
     pub(crate) orders: u64,
     pub(crate) holds: u64,
     pub(crate) webhooks: u64,
@@ -91,12 +91,12 @@ impl<C> Decode<C> for Meta {
 }
 
 impl Meta {
-    /// Whether this build knows the layout.
+    /// Whether this build knows the format.
     pub(crate) fn is_known(&self) -> bool {
         (SINGLE_PRODUCTS..=FORMAT).contains(&self.format)
     }
 
-    /// What it adds to the digest.
+    /// Its share of the digest.
     pub(crate) fn hash(&self, hasher: &mut RowHasher) -> u64 {
         let counts = (
             self.orders,
@@ -112,25 +112,25 @@ impl Meta {
     }
 }
 
-/// Rows that are stored in chunks.
+/// A kind of row that is stored in chunks.
 pub(crate) trait Stored: InChunk {
-    /// The letter of chunks that are full and whose rows are all final.
+    /// The letter of sealed chunks: full, and all rows final.
     const SEALED: u8;
     /// The letter of chunks with open rows or free ids.
     const OPEN: u8;
-    /// What a row is called in errors.
+    /// The name of a row in errors.
     const NAME: &'static str;
 
     /// How many rows the checkpoint publishes.
     fn published(meta: &Meta) -> u64;
 
-    /// Reads a stored chunk, and what it says that its rows add to the digest.
+    /// Reads a stored chunk, and its share of the digest.
     fn unpack(bytes: &[u8]) -> Result<(Option<u64>, Chunk<Self>), codec::Error> {
         codec::decode_summed_row(bytes)
     }
 
-    /// Whether a sealed row may count that was written by this checkpoint. One of a format that
-    /// did not number them may have been staged only, unless all ids of the chunk are given out.
+    /// Whether a sealed row by this checkpoint may count. Formats without checkpoint numbers may
+    /// have only staged it, unless all ids of the chunk are in use.
     fn counts_sealed(meta: &Meta, chunk: u64, checkpoint: u64) -> bool {
         match checkpoint {
             0 => chunk < Self::published(meta) / Self::CHUNK,
@@ -138,20 +138,20 @@ pub(crate) trait Stored: InChunk {
         }
     }
 
-    /// How many chunks there are, the last one perhaps not full.
+    /// How many chunks there are; the last one may be partial.
     fn chunks(meta: &Meta) -> u64 {
         Self::published(meta).div_ceil(Self::CHUNK)
     }
 
-    /// How many rows a chunk holds.
+    /// How many rows a chunk has.
     fn rows_in(meta: &Meta, chunk: u64) -> u64 {
         let before = chunk.saturating_mul(Self::CHUNK);
         Self::published(meta).saturating_sub(before).min(Self::CHUNK)
     }
 }
 
-/// Says how a kind of rows is stored: its name, its letters, and the field of [`Meta`] that counts
-/// it.
+/// Defines how a kind of rows is stored: its name, its letters, and the field of [`Meta`] that
+/// counts it.
 macro_rules! stored {
     ($row:ty, $name:literal, $sealed:literal, $open:literal, $count:ident) => {
         impl Stored for $row {
@@ -172,8 +172,8 @@ stored!(Webhook, "webhook", b'W', b'w', webhooks);
 stored!(Adjustment, "adjustment", b'A', b'a', adjustments);
 stored!(Fence, "fence", b'F', b'f', fences);
 
-/// A product with the ledger rows after its last full segment, `L`: both change together. They are
-/// packed on the way to the store and [`LedgerRows`](crate::packed::LedgerRows) on the way back.
+/// A product with the ledger rows after its last full segment, `L`, since both change together.
+/// They are packed when written, and [`LedgerRows`](crate::packed::LedgerRows) when read.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct ProductRow<L> {
     pub(crate) product: Product,
@@ -188,22 +188,22 @@ pub(crate) mod key {
 
     /// The row that publishes a checkpoint.
     pub(crate) const META: &[u8] = b"meta";
-    /// Blocks of products with their ledger tails, by location; no block is ever changed.
+    /// Blocks of products with their last ledger rows, by location; no block ever changes.
     pub(crate) const PRODUCTS: u8 = b'B';
-    /// Single products with their ledger tails, by location: the same in format 1.
+    /// Single products with their last ledger rows, by location, in format 1.
     pub(crate) const PRODUCT: u8 = b'P';
-    /// Blocks of full ledger segments, by location; no block is ever changed.
+    /// Blocks of full ledger segments, by location; no block ever changes.
     pub(crate) const LEDGERS: u8 = b'J';
-    /// Single ledger segments, by location and product: the same in formats 1 and 2.
+    /// Single ledger segments, by location and product, in formats 1 and 2.
     pub(crate) const SEGMENT: u8 = b'L';
     /// Users.
     pub(crate) const USER: u8 = b'U';
     /// Full chunks of events.
     pub(crate) const EVENTS: u8 = b'E';
-    /// The chunk of events that is not full, if it is not empty.
+    /// The partial chunk of events, unless it is empty.
     pub(crate) const EVENTS_TAIL: &[u8] = b"e";
 
-    /// The cluster's past, if it has one.
+    /// The cluster's lineage, unless it is the default.
     pub(crate) const LINEAGE: &[u8] = b"lineage";
 
     fn join<const N: usize>(kind: u8, numbers: [u64; N]) -> Vec<u8> {
@@ -215,7 +215,7 @@ pub(crate) mod key {
         key
     }
 
-    /// The numbers of a key, or `None` when it does not have just so many.
+    /// The numbers in a key, or `None` when it does not have exactly that many.
     pub(crate) fn numbers<const N: usize>(key: &[u8]) -> Option<[u64; N]> {
         let (_, rest) = key.split_first()?;
         if rest.len() != 8 * N {
@@ -228,8 +228,8 @@ pub(crate) mod key {
         Some(numbers)
     }
 
-    /// A chunk, under the letter of its kind, as a checkpoint wrote it; 0 stands for one of formats
-    /// 1 and 2. The key of 0 is a prefix of all others.
+    /// A chunk, under the letter of its kind, as a checkpoint wrote it; 0 stands for formats 1 and
+    /// 2. The key of 0 is a prefix of all others.
     pub(crate) fn chunk(letter: u8, number: u64, checkpoint: u64) -> Vec<u8> {
         match checkpoint {
             0 => join(letter, [number]),
@@ -237,7 +237,7 @@ pub(crate) mod key {
         }
     }
 
-    /// The number of the chunk under a key, and of the checkpoint that wrote it.
+    /// The number of the chunk in a key, and of the checkpoint that wrote it.
     pub(crate) fn chunk_numbers(key: &[u8]) -> Option<(u64, u64)> {
         let older = numbers(key).map(|[number]| (number, 0));
         older.or_else(|| numbers(key).map(|[number, checkpoint]| (number, checkpoint)))
@@ -268,7 +268,7 @@ pub(crate) mod key {
         join(USER, [id.0])
     }
 
-    /// A key as people can read it: its letter and its numbers, else its bytes.
+    /// A key in readable form: its letter and its numbers, else its bytes.
     pub(crate) fn name(key: &[u8]) -> String {
         match key {
             META => return "meta".into(),
@@ -276,14 +276,15 @@ pub(crate) mod key {
             LINEAGE => return "lineage".into(),
             _ => {}
         }
-        let Some((kind, rest)) = key.split_first() else { return "of no key".into() };
+        let Some((kind, rest)) = key.split_first() else { return "without a key".into() };
         let mut name = char::from(*kind).escape_default().to_string();
         let (numbers, odd) = rest.as_chunks::<8>();
         for number in numbers {
-            write!(name, "/{}", u64::from_be_bytes(*number)).expect("text takes everything");
+            write!(name, "/{}", u64::from_be_bytes(*number))
+                .expect("writing to a String cannot fail");
         }
         for byte in odd {
-            write!(name, " {byte:02x}").expect("text takes everything");
+            write!(name, " {byte:02x}").expect("writing to a String cannot fail");
         }
         name
     }
@@ -303,7 +304,7 @@ mod tests {
     use crate::user::User;
 
     #[test]
-    fn keys_sort_by_their_numbers_and_read_back() {
+    fn keys_sort_by_their_numbers_and_survive_the_round_trip() {
         let first = key::segment(LocationId(0), ProductId(2), 255);
         let second = key::segment(LocationId(0), ProductId(2), 256);
         let third = key::segment(LocationId(0), ProductId(3), 0);
@@ -318,7 +319,8 @@ mod tests {
         assert_eq!(key::name(b"\x07ab"), "\\u{7} 61 62");
     }
 
-    /// Every row type reads the bytes; none may panic, and what is read must be written the same.
+    /// Decodes the bytes as every row type. None may panic, and a decoded value must encode to the
+    /// same bytes.
     fn read_all(bytes: &[u8]) {
         fn read<T: Encode + Decode<()>>(bytes: &[u8]) {
             if let Ok(value) = decode_row::<T>(ROW_VERSION, bytes) {
@@ -339,7 +341,7 @@ mod tests {
         read::<User>(bytes);
     }
 
-    /// A row whose checksum is right, so that the bytes after it reach the decoder.
+    /// A row with a correct checksum, so that its bytes reach the decoder.
     fn sealed(version: u8, body: &[u8]) -> Vec<u8> {
         let mut row = vec![0, 0, 0, 0, version];
         row.extend_from_slice(body);

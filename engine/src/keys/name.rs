@@ -1,19 +1,19 @@
-//! The name of a key in the index, and what the index says of it.
+//! A key's entry in the index: its hashed name, and what it was used for.
 
 use smallvec::SmallVec;
 
 use crate::ids::OrderId;
 
-/// What a key is for. The same text is another key in another scope.
+/// What a key is for. The same text in two scopes is two keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// It makes an order.
     Order,
     /// It makes a hold.
     Hold,
-    /// It adjusts the stock of a product.
+    /// It makes an adjustment of stock.
     Adjustment,
-    /// It brings the result of a payment.
+    /// It makes a payment report.
     Webhook,
 }
 
@@ -28,12 +28,12 @@ impl Scope {
     }
 }
 
-/// A key's name in the index.
+/// The hash of a key's scope and text, by which the index knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct KeyHash(pub(super) u128);
 
 impl KeyHash {
-    /// The name of a key.
+    /// The hash of a key.
     pub(crate) fn of(scope: Scope, key: &str) -> KeyHash {
         let mut text: SmallVec<[u8; 512]> = SmallVec::from_slice(scope.prefix());
         text.extend_from_slice(key.as_bytes());
@@ -46,17 +46,17 @@ impl KeyHash {
 /// What a key was used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Used {
-    /// The id of what it made; the key's scope says of what kind.
+    /// The id of what it made; the scope says of which kind.
     pub(crate) id: u64,
-    /// The meaning of the request that made it.
+    /// The hashed meaning of the request that made it.
     pub(crate) fingerprint: u32,
 }
 
 impl Used {
-    /// A key of orders that is closed for ever: it made order 0, which there never is.
+    /// A fenced key of orders: it "made" order 0, which never exists.
     pub(crate) const FENCED: Used = Used { id: 0, fingerprint: 0 };
 
-    /// The order that a key of orders made, unless it was fenced.
+    /// The order that a key of orders made, unless the key was fenced.
     pub(crate) fn order(self) -> Option<OrderId> {
         (self.id > 0).then_some(OrderId(self.id))
     }

@@ -1,22 +1,22 @@
-//! A hash table that takes little more room than what is in it, and never grows all at once.
+//! A hash table that takes little more memory than its entries, and never grows all at once.
 //!
-//! Linear hashing (Litwin, 1980): there is a bucket more for every few entries, and each new one
-//! takes its share from one other. So no insertion moves more than a bucket, however many entries
-//! there are, and buckets are as long as they are full.
+//! Linear hashing (Litwin, 1980): there is one bucket per few entries, and each new bucket takes
+//! its share from one other. So no insertion moves more than one bucket, however many entries there
+//! are, and a bucket is as long as its entries.
 
 use super::name::{KeyHash, Used};
 
-/// Entries for which there is a bucket, on average.
+/// Entries per bucket, on average.
 const BUCKET_ENTRIES: usize = 12;
-/// Buckets that lie side by side.
+/// Buckets that are allocated together.
 const PAGE: usize = 1024;
-/// Bytes of a name that tell keys apart. Two of a hundred million keys have the same with a
-/// probability of one to two hundred million.
+/// Bytes of the hash that are stored. Two of a hundred million keys have the same ones with a
+/// probability of one in two hundred million.
 const NAME_BYTES: usize = 10;
 /// Bytes of an id: enough for a trillion rows.
 const ID_BYTES: usize = 5;
 
-/// A key and its use, byte by byte, so that no room is lost between them.
+/// A key and its use, as bytes, so that no padding is lost.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     name: [u8; NAME_BYTES],
@@ -42,7 +42,7 @@ impl Entry {
         Used { id: u64::from_le_bytes(id), fingerprint }
     }
 
-    /// What decides the bucket.
+    /// The hash that selects the bucket.
     fn hash(&self) -> u64 {
         hash(&self.name)
     }
@@ -60,7 +60,7 @@ fn hash(name: &[u8; NAME_BYTES]) -> u64 {
 
 type Bucket = Box<[Entry]>;
 
-/// See the module's documentation.
+/// The hash table; see the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pages: Vec<Vec<Bucket>>,
@@ -79,8 +79,8 @@ impl Table {
         bucket.iter().find(|entry| entry.name == name).map(Entry::used)
     }
 
-    /// Brings the bucket of a key close; what it gives means nothing. It takes no decision by what
-    /// it finds, so that the processor need not wait for one bucket before it asks for the next.
+    /// Prefetches the bucket of a key; the result means nothing. It does not branch on what it
+    /// reads, so that the processor can wait for many buckets at once.
     pub(super) fn fetch(&self, key: KeyHash) -> u8 {
         let Some(at) = self.place(hash(&name(key))) else { return 0 };
         let bucket = self.bucket(at);
@@ -89,7 +89,7 @@ impl Table {
         touch(bucket.first()) ^ touch(middle) ^ touch(bucket.last())
     }
 
-    /// Puts in a key's use, in the place of an earlier one, which it gives.
+    /// Inserts a key's use, and returns the earlier one that it replaces.
     pub(super) fn insert(&mut self, key: KeyHash, used: Used) -> Option<Used> {
         let entry = Entry::new(key, used);
         if self.len >= self.buckets * BUCKET_ENTRIES {
@@ -108,7 +108,7 @@ impl Table {
         None
     }
 
-    /// The bucket of a hash: its lowest bits, one fewer of them while there is no such bucket yet.
+    /// The bucket of a hash: its lowest bits, one fewer while that bucket does not exist yet.
     fn place(&self, hash: u64) -> Option<usize> {
         let mask = self.buckets.checked_next_power_of_two()? - 1;
         let at = hash as usize & mask;
@@ -126,7 +126,7 @@ impl Table {
         &mut self.pages[at / PAGE][at % PAGE]
     }
 
-    /// Adds a bucket, which takes what belongs into it from the one that had it so far.
+    /// Adds a bucket and moves its entries there from the one that had them so far.
     fn split(&mut self) {
         let new = self.buckets;
         if new.is_multiple_of(PAGE) {
@@ -135,7 +135,7 @@ impl Table {
         self.buckets += 1;
         let mut moved = Bucket::default();
         if new > 0 {
-            // All of its bits but the highest.
+            // All of its bits except the highest.
             let from = new ^ (1 << new.ilog2());
             let entries = std::mem::take(self.bucket_mut(from));
             let moves = |entry: &Entry| self.place(entry.hash()) == Some(new);
@@ -159,7 +159,7 @@ mod tests {
         Used { id, fingerprint: id as u32 ^ 0xaaaa_aaaa }
     }
 
-    /// A name whose lowest bytes, which decide the bucket, are few.
+    /// A hash whose lowest bytes, which select the bucket, take few values.
     fn key(number: u64) -> KeyHash {
         KeyHash(u128::from(number % 97) | u128::from(number) << 64)
     }
@@ -181,10 +181,10 @@ mod tests {
     }
 
     #[test]
-    fn buckets_stay_short_and_no_entry_is_lost_while_it_grows() {
+    fn growing_keeps_buckets_short_and_loses_no_entry() {
         let mut table = Table::default();
         assert_eq!(table.get(KeyHash(7)), None);
-        // Like a hash: the lowest bits vary most.
+        // As in a real hash, the lowest bits vary most.
         let key = |n: u64| KeyHash(u128::from(xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes())));
         for n in 1..=50_000 {
             assert_eq!(table.insert(key(n), used(n)), None);
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "there are no ids beyond a trillion")]
-    fn an_id_that_has_no_room_stops_the_node() {
+    fn an_id_beyond_five_bytes_panics() {
         Table::default().insert(KeyHash(1), used(1 << 40));
     }
 }

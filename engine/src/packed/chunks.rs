@@ -1,7 +1,7 @@
 //! Chunks of rows as a store has them.
 //!
 //! A chunk whose rows are all final is kept as the bytes that a checkpoint writes: a fraction of
-//! the rows themselves, and nothing is encoded twice. Each row can be read without those before it.
+//! the rows' own size, and encoded only once. Each row can be decoded without the ones before it.
 
 use std::marker::PhantomData;
 
@@ -17,25 +17,25 @@ use crate::hold::Hold;
 use crate::record::{Chunk, Record};
 use crate::webhook::Webhook;
 
-/// A row that is encoded together with those before it in its chunk.
+/// A row whose encoding may depend on the rows before it in its chunk.
 pub(crate) trait InChunk: Record {
-    /// What a row is told apart from.
+    /// The state that the encoding of the next row depends on.
     type Walk: Copy + std::fmt::Debug + Default;
 
-    /// Writes the id of the first row and how many there are.
+    /// Writes the id of the first row and the number of rows.
     fn encode_head<E: Encoder>(first: u64, count: u64, encoder: &mut E) -> Result<(), EncodeError>;
 
     /// Reads them back.
     fn decode_head<D: Decoder<Context = ()>>(decoder: &mut D) -> Result<(u64, u64), DecodeError>;
 
-    /// Writes the row that follows.
+    /// Writes the next row.
     fn encode_next<E: Encoder>(
         &self,
         walk: &mut Self::Walk,
         encoder: &mut E,
     ) -> Result<(), EncodeError>;
 
-    /// Reads the row that follows, which has this id.
+    /// Reads the next row, which has this id.
     fn decode_next<D: Decoder<Context = ()>>(
         id: u64,
         walk: &mut Self::Walk,
@@ -63,7 +63,7 @@ impl<R: InChunk> Decode<()> for Chunk<R> {
     fn decode<D: Decoder<Context = ()>>(decoder: &mut D) -> Result<Chunk<R>, DecodeError> {
         let (first, count) = R::decode_head(decoder)?;
         if count > R::CHUNK {
-            return Err(DecodeError::Other("more rows than a chunk holds"));
+            return Err(DecodeError::Other("more rows than a chunk may have"));
         }
         let mut walk = R::Walk::default();
         let mut rows = Vec::with_capacity(R::CHUNK as usize);
@@ -74,21 +74,21 @@ impl<R: InChunk> Decode<()> for Chunk<R> {
     }
 }
 
-/// Why encoding into memory does not fail.
-const ENCODED: &str = "rows have nothing that cannot be encoded";
+/// Why encoding into memory cannot fail.
+const ENCODED: &str = "rows contain nothing that cannot be encoded";
 
-/// A chunk as the row of a store.
+/// A chunk as a store has it.
 #[derive(Debug)]
 pub(crate) struct PackedChunk<R: InChunk> {
     first: u64,
     bytes: Box<[u8]>,
-    /// Where each row begins, and what it is told apart from.
+    /// Where each row begins, and the state before it.
     places: Box<[(u32, R::Walk)]>,
     rows: PhantomData<R>,
 }
 
 impl<R: InChunk> PackedChunk<R> {
-    /// Packs a chunk whose rows add `sum` to the digest.
+    /// Packs a chunk whose share of the digest is `sum`.
     pub(crate) fn of(chunk: &Chunk<R>, sum: u64) -> PackedChunk<R> {
         let first = chunk.first();
         let mut places = Vec::with_capacity(chunk.rows.len());
@@ -105,7 +105,7 @@ impl<R: InChunk> PackedChunk<R> {
         PackedChunk { first, bytes: bytes.into(), places: places.into(), rows: PhantomData }
     }
 
-    /// What a store has of it.
+    /// The stored bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -115,7 +115,7 @@ impl<R: InChunk> PackedChunk<R> {
         self.places.len()
     }
 
-    /// The row at a place below [`PackedChunk::len`].
+    /// The row at an index below [`PackedChunk::len`].
     pub(crate) fn get(&self, at: usize) -> R {
         let (begin, mut walk) = self.places[at];
         let mut decoder = codec::decoder(&self.bytes[begin as usize..]);
@@ -124,7 +124,7 @@ impl<R: InChunk> PackedChunk<R> {
     }
 }
 
-/// Rows that are too few to be worth more than leaving nothing out.
+/// Rows that are encoded by themselves: there are too few of them to save more.
 macro_rules! plain {
     ($($row:ty),*) => {$(
         impl InChunk for $row {
@@ -141,7 +141,7 @@ macro_rules! plain {
             fn decode_head<D: Decoder<Context = ()>>(
                 decoder: &mut D,
             ) -> Result<(u64, u64), DecodeError> {
-                // Each row tells its own id.
+                // Each row contains its own id.
                 Ok((0, u64::decode(decoder)?))
             }
 
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_of_a_packed_chunk_can_be_read_by_itself() {
+    fn every_row_of_a_packed_chunk_can_be_decoded_alone() {
         packed_is_what_a_store_has((65..=128).map(sample).collect::<Vec<Order>>());
         packed_is_what_a_store_has((1..=64).map(fence).collect());
     }

@@ -1,7 +1,7 @@
-//! Events, as they were told one after the other.
+//! Packed events.
 //!
-//! The steps of an order follow one another, and what one command tells has one trace: a trace that
-//! is that of the event before is left out.
+//! All events of one command have one trace id, so an event omits the trace id when it is that of
+//! the event before.
 
 use bincode::de::Decoder;
 use bincode::enc::Encoder;
@@ -15,31 +15,31 @@ use crate::ids::{Position, Timestamp};
 use crate::packed::Last;
 use crate::trace::TraceId;
 
-/// Events that are stored together.
+/// Events in one stored chunk.
 pub(crate) const CHUNK_EVENTS: usize = 256;
 
-/// What is known of a chunk without its events.
+/// The bounds of a chunk of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Span {
     pub(crate) first: EventId,
     pub(crate) last: EventId,
-    /// When the last event was told.
+    /// The time of the last event.
     pub(crate) last_at: Timestamp,
 }
 
 impl Span {
-    /// The span of events, of which there must be one.
+    /// The span of events; `None` when there are none.
     pub(crate) fn of(events: &[Event]) -> Option<Span> {
         let (first, last) = (events.first()?, events.last()?);
         Some(Span { first: first.id(), last: last.id(), last_at: last.at })
     }
 }
 
-/// What is stored of an event: the distance of its place, its number, the distance of its time, its
-/// trace unless it is that of the event before, and what happened.
+/// The encoding of an event: the distance of its position, its number, the distance of its time,
+/// its trace id unless it is that of the event before, and its kind.
 type Stored = ((i64, u32, i64), Option<TraceId>, Kind);
 
-/// Consecutive events, to which more are added.
+/// Consecutive events; more can be added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PackedEvents {
     span: Option<Span>,
@@ -66,7 +66,7 @@ impl PackedEvents {
         }
     }
 
-    /// An empty run after this one, with as much room as this one has taken.
+    /// An empty run to follow this one, with as much capacity as this one used.
     pub(crate) fn following(&self) -> PackedEvents {
         PackedEvents { bytes: Vec::with_capacity(self.bytes.len()), ..PackedEvents::default() }
     }
@@ -76,12 +76,12 @@ impl PackedEvents {
         self.events
     }
 
-    /// Their span, when there are any.
+    /// Their span, if there are any.
     pub(crate) fn span(&self) -> Option<Span> {
         self.span
     }
 
-    /// Those after `id`, oldest first. Costs the decoding of all before, too.
+    /// The events after `id`, oldest first. Decodes all before it, too.
     pub(crate) fn after(&self, id: EventId) -> impl Iterator<Item = Event> {
         // Readers are nearly always up to date.
         let events = if self.span.is_some_and(|span| span.last > id) { self.events } else { 0 };
@@ -102,7 +102,7 @@ impl Encode for PackedEvents {
     }
 }
 
-/// The same events, read back: at most a full chunk.
+/// The same events, decoded: at most a full chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EventRows(pub(crate) Vec<Event>);
 
@@ -112,19 +112,19 @@ impl<C> Decode<C> for EventRows {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<EventRows, DecodeError> {
         let (span, count) = <(Option<Span>, u64)>::decode(decoder)?;
         if count > CHUNK_EVENTS as u64 {
-            return Err(DecodeError::Other("more events than a chunk holds"));
+            return Err(DecodeError::Other("more events than a chunk may have"));
         }
         let mut walk = Walk::default();
         let events = (0..count).map(|_| walk.event(Stored::decode(decoder)?));
         let events: Vec<Event> = events.collect::<Result<_, _>>()?;
         match Span::of(&events) == span {
             true => Ok(EventRows(events)),
-            false => Err(DecodeError::Other("the events are not of their span")),
+            false => Err(DecodeError::Other("the span is not that of the events")),
         }
     }
 }
 
-/// Where reading stands.
+/// The state of decoding.
 #[derive(Default)]
 struct Walk {
     position: Last,
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_event_comes_back_as_it_was() {
+    fn every_kind_of_event_survives_the_round_trip() {
         let (order, hold, product) = (OrderId(7), HoldId(8), ProductId(9));
         let (user, webhook) = (Some(UserId(3)), WebhookId(4));
         let (amount, report) = (Some(Money(-5)), Report::Failed);

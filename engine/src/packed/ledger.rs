@@ -1,6 +1,6 @@
-//! Ledger rows of one product.
+//! Packed ledger rows of one product.
 //!
-//! What follows from the rest is left out: the counters after a movement follow from those before.
+//! The counters after a movement follow from those before it, so they are omitted.
 
 use bincode::de::Decoder;
 use bincode::enc::Encoder;
@@ -14,11 +14,11 @@ use crate::ledger::{Cause, Delta, Row, SEGMENT_ROWS};
 use crate::packed::Last;
 use crate::product::Counters;
 
-/// What is stored of a row: the distances of its place and its time, its cause, and how `on_hand`,
-/// `held`, `reserved` and `sold` changed.
+/// The encoding of a row: the distances of its position and time, its cause, and the changes of
+/// `on_hand`, `held`, `reserved` and `sold`.
 type Stored = ((i64, i64), Cause, i64, i64, i64, i64);
 
-/// Consecutive rows of one product, to which more are added.
+/// Consecutive rows of one product; more can be added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PackedLedger {
     /// The counters before the first row.
@@ -26,13 +26,13 @@ pub(crate) struct PackedLedger {
     rows: usize,
     position: Last,
     at: Last,
-    /// What the rows add to the digest.
+    /// The rows' share of the digest.
     sum: u64,
     bytes: Vec<u8>,
 }
 
 impl PackedLedger {
-    /// Adds the newest row, which adds `hash` to the digest.
+    /// Adds the newest row, whose share of the digest is `hash`.
     pub(crate) fn push(&mut self, row: &Row, hash: u64) {
         if self.rows == 0 {
             self.before = shifted(row.after, row.delta(), i64::wrapping_sub);
@@ -44,7 +44,7 @@ impl PackedLedger {
         codec::encode_into(&stored, &mut self.bytes);
     }
 
-    /// An empty run after this one, with as much room as this one has taken.
+    /// An empty run to follow this one, with as much capacity as this one used.
     pub(crate) fn following(&self) -> PackedLedger {
         PackedLedger { bytes: Vec::with_capacity(self.bytes.len()), ..PackedLedger::default() }
     }
@@ -54,12 +54,12 @@ impl PackedLedger {
         self.rows
     }
 
-    /// What the rows add to the digest.
+    /// The rows' share of the digest.
     pub(crate) fn sum(&self) -> u64 {
         self.sum
     }
 
-    /// The byte behind which the next row goes: a look at it brings that place close.
+    /// The byte after which the next row goes; reading it prefetches that place.
     pub(crate) fn newest_byte(&self) -> u8 {
         self.bytes.last().copied().unwrap_or_default()
     }
@@ -84,7 +84,7 @@ impl Encode for PackedLedger {
     }
 }
 
-/// The same rows, read back: at most a full segment.
+/// The same rows, decoded: at most a full segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LedgerRows(pub(crate) Vec<Row>);
 
@@ -94,7 +94,7 @@ impl<C> Decode<C> for LedgerRows {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<LedgerRows, DecodeError> {
         let (count, before) = <(u64, Counters)>::decode(decoder)?;
         if count > SEGMENT_ROWS as u64 {
-            return Err(DecodeError::Other("more rows than a segment holds"));
+            return Err(DecodeError::Other("more rows than a segment may have"));
         }
         let mut walk = Walk::from(before);
         let rows = (0..count).map(|_| Stored::decode(decoder).map(|stored| walk.row(stored)));
@@ -102,7 +102,7 @@ impl<C> Decode<C> for LedgerRows {
     }
 }
 
-/// Where reading stands.
+/// The state of decoding.
 struct Walk {
     position: Last,
     at: Last,
@@ -133,7 +133,7 @@ impl Walk {
     }
 }
 
-/// The counters moved by a delta; whoever reads them checks that they make sense.
+/// The counters after a change. It wraps; callers check the result.
 fn shifted(counters: Counters, delta: Delta, shift: fn(i64, i64) -> i64) -> Counters {
     Counters {
         on_hand: shift(counters.on_hand, delta.on_hand),
@@ -152,7 +152,7 @@ mod tests {
     use crate::ids::OrderId;
 
     #[test]
-    fn more_rows_than_a_segment_holds_are_refused() {
+    fn more_rows_than_a_segment_may_have_are_refused() {
         let rows = (33_u64, Counters::default());
         assert!(decode_row::<LedgerRows>(1, &encode_row(1, &rows)).is_err());
     }

@@ -1,8 +1,8 @@
-//! Orders in a chunk.
+//! Packed orders.
 //!
-//! Orders make up nearly all of a store. Consecutive ones differ little in time and place, so each
-//! number is stored as its distance from the one before. What follows from the rest is left out: an
-//! order's id from its chunk, the start of a move from the end of the one before.
+//! Orders are nearly all of a store. Consecutive ones differ little in time and position, so each
+//! number is stored as its distance from the one before. What follows from other fields is omitted:
+//! an order's id follows from its chunk, the start of a move from the end of the one before.
 
 use bincode::de::Decoder;
 use bincode::enc::Encoder;
@@ -16,7 +16,7 @@ use crate::packed::{InChunk, Last};
 use crate::record::Record;
 use crate::trace::TraceId;
 
-/// When and where the order before was placed.
+/// The time and position of the order before.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Walk {
     created: Last,
@@ -34,7 +34,7 @@ impl InChunk for Order {
         let (first, count) = <(u64, u64)>::decode(decoder)?;
         match first <= u64::MAX - Order::CHUNK {
             true => Ok((first, count)),
-            false => Err(DecodeError::Other("ids that no order has")),
+            false => Err(DecodeError::Other("ids that no order can have")),
         }
     }
 
@@ -126,7 +126,7 @@ impl InChunk for Order {
     }
 }
 
-/// What an order stores as it is.
+/// The fields that an order stores unchanged.
 type Plain<'a> = (
     Option<UserId>,
     Option<(HoldId, bool)>,
@@ -141,7 +141,7 @@ type Plain<'a> = (
     Option<PaymentTask>,
 );
 
-/// The same, read back.
+/// The same, decoded.
 type Read = (
     Option<UserId>,
     Option<(HoldId, bool)>,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_comes_back_as_it_was() {
+    fn a_chunk_survives_the_round_trip() {
         let mut orders = vec![sample(65), sample(66), sample(67)];
         moved(&mut orders[0], Status::Processing, 5 << 20, 1_700_000_000_500);
         moved(&mut orders[0], Status::Paid, 7 << 20, 1_700_000_000_900);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_for_a_row_is_refused() {
+    fn values_out_of_bounds_are_refused() {
         assert!(decode_row::<Chunk<Order>>(1, &encode_row(1, &(1_u64, 65_u64))).is_err());
         assert!(decode_row::<Chunk<Order>>(1, &encode_row(1, &(u64::MAX, 1_u64))).is_err());
     }

@@ -1,21 +1,21 @@
-//! Which stored block holds the newest row of each product.
+//! Which stored block has the newest row of each product.
 //!
-//! A store is quick to write few large values and slow to write many small ones, so the products
-//! that changed since the last checkpoint are written together, a block of [`BLOCK_ROWS`] at a
-//! time. A block is never changed: a product that changes again is written into a newer one, and
-//! its row in the older block is dead. A block without a living row is removed. So that dead rows
-//! never outnumber the living by much, the oldest blocks are given up in time: what lives in them
-//! is written again with what changed. (Log-structured storage: Rosenblum and Ousterhout, 1992.)
+//! A store writes few large values fast and many small ones slowly. So the products that changed
+//! since the last checkpoint are written together, [`BLOCK_ROWS`] to a block. A block never
+//! changes: a product that changes again is written into a newer one, and its row in the older
+//! block is dead. A block without living rows is removed. To keep dead rows from outnumbering the
+//! living by much, the oldest blocks are given up in time: their living rows are written again with
+//! what changed. (Log-structured storage: Rosenblum and Ousterhout, 1992.)
 
 use std::collections::VecDeque;
 
 use crate::ids::ProductId;
 
-/// Rows in a block, at most: far below the size from which the store keeps values apart, even when
-/// each product has the longest name and ledger.
+/// The most rows in a block. Even when each product has the longest name and ledger, the block
+/// stays far below the size from which the store keeps values apart.
 pub(crate) const BLOCK_ROWS: usize = 32;
 
-/// Dead rows that never matter.
+/// Dead rows that are always allowed.
 const DEAD_ROWS_MIN: usize = 4096;
 
 /// The most rows of format 1 that one checkpoint removes.
@@ -25,37 +25,37 @@ const REMOVED_SINGLE_MAX: usize = 1024;
 #[derive(Debug)]
 struct Block {
     number: u64,
-    /// Whose rows it has, ascending.
+    /// The products of its rows, ascending.
     ids: Vec<ProductId>,
-    /// How many of them are the newest of their products.
+    /// How many of its rows are the newest of their products.
     living: usize,
 }
 
 /// What a freeze takes of the products.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FrozenBlocks {
-    /// New blocks by number, and whose rows each has.
+    /// New blocks by number, with the products of their rows.
     pub(crate) written: Vec<(u64, Vec<ProductId>)>,
-    /// Numbers of blocks that nobody needs any more.
+    /// Numbers of blocks to remove.
     pub(crate) removed: Vec<u64>,
-    /// Products whose rows of format 1 nobody needs any more.
+    /// Products whose rows of format 1 are to be removed.
     pub(crate) removed_single: Vec<ProductId>,
-    /// The number that the next block will have.
+    /// The number of the next block.
     pub(crate) next: u64,
 }
 
-/// All blocks that a store holds, or will hold once what was frozen is written.
+/// All blocks that a store has, or will have once the last freeze is written.
 #[derive(Debug)]
 pub(crate) struct Blocks {
     /// By ascending number.
     kept: VecDeque<Block>,
-    /// The block of each product's newest row, by id less one; 0 while there is none.
+    /// The block of each product's newest row, by id − 1; 0 while there is none.
     homes: Vec<u64>,
     /// Rows in all kept blocks, dead ones included.
     rows: usize,
     /// The number of the next block, from 1.
     next: u64,
-    /// Blocks that are not kept and perhaps still stored.
+    /// Blocks that are not kept but may still be stored.
     dropped: Vec<u64>,
     /// Products whose rows of format 1 are still stored.
     single: Vec<ProductId>,
@@ -78,14 +78,14 @@ impl Default for Blocks {
 }
 
 impl Blocks {
-    /// Puts the products that changed into new blocks. Adds to them those that live in blocks which
-    /// are given up.
+    /// Puts the changed products into new blocks, and adds the living rows of blocks that are given
+    /// up.
     pub(crate) fn freeze(&mut self, mut changed: Vec<ProductId>, products: usize) -> FrozenBlocks {
         self.homes.resize(products, 0);
         for &id in &changed {
             self.leave(id);
         }
-        // What changed comes on top of what is kept.
+        // Changed products come on top of the kept rows.
         while self.rows + changed.len() > 2 * products + DEAD_ROWS_MIN
             && let Some(oldest) = self.kept.pop_front()
         {
@@ -119,14 +119,14 @@ impl Blocks {
         }
     }
 
-    /// Notes that a synced checkpoint holds what the last freeze took.
+    /// Records that a synced checkpoint has what the last freeze took.
     pub(crate) fn release(&mut self) {
         self.dropped.clear();
         self.single.truncate(self.single.len() - std::mem::take(&mut self.single_taken));
     }
 
-    /// Puts back the blocks of a store, by ascending number, the number of the next one, and whose
-    /// rows of format 1 the store still has.
+    /// Restores the blocks of a store, by ascending number, the number of the next block, and which
+    /// products still have a row of format 1.
     pub(crate) fn restore(
         &mut self,
         blocks: Vec<(u64, Vec<ProductId>)>,
@@ -146,7 +146,7 @@ impl Blocks {
         self.homes[id.0 as usize - 1]
     }
 
-    /// The product's newest row is dead.
+    /// Marks the product's newest row as dead.
     fn leave(&mut self, id: ProductId) {
         let home = std::mem::replace(&mut self.homes[id.0 as usize - 1], 0);
         if let Ok(at) = self.kept.binary_search_by_key(&home, |block| block.number) {
@@ -171,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    /// What a store would hold.
+    /// The contents of a store.
     type Stored = BTreeMap<u64, Vec<ProductId>>;
 
     fn write(stored: &mut Stored, frozen: &FrozenBlocks) {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_frozen_and_never_stored_is_removed_all_the_same() {
+    fn blocks_frozen_but_never_stored_are_removed_too() {
         let ids: Vec<ProductId> = (1..=40).map(ProductId).collect();
         let mut blocks = Blocks::default();
         let first = blocks.freeze(ids.clone(), 40);

@@ -1,20 +1,20 @@
-//! Which stored block holds which full segment of a ledger.
+//! Which stored block has which full segment of a ledger.
 //!
 //! Segments of many products become full between two checkpoints. They are written together,
-//! [`BLOCK_SEGMENTS`] to a block, one block after the other: a store is quick to write few large
-//! values behind all others and slow to write many small ones among others. Blocks are never
-//! changed. One that was frozen and that nobody reported as stored is given up by the next freeze,
-//! which takes its segments again; what publishes that removes it.
+//! [`BLOCK_SEGMENTS`] to a block, one block after the other: a store appends few large values fast,
+//! and inserts many small ones slowly. Blocks never change. When nobody reports a frozen block as
+//! stored, the next freeze gives it up and takes its segments again; the publication of that freeze
+//! removes it.
 
 use std::sync::Arc;
 
 use crate::ids::ProductId;
 use crate::packed::PackedLedger;
 
-/// Segments in a block, at most.
+/// The most segments in a block.
 pub(crate) const BLOCK_SEGMENTS: usize = 16;
 
-/// A full run of ledger rows.
+/// [`SEGMENT_ROWS`](crate::ledger::SEGMENT_ROWS) packed ledger rows.
 pub(crate) type Segment = Arc<PackedLedger>;
 
 /// Where a store has a ledger segment.
@@ -22,10 +22,10 @@ pub(crate) type Segment = Arc<PackedLedger>;
 pub struct LedgerHome(u64);
 
 impl LedgerHome {
-    /// A row of its own, as formats 1 and 2 wrote it.
+    /// A row of its own, as in formats 1 and 2.
     pub(crate) const OWN_ROW: LedgerHome = LedgerHome(0);
 
-    /// The block of a number, from 1.
+    /// The block with this number, from 1.
     pub(crate) fn in_block(number: u64) -> LedgerHome {
         LedgerHome(number)
     }
@@ -36,7 +36,7 @@ impl LedgerHome {
     }
 }
 
-/// A product's new segments: the number of the first one, and the block of each.
+/// A product's new segments: the number of the first one, and the home of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NewHomes {
     pub(crate) product: ProductId,
@@ -44,7 +44,7 @@ pub(crate) struct NewHomes {
     pub(crate) homes: Vec<LedgerHome>,
 }
 
-/// A segment on its way to a store: whose it is, its number, its rows.
+/// A segment to be stored: its product, its number, its rows.
 pub(crate) type FrozenSegment = (ProductId, u64, Segment);
 
 /// What a freeze takes of the ledgers.
@@ -54,18 +54,18 @@ pub(crate) struct FrozenLedgers {
     pub(crate) written: Vec<(u64, Vec<FrozenSegment>)>,
     /// Where the segments will be.
     pub(crate) homes: Vec<NewHomes>,
-    /// Numbers of blocks that must be gone when this is published.
+    /// Numbers of blocks to remove when this is published.
     pub(crate) removed: Vec<u64>,
-    /// The number that the next block will have.
+    /// The number of the next block.
     pub(crate) next: u64,
 }
 
-/// Which numbers blocks have.
+/// The numbers of ledger blocks.
 #[derive(Debug)]
 pub(crate) struct LedgerBlocks {
     /// The number of the next block, from 1.
     next: u64,
-    /// Blocks of the last freeze, which nobody has reported as stored.
+    /// Blocks of the last freeze that nobody has reported as stored.
     in_flight: Vec<u64>,
 }
 
@@ -76,7 +76,7 @@ impl Default for LedgerBlocks {
 }
 
 impl LedgerBlocks {
-    /// Puts segments into new blocks. Those of a product come one after the other.
+    /// Puts segments into new blocks. Those of one product must be consecutive.
     pub(crate) fn freeze(&mut self, segments: Vec<FrozenSegment>) -> FrozenLedgers {
         let removed = std::mem::take(&mut self.in_flight);
         let (mut written, mut homes) = (Vec::new(), Vec::<NewHomes>::new());
@@ -97,12 +97,12 @@ impl LedgerBlocks {
         FrozenLedgers { written, homes, removed, next: self.next }
     }
 
-    /// Notes that a synced checkpoint holds what the last freeze took.
+    /// Records that a synced checkpoint has what the last freeze took.
     pub(crate) fn release(&mut self) {
         self.in_flight.clear();
     }
 
-    /// Puts back the number of the next block of a store.
+    /// Restores the number of the next block.
     pub(crate) fn restore(&mut self, next: u64) {
         self.next = next;
     }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_share_blocks_and_a_product_may_have_several() {
+    fn products_share_blocks_and_may_have_several() {
         let mut blocks = LedgerBlocks::default();
         let frozen = blocks.freeze(segments(&[(1, 7, 10), (2, 0, 10), (9, 3, 1)]));
         let sizes: Vec<_> =
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_frozen_and_never_stored_is_removed() {
+    fn blocks_frozen_but_never_stored_are_removed() {
         let mut blocks = LedgerBlocks::default();
         blocks.restore(5);
         let first = blocks.freeze(segments(&[(1, 0, 17)]));

@@ -1,5 +1,4 @@
-//! A store in memory for tests and simulations, with a crash as a disk knows it: what was not
-//! synced may be gone.
+//! A store in memory for tests and simulations. A crash can lose what was not synced, as on a disk.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +8,7 @@ use crate::store::{CheckpointStore, Error, Row, Write};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A store in memory. Writes are seen at once and survive a [`MemoryStore::crash`] once synced.
+/// A store in memory. Writes are visible at once and survive a [`MemoryStore::crash`] once synced.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     inner: Mutex<Inner>,
@@ -19,7 +18,7 @@ pub struct MemoryStore {
 struct Inner {
     durable: Rows,
     visible: Rows,
-    /// Writes since the last sync, oldest first; each happens whole or not at all.
+    /// Writes since the last sync, oldest first; each is atomic.
     unsynced: Vec<Vec<Write>>,
     operations: u64,
     operations_max: Option<u64>,
@@ -31,15 +30,16 @@ impl MemoryStore {
         MemoryStore::default()
     }
 
-    /// Loses power: of the writes since the last sync the first `kept` survive, a staged row being
-    /// one write and a publication another. Failing on purpose ends.
+    /// Loses power: the first `kept` writes since the last sync survive. A staged row is one write,
+    /// a publication another. Ends the failures that [`MemoryStore::fail_after`] asked for.
     pub fn crash(&self, kept: usize) {
         let mut writes = 0..kept;
         self.crash_keeping(|| writes.next().is_some());
     }
 
-    /// Loses power: each write since the last sync, oldest first, survives when `keeps` says so. No
-    /// order among them is promised before they are synced. Failing on purpose ends.
+    /// Loses power: each write since the last sync, oldest first, survives when `keeps` returns
+    /// true. Nothing promises an order of writes before they are synced. Ends the failures that
+    /// [`MemoryStore::fail_after`] asked for.
     pub fn crash_keeping(&self, mut keeps: impl FnMut() -> bool) {
         let mut inner = self.inner.lock();
         let mut durable = std::mem::take(&mut inner.durable);
@@ -56,19 +56,19 @@ impl MemoryStore {
         self.inner.lock().unsynced.len()
     }
 
-    /// How many operations that write or sync were carried out.
+    /// How many operations have written or synced.
     pub fn operations(&self) -> u64 {
         self.inner.lock().operations
     }
 
-    /// Lets so many further operations that write or sync succeed and fails all after them.
+    /// Lets this many further writing or syncing operations succeed and fails all later ones.
     pub fn fail_after(&self, operations: u64) {
         let mut inner = self.inner.lock();
         inner.operations_max = Some(inner.operations + operations);
     }
 
-    /// Replaces the bytes under a key, synced or not, as a decaying disk would. False when there is
-    /// nothing under it.
+    /// Replaces the bytes under a key, synced or not, like a decaying disk. False when there is no
+    /// such key.
     pub fn damage(&self, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut inner = self.inner.lock();
         let Some(value) = inner.visible.get_mut(key) else { return false };

@@ -1,9 +1,9 @@
 //! The store on disk: one sled tree.
 //!
 //! sled's own `flush` does not reach stable storage on Linux (it ends in `sync_file_range`), so
-//! [`SledStore`] syncs the files itself. sled may panic while opening damaged files, which nothing
-//! here can turn into an error: a node that dies while opening its store sets the store aside and
-//! rebuilds it, for everything in it is also in the log.
+//! [`SledStore`] syncs the files itself. sled may panic when it opens damaged files, which nothing
+//! here can turn into an error. A node that dies while opening its store sets the store aside and
+//! rebuilds it, since everything in it is also in the log.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -15,25 +15,24 @@ use parking_lot::Mutex;
 
 use crate::store::{CheckpointStore, Error, Row, Write};
 
-/// Pages that sled keeps in memory, in bytes; a goal of sled's, not a limit.
+/// Pages that sled keeps in memory, in bytes; a target of sled's, not a limit.
 const CACHE_BYTES: u64 = 64 << 20;
 
-/// Bytes that are written before sled is waited for. sled makes some three times as many of them,
-/// in buffers of 512 KiB, each of which occupies one of its threads, some seven, until it is
-/// written. When all of them have one, and sled's file was just cut shorter, it waits for ever:
-/// whoever writes for the cut, which none of the threads is left to make, and they for whoever
-/// writes. So few of them may ever be busy.
+/// Bytes that may be written before we wait for sled. sled writes about three times as many, in
+/// buffers of 512 KiB. Each buffer occupies one of its about seven threads until it is written. If
+/// all threads are busy just after sled's file was truncated, sled deadlocks: the writer waits for
+/// the truncation, no thread is left to do it, and the threads wait for the writer. So only a few
+/// threads may ever be busy.
 const WAITING_BYTES_MAX: usize = 512 << 10;
-/// What removing a row counts for there: sled writes the rows beside it again.
+/// What removing a row counts as: sled rewrites the rows beside it.
 const DISCARDED_BYTES: usize = 8 << 10;
 
-/// How often collected garbage is pushed on after a publication. Each turn frees some of what big
-/// batches left behind; without it memory grows without bound.
+/// How often garbage collection is advanced after a publication. Each turn frees some of what large
+/// transactions left behind; without it memory grows without bound.
 const COLLECTIONS: usize = 128;
 
-/// Waits until nobody has a store's file locked. A store of this process that was closed keeps its
-/// lock for a moment, until sled's threads are through with it. Other processes are kept out by
-/// whoever opens a store.
+/// Waits until a store's file is unlocked. A store that this process just closed keeps its lock for
+/// a moment, until sled's threads have ended. Whoever opens a store locks other processes out.
 fn wait_for_lock(log: &Path) -> std::io::Result<()> {
     match File::open(log) {
         Ok(file) => file.lock(),
@@ -47,19 +46,19 @@ fn wait_for_lock(log: &Path) -> std::io::Result<()> {
 pub struct SledStore {
     db: ::sled::Db,
     directory: PathBuf,
-    /// sled's log file, kept open so that an error of an earlier write is not missed.
+    /// sled's log file, kept open so that a sync reports errors of earlier writes.
     log: File,
-    /// Files beside the log that are on stable storage. sled writes each once.
+    /// Files beside the log that are synced. sled writes each once.
     synced: Mutex<BTreeSet<PathBuf>>,
-    /// Bytes that were written since sled was last waited for.
+    /// Bytes written since we last waited for sled.
     waiting: AtomicUsize,
 }
 
 impl SledStore {
-    /// Opens the store in a directory, which is created when it is not there.
+    /// Opens the store in a directory, and creates the directory if needed.
     ///
     /// # Errors
-    /// When the directory cannot be used or sled refuses what is in it.
+    /// When the directory cannot be used or sled refuses its contents.
     pub fn open(directory: &Path) -> Result<SledStore, Error> {
         fs::create_dir_all(directory).map_err(failed("create", directory))?;
         let config = ::sled::Config::new()
@@ -87,7 +86,7 @@ impl SledStore {
         Ok(store)
     }
 
-    /// Takes note of what was written, and waits for what was written before when that is much.
+    /// Counts written bytes, and waits for sled when there are many.
     fn wrote(&self, bytes: usize) -> Result<(), Error> {
         if self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes >= WAITING_BYTES_MAX {
             self.write_out()?;
@@ -98,7 +97,7 @@ impl SledStore {
     /// How many bytes the store takes on disk.
     ///
     /// # Errors
-    /// When sled cannot tell.
+    /// When sled cannot say.
     pub fn bytes_on_disk(&self) -> Result<u64, Error> {
         self.db.size_on_disk().map_err(failed("measure", &self.directory))
     }
@@ -115,7 +114,7 @@ impl SledStore {
         }
         for path in found.difference(&synced) {
             match sync_file(path) {
-                // sled removes files that it has no use for any more, at any time.
+                // sled removes files that it no longer uses, at any time.
                 Err(_) if !path.exists() => {}
                 result => result?,
             }
@@ -145,8 +144,8 @@ impl CheckpointStore for SledStore {
     }
 
     fn stage(&self, rows: Vec<Row>) -> Result<(), Error> {
-        // One by one: a batch keeps all readers out until it is through, and nothing here has to be
-        // there at once.
+        // One by one: a transaction would block all readers until it ends, and these rows need not
+        // appear together.
         let bytes = rows.iter().map(|(key, value)| key.len() + value.len()).sum();
         for (key, value) in rows {
             self.db.insert(key, value).map_err(failed("write", &self.directory))?;
@@ -206,7 +205,7 @@ fn sync_file(path: &Path) -> Result<(), Error> {
     File::open(path).and_then(|file| file.sync_all()).map_err(failed("sync", path))
 }
 
-/// Puts what was tried and where around an error.
+/// Adds the action and the path to an error.
 fn failed<E: std::error::Error + Send + Sync + 'static>(
     action: &'static str,
     path: &Path,

@@ -1,18 +1,18 @@
-//! The list of orders of every user id that an order named.
+//! The list of orders of every user id in an order.
 //!
-//! Ids are chosen by callers, so a hash map could be made slow on purpose. Most callers count their
-//! users from one, so ids that are not far above the number of users lie side by side in pages, and
-//! a tree has the others.
+//! Callers choose the ids, so an attacker could make a hash map slow. Most callers number their
+//! users from one, so ids that are not far above the number of users lie in pages; a tree has the
+//! others.
 
 use std::collections::BTreeMap;
 
 use crate::ids::UserId;
 use crate::postings::Postings;
 
-/// Ids of a page.
+/// Ids in a page.
 const PAGE: u64 = 64;
-/// How far the ids of pages may be above the number of users: as many times, and so many more. It
-/// bounds what pages with a single user in them can cost.
+/// How far the ids in pages may exceed the number of users: this factor, plus this offset. It
+/// bounds the cost of pages with a single user.
 const SPREAD: u64 = 4;
 const FIRST: u64 = 16 * PAGE;
 
@@ -23,19 +23,19 @@ type Page = Box<[Postings; PAGE as usize]>;
 pub(super) struct Lists {
     /// Page `n` has all lists of its ids.
     pages: Vec<Option<Page>>,
-    /// The lists of ids that no page has.
+    /// The lists of ids without a page.
     others: BTreeMap<UserId, Postings>,
     /// How many lists there are.
     len: u64,
 }
 
-/// The page of an id, and the id's place there.
+/// The page of an id, and the id's index in it.
 fn place(id: UserId) -> (usize, usize) {
     (usize::try_from(id.0 / PAGE).unwrap_or(usize::MAX), (id.0 % PAGE) as usize)
 }
 
 impl Lists {
-    /// The list of a user that has one.
+    /// The list of a user, if there is one.
     pub(super) fn get(&self, id: UserId) -> Option<&Postings> {
         let (page, at) = place(id);
         match self.pages.get(page) {
@@ -44,7 +44,7 @@ impl Lists {
         }
     }
 
-    /// The list of a user, to which the caller adds an order.
+    /// The list of a user, to add an order.
     pub(super) fn of(&mut self, id: UserId) -> &mut Postings {
         let (page, at) = place(id);
         if self.has_page(page) {
@@ -62,7 +62,7 @@ impl Lists {
         })
     }
 
-    /// All lists, in no order that means anything.
+    /// All lists, in no particular order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (UserId, &Postings)> {
         let pages = (0..).zip(&self.pages).filter_map(|(n, page)| Some((n, page.as_ref()?)));
         let paged = pages.flat_map(|(n, page)| {
@@ -75,7 +75,7 @@ impl Lists {
         self.pages.get(page).is_some_and(Option::is_some)
     }
 
-    /// Makes a page of the ids that the tree has had so far.
+    /// Makes a page, and moves lists from the tree into it.
     fn add_page(&mut self, number: usize) {
         if self.pages.len() <= number {
             self.pages.resize_with(number + 1, || None);
