@@ -1,17 +1,8 @@
 //! Changes of the membership, and what a node that starts again knows of them.
 
 use super::*;
+use crate::log::memory::MemoryLog;
 use crate::members::{Change, Refusal, Role};
-
-fn joining(id: u64, replaces: Option<u64>) -> Member {
-    Member {
-        id: NodeId(id),
-        raft_addr: format!("n{id}"),
-        http_addr: None,
-        incarnation: Some(id),
-        replaces: replaces.map(NodeId),
-    }
-}
 
 /// Proposes a change on a node, whatever is to be said against it.
 fn propose(world: &mut World, leader: u64, change: &Change) {

@@ -2,83 +2,6 @@
 
 use super::*;
 use crate::core::snapshots::{FileTask, Install};
-use crate::snapshot::Meta;
-
-/// What is done with the tasks about files, as a node's surroundings would.
-#[derive(Default)]
-struct Files {
-    /// The snapshot that everybody has, and its bytes.
-    snapshot: Option<(Meta, Vec<u8>)>,
-    received: Vec<u8>,
-    compacted: Vec<(u64, u64, u64)>,
-    forgotten: usize,
-    wanted: usize,
-    lose_parts: usize,
-}
-
-const PART: usize = 10;
-
-impl Files {
-    fn perform(&mut self, world: &mut World, id: u64) {
-        let tasks = std::mem::take(&mut world.host(id).files);
-        for task in tasks {
-            match task {
-                FileTask::Send { to, index, offset } => {
-                    let (meta, bytes) = self.snapshot.as_ref().expect("there is one");
-                    assert_eq!(meta.index, index);
-                    if self.lose_parts > 0 {
-                        self.lose_parts -= 1;
-                        continue;
-                    }
-                    let at = usize::try_from(offset).expect("small");
-                    let part = bytes[at..(at + PART).min(bytes.len())].to_vec();
-                    let size = bytes.len() as u64;
-                    let part = PeerMessage::SnapshotPart { index, offset, size, bytes: part };
-                    world.wire.push_back((NodeId(id), to, part));
-                }
-                FileTask::Write { index, offset, bytes } => {
-                    self.received.truncate(usize::try_from(offset).expect("small"));
-                    self.received.extend(bytes);
-                    world.input(id, Input::PartWritten(index, true));
-                }
-                FileTask::Prepare { index, .. } => {
-                    let (_, bytes) = self.snapshot.as_ref().expect("there is one");
-                    assert_eq!(&self.received, bytes, "all of it arrived");
-                    world.input(id, Input::SnapshotPrepared(index, true));
-                }
-                FileTask::Forget => self.forgotten += 1,
-                FileTask::Compact { index, term } => {
-                    world.host(id).log.compact(index, term).expect("in memory");
-                    self.compacted.push((id, index, term));
-                }
-                FileTask::Take => self.wanted += 1,
-            }
-        }
-    }
-
-    fn run_ms(&mut self, world: &mut World, ms: u64) {
-        let until = world.now_ms + ms;
-        while world.now_ms < until {
-            world.run_ms(50);
-            for _ in 0..3 {
-                for id in 1..=3 {
-                    self.perform(world, id);
-                }
-                world.deliver();
-            }
-        }
-    }
-}
-
-fn taken(world: &mut World, files: &mut Files, id: u64, older: u64) -> u64 {
-    let index = world.host(id).applied_index;
-    let term = world.host(id).log.term(index).expect("in the log");
-    let meta = Meta { index, term, members: founders(), bytes: 95, ..Meta::default() };
-    files.snapshot = Some((meta.clone(), (0..95).collect()));
-    world.input(id, Input::SnapshotTaken(Box::new(meta), older));
-    files.perform(world, id);
-    index
-}
 
 /// A leader that cut its log while a follower was away: the leader, the follower, its files.
 fn far_behind() -> (World, u64, u64, Files, u64) {
@@ -90,13 +13,13 @@ fn far_behind() -> (World, u64, u64, Files, u64) {
         world.propose(leader, seq);
         world.run_ms(50);
     }
-    let first = taken(&mut world, &mut files, leader, 0);
+    let first = files.take(&mut world, leader, 0, 95);
     assert_eq!(files.compacted, [], "one snapshot is not enough");
     for seq in 31..=40 {
         world.propose(leader, seq);
         world.run_ms(50);
     }
-    let second = taken(&mut world, &mut files, leader, first);
+    let second = files.take(&mut world, leader, first, 95);
     assert_eq!(files.compacted, [], "within the margin");
     // Tests keep no margin from here on.
     world.host(leader).core.config.log_margin_entries = 0;
@@ -165,7 +88,7 @@ fn a_damaged_snapshot_is_offered_no_more_and_another_one_asked_for() {
     files.run_ms(&mut world, 1_000);
     assert!(files.wanted >= 1, "raft needs one");
     assert!(world.host(away).installed.is_none());
-    taken(&mut world, &mut files, leader, index);
+    files.take(&mut world, leader, index, 95);
     files.run_ms(&mut world, 15_000);
     assert!(world.host(away).installed.is_some());
 }
@@ -230,15 +153,6 @@ fn a_snapshot_counts_as_applied_when_an_election_follows_it_at_once() {
         message.get_msg_type() == MessageType::MsgRequestPreVote
     };
     assert!(world.wire.iter().any(|(_, _, message)| stands(message)));
-}
-
-/// Carries an installation out as a node's surroundings would.
-pub(super) fn install(host: &mut Host, install: &Install, append: &Append) -> Input {
-    let Install { index, term, members } = install;
-    host.log.install(*index, *term, append.hard_state.as_ref(), members).expect("in memory");
-    host.applied_index = *index;
-    host.installed = Some(install.clone());
-    Input::Applied { index: *index, clock: Timestamp(0), answered: Vec::new() }
 }
 
 /// A new leader may offer the same snapshot while the file of the old one is being made into a
