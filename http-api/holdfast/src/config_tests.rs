@@ -1,4 +1,4 @@
-//! How flags and file combine. `http-api/holdfast/tests/command_line.rs` tests the environment,
+//! How flags and file combine. `http-api/holdfast/tests/it/command_line.rs` tests the environment,
 //! with real processes.
 
 use std::io::Write as _;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub(crate) const CODES: &str = "\
 Exit codes:
   0  done
-  1  failed: the cluster cannot be reached, or a node had to stop
+  1  failed: the cluster cannot be reached, a node failed, or data is damaged
   2  the command line, the environment, the configuration file or a named file is wrong
   3  the cluster refused the request; nothing was changed
   4  unknown whether the request took effect: repeat it under the same key

@@ -1,14 +1,14 @@
 //! Commands against one real node: their output, as tables and as JSON.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::holdfast;
 
 /// A cluster of one node. It is killed on drop.
 struct Node {
@@ -67,12 +67,6 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn holdfast(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-    command.args(words).env_clear();
-    command
 }
 
 #[test]

@@ -3,27 +3,20 @@
 //! Each test runs the real binary. A listener with a fixed answer stands in for a cluster, and
 //! records the requests.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+
+use crate::holdfast;
 
 /// The answer of the stand-in to `GET /cluster`.
 const CLUSTER: &str = r#"{"success":true,"data":{"cluster_id":"shop","node_id":1,"leader_id":1,
     "term":2,"commit_index":9,"applied_index":9,"digest":"00ff","members":[{"id":1,
     "role":"leader","raft_addr":"127.0.0.1:7001","http_addr":"127.0.0.1:8080","match_index":9,
     "lag":0,"healthy":true}]}}"#;
-
-/// The binary, with an empty environment.
-fn holdfast(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-    command.args(words).env_clear();
-    command
-}
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
