@@ -28,7 +28,7 @@ use engine::webhook::Report;
 const ROUNDS: u64 = 8;
 /// Entries between two checkpoints.
 const CHECKPOINT_EVERY: u64 = 3;
-/// The end of the history; a process is killed long before it.
+/// The last entry of the history. Every process is killed long before it.
 const ENTRIES: u64 = 6_000;
 /// Orders placed by one entry.
 const ORDERS: u64 = 40;

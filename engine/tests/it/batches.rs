@@ -33,7 +33,7 @@ fn lacking(requested: u64, available: i64) -> Rejection {
 }
 
 #[test]
-fn each_order_of_an_independent_batch_stands_for_itself() {
+fn orders_of_an_independent_batch_succeed_or_fail_alone() {
     let mut machine = Machine::default();
     machine.product("1", 5);
     machine.place(keyed("old", &[(1, 1)]));
@@ -91,7 +91,7 @@ fn an_atomic_batch_is_placed_whole_or_not_at_all() {
 }
 
 #[test]
-fn all_that_is_wrong_with_an_atomic_batch_is_told() {
+fn a_refused_atomic_batch_reports_every_fault() {
     let mut machine = Machine::default();
     machine.product("1", 5);
     machine.events();
@@ -99,7 +99,7 @@ fn all_that_is_wrong_with_an_atomic_batch_is_told() {
         order(&[(1, 3)]),
         order(&[(1, 3)]),
         order(&[(9, 1)]),
-        // The one that was refused takes nothing.
+        // The refused order takes nothing.
         order(&[(1, 2)]),
         order(&[(1, 1)]),
     ];
@@ -163,7 +163,7 @@ fn limits_and_rooms_are_shared_by_an_atomic_batch() {
 }
 
 #[test]
-fn a_hold_is_taken_over_once_in_a_batch_too() {
+fn a_batch_consumes_a_hold_once() {
     let mut machine = Machine::default();
     let product = machine.product("1", 2);
     let held = machine.make_hold(hold(&[(1, 2)]));
@@ -212,7 +212,7 @@ fn a_batch_has_one_to_a_thousand_orders() {
 }
 
 #[test]
-fn a_batch_that_lacks_stock_is_told_without_an_entry() {
+fn a_batch_that_lacks_stock_is_refused_without_an_entry() {
     let mut machine = Machine::default();
     machine.product("1", 2);
     machine.product("1", 5);
@@ -222,7 +222,7 @@ fn a_batch_that_lacks_stock_is_told_without_an_entry() {
         machine.state.batch_lacks_stock(&batch, Timestamp(now))
     };
     let (three, two, one) = (order(&[(1, 3)]), order(&[(1, 2)]), order(&[(1, 1)]));
-    // What is told is what the log would have said.
+    // The refusal is the one that the log would give.
     let each = [three.clone(), keyed("new", &[(1, 4)])];
     let together = [two.clone(), keyed("old", &[(2, 1)]), one.clone()];
     for (atomic, orders) in [(false, &each[..]), (true, &each[..]), (true, &together[..])] {
@@ -231,7 +231,7 @@ fn a_batch_that_lacks_stock_is_told_without_an_entry() {
         assert_eq!(told, Some(machine.run(batch(atomic, orders.to_vec()))));
     }
     let decided_by_the_log = [
-        // Something would come of it.
+        // It would place an order.
         (false, vec![three.clone(), two.clone()]),
         (true, vec![two.clone(), order(&[(2, 4)])]),
         // Something else is wrong, too.

@@ -120,7 +120,7 @@ fn replay(state: &mut State, log: &[Vec<u8>]) {
 }
 
 #[test]
-fn the_same_entries_make_the_same_digest_at_each_index_also_across_a_reopening() {
+fn equal_entries_give_equal_digests_even_across_a_reopening() {
     let log = busy_log(200);
     let store = MemoryStore::new();
     let (mut first, mut second) = (State::new(), State::new());
@@ -148,7 +148,7 @@ fn the_same_entries_make_the_same_digest_at_each_index_also_across_a_reopening()
 }
 
 #[test]
-fn digests_tell_states_apart_that_differ_in_one_thing() {
+fn states_that_differ_in_one_thing_have_different_digests() {
     let digest = |commands: Vec<Command>| {
         let mut machine = Machine::default();
         machine.product("1", 9);
@@ -173,7 +173,7 @@ fn digests_tell_states_apart_that_differ_in_one_thing() {
 }
 
 #[test]
-fn a_crash_at_any_point_of_a_checkpoint_leaves_the_last_or_the_next() {
+fn a_crash_during_a_checkpoint_leaves_the_old_or_the_new_one() {
     let log = busy_log(150);
     let (middle, later) = (log.len() / 2, log.len() * 3 / 4);
     let digest_at = |end: usize| {
@@ -244,7 +244,7 @@ fn a_crash_at_any_point_of_a_checkpoint_leaves_the_last_or_the_next() {
 }
 
 #[test]
-fn staged_rows_of_a_first_checkpoint_that_was_never_published_are_nothing() {
+fn an_unpublished_first_checkpoint_leaves_an_empty_store() {
     let log = busy_log(100);
     let store = MemoryStore::new();
     let mut state = State::new();
@@ -265,7 +265,7 @@ fn staged_rows_of_a_first_checkpoint_that_was_never_published_are_nothing() {
 }
 
 #[test]
-fn what_was_staged_beyond_the_last_checkpoint_is_not_there() {
+fn rows_staged_after_the_last_checkpoint_are_ignored() {
     let mut machine = Machine::default();
     let product = machine.product("1", 10);
     machine.place(order(&[(1, 1)]));
@@ -318,7 +318,7 @@ fn the_ledger_is_read_from_memory_and_from_the_store() {
 }
 
 #[test]
-fn a_chunk_has_one_row_whatever_becomes_of_checkpoints() {
+fn a_chunk_has_one_row_even_after_failed_checkpoints() {
     let mut machine = Machine::default();
     machine.product("1", 1_000);
     let store = MemoryStore::new();
@@ -450,7 +450,7 @@ fn ledgers_of_many_products_share_blocks() {
 }
 
 #[test]
-fn an_open_state_goes_on_like_one_that_never_stopped() {
+fn an_opened_state_behaves_like_one_that_never_stopped() {
     let mut machine = Machine::default();
     machine.product("1", 10);
     let paid = machine.place(mock_order(&[(1, 1)]));
@@ -470,7 +470,7 @@ fn an_open_state_goes_on_like_one_that_never_stopped() {
 }
 
 #[test]
-fn orders_out_of_memory_are_listed_refused_and_read() {
+fn evicted_orders_are_listed_refused_and_read() {
     let mut machine = Machine::default();
     machine.product("1", 1_000);
     let store = MemoryStore::new();
@@ -508,7 +508,7 @@ fn orders_out_of_memory_are_listed_refused_and_read() {
 }
 
 #[test]
-fn a_freeze_is_not_changed_by_what_is_applied_meanwhile() {
+fn entries_applied_after_a_freeze_do_not_change_it() {
     let log = busy_log(100);
     let store = MemoryStore::new();
     let mut state = State::new();
@@ -526,7 +526,7 @@ fn a_freeze_is_not_changed_by_what_is_applied_meanwhile() {
 }
 
 #[test]
-fn a_freeze_that_was_thrown_away_is_no_loss() {
+fn a_discarded_freeze_loses_nothing() {
     let log = busy_log(100);
     let store = MemoryStore::new();
     let mut state = State::new();
@@ -545,7 +545,7 @@ fn a_freeze_that_was_thrown_away_is_no_loss() {
 }
 
 #[test]
-fn what_changed_often_is_one_row() {
+fn a_checkpoint_writes_a_row_once_however_often_it_changed() {
     let mut machine = Machine::default();
     machine.product("1", 1_000);
     for _ in 0..10 {

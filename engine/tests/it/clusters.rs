@@ -32,12 +32,12 @@ fn a_new_cluster_takes_requests_of_nodes_with_old_names_and_tells_orders_apart()
     machine.product("1.00", 10);
     let before = machine.place(paid_by_mock());
     assert_eq!(machine.run(begin(false)), Outcome::ClusterBegun);
-    // The numbers of the requests begin again.
+    // Request numbers start again.
     machine.seq = 0;
     let after = machine.place(paid_by_mock());
     let tasks = vec![(before, 1), (after, 1)];
     assert_eq!(epochs(machine.run(claim(1, tasks))), [(before, 0), (after, 1)]);
-    // What is sent twice is applied once, as ever.
+    // A request that is sent twice is applied once.
     let request = RequestId { node: NodeId(1), boot: 1, seq: 1 };
     let again = Envelope { request, trace: TraceId::NONE, command: Command::Tick };
     assert_eq!(machine.run_envelopes(vec![again]), [Outcome::Ignored]);

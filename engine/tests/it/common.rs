@@ -1,5 +1,5 @@
-//! What the engine's tests share: a state that is fed commands the way a leader feeds it, and short
-//! ways to write those commands.
+//! Shared by the engine's tests: a state that gets commands as from a leader, and short ways to
+//! write commands.
 
 use engine::adjustment::Change;
 use engine::checkpoint::{CheckpointStore, read_events};
@@ -22,7 +22,7 @@ use engine::store::memory::MemoryStore;
 use engine::trace::TraceId;
 use engine::webhook::Report;
 
-/// Keeps all that it is told.
+/// Records outcomes and events.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     pub(crate) outcomes: Vec<(Position, RequestId, Outcome)>,
@@ -43,7 +43,7 @@ impl Observer for Recorder {
     }
 }
 
-/// A state with the log that made it.
+/// A state and the log that led to it.
 #[derive(Debug, Default)]
 pub(crate) struct Machine {
     pub(crate) state: State,
@@ -89,7 +89,7 @@ impl Machine {
         assert_eq!(self.run(Command::Tick), Outcome::Ticked);
     }
 
-    /// Writes a checkpoint, forgets what it holds, and goes on from what can be read of it.
+    /// Writes a checkpoint and continues with the state that it opens to.
     pub(crate) fn come_back(&mut self) {
         let store = MemoryStore::new();
         let written = self.state.freeze().write(&store).expect("written");
@@ -132,7 +132,7 @@ impl Machine {
         }
     }
 
-    /// Settles one attempt; the number of results that were taken.
+    /// Settles one attempt; returns how many results counted.
     pub(crate) fn settle(&mut self, order: OrderId, attempt: u32, verdict: Verdict) -> u64 {
         match self.run(settle(order, attempt, verdict)) {
             Outcome::Settled(count) => count,
@@ -167,7 +167,7 @@ impl Machine {
     }
 }
 
-/// All events after `id`, from the state and, where it says so, from the store.
+/// All events after `id`, from the state or from the store where the state refers to it.
 pub(crate) fn events_after(
     state: &State,
     store: &dyn CheckpointStore,
@@ -232,7 +232,7 @@ pub(crate) fn order(of: &[(u64, u32)]) -> PlaceOrder {
     }
 }
 
-/// A hold of these lines for a hundred milliseconds, which may live for a second.
+/// A hold of these lines for 100 ms, which can be extended to one second.
 pub(crate) fn hold(of: &[(u64, u32)]) -> CreateHold {
     CreateHold {
         user: None,
@@ -245,7 +245,7 @@ pub(crate) fn hold(of: &[(u64, u32)]) -> CreateHold {
     }
 }
 
-/// A provider's report about an order, which waits for a second if it must.
+/// A provider's report about an order. Without the order it is parked for one second.
 pub(crate) fn webhook(key: &str, order: u64, report: Report) -> PaymentWebhook {
     PaymentWebhook {
         key: key.into(),

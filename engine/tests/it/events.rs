@@ -1,4 +1,4 @@
-//! Events as they are kept: the same on every node, resumable after a restart, and gone in the end.
+//! Retained events are equal on every node, survive a restart, and expire.
 
 use engine::checkpoint::read_events;
 use engine::command::{Command, PlaceOrder};
@@ -34,7 +34,7 @@ fn checkpoint(state: &mut State, store: &MemoryStore) {
 }
 
 #[test]
-fn what_is_kept_is_what_was_told() {
+fn retained_events_equal_emitted_events() {
     let mut machine = machine();
     tell(&mut machine, 400);
     let kept = events_after(&machine.state, &MemoryStore::new(), BEGINNING, 100);
@@ -53,7 +53,7 @@ fn what_is_kept_is_what_was_told() {
 }
 
 #[test]
-fn an_event_says_whose_it_is_and_what_it_is_about() {
+fn an_event_names_its_user_and_its_subject() {
     let mut machine = machine();
     tell(&mut machine, 1);
     let placed = &machine.recorder.events[2].kind;
@@ -73,7 +73,7 @@ fn an_event_says_whose_it_is_and_what_it_is_about() {
 }
 
 #[test]
-fn reading_goes_on_after_a_restart() {
+fn readers_resume_after_a_restart() {
     let mut machine = machine();
     let store = MemoryStore::new();
     machine.state.set_resident_chunks_max(0);
@@ -108,7 +108,7 @@ fn reading_goes_on_after_a_restart() {
 }
 
 #[test]
-fn what_is_gone_is_gone_from_memory_and_store_and_the_floor_says_so() {
+fn expired_events_leave_memory_and_store_and_raise_the_floor() {
     let mut machine = machine();
     let store = MemoryStore::new();
     tell(&mut machine, 300);
@@ -135,7 +135,7 @@ fn what_is_gone_is_gone_from_memory_and_store_and_the_floor_says_so() {
 }
 
 #[test]
-fn events_grow_old_by_the_replicated_clock() {
+fn events_expire_by_the_replicated_clock() {
     let mut machine = machine();
     machine.state.set_event_retention(u64::MAX, 60_000);
     tell(&mut machine, 200);

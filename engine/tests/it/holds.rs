@@ -18,7 +18,7 @@ fn rejected(outcome: Outcome) -> Rejection {
 }
 
 #[test]
-fn a_hold_sets_units_aside_and_tells() {
+fn a_hold_sets_units_aside_and_emits_an_event() {
     let mut machine = Machine::default();
     let product = machine.product("0.10", 3);
     machine.events();
@@ -79,7 +79,7 @@ fn a_hold_is_usable_until_its_deadline_and_never_after() {
 }
 
 #[test]
-fn units_of_a_hold_that_runs_out_can_be_sold_in_the_same_entry() {
+fn units_of_an_expired_hold_can_be_sold_in_the_same_entry() {
     let mut machine = Machine::default();
     machine.product("1", 1);
     machine.make_hold(hold(&[(1, 1)]));
@@ -152,7 +152,7 @@ fn an_order_from_a_hold_is_refused_before_anything_moves() {
 }
 
 #[test]
-fn the_price_is_that_of_the_order_not_of_the_hold() {
+fn an_order_from_a_hold_pays_the_price_of_the_order() {
     let mut machine = Machine::default();
     machine.product("1", 10);
     let held = machine.make_hold(hold(&[(1, 2)]));
@@ -278,7 +278,7 @@ fn extending_moves_the_deadline_up_to_the_cap_and_never_back() {
 }
 
 #[test]
-fn ten_thousand_holds_that_run_out_at_once_go_a_thousand_an_entry() {
+fn ten_thousand_expired_holds_are_swept_a_thousand_per_entry() {
     let mut machine = Machine::default();
     let product = machine.product("1", 10_000);
     for _ in 0..10 {
@@ -312,7 +312,7 @@ fn ten_thousand_holds_that_run_out_at_once_go_a_thousand_an_entry() {
 }
 
 #[test]
-fn a_hold_that_lacks_stock_is_told_without_an_entry() {
+fn a_hold_that_lacks_stock_is_refused_without_an_entry() {
     let mut machine = Machine::default();
     let product = machine.product("1", 1);
     let known = CreateHold { key: Some("k".into()), ..hold(&[(1, 1)]) };

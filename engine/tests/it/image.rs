@@ -1,5 +1,5 @@
-//! The checkpoint as a stream of rows: a store filled from it gives the same state, while
-//! checkpoints go on, and damage is found before the stream ends.
+//! The checkpoint as a stream of rows. A store filled from it gives the same state although
+//! checkpoints continue, and damage is found before the stream ends.
 
 use engine::checkpoint::image::{Fill, Image};
 use engine::checkpoint::{CheckpointStore, Row, read_events};
@@ -86,7 +86,7 @@ fn a_store_filled_from_an_image_gives_the_same_state_while_checkpoints_go_on() {
 }
 
 #[test]
-fn a_damaged_or_missing_row_never_ends_an_image() {
+fn an_image_with_a_damaged_or_missing_row_is_refused() {
     let mut state = State::new();
     let store = MemoryStore::new();
     apply_all(&mut state, &busy_log(300));
@@ -107,7 +107,7 @@ fn a_damaged_or_missing_row_never_ends_an_image() {
 }
 
 #[test]
-fn a_stream_that_was_cut_off_fills_nothing() {
+fn a_truncated_stream_fills_nothing() {
     let mut state = State::new();
     let store = MemoryStore::new();
     assert!(Image::open(&store).expect("readable").is_none());

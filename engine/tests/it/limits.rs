@@ -1,4 +1,4 @@
-//! Limits per user, and what is told when stock runs low.
+//! Limits per user, and the event when stock runs low.
 
 use engine::command::{Command, CreateHold, CreateProduct, PlaceOrder, UpdateProduct, Verdict};
 use engine::event::Kind;
@@ -35,7 +35,7 @@ fn taken(machine: &mut Machine, user: u64) -> u64 {
 }
 
 #[test]
-fn open_held_and_paid_units_count_and_what_goes_back_does_not() {
+fn held_open_and_paid_units_count_and_returned_ones_do_not() {
     let mut machine = Machine::default();
     let product = limited(&mut machine, 100, 5);
     let paid = machine.place(order_of(1, 1));
@@ -144,7 +144,7 @@ fn a_hold_within_the_limit_of_its_time_becomes_an_order() {
 }
 
 #[test]
-fn what_users_took_comes_back_from_a_checkpoint() {
+fn units_taken_by_users_come_back_from_a_checkpoint() {
     let mut machine = Machine::default();
     limited(&mut machine, 1_000, 500);
     machine.state.set_resident_chunks_max(0);
@@ -164,7 +164,7 @@ fn what_users_took_comes_back_from_a_checkpoint() {
 }
 
 #[test]
-fn low_stock_is_told_once_on_the_way_down() {
+fn low_stock_is_announced_once_on_the_way_down() {
     let mut machine = Machine::default();
     let product = CreateProduct {
         name: "thing".into(),

@@ -20,7 +20,7 @@ mod webhooks;
 
 /// Other threads read the state, write what was frozen and use the stores.
 #[test]
-fn threads_may_share_what_they_must() {
+fn shared_types_are_send_and_sync() {
     fn shared<T: Send + Sync>() {}
     shared::<engine::state::State>();
     shared::<engine::checkpoint::Frozen>();

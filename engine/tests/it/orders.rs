@@ -17,7 +17,7 @@ fn rejected(outcome: Outcome) -> Rejection {
 }
 
 #[test]
-fn an_order_reserves_prices_and_tells() {
+fn an_order_reserves_units_has_a_total_and_emits_an_event() {
     let mut machine = Machine::default();
     let product = machine.product("0.10", 3);
     machine.events();
@@ -57,7 +57,7 @@ fn a_refused_line_leaves_the_others_untouched() {
 }
 
 #[test]
-fn each_check_refuses_in_its_turn() {
+fn checks_run_in_a_fixed_order() {
     let mut machine = Machine::default();
     machine.product("1", 5);
     let mut limited = create("1", 5);
@@ -261,7 +261,7 @@ fn order_in(machine: &mut Machine, status: Status) -> OrderId {
 }
 
 #[test]
-fn every_illegal_move_is_refused_and_every_legal_one_is_not() {
+fn only_legal_moves_are_accepted() {
     for from in Status::ALL {
         for to in Status::ALL {
             let mut machine = Machine::default();
@@ -341,7 +341,7 @@ fn an_unpaid_webhook_order_ends_at_its_deadline() {
 }
 
 #[test]
-fn a_flood_of_deadlines_passes_a_thousand_at_a_time() {
+fn a_flood_of_deadlines_is_swept_a_thousand_per_entry() {
     let mut machine = Machine::default();
     machine.product("1", 10_000);
     let webhook = PlaceOrder { payment_method: PaymentMethod::Webhook, ..order(&[(1, 1)]) };
@@ -392,7 +392,7 @@ fn requests_are_applied_once() {
 }
 
 #[test]
-fn what_is_no_entry_stops_the_node() {
+fn a_malformed_entry_stops_the_node() {
     let mut state = State::new();
     state.apply(3, 1, &[], &mut Unobserved).expect("raft's own entry");
     assert_eq!((state.applied_index(), state.applied_term()), (3, 1));
@@ -465,7 +465,7 @@ fn lists_are_exact_at_their_edges() {
 /// What is looked at for sixteen commands together must not decide for any of them: each is carried
 /// out on what those before it left.
 #[test]
-fn commands_of_one_entry_follow_one_another_however_many_they_are() {
+fn commands_of_one_entry_run_in_order_however_many_there_are() {
     const COUNT: u64 = 50;
     // Every third has the key of the one before it, every ninth with another meaning.
     let orders: Vec<PlaceOrder> = (0..COUNT)

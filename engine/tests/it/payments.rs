@@ -1,4 +1,4 @@
-//! Payment attempts: claims, leases, take-over, refusals and missing answers.
+//! Payment attempts: claims, leases, takeover, declined payments and missing answers.
 
 use crate::common::*;
 use engine::command::{Command, PlaceOrder, Verdict};
@@ -43,7 +43,7 @@ fn a_paid_order_sells_its_units() {
 }
 
 #[test]
-fn a_live_lease_keeps_others_away_and_a_dead_one_does_not() {
+fn only_an_expired_lease_can_be_taken_over() {
     let (mut machine, id) = machine_with_order(1);
     machine.claim(&[id]);
     assert_eq!(machine.run(claim(2, vec![(id, 1)])), Outcome::Claimed(vec![]));
@@ -93,7 +93,7 @@ fn only_the_last_refusal_fails_the_order() {
 }
 
 #[test]
-fn no_answer_asks_again_under_the_same_attempt() {
+fn a_missing_answer_is_retried_under_the_same_attempt() {
     let (mut machine, id) = machine_with_order(1);
     machine.claim(&[id]);
     for unanswered in 1..=3 {
@@ -123,7 +123,7 @@ fn a_result_for_an_order_that_nobody_claimed_is_passed_over() {
 }
 
 #[test]
-fn a_long_refusal_is_cut_at_a_character() {
+fn a_long_reason_is_truncated_between_characters() {
     let (mut machine, id) = machine_with_order(1);
     machine.claim(&[id]);
     let verdict = Verdict::Declined { reason: "é".repeat(200).into(), retry_in_ms: 0 };
@@ -132,7 +132,7 @@ fn a_long_refusal_is_cut_at_a_character() {
 }
 
 #[test]
-fn times_beyond_the_end_of_time_stay_there() {
+fn times_saturate_at_the_maximum() {
     let (mut machine, id) = machine_with_order(1);
     machine.claim(&[id]);
     let verdict = Verdict::NoAnswer { retry_in_ms: u64::MAX };

@@ -204,7 +204,7 @@ fn a_sku_can_be_renamed_and_dropped() {
 }
 
 #[test]
-fn selling_out_by_setting_the_stock_is_told_once() {
+fn setting_the_stock_to_zero_announces_sold_out_once() {
     let mut machine = Machine::default();
     machine.product("1", 3);
     machine.events();

@@ -1,4 +1,4 @@
-//! One contract for every store, and what only the store in memory can do.
+//! One contract for every store, and the extras of the store in memory.
 
 use engine::checkpoint::CheckpointStore;
 use engine::store::Error;
@@ -80,7 +80,7 @@ fn sled_keeps_the_contract_and_its_rows() {
 }
 
 #[test]
-fn a_store_that_is_being_closed_is_waited_for() {
+fn opening_waits_for_a_store_that_is_closing() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("state");
     let store = SledStore::open(&path).expect("opened");
@@ -92,7 +92,7 @@ fn a_store_that_is_being_closed_is_waited_for() {
 }
 
 #[test]
-fn sled_says_what_it_could_not_open() {
+fn sled_names_the_path_that_it_cannot_open() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("file");
     std::fs::write(&file, "in the way").expect("written");
@@ -127,7 +127,7 @@ fn a_crash_forgets_what_was_not_synced() {
 }
 
 #[test]
-fn failing_on_purpose_starts_and_ends() {
+fn planned_failures_start_and_end() {
     let store = MemoryStore::new();
     store.fail_after(1);
     store.stage(vec![row("a", "1")]).expect("one more succeeds");

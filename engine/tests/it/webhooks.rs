@@ -1,4 +1,4 @@
-//! Reports of payments through their command: taken down once, applied, parked, or in conflict.
+//! Payment webhooks: recorded once, then applied, parked, or reported as a conflict.
 
 use engine::command::{Command, PaymentWebhook, PlaceOrder, Verdict};
 use engine::event::Kind;
@@ -82,7 +82,7 @@ fn a_failure_gives_the_units_back() {
 }
 
 #[test]
-fn a_key_is_taken_down_once_for_ever() {
+fn a_webhook_key_is_recorded_once_for_good() {
     let mut machine = machine();
     let id = machine.place(waiting());
     let report = || webhook("k", id.0, YES);
@@ -158,7 +158,7 @@ fn another_amount_is_a_conflict_and_the_order_goes_on_waiting() {
 }
 
 #[test]
-fn what_the_worker_has_begun_to_charge_is_the_workers() {
+fn a_report_does_not_settle_an_order_that_the_worker_charges() {
     let mut machine = machine();
     let id = machine.place(PlaceOrder {
         payment_method: PaymentMethod::Mock,
@@ -181,7 +181,7 @@ fn what_the_worker_has_begun_to_charge_is_the_workers() {
 }
 
 #[test]
-fn a_report_past_the_deadline_is_late_swept_or_not() {
+fn a_report_past_the_deadline_is_late_before_and_after_the_sweep() {
     let mut machine = Machine::default();
     machine.product("10", 5_000);
     machine.run_all(vec![Command::PlaceOrder(waiting()); 1_500]);
@@ -238,7 +238,7 @@ fn a_parked_failure_ends_the_order_that_it_waited_for() {
 }
 
 #[test]
-fn a_report_that_finds_no_order_in_time_is_told_and_may_come_again() {
+fn an_unmatched_report_emits_an_event_and_may_come_again() {
     let mut machine = machine();
     tell(&mut machine, webhook("k", 1, YES));
     machine.events();
@@ -258,7 +258,7 @@ fn a_report_that_finds_no_order_in_time_is_told_and_may_come_again() {
 }
 
 #[test]
-fn room_for_reports_that_wait_is_bounded() {
+fn parked_reports_are_bounded() {
     let mut machine = machine();
     let full = Outcome::Rejected(Rejection::TooManyParked);
     for n in 0..20 {

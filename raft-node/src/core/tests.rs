@@ -1,5 +1,5 @@
-//! The core alone, three of them on one thread: elections, group commit, forwarding, reads, and
-//! what may not leave before its sync.
+//! Tests of the core without I/O: three cores on one thread elect leaders, share entries, forward
+//! and read. Nothing leaves a core before the sync that it depends on.
 
 mod files;
 mod members;
@@ -17,7 +17,7 @@ use self::world::{World, founders, joining, new_core, other_than};
 use super::*;
 
 #[test]
-fn one_leads_and_all_apply_what_any_node_was_asked() {
+fn all_nodes_apply_commands_that_any_node_takes() {
     let mut world = World::new();
     let leader = world.leader();
     world.propose(leader, 1);
@@ -30,7 +30,7 @@ fn one_leads_and_all_apply_what_any_node_was_asked() {
 }
 
 #[test]
-fn commands_that_wait_for_a_sync_become_one_entry() {
+fn commands_waiting_for_a_sync_share_one_entry() {
     let mut world = World::new();
     let leader = world.leader();
     let before = world.host(leader).entries_with_commands;
@@ -65,7 +65,7 @@ fn a_follower_acknowledges_nothing_before_its_sync() {
 }
 
 #[test]
-fn a_request_outlives_its_leader() {
+fn a_request_is_sent_again_to_the_next_leader() {
     let mut world = World::new();
     let leader = world.leader();
     let asked = other_than(leader);
@@ -81,7 +81,7 @@ fn a_request_outlives_its_leader() {
 }
 
 #[test]
-fn without_a_majority_nothing_is_answered_and_the_two_kinds_of_failure_are_told_apart() {
+fn without_a_majority_sent_requests_are_unknown_and_unsent_ones_failed() {
     let mut world = World::new();
     let leader = world.leader();
     for id in 1..=3 {
@@ -100,7 +100,7 @@ fn without_a_majority_nothing_is_answered_and_the_two_kinds_of_failure_are_told_
 }
 
 #[test]
-fn reads_are_batched_and_never_older_than_what_was_committed() {
+fn reads_share_barriers_and_see_all_committed_entries() {
     let mut world = World::new();
     let leader = world.leader();
     let follower = other_than(leader);
@@ -129,7 +129,7 @@ fn reads_are_batched_and_never_older_than_what_was_committed() {
 }
 
 #[test]
-fn a_restarted_node_goes_on_where_its_log_and_checkpoint_say() {
+fn a_restarted_node_applies_its_log_after_its_checkpoint() {
     let mut world = World::new();
     let leader = world.leader();
     for seq in 1..=5 {
@@ -157,7 +157,7 @@ fn a_restarted_node_goes_on_where_its_log_and_checkpoint_say() {
 }
 
 #[test]
-fn an_idle_leader_lets_the_clock_pass_a_deadline_once() {
+fn an_idle_leader_proposes_one_tick_per_deadline() {
     let mut world = World::new();
     let leader = world.leader();
     let before = world.host(leader).applied_index;
@@ -170,7 +170,7 @@ fn an_idle_leader_lets_the_clock_pass_a_deadline_once() {
 }
 
 #[test]
-fn leadership_is_handed_over_and_requests_go_on() {
+fn requests_survive_a_transfer_of_leadership() {
     let mut world = World::new();
     let leader = world.leader();
     let heir = other_than(leader);
@@ -183,7 +183,7 @@ fn leadership_is_handed_over_and_requests_go_on() {
 }
 
 #[test]
-fn noise_in_an_entry_is_an_error_and_not_a_panic() {
+fn a_malformed_entry_is_an_error_and_not_a_panic() {
     let error = entry::Entry::parse(&[1, 2, 3]).expect_err("too short");
     assert!(matches!(error, codec::Error::Malformed(_)));
 }

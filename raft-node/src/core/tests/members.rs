@@ -1,4 +1,4 @@
-//! Changes of the membership, and what a node that starts again knows of them.
+//! Membership changes, and what a restarted node knows of them.
 
 use super::*;
 use crate::log::memory::MemoryLog;
@@ -42,7 +42,7 @@ fn history(log: &MemoryLog, last: u64) -> Vec<Membership> {
 }
 
 #[test]
-fn a_node_that_starts_again_replays_the_changes_after_its_checkpoint() {
+fn a_restarted_node_replays_membership_changes_after_its_checkpoint() {
     let mut world = World::of(4);
     let leader = world.leader();
     propose(&mut world, leader, &Change::Add(joining(4, Some(other_than(leader)))));
@@ -72,7 +72,7 @@ fn a_node_that_starts_again_replays_the_changes_after_its_checkpoint() {
 /// must know after a crash that the change was committed: otherwise it could win an election among
 /// those who were members before.
 #[test]
-fn what_follows_a_change_is_never_kept_without_it() {
+fn a_log_that_goes_beyond_a_change_knows_that_it_was_committed() {
     let mut world = World::of(4);
     let leader = world.leader();
     let follower = other_than(leader);
@@ -153,7 +153,7 @@ fn a_node_joins_through_any_other_and_is_promoted_once_it_has_caught_up() {
 }
 
 #[test]
-fn what_would_cost_the_majority_or_makes_no_sense_is_refused_and_changes_nothing() {
+fn changes_that_risk_the_majority_or_make_no_sense_are_refused() {
     let mut world = World::of(4);
     let leader = world.leader();
     let (dead, alive) = (other_than(leader), other_than(other_than(leader)));
@@ -183,7 +183,7 @@ fn what_would_cost_the_majority_or_makes_no_sense_is_refused_and_changes_nothing
 }
 
 #[test]
-fn a_wiped_node_is_replaced_in_one_step_and_never_heard_again() {
+fn a_wiped_node_is_replaced_in_one_step_and_ignored_afterwards() {
     let mut world = World::of(4);
     let leader = world.leader();
     let (wiped, alive) = (other_than(leader), other_than(other_than(leader)));
@@ -213,7 +213,7 @@ fn a_wiped_node_is_replaced_in_one_step_and_never_heard_again() {
 }
 
 #[test]
-fn leadership_moves_when_asked_and_a_leader_that_is_removed_hands_it_over_first() {
+fn leadership_moves_on_request_and_before_a_leader_is_removed() {
     let mut world = World::new();
     let leader = world.leader();
     let to = other_than(leader);
@@ -240,7 +240,7 @@ fn leadership_moves_when_asked_and_a_leader_that_is_removed_hands_it_over_first(
 }
 
 #[test]
-fn without_a_leader_an_operator_hears_that_nothing_happened() {
+fn without_a_leader_an_operator_is_told_that_nothing_happened() {
     let mut world = World::new();
     let leader = world.leader();
     let alone = other_than(leader);

@@ -1,4 +1,4 @@
-//! Disks that are short of space: who refuses what, and who leads.
+//! Nodes that are short of disk space: what they refuse, and who leads.
 
 use super::*;
 use crate::log::LogStore as _;

@@ -1,4 +1,4 @@
-//! Snapshots between cores: a follower that is far behind gets one part by part, whatever is lost.
+//! Snapshots between cores: a follower far behind gets one part by part, even if messages are lost.
 
 use super::*;
 use crate::core::snapshots::{FileTask, Install};
@@ -30,7 +30,7 @@ fn far_behind() -> (World, u64, u64, Files, u64) {
 }
 
 #[test]
-fn a_follower_far_behind_gets_the_snapshot_and_then_the_log() {
+fn a_follower_far_behind_gets_a_snapshot_and_then_entries() {
     let (mut world, leader, away, mut files, index) = far_behind();
     world.host(away).down = false;
     files.lose_parts = 2;
@@ -47,7 +47,7 @@ fn a_follower_far_behind_gets_the_snapshot_and_then_the_log() {
 }
 
 #[test]
-fn what_was_asked_for_and_may_be_in_the_snapshot_is_unknown() {
+fn requests_that_a_snapshot_may_contain_are_unknown() {
     let (mut world, leader, away, mut files, _) = far_behind();
     world.host(away).down = false;
     // It hears of the leader, forwards, and the leader's log takes it.
@@ -63,7 +63,7 @@ fn what_was_asked_for_and_may_be_in_the_snapshot_is_unknown() {
 }
 
 #[test]
-fn a_transfer_that_hears_nothing_is_given_up_and_begun_again() {
+fn a_silent_transfer_times_out_and_starts_again() {
     let (mut world, leader, away, mut files, _) = far_behind();
     world.host(away).down = false;
     files.lose_parts = usize::MAX;
@@ -81,7 +81,7 @@ fn a_transfer_that_hears_nothing_is_given_up_and_begun_again() {
 }
 
 #[test]
-fn a_damaged_snapshot_is_offered_no_more_and_another_one_asked_for() {
+fn a_damaged_snapshot_is_withdrawn_and_a_new_one_requested() {
     let (mut world, leader, away, mut files, index) = far_behind();
     world.input(leader, Input::SnapshotLost(index));
     world.host(away).down = false;
