@@ -5,4 +5,5 @@ pub(crate) mod operation;
 pub(crate) mod parameters;
 pub(crate) mod problems;
 pub(crate) mod schemas;
+pub(crate) mod shapes;
 pub(crate) mod words;

@@ -9,11 +9,12 @@ use super::{ErrorCode, Order, OrderRequest, Outcome};
 
 /// The body of `POST /orders/batch`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BatchRequest {
-    /// Place all orders or none. Otherwise each is placed or refused as if it had come alone.
+    /// Place all orders or none. Otherwise each order is placed or refused on its own.
     #[serde(default)]
     pub atomic: bool,
-    /// The orders, 1 to [`BatchRequest::ORDERS_MAX`]. Keys stand in them.
+    /// The orders, 1 to 1,000, each with its own idempotency key, if any.
     pub orders: Vec<OrderRequest>,
 }
 
@@ -42,32 +43,34 @@ impl BatchRequest {
     }
 }
 
-/// What became of one order of a batch: the order, or what an error says.
+/// The result of one order of a batch: the order, or an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BatchResult {
-    /// Which order of the request, from 0.
+    /// The place of the order in the request, from 0.
     pub index: u64,
-    /// The HTTP status that the order alone would have had: 201 placed, 200 made before by its key.
+    /// The HTTP status that the order would have had on its own: 201 when it was placed, 200 when
+    /// its key had placed it before.
     pub status: u16,
-    /// The order, right after the batch; absent when it was refused or is in doubt.
+    /// The order right after the batch; absent when there is an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// The code of the error, see [`ErrorCode`]; absent when there is an order, as all below.
+    /// The error code; absent when there is an order, as are all fields of the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Cow<'static, str>>,
-    /// The code in capitals.
+    /// The error code in capitals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<Cow<'static, str>>,
-    /// What went wrong, in words.
+    /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What the error says about the effect of the order.
+    /// Whether the order may have taken effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// Whether the same order, sent again a little later, may well succeed.
+    /// Whether the same order may succeed when it is sent again later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retryable: Option<bool>,
-    /// For `validation_error`: each field at fault with what is wrong about it.
+    /// For `validation_error`: what is wrong, by field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<BTreeMap<String, Vec<String>>>,
 }
@@ -86,15 +89,16 @@ impl BatchResult {
     }
 }
 
-/// An order for which an atomic batch was refused, as a problem lists them.
+/// An order because of which an atomic batch was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RefusedOrder {
-    /// Which order of the request, from 0.
+    /// The place of the order in the request, from 0.
     pub index: u64,
-    /// The HTTP status that the order alone would have had.
+    /// The HTTP status that the order would have had on its own.
     pub status: u16,
-    /// The code of the error, see [`ErrorCode`].
+    /// The error code that the order would have had on its own.
     pub error: Cow<'static, str>,
-    /// What went wrong, in words.
+    /// What went wrong.
     pub message: String,
 }

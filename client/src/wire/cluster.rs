@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::word::words;
 
 words! {
-    /// What a member does, as far as the answering node knows.
+    /// The role of a member, as far as the answering node knows.
     MemberRole {
         /// Orders all writes.
         Leader = "leader",
@@ -20,10 +20,11 @@ words! {
     }
 }
 
-/// The data of `GET /cluster`. It needs no quorum: it is the view of the node that answers.
+/// The cluster as the answering node sees it, without a quorum.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cluster {
-    /// Name of the cluster.
+    /// The cluster's id.
     pub cluster_id: String,
     /// The node that answers.
     pub node_id: u64,
@@ -35,25 +36,25 @@ pub struct Cluster {
     pub commit_index: u64,
     /// Last log index that the node has applied.
     pub applied_index: u64,
-    /// Digest of the state at `applied_index`, in hexadecimal; equal on every node at one index.
+    /// Digest of the state at `applied_index`; equal on every node.
     pub digest: String,
-    /// Whether no payment is asked for until payments are resumed.
+    /// Whether payments wait until they are resumed.
     #[serde(default)]
     pub payments_paused: bool,
-    /// The member that lived in the node's data directory before: its data was damaged, and the
-    /// node was rebuilt from the others as a new member. Null when that never happened.
+    /// The member whose data this node had before the data was damaged and the node was rebuilt as a
+    /// new member; null when that never happened.
     #[serde(default)]
     pub rebuilt_from: Option<u64>,
-    /// The lowest id above all that members have or had, as far as the node knows; 0 from a node
-    /// that does not tell.
+    /// The lowest id above all ids that members have or had.
     #[serde(default)]
     pub next_member_id: u64,
     /// All members, by ascending id.
     pub members: Vec<Member>,
 }
 
-/// The data of `POST /cluster/snapshot`: a snapshot of the answering node's state.
+/// A snapshot of the answering node's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Snapshot {
     /// Last log index that it holds.
     pub index: u64,
@@ -61,44 +62,46 @@ pub struct Snapshot {
     pub term: u64,
     /// The size of its file in bytes.
     pub bytes: u64,
-    /// Digest of the state at `index`, in hexadecimal.
+    /// Digest of the state at `index`; equal on every node.
     pub digest: String,
 }
 
 /// One member of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Member {
     /// The member's id, from 1.
     pub id: u64,
-    /// What it does.
+    /// Its role.
     pub role: MemberRole,
     /// Where its peers reach it.
     pub raft_addr: String,
     /// Where clients reach it; null when it never said so.
     pub http_addr: Option<String>,
-    /// Of a learner, the member whose place it takes when it gets its vote, if it takes one.
+    /// The member whose place a learner takes when it gets its vote, if any.
     #[serde(default)]
     pub replaces: Option<u64>,
     /// Last log index known to be on the member; null unless the leader answers.
     pub match_index: Option<u64>,
     /// Entries that the member is behind the leader; null unless the leader answers.
     pub lag: Option<u64>,
-    /// Whether the answering node has heard from the member lately; true for itself.
+    /// Whether the answering node has heard from it lately; true for itself.
     pub healthy: bool,
 }
 
 /// The body of `POST /cluster/members`: a node that is to join.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MemberRequest {
     /// Its id: one that no member has or ever had.
     pub id: u64,
-    /// Where its peers reach it.
+    /// Where its peers reach it: HOST:PORT, at most 255 bytes.
     pub raft_addr: String,
-    /// Where clients reach it.
+    /// Where clients reach it: HOST:PORT, at most 255 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_addr: Option<String>,
-    /// The random number of its data directory, 16 hexadecimal digits. A node that joins by itself
-    /// tells it; without one, the first directory that is met under the id counts.
+    /// The random number of its data directory, 16 hexadecimal digits, which `--join` sends. Without
+    /// it, the first directory that is met under the id counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<String>,
     /// The member whose place it takes: that one leaves in the step in which this one gets its
@@ -107,14 +110,15 @@ pub struct MemberRequest {
     pub replaces: Option<u64>,
 }
 
-/// The data of the answer to `POST /cluster/members`: what a joining node has to know.
+/// What a joining node has to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MemberAdded {
-    /// The cluster's hash, in hexadecimal.
+    /// The cluster's id.
     pub cluster_id: String,
     /// The cluster's name.
     pub cluster_name: String,
-    /// Those who founded it, where the log begins.
+    /// The nodes that founded it.
     pub founders: Vec<Founder>,
     /// The data directories that the answering node knows.
     pub incarnations: Vec<KnownIncarnation>,
@@ -124,6 +128,7 @@ pub struct MemberAdded {
 
 /// A node that founded the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Founder {
     /// Its id.
     pub id: u64,
@@ -135,6 +140,7 @@ pub struct Founder {
 
 /// The data directory that is known under an id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KnownIncarnation {
     /// The id.
     pub id: u64,
@@ -144,15 +150,17 @@ pub struct KnownIncarnation {
 
 /// The body of `POST /cluster/payments`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PaymentsRequest {
-    /// Whether they are to wait.
+    /// Whether payments wait.
     pub paused: bool,
 }
 
 /// The body of `POST /cluster/transfer-leader`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferRequest {
-    /// Who shall lead; any other voter when nobody is named.
+    /// The member that shall lead; the best other voter by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
 }

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{LedgerRow, Order, OrderStatus, Product};
 
-/// The body of a success that carries neither an order nor a list.
+/// A success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Envelope<T> {
-    /// Always `true`; errors have the shape of [`super::Problem`].
+    /// Always `true`.
     pub success: bool,
     /// What was asked for.
     pub data: T,
@@ -20,10 +21,9 @@ impl<T> Envelope<T> {
     }
 }
 
-/// The body of a success that carries one order: create, purchase, get and cancel.
-///
-/// The id and the status stand outside of the data too, because older clients read them there.
+/// A success with one order. Older clients read the id and the status outside of the data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrderAnswer {
     /// Always `true`.
     pub success: bool,
@@ -45,6 +45,7 @@ impl OrderAnswer {
 
 /// The body of `GET /orders`, newest order first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrderList {
     /// Always `true`.
     pub success: bool,
@@ -64,16 +65,17 @@ impl OrderList {
 
 /// Where a page of orders stands in the whole list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PageMeta {
-    /// Number of this page, from 1; null when the list was asked for by cursor.
+    /// Number of this page, from 1; null for a list by cursor.
     pub current_page: Option<u64>,
     /// Most orders on one page: `per_page` (at most 50) or `limit` (at most 1,000).
     pub per_page: u64,
-    /// Orders that match the filters; null where counting them was not asked for.
+    /// Orders that match the filters; null for a list by cursor.
     pub total: Option<u64>,
-    /// Number of the last page, at least 1; null when `total` is.
+    /// Number of the last page, at least 1; null for a list by cursor.
     pub last_page: Option<u64>,
-    /// Opaque text that continues after this page as `cursor`; null on the last one.
+    /// Send this as the cursor (in a ledger as `after`) to get the next page; null on the last page.
     pub next_cursor: Option<String>,
     /// Whether more orders follow.
     pub has_more: bool,
@@ -81,12 +83,13 @@ pub struct PageMeta {
 
 /// The body of `GET /products`, by ascending id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProductList {
     /// Always `true`.
     pub success: bool,
     /// The products of this page.
     pub data: Vec<Product>,
-    /// How to go on.
+    /// Where the next page begins.
     pub meta: CursorMeta,
 }
 
@@ -98,15 +101,15 @@ impl ProductList {
     }
 }
 
-/// The body of `GET /products/{id}/ledger`, oldest row first. `next_cursor` is the place of the
-/// last row, to be sent as `after`.
+/// The body of `GET /products/{id}/ledger`, oldest row first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerList {
     /// Always `true`.
     pub success: bool,
     /// The rows of this page.
     pub data: Vec<LedgerRow>,
-    /// How to go on.
+    /// Where the next page begins.
     pub meta: CursorMeta,
 }
 
@@ -118,10 +121,11 @@ impl LedgerList {
     }
 }
 
-/// How to go on after one page of a list that has no page numbers.
+/// Where the next page of a list begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CursorMeta {
-    /// Opaque text that continues after this page as `cursor`; null on the last one.
+    /// Send this as the cursor (in a ledger as `after`) to get the next page; null on the last page.
     pub next_cursor: Option<String>,
     /// Whether more rows follow.
     pub has_more: bool,

@@ -6,7 +6,7 @@ use super::word::words;
 use super::{OrderStatus, SagaStatus};
 
 words! {
-    /// What an event tells of.
+    /// The type of an event.
     EventType {
         /// An order was placed; its units are reserved.
         OrderPlaced = "order.placed",
@@ -63,28 +63,26 @@ impl EventType {
     }
 }
 
-/// One thing that happened. Which fields are there follows from its type; the others are absent.
-///
-/// The id is the place of the event, `<position>.<n>`, the same on every node; events come in
-/// ascending order of it.
+/// One thing that happened. Its type says which fields are there; the others are absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
-    /// Its place, which `Last-Event-ID` and `after` take.
+    /// Its id, `<position>.<n>`: the same on every node, ascending, and what `after` takes.
     pub id: String,
-    /// What it tells of; [`Event::kind`] reads it.
+    /// Its type.
     #[serde(rename = "type")]
     pub event_type: String,
     /// The name that older clients know it by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// When, by the clock of the cluster.
+    /// When, on the cluster's clock.
     pub timestamp: String,
     /// Trace id of the request behind it.
     pub trace_id: String,
     /// The order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<u64>,
-    /// Whose it is.
+    /// The user of the order or hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<u64>,
     /// The status that the order entered.
@@ -102,7 +100,7 @@ pub struct Event {
     /// The products that the order names, each once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product_ids: Option<Vec<u64>>,
-    /// Why the order failed or was cancelled, or why a payment result could not be applied.
+    /// Why an order failed or was cancelled; for `payment.conflict`: `late`, `under_way` or `amount`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When the order was cancelled.
@@ -123,19 +121,19 @@ pub struct Event {
     /// The adjustment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adjustment_id: Option<u64>,
-    /// How many units came in, or went out when negative.
+    /// Units that were added, or taken out when negative.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delta: Option<i64>,
-    /// What can still be sold.
+    /// Units that can be sold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available_stock: Option<i64>,
-    /// The product's threshold for telling that stock is low.
+    /// The number of units at which `stock.low` is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub low_stock_threshold: Option<u32>,
     /// The payment result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_id: Option<u64>,
-    /// What it says: `success` or `failure`.
+    /// The payment's result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
     /// Its amount, if it gave one.
@@ -154,22 +152,24 @@ impl Event {
     }
 }
 
-/// What a client of `GET /ws` says. Exactly one field is there.
+/// A message of a WebSocket client: exactly one of these fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SocketRequest {
-    /// Tell of what happens in this channel: `private-orders.<user_id>`.
+    /// The channel to subscribe to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subscribe: Option<String>,
-    /// Tell no more of it.
+    /// The channel to unsubscribe from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsubscribe: Option<String>,
-    /// Answer with a `pong` that repeats this.
+    /// A number that the `pong` repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ping: Option<u64>,
 }
 
-/// What the server of `GET /ws` says.
+/// A message of the server to a WebSocket client.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SocketFrame {
     /// `OrderPaid`, `OrderFailed` or `OrderCancelled`; else `subscribed`, `unsubscribed`, `pong` or
     /// `error`.
@@ -177,13 +177,13 @@ pub struct SocketFrame {
     /// The channel that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// What happened.
+    /// The event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Event>,
-    /// What a `ping` gave.
+    /// The number of the `ping`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ping: Option<u64>,
-    /// What is wrong with what the client said.
+    /// What is wrong with the client's message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::word::words;
 
 words! {
-    /// Whether a node is fit for work.
+    /// Whether a node can work. `degraded` comes with 503.
     HealthStatus {
         /// Everything that the node needs is there; the answer is 200.
         Ok = "ok",
@@ -15,7 +15,7 @@ words! {
 }
 
 words! {
-    /// The state of one part of a node.
+    /// The state of one part of a node. `standby`: it works, but another node does its work now.
     ServiceState {
         /// At work.
         Ok = "ok",
@@ -28,6 +28,7 @@ words! {
 
 /// The body of `GET /health`, with status 200 or 503.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Health {
     /// Whether the node is fit for work.
     pub status: HealthStatus,
@@ -43,6 +44,7 @@ pub struct Health {
 
 /// The parts of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Services {
     /// The checkpoints of the state.
     pub storage: ServiceState,
@@ -56,6 +58,7 @@ pub struct Services {
 
 /// The body of `GET /livez` and `GET /readyz`, with status 200 or 503.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Probe {
     /// `ok` with 200, `degraded` with 503.
     pub status: HealthStatus,
@@ -66,6 +69,7 @@ pub struct Probe {
 
 /// The body of `GET /api/test`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Test {
     /// A friendly line.
     pub message: String,

@@ -6,7 +6,8 @@ use super::OrderLineRequest;
 use super::word::words;
 
 words! {
-    /// Where a hold stands.
+    /// The status of a hold: `active`, then `consumed` by one order, `expired` at its deadline, or
+    /// `released`.
     HoldStatus {
         /// Its units are set aside for it.
         Active = "active",
@@ -21,19 +22,20 @@ words! {
 
 /// A hold as it is at one position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Hold {
     /// The hold's id, from 1.
     pub id: u64,
     /// The same as `id`.
     pub hold_id: u64,
-    /// For whom; null when the request named nobody.
+    /// The user it is for; null when the request named none.
     #[serde(default)]
     pub user_id: Option<u64>,
-    /// Where the hold stands.
+    /// The hold's status.
     pub status: HoldStatus,
-    /// The lines, 1 to 100, in the order they were sent.
+    /// The lines, 1 to 100, in the order in which they were sent.
     pub items: Vec<HoldLine>,
-    /// The moment from which on it is unusable.
+    /// From this time on the hold cannot be used.
     pub expires_at: String,
     /// The order that took it over; null otherwise.
     #[serde(default)]
@@ -45,7 +47,7 @@ pub struct Hold {
     pub created_at: String,
     /// When the hold last changed.
     pub updated_at: String,
-    /// Position of the hold's last change, below 2^53; also its `ETag`.
+    /// Position of the hold's last change, also its `ETag`.
     pub version: u64,
     /// Trace id of the request that made the hold.
     #[serde(default)]
@@ -63,6 +65,7 @@ pub struct Hold {
 
 /// One line of a hold. It has no price: that is taken when the hold becomes an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HoldLine {
     /// What is held.
     pub product_id: u64,
@@ -70,19 +73,20 @@ pub struct HoldLine {
     pub quantity: u64,
 }
 
-/// The body of `POST /holds`. The server also takes a single line as `product_id` with `quantity`
-/// or `qty`.
+/// The body of `POST /holds`: either `items`, or `product_id` with `quantity` or `qty`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HoldRequest {
-    /// For whom. An order from the hold is theirs.
+    /// The user it is for; an order from the hold belongs to them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<u64>,
-    /// What to hold: 1 to 100 lines; lines that name one product are added up.
+    /// What to hold: 1 to 100 lines. Lines with the same product are added up before the check.
     pub items: Vec<OrderLineRequest>,
-    /// For how many seconds, at least 1; the server has a default and a bound.
+    /// For how many seconds, at least 1: 120 by default, at most what the server allows (3,600
+    /// unless set otherwise).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<u64>,
-    /// Makes repeating the request safe: 1 to 255 printable characters.
+    /// Makes retries safe: 1 to 255 printable characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }
@@ -97,8 +101,9 @@ impl HoldRequest {
 
 /// The body of `POST /holds/{id}/extend`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExtendRequest {
-    /// For how many seconds from now, at least 1. A hold never lives longer in all than the
-    /// server's bound, and never shorter than it would anyhow.
+    /// For how many seconds from now, at least 1. A hold lives at most as long as the server allows
+    /// (3,600 seconds unless set otherwise), and an extension never shortens it.
     pub ttl_seconds: u64,
 }

@@ -11,7 +11,8 @@ use super::word::words;
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
 
 words! {
-    /// Where an order stands.
+    /// The status of an order: PENDING → PROCESSING → PAID or FAILED; PENDING → CANCELLED.
+    /// Nothing else.
     OrderStatus {
         /// Placed; its stock is reserved and its payment has not begun.
         Pending = "PENDING",
@@ -38,7 +39,7 @@ impl OrderStatus {
 }
 
 words! {
-    /// The same state in the words of older clients, which think of an order as a saga.
+    /// The same status in the words of older clients.
     SagaStatus {
         /// Stock is reserved and the payment is open.
         Reserved = "RESERVED",
@@ -60,7 +61,9 @@ impl From<OrderStatus> for SagaStatus {
 }
 
 words! {
-    /// Who decides whether an order is paid.
+    /// Who decides whether an order is paid. `mock`: the payment worker asks its gateway. `webhook`:
+    /// a webhook brings the result, else the order is cancelled at its deadline. `none`: the order
+    /// stays PENDING until it is cancelled.
     PaymentMethod {
         /// The payment worker of the cluster asks its gateway.
         Mock = "mock",
@@ -72,7 +75,8 @@ words! {
 }
 
 words! {
-    /// How far the payment of an order has come.
+    /// The status of an order's payment. `unsettled`: the result of an attempt is unknown, and the
+    /// payment worker asks for it again.
     PaymentStatus {
         /// No result yet.
         Pending = "pending",
@@ -86,7 +90,8 @@ words! {
 }
 
 words! {
-    /// What is known about an idempotency key.
+    /// The state of an idempotency key. `applied`: it made an order. `fenced`: it can never make
+    /// one. `unused`: neither.
     KeyState {
         /// The key made an order.
         Applied = "applied",
@@ -99,27 +104,28 @@ words! {
 
 /// An order as it is at one position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Order {
     /// The order's id, from 1.
     pub id: u64,
     /// The same as `id`.
     pub order_id: u64,
-    /// Who ordered; null when the order named nobody.
+    /// The user who ordered; null when the order names none.
     pub user_id: Option<u64>,
-    /// Where the order stands.
+    /// The order's status.
     pub status: OrderStatus,
     /// The same in the words of older clients.
     pub saga_status: SagaStatus,
     /// Who decides about the payment.
     pub payment_method: PaymentMethod,
-    /// How far the payment has come; null when the order ended without one.
+    /// The payment's status; null when the order ended without a payment.
     #[serde(default)]
     pub payment_status: Option<PaymentStatus>,
     /// The hold that the order was made from, if any.
     pub hold_id: Option<u64>,
     /// The key that made the order, if any.
     pub idempotency_key: Option<String>,
-    /// The lines, 1 to 100, in the order they were sent.
+    /// The lines, 1 to 100, in the order in which they were sent.
     pub items: Vec<OrderLine>,
     /// Sum of the lines as decimal text.
     pub total_amount: String,
@@ -127,7 +133,7 @@ pub struct Order {
     pub total_price: String,
     /// Sum of the lines in minor units.
     pub total_amount_minor: i64,
-    /// Why the order is FAILED, in words; null otherwise.
+    /// Why the order is FAILED; null otherwise.
     pub failure_reason: Option<String>,
     /// When the order was cancelled; null otherwise.
     pub cancelled_at: Option<String>,
@@ -135,9 +141,9 @@ pub struct Order {
     pub created_at: String,
     /// When the order last changed.
     pub updated_at: String,
-    /// Position of the order's last change, below 2^53; also its `ETag`.
+    /// Position of the order's last change, also its `ETag`.
     pub version: u64,
-    /// What the caller attached; null when nothing.
+    /// What the caller attached; null for nothing.
     #[serde(default)]
     pub metadata: Option<Metadata>,
     /// Trace id of the request that placed the order.
@@ -156,6 +162,7 @@ pub struct Order {
 
 /// One line of an order, priced when the order was placed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrderLine {
     /// Number of the line in its order, from 1.
     pub id: u64,
@@ -175,21 +182,22 @@ pub struct OrderLine {
 
 /// The body of `POST /orders`: either `items` or `hold_id`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrderRequest {
     /// Who orders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<u64>,
-    /// What is ordered: 1 to 100 lines; lines that name one product are added up.
+    /// What is ordered, instead of `hold_id`: 1 to 100 lines. Lines with the same product are added
+    /// up before the check.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<OrderLineRequest>,
-    /// The hold to turn into an order.
+    /// The hold to turn into an order, instead of `items`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_id: Option<u64>,
-    /// Who decides about the payment; the server's default is `mock`, for an order from a hold
-    /// `webhook`.
+    /// Who decides about the payment: `mock` by default, `webhook` for an order from a hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_method: Option<PaymentMethod>,
-    /// Makes repeating the request safe: 1 to 255 printable characters.
+    /// Makes retries safe: 1 to 255 printable characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
     /// Free data to keep with the order.
@@ -211,8 +219,9 @@ impl OrderRequest {
     }
 }
 
-/// One line of an order that is asked for.
+/// One line that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrderLineRequest {
     /// What is ordered.
     pub product_id: u64,
@@ -230,6 +239,7 @@ impl OrderLineRequest {
 
 /// The body of `POST /orders/purchase`: one product, one quantity.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PurchaseRequest {
     /// What is bought.
     pub product_id: u64,
@@ -238,33 +248,36 @@ pub struct PurchaseRequest {
     /// Who buys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<u64>,
-    /// Makes repeating the request safe: 1 to 255 printable characters.
+    /// Makes retries safe: 1 to 255 printable characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }
 
 /// The optional body of `POST /orders/{id}/cancel`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CancelRequest {
-    /// Why, in words; kept in the order's history.
+    /// Why; kept in the order's history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// The data of `GET /orders/by-key/{key}`.
+/// The state of an idempotency key, and its order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ByKey {
-    /// What is known about the key.
+    /// The state of the key.
     pub state: KeyState,
     /// The order that the key made; absent unless `state` is `applied`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
 }
 
-/// One step in the history of an order, as `GET /orders/{id}/events` lists them, oldest first.
+/// One step in the history of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrderEvent {
-    /// Position of the step, below 2^53.
+    /// Position of the step in the log.
     pub index: u64,
     /// Status before; null for the step that placed the order.
     pub from: Option<OrderStatus>,
@@ -272,9 +285,9 @@ pub struct OrderEvent {
     pub to: OrderStatus,
     /// When, on the replicated clock.
     pub time: String,
-    /// What brought the step about, in snake case, such as `placed` or `payment_declined`.
+    /// What caused the step, such as `placed` or `payment_declined`.
     pub cause: Cow<'static, str>,
-    /// The words that came with the step, such as the reason of a cancel.
+    /// The reason that was given, such as that of a cancel; null for none.
     #[serde(default)]
     pub reason: Option<String>,
     /// Trace id of the request behind the step.

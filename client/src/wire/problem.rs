@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{ErrorCode, OrderStatus, Outcome, RefusedOrder};
 
-/// The body of every answer that is not a success.
-///
-/// The code is kept as text, so that a reader understands status and outcome of a problem whose
-/// code is newer than the reader; [`Problem::code`] gives the known ones.
+/// Every error, in the shape of RFC 9457.
+// The code is text, so that a reader understands the status and outcome of a problem whose code is
+// newer than the reader. `Problem::code` gives the known ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// Path that names the kind of problem, such as `/problems/insufficient-stock`.
     #[serde(rename = "type", default)]
     pub type_path: Cow<'static, str>,
-    /// The kind of problem in words.
+    /// The kind of problem.
     #[serde(default)]
     pub title: Cow<'static, str>,
     /// The HTTP status.
     pub status: u16,
-    /// This occurrence in words.
+    /// What went wrong, with which value, and what to do.
     #[serde(default)]
     pub detail: String,
     /// Always `false`.
@@ -30,33 +30,33 @@ pub struct Problem {
     /// The same as `detail`.
     #[serde(default)]
     pub message: String,
-    /// The code, see [`ErrorCode`].
+    /// The error code.
     pub error: Cow<'static, str>,
-    /// The code in capitals, see [`ErrorCode::upper`].
+    /// The error code in capitals.
     #[serde(default)]
     pub error_code: Cow<'static, str>,
-    /// What the problem says about the effect of the request.
+    /// Whether the request may have taken effect.
     pub outcome: Outcome,
-    /// Whether the same request, sent again a little later, may well succeed.
+    /// Whether the same request may succeed when it is sent again later.
     #[serde(default)]
     pub retryable: bool,
-    /// For `validation_error`: each field at fault with what is wrong about it; null otherwise.
+    /// For `validation_error`: what is wrong, by field; null otherwise.
     #[serde(default)]
     pub errors: Option<BTreeMap<String, Vec<String>>>,
-    /// For an atomic batch: every order for which it was refused; absent otherwise.
+    /// For an atomic batch: every order because of which it was refused; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<Vec<RefusedOrder>>,
-    /// Whole seconds to wait before trying again; absent when the problem says nothing about it.
+    /// Seconds to wait before a retry; absent when no wait is suggested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
-    /// For `hold_consumed` and `payment_conflict`: the order that the hold became, or that the
-    /// result is about.
+    /// For `hold_consumed`: the order that the hold became. For `payment_conflict`: the order that
+    /// the result is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<u64>,
-    /// For `payment_conflict`: where that order stands.
+    /// For `payment_conflict`: the status of that order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_status: Option<OrderStatus>,
-    /// The trace id under which the server's log tells more.
+    /// The same as `X-Trace-Id`. The server's log has more under this id.
     #[serde(default)]
     pub trace_id: String,
 }

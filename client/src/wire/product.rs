@@ -8,6 +8,7 @@ use super::{Patch, decimal};
 ///
 /// `stock + held + reserved = on_hand` and `on_hand + sold = total_stock` always hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Product {
     /// The product's id, from 1.
     pub id: u64,
@@ -19,7 +20,7 @@ pub struct Product {
     pub price: String,
     /// Price of one in minor units.
     pub price_minor: i64,
-    /// Units that can still be sold.
+    /// Units that can be sold.
     pub stock: u64,
     /// The same as `stock`.
     pub available_stock: u64,
@@ -39,47 +40,50 @@ pub struct Product {
     /// Most units for one user over all orders; null when unlimited.
     #[serde(default)]
     pub max_per_user: Option<u64>,
-    /// An event tells when the units that can be sold fall to this number; null for none.
+    /// The event `stock.low` is sent when the units that can be sold fall to this number; null for
+    /// none.
     #[serde(default)]
     pub low_stock_threshold: Option<u64>,
     /// When the product was created.
     pub created_at: String,
     /// When the product or one of its counters last changed.
     pub updated_at: String,
-    /// Position of the last change, below 2^53; also the `ETag`.
+    /// Position of the last change, also the `ETag`.
     pub version: u64,
 }
 
 /// The body of `POST /products` and of `PUT /products/{id}`.
 ///
-/// A replace leaves nothing as it was: an optional field that is missing is removed. `stock` is
-/// what can be sold, so reserved units are never erased by it.
+/// A `PUT` removes optional fields that are missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProductRequest {
     /// The name.
     pub name: String,
     /// Price of one as decimal text with at most two places; a JSON number is read too.
     #[serde(deserialize_with = "decimal::text")]
     pub price: String,
-    /// Units that can be sold.
+    /// Units that can be sold. Reserved and held units are on top; setting this never erases them.
     pub stock: u64,
-    /// The caller's own identifier of the product.
+    /// The caller's own identifier, unlike that of any other product.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sku: Option<String>,
     /// Most units in one order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_per_order: Option<u64>,
-    /// Most units for one user; orders then have to name one.
+    /// Most units of one user: open, held and paid ones, counted from the first request that sets a
+    /// limit. Orders and holds must then name a user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_per_user: Option<u64>,
-    /// An event tells when the units that can be sold fall to this number.
+    /// The event `stock.low` is sent when the units that can be sold fall to this number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low_stock_threshold: Option<u64>,
 }
 
-/// The body of `PATCH /products/{id}`: what is missing stays as it is, and what may be
-/// absent from a product can be taken away.
+/// The body of `PATCH /products/{id}`: missing fields stay as they are; null removes `sku` and the
+/// limits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProductPatch {
     /// The new name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,10 +95,10 @@ pub struct ProductPatch {
         deserialize_with = "decimal::optional_text"
     )]
     pub price: Option<String>,
-    /// Units that can be sold from now on.
+    /// Units that can be sold from now on. Reserved and held units are on top.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stock: Option<u64>,
-    /// The new identifier of the caller's own.
+    /// The new identifier, unlike that of any other product.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     pub sku: Patch<String>,
     /// The new limit for one order.
@@ -103,7 +107,7 @@ pub struct ProductPatch {
     /// The new limit for one user.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     pub max_per_user: Patch<u64>,
-    /// The new number of units at which an event tells that few are left.
+    /// The new number of units at which the event `stock.low` is sent.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     pub low_stock_threshold: Patch<u64>,
 }

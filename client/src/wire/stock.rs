@@ -6,21 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use super::Product;
 
-/// The body of `POST /products/{id}/adjustments`: either `delta` or `set`.
+/// The body of `POST /products/{id}/adjustments`: exactly one of `delta` and `set`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AdjustmentRequest {
-    /// Units to bring in, or to take out when negative; not 0.
+    /// Units to add, or to take out when negative; not 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delta: Option<i64>,
-    /// Units that can be sold afterwards.
+    /// Units that can be sold afterwards. Reserved and held units are on top.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<u64>,
-    /// Units that must be for sale before, else nothing is done.
+    /// Units that must be for sale before, else the answer is 409 `stock_mismatch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<u64>,
-    /// Why, in words; kept with the adjustment and shown in the ledger.
+    /// Why; the ledger shows it.
     pub reason: String,
-    /// Makes repeating the request safe: 1 to 255 printable characters.
+    /// Makes retries safe: 1 to 255 printable characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }
@@ -48,16 +49,17 @@ impl AdjustmentRequest {
 
 /// An adjustment of the stock of a product. It never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Adjustment {
     /// The adjustment's id, from 1.
     pub id: u64,
     /// The product.
     pub product_id: u64,
-    /// Units that came in, or went out when negative.
+    /// Units that were added, or taken out when negative.
     pub delta: i64,
-    /// The stock that was asked for; null when a change was.
+    /// The stock that `set` asked for; null for a `delta`.
     pub set: Option<u64>,
-    /// The stock that was expected; null when any would do.
+    /// The stock that was expected; null for none.
     pub expected: Option<u64>,
     /// Why.
     pub reason: String,
@@ -67,7 +69,7 @@ pub struct Adjustment {
     pub idempotency_key: Option<String>,
     /// When it was made.
     pub created_at: String,
-    /// Its position, below 2^53.
+    /// Its position in the log.
     pub version: u64,
     /// Trace id of the request.
     #[serde(default)]
@@ -77,20 +79,22 @@ pub struct Adjustment {
     pub product: Option<Product>,
 }
 
-/// One movement of units, as `GET /products/{id}/ledger` lists them, oldest first.
+/// One movement of units.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerRow {
-    /// Position of the movement, below 2^53.
+    /// Position of the movement in the log.
     pub index: u64,
     /// Number of the row among those of the same position, from 0.
     pub line: u64,
     /// When, on the replicated clock.
     pub time: String,
-    /// Why the units moved, in snake case, such as `order`, `sale`, `cancel` or `adjustment`.
+    /// Why the units moved: `created`, `order`, `sale`, `release`, `cancel`, `adjustment`, `hold`,
+    /// `hold_consume`, `hold_release` or `hold_expire`.
     pub cause: Cow<'static, str>,
-    /// What moved them; null when the product itself did.
+    /// What moved them; null for the creation of the product.
     pub reference: Option<LedgerReference>,
-    /// The reason of an adjustment, in words; null for all else.
+    /// The reason of an adjustment; null otherwise.
     pub reason: Option<String>,
     /// By how much each counter changed.
     pub deltas: LedgerDeltas,
@@ -100,6 +104,7 @@ pub struct LedgerRow {
 
 /// What moved units.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerReference {
     /// `order`, `hold` or `adjustment`.
     #[serde(rename = "type")]
@@ -110,6 +115,7 @@ pub struct LedgerReference {
 
 /// Changes of the counters of a product.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerDeltas {
     /// Of the units that can be sold.
     pub stock: i64,
@@ -125,6 +131,7 @@ pub struct LedgerDeltas {
 
 /// The counters of a product.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerCounters {
     /// Units that can be sold.
     pub stock: u64,

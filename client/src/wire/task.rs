@@ -6,13 +6,15 @@ use super::OrderAnswer;
 
 /// The body of `POST /tasks/order-processed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskRequest {
-    /// Which order.
+    /// The order.
     pub order_id: u64,
 }
 
 /// The answer to `POST /tasks/order-processed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskQueued {
     /// Always `Task queued`.
     pub message: String,

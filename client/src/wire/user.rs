@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A user, as answered.
+/// A user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct User {
     /// The user's id, from 1.
     pub id: u64,
@@ -13,15 +14,16 @@ pub struct User {
     pub email: String,
     /// When the user was created.
     pub created_at: String,
-    /// Position of the creation, below 2^53; also the `ETag`.
+    /// Position of the creation, also the `ETag`.
     pub version: u64,
 }
 
 /// The body of `POST /users`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserRequest {
-    /// The name, 1 to 255 bytes.
+    /// The name.
     pub name: String,
-    /// The e-mail address, at most 255 bytes and unlike that of any other user.
+    /// The e-mail address, unlike that of any other user; at most 255 bytes of UTF-8.
     pub email: String,
 }

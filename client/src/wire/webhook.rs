@@ -6,7 +6,7 @@ use super::OrderStatus;
 use super::word::words;
 
 words! {
-    /// What became of a payment.
+    /// The result of a payment.
     PaymentResult {
         /// The customer has paid.
         Success = "success",
@@ -17,18 +17,20 @@ words! {
 
 /// The body of `POST /payments/webhook`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WebhookRequest {
-    /// The provider's name for this result, the same in every delivery of it: 1 to 255 printable
-    /// characters.
+    /// The provider's name for this result, the same in every delivery: 1 to 255 printable
+    /// characters. Required when webhooks are signed, because the signature covers it; without a
+    /// secret the header will do.
     pub idempotency_key: String,
     /// The order, which may not exist yet.
     pub order_id: u64,
-    /// What became of the payment.
+    /// The result of the payment.
     pub status: PaymentResult,
-    /// How much was paid, as decimal text; must be the order's total.
+    /// How much was paid. An amount other than the order's total is a conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<String>,
-    /// What else the provider has to say, at most 4 KiB of JSON. Kept with the report.
+    /// Anything else, kept with the result: at most 4 KiB of JSON, numbers of at most 64 bits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<serde_json::Value>,
 }
@@ -41,14 +43,15 @@ impl WebhookRequest {
     }
 }
 
-/// The data of an answer to `POST /payments/webhook`.
+/// What was done with the result of a payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WebhookReceipt {
     /// The order.
     pub order_id: u64,
-    /// How the order ended; null while the result waits for an order that does not exist yet.
+    /// How the order ended: PAID or FAILED; null while the result waits for its order.
     pub order_status: Option<OrderStatus>,
-    /// Whether the result was taken down before, so that this delivery changed nothing.
+    /// Whether the result was recorded before; then this delivery changed nothing.
     pub duplicate: bool,
     /// Whether the result waits for its order.
     pub parked: bool,

@@ -23,12 +23,12 @@ impl UnknownWord {
 /// Defines an enum whose variants are words on the wire.
 macro_rules! words {
     (
-        $(#[$outer:meta])*
+        $(#[doc = $text:literal])+
         $name:ident {
             $($(#[$inner:meta])* $variant:ident = $word:literal),+ $(,)?
         }
     ) => {
-        $(#[$outer])*
+        $(#[doc = $text])+
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord,
             serde::Serialize, serde::Deserialize,
@@ -47,6 +47,21 @@ macro_rules! words {
                 match self {
                     $(Self::$variant => $word),+
                 }
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "description": concat!($($text, "\n"),+).trim(),
+                    "enum": [$($word),+],
+                })
             }
         }
 

@@ -9,7 +9,7 @@ use engine::ids::Quantity;
 use engine::order::METADATA_BYTES_MAX;
 use serde_json::{Value, json};
 
-use super::words::{described, faults, flag, object, schema, text, words};
+use super::shapes::Shapes;
 use crate::bounds::{ID_MAX, KEY_CHARS_MAX, METADATA_KEYS_MAX};
 
 /// Not blank, without control characters and without line and paragraph separators.
@@ -21,12 +21,9 @@ const KEY: &str = concat!(
 
 const MOMENT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$";
 
-/// Fields of problems that only some have.
-const PROBLEM_ABSENT: [&str; 4] = ["retry_after", "results", "order_id", "order_status"];
-
 /// Schemas that several resources refer to.
 pub(crate) fn shared() -> Value {
-    json!({
+    let mut values = json!({
         "Id": {"type": "integer", "minimum": 1, "maximum": ID_MAX, "examples": [1]},
         "Position": {
             "type": "integer",
@@ -87,50 +84,19 @@ pub(crate) fn shared() -> Value {
             ),
             "examples": [{"cart": "c-9"}],
         },
-        "OrderStatus": words(
-            "PENDING → PROCESSING → PAID or FAILED; PENDING → CANCELLED. Nothing else.",
-            wire::OrderStatus::ALL,
-        ),
-        "SagaStatus": words("The same in the words of older clients.", wire::SagaStatus::ALL),
-        "PaymentMethod": words(
-            "`mock`: the payment worker asks its gateway. `webhook`: a webhook brings the result, \
-             else the order is cancelled at its deadline. `none`: the order stays PENDING until it \
-             is cancelled.",
-            wire::PaymentMethod::ALL,
-        ),
-        "PaymentStatus": words(
-            "`unsettled`: the result of an attempt is not known and is asked for again.",
-            wire::PaymentStatus::ALL,
-        ),
-        "Problem": object("Every error, in the shape of RFC 9457.", &PROBLEM_ABSENT, json!({
-            "type": {"type": "string", "pattern": "^/problems/[a-z-]+$"},
-            "title": text("The kind of problem in words."),
-            "status": {"type": "integer", "minimum": 400, "maximum": 599},
-            "detail": text("This occurrence in words."),
-            "success": {"type": "boolean", "const": false},
-            "message": text("The same as `detail`."),
-            "error": text("The code."),
-            "error_code": {"type": "string", "pattern": "^[A-Z_]+$", "description": "In capitals."},
-            "outcome": words(
-                "`not_applied`: it never entered the log. `rejected`: decided, final for this \
-                 attempt. `unknown`: it may yet apply.",
-                wire::Outcome::ALL,
-            ),
-            "retryable": flag("Whether the same request may succeed a little later."),
-            "errors": faults(),
-            "results": {
-                "type": "array",
-                "minItems": 1,
-                "items": schema("RefusedOrder"),
-                "description": "For an atomic batch: every order for which it was refused.",
-            },
-            "retry_after": {"type": "integer", "minimum": 1, "description": "Seconds to wait."},
-            "order_id": described(
-                "Id",
-                "For `hold_consumed` and `payment_conflict`: the order that stands in the way.",
-            ),
-            "order_status": described("OrderStatus", "For `payment_conflict`: of that order."),
-            "trace_id": text("The same as `X-Trace-Id`."),
-        })),
-    })
+    });
+    let rest = Shapes::answers()
+        .of::<wire::Outcome>()
+        .of::<wire::Problem>()
+        .with("Problem.type", json!({"pattern": "^/problems/[a-z-]+$"}))
+        .with("Problem.status", json!({"minimum": 400, "maximum": 599}))
+        .with("Problem.success", json!({"const": false}))
+        .with("Problem.error_code", json!({"pattern": "^[A-Z_]+$"}))
+        .with("Problem.results", json!({"minItems": 1}))
+        .with("Problem.retry_after", json!({"minimum": 1}))
+        .and(Shapes::requests());
+    if let (Value::Object(values), Value::Object(rest)) = (&mut values, rest) {
+        values.extend(rest);
+    }
+    values
 }

@@ -1,11 +1,12 @@
 //! What the OpenAPI document says of events: their shape, the stream, the WebSocket.
 
-use client::wire::{ErrorCode, EventType, OrderStatus, SagaStatus};
+use client::wire::{self, ErrorCode, EventType, OrderStatus, SagaStatus};
 use engine::order::LINES_MAX;
 use serde_json::{Value, json};
 
 use crate::describe::operation::Operation;
-use crate::describe::words::{described, object, schema, text, words};
+use crate::describe::shapes::Shapes;
+use crate::describe::words::schema;
 use crate::events::stream::CONTENT_TYPE;
 
 const STREAM: &str = "A stream of events (`text/event-stream`) that ends when either \
@@ -76,73 +77,8 @@ const FIELDS: [(&str, &[&str]); 8] = [
     ("payment.", &["webhook_id", "order_id", "result"]),
 ];
 
-fn event() -> Value {
-    let mut event = object(
-        "What happened. Which fields are there follows from `type`; all others are absent.",
-        &[
-            "name",
-            "order_id",
-            "user_id",
-            "status",
-            "saga_status",
-            "total_amount",
-            "total_amount_minor",
-            "product_ids",
-            "reason",
-            "cancelled_at",
-            "hold_id",
-            "items",
-            "expires_at",
-            "product_id",
-            "adjustment_id",
-            "delta",
-            "available_stock",
-            "low_stock_threshold",
-            "webhook_id",
-            "result",
-            "amount",
-            "amount_minor",
-        ],
-        json!({
-            "id": schema("EventId"),
-            "type": words("What it tells of.", EventType::ALL),
-            "name": text("The name in the words of older clients, if they have one."),
-            "timestamp": described("Moment", "By the clock of the cluster."),
-            "trace_id": text("Of the request behind it."),
-            "order_id": schema("Id"),
-            "user_id": schema("Id"),
-            "status": described("OrderStatus", "What the order entered."),
-            "saga_status": described("SagaStatus", "The same in the words of older clients."),
-            "total_amount": schema("Money"),
-            "total_amount_minor": schema("MinorUnits"),
-            "product_ids": {
-                "type": "array", "minItems": 1, "maxItems": LINES_MAX, "items": schema("Id"),
-                "description": "What the order names, each once.",
-            },
-            "reason": text(
-                "Why an order failed or was cancelled; of `payment.conflict`: `late`, \
-                 `under_way` or `amount`.",
-            ),
-            "cancelled_at": schema("Moment"),
-            "hold_id": schema("Id"),
-            "items": {
-                "type": "array", "minItems": 1, "maxItems": LINES_MAX,
-                "items": object("A line of a hold.", &[], json!({
-                    "product_id": schema("Id"), "quantity": schema("Quantity"),
-                })),
-            },
-            "expires_at": schema("Moment"),
-            "product_id": schema("Id"),
-            "adjustment_id": schema("Id"),
-            "delta": {"type": "integer", "description": "Units that came in; negative: went out."},
-            "available_stock": {"type": "integer", "minimum": 0},
-            "low_stock_threshold": {"type": "integer", "minimum": 0},
-            "webhook_id": schema("Id"),
-            "result": {"type": "string", "enum": ["success", "failure"]},
-            "amount": schema("Money"),
-            "amount_minor": schema("MinorUnits"),
-        }),
-    );
+/// What follows from the type of an event: the fields that are there.
+fn rules() -> Value {
     let rule = |(family, fields): &(&str, &[&str])| {
         // A refusal has no order.
         let of = |kind: &&EventType| {
@@ -151,8 +87,12 @@ fn event() -> Value {
         let types: Vec<_> = EventType::ALL.iter().filter(of).map(|it| it.as_str()).collect();
         json!({"if": {"properties": {"type": {"enum": types}}}, "then": {"required": fields}})
     };
-    event["allOf"] = FIELDS.iter().map(rule).collect();
-    event["examples"] = json!([{
+    FIELDS.iter().map(rule).collect()
+}
+
+/// Events as they go out.
+fn examples() -> Value {
+    json!([{
         "id": "4939841540.0",
         "type": EventType::OrderPaid,
         "name": EventType::OrderPaid.name(),
@@ -165,47 +105,46 @@ fn event() -> Value {
         "total_amount": "1999.98",
         "total_amount_minor": 199_998,
         "product_ids": [1],
-    }]);
-    event
+    }])
 }
 
-/// The shapes.
+/// The schemas.
 pub(crate) fn schemas() -> Value {
-    let channel = json!({
-        "type": "string",
-        "pattern": r"^private-orders\.[1-9][0-9]{0,15}$",
-        "examples": ["private-orders.7"],
-    });
-    json!({
-        "EventId": {
+    let channel = || {
+        json!({
             "type": "string",
-            "pattern": r"^[0-9]{1,15}\.[0-9]{1,9}$",
-            "description": "The place of an event: a position, a point, and a number.",
-            "examples": ["4939841540.0"],
-        },
-        "Event": event(),
-        "SocketRequest": object(
-            "What a client says: exactly one of these.",
-            &["subscribe", "unsubscribe", "ping"],
-            json!({
-                "subscribe": channel,
-                "unsubscribe": channel,
-                "ping": {"type": "integer", "minimum": 0},
-            }),
-        ),
-        "SocketFrame": object(
-            "What the server says.",
-            &["channel", "data", "ping", "message"],
-            json!({
-                "event": text(
-                    "`OrderPaid`, `OrderFailed` or `OrderCancelled`; else `subscribed`, \
-                     `unsubscribed`, `pong` or `error`.",
-                ),
-                "channel": channel,
-                "data": schema("Event"),
-                "ping": {"type": "integer", "minimum": 0},
-                "message": text("What is wrong with what the client said."),
-            }),
-        ),
-    })
+            "pattern": r"^private-orders\.[1-9][0-9]{0,15}$",
+            "examples": ["private-orders.7"],
+        })
+    };
+    let some = || json!({"minItems": 1, "maxItems": LINES_MAX});
+    let not_negative = || json!({"minimum": 0});
+    let requests = Shapes::requests()
+        .of::<wire::SocketRequest>()
+        .is("SocketRequest.subscribe", channel())
+        .is("SocketRequest.unsubscribe", channel())
+        .not_null("SocketRequest.ping");
+    let answers = Shapes::answers()
+        .of::<wire::EventType>()
+        .of::<wire::Event>()
+        .is("Event.id", schema("EventId"))
+        .is("Event.type", schema("EventType"))
+        .with("Event.product_ids", some())
+        .with("Event.product_ids", json!({"items": schema("Id")}))
+        .with("Event.items", some())
+        .with("Event.available_stock", not_negative())
+        .with("Event.low_stock_threshold", not_negative())
+        .with("Event.result", json!({"enum": ["success", "failure"]}))
+        .rule("Event", "allOf", rules())
+        .rule("Event", "examples", examples())
+        .of::<wire::SocketFrame>()
+        .is("SocketFrame.channel", channel());
+    let mut all = requests.and(answers);
+    all["EventId"] = json!({
+        "type": "string",
+        "pattern": r"^[0-9]{1,15}\.[0-9]{1,9}$",
+        "description": "The place of an event: a position, a point, and a number.",
+        "examples": ["4939841540.0"],
+    });
+    all
 }
