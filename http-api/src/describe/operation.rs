@@ -178,7 +178,7 @@ impl Operation {
 
     /// A known key is answered with the order that it made.
     pub(crate) fn replays(self, example: Value) -> Operation {
-        let text = "The key had made this order before; this is the order as it is now.";
+        let text = "The key made this order before; this is the order as it is now.";
         let headers = &["ETag", "Idempotent-Replayed"];
         self.answers(200, text, headers, json_content("OrderAnswer", example))
     }
@@ -199,9 +199,9 @@ impl Operation {
 
     /// It answers the same shape whether all is well or not.
     pub(crate) fn states(self, of: &str, example: fn(HealthStatus) -> Value) -> Operation {
-        self.answers(200, "It is.", &[], json_content(of, example(HealthStatus::Ok))).answers(
+        self.answers(200, "Yes.", &[], json_content(of, example(HealthStatus::Ok))).answers(
             503,
-            "It is not.",
+            "No.",
             &[],
             json_content(of, example(HealthStatus::Degraded)),
         )

@@ -1,4 +1,4 @@
-//! What comes beside the body, and the headers of answers.
+//! Parameters of requests, and headers of answers.
 
 use client::wire;
 use serde_json::{Value, json};
@@ -27,17 +27,16 @@ const TYPES: &str = r"^[a-z]+\.([a-z_]+|\*)(,[a-z]+\.([a-z_]+|\*))*$";
 /// All parameters.
 pub(crate) fn all() -> Value {
     json!({
-        "OrderId": path("id", "Id", "Id of the order. What is no id names nothing: 404."),
-        "HoldId": path("id", "Id", "Id of the hold. What is no id names nothing: 404."),
-        "ProductId": path("id", "Id", "Id of the product. What is no id names nothing: 404."),
-        "UserId": path("id", "Id", "Id of the user. What is no id names nothing: 404."),
-        "MemberId": path("id", "Id", "Id of the member. What is no id names nothing: 404."),
-        "Key": path("key", "IdempotencyKey", "The key, percent-encoded where a path needs it."),
+        "OrderId": path("id", "Id", "Id of the order. Anything else is 404."),
+        "HoldId": path("id", "Id", "Id of the hold. Anything else is 404."),
+        "ProductId": path("id", "Id", "Id of the product. Anything else is 404."),
+        "UserId": path("id", "Id", "Id of the user. Anything else is 404."),
+        "MemberId": path("id", "Id", "Id of the member. Anything else is 404."),
+        "Key": path("key", "IdempotencyKey", "The key, percent-encoded."),
         "IdempotencyKey": header(
             "Idempotency-Key",
             schema("IdempotencyKey"),
-            "Makes repeating the request safe, see *Idempotency*. May stand in the body instead, or \
-             in both when they agree. Given twice it is a 400.",
+            "Makes retries safe, see *Idempotency*. It may be in the body instead, or in both when they agree. More than one header is 400.",
         ),
         "Signature": header(
             "Holdfast-Signature",
@@ -48,8 +47,7 @@ pub(crate) fn all() -> Value {
                     "v1=98a51b330afc58453095af8ed727e6cc4bd565edb4230482620146eda751b416"
                 )],
             }),
-            "Shows that the sender knows a secret, see *Signed webhooks*. Required where a secret is \
-             set, else passed over.",
+            "Proves that the sender knows a secret, see *Signed webhooks*. Required when the cluster has a secret, ignored otherwise.",
         ),
         "IfMatch": header(
             "If-Match",
@@ -58,13 +56,12 @@ pub(crate) fn all() -> Value {
                 "pattern": r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,15})$"#,
                 "examples": ["\"4711\""],
             }),
-            "Do it only when the product still has one of these versions (its `ETag`), else 412.",
+            "Change the product only if it still has one of these versions (its `ETag`), else 412.",
         ),
         "TraceId": header(
             "X-Trace-Id",
             json!({"type": "string", "examples": ["550e8400-e29b-41d4-a716-446655440000"]}),
-            "Trace id of the request: 1 to 128 printable ASCII characters. Anything else is passed \
-             over, as if it had not been sent.",
+            "Trace id of the request: 1 to 128 printable ASCII characters. Anything else is ignored.",
         ),
         "Traceparent": header(
             "traceparent",
@@ -72,19 +69,17 @@ pub(crate) fn all() -> Value {
                 "type": "string",
                 "examples": ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
             }),
-            "W3C trace context. Its trace becomes the trace id when `X-Trace-Id` gives none.",
+            "W3C trace context. Its trace id is used when there is no `X-Trace-Id`.",
         ),
         "MinPosition": header(
             "X-Min-Position",
             schema("Position"),
-            "The `X-Position` of an earlier answer, of any node. A read waits until it reflects that \
-             position; when that takes too long it is 503 `stale_read`. Elsewhere it has no effect.",
+            "The `X-Position` of an earlier answer, from any node. A read waits until it reflects that position; if that takes too long, it is 503 `stale_read`. Writes ignore it.",
         ),
         "Consistency": query(
             "consistency",
             consistency(),
-            "`stale` reads what this node has applied, at once and without a quorum. Left out, the \
-             read sees every write that was acknowledged before it, on any node.",
+            "`stale` reads what this node has applied, at once and without a quorum. By default, a read sees every write that was acknowledged before it, on any node.",
         ),
         "ConsistencyHeader":
             header("X-Consistency", consistency(), "The same as the parameter `consistency`."),
@@ -94,27 +89,27 @@ pub(crate) fn all() -> Value {
         "Page": query(
             "page",
             json!({"type": "integer", "minimum": 1, "maximum": ID_MAX, "default": 1}),
-            "Number of the page. Not together with `cursor` or `limit`.",
+            "Page number. Cannot be combined with `cursor` or `limit`.",
         ),
         "PerPage": query(
             "per_page",
             json!({"type": "integer", "minimum": 1, "maximum": PER_PAGE_MAX, "default": PER_PAGE}),
-            "Most orders on a page. Not together with `cursor` or `limit`.",
+            "Orders per page. Cannot be combined with `cursor` or `limit`.",
         ),
         "OrderCursor": query(
             "cursor",
             json!({"type": "string", "pattern": "^o[1-9][0-9]{0,14}$", "examples": ["o42"]}),
-            "The `next_cursor` of an earlier list. Treat it as opaque.",
+            "The `next_cursor` of an earlier page. Treat it as opaque.",
         ),
         "OrderLimit": query(
             "limit",
             json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}),
-            "Most orders of a list by cursor. Such lists are not counted and have no page numbers.",
+            "Orders per page of a list by cursor. Such lists have no totals and no page numbers.",
         ),
         "Atomic": query(
             "atomic",
             json!({"type": "string", "enum": ["true", "false"], "default": "false"}),
-            "Place all or none. A batch in an object may say so itself, but nothing else.",
+            "Place all orders or none. The field `atomic` of the body, if present, must agree.",
         ),
         "LedgerAfter": query(
             "after",
@@ -123,8 +118,7 @@ pub(crate) fn all() -> Value {
                 "pattern": r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,9})?$",
                 "examples": ["4940890112.0"],
             }),
-            "Only rows after this place: a position, which stands for all of its rows, or the \
-             `next_cursor` of an earlier list.",
+            "Only rows after this place: a position, which means after all of its rows, or the `next_cursor` of an earlier page.",
         ),
         "LedgerLimit": query(
             "limit",
@@ -134,7 +128,7 @@ pub(crate) fn all() -> Value {
                 "maximum": LEDGER_MAX,
                 "default": LEDGER_DEFAULT,
             }),
-            "Most rows of one answer.",
+            "Rows per page.",
         ),
         "Ids": query(
             "ids",
@@ -143,12 +137,12 @@ pub(crate) fn all() -> Value {
                 "pattern": "^[1-9][0-9]{0,14}(,[1-9][0-9]{0,14})*$",
                 "examples": ["1,2,5"],
             }),
-            "Only these products, separated by commas. Those that do not exist are left out.",
+            "Only these products, separated by commas. Products that do not exist are skipped.",
         ),
         "ProductCursor": query(
             "cursor",
             schema("Id"),
-            "The `next_cursor` of an earlier list. Treat it as opaque.",
+            "The `next_cursor` of an earlier page. Treat it as opaque.",
         ),
         "EventUser": query("user_id", schema("Id"), "Only events about this user."),
         "EventProduct": query("product_id", schema("Id"), "Only events about this product."),
@@ -164,18 +158,17 @@ pub(crate) fn all() -> Value {
         "After": query(
             "after",
             schema("EventId"),
-            "Begin after this event, which may be of any node. Left out, begin with what happens \
-             from now on.",
+            "Start after this event; its id may come from any node. By default, start with the next event.",
         ),
         "LastEventId": header(
             "Last-Event-ID",
             schema("EventId"),
-            "The same as `after`, and stronger: browsers send it when they come back by themselves.",
+            "The same as `after`, and it wins: browsers send it when they reconnect.",
         ),
         "ProductLimit": query(
             "limit",
             json!({"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": LIST_MAX}),
-            "Most products of one answer.",
+            "Products per page.",
         ),
     })
 }
@@ -213,15 +206,15 @@ pub(crate) fn headers() -> Value {
     json!({
         "X-Trace-Id": always(
             json!({"type": "string", "minLength": 1, "maxLength": 128}),
-            "The caller's trace id, else a new UUID. Log lines and events of the order carry it.",
+            "The caller's trace id, else a new UUID. Log lines and events of the request carry it.",
         ),
         "X-Position": always(
             schema("Position"),
-            "The answer reflects at least this place in the log.",
+            "The answer reflects at least this position in the log.",
         ),
         "X-Content-Type-Options": always(word("nosniff"), "Browsers must not guess the type."),
-        "X-Frame-Options": always(word("DENY"), "Not to be shown in a frame."),
-        "Cache-Control": always(word("no-store"), "Not to be cached."),
+        "X-Frame-Options": always(word("DENY"), "Browsers must not show the answer in a frame."),
+        "Cache-Control": always(word("no-store"), "The answer must not be cached."),
         "ETag": always(
             json!({"type": "string", "pattern": "^\"[0-9]+\"$"}),
             "The `version` of the row in quotes, for `If-Match`.",
@@ -232,37 +225,37 @@ pub(crate) fn headers() -> Value {
         ),
         "Idempotent-Replayed": always(
             word("true"),
-            "The key had made this before; nothing changed now.",
+            "The key made this before; nothing changed now.",
         ),
         "Idempotent-Replayed.sometimes": sometimes(
             word("true"),
-            "Present with `duplicate`: the result was taken down before.",
+            "Present with `duplicate`: the result was recorded before.",
         ),
         "WWW-Authenticate": always(
             json!({"type": "string"}),
-            "What shows that the request may be made.",
+            "How to authenticate the request.",
         ),
-        "Upgrade": always(word("websocket"), "The protocol that is spoken here."),
+        "Upgrade": always(word("websocket"), "The protocol of this path."),
         "Sec-WebSocket-Accept": always(
             json!({"type": "string", "pattern": "^[A-Za-z0-9+/]{27}=$"}),
-            "Shows that the key was understood.",
+            "Confirms the key of the handshake.",
         ),
         "X-Consistency": sometimes(
             word(wire::CONSISTENCY_STALE),
-            "Present when the read was a stale one.",
+            "Present when the read was stale.",
         ),
         "Retry-After": always(count(1), "Seconds to wait before trying again."),
         "RateLimit-Limit": sometimes(
             count(1),
-            "Requests a minute that one address may make of this node. Present when a limit is set.",
+            "Requests per minute that one address may send to this node. Present when a limit is set.",
         ),
         "RateLimit-Remaining": sometimes(
             count(0),
-            "How many of them are left. Present when a limit is set.",
+            "Requests left in this minute. Present when a limit is set.",
         ),
         "RateLimit-Reset": sometimes(
             json!({"type": "integer", "minimum": 1, "maximum": 60}),
-            "Seconds until all of them are there again. Present when a limit is set.",
+            "Seconds until the next minute begins. Present when a limit is set.",
         ),
     })
 }

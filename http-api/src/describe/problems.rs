@@ -1,4 +1,4 @@
-//! Answers that are problems: which codes a status can have, and the shape they share.
+//! Answers that are problems: the codes of each status, and their common schema.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,65 +94,66 @@ pub(crate) fn malformed_or(word: &str) -> Value {
     response
 }
 
-/// When a code is answered, in words.
+/// Explains when a code is answered.
 fn meaning(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::MalformedRequest => {
-            "the body is no JSON object that can be read, or the query, the path or a header is not \
-             what it has to be."
+            "the body is not a valid JSON object, or the query, the path or a header is malformed."
         }
-        ErrorCode::IdempotencyKeyMismatch => "header and body give different keys.",
-        ErrorCode::IdempotencyKeyInvalid => "the key is none, or was given twice.",
+        ErrorCode::IdempotencyKeyMismatch => "the header and the body have different keys.",
+        ErrorCode::IdempotencyKeyInvalid => {
+            "the key is empty, too long, not printable, or was given twice."
+        }
         ErrorCode::Unauthorized => "credentials are missing or wrong.",
         ErrorCode::InvalidSignature => "the signature is missing or wrong.",
         ErrorCode::Forbidden => "the credentials do not allow this.",
-        ErrorCode::NotFound => "there is no such thing, or it was archived.",
-        ErrorCode::MethodNotAllowed => "the path exists for other methods.",
-        ErrorCode::NotAcceptable => "`Accept` excludes JSON.",
+        ErrorCode::NotFound => "it does not exist, or it was archived.",
+        ErrorCode::MethodNotAllowed => "the path has other methods.",
+        ErrorCode::NotAcceptable => "the `Accept` header excludes JSON.",
         ErrorCode::RequestTimeout => "the body did not arrive in time. The connection is closed.",
         ErrorCode::PayloadTooLarge => "the body is too large. The connection is closed.",
-        ErrorCode::UriTooLong => "path and query are too long.",
-        ErrorCode::UnsupportedMediaType => "the body is not sent as plain `application/json`.",
-        ErrorCode::InsufficientStock => "fewer units can be sold than were asked for.",
-        ErrorCode::PurchaseLimitExceeded => "more units than one order or user may have.",
-        ErrorCode::HoldExpired => "the hold ran out.",
-        ErrorCode::HoldConsumed => "the hold was turned into an order already.",
-        ErrorCode::HoldReleased => "the hold was given back.",
-        ErrorCode::KeyFenced => "the key was fenced and can make nothing.",
+        ErrorCode::UriTooLong => "the path and query are too long.",
+        ErrorCode::UnsupportedMediaType => {
+            "the body is not `application/json`, or it has a content encoding."
+        }
+        ErrorCode::InsufficientStock => "fewer units are for sale than were requested.",
+        ErrorCode::PurchaseLimitExceeded => {
+            "the order or the user would have more units than allowed."
+        }
+        ErrorCode::HoldExpired => "the hold has expired.",
+        ErrorCode::HoldConsumed => "the hold is already an order.",
+        ErrorCode::HoldReleased => "the hold was released.",
+        ErrorCode::KeyFenced => "the key was fenced and can make no order.",
         ErrorCode::PaymentConflict => {
-            "the order has ended, is being paid otherwise, or its total is another amount."
+            "the order has ended, another payment is under way, or the total differs from the amount."
         }
         ErrorCode::StockMismatch => "the stock is not what was expected.",
         ErrorCode::BatchRejected => {
-            "orders of the atomic batch are refused for reasons that are no 409 of their own; \
-             `results` names them."
+            "orders of the atomic batch are refused, the first of them for a reason that is not a 409; `results` names them all."
         }
-        ErrorCode::EventsGone => {
-            "events that would follow are no longer kept; read the state anew."
-        }
-        ErrorCode::VersionMismatch => "the product has another version than `If-Match` names.",
+        ErrorCode::EventsGone => "the next events are no longer stored; read the state again.",
+        ErrorCode::VersionMismatch => "the product no longer has a version that `If-Match` names.",
         ErrorCode::ValidationError => "`errors` names every field or parameter at fault.",
         ErrorCode::IdempotencyKeyReused => "the key was used for another request.",
-        ErrorCode::OrderNotCancellable => "the order is past the point where it can be cancelled.",
-        ErrorCode::UpgradeRequired => "the request does not ask for a WebSocket as RFC 6455 does.",
-        ErrorCode::ChangeInProgress => "another change of the membership is under way.",
-        ErrorCode::QuorumAtRisk => "the voters that can be heard would be no majority afterwards.",
+        ErrorCode::OrderNotCancellable => "the order is no longer PENDING.",
+        ErrorCode::UpgradeRequired => "the request is not a WebSocket handshake of RFC 6455.",
+        ErrorCode::ChangeInProgress => "another membership change is under way.",
+        ErrorCode::QuorumAtRisk => "the reachable voters would not be a majority afterwards.",
         ErrorCode::MemberConflict => {
-            "the id or an address belongs to another member, or the id did, or there is no room."
+            "another member has the id or an address, a member had the id before, or there are too many members."
         }
         ErrorCode::UnknownMember => "no member has this id.",
-        ErrorCode::CannotLead => "no voter that can be heard was named or found.",
-        ErrorCode::TooManyRequests => "the address made as many requests as it may this minute.",
+        ErrorCode::CannotLead => "no reachable voter was named or found.",
+        ErrorCode::TooManyRequests => "the address has used up its requests of this minute.",
         ErrorCode::NoLeader => "no leader is known, or this node is stopping. Nothing was applied.",
-        ErrorCode::Overloaded => "something bounded is full. Nothing was applied.",
+        ErrorCode::Overloaded => "a queue or another bound is full. Nothing was applied.",
         ErrorCode::StorageFull => {
-            "a disk, this node's or those of too many others, is short of space. Nothing was \
-             applied; reads go on."
+            "the disk of this node, or of too many other nodes, is almost full. Nothing was applied; reads still work."
         }
-        ErrorCode::StaleRead => "this node cannot answer freshly enough in time.",
+        ErrorCode::StaleRead => "this node could not catch up in time.",
         ErrorCode::CommitTimeout => {
-            "the write was proposed and may yet take effect. Retry with the same key, or look."
+            "the write was proposed and may still take effect. Retry with the same key, or look it up by key."
         }
-        ErrorCode::InternalError => "trouble inside; the log tells more under the trace id.",
+        ErrorCode::InternalError => "the server failed; its log has more under the trace id.",
     }
 }

@@ -1,8 +1,8 @@
-//! The shapes that several resources share: values, and problems.
+//! Schemas that several resources share: single values, and problems.
 //!
-//! Schemas of answers list every field that is there. They are left open, because later versions
-//! may add fields; the tests close them. Bounds that JSON Schema cannot say (bytes of UTF-8, the
-//! size of a whole object) stand in the descriptions.
+//! Schemas of answers list every field. They allow unknown fields, because later versions may add
+//! some; the tests do not. Bounds that JSON Schema cannot express (bytes of UTF-8, the size of a
+//! whole object) are in the descriptions.
 
 use client::wire;
 use engine::ids::Quantity;
@@ -29,7 +29,7 @@ pub(crate) fn shared() -> Value {
             "type": "integer",
             "minimum": 0,
             "maximum": ID_MAX,
-            "description": "A place in the log: index × 2^20 + the command's number in its entry.",
+            "description": "A position in the log: index × 2^20 + the command's number in its entry.",
             "examples": [4_940_890_112_u64],
         },
         "Quantity": {
@@ -79,8 +79,7 @@ pub(crate) fn shared() -> Value {
             "type": "object",
             "maxProperties": METADATA_KEYS_MAX,
             "description": format!(
-                "Free data, kept with the order: at most {METADATA_BYTES_MAX} bytes of JSON, numbers \
-                 of at most 64 bits."
+                "Free data, stored with the order: at most {METADATA_BYTES_MAX} bytes of JSON, numbers of at most 64 bits."
             ),
             "examples": [{"cart": "c-9"}],
         },

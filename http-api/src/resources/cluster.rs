@@ -9,8 +9,11 @@ mod snapshots;
 
 use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
 
-pub(crate) static RESOURCE: Resource =
-    Resource { name: "Cluster", about: "The nodes.", schemas: schemas::all };
+pub(crate) static RESOURCE: Resource = Resource {
+    name: "Cluster",
+    about: "Nodes, snapshots, backups and payments of the cluster.",
+    schemas: schemas::all,
+};
 
 endpoints! {
     Get: Endpoint::get("/api/v1/cluster", describe::get) => members::get,

@@ -8,7 +8,7 @@ use crate::endpoint::{Endpoint, Resource, endpoints};
 
 pub(crate) static RESOURCE: Resource = Resource {
     name: "Events",
-    about: "What happens, told as it happens.",
+    about: "Events as they happen, as a stream or over a WebSocket.",
     schemas: describe::schemas,
 };
 

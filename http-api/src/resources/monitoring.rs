@@ -9,7 +9,7 @@ use crate::endpoint::{Endpoint, Resource, endpoints};
 
 pub(crate) static RESOURCE: Resource = Resource {
     name: "Monitoring",
-    about: "For monitors. Never limited by rate.",
+    about: "Health and metrics. Never rate limited.",
     schemas: schemas::all,
 };
 

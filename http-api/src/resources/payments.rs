@@ -9,7 +9,7 @@ use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
 
 pub(crate) static RESOURCE: Resource = Resource {
     name: "Payments",
-    about: "Where payment providers report to.",
+    about: "Results that payment providers report.",
     schemas: schemas::all,
 };
 

@@ -8,8 +8,11 @@ mod stock;
 
 use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
 
-pub(crate) static RESOURCE: Resource =
-    Resource { name: "Products", about: "The catalogue and its stock.", schemas: schemas::all };
+pub(crate) static RESOURCE: Resource = Resource {
+    name: "Products",
+    about: "The catalogue, its stock and its ledger.",
+    schemas: schemas::all,
+};
 
 endpoints! {
     List: Endpoint::get("/api/v1/products", describe::list) => handle::list,

@@ -8,7 +8,7 @@ mod schemas;
 use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
 
 pub(crate) static RESOURCE: Resource =
-    Resource { name: "Users", about: "Whom orders may name.", schemas: schemas::all };
+    Resource { name: "Users", about: "Users that orders may name.", schemas: schemas::all };
 
 endpoints! {
     Create: Endpoint::post("/api/v1/users", BodyKind::Json, describe::create) => handle::create,

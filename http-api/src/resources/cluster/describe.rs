@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of the cluster.
+//! What the OpenAPI document says about the cluster.
 
 use client::wire::ErrorCode;
 use serde_json::{Value, json};
@@ -10,18 +10,18 @@ use crate::describe::parameters::READS;
 
 pub(crate) fn get() -> Operation {
     Operation::new("getCluster", "Read the cluster")
-        .text("The cluster as this node sees it, without a quorum too.")
+        .text("The cluster as this node sees it; needs no quorum.")
         .lists("The cluster.", "ClusterAnswer", examples::cluster())
 }
 
 pub(crate) fn take_snapshot() -> Operation {
     Operation::new("takeSnapshot", "Take a snapshot")
         .text(
-            "Of what this node has applied up to now, whether it leads or not; nodes take them \
-             by themselves as their logs grow. One that is there already will do. Needs no \
-             quorum and is safe to repeat.",
+            "Takes a snapshot of what this node has applied so far, whether it leads or not. \
+             Nodes also take snapshots by themselves as their logs grow. A current snapshot is \
+             used again. Needs no quorum and is safe to repeat.",
         )
-        .lists("It is there.", "SnapshotAnswer", examples::snapshot())
+        .lists("The snapshot.", "SnapshotAnswer", examples::snapshot())
         .refuses(&[ErrorCode::CommitTimeout, ErrorCode::NoLeader, ErrorCode::InternalError])
 }
 
@@ -29,9 +29,10 @@ pub(crate) fn backup() -> Operation {
     Operation::new("getBackup", "Read a backup")
         .text(
             "A file with everything that was acknowledged before the request, as it was at one \
-             index, with checksums: what `holdfast restore` takes. It is made of a snapshot, \
-             which may take its time, while orders go on. With `consistency=stale` it needs no \
-             quorum and holds what this node has. A body shorter than its length was cut off.",
+             index, with checksums: the input of `holdfast restore`. It is made from a snapshot, \
+             which may take time, while orders go on. With `consistency=stale` it needs no quorum \
+             and holds what this node has. A body shorter than its announced length is \
+             incomplete.",
         )
         .takes(&READS)
         .answers(200, "The file.", &["X-Consistency"], Some((download::CONTENT_TYPE, file())))
@@ -47,23 +48,23 @@ fn file() -> Value {
 pub(crate) fn set_payments() -> Operation {
     Operation::new("setPayments", "Pause or resume payments")
         .text(
-            "While they are paused the gateway is asked for nothing, on no node; results that \
-             were on their way are recorded. A cluster that was restored from a backup begins \
-             with its payments paused.",
+            "While payments are paused, no node calls the gateway; results that are already on \
+             their way are recorded. A cluster that was restored from a backup starts with paused \
+             payments.",
         )
         .body("PaymentsRequest", json!({"paused": false}))
-        .lists("They are as wanted.", "ClusterAnswer", examples::cluster())
+        .lists("Payments are paused or running as requested.", "ClusterAnswer", examples::cluster())
         .writes()
 }
 
 pub(crate) fn add_member() -> Operation {
     Operation::new("addMember", "Add a node")
         .text(
-            "The node becomes a learner and gets its vote by itself once it has caught up. \
-             Asking again is safe. The node itself is started with `--join`, which asks this.",
+            "The node becomes a learner and gets its vote once it has caught up. Repeating the \
+             call is safe. Start the node itself with `--join`, which makes this call.",
         )
         .body("MemberRequest", examples::member_request())
-        .lists("It is a member.", "MemberAddedAnswer", examples::member_added())
+        .lists("The node is a member.", "MemberAddedAnswer", examples::member_added())
         .writes()
         .refuses(&[
             ErrorCode::ChangeInProgress,
@@ -74,13 +75,13 @@ pub(crate) fn add_member() -> Operation {
 }
 
 pub(crate) fn remove_member() -> Operation {
-    Operation::new("removeMember", "Remove a member for good")
+    Operation::new("removeMember", "Remove a member")
         .text(
-            "Its id is never used again. The leader hands leadership over before it is removed. \
-             Asking again is safe.",
+            "The id is never used again. A leader hands leadership over before it is removed. \
+             Repeating the call is safe.",
         )
         .takes(&["MemberId"])
-        .lists("It is no member any more.", "ClusterAnswer", examples::cluster())
+        .lists("The node is no longer a member.", "ClusterAnswer", examples::cluster())
         .writes()
         .refuses(&[
             ErrorCode::NotFound,
@@ -95,11 +96,10 @@ pub(crate) fn remove_member() -> Operation {
 pub(crate) fn transfer_leader() -> Operation {
     Operation::new("transferLeader", "Hand leadership over")
         .text(
-            "To the voter named, or to the best one. Writes wait meanwhile. The body may be \
-             left out.",
+            "To the given voter, or to the best one. Writes wait meanwhile. The body is optional.",
         )
         .optional_body("TransferRequest", json!({"to": 2}))
-        .lists("It leads.", "ClusterAnswer", examples::cluster())
+        .lists("The voter leads.", "ClusterAnswer", examples::cluster())
         .writes()
         .refuses(&[ErrorCode::UnknownMember, ErrorCode::CannotLead])
 }

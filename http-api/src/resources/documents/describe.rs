@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of itself.
+//! What the OpenAPI document says about itself.
 
 use client::wire;
 use serde_json::json;
@@ -18,6 +18,6 @@ pub(crate) fn openapi() -> Operation {
 
 pub(crate) fn page() -> Operation {
     Operation::new("getDocs", "Read this document as a page")
-        .text("The same for people. The page loads nothing else.")
+        .text("The same as an HTML page that loads nothing else.")
         .answers(200, "The page.", &[], text_content(PAGE_TYPE))
 }

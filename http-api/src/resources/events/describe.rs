@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of events: their shape, the stream, the WebSocket.
+//! What the OpenAPI document says about events: their shape, the stream, the WebSocket.
 
 use client::wire::{self, ErrorCode, EventType, OrderStatus, SagaStatus};
 use engine::order::LINES_MAX;

@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of holds.
+//! What the OpenAPI document says about holds.
 
 use client::wire::{ErrorCode, HoldStatus};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::examples;
 use crate::describe::operation::Operation;
 use crate::describe::words::json_content;
 
-/// What a hold that has ended is refused with.
+/// The refusals for a hold that has ended.
 pub(crate) const ENDED: [ErrorCode; 3] =
     [ErrorCode::HoldExpired, ErrorCode::HoldConsumed, ErrorCode::HoldReleased];
 
@@ -18,8 +18,8 @@ fn active() -> Value {
 pub(crate) fn create() -> Operation {
     Operation::new("createHold", "Hold units")
         .text(
-            "Sets the units of all lines aside until a deadline, all or nothing. Either `items`, \
-             or one product with `quantity` or `qty`. An order takes the hold over with \
+            "Sets the units of all lines aside until a deadline, all or nothing. Send either \
+             `items`, or one product with `quantity` or `qty`. An order takes the hold over with \
              `hold_id`; at the deadline the units can be sold again.",
         )
         .takes(&["IdempotencyKey"])
@@ -27,7 +27,7 @@ pub(crate) fn create() -> Operation {
         .makes("The units are held.", "HoldAnswer", active())
         .answers(
             200,
-            "The key had made this hold before; this is the hold as it is now.",
+            "The key made this hold before; this is the hold as it is now.",
             &["ETag", "Idempotent-Replayed"],
             json_content("HoldAnswer", active()),
         )
@@ -44,7 +44,7 @@ pub(crate) fn create() -> Operation {
 
 pub(crate) fn get() -> Operation {
     Operation::new("getHold", "Read a hold")
-        .text("The hold as it is now. One whose deadline has passed is `expired` at once.")
+        .text("The hold as it is now. Past its deadline it is `expired` at once.")
         .takes(&["HoldId"])
         .reads()
         .shows("The hold.", "HoldAnswer", active())
@@ -52,10 +52,10 @@ pub(crate) fn get() -> Operation {
 }
 
 pub(crate) fn release() -> Operation {
-    Operation::new("releaseHold", "Give a hold back")
+    Operation::new("releaseHold", "Release a hold")
         .text(
-            "The units can be sold again at once. Releasing a released hold again is a success \
-             that changes nothing.",
+            "The units can be sold again at once. Releasing a released hold again succeeds and \
+             changes nothing.",
         )
         .takes(&["HoldId"])
         .answers(204, "The hold is released.", &[], None)
@@ -64,10 +64,10 @@ pub(crate) fn release() -> Operation {
 }
 
 pub(crate) fn extend() -> Operation {
-    Operation::new("extendHold", "Let a hold live on")
+    Operation::new("extendHold", "Extend a hold")
         .text(
-            "Until `ttl_seconds` from now, but no longer in all than any hold may live, and \
-             never shorter than it would anyhow.",
+            "Moves the deadline to `ttl_seconds` from now. The hold lives at most as long as the \
+             server allows, and an extension never shortens it.",
         )
         .takes(&["HoldId"])
         .body("ExtendRequest", json!({"ttl_seconds": 120}))

@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of what monitors ask.
+//! What the OpenAPI document says about monitoring.
 
 use client::wire::{ErrorCode, HealthStatus};
 
@@ -17,13 +17,13 @@ pub(crate) fn bare_health() -> Operation {
 }
 
 fn health_as(id: &'static str) -> Operation {
-    Operation::new(id, "Whether the node is fit for work")
+    Operation::new(id, "Check whether the node can work")
         .text("Storage, replication, quorum and worker of this node. Needs no quorum.")
         .states("Health", examples::health)
 }
 
 pub(crate) fn test() -> Operation {
-    Operation::new("getTest", "A friendly line").text("Shows that the address is right.").lists(
+    Operation::new("getTest", "Test the address").text("Shows that the address is right.").lists(
         "The line.",
         "Test",
         examples::test(),
@@ -31,13 +31,13 @@ pub(crate) fn test() -> Operation {
 }
 
 pub(crate) fn live() -> Operation {
-    Operation::new("getLiveness", "Whether the process answers")
-        .text("That it answers is the answer.")
-        .lists("It does.", "Probe", examples::probe(HealthStatus::Ok))
+    Operation::new("getLiveness", "Check whether the process answers")
+        .text("The process answers; nothing else is checked.")
+        .lists("The process answers.", "Probe", examples::probe(HealthStatus::Ok))
 }
 
 pub(crate) fn ready() -> Operation {
-    Operation::new("getReadiness", "Whether to send requests here")
+    Operation::new("getReadiness", "Check whether the node is ready for requests")
         .text(
             "Ready once a leader is known and the node has applied what was committed when it \
              started.",
@@ -48,7 +48,7 @@ pub(crate) fn ready() -> Operation {
 pub(crate) fn metrics() -> Operation {
     Operation::new("getMetrics", "Read the metrics")
         .text(
-            "In the format of OpenMetrics. Business counters are replicated: read them from one \
+            "In the OpenMetrics format. Business counters are replicated: read them from one \
              node, never add them up.",
         )
         .answers(200, "The metrics.", &[], text_content(CONTENT_TYPE))

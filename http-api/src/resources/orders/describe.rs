@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of orders, their keys and batches.
+//! What the OpenAPI document says about orders, their keys and batches.
 
 use client::wire::{ErrorCode, OrderStatus};
 use serde_json::json;
@@ -12,8 +12,8 @@ use crate::resources::holds::describe::ENDED;
 pub(crate) fn list() -> Operation {
     Operation::new("listOrders", "List orders")
         .text(
-            "Newest first. By page number with totals, or by `cursor` and `limit` for walking \
-             through all of them. An empty parameter counts as left out.",
+            "Newest first. By page number with totals, or by `cursor` and `limit` to walk through \
+             all orders. An empty parameter counts as missing.",
         )
         .takes(&["UserFilter", "StatusFilter", "ProductFilter", "Page", "PerPage"])
         .takes(&["OrderCursor", "OrderLimit"])
@@ -24,9 +24,9 @@ pub(crate) fn list() -> Operation {
 pub(crate) fn create() -> Operation {
     Operation::new("placeOrder", "Place an order")
         .text(
-            "Checks, prices and reserves all lines, creates the order, keeps its key and queues \
-             its payment: all or nothing, in one entry of the log. Or takes a hold over with \
-             `hold_id`, once: its units become the order's.",
+            "Checks, prices and reserves all lines, creates the order, stores its key and queues \
+             its payment: all or nothing, in one log entry. With `hold_id` it takes over a hold \
+             instead, once: the hold's units become the order's.",
         )
         .takes(&["IdempotencyKey"])
         .body("OrderRequest", examples::order_request())
@@ -51,18 +51,18 @@ pub(crate) fn purchase() -> Operation {
 pub(crate) fn batch() -> Operation {
     Operation::new("placeOrders", "Place many orders")
         .text(
-            "Up to 1,000 orders in one request of up to 16 MiB. Each has a result of its \
-             own, in their order, with the status that it would have had alone: one that is \
-             refused or cannot be read does not keep the others from being placed. With \
-             `atomic` all are placed in one entry of the log or none is: then what they ask \
-             of a product is added up, a refusal is 409 and `results` names every order at \
-             fault. Keys stand in the orders and work as they do alone, so repeating a \
-             batch whose orders all have keys is safe.",
+            "Up to 1,000 orders in one request of up to 16 MiB. Each order has its own result, in \
+             the order of the request, with the status that it would have had on its own. An \
+             order that is refused or cannot be read does not stop the others. With `atomic`, one \
+             log entry places all orders or none: quantities of one product are added up, a \
+             refusal is 409, and `results` names every order at fault. Keys belong to the orders \
+             and work as they do for single orders, so a retry of a batch whose orders all have \
+             keys is safe.",
         )
         .takes(&["Atomic"])
         .body("BatchRequest", examples::batch_request())
-        .or_lines("The body of an order a line; blank lines count for nothing.")
-        .lists("What became of each order.", "BatchAnswer", examples::batch())
+        .or_lines("One order per line; blank lines are skipped.")
+        .lists("The result of each order.", "BatchAnswer", examples::batch())
         .writes()
         .refuses(PLACING)
         .refuses(&ENDED)
@@ -70,26 +70,27 @@ pub(crate) fn batch() -> Operation {
 }
 
 pub(crate) fn by_key() -> Operation {
-    Operation::new("getOrderByKey", "Look an idempotency key up")
+    Operation::new("getOrderByKey", "Look up an idempotency key")
         .text(
-            "Whether the key made an order, and which, or was fenced: what to ask after a lost \
+            "Says whether the key made an order, and which, or was fenced. Use it after a lost \
              answer.",
         )
         .takes(&["Key"])
         .reads()
-        .lists("What is known about the key.", "ByKeyAnswer", examples::by_key())
+        .lists("The state of the key.", "ByKeyAnswer", examples::by_key())
         .refuses(&[ErrorCode::IdempotencyKeyInvalid])
 }
 
 pub(crate) fn fence() -> Operation {
-    Operation::new("fenceKey", "Close an idempotency key")
+    Operation::new("fenceKey", "Fence an idempotency key")
         .text(
-            "A key that made no order never will: a request under it that is still on its way \
-             is refused with 409 `key_fenced`. A key that made one is answered with it. Asking \
-             again changes nothing. This is how to end the doubt after a lost answer.",
+            "If the key made no order, it never will: a request with it that is still on its way \
+             is refused with 409 `key_fenced`. If the key made an order, the answer shows it. \
+             Repeating the call changes nothing. This resolves an unknown outcome after a lost \
+             answer.",
         )
         .takes(&["Key"])
-        .lists("The key is fenced, or made this order.", "ByKeyAnswer", examples::fenced())
+        .lists("The key is fenced, or it made this order.", "ByKeyAnswer", examples::fenced())
         .writes()
         .refuses(&[ErrorCode::IdempotencyKeyInvalid])
 }
@@ -106,8 +107,8 @@ pub(crate) fn get() -> Operation {
 pub(crate) fn cancel() -> Operation {
     Operation::new("cancelOrder", "Cancel an order")
         .text(
-            "Gives the units back, once. From PENDING only; cancelling a cancelled order again \
-             is a success that changes nothing. The body may be left out.",
+            "Releases the units, once. Only a PENDING order can be cancelled. Cancelling a \
+             cancelled order again succeeds and changes nothing. The body is optional.",
         )
         .takes(&["OrderId"])
         .optional_body("CancelRequest", json!({"reason": "changed my mind"}))
@@ -118,7 +119,7 @@ pub(crate) fn cancel() -> Operation {
 
 pub(crate) fn history() -> Operation {
     Operation::new("getOrderHistory", "Read the history of an order")
-        .text("Every step that the order took, oldest first.")
+        .text("Every step of the order, oldest first.")
         .takes(&["OrderId"])
         .reads()
         .lists("The steps.", "OrderHistory", examples::history())
@@ -126,14 +127,19 @@ pub(crate) fn history() -> Operation {
 }
 
 pub(crate) fn processed() -> Operation {
-    Operation::new("dispatchOrderTask", "Dispatch what follows an order")
+    Operation::new("dispatchOrderTask", "Dispatch the task after an order")
         .text(
-            "What follows an order is its payment, whose task is a part of the order and cannot \
-             get lost. So this checks that the order is there and writes a line to the log, \
-             `order.processed`; it changes nothing, and never pays twice.",
+            "The step after an order is its payment, whose task is stored with the order and \
+             cannot get lost. So this checks that the order exists and writes the log line \
+             `order.processed`. It changes nothing and never pays twice.",
         )
         .body("TaskRequest", json!({"order_id": 7}))
-        .answers(202, "It is dispatched.", &["ETag"], json_content("TaskQueued", examples::task()))
+        .answers(
+            202,
+            "The task is queued.",
+            &["ETag"],
+            json_content("TaskQueued", examples::task()),
+        )
         .looks()
         .refuses(&[ErrorCode::NotFound])
         .says_instead(REQUIRED)

@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of the results of payments.
+//! What the OpenAPI document says about the results of payments.
 
 use client::wire::ErrorCode;
 
@@ -9,18 +9,18 @@ use crate::describe::words::json_content;
 pub(crate) fn webhook() -> Operation {
     Operation::new("reportPayment", "Report the result of a payment")
         .text(
-            "For payment providers. A result is taken down once per key, for ever, and takes a \
-             PENDING order to its end. A result for an order that does not exist yet waits for it, \
-             a day at most, and is applied with it. One that comes too late, contradicts how the \
-             order ended, or names another amount than the total is recorded and answered 409; it \
-             never reopens an order. Where a secret is set, the request must be signed: see \
+            "For payment providers. Each key records one result, for ever, and the result ends a \
+             PENDING order. A result for an order that does not exist yet waits for it, a day at \
+             most, and is applied with it. A result that is too late, contradicts how the order \
+             ended, or names an amount other than the total is recorded and answered 409; it \
+             never reopens an order. If the cluster has a secret, the request must be signed: see \
              *Signed webhooks*.",
         )
         .takes(&["IdempotencyKey", "Signature"])
         .body("WebhookRequest", examples::webhook_request())
         .answers(
             200,
-            "The result settled its order, now or, with `duplicate`, before.",
+            "The result ended its order: now, or before when `duplicate` is true.",
             &["Idempotent-Replayed.sometimes"],
             json_content("WebhookAnswer", examples::webhook(false)),
         )

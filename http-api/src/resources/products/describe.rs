@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of products and their stock.
+//! What the OpenAPI document says about products and their stock.
 
 use client::wire::ErrorCode;
 use serde_json::json;
@@ -7,12 +7,12 @@ use super::examples;
 use crate::describe::operation::Operation;
 use crate::describe::words::json_content;
 
-/// What a change of a product can be refused with.
+/// The refusals for a change of a product.
 const CHANGES: [ErrorCode; 2] = [ErrorCode::NotFound, ErrorCode::VersionMismatch];
 
 pub(crate) fn list() -> Operation {
     Operation::new("listProducts", "List products")
-        .text("By ascending id, archived ones left out.")
+        .text("By ascending id, without archived products.")
         .takes(&["Ids", "ProductCursor", "ProductLimit"])
         .reads()
         .lists("Products.", "ProductList", examples::product_list())
@@ -20,7 +20,7 @@ pub(crate) fn list() -> Operation {
 
 pub(crate) fn create() -> Operation {
     Operation::new("createProduct", "Create a product")
-        .text("An archived product gives its `sku` free.")
+        .text("The `sku` of an archived product can be used again.")
         .body("ProductRequest", examples::product_request())
         .makes("The product was created.", "ProductAnswer", examples::product())
         .writes()
@@ -28,7 +28,7 @@ pub(crate) fn create() -> Operation {
 
 pub(crate) fn get() -> Operation {
     Operation::new("getProduct", "Read a product")
-        .text("The product and its counters. An archived product is gone: 404.")
+        .text("The product and its counters. An archived product is 404.")
         .takes(&["ProductId"])
         .reads()
         .shows("The product.", "ProductAnswer", examples::product())
@@ -38,8 +38,8 @@ pub(crate) fn get() -> Operation {
 pub(crate) fn replace() -> Operation {
     Operation::new("replaceProduct", "Replace a product")
         .text(
-            "Optional fields that are left out are removed. `stock` sets what can be sold; \
-             reserved units come on top and are never erased.",
+            "Removes optional fields that are missing. `stock` sets the units that can be sold; \
+             reserved and held units are on top and are never erased.",
         )
         .takes(&["ProductId", "IfMatch"])
         .body("ProductRequest", examples::product_request())
@@ -50,8 +50,8 @@ pub(crate) fn replace() -> Operation {
 }
 
 pub(crate) fn patch() -> Operation {
-    Operation::new("patchProduct", "Change a product")
-        .text("Fields that are left out stay as they are.")
+    Operation::new("patchProduct", "Update the given fields of a product")
+        .text("Fields that are missing stay as they are.")
         .takes(&["ProductId", "IfMatch"])
         .body("ProductPatch", json!({"price": "949.00", "stock": 60}))
         .shows("The product after the change.", "ProductAnswer", examples::product())
@@ -63,8 +63,8 @@ pub(crate) fn patch() -> Operation {
 pub(crate) fn archive() -> Operation {
     Operation::new("archiveProduct", "Archive a product")
         .text(
-            "Gone for readers and new orders; open orders still settle. Archiving an archived \
-             product again is a success that changes nothing.",
+            "Readers and new orders no longer find the product; open orders still settle. \
+             Archiving an archived product again succeeds and changes nothing.",
         )
         .takes(&["ProductId", "IfMatch"])
         .answers(204, "The product is archived.", &[], None)
@@ -76,9 +76,9 @@ pub(crate) fn archive() -> Operation {
 pub(crate) fn adjust() -> Operation {
     Operation::new("adjustStock", "Adjust the stock of a product")
         .text(
-            "Brings units in or takes units out that are neither held nor reserved, by `delta` \
-             or to `set` units that can be sold. With `expected` it is done only when so many \
-             can be sold before. The ledger keeps the reason.",
+            "Adds units, or takes out units that are neither held nor reserved: by `delta`, or to \
+             `set` units that can be sold. With `expected`, only if exactly that many can be sold \
+             before. The ledger keeps the reason.",
         )
         .takes(&["ProductId", "IdempotencyKey"])
         .body("AdjustmentRequest", examples::adjustment_request())
@@ -90,7 +90,7 @@ pub(crate) fn adjust() -> Operation {
         )
         .answers(
             200,
-            "The key had made this adjustment before; nothing was adjusted now.",
+            "The key made this adjustment before; nothing was adjusted now.",
             &["Idempotent-Replayed"],
             json_content("AdjustmentAnswer", examples::adjustment()),
         )
@@ -108,9 +108,9 @@ pub(crate) fn adjust() -> Operation {
 pub(crate) fn ledger() -> Operation {
     Operation::new("getLedger", "Read the ledger of a product")
         .text(
-            "Every movement of its units, oldest first: why, by how much each counter changed, \
-             and the counters after it. The deltas of all rows add up to the counters of the \
-             product. An archived product keeps its ledger.",
+            "Every movement of the product's units, oldest first: the cause, the change of each \
+             counter, and the counters afterwards. The deltas of all rows add up to the product's \
+             counters. An archived product keeps its ledger.",
         )
         .takes(&["ProductId", "LedgerAfter", "LedgerLimit"])
         .reads()

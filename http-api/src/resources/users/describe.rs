@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of users.
+//! What the OpenAPI document says about users.
 
 use client::wire::ErrorCode;
 
@@ -7,7 +7,7 @@ use crate::describe::operation::Operation;
 
 pub(crate) fn create() -> Operation {
     Operation::new("createUser", "Create a user")
-        .text("A name and an address that orders may refer to. Users never change.")
+        .text("A name and an email address that orders may refer to. Users never change.")
         .body("UserRequest", examples::user_request())
         .makes("The user was created.", "UserAnswer", examples::user())
         .writes()
