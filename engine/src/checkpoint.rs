@@ -25,6 +25,8 @@ pub mod ahead;
 mod chunks;
 pub(crate) mod dead;
 pub mod freeze;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod image;
 mod ledgers;
 pub mod open;

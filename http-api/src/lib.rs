@@ -27,6 +27,8 @@ mod endpoint;
 mod events;
 mod failure;
 mod freshness;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod limit;
 mod metrics;
 mod openapi;

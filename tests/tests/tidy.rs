@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http-api", &["raft-node", "engine", "client"]),
     ("holdfast", &["http-api", "raft-node", "engine", "client"]),
     ("jepsen", &["client"]),
+    ("fuzz", &["engine", "raft-node", "http-api", "client"]),
     ("tests", &["engine", "raft-node", "http-api", "client", "jepsen", "benches"]),
     ("benches", &["engine", "raft-node", "http-api", "client", "jepsen", "tests"]),
 ];
@@ -37,7 +38,8 @@ const WITHOUT_CIRCLES: &[&str] = &["engine", "client", "jepsen", "http-api", "ht
 const CIRCLES_ALLOWED: &[(&str, &str)] = &[];
 
 /// Crates that live inside the folder of another one.
-const INNER: &[(&str, &str)] = &[("holdfast", "http-api/holdfast"), ("raft-sim", "raft-node/sim")];
+const INNER: &[(&str, &str)] =
+    &[("holdfast", "http-api/holdfast"), ("raft-sim", "raft-node/sim"), ("fuzz", "tests/fuzz")];
 
 /// Crates that a crate uses in its examples and tests alone, against the arrows.
 const DEV_ARROWS: &[(&str, &str)] = &[("raft-node", "raft-sim")];

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::request::fields::{Errors, integer};
 
 /// The most parameters of one query.
-const PARAMETERS_MAX: usize = 64;
+pub(crate) const PARAMETERS_MAX: usize = 64;
 
 /// The parameters of a request. Unknown ones are ignored, as unknown fields of a body are.
 #[derive(Debug, Default)]
@@ -27,6 +27,12 @@ impl<'a> Query<'a> {
             parameters.push((form_decode(name)?, form_decode(value)?));
         }
         Ok(Query(parameters))
+    }
+
+    /// All parameters, as decoded.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn pairs(&self) -> &[(Cow<'a, str>, Cow<'a, str>)] {
+        &self.0
     }
 
     /// The value of a parameter that may be missing. An empty value counts as missing, so that

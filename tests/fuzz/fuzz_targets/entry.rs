@@ -1,0 +1,7 @@
+//! Fuzzes [`fuzz::entry`].
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    fuzz::entry(bytes);
+});
