@@ -1,8 +1,8 @@
 //! Writes the fixture of a format: `cargo run -p tests --example write-fixture -- format-1`.
 //!
-//! It makes a data directory, a backup and a record of what was served from them, and packs the
-//! three into `tests/fixtures/NAME/data.tar.gz`. A fixture that is there is never written again: it
-//! stands for what nodes of that version left behind.
+//! It packs a data directory, a backup and the recorded answers into
+//! `tests/fixtures/NAME/data.tar.gz`. Never write an existing fixture again: it holds what nodes of
+//! that version wrote.
 
 #[tokio::main]
 async fn main() {

@@ -1,4 +1,4 @@
-//! What came back from a node, with the checks that hold for every answer.
+//! The answer of a node, with the checks that every answer must pass.
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -7,10 +7,10 @@ use serde_json::Value;
 /// Positions stay below 2^53, so that every JSON reader keeps them exact.
 const POSITION_MAX: u64 = 1 << 53;
 
-/// A whole HTTP answer and what was asked.
+/// A whole HTTP answer, and the request that it belongs to.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Method, path and node of the question, for messages.
+    /// Method, path and node of the request, for messages.
     pub asked: String,
     /// The HTTP status.
     pub status: u16,
@@ -24,7 +24,7 @@ impl Answer {
     /// The answer itself, after checking its status.
     ///
     /// # Panics
-    /// When the status is another one; the body is printed.
+    /// When the status differs; prints the body.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}: {}", self.asked, self.text());
@@ -34,7 +34,7 @@ impl Answer {
     /// The body as JSON.
     ///
     /// # Panics
-    /// When it is none.
+    /// When the body is not JSON.
     #[must_use]
     #[track_caller]
     pub fn json(&self) -> Value {
@@ -147,7 +147,7 @@ fn assert_shape(asked: &str, status: u16, body: &Value) {
         408 | 429 | 500 | 503 => "not_applied",
         _ => "rejected",
     };
-    // A refusal before the log may say so, though a client treats both alike.
+    // The server may say that it refused before writing to the log; clients treat both alike.
     let said = text("outcome");
     assert!(
         said == outcome || (outcome == "rejected" && said == "not_applied"),

@@ -9,10 +9,10 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-/// The variable that names a binary to test as it is.
+/// The variable that names a binary to test, which is then never built.
 const VARIABLE: &str = "HOLDFAST_TEST_BINARY";
 
-/// What the binary is made from, relative to the workspace.
+/// The sources of the binary, relative to the workspace.
 const SOURCES: &[&str] = &["Cargo.toml", "Cargo.lock", "engine", "raft-node", "http-api", "client"];
 
 /// The binary under test.
@@ -27,7 +27,7 @@ pub(crate) fn path() -> &'static Path {
     })
 }
 
-/// Where this build's files go, for locks, data and logs of the tests.
+/// The directory for locks, data and logs of the tests of this build.
 ///
 /// # Panics
 /// When the directory cannot be made.
@@ -56,7 +56,7 @@ fn profile_dir() -> PathBuf {
 fn find_or_build() -> PathBuf {
     let dir = profile_dir();
     let binary = dir.join(format!("holdfast{}", std::env::consts::EXE_SUFFIX));
-    // Several test processes may come here at once; the first builds, the rest find it done.
+    // Several test processes may get here at once: the first builds, the others wait for it.
     let lock = File::create(scratch().join("build.lock")).expect("the lock file can be made");
     lock.lock().expect("the lock file can be locked");
     if is_current(&binary) {
@@ -83,7 +83,7 @@ fn find_or_build() -> PathBuf {
     binary
 }
 
-/// Whether the binary is younger than everything it is made from.
+/// Whether the binary is newer than all its sources.
 fn is_current(binary: &Path) -> bool {
     let Ok(built) = fs::metadata(binary).and_then(|metadata| metadata.modified()) else {
         return false;
@@ -91,7 +91,7 @@ fn is_current(binary: &Path) -> bool {
     SOURCES.iter().all(|source| newest(&workspace().join(source)) <= built)
 }
 
-/// When the youngest source at or under `path` changed.
+/// When the newest source at or under `path` changed.
 fn newest(path: &Path) -> SystemTime {
     let Ok(metadata) = fs::metadata(path) else { return SystemTime::UNIX_EPOCH };
     if !metadata.is_dir() {

@@ -20,11 +20,11 @@ use serde_json::Value;
 use crate::answer::Answer;
 use crate::seed::any_node;
 
-/// How long one call may take. Longer than any deadline of the server, so that running into it
-/// is a server that forgot a request.
+/// How long one call may take. It is longer than any deadline of the server, so a call that
+/// takes longer means that the server forgot a request.
 const CALL: Duration = Duration::from_secs(30);
 
-/// What to ask.
+/// One request to a node.
 #[derive(Debug, Clone)]
 pub struct Call {
     method: Method,
@@ -168,7 +168,7 @@ impl Caller {
         1..=self.nodes()
     }
 
-    /// Where a node listens for HTTP.
+    /// The HTTP address of a node.
     ///
     /// # Panics
     /// When there is no such node.
@@ -252,7 +252,7 @@ impl Caller {
     }
 }
 
-/// An error with its causes: the client's own text says only that something failed.
+/// An error with its causes. The client's own text says only that something failed.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

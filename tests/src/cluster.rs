@@ -21,7 +21,7 @@ use crate::{binary, ports, shims, wait};
 /// How long a process may take to end after SIGTERM.
 const STOP: Duration = Duration::from_secs(20);
 
-/// How a cluster is to be started.
+/// How to start a cluster.
 #[derive(Debug, Clone)]
 pub struct Options {
     test: String,
@@ -52,36 +52,36 @@ impl Options {
         }
     }
 
-    /// With nodes that rebuild damaged data from the others, for which they wait so many seconds.
-    /// Usually they do not, since damage that no test makes must not be hidden.
+    /// Lets nodes rebuild damaged data from the others, and wait this many seconds for them.
+    /// By default they do not rebuild, so that a test never hides damage that it did not cause.
     #[must_use]
     pub fn rebuilding(mut self, wait_s: u64) -> Self {
         self.rebuild_wait_s = wait_s;
         self
     }
 
-    /// With so many nodes.
+    /// With this many nodes.
     #[must_use]
     pub fn nodes(mut self, nodes: u64) -> Self {
         self.nodes = nodes;
         self
     }
 
-    /// With one more flag for every node's `serve`.
+    /// Adds a flag with a value to the `serve` command of every node.
     #[must_use]
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.extend([name.to_owned(), value.to_owned()]);
         self
     }
 
-    /// With one more flag that takes no value.
+    /// Adds a flag without a value.
     #[must_use]
     pub fn switch(mut self, name: &str) -> Self {
         self.flags.push(name.to_owned());
         self
     }
 
-    /// With no other cluster beside it, for tests that measure time.
+    /// With no other cluster running meanwhile, for tests that measure time.
     #[must_use]
     pub fn alone(mut self) -> Self {
         self.alone = true;
@@ -102,14 +102,14 @@ impl Options {
         self
     }
 
-    /// With nodes whose every sync takes so much longer.
+    /// Makes every sync of every node take this much longer.
     #[must_use]
     pub fn sync_delay(mut self, delay: Duration) -> Self {
         self.sync_delay = Some(delay);
         self
     }
 
-    /// With a data directory that is there already as that of node 1, of a cluster of this name.
+    /// Uses an existing data directory for node 1, written by a cluster of this name.
     #[must_use]
     pub fn existing(mut self, cluster: &str, data: &Path) -> Self {
         self.existing = Some((cluster.to_owned(), data.to_owned()));
@@ -194,7 +194,7 @@ impl Cluster {
         Options::new(test).start().await
     }
 
-    /// Who sends requests to the nodes.
+    /// The caller that sends requests to the nodes.
     #[must_use]
     pub fn caller(&self) -> &Caller {
         &self.caller
@@ -212,7 +212,7 @@ impl Cluster {
         self.seed.stream(stream)
     }
 
-    /// The directory of this cluster's files, for what a test itself wants to keep there.
+    /// The directory of this cluster's files. Tests may keep files of their own there.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.as_ref().expect("the directory lives as long as the cluster").path()
@@ -257,7 +257,7 @@ impl Cluster {
         &self.node(id).data
     }
 
-    /// All that a node has logged, over its restarts.
+    /// The whole log of a node, over all its restarts.
     #[must_use]
     pub fn log_text(&self, id: u64) -> String {
         self.node(id).log_text()
@@ -286,7 +286,7 @@ impl Cluster {
         }
     }
 
-    /// Starts a node that is down, on the data that it left. Does not wait until it is ready.
+    /// Starts a node that is down, on its own data. Does not wait until it is ready.
     pub fn restart(&mut self, id: u64) {
         let (peers, flags) = (self.peers.clone(), self.flags.clone());
         self.node_mut(id).start(&peers, &flags);
@@ -309,15 +309,15 @@ impl Cluster {
         id
     }
 
-    /// Starts a node that is down and whose data is gone, as a new member that asks the node `via`.
-    /// Does not wait until it is ready.
+    /// Starts a node that is down and lost its data as a new member, which asks the node `via` to
+    /// join. Does not wait until it is ready.
     pub fn join_anew(&mut self, id: u64, via: u64) {
         let join = vec!["--join".to_owned(), self.node(via).http.to_string()];
         self.node_mut(id).join = Some(join);
         self.restart(id);
     }
 
-    /// Where a node listens for its peers.
+    /// The address on which a node listens for its peers.
     #[must_use]
     pub fn raft_address(&self, id: u64) -> SocketAddr {
         self.node(id).raft
@@ -330,12 +330,12 @@ impl Cluster {
         }
     }
 
-    /// Stops a node in its tracks with SIGSTOP: it keeps its connections and answers nothing.
+    /// Pauses a node with SIGSTOP: it keeps its connections and answers nothing.
     pub fn pause(&mut self, id: u64) {
         self.node_mut(id).signal(Signal::STOP);
     }
 
-    /// Lets a paused node go on.
+    /// Resumes a paused node.
     pub fn resume(&mut self, id: u64) {
         self.node_mut(id).signal(Signal::CONT);
     }
@@ -361,8 +361,8 @@ impl Cluster {
         .await
     }
 
-    /// As [`Cluster::ended`], for a node whose storage was made to fail: the library that keeps the
-    /// log panics on purpose then, which no later check holds against the node.
+    /// As [`Cluster::ended`], for a node whose storage a test made to fail. The log library panics
+    /// on purpose then, so later checks ignore the panics up to this point.
     ///
     /// # Panics
     /// When the node does not end within `limit`.
@@ -372,13 +372,13 @@ impl Cluster {
         status
     }
 
-    /// No later check holds the panics against a node that it has had up to now: sled panics over
-    /// files that a test damaged, which the node catches, or which ends a release build.
+    /// Makes later checks ignore the panics of a node up to this point: sled panics over files that
+    /// a test damaged. The node catches that panic; in a release build it ends the process.
     pub fn forgive_panics(&mut self, id: u64) {
         self.node_mut(id).forgive_panics();
     }
 
-    /// Removes all data of a node that is down.
+    /// Deletes the data of a node that is down.
     ///
     /// # Panics
     /// When the node runs or its data cannot be removed.
@@ -417,7 +417,7 @@ impl Cluster {
         (ended.unwrap_or_else(|_| panic!("it runs on data it must refuse: {said}")), said)
     }
 
-    /// What a node says of the cluster, from its own view.
+    /// A node's own view of the cluster.
     pub async fn view(&self, id: u64) -> Value {
         self.caller.get(id, "/api/v1/cluster").await.expect(200).data()
     }
@@ -425,7 +425,7 @@ impl Cluster {
     /// Waits until every active node says that it is ready.
     ///
     /// # Panics
-    /// When one is not in time, or has ended.
+    /// When a node does not become ready in time, or ends.
     pub async fn wait_ready(&mut self) {
         for id in self.active() {
             self.wait_node_ready(id).await;
@@ -435,7 +435,7 @@ impl Cluster {
     /// Waits until one node says that it is ready.
     ///
     /// # Panics
-    /// When it is not in time, or has ended.
+    /// When it does not become ready in time, or ends.
     pub async fn wait_node_ready(&mut self, id: u64) {
         if let Some(status) = self.ready_or_ended(id).await {
             panic!("node {id} ended instead of becoming ready: {status}");
@@ -486,7 +486,7 @@ impl Cluster {
         .await
     }
 
-    /// Some active node that is not the leader.
+    /// An active node that is not the leader.
     ///
     /// # Panics
     /// When there is none.
@@ -569,7 +569,7 @@ impl Cluster {
         node.unwrap_or_else(|| panic!("the cluster has no node {id}"))
     }
 
-    /// Prints what a person needs who looks into a failure, and keeps the files.
+    /// Prints what helps to find the cause of a failure, and keeps the files.
     fn report(&mut self) {
         for node in &mut self.nodes {
             let state = match (node.is_running(), node.ended()) {
@@ -587,7 +587,7 @@ impl Cluster {
         eprintln!("--- to repeat: {VARIABLE}={seed} cargo test -p tests -- {}", self.test);
     }
 
-    /// Faults that no test asks for: a process that ended by itself, a panic in a log.
+    /// Faults that no test asked for: a process that ended by itself, a panic in a log.
     fn faults(&mut self) -> Vec<String> {
         let mut faults = Vec::new();
         for node in &mut self.nodes {
@@ -653,7 +653,7 @@ impl Scratch {
     }
 }
 
-/// Where the workspace lies, for tests that read its sources.
+/// The folder of the workspace, for tests that read its sources.
 #[must_use]
 pub fn workspace() -> PathBuf {
     binary::workspace().to_owned()

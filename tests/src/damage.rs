@@ -1,4 +1,4 @@
-//! What tests do to the files of nodes that are down, and how they check that nothing was lost.
+//! Damages the files of stopped nodes, and checks that no order was lost.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, Options};
 use crate::load::{Load, Record};
 use crate::{shop, wait};
 
-/// A cluster that has taken orders, and what it acknowledged.
+/// Starts a cluster, places orders, and returns what it acknowledged.
 ///
 /// # Panics
 /// When the cluster does not start or take orders in time.
@@ -23,7 +23,7 @@ pub async fn with_orders(options: Options) -> (Cluster, u64, Record) {
     (cluster, product, record)
 }
 
-/// Checks that the active nodes have all that was acknowledged, and are the same.
+/// Checks that the active nodes have every acknowledged order, and equal states.
 ///
 /// # Panics
 /// When something is missing or differs.
@@ -32,7 +32,7 @@ pub async fn assert_whole(cluster: &Cluster, product: u64, record: &Record) {
     assert_kept(cluster, product, record).await;
 }
 
-/// The same of orders that may still be open.
+/// As [`assert_whole`], for orders that may still be open.
 ///
 /// # Panics
 /// When something is missing or differs.
@@ -50,7 +50,7 @@ pub async fn assert_kept(cluster: &Cluster, product: u64, record: &Record) {
     }
 }
 
-/// The largest file below a directory: of a log or a store, the one with the data.
+/// The largest file below a directory; in a log or a store, that file holds the data.
 ///
 /// # Panics
 /// When there is none.
@@ -71,17 +71,17 @@ pub fn largest_file(dir: &Path) -> PathBuf {
     files.into_iter().max().expect("a node with data has files").1
 }
 
-/// Where the data of a file ends that may be followed by room for more.
+/// Where the data of a file ends. Preallocated room may follow it.
 #[must_use]
 pub fn data_end(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
-/// Waits until nothing is under way and a node has noted that its log is synced to its end: what is
-/// lost before that note must be noticed.
+/// Waits until the cluster is idle and a node has noted that its log is synced to the end. The node
+/// must notice any loss before that note.
 ///
 /// # Panics
-/// When that is not so in time.
+/// When that takes too long.
 pub async fn quiet(cluster: &Cluster, node: u64) {
     shop::all_settled(cluster.caller(), node).await;
     let note = cluster.data_dir(node).join("raft/log-1/watermark");
@@ -105,7 +105,7 @@ pub fn rewrite(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     fs::write(path, bytes).expect("a stopped node's file can be written");
 }
 
-/// Copies a directory with all that is in it.
+/// Copies a directory and everything in it.
 ///
 /// # Panics
 /// When something cannot be read or written.
@@ -141,8 +141,8 @@ pub fn tree(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// Where the records of a file of a node's log are, oldest first: a header of 16 bytes with the
-/// record's length in the first seven, then entries and a footer.
+/// The ranges of the records in a log file, oldest first. A record is a header of 16 bytes, whose
+/// first seven hold the length, then entries and a footer.
 #[must_use]
 pub fn records(bytes: &[u8]) -> Vec<Range<usize>> {
     const FILE_HEADER: usize = 69;

@@ -11,16 +11,17 @@ pub use jepsen::disks::Disk;
 /// Set in the process that runs inside of the namespace.
 const INSIDE: &str = "HOLDFAST_TEST_INSIDE_MOUNTS";
 
-/// Set by whoever knows that this machine cannot mount, and wants these tests to be skipped.
+/// Set to skip these tests on a machine that cannot mount.
 const SKIP: &str = "HOLDFAST_TEST_SKIP_MOUNTS";
 
-/// How often a filler tries to take what is free, against a node that writes at the same time.
+/// How often a filler tries to take the free space while a node writes.
 const ATTEMPTS: u32 = 100;
 
-/// Runs `body` as the test of this name, in a mount namespace of its own.
+/// Runs `body` in a mount namespace of its own: starts this program again with only `test`, the
+/// whole name of the calling test with its module.
 ///
 /// # Panics
-/// When the test fails, or when there is no right to mount and nobody asked to skip.
+/// When the test fails, or when mounting is not permitted and `HOLDFAST_TEST_SKIP_MOUNTS` is unset.
 pub fn isolated(test: &str, body: impl Future<Output = ()>) {
     if std::env::var_os(INSIDE).is_some() {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -81,7 +82,7 @@ impl Drop for Mounts {
     }
 }
 
-/// The bytes that may still be written below `place`.
+/// The free bytes of the disk at `place`.
 ///
 /// # Panics
 /// When the file system cannot be asked.
@@ -91,7 +92,7 @@ pub fn free_bytes(place: &Path) -> u64 {
     found.f_bavail * found.f_frsize
 }
 
-/// A file that takes space away until it is dropped.
+/// A file that takes up disk space until it is dropped.
 #[derive(Debug)]
 pub struct Filler(PathBuf);
 
@@ -106,7 +107,7 @@ impl Filler {
         let file = File::create(&path).expect("a file can be made on a disk with room");
         let free = free_bytes(place);
         assert!(free > leave, "only {free} bytes are free at {}", place.display());
-        // The node writes meanwhile, so that what was free may be gone: ask again.
+        // The node writes meanwhile and may take the free space first, so try again.
         for _ in 0..ATTEMPTS {
             let size = free_bytes(place).saturating_sub(leave);
             if size == 0 {

@@ -1,5 +1,5 @@
-//! A data directory that is kept in the tree, so that every later version is tried on what an
-//! earlier one wrote: how it was written, and how what it serves is compared.
+//! Data directories of earlier versions, kept in the repository so that each later version is
+//! tested on them: how they were written, and how their answers are compared.
 //!
 //! `tests/fixtures/format-N/` was written by `cargo run -p tests --example write-fixture`, and is
 //! never written again: a version that changes a format adds a directory of its own beside it.
@@ -22,7 +22,7 @@ use crate::wait;
 
 pub use self::write::write;
 
-/// What stands in the archive beside the data of node 1: what was served when it was written.
+/// The file of recorded answers in the archive, beside the data of node 1.
 const SERVED: &str = "served.json";
 /// The backup in the archive, of the same state.
 const BACKUP: &str = "backup";
@@ -31,7 +31,7 @@ const DATA: &str = "node-1";
 /// Deadlines that no test outlives: sixty years.
 const LONG_S: &str = "1900000000";
 
-/// Settings under which nothing ends by itself while a test looks.
+/// Settings under which no deadline passes during a test.
 const FLAGS: [(&str, &str); 5] = [
     ("--hold-ttl-max-s", LONG_S),
     ("--payment-deadline-s", LONG_S),
@@ -40,7 +40,7 @@ const FLAGS: [(&str, &str); 5] = [
     ("--payment-success-rate", "0.6"),
 ];
 
-/// A fixture, unpacked in a directory that ends with it.
+/// An unpacked fixture; dropping it removes its directory.
 #[derive(Debug)]
 pub struct Fixture {
     dir: TempDir,
@@ -74,7 +74,7 @@ impl Fixture {
         self.dir.path().join(BACKUP)
     }
 
-    /// Index and digest of the state that was written.
+    /// Index and digest of the recorded state.
     #[must_use]
     pub fn place(&self) -> (&Value, &Value) {
         (&self.served["index"], &self.served["digest"])
@@ -89,15 +89,14 @@ impl Fixture {
         self.served["cluster"].as_str().expect("the name of its cluster")
     }
 
-    /// One node of this cluster under the settings that the fixture was written with, on data that
-    /// is there.
+    /// Options for one node of this cluster, with the settings of the fixture and existing data.
     #[must_use]
     pub fn options(test: &str, cluster: &str, data: &Path) -> Options {
         settings(test).existing(cluster, data)
     }
 
-    /// Compares what a node serves with what was served when the fixture was written. Answers may
-    /// say more than then, but nothing else.
+    /// Compares the answers of a node with the recorded ones. Answers may have additional fields,
+    /// but must otherwise be equal.
     ///
     /// # Panics
     /// Names the first place that differs.
@@ -113,10 +112,10 @@ impl Fixture {
         assert_kept("events", &self.served["events"], &now);
     }
 
-    /// Sends every request again that carried a key: each must be answered as one that is known.
+    /// Repeats every request that had a key. Each must be answered as a known one.
     ///
     /// # Panics
-    /// Names the first that is answered otherwise.
+    /// Names the first that is answered differently.
     pub async fn assert_known(&self, caller: &Caller) {
         let repeats = self.served["repeats"].as_array().expect("requests");
         assert!(repeats.len() > 20, "{} requests", repeats.len());
@@ -147,7 +146,7 @@ fn tar(words: &[&str]) {
     assert!(output.status.success(), "tar: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Everything that was told must be told still, in the same words.
+/// Every recorded value must still be there, unchanged.
 fn assert_kept(place: &str, then: &Value, now: &Value) {
     match (then, now) {
         (Value::Object(fields), Value::Object(_)) => {
@@ -165,7 +164,7 @@ fn assert_kept(place: &str, then: &Value, now: &Value) {
     }
 }
 
-/// The events from the first one on, up to one that is the last.
+/// The events from the first to the last one.
 async fn read_events(caller: &Caller, mut is_last: impl FnMut(usize, &Event) -> bool) -> Value {
     let client = client::Client::builder().base_urls([caller.urls().swap_remove(0)]);
     let client = client.deadline(wait::READY).build().expect("an address makes a URL");

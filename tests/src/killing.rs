@@ -1,11 +1,11 @@
-//! The leader dies while many clients are at work.
+//! Kills the leader while many clients send requests.
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cluster::Cluster;
 
-/// The kill of the leader in the middle of something, and what shows that it took effect.
+/// One kill of the leader during other work, and the check that it took effect.
 #[derive(Debug)]
 pub struct Killing {
     killed: watch::Sender<bool>,
@@ -14,14 +14,14 @@ pub struct Killing {
 }
 
 impl Killing {
-    /// Finds out who leads.
+    /// Finds the leader.
     pub async fn plan(cluster: &Cluster) -> Self {
         let leader = cluster.leader().await;
         let term = crate::shop::count(&cluster.view(leader).await, "term");
         Self { killed: watch::Sender::new(false), leader, term }
     }
 
-    /// Runs `task` for each client: even ones at once, odd ones when the leader is dead.
+    /// Runs `task` for each client: even ones at once, odd ones after the kill.
     ///
     /// # Panics
     /// When the test ends without a kill.

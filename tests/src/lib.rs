@@ -1,26 +1,26 @@
 //! The harness of the end-to-end tests: clusters of real `holdfast` processes on loopback.
 //!
-//! It owns starting, killing, pausing and restarting processes, plain HTTP to any node, and the
-//! checks that every test ends with. It asserts on bytes and statuses as a stranger would see
-//! them, so it shares no type with the server; tests that want a client which retries take the
-//! `client` crate.
+//! It starts, kills, pauses and restarts processes, sends plain HTTP to any node, and has the
+//! checks with which every test ends. It asserts on bytes and statuses as any client sees them,
+//! so it shares no type with the server. Tests that need retries use the `client` crate.
 //!
-//! What is where, in `tests/tests/`: `smoke` and `products` (one request after the other),
+//! The modules of `tests/tests/it/`: `smoke` and `products` (one request after the other),
 //! `lists`, `transitions`, `races` and `races_failover` (many at once, and with the leader
 //! killed), `ramp` (load), `holds` and `webhooks` (holds and results of payments), `failover`
-//! (kills, pauses, stops), `payments`, `damage` and `identity` (data that is lost, damaged or
-//! somebody else's), `formats` (data that earlier versions wrote), `members` (nodes that join,
+//! (kills, pauses, stops), `payments`, `damage` and `identity` (lost, damaged or foreign data),
+//! `formats` (data that earlier versions wrote), `members` (nodes that join,
 //! leave and are replaced), `full_disk` and `power_cut` (disks of their own, as root),
 //! `failed_sync`, `catch_up` (a snapshot under load), `overload`, `events` (streams and
-//! WebSockets), `bad_input` and `bad_http`, `operations` (probes, metrics, `holdfast dev`), and
-//! `tidy` (rules of the sources). `batches`, `stock` and `bulk` are about many orders at once,
-//! units, and files, `scenarios` about the load scripts of older systems.
+//! WebSockets), `bad_input` and `bad_http`, `operations` (probes, metrics, `holdfast dev`),
+//! `batches`, `stock`, `bulk` (files), and `scenarios` (load scripts of older systems). The
+//! binary `tidy` checks rules of the sources.
+//!
 //! `docs/RELIABILITY.md` names the tests behind each promise.
 //!
-//! Clusters that run at a time are bounded over all test processes; tests that measure time run
-//! alone. `HOLDFAST_TEST_SEED` repeats random choices, `HOLDFAST_TEST_BINARY` tests a given file.
+//! At most two clusters run at a time, over all test processes; tests that measure time run alone.
+//! `HOLDFAST_TEST_SEED` repeats random choices, `HOLDFAST_TEST_BINARY` tests a given file.
 //!
-//! Absences: no test waits for a time to pass. Every wait polls a state under a deadline
+//! Absences: no test sleeps for a fixed time. Every wait polls a state under a deadline
 //! ([`wait::until`]), and every port, directory and process belongs to the [`Cluster`] that made
 //! it and ends with it. When a test fails, the cluster prints the end of each node's log, where
 //! data and logs were kept, and the seed that repeats the random choices.

@@ -1,8 +1,8 @@
 //! Clients that place keyed orders without pause and remember every acknowledgement.
 //!
-//! A client does what API.md asks of one: an answer that says "certainly not applied" or no
-//! answer at all makes it ask another node again under the same key, and it never gives an order
-//! up before it knows. Whatever breaks the contract is kept as a violation.
+//! A client follows the contract of the API: after "certainly not applied" or no answer, it asks
+//! another node under the same key, until it knows the outcome of the order. It records every
+//! answer that breaks the contract as a violation.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,21 +20,21 @@ use crate::seed::{Seed, any_node};
 use crate::shop::{id, order, place, read_order};
 use crate::wait;
 
-/// Longest pause before a client asks again.
+/// Longest pause before a retry.
 const RETRY_MS_MAX: u64 = 40;
 
-/// An order that a node said it had placed.
+/// An order that a node acknowledged.
 #[derive(Debug, Clone)]
 pub struct Acknowledged {
     /// The order's id.
     pub order: u64,
-    /// The key that made it.
+    /// The idempotency key of the order.
     pub key: String,
     /// When the answer came.
     pub at: Instant,
 }
 
-/// What the clients share.
+/// The records that all clients write to.
 #[derive(Debug, Default)]
 struct Book {
     acknowledged: Mutex<Vec<Acknowledged>>,
@@ -43,19 +43,19 @@ struct Book {
     stop: AtomicBool,
 }
 
-/// Clients at work.
+/// Running clients.
 #[derive(Debug)]
 pub struct Load {
     book: Arc<Book>,
     clients: JoinSet<()>,
 }
 
-/// What the clients saw.
+/// What the clients recorded.
 #[derive(Debug)]
 pub struct Record {
     /// Every acknowledged order, by the time of the answer.
     pub acknowledged: Vec<Acknowledged>,
-    /// How often clients had to ask again, by reason.
+    /// Number of retries by reason.
     pub retries: BTreeMap<String, u64>,
 }
 
@@ -88,7 +88,7 @@ impl Load {
         Self { book, clients: tasks }
     }
 
-    /// How many orders were acknowledged so far.
+    /// Number of acknowledged orders so far.
     ///
     /// # Panics
     /// When a client panicked.
@@ -100,7 +100,7 @@ impl Load {
     /// Waits until `more` orders were acknowledged after this call.
     ///
     /// # Panics
-    /// When that takes too long, or a client saw the contract broken.
+    /// When that takes too long, or a client recorded a violation.
     pub async fn progress(&self, more: usize) {
         let goal = self.acknowledged() + more;
         wait::until("the clients went on", wait::READY, async || {
@@ -111,10 +111,10 @@ impl Load {
         .await;
     }
 
-    /// Lets every client finish its order and returns what they saw.
+    /// Waits until every client has finished its order, and returns what they recorded.
     ///
     /// # Panics
-    /// When a client saw the contract broken or cannot finish.
+    /// When a client recorded a violation or cannot finish.
     pub async fn stop(self) -> Record {
         self.book.stop.store(true, Ordering::Relaxed);
         let joined = tokio::time::timeout(wait::READY, self.clients.join_all()).await;
@@ -135,8 +135,8 @@ impl Load {
 }
 
 impl Record {
-    /// The longest time without any acknowledgement that began at or after `from`, or that was
-    /// under way then: what clients felt of a fault at that moment.
+    /// The longest time without an acknowledgement that ended after `from`: how long clients
+    /// noticed a fault at that moment.
     ///
     /// # Panics
     /// When nothing was acknowledged after `from`.
@@ -152,11 +152,11 @@ impl Record {
         longest.expect("clients went on after the fault")
     }
 
-    /// Checks that every acknowledged order is there on every one of `nodes`, under its key, and
-    /// that no two of them are one order.
+    /// Checks that each of `nodes` has every acknowledged order under its key, and that no order
+    /// has two keys.
     ///
     /// # Panics
-    /// When one is missing or is another's.
+    /// When an order is missing or has another key.
     pub async fn assert_kept(&self, caller: &Caller, nodes: &[u64]) {
         let mut seen = BTreeMap::new();
         for Acknowledged { order, key, .. } in &self.acknowledged {
@@ -200,7 +200,7 @@ impl Client {
         }
     }
 
-    /// Places one order, however long it takes.
+    /// Places one order, and retries until it knows the outcome.
     async fn place(&mut self, key: String) {
         let call = place(&self.body).key(&key);
         let mut asked_again = false;
@@ -221,7 +221,7 @@ impl Client {
                     let text = format!("{}: {} {}", answer.asked, answer.status, answer.text());
                     return self.violation(text);
                 }
-                // Every request ends, whatever became of the leader.
+                // Every request ends, also when the leader dies.
                 Err(NoAnswer::Silence) => {
                     return self.violation(format!("node {node} never answered {key}"));
                 }
@@ -229,7 +229,7 @@ impl Client {
                 Err(NoAnswer::Lost(_)) => self.count_retry("no answer"),
             }
             asked_again = true;
-            // Jitter between attempts, as any client needs that must not storm a new leader.
+            // Jitter between attempts, so that clients do not storm a new leader.
             let pause = self.random.random_range(5..=RETRY_MS_MAX);
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }

@@ -13,7 +13,7 @@ use crate::{binary, shims};
 /// Lines of a node's log that a failing test prints.
 const TAIL_LINES: usize = 40;
 
-/// A node's place in the cluster and, while it runs, its process.
+/// The addresses and data of a node and, while it runs, its process.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) id: u64,
@@ -21,13 +21,13 @@ pub(crate) struct Node {
     pub(crate) raft: SocketAddr,
     pub(crate) data: PathBuf,
     pub(crate) log: PathBuf,
-    /// Flags with which it joined a running cluster; without them it is one of the founders.
+    /// The flags with which it joined a running cluster; a founder has none.
     pub(crate) join: Option<Vec<String>>,
     process: Option<Child>,
     paused: bool,
     /// A library that is loaded before libc.
     pub(crate) shim: Option<PathBuf>,
-    /// What that library adds to every sync.
+    /// The time that this library adds to every sync.
     pub(crate) sync_delay: Option<Duration>,
     forgiven: usize,
 }
@@ -51,7 +51,7 @@ impl Node {
         }
     }
 
-    /// Starts the process. Its log goes on in the same file after a restart.
+    /// Starts the process. A restarted process appends to the same log file.
     pub(crate) fn start(&mut self, peers: &[String], flags: &[String]) {
         assert!(self.process.is_none(), "node {} runs already", self.id);
         let peers = if self.join.is_some() { &[] } else { peers };
@@ -108,7 +108,7 @@ impl Node {
         }
     }
 
-    /// How the process ended, if it did; from then on the node counts as down.
+    /// The exit status, if the process ended; from then on the node counts as down.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         let child = self.process.as_mut()?;
         let status = child.try_wait().expect("an own child can be waited for")?;
@@ -116,18 +116,18 @@ impl Node {
         Some(status)
     }
 
-    /// All that the node has logged.
+    /// The whole log of the node.
     pub(crate) fn log_text(&self) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Panics in the log up to here were caused on purpose.
+    /// Ignores the panics in the log up to here: the test caused them on purpose.
     pub(crate) fn forgive_panics(&mut self) {
         self.forgiven = self.log_text().len();
     }
 
-    /// Up to where in the log panics were caused on purpose.
+    /// The length of the log up to which panics are ignored.
     pub(crate) fn forgiven_until(&self) -> usize {
         self.forgiven
     }
@@ -150,7 +150,7 @@ impl Drop for Node {
     }
 }
 
-/// The command line of one node, without settings that the environment of the test may hold.
+/// The command line of one node, without the settings in the environment of the test.
 pub(crate) fn serve(
     id: u64,
     data: &Path,
@@ -181,7 +181,7 @@ pub(crate) fn holdfast() -> Command {
     command
 }
 
-/// Opens a log file for a process that is no node of a cluster.
+/// Opens a log file for a process that is not a node of a cluster.
 pub(crate) fn log_file(path: &Path) -> File {
     File::create(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use rand::Rng;
 
-/// Below the range from which Linux takes the ports of outgoing connections, so that no
-/// connection sits on a port while its node is being restarted.
+/// Below the range that Linux uses for outgoing connections, so that no connection takes the port
+/// of a node while it restarts.
 const RANGE: std::ops::Range<u16> = 12_000..32_000;
 
 /// Ports handed out by this process; none is handed out twice.
@@ -15,7 +15,7 @@ static TAKEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
 /// `count` addresses on which nothing listened a moment ago.
 ///
 /// # Panics
-/// When none can be found.
+/// When there are no free ports.
 pub(crate) fn free(count: usize) -> Vec<SocketAddr> {
     let mut taken = TAKEN.lock().expect("no holder of this lock panics");
     let mut random = rand::rng();
@@ -41,7 +41,7 @@ const DEV_OFFSET: u16 = 10_000;
 /// ago, nor on the ports that it takes beside them.
 ///
 /// # Panics
-/// When none can be found.
+/// When there are no free ports.
 pub(crate) fn for_dev(count: u16) -> SocketAddr {
     let mut taken = TAKEN.lock().expect("no holder of this lock panics");
     let mut random = rand::rng();

@@ -1,4 +1,4 @@
-//! HTTP by the byte, for requests that no HTTP library would send.
+//! HTTP byte by byte, for requests that no HTTP library would send.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::answer::Answer;
 
-/// Most bytes of one answer; a server that sends more to bad input is at fault.
+/// Most bytes of one answer: no refusal may be longer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// One connection to a node.
@@ -29,7 +29,7 @@ pub enum Reply {
     Answer(Answer),
     /// The server closed or reset the connection without a whole answer.
     Closed,
-    /// Neither within the limit.
+    /// Neither happened within the limit.
     Silence,
 }
 
@@ -45,13 +45,13 @@ impl Connection {
         Self { stream, received: Vec::new() }
     }
 
-    /// Sends bytes. A server that has already answered and closed is no error here: what counts
-    /// is what can be read.
+    /// Sends bytes. Ignores errors, because a server may answer and close first; the test reads
+    /// that answer.
     pub async fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
     }
 
-    /// Ends our direction: the server sees the end of the stream.
+    /// Closes the sending half: the server sees the end of the stream.
     pub async fn end(&mut self) {
         let _ = self.stream.shutdown().await;
     }
@@ -59,7 +59,7 @@ impl Connection {
     /// Reads one answer.
     ///
     /// # Panics
-    /// When the bytes are no HTTP/1 answer.
+    /// When the bytes are not an HTTP/1 answer.
     pub async fn answer(&mut self, limit: Duration) -> Reply {
         let deadline = Instant::now() + limit;
         loop {
@@ -76,7 +76,7 @@ impl Connection {
         }
     }
 
-    /// Whether the server ends the connection within the limit; what it sends before is dropped.
+    /// Whether the server closes the connection within the limit. Drops what it sends before.
     pub async fn is_closed_within(&mut self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         loop {
@@ -101,8 +101,8 @@ impl Connection {
         }
     }
 
-    /// Cuts one whole answer off what was received. At the end of the stream an answer without
-    /// a length is whole too.
+    /// Removes one whole answer from the received bytes. At the end of the stream, an answer
+    /// without a length is whole too.
     fn take_answer(&mut self, at_end: bool) -> Option<Answer> {
         let head_length = find(&self.received, b"\r\n\r\n")?;
         let head = String::from_utf8_lossy(&self.received[..head_length]).into_owned();
@@ -138,7 +138,7 @@ enum Received {
 /// Sends `bytes` on a new connection and reads one answer.
 ///
 /// # Panics
-/// When the node does not accept, or answers something that is no HTTP.
+/// When the node does not accept, or its answer is not HTTP.
 pub async fn exchange(address: SocketAddr, bytes: &[u8], limit: Duration) -> Reply {
     let mut connection = Connection::open(address).await;
     connection.send(bytes).await;

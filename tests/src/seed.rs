@@ -1,4 +1,4 @@
-//! The one source of random choices: a seed that a failing test prints and a variable repeats.
+//! The only source of random choices: a seed. A failing test prints it; a variable sets it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,10 +8,10 @@ use rand::{Rng, SeedableRng};
 /// The variable that fixes the seed of every test.
 pub const VARIABLE: &str = "HOLDFAST_TEST_SEED";
 
-/// What all random choices of one test follow from.
+/// The seed of all random choices of one test.
 ///
-/// Timing between processes cannot be repeated, so the same seed repeats what was asked of which
-/// node and which node was hit, not the interleaving.
+/// The same seed repeats the requests, their nodes and the node that a fault hits. It does not
+/// repeat the timing between processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seed(u64);
 
@@ -19,7 +19,7 @@ impl Seed {
     /// The seed of [`VARIABLE`], else a new one.
     ///
     /// # Panics
-    /// When the variable is set to something that is no number.
+    /// When the variable is not a number.
     #[must_use]
     pub fn new() -> Self {
         if let Ok(text) = std::env::var(VARIABLE) {
@@ -29,7 +29,7 @@ impl Seed {
         Self(u64::from(now.subsec_nanos()) ^ (u64::from(std::process::id()) << 32))
     }
 
-    /// An independent stream of choices; equal streams of equal seeds choose alike.
+    /// An independent stream of choices; it depends on the seed and the number alone.
     #[must_use]
     pub fn stream(self, stream: u64) -> StdRng {
         StdRng::seed_from_u64(self.0 ^ stream.wrapping_mul(0x9E37_79B9_7F4A_7C15))

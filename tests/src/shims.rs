@@ -1,12 +1,12 @@
-//! Small libraries that are loaded before libc into the nodes under test, to make the system fail
-//! on purpose. They are C, compiled when a test asks, with the compiler that links Rust programs.
+//! Small C libraries that nodes under test load before libc, to make system calls fail or wait.
+//! A test compiles them when it needs them, with the compiler that links Rust programs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::binary;
 
-/// Where a node's shim looks whether syncs have to fail, as the environment names it.
+/// The environment variable with the file whose existence makes syncs fail.
 pub(crate) const FAIL_SYNC_WHEN: &str = "FAIL_SYNC_WHEN";
 
 /// The file whose existence makes the syncs of the node with this data directory fail.
@@ -15,7 +15,7 @@ pub fn failing_sync_trigger(data: &Path) -> PathBuf {
     data.with_extension("fail-sync")
 }
 
-/// Where it looks whether writes of the checkpoint have to fail.
+/// The environment variable with the file whose existence makes writes of the checkpoint fail.
 pub(crate) const FAIL_CHECKPOINT_WHEN: &str = "FAIL_CHECKPOINT_WHEN";
 
 /// The file whose existence makes the writes to the checkpoint of this data directory fail.
@@ -24,7 +24,7 @@ pub fn failing_checkpoint_trigger(data: &Path) -> PathBuf {
     data.with_extension("fail-checkpoint")
 }
 
-/// How many microseconds longer each sync takes, as the environment names it.
+/// The environment variable with the microseconds that each sync takes longer.
 pub(crate) const DELAY_SYNC_US: &str = "DELAY_SYNC_US";
 
 /// Compiles the shim that makes the disk slow or fail, and returns where it is.

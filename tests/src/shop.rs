@@ -1,4 +1,4 @@
-//! What tests do with products and orders, and the sums that must always hold.
+//! Creates, reads and checks products and orders, with the sums that must always hold.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,23 +18,23 @@ pub const PRODUCTS: &str = "/api/v1/products";
 /// The collection of holds.
 pub const HOLDS: &str = "/api/v1/holds";
 
-/// Where results of payments are reported to.
+/// The path for results of payments.
 pub const WEBHOOK: &str = "/api/v1/payments/webhook";
 
 /// Milliseconds since 1970 by the clock of this machine.
 ///
 /// # Panics
-/// When that clock is before 1970.
+/// When the clock is before 1970.
 #[must_use]
 pub fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     u64::try_from(now.as_millis()).expect("the clock is sane")
 }
 
-/// Milliseconds since 1970 of a moment as answers write it: `2026-02-23T10:30:00.123Z`.
+/// Milliseconds since 1970 of a time in the form that answers have: `2026-02-23T10:30:00.123Z`.
 ///
 /// # Panics
-/// When it is written otherwise.
+/// When it has another form.
 #[must_use]
 #[track_caller]
 pub fn moment_ms(text: &str) -> u64 {
@@ -43,7 +43,7 @@ pub fn moment_ms(text: &str) -> u64 {
         digits.unwrap_or_else(|| panic!("no moment: {text}"))
     };
     assert!(text.len() == 24 && text.ends_with('Z'), "no moment: {text}");
-    // Years that begin in March have the odd day at their end.
+    // Years that begin in March have the leap day at their end.
     let (year, month) = (part(0..4), part(5..7));
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days =
@@ -53,7 +53,7 @@ pub fn moment_ms(text: &str) -> u64 {
     seconds * 1_000 + part(20..23)
 }
 
-/// Creates a product through some node and returns its id.
+/// Creates a product through a random node and returns its id.
 ///
 /// # Panics
 /// When it is not created.
@@ -66,7 +66,7 @@ pub async fn create_product(caller: &Caller, random: &mut StdRng, price: &str, s
 /// A product as one node answers it, after checking that its counters add up.
 ///
 /// # Panics
-/// When there is none, or it does not add up.
+/// When there is no such product, or its counters do not add up.
 pub async fn product(caller: &Caller, node: u64, product: u64) -> Value {
     let data = caller.get(node, &format!("{PRODUCTS}/{product}")).await.expect(200).data();
     assert_counters(&data);
@@ -135,7 +135,7 @@ pub async fn order_total(caller: &Caller, node: u64, query: &str) -> u64 {
 /// Waits until an order is final on one node, and returns it.
 ///
 /// # Panics
-/// When it is not in time.
+/// When that takes too long.
 pub async fn settled(caller: &Caller, node: u64, order: u64) -> Value {
     wait::until(&format!("order {order} was settled"), wait::SETTLED, async || {
         let data = read_order(caller, node, order).await;
@@ -150,7 +150,7 @@ pub async fn settled(caller: &Caller, node: u64, order: u64) -> Value {
 /// Waits until no order is PENDING or PROCESSING.
 ///
 /// # Panics
-/// When some are left after the limit.
+/// When some are still open after the limit.
 pub async fn all_settled(caller: &Caller, node: u64) {
     wait::until("all orders were settled", wait::SETTLED, async || {
         let pending = order_total(caller, node, "status=PENDING").await;
@@ -178,11 +178,11 @@ pub fn assert_counters(data: &Value) {
     assert_eq!(count(data, "total_stock"), on_hand + count(data, "sold"), "{data}");
 }
 
-/// Checks that units came from nowhere and went nowhere: what can be sold, what open orders keep
-/// and what was sold make up the `initial` units.
+/// Checks that no unit appeared or vanished: available, held, reserved and sold units add up to
+/// `initial`.
 ///
 /// # Panics
-/// When they do not.
+/// When they do not fit together.
 #[track_caller]
 pub fn assert_conserved(data: &Value, initial: u64) {
     assert_counters(data);
@@ -193,7 +193,7 @@ pub fn assert_conserved(data: &Value, initial: u64) {
 /// carries one order, and returns the order.
 ///
 /// # Panics
-/// When they do not.
+/// When they do not fit together.
 #[track_caller]
 pub fn order_of(answer: &Answer) -> Value {
     let body = answer.json();
@@ -207,7 +207,7 @@ pub fn order_of(answer: &Answer) -> Value {
 /// Checks the fields of an order that follow from each other.
 ///
 /// # Panics
-/// When they do not.
+/// When they do not fit together.
 #[track_caller]
 pub fn assert_order(data: &Value) {
     assert_eq!(data["order_id"], data["id"], "{data}");

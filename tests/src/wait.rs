@@ -1,22 +1,22 @@
-//! Waiting for a state, never for time to pass.
+//! Waits for a state, never for a fixed time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a cluster may take to become ready after it was started or lost a node. Generous:
-/// it only bounds how long a failing test runs.
+/// How long a cluster may take to become ready after its start or the loss of a node. It is
+/// generous, because it only bounds how long a failing test runs.
 pub const READY: Duration = Duration::from_secs(30);
 
-/// How long orders may take to be settled by the payment worker once nothing hinders it.
+/// How long the payment worker may take to settle orders when no fault delays it.
 pub const SETTLED: Duration = Duration::from_secs(30);
 
-/// Between two looks at a state.
+/// Time between two looks at a state.
 const POLL: Duration = Duration::from_millis(25);
 
-/// Looks again and again until `look` finds what it wants, and returns that.
+/// Calls `look` until it succeeds, and returns its value.
 ///
-/// `look` answers an error with the state it saw instead, which the panic prints.
+/// The error of `look` is the state that it saw instead; the panic prints the last one.
 ///
 /// # Panics
 /// When `limit` has passed without success.

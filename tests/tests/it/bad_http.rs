@@ -1,8 +1,8 @@
-//! Bad input below the handlers: requests that are no HTTP, too big, too slow, or half there.
+//! Bad input below the handlers: requests that are not HTTP, too big, too slow, or incomplete.
 //!
-//! What the HTTP library refuses by itself has no body; what reaches the server has the documented
-//! one. Either way it is a 4xx (or 505) or a closed connection, it changes nothing, and others are
-//! served meanwhile.
+//! The HTTP library refuses some by itself, without a body; the server refuses the others with the
+//! documented body. The answer is a 4xx (or 505) or a closed connection. The state does not change,
+//! and the server serves other clients meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ fn order_bytes(product: u64, headers: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The refusal in a reply; nothing when the connection was closed without one.
+/// The refusal in a reply; `None` when the server closed the connection without one.
 #[track_caller]
 fn refusal(what: &str, reply: Reply) -> Option<Answer> {
     match reply {
@@ -63,8 +63,8 @@ fn refusal(what: &str, reply: Reply) -> Option<Answer> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_http_is_refused() {
-    let (cluster, product) = cluster("what_is_no_http").await;
+async fn requests_that_are_not_http_are_refused() {
+    let (cluster, product) = cluster("requests_that_are_not_http_are_refused").await;
     let address = cluster.caller().address(1);
     let json = shop::order(product, 1, "none").to_string();
     let length = json.len();
@@ -127,9 +127,9 @@ async fn what_is_no_http_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn framing_in_doubt_ends_the_connection() {
-    let (cluster, product) = cluster("framing_in_doubt").await;
-    // What follows the doubtful request must not be taken for a request of its own.
+async fn ambiguous_framing_closes_the_connection() {
+    let (cluster, product) = cluster("ambiguous_framing_closes_the_connection").await;
+    // The server must not take the rest of the ambiguous request for another request.
     let hidden = String::from_utf8(order_bytes(product, "")).expect("text");
     for headers in [
         format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", hidden.len() + 5),
@@ -149,8 +149,8 @@ async fn framing_in_doubt_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_too_big_is_refused_before_it_is_read() {
-    let (cluster, product) = cluster("what_is_too_big").await;
+async fn oversized_requests_are_refused_before_they_are_read() {
+    let (cluster, product) = cluster("oversized_requests_are_refused_before_they_are_read").await;
     let address = cluster.caller().address(1);
     let head = |length: usize| {
         format!(
@@ -158,13 +158,13 @@ async fn what_is_too_big_is_refused_before_it_is_read() {
              Content-Length: {length}\r\n\r\n"
         )
     };
-    // Announced: refused though not one byte of it was sent.
+    // Announced length: refused before the client sends a byte of the body.
     for length in [(1 << 20) + 1, 1 << 40] {
         let reply = raw::exchange(address, head(length).as_bytes(), SOON).await;
         let answer = refusal("announced", reply).expect("an answer");
         answer.problem(413, "payload_too_large");
     }
-    // Not announced: refused on the way, and the connection is closed.
+    // Unannounced length: refused while the body arrives, and the connection is closed.
     let mut connection = Connection::open(address).await;
     let chunked = "Transfer-Encoding: chunked\r\n\r\n";
     let start = head(0).replace("Content-Length: 0\r\n\r\n", chunked);
@@ -205,8 +205,8 @@ async fn what_is_too_big_is_refused_before_it_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_is_slow_is_let_go_and_delays_nobody() {
-    let (cluster, product) = cluster("whoever_is_slow").await;
+async fn slow_clients_are_disconnected_and_delay_no_others() {
+    let (cluster, product) = cluster("slow_clients_are_disconnected_and_delay_no_others").await;
     let address = cluster.caller().address(1);
     let limit = Duration::from_secs(40);
     let order = order_bytes(product, "");
@@ -224,7 +224,7 @@ async fn whoever_is_slow_is_let_go_and_delays_nobody() {
         slow.spawn(async move {
             let mut connection = Connection::open(address).await;
             connection.send(&bytes).await;
-            // An idle connection may live for a minute; everything begun must be ended sooner.
+            // An idle connection may live for a minute; an incomplete request must end sooner.
             if bytes.is_empty() {
                 return (what, None, start.elapsed());
             }
@@ -233,7 +233,7 @@ async fn whoever_is_slow_is_let_go_and_delays_nobody() {
             (what, answer, start.elapsed())
         });
     }
-    // Connections that send nothing are many; they are just there.
+    // Many connections that send nothing.
     let mut idle = Vec::new();
     for _ in 0..400 {
         idle.push(Connection::open(address).await);
@@ -258,8 +258,8 @@ async fn whoever_is_slow_is_let_go_and_delays_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_leaves_makes_a_whole_order_or_none() {
-    let (cluster, product) = cluster("a_client_that_leaves").await;
+async fn a_client_that_disconnects_makes_a_whole_order_or_none() {
+    let (cluster, product) = cluster("a_client_that_disconnects_makes_a_whole_order_or_none").await;
     let caller = cluster.caller();
     let mut tasks = JoinSet::new();
     for number in 0..60_usize {
@@ -274,7 +274,7 @@ async fn a_client_that_leaves_makes_a_whole_order_or_none() {
         });
     }
     let sent = tasks.join_all().await;
-    // What was sent whole may still be on its way; then orders, keys and units say the same.
+    // Whole requests may still be on their way; in the end orders, keys and units agree.
     wait::until("orders, keys and units agreed", wait::READY, async || {
         let mut applied = 0;
         for (number, whole) in &sent {
@@ -298,7 +298,7 @@ async fn a_client_that_leaves_makes_a_whole_order_or_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pipelined_requests_are_answered_in_order() {
     let (cluster, product) = cluster("pipelined_requests").await;
-    // After this the node's own state has the product, so that stale reads find it.
+    // After this the node's own state has the product, so stale reads find it.
     shop::product(cluster.caller(), 3, product).await;
     let mut connection = Connection::open(cluster.caller().address(3)).await;
     let mut bytes = Vec::new();

@@ -5,7 +5,7 @@ use tests::seed::any_node;
 use tests::shop::{self, ORDERS, PRODUCTS};
 use tests::{Call, Cluster};
 
-/// All that clients can see of the state.
+/// The state that clients can see.
 #[derive(Debug, PartialEq)]
 struct State {
     products: Value,
@@ -62,7 +62,7 @@ impl Fixture {
     }
 }
 
-/// What one node shows.
+/// The state that one node shows.
 async fn look(cluster: &Cluster, node: u64) -> State {
     let caller = cluster.caller();
     let list = caller.get(node, &format!("{ORDERS}?per_page=50")).await.expect(200).json();
@@ -102,8 +102,8 @@ fn short(text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_one_json_object_is_malformed() {
-    let fixture = Fixture::build("what_is_not_one_json_object").await;
+async fn bodies_other_than_one_json_object_are_malformed() {
+    let fixture = Fixture::build("bodies_other_than_one_json_object_are_malformed").await;
     let product = fixture.product;
     let order = format!(r#"{{"items":[{{"product_id":{product},"quantity":1}}]}}"#);
     let nested = |open: &str, close: &str| {
@@ -214,7 +214,7 @@ async fn fields_of_an_order_out_of_type_or_range_are_named() {
         let text = format!(r#"{{"items":[{{"product_id":{product},"quantity":{number}}}]}}"#);
         add(format!("quantity {}", short(number)), text, "quantity");
     }
-    // A quantity may be large where an id is concerned, so only what can be no id is listed.
+    // An id may be larger than a quantity, so this lists only values that no id can have.
     for id in ["0", "-1", "1.5", "\"1\"", "true", "null", "[1]", "1e400", &"9".repeat(10_000)] {
         let text = format!(r#"{{"items":[{{"product_id":{id},"quantity":1}}]}}"#);
         add(format!("product_id {}", short(id)), text, "product_id");
@@ -366,7 +366,7 @@ async fn products_with_bad_prices_stocks_and_names_are_refused() {
             post(PRODUCTS, &whole),
             Call::new("PUT", &product).header("content-type", "application/json").body(whole),
         ];
-        // For a change, null is the same as nothing.
+        // In a change, null means the same as a missing field.
         if value != "null" {
             let patch = Call::new("PATCH", &product).header("content-type", "application/json");
             calls.push(patch.body(format!("{{\"{field}\":{value}}}")));
@@ -390,7 +390,7 @@ async fn products_with_bad_prices_stocks_and_names_are_refused() {
         let what = format!("max_per_order {value}");
         cases.push(case(what, Call::post(PRODUCTS, &body), &[INVALID]));
     }
-    // Not JSON at all: the price is the only place where people write it.
+    // Not JSON, but people write such prices.
     let nan = r#"{"name":"Widget","price":NaN,"stock":5}"#;
     cases.push(case("price NaN", post(PRODUCTS, nan), &[MALFORMED]));
     let patch = Call::patch(&product, &json!({"stock": 7}));
@@ -545,8 +545,8 @@ async fn bad_keys_headers_methods_paths_and_types_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_looks_odd_but_is_allowed_works() {
-    let fixture = Fixture::build("what_looks_odd_but_is_allowed").await;
+async fn odd_but_allowed_requests_work() {
+    let fixture = Fixture::build("odd_but_allowed_requests_work").await;
     let product = fixture.product;
     let caller = fixture.cluster.caller();
     let line = format!(r#"{{"product_id":{product},"quantity":1}}"#);
@@ -567,7 +567,7 @@ async fn what_looks_odd_but_is_allowed_works() {
     // Cancelling needs no body.
     let bare = Call::new("POST", format!("{ORDERS}/{}/cancel", fixture.order));
     caller.ask(3, &bare).await.expect(200);
-    // A trace id that could break a log line is not taken over.
+    // The server ignores a trace id that could break a log line.
     for trace in ["a b", &"t".repeat(4_000), "é"] {
         let call = Call::get(PRODUCTS).header("x-trace-id", trace);
         let answer = caller.ask(1, &call).await;

@@ -1,5 +1,5 @@
-//! Batches of orders on a real cluster: races over the last units with the leader killed, all or
-//! nothing, and retries after an unknown outcome.
+//! Batches of orders on a real cluster: races for the last units while the leader dies, atomicity,
+//! and retries after an unknown outcome.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ fn clients(cluster: &Cluster, count: u64) -> Vec<Arc<client::Client>> {
     (0..count).map(|client| Arc::new(caller.retrying(&mut cluster.random(100 + client)))).collect()
 }
 
-/// Checks on every node how many orders of a product there are and how many units they reserve.
+/// Checks the number of orders of a product and of its reserved units on every node.
 async fn assert_placed(cluster: &Cluster, product: u64, orders: u64, units: u64, initial: u64) {
     let caller = cluster.caller();
     for node in caller.all() {
@@ -77,7 +77,7 @@ async fn an_atomic_batch_is_whole_or_absent_though_the_leader_dies() {
     let second = shop::create_product(cluster.caller(), &mut random, "1.00", 1_000).await;
     let clients = clients(&cluster, 20);
     let killing = Killing::plan(&cluster).await;
-    // Each wants five of the first and five of the second, of which only five can be had in all.
+    // Each wants five of the first and five of the second product, but only five are available.
     let tasks = killing.start(20, |number| {
         let client = Arc::clone(&clients[usize::try_from(number).expect("few clients")]);
         let batch = (0..10).map(|at| {
@@ -94,7 +94,7 @@ async fn an_atomic_batch_is_whole_or_absent_though_the_leader_dies() {
                 assert!(results.iter().all(|result| result.order.is_some()), "{results:?}");
                 whole += 1;
             }
-            // An earlier attempt may be in doubt; the counts tell whether it was placed.
+            // An earlier attempt may have placed it; the counts tell.
             Err(error) => {
                 assert_eq!(error.code(), Some(ErrorCode::InsufficientStock), "{error:?}");
                 let refused = error.problem().and_then(|problem| problem.results.clone());
@@ -105,7 +105,7 @@ async fn an_atomic_batch_is_whole_or_absent_though_the_leader_dies() {
     assert_eq!(whole, 5);
     assert_placed(&cluster, first, 25, 25, 25).await;
     assert_placed(&cluster, second, 25, 25, 1_000).await;
-    // All keys of a batch came to the same.
+    // All keys of a batch have the same outcome.
     let caller = cluster.caller();
     for number in 0..20 {
         let mut states = Vec::new();
@@ -135,7 +135,7 @@ async fn a_batch_that_is_sent_again_after_an_unknown_outcome_places_nothing_twic
     for atomic in [false, true] {
         let leader = cluster.leader().await;
         let followers: Vec<u64> = cluster.caller().all().filter(|node| *node != leader).collect();
-        // The leader writes the batch down and cannot get a majority for it in time.
+        // The leader appends the batch to its log and does not reach a majority in time.
         for follower in &followers {
             cluster.pause(*follower);
         }
@@ -201,7 +201,7 @@ async fn a_thousand_orders_in_lines_are_placed_paid_and_told_in_order() {
         assert!(id > last, "in the order of the lines");
         last = id;
     }
-    // Any other node shows them at the position of the answer.
+    // Every other node shows them at the position of the answer.
     for other in caller.all() {
         let path = format!("{ORDERS}/{last}");
         let call = Call::get(&path).header("x-min-position", &position.to_string()).stale();
@@ -221,7 +221,7 @@ async fn a_fence_and_an_order_that_race_leave_one_of_the_two() {
     let product = shop::create_product(cluster.caller(), &mut random, "1.00", 1_000).await;
     let clients = clients(&cluster, 60);
     let killing = Killing::plan(&cluster).await;
-    // Three for each key: one fences it, the others order under it.
+    // Three tasks for each key: one fences it, the others order under it.
     let tasks = killing.start(60, |number| {
         let client = Arc::clone(&clients[usize::try_from(number).expect("few clients")]);
         let key = format!("fence-{}", number / 3);

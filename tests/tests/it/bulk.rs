@@ -7,7 +7,7 @@ use serde_json::Value;
 use tests::shop::{self, PRODUCTS};
 use tests::{Call, Cluster, cluster};
 
-/// What a command printed, after checking its exit code.
+/// Runs a command, checks its exit code, and returns its output.
 #[track_caller]
 fn run(cluster: &Cluster, words: &[&str], code: i32) -> (String, String) {
     let mut command = cluster::holdfast();
@@ -47,7 +47,7 @@ async fn a_catalogue_is_imported_again_and_exported_and_bad_lines_are_named() {
     for line in ["line 122: ", "line 123: ", "line 125: "] {
         assert!(err.contains(line), "{line} is not in {err}");
     }
-    // The second time everything that was made is there.
+    // The second run finds every product that the first one created.
     let (out, _) = run(&cluster, &["import", name(&file), "--json"], 3);
     let summary = json(&out);
     assert_eq!((&summary["made"], &summary["there"]), (&0.into(), &121.into()), "{out}");
@@ -60,7 +60,7 @@ async fn a_catalogue_is_imported_again_and_exported_and_bad_lines_are_named() {
     let list = cluster.caller().get(1, PRODUCTS).await.expect(200).data();
     assert_eq!(&rows, list.as_array().expect("products"));
     assert!(rows.iter().any(|row| row["max_per_user"] == 2 && row["sku"] == "SKU-l"));
-    // What was exported can be imported, elsewhere or after a loss.
+    // The export can be imported again, elsewhere or after a loss.
     let (out, _) = run(&cluster, &["import", name(&whole), "--json"], 0);
     assert_eq!(json(&out)["there"], 121, "{out}");
     let table = cluster.dir().join("export.csv");

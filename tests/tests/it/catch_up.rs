@@ -1,5 +1,5 @@
-//! A follower that was away until the log was cut: the leader sends it a snapshot and goes on
-//! applying meanwhile, and its log stays bounded.
+//! A follower that was down until the leader truncated its log: the leader sends it a snapshot,
+//! applies entries meanwhile, and its log stays bounded.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,19 @@ use tests::shop::{self, ORDERS};
 use tests::{Call, Caller, Cluster, Options, wait};
 use tokio::task::JoinSet;
 
-/// Orders that are there before the follower goes: the state that is sent. Builds that check all
-/// invariants after every entry get fewer.
+/// Orders placed before the follower stops: the state that the leader sends. Debug builds check all
+/// invariants after every entry, so they place fewer.
 const ORDERS_BEFORE: usize = if cfg!(debug_assertions) { 4_000 } else { 120_000 };
 
 /// Orders in one request.
 const BATCH: usize = 500;
 
-/// How long the leader may let a committed entry wait while it sends a snapshot, in seconds, unless
-/// it let one wait as long before. The machine that runs the tests does other things too; what was
-/// measured is in docs/reliability/runs.md.
+/// How long a committed entry may wait on the leader while it sends a snapshot, in seconds, unless
+/// one waited as long before: the test machine does other work too. docs/reliability/runs.md has
+/// the measured figures.
 const WAIT_S_MAX: f64 = 0.5;
 
-/// A node's numbers by their names, without those that have labels.
+/// The metrics of a node by name, without those that have labels.
 async fn metrics(caller: &Caller, node: u64) -> BTreeMap<String, f64> {
     let text = caller.get(node, "/metrics").await.expect(200).text();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -46,7 +46,7 @@ async fn fill(caller: &Caller, node: u64, product: u64) {
     tasks.join_all().await;
 }
 
-/// How many entries waited at most so long on a node since it started, by that bound in seconds.
+/// The histogram of waits on a node since its start: upper bound in seconds, and number of entries.
 async fn waits(caller: &Caller, node: u64) -> Vec<(f64, u64)> {
     let text = caller.get(node, "/metrics").await.expect(200).text();
     let buckets = text.lines().filter_map(|line| {
@@ -70,12 +70,13 @@ fn longest(before: &[(f64, u64)], after: &[(f64, u64)]) -> (f64, u64) {
     (bound, all - within)
 }
 
-/// Under load, with one snapshot after the other, until the node has cut its log past this index.
+/// Takes one snapshot after the other under load, until the node has truncated its log past this
+/// index.
 async fn until_cut(cluster: &Cluster, load: &Load, node: u64, past: f64) {
     let caller = cluster.caller();
     loop {
         load.progress(200).await;
-        // It may be finished after the time for the request; it counts all the same.
+        // The snapshot may finish after the request has timed out; that is fine.
         caller.ask(node, &Call::new("POST", "/api/v1/cluster/snapshot")).await;
         if metrics(caller, node).await["compacted_index"] > past {
             return;

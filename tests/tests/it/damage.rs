@@ -1,4 +1,5 @@
-//! Data that is lost or damaged while a node is down: detected, never served, and no order lost.
+//! Data that is lost or damaged while a node is down: the node detects it, never serves it, and no
+//! order is lost.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use tests::damage::{assert_whole, copy_dir, data_end, largest_file, quiet, rewri
 use tests::load::Load;
 use tests::{Cluster, Options, shop};
 
-/// The checkpoint of a node: what it can always make again from its log.
+/// The checkpoint of a node, which it can always rebuild from snapshot and log.
 fn checkpoint(cluster: &Cluster, node: u64) -> PathBuf {
     cluster.data_dir(node).join("state")
 }
@@ -49,7 +50,7 @@ async fn losing_every_checkpoint_loses_no_order() {
     assert_whole(&cluster, product, &record).await;
 }
 
-/// What is done to the bytes of a log, and what it is called.
+/// A kind of damage: its name, and the change of the bytes of a log.
 type Damage = (&'static str, fn(&mut Vec<u8>, &mut StdRng));
 
 const DAMAGES: &[Damage] = &[
@@ -74,7 +75,7 @@ async fn a_damaged_log_is_refused_or_repaired_but_never_believed() {
     let (mut cluster, product, record) =
         with_orders(Options::new("a_damaged_log_is_refused")).await;
     let mut random = cluster.random(2);
-    // With its checkpoint a node need not read all of its log to start; without, it must.
+    // A node reads its whole log only when it has no checkpoint.
     let cases = DAMAGES.iter().flat_map(|damage| [(damage, true), (damage, false)]);
     for ((name, damage), keeps_checkpoint) in cases {
         let what = format!("{name}, with a checkpoint: {keeps_checkpoint}");
@@ -102,7 +103,7 @@ async fn a_damaged_log_is_refused_or_repaired_but_never_believed() {
                 assert!(named, "{what}: names what is damaged: {said}");
             }
         }
-        // The others have everything and go on.
+        // The other nodes have all data and continue.
         assert_whole(&cluster, product, &record).await;
         // What came back may have damage in places that it has not read yet, and a refusal left
         // the rest of the data alone: either way its own log, to which nothing was added
@@ -141,7 +142,7 @@ async fn a_node_whose_log_is_gone_does_not_vote_as_if_it_never_had_one() {
         let named = said.lines().any(|line| is_complaint(line) && line.contains(&path));
         assert!(named, "{gone:?}: names what is missing: {said}");
         for part in gone {
-            // The refused start may have begun a new one.
+            // The refused start may have begun a new log.
             if dir.join(part).exists() {
                 fs::remove_dir_all(dir.join(part)).expect("it can be removed");
             }
@@ -154,7 +155,7 @@ async fn a_node_whose_log_is_gone_does_not_vote_as_if_it_never_had_one() {
     }
 }
 
-/// Whether a line of a log tells why a node ended, not what it usually does.
+/// Whether a log line gives the reason why a node ended.
 fn is_complaint(line: &str) -> bool {
     line.contains(r#""level":"ERROR""#) || line.starts_with("holdfast:")
 }
@@ -175,7 +176,7 @@ async fn a_node_that_was_away_catches_up() {
     load.progress(100).await;
     let record = load.stop().await;
     assert_whole(&cluster, product, &record).await;
-    // It is as good as the others: with one of them gone, it makes the majority.
+    // It has all data: when another node stops, it is part of the majority.
     let gone = cluster.active().into_iter().find(|id| *id != away).expect("there are others");
     cluster.kill(gone);
     let load = Load::start(cluster.caller(), cluster.seed(), product, "none", 2);

@@ -1,5 +1,5 @@
-//! Events over three real processes: the same on every node, resumed on any of them without a gap
-//! and without anything twice, gone when they are gone, and cheap for those who only listen.
+//! Events over three real processes: the same on every node, resumed on any node without a gap or a
+//! duplicate, 410 after retention removed them, and cheap for idle subscribers.
 
 use std::collections::HashSet;
 use std::fs;
@@ -18,7 +18,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Units of the products: more than anybody buys here.
+/// Stock of the products: more than the clients buy.
 const STOCK: u64 = 10_000_000;
 
 /// The longest wait for one event.
@@ -28,7 +28,7 @@ fn client(caller: &Caller) -> Client {
     Client::builder().base_urls(caller.urls()).deadline(PATIENCE).build().expect("URLs")
 }
 
-/// A stream from one node alone.
+/// A stream that uses one node only.
 fn from_node(caller: &Caller, node: u64, query: &EventQuery) -> EventStream {
     let index = usize::try_from(node - 1).expect("few nodes");
     client(caller).pinned(index).expect("a node").events(query)
@@ -52,7 +52,7 @@ async fn up_to(stream: &mut EventStream, last: &str) -> Vec<Event> {
     events
 }
 
-/// Places so many orders that stay open, at once.
+/// Places `count` orders that stay open, in one batch.
 async fn place_batch(caller: &Caller, node: u64, product: u64, count: u64) {
     let order = json!({
         "items": [{"product_id": product, "quantity": 1}], "payment_method": "none", "user_id": 7,
@@ -62,7 +62,7 @@ async fn place_batch(caller: &Caller, node: u64, product: u64, count: u64) {
     caller.ask(node, &Call::post(format!("{ORDERS}/batch"), &body)).await.expect(200);
 }
 
-/// The events that must follow from the orders as they are now, in their numbers.
+/// The number of events by kind that follows from the current orders.
 async fn expected_counts(caller: &Caller, node: u64) -> Vec<(&'static str, u64)> {
     let mut counts = Vec::new();
     for (kind, query) in [
@@ -85,15 +85,15 @@ fn assert_in_order(events: &[Event]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_go_on_at_other_nodes_without_gap_or_double() {
-    let options = Options::new("streams_go_on_at_other_nodes").alone();
+async fn streams_resume_on_other_nodes_without_gap_or_duplicate() {
+    let options = Options::new("streams_resume_on_other_nodes_without_gap_or_duplicate").alone();
     let mut cluster = options.start().await;
     let caller = cluster.caller().clone();
     let mut random = cluster.random(1);
     let product = shop::create_product(&caller, &mut random, "3.00", STOCK).await;
     let load = Load::start(&caller, cluster.seed(), product, "mock", 8);
 
-    // One follower that knows all nodes, and says nothing of which one it follows.
+    // One subscriber knows all nodes and picks one by itself.
     let all = client(&caller);
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let following = tokio::spawn(async move {
@@ -105,7 +105,7 @@ async fn streams_go_on_at_other_nodes_without_gap_or_double() {
             }
         }
     });
-    // And one that goes from node to node by hand, each of which is killed while it is followed.
+    // Another moves from node to node; each node is killed while it streams.
     let mut by_hand: Vec<Event> = Vec::new();
     for node in [1, 2, 3, 1] {
         let last = by_hand.last().map_or("0.0".to_owned(), |event| event.id.clone());
@@ -122,7 +122,7 @@ async fn streams_go_on_at_other_nodes_without_gap_or_double() {
     shop::all_settled(&caller, 1).await;
     cluster.agree().await;
 
-    // What is told last is known once the state says how much there must be.
+    // The state tells how many events there must be, and so which one is the last.
     let counts = expected_counts(&caller, 1).await;
     let wanted: u64 = counts.iter().map(|(_, count)| count).sum();
     let mut stream = from_node(&caller, 1, &after("0.0"));
@@ -161,7 +161,7 @@ async fn streams_go_on_at_other_nodes_without_gap_or_double() {
     assert_command_line(&caller, &events);
 }
 
-/// A filter gives what filtering everything gives.
+/// Checks that a filtered stream equals the filtered whole stream.
 async fn assert_filters(caller: &Caller, product: u64, events: &[Event]) {
     let ends = |event: &&Event| matches!(&*event.event_type, "order.paid" | "order.failed");
     let wanted: Vec<_> = events.iter().filter(ends).cloned().collect();
@@ -172,7 +172,7 @@ async fn assert_filters(caller: &Caller, product: u64, events: &[Event]) {
     assert!(found == wanted, "{} of {}", found.len(), wanted.len());
 }
 
-/// The command line shows the same events.
+/// Checks that the command line shows the same events.
 fn assert_command_line(caller: &Caller, events: &[Event]) {
     let mut command = cluster::holdfast();
     command.args(["events", "--json", "--types", "order.*", "--url", &caller.urls()[1]]);
@@ -186,13 +186,15 @@ fn assert_command_line(caller: &Caller, events: &[Event]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_is_behind_an_id_waits_for_it_and_one_from_nowhere_is_refused() {
-    let cluster = Cluster::start("a_node_that_is_behind_an_id").await;
+async fn a_node_waits_for_an_id_that_it_has_not_reached_and_refuses_a_foreign_one() {
+    let cluster =
+        Cluster::start("a_node_waits_for_an_id_that_it_has_not_reached_and_refuses_a_foreign_one")
+            .await;
     let caller = cluster.caller();
     let mut random = cluster.random(1);
     let product = shop::create_product(caller, &mut random, "1.00", STOCK).await;
     for round in 0..30_u64 {
-        // The id is hardly known on one node when the next one is asked to go on after it.
+        // The next node is asked to continue after an id that it may not have applied yet.
         let (here, there) = (1 + round % 3, 1 + (round + 1) % 3);
         let order = shop::place(&shop::order(product, 1, "none"));
         let placed = caller.ask(here, &order).await.expect(201);
@@ -209,8 +211,9 @@ async fn a_node_that_is_behind_an_id_waits_for_it_and_one_from_nowhere_is_refuse
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_retention_let_go_is_410_on_every_node_and_after_a_restart() {
-    let options = Options::new("what_retention_let_go").flag("--event-retention-count", "600");
+async fn removed_events_are_410_on_every_node_and_after_a_restart() {
+    let options = Options::new("removed_events_are_410_on_every_node_and_after_a_restart")
+        .flag("--event-retention-count", "600");
     let mut cluster = options.start().await;
     let mut random = cluster.random(1);
     let product = shop::create_product(cluster.caller(), &mut random, "1.00", STOCK).await;
@@ -236,7 +239,7 @@ async fn what_retention_let_go_is_410_on_every_node_and_after_a_restart() {
     cluster.wait_ready().await;
     for node in [1, 2, 3] {
         assert_eq!(gone(&cluster, node).await, floors[0], "node {node}");
-        // From there on everything is told, from disk too.
+        // Every later event is there, also those on disk.
         let mut stream = from_node(cluster.caller(), node, &after(&floors[0]));
         let mut events = Vec::new();
         while events.last().is_none_or(|event: &Event| event.order_id != Some(1500)) {
@@ -247,7 +250,7 @@ async fn what_retention_let_go_is_410_on_every_node_and_after_a_restart() {
     }
 }
 
-/// Opens a stream from an address of its own, and reads its head.
+/// Opens a stream from the given local address, and reads the head of the answer.
 async fn listen(from: IpAddr, node: SocketAddr, query: &str, buffer: Option<u32>) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     if let Some(bytes) = buffer {
@@ -273,9 +276,9 @@ fn processor_time(pid: u32) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_who_only_listen_cost_little() {
+async fn a_thousand_idle_subscribers_cost_little() {
     const SUBSCRIBERS: u64 = 1_000;
-    let cluster = Options::new("a_thousand_who_only_listen").alone().start().await;
+    let cluster = Options::new("a_thousand_idle_subscribers_cost_little").alone().start().await;
     let caller = cluster.caller();
     let mut random = cluster.random(1);
     let product = shop::create_product(caller, &mut random, "1.00", STOCK).await;
@@ -301,7 +304,7 @@ async fn a_thousand_who_only_listen_cost_little() {
     assert!(each_kib < 64.0, "{each_kib} KiB each");
     assert!(idle < alone + 0.25, "{idle} of a core where {alone} was used before");
 
-    // All whom it concerns hear of an order, and soon.
+    // Every matching subscriber soon receives the event of an order.
     let mut order = shop::order(product, 1, "none");
     order["user_id"] = json!(2);
     caller.ask(node, &shop::place(&order)).await.expect(201);
@@ -317,7 +320,7 @@ async fn a_thousand_who_only_listen_cost_little() {
     assert!(placed.elapsed() < Duration::from_secs(5), "{:?}", placed.elapsed());
 }
 
-/// Reads until some bytes have come.
+/// Reads until these bytes have arrived.
 async fn wait_for(stream: &mut TcpStream, bytes: &[u8]) {
     let (mut text, mut piece) = (Vec::new(), [0; 4096]);
     while !text.windows(bytes.len()).any(|window| window == bytes) {
@@ -329,8 +332,10 @@ async fn wait_for(stream: &mut TcpStream, bytes: &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_does_not_read_is_cut_off_and_the_others_miss_nothing() {
-    let cluster = Cluster::start("who_does_not_read_is_cut_off").await;
+async fn a_subscriber_that_does_not_read_is_disconnected_and_others_miss_nothing() {
+    let cluster =
+        Cluster::start("a_subscriber_that_does_not_read_is_disconnected_and_others_miss_nothing")
+            .await;
     let caller = cluster.caller();
     let mut random = cluster.random(1);
     let product = shop::create_product(caller, &mut random, "1.00", STOCK).await;
@@ -380,7 +385,7 @@ async fn a_websocket_on_any_node_tells_users_how_their_orders_end() {
         assert_eq!(hear().await["event"], "subscribed");
         let mut order = shop::order(product, 2, "none");
         order["user_id"] = json!(node);
-        // Placed and cancelled elsewhere.
+        // Placed and cancelled on another node.
         let elsewhere = 1 + node % 3;
         let placed = caller.ask(elsewhere, &shop::place(&order)).await.expect(201);
         let id = shop::id(&placed.data());

@@ -1,5 +1,5 @@
-//! A disk whose syncs or writes fail: the node stops, nothing that depended on them is
-//! acknowledged, and what it read back after the restart is what the others have.
+//! A disk whose syncs or writes fail: the node stops and acknowledges nothing that depended on
+//! them. After a restart it has the same data as the others.
 
 use std::fs;
 
@@ -27,14 +27,14 @@ async fn a_failed_sync_stops_the_node_and_nothing_depends_on_it() {
         let said = cluster.log_text(victim)[logged..].to_owned();
         println!("leads: {leads}, ended with {status}: {}", said.lines().last().unwrap_or(""));
         assert!(!status.success(), "{status}");
-        // Which of its files a node syncs first is chance; each says what it was about to do.
+        // The node may sync any of its files first; each error names the operation.
         assert!(said.contains("sync"), "{said}");
         load.progress(50).await;
         fs::remove_file(&trigger).expect("an own file can be removed");
         cluster.restart(victim);
         cluster.wait_ready().await;
     }
-    // All at once: then nobody may acknowledge anything.
+    // All disks fail: then no node may acknowledge anything.
     load.progress(50).await;
     let nodes = cluster.active();
     for node in &nodes {
@@ -67,13 +67,13 @@ async fn a_checkpoint_that_cannot_be_written_stops_the_node_and_it_comes_back() 
     let trigger = failing_checkpoint_trigger(cluster.data_dir(victim));
     let logged = cluster.log_text(victim).len();
     fs::write(&trigger, "").expect("a file beside the data can be made");
-    // sled may say so or panic, in a thread of its own or in that of the checkpoints.
+    // sled may return the error or panic, in its own thread or in that of the checkpoints.
     let status = cluster.ended_by_fault(victim, wait::READY).await;
     let said = cluster.log_text(victim)[logged..].to_owned();
     println!("ended with {status}: {}", said.lines().last().unwrap_or(""));
     assert!(!status.success(), "{status}");
     load.progress(50).await;
-    // As long as the disk is like that the node does not pretend.
+    // While the disk fails, the node does not become ready.
     cluster.restart(victim);
     let status = cluster.ended_by_fault(victim, wait::READY).await;
     assert!(!status.success(), "{status}");

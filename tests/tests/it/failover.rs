@@ -1,4 +1,4 @@
-//! Processes killed, paused and stopped under load: nothing acknowledged is lost, clients go on.
+//! Processes killed, paused and stopped under load: no acknowledged order is lost, clients go on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +12,14 @@ use tests::shop::{self, ORDERS, PRODUCTS};
 use tests::{Call, Cluster, NoAnswer, Options, wait};
 use tokio::time::Instant;
 
-/// Units of the product that the load buys: more than it can buy.
+/// Stock of the product: more than the load can buy.
 const STOCK: u64 = 1_000_000;
 
 /// Clients of the load.
 const CLIENTS: u64 = 12;
 
-/// What a loaded machine may take where two election timeouts (at most 2 s) are the aim; the
-/// tests print what it really was.
+/// The longest gap on a loaded machine. The goal is two election timeouts, at most 2 s; the tests
+/// print the measured gap.
 const GAP_MAX: Duration = Duration::from_secs(5);
 
 /// A cluster under load of one product.
@@ -32,8 +32,8 @@ async fn under_load(options: Options, payment_method: &str) -> (Cluster, u64, Lo
     (cluster, product, load)
 }
 
-/// Every check that holds after any fault: all nodes are back and the same, every acknowledged
-/// order is on each of them, and the counters account for every order and unit.
+/// The checks after any fault: all nodes are ready and have equal states, each has every
+/// acknowledged order, and the counters account for every order and unit.
 async fn assert_nothing_lost(cluster: &mut Cluster, product: u64, record: &Record) {
     cluster.wait_ready().await;
     let caller = cluster.caller();
@@ -42,7 +42,7 @@ async fn assert_nothing_lost(cluster: &mut Cluster, product: u64, record: &Recor
     cluster.agree().await;
     let acknowledged = record.acknowledged.len() as u64;
     for node in nodes {
-        // The clients give no key up, so every order that exists was acknowledged.
+        // The clients retry every key until they know its outcome, so every order was acknowledged.
         assert_eq!(shop::order_total(caller, node, "").await, acknowledged, "node {node}");
         let open = shop::order_total(caller, node, "status=PENDING").await
             + shop::order_total(caller, node, "status=PROCESSING").await;
@@ -76,8 +76,8 @@ async fn killing_the_leader_loses_nothing_and_clients_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killing_a_follower_hardly_shows() {
-    let options = Options::new("killing_a_follower_hardly_shows").alone();
+async fn killing_a_follower_hardly_delays_clients() {
+    let options = Options::new("killing_a_follower_hardly_delays_clients").alone();
     let (mut cluster, product, load) = under_load(options, "none").await;
     let leader = cluster.leader().await;
     let follower = cluster.follower().await;
@@ -100,7 +100,7 @@ async fn killing_all_at_once_loses_nothing() {
     let options = Options::new("killing_all_at_once_loses_nothing");
     let (mut cluster, product, load) = under_load(options, "mock").await;
     cluster.kill_all();
-    // The data says who the members are; the command line need not say it again.
+    // The data holds the members, so the command line need not repeat them.
     cluster.forget_peers();
     cluster.restart_all();
     load.progress(50).await;
@@ -116,7 +116,7 @@ async fn three_rounds_of_kills_lose_nothing() {
     let (mut cluster, product, load) = under_load(options, "mock").await;
     let mut random = cluster.random(2);
     for round in 1..=3 {
-        // One node or two at a time: with two gone nothing can be acknowledged until one is back.
+        // One or two nodes at a time: with two down, no order is acknowledged until one is back.
         let first = any_node(&mut random, 3);
         cluster.kill(first);
         if random.random_bool(0.5) {
@@ -164,7 +164,7 @@ async fn a_cluster_killed_while_idle_comes_back_the_same() {
     }
 }
 
-/// Sends a write that may be repeated to a node until it is done.
+/// Sends an idempotent write to a node until it succeeds.
 async fn written(cluster: &Cluster, node: u64, call: &Call) {
     wait::until("a write was done", wait::READY, async || {
         match cluster.caller().send(node, call).await {
@@ -188,8 +188,8 @@ async fn a_woken_leader_serves_no_old_data() {
     let patch = Call::patch(&path, &json!({"stock": 77}));
     written(&cluster, others[0], &patch).await;
     let client = cluster.caller().clone();
-    // These wait inside the sleeping node's sockets and are the first that it sees when it wakes,
-    // still believing that it leads.
+    // These requests wait in the sockets of the paused node. It reads them first when it resumes
+    // and still believes that it leads.
     let mut asked = tokio::task::JoinSet::new();
     for number in 0..10 {
         let (client, path) = (client.clone(), path.clone());
@@ -236,14 +236,13 @@ async fn pausing_nodes_loses_nothing() {
     for round in 1..=3 {
         let leader = cluster.leader().await;
         cluster.pause(leader);
-        // Whoever asks the sleeper waits with it, in the end all clients of the load; the others
-        // find a new leader and write.
+        // Clients that ask the paused node wait with it; the others find a new leader.
         cluster.leader().await;
         let patch = Call::patch(format!("{PRODUCTS}/{product}"), &json!({"name": "Widget"}));
         written(&cluster, cluster.active()[0], &patch).await;
         let second = cluster.follower().await;
         cluster.pause(second);
-        // Nobody has a majority now; then everybody does, with messages of old terms in the air.
+        // No node has a majority now. Then all resume, with messages of old terms on their way.
         cluster.resume(leader);
         cluster.resume(second);
         cluster.wait_ready().await;
@@ -264,7 +263,7 @@ struct Unkeyed {
     in_doubt: u64,
 }
 
-/// Places orders without keys, each once, until told to stop.
+/// Places orders without keys, each once, until it is told to stop.
 async fn unkeyed_client(
     caller: tests::Caller,
     mut random: rand::rngs::StdRng,
@@ -309,8 +308,8 @@ async fn an_order_without_a_key_is_never_doubled() {
     }
     let client = cluster.caller().clone();
     for _ in 0..3 {
-        // Nodes that forwarded a command to the dead leader do not know what became of it, and
-        // have to find out or say so; asking again blindly would make a second order.
+        // Nodes that forwarded a command to the dead leader do not know its outcome. They must find
+        // out or say so; a blind retry would make a second order.
         let before = shop::order_total(&client, cluster.follower().await, "").await;
         let dead = cluster.kill_leader().await;
         let alive = cluster.active();

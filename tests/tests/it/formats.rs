@@ -1,8 +1,8 @@
-//! What earlier versions wrote is read by this one: the data directory and the backup of each
-//! format, kept in `tests/fixtures`, are sound, serve what they served, and know their keys.
+//! This version reads the data of earlier ones: data directory and backup of each format in
+//! `tests/fixtures` are sound, give the recorded answers, and know their keys.
 //!
-//! These tests fail when an entry, a row, a snapshot or any other file is read in another way than
-//! the version that wrote it meant, unless that is a new format beside the old one.
+//! These tests fail when this version reads an entry, a row, a snapshot or any other file
+//! differently from the version that wrote it.
 
 use std::fs;
 use std::path::Path;
@@ -31,7 +31,7 @@ fn verify(data: &Path) -> Value {
     run(&["verify", "--data", text(data)])
 }
 
-/// How many states of a check are of the place that the fixture ends at; each must be the same.
+/// The number of checked states at the last position of the fixture; each must be equal.
 fn states_there(told: &Value, fixture: &Fixture) -> usize {
     let (index, digest) = fixture.place();
     let states = told["states"].as_array().expect("states");
@@ -39,7 +39,7 @@ fn states_there(told: &Value, fixture: &Fixture) -> usize {
     there.inspect(|made| assert_eq!(made["digest"], *digest, "{told}")).count()
 }
 
-/// What a node on this data serves must be what was served, and it must go on from there.
+/// Checks that a node on this data gives the recorded answers, and takes new orders.
 async fn assert_serves(fixture: &Fixture, mut cluster: Cluster) {
     let caller = cluster.caller().clone();
     fixture.assert_served(&caller).await;
@@ -63,8 +63,8 @@ async fn data_of_each_format_is_sound_and_serves_what_it_served() {
         let fixture = Fixture::unpack(format);
         let told = verify(&fixture.data());
         assert_eq!(told["sound"], true, "{told}");
-        // From the checkpoint, from the newer snapshot, and from the older one by a log that holds
-        // commands of every kind.
+        // From the checkpoint, from the newer snapshot, and from the older one with a log that
+        // holds commands of every kind.
         assert_eq!(states_there(&told, &fixture), 3, "{told}");
         let cluster = start(&fixture, "data_of_each_format").await;
         assert_serves(&fixture, cluster).await;

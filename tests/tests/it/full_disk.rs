@@ -1,5 +1,5 @@
-//! Disks that run low and run full: writes stop with a clear answer, reads go on, nothing that was
-//! acknowledged is lost, and space that returns is enough.
+//! Disks that run low and run full: nodes refuse writes with a clear answer and serve reads. No
+//! acknowledged order is lost, and freed space is enough to recover.
 
 use serde_json::json;
 use tests::disks::{Disk, Filler, free_bytes, isolated};
@@ -10,7 +10,7 @@ use tests::{Call, Cluster, Options, wait};
 /// The reserve that nodes are started with, in MiB.
 const RESERVE_MIB: u64 = 32;
 
-/// Free space below the reserve, with room for what is under way.
+/// Free space below the reserve, with room for running writes.
 const LOW: u64 = 16 << 20;
 
 /// Free space below a quarter of the reserve.
@@ -25,7 +25,7 @@ async fn cluster(test: &str, reserve_mib: u64) -> (Cluster, u64) {
     (cluster, product)
 }
 
-/// Waits until a node says whether its disk has room.
+/// Waits until a node reports whether its disk has room.
 async fn judged(cluster: &Cluster, node: u64, has_room: bool) {
     wait::until(&format!("node {node} saw its disk"), wait::READY, async || {
         let answer = cluster.caller().get(node, "/readyz").await;
@@ -58,13 +58,13 @@ async fn refuses(cluster: &Cluster, node: u64, product: u64) {
     }
 }
 
-/// Reads from a node, as fresh as can be.
+/// Reads from a node, linearizably.
 async fn reads(cluster: &Cluster, node: u64, product: u64) {
     shop::product(cluster.caller(), node, product).await;
     cluster.caller().get(node, &format!("{ORDERS}?per_page=5")).await.expect(200);
 }
 
-/// Waits until a node takes an order.
+/// Waits until a node accepts an order.
 async fn takes_orders(cluster: &Cluster, node: u64, product: u64) {
     let call = shop::place(&shop::order(product, 1, "mock"));
     wait::until(&format!("node {node} took an order"), wait::READY, async || {
@@ -83,7 +83,7 @@ fn low_disks_stop_writes_and_nothing_else() {
         let load = Load::start(cluster.caller(), cluster.seed(), product, "mock", 4);
         load.progress(50).await;
 
-        // A follower: it takes nothing from its clients and keeps up with the rest.
+        // A follower refuses writes of its clients and keeps up with the log.
         let follower = cluster.follower().await;
         let filler = Filler::leave(dir(follower), LOW);
         judged(&cluster, follower, false).await;
@@ -94,7 +94,7 @@ fn low_disks_stop_writes_and_nothing_else() {
         judged(&cluster, follower, true).await;
         takes_orders(&cluster, follower, product).await;
 
-        // The leader: it hands over, and the cluster goes on under another one.
+        // The leader transfers leadership, and the cluster continues.
         let leader = cluster.leader().await;
         let filler = Filler::leave(dir(leader), LOW);
         judged(&cluster, leader, false).await;
@@ -109,7 +109,7 @@ fn low_disks_stop_writes_and_nothing_else() {
         drop(filler);
         judged(&cluster, leader, true).await;
 
-        // All: nobody takes anything, everybody can be read.
+        // All nodes are low: they refuse writes and serve reads.
         let fillers: Vec<_> = dirs.iter().map(|dir| Filler::leave(dir, LOW)).collect();
         for node in 1..=3 {
             judged(&cluster, node, false).await;
@@ -144,11 +144,12 @@ fn low_disks_stop_writes_and_nothing_else() {
 }
 
 #[test]
-fn a_disk_that_is_full_all_the_same_stops_the_node_and_loses_nothing() {
-    let name = "full_disk::a_disk_that_is_full_all_the_same_stops_the_node_and_loses_nothing";
+fn a_full_disk_without_a_reserve_stops_the_node_and_loses_nothing() {
+    let name = "full_disk::a_full_disk_without_a_reserve_stops_the_node_and_loses_nothing";
     isolated(name, async {
-        // Without a reserve, nothing is refused early.
-        let (mut cluster, product) = cluster("a_disk_that_is_full", 0).await;
+        // Without a reserve, the node refuses nothing early.
+        let (mut cluster, product) =
+            cluster("a_full_disk_without_a_reserve_stops_the_node_and_loses_nothing", 0).await;
         let load = Load::start(cluster.caller(), cluster.seed(), product, "none", 4);
         load.progress(100).await;
         let leader = cluster.leader().await;

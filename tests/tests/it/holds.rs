@@ -1,4 +1,4 @@
-//! Holds over three processes: exact deadlines, one order from each, and many that end at once.
+//! Holds over three processes: exact deadlines, one order from each, and many deadlines at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 /// How late an idle cluster may sweep a hold, with room for a busy machine.
 const LATE_MS: u64 = 1_500;
 
-/// How far the clocks of processes on one machine, and the way of an answer, may lead astray.
+/// How far clocks of processes on one machine and the latency of an answer may mislead a test.
 const CLOCKS_MS: u64 = 100;
 
 fn hold(product: u64, quantity: u64, ttl_s: u64) -> Call {
@@ -36,7 +36,7 @@ fn at(data: &Value, field: &str) -> u64 {
     moment_ms(data[field].as_str().unwrap_or_else(|| panic!("no {field} in {data}")))
 }
 
-/// Waits until no unit of a product is held on a node.
+/// Waits until a node has no held unit of a product.
 async fn all_ended(caller: &Caller, node: u64, product: u64) -> Value {
     wait::until("all holds had ended", wait::READY, async || {
         let data = shop::product(caller, node, product).await;
@@ -45,8 +45,8 @@ async fn all_ended(caller: &Caller, node: u64, product: u64) -> Value {
     .await
 }
 
-/// Checks that what a hold became fits to when: in time into an order, or expired no sooner than at
-/// its deadline. Gives the order.
+/// Checks the end of a hold against its time: an order before the deadline, or expiry no sooner
+/// than the deadline. Returns the order.
 #[track_caller]
 fn assert_exact(hold: &Value) -> Option<u64> {
     let (changed, deadline) = (at(hold, "updated_at"), at(hold, "expires_at"));
@@ -89,7 +89,7 @@ async fn a_hold_is_usable_until_its_deadline_and_never_after() {
     let cluster = Cluster::start("a_hold_is_usable_until_its_deadline").await;
     let (caller, mut random) = (cluster.caller().clone(), cluster.random(1));
     let product = shop::create_product(&caller, &mut random, "1.00", 100).await;
-    // Each hold is tried at another moment around its deadline, through any node.
+    // Each hold is tried at another time around its deadline, through a random node.
     let mut tasks = JoinSet::new();
     for number in 0..60_u64 {
         let made = caller.ask_any(&mut random, &hold(product, 1, 2)).await.expect(201).data();
@@ -149,7 +149,7 @@ async fn an_idle_cluster_ends_holds_on_time() {
     let made = caller.ask_any(&mut random, &hold(product, 5, 2)).await.expect(201).data();
     let (id, deadline) = (shop::count(&made, "id"), at(&made, "expires_at"));
     assert_eq!(deadline - at(&made, "created_at"), 2_000);
-    // From here on nothing is written; every node is only looked at.
+    // No client writes from here on; the test only reads.
     let mut nodes = JoinSet::new();
     for node in caller.all() {
         let caller = caller.clone();
@@ -180,7 +180,7 @@ async fn an_idle_cluster_ends_holds_on_time() {
     assert_eq!(last["index"], seen[0]["version"], "{last}");
 }
 
-/// Runs `holdfast` as a client of node 2 and gives what it said as JSON.
+/// Runs `holdfast` as a client of node 2 and returns the JSON that it printed.
 async fn command(caller: &Caller, words: &str) -> Value {
     let mut command = tests::cluster::holdfast();
     let url = format!("http://{}", caller.address(2));
@@ -242,14 +242,14 @@ async fn fifty_clients_turn_a_hold_into_one_order() {
     cluster.agree().await;
 }
 
-/// What one of many clients did with its hold.
+/// What one client did with its hold.
 enum Tried {
     Order(Result<u64, Error>),
     Extend(Result<String, Error>),
     Release(Result<(), Error>),
 }
 
-/// Does one of the three things that a customer may do with a hold.
+/// Orders from, extends or releases a hold.
 async fn try_hold(client: Arc<Client>, id: u64, number: u64) -> Tried {
     match number % 3 {
         0 => {
@@ -264,7 +264,7 @@ async fn try_hold(client: Arc<Client>, id: u64, number: u64) -> Tried {
     }
 }
 
-/// Whether an attempt ended by a refusal, which an earlier attempt in doubt may contradict.
+/// Whether an attempt was refused. An earlier attempt with an unknown outcome may contradict that.
 #[track_caller]
 fn refused(error: &Error) -> bool {
     let known = [ErrorCode::HoldExpired, ErrorCode::HoldReleased, ErrorCode::HoldConsumed];
@@ -315,7 +315,7 @@ async fn deadlines_race_orders_extensions_and_releases_though_the_leader_dies() 
         let ended = hold["status"].clone();
         match tried {
             Tried::Order(Ok(id)) => assert_eq!(order, Some(id), "{hold}"),
-            // Nobody else tried to take it over.
+            // No other client tried to order from it.
             Tried::Order(Err(error)) => assert!(!refused(&error) || order.is_none(), "{hold}"),
             Tried::Extend(Ok(until)) => {
                 assert!(at(&hold, "expires_at") >= moment_ms(&until), "{hold}");
@@ -342,15 +342,15 @@ async fn deadlines_race_orders_extensions_and_releases_though_the_leader_dies() 
 
 /// Holds that end together.
 const MANY: u64 = 10_000;
-/// Who makes them.
+/// The clients that make them.
 const MAKERS: u64 = 48;
-/// How wide the moments lie within their second at which they are asked for.
+/// The part of each second in which clients request holds.
 const PULSE_MS: u64 = 150;
-/// How long the slowest order may take while they end, with room for a busy machine.
+/// How long the slowest order may take while the holds end, on a busy machine.
 const SLOWEST: Duration = Duration::from_millis(1_500);
 
-/// Makes holds until there are enough, all with deadlines that lie in one part of one second: a
-/// life is given in whole seconds, so they are asked for in one part of every second.
+/// Makes holds whose deadlines all lie in the same part of one second. Lifetimes are whole seconds,
+/// so clients request holds only in that part of each second.
 async fn make_many(cluster: &Cluster, product: u64, deadline_s: u64) {
     let left = Arc::new(std::sync::atomic::AtomicI64::new(MANY.cast_signed()));
     let mut makers = JoinSet::new();
@@ -373,8 +373,9 @@ async fn make_many(cluster: &Cluster, product: u64, deadline_s: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_holds_that_end_together_hold_no_order_up() {
-    let cluster = Options::new("ten_thousand_holds_that_end_together").alone().start().await;
+async fn ten_thousand_holds_that_end_together_delay_no_order() {
+    let cluster =
+        Options::new("ten_thousand_holds_that_end_together_delay_no_order").alone().start().await;
     let (caller, mut random) = (cluster.caller().clone(), cluster.random(1));
     let product = shop::create_product(&caller, &mut random, "1.00", 2 * MANY).await;
     let deadline_s = now_ms() / 1_000 + 50;
@@ -383,7 +384,7 @@ async fn ten_thousand_holds_that_end_together_hold_no_order_up() {
     let data = shop::product(&caller, 1, product).await;
     assert_eq!(data["held"], MANY, "{data}");
     println!("{MANY} holds were there {} s before they end", deadline_s - made_s);
-    // Orders at a steady rate, from before the deadlines until all of that is over.
+    // Orders at a steady rate, from before the deadlines until all holds have ended.
     let begin = deadline_s * 1_000 - 2_000;
     sleep(Duration::from_millis(begin.saturating_sub(now_ms()))).await;
     let mut orders = JoinSet::new();
@@ -417,7 +418,7 @@ async fn ten_thousand_holds_that_end_together_hold_no_order_up() {
         let data = all_ended(&caller, node, product).await;
         assert_eq!(shop::count(&data, "stock"), 2 * MANY - placed, "{data}");
     }
-    // None of them was late by much, the last ones neither.
+    // None of them ended much too late, not even the last ones.
     let (mut latest, mut first, mut last) = (0, u64::MAX, 0);
     for id in (1..=MANY).step_by(97) {
         let hold = read(&caller, any_node(&mut random, 3), id).await;

@@ -1,4 +1,4 @@
-//! Data directories: who may use one, and what becomes of a node that lost its own.
+//! Data directories: which node may use one, and what happens to a node that lost its own.
 
 use tests::load::Load;
 use tests::shop;
@@ -15,15 +15,15 @@ async fn an_emptied_directory_cannot_come_back_under_its_old_id() {
     cluster.kill(lost);
     cluster.wipe(lost);
     cluster.restart(lost);
-    // Its peers know that it is not the one they met, and say so in their logs; it may end by
-    // itself or wait for ever, but it never becomes a part of the cluster.
+    // Its peers notice that it is another data directory, and log that. The node may end by itself
+    // or wait for ever, but never joins the cluster.
     let others: Vec<u64> = cluster.active().into_iter().filter(|id| *id != lost).collect();
     wait::until("the peers refused the stranger", wait::READY, async || {
         let told = others.iter().filter(|id| refusals(&cluster.log_text(**id)) > 0).count();
         if told == others.len() { Ok(()) } else { Err(format!("{told} of {others:?}")) }
     })
     .await;
-    // Clients that happen to ask the stranger wait for its refusal before they ask another node.
+    // Clients that ask this node wait for its refusal before they ask another one.
     load.progress(10).await;
     let caller = cluster.caller().clone();
     if let Ok(answer) = caller.send(lost, &Call::get("/readyz")).await {
@@ -31,7 +31,7 @@ async fn an_emptied_directory_cannot_come_back_under_its_old_id() {
         let view = cluster.view(lost).await;
         assert_eq!(view["applied_index"], 0, "nothing reaches it: {view}");
     }
-    // A node counts as healthy for some seconds after it was last heard.
+    // A node counts as healthy for some seconds after its last message.
     wait::until("the others call it unhealthy", wait::READY, async || {
         for id in &others {
             let view = cluster.view(*id).await;
@@ -44,14 +44,14 @@ async fn an_emptied_directory_cannot_come_back_under_its_old_id() {
         Ok(())
     })
     .await;
-    // The other two still elect a leader between them: they did not count on the stranger's vote.
+    // The other two still elect a leader without the vote of the emptied node.
     cluster.kill(lost);
     let record = load.stop().await;
     record.assert_kept(cluster.caller(), &others).await;
     cluster.agree().await;
 }
 
-/// How often a log says that a peer was refused for what it is.
+/// How often a log reports that a peer was refused for its identity.
 fn refusals(log: &str) -> usize {
     log.lines().filter(|line| line.contains("a peer was refused")).count()
 }
@@ -83,7 +83,7 @@ async fn a_directory_serves_only_its_own_node_and_cluster() {
     assert!(!status.success(), "{status}");
     assert!(said.contains("node 2") && said.contains("node 3"), "says whose: {said}");
 
-    // None of this did it any harm.
+    // The refused starts changed nothing.
     cluster.restart(2);
     cluster.wait_ready().await;
     assert_eq!(shop::product(cluster.caller(), 2, product).await["stock"], 10);

@@ -5,7 +5,7 @@ use tests::seed::any_node;
 use tests::shop::{self, ORDERS, id};
 use tests::{Call, Cluster, Options};
 
-/// What an order of the fixture is, newest first.
+/// The known properties of one order.
 #[derive(Debug, Clone)]
 struct Placed {
     id: u64,
@@ -63,12 +63,12 @@ impl Fixture {
         Self { cluster, products, orders }
     }
 
-    /// The ids of the orders that `keep` wants, newest first.
+    /// The ids of the orders that `keep` selects, newest first.
     fn ids(&self, keep: impl Fn(&Placed) -> bool) -> Vec<u64> {
         self.orders.iter().filter(|placed| keep(placed)).map(|placed| placed.id).collect()
     }
 
-    /// One page from some node: ids and `meta`.
+    /// One page from a random node: ids and `meta`.
     async fn page(&self, query: &str) -> (Vec<u64>, Value) {
         let node = any_node(&mut self.cluster.random(query.len() as u64), 3);
         let answer = self.cluster.caller().get(node, &format!("{ORDERS}?{query}")).await;
@@ -233,13 +233,13 @@ async fn check_bad_queries(fixture: &Fixture) {
         let field = query.split('=').next().expect("a name");
         assert!(problem["errors"][field].is_array(), "{query}: {problem}");
     }
-    // A query that is no query, or that says a thing twice, is malformed or invalid.
+    // A broken query or a duplicate parameter is malformed or invalid.
     for query in ["page=1&page=2", "status=PAID&status=PENDING", "page=%zz", "page=%"] {
         let answer = fixture.cluster.caller().get(3, &format!("{ORDERS}?{query}")).await;
         assert!(matches!(answer.status, 400 | 422), "{query}: {}", answer.status);
         answer.problem_of_any_kind();
     }
-    // What is unknown is ignored, and a parameter without a value is as good as none.
+    // Unknown parameters and those without a value are ignored.
     let (ids, _) = fixture.page("colour=red&per_page=3&status=&user_id=").await;
     assert_eq!(ids.len(), 3);
 }

@@ -1,4 +1,4 @@
-//! Nodes that join, leave and are replaced while clients go on, and what is refused.
+//! Nodes that join, leave and are replaced while clients go on, and changes that are refused.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tests::load::Load;
 use tests::{Call, Cluster, Options, cluster, shop, wait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// The members as a node sees them: id and role, where a vote is all that matters of a role.
+/// The members in the view of a node: id, and whether it votes.
 async fn members(cluster: &Cluster, node: u64) -> Vec<(u64, bool)> {
     let view = cluster.view(node).await;
     let members = view["members"].as_array().expect("members").iter();
@@ -16,7 +16,7 @@ async fn members(cluster: &Cluster, node: u64) -> Vec<(u64, bool)> {
     members.map(|member| (member["id"].as_u64().expect("an id"), votes(member))).collect()
 }
 
-/// Waits until these nodes, and nobody else, are voters in the eyes of each of them that runs.
+/// Waits until every running node sees exactly these voters.
 async fn until_voters(cluster: &Cluster, voters: &[u64]) {
     let expected: Vec<(u64, bool)> = voters.iter().map(|id| (*id, true)).collect();
     wait::until("the members were as wanted", wait::READY, async || {
@@ -31,7 +31,7 @@ async fn until_voters(cluster: &Cluster, voters: &[u64]) {
     .await;
 }
 
-/// Runs the binary as a client of a node and returns whether it succeeded and what it said.
+/// Runs the binary as a client of a node; returns whether it succeeded, and its output.
 fn command(cluster: &Cluster, node: u64, words: &[&str]) -> (bool, String) {
     let url = format!("http://{}", cluster.caller().address(node));
     let output = cluster::holdfast().args(words).args(["--url", &url]).output();
@@ -54,7 +54,7 @@ async fn product(cluster: &Cluster) -> u64 {
     shop::create_product(cluster.caller(), &mut random, "1.00", 1_000_000).await
 }
 
-/// Waits until a node knows that it was removed and says so.
+/// Waits until a node reports that it was removed.
 async fn until_it_says_removed(cluster: &Cluster, id: u64) {
     wait::until("the node said that it was removed", wait::READY, async || {
         let answer = cluster.caller().get(id, "/readyz").await;
@@ -81,7 +81,7 @@ async fn two_nodes_join_under_load_and_one_leaves() {
     cluster.wait_node_ready(5).await;
     until_voters(&cluster, &[1, 2, 3, 4, 5]).await;
     load.progress(50).await;
-    // Five bear the loss of two: the new ones vote.
+    // Five nodes tolerate the loss of two, so the new ones vote.
     let leader = cluster.leader().await;
     let lost: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
     lost.iter().for_each(|id| cluster.kill(*id));
@@ -105,7 +105,7 @@ async fn two_nodes_join_under_load_and_one_leaves() {
     record.assert_kept(cluster.caller(), &left).await;
     cluster.agree().await;
 
-    // Members are read from the data from now on, addresses too.
+    // From now on nodes read members and addresses from their data.
     let (done, said) = command(&cluster, other, &["members", "list"]);
     assert!(done && said.lines().count() == 5, "a head and four members: {said}");
     cluster.kill_all();
@@ -125,13 +125,13 @@ async fn a_wiped_node_is_replaced_and_its_old_id_stays_out() {
     let others: Vec<u64> = cluster.active().into_iter().filter(|id| *id != lost).collect();
     cluster.kill(lost);
     cluster.wipe(lost);
-    // Another id, in its place: it votes from the moment in which the lost one does not any more.
+    // A node with another id replaces it: it gets the vote in the step that removes the lost one.
     let id = cluster.join(others[0], Some(lost));
     cluster.wait_node_ready(id).await;
     let now: Vec<u64> = others.iter().copied().chain([id]).collect();
     until_voters(&cluster, &now).await;
     load.progress(50).await;
-    // The lost one comes back empty under its old id and name. Nobody wants it.
+    // The lost node comes back empty under its old id and name, and is refused.
     cluster.restart(lost);
     wait::until("the peers refused it", wait::READY, async || {
         match cluster.log_text(lost).contains("not wanted any more") {
@@ -143,7 +143,7 @@ async fn a_wiped_node_is_replaced_and_its_old_id_stays_out() {
     until_it_says_removed(&cluster, lost).await;
     let used = add(&cluster, id, json!({"id": lost, "raft_addr": "127.0.0.1:1"})).await;
     used.problem(409, "member_conflict");
-    // Three that bear the loss of one: the new one counts.
+    // Three nodes tolerate the loss of one, so the new one counts.
     cluster.kill(others[1]);
     load.progress(50).await;
     cluster.restart(others[1]);
@@ -173,7 +173,7 @@ async fn leadership_moves_when_asked_and_a_leader_leaves_without_a_stop() {
     let now = cluster.leader().await;
     assert_ne!(now, leader, "anybody but who led");
     load.progress(50).await;
-    // The leader removes itself, asked for at itself.
+    // The leader is asked to remove itself.
     let left: Vec<u64> = (1..=3).filter(|id| *id != now).collect();
     remove(&cluster, now, now).await.expect(200);
     until_it_says_removed(&cluster, now).await;
@@ -189,7 +189,7 @@ async fn leadership_moves_when_asked_and_a_leader_leaves_without_a_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_makes_no_sense_or_costs_the_majority_is_refused() {
+async fn senseless_changes_and_those_that_cost_the_majority_are_refused() {
     let mut cluster = Cluster::start("what_makes_no_sense_is_refused").await;
     let leader = cluster.leader().await;
     let (dead, alive) = (leader % 3 + 1, (leader + 1) % 3 + 1);
@@ -221,7 +221,7 @@ async fn what_makes_no_sense_or_costs_the_majority_is_refused() {
     let (done, said) = command(&cluster, alive, &["members", "remove", "--id", &alive.to_string()]);
     assert!(!done && said.contains("majority") && said.contains("quorum_at_risk"), "{said}");
     assert_eq!(members(&cluster, leader).await, before, "nothing changed");
-    // Nobody can be asked while nobody leads, and nothing happens.
+    // Without a leader every change is refused and nothing happens.
     cluster.kill(leader);
     let answer = remove(&cluster, alive, dead).await;
     assert!(matches!(answer.status, 503 | 504), "{}", answer.text());
@@ -274,7 +274,7 @@ async fn a_rolling_restart_fails_no_request_of_the_client_crate() {
 async fn a_peer_of_another_version_is_told_so() {
     let cluster = Cluster::start("a_peer_of_another_version").await;
     let mut stream = tokio::net::TcpStream::connect(cluster.raft_address(1)).await.expect("up");
-    // What comes first in every version: who we are, the newest and the oldest we speak, no more.
+    // The head of a hello in every version: magic, newest and oldest version, length 0.
     let mut hello = b"HFPL".to_vec();
     for number in [99_u16, 98, 0] {
         hello.extend_from_slice(&number.to_le_bytes());

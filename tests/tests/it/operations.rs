@@ -1,4 +1,4 @@
-//! What operators and monitors use: probes, metrics, the view of the cluster, and `holdfast dev`.
+//! Interfaces for operators and monitors: probes, metrics, the view of the cluster, `holdfast dev`.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -111,7 +111,7 @@ async fn metrics_count_what_happened_alike_on_every_node() {
     }
 }
 
-/// The sum of a metric's samples whose labels contain `part`; nothing when there is none.
+/// The sum of a metric's samples whose labels contain `part`; `None` without such a sample.
 fn sum(text: &str, name: &str, part: &str) -> Option<f64> {
     let mut samples = text.lines().filter_map(|line| {
         let rest = line.strip_prefix(name)?;
@@ -204,7 +204,7 @@ impl Drop for Dev {
     }
 }
 
-/// Waits for the line that shows a new user what to type, and returns it.
+/// Waits for the line with the example command, and returns it.
 async fn curl_line(log: &Path) -> String {
     wait::until("dev printed a curl line", wait::READY, async || {
         let text = fs::read_to_string(log).unwrap_or_default();
@@ -250,7 +250,7 @@ async fn dev_starts_three_nodes_with_samples_and_keeps_its_data() {
         assert_eq!(data["name"], name);
     }
 
-    // What the line would send is a JSON object between the outermost braces.
+    // The line sends the JSON object between the outermost braces.
     let body = line.find('{').zip(line.rfind('}')).map(|(from, to)| &line[from..=to]);
     let body: Value = serde_json::from_str(body.expect("a body in the line")).expect("JSON");
     assert!(line.contains(&format!("{}{ORDERS}", caller.urls()[0])), "{line}");

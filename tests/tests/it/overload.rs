@@ -1,5 +1,5 @@
-//! More than can be done: excess is refused quickly and clearly, the rest goes on, nothing grows
-//! without bound, and it ends when the load does.
+//! Overload: nodes refuse the excess quickly and clearly and serve the rest. Nothing grows without
+//! bound, and refusals end with the overload.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,10 +14,10 @@ use tests::{Cluster, Options, wait};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How many times more is offered than was done.
+/// The offered load, as a multiple of the measured capacity.
 const TIMES: u64 = 5;
 
-/// How long.
+/// How long the overload lasts.
 const OFFERED: Duration = Duration::from_secs(6);
 
 /// How long one of several measurements takes.
@@ -26,7 +26,7 @@ const WINDOW: Duration = Duration::from_secs(3);
 /// How long a request may take: longer than any node answers.
 const ANSWERED: Duration = Duration::from_secs(15);
 
-/// What became of requests, by status and code.
+/// The number of requests by status and code.
 #[derive(Default)]
 struct Tally {
     answers: BTreeMap<String, u64>,
@@ -48,7 +48,7 @@ impl Tally {
     }
 }
 
-/// One connection of many: sends the next request that is due, whatever became of the others.
+/// One of many connections: sends the next due request, independently of the others.
 async fn offer(
     address: SocketAddr,
     product: u64,
@@ -102,7 +102,7 @@ async fn five_times_too_much_is_refused_clearly_and_the_rest_goes_on() {
     let caller = cluster.caller();
     let product = shop::create_product(caller, &mut random, "1.00", 9_000_000).await;
 
-    // What it does when clients wait for their answers.
+    // The capacity: clients wait for each answer.
     let load = Load::start(caller, cluster.seed(), product, "none", 48);
     load.progress(200).await;
     let (before, begun) = (load.acknowledged(), Instant::now());
@@ -127,20 +127,20 @@ async fn five_times_too_much_is_refused_clearly_and_the_rest_goes_on() {
          {:?}, memory +{grown} MiB, {:?}",
         tally.slowest, tally.slowest_refusal, tally.answers
     );
-    // The clients live on the same cores as the nodes, so less is left for orders than before; what
-    // must not happen is that the work done comes to nothing.
+    // The clients use the same cores as the nodes, so the nodes place fewer orders than before. But
+    // they must still place many.
     assert!(good > done * 0.25, "{good:.0} of {done:.0} a second");
     let asked: u64 = tally.answers.values().sum();
     let doubtful = asked - tally.of("201") - tally.of("503 overloaded");
     assert!(doubtful <= asked / 20, "{:?}", tally.answers);
     assert_eq!(tally.of("no answer"), 0);
-    // A machine that did nearly all of it was not overloaded.
+    // If nearly all requests succeeded, the cluster was not overloaded.
     let too_much = good < per_second as f64 * 0.5;
     assert!(!too_much || tally.of("503 overloaded") > 0, "{:?}", tally.answers);
     assert!(tally.slowest_refusal < Duration::from_secs(3), "{:?}", tally.slowest_refusal);
     assert!(grown < 400, "memory grew by {grown} MiB");
 
-    // It is over at once.
+    // The refusals end at once.
     let single = shop::place(&shop::order(product, 1, "none"));
     wait::until("a lone order was quick again", Duration::from_secs(30), async || {
         let asked = Instant::now();
@@ -156,7 +156,7 @@ async fn five_times_too_much_is_refused_clearly_and_the_rest_goes_on() {
     cluster.agree().await;
 }
 
-/// What became of all requests of these clients together.
+/// The sum of the tallies of these clients.
 async fn all(mut offers: JoinSet<Tally>) -> Tally {
     let mut tally = Tally::default();
     while let Some(seen) = offers.join_next().await {
@@ -165,7 +165,7 @@ async fn all(mut offers: JoinSet<Tally>) -> Tally {
     tally
 }
 
-/// Offers orders for a while, at most so many a second over so many connections.
+/// Offers orders over `connections` connections, at most `per_second` a second.
 async fn offered(cluster: &Cluster, product: u64, connections: u64, per_second: u64) -> Tally {
     let (start, next) = (Instant::now(), Arc::new(AtomicU64::new(0)));
     let mut offers = JoinSet::new();
@@ -176,15 +176,14 @@ async fn offered(cluster: &Cluster, product: u64, connections: u64, per_second: 
     all(offers).await
 }
 
-/// The middle one of an odd number.
+/// The median of an odd number of values.
 fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers[numbers.len() / 2]
 }
 
-/// What limits the cluster here is what limits it in earnest: the syncs of its disks and the bound
-/// of the queue before them. Processors would be no fair limit, since the clients that offer ten
-/// times too much live on the same ones.
+/// Slow syncs and a bounded queue limit this cluster, as they do in production. The processors are
+/// no fair limit, because the clients use the same ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_ten_times_the_capacity_goodput_stays_near_its_peak() {
     const QUEUE: u64 = 6;
@@ -194,9 +193,9 @@ async fn at_ten_times_the_capacity_goodput_stays_near_its_peak() {
     let mut random = cluster.random(1);
     let product = shop::create_product(cluster.caller(), &mut random, "1.00", 9_000_000).await;
     let (mut peaks, mut goods) = (Vec::new(), Vec::new());
-    // By turns, so that whatever else the machine does meets both.
+    // Measured by turns, so that other work of the machine slows both down.
     for _ in 0..5 {
-        // As many clients as the queues take, each waiting for its answer.
+        // As many clients as fit into the queues; each waits for its answer.
         let tally = offered(&cluster, product, 3 * QUEUE, 1_000_000).await;
         let peak = tally.of("201") as f64 / WINDOW.as_secs_f64();
         let per_second = (peak as u64).max(10) * 10;
@@ -222,7 +221,7 @@ fn memory_mib(cluster: &Cluster) -> u64 {
     cluster.active().into_iter().map(|node| cluster.memory_kib(node)).sum::<u64>() / 1024
 }
 
-/// Connects from one of the many addresses that are this machine.
+/// Connects from one of the loopback addresses.
 async fn connect_from(last: u8, to: SocketAddr) -> std::io::Result<tokio::net::TcpStream> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.bind(SocketAddr::new(IpAddr::from([127, 0, 0, last]), 0))?;
@@ -230,14 +229,18 @@ async fn connect_from(last: u8, to: SocketAddr) -> std::io::Result<tokio::net::T
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_idle_connections_and_floods_of_headers_hurt_nobody() {
-    let cluster = Options::new("ten_thousand_idle").alone().start().await;
+async fn ten_thousand_idle_connections_and_floods_of_headers_delay_no_client() {
+    let cluster =
+        Options::new("ten_thousand_idle_connections_and_floods_of_headers_delay_no_client")
+            .alone()
+            .start()
+            .await;
     let mut random = cluster.random(1);
     let product = shop::create_product(cluster.caller(), &mut random, "1.00", 1_000).await;
     let address = cluster.caller().address(1);
     let before = cluster.memory_kib(1) / 1024;
 
-    // From one address: a tenth of them may stay, the rest is told so.
+    // From one address, a tenth of them may stay; the others are refused.
     let (mut idle, mut refused) = (Vec::new(), 0);
     for _ in 0..10_000 {
         let stream = connect_from(77, address).await.expect("the port is open");
@@ -247,7 +250,7 @@ async fn ten_thousand_idle_connections_and_floods_of_headers_hurt_nobody() {
             Err(_) => idle.push(stream),
         }
     }
-    // Those whose refusal was still on its way are seen now.
+    // Now the late refusals have arrived too.
     wait::until("the refused were told", wait::READY, async || {
         let mut byte = [0];
         let mut told = |stream: &tokio::net::TcpStream| stream.try_read(&mut byte).is_ok();
@@ -259,7 +262,7 @@ async fn ten_thousand_idle_connections_and_floods_of_headers_hurt_nobody() {
     })
     .await;
 
-    // Floods of headers, without an end, from another address.
+    // Endless headers from another address.
     let mut floods = JoinSet::new();
     for _ in 0..20 {
         floods.spawn(async move {
@@ -285,7 +288,7 @@ async fn ten_thousand_idle_connections_and_floods_of_headers_hurt_nobody() {
         });
     }
 
-    // Everybody else, meanwhile.
+    // Other clients meanwhile.
     let place = shop::place(&shop::order(product, 1, "none"));
     for _ in 0..50 {
         let asked = Instant::now();
@@ -299,7 +302,7 @@ async fn ten_thousand_idle_connections_and_floods_of_headers_hurt_nobody() {
     let grown = (cluster.memory_kib(1) / 1024).saturating_sub(before);
     println!("{} idle, {refused} refused, memory +{grown} MiB", idle.len());
     assert!(grown < 200, "memory grew by {grown} MiB");
-    // Seats come back.
+    // Closed connections make room for new ones.
     drop(idle);
     wait::until("an address that was full can connect again", wait::READY, async || {
         let stream = connect_from(77, address).await.expect("the port is open");

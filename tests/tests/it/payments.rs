@@ -1,4 +1,4 @@
-//! The payment worker: every order ends once, whoever dies and however slow the gateway is.
+//! The payment worker: every order ends once, whichever node dies and however slow the gateway is.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn place_many(cluster: &Cluster, product: u64, count: u64) -> Vec<u64> {
     orders
 }
 
-/// The statuses through which an order went.
+/// The statuses that an order had, in order.
 async fn steps(caller: &Caller, node: u64, order: u64) -> Vec<String> {
     let events = caller.get(node, &format!("{ORDERS}/{order}/events")).await.expect(200).data();
     let events = events.as_array().expect("a list of steps");
@@ -43,8 +43,8 @@ async fn assert_ended_once(caller: &Caller, node: u64, order: u64) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_leader_settles_what_the_dead_one_began() {
-    let mut cluster = Options::new("a_new_leader_settles_what_the_dead_one_began")
+async fn a_new_leader_settles_payments_that_the_dead_one_began() {
+    let mut cluster = Options::new("a_new_leader_settles_payments_that_the_dead_one_began")
         .flag("--payment-delay-ms", "400-800")
         .start()
         .await;
@@ -87,14 +87,14 @@ async fn a_new_leader_settles_what_the_dead_one_began() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_payments_pile_up_no_threads() {
-    let cluster = Options::new("slow_payments_pile_up_no_threads")
+async fn slow_payments_do_not_add_threads() {
+    let cluster = Options::new("slow_payments_do_not_add_threads")
         .flag("--payment-delay-ms", "2000-2000")
         .start()
         .await;
     let mut random = cluster.random(1);
     let product = shop::create_product(cluster.caller(), &mut random, "1.00", 1_000).await;
-    // Threads that are made on first use are there after this.
+    // This starts the threads that are made on first use.
     let early = place_many(&cluster, product, 50).await;
     let before: Vec<u64> = (1..=3).map(|node| cluster.threads(node)).collect();
     let orders = place_many(&cluster, product, 500).await;
@@ -139,8 +139,8 @@ async fn a_declined_payment_fails_the_order_and_gives_the_stock_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_attempt_without_an_answer_stays_open_until_there_is_one() {
-    let mut cluster = Options::new("an_attempt_without_an_answer_stays_open")
+async fn an_attempt_without_an_answer_stays_open_until_one_arrives() {
+    let mut cluster = Options::new("an_attempt_without_an_answer_stays_open_until_one_arrives")
         .flag("--payment-error-rate", "1")
         .flag("--payment-success-rate", "1")
         .flag("--payment-delay-ms", "1-5")
@@ -162,7 +162,7 @@ async fn an_attempt_without_an_answer_stays_open_until_there_is_one() {
     }
     let data = shop::product(&client, 1, product).await;
     assert_eq!(data["reserved"], 10, "{data}");
-    // The gateway comes back with the nodes' next start.
+    // The gateway answers again after the nodes restart.
     cluster.set_flag("--payment-error-rate", "0");
     cluster.kill_all();
     cluster.restart_all();
@@ -177,8 +177,8 @@ async fn an_attempt_without_an_answer_stays_open_until_there_is_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_declined_attempt_is_followed_by_another_while_some_are_left() {
-    let cluster = Options::new("a_declined_attempt_is_followed_by_another")
+async fn a_declined_attempt_is_retried_while_attempts_are_left() {
+    let cluster = Options::new("a_declined_attempt_is_retried_while_attempts_are_left")
         .flag("--payment-success-rate", "0.5")
         .flag("--payment-delay-ms", "1-5")
         .flag("--payment-backoff-ms", "20")
@@ -190,7 +190,7 @@ async fn a_declined_attempt_is_followed_by_another_while_some_are_left() {
     let product = shop::create_product(caller, &mut random, "1.00", 100).await;
     let orders = place_many(&cluster, product, 40).await;
     shop::all_settled(caller, 1).await;
-    // All forty pass with a chance of less than one in twenty thousand to fail.
+    // The chance that one of the forty fails is below one in twenty thousand.
     for order in &orders {
         let data: Value = shop::read_order(caller, any_node(&mut random, 3), *order).await;
         assert_eq!(data["status"], "PAID", "{data}");
@@ -238,7 +238,7 @@ async fn an_order_that_waits_for_a_webhook_is_cancelled_at_its_deadline() {
     let quiet = shop::place(&shop::order(product, 1, "none"));
     let quiet = cluster.caller().ask_any(&mut random, &quiet).await.expect(201).data();
     assert_eq!(shop::product(cluster.caller(), 1, product).await["reserved"], 11);
-    // Deadlines are a part of the state: the next leader keeps them, though nobody asks it to.
+    // Deadlines are part of the state, so the next leader keeps them.
     let dead = cluster.kill_leader().await;
     cluster.leader().await;
     cluster.restart(dead);
@@ -260,9 +260,11 @@ async fn an_order_that_waits_for_a_webhook_is_cancelled_at_its_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn open_orders_are_bounded_and_the_bound_gives_way() {
-    let cluster =
-        Options::new("open_orders_are_bounded").flag("--open-orders-max", "10").start().await;
+async fn open_orders_are_bounded_and_ended_ones_make_room() {
+    let cluster = Options::new("open_orders_are_bounded_and_ended_ones_make_room")
+        .flag("--open-orders-max", "10")
+        .start()
+        .await;
     let caller = cluster.caller();
     let mut random = cluster.random(1);
     let product = shop::create_product(caller, &mut random, "1.00", 100).await;
@@ -282,7 +284,7 @@ async fn open_orders_are_bounded_and_the_bound_gives_way() {
         assert!(refused.header("retry-after").is_some(), "{problem}");
     }
     assert_eq!(shop::product(caller, 1, product).await["reserved"], 10);
-    // A final order is not open any more.
+    // A final order is no longer open.
     let first = shop::id(&placed[0].data());
     caller.ask_any(&mut random, &shop::cancel(first)).await.expect(200);
     caller.ask_any(&mut random, &place).await.expect(201);

@@ -1,7 +1,7 @@
-//! Power cuts: the disks of all nodes as they are at one instant under load, and nodes started on
-//! them. What was not synced by then is gone; what was acknowledged must not be.
+//! Power cuts: copies the disks of all nodes at one instant under load, and starts nodes on the
+//! copies. Unsynced data is lost; acknowledged orders must not be.
 //!
-//! `tests/power-cut N` runs this with N cuts; otherwise there are a few.
+//! `tests/power-cut N` runs this with N cuts; the default is a few.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use tests::disks::{Disk, isolated};
 use tests::load::Load;
 use tests::{Cluster, Options, shop};
 
-/// How many cuts there are, unless nobody says.
+/// The variable with the number of cuts.
 const CUTS: &str = "HOLDFAST_TEST_POWER_CUTS";
 
-/// A file that is written and never synced, so that a cut should forget it.
+/// A file that is written and never synced, so that a cut loses it.
 const UNSYNCED: &str = "unsynced";
 
-/// Stops all processes in their tracks, takes what is on their disks, ends the processes and puts
-/// the disks as they were then into their place. Returns how many disks forgot what was not synced.
+/// Pauses all processes, copies their disks, kills the processes and replaces the disks by the
+/// copies. Returns how many disks lost the unsynced file.
 fn cut_power(cluster: &mut Cluster, noise: &[u8]) -> usize {
     let nodes = cluster.active();
     let dirs: Vec<PathBuf> = nodes.iter().map(|node| cluster.data_dir(*node).to_owned()).collect();
@@ -62,7 +62,7 @@ fn power_cuts_of_all_nodes_lose_nothing_acknowledged() {
         let load = Load::start(cluster.caller(), cluster.seed(), product, "mock", 8);
         let (mut forgot, mut torn) = (0, 0);
         for cut in 1..=cuts {
-            // Anywhere between two checkpoints, and sometimes before the first.
+            // Anywhere between two checkpoints, sometimes before the first one.
             load.progress(random.random_range(10..200)).await;
             let mut noise = vec![0_u8; 100_000];
             random.fill(&mut noise[..]);

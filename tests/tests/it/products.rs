@@ -28,7 +28,7 @@ async fn a_product_is_created_read_replaced_changed_and_archived() {
     }
     let version = shop::count(&created.data(), "version");
 
-    // A replace leaves nothing as it was; a change leaves the rest.
+    // PUT replaces every field; PATCH keeps those that it does not name.
     let body = json!({"name": "Laptop", "price": 899, "stock": 40});
     let put = Call::put(path(product), &body).header("if-match", &format!("\"{version}\""));
     let replaced = caller.ask_any(&mut random, &put).await.expect(200).data();
@@ -58,14 +58,14 @@ async fn a_product_is_created_read_replaced_changed_and_archived() {
     for call in [patch, Call::put(path(product), &body)] {
         caller.ask_any(&mut random, &call).await.problem(404, "not_found");
     }
-    // Archiving again changes nothing, so it is no error; what never was cannot be archived.
+    // Archiving again changes nothing and succeeds; an unknown product cannot be archived.
     caller.ask_any(&mut random, &Call::delete(path(product))).await.expect(204);
     caller.ask_any(&mut random, &Call::delete(path(4_242))).await.problem(404, "not_found");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changing_the_stock_erases_no_reserved_unit() {
-    let cluster = Cluster::start("changing_the_stock_erases_no_reserved_unit").await;
+async fn changing_the_stock_keeps_reserved_units() {
+    let cluster = Cluster::start("changing_the_stock_keeps_reserved_units").await;
     let caller = cluster.caller();
     let mut random = cluster.random(1);
     let product = shop::create_product(caller, &mut random, "1.00", 10).await;
@@ -77,7 +77,7 @@ async fn changing_the_stock_erases_no_reserved_unit() {
     shop::assert_conserved(&data, 23);
     assert_eq!(data["stock"], 20);
     assert_eq!(data["reserved"], 3);
-    // The price of an order is the one at which it was placed.
+    // An order keeps the price at which it was placed.
     assert_eq!(shop::read_order(caller, 1, order).await["total_amount"], "3.00");
     caller.ask_any(&mut random, &shop::cancel(order)).await.expect(200);
     assert_eq!(shop::product(caller, 3, product).await["stock"], 23);

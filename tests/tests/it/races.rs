@@ -32,7 +32,7 @@ async fn fifty_clients_race_for_the_last_unit() {
     for round in 0..5 {
         let product = shop::create_product(caller, &mut random, "9.99", 1).await;
         let nodes = (0..50).map(|_| any_node(&mut random, caller.nodes())).collect();
-        // Half of the clients bring keys, half do without.
+        // Half of the clients use keys.
         let calls = (0..50).map(|client| {
             let call = shop::place(&shop::order(product, 1, "none"));
             if client % 2 == 0 { call.key(&format!("race-{round}-{client}")) } else { call }
@@ -204,7 +204,7 @@ async fn three_times_ten_cents_are_thirty() {
             json!({"items": [line, line, line], "payment_method": "none"}),
         ];
         for body in bodies {
-            // Totals that a client sends are never believed.
+            // The server ignores totals that a client sends.
             let mut body = body;
             body["total_amount"] = json!("0.01");
             let placed = caller.ask_any(&mut random, &shop::place(&body)).await.expect(201);
@@ -269,7 +269,7 @@ async fn a_refusal_is_never_older_than_what_was_acknowledged() {
     let product = shop::create_product(caller, &mut random, "1.00", 1).await;
     let other = shop::create_product(caller, &mut random, "1.00", 0).await;
     let place = shop::place(&shop::order(product, 1, "none"));
-    // Others are refused all the time on every node, which keeps the short way of refusals busy.
+    // Other clients are refused on every node all the time, by the shortcut for sold-out products.
     let mut noise = JoinSet::new();
     for node in caller.all() {
         let (caller, call) = (caller.clone(), shop::place(&shop::order(other, 1, "none")));
@@ -281,7 +281,7 @@ async fn a_refusal_is_never_older_than_what_was_acknowledged() {
     for _ in 0..60 {
         caller.ask_any(&mut random, &place).await.problem(409, "insufficient_stock");
         caller.ask_any(&mut random, &shop::cancel(order)).await.expect(200);
-        // The unit came back before the cancel was answered, so whoever asks now gets it.
+        // The unit was free before the cancel was answered, so the next order gets it.
         order = shop::id(&caller.ask_any(&mut random, &place).await.expect(201).data());
     }
     let path = format!("{}/{product}", shop::PRODUCTS);
@@ -300,8 +300,8 @@ async fn a_refusal_is_never_older_than_what_was_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sale_that_is_over_costs_no_place_in_the_log() {
-    let cluster = Cluster::start("a_sale_that_is_over").await;
+async fn orders_for_a_sold_out_product_add_nothing_to_the_log() {
+    let cluster = Cluster::start("orders_for_a_sold_out_product_add_nothing_to_the_log").await;
     let caller = cluster.caller();
     let mut random = cluster.random(1);
     let product = shop::create_product(caller, &mut random, "1.00", 3).await;
@@ -319,7 +319,7 @@ async fn a_sale_that_is_over_costs_no_place_in_the_log() {
     }
     let after = shop::count(&cluster.view(1).await, "commit_index");
     assert_eq!(after, before, "a refusal changes nothing, so it needs no entry");
-    // Whoever has an order is told so, sold out or not; and a key that was refused is still free.
+    // The key of an order still returns it; a refused key is still free.
     let again = caller.ask_any(&mut random, &winner).await.expect(200);
     assert_eq!(shop::id(&again.data()), order);
     let other = shop::place(&shop::order(product, 1, "none")).key("winner");

@@ -1,8 +1,7 @@
-//! The same races while the leader is killed in the middle of them.
+//! The same races while the leader dies.
 //!
-//! Half of the clients start before the kill and half at the moment of the kill, when no node
-//! leads. All go through the `client` crate, which asks again under the same key as long as it
-//! may; whatever it answers must be true of the final counts.
+//! Half of the clients start before the kill, half right after it, when no node leads. All use the
+//! `client` crate, which retries under the same key. Its answers must fit the final counts.
 
 use std::sync::Arc;
 
@@ -24,8 +23,8 @@ fn request(lines: &[(u64, u64)], key: String) -> OrderRequest {
     request
 }
 
-/// Lets all clients order so many of a product, each under the key of its number, and kills the
-/// leader in the middle of it.
+/// Lets all clients order a product, each under the key of its number, and kills the leader
+/// meanwhile.
 async fn race(
     cluster: &mut Cluster,
     clients: &[Arc<Client>],
@@ -42,12 +41,12 @@ async fn race(
     killing.strike(cluster, tasks).await
 }
 
-/// The order of a client that got one, else nothing; any error but a lack of stock fails.
+/// The order, or `None` when the product was sold out; panics on any other error.
 fn order_or_sold_out(result: Result<Order, Error>) -> Option<Order> {
     match result {
         Ok(order) => Some(order),
-        // An attempt before the last one may be in doubt, which the client has to say; the
-        // counts below decide whether it made an order after all.
+        // The outcome of an earlier attempt may be unknown, and the client says so. The counts
+        // below tell whether it made an order.
         Err(error) if error.code() == Some(ErrorCode::InsufficientStock) => None,
         Err(error) => panic!("{error}: {:?}", error.report()),
     }
@@ -72,7 +71,7 @@ async fn the_last_unit_is_sold_once_though_the_leader_dies() {
             let query = format!("product_id={product}");
             assert_eq!(shop::order_total(caller, node, &query).await, 1, "node {node}");
         }
-        // The winner knows that it won, or learns it by its key.
+        // The winner has its order, or finds it by its key.
         let mut applied = 0;
         for number in 0..50 {
             let key = format!("last-{round}-{number}");
@@ -114,7 +113,7 @@ async fn cancels_give_the_stock_back_once_though_the_leader_dies() {
         Cluster::start("cancels_give_the_stock_back_once_though_the_leader_dies").await;
     let mut random = cluster.random(1);
     let product = shop::create_product(cluster.caller(), &mut random, "1.00", 100).await;
-    // Several orders at once, so that the kill meets cancels at every stage of their way.
+    // Several orders at once, so that the kill meets cancels at every stage.
     let mut orders = Vec::new();
     for _ in 0..8 {
         let place = shop::place(&shop::order(product, 4, "none"));
@@ -155,7 +154,7 @@ async fn lines_are_added_up_and_cents_exact_though_the_leader_dies() {
     let killing = Killing::plan(&cluster).await;
     let tasks = killing.start(40, |number| {
         let client = Arc::clone(&clients[usize::try_from(number).expect("few clients")]);
-        // In pairs, so that both kinds are asked for before and after the kill.
+        // In pairs, so that both kinds are requested before and after the kill.
         let dimes = number % 4 < 2;
         let lines = if dimes { vec![(dime, 3)] } else { vec![(scarce, 1), (scarce, 1)] };
         let request = request(&lines, format!("sum-{number}"));

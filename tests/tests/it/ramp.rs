@@ -1,5 +1,5 @@
-//! A ramp to fifty clients: everything is answered, and how fast is printed; and once more with the
-//! leader killed on the way, which clients that ask again may feel but not see.
+//! A ramp to fifty clients: every request is answered, and the latencies are printed. Once more
+//! with the leader killed on the way: clients that retry see a delay, but no error.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const TOTAL: Duration = Duration::from_secs(30);
 /// Products that the clients buy.
 const PRODUCTS_COUNT: usize = 20;
 
-/// What one client saw.
+/// The latencies and failures of one client.
 #[derive(Default)]
 struct Seen {
     latencies: Vec<Duration>,
@@ -35,7 +35,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Takes over what another client saw.
+    /// Adds the records of another client.
     fn add(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.failures.extend(other.failures);
@@ -61,7 +61,7 @@ impl Seen {
         assert_eq!(failures, 0, "failed calls, the first: {:#?}", self.failures);
     }
 
-    /// The time within which so many in a hundred calls were answered, once they are sorted.
+    /// A percentile of the sorted latencies.
     fn at(&self, share: usize) -> Duration {
         self.latencies[(self.latencies.len() - 1) * share / 100]
     }
@@ -125,7 +125,7 @@ async fn a_ramp_to_fifty_clients_fails_no_request() {
     let caller = cluster.caller();
     let mut random = cluster.random(1);
     let mut products = Vec::new();
-    // The last one runs out on the way.
+    // The last product sells out on the way.
     for number in 0..PRODUCTS_COUNT {
         let stock = if number + 1 == PRODUCTS_COUNT { 200 } else { 1_000_000 };
         products.push((shop::create_product(caller, &mut random, "19.99", stock).await, stock));
@@ -156,7 +156,7 @@ async fn a_ramp_to_fifty_clients_fails_no_request() {
     }
 }
 
-/// Places keyed orders through a client that asks again, until the end.
+/// Places keyed orders through a client that retries, until the end.
 async fn patient_shopper(client: Client, number: u32, product: u64, start: Instant) -> Seen {
     let mut seen = Seen::default();
     tokio::time::sleep_until(start + RAMP / 2 * number / CLIENTS).await;
@@ -186,7 +186,7 @@ async fn a_ramp_fails_no_call_though_the_leader_dies() {
         let client = cluster.caller().retrying(&mut cluster.random(u64::from(1_000 + number)));
         tasks.spawn(patient_shopper(client, number, product, start));
     }
-    // All clients are at work when it happens.
+    // All clients run when the leader dies.
     tokio::time::sleep_until(start + RAMP / 2 + RAMP / 10).await;
     let dead = cluster.kill_leader().await;
     let next = cluster.leader().await;

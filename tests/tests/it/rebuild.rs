@@ -1,5 +1,5 @@
-//! Nodes whose data is damaged while they are down: as long as a majority of the others lives they
-//! come back by themselves, with everything, and say what they did; without one nothing is touched.
+//! Nodes whose data is damaged while they are down. With a majority of the others they recover all
+//! data by themselves and report it; without one they change no file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tests::damage::{
 use tests::load::Load;
 use tests::{Call, Cluster, Options, cluster, shop, wait};
 
-/// Where a node's checkpoint is.
+/// The directory of a node's checkpoint.
 fn state_dir(data: &Path) -> PathBuf {
     let entries = fs::read_dir(data).expect("a node's data can be listed").flatten();
     let mut dirs = entries.map(|entry| entry.path()).filter(|path| {
@@ -30,7 +30,7 @@ fn damage_checkpoint(data: &Path) {
     });
 }
 
-/// Flips a bit in an order of the log: the one that so many orders follow.
+/// Flips a bit in the order of the log that `followed_by` orders follow.
 fn damage_order(data: &Path, followed_by: usize) {
     rewrite(&largest_file(&data.join("raft")), |bytes| {
         let key = b"load-";
@@ -65,10 +65,10 @@ fn remove(path: &Path) {
     fs::remove_dir_all(path).expect("a stopped node's data can be removed");
 }
 
-/// What a node does about a damage.
+/// How a node recovers from a damage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
-    /// It mends it from what it has itself, and says one of these.
+    /// It repairs the damage from its own data, and logs one of these texts.
     Mended(&'static [&'static str]),
     /// It becomes a new member.
     Rebuilt,
@@ -76,7 +76,7 @@ enum Way {
 
 type Damage = (&'static str, fn(&Path), Way);
 
-/// sled itself makes an earlier checkpoint of some damage, or an empty one.
+/// sled itself turns some damage into an earlier checkpoint, or an empty one.
 const CHECKPOINT: &[&str] = &[
     "the checkpoint is damaged: it is set aside and rebuilt",
     "the checkpoint has lost its newest part",
@@ -84,7 +84,7 @@ const CHECKPOINT: &[&str] = &[
 const LOG: &[&str] = &["the log is cut off behind them, at a new snapshot"];
 const SNAPSHOT: &[&str] = &["a snapshot is damaged and set aside"];
 
-/// Each is done to another node. The log has been cut before the first.
+/// Each damage hits another node. The log was truncated before the first.
 const DAMAGES: &[Damage] = &[
     ("bits of the checkpoint", damage_checkpoint, Way::Mended(CHECKPOINT)),
     ("an entry that the checkpoint holds", |data| damage_order(data, 700), Way::Mended(LOG)),
@@ -117,7 +117,7 @@ const DAMAGES: &[Damage] = &[
     ("the log gone again", |data| remove(&data.join("raft")), Way::Rebuilt),
 ];
 
-/// What `holdfast verify` says about a stopped node's data, and whether it is sound.
+/// Runs `holdfast verify` on a stopped node's data: whether it is sound, and the output.
 fn verify(cluster: &Cluster, node: u64) -> (bool, String) {
     let mut command = cluster::holdfast();
     command.args(["verify", "--data"]).arg(cluster.data_dir(node));
@@ -127,7 +127,7 @@ fn verify(cluster: &Cluster, node: u64) -> (bool, String) {
     (output.status.success(), text)
 }
 
-/// The members as a node sees them, by id, and whether each votes.
+/// The members in the view of a node: id, and whether it votes.
 async fn members(cluster: &Cluster, node: u64) -> Vec<(u64, bool)> {
     let view = cluster.view(node).await;
     let members = view["members"].as_array().expect("members").iter();
@@ -135,7 +135,7 @@ async fn members(cluster: &Cluster, node: u64) -> Vec<(u64, bool)> {
     members.map(|member| (member["id"].as_u64().expect("an id"), votes(member))).collect()
 }
 
-/// Waits until those that run, and nobody else, are members and vote.
+/// Waits until exactly the running nodes are members and vote.
 async fn until_all_vote(cluster: &Cluster) {
     wait::until("three members voted and no other was left", wait::READY, async || {
         let mut own = Vec::new();
@@ -155,7 +155,7 @@ async fn until_all_vote(cluster: &Cluster) {
     .await;
 }
 
-/// Has every node take snapshots until its log was cut.
+/// Makes every node take snapshots until it has truncated its log.
 async fn cut_logs(cluster: &Cluster, load: &Load) {
     for node in cluster.active() {
         wait::until("the log was cut", wait::READY, async || {
@@ -171,8 +171,8 @@ async fn cut_logs(cluster: &Cluster, load: &Load) {
     }
 }
 
-/// Starts a node on damaged data and waits until it is ready. sled may end the process over its
-/// files, once: the next start does not let it open them.
+/// Starts a node on damaged data and waits until it is ready. sled may end the process once, over
+/// its files: the next start does not open them.
 async fn comes_back(cluster: &mut Cluster, node: u64) {
     cluster.restart(node);
     if let Some(status) = cluster.ready_or_ended(node).await {
@@ -184,8 +184,9 @@ async fn comes_back(cluster: &mut Cluster, node: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn damage_of_every_kind_is_mended_under_load_and_told() {
-    let options = Options::new("damage_of_every_kind_is_mended").rebuilding(60);
+async fn every_kind_of_damage_is_repaired_under_load_and_reported() {
+    let options =
+        Options::new("every_kind_of_damage_is_repaired_under_load_and_reported").rebuilding(60);
     let mut cluster = options.start().await;
     let mut random = cluster.random(1);
     let product = shop::create_product(cluster.caller(), &mut random, "1.00", 1_000_000).await;
@@ -193,7 +194,7 @@ async fn damage_of_every_kind_is_mended_under_load_and_told() {
     load.progress(1_500).await;
     cut_logs(&cluster, &load).await;
     for (round, (name, damage, way)) in DAMAGES.iter().enumerate() {
-        // Every node in its turn, who leads among them.
+        // Every node in turn, the leader too.
         let victim = round as u64 % 3 + 1;
         let before = shop::count(&cluster.view(victim).await, "node_id");
         cluster.kill(victim);
@@ -230,7 +231,7 @@ async fn damage_of_every_kind_is_mended_under_load_and_told() {
     let record = load.stop().await;
     println!("{} orders; asked again: {:?}", record.acknowledged.len(), record.retries);
     assert_kept(&cluster, product, &record).await;
-    // Their names and members are in the data: all come back under the ids that they were given.
+    // The data holds names and members: all nodes come back under the ids that they were given.
     cluster.kill_all();
     cluster.forget_peers();
     cluster.restart_all();
@@ -240,8 +241,8 @@ async fn damage_of_every_kind_is_mended_under_load_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rebuild_that_is_cut_off_anywhere_is_gone_on_with() {
-    let options = Options::new("a_rebuild_that_is_cut_off").rebuilding(60);
+async fn an_interrupted_rebuild_continues_after_a_restart() {
+    let options = Options::new("an_interrupted_rebuild_continues_after_a_restart").rebuilding(60);
     let (mut cluster, product, record) = with_orders(options).await;
     let load = Load::start(cluster.caller(), cluster.seed(), product, "mock", 2);
     let victim = cluster.follower().await;
@@ -254,7 +255,7 @@ async fn a_rebuild_that_is_cut_off_anywhere_is_gone_on_with() {
     };
     cluster.kill(victim);
     remove(&cluster.data_dir(victim).join("raft"));
-    // While the others are asked; when they have agreed; when it follows without a vote.
+    // While it asks the others; after they agreed; while it is a learner.
     for words in ["asking the others", "this node is a new member now", "listening"] {
         let said = cluster.log_text(victim).len();
         cluster.restart(victim);
@@ -276,7 +277,7 @@ async fn a_rebuild_that_is_cut_off_anywhere_is_gone_on_with() {
     assert_whole(&cluster, product, &whole).await;
 }
 
-/// Starts these nodes, which are damaged, and waits until they have given up.
+/// Starts these damaged nodes and waits until they end.
 async fn until_they_give_up(cluster: &mut Cluster, nodes: &[u64]) {
     for &node in nodes {
         let said = cluster.log_text(node).len();
@@ -293,8 +294,9 @@ async fn until_they_give_up(cluster: &mut Cluster, nodes: &[u64]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_sound_majority_nobody_is_rebuilt_and_nothing_is_touched() {
-    let options = Options::new("without_a_sound_majority").rebuilding(3);
+async fn without_a_sound_majority_no_node_is_rebuilt_and_no_file_changes() {
+    let options = Options::new("without_a_sound_majority_no_node_is_rebuilt_and_no_file_changes")
+        .rebuilding(3);
     let (mut cluster, product, record) = with_orders(options).await;
     for node in 1..=3 {
         quiet(&cluster, node).await;
@@ -316,14 +318,14 @@ async fn without_a_sound_majority_nobody_is_rebuilt_and_nothing_is_touched() {
         let mut planned = Vec::new();
         for (node, before) in damaged.iter().zip(&before) {
             let mut after = tree(cluster.data_dir(*node));
-            // What was to be asked for is noted, once somebody was there to be asked.
+            // A node that reached another one notes what it was about to ask for.
             if after.remove(&cluster.data_dir(*node).join("rebuilding")).is_some() {
                 planned.push(*node);
             }
             assert!(*before == after, "node {node}: nothing was touched");
         }
         assert_eq!(planned.is_empty(), damaged.len() == 3, "{planned:?}");
-        // Whoever repairs the disks has everything back.
+        // Repaired disks bring all data back.
         for (log, bytes) in sound {
             fs::write(log, bytes).expect("a stopped node's file can be written");
         }
@@ -339,8 +341,8 @@ async fn without_a_sound_majority_nobody_is_rebuilt_and_nothing_is_touched() {
     }
 }
 
-/// What somebody asked for without a majority may have been done when there was one again: then a
-/// learner is listed that nobody will ever be, and which can be removed.
+/// A request without a majority may take effect once there is one again. It then leaves a learner
+/// that no node will ever be; this removes it.
 async fn remove_learners(cluster: &Cluster) {
     wait::until("nobody was a learner any more", wait::READY, async || {
         let seen = members(cluster, 1).await;
@@ -353,10 +355,12 @@ async fn remove_learners(cluster: &Cluster) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn damaged_checkpoints_on_all_nodes_are_made_again_from_what_each_has() {
-    let options = Options::new("damaged_checkpoints_on_all_nodes").rebuilding(60);
+async fn damaged_checkpoints_on_all_nodes_are_rebuilt_from_snapshot_and_log() {
+    let options =
+        Options::new("damaged_checkpoints_on_all_nodes_are_rebuilt_from_snapshot_and_log")
+            .rebuilding(60);
     let (mut cluster, product, record) = with_orders(options).await;
-    // Damage that sled reports, and damage over which the process ended.
+    // Damage that sled reports, and damage that ended the process.
     for kills in [false, true] {
         for node in 1..=3 {
             quiet(&cluster, node).await;
@@ -374,7 +378,7 @@ async fn damaged_checkpoints_on_all_nodes_are_made_again_from_what_each_has() {
         }
         cluster.restart_all();
         for node in 1..=3 {
-            // Those that sled ended have to be started again before anybody is ready.
+            // Nodes that sled ended must be started again before any node is ready.
             if cluster.ready_or_ended(node).await.is_some() {
                 cluster.restart(node);
             }

@@ -1,5 +1,5 @@
-//! Backups of a cluster under load, new clusters made of them, and a cluster that is forced when a
-//! majority is lost for good.
+//! Backups of a cluster under load, new clusters made from them, and a cluster that is forced after
+//! a majority is lost for good.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("paths of tests are text")
 }
 
-/// A backup from a node, and what was told of it.
+/// Takes a backup from a node; returns the file and the printed description.
 fn back_up(cluster: &Cluster, node: u64, name: &str) -> (PathBuf, Value) {
     let file = cluster.dir().join(name);
     let url = format!("http://{}", cluster.caller().address(node));
@@ -39,8 +39,7 @@ fn back_up(cluster: &Cluster, node: u64, name: &str) -> (PathBuf, Value) {
     (file, told)
 }
 
-/// The acknowledged orders of a record that are known under their keys on a node; the others must
-/// be unknown there.
+/// Which acknowledged orders of a record a node knows under their keys; the others must be unknown.
 async fn known(cluster: &Cluster, node: u64, record: &Record) -> Vec<bool> {
     let mut known = Vec::new();
     for order in &record.acknowledged {
@@ -77,7 +76,7 @@ async fn a_backup_under_load_becomes_a_cluster_of_its_own() {
     let again = run(&["backup", text(&file)]);
     assert_eq!(again.status.code(), Some(2), "never over a file that is there: {}", said(&again));
     let record = load.stop().await;
-    // At rest, the digest is that of every node at that index.
+    // On an idle cluster, the digest equals that of every node at that index.
     let (_, at_rest) = back_up(&cluster, leader, "at-rest");
     cluster.agree().await;
     let view = cluster.view(follower).await;
@@ -87,7 +86,7 @@ async fn a_backup_under_load_becomes_a_cluster_of_its_own() {
     let checked = json(&["verify", "--backup", text(&file)]);
     assert_eq!(checked["sound"], true, "{checked}");
 
-    // A byte that is not as it was written is found, by the check and by the restoration.
+    // Check and restore both find a changed byte.
     let target = cluster.dir().join("node-1");
     let raft = cluster.raft_address(1).to_string();
     let restore = |file: &Path, name: &str| {
@@ -122,7 +121,7 @@ async fn a_backup_under_load_becomes_a_cluster_of_its_own() {
     cluster.forget_peers();
     cluster.restart(1);
     cluster.wait_node_ready(1).await;
-    // Everything that was acknowledged before the backup was asked for is there.
+    // The backup has every order that was acknowledged before it was requested.
     let known = known(&cluster, 1, &record).await;
     assert!(known[..before].iter().all(|known| *known), "{known:?}");
     let count = in_full(&record, &known);
@@ -137,7 +136,7 @@ async fn a_backup_under_load_becomes_a_cluster_of_its_own() {
         (&view["cluster_id"], &view["payments_paused"]),
         (&begun["cluster_id"], &true.into())
     );
-    // Keys go on to be used once, orders go on, and payments once they are told to.
+    // Keys still count once, orders go on, and payments go on once they are resumed.
     let first = &record.acknowledged[0];
     let same = shop::place(&shop::order(product, 1, "none")).key(&first.key);
     let replayed = cluster.caller().ask(3, &same).await.expect(200);
@@ -157,8 +156,9 @@ async fn a_backup_under_load_becomes_a_cluster_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_outlives_a_majority_becomes_a_cluster_and_the_old_nodes_stay_out() {
-    let mut cluster = Cluster::start("what_outlives_a_majority").await;
+async fn a_survivor_of_a_majority_becomes_a_cluster_and_old_nodes_stay_out() {
+    let mut cluster =
+        Cluster::start("a_survivor_of_a_majority_becomes_a_cluster_and_old_nodes_stay_out").await;
     let mut random = cluster.random(1);
     let product = shop::create_product(cluster.caller(), &mut random, "1.00", 1_000_000).await;
     let load = Load::start(cluster.caller(), cluster.seed(), product, "none", 8);
@@ -170,7 +170,7 @@ async fn what_outlives_a_majority_becomes_a_cluster_and_the_old_nodes_stay_out()
     let running = run(&["recover", "--data", text(&data), "--force-new-cluster"]);
     assert!(!running.status.success() && said(&running).contains("in use"), "{}", said(&running));
     cluster.kill_all();
-    // One is lost, and one comes back when nobody expects it any more.
+    // One node is lost, and one comes back later.
     cluster.wipe(1);
     let looked = run(&["recover", "--data", text(&data)]);
     assert_eq!(looked.status.code(), Some(0), "{}", said(&looked));
@@ -197,7 +197,7 @@ async fn what_outlives_a_majority_becomes_a_cluster_and_the_old_nodes_stay_out()
         assert_eq!(cluster.join(3, None), id);
         until_it_votes(&cluster, id).await;
     }
-    // The node that came back belongs to nobody.
+    // The node that came back belongs to no cluster.
     cluster.restart(2);
     wait::until("the others refused it", wait::READY, async || {
         let log = cluster.log_text(3);
@@ -218,7 +218,7 @@ async fn what_outlives_a_majority_becomes_a_cluster_and_the_old_nodes_stay_out()
     shop::assert_conserved(&data, 1_000_000);
 }
 
-/// Waits until a node that joined is ready and a voter in its own eyes: one change at a time.
+/// Waits until a joined node is ready and sees itself as a voter: one change at a time.
 async fn until_it_votes(cluster: &Cluster, id: u64) {
     wait::until("the node that joined votes", wait::READY, async || {
         let ready = cluster.caller().send(id, &Call::get("/readyz")).await;
@@ -234,7 +234,7 @@ async fn until_it_votes(cluster: &Cluster, id: u64) {
     .await;
 }
 
-/// A caller of one node alone, under the name 1.
+/// A caller of one node only, under the name 1.
 fn only(cluster: &Cluster, node: u64) -> tests::Caller {
     tests::Caller::new(vec![cluster.caller().address(node)])
 }

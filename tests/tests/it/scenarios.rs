@@ -4,7 +4,7 @@
 use serde_json::Value;
 use tests::{Cluster, Options, cluster};
 
-/// Runs a scenario over all nodes; gives whether it passed, and what it printed.
+/// Runs a scenario over all nodes; returns its exit code and output.
 async fn run(cluster: &Cluster, scenario: &str, flags: &[&str]) -> (Option<i32>, String, String) {
     let urls = cluster.caller().urls().join(",");
     let mut command = cluster::holdfast();
@@ -16,8 +16,9 @@ async fn run(cluster: &Cluster, scenario: &str, flags: &[&str]) -> (Option<i32>,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_scenario_passes_and_prints_the_lines_of_old() {
-    let cluster = Options::new("every_scenario_passes").alone().start().await;
+async fn every_scenario_passes_and_prints_the_known_lines() {
+    let cluster =
+        Options::new("every_scenario_passes_and_prints_the_known_lines").alone().start().await;
     for (scenario, flags, lines) in [
         (
             "oversell",
@@ -72,7 +73,7 @@ async fn every_scenario_passes_and_prints_the_lines_of_old() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missed_threshold_is_exit_code_1_and_named() {
-    // With so few open orders allowed, nearly all users are turned away.
+    // With this low bound on open orders, nearly all users are refused.
     let options = Options::new("a_missed_threshold").flag("--open-orders-max", "5");
     let cluster = options.start().await;
     let flags = ["--duration", "1", "--json"];

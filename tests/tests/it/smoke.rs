@@ -1,4 +1,4 @@
-//! The path of an order, request by request, against three processes.
+//! The life of an order, request by request, against three processes.
 
 use serde_json::{Value, json};
 use tests::shop::{self, ORDERS, PRODUCTS};
@@ -56,8 +56,8 @@ async fn payment_method_none_stays_pending_while_others_are_settled() {
     let product = shop::create_product(caller, &mut random, "5.00", 10).await;
     let quiet = shop::place(&shop::order(product, 3, "none"));
     let quiet = shop::id(&caller.ask_any(&mut random, &quiet).await.expect(201).data());
-    // The worker takes tasks in the order of their orders: once later ones are through, it has
-    // passed this one over.
+    // The worker takes tasks in the order of their orders: once later ones are settled, it has
+    // skipped this one.
     for _ in 0..5 {
         let paid = shop::place(&shop::order(product, 1, "mock"));
         let paid = shop::id(&caller.ask_any(&mut random, &paid).await.expect(201).data());
@@ -129,13 +129,13 @@ async fn reads_see_every_acknowledged_write_on_any_node() {
         assert_eq!(read.data()["version"], placed["version"]);
         let data = caller.ask_any(&mut random, &Call::get(format!("{PRODUCTS}/{product}"))).await;
         assert_eq!(data.data()["reserved"], round);
-        // A stale read does, and then never lies.
+        // A stale read needs it, and is then never older.
         let hint = answer.position().to_string();
         let own = order.clone().stale().header("x-min-position", &hint);
         let read = caller.ask_any(&mut random, &own).await.expect(200);
         assert!(read.position() >= answer.position());
     }
-    // The hint works for default reads too, and in the query form of the choice.
+    // The hint works for default reads too, and as a query parameter.
     let hint = caller.ask(1, &place).await.expect(201).position().to_string();
     for node in caller.all() {
         let query = Call::get(format!("{PRODUCTS}/{product}?consistency=stale"));
@@ -147,8 +147,8 @@ async fn reads_see_every_acknowledged_write_on_any_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stale_read_says_how_far_it_is() {
-    let cluster = Cluster::start("a_stale_read_says_how_far_it_is").await;
+async fn a_stale_read_gives_its_position() {
+    let cluster = Cluster::start("a_stale_read_gives_its_position").await;
     let caller = cluster.caller();
     let mut random = cluster.random(1);
     let product = shop::create_product(caller, &mut random, "1.00", 1_000).await;
@@ -208,7 +208,7 @@ async fn a_key_belongs_to_one_order_for_good() {
     let order = shop::id(&first.data());
     assert_eq!(first.data()["idempotency_key"], "k-1");
 
-    // The same again: by header, by field, by both, with other spaces and another field order.
+    // The same request by header, by field, by both, with other spaces and field order.
     let mut with_field = body.clone();
     with_field["idempotency_key"] = json!("k-1");
     let spaced = format!(
@@ -232,7 +232,7 @@ async fn a_key_belongs_to_one_order_for_good() {
     caller.ask_any(&mut random, &other).await.problem(422, "idempotency_key_reused");
     assert_eq!(shop::product(caller, 1, product).await["reserved"], 2);
 
-    // A replay shows the order as it is now.
+    // A replay shows the current order.
     caller.ask_any(&mut random, &shop::cancel(order)).await.expect(200);
     let answer = caller.ask_any(&mut random, &again[0]).await.expect(200);
     assert_eq!(shop::order_of(&answer)["status"], "CANCELLED");
@@ -240,8 +240,8 @@ async fn a_key_belongs_to_one_order_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refusal_does_not_use_its_key_up() {
-    let cluster = Cluster::start("a_refusal_does_not_use_its_key_up").await;
+async fn a_refusal_leaves_its_key_free() {
+    let cluster = Cluster::start("a_refusal_leaves_its_key_free").await;
     let caller = cluster.caller();
     let mut random = cluster.random(1);
     let product = shop::create_product(caller, &mut random, "1.00", 1).await;
@@ -363,7 +363,7 @@ async fn the_short_prefix_means_the_same_handlers() {
     assert_eq!(caller.ask(1, &cancel).await.expect(200).data()["status"], "CANCELLED");
 }
 
-/// What a node says about a key.
+/// The answer of a node about a key.
 async fn by_key(cluster: &Cluster, node: u64, key: &str) -> Value {
     let mut path = format!("{ORDERS}/by-key/");
     for byte in key.bytes() {

@@ -28,7 +28,7 @@ async fn ledger(caller: &Caller, node: u64, product: u64) -> Vec<Value> {
     }
 }
 
-/// Checks that each row follows from the one before, and the product from the last.
+/// Checks that each row follows from the one before, and the product from the last one.
 fn assert_adds_up(rows: &[Value], product: &Value) {
     let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
     let mut place = (0, 0);
@@ -48,8 +48,9 @@ fn assert_adds_up(rows: &[Value], product: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_adjustments_that_expect_the_same_stock_one_is_made() {
-    let cluster = Cluster::start("of_adjustments_that_expect_the_same_stock").await;
+async fn one_of_several_adjustments_that_expect_the_same_stock_is_made() {
+    let cluster =
+        Cluster::start("one_of_several_adjustments_that_expect_the_same_stock_is_made").await;
     let caller = cluster.caller();
     let mut random = cluster.random(1);
     let product = shop::create_product(caller, &mut random, "1.00", 10).await;
@@ -72,7 +73,7 @@ async fn of_adjustments_that_expect_the_same_stock_one_is_made() {
             refused.problem(409, "stock_mismatch");
         }
     }
-    // One key adjusts once, whoever sends it and however often.
+    // A key adjusts once, however many clients send it and however often.
     let mut tasks = JoinSet::new();
     for _ in 0..20 {
         let node = tests::seed::any_node(&mut random, caller.nodes());
@@ -132,7 +133,7 @@ async fn the_ledger_adds_up_to_the_counters_on_each_node_after_a_mixed_load() {
         });
     }
     tasks.join_all().await;
-    // What nobody will settle is cancelled, the rest is paid or refused.
+    // Orders that no worker settles are cancelled; the others are paid or fail.
     let pending = caller.get(1, &format!("{ORDERS}?status=PENDING&limit=1000")).await.expect(200);
     for order in pending.data().as_array().expect("orders") {
         if order["payment_method"] == "none" {
@@ -164,8 +165,8 @@ async fn the_ledger_adds_up_to_the_counters_on_each_node_after_a_mixed_load() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_product_that_is_archived_lets_its_open_orders_settle() {
-    let cluster = Options::new("a_product_that_is_archived")
+async fn open_orders_of_an_archived_product_settle() {
+    let cluster = Options::new("open_orders_of_an_archived_product_settle")
         .flag("--payment-success-rate", "1")
         .flag("--payment-delay-ms", "300-400")
         .start()
@@ -176,7 +177,7 @@ async fn a_product_that_is_archived_lets_its_open_orders_settle() {
     let path = format!("{PRODUCTS}/{product}");
     let mock = caller.ask(1, &shop::place(&shop::order(product, 2, "mock"))).await.expect(201);
     let none = caller.ask(2, &shop::place(&shop::order(product, 3, "none"))).await.expect(201);
-    // A version that is not the latest archives nothing.
+    // An old version archives nothing.
     let stale = Call::delete(&path).header("if-match", "\"1\"");
     caller.ask(3, &stale).await.problem(412, "version_mismatch");
     let tag = caller.get(3, &path).await.expect(200);
@@ -270,7 +271,7 @@ async fn the_limit_for_one_user_counts_open_and_paid_orders() {
     assert_eq!(shop::settled(caller, 2, shop::id(&paid)).await["status"], "PAID");
     let over = caller.ask_any(&mut random, &place(1, json!(1), "none")).await;
     over.problem(409, "purchase_limit_exceeded");
-    // Another user has a limit of its own, and what was cancelled does not count any more.
+    // Another user has its own limit, and cancelled orders no longer count.
     caller.ask_any(&mut random, &place(3, json!(2), "none")).await.expect(201);
     caller.ask_any(&mut random, &shop::cancel(shop::id(&open))).await.expect(200);
     caller.ask_any(&mut random, &place(2, json!(1), "none")).await.expect(201);

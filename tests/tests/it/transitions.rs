@@ -1,4 +1,4 @@
-//! Every move of an order that the model does not know is refused and changes nothing.
+//! Every illegal transition of an order is refused and changes nothing.
 
 use serde_json::{Value, json};
 use tests::shop::{self, ORDERS};
@@ -19,7 +19,7 @@ async fn order_in(cluster: &Cluster, product: u64, method: &str, wanted: &str) -
     .await
 }
 
-/// Everything through which a client could try to move an order: all answers, by any node.
+/// The answers to all requests by which a client could try to move an order, from every node.
 async fn attempts(caller: &Caller, order: u64) -> Vec<tests::Answer> {
     let mut answers = Vec::new();
     let path = format!("{ORDERS}/{order}");
@@ -53,7 +53,7 @@ async fn assert_stuck(cluster: &Cluster, order: &Value, product: u64) {
         answer.problem(405, "method_not_allowed");
     }
     let after = shop::read_order(caller, 2, id).await;
-    // A payment that is asked for again and again may note that; it must not move the order.
+    // Repeated payment attempts may be noted; they must not move the order.
     for field in ["status", "items", "cancelled_at", "failure_reason", "total_amount"] {
         assert_eq!(after[field], order[field], "{field}");
     }
@@ -110,7 +110,7 @@ async fn a_cancelled_order_stays_cancelled_and_a_pending_one_moves_only_by_cance
     assert_eq!(shop::read_order(caller, 1, shop::id(&pending)).await, pending);
 
     let cancelled = order_in(&cluster, product, "none", "CANCELLED").await;
-    // Cancelling again is no transition: the answer is the same order, the same version.
+    // Cancelling again is not a transition: the answer has the same order and version.
     for node in caller.all() {
         let again = caller.ask(node, &shop::cancel(shop::id(&cancelled))).await.expect(200);
         assert_eq!(shop::order_of(&again), cancelled, "node {node}");

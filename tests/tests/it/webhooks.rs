@@ -1,5 +1,5 @@
-//! Results of payments over three processes: one outcome whatever races, nothing lost, nothing
-//! believed that is not signed.
+//! Results of payments over three processes: one outcome in every race, none lost, and none
+//! accepted without a signature.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn waiting(caller: &Caller, random: &mut StdRng, product: u64) -> u64 {
     shop::id(&caller.ask_any(random, &place).await.expect(201).data())
 }
 
-/// Checks that a result was taken for good, and gives whether it had been before.
+/// Checks that a result was recorded, and returns whether it is a duplicate.
 #[track_caller]
 fn taken(answer: Answer, status: &str) -> bool {
     let answer = answer.expect(200);
@@ -80,7 +80,7 @@ async fn success_and_failure_race_to_one_outcome() {
     cluster.agree().await;
 }
 
-/// Reports a result, again and again until it is certain what became of it.
+/// Reports a result, and retries until its outcome is known.
 async fn report_until_certain(client: &Client, request: &WebhookRequest) -> Option<OrderStatus> {
     loop {
         match client.send_webhook(request, &[]).await {
@@ -107,7 +107,7 @@ async fn one_outcome_and_one_sale_though_the_leader_dies() {
     for number in 0..60_u64 {
         let client = caller.retrying(&mut cluster.random(10 + number));
         let order = orders[usize::try_from(number % 10).expect("few")];
-        // Two keys for each order, each delivered by three.
+        // Two keys for each order; three clients deliver each.
         let (name, status) = match number % 20 < 10 {
             true => ("good", PaymentResult::Success),
             false => ("bad", PaymentResult::Failure),
@@ -131,7 +131,7 @@ async fn one_outcome_and_one_sale_though_the_leader_dies() {
             if row["status"] == "PAID" { PaymentResult::Success } else { PaymentResult::Failure };
         paid += u64::from(won == PaymentResult::Success);
         for (_, status, end) in results.iter().filter(|(about, ..)| *about == order) {
-            // Each of the three that brought the winning result was told so, the others were not.
+            // The three deliveries of the winning result succeeded, the others did not.
             assert_eq!(end.is_some(), *status == won, "{status} {end:?} {row}");
             assert!(end.is_none_or(|end| end.as_str() == row["status"]), "{row}");
         }
@@ -145,8 +145,8 @@ async fn one_outcome_and_one_sale_though_the_leader_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_result_counts_once_for_ever() {
-    let mut cluster = Cluster::start("a_result_counts_once_for_ever").await;
+async fn a_result_counts_once() {
+    let mut cluster = Cluster::start("a_result_counts_once").await;
     let (caller, mut random) = (cluster.caller().clone(), cluster.random(1));
     let product = shop::create_product(&caller, &mut random, "9.99", 10).await;
     let order = waiting(&caller, &mut random, product).await;
@@ -182,7 +182,7 @@ async fn a_result_that_comes_first_waits_for_its_order() {
         assert_eq!((&data["parked"], &data["duplicate"]), (&json!(true), &json!(duplicate)));
         assert!(data["order_status"].is_null(), "{data}");
     }
-    // What was acknowledged with 202 outlives the crash of everybody.
+    // A result that was acknowledged with 202 survives the crash of all nodes.
     cluster.kill_all();
     cluster.restart_all();
     cluster.wait_ready().await;
@@ -193,7 +193,7 @@ async fn a_result_that_comes_first_waits_for_its_order() {
     let order = shop::order_of(&placed);
     assert_eq!((&order["id"], &order["status"]), (&json!(1), &json!("PAID")), "{order}");
     assert!(taken(caller.ask_any(&mut random, &report("early", 1, "success")).await, "PAID"));
-    // An order and its result on their way at the same time: paid either way, and once.
+    // An order and its result race: it is paid once in either case.
     for next in 2..=11 {
         let (one, other) = (any_node(&mut random, 3), any_node(&mut random, 3));
         let (place, report) = (
@@ -213,8 +213,9 @@ async fn a_result_that_comes_first_waits_for_its_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_late_or_contradicts_is_a_conflict_on_every_node() {
-    let cluster = Cluster::start("what_is_late_or_contradicts_is_a_conflict").await;
+async fn late_and_contradicting_results_are_a_conflict_on_every_node() {
+    let cluster =
+        Cluster::start("late_and_contradicting_results_are_a_conflict_on_every_node").await;
     let (caller, mut random) = (cluster.caller().clone(), cluster.random(1));
     let product = shop::create_product(&caller, &mut random, "9.99", 10).await;
     let order = waiting(&caller, &mut random, product).await;
@@ -272,18 +273,18 @@ fn signed(secret: &str, moment_s: u64, body: &Value) -> Call {
     call.header("holdfast-signature", &value).body(body)
 }
 
-/// What anybody can see of an order and its product, and how far the log is.
+/// An order, its product, and the end of the log.
 async fn look(caller: &Caller, order: u64, product: u64) -> (Value, Value, u64) {
     let row = caller.get(1, &format!("{ORDERS}/{order}")).await.expect(200);
     (row.data(), shop::product(caller, 1, product).await, row.position())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_signed_results_are_believed_and_secrets_stay_secret() {
+async fn only_signed_results_are_accepted_and_secrets_stay_secret() {
     let secrets = tempfile::NamedTempFile::new().expect("a file can be made");
     std::fs::write(secrets.path(), format!("{OLD}\n{NEW}\n")).expect("it can be written");
     let path = secrets.path().to_str().expect("a plain path");
-    let options = Options::new("only_signed_results_are_believed");
+    let options = Options::new("only_signed_results_are_accepted_and_secrets_stay_secret");
     let cluster = options.flag("--webhook-secret-file", path).start().await;
     let (caller, mut random) = (cluster.caller().clone(), cluster.random(1));
     let product = shop::create_product(&caller, &mut random, "9.99", 10).await;
@@ -319,7 +320,7 @@ async fn only_signed_results_are_believed_and_secrets_stay_secret() {
         }
     }
     assert_eq!(look(&caller, order, product).await, before, "nothing entered the log");
-    // Both secrets hold while they are being changed; what was seen before has no effect.
+    // Both secrets are valid during a change; repeated results have no effect.
     assert!(!taken(caller.ask(1, &signed(OLD, now_s, &body)).await, "PAID"));
     for node in caller.all() {
         assert!(taken(caller.ask(node, &with(&text, &good)).await, "PAID"));
