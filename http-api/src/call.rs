@@ -1,7 +1,7 @@
-//! The context of a request: what all requests share, and what a handler gets to answer one.
+//! The context of a request: what all requests share, and what a handler needs to answer one.
 //!
-//! A handler reads its [`Call`], asks the node through it, and returns a reply or a failure. Which
-//! handlers exist is not known here.
+//! A handler reads its [`Call`], asks the node through it, and returns a reply or a failure. This
+//! file does not know any handler.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -37,35 +37,35 @@ pub(crate) struct App {
     /// Becomes true when the server stops.
     pub(crate) stopped: watch::Receiver<bool>,
     pub(crate) limiter: Option<Limiter>,
-    /// Room for the bodies of batches, in bytes.
+    /// Bytes that are left for the bodies of batches.
     pub(crate) batch_room: Semaphore,
-    /// The right to read a backup.
+    /// Permits to read backups.
     pub(crate) backups: Arc<Semaphore>,
     pub(crate) documents: Documents,
-    /// The highest position that an answer gave, for answers that looked at nothing.
+    /// The highest position in any answer, for answers that do not read the state.
     pub(crate) position: AtomicU64,
 }
 
-/// A request whose body has arrived, on its way to its handler.
+/// A request with its whole body, for a handler.
 pub(crate) struct Call<'a> {
     pub(crate) app: &'a App,
     pub(crate) method: &'a Method,
     pub(crate) version: Version,
     pub(crate) headers: &'a HeaderMap,
-    /// The variable part of the path, as it was sent; empty where there is none.
+    /// The variable part of the path, as it was sent; empty if the path has none.
     pub(crate) argument: &'a str,
     pub(crate) query: Option<&'a str>,
-    /// The body; empty for routes that read none.
+    /// The body; empty for endpoints that read none.
     pub(crate) body: Bytes,
     pub(crate) trace: &'a TraceId,
     /// The answer must reflect this position.
     pub(crate) min_position: Option<Position>,
-    /// When the answer must be out.
+    /// When the answer must be ready.
     pub(crate) deadline: tokio::time::Instant,
 }
 
-/// The documents about the API. They describe every endpoint, so whoever knows all of them makes
-/// them and puts them here. Each function makes its text once.
+/// The documents about the API. They describe every endpoint, so `server`, which knows all
+/// endpoints, puts them here. Each function makes its text once.
 pub(crate) struct Documents {
     /// The OpenAPI document as JSON.
     pub(crate) openapi: fn() -> Bytes,
@@ -74,7 +74,7 @@ pub(crate) struct Documents {
 }
 
 impl<'a> Call<'a> {
-    /// The id in the path. What is no id names nothing.
+    /// The id in the path. Anything else is 404.
     pub(crate) fn id(&self, missing: &'static str) -> Result<u64, Failure> {
         let digits = self.argument;
         let plain = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -101,7 +101,7 @@ impl<'a> Call<'a> {
         freshness
     }
 
-    /// Reads the freshness alone, for routes without other parameters, and waits for it.
+    /// Reads the freshness and waits for it, for endpoints without other parameters.
     pub(crate) async fn ready_to_read(&self) -> Result<Freshness, Failure> {
         let query = self.query()?;
         let mut errors = Errors::default();
@@ -116,7 +116,7 @@ impl<'a> Call<'a> {
         let failed = |error| Failure::read(&error, self.trace);
         #[cfg(feature = "planted-bugs")]
         if std::env::var_os("HOLDFAST_PLANTED_BUG").is_some_and(|bug| bug == "stale-reads") {
-            // What a read without a barrier is like: the jepsen crate has to find it.
+            // Skips the barrier, so that the jepsen crate has a stale read to find.
             return Ok(());
         }
         if freshness == Freshness::Linearizable {
@@ -134,7 +134,7 @@ impl<'a> Call<'a> {
         Ok(handle.propose(command, self.trace.clone(), self.deadline).await?)
     }
 
-    /// The row of one order that exists.
+    /// Reads the row of an order that exists.
     pub(crate) async fn stored_order(&self, id: OrderId) -> Result<Order, Failure> {
         let orders = self.app.handle.orders(&[id]).await;
         let found = orders.map_err(|error| Failure::read(&error, self.trace))?.pop();
@@ -143,8 +143,8 @@ impl<'a> Call<'a> {
 }
 
 /// The answer to an outcome that the command cannot have, or that says nothing about its effect.
-/// The command went through the log, so its effect is in doubt.
+/// The command went through the log, so its effect is unknown.
 pub(crate) fn unexpected(call: &Call<'_>, outcome: &Outcome) -> Failure {
-    tracing::error!(trace_id = %call.trace, ?outcome, "an outcome that does not fit the command");
+    tracing::error!(trace_id = %call.trace, ?outcome, "the outcome does not fit the command");
     Failure::unknown()
 }

@@ -1,4 +1,4 @@
-//! What the OpenAPI document says, but for what belongs to one resource.
+//! The parts of the OpenAPI document that resources share.
 
 pub(crate) mod examples;
 pub(crate) mod operation;

@@ -1,7 +1,7 @@
 //! The OpenAPI document as a page for people.
 //!
-//! It is written once, as plain HTML: no script runs and nothing is loaded, so it works on a
-//! machine without a network and in a browser without scripts.
+//! It is plain HTML, made once. It runs no script and loads nothing, so it works without a network
+//! and without scripts.
 
 use std::sync::LazyLock;
 
@@ -37,7 +37,7 @@ fn page(document: &Value) -> String {
     for tag in elements(&document["tags"]) {
         out.tag(tag);
     }
-    out.raw("<h2>Shapes</h2>");
+    out.raw("<h2>Schemas</h2>");
     for (name, schema) in members(&document["components"]["schemas"]) {
         out.raw(&format!("<section id=\"{name}\"><h3>{name}</h3>"));
         out.prose(text_of(schema, "description"));
@@ -58,7 +58,7 @@ impl<'d> Page<'d> {
         self.html.push_str(html);
     }
 
-    /// Text, with what HTML would take for its own spelled out.
+    /// Appends text with HTML escapes.
     fn text(&mut self, text: &str) {
         for character in text.chars() {
             match character {
@@ -71,7 +71,7 @@ impl<'d> Page<'d> {
         }
     }
 
-    /// Text whose `code` and *emphasis* are marked as in Markdown.
+    /// Appends text with the `code` and *emphasis* of Markdown.
     fn line(&mut self, text: &str) {
         for (number, part) in text.split('`').enumerate() {
             if number % 2 == 1 {
@@ -89,7 +89,7 @@ impl<'d> Page<'d> {
         }
     }
 
-    /// Paragraphs, headings and lists of the Markdown that the document is written in.
+    /// Appends the paragraphs, headings and lists of the document's Markdown.
     fn prose(&mut self, text: &str) {
         for block in text.split("\n\n").map(str::trim).filter(|block| !block.is_empty()) {
             if let Some(heading) = block.strip_prefix("## ") {
@@ -211,7 +211,7 @@ impl<'d> Page<'d> {
         self.raw("</pre>");
     }
 
-    /// The fields of an object; of anything else, what it is.
+    /// Appends the fields of an object, or the type of anything else.
     fn shape(&mut self, schema: &'d Value) {
         let Some(fields) = schema["properties"].as_object() else {
             self.raw("<p>");
@@ -232,7 +232,7 @@ impl<'d> Page<'d> {
         self.raw("</table>");
     }
 
-    /// What a value is, in one line.
+    /// Appends the type and the bounds of a value, in one line.
     fn kind(&mut self, schema: &Value) {
         if let Some(name) = schema["$ref"].as_str().and_then(|it| it.rsplit('/').next()) {
             return self.raw(&format!("<a href=\"#{name}\">{name}</a>"));
@@ -264,7 +264,7 @@ impl<'d> Page<'d> {
     }
 }
 
-/// What is said of a value beside its type.
+/// Keywords that are shown beside the type.
 const BOUNDS: [&str; 9] = [
     "minimum",
     "maximum",

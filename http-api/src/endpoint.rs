@@ -1,9 +1,8 @@
-//! What one endpoint is: a row that names its method, its path, how its body is read, its handler
-//! and its description.
+//! An endpoint: a row with its method, path, kind of body, handler and description.
 //!
-//! A resource lists its rows once, in [`endpoints!`]. The macro makes a static table of them, and a
-//! function that calls the handler of a row. That function is a `match`, so that the future of a
-//! handler is a part of the connection's future and is not allocated for each request.
+//! A resource lists its rows in [`endpoints!`], which makes a static table and a function that
+//! calls the handler of a row. The function is a `match`, so the future of a handler is part of the
+//! connection's future, without an allocation per request.
 
 use engine::state::State;
 use hyper::Method;
@@ -19,8 +18,8 @@ pub(crate) enum BodyKind {
     /// As one JSON object, of at most `body_bytes_max` bytes. The handler decides whether it may be
     /// missing.
     Json,
-    /// As many requests, in one JSON object or one in each line, of at most `batch_bytes_max` bytes
-    /// in all.
+    /// As many requests, in one JSON object or one per line, of at most `batch_bytes_max` bytes in
+    /// total.
     Bulk,
 }
 
@@ -37,11 +36,11 @@ pub(crate) struct Endpoint {
     pub(crate) body: BodyKind,
     /// Describes the endpoint for the OpenAPI document.
     describe: fn() -> Operation,
-    /// Whether it answers JSON, so that a caller who takes no JSON is refused.
+    /// Whether it answers JSON, and so refuses callers that do not accept JSON.
     pub(crate) answers_json: bool,
     /// Whether a rate limit counts it.
     pub(crate) is_counted: bool,
-    /// For requests that carry an idempotency key: whether the key is known. A known one is
+    /// For requests with an idempotency key: whether the key is known. Retries with a known key are
     /// answered over the rate limit too.
     pub(crate) knows_key: Option<KnowsKey>,
 }
@@ -57,7 +56,7 @@ impl Endpoint {
         Endpoint { method, path, body, describe, answers_json, is_counted, knows_key }
     }
 
-    /// A `GET`, which is answered for `HEAD` too, without a body.
+    /// A `GET`, which also answers `HEAD`.
     pub(crate) const fn get(path: &'static str, describe: fn() -> Operation) -> Endpoint {
         Endpoint::new(Method::GET, path, BodyKind::None, describe)
     }
@@ -92,7 +91,7 @@ impl Endpoint {
         self
     }
 
-    /// Answers in a format of its own, whatever the caller says it takes.
+    /// Answers in its own format, whatever the caller accepts.
     pub(crate) const fn own_format(mut self) -> Endpoint {
         self.answers_json = false;
         self
@@ -104,7 +103,7 @@ impl Endpoint {
         self
     }
 
-    /// The description, with what follows from the row.
+    /// The description, completed with what follows from the row.
     pub(crate) fn operation(&self) -> Operation {
         let mut operation = (self.describe)();
         if self.answers_json {

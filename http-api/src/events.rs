@@ -1,8 +1,8 @@
-//! Events on their way out: read once per node, told to every subscriber that wants them.
+//! Sends events to subscribers. A node reads each event once for all of them.
 //!
-//! A subscriber is a place in the sequence of events and a filter. It is woken when there is
-//! something new and takes pages at its own pace; nothing is queued for it. A subscriber that does
-//! not read is a connection that does not take its bytes, and ends like any other of those.
+//! A subscriber is a place in the sequence of events and a filter. New events wake it, and it takes
+//! pages at its own pace; nothing is queued for it. A subscriber that does not read blocks its
+//! connection, and the write timeout closes it like any other.
 
 mod feed;
 mod filter;

@@ -1,8 +1,8 @@
-//! Every way a request can fail, and the one place that turns it into a code.
+//! Every way a request can fail, and its error code.
 //!
-//! What follows from a code (status, title, outcome, whether to retry) is decided beside the code,
-//! in `client::wire`. What is decided here is which code the engine's refusals and the node's
-//! errors are. No cause of an internal error leaves the process: it is logged with the trace id.
+//! This file maps refusals of the engine and errors of the node to codes. `client::wire` says what
+//! follows from a code: status, title, outcome, whether to retry. [`crate::answer::problem`]
+//! renders the answer. The cause of an internal error is logged with the trace id and never sent.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,33 +17,33 @@ use raft_node::{ProposeError, ReadError};
 use crate::answer::views;
 use crate::freshness::Freshness;
 
-/// How long a client is asked to wait before it tries again, in seconds.
+/// `Retry-After` of a 503, in seconds.
 const RETRY_AFTER_S: u64 = 1;
 
-/// A request that did not succeed. Boxed, because success is the path to keep small.
+/// A request that failed. Boxed, so that the success path stays small.
 #[derive(Debug)]
 pub(crate) struct Failure(Box<Details>);
 
-/// Everything that an answer may say about a failure.
+/// The parts of the answer to a failure.
 #[derive(Debug)]
 pub(crate) struct Details {
     pub(crate) code: ErrorCode,
     pub(crate) detail: Cow<'static, str>,
-    /// What stands in `error` instead of the code.
+    /// The value of `error`, if it is not the code.
     pub(crate) word: Option<&'static str>,
     pub(crate) errors: Option<BTreeMap<String, Vec<String>>>,
-    /// The orders for which an atomic batch was refused.
+    /// The orders because of which an atomic batch was refused.
     pub(crate) results: Option<Vec<RefusedOrder>>,
     pub(crate) allow: Option<HeaderValue>,
     pub(crate) seen: Option<(Position, Freshness)>,
     pub(crate) retry_after_s: Option<u64>,
-    /// The order that stands in the way, and where it stands.
+    /// The conflicting order, and its status if the problem shows it.
     pub(crate) order: Option<(OrderId, Option<wire::OrderStatus>)>,
     pub(crate) close: bool,
 }
 
 impl Failure {
-    /// A failure in words of its own.
+    /// A failure with a code and a message.
     pub(crate) fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Failure {
         Failure(Box::new(Details {
             code,
@@ -59,7 +59,7 @@ impl Failure {
         }))
     }
 
-    /// Fields at fault, each with what is wrong about it.
+    /// Invalid fields, each with its errors.
     pub(crate) fn validation(errors: BTreeMap<String, Vec<String>>) -> Failure {
         let count: usize = errors.values().map(Vec::len).sum();
         let first = errors.values().flatten().next().cloned().unwrap_or_default();
@@ -73,39 +73,39 @@ impl Failure {
         failure
     }
 
-    /// One field at fault.
+    /// One invalid field.
     pub(crate) fn field(name: &str, text: impl Into<String>) -> Failure {
         Failure::validation(BTreeMap::from([(name.to_owned(), vec![text.into()])]))
     }
 
-    /// The bytes of the request are not what HTTP or JSON allow.
+    /// The request is not valid HTTP or JSON.
     pub(crate) fn malformed(detail: impl Into<Cow<'static, str>>) -> Failure {
         Failure::new(ErrorCode::MalformedRequest, detail)
     }
 
-    /// The same, with the very word that clients of an older system read in `error`. The code still
-    /// stands in `error_code` and `type`.
+    /// The same, with a text that clients of an older system expect in `error`. The code is still
+    /// in `error_code` and `type`.
     pub(crate) fn malformed_as(word: &'static str) -> Failure {
         let mut failure = Failure::malformed(word);
         failure.0.word = Some(word);
         failure
     }
 
-    /// No such thing.
+    /// It does not exist.
     pub(crate) fn not_found(detail: impl Into<Cow<'static, str>>) -> Failure {
         Failure::new(ErrorCode::NotFound, detail)
     }
 
-    /// The path exists, for the methods of `allow`.
+    /// The path has other methods: those of `allow`.
     pub(crate) fn method_not_allowed(allow: HeaderValue) -> Failure {
         let methods = allow.to_str().unwrap_or_default();
-        let text = format!("The method is not allowed for this path; allowed: {methods}.");
+        let text = format!("This path does not have the method; it has: {methods}.");
         let mut failure = Failure::new(ErrorCode::MethodNotAllowed, text);
         failure.0.allow = Some(allow);
         failure
     }
 
-    /// Nothing is left for the address until then, in seconds.
+    /// The address has no requests left for this many seconds.
     pub(crate) fn too_many_requests(retry_after_s: u64) -> Failure {
         let text = "Too many requests. Please slow down.";
         let mut failure = Failure::new(ErrorCode::TooManyRequests, text);
@@ -113,7 +113,7 @@ impl Failure {
         failure
     }
 
-    /// Proposed, and its fate is not known.
+    /// The write was proposed, and its outcome is unknown.
     pub(crate) fn unknown() -> Failure {
         Failure::new(
             ErrorCode::CommitTimeout,
@@ -122,13 +122,13 @@ impl Failure {
         )
     }
 
-    /// Trouble inside, which certainly had no effect. The cause goes to the log only.
+    /// The server failed, without an effect. Only the log has the cause.
     pub(crate) fn internal(trace: &TraceId, cause: &dyn std::fmt::Display) -> Failure {
         tracing::error!(trace_id = %trace, cause = %cause, "internal error");
         Failure::new(ErrorCode::InternalError, "An internal error occurred.")
     }
 
-    /// What the state machine refused.
+    /// The state machine refused the command.
     pub(crate) fn rejected(rejection: &Rejection) -> Failure {
         let text = rejection.to_string();
         let mut failure = match place_of(rejection) {
@@ -146,8 +146,7 @@ impl Failure {
         failure
     }
 
-    /// An atomic batch that was refused as a whole: all or 409. The code is that of the first order
-    /// at fault where it is one of that status.
+    /// An atomic batch was refused. The code is that of its first refused order if that is a 409.
     fn batch(items: &[(usize, Rejection)], text: String) -> Failure {
         let refused = |(index, rejection): &(usize, Rejection)| {
             let Details { code, detail, .. } = *Failure::rejected(rejection).0;
@@ -162,7 +161,7 @@ impl Failure {
         let first: Option<ErrorCode> = results.first().and_then(|first| first.error.parse().ok());
         let code = match first {
             Some(code) if code.status() == 409 => code,
-            // Nothing is wrong with the batch but the moment.
+            // The batch itself is fine and may succeed later.
             Some(ErrorCode::Overloaded) => ErrorCode::Overloaded,
             _ => ErrorCode::BatchRejected,
         };
@@ -171,50 +170,50 @@ impl Failure {
         failure
     }
 
-    /// The node goes away.
+    /// The node is stopping.
     pub(crate) fn stopping() -> Failure {
         stopping()
     }
 
-    /// What a read ran into.
+    /// A read failed.
     pub(crate) fn read(error: &ReadError, trace: &TraceId) -> Failure {
         match error {
             ReadError::NotInTime => Failure::new(
                 ErrorCode::StaleRead,
-                "This node cannot answer freshly enough at the moment.",
+                "This node could not catch up in time; retry, or ask another node.",
             ),
             ReadError::Overloaded => {
-                Failure::new(ErrorCode::Overloaded, "Too many reads wait already.")
+                Failure::new(ErrorCode::Overloaded, "Too many reads are waiting; retry later.")
             }
             ReadError::Stopping => stopping(),
             ReadError::Storage(cause) => Failure::internal(trace, cause),
         }
     }
 
-    /// What was found in the state, or decided by it, holds at this position. Without one, the
-    /// answer would name a later position, at which it may not be true any more.
+    /// Sets the position at which the failure was decided. Without it the answer would show a later
+    /// position, at which it may no longer be true.
     pub(crate) fn at(self, position: Position) -> Failure {
         self.seen(position, Freshness::Linearizable)
     }
 
-    /// The same for a read, which may have been a stale one.
+    /// The same for a read, which may be stale.
     pub(crate) fn seen(mut self, position: Position, freshness: Freshness) -> Failure {
         self.0.seen = Some((position, freshness));
         self
     }
 
-    /// The connection is of no use after this answer.
+    /// Closes the connection after the answer.
     pub(crate) fn closing(mut self) -> Failure {
         self.0.close = true;
         self
     }
 
-    /// The fields at fault, if it is their fault.
+    /// The invalid fields, if any.
     pub(crate) fn fields(&self) -> Option<&BTreeMap<String, Vec<String>>> {
         self.0.errors.as_ref()
     }
 
-    /// This occurrence in words.
+    /// The message.
     pub(crate) fn detail(&self) -> &str {
         &self.0.detail
     }
@@ -224,23 +223,23 @@ impl Failure {
         self.0.code
     }
 
-    /// What the answer is made of.
+    /// The parts of the answer.
     pub(crate) fn into_details(self) -> Details {
         *self.0
     }
 }
 
-/// Whether an answer says when to try again.
+/// Whether answers with this code have a `Retry-After`.
 pub(crate) fn says_when_to_retry(code: ErrorCode) -> bool {
     matches!(code.status(), 429 | 503)
 }
 
-/// Another node will do, so the code is the one that makes clients move on.
+/// The code makes clients try another node.
 fn stopping() -> Failure {
-    Failure::new(ErrorCode::NoLeader, "This node is stopping; ask another one.")
+    Failure::new(ErrorCode::NoLeader, "This node is stopping; ask another node.")
 }
 
-/// Where a refusal belongs: it is a code of its own, or one field of the request is at fault.
+/// How a refusal is answered: with a code of its own, or as an invalid field.
 enum Place<'r> {
     Code(ErrorCode),
     Field(&'static str),
@@ -256,7 +255,7 @@ fn place_of(rejection: &Rejection) -> Place<'_> {
         Rejection::HoldConsumed { .. } => Place::Code(ErrorCode::HoldConsumed),
         Rejection::HoldReleased(_) => Place::Code(ErrorCode::HoldReleased),
         Rejection::PaymentConflict { .. } => Place::Code(ErrorCode::PaymentConflict),
-        // An order that names a user is validated against the users, as a foreign key would be.
+        // The user of an order must exist, like a foreign key.
         Rejection::UserNotFound(_) | Rejection::UserRequired | Rejection::HoldOfAnotherUser(_) => {
             Place::Field("user_id")
         }
@@ -289,11 +288,11 @@ impl From<ProposeError> for Failure {
         match error {
             ProposeError::NoLeader => Failure::new(
                 ErrorCode::NoLeader,
-                "No leader is known at the moment; nothing was applied.",
+                "No leader is known; nothing was applied. Retry later.",
             ),
             ProposeError::Overloaded => Failure::new(
                 ErrorCode::Overloaded,
-                "The queue before the log is full; nothing was applied.",
+                "The queue of writes is full; nothing was applied. Retry later.",
             ),
             ProposeError::StorageFull => Failure::new(
                 ErrorCode::StorageFull,

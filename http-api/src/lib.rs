@@ -1,22 +1,20 @@
 //! The REST server of Holdfast, over the [`raft_node::Handle`] of one node.
 //!
-//! [`Server`] listens; [`Settings`] bounds it. Inside, a request goes from `server` (connections
-//! and their limits) to `service` (what holds for every request), is routed by `routes`, read by
-//! `extract`, `json`, `validate` and `query`, and answered by one of `handlers`, with `views`
-//! and `rows` writing rows and `error` writing refusals. `events` tells subscribers what happens.
-//! `openapi` describes all of it, and `docs` shows that. The JSON types are those of
-//! `client::wire`.
+//! [`Server`] listens; [`Settings`] has its bounds. `server` accepts connections and passes each
+//! request to `service`, which checks what holds for all requests. `routes` finds the endpoint, and
+//! its handler in `resources` reads the request with `request` and answers with `answer`. `events`
+//! sends events to subscribers. `openapi` describes all endpoints, and `docs` shows that as a page.
+//! The JSON types are those of `client::wire`.
 //!
-//! Log lines: this library writes one at INFO for each change of a product (`product.created`,
-//! `.updated`, `.archived`, `stock.adjusted`), each fenced key (`key.fenced`), each call of the
-//! task hook (`order.processed`) and each result of a payment that was taken down
-//! (`payment.webhook`), on the node that took the request. The story of an order (`order.placed`
-//! and each later step) and of a hold (`hold.created` and so on) is told by the replication layer,
-//! once, on the leader. At DEBUG there is a line for each answer, and `order.created` and
-//! `order.cancelled` on the node that answered that to a client.
+//! Log lines at INFO, on the node that took the request: changes of products (`product.created`,
+//! `.updated`, `.archived`, `stock.adjusted`), fenced keys (`key.fenced`), calls of the task hook
+//! (`order.processed`) and recorded payment results (`payment.webhook`). The replication layer logs
+//! the steps of orders (`order.placed` and so on) and holds (`hold.created` and so on), once, on
+//! the leader. At DEBUG there is a line for each answer, and `order.created` and `order.cancelled`
+//! on the node that answered the client.
 //!
-//! This library never sees raft or the store, keeps no state of its own between two requests but
-//! its metrics, and decides nothing that depends on the replicated state: that is the engine's.
+//! This library never sees raft or the store. Between requests it keeps only metrics and rate
+//! limits. Decisions that depend on the replicated state belong to the engine.
 
 mod answer;
 mod bounds;

@@ -1,8 +1,8 @@
-//! How many requests one client address may make a minute.
+//! Limits the requests per minute of each client address.
 //!
-//! Each node counts for itself, in minutes that begin for all addresses at once, so that what is
-//! remembered is one map and forgetting is emptying it. Its size is bounded: once it is full, all
-//! addresses that are new share what one may use. Which requests are counted is not decided here.
+//! Each node counts by itself, in minutes that begin at the same time for all addresses: one map,
+//! emptied every minute. The map is bounded; when it is full, all new addresses share the limit of
+//! one. `service` decides which requests count.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The most addresses that are told apart: about 2 MiB of them.
+/// The most addresses in the map: about 2 MiB.
 const ADDRESSES_MAX: usize = 1 << 16;
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
@@ -29,7 +29,7 @@ pub(crate) struct Limiter {
     minute: Mutex<Minute>,
 }
 
-/// What was used since a minute began.
+/// Requests since the current minute began.
 #[derive(Debug)]
 struct Minute {
     began: Instant,
@@ -38,7 +38,7 @@ struct Minute {
     by_others: u32,
 }
 
-/// Where an address stands after one of its requests.
+/// The standing of an address after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     /// Whether the request was within the limit.
@@ -51,7 +51,7 @@ pub(crate) struct Standing {
 }
 
 impl Limiter {
-    /// A limit of so many requests; none at all when it is 0.
+    /// A limit of `per_minute` requests; `None` for 0, which means no limit.
     pub(crate) fn new(per_minute: u32) -> Option<Limiter> {
         let began = Instant::now();
         let (by_address, number, by_others) = (HashMap::new(), 0, 0);
@@ -59,7 +59,7 @@ impl Limiter {
         (per_minute > 0).then_some(Limiter { per_minute, addresses_max: ADDRESSES_MAX, minute })
     }
 
-    /// Counts a request, unless nothing is left for its address.
+    /// Counts a request, unless its address has none left.
     pub(crate) fn take(&self, address: IpAddr, now: Instant) -> Standing {
         let mut minute = self.minute.lock();
         // A request that waited for the lock may be older than the minute.
@@ -83,7 +83,7 @@ impl Limiter {
         }
     }
 
-    /// Takes the counting of a request back.
+    /// Undoes the count of a request.
     pub(crate) fn give_back(&self, address: IpAddr, standing: &mut Standing) {
         let mut minute = self.minute.lock();
         if standing.allowed && standing.minute == minute.number {
@@ -95,7 +95,7 @@ impl Limiter {
 }
 
 impl Minute {
-    /// What an address used, or all those together that the map has no room for.
+    /// The count of an address, or the shared one when the map is full.
     fn used(&mut self, address: IpAddr, addresses_max: usize) -> &mut u32 {
         let address = one_client(address);
         if self.by_address.len() >= addresses_max && !self.by_address.contains_key(&address) {
@@ -106,7 +106,7 @@ impl Minute {
 }
 
 impl Standing {
-    /// Tells the client.
+    /// Writes the headers.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         headers.insert(LIMIT, HeaderValue::from(self.limit));
         headers.insert(REMAINING, HeaderValue::from(self.remaining));
@@ -114,7 +114,7 @@ impl Standing {
     }
 }
 
-/// What counts as one client: an address, of IPv6 the network of 2^64 addresses that one is given.
+/// One client: an IPv4 address, or an IPv6 network of 2^64 addresses, as one customer gets it.
 fn one_client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

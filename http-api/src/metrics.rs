@@ -1,8 +1,8 @@
-//! The numbers of `/metrics`.
+//! The metrics of `/metrics`.
 //!
-//! Business counters are part of the replicated state, so every node tells the same ones: read them
-//! from one node, or take the maximum, never the sum. Latencies are of this node alone. No label
-//! carries an id or anything else that a client chooses.
+//! Business counters are part of the replicated state, so every node reports the same values: read
+//! them from one node, or take the maximum, never the sum. Latencies belong to this node alone. No
+//! label has an id or anything else that a client chooses.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use raft_node::{Handle, Spread};
 
 use crate::events::Feed;
 
-/// The content type of the exposition.
+/// The content type of `/metrics`.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Bounds of the buckets of latencies, in seconds.
+/// Bucket bounds of latencies, in seconds.
 const BUCKETS: [f64; 13] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
@@ -79,7 +79,7 @@ fn histogram() -> Histogram {
 }
 
 impl Metrics {
-    /// Registers everything.
+    /// Registers all metrics.
     pub(crate) fn new(handle: Handle, feed: Arc<Feed>) -> Metrics {
         let mut registry = Registry::default();
         let requests = Latencies::new_with_constructor(histogram);
@@ -125,17 +125,17 @@ impl Metrics {
         self.requests.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    /// Counts an order that the log decided on.
+    /// Counts an order that the log decided.
     pub(crate) fn reserved(&self, took: Duration) {
         self.reservations.observe(took.as_secs_f64());
     }
 
-    /// Counts events that were handed to the connection of a subscriber.
+    /// Counts events that a subscriber's connection took.
     pub(crate) fn events_sent(&self, transport: Transport, count: u64) {
         self.sent.get_or_create(&transport.into()).inc_by(count);
     }
 
-    /// Counts a subscriber that did not take its events in time.
+    /// Counts a subscriber that was disconnected because it did not read in time.
     pub(crate) fn cut_off(&self, transport: Transport) {
         self.cut_off.get_or_create(&transport.into()).inc();
     }
@@ -145,7 +145,7 @@ impl Metrics {
         self.signatures_refused.inc();
     }
 
-    /// The exposition.
+    /// The text of `/metrics`.
     pub(crate) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::with_capacity(16 << 10);
         encode(&mut text, &self.registry)?;
@@ -153,7 +153,7 @@ impl Metrics {
     }
 }
 
-/// A method as a label: clients can make methods up, so unknown ones share one name.
+/// A method as a label. Clients can invent methods, so unknown ones share one label.
 fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -166,7 +166,7 @@ fn known(method: &Method) -> &'static str {
     }
 }
 
-/// Numbers that are read from the node when somebody asks.
+/// Metrics that are read from the node on request.
 struct Node(Handle, Arc<Feed>);
 
 impl fmt::Debug for Node {
@@ -192,7 +192,7 @@ impl Collector for Node {
     }
 }
 
-/// Writes single numbers.
+/// Writes single metrics.
 struct Writer<'w, 'e>(&'w mut DescriptorEncoder<'e>);
 
 impl Writer<'_, '_> {
@@ -216,13 +216,13 @@ impl Writer<'_, '_> {
 
     fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        // Gauges are signed; no number here comes near the limit.
+        // Gauges are signed; no value comes near the limit.
         ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)
     }
 
     fn business(&mut self, totals: &Totals, open: u64) -> fmt::Result {
         self.counter("orders_created", "Orders placed", totals.orders_created)?;
-        // Placing an order and reserving its units are one step, so the two numbers are one.
+        // Placing an order reserves its units, so both counters are equal.
         self.counter("orders_reserved", "Orders whose units were reserved", totals.orders_created)?;
         self.counter("orders_paid", "Orders paid", totals.orders_paid)?;
         self.counter("orders_cancelled", "Orders cancelled", totals.orders_cancelled)?;
@@ -236,7 +236,7 @@ impl Writer<'_, '_> {
         self.gauge("orders_open", "Orders that are not final", open)
     }
 
-    /// Most refusals for lack of stock never reach the log: each node counts those that it
+    /// Most refusals for lack of stock never reach the log, so each node adds those that it
     /// answered.
     fn failures(&mut self, totals: &Totals, refused_here: u64) -> fmt::Result {
         let name = "orders_failed";
@@ -257,7 +257,7 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    /// As with orders, each node adds the refusals for lack of stock that it answered by a read.
+    /// As with orders, each node adds the refusals for lack of stock that never reached the log.
     fn holds(&mut self, totals: &Totals, active: u64, refused_here: u64) -> fmt::Result {
         self.gauge("holds_active", "Holds that keep units back", active)?;
         self.counter("holds_created", "Holds made", totals.holds_created)?;

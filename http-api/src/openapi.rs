@@ -1,8 +1,8 @@
-//! The OpenAPI document: what every route takes and what it can answer.
+//! The OpenAPI document: what every endpoint takes and what it can answer.
 //!
-//! It is made from the rows of the endpoints, one operation each, and from the constants and wire types
-//! that the handlers use, so that a bound or a code cannot be one thing here and another there. The
-//! tests compare every answer that they get with it. Nothing is decided here.
+//! It is made from the rows of the endpoints, and from the constants and wire types that the
+//! handlers use, so a bound or a code cannot differ between the two. Tests compare every answer
+//! with it.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::describe::{examples, parameters, problems, schemas};
 use crate::routes;
 
-/// What does not belong to one operation, in words.
+/// The introduction: what is true of all operations.
 const GUIDE: &str = include_str!("describe/guide.md");
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(build);

@@ -1,4 +1,4 @@
-//! Taking a request apart: headers, query, body, fields, signature.
+//! Reads a request: headers, query, body, fields, signature.
 
 pub(crate) mod extract;
 pub(crate) mod fields;

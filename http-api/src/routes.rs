@@ -1,7 +1,7 @@
-//! All resources, and the way from a path and a method to an endpoint.
+//! Lists all resources, and finds the endpoint of a path and a method.
 //!
-//! Each resource lists its own endpoints; a new resource is one line here. `/api/v1` and `/api` are
-//! two names of the same paths.
+//! Each resource lists its own endpoints; a new resource is one line here. `/api` is an alias of
+//! `/api/v1`.
 
 use hyper::Method;
 use hyper::header::HeaderValue;
@@ -60,7 +60,7 @@ pub(crate) fn endpoints() -> impl Iterator<Item = (Route, &'static Endpoint)> {
 /// The label of requests that match no path.
 pub(crate) const UNMATCHED: &str = "unmatched";
 
-/// Every method that some path knows, for the answer to methods that no path can know.
+/// All methods of the API, for the answer to `CONNECT`.
 const ALLOW_ALL: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 
 /// One path with its endpoints, one for each of its methods.
@@ -71,12 +71,12 @@ struct Path {
     allow: HeaderValue,
 }
 
-/// What a path and a method lead to.
+/// The result of a lookup.
 #[derive(Debug)]
 pub(crate) enum Found<'p> {
     /// An endpoint, with the only variable part of the path as it was sent.
     Endpoint { route: Route, endpoint: &'static Endpoint, argument: &'p str },
-    /// The path exists for other methods.
+    /// The path has other methods.
     OtherMethod { pattern: &'static str, allow: HeaderValue },
     /// No such path.
     Nothing,
@@ -115,7 +115,7 @@ impl Router {
         }
         let mut tree = matchit::Router::new();
         let mut insert = |pattern: &str, place: usize| {
-            tree.insert(pattern, place).expect("the paths of the endpoints do not collide");
+            tree.insert(pattern, place).expect("paths do not conflict");
         };
         for (place, path) in paths.iter_mut().enumerate() {
             path.allow = allow(&path.endpoints);
@@ -130,7 +130,7 @@ impl Router {
     /// Looks a request up.
     pub(crate) fn find<'p>(&self, method: &Method, path: &'p str) -> Found<'p> {
         let Ok(found) = self.tree.at(path) else {
-            // CONNECT names a host instead of a path, so there is no path to blame.
+            // `CONNECT` has a host instead of a path, so 404 would be wrong.
             return if *method == Method::CONNECT {
                 Found::OtherMethod { pattern: UNMATCHED, allow: ALLOW_ALL }
             } else {
@@ -149,7 +149,7 @@ impl Router {
     }
 }
 
-/// The value of `Allow`. Whatever answers GET answers HEAD too.
+/// The value of `Allow`. Every path that answers GET also answers HEAD.
 fn allow(endpoints: &[(Route, &Endpoint)]) -> HeaderValue {
     let mut names = Vec::new();
     for (_, Endpoint { method, .. }) in endpoints {

@@ -1,8 +1,8 @@
-//! The listener and its connections: how many, for how long, and how they end.
+//! The listener and its connections: their number, their timeouts and their end.
 //!
-//! What a request means is not known here. What the HTTP library cannot read as a request at all
-//! (a broken request line, a header that is none, a head over its limits) it answers itself, with
-//! 400, 414 or 431, without a body and without the headers of this API, and closes the connection.
+//! This file does not know what a request means. The HTTP library itself answers bytes that are not
+//! a request (a broken request line, a broken header, headers over their limits) with 400, 414 or
+//! 431, without a body and without the headers of this API, and closes the connection.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -39,21 +39,21 @@ use crate::service::{self, Service};
 use crate::settings::Settings;
 use crate::watch::{self, Late, Phase, Watch, Watched};
 
-/// Backups that may be read at once; each keeps a file open that may be large.
+/// Backups that clients may read at the same time; each keeps a large file open.
 const BACKUPS_MAX: usize = 2;
 
-/// How long to pause after the system could not accept, for example for lack of descriptors.
+/// The pause after a failed accept, for example for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A REST server that runs on the runtime it was bound on.
 ///
-/// Dropping it without [`Server::shutdown`] stops accepting, and gives up on what is running.
+/// Dropping it without [`Server::shutdown`] stops accepting and aborts running requests.
 #[derive(Debug)]
 pub struct Server {
     local_addr: SocketAddr,
     stop: signal::Sender<bool>,
     accept: JoinHandle<JoinSet<()>>,
-    /// Takes events out of the state for those who subscribed.
+    /// Reads new events for all subscribers.
     filling: JoinHandle<()>,
 }
 
@@ -66,7 +66,7 @@ impl Server {
         Server::from_listener(TcpListener::bind(addr).await?, handle, settings)
     }
 
-    /// Answers requests over `handle` on a port that is open already. Must be called on a runtime.
+    /// Answers requests over `handle` on an open port. Must be called on a runtime.
     ///
     /// # Errors
     /// When a setting is out of its bounds (`InvalidInput`), or the port has no address.
@@ -102,8 +102,8 @@ impl Server {
         self.local_addr
     }
 
-    /// Accepts nothing new, lets running requests finish for at most `grace`, then closes what is
-    /// left.
+    /// Stops accepting, lets running requests finish for at most `grace`, then closes the remaining
+    /// connections.
     pub async fn shutdown(mut self, grace: Duration) {
         let _ = self.stop.send(true);
         let Ok(mut connections) = (&mut self.accept).await else { return };
@@ -111,7 +111,7 @@ impl Server {
         if tokio::time::timeout(grace, all_done).await.is_err() {
             tracing::warn!(
                 left = connections.len(),
-                "connections were closed before they were done"
+                "connections were closed before they finished"
             );
             connections.shutdown().await;
         }
@@ -125,7 +125,7 @@ impl Drop for Server {
     }
 }
 
-/// Accepts until it is told to stop; returns what is still connected.
+/// Accepts until the server stops; returns the open connections.
 async fn accept(
     listener: TcpListener,
     service: Arc<Service>,
@@ -133,11 +133,11 @@ async fn accept(
 ) -> JoinSet<()> {
     let seats = Arc::new(Seats::default());
     let mut connections = JoinSet::new();
-    let mut told = stopped.clone();
+    let mut stopping = stopped.clone();
     loop {
         let accepted = tokio::select! {
-            // A sender that is gone has nobody left to serve either.
-            _ = told.wait_for(|stop| *stop) => return connections,
+            // Without a sender there is no server left.
+            _ = stopping.wait_for(|stop| *stop) => return connections,
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
@@ -158,7 +158,7 @@ async fn accept(
     }
 }
 
-/// How many connections there are, in all and by address.
+/// The number of connections, in total and by address.
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
@@ -167,7 +167,7 @@ struct Taken {
 
 type Seats = Mutex<Taken>;
 
-/// A connection's place among the allowed ones, given back when it ends.
+/// A connection's place under the limits, freed when it ends.
 #[derive(Debug)]
 struct Seat {
     seats: Arc<Seats>,
@@ -191,7 +191,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.lock();
         taken.all -= 1;
-        // Addresses that left must not pile up.
+        // Addresses without connections must not accumulate.
         match taken.by_address.get_mut(&self.address) {
             Some(here) if *here > 1 => *here -= 1,
             _ => drop(taken.by_address.remove(&self.address)),
@@ -207,7 +207,7 @@ async fn connection(
     seat: Seat,
 ) {
     let address = seat.address;
-    // Answers are small and whole; waiting to fill a packet only adds latency.
+    // Answers are small; waiting to fill a packet only adds latency.
     let _ = socket.set_nodelay(true);
     let watch = Arc::new(Watch::new());
     let upgrade: Arc<Mutex<Option<Upgrade>>> = Arc::default();
@@ -215,8 +215,10 @@ async fn connection(
     let respond = service_fn(|request: Request<Incoming>| {
         let (service, watch, upgrade) = (service.clone(), watch.clone(), upgrade.clone());
         async move {
-            let doubtful = watch.begin(request.headers().contains_key(TRANSFER_ENCODING));
-            let mut reply = service::respond(&service, request, address, doubtful).await;
+            let has_ambiguous_length =
+                watch.begin(request.headers().contains_key(TRANSFER_ENCODING));
+            let mut reply =
+                service::respond(&service, request, address, has_ambiguous_length).await;
             *upgrade.lock() = reply.extensions_mut().remove::<Upgrade>();
             match reply.body_mut() {
                 Body::Whole(_) => watch.enter(Phase::Idle),
@@ -229,18 +231,18 @@ async fn connection(
     let io = Watched::new(socket, watch.clone());
     let mut http = http1::Builder::new();
     http.keep_alive(true)
-        // Whoever has sent a whole request and closes its direction still gets an answer, and a
-        // client that leaves does not leave half a request behind.
+        // A client that closes its sending side after a whole request still gets the answer, and a
+        // client that leaves does not cancel a request halfway.
         .half_close(true)
-        // Each answer goes out before the next request is looked at, so that a client that asks
-        // and never reads cannot make us keep all its answers.
+        // Sends each answer before it reads the next request, so that a client that never reads
+        // cannot fill our memory with answers.
         .pipeline_flush(false)
-        // Head and body of an answer in one piece: copying a few hundred bytes costs less than
-        // having the system gather them.
+        // Sends head and body in one buffer: copying a few hundred bytes costs less than a vectored
+        // write.
         .writev(false)
         .max_headers(app.settings.headers_max)
         .max_buf_size(app.settings.header_bytes_max)
-        // The watch keeps the time of heads, so that idle connections may have more of it.
+        // The watch times heads, because idle connections get a longer timeout.
         .header_read_timeout(None);
     let mut serving = http.serve_connection(io, respond);
 
@@ -271,7 +273,7 @@ async fn connection(
         }
     };
     let Some(late) = late else {
-        // Nothing was upgraded, or the library has sent the answer that says so and is done.
+        // The library is done; after an upgrade it has sent the 101.
         let upgrade = upgrade.lock().take();
         if let Some(upgrade) = upgrade {
             let parts = serving.into_parts();
@@ -287,15 +289,15 @@ async fn connection(
     if late == Late::Write && watch.is_streaming() {
         app.metrics.cut_off(Transport::Sse);
     }
-    tracing::debug!(?late, "a connection was closed");
-    // Never into the middle of an earlier answer.
+    tracing::debug!(?late, "a connection timed out");
+    // Not while an earlier answer is being written.
     if late == Late::Head && !watch.is_writing() {
         let socket = serving.into_parts().io.into_socket();
         refuse(&socket, ErrorCode::RequestTimeout, "The request did not arrive in time.");
     }
 }
 
-/// Answers where no request could be read, as far as the socket takes it without waiting.
+/// Answers without a request, as far as the socket takes the bytes at once.
 fn refuse(socket: &TcpStream, code: ErrorCode, detail: &'static str) {
     let trace = trace::new().to_string();
     let problem = Problem::new(code, detail, trace.as_str());
@@ -313,11 +315,11 @@ fn refuse(socket: &TcpStream, code: ErrorCode, detail: &'static str) {
     );
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(&body);
-    // Whoever does not take a few hundred bytes at once does without them.
+    // A client that does not take a few hundred bytes at once gets none.
     let _ = socket.try_write(&bytes);
 }
 
-/// Keeps the compiler's word that a connection can move between threads.
+/// Checks at compile time that a connection can move between threads.
 const _: fn() = || {
     fn is_send(_: &(impl Future<Output = ()> + Send)) {}
     let _ = |socket, service, stopped, seat| is_send(&connection(socket, service, stopped, seat));

@@ -1,8 +1,7 @@
 //! One request, from its parsed head to its answer.
 //!
-//! Everything that holds for all requests is here: the trace id, the checks before a handler is
-//! asked, the headers on every answer, the metrics and the access log. Nothing about orders or
-//! products is.
+//! This file does what holds for all requests: the trace id, the checks before the handler, the
+//! headers of every answer, the metrics and the access log. It knows no resource.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -33,18 +32,19 @@ use crate::settings::Settings;
 
 const TRACE_ID: HeaderName = HeaderName::from_static(wire::TRACE_ID);
 
-/// What answers requests: the table of endpoints, and what their handlers share.
+/// The endpoints, and what their handlers share.
 pub(crate) struct Service {
     pub(crate) router: Router,
     pub(crate) app: App,
 }
 
-/// Answers one request. `doubtful` says that its head gave both a length and an encoding.
+/// Answers one request. `has_ambiguous_length` is true when its head has both a length and a
+/// transfer encoding.
 pub(crate) async fn respond<B>(
     service: &Service,
     request: Request<B>,
     address: IpAddr,
-    doubtful: bool,
+    has_ambiguous_length: bool,
 ) -> Reply
 where
     B: Body<Data = Bytes> + Unpin,
@@ -62,7 +62,7 @@ where
     let is_counted = found.endpoint().is_none_or(|endpoint| endpoint.is_counted);
     let limiter = app.limiter.as_ref().filter(|_| is_counted);
     let mut standing = limiter.map(|limiter| limiter.take(address, started));
-    let result = match check_head(app, &head, doubtful) {
+    let result = match check_head(app, &head, has_ambiguous_length) {
         Ok(()) => answer(app, &head, body, found, &trace, standing).await,
         Err(failure) => Err(failure),
     };
@@ -101,8 +101,8 @@ async fn answer<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    // Of what is over the limit, only what repeats an earlier request under its key is answered,
-    // and the key may stand in the body.
+    // Over the limit, only retries with a known key are answered. The key may be in the body, so
+    // the body is read first.
     let over = standing.filter(|standing| !standing.allowed);
     if let Some(Standing { reset_s, .. }) = over
         && found.endpoint().is_none_or(|endpoint| endpoint.knows_key.is_none())
@@ -151,8 +151,8 @@ where
     routes::answer(route, &call).await
 }
 
-/// Keeps room for a large body until its request is answered: many of them at once must not use up
-/// the memory of the node.
+/// Reserves memory for a large body until its request is answered, so that many of them cannot use
+/// up the node's memory.
 fn room_for<'a, B: Body>(
     app: &'a App,
     body: &B,
@@ -161,12 +161,15 @@ fn room_for<'a, B: Body>(
     let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let bytes = announced.unwrap_or(bytes_max).min(bytes_max);
     app.batch_room.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)).map_err(|_| {
-        Failure::new(ErrorCode::Overloaded, "Too many large requests are worked on.").closing()
+        Failure::new(
+            ErrorCode::Overloaded,
+            "Too many large requests are being handled; retry later.",
+        )
+        .closing()
     })
 }
 
-/// Whether the key of a request was used already for what the endpoint makes, as far as this node
-/// has heard.
+/// Whether the request is a retry: its key has made something before, as far as this node knows.
 fn is_repeated(app: &App, endpoint: &Endpoint, headers: &HeaderMap, body: &[u8]) -> bool {
     let Some(knows_key) = endpoint.knows_key else { return false };
     let body = json::parse(body).ok();
@@ -174,27 +177,31 @@ fn is_repeated(app: &App, endpoint: &Endpoint, headers: &HeaderMap, body: &[u8])
     app.handle.read(|state| knows_key(state, key))
 }
 
-/// What must be right whatever the path.
-fn check_head(app: &App, head: &Parts, doubtful: bool) -> Result<(), Failure> {
+/// Checks what must be right for every path.
+fn check_head(app: &App, head: &Parts, has_ambiguous_length: bool) -> Result<(), Failure> {
     let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    // Where a body ends must not be a matter of opinion between us and a proxy before us.
+    // A proxy before this server must not see another end of the body than we do.
     let chunked = match (encodings.next(), encodings.next()) {
         (None, _) => true,
         (Some(only), None) => only.as_bytes().eq_ignore_ascii_case(b"chunked"),
         _ => false,
     };
-    if doubtful || !chunked {
-        return Err(Failure::malformed("It is not clear where the body ends.").closing());
+    if has_ambiguous_length || !chunked {
+        return Err(Failure::malformed("The end of the body is ambiguous: send either Content-Length or Transfer-Encoding: chunked.").closing());
     }
     let mut hosts = head.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(_), None) => {}
         (None, _) if head.version < Version::HTTP_11 => {}
-        _ => return Err(Failure::malformed("A request has exactly one Host header.").closing()),
+        _ => {
+            return Err(
+                Failure::malformed("A request must have exactly one Host header.").closing()
+            );
+        }
     }
     let target_bytes = head.uri.path().len() + head.uri.query().map_or(0, str::len);
     if target_bytes > app.settings.target_bytes_max {
-        let detail = "The path and query are longer than this server reads.";
+        let detail = "The path and query are too long.";
         return Err(Failure::new(ErrorCode::UriTooLong, detail));
     }
     Ok(())
@@ -206,7 +213,7 @@ fn finish(app: &App, reply: &mut Reply, trace: &TraceId) {
     let own = headers.get(POSITION).and_then(|value| value.to_str().ok()?.parse().ok());
     match own {
         Some(position) => drop(app.position.fetch_max(position, Ordering::Relaxed)),
-        // The state is not touched for this: a probe must not wait for it.
+        // Does not read the state: a probe must not wait for it.
         None => {
             let position = app.position.load(Ordering::Relaxed);
             headers.insert(POSITION, HeaderValue::from(position));

@@ -1,9 +1,9 @@
-//! Every setting of the server, with the bounds that are checked before it starts.
+//! Every setting of the server, and the bounds that are checked at startup.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The most secrets at a time: the one that is in use, and the one before or after it.
+/// The most secrets at the same time: two, for a rotation.
 const SECRETS_MAX: usize = 2;
 
 /// Settings of the server. `Default` is what the documentation promises.
@@ -16,14 +16,14 @@ pub struct Settings {
     pub payment_attempts_max: u32,
     /// How long an order that waits for a webhook may stay unpaid, in milliseconds.
     pub payment_deadline_ms: u64,
-    /// New orders are refused while so many are open, at least 1.
+    /// The most open orders; more are refused. At least 1.
     pub open_orders_max: u64,
-    /// How long a hold lives that does not say so, in milliseconds, at least 1.
+    /// The default lifetime of a hold, in milliseconds, at least 1.
     pub hold_ttl_ms: u64,
-    /// How long any hold may live, its extensions included, in milliseconds, at least
+    /// The longest lifetime of a hold with its extensions, in milliseconds, at least
     /// `hold_ttl_ms`.
     pub hold_ttl_max_ms: u64,
-    /// New holds are refused while so many are active, at least 1.
+    /// The most active holds; more are refused. At least 1.
     pub active_holds_max: u64,
     /// What payment webhooks must be signed with: one secret, or two while they are being changed.
     /// Without any, webhooks need no signature.
@@ -31,11 +31,11 @@ pub struct Settings {
     /// How long the result of a payment waits for an order that does not exist yet, in
     /// milliseconds.
     pub webhook_park_ms: u64,
-    /// Further results are refused while so many wait for their orders, at least 1.
+    /// The most payment results that wait for their orders; more are refused. At least 1.
     pub webhooks_parked_max: u64,
-    /// Whether orders and holds have to name a user that exists.
+    /// Whether orders and holds must name an existing user.
     pub require_users: bool,
-    /// Whether an order has to carry an idempotency key.
+    /// Whether an order must have an idempotency key.
     pub require_idempotency_key: bool,
     /// How many requests one client address may make of this node a minute; 0 is no limit. Monitors
     /// are not counted, nor are orders repeated under their key. A reverse proxy counts as one
@@ -74,7 +74,7 @@ pub struct Settings {
     /// The most subscribers to events at once, over HTTP and WebSockets together. Each is a
     /// connection too.
     pub event_subscribers_max: usize,
-    /// How long a subscriber may hear nothing before it gets a sign of life.
+    /// The time between heartbeats for a subscriber without events.
     pub event_heartbeat: Duration,
 }
 
@@ -146,7 +146,7 @@ impl fmt::Debug for WebhookSecret {
     }
 }
 
-/// A setting that cannot work.
+/// A setting that is out of its bounds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the setting {name} must be {bound}")]
 pub struct Invalid {

@@ -41,8 +41,8 @@ pub struct Cluster {
     /// Whether payments wait until they are resumed.
     #[serde(default)]
     pub payments_paused: bool,
-    /// The member whose data this node had before the data was damaged and the node was rebuilt as a
-    /// new member; null when that never happened.
+    /// The member whose data this node had before the data was damaged and the node was rebuilt as
+    /// a new member; null when that never happened.
     #[serde(default)]
     pub rebuilt_from: Option<u64>,
     /// The lowest id above all ids that members have or had.
@@ -100,8 +100,8 @@ pub struct MemberRequest {
     /// Where clients reach it: HOST:PORT, at most 255 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_addr: Option<String>,
-    /// The random number of its data directory, 16 hexadecimal digits, which `--join` sends. Without
-    /// it, the first directory that is met under the id counts.
+    /// The random number of its data directory, 16 hexadecimal digits, which `--join` sends.
+    /// Without it, the first directory that is met under the id counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<String>,
     /// The member whose place it takes: that one leaves in the step in which this one gets its

@@ -6,8 +6,9 @@
 use super::word::words;
 
 words! {
-    /// Whether a request that failed may have taken effect. `not_applied`: it never entered the log.
-    /// `rejected`: it was decided and has no effect. `unknown`: it may have taken effect, or may yet.
+    /// Whether a request that failed may have taken effect. `not_applied`: it never entered the
+    /// log. `rejected`: it was decided and has no effect. `unknown`: it may have taken effect, or
+    /// may yet.
     Outcome {
         /// The request never entered the log: it certainly has no effect.
         NotApplied = "not_applied",

@@ -75,7 +75,8 @@ pub struct PageMeta {
     pub total: Option<u64>,
     /// Number of the last page, at least 1; null for a list by cursor.
     pub last_page: Option<u64>,
-    /// Send this as the cursor (in a ledger as `after`) to get the next page; null on the last page.
+    /// Send this as the cursor (in a ledger as `after`) to get the next page; null on the last
+    /// page.
     pub next_cursor: Option<String>,
     /// Whether more orders follow.
     pub has_more: bool,
@@ -125,7 +126,8 @@ impl LedgerList {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CursorMeta {
-    /// Send this as the cursor (in a ledger as `after`) to get the next page; null on the last page.
+    /// Send this as the cursor (in a ledger as `after`) to get the next page; null on the last
+    /// page.
     pub next_cursor: Option<String>,
     /// Whether more rows follow.
     pub has_more: bool,

@@ -61,9 +61,9 @@ impl From<OrderStatus> for SagaStatus {
 }
 
 words! {
-    /// Who decides whether an order is paid. `mock`: the payment worker asks its gateway. `webhook`:
-    /// a webhook brings the result, else the order is cancelled at its deadline. `none`: the order
-    /// stays PENDING until it is cancelled.
+    /// Who decides whether an order is paid. `mock`: the payment worker asks its gateway.
+    /// `webhook`: a webhook brings the result, else the order is cancelled at its deadline. `none`:
+    /// the order stays PENDING until it is cancelled.
     PaymentMethod {
         /// The payment worker of the cluster asks its gateway.
         Mock = "mock",

@@ -1,7 +1,7 @@
-//! A file as the body of an answer: read piece by piece, as fast as the connection takes it.
+//! A file as the body of an answer, read in pieces as fast as the connection takes them.
 //!
-//! No more than one piece is in memory. A file that cannot be read to its end ends the answer
-//! before its announced length, which tells whoever reads it that something is missing.
+//! At most one piece is in memory. If the file cannot be read to its end, the answer ends before
+//! its announced length, so the reader sees that it is incomplete.
 
 use std::convert::Infallible;
 use std::io::Read;
@@ -16,40 +16,40 @@ use tokio::task::JoinHandle;
 
 use crate::watch::{Streaming, Watch};
 
-/// What a file is sent as.
+/// The content type of a file.
 pub(crate) const CONTENT_TYPE: &str = "application/octet-stream";
 
-/// The bytes of a piece.
+/// The size of a piece, in bytes.
 const PIECE_BYTES: u64 = 256 << 10;
 
 type Reader = Box<dyn Read + Send>;
 
 /// The body.
 pub(crate) struct Download {
-    /// The file, while nothing is being read.
+    /// The file, while no read is in progress.
     reader: Option<Reader>,
     reading: Option<JoinHandle<(Reader, std::io::Result<Vec<u8>>)>>,
     left: u64,
-    /// Tells the connection that it goes out on.
+    /// Marks the connection as busy with this download.
     streaming: Option<Streaming>,
-    /// The right to download, given back with the body.
+    /// The permit to download, released with the body.
     _permit: OwnedSemaphorePermit,
 }
 
 impl Download {
-    /// So many bytes of a file.
+    /// Sends `bytes` bytes of a file.
     pub(crate) fn new(reader: Reader, bytes: u64, permit: OwnedSemaphorePermit) -> Download {
         let (reader, reading, streaming) = (Some(reader), None, None);
         Download { reader, reading, left: bytes, streaming, _permit: permit }
     }
 
-    /// Tells the connection when the download is over.
+    /// Marks the connection as busy until the download ends.
     pub(crate) fn goes_out_on(&mut self, watch: &Arc<Watch>) {
         self.streaming = Some(Streaming::begin(watch));
     }
 }
 
-/// Reads a whole piece, or what is left.
+/// Reads a whole piece, or the rest.
 fn piece(mut reader: Reader, bytes: u64) -> (Reader, std::io::Result<Vec<u8>>) {
     let mut piece = Vec::new();
     let read = reader.by_ref().take(bytes).read_to_end(&mut piece);
@@ -79,11 +79,11 @@ impl hyper::body::Body for Download {
                 Poll::Ready(Some(Ok(Frame::data(piece.into()))))
             }
             Ok((_, Ok(_))) => {
-                tracing::error!(missing = this.left, "a file is shorter than it was");
+                tracing::error!(missing = this.left, "a downloaded file is shorter than announced");
                 Poll::Ready(None)
             }
             Ok((_, Err(error))) => {
-                tracing::error!(%error, "a file cannot be read to its end");
+                tracing::error!(%error, "a downloaded file cannot be read to its end");
                 Poll::Ready(None)
             }
             // The runtime stops.

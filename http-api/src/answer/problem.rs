@@ -1,7 +1,6 @@
-//! How a failure is answered: as a problem in the shape of RFC 9457, with the headers of its code.
+//! Turns a failure into an answer: a problem of RFC 9457, with the headers of its code.
 //!
-//! Which code a failure has is decided in [`crate::failure`]; what follows from the code stands in
-//! `client::wire`.
+//! [`crate::failure`] chooses the code; `client::wire` says what follows from a code.
 
 use std::borrow::Cow;
 
@@ -14,10 +13,10 @@ use hyper::header::{
 use crate::answer::reply::{self, Reply, ReplyExt};
 use crate::failure::{Details, Failure};
 
-/// What an answer of 401 has to ask for.
+/// The value of `WWW-Authenticate` in a 401.
 const CHALLENGE: &str = "Holdfast-Signature realm=\"payments\"";
 
-/// The answer to a request that failed.
+/// Makes the answer to a request that failed.
 pub(crate) fn reply(failure: Failure, trace: &TraceId) -> Reply {
     let details = failure.into_details();
     let Details { code, detail, word, errors, results, allow, .. } = details;

@@ -1,6 +1,6 @@
-//! Answers: encoded once, with the headers that belong to their kind.
+//! Makes replies: bodies, encoded once, with the headers of their kind.
 //!
-//! Headers that every answer carries are added in one place, by the service.
+//! `service` adds the headers that every answer has.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -20,16 +20,16 @@ use crate::answer::rows;
 use crate::events::stream::{self, EventStream};
 use crate::freshness::Freshness;
 
-/// What goes out.
+/// A reply.
 pub(crate) type Reply = Response<Body>;
 
-/// The body of an answer.
+/// The body of a reply.
 pub(crate) enum Body {
-    /// All of it.
+    /// The whole body.
     Whole(Full<Bytes>),
-    /// As it happens.
+    /// A stream of events.
     Events(EventStream),
-    /// A file, piece by piece.
+    /// A file, in pieces.
     File(Download),
 }
 
@@ -71,30 +71,30 @@ impl hyper::body::Body for Body {
     }
 }
 
-/// Room for so many headers is made at once: an answer to an order has eight.
+/// Initial capacity for headers: an answer to an order has eight.
 const HEADERS_USUAL: usize = 10;
 
-/// The header that says which position an answer reflects.
+/// The header with the position that an answer reflects.
 pub(crate) const POSITION: HeaderName = HeaderName::from_static(wire::POSITION);
 
-/// The header that says that the key of the request had made this before.
+/// The header of a replay: the key of the request made this before.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static(wire::IDEMPOTENT_REPLAYED);
 
 const CONSISTENCY: HeaderName = HeaderName::from_static(wire::CONSISTENCY);
 
-/// An answer of JSON.
+/// A JSON reply.
 pub(crate) fn of<T: Serialize>(status: u16, body: &T) -> Reply {
     sized(status, body, 1024)
 }
 
-/// An answer of JSON that takes about so many bytes.
+/// A JSON reply of about `bytes` bytes.
 pub(crate) fn sized<T: Serialize>(status: u16, body: &T, bytes: usize) -> Reply {
     let mut bytes = Vec::with_capacity(bytes);
     serde_json::to_writer(&mut bytes, body).expect("wire types have string keys and finite values");
     json(status, bytes)
 }
 
-/// An answer of JSON that is written already.
+/// A reply with finished JSON.
 pub(crate) fn json(status: u16, text: Vec<u8>) -> Reply {
     let mut reply = Response::new(Body::from(Bytes::from(text)));
     *reply.status_mut() = StatusCode::from_u16(status).expect("a status of three digits");
@@ -103,35 +103,35 @@ pub(crate) fn json(status: u16, text: Vec<u8>) -> Reply {
     reply
 }
 
-/// An answer without a body.
+/// A reply without a body.
 pub(crate) fn empty(status: StatusCode) -> Reply {
     let mut reply = Response::new(Body::from(Bytes::new()));
     *reply.status_mut() = status;
     reply
 }
 
-/// An answer of finished text.
+/// A reply with finished text.
 pub(crate) fn text(body: impl Into<Bytes>, content_type: &'static str) -> Reply {
     let mut reply = Response::new(Body::from(body.into()));
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     reply
 }
 
-/// An answer that goes on until one side ends it.
+/// A stream of events, which runs until one side ends it.
 pub(crate) fn events(body: EventStream) -> Reply {
     let mut reply = Response::new(Body::Events(body));
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(stream::CONTENT_TYPE));
     reply
 }
 
-/// An answer of a file.
+/// A file as a reply.
 pub(crate) fn file(body: Download) -> Reply {
     let mut reply = Response::new(Body::File(body));
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(download::CONTENT_TYPE));
     reply
 }
 
-/// The value of a header from pieces of visible ASCII, in one piece of memory.
+/// Builds a header value from pieces of visible ASCII with one allocation.
 fn value<const N: usize>(pieces: [&str; N]) -> HeaderValue {
     let text = Bytes::from(pieces.concat());
     HeaderValue::from_maybe_shared(text).expect("visible ASCII")
@@ -139,18 +139,17 @@ fn value<const N: usize>(pieces: [&str; N]) -> HeaderValue {
 
 /// Headers that handlers add.
 pub(crate) trait ReplyExt {
-    /// Says which position the answer reflects.
+    /// Sets the position that the answer reflects.
     fn at(self, position: Position) -> Self;
-    /// Says which version of a row it holds.
+    /// Sets the version of the row as its `ETag`.
     fn version(self, version: u64) -> Self;
-    /// Says where the row that was made can be read.
+    /// Sets the path of the row that was made.
     fn location(self, collection: &str, id: u64) -> Self;
-    /// Says that the key of the request had made this before.
+    /// Marks the answer as a replay.
     fn replayed(self) -> Self;
-    /// Says that the answer is stale, when it is. Which position it reflects stands in another
-    /// header.
+    /// Marks a stale answer. Another header has its position.
     fn fresh(self, freshness: Freshness) -> Self;
-    /// Adds a header of constant value.
+    /// Adds a header with a constant value.
     fn with(self, name: HeaderName, value: &'static str) -> Self;
 }
 

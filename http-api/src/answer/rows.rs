@@ -1,8 +1,8 @@
-//! Orders written straight from the engine's rows, as text, for answers to those who place them.
+//! Writes orders as JSON straight from the engine's rows, for answers to placed orders.
 //!
-//! What goes out is what [`views::order`] makes, byte for byte; what is saved are its copies, and
-//! the library's way from field to field, which for a small order costs more than its fields. A
-//! test compares the two.
+//! The text equals that of [`views::order`], byte for byte; a test compares the two. It saves the
+//! copies of the view and serde's work per field, which costs more than the fields of a small
+//! order.
 
 use engine::money::Money;
 use engine::order::{Item, Order, Status};
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::answer::views;
 
-/// About as many bytes as an order of one line takes, with what stands around it in an answer.
+/// About the size of an answer with an order of one line, in bytes.
 pub(crate) const ORDER_BYTES: usize = 1024;
 
 /// A success with one order: the text of [`client::wire::OrderAnswer`].
@@ -29,11 +29,11 @@ pub(crate) fn order(order: &Order, out: &mut Vec<u8>) {
     Text(out).order(order);
 }
 
-/// JSON that grows at its end.
+/// Appends JSON.
 struct Text<'o>(&'o mut Vec<u8>);
 
 impl Text<'_> {
-    /// Text as it is: names, and words that need no escapes.
+    /// Text that needs no escapes.
     fn raw(&mut self, text: &str) -> &mut Self {
         self.0.extend_from_slice(text.as_bytes());
         self
@@ -133,7 +133,7 @@ impl Text<'_> {
         self.raw(r#","created_at":"#).moment(order.created_at);
         self.raw(r#","updated_at":"#).moment(order.updated_at);
         self.raw(r#","version":"#).number(order.version.0);
-        // It was made canonical when it came in; what can no longer be read is left out.
+        // It was made canonical on arrival; metadata that cannot be parsed is left out.
         let metadata = order.metadata.as_deref();
         let metadata = metadata.and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
         self.raw(r#","metadata":"#).raw(metadata.map_or("null", RawValue::get));
@@ -152,16 +152,16 @@ impl Text<'_> {
         self.raw(r#","quantity":"#).number(item.quantity.0.into());
         self.raw(r#","unit_price":"#).amount(item.unit_price);
         self.raw(r#","unit_price_minor":"#).signed(item.unit_price.0);
-        // The total of the order was checked when it was placed, and no line is larger.
+        // Placing the order checked its total, and no line is larger.
         let total = item.unit_price.times(item.quantity).unwrap_or(order.total);
         self.raw(r#","line_total":"#).amount(total).raw("}")
     }
 }
 
-/// Room for a number of 64 bits.
+/// A buffer for the digits of 64 bits.
 pub(crate) type Digits = [u8; 20];
 
-/// A number in decimal.
+/// Writes a number in decimal.
 pub(crate) fn digits(number: u64, room: &mut Digits) -> &str {
     let mut at = room.len();
     let mut rest = number;

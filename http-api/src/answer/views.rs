@@ -1,4 +1,4 @@
-//! From the engine's rows to the wire: amounts and moments become text here and nowhere else.
+//! Turns the engine's rows into wire types. Amounts and times become text only here.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use engine::user::User;
 use raft_node::LedgerEntry;
 use time::OffsetDateTime;
 
-/// An order as it goes out.
+/// The wire type of an order.
 pub(crate) fn order(order: &Order) -> wire::Order {
     let status = status(order.status);
     let total = order.total.to_string();
@@ -35,13 +35,13 @@ pub(crate) fn order(order: &Order) -> wire::Order {
         failure_reason: (order.status == Status::Failed)
             .then(|| order.failure_reason.as_deref().map(str::to_owned))
             .flatten(),
-        // A cancelled order never changes again, so its last change was the cancel.
+        // A cancelled order never changes again, so its last change is the cancel.
         cancelled_at: (order.status == Status::Cancelled).then(|| moment(order.updated_at)),
         created_at: moment(order.created_at),
         updated_at: moment(order.updated_at),
         version: order.version.0,
-        // It was made canonical when it came in; what can no longer be read is left out rather
-        // than failing the order.
+        // It was made canonical on arrival. Metadata that cannot be parsed is left out, so that the
+        // order can still be read.
         metadata: order.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()),
         trace_id: Some(order.trace.to_string()),
         product_id: single.map(|item| item.product.0),
@@ -58,7 +58,7 @@ fn lines(order: &Order) -> Vec<wire::OrderLine> {
         quantity: item.quantity.0.into(),
         unit_price: item.unit_price.to_string(),
         unit_price_minor: item.unit_price.0,
-        // The total of the order was checked when it was placed, and no line is larger.
+        // Placing the order checked its total, and no line is larger.
         line_total: item.unit_price.times(item.quantity).unwrap_or(order.total).to_string(),
     };
     order.items.iter().zip(1..).map(line).collect()
@@ -82,7 +82,7 @@ pub(crate) fn history(order: &Order) -> Vec<wire::OrderEvent> {
 }
 
 fn step(order: &Order, row: &HistoryRow) -> wire::OrderEvent {
-    // The row keeps one text: why the order ended. It belongs to the last step.
+    // The row stores one reason, why the order ended. It belongs to the last step.
     let ends = row.to == order.status && row.to.is_final();
     wire::OrderEvent {
         index: row.position.0,
@@ -95,7 +95,7 @@ fn step(order: &Order, row: &HistoryRow) -> wire::OrderEvent {
     }
 }
 
-/// A product as it goes out.
+/// The wire type of a product.
 pub(crate) fn product(product: &Product) -> wire::Product {
     let stock = units(product.stock.available());
     wire::Product {
@@ -120,12 +120,12 @@ pub(crate) fn product(product: &Product) -> wire::Product {
     }
 }
 
-/// The engine asserts that no counter is negative; should one be, zero is the safe thing to say.
+/// The engine asserts that no counter is negative. If one is, 0 is the safe answer.
 pub(crate) fn units(counter: i64) -> u64 {
     u64::try_from(counter).unwrap_or(0)
 }
 
-/// An adjustment as it goes out, with the product after the request.
+/// The wire type of an adjustment, with the product after the request.
 pub(crate) fn adjustment(row: &Adjustment, product: Option<wire::Product>) -> wire::Adjustment {
     wire::Adjustment {
         id: row.id.0,
@@ -146,7 +146,7 @@ pub(crate) fn adjustment(row: &Adjustment, product: Option<wire::Product>) -> wi
     }
 }
 
-/// A ledger row as it goes out.
+/// The wire type of a ledger row.
 pub(crate) fn ledger_row(entry: &LedgerEntry) -> wire::LedgerRow {
     let LedgerEntry { place, row, reason } = entry;
     wire::LedgerRow {
@@ -184,7 +184,7 @@ fn reference(cause: Cause) -> Option<wire::LedgerReference> {
     found.map(|(kind, id)| wire::LedgerReference { kind: Cow::Borrowed(kind), id })
 }
 
-/// A user as it goes out.
+/// The wire type of a user.
 pub(crate) fn user(user: &User) -> wire::User {
     wire::User {
         id: user.id.0,
@@ -224,7 +224,7 @@ pub(crate) fn cluster(status: raft_node::Status) -> wire::Cluster {
     }
 }
 
-/// A hold as it goes out at a moment of the replicated clock.
+/// The wire type of a hold at a time of the replicated clock.
 pub(crate) fn hold(hold: &Hold, now: Timestamp) -> wire::Hold {
     let (status, order) = match hold.status_at(now) {
         hold::Status::Active => (wire::HoldStatus::Active, None),
@@ -295,14 +295,14 @@ pub(crate) fn engine_payment_method(method: wire::PaymentMethod) -> PaymentMetho
     }
 }
 
-/// The present moment on this node's own clock, for answers that are about the node.
+/// The time on this node's own clock, for answers about the node.
 pub(crate) fn now() -> String {
     let since_epoch =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     moment(Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// The last moment of the year 9999, the last one that RFC 3339 can write.
+/// The end of the year 9999, the last time that RFC 3339 can express.
 const MOMENT_MAX: Timestamp = Timestamp(253_402_300_799_999);
 
 /// RFC 3339 in UTC, with milliseconds: `2026-02-23T10:30:00.000Z`.
@@ -316,8 +316,7 @@ pub(crate) fn moment_text(at: Timestamp) -> [u8; 24] {
     let seconds = i64::try_from(ms / 1000).expect("capped above");
     let moment = OffsetDateTime::from_unix_timestamp(seconds).expect("capped above");
     let mut text = *b"0000-00-00T00:00:00.000Z";
-    // Digits are written in place: three of these stand in every order, and the formatter of the
-    // library is made for any format.
+    // Writes digits in place: each order has three times, and the general formatter is slower.
     let mut digits = |range: std::ops::Range<usize>, mut number: u32| {
         for at in range.rev() {
             text[at] = b'0' + u8::try_from(number % 10).expect("a digit");
@@ -334,7 +333,7 @@ pub(crate) fn moment_text(at: Timestamp) -> [u8; 24] {
     text
 }
 
-/// The version of a row in the text of an `ETag`.
+/// Reads the version of a row from an `ETag`.
 pub(crate) fn version_of_tag(tag: &str) -> Option<Position> {
     let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
     let canonical = digits == "0" || !digits.starts_with('0');

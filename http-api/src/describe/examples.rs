@@ -1,4 +1,5 @@
-//! What examples share, and those of problems. Examples are made of the wire types themselves, so that a new field appears here too.
+//! Shared values of examples, and examples of problems. Examples are wire types, so new fields
+//! appear in them too.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ pub(crate) fn value(of: &impl Serialize) -> Value {
     serde_json::to_value(of).expect("wire types have string keys and finite values")
 }
 
-/// A malformed request with another word than the code.
+/// A malformed request with another `error` than the code.
 pub(crate) fn malformed_as(word: &str) -> Value {
     let mut problem = Problem::new(ErrorCode::MalformedRequest, word, TRACE);
     problem.error = word.to_owned().into();

@@ -1,4 +1,4 @@
-//! What one endpoint takes and answers, in the words of OpenAPI.
+//! An OpenAPI operation: what one endpoint takes and answers.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub(crate) struct Operation {
     codes: BTreeSet<ErrorCode>,
     /// What `error` may be instead of `malformed_request`.
     word: Option<&'static str>,
-    /// What goes over the connection once it is a WebSocket.
+    /// The messages of the WebSocket.
     messages: Option<Value>,
     is_counted: bool,
 }
@@ -31,11 +31,11 @@ struct Body {
     schema: &'static str,
     required: bool,
     example: Value,
-    /// What a body of one object a line is.
+    /// Describes a body of one object per line.
     lines: Option<&'static str>,
 }
 
-/// An answer that is no problem.
+/// A success.
 struct Answer {
     status: u16,
     text: &'static str,
@@ -60,7 +60,7 @@ impl Operation {
         }
     }
 
-    /// It answers JSON, and refuses callers that take none.
+    /// It answers JSON, and refuses callers that do not accept it.
     pub(crate) fn answers_json(self) -> Operation {
         self.refuses(&[ErrorCode::NotAcceptable])
     }
@@ -110,7 +110,7 @@ impl Operation {
         self
     }
 
-    /// The body may also be one object a line.
+    /// The body may also be one object per line.
     pub(crate) fn or_lines(mut self, text: &'static str) -> Operation {
         self.body.as_mut().expect("a body that is an object comes first").lines = Some(text);
         self
@@ -134,7 +134,7 @@ impl Operation {
         self
     }
 
-    /// It goes through the log.
+    /// It writes to the log.
     pub(crate) fn writes(self) -> Operation {
         self.refuses(&[
             ErrorCode::NoLeader,
@@ -144,12 +144,12 @@ impl Operation {
         ])
     }
 
-    /// It looks at the state, as fresh as the caller wants it.
+    /// It reads the state, as fresh as the caller wants it.
     pub(crate) fn reads(self) -> Operation {
         self.takes(&READS).looks().refuses(&[ErrorCode::ValidationError])
     }
 
-    /// It looks at the state.
+    /// It reads the state.
     pub(crate) fn looks(self) -> Operation {
         self.refuses(&[
             ErrorCode::StaleRead,
@@ -197,7 +197,7 @@ impl Operation {
         self.answers(200, text, headers, json_content(of, example))
     }
 
-    /// It answers the same shape whether all is well or not.
+    /// It answers 200 or 503 with the same schema.
     pub(crate) fn states(self, of: &str, example: fn(HealthStatus) -> Value) -> Operation {
         self.answers(200, "Yes.", &[], json_content(of, example(HealthStatus::Ok))).answers(
             503,
@@ -207,7 +207,7 @@ impl Operation {
         )
     }
 
-    /// The operation as the document has it.
+    /// The operation for the document.
     pub(crate) fn describe(&self, tag: &str) -> Value {
         let id = self.id;
         let mut responses: Map<String, Value> = problems::by_status(&self.codes)

@@ -21,7 +21,7 @@ pub(crate) const ALWAYS: [&str; 5] =
 /// Headers of every answer to a request that is counted, when a rate limit is set.
 pub(crate) const COUNTED: [&str; 3] = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"];
 
-/// A list of event types and families. Which of them exist stands with the events.
+/// A list of event types and families. The schema `EventType` has the types.
 const TYPES: &str = r"^[a-z]+\.([a-z_]+|\*)(,[a-z]+\.([a-z_]+|\*))*$";
 
 /// All parameters.
@@ -182,7 +182,7 @@ fn path(name: &str, of: &str, text: &str) -> Value {
     json!({"name": name, "in": "path", "required": true, "schema": schema, "description": text})
 }
 
-/// A parameter that may also be given without a value, which counts as left out.
+/// A query parameter. An empty value counts as missing.
 fn query(name: &str, schema: Value, text: &str) -> Value {
     json!({
         "name": name,

@@ -33,7 +33,7 @@ pub(crate) fn alone(codes: &BTreeSet<ErrorCode>) -> impl Iterator<Item = ErrorCo
     grouped(codes).into_values().filter_map(single)
 }
 
-/// The responses of statuses with one code, to be referred to.
+/// The responses of statuses with one code, as components.
 pub(crate) fn responses(codes: &BTreeSet<ErrorCode>) -> Value {
     codes.iter().map(|code| (name(*code), response(&[*code]))).collect::<Map<_, _>>().into()
 }
@@ -84,7 +84,7 @@ fn response(codes: &[ErrorCode]) -> Value {
     })
 }
 
-/// A malformed request for which `error` may also be another word than the code.
+/// A malformed request whose `error` may also be `word`.
 pub(crate) fn malformed_or(word: &str) -> Value {
     let code = ErrorCode::MalformedRequest;
     let mut response = response(&[code]);

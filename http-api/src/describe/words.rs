@@ -1,4 +1,4 @@
-//! The words that descriptions are made of: references, schemas of single values, contents.
+//! Small parts of descriptions: references, nullable values, contents.
 
 use client::wire;
 use serde_json::{Map, Value, json};
@@ -36,12 +36,12 @@ pub(crate) fn json_content(of: &str, example: Value) -> Option<(&'static str, Va
     Some((wire::JSON, json!({"schema": schema(of), "example": example})))
 }
 
-/// The content of an answer that is text of its own format.
+/// The content of a plain-text answer.
 pub(crate) fn text_content(kind: &'static str) -> Option<(&'static str, Value)> {
     Some((kind, json!({"schema": {"type": "string"}})))
 }
 
-/// References to headers. What follows a dot in a name tells two descriptions of one header apart.
+/// References to headers. A suffix after a dot separates two descriptions of one header.
 pub(crate) fn headers(names: &[&str]) -> Value {
     let header = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
     names

@@ -1,7 +1,7 @@
 //! The newest events of this node, read once for all subscribers.
 //!
-//! While anybody listens, one task takes new events out of the state and keeps the newest in a
-//! ring. Whoever is further behind than the ring reads for itself, from the state or from disk.
+//! While there are subscribers, one task copies new events from the state into a ring. A subscriber
+//! that is behind the ring reads by itself, from the state or from disk.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use parking_lot::Mutex;
 use raft_node::{EventsError, Handle};
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::render::Told;
+use super::render::Rendered;
 
-/// Events that the ring holds: some megabytes with their texts.
+/// Events in the ring: some megabytes with their texts.
 const RING_EVENTS_MAX: usize = 8_192;
-/// Events that are taken out of the state at once, so that the applier never waits for long.
+/// Events per read of the state, so that the applier never waits for long.
 const PAGE_EVENTS_MAX: usize = 512;
-/// The same for one subscriber that is behind.
+/// Events per read for a subscriber that is behind.
 const OWN_PAGE_EVENTS_MAX: usize = 128;
-/// Subscribers that may read from disk at a time.
+/// Subscribers that may read from disk at the same time.
 const DISK_READERS_MAX: usize = 2;
-/// The shortest time between two wake-ups of all subscribers, and what each of them adds: with many
-/// of them, waking becomes the cost, so it is done less often.
+/// The shortest time between two wake-ups of all subscribers, and what each subscriber adds to it:
+/// with many subscribers, waking them is the cost.
 const PAUSE: Duration = Duration::from_millis(2);
 const PAUSE_EACH: Duration = Duration::from_micros(20);
 
@@ -34,24 +34,24 @@ struct Page {
     /// The event before the first.
     after: EventId,
     last: EventId,
-    events: Vec<Told>,
+    events: Vec<Rendered>,
 }
 
 impl Page {
-    /// The page of some events, if there are any.
+    /// Makes a page, unless there are no events.
     fn of(after: EventId, events: Vec<engine::event::Event>) -> Option<Arc<Page>> {
         let last = events.last()?.id();
-        let events = events.into_iter().map(Told::new).collect();
+        let events = events.into_iter().map(Rendered::new).collect();
         Some(Arc::new(Page { after, last, events }))
     }
 }
 
-/// The newest pages, each beginning where the one before it ends.
+/// The newest pages, each starting where the previous one ends.
 #[derive(Debug, Default)]
 struct Ring {
     pages: VecDeque<Arc<Page>>,
     events: usize,
-    /// Up to where they reach.
+    /// The last event in the ring.
     last: EventId,
 }
 
@@ -67,7 +67,7 @@ impl Ring {
         }
     }
 
-    /// Begins anew at an event.
+    /// Empties the ring; it continues after `last`.
     fn restart(&mut self, last: EventId) {
         *self = Ring { last, ..Ring::default() };
     }
@@ -88,7 +88,7 @@ impl Ring {
 enum Look {
     Page(Arc<Page>),
     Nothing,
-    /// The ring begins later.
+    /// The ring starts later.
     Behind,
 }
 
@@ -98,7 +98,7 @@ pub(crate) struct Feed {
     ring: Mutex<Ring>,
     /// Changes whenever the ring does.
     turned: watch::Sender<()>,
-    /// Wakes the task that fills the ring, once somebody listens.
+    /// Wakes the task that fills the ring when a subscriber arrives.
     wanted: Notify,
     disk: Semaphore,
     subscribers: AtomicUsize,
@@ -108,14 +108,14 @@ pub(crate) struct Feed {
 /// Why a subscription ends before the subscriber does.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// Events that would come next are no longer kept.
+    /// The next events are no longer stored.
     Gone,
-    /// They could not be read.
+    /// The next events could not be read.
     Failed(EventsError),
 }
 
 impl Feed {
-    /// A feed for at most so many subscribers, and nobody who fills it.
+    /// A feed for at most `subscribers_max` subscribers. [`Feed::run`] fills it.
     pub(crate) fn new(subscribers_max: usize) -> Arc<Feed> {
         Arc::new(Feed {
             ring: Mutex::default(),
@@ -127,12 +127,12 @@ impl Feed {
         })
     }
 
-    /// How many subscribers there are.
+    /// The number of subscribers.
     pub(crate) fn subscribers(&self) -> usize {
         self.subscribers.load(Ordering::Relaxed)
     }
 
-    /// Begins to listen after an event; nothing when there are too many subscribers.
+    /// Subscribes to the events after `after`; `None` when there are too many subscribers.
     pub(crate) fn subscribe(
         self: &Arc<Feed>,
         handle: &Handle,
@@ -146,7 +146,7 @@ impl Feed {
         Some(Subscription { feed, handle, turned, cursor: after, hand: None })
     }
 
-    /// Fills the ring while anybody listens, until the node is gone.
+    /// Fills the ring while there are subscribers, until the node stops.
     pub(crate) async fn run(self: Arc<Feed>, handle: Handle) {
         let mut newest = handle.watch_events();
         loop {
@@ -171,7 +171,7 @@ impl Feed {
         }
     }
 
-    /// Takes what is new into the ring. Says whether there was anything.
+    /// Copies new events into the ring. Returns whether the ring changed.
     fn turn(&self, handle: &Handle) -> bool {
         let last = self.ring.lock().last;
         let (mut newest, mut pages) = (last, Vec::new());
@@ -183,7 +183,8 @@ impl Feed {
                     newest = page.last;
                     pages.push(page);
                 }
-                // So far behind that the ring is of no use: whoever needs those reads for itself.
+                // The ring is too far behind: subscribers that need those events read them by
+                // themselves.
                 EventPage::Stored { .. } | EventPage::Gone { .. } => {
                     pages.clear();
                     newest = EventId::default();
@@ -192,7 +193,7 @@ impl Feed {
             }
         }
         if newest == EventId::default() {
-            // It begins at what is newest now, when somebody begins to listen.
+            // With the first subscriber, the ring starts at the newest event.
             newest = handle.read(|state| state.last_event());
             self.ring.lock().restart(newest);
             return newest != last;
@@ -203,14 +204,14 @@ impl Feed {
     }
 }
 
-/// One subscriber's place. Dropping it makes room for another.
+/// One subscriber's place. Dropping it frees the place.
 pub(crate) struct Subscription {
     feed: Arc<Feed>,
     handle: Handle,
     turned: watch::Receiver<()>,
     /// The event that was taken last.
     cursor: EventId,
-    /// The page that is being taken, and how much of it was.
+    /// The current page, and how many of its events were taken.
     hand: Option<(Arc<Page>, usize)>,
 }
 
@@ -227,8 +228,8 @@ impl std::fmt::Debug for Subscription {
 }
 
 impl Subscription {
-    /// Takes the next event of the page in hand, whoever it is for.
-    pub(crate) fn pop(&mut self) -> Option<&Told> {
+    /// Takes the next event of the current page, without a filter.
+    pub(crate) fn pop(&mut self) -> Option<&Rendered> {
         let (page, taken) = self.hand.as_mut()?;
         if *taken >= page.events.len() {
             self.hand = None;
@@ -237,15 +238,15 @@ impl Subscription {
         let at = *taken;
         *taken += 1;
         let (page, _) = self.hand.as_ref()?;
-        let told = &page.events[at];
-        self.cursor = told.event.id();
-        Some(told)
+        let rendered = &page.events[at];
+        self.cursor = rendered.event.id();
+        Some(rendered)
     }
 
-    /// Waits until there is a page in hand. Can be given up at any point without losing anything.
+    /// Waits for a page. Cancelling it loses nothing.
     pub(crate) async fn wait(&mut self) -> Result<(), Ended> {
         while self.hand.is_none() {
-            // Noted before looking, so that what comes after the look wakes.
+            // Marked as seen before looking, so that a later change wakes this task.
             self.turned.borrow_and_update();
             let look = self.feed.ring.lock().after(self.cursor);
             let page = match look {
@@ -258,7 +259,7 @@ impl Subscription {
                     let first = page.events.partition_point(|it| it.event.id() <= self.cursor);
                     self.hand = Some((page, first));
                 }
-                // The feed outlives its subscriptions, so there is a sender.
+                // The feed outlives its subscriptions, so the sender exists.
                 None => drop(self.turned.changed().await),
             }
         }
@@ -266,7 +267,7 @@ impl Subscription {
     }
 
     async fn read_for_itself(&self) -> Result<Option<Arc<Page>>, Ended> {
-        // Many that come back after a week must not occupy all threads that may block.
+        // Many subscribers that return after a week must not occupy all blocking threads.
         let _disk = self.feed.disk.acquire().await.expect("the semaphore is never closed");
         let found = self.handle.events_after(self.cursor, OWN_PAGE_EVENTS_MAX).await;
         match found {

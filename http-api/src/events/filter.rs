@@ -1,17 +1,17 @@
-//! Which events a subscriber wants.
+//! Selects the events that a subscriber wants.
 
 use client::wire::EventType;
 use engine::ids::{ProductId, UserId};
 
-use super::render::Told;
+use super::render::Rendered;
 use crate::bounds::ID_MAX;
 use crate::request::fields::Errors;
 use crate::request::query::{self, Query};
 
-/// The most types that one request may list.
+/// The most types in one request.
 pub(crate) const TYPES_MAX: usize = 32;
 
-/// A set of wishes that an event has to meet all of.
+/// Conditions that an event must all meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Filter {
     user: Option<UserId>,
@@ -43,9 +43,9 @@ impl Filter {
     }
 
     /// Whether an event is wanted.
-    pub(crate) fn wants(&self, told: &Told) -> bool {
-        let kind = &told.event.kind;
-        self.types & bit(told.kind) != 0
+    pub(crate) fn wants(&self, rendered: &Rendered) -> bool {
+        let kind = &rendered.event.kind;
+        self.types & bit(rendered.kind) != 0
             && self.user.is_none_or(|user| kind.user() == Some(user))
             && self.product.is_none_or(|product| kind.is_about(product))
     }
@@ -95,8 +95,10 @@ mod tests {
 
     fn wanted(text: &str) -> Vec<&'static str> {
         let filter = read(text).unwrap();
-        let all = tests::all().into_iter().map(|kind| Told::new(tests::event(0, kind)));
-        all.filter(|told| filter.wants(told)).map(|told| told.kind.as_str()).collect()
+        let all = tests::all().into_iter().map(|kind| Rendered::new(tests::event(0, kind)));
+        all.filter(|rendered| filter.wants(rendered))
+            .map(|rendered| rendered.kind.as_str())
+            .collect()
     }
 
     #[test]

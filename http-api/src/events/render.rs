@@ -1,4 +1,4 @@
-//! From the engine's events to the wire.
+//! Turns the engine's events into wire types and text.
 
 use std::sync::OnceLock;
 
@@ -9,18 +9,18 @@ use engine::ids::{OrderId, UserId};
 
 use crate::answer::views::moment;
 
-/// An event, and its text as a stream of events has it, made once for all who want it.
+/// An event, and its text in a stream of events, made once for all subscribers.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct Rendered {
     pub(crate) event: Event,
     pub(crate) kind: EventType,
     text: OnceLock<Bytes>,
 }
 
-impl Told {
+impl Rendered {
     /// Not rendered yet.
-    pub(crate) fn new(event: Event) -> Told {
-        Told { kind: kind(&event.kind), event, text: OnceLock::new() }
+    pub(crate) fn new(event: Event) -> Rendered {
+        Rendered { kind: kind(&event.kind), event, text: OnceLock::new() }
     }
 
     /// Its block in a stream of events.
@@ -61,7 +61,7 @@ fn kind(kind: &Kind) -> EventType {
     }
 }
 
-/// An event as it goes out.
+/// The wire type of an event.
 pub(crate) fn view(event: &Event) -> wire::Event {
     let kind = kind(&event.kind);
     let user = |user: Option<UserId>| user.map(|user| user.0);
@@ -234,8 +234,8 @@ pub(super) mod tests {
     #[test]
     fn a_block_has_id_event_and_one_line_of_data() {
         let reason = "two\nlines\r\n\nid: 1.0".into();
-        let told = Told::new(event(3, order(OrderChange::Failed { reason })));
-        let text = String::from_utf8(told.text().to_vec()).unwrap();
+        let rendered = Rendered::new(event(3, order(OrderChange::Failed { reason })));
+        let text = String::from_utf8(rendered.text().to_vec()).unwrap();
         let golden = concat!(
             "id: 4939841539.0\nevent: order.failed\n",
             r#"data: {"id":"4939841539.0","type":"order.failed","name":"OrderFailed","#,

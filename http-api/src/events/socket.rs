@@ -1,7 +1,7 @@
-//! Events over a WebSocket, in the channels and under the names of older clients.
+//! Events over a WebSocket, with the channels and names of older clients.
 //!
-//! A client says `{"subscribe": "private-orders.7"}` and is told how the orders of user 7 end. It
-//! hears of nothing that happened before; whoever has to miss nothing reads the stream of events.
+//! A client sends `{"subscribe": "private-orders.7"}` and learns how the orders of user 7 end. It
+//! gets no earlier events; a client that must not miss any reads the stream of events.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,42 +24,42 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::Subscription;
 use super::feed::Ended;
-use super::render::{self, Told};
+use super::render::{self, Rendered};
 use crate::bounds::ID_MAX;
 use crate::metrics::{Metrics, Transport};
 use crate::settings::Settings;
 
-/// The header that answers the key.
+/// The header with the answer to the client's key.
 pub(crate) const ACCEPT: HeaderName = SEC_WEBSOCKET_ACCEPT;
 
-/// What a channel's name begins with; the rest is the id of a user.
+/// The start of a channel's name; the rest is a user id.
 pub(crate) const CHANNEL: &str = "private-orders.";
 /// The most channels of one connection.
 pub(crate) const CHANNELS_MAX: usize = 100;
 /// The longest message of a client, in bytes.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 4 << 10;
-/// How many messages in all may make no sense before the connection is closed.
-pub(crate) const MISTAKES_MAX: u32 = 10;
+/// The connection is closed after this many invalid messages.
+pub(crate) const INVALID_MAX: u32 = 10;
 
-/// Bytes that wait for the socket before a write waits for it.
+/// Bytes that are buffered before a write waits for the socket.
 const WRITE_BYTES: usize = 8 << 10;
-/// Signs of life that a client may leave unanswered.
-const SILENT_HEARTBEATS_MAX: u32 = 3;
-/// How long the other side has to answer a close.
+/// Heartbeats that a client may leave unanswered.
+const UNANSWERED_HEARTBEATS_MAX: u32 = 3;
+/// How long the client has to answer a close.
 const CLOSE: Duration = Duration::from_secs(1);
 
-/// The right to go on as a WebSocket, on its way from the handler to the connection.
+/// A subscription, handed from the handler to the connection that becomes a WebSocket.
 #[derive(Clone)]
 pub(crate) struct Upgrade(Arc<Mutex<Option<Subscription>>>);
 
 impl Upgrade {
-    /// For a subscriber that asked for it.
+    /// An upgrade with the client's subscription.
     pub(crate) fn new(subscription: Subscription) -> Upgrade {
         Upgrade(Arc::new(Mutex::new(Some(subscription))))
     }
 }
 
-/// Whether the bytes are a key: 16 bytes in base64.
+/// Whether the bytes are a handshake key: 16 bytes in base64.
 pub(crate) fn is_key(key: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     key.len() == 24 && key.ends_with(b"==") && key[..22].iter().all(plain)
@@ -73,11 +73,11 @@ pub(crate) fn accept(key: &HeaderValue) -> HeaderValue {
 /// Why a connection ends.
 #[derive(Debug)]
 enum End {
-    /// The client went.
+    /// The client is gone.
     Gone,
-    /// It did not take what it was sent.
+    /// The client did not read in time.
     Slow,
-    /// This side ends it, and says why.
+    /// The server closes it, with a reason.
     Close(CloseCode, &'static str),
 }
 
@@ -85,8 +85,10 @@ impl From<Error> for End {
     fn from(error: Error) -> End {
         match error {
             Error::Capacity(_) => End::Close(CloseCode::Size, "the message is too long"),
-            Error::Utf8(_) => End::Close(CloseCode::Invalid, "the text is not UTF-8"),
-            Error::Protocol(_) => End::Close(CloseCode::Protocol, "that is no WebSocket"),
+            Error::Utf8(_) => End::Close(CloseCode::Invalid, "the message is not UTF-8"),
+            Error::Protocol(_) => {
+                End::Close(CloseCode::Protocol, "the frame is not a WebSocket frame")
+            }
             _ => End::Gone,
         }
     }
@@ -114,7 +116,7 @@ pub(crate) async fn run(context: Context<'_>, socket: TcpStream, read: &Bytes, u
     let socket = WebSocketStream::from_partially_read(socket, read, role, Some(config)).await;
     let write_timeout = context.settings.write_timeout;
     let mut session =
-        Session { socket, channels: BTreeSet::new(), subscription, write_timeout, mistakes: 0 };
+        Session { socket, channels: BTreeSet::new(), subscription, write_timeout, invalid: 0 };
     let end = session.serve(context).await;
     tracing::debug!(?end, "a WebSocket ends");
     match end {
@@ -129,7 +131,7 @@ struct Session {
     channels: BTreeSet<UserId>,
     subscription: Subscription,
     write_timeout: Duration,
-    mistakes: u32,
+    invalid: u32,
 }
 
 impl Session {
@@ -140,34 +142,34 @@ impl Session {
         let period = context.settings.event_heartbeat;
         let mut heartbeat = interval_at(Instant::now() + period, period);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut silent = 0;
+        let mut unanswered = 0;
         loop {
             let done = tokio::select! {
                 () = &mut stopping => {
-                    Err(End::Close(CloseCode::Away, "the server stops"))
+                    Err(End::Close(CloseCode::Away, "the server is stopping"))
                 }
                 _ = heartbeat.tick() => {
-                    silent += 1;
-                    if silent > SILENT_HEARTBEATS_MAX {
+                    unanswered += 1;
+                    if unanswered > UNANSWERED_HEARTBEATS_MAX {
                         Err(End::Gone)
                     } else {
                         self.send(Message::Ping(Bytes::new())).await
                     }
                 }
                 message = self.socket.next() => {
-                    silent = 0;
+                    unanswered = 0;
                     match message {
-                        Some(Ok(message)) => self.hear(message).await,
+                        Some(Ok(message)) => self.receive(message).await,
                         Some(Err(error)) => Err(error.into()),
                         None => Err(End::Gone),
                     }
                 }
                 waited = self.subscription.wait() => match waited {
-                    Ok(()) => self.tell(context).await,
-                    Err(Ended::Gone) => Err(End::Close(CloseCode::Again, "too far behind")),
+                    Ok(()) => self.send_events(context).await,
+                    Err(Ended::Gone) => Err(End::Close(CloseCode::Again, "the next events are no longer stored")),
                     Err(Ended::Failed(error)) => {
                         tracing::error!(%error, "a WebSocket ends");
-                        Err(End::Close(CloseCode::Error, "trouble inside"))
+                        Err(End::Close(CloseCode::Error, "internal error"))
                     }
                 },
             };
@@ -177,11 +179,11 @@ impl Session {
         }
     }
 
-    /// Sends what is wanted of the page in hand.
-    async fn tell(&mut self, context: Context<'_>) -> Result<(), End> {
-        while let Some(told) = self.subscription.pop() {
-            if let Some(frame) = frame(&self.channels, told) {
-                self.say(&frame).await?;
+    /// Sends the events of the current page that the client subscribed to.
+    async fn send_events(&mut self, context: Context<'_>) -> Result<(), End> {
+        while let Some(rendered) = self.subscription.pop() {
+            if let Some(frame) = frame(&self.channels, rendered) {
+                self.send_frame(&frame).await?;
                 context.metrics.events_sent(Transport::Websocket, 1);
             }
         }
@@ -189,35 +191,35 @@ impl Session {
         Ok(())
     }
 
-    async fn hear(&mut self, message: Message) -> Result<(), End> {
+    async fn receive(&mut self, message: Message) -> Result<(), End> {
         let text = match message {
             Message::Text(text) => text,
             Message::Binary(_) => {
                 return Err(End::Close(CloseCode::Unsupported, "messages are JSON text"));
             }
-            // The library answers these.
+            // The library answers pings.
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(()),
             Message::Close(_) => {
                 let _ = timeout(CLOSE, self.socket.flush()).await;
                 return Err(End::Gone);
             }
         };
-        let frame = match self.obey(&text) {
+        let frame = match self.carry_out(&text) {
             Ok(frame) => frame,
             Err(message) => {
-                self.mistakes += 1;
-                if self.mistakes >= MISTAKES_MAX {
-                    return Err(End::Close(CloseCode::Policy, "too many mistakes"));
+                self.invalid += 1;
+                if self.invalid >= INVALID_MAX {
+                    return Err(End::Close(CloseCode::Policy, "too many invalid"));
                 }
                 let (event, message) = ("error".to_owned(), Some(message.to_owned()));
                 SocketFrame { event, message, ..SocketFrame::default() }
             }
         };
-        self.say(&frame).await
+        self.send_frame(&frame).await
     }
 
-    /// Does what a message says.
-    fn obey(&mut self, text: &str) -> Result<SocketFrame, &'static str> {
+    /// Carries out a message.
+    fn carry_out(&mut self, text: &str) -> Result<SocketFrame, &'static str> {
         const SHAPES: &str = "A message is {\"subscribe\": channel}, {\"unsubscribe\": channel} or \
                               {\"ping\": number}.";
         const NO_CHANNEL: &str = "A channel is private-orders. and the id of a user.";
@@ -243,7 +245,7 @@ impl Session {
         Ok(SocketFrame { event: event.to_owned(), channel, ping, ..SocketFrame::default() })
     }
 
-    async fn say(&mut self, frame: &SocketFrame) -> Result<(), End> {
+    async fn send_frame(&mut self, frame: &SocketFrame) -> Result<(), End> {
         let text = serde_json::to_string(frame).expect("keys are strings");
         self.send(Message::text(text)).await
     }
@@ -255,7 +257,7 @@ impl Session {
         }
     }
 
-    /// Says why, and gives the other side a moment to answer.
+    /// Closes the connection with a reason, and waits briefly for the client's answer.
     async fn close(&mut self, code: CloseCode, reason: &'static str) {
         let frame = CloseFrame { code, reason: reason.into() };
         let closing = async {
@@ -274,15 +276,15 @@ fn user_of(channel: &str) -> Option<UserId> {
     Some(UserId(id))
 }
 
-/// An event in the words of the channels, if one of them is told of it.
-fn frame(channels: &BTreeSet<UserId>, told: &Told) -> Option<SocketFrame> {
+/// The frame for an event, if a channel gets it.
+fn frame(channels: &BTreeSet<UserId>, rendered: &Rendered) -> Option<SocketFrame> {
     let ends = [EventType::OrderPaid, EventType::OrderFailed, EventType::OrderCancelled];
-    let user = told.event.kind.user().filter(|user| channels.contains(user))?;
-    let event = ends.contains(&told.kind).then(|| told.kind.name()).flatten()?;
+    let user = rendered.event.kind.user().filter(|user| channels.contains(user))?;
+    let event = ends.contains(&rendered.kind).then(|| rendered.kind.name()).flatten()?;
     Some(SocketFrame {
         event: event.to_owned(),
         channel: Some(format!("{CHANNEL}{}", user.0)),
-        data: Some(render::view(&told.event)),
+        data: Some(render::view(&rendered.event)),
         ..SocketFrame::default()
     })
 }
@@ -321,13 +323,14 @@ mod tests {
     fn a_channel_is_told_how_orders_end_and_of_nothing_else() {
         let channels = BTreeSet::from([UserId(7)]);
         let names = |channels: &BTreeSet<UserId>| -> Vec<String> {
-            let all = tests::all().into_iter().map(|kind| Told::new(tests::event(0, kind)));
-            all.filter_map(|told| frame(channels, &told)).map(|frame| frame.event).collect()
+            let all = tests::all().into_iter().map(|kind| Rendered::new(tests::event(0, kind)));
+            all.filter_map(|rendered| frame(channels, &rendered)).map(|frame| frame.event).collect()
         };
         assert_eq!(names(&channels), ["OrderPaid", "OrderFailed", "OrderCancelled"]);
         assert!(names(&BTreeSet::from([UserId(8)])).is_empty());
         let change = OrderChange::Failed { reason: "declined".into() };
-        let frame = frame(&channels, &Told::new(tests::event(0, tests::order(change)))).unwrap();
+        let frame =
+            frame(&channels, &Rendered::new(tests::event(0, tests::order(change)))).unwrap();
         let data = frame.data.unwrap();
         assert_eq!(frame.channel.as_deref(), Some("private-orders.7"));
         assert_eq!((data.order_id, data.reason.as_deref()), (Some(9), Some("declined")));

@@ -18,20 +18,20 @@ use super::{Filter, Subscription};
 use crate::metrics::{Metrics, Transport};
 use crate::watch::{Streaming, Watch};
 
-/// The content type of such a stream.
+/// The content type of a stream of events.
 pub(crate) const CONTENT_TYPE: &str = "text/event-stream";
 
-/// How long a browser waits before it comes back, in milliseconds.
+/// How long a browser waits before it reconnects, in milliseconds.
 const RETRY_MS: u32 = 1_000;
-/// Bytes that are put together before they are handed to the connection.
+/// Bytes that are collected before the connection gets them.
 const CHUNK_BYTES: usize = 16 << 10;
 
-/// The body. It holds nothing but a place in the sequence: while the connection takes no bytes,
-/// nothing is read.
+/// The body. It is only a place in the sequence: while the connection takes no bytes, nothing is
+/// read.
 pub(crate) struct EventStream {
-    /// What makes the next piece and gives the source back.
+    /// Makes the next piece and returns the source.
     next: Option<Next>,
-    /// Tells the connection that it goes out on.
+    /// Marks the connection as busy with this stream.
     streaming: Option<Streaming>,
 }
 
@@ -47,7 +47,7 @@ struct Source {
 }
 
 impl EventStream {
-    /// A stream of what comes after `start` and is wanted. It ends when the server stops.
+    /// A stream of the selected events after `start`. It ends when the server stops.
     pub(crate) fn new(
         subscription: Subscription,
         start: EventId,
@@ -58,31 +58,31 @@ impl EventStream {
     ) -> EventStream {
         let due = Instant::now() + heartbeat;
         let source = Source { subscription, filter, heartbeat, metrics, stopped, due };
-        // The id makes it possible to come back without a gap before anything was told.
+        // With this id a client can resume without a gap before the first event.
         let hello = format!(": events\nretry: {RETRY_MS}\nid: {start}\n\n");
         let next = std::future::ready(Some((source, hello.into())));
         EventStream { next: Some(Box::pin(next)), streaming: None }
     }
 
-    /// Tells the connection when the stream is over.
+    /// Marks the connection as busy until the stream ends.
     pub(crate) fn goes_out_on(&mut self, watch: &Arc<Watch>) {
         self.streaming = Some(Streaming::begin(watch));
     }
 }
 
 impl Source {
-    /// Waits for the next piece: events, or a sign of life.
+    /// Waits for the next piece: events, or a heartbeat.
     async fn next(mut self) -> Option<(Source, Bytes)> {
         let mut piece = BytesMut::new();
         loop {
             let mut sent = 0;
             let mut seen = 0_u32;
             while piece.len() < CHUNK_BYTES
-                && let Some(told) = self.subscription.pop()
+                && let Some(rendered) = self.subscription.pop()
             {
                 seen += 1;
-                if self.filter.wants(told) {
-                    piece.extend_from_slice(told.text());
+                if self.filter.wants(rendered) {
+                    piece.extend_from_slice(rendered.text());
                     sent += 1;
                 }
             }
@@ -92,7 +92,7 @@ impl Source {
                 return Some((self, piece.freeze()));
             }
             if seen > 0 {
-                // A long past without anything that is wanted must not keep others waiting.
+                // Many events that are not selected must not block other tasks.
                 tokio::task::yield_now().await;
             }
             tokio::select! {
@@ -104,10 +104,10 @@ impl Source {
                 }
                 waited = self.subscription.wait() => match waited {
                     Ok(()) => {}
-                    // Whoever comes back is told.
+                    // The client learns it when it reconnects.
                     Err(Ended::Gone) => return None,
                     Err(Ended::Failed(error)) => {
-                        tracing::error!(%error, "a stream of events ends");
+                        tracing::error!(%error, "a stream of events failed");
                         return None;
                     }
                 },

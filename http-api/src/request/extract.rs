@@ -1,5 +1,5 @@
-//! Taking a request apart: content type and encoding, the body within its limits, and the headers
-//! that carry a meaning of their own.
+//! Reads content type and encoding, the body within its limits, and the headers with a meaning of
+//! their own.
 
 use std::time::Duration;
 
@@ -17,19 +17,22 @@ use crate::failure::Failure;
 use crate::request::fields;
 use crate::request::json::{Object, Value};
 
-/// Whether the caller takes JSON. Errors go out as JSON in any case.
+/// Refuses callers that do not accept JSON. Errors are JSON in any case.
 pub(crate) fn accepts_json(headers: &HeaderMap) -> Result<(), Failure> {
     let mut values = headers.get_all(ACCEPT).iter().peekable();
     if values.peek().is_none() {
         return Ok(());
     }
     for value in values {
-        // A header that is no text names nothing that could be met.
+        // A header that is not text accepts nothing.
         if value.to_str().unwrap_or("").split(',').any(takes_json) {
             return Ok(());
         }
     }
-    Err(Failure::new(ErrorCode::NotAcceptable, "Only application/json can be answered here."))
+    Err(Failure::new(
+        ErrorCode::NotAcceptable,
+        "This path answers application/json only; accept it.",
+    ))
 }
 
 fn takes_json(range: &str) -> bool {
@@ -45,13 +48,13 @@ fn takes_json(range: &str) -> bool {
     json && !refused
 }
 
-/// Whether a body is of the kind that is read, and not packed.
+/// Refuses bodies of other content types, and compressed ones.
 fn check_content_type(headers: &HeaderMap, lines: bool) -> Result<(), Failure> {
     let encodings = headers.get_all(CONTENT_ENCODING).iter();
     if encodings.into_iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Failure::new(
             ErrorCode::UnsupportedMediaType,
-            "Bodies with a content encoding are not read.",
+            "The body must not have a content encoding.",
         ));
     }
     let content_type = content_type(headers);
@@ -72,12 +75,12 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
     values.next().filter(|_| values.next().is_none())?.to_str().ok()
 }
 
-/// Whether a body is one JSON object a line.
+/// Whether a body is one JSON object per line.
 pub(crate) fn is_ndjson(headers: &HeaderMap) -> bool {
     content_type(headers).is_some_and(|text| is_kind(text, wire::NDJSON))
 }
 
-/// Such as `application/json`, with no parameter but a charset of UTF-8.
+/// Whether the type is `wanted`, with no parameter other than a UTF-8 charset.
 fn is_kind(content_type: &str, wanted: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
     let utf8 = |parameter: &str| {
@@ -94,11 +97,11 @@ fn is_kind(content_type: &str, wanted: &str) -> bool {
 pub(crate) struct BodyLimits {
     pub(crate) bytes_max: usize,
     pub(crate) timeout: Duration,
-    /// Whether it may also be one object a line.
+    /// Whether it may also be one object per line.
     pub(crate) lines: bool,
 }
 
-/// Reads a JSON body that may be missing: then it is empty.
+/// Reads a JSON body; empty if there is none.
 pub(crate) async fn json_body<B>(
     headers: &HeaderMap,
     body: B,
@@ -111,7 +114,7 @@ where
         return Ok(Bytes::new());
     }
     check_content_type(headers, limits.lines)?;
-    // The announced length is judged before a byte of the body is read.
+    // Checks the announced length before it reads a byte.
     if body.size_hint().lower() > limits.bytes_max as u64 {
         return Err(too_large(limits.bytes_max));
     }
@@ -127,7 +130,7 @@ async fn read_body<B>(mut body: B, bytes_max: usize) -> Result<Bytes, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    // Most bodies come in one piece, which is then used as it is.
+    // Most bodies arrive in one piece, which needs no copy.
     let first = next_piece(&mut body).await?.unwrap_or_default();
     if first.len() > bytes_max {
         return Err(too_large(bytes_max));
@@ -145,14 +148,14 @@ where
     Ok(whole.freeze())
 }
 
-/// The next bytes of the body; trailers carry nothing for us.
+/// The next bytes of the body; trailers are ignored.
 async fn next_piece<B>(body: &mut B) -> Result<Option<Bytes>, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| {
-            Failure::malformed("The body was cut off or is not framed as HTTP wants it.").closing()
+            Failure::malformed("The body is incomplete, or its chunks are malformed.").closing()
         })?;
         if let Ok(bytes) = frame.into_data() {
             return Ok(Some(bytes));
@@ -166,14 +169,15 @@ fn too_large(bytes_max: usize) -> Failure {
     Failure::new(ErrorCode::PayloadTooLarge, detail).closing()
 }
 
-/// The text of a header that may stand once.
+/// A header that may occur once.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() { Err(()) } else { Ok(first) }
 }
 
-/// The key of a request that may yet be refused for other reasons, if it has a sound one.
+/// The valid idempotency key of a request, if it has one; other parts of the request may still be
+/// invalid.
 pub(crate) fn any_key<'a>(headers: &'a HeaderMap, body: Option<&'a Object<'_>>) -> Option<&'a str> {
     let field = body.and_then(|body| match body.get("idempotency_key") {
         Some(Value::Text(text)) => Some(text.as_ref()),
@@ -186,7 +190,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(wire::IDEMPOTENCY_KE
 const MIN_POSITION: HeaderName = HeaderName::from_static(wire::MIN_POSITION);
 const CONSISTENCY: HeaderName = HeaderName::from_static(wire::CONSISTENCY);
 
-/// The text of the `Idempotency-Key` header; whether it is a key is judged elsewhere.
+/// The text of the `Idempotency-Key` header. [`fields::idempotency_key`] validates it.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
     let invalid = |detail| Failure::new(ErrorCode::IdempotencyKeyInvalid, detail);
     let value = single(headers, &IDEMPOTENCY_KEY)
@@ -211,12 +215,12 @@ pub(crate) fn consistency(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get(CONSISTENCY).map(HeaderValue::as_bytes)
 }
 
-/// What `If-Match` asks for.
+/// The condition of `If-Match`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum IfMatch {
     /// Any version will do.
     Any,
-    /// One of these versions. Tags that this API never gave out match nothing and are left out.
+    /// One of these versions, without tags that this API never produces: they match nothing.
     Versions(Vec<Position>),
 }
 
@@ -229,7 +233,7 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<IfMatch, Failure> {
     let mut tags = 0;
     let mut any = true;
     for value in headers.get_all(IF_MATCH) {
-        let bad = || Failure::malformed("If-Match must be * or tags in quotes.");
+        let bad = || Failure::malformed("If-Match must be *, or at most 16 tags in quotes.");
         let text = value.to_str().map_err(|_| bad())?.trim();
         if text == "*" {
             continue;
@@ -253,7 +257,7 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<IfMatch, Failure> {
     Ok(if any { IfMatch::Any } else { IfMatch::Versions(versions) })
 }
 
-/// The first tag of a list, and what follows its comma. A tag may have commas between its quotes.
+/// The first tag of a list, and the rest after its comma. A tag may contain commas in its quotes.
 fn next_tag(list: &str) -> Option<(&str, Option<&str>)> {
     let list = list.trim_start();
     let opaque = list.strip_prefix("W/").unwrap_or(list).strip_prefix('"')?;

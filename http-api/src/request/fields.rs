@@ -1,7 +1,7 @@
-//! Reading fields by hand, so that one answer names every field at fault.
+//! Reads fields by hand, so that one answer names every invalid field.
 //!
-//! A reader returns `None` both for a field that is absent and for one that is wrong; what is
-//! wrong stands in [`Errors`], and [`Errors::check`] ends the request once all fields were read.
+//! A reader returns `None` for a missing field and for an invalid one. It adds what is wrong to
+//! [`Errors`], and [`Errors::check`] fails the request after all fields were read.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,22 +14,22 @@ use crate::bounds::{ID_MAX, KEY_CHARS_MAX};
 use crate::failure::Failure;
 use crate::request::json::{Object, Value};
 
-/// What is wrong, by field.
+/// The errors of each field.
 #[derive(Debug, Default)]
 pub(crate) struct Errors(BTreeMap<String, Vec<String>>);
 
 impl Errors {
-    /// Notes that a field is at fault.
+    /// Adds an error of a field.
     pub(crate) fn add(&mut self, path: String, text: String) {
         self.0.entry(path).or_default().push(text);
     }
 
-    /// Ends the request if any field is at fault.
+    /// Fails if any field is invalid.
     pub(crate) fn check(self) -> Result<(), Failure> {
         self.finish(Some(()))
     }
 
-    /// What was read, if nothing is at fault. A reader that returned `None` has noted why.
+    /// The value, if no field is invalid. A reader that returned `None` has added the reason.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Failure> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
@@ -41,7 +41,7 @@ impl Errors {
 /// The fields of one object.
 pub(crate) struct Fields<'o, 'a> {
     object: &'o Object<'a>,
-    /// The list that the object is an element of, and its place there.
+    /// The list that the object is an element of, and its index.
     element: Option<(&'static str, usize)>,
 }
 
@@ -60,7 +60,7 @@ impl<'o, 'a> Fields<'o, 'a> {
         Fields { object, element: Some((list, index)) }
     }
 
-    /// The place of a field in the body: `items.0.quantity`. Built only when it is needed.
+    /// The path of a field in the body, such as `items.0.quantity`. Built only for errors.
     fn path(&self, name: &str) -> String {
         match self.element {
             None => name.to_owned(),
@@ -68,7 +68,7 @@ impl<'o, 'a> Fields<'o, 'a> {
         }
     }
 
-    /// Notes what is wrong about a field; `rest` ends a sentence that begins with the field.
+    /// Adds an error of a field; `rest` ends a sentence that begins with the field.
     pub(crate) fn fault(&self, name: &str, rest: &str, errors: &mut Errors) {
         let path = self.path(name);
         let text = format!("The {} field {rest}", path.replace('_', " "));
@@ -89,7 +89,7 @@ impl<'o, 'a> Fields<'o, 'a> {
         value
     }
 
-    /// Whether the field is there, be it null.
+    /// Whether the field is present, even if it is null.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.object.get(name).is_some()
     }
@@ -168,7 +168,7 @@ impl<'o, 'a> Fields<'o, 'a> {
         self.note(name, result, errors)
     }
 
-    /// An amount that may be missing, like a price but without its bound.
+    /// An amount that may be missing: like a price, without its bound.
     pub(crate) fn amount(&self, name: &str, errors: &mut Errors) -> Option<Money> {
         let result = match self.optional(name)? {
             Value::Text(text) => amount(text),
@@ -178,8 +178,7 @@ impl<'o, 'a> Fields<'o, 'a> {
         self.note(name, result, errors)
     }
 
-    /// The idempotency key in the body. Its type is a matter of fields; whether it is a key is
-    /// not, see [`idempotency_key`].
+    /// The text of the idempotency key in the body; [`idempotency_key`] validates it.
     pub(crate) fn key(&self, errors: &mut Errors) -> Option<&'o str> {
         let result = match self.optional("idempotency_key")? {
             Value::Text(text) => Ok(text.as_ref()),
@@ -201,14 +200,14 @@ impl<'o, 'a> Fields<'o, 'a> {
 pub(crate) const NOT_A_STRING: &str = "must be a string.";
 const NOT_AN_INTEGER: &str = "must be an integer.";
 
-/// Reads an integer without fraction or exponent; the error ends a sentence about the field.
+/// Parses an integer without fraction or exponent; the error ends a sentence about the field.
 pub(crate) fn integer(text: &str, range: RangeInclusive<u64>) -> Result<u64, Cow<'static, str>> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(NOT_AN_INTEGER.into());
     }
     let negative = digits.len() < text.len() && digits.bytes().any(|byte| byte != b'0');
-    // Too many digits for 64 bits are too many for every range.
+    // More digits than 64 bits hold exceed every range.
     let number = digits.parse::<u64>().unwrap_or(u64::MAX);
     if negative || number < *range.start() {
         Err(format!("must be at least {}.", range.start()).into())
@@ -236,8 +235,8 @@ fn no_amount(error: ParseError, max: Money) -> Cow<'static, str> {
     }
 }
 
-/// Whether a text is an idempotency key: 1 to 255 characters, none of them a control character or
-/// a line or paragraph separator, and not all of them white space.
+/// Whether a text is an idempotency key: 1 to 255 characters, no control characters, no line or
+/// paragraph separators, and not only white space.
 pub(crate) fn is_key(text: &str) -> bool {
     let unprintable =
         |character: char| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
@@ -267,7 +266,7 @@ pub(crate) fn idempotency_key<'a>(
     }
 }
 
-/// The refusal of a text that is no key.
+/// The refusal of an invalid key.
 pub(crate) fn key_invalid() -> Failure {
     Failure::new(
         ErrorCode::IdempotencyKeyInvalid,

@@ -1,10 +1,9 @@
-//! JSON as it was sent: names, values and the raw text of numbers.
+//! Parses JSON and keeps the raw text of numbers.
 //!
-//! `serde_json` judges the syntax; what stands here only cuts text that is known to be valid into
-//! pieces, in one pass. Numbers keep their text, because a quantity of `1.0` or `1e3` is refused
-//! and a price must never pass through binary floating point. What the syntax allows but this API
-//! does not is refused here: nesting beyond [`DEPTH_MAX`], a name that occurs twice in one object,
-//! and text that is no Unicode (lone surrogates).
+//! `serde_json` checks the syntax; this file splits valid text into values in one pass. Numbers
+//! keep their text, because a quantity of `1.0` or `1e3` is refused and a price must never become a
+//! binary floating-point number. It also refuses valid JSON that this API does not allow: nesting
+//! beyond [`DEPTH_MAX`], duplicate names in one object, and lone surrogates.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -16,8 +15,8 @@ use crate::failure::Failure;
 /// How deep arrays and objects may be nested.
 pub(crate) const DEPTH_MAX: usize = 32;
 
-/// Objects up to this size are searched for a repeated name one by one; larger ones by hashing, so
-/// that the work stays linear.
+/// Duplicate names in objects up to this size are found by comparing pairs, in larger ones by
+/// hashing, so that the work stays linear.
 const FEW_MEMBERS: usize = 16;
 
 /// One JSON value.
@@ -37,7 +36,7 @@ pub(crate) enum Value<'a> {
     Object(Object<'a>),
 }
 
-/// The members of an object, in the order they were sent. No name occurs twice.
+/// The members of an object in the order in which they were sent, without duplicate names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Object<'a>(pub(crate) Vec<(Cow<'a, str>, Value<'a>)>);
 
@@ -81,8 +80,8 @@ pub(crate) fn parse(body: &[u8]) -> Result<Object<'_>, Malformed> {
     }
     let raw: &RawValue = serde_json::from_str(text)
         .map_err(|error| Malformed::Syntax { line: error.line(), column: error.column() })?;
-    let mut cutter = Cutter { text: raw.get(), at: 0 };
-    match cutter.value(0)? {
+    let mut splitter = Splitter { text: raw.get(), at: 0 };
+    match splitter.value(0)? {
         Value::Object(object) => Ok(object),
         _ => Err(Malformed::NotAnObject),
     }
@@ -92,14 +91,14 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Cuts valid JSON into pieces.
-struct Cutter<'a> {
+/// Splits valid JSON into values.
+struct Splitter<'a> {
     text: &'a str,
     at: usize,
 }
 
-impl<'a> Cutter<'a> {
-    /// The next byte that is no white space.
+impl<'a> Splitter<'a> {
+    /// The next byte that is not white space.
     fn peek(&mut self) -> u8 {
         let bytes = self.text.as_bytes();
         while is_space(bytes[self.at]) {
@@ -137,7 +136,7 @@ impl<'a> Cutter<'a> {
             members.push((name, self.value(depth)?));
         }
         self.at += 1;
-        if has_twins(&members) {
+        if has_duplicate_names(&members) {
             return Err(Malformed::DuplicateName);
         }
         Ok(Object(members))
@@ -171,14 +170,14 @@ impl<'a> Cutter<'a> {
         }
         self.at += 1;
         if escaped {
-            // The only thing left that can be wrong is an escape that names half a character.
+            // Only a lone surrogate can still be wrong.
             let quoted = &self.text[start..self.at];
             return serde_json::from_str(quoted).map(Cow::Owned).map_err(|_| Malformed::NotUnicode);
         }
         Ok(Cow::Borrowed(&self.text[start + 1..self.at - 1]))
     }
 
-    /// A number or one of the three words.
+    /// A number, `true`, `false` or `null`.
     fn word(&mut self) -> &'a str {
         let rest = &self.text[self.at..];
         let ends = |byte: u8| is_space(byte) || matches!(byte, b',' | b']' | b'}');
@@ -188,7 +187,7 @@ impl<'a> Cutter<'a> {
     }
 }
 
-fn has_twins(members: &[(Cow<'_, str>, Value<'_>)]) -> bool {
+fn has_duplicate_names(members: &[(Cow<'_, str>, Value<'_>)]) -> bool {
     if members.len() <= FEW_MEMBERS {
         let name = |i: usize| &members[i].0;
         return (1..members.len()).any(|i| (0..i).any(|j| name(i) == name(j)));
@@ -200,7 +199,7 @@ fn has_twins(members: &[(Cow<'_, str>, Value<'_>)]) -> bool {
 /// The canonical text of an object: members sorted by name, no white space, one spelling for each
 /// string and number. Two objects of equal meaning have equal canonical texts.
 ///
-/// `None` when a number in it cannot be kept, because it is beyond 64 bits or double precision.
+/// `None` when a number is beyond 64 bits or double precision.
 pub(crate) fn canonical(object: &Object<'_>) -> Option<String> {
     let mut out = String::new();
     write_object(object, &mut out)?;
@@ -252,8 +251,8 @@ fn write_value(value: &Value<'_>, out: &mut String) -> Option<()> {
     Some(())
 }
 
-/// A number of 64 bits, or a finite one of double precision. An integer beyond 64 bits would be
-/// rounded, so it is none.
+/// An integer of 64 bits, or a finite number of double precision. `None` for integers beyond 64
+/// bits, which would be rounded.
 fn number(text: &str) -> Option<serde_json::Number> {
     let number: serde_json::Number = serde_json::from_str(text).ok()?;
     let integer = !text.contains(['.', 'e', 'E']);

@@ -1,4 +1,4 @@
-//! Query strings: decoded once, each known parameter at most once.
+//! Reads query strings. Each known parameter may occur once.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use crate::failure::Failure;
 use crate::request::fields::{Errors, integer};
 
-/// The most parameters of one query.
+/// The most parameters in one query.
 pub(crate) const PARAMETERS_MAX: usize = 64;
 
 /// The parameters of a request. Unknown ones are ignored, as unknown fields of a body are.
@@ -21,7 +21,7 @@ impl<'a> Query<'a> {
         let mut parameters = Vec::new();
         for pair in text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             if parameters.len() == PARAMETERS_MAX {
-                return Err(Failure::malformed("The query has too many parameters."));
+                return Err(Failure::malformed("The query has more than 64 parameters."));
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             parameters.push((form_decode(name)?, form_decode(value)?));
@@ -59,7 +59,7 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Notes what is wrong about a parameter; `rest` ends a sentence that begins with it.
+/// Adds an error of a parameter; `rest` ends a sentence that begins with the parameter.
 pub(crate) fn fault(name: &str, rest: &str, errors: &mut Errors) {
     errors.add(name.to_owned(), format!("The {} parameter {rest}", name.replace('_', " ")));
 }
@@ -71,18 +71,18 @@ fn form_decode(text: &str) -> Result<Cow<'_, str>, Failure> {
     percent_decode(text)
 }
 
-/// Decodes `%2F` and the like; what is cut off or not UTF-8 is refused rather than passed on.
+/// Decodes percent escapes such as `%2F`. Refuses incomplete escapes and text that is not UTF-8.
 pub(crate) fn percent_decode(text: &str) -> Result<Cow<'_, str>, Failure> {
     let hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
     let bytes = text.as_bytes();
     let broken =
         |at: usize| bytes[at] == b'%' && !(hex(bytes.get(at + 1)) && hex(bytes.get(at + 2)));
     if (0..bytes.len()).any(broken) {
-        return Err(Failure::malformed("The percent encoding of the address is broken."));
+        return Err(Failure::malformed("The path or query has an invalid percent escape."));
     }
     percent_decode_str(text)
         .decode_utf8()
-        .map_err(|_| Failure::malformed("The address is not valid UTF-8."))
+        .map_err(|_| Failure::malformed("The path or query is not valid UTF-8."))
 }
 
 #[cfg(test)]

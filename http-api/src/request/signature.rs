@@ -1,11 +1,11 @@
-//! Whether a payment webhook comes from somebody who knows a secret, and was sent just now.
+//! Checks that the sender of a payment webhook knows a secret, and that the request is recent.
 //!
-//! The header has the shape that payment providers have made common: `t=` with the moment of
-//! signing in seconds since 1970, then one `v1=` for each secret of the sender, separated by
-//! commas. Each is the HMAC-SHA256, in hexadecimal digits, of the digits of that moment, a dot and
-//! the body as it was sent. During a rotation both sides may know two secrets; one match is enough.
+//! The header has the form that is common among payment providers: `t=` with the time of signing in
+//! seconds since 1970, then one `v1=` for each secret of the sender, separated by commas. Each is
+//! the HMAC-SHA256, in hexadecimal digits, of that time, a dot and the body as it was sent. During
+//! a rotation both sides may have two secrets; one match is enough.
 //!
-//! Replays within the window are not its business: a report has a key, and a key counts once.
+//! It does not detect replays within the window: each result has a key, and a key counts once.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,14 +20,14 @@ use crate::settings::WebhookSecret;
 
 const SIGNATURE: HeaderName = HeaderName::from_static(wire::SIGNATURE);
 
-/// How far the moment of signing may lie from this node's clock, before or after, in seconds.
+/// The largest distance of the time of signing from this node's clock, before or after, in seconds.
 pub(crate) const WINDOW_S: u64 = 300;
 
-/// The most signatures of one request that are looked at.
+/// The most signatures in one request.
 pub(crate) const SIGNATURES_MAX: usize = 8;
 
-/// Checks the signature of a request by this node's clock; without secrets there is nothing to
-/// check.
+/// Checks the signature of a request against this node's clock. Without secrets every request
+/// passes.
 pub(crate) fn check(
     secrets: &[WebhookSecret],
     headers: &HeaderMap,
@@ -52,7 +52,7 @@ fn check_at(
     };
     let header = value.to_str().ok().and_then(Header::read);
     let header = header.ok_or_else(|| refused("The signature is not of the form t=…,v1=…."))?;
-    // Who does not know a secret learns nothing about the clock.
+    // The signature comes first: without a secret, a sender learns nothing about the clock.
     let genuine = secrets.iter().fold(false, |genuine, secret| {
         header.signatures.iter().fold(genuine, |genuine, signature| {
             let mut mac = Hmac::<Sha256>::new_from_slice(secret.bytes())
@@ -78,16 +78,16 @@ fn refused(detail: &'static str) -> Failure {
     Failure::new(ErrorCode::InvalidSignature, detail)
 }
 
-/// What the header says.
+/// The parsed header.
 struct Header<'a> {
-    /// The moment as it was signed.
+    /// The digits of the time, as they were signed.
     moment: &'a str,
     moment_s: u64,
     signatures: Vec<[u8; 32]>,
 }
 
 impl Header<'_> {
-    /// Parts of other names are passed over: they may be of later versions.
+    /// Ignores parts with other names: later versions may add some.
     fn read(value: &str) -> Option<Header<'_>> {
         let (mut moment, mut signatures) = (None, Vec::new());
         for part in value.split(',') {

@@ -4,8 +4,8 @@ use client::wire;
 use engine::trace::TraceId;
 use hyper::HeaderMap;
 
-/// `X-Trace-Id`, else the trace of a W3C `traceparent`, else a new UUID. What is not a usable id is
-/// passed over: a broken trace header must not cost a sale.
+/// `X-Trace-Id`, else the trace id of a W3C `traceparent`, else a new UUID. Invalid ids are
+/// ignored: a broken trace header must not cost a sale.
 pub(crate) fn of(headers: &HeaderMap) -> TraceId {
     let own = headers.get(wire::TRACE_ID).and_then(|value| value.to_str().ok());
     if let Some(trace) = own.and_then(TraceId::parse) {
@@ -35,7 +35,7 @@ fn from_traceparent(text: &str) -> Option<TraceId> {
         && lower_hex(parent, 16)
         && lower_hex(flags, 2)
         && trace.bytes().any(|byte| byte != b'0')
-        // Later versions may add fields, this one may not.
+        // Only later versions may add fields.
         && (version != "00" || fields.next().is_none());
     if sound { TraceId::parse(trace) } else { None }
 }

@@ -1,4 +1,4 @@
-//! The documents about the API itself. They are made where every endpoint is known.
+//! The documents about the API itself. [`crate::call::Documents`] has their texts.
 
 mod describe;
 mod handle;

@@ -1,5 +1,4 @@
-//! Events: what happens, as a stream or over a WebSocket. How they get there is the business of
-//! [`crate::events`].
+//! Events, as a stream or over a WebSocket. [`crate::events`] delivers them.
 
 mod describe;
 mod handle;

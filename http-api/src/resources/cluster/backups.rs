@@ -1,4 +1,4 @@
-//! A backup of the node that is asked; and payments, which wait in a cluster that was restored.
+//! Sends a backup of this node; pauses and resumes payments.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +15,18 @@ use crate::failure::Failure;
 use crate::request::fields::{Errors, Fields};
 use crate::request::json::{self, Value};
 
-/// How long the snapshot may take that a backup is made of. The state may be large.
+/// The timeout of the snapshot behind a backup: the state may be large.
 const SNAPSHOT_MAX: Duration = Duration::from_secs(600);
 
 /// `GET /cluster/backup`
 pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
     let permit = Arc::clone(&call.app.backups).try_acquire_owned().map_err(|_| {
-        Failure::new(ErrorCode::Overloaded, "Too many backups are being read from this node.")
+        Failure::new(
+            ErrorCode::Overloaded,
+            "Too many clients are reading backups from this node; retry later.",
+        )
     })?;
-    // Everything that was acknowledged before the request is in it.
+    // The backup must have everything that was acknowledged before the request.
     let freshness = call.ready_to_read().await?;
     let backup = call.app.handle.backup(Instant::now() + SNAPSHOT_MAX).await;
     let backup = backup.map_err(|error| match error {
@@ -36,7 +39,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
         index = backup.meta.index,
         bytes = backup.meta.bytes,
         trace_id = %call.trace,
-        "a backup is read"
+        "a backup is sent"
     );
     let reply = reply::file(Download::new(backup.reader, backup.meta.bytes, permit));
     Ok(reply.fresh(freshness))

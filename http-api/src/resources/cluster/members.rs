@@ -1,5 +1,5 @@
-//! The cluster as this node sees it, answered without a quorum too; and changes of its members and
-//! its leader, which any node takes and the leader decides.
+//! Shows the cluster as this node sees it, without a quorum. Changes its members and its leader:
+//! any node takes the request, the leader decides.
 
 use client::wire::{Envelope, ErrorCode, Founder, KnownIncarnation, MemberAdded};
 use engine::ids::NodeId;
@@ -118,7 +118,7 @@ fn read_member(fields: &Fields<'_, '_>) -> Result<Member, Failure> {
     errors.finish(member)
 }
 
-/// A name or an address, and a port to connect to.
+/// Whether the text is a host name or address, and a port to connect to.
 fn is_host_and_port(text: &str) -> bool {
     let parts = text.rsplit_once(':');
     parts.is_some_and(|(host, port)| {

@@ -1,4 +1,4 @@
-//! Snapshots of the node that is asked, whether it leads or not.
+//! Takes a snapshot of this node, whether it leads or not.
 
 use client::wire::{Envelope, ErrorCode, Snapshot};
 use raft_node::SnapshotError;
@@ -13,7 +13,7 @@ pub(crate) async fn take(call: &Call<'_>) -> Result<Reply, Failure> {
     let meta = taken.map_err(|error| match error {
         SnapshotError::NotInTime => Failure::new(
             ErrorCode::CommitTimeout,
-            "The snapshot is not finished yet and may be finished later; ask again.",
+            "The snapshot was not finished in time and may still be finished; retry.",
         ),
         SnapshotError::Stopping => Failure::stopping(),
         SnapshotError::Failed(_) => Failure::internal(call.trace, &error),

@@ -9,28 +9,29 @@ use crate::describe::shapes::Shapes;
 use crate::describe::words::schema;
 use crate::events::stream::CONTENT_TYPE;
 
-const STREAM: &str = "A stream of events (`text/event-stream`) that ends when either \
-    side ends it. Each event is a block of `id`, `event` (its type) and one line of `data` (an \
-    `Event` in JSON). Every node tells the same events under the same ids, in ascending order, so \
-    whoever was cut off goes on at any node with the last id that it saw, without a gap and \
-    without anything twice. The first block has only an id: the place where the stream begins. \
-    Comments are signs of life.\n\nA node that has not yet applied what the id names waits for \
-    it. Events are kept for a time and a number that the operator sets; when some that would \
-    follow are gone, the answer is 410 `events_gone`. Nothing is queued for a subscriber: one \
-    that does not take its bytes in time is cut off.\n\nA refusal for lack of stock that needed \
-    no entry in the log is no event.";
+const STREAM: &str = "\
+    A stream of events (`text/event-stream`) that runs until either side ends it. Each event is \
+    a block of `id`, `event` (its type) and one line of `data` (an `Event` in JSON). Every node \
+    sends the same events with the same ids, in ascending order. After a disconnect, a client \
+    resumes at any node with the last id that it saw, without gaps or duplicates. The first \
+    block has only an id: the place where the stream starts. Comments are heartbeats.\n\nA node \
+    that has not yet applied the event of the id waits for it. The operator sets how long and \
+    how many events are stored; if events after the id are gone, the answer is 410 \
+    `events_gone`. Nothing is queued for a subscriber: one that does not read in time is \
+    disconnected.\n\nA refusal for lack of stock that needs no log entry makes no event.";
 
-const SOCKET: &str = "A WebSocket (RFC 6455). A client says `{\"subscribe\": \
-    \"private-orders.7\"}` and is told how the orders of user 7 end, as frames of `event` \
-    (`OrderPaid`, `OrderFailed` or `OrderCancelled`), `channel` and `data`. It may also say \
-    `{\"unsubscribe\": channel}` and `{\"ping\": number}`. Each of these is answered: \
-    `subscribed`, `unsubscribed`, `pong`, or `error` with a `message`.\n\nA connection has at \
-    most 100 channels, a message at most 4,096 bytes; after 10 mistakes, for a binary message or \
-    one that is too long, the connection is closed with the code that says so. It hears of \
-    nothing that happened before: whoever has to miss nothing follows the stream of events.";
+const SOCKET: &str = "\
+    A WebSocket (RFC 6455). A client sends `{\"subscribe\": \"private-orders.7\"}` and learns \
+    how the orders of user 7 end, as frames of `event` (`OrderPaid`, `OrderFailed` or \
+    `OrderCancelled`), `channel` and `data`. It may also send `{\"unsubscribe\": channel}` and \
+    `{\"ping\": number}`. Each message is answered: `subscribed`, `unsubscribed`, `pong`, or \
+    `error` with a `message`.\n\nA connection has at most 100 channels, and a message at most \
+    4,096 bytes. After 10 invalid messages, a binary message or one that is too long, the server \
+    closes the connection with a code that says why. A client gets no earlier events: one that \
+    must not miss any reads the stream of events.";
 
 pub(crate) fn stream() -> Operation {
-    Operation::new("streamEvents", "Follow what happens")
+    Operation::new("streamEvents", "Subscribe to events")
         .text(STREAM)
         .takes(&["EventUser", "EventProduct", "EventTypes", "After", "LastEventId"])
         .answers(200, "The stream.", &[], Some((CONTENT_TYPE, stream_content())))
@@ -39,7 +40,7 @@ pub(crate) fn stream() -> Operation {
 }
 
 pub(crate) fn socket() -> Operation {
-    Operation::new("openSocket", "Follow the orders of users over a WebSocket")
+    Operation::new("openSocket", "Subscribe to orders of users over a WebSocket")
         .text(SOCKET)
         .answers(101, "The WebSocket.", &["Upgrade", "Sec-WebSocket-Accept"], None)
         .refuses(&[ErrorCode::UpgradeRequired, ErrorCode::Overloaded])
@@ -57,12 +58,12 @@ fn stream_content() -> Value {
     json!({"schema": {"type": "string"}, "example": example, "x-event-data": schema("Event")})
 }
 
-/// What goes over the WebSocket.
+/// The messages of the WebSocket.
 fn messages() -> Value {
     json!({"client": schema("SocketRequest"), "server": schema("SocketFrame")})
 }
 
-/// Which fields come with the types of a family.
+/// The fields of the types of a family.
 const FIELDS: [(&str, &[&str]); 8] = [
     (
         "order.",
@@ -77,10 +78,10 @@ const FIELDS: [(&str, &[&str]); 8] = [
     ("payment.", &["webhook_id", "order_id", "result"]),
 ];
 
-/// What follows from the type of an event: the fields that are there.
+/// The rules between the type of an event and its fields.
 fn rules() -> Value {
     let rule = |(family, fields): &(&str, &[&str])| {
-        // A refusal has no order.
+        // A refused order has no row.
         let of = |kind: &&EventType| {
             kind.as_str().starts_with(family) && **kind != EventType::OrderRejected
         };
@@ -90,7 +91,7 @@ fn rules() -> Value {
     FIELDS.iter().map(rule).collect()
 }
 
-/// Events as they go out.
+/// Examples of events.
 fn examples() -> Value {
     json!([{
         "id": "4939841540.0",

@@ -1,4 +1,4 @@
-//! Subscribing to events: as a stream of events, or over a WebSocket.
+//! Subscribes to events: as a stream, or over a WebSocket.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(crate) async fn stream(call: &Call<'_>) -> Result<Reply, Failure> {
     };
     let subscription = subscribe(call, start)?;
     if after.is_some() {
-        // Looked at after the place was taken: what is gone later ends the stream.
+        // Checked after subscribing: events that are removed later end the stream.
         let kept = call.app.handle.events_after(start, 1).await;
         kept.map_err(|error| lost(call, error))?;
     }
@@ -73,7 +73,7 @@ pub(crate) async fn socket(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply)
 }
 
-/// The key of a request that asks for a WebSocket as it should.
+/// The key of a valid WebSocket handshake.
 fn handshake<'h>(call: &Call<'h>) -> Option<&'h HeaderValue> {
     let lists = |name: HeaderName, word: &str| {
         let values = call.headers.get_all(name).into_iter().filter_map(|it| it.to_str().ok());
@@ -89,7 +89,7 @@ fn handshake<'h>(call: &Call<'h>) -> Option<&'h HeaderValue> {
     key.filter(|_| asked && keys.next().is_none())
 }
 
-/// A place among the subscribers.
+/// Takes a place among the subscribers.
 fn subscribe(call: &Call<'_>, after: EventId) -> Result<Subscription, Failure> {
     let subscription = call.app.feed.subscribe(&call.app.handle, after);
     subscription.ok_or_else(|| {
@@ -98,7 +98,7 @@ fn subscribe(call: &Call<'_>, after: EventId) -> Result<Subscription, Failure> {
     })
 }
 
-/// Where to go on: the header of a browser that comes back, else the parameter.
+/// Where to resume: the header of a browser that reconnects, else the parameter.
 fn read_after(headers: &HeaderMap, query: &Query<'_>, errors: &mut Errors) -> Option<EventId> {
     const REST: &str = "must be the id of an event, such as 4939841539.0.";
     let read = |text: &str| {
@@ -123,8 +123,8 @@ fn read_after(headers: &HeaderMap, query: &Query<'_>, errors: &mut Errors) -> Op
     header.or(parameter)
 }
 
-/// Waits until this node knows what came before an event. Once it has seen everything that was
-/// acknowledged, an id beyond that was given out by nobody.
+/// Waits until this node has applied the entry of an event. An id beyond everything that was
+/// acknowledged belongs to no event.
 async fn await_event(call: &Call<'_>, id: EventId) -> Result<(), Failure> {
     let handle = &call.app.handle;
     let reached = || {
@@ -143,7 +143,7 @@ async fn await_event(call: &Call<'_>, id: EventId) -> Result<(), Failure> {
 }
 
 fn unheard_of(applied: Position) -> Failure {
-    Failure::field("after", "No event of this cluster has such an id yet.").at(applied)
+    Failure::field("after", "No event has this id yet.").at(applied)
 }
 
 fn lost(call: &Call<'_>, error: EventsError) -> Failure {

@@ -52,7 +52,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
     let hold = match found {
         None => return Err(Failure::not_found(MISSING).seen(position, freshness)),
         Some(Some(hold)) => hold,
-        // One that is stored has ended, so it is what it was.
+        // A stored hold has ended, so it has not changed since.
         Some(None) => stored(call, id).await?,
     };
     Ok(shown(200, &hold, clock).at(position).fresh(freshness))
@@ -89,8 +89,8 @@ fn refused(call: &Call<'_>, applied: &Applied, outcome: &Outcome) -> Failure {
     }
 }
 
-/// The hold as it is right after the command. It was written, so failing to read it leaves the
-/// caller with an outcome it does not know.
+/// The hold right after the command. The command took effect, so if reading the row fails, the
+/// caller gets an unknown outcome.
 async fn written(
     call: &Call<'_>,
     status: u16,

@@ -11,7 +11,7 @@ pub(crate) fn health() -> Operation {
     health_as("getHealth")
 }
 
-/// The same at the path without a prefix: each operation needs a name of its own.
+/// The same without a path prefix. Each operation needs its own name.
 pub(crate) fn bare_health() -> Operation {
     health_as("getHealthWithPrefix")
 }

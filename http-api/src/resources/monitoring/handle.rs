@@ -1,4 +1,4 @@
-//! What monitors ask: health, liveness, readiness, metrics. Nothing here waits for anybody.
+//! Answers monitors: health, liveness, readiness, metrics. Nothing here waits.
 
 use client::wire::{Health, HealthStatus, Probe, ServiceState, Services, Test};
 use raft_node::Health as NodeHealth;
@@ -18,7 +18,7 @@ pub(crate) async fn health(call: &Call<'_>) -> Result<Reply, Failure> {
 
 fn health_of(status: &NodeHealth) -> Health {
     let state = |works| if works { ServiceState::Ok } else { ServiceState::Down };
-    // The payment worker works on the leader and waits everywhere else.
+    // Payments run on the leader only; elsewhere the worker waits.
     let leads = status.leader_id == Some(status.node_id);
     let worker = match (status.worker_ok, leads) {
         (true, true) => ServiceState::Ok,
@@ -42,7 +42,7 @@ fn health_of(status: &NodeHealth) -> Health {
     }
 }
 
-/// `GET /livez`: that it answers is the answer.
+/// `GET /livez`: the answer itself shows that the process is alive.
 pub(crate) async fn live(_: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply::of(200, &Probe { status: HealthStatus::Ok, reason: None }))
 }

@@ -1,7 +1,7 @@
-//! `POST /orders/batch`: many orders in one request, all or none or each by itself.
+//! `POST /orders/batch`: many orders in one request, atomic or each on its own.
 //!
-//! The bodies are read one by one, so that a bad one is its own affair. Orders that stand for
-//! themselves go to the log in chunks, each decided in one entry; an atomic batch is one chunk.
+//! Each order is read on its own, so an invalid one does not affect the others. Independent orders
+//! go to the log in chunks of one entry each; an atomic batch is one chunk.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -16,7 +16,7 @@ use engine::outcome::Outcome;
 use raft_node::Applied;
 use serde::Serialize;
 
-use super::write::{read_order, tell};
+use super::write::{log_order, read_order};
 use crate::answer::reply::{self, Reply, ReplyExt};
 use crate::answer::rows;
 use crate::call::{Call, unexpected};
@@ -27,27 +27,27 @@ use crate::request::json::{self, Malformed, Value};
 use crate::request::query;
 use crate::settings::Settings;
 
-/// About how many bytes of orders go into one entry when each stands for itself: one entry must not
-/// hold up the log.
+/// The approximate size of a chunk of independent orders, in bytes: one entry must not hold up the
+/// log.
 const CHUNK_BYTES: usize = 512 << 10;
 
-/// A request, read.
+/// A parsed request.
 struct Batch {
     atomic: bool,
-    /// Each order, or what is wrong with it.
+    /// Each order, or why it is invalid.
     orders: Vec<Result<PlaceOrder, Failure>>,
 }
 
-/// What became of one order.
+/// The result of one order.
 #[allow(clippy::large_enum_variant, reason = "nearly all are orders, and boxes cost allocations")]
 enum Settled {
-    /// Placed now or before; the second says which.
+    /// The order, and whether it was placed before.
     Order(Order, bool),
-    /// Neither.
+    /// The order was refused, or its outcome is unknown.
     Failed(Failure),
 }
 
-/// What became of all of them.
+/// The results of all orders.
 struct Decided {
     settled: Vec<Settled>,
     position: Option<Position>,
@@ -56,7 +56,7 @@ struct Decided {
 /// `POST /orders/batch`
 pub(crate) async fn place(call: &Call<'_>) -> Result<Reply, Failure> {
     if extract::idempotency_key(call.headers)?.is_some() {
-        // Passing it over would leave the caller believing that repeating is safe.
+        // If it were ignored, the caller would believe that a retry is safe.
         let detail = "The keys of a batch stand in its orders, not in the Idempotency-Key header.";
         return Err(Failure::new(ErrorCode::IdempotencyKeyInvalid, detail));
     }
@@ -90,7 +90,7 @@ fn read_batch(call: &Call<'_>) -> Result<Batch, Failure> {
     read_object(&call.body, asked, settings)
 }
 
-/// One body a line. Blank lines are no orders.
+/// Reads one order per line, without blank lines.
 fn read_lines(
     body: &[u8],
     settings: &Settings,
@@ -112,7 +112,7 @@ fn read_lines(
     Ok(orders)
 }
 
-/// `asked` is what the query says of `atomic`; the body may say it too, but nothing else.
+/// `asked` is the query's `atomic`; that of the body must agree.
 fn read_object(body: &[u8], asked: Option<bool>, settings: &Settings) -> Result<Batch, Failure> {
     let object = json::parse(body)?;
     let fields = Fields::of(&object);
@@ -172,7 +172,7 @@ async fn place_all(
     Ok(Decided { settled, position: Some(position) })
 }
 
-/// The orders, when nothing is wrong with any of them. What is wrong is told of all of them.
+/// The orders, if all are valid; otherwise one failure with the errors of all.
 fn all_sound(orders: Vec<Result<PlaceOrder, Failure>>) -> Result<Vec<PlaceOrder>, Failure> {
     let mut sound = Vec::with_capacity(orders.len());
     let mut faults: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -195,7 +195,7 @@ fn all_sound(orders: Vec<Result<PlaceOrder, Failure>>) -> Result<Vec<PlaceOrder>
     if faults.is_empty() { Ok(sound) } else { Err(Failure::validation(faults)) }
 }
 
-/// Places each order as if it had come alone, in their order.
+/// Places each order on its own, in the order of the request.
 async fn place_each(
     call: &Call<'_>,
     orders: Vec<Result<PlaceOrder, Failure>>,
@@ -224,14 +224,14 @@ async fn place_each(
         };
         match done.await {
             Ok(position) => decided.position = Some(position),
-            // Nothing was decided, so this is the answer to the request as a whole.
+            // Nothing was decided, so the whole request fails.
             Err(failure) if decided.position.is_none() => return Err(failure),
             Err(failure) => {
                 let code = failure.code();
                 let detail = failure.detail();
                 let again = || Settled::Failed(Failure::new(code, detail.to_owned()));
                 settled.extend((0..count).map(|_| again()));
-                // What was not sent has certainly no effect.
+                // Orders that were not sent have no effect.
                 settled.extend(rest.by_ref().map(|_| Settled::Failed(not_sent())));
             }
         }
@@ -277,7 +277,7 @@ async fn propose(
     Ok(applied)
 }
 
-/// Brings the outcomes of a chunk of `count` orders together with the rows.
+/// Joins the outcomes of a chunk of `count` orders with their rows.
 async fn settle(
     call: &Call<'_>,
     applied: Applied,
@@ -289,7 +289,7 @@ async fn settle(
         other => return Err(unexpected(call, &other)),
     };
     let mut rows = applied.orders.into_iter().peekable();
-    // Orders that were made long ago by their key may have left memory.
+    // Orders that their keys made long ago may no longer be in memory.
     let mut stored: Vec<(usize, OrderId)> = Vec::new();
     for outcome in outcomes {
         let (id, replayed) = match outcome {
@@ -304,13 +304,13 @@ async fn settle(
         settled.push(match rows.next_if(|order| order.id == id) {
             Some(order) => {
                 if !replayed {
-                    tell(call, "order.created", &order);
+                    log_order(call, "order.created", &order);
                 }
                 Settled::Order(order, replayed)
             }
             None => {
                 stored.push((settled.len(), id));
-                // It was made, so failing to read it would leave its fate unknown.
+                // It exists, so if reading it fails, its outcome is unknown.
                 Settled::Failed(Failure::unknown())
             }
         });
@@ -328,7 +328,7 @@ async fn settle(
     Ok(())
 }
 
-/// A result without an order: the fields of [`client::wire::BatchResult`] that are there.
+/// A result without an order: the fields of [`client::wire::BatchResult`] for an error.
 #[derive(Serialize)]
 struct Problem<'a> {
     index: usize,
@@ -342,7 +342,7 @@ struct Problem<'a> {
     errors: Option<&'a BTreeMap<String, Vec<String>>>,
 }
 
-/// Appends one result as it goes out.
+/// Appends the JSON of one result.
 fn show(index: usize, settled: &Settled, out: &mut Vec<u8>) {
     match settled {
         Settled::Order(order, replayed) => {

@@ -145,7 +145,7 @@ pub(crate) fn processed() -> Operation {
         .says_instead(REQUIRED)
 }
 
-/// What placing an order can be refused with.
+/// The refusals for a new order.
 const PLACING: &[ErrorCode] = &[
     ErrorCode::NotFound,
     ErrorCode::InsufficientStock,

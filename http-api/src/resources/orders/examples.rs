@@ -119,7 +119,7 @@ pub(crate) fn batch_request() -> Value {
     json!({"atomic": false, "orders": [order("order-abc-123"), order("order-abc-124")]})
 }
 
-/// What became of a batch.
+/// The results of a batch.
 pub(crate) fn batch() -> Value {
     let code = ErrorCode::InsufficientStock;
     let refused = wire::BatchResult {

@@ -1,4 +1,4 @@
-//! Reading orders: one, its history, by key, and lists.
+//! Reads orders: one, its history, by key, and lists.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ use crate::request::query::{self, Query, percent_decode};
 
 /// An order found in the state.
 enum Found {
-    /// Here it is.
+    /// It is in memory.
     Row(Box<Order>),
     /// It is final, and its row is in the checkpoint store.
     Stored,
@@ -54,7 +54,7 @@ pub(crate) async fn events(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply.fresh(freshness))
 }
 
-/// One order, with the position at which it was looked up.
+/// Reads one order, with the position at which it was found.
 pub(crate) async fn one(
     call: &Call<'_>,
     id: OrderId,
@@ -65,7 +65,7 @@ pub(crate) async fn one(
     Ok((position, whole(call, id, found).await?))
 }
 
-/// The row of an order that was found. One that is stored is final, so it is what it was.
+/// The row of an order that was found. A stored order is final, so it has not changed since.
 async fn whole(call: &Call<'_>, id: OrderId, found: Found) -> Result<Box<Order>, Failure> {
     match found {
         Found::Row(order) => Ok(order),
@@ -108,7 +108,7 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Reply, Failure> {
     let page = read_page(&query, &mut errors);
     errors.check()?;
     call.wait_until_fresh(freshness).await?;
-    // The rows are taken in the same moment as the list, so that each still matches the filter.
+    // Takes the rows together with the list, so that each still matches the filter.
     let (position, found, rows) = call.app.handle.read(|state| {
         let found = state.list_orders(&filter, page);
         let rows: Vec<_> = found.ids.iter().map(|id| look_up(state, *id)).collect();
@@ -120,7 +120,7 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply::of(200, &OrderList::new(data, meta)).at(position).fresh(freshness))
 }
 
-/// Adds the rows that are not in memory. Those orders are final, so they are what they were.
+/// Adds the rows that are not in memory. Those orders are final, so they have not changed since.
 async fn complete(
     call: &Call<'_>,
     ids: &[OrderId],
@@ -184,7 +184,7 @@ fn read_page(query: &Query<'_>, errors: &mut Errors) -> Page {
     }
 }
 
-/// A cursor is the last order that was seen. Clients treat it as opaque.
+/// A cursor is the id of the last order of a page. Clients treat it as opaque.
 fn write_cursor(last: OrderId) -> String {
     format!("o{last}")
 }

@@ -79,7 +79,7 @@ pub(crate) fn lines() -> Value {
     })
 }
 
-/// Either `items` or `other`, which `more` says more about.
+/// Either `items` or `other`; `more` adds keywords to the latter.
 pub(crate) fn items_or(other: &str, more: Value) -> Value {
     let items = json!({
         "required": ["items"],

@@ -1,9 +1,8 @@
-//! The hook by which another system has the step after an order dispatched once more.
+//! The task hook: another system dispatches the step after an order again.
 //!
-//! That step is the payment, and its task is a part of the order: it is written with it, due at
-//! once, and taken away by its result alone. So nothing can be lost that would have to be queued
-//! again, and dispatching never pays twice. What the hook does is to look whether the order is
-//! there and to write the line that tells so.
+//! That step is the payment. Its task is stored with the order, is due at once, and only a result
+//! removes it. So a task cannot get lost, and dispatching never pays twice. The hook checks that
+//! the order exists and logs that.
 
 use client::wire::{OrderAnswer, TaskQueued};
 use engine::ids::OrderId;
@@ -17,7 +16,7 @@ use crate::freshness::Freshness;
 use crate::request::fields::{Errors, Fields};
 use crate::request::json::{self, Object};
 
-/// What clients of the hook read when they named no order.
+/// The `error` when the order is missing, as clients of the hook expect it.
 pub(crate) const REQUIRED: &str = "order_id is required";
 
 /// `POST /tasks/order-processed`

@@ -1,4 +1,4 @@
-//! Writing orders: place, purchase, cancel, and fencing their keys.
+//! Writes orders: place, purchase, cancel, and fence their keys.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -42,8 +42,7 @@ pub(crate) async fn purchase(call: &Call<'_>) -> Result<Reply, Failure> {
     let mut view = views::order(&placed.order);
     view.product = match &placed.applied.product {
         Some(product) => Some(Box::new(views::product(product))),
-        // A repeated purchase sold nothing now, so it shows the product of now. The line may also
-        // name a product that was archived since; then there is none to show.
+        // A replayed purchase shows the product as it is now, or none if it was archived since.
         None => placed.order.items.first().and_then(|item| {
             let product = item.product;
             call.app.handle.read(|state| state.product(product).map(views::product)).map(Box::new)
@@ -83,13 +82,13 @@ async fn place(call: &Call<'_>, command: PlaceOrder) -> Result<Placed, Failure> 
     };
     let order = order_after(call, &mut applied, id).await?;
     if !replayed {
-        tell(call, "order.created", &order);
+        log_order(call, "order.created", &order);
     }
     Ok(Placed { applied, order, replayed })
 }
 
-/// Logs what happened to an order.
-pub(crate) fn tell(call: &Call<'_>, event: &'static str, order: &Order) {
+/// Logs an event of an order.
+pub(crate) fn log_order(call: &Call<'_>, event: &'static str, order: &Order) {
     tracing::debug!(
         event,
         order_id = order.id.0,
@@ -98,8 +97,8 @@ pub(crate) fn tell(call: &Call<'_>, event: &'static str, order: &Order) {
     );
 }
 
-/// The order as it is right after the command. It was written, so failing to read it leaves the
-/// caller with an outcome it does not know.
+/// The order right after the command. The command took effect, so if reading the row fails, the
+/// caller gets an unknown outcome.
 async fn order_after(
     call: &Call<'_>,
     applied: &mut Applied,
@@ -122,7 +121,7 @@ pub(crate) fn read_order(
     let key = read_key(&fields, header_key, settings, &mut errors)?;
     let user = read_user(&fields, settings, &mut errors);
     let (hold, lines) = read_hold_or_lines(&fields, &mut errors);
-    // Who turns a hold into an order pays elsewhere, unless the order says otherwise.
+    // By default, orders from holds are paid through a webhook.
     let usual = if hold.is_some() { PaymentMethod::Webhook } else { PaymentMethod::Mock };
     let payment_method = read_payment_method(&fields, usual, &mut errors);
     let metadata = read_metadata(&fields, &mut errors);
@@ -182,7 +181,7 @@ fn read_key(
     Ok(key.map(Box::from))
 }
 
-/// The user. With a hold it may be left out: the order is the hold's user's.
+/// The user. Optional with a hold, whose user the order gets.
 pub(crate) fn read_user(
     fields: &Fields<'_, '_>,
     settings: &Settings,
@@ -194,7 +193,7 @@ pub(crate) fn read_user(
     fields.id("user_id", errors).map(UserId)
 }
 
-/// What the order is for: a hold, whose lines become the order's, or lines of its own.
+/// Either a hold, whose lines the order takes over, or lines.
 fn read_hold_or_lines(fields: &Fields<'_, '_>, errors: &mut Errors) -> (Option<HoldId>, Vec<Line>) {
     if fields.optional("hold_id").is_none() {
         return (None, read_lines(fields, errors));
@@ -218,7 +217,7 @@ pub(crate) fn read_lines(fields: &Fields<'_, '_>, errors: &mut Errors) -> Vec<Li
         fields.fault("items", "is required.", errors);
     }
     if elements.len() > LINES_MAX {
-        // Not listed one by one: the answer stays small whatever was sent.
+        // One error for all, so that the answer stays small.
         fields.fault("items", &format!("must not have more than {LINES_MAX} items."), errors);
         return Vec::new();
     }
@@ -299,7 +298,7 @@ pub(crate) async fn cancel(call: &Call<'_>) -> Result<Reply, Failure> {
     };
     let row = order_after(call, &mut applied, order).await?;
     if !already {
-        tell(call, "order.cancelled", &row);
+        log_order(call, "order.cancelled", &row);
     }
     Ok(reply::json(200, rows::answer(&row)).at(applied.position).version(row.version.0))
 }
@@ -332,7 +331,7 @@ pub(crate) async fn fence(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply::of(200, &Envelope::new(body)).at(applied.position))
 }
 
-/// Reads the body of a cancel, which may be missing.
+/// Reads the optional body of a cancel.
 fn read_reason(body: &[u8]) -> Result<Option<Box<str>>, Failure> {
     if body.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Results of payments that a provider reports.
+//! Takes results from payment providers.
 
 use client::wire::{Envelope, OrderStatus, PaymentResult, WebhookReceipt};
 use engine::command::{Command, PaymentWebhook};
@@ -17,7 +17,7 @@ use crate::settings::Settings;
 
 /// `POST /payments/webhook`
 pub(crate) async fn webhook(call: &Call<'_>) -> Result<Reply, Failure> {
-    // Before a byte of the body is believed.
+    // Comes first: nothing in an unsigned body is trusted.
     signature::check(&call.app.settings.webhook_secrets, call.headers, &call.body)
         .inspect_err(|_| call.app.metrics.signature_refused())?;
     let header_key = extract::idempotency_key(call.headers)?;
@@ -25,7 +25,7 @@ pub(crate) async fn webhook(call: &Call<'_>) -> Result<Reply, Failure> {
     let command = read_report(&object, header_key, &call.app.settings)?;
     let (key, report) = (command.key.clone(), command.report);
     let order = command.order;
-    let tell = |result: &str| {
+    let log = |result: &str| {
         tracing::info!(
             event = "payment.webhook",
             result,
@@ -41,18 +41,18 @@ pub(crate) async fn webhook(call: &Call<'_>) -> Result<Reply, Failure> {
         Outcome::WebhookParked { duplicate, .. } => (*duplicate, true),
         Outcome::Rejected(rejection) => {
             if let Rejection::PaymentConflict { .. } = rejection {
-                tell("conflict");
+                log("conflict");
             }
             return Err(Failure::rejected(rejection).at(applied.position));
         }
         other => return Err(unexpected(call, other)),
     };
-    tell(match (duplicate, parked) {
+    log(match (duplicate, parked) {
         (true, _) => "duplicate",
         (false, true) => "parked",
         (false, false) => "applied",
     });
-    // A report that was applied ended its order, and no order leaves its end.
+    // A result that was applied ended its order, and an end is final.
     let end = match report {
         Report::Succeeded => OrderStatus::Paid,
         Report::Failed => OrderStatus::Failed,
@@ -73,8 +73,8 @@ fn read_report(
     let mut errors = Errors::default();
     let field_key = fields.key(&mut errors);
     let key = idempotency_key(header_key, field_key)?;
-    // A signature does not cover headers: who has seen a signed report could send it under another
-    // key.
+    // A signature does not cover headers: someone who has seen a signed request could send it again
+    // with another key.
     if key.is_none() || !settings.webhook_secrets.is_empty() {
         fields.required("idempotency_key", &mut errors);
     }

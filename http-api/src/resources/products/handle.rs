@@ -44,8 +44,8 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply::of(200, &body).at(position).fresh(freshness))
 }
 
-/// The asked-for products after a place, by ascending id; one more than `limit`, which tells
-/// whether more follow.
+/// The requested products after `after`, by ascending id: up to `limit` and one more, which shows
+/// that there is another page.
 fn pick(state: &State, ids: Option<&[u64]>, after: ProductId, limit: u64) -> Vec<Product> {
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
     match ids {
@@ -57,7 +57,7 @@ fn pick(state: &State, ids: Option<&[u64]>, after: ProductId, limit: u64) -> Vec
     }
 }
 
-/// The ids to choose from, ascending and each once.
+/// The requested ids, ascending, without duplicates.
 fn read_ids(query: &Query<'_>, errors: &mut Errors) -> Option<Vec<u64>> {
     let text = query.text("ids", errors)?;
     let ids: Result<Vec<u64>, _> =
@@ -119,7 +119,7 @@ fn read_product(fields: &Fields<'_, '_>) -> Result<CreateProduct, Failure> {
     errors.finish(product)
 }
 
-/// `PUT /products/{id}`: what is left out is removed.
+/// `PUT /products/{id}`: removes optional fields that are missing.
 pub(crate) async fn replace(call: &Call<'_>) -> Result<Reply, Failure> {
     let product = ProductId(call.id(MISSING)?);
     let object = json::parse(&call.body)?;
@@ -138,7 +138,7 @@ pub(crate) async fn replace(call: &Call<'_>) -> Result<Reply, Failure> {
     self::update(call, update).await
 }
 
-/// `PATCH /products/{id}`: what is left out stays as it is.
+/// `PATCH /products/{id}`: keeps fields that are missing.
 pub(crate) async fn patch(call: &Call<'_>) -> Result<Reply, Failure> {
     let product = ProductId(call.id(MISSING)?);
     let object = json::parse(&call.body)?;
@@ -161,7 +161,7 @@ fn read_patch(product: ProductId, fields: &Fields<'_, '_>) -> Result<UpdateProdu
         product,
         expected_version: None,
         name: fields.text("name", NAME_BYTES_MAX, &mut errors),
-        // Null takes this one and the limits away.
+        // Null removes this field and the limits.
         sku: fields.has("sku").then_some(sku),
         price: fields.price("price", &mut errors),
         stock: read_stock(fields, &mut errors),
@@ -209,8 +209,8 @@ pub(crate) async fn archive(call: &Call<'_>) -> Result<Reply, Failure> {
     }
 }
 
-/// The version that `If-Match` demands. Of several the one that the product has now is chosen; the
-/// state machine then checks that it still has it.
+/// The version that `If-Match` requires. Of several, this is the product's current one; the state
+/// machine checks it again.
 async fn expected_version(call: &Call<'_>, id: ProductId) -> Result<Option<Position>, Failure> {
     let versions = match extract::if_match(call.headers)? {
         IfMatch::Any => return Ok(None),
@@ -230,7 +230,7 @@ async fn expected_version(call: &Call<'_>, id: ProductId) -> Result<Option<Posit
     Err(Failure::new(ErrorCode::VersionMismatch, detail).at(position))
 }
 
-/// The answer to a write: the product as it is right after it.
+/// The answer to a write: the product right after it.
 fn written(
     call: &Call<'_>,
     status: u16,

@@ -1,4 +1,4 @@
-//! Stock: adjustments, and the ledger that tells of every movement.
+//! Adjusts stock, and reads the ledger of all its movements.
 
 use std::ops::RangeInclusive;
 
@@ -40,7 +40,7 @@ pub(crate) async fn adjust(call: &Call<'_>) -> Result<Reply, Failure> {
     if !replayed {
         tracing::info!(event = "stock.adjusted", product_id = product.0, trace_id = %call.trace);
     }
-    // It was written, so failing to read it leaves the caller with an outcome it does not know.
+    // The command took effect, so if reading the row fails, the outcome is unknown.
     let row = call.app.handle.adjustment(id).await.ok().flatten().ok_or_else(Failure::unknown)?;
     let view = views::adjustment(&row, applied.product.as_deref().map(views::product));
     let status = if replayed { 200 } else { 201 };
@@ -134,7 +134,7 @@ pub(crate) async fn ledger(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply::sized(200, &body, 400 * page.entries.len()).at(page.position).fresh(freshness))
 }
 
-/// A position, which stands for all of its rows, or a position and a line.
+/// A position, which means after all of its rows, or a position and a line.
 fn read_after(query: &Query<'_>, errors: &mut Errors) -> Option<LedgerPlace> {
     let text = query.text("after", errors)?;
     let (position, line) = text.split_once('.').map_or((text, None), |(at, n)| (at, Some(n)));

@@ -1,4 +1,4 @@
-//! Users: made and read, never changed.
+//! Creates and reads users. They never change.
 
 use client::wire::Envelope;
 use engine::command::{Command, CreateUser};
@@ -43,8 +43,7 @@ fn read_user(fields: &Fields<'_, '_>) -> Result<CreateUser, Failure> {
     errors.finish(name.zip(email).map(|(name, email)| CreateUser { name, email }))
 }
 
-/// Something on both sides of one `@`, and no white space. Whether mail arrives there is not for
-/// syntax to say.
+/// Text on both sides of one `@`, without white space. Only sending mail could check more.
 fn is_email(text: &str) -> bool {
     let parts = text.split_once('@');
     parts.is_some_and(|(local, domain)| {
