@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_and_shape_is_on_the_page() {
+    fn every_operation_and_schema_is_on_the_page() {
         let page = shown();
         for (_, Endpoint { method, path, .. }) in routes::endpoints() {
             let head = format!("<b class=\"{method}\">{method}</b> <code>{path}</code>");

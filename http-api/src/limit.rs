@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_free_is_given_back_within_its_minute() {
+    fn a_free_request_is_uncounted_within_its_minute() {
         let limiter = Limiter::new(2).unwrap();
         let (one, now) = (address("192.0.2.1"), Instant::now());
         let mut standing = limiter.take(one, now);

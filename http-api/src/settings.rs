@@ -6,10 +6,10 @@ use std::time::Duration;
 /// The most secrets at the same time: two, for a rotation.
 const SECRETS_MAX: usize = 2;
 
-/// Settings of the server. `Default` is what the documentation promises.
+/// Settings of the server. `Default` has the documented values.
 ///
-/// Settings that decide an outcome are read where a request arrives and travel in the command, so
-/// nodes may have different ones without their states growing apart.
+/// Settings that affect an outcome are read by the node that takes the request and travel in the
+/// command, so nodes with different settings still have equal states.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Declined payment attempts before an order fails, at least 1.
@@ -25,8 +25,8 @@ pub struct Settings {
     pub hold_ttl_max_ms: u64,
     /// The most active holds; more are refused. At least 1.
     pub active_holds_max: u64,
-    /// What payment webhooks must be signed with: one secret, or two while they are being changed.
-    /// Without any, webhooks need no signature.
+    /// The secrets of signed payment webhooks: one, or two during a rotation. Without any, webhooks
+    /// need no signature.
     pub webhook_secrets: Vec<WebhookSecret>,
     /// How long the result of a payment waits for an order that does not exist yet, in
     /// milliseconds.
@@ -37,28 +37,28 @@ pub struct Settings {
     pub require_users: bool,
     /// Whether an order must have an idempotency key.
     pub require_idempotency_key: bool,
-    /// How many requests one client address may make of this node a minute; 0 is no limit. Monitors
-    /// are not counted, nor are orders repeated under their key. A reverse proxy counts as one
+    /// Requests per minute that one client address may send to this node; 0 for no limit.
+    /// Monitoring and retries with a known key are not counted. A reverse proxy counts as one
     /// address.
     pub rate_limit_per_minute: u32,
-    /// The longest that a request may take from its complete head to its answer. A write that is
-    /// not confirmed by then is answered 504: its outcome is unknown.
+    /// The time from the complete head of a request to its answer. A write that is not confirmed by
+    /// then is answered 504: its outcome is unknown.
     pub request_timeout: Duration,
-    /// How long the head of a request may take from its first byte.
+    /// The time for the head of a request, from its first byte.
     pub header_timeout: Duration,
-    /// How long the body of a request may take after its head.
+    /// The time for the body of a request, after its head.
     pub body_timeout: Duration,
-    /// How long after an answer the next request may take to begin. Taking the answer has to fit
-    /// into it too.
+    /// The time from an answer to the first byte of the next request, including the time to read
+    /// the answer.
     pub idle_timeout: Duration,
-    /// How long the socket may refuse to take the next bytes of an answer.
+    /// How long a client may take no bytes of an answer.
     pub write_timeout: Duration,
     /// The largest body, in bytes.
     pub body_bytes_max: usize,
     /// The largest body of a batch, in bytes.
     pub batch_bytes_max: usize,
-    /// Bytes that the bodies of all batches may have that are worked on at once; more are refused
-    /// as overloaded. At least `batch_bytes_max`.
+    /// The total size of all batch bodies in progress, in bytes; more are refused as overloaded. At
+    /// least `batch_bytes_max`.
     pub batch_bytes_in_flight_max: usize,
     /// The largest head of a request, in bytes; at least 8,192.
     pub header_bytes_max: usize,
@@ -66,13 +66,12 @@ pub struct Settings {
     pub headers_max: usize,
     /// The longest request target, in bytes.
     pub target_bytes_max: usize,
-    /// The most connections at once; more are refused.
+    /// The most open connections; more are refused.
     pub connections_max: usize,
-    /// The most connections from one address at once. A reverse proxy counts as one address, so
-    /// a cluster behind one wants this as high as `connections_max`.
+    /// The most open connections of one address. A reverse proxy counts as one address; behind one,
+    /// set this as high as `connections_max`.
     pub connections_per_address_max: usize,
-    /// The most subscribers to events at once, over HTTP and WebSockets together. Each is a
-    /// connection too.
+    /// The most event subscribers, over HTTP and WebSockets together. Each is also a connection.
     pub event_subscribers_max: usize,
     /// The time between heartbeats for a subscriber without events.
     pub event_heartbeat: Duration,
@@ -117,12 +116,13 @@ impl Default for Settings {
 pub struct WebhookSecret(Box<str>);
 
 impl WebhookSecret {
-    /// The shortest secret, in bytes: who has seen one signed request can try all shorter ones.
+    /// The shortest secret, in bytes: someone who has seen a signed request could try all shorter
+    /// ones.
     pub const BYTES_MIN: usize = 16;
     /// The longest secret, in bytes.
     pub const BYTES_MAX: usize = 255;
 
-    /// A secret as it was agreed on with the provider. [`crate::Settings::validate`] checks it.
+    /// The secret that was agreed on with the provider. [`crate::Settings::validate`] checks it.
     pub fn new(text: impl Into<Box<str>>) -> WebhookSecret {
         WebhookSecret(text.into())
     }
@@ -132,8 +132,8 @@ impl WebhookSecret {
         self.0.as_bytes()
     }
 
-    /// Whether it is neither too short nor too long, and plain ASCII without spaces, so that both
-    /// sides mean the same bytes by it.
+    /// Whether its length is in bounds, and it is visible ASCII without spaces, so that both sides
+    /// use the same bytes.
     fn is_sound(&self) -> bool {
         (Self::BYTES_MIN..=Self::BYTES_MAX).contains(&self.0.len())
             && self.0.bytes().all(|byte| byte.is_ascii_graphic())

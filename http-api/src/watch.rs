@@ -1,10 +1,10 @@
-//! The clock of one connection: what it is waiting for, since when, and when that is too long.
+//! The timeouts of one connection: what it waits for, and since when.
 //!
-//! The HTTP library reads and writes; this only notes what passes through the socket, so that the
-//! hot path sets no timers. The task of the connection looks in from time to time.
+//! The HTTP library reads and writes; this file records when bytes pass through the socket, so that
+//! the hot path sets no timers. The connection's task checks the record at intervals.
 //!
-//! It also keeps the bytes of the head at hand, because the library resolves a head that gives
-//! both a length and chunks by itself, and hides the length. Such a head is refused here.
+//! It also keeps the bytes of the request head: the library accepts a head with both a length and
+//! chunks, and hides the length. The server refuses such a head.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -27,51 +27,51 @@ use crate::settings::Settings;
 pub(crate) enum Phase {
     /// Nothing of the next request has arrived.
     Idle,
-    /// A part of a head has arrived.
+    /// Part of a head has arrived.
     Head,
-    /// A request is being answered; its own deadlines hold.
+    /// A request is being answered; its own timeouts apply.
     Busy,
-    /// An answer goes out that has no end of its own.
+    /// A stream or a download is being sent.
     Streaming,
 }
 
-/// Why a connection has to end.
+/// Why a connection times out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Late {
-    /// Nothing came for too long.
+    /// It was idle for too long.
     Idle,
     /// A head took too long.
     Head,
-    /// The answer was not taken for too long.
+    /// The client did not read for too long.
     Write,
 }
 
-/// The notes about one connection. All times are in milliseconds since it was accepted, plus one,
-/// so that zero can mean "not".
+/// The record of one connection. All times are in milliseconds since it was accepted, plus one, so
+/// that 0 can mean "not".
 #[derive(Debug)]
 pub(crate) struct Watch {
     accepted: Instant,
     phase: AtomicU8,
     since_ms: AtomicU64,
-    stuck_since_ms: AtomicU64,
+    blocked_since_ms: AtomicU64,
     /// What arrived since the connection was idle, up to [`HEAD_BYTES_KEPT`].
     head: Mutex<Vec<u8>>,
 }
 
-/// A head beyond this is refused anyway, unless the limit was set higher.
+/// Longer heads are refused anyway, unless the limit is set higher.
 const HEAD_BYTES_KEPT: usize = 16 << 10;
 
-// The notes are written and read by one task; atomics only make them shareable.
+// One task writes and reads the record; the atomics only make it shareable.
 const RELAXED: Ordering = Ordering::Relaxed;
 
 impl Watch {
-    /// For a connection that was accepted just now.
+    /// A record for a new connection.
     pub(crate) fn new() -> Watch {
         Watch {
             accepted: Instant::now(),
             phase: AtomicU8::new(Phase::Idle as u8),
             since_ms: AtomicU64::new(1),
-            stuck_since_ms: AtomicU64::new(0),
+            blocked_since_ms: AtomicU64::new(0),
             head: Mutex::new(Vec::new()),
         }
     }
@@ -80,13 +80,13 @@ impl Watch {
         u64::try_from(self.accepted.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
     }
 
-    /// Notes a new phase.
+    /// Records a new phase.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, RELAXED);
         self.since_ms.store(self.now_ms(), RELAXED);
     }
 
-    /// Whether an answer without an end goes out.
+    /// Whether a stream or a download is being sent.
     pub(crate) fn is_streaming(&self) -> bool {
         self.is(Phase::Streaming)
     }
@@ -108,9 +108,9 @@ impl Watch {
         head.extend_from_slice(&bytes[..kept]);
     }
 
-    /// Notes that a request begins, and forgets its head. With `asked`, says whether the head gave
-    /// a length. Heads that arrived while an earlier request was answered are not known here; for
-    /// them the answer is no.
+    /// Records that a request begins, and drops its head. With `asked`, returns whether the head
+    /// has a length; false for heads that arrived while an earlier request was answered, because
+    /// they are not recorded.
     pub(crate) fn begin(&self, asked: bool) -> bool {
         self.enter(Phase::Busy);
         let mut head = self.head.lock();
@@ -119,29 +119,29 @@ impl Watch {
         gave
     }
 
-    fn stuck(&self) {
-        if self.stuck_since_ms.load(RELAXED) == 0 {
-            self.stuck_since_ms.store(self.now_ms(), RELAXED);
+    fn blocked(&self) {
+        if self.blocked_since_ms.load(RELAXED) == 0 {
+            self.blocked_since_ms.store(self.now_ms(), RELAXED);
         }
     }
 
     fn moving(&self) {
-        self.stuck_since_ms.store(0, RELAXED);
+        self.blocked_since_ms.store(0, RELAXED);
     }
 
-    /// Whether a part of an answer waits for the socket.
+    /// Whether part of an answer waits for the socket.
     pub(crate) fn is_writing(&self) -> bool {
-        self.stuck_since_ms.load(RELAXED) > 0
+        self.blocked_since_ms.load(RELAXED) > 0
     }
 
-    /// Whether the connection waited too long for something.
+    /// The timeout that the connection has exceeded, if any.
     pub(crate) fn late(&self, settings: &Settings) -> Option<Late> {
         let now = self.now_ms();
         let over =
             |since: u64, limit: Duration| u128::from(now - since.min(now)) >= limit.as_millis();
-        let stuck = self.stuck_since_ms.load(RELAXED);
+        let blocked = self.blocked_since_ms.load(RELAXED);
         let since = self.since_ms.load(RELAXED);
-        if stuck > 0 && over(stuck, settings.write_timeout) {
+        if blocked > 0 && over(blocked, settings.write_timeout) {
             Some(Late::Write)
         } else if self.is(Phase::Head) && over(since, settings.header_timeout) {
             Some(Late::Head)
@@ -153,7 +153,7 @@ impl Watch {
     }
 }
 
-/// Whether a head, which may have more behind it, has a line that gives the length of the body.
+/// Whether a head has a `Content-Length` line; bytes may follow the head.
 fn gives_length(head: &[u8]) -> bool {
     let name = b"content-length";
     head.split(|byte| *byte == b'\n')
@@ -161,7 +161,7 @@ fn gives_length(head: &[u8]) -> bool {
         .any(|line| line.get(..name.len()).is_some_and(|it| it.eq_ignore_ascii_case(name)))
 }
 
-/// How often to look at a [`Watch`]: often enough that no limit is overrun by more than a quarter
+/// How often to check a [`Watch`]: often enough that no timeout is exceeded by more than a quarter
 /// of the shortest.
 pub(crate) fn interval(settings: &Settings) -> Duration {
     let shortest = settings.header_timeout.min(settings.idle_timeout).min(settings.write_timeout);
@@ -171,20 +171,19 @@ pub(crate) fn interval(settings: &Settings) -> Duration {
 /// The most bytes of one read.
 const READ_BYTES: usize = 8 << 10;
 
-/// A socket whose traffic is noted.
+/// A socket whose traffic is recorded.
 #[derive(Debug)]
 pub(crate) struct Watched {
     socket: TcpStream,
     watch: Arc<Watch>,
 }
 
-/// An answer without an end on its way out: the connection may say nothing for long, until this is
-/// dropped.
+/// Marks a connection as streaming until this is dropped: it may be silent for long.
 #[derive(Debug)]
 pub(crate) struct Streaming(Arc<Watch>);
 
 impl Streaming {
-    /// Such an answer begins.
+    /// Marks the connection.
     pub(crate) fn begin(watch: &Arc<Watch>) -> Streaming {
         watch.enter(Phase::Streaming);
         Streaming(Arc::clone(watch))
@@ -210,7 +209,7 @@ impl Watched {
 
     fn note_write<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match result {
-            Poll::Pending => self.watch.stuck(),
+            Poll::Pending => self.watch.blocked(),
             Poll::Ready(_) => self.watch.moving(),
         }
         result
@@ -293,7 +292,7 @@ mod tests {
         watch.enter(Phase::Busy);
         std::thread::sleep(Duration::from_millis(3));
         assert_eq!(watch.late(&settings(1, 1, 1)), None);
-        watch.stuck();
+        watch.blocked();
         std::thread::sleep(Duration::from_millis(3));
         assert_eq!(watch.late(&settings(1, 1, 2)), Some(Late::Write));
         assert!(watch.is_writing());
@@ -336,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_watch_is_looked_at_often_enough() {
+    fn the_watch_is_checked_often_enough() {
         assert_eq!(interval(&settings(400, 1000, 1000)), Duration::from_millis(100));
         assert_eq!(interval(&settings(1, 1, 1)), Duration::from_millis(1));
     }

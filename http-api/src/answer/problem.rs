@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn problems_have_the_documented_shape() {
+    async fn problems_have_the_documented_json() {
         let rejection =
             Rejection::InsufficientStock { product: ProductId(5), requested: 10, available: 3 };
         let reply = reply(Failure::rejected(&rejection), &trace());
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_order_that_stands_in_the_way_is_named() {
+    async fn the_conflicting_order_is_named() {
         let (hold, order) = (HoldId(3), OrderId(7));
         let consumed = Rejection::HoldConsumed { hold, order };
         let consumed = text(reply(Failure::rejected(&consumed), &trace())).await;
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_in_doubt_is_unknown_and_only_that() {
+    fn only_a_write_that_timed_out_is_unknown() {
         for (error, status, outcome) in [
             (ProposeError::NoLeader, 503, Outcome::NotApplied),
             (ProposeError::Overloaded, 503, Outcome::NotApplied),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_looked_up_names_its_position() {
+    fn a_failure_of_a_lookup_has_its_position() {
         let header = |failure: Failure, name: &str| {
             let reply = reply(failure, &trace());
             reply.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn causes_of_internal_errors_stay_inside() {
+    async fn causes_of_internal_errors_are_not_sent() {
         let failure = Failure::read(&ReadError::Storage("/secret/path: broken".into()), &trace());
         let reply = reply(failure, &trace());
         assert_eq!(reply.status(), 500);

@@ -236,7 +236,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_row_goes_out_as_its_view_does(row in some_order()) {
+        fn a_row_has_the_same_json_as_its_view(row in some_order()) {
             let view = wire::OrderAnswer::new(views::order(&row));
             let mut text = Vec::new();
             order(&row, &mut text);

@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_goes_out_as_documented() {
+    fn an_order_has_the_documented_json() {
         let golden = concat!(
             r#"{"id":7,"order_id":7,"user_id":1,"status":"PENDING","saga_status":"RESERVED","#,
             r#""payment_method":"mock","payment_status":"pending","hold_id":null,"#,
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_an_order_decides_what_it_shows() {
+    fn the_final_status_decides_which_fields_are_set() {
         let mut row = placed();
         row.failure_reason = Some("card expired".into());
         for (status, payment, reason, cancelled) in [
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_stands_at_the_last_step_only() {
+    fn only_the_last_step_has_the_reason() {
         let mut row = placed();
         row.status = Status::Cancelled;
         row.failure_reason = Some("changed my mind".into());
@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_written_like_the_library_writes_them() {
+    fn times_are_formatted_as_the_library_does() {
         let format = time::format_description::well_known::Rfc3339;
         for ms in [0, 1, 999, 1_000, 951_827_696_789, 1_771_842_600_000, MOMENT_MAX.0] {
             let text = moment(Timestamp(ms));

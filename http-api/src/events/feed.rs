@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_gives_the_page_that_goes_on_from_any_event_it_has() {
+    fn a_ring_returns_the_page_after_any_of_its_events() {
         let mut ring = Ring::default();
         ring.restart(id(9));
         assert!(matches!(ring.after(id(9)), Look::Nothing));

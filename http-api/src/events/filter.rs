@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_type_is_named() {
+    fn unknown_types_are_named() {
         let many = vec!["order.paid"; TYPES_MAX + 1].join(",");
         for text in ["order.", "*", "order", "ORDER.PAID", "order.paid,", ",", "x.*", ".*", &many] {
             assert!(read(&format!("types={text}")).unwrap_err().contains("types"), "{text}");

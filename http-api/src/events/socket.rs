@@ -297,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn channels_are_of_users() {
+    fn channels_belong_to_users() {
         assert_eq!(user_of("private-orders.7"), Some(UserId(7)));
         for text in ["", "private-orders.", "private-orders.0", "private-orders.07", "orders.7"] {
             assert_eq!(user_of(text), None, "{text}");
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_is_told_how_orders_end_and_of_nothing_else() {
+    fn a_channel_gets_only_events_of_ended_orders() {
         let channels = BTreeSet::from([UserId(7)]);
         let names = |channels: &BTreeSet<UserId>| -> Vec<String> {
             let all = tests::all().into_iter().map(|kind| Rendered::new(tests::event(0, kind)));

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn accept_is_met_or_not() {
+    fn callers_that_do_not_accept_json_are_refused() {
         for accept in [
             "*/*",
             "application/json",

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn every_faulty_field_is_named_once_with_its_place() {
+    fn every_invalid_field_is_named_once_with_its_path() {
         let body = br#"{"a": "2", "name": 7, "price": [1], "sku": "a\u0000b", "empty": " "}"#;
         let object = json::parse(body).unwrap();
         let fields = Fields::of_element(&object, "items", 3);

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn other_values_than_objects_are_refused() {
         let deep = |n: usize| format!("{}{}", "{\"a\":".repeat(n), "1") + &"}".repeat(n);
         for (body, error) in [
             (&b""[..], Malformed::Empty),
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn many_members_are_searched_in_linear_time() {
+    fn duplicate_names_are_found_in_linear_time() {
         let body = |last: usize| {
             let members: Vec<_> = (0..50_000).chain([last]).map(|i| format!("\"{i}\":0")).collect();
             format!("{{{}}}", members.join(","))
@@ -375,7 +375,7 @@ mod tests {
         }
 
         #[test]
-        fn what_serde_writes_is_read_with_the_same_meaning(
+        fn json_of_serde_is_read_with_the_same_meaning(
             value in arbitrary_json(),
             pretty: bool,
         ) {

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_signatures_are_refused() {
         let good = format!("t={NOW},v1={MAC}");
         assert!(!is_fine(&good, br#"{"a":2}"#, NOW), "another body");
         let many = format!("t={NOW}{}", format!(",v1={MAC}").repeat(SIGNATURES_MAX + 1));

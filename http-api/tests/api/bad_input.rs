@@ -10,7 +10,7 @@ const USERS: &str = "/api/v1/users";
 const HOLDS: &str = "/api/v1/holds";
 const WEBHOOK: &str = "/api/v1/payments/webhook";
 
-/// A cluster with something in it that could change.
+/// A node with rows that could change.
 async fn fixture() -> (Fixture, u64) {
     let fixture = Fixture::start().await;
     let product = fixture.product("9.99", 1_000_000_000).await;
@@ -19,7 +19,7 @@ async fn fixture() -> (Fixture, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_json_object_is_malformed_on_every_route() {
+async fn invalid_json_is_malformed_on_every_endpoint() {
     let (fixture, product) = fixture().await;
     let before = fixture.look().await;
     let closed = "[".repeat(10_000) + &"]".repeat(10_000);
@@ -82,7 +82,7 @@ async fn what_is_no_json_object_is_malformed_on_every_route() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fields_of_orders_that_are_wrong_are_named() {
+async fn invalid_fields_of_orders_are_named() {
     let (fixture, product) = fixture().await;
     let before = fixture.look().await;
     let ten_thousand = format!("\"{}\"", "9".repeat(10_000));
@@ -149,7 +149,7 @@ async fn fields_of_orders_that_are_wrong_are_named() {
     for field in ["user_id", "items.0.product_id", "items.0.quantity", "items.1", "metadata"] {
         answer.invalid(field);
     }
-    // Dear lines together are more than 64 bits of minor units can hold.
+    // The total of expensive lines exceeds 64 bits of minor units.
     let dear = json!({"name": "Dear", "price": "99999999.99", "stock": 1_000_000_000_000_u64});
     let dear = fixture.post(PRODUCTS, &dear).await.expect(201)["data"]["id"].clone();
     let line = json!({"product_id": dear, "quantity": 1_000_000});
@@ -161,7 +161,7 @@ async fn fields_of_orders_that_are_wrong_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn products_that_are_wrong_are_refused() {
+async fn invalid_products_are_refused() {
     let (fixture, product) = fixture().await;
     let before = fixture.look().await;
     let target = format!("{PRODUCTS}/{product}");
@@ -311,7 +311,7 @@ async fn paths_methods_and_types_that_do_not_exist() {
         fixture.send(get).await.problem(406, "not_acceptable");
     }
     assert_eq!(fixture.look().await, before);
-    // And what is fine, in unusual dress.
+    // Unusual but valid requests.
     let dressed = Call::new("POST", ORDERS)
         .with_body(body.clone())
         .header("content-type", "Application/JSON; Charset=UTF-8")

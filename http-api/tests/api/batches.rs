@@ -1,4 +1,4 @@
-//! Batches of orders: JSON and one object a line, each by itself or all or none.
+//! Batches of orders: as JSON and one object per line, independent and atomic.
 
 use http_api::Settings;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ fn told(results: &[Value]) -> Vec<(u64, &str)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_order_of_a_batch_has_the_answer_that_it_would_have_had_alone() {
+async fn each_order_of_a_batch_has_the_same_answer_as_a_single_order() {
     let fixture = Fixture::start().await;
     let product = fixture.product("9.99", 10).await;
     let mine = fixture.post("/api/v1/orders", &keyed(product, 1, "old")).await.expect(201);
@@ -75,13 +75,13 @@ async fn each_order_of_a_batch_has_the_answer_that_it_would_have_had_alone() {
     assert_eq!(results[0]["order"]["items"][0]["line_total"], "19.98");
     assert!(results[4]["errors"]["items.0.quantity"].is_array(), "{}", results[4]);
     assert_eq!(results[2]["outcome"], "rejected");
-    // Alone they have the same.
+    // Single orders get the same.
     for (index, (status, code)) in expected.into_iter().enumerate() {
         if status >= 400 {
             let alone = Call::json("POST", "/api/v1/orders", &orders[index]);
             let problem = fixture.send(alone).await.problem(u16::try_from(status).unwrap(), code);
             assert_eq!(results[index]["error_code"], problem["error_code"]);
-            // The stock is another one by now.
+            // The stock has changed by now.
             let same = results[index]["message"] == problem["message"];
             assert!(same || code == "insufficient_stock", "{}", results[index]);
         }
@@ -115,7 +115,7 @@ async fn an_atomic_batch_is_all_or_409_and_names_the_orders_at_fault() {
     assert_eq!(named, [(1, 409, "insufficient_stock"), (2, 404, "not_found")]);
     let missing = fixture.post(BATCH, &batch(json!([order(99, 1)]))).await;
     missing.problem(409, "batch_rejected");
-    // What cannot be read is no conflict: each fault is named with its place.
+    // Invalid orders are not a conflict: each error has its path.
     let broken = json!([order(product, 1), {"items": [], "user_id": 0}, {"items": 3}]);
     let answer = fixture.post(BATCH, &batch(broken)).await;
     for field in ["orders.1.items", "orders.1.user_id", "orders.2.items"] {
@@ -127,7 +127,7 @@ async fn an_atomic_batch_is_all_or_409_and_names_the_orders_at_fault() {
     let first = results(&fixture.post(BATCH, &batch(fits.clone())).await);
     assert_eq!(told(&first), [(201, ""), (201, ""), (200, "")]);
     assert_eq!(first[1]["order"]["id"], first[2]["order"]["id"]);
-    // Repeating places the order without a key again, which does not fit, so nothing happens.
+    // A retry would place the order without a key again, which lacks stock, so nothing happens.
     fixture.post(BATCH, &batch(fits)).await.problem(409, "insufficient_stock");
     let again = results(&fixture.post(BATCH, &batch(json!([keyed(product, 4, "k")]))).await);
     assert_eq!(told(&again), [(200, "")]);
@@ -155,7 +155,7 @@ async fn a_batch_of_lines_is_read_line_by_line() {
     fixture.send(lines(&format!("{BATCH}?atomic=yes"), &[&good])).await.invalid("atomic");
     fixture.send(lines(BATCH, &[""])).await.invalid("orders");
     fixture.send(lines(BATCH, &vec![&*good; 1001])).await.invalid("orders");
-    // Lines are for batches only.
+    // Only batches accept lines.
     let single = lines("/api/v1/orders", &[&good]);
     fixture.send(single).await.problem(415, "unsupported_media_type");
     let text = Call::new("POST", BATCH).with_body(good).header("content-type", "text/plain");
@@ -192,7 +192,7 @@ async fn the_bounds_of_a_batch_are_kept() {
     let header = Call::json("POST", BATCH, &json!({"orders": [order(product, 1)]}));
     let header = header.header("idempotency-key", "k");
     fixture.send(header).await.problem(400, "idempotency_key_invalid");
-    // Judged by its length, before a byte of it is there.
+    // Refused by its length, before a byte of it arrives.
     let large = format!(
         "POST {BATCH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n",
@@ -220,7 +220,7 @@ async fn the_bounds_of_a_batch_are_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_required_of_orders_is_required_in_batches() {
+async fn settings_make_fields_required_in_batches() {
     let settings =
         Settings { require_users: true, require_idempotency_key: true, ..Settings::default() };
     let fixture = Fixture::with(settings).await;
@@ -254,10 +254,10 @@ async fn a_batch_without_a_leader_was_certainly_not_placed() {
     let batch = json!({"orders": [order(1, 1)]});
     let problem = fixture.post(BATCH, &batch).await.problem(503, "no_leader");
     assert_eq!(problem["outcome"], "not_applied");
-    // One whose bodies are all bad needs no leader.
+    // A batch of invalid orders needs no leader.
     let bad = fixture.post(BATCH, &json!({"orders": [{}]})).await;
     assert_eq!(told(&results(&bad)), [(422, "validation_error")]);
-    // Room for large bodies is bounded too.
+    // The total size of large bodies is bounded too.
     let one = fixture.send(Call::json(
         "POST",
         BATCH,
@@ -275,7 +275,7 @@ async fn a_batch_without_a_leader_was_certainly_not_placed() {
     fixture.stop().await;
 }
 
-/// What the node refuses for lack of stock, as its metrics count it.
+/// The node's refusals for lack of stock, as its metrics count them.
 async fn refused_by_stock(fixture: &Fixture) -> f64 {
     let page = fixture.get("/metrics").await;
     let page = String::from_utf8(page.body.to_vec()).unwrap();
@@ -286,7 +286,7 @@ async fn refused_by_stock(fixture: &Fixture) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn batches_of_what_is_sold_out_leave_the_log_as_it_is() {
+async fn batches_of_sold_out_products_write_nothing_to_the_log() {
     let fixture = Fixture::start().await;
     let gone = fixture.product("1.00", 0).await;
     let left = fixture.product("1.00", 5).await;
@@ -304,7 +304,7 @@ async fn batches_of_what_is_sold_out_leave_the_log_as_it_is() {
     let two = json!({"orders": [order(gone, 1), keyed(gone, 2, "k")]});
     let each = fixture.post(BATCH, &two).await;
     assert_eq!(told(&results(&each)), [sold_out; 2]);
-    // What is wrong in itself never gets as far.
+    // Invalid requests never get as far.
     let faulty = json!({"orders": [order(gone, 1), {"items": []}]});
     let each = fixture.post(BATCH, &faulty).await;
     assert_eq!(told(&results(&each)), [sold_out, (422, "validation_error")]);
@@ -323,13 +323,13 @@ async fn batches_of_what_is_sold_out_leave_the_log_as_it_is() {
     let refused = refused_by_stock(&fixture).await;
     assert_eq!(refused, 1004.0);
 
-    // Where something comes of it the log decides, and the refusals count the same.
+    // If any order can be placed, the log decides, and the refusals count the same.
     let some = json!({"orders": [order(gone, 1), order(left, 5)]});
     let each = fixture.post(BATCH, &some).await;
     assert_eq!(told(&results(&each)), [sold_out, (201, "")]);
     assert_eq!(index(), before + 1);
     assert_eq!(refused_by_stock(&fixture).await, 1005.0);
-    // A key that was refused is as good as new.
+    // A refused key can be used again.
     let stock = json!({"delta": 2, "reason": "found"});
     fixture.post(&format!("/api/v1/products/{gone}/adjustments"), &stock).await.expect(201);
     let again = fixture.post(BATCH, &json!({"orders": [keyed(gone, 2, "k")]})).await;

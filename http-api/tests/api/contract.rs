@@ -1,5 +1,5 @@
-//! Every answer that a test gets is compared with the OpenAPI document: its status, its headers,
-//! its type and its body, in which no field may be missing and none may be undocumented.
+//! Compares every answer of a test with the OpenAPI document: its status, headers, content type and
+//! body. No field may be missing or undocumented.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -17,7 +17,7 @@ const HTTP_HEADERS: [&str; 5] =
     ["content-type", "content-length", "transfer-encoding", "date", "connection"];
 
 pub(crate) struct Contract {
-    /// With objects closed: a field that is not documented is a fault.
+    /// The document with closed objects: an undocumented field is an error.
     pub(crate) document: Value,
     validators: Mutex<HashMap<String, Arc<Validator>>>,
 }
@@ -27,7 +27,7 @@ pub(crate) fn is_known() -> bool {
     CONTRACT.get().is_some()
 }
 
-/// Takes the document of a server.
+/// Reads the document from a server.
 pub(crate) fn learn(mut document: Value) {
     close(&mut document["components"]["schemas"]);
     let _ = CONTRACT.set(Contract { document, validators: Mutex::default() });
@@ -38,7 +38,7 @@ pub(crate) fn contract() -> &'static Contract {
     CONTRACT.get().expect("a fixture was started")
 }
 
-/// Forbids further fields in every object that lists its own.
+/// Forbids undocumented fields in every object.
 fn close(schema: &mut Value) {
     if let Value::Object(members) = schema {
         if members.contains_key("properties") && members.contains_key("type") {
@@ -50,7 +50,7 @@ fn close(schema: &mut Value) {
     }
 }
 
-/// Panics when an answer is not one that the document describes.
+/// Panics when an answer is not as documented.
 #[track_caller]
 pub(crate) fn check(method: &Method, target: &str, answer: &Answer) {
     if let Err(fault) = contract().compare(method, target, answer) {
@@ -60,7 +60,7 @@ pub(crate) fn check(method: &Method, target: &str, answer: &Answer) {
 }
 
 impl Contract {
-    /// Whether an answer is one that the document describes.
+    /// Whether an answer is as documented.
     pub(crate) fn compare(
         &self,
         method: &Method,
@@ -98,12 +98,12 @@ impl Contract {
                     .zip(wanted)
                     .all(|(segment, wanted)| segment == wanted || wanted.starts_with('{'))
         };
-        // A path as it stands comes before one with a variable part.
+        // A fixed path comes before one with a variable part.
         let exact = paths.get_key_value(&path).map(|(pattern, _)| pattern.as_str());
         exact.or_else(|| paths.keys().map(String::as_str).find(|pattern| fits(pattern)))
     }
 
-    /// The responses of an operation; for what is no operation, those that anything can have.
+    /// The responses of an operation; for an unknown path or method, the general ones.
     fn find(&self, method: &Method, target: &str) -> Value {
         let asked = if *method == Method::HEAD { Method::GET } else { method.clone() };
         let Some(pattern) = self.pattern(target) else { return self.elsewhere() };
@@ -114,7 +114,7 @@ impl Contract {
         operation["responses"].clone()
     }
 
-    /// What is answered where there is no operation.
+    /// The responses of unknown paths and methods.
     fn elsewhere(&self) -> Value {
         let problem = |allow: bool| {
             let responses = &self.document["components"]["responses"];
@@ -181,7 +181,7 @@ impl Contract {
         Ok(())
     }
 
-    /// Whether a value has the shape of a schema of the document.
+    /// Whether a value matches a schema of the document.
     pub(crate) fn fits(&self, schema: &Value, value: &Value) -> Result<(), String> {
         let validator = {
             let mut validators = self.validators.lock().unwrap();

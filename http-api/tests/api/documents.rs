@@ -1,6 +1,5 @@
-//! The OpenAPI document, compared with what the server does. That each answer has its documented
-//! shape is checked wherever a test sends a request; what is sent here are the requests that no
-//! other test has a reason to send.
+//! Compares the OpenAPI document with the server. Every test checks that each answer is as
+//! documented; the tests here send the requests that no other test needs.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +23,7 @@ fn operations() -> Vec<(&'static str, String, &'static Value)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_router_knows_what_is_documented_and_nothing_else() {
+async fn the_router_has_exactly_the_documented_paths() {
     let fixture = Fixture::start().await;
     let mut asked = 0;
     for path in contract().document["paths"].as_object().unwrap().keys() {
@@ -55,7 +54,7 @@ async fn the_router_knows_what_is_documented_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_as_documented_is_noticed() {
+async fn undocumented_answers_are_detected() {
     let fixture = Fixture::start().await;
     let product = fixture.product("1.00", 5).await;
     let target = format!("/api/v1/products/{product}");
@@ -99,7 +98,7 @@ fn is_no_path(answer: &Answer) -> bool {
     answer.status == 404 && answer.json()["detail"] == "There is no such path."
 }
 
-/// Requests that bring about every documented success.
+/// Requests that cause every documented success.
 async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
     let product =
         json!({"name": "Laptop", "price": 999.99, "stock": 50, "sku": "LP", "max_per_order": 9});
@@ -200,7 +199,7 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
     let socket = socket.header("connection", "Upgrade").header("sec-websocket-version", "13");
     calls.push((socket.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="), 101));
     calls.push((Call::new("DELETE", "/api/v1/products/1"), 204));
-    // A member that never comes, which needs no vote; the only voter hands leadership to itself.
+    // A member that never joins, which has no vote; the only voter transfers leadership to itself.
     let member = json!({"id": 4, "raft_addr": "127.0.0.1:1"});
     calls.push((Call::json("POST", "/api/v1/cluster/members", &member), 200));
     calls.push((Call::new("DELETE", "/api/v1/cluster/members/4"), 200));
@@ -233,7 +232,7 @@ async fn every_documented_success_is_answered_as_documented() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_example_has_the_shape_that_it_is_an_example_of() {
+async fn every_example_matches_its_schema() {
     let fixture = Fixture::start().await;
     let mut checked = 0;
     let mut check = |of: &Value, what: &str| {

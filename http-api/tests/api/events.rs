@@ -35,7 +35,7 @@ impl Stream {
         Stream::open_with(fixture, query, "").await
     }
 
-    /// Opens one with further header lines.
+    /// Opens one with more headers.
     async fn open_with(fixture: &Fixture, query: &str, headers: &str) -> Stream {
         let mut socket = TcpStream::connect(fixture.address).await.unwrap();
         let head = format!("GET /api/v1/events{query} HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
@@ -53,7 +53,7 @@ impl Stream {
         &self.head["HTTP/1.1 ".len()..][..3]
     }
 
-    /// Reads on; false at the end.
+    /// Reads more; false at the end.
     async fn more(&mut self) -> bool {
         let mut piece = [0; 4096];
         let read = tokio::time::timeout(PATIENCE, self.socket.read(&mut piece)).await;
@@ -62,10 +62,10 @@ impl Stream {
         length > 0
     }
 
-    /// The next block; nothing at the end of the stream.
+    /// The next block; `None` at the end of the stream.
     async fn next(&mut self) -> Option<Block> {
         loop {
-            // The pieces are chunks, each with its length before it; no line of an event looks so.
+            // Skips the lengths of chunks; no line of an event looks like one.
             let lines: Vec<&str> = self.text.split('\n').collect();
             let end = lines.iter().position(|line| line.is_empty());
             if let Some(end) = end.filter(|end| *end + 1 < lines.len()) {
@@ -118,7 +118,7 @@ fn block(lines: &[&str]) -> Block {
     block
 }
 
-/// An event says the same thing everywhere, in the documented shape.
+/// An event is the same on every node, and as documented.
 fn check(block: &Block) {
     let data = block.data.as_ref().unwrap();
     assert_eq!(block.id.as_deref(), data["id"].as_str());
@@ -138,7 +138,7 @@ fn ids(events: &[Block]) -> Vec<String> {
     events.iter().map(|event| event.id.clone().unwrap()).collect()
 }
 
-/// Something of every kind that clients can bring about here, ten events.
+/// Causes ten events of all kinds that clients can cause here.
 async fn story(fixture: &Fixture) {
     let product = fixture.product("2.50", 3).await;
     let user = json!({"name": "Alice", "email": "alice@example.com"});
@@ -159,7 +159,7 @@ async fn story(fixture: &Fixture) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_is_told_in_order_with_its_data() {
+async fn events_arrive_in_order_with_their_data() {
     let fixture = Fixture::start().await;
     let mut live = Stream::open(&fixture, "").await;
     assert_eq!(live.status(), "200");
@@ -197,10 +197,10 @@ async fn everything_is_told_in_order_with_its_data() {
         (&data(9)["name"], &data(9)["saga_status"]),
         (&json!("OrderPaid"), &json!("CONFIRMED"))
     );
-    // Two things that one command brought about are told one after the other.
+    // Two events of one command come one after the other.
     assert_eq!(ids(&events)[4], ids(&events)[3].replace(".0", ".1"));
 
-    // Whoever comes later and asks for all of it is told the same.
+    // A later subscriber that asks for all events gets the same.
     let mut later = Stream::open(&fixture, "?after=0.0").await;
     assert_eq!(later.events(10).await, events);
     for (at, id) in ids(&events)[..9].iter().enumerate() {
@@ -214,7 +214,7 @@ async fn everything_is_told_in_order_with_its_data() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn filters_leave_out_what_is_not_wanted() {
+async fn filters_skip_other_events() {
     let fixture = Fixture::start().await;
     story(&fixture).await;
     let all = Stream::open(&fixture, "?after=0.0").await.events(10).await;
@@ -234,7 +234,7 @@ async fn filters_leave_out_what_is_not_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_id_and_no_filter_is_refused() {
+async fn invalid_ids_and_filters_are_refused() {
     let fixture = Fixture::start().await;
     fixture.product("1.00", 1).await;
     for (query, field) in [
@@ -243,7 +243,7 @@ async fn what_is_no_id_and_no_filter_is_refused() {
         ("after=-1.0", "after"),
         ("after=1.0&after=2.0", "after"),
         ("after=9007199254740992.0", "after"),
-        // Nobody gave this one out.
+        // No event has this id.
         ("after=9007199254740991.0", "after"),
         ("types=order", "types"),
         ("types=order.shipped", "types"),
@@ -256,7 +256,7 @@ async fn what_is_no_id_and_no_filter_is_refused() {
     fixture.send(with("nonsense")).await.invalid("Last-Event-ID");
     fixture.send(with("1.0").header("last-event-id", "1.0")).await.invalid("Last-Event-ID");
     fixture.send(with("")).await.expect_stream();
-    // What a browser takes.
+    // What a browser accepts.
     let browser = Call::new("GET", "/api/v1/events").header("accept", "text/event-stream");
     fixture.send(browser).await.expect_stream();
     fixture.get("/api/v1/events?after=%zz").await.problem(400, "malformed_request");
@@ -303,7 +303,7 @@ async fn subscribers_are_bounded_and_hear_that_they_are_connected() {
     }
     fixture.get("/api/v1/events").await.problem(503, "overloaded");
     assert!(metric(&fixture, "event_subscribers ").await == 3);
-    // Far longer than an idle connection may last.
+    // Much longer than the idle timeout.
     let started = Instant::now();
     let mut beats = 0;
     while started.elapsed() < Duration::from_millis(800) {
@@ -321,7 +321,7 @@ async fn subscribers_are_bounded_and_hear_that_they_are_connected() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_goes_on_after_a_head_request_for_a_stream() {
+async fn a_connection_is_usable_after_a_head_request_for_a_stream() {
     let settings = Settings { event_subscribers_max: 1, ..Settings::default() };
     let fixture = Fixture::with(settings).await;
     for _ in 0..3 {
@@ -351,7 +351,7 @@ async fn streams_end_when_the_server_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_does_not_read_is_cut_off_and_others_are_not() {
+async fn a_subscriber_that_does_not_read_is_disconnected_alone() {
     let write_timeout = Duration::from_millis(400);
     let fixture = Fixture::with(Settings { write_timeout, ..Settings::default() }).await;
     let product = fixture.product("1.00", 1_000_000).await;
@@ -385,14 +385,14 @@ async fn whoever_does_not_read_is_cut_off_and_others_are_not() {
     fixture.stop().await;
 }
 
-/// The types of the next few events that somebody new is told.
+/// The types of the next few events of a new subscriber.
 async fn eager_events(fixture: &Fixture) -> Vec<String> {
     let mut stream = Stream::open(fixture, "?after=0.0&types=order.placed").await;
     let events = stream.events(3).await;
     events.into_iter().map(|event| event.event.unwrap()).collect()
 }
 
-/// The number behind a name in the metrics.
+/// The value of a metric.
 pub(crate) async fn metric(fixture: &Fixture, name: &str) -> u64 {
     let answer = fixture.get("/metrics").await;
     let text = String::from_utf8(answer.body.to_vec()).unwrap();

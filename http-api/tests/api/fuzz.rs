@@ -1,4 +1,4 @@
-//! Whatever is sent: no answer of the 5xx kind, the documented shape, and nothing oversold.
+//! Random requests: no 5xx, every answer as documented, and nothing oversold.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Call, Fixture};
 
-/// Values that sit where something else is expected.
+/// Values of the wrong type.
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -26,7 +26,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Names that some route reads, and others.
+/// Names of fields, and others.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         proptest::sample::select(vec![
@@ -64,7 +64,7 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
-/// An object that is nearly an order, a product or a user.
+/// An object that is almost an order, a product or a user.
 fn object() -> impl Strategy<Value = Vec<u8>> {
     let line = (0..4_u64, 0..4_u64)
         .prop_map(|(product, quantity)| json!({"product_id": product, "quantity": quantity}));
@@ -85,7 +85,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         proptest::collection::vec(any::<u8>(), 0..200),
         "[\\[\\]{}:,\"0-9a-z\\\\ .eE+-]{0,80}".prop_map(String::into_bytes),
         object(),
-        // A good text, spoiled in one place.
+        // A valid text with one wrong byte.
         (object(), any::<proptest::sample::Index>(), any::<u8>()).prop_map(
             |(mut text, at, byte)| {
                 let at = at.index(text.len());

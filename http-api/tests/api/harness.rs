@@ -19,10 +19,10 @@ use tokio::net::TcpStream;
 
 use crate::contract;
 
-/// Longer than any deadline of the server, so that running into it is a request that was forgotten.
+/// Longer than any timeout of the server: reaching it means that the server forgot a request.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The content type of answers that go on until one side ends them.
+/// The content type of streams.
 const EVENT_STREAM: &str = "text/event-stream";
 
 pub(crate) struct Fixture {
@@ -43,14 +43,14 @@ impl Fixture {
         Fixture::with_config(settings, |_| ()).await
     }
 
-    /// One node whose configuration is changed.
+    /// One node with a changed configuration.
     pub(crate) async fn with_config(settings: Settings, change: fn(&mut Config)) -> Fixture {
         let fixture = Fixture::launch(settings, 1, change).await;
         fixture.until("ready", async || fixture.get("/readyz").await.status == 200).await;
         fixture
     }
 
-    /// The first of three nodes whose other two never come.
+    /// The first of three nodes; the other two never start.
     pub(crate) async fn alone_of_three(settings: Settings) -> Fixture {
         Fixture::launch(settings, 3, |_| ()).await
     }
@@ -90,7 +90,7 @@ impl Fixture {
         self.node.stop().await;
     }
 
-    /// Stops the server alone and gives the node back to be stopped.
+    /// Stops the server only, and returns the node to be stopped.
     pub(crate) async fn stop_server(self, grace: Duration) -> Node {
         self.server.shutdown(grace).await;
         self.node
@@ -106,7 +106,7 @@ impl Fixture {
         assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "never {what}");
     }
 
-    /// Sends a request. Whatever comes back must be what the OpenAPI document says.
+    /// Sends a request. The answer must be as the OpenAPI document says.
     pub(crate) async fn send(&self, call: Call) -> Answer {
         let (method, target) = (call.method.clone(), call.target.clone());
         let answer = self.exchange(call).await;
@@ -128,7 +128,7 @@ impl Fixture {
             let (head, mut body) = sender.send_request(request).await.unwrap().into_parts();
             let endless = head.headers.get("content-type").is_some_and(|it| it == EVENT_STREAM);
             let body = if endless {
-                // A stream has no end, but it has a beginning; HEAD has not even that.
+                // A stream has no end, so only its start is read; HEAD has no body.
                 let first = body.frame().await.map(|frame| frame.unwrap().into_data().unwrap());
                 first.unwrap_or_default()
             } else {
@@ -147,7 +147,7 @@ impl Fixture {
         self.send(Call::json("POST", target, body)).await
     }
 
-    /// Makes a product and gives its id.
+    /// Creates a product and returns its id.
     pub(crate) async fn product(&self, price: &str, stock: u64) -> u64 {
         let body = json!({"name": "Widget", "price": price, "stock": stock});
         self.post("/api/v1/products", &body).await.expect(201)["data"]["id"].as_u64().unwrap()
@@ -160,8 +160,7 @@ impl Fixture {
         (products, orders)
     }
 
-    /// Sends bytes as they are and gives what comes back until the server closes, or until nothing
-    /// came for a while.
+    /// Sends raw bytes and returns the answer, until the server closes or is silent for a while.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> Raw {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         // A server that refuses early may close before everything is written.
@@ -170,7 +169,7 @@ impl Fixture {
     }
 }
 
-/// What came back, and whether the server closed the connection.
+/// The answer, and whether the server closed the connection.
 #[derive(Debug)]
 pub(crate) struct Raw {
     pub(crate) text: String,
@@ -267,7 +266,7 @@ impl Answer {
         if self.body.is_empty() { Value::Null } else { self.json() }
     }
 
-    /// The body of a problem with this status and code, in the documented shape.
+    /// The body of a problem with this status and code.
     #[track_caller]
     pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
         let problem = self.expect(status);
@@ -315,7 +314,7 @@ impl Answer {
     }
 }
 
-/// An order of one line that nobody settles.
+/// An order of one line that nothing settles.
 pub(crate) fn order(product: u64, quantity: u64) -> Value {
     json!({
         "items": [{"product_id": product, "quantity": quantity}],

@@ -29,8 +29,8 @@ async fn hold(fixture: &Fixture, product: u64, quantity: u64) -> Value {
     fixture.post(HOLDS, &body).await.expect(201)["data"].clone()
 }
 
-/// Milliseconds from when a hold was made to its deadline, both written as RFC 3339. Tests here
-/// hold for less than a day.
+/// Milliseconds from the creation of a hold to its deadline. Holds in these tests last less than a
+/// day.
 fn life_ms(hold: &Value) -> u64 {
     let ms = |field: &str| {
         let text = hold[field].as_str().unwrap();
@@ -41,7 +41,7 @@ fn life_ms(hold: &Value) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hold_takes_units_aside_and_an_order_takes_it_over_once() {
+async fn a_hold_reserves_units_and_one_order_consumes_it() {
     let fixture = Fixture::start().await;
     let one = fixture.product("9.99", 10).await;
     let body = json!({"product_id": one, "qty": 3});
@@ -105,7 +105,7 @@ async fn a_hold_of_several_lines_is_all_or_nothing() {
         (&made["user_id"], product(&fixture, one).await["held"].clone()),
         (&json!(7), json!(4))
     );
-    // The order is the hold's user's, and nobody else's.
+    // The order belongs to the hold's user.
     let body = json!({"hold_id": made["id"], "user_id": 8});
     fixture.post(ORDERS, &body).await.invalid("user_id");
     let order = fixture.post(ORDERS, &json!({"hold_id": made["id"]})).await.expect(201);
@@ -129,14 +129,14 @@ async fn a_sold_out_hold_is_refused_without_an_entry() {
     let text = fixture.get("/metrics").await;
     let text = String::from_utf8(text.body.to_vec()).unwrap();
     assert!(text.contains("\nholds_rejected_total 20\n"), "{text}");
-    // A refusal does not use the key up.
+    // A refusal does not use the key.
     let less = json!({"product_id": id, "quantity": 5, "idempotency_key": "six"});
     fixture.post(HOLDS, &less).await.expect(201);
     fixture.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_released_hold_gives_its_units_back_once() {
+async fn a_released_hold_frees_its_units_once() {
     let fixture = Fixture::start().await;
     let id = fixture.product("1.00", 5).await;
     let made = hold(&fixture, id, 5).await;
@@ -164,14 +164,14 @@ async fn a_released_hold_gives_its_units_back_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hold_lives_on_up_to_the_cap_and_no_longer() {
+async fn a_hold_is_extended_up_to_the_limit() {
     let settings = Settings { hold_ttl_ms: 4_000, hold_ttl_max_ms: 10_000, ..Settings::default() };
     let fixture = Fixture::with(settings).await;
     let id = fixture.product("1.00", 5).await;
     let made = hold(&fixture, id, 1).await;
     assert_eq!(life_ms(&made), 4_000);
     let target = format!("{HOLDS}/{}/extend", made["id"]);
-    // Never shorter than it would be anyhow.
+    // An extension never shortens a hold.
     let same = fixture.post(&target, &json!({"ttl_seconds": 1})).await.expect(200);
     assert_eq!(same["data"], made);
     let longer = fixture.post(&target, &json!({"ttl_seconds": 10})).await;
@@ -187,13 +187,13 @@ async fn a_hold_lives_on_up_to_the_cap_and_no_longer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_expired_hold_is_of_no_use_and_its_units_are_back() {
+async fn an_expired_hold_cannot_be_used_and_its_units_are_free() {
     let settings = Settings { hold_ttl_ms: 150, ..Settings::default() };
     let fixture = Fixture::with(settings).await;
     let id = fixture.product("1.00", 5).await;
     let made = hold(&fixture, id, 5).await;
     let target = format!("{HOLDS}/{}", made["id"]);
-    // Nobody writes anything: the deadline alone ends it.
+    // Without any write, the deadline alone ends it.
     let status = async || fixture.get(&target).await.expect(200)["data"]["status"].clone();
     fixture.until("expired", async || status().await == "expired").await;
     assert_eq!(product(&fixture, id).await["stock"], 5);
@@ -219,7 +219,7 @@ async fn a_key_makes_one_hold() {
         (&made["idempotency_key"], first.header("idempotent-replayed")),
         (&json!("k"), None)
     );
-    // By meaning: another spelling of the same request, with the key in the body.
+    // Compared by meaning: the same request in other words, with the key in the body.
     let spelled =
         r#"{"ttl_seconds":60,"idempotency_key":"k","items":[{"quantity":2,"product_id":ID}]}"#;
     let again =
@@ -236,12 +236,12 @@ async fn a_key_makes_one_hold() {
     let both = json!({"product_id": id, "quantity": 2, "idempotency_key": "x"});
     fixture.send(keyed("k", &both)).await.problem(400, "idempotency_key_mismatch");
     fixture.send(keyed("", &body)).await.problem(400, "idempotency_key_invalid");
-    // As long as a key may be, in characters.
+    // A key of the largest length, in characters.
     let mut long = json!({"product_id": id, "quantity": 1, "idempotency_key": "😀".repeat(255)});
     fixture.post(HOLDS, &long).await.expect(201);
     long["idempotency_key"] = json!("😀".repeat(256));
     fixture.post(HOLDS, &long).await.problem(400, "idempotency_key_invalid");
-    // The same text is another key for orders.
+    // Orders have keys of their own.
     let order = json!({"hold_id": made["id"]});
     let order = Call::json("POST", ORDERS, &order).header("idempotency-key", "k");
     fixture.send(order).await.expect(201);
@@ -251,7 +251,7 @@ async fn a_key_makes_one_hold() {
     fixture.stop().await;
 }
 
-/// Proposes commands, many at a time.
+/// Proposes commands, many at the same time.
 async fn propose_all(fixture: &Fixture, commands: impl Iterator<Item = Command>) {
     let mut tasks = tokio::task::JoinSet::new();
     for command in commands {
@@ -298,7 +298,7 @@ async fn holds_that_left_memory_are_read_from_the_checkpoint() {
         let release = |id| Command::ReleaseHold(ReleaseHold { hold: HoldId(id) });
         propose_all(&fixture, ids.map(release)).await;
     }
-    // The next checkpoint lets them go, once something is written again.
+    // The next checkpoint evicts them, after another write.
     fixture
         .until("stored", async || {
             propose_all(&fixture, std::iter::once(create(0))).await;

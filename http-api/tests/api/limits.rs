@@ -1,4 +1,4 @@
-//! Time and number: slow clients, many connections, stopping.
+//! Limits: slow clients, many connections, shutdown.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ async fn slow_heads_and_bodies_are_timed_out_and_delay_nobody() {
         stream.write_all(format!("{head}Content-Length: 100\r\n\r\n{{").as_bytes()).await.unwrap();
         read_all(&mut stream, Duration::from_secs(5)).await
     };
-    // A body that comes in drops is no better.
+    // A slow body is no better.
     let drops = async {
         let mut stream = connect(&fixture).await;
         let head = "POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
@@ -88,7 +88,7 @@ async fn slow_heads_and_bodies_are_timed_out_and_delay_nobody() {
         assert!(raw.text.contains("x-trace-id: "), "{raw:?}");
     }
     assert_eq!(fixture.look().await, before);
-    // A client that is only slow enough is served.
+    // A client that is slow but within the timeouts is served.
     let mut slow = connect(&fixture).await;
     let text = order(product, 1).to_string();
     let head = format!(
@@ -123,14 +123,14 @@ async fn idle_connections_live_longer_than_heads_and_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_nobody_takes_does_not_hold_its_connection() {
+async fn an_unread_answer_does_not_keep_its_connection() {
     let fixture = Fixture::with(hasty()).await;
     let name = "x".repeat(255);
     for _ in 0..40 {
         let body = json!({"name": name, "price": "1", "stock": 1});
         fixture.post("/api/v1/products", &body).await.expect(201);
     }
-    // A small window on our side, so that the answers cannot all hide in buffers.
+    // A small receive window, so that buffers cannot hold all answers.
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(fixture.address).await.unwrap();
@@ -138,7 +138,7 @@ async fn an_answer_that_nobody_takes_does_not_hold_its_connection() {
     let write = tokio::time::timeout(Duration::from_secs(10), stream.write_all(ask.as_bytes()));
     let _ = write.await.expect("the server takes the requests or closes");
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    // Reading now finds what was in flight, then the end, and by far not all answers.
+    // Reading now gets the buffered bytes and then the end, far fewer than all answers.
     let raw = read_all(&mut stream, Duration::from_secs(5)).await;
     assert!(raw.closed, "still open");
     assert!(raw.text.matches("HTTP/1.1 200").count() < 2_000);
@@ -190,7 +190,7 @@ async fn a_server_that_stops_finishes_what_runs() {
     let length = idle.read(&mut piece).await.unwrap();
     assert!(piece[..length].starts_with(b"HTTP/1.1 200"));
     let stopping = tokio::spawn(fixture.stop_server(Duration::from_secs(5)));
-    // The idle connection ends at once, nothing new is taken, the request still gets its answer.
+    // The idle connection closes at once, new ones are refused, the request still gets its answer.
     assert!(read_all(&mut idle, Duration::from_secs(5)).await.closed);
     let refused = tokio::time::timeout(Duration::from_secs(5), async {
         while TcpStream::connect(address).await.is_ok() {
@@ -217,7 +217,7 @@ async fn a_server_does_not_wait_for_ever_to_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn settings_that_cannot_work_are_refused() {
+async fn invalid_settings_are_refused() {
     let fixture = Fixture::start().await;
     let settings = Settings { request_timeout: Duration::ZERO, ..Settings::default() };
     let error =

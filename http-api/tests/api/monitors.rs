@@ -1,4 +1,4 @@
-//! What monitors and clients of the cluster see, with a quorum and without.
+//! Monitoring and the cluster's status, with and without a quorum.
 
 use std::time::Duration;
 
@@ -107,7 +107,7 @@ async fn without_a_quorum_the_node_says_what_it_can() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn positions_are_waited_for() {
+async fn reads_wait_for_a_position() {
     let settings = Settings { request_timeout: Duration::from_millis(300), ..Settings::default() };
     let fixture = Fixture::with(settings).await;
     let product = fixture.product("1.00", 10).await;

@@ -1,11 +1,11 @@
-//! Orders: placing, repeating, reading, cancelling, listing.
+//! Orders: place, retry, read, cancel, list.
 
 use serde_json::json;
 
 use crate::harness::{Call, Fixture, order};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_goes_its_way() {
+async fn an_order_is_placed_read_and_paid() {
     let fixture = Fixture::start().await;
     let product = fixture.product("999.99", 10).await;
     let other = fixture.product("0.10", 10).await;
@@ -84,7 +84,7 @@ async fn a_key_makes_one_order() {
         r#"{{"items":[{{"product_id":{product},"quantity":1}}],"payment_method":"none","idempotency_key":"k/1"}}"#
     );
     let first = fixture.send(place(&body, None)).await.expect(201);
-    // The same by meaning: other order, spaces, and the key in the header.
+    // Equal by meaning: another order of fields, spaces, and the key in the header.
     let again = format!(
         r#" {{ "payment_method" : "none", "items": [ {{"quantity":1, "product_id":{product}}} ] }} "#
     );
@@ -105,7 +105,7 @@ async fn a_key_makes_one_order() {
         let body = body.replace("k/1", key);
         fixture.send(place(&body, None)).await.problem(400, "idempotency_key_invalid");
     }
-    // A refusal does not use a key up.
+    // A refusal does not use a key.
     let greedy = body.replace("\"quantity\":1", "\"quantity\":999").replace("k/1", "k3");
     fixture.send(place(&greedy, None)).await.problem(409, "insufficient_stock");
     let modest = greedy.replace("999", "1");
@@ -127,7 +127,7 @@ async fn a_key_makes_one_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn purchases_show_what_is_left() {
+async fn purchases_show_the_remaining_stock() {
     let fixture = Fixture::start().await;
     let product = fixture.product("15000000", 10).await;
     let body = json!({"product_id": product, "quantity": 2, "idempotency_key": "p"});
@@ -155,7 +155,7 @@ async fn purchases_show_what_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancel_gives_the_units_back_once() {
+async fn a_cancel_releases_the_units_once() {
     let fixture = Fixture::start().await;
     let product = fixture.product("1.00", 5).await;
     fixture.post("/api/v1/orders", &order(product, 5)).await.expect(201);

@@ -1,4 +1,4 @@
-//! Products: the whole life of one, versions, lists.
+//! Products: from creation to archive, versions, lists.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::harness::{Call, Fixture, order};
 const PRODUCTS: &str = "/api/v1/products";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_product_is_made_changed_and_archived() {
+async fn a_product_is_created_changed_and_archived() {
     let fixture = Fixture::start().await;
     let body = json!({"name": "Laptop Gaming", "price": 15_000_000, "stock": 10, "sku": "LG-1", "max_per_order": 3});
     let answer = fixture.post(PRODUCTS, &body).await;
@@ -32,7 +32,7 @@ async fn a_product_is_made_changed_and_archived() {
     let data = &replaced["data"];
     assert_eq!((&data["name"], &data["price"]), (&json!("Pro"), &json!("18000000.50")));
     assert_eq!((&data["sku"], &data["max_per_order"]), (&Value::Null, &Value::Null));
-    // What is reserved stays: five are available beside the three.
+    // Reserved units stay: five are available on top of the three.
     assert_eq!(
         (&data["stock"], &data["reserved"], &data["on_hand"]),
         (&json!(5), &json!(3), &json!(8))
@@ -55,7 +55,7 @@ async fn a_product_is_made_changed_and_archived() {
     fixture.get("/api/v1/products/1").await.problem(404, "not_found");
     fixture.send(Call::json("PUT", "/api/v1/products/1", &whole)).await.problem(404, "not_found");
     fixture.post("/api/v1/orders", &order(1, 1)).await.problem(404, "not_found");
-    // Its open order still ends.
+    // Its open order still settles.
     fixture.post("/api/v1/orders/1/cancel", &json!({})).await.expect(200);
     fixture.send(Call::new("DELETE", "/api/v1/products/99")).await.problem(404, "not_found");
     fixture.stop().await;

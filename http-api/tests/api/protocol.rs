@@ -1,4 +1,4 @@
-//! Requests that no HTTP library would send, byte by byte.
+//! Raw requests that no HTTP library would send.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn post(headers: &str, body: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_http_is_refused_and_closed() {
+async fn invalid_http_is_refused_and_closed() {
     let fixture = Fixture::start().await;
     let product = fixture.product("1.00", 100).await;
     let before = fixture.look().await;
@@ -71,7 +71,7 @@ async fn what_is_no_http_is_refused_and_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_too_large_is_refused_before_it_is_read() {
+async fn large_bodies_are_refused_before_they_are_read() {
     let fixture = Fixture::start().await;
     let product = fixture.product("1.00", 100).await;
     let before = fixture.look().await;
@@ -83,12 +83,12 @@ async fn what_is_too_large_is_refused_before_it_is_read() {
         fixture.raw(post("Transfer-Encoding: chunked\r\n", &chunk.repeat(64)).as_bytes()).await;
     assert!(matches!(grown.status(), None | Some(413)), "{}", grown.text);
     assert!(grown.closed);
-    // Refused at once, though the client waits for leave to send.
+    // Refused at once, although the client waits for `100 Continue`.
     let waiting = fixture
         .raw(post("Expect: 100-continue\r\nContent-Length: 1048577\r\n", "").as_bytes())
         .await;
     assert_eq!(waiting.status(), Some(413));
-    // Exactly the limit is read.
+    // A body of exactly the limit is accepted.
     let mut body = order(product, 1).to_string();
     body.push_str(&" ".repeat(1_048_576 - body.len()));
     let fits = fixture
@@ -128,7 +128,7 @@ async fn chunks_and_pipelines_work() {
     let sized = post(&format!("Content-Length: {}\r\n", body.len()), &body);
     let encoded = post("Transfer-Encoding: chunked\r\n", &chunks);
     let last = "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    // A chunked request behind one with a length: the length belongs to the other.
+    // A chunked request after one with a length: the length belongs to the first.
     let raw = fixture.raw([sized.as_str(), &encoded, &encoded, last].concat().as_bytes()).await;
     assert!(raw.closed);
     assert_eq!(raw.text.matches("HTTP/1.1 201").count(), 3, "{}", raw.text);

@@ -1,8 +1,8 @@
-//! Query strings that are wrong, on every list. None of them may be taken for a default.
+//! Invalid query strings, on every list. None of them may fall back to a default.
 
 use crate::harness::{Call, Fixture, order};
 
-/// The lists, each with the name of its limit, how large it may be, and the name of its place.
+/// The lists, each with the name and bound of its limit, and the name of its cursor.
 const LISTS: [(&str, &str, u64, &str); 4] = [
     ("/api/v1/orders", "limit", 1000, "cursor"),
     ("/api/v1/orders", "per_page", 50, "cursor"),
@@ -33,7 +33,7 @@ async fn limits_and_places_in_lists_are_checked_on_every_list() {
                 answer.problem(400, "malformed_request");
             }
         }
-        // What nobody reads may be anything that can be read.
+        // Unknown parameters are ignored.
         fixture.get(&format!("{path}?colour=red&colour=&=&&x")).await.expect(200);
     }
     fixture.stop().await;

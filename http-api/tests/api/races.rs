@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::harness::{Answer, Call, Fixture, order};
 
-/// Sends the calls at the same moment.
+/// Sends the calls at the same time.
 async fn all_at_once(fixture: &Arc<Fixture>, calls: Vec<Call>) -> Vec<Answer> {
     let barrier = Arc::new(Barrier::new(calls.len()));
     let mut tasks = JoinSet::new();
@@ -83,7 +83,7 @@ async fn five_cancels_give_the_units_back_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_stale_read_misses_was_made_at_a_later_position() {
+async fn a_stale_read_misses_only_later_positions() {
     let fixture = Arc::new(Fixture::start().await);
     let product = fixture.product("1.00", 1_000).await;
     let mut missed = 0;

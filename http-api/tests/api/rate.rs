@@ -21,7 +21,7 @@ fn remaining(answer: &Answer) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn repeating_holds_and_results_is_free_too() {
+async fn retries_of_holds_and_results_are_not_counted() {
     let fixture = fixture(10).await;
     let product = fixture.product("1.00", 100).await;
     let hold = json!({"product_id": product, "quantity": 1, "idempotency_key": "h"});
@@ -43,7 +43,7 @@ async fn repeating_holds_and_results_is_free_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
+async fn an_address_over_the_limit_learns_when_to_retry() {
     let fixture = fixture(30).await;
     let product = fixture.product("1.00", 100).await;
     let body = order(product, 1);
@@ -53,7 +53,7 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
     let mut left = remaining(&first);
     assert!(left < 30 && number(&first, "ratelimit-limit") == 30);
     assert!((1..=60).contains(&number(&first, "ratelimit-reset")));
-    // Repeating is free, and everything else is not: reads, refusals, and paths that are none.
+    // Retries are not counted; everything else is: reads, refusals and unknown paths.
     assert_eq!(remaining(&fixture.send(place("first")).await), left);
     for (target, status) in [("/api/v1/products", 200), ("/api/v1/orders/99", 404), ("/no", 404)] {
         let answer = fixture.get(target).await;
@@ -87,7 +87,7 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
     }
     assert_eq!(fixture.handle.read(|state| state.position()), before, "nothing was applied");
 
-    // The order can still be asked for again, by the key in either place.
+    // The order can still be retried, with the key in either place.
     let mut keyed = body.clone();
     keyed["idempotency_key"] = json!("first");
     for call in [place("first"), Call::json("POST", ORDERS, &keyed)] {
@@ -97,7 +97,7 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
     }
     let purchase = json!({"product_id": product, "quantity": 2, "idempotency_key": "first"});
     fixture.post("/api/v1/orders/purchase", &purchase).await.problem(422, "idempotency_key_reused");
-    // And monitors go on.
+    // Monitoring still works.
     for target in ["/health", "/api/v1/health", "/livez", "/readyz", "/metrics"] {
         let answer = fixture.get(target).await;
         assert_eq!((answer.status, answer.header("ratelimit-limit")), (200, None), "{target}");

@@ -1,4 +1,4 @@
-//! WebSockets: channels, names, mistakes, bounds, and how they end.
+//! WebSockets: channels, names, invalid messages, bounds, and how they end.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn say(socket: &mut Socket, value: &Value) {
     socket.send(Message::text(value.to_string())).await.unwrap();
 }
 
-/// The next message, or how it was closed.
+/// The next message, or the close code.
 async fn hear(socket: &mut Socket) -> Result<Value, Option<CloseCode>> {
     loop {
         let message = tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time");
@@ -65,7 +65,7 @@ async fn place(fixture: &Fixture, user: u64, method: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn users_are_told_how_their_orders_end() {
+async fn users_get_events_of_their_ended_orders() {
     let fixture = Fixture::start().await;
     fixture.product("9.99", 100).await;
     let mut seven = open(&fixture).await;
@@ -104,7 +104,7 @@ async fn users_are_told_how_their_orders_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mistakes_are_answered_and_many_of_them_end_it() {
+async fn invalid_messages_are_answered_and_too_many_close_the_socket() {
     let fixture = Fixture::start().await;
     let mut socket = open(&fixture).await;
     let mistakes = [
@@ -124,7 +124,7 @@ async fn mistakes_are_answered_and_many_of_them_end_it() {
         assert_eq!(frame["event"], "error", "{mistake}");
         assert!(frame["message"].is_string());
     }
-    // Nine mistakes still leave it useful; the tenth ends it.
+    // After nine invalid messages it still works; the tenth closes it.
     subscribe(&mut socket, 1).await;
     socket.send(Message::text("again")).await.unwrap();
     assert_eq!(hear(&mut socket).await, Err(Some(CloseCode::Policy)));
@@ -177,7 +177,7 @@ async fn only_a_handshake_opens_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn silence_is_noticed_and_stopping_is_said() {
+async fn silent_clients_are_closed_and_a_shutdown_is_announced() {
     let settings = Settings {
         event_heartbeat: Duration::from_millis(60),
         idle_timeout: Duration::from_millis(100),
@@ -185,7 +185,7 @@ async fn silence_is_noticed_and_stopping_is_said() {
     };
     let fixture = Fixture::with(settings).await;
     let mut alive = open(&fixture).await;
-    // This one is never read, so its library answers no ping.
+    // This one is never read, so it answers no ping.
     let silent = open(&fixture).await;
     let reading = tokio::spawn(async move { (hear(&mut alive).await, alive) });
     let one = async || metric(&fixture, "event_subscribers ").await == 1;
@@ -199,7 +199,7 @@ async fn silence_is_noticed_and_stopping_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_does_not_read_a_socket_is_cut_off() {
+async fn a_client_that_does_not_read_its_socket_is_disconnected() {
     let write_timeout = Duration::from_millis(300);
     let fixture = Fixture::with(Settings { write_timeout, ..Settings::default() }).await;
     let socket = TcpSocket::new_v4().unwrap();
@@ -207,7 +207,7 @@ async fn whoever_does_not_read_a_socket_is_cut_off() {
     let stream = socket.connect(fixture.address).await.unwrap();
     let (mut lazy, _) =
         tokio_tungstenite::client_async("ws://localhost/api/ws", stream).await.unwrap();
-    // It asks and asks, and takes no answer.
+    // It sends requests and reads no answer.
     let asking = async {
         loop {
             let ping = json!({"ping": u64::MAX}).to_string();

@@ -30,7 +30,7 @@ async fn ledger(fixture: &Fixture, product: u64, limit: u64) -> Vec<Value> {
     }
 }
 
-/// Checks that the deltas lead from row to row and to the counters of the product.
+/// Checks that the deltas add up, from row to row and to the counters of the product.
 fn assert_adds_up(rows: &[Value], product: &Value) {
     let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
     for row in rows {
@@ -109,7 +109,7 @@ async fn a_key_adjusts_once() {
     assert_eq!(again.expect(200)["data"], first["data"]);
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     fixture.send(call(6)).await.problem(422, "idempotency_key_reused");
-    // The same text is another key for orders, and a refusal does not use it up.
+    // Orders have keys of their own, and a refusal does not use a key.
     let mut body = order(product, 1);
     body["idempotency_key"] = json!("k");
     fixture.post(ORDERS, &body).await.expect(201);
@@ -131,7 +131,7 @@ async fn the_ledger_is_read_in_pages_from_memory_and_from_the_store() {
         let body = json!({"delta": delta, "reason": format!("by {delta}")});
         fixture.post(&adjustments(product), &body).await.expect(201);
     }
-    // What a checkpoint holds leaves memory.
+    // A checkpoint evicts rows from memory.
     let resident = || fixture.handle.read(|state| state.ledger(product_id(product)).count());
     fixture.until("stored", async || resident() < 32).await;
     let whole = ledger(&fixture, product, 1000).await;
@@ -141,7 +141,7 @@ async fn the_ledger_is_read_in_pages_from_memory_and_from_the_store() {
     for limit in [1, 7, 32, 33, 100, 102] {
         assert_eq!(ledger(&fixture, product, limit).await, whole, "in pages of {limit}");
     }
-    // All orders of the batch stand at one position, told apart by their lines.
+    // All orders of the batch have one position and different lines.
     let lines: Vec<u64> = whole[1..101].iter().map(|row| row["line"].as_u64().unwrap()).collect();
     assert_eq!(lines, (0..100).collect::<Vec<u64>>());
     let position = whole[1]["index"].as_u64().unwrap();
@@ -243,7 +243,7 @@ async fn a_fenced_key_makes_no_order_and_a_used_one_answers_its_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repeated_adjustment_is_free() {
+async fn a_retried_adjustment_is_not_counted() {
     let fixture =
         Fixture::with(Settings { rate_limit_per_minute: 10, ..Settings::default() }).await;
     let product = fixture.product("1.00", 10).await;

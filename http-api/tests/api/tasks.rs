@@ -1,4 +1,4 @@
-//! The hook that dispatches what follows an order.
+//! The task hook after an order.
 
 use serde_json::json;
 
@@ -32,7 +32,7 @@ async fn orders_are_dispatched_and_nothing_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_names_no_order_is_refused_in_the_words_of_the_older_system() {
+async fn a_missing_order_is_refused_in_the_words_of_the_older_system() {
     let fixture = Fixture::start().await;
     for call in [
         Call::new("POST", HOOK),

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::Fixture;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn users_are_made_once_per_address() {
+async fn an_email_address_has_one_user() {
     let fixture = Fixture::start().await;
     let alice = json!({"name": "Alice", "email": "alice@example.com"});
     let answer = fixture.post("/api/v1/users", &alice).await;

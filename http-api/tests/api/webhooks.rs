@@ -48,7 +48,7 @@ async fn a_result_settles_its_order_once_per_key() {
     for _ in 0..3 {
         settled(&fixture.post(WEBHOOK, &report("a", &paid, "success")).await, "PAID", true);
     }
-    // The payload may differ from one delivery to the next, the key may stand in the header.
+    // The payload may differ between deliveries, and the key may be in the header.
     let body = json!({"order_id": paid, "status": "success", "payload": {"try": 2}});
     let call = Call::json("POST", WEBHOOK, &body).header("idempotency-key", "a");
     settled(&fixture.send(call).await, "PAID", true);
@@ -75,7 +75,7 @@ async fn a_result_settles_its_order_once_per_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_comes_late_or_contradicts_is_a_conflict_and_changes_nothing() {
+async fn late_or_contradicting_results_are_conflicts_and_change_nothing() {
     let fixture = Fixture::start().await;
     let product = fixture.product("9.99", 10).await;
     let order = waiting(&fixture, product).await;
@@ -151,7 +151,7 @@ fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// A report with the header that a client of these secrets would send.
+/// A result with the signature of a client with these secrets.
 fn signed(secrets: &[&str], at_s: u64, body: &Value) -> Call {
     let body = body.to_string();
     let signature = client::signature(secrets, at_s, body.as_bytes()).unwrap();
@@ -181,7 +181,7 @@ async fn only_signed_results_are_believed_where_there_is_a_secret() {
         signed(&["a secret of somebody else"], now, &body),
         signed(&[SECRET], now - 310, &body),
         signed(&[SECRET], now + 310, &body),
-        // Who is not known learns nothing about the body either.
+        // An unknown sender learns nothing about the body either.
         Call::text("POST", WEBHOOK, "{"),
         Call::text("POST", WEBHOOK, "{}"),
         Call::new("POST", WEBHOOK),
@@ -197,7 +197,7 @@ async fn only_signed_results_are_believed_where_there_is_a_secret() {
     let text = String::from_utf8(fixture.get("/metrics").await.body.to_vec()).unwrap();
     let line = format!("\nwebhook_signatures_refused_total {refused}\n");
     assert!(text.contains(&line), "{text}");
-    // Either secret will do, within the window on both sides.
+    // Either secret is accepted, within the window on both sides.
     settled(&fixture.send(signed(&[SECRET], now, &body)).await, "PAID", false);
     settled(&fixture.send(signed(&[SECRET], now, &body)).await, "PAID", true);
     settled(&fixture.send(signed(&[NEXT], now + 290, &body)).await, "PAID", true);
@@ -206,19 +206,19 @@ async fn only_signed_results_are_believed_where_there_is_a_secret() {
         "PAID",
         true,
     );
-    // The signature does not cover headers, so a key there counts for nothing.
+    // The signature does not cover headers, so a key in the header is not enough.
     let bare = json!({"order_id": order, "status": "success"});
     let call = signed(&[SECRET], now, &bare).header("idempotency-key", "another");
     fixture.send(call).await.invalid("idempotency_key");
     let call = signed(&[SECRET], now, &body).header("idempotency-key", "another");
     fixture.send(call).await.problem(400, "idempotency_key_mismatch");
-    // The rest of the API asks for no signature.
+    // The rest of the API needs no signature.
     waiting(&fixture, product).await;
     fixture.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fields_of_results_that_are_wrong_are_named() {
+async fn invalid_fields_of_results_are_named() {
     let fixture = Fixture::start().await;
     let product = fixture.product("9.99", 10).await;
     let order = waiting(&fixture, product).await;

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_is_read_and_every_fault_is_named() {
+    fn a_member_is_read_and_every_error_is_named() {
         let member = read(
             r#"{"id":4,"raft_addr":"shop-4:9080","incarnation":"00000000000000ff","replaces":3}"#,
         )

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_field_is_a_422_that_names_it() {
+    fn every_invalid_field_is_a_422_that_names_it() {
         for (field, body) in [
             ("product_id", "{}"),
             ("quantity", "{}"),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_says_for_how_long() {
+    fn an_extension_needs_a_duration() {
         let read = |body: &str| {
             let object = json::parse(body.as_bytes()).unwrap();
             read_extension(HoldId(1), &object, &Settings::default())

@@ -401,7 +401,7 @@ mod tests {
     const GOOD: &str = r#"{"items":[{"product_id":1,"quantity":1}]}"#;
 
     #[test]
-    fn each_line_is_an_order_or_has_its_own_fault() {
+    fn each_line_is_an_order_or_has_its_own_error() {
         let text = format!("{GOOD}\r\n\n  \n{{\n{{\"items\":[]}}\n[]\n{GOOD}");
         let orders = lines(&text).unwrap();
         let codes: Vec<_> =
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_atomic_batch_is_told_with_its_places() {
+    fn errors_of_an_atomic_batch_have_their_paths() {
         let orders = lines(&format!("{GOOD}\n{{\"items\":[]}}\n{{\"items\":1,\"user_id\":0}}"));
         let failure = all_sound(orders.unwrap()).unwrap_err();
         assert_eq!(failure.code(), ErrorCode::ValidationError);

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn values_at_and_over_the_edge() {
+    fn values_at_and_beyond_their_bounds() {
         for bad in [
             "page=0",
             "page=-1",

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_has_to_be_named() {
+    fn an_order_is_required() {
         assert_eq!(read(br#"{"order_id":7,"x":1}"#).unwrap(), OrderId(7));
         for body in ["", "{}", r#"{"order_id":null}"#] {
             let text = format!("{:?}", read(body.as_bytes()).unwrap_err());

@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_field_is_a_422_that_names_it() {
+    fn every_invalid_field_is_a_422_that_names_it() {
         let quantities = [
             "0",
             "-1",
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faulty_fields_are_listed_together() {
+    fn all_invalid_fields_are_listed_together() {
         let body = r#"{"user_id":-1,"items":[{"product_id":"1"},{"product_id":1,"quantity":0}],"metadata":1}"#;
         let text = format!("{:?}", read(body).unwrap_err());
         for field in
@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_judged_before_fields() {
+    fn keys_are_validated_before_fields() {
         let body = r#"{"items":[],"idempotency_key":"a"}"#;
         let code = |key| read_with(body, key, &Settings::default()).unwrap_err().code();
         assert_eq!(code(Some("b")), ErrorCode::IdempotencyKeyMismatch);
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_required_by_setting_is_required() {
+    fn settings_make_fields_required() {
         let settings =
             Settings { require_users: true, require_idempotency_key: true, ..Settings::default() };
         let body = r#"{"items":[{"product_id":1,"quantity":1}]}"#;

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_field_is_a_422_that_names_it() {
+    fn every_invalid_field_is_a_422_that_names_it() {
         let long = format!("\"{}\"", "x".repeat(4096));
         for (field, value) in [
             ("idempotency_key", "null"),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_none_is_told_before_the_fields() {
+    fn an_invalid_key_is_reported_before_invalid_fields() {
         let code = |body: &str| read(body).unwrap_err().code();
         assert_eq!(code(r#"{"idempotency_key":""}"#), ErrorCode::IdempotencyKeyInvalid);
         assert_eq!(code("{}"), ErrorCode::ValidationError);

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_value_is_at_fault() {
+    fn each_invalid_value_is_named() {
         for (field, bad) in [
             ("name", "7"),
             ("name", "\"\""),

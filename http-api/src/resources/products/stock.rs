@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_of_an_adjustment_is_named() {
+    fn each_error_of_an_adjustment_is_named() {
         for (field, body) in [
             ("delta", r#"{"reason":"r"}"#),
             ("delta", r#"{"reason":"r","delta":0}"#),
