@@ -19,7 +19,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use raft_node::{Handle, Spread};
+use raft_node::Handle;
 
 use crate::events::Feed;
 
@@ -207,11 +207,16 @@ impl Writer<'_, '_> {
         ConstCounter::new(value).encode(encoder)
     }
 
-    fn spread(&mut self, name: &str, help: &str, spread: &Spread) -> fmt::Result {
+    fn durations(
+        &mut self,
+        name: &str,
+        help: &str,
+        histogram: &raft_node::Histogram,
+    ) -> fmt::Result {
         let unit = Some(&Unit::Seconds);
         let mut encoder = self.0.encode_descriptor(name, help, unit, MetricType::Histogram)?;
-        let count = spread.buckets.iter().map(|(_, count)| count).sum();
-        encoder.encode_histogram::<NoLabelSet>(spread.sum, count, &spread.buckets, None)
+        let count = histogram.buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(histogram.sum, count, &histogram.buckets, None)
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
@@ -339,7 +344,7 @@ impl Writer<'_, '_> {
             self.counter(name, help, value)?;
         }
         let help = "From when an entry was known to be committed until it was applied";
-        self.spread("apply_wait", help, &node.apply_waits)?;
+        self.durations("apply_wait", help, &node.apply_waits)?;
         for (name, help, value) in [
             ("apply", "Time spent applying", node.apply_seconds_total),
             ("log_sync", "Time spent in log writes and syncs", node.sync_seconds_total),

@@ -6,7 +6,12 @@ use std::path::PathBuf;
 
 use engine::ids::NodeId;
 
+use crate::invalid::Invalid;
 use crate::payment;
+
+/// The least disk reserve that is useful, in bytes: the log grows by files that are allocated in
+/// steps, and the checkpoint by segments.
+pub const RESERVE_BYTES_MIN: u64 = 8 << 20;
 
 /// One voter of a new cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +56,7 @@ pub struct Config {
     /// directory.
     pub peers: Vec<Peer>,
     /// The running cluster to join instead of founding one with `peers`. Read at the first start
-    /// only; see [`crate::identity::begin_join`].
+    /// only; see [`crate::directory::identity::begin_join`].
     pub join: Option<Join>,
     /// The payment step.
     pub payments: payment::Config,
@@ -64,7 +69,7 @@ pub struct Config {
     /// Reads that may wait for their barrier on this node.
     pub reads_max: usize,
     /// Bytes of the disk that are left free: with less, writes are refused until there is more
-    /// again. 0 never refuses; else at least [`RESERVE_BYTES_MIN`](crate::disk::RESERVE_BYTES_MIN).
+    /// again. 0 never refuses; else at least [`RESERVE_BYTES_MIN`].
     pub disk_reserve_bytes: u64,
     /// Events that are kept for subscribers, about; at least the newest few hundred are.
     pub events_max: u64,
@@ -155,16 +160,6 @@ impl Default for CoreConfig {
     }
 }
 
-/// Why a configuration is refused.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{setting}: {reason}")]
-pub struct Invalid {
-    /// The setting.
-    pub setting: &'static str,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
 impl Config {
     /// The defaults for a node, listening on a free loopback port, alone until `peers` is set.
     pub fn new(node_id: NodeId, data_dir: impl Into<PathBuf>) -> Config {
@@ -226,7 +221,7 @@ impl Config {
         if self.core.tick_ms == 0 || self.checkpoint_interval_ms == 0 {
             return refuse("tick_ms", "intervals must be at least 1 ms");
         }
-        if (1..crate::disk::RESERVE_BYTES_MIN).contains(&self.disk_reserve_bytes) {
+        if (1..RESERVE_BYTES_MIN).contains(&self.disk_reserve_bytes) {
             return refuse("disk_reserve", "must be 0 or at least 8 MiB");
         }
         if self.snapshot_log_bytes == 0 {

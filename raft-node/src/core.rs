@@ -9,16 +9,22 @@
 //! follower's messages, votes and acknowledgements after the sync of all that was appended before;
 //! committed entries when they are durable here; answers after apply.
 
+mod actions;
+mod admin;
 pub mod clock;
-pub mod members;
+mod input;
+mod members;
+mod observe;
 mod outbox;
 mod reads;
 mod ready;
 mod requests;
 mod room;
-pub mod snapshots;
+mod snapshots;
+mod space;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod view;
 
 use std::collections::VecDeque;
@@ -26,153 +32,26 @@ use std::sync::Arc;
 
 use ::engine::entry;
 use ::engine::ids::{NodeId, Timestamp};
-use raft::eraftpb::{Entry, HardState, MessageType};
+use raft::eraftpb::MessageType;
 use raft::{RawNode, StateRole};
 
+pub use self::actions::{Actions, Append, FileTask, Install, NoOutcome};
+use self::admin::Admin;
 use self::clock::{LeaderClock, PeerClocks};
+pub use self::input::{Input, Now, ReadTicket, Request};
 use self::outbox::Outbox;
 use self::reads::Reads;
-pub use self::requests::Request;
 use self::requests::Requests;
-use self::room::Room;
-pub use self::room::Space;
-use self::snapshots::Snapshots;
-pub use self::snapshots::{FileTask, Install};
+use self::space::Room;
+pub use self::space::Space;
+use self::transfers::Transfers;
 pub use self::view::View;
 use crate::config::CoreConfig;
 use crate::log::view::LogView;
 use crate::log::{self, LogStore};
-use crate::members::{Ask, Membership, Verdict};
+use crate::members::Membership;
 use crate::message::{Forwarded, PeerMessage};
 use crate::snapshot::Meta;
-
-/// A moment, as the surroundings measured it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Now {
-    /// Milliseconds since the node started; never runs backwards.
-    pub mono_ms: u64,
-    /// Wall clock, milliseconds since the Unix epoch; may be wrong and may jump.
-    pub wall_ms: u64,
-}
-
-/// Names a read that waits for its barrier.
-pub type ReadTicket = u64;
-
-/// What can happen to a node.
-#[derive(Debug)]
-pub enum Input {
-    /// A tick's time has passed.
-    Tick,
-    /// A peer sent something.
-    Peer {
-        /// Who, as the connection's hello proved.
-        from: NodeId,
-        /// Its wall clock when it sent.
-        wall_ms: u64,
-        /// What.
-        messages: Vec<PeerMessage>,
-    },
-    /// A client of this node asks for a command to be replicated.
-    Propose(Request),
-    /// A client of this node asks for a read barrier.
-    Read {
-        /// Comes back in [`Actions::reads_ready`] or [`Actions::reads_failed`].
-        ticket: ReadTicket,
-        /// When the reader stops waiting, on the monotonic clock.
-        deadline_ms: u64,
-    },
-    /// The append of this number, and all before it, are on disk.
-    Persisted(u64),
-    /// The replica applied up to here.
-    Applied {
-        /// The index.
-        index: u64,
-        /// The replicated clock after it.
-        clock: Timestamp,
-        /// Requests of this node that were answered by it.
-        answered: Vec<u64>,
-    },
-    /// The earliest deadline in the state: an idle leader proposes a tick when it is due.
-    NextDeadline(Option<Timestamp>),
-    /// A snapshot counts; so does an older one of this index, unless it is 0.
-    SnapshotTaken(Box<Meta>, u64),
-    /// The snapshot of this index was found damaged.
-    SnapshotLost(u64),
-    /// The part of the snapshot of this index that arrived was written, or could not be.
-    PartWritten(u64, bool),
-    /// The snapshot of this index that arrived was checked and made into a state, or could not be.
-    SnapshotPrepared(u64, bool),
-    /// The link to a peer broke.
-    Unreachable(NodeId),
-    /// Hand leadership to this node, or to the one that is furthest.
-    TransferLeader(Option<NodeId>),
-    /// The room on this node's disk was judged anew.
-    Space(Space),
-    /// An operator of this node's asks for something about members or leadership.
-    Ask {
-        /// Comes back in [`Actions::verdicts`].
-        ticket: u64,
-        /// What.
-        ask: Ask,
-        /// When the operator stops waiting, on the monotonic clock.
-        deadline_ms: u64,
-    },
-    /// A peer says that this node was removed from the cluster.
-    Removed,
-}
-
-/// An append to this node's log.
-#[derive(Clone, Debug)]
-pub struct Append {
-    /// Comes back in [`Input::Persisted`].
-    pub number: u64,
-    /// A snapshot that takes the place of the log, before the entries are written. The state that
-    /// was prepared for it takes the place of the state, durably and before the log is touched;
-    /// then [`Input::Persisted`] and [`Input::Applied`] tell its index.
-    pub install: Option<Install>,
-    /// Entries, which may replace a suffix.
-    pub entries: Vec<Entry>,
-    /// Hard state, if it changed.
-    pub hard_state: Option<HardState>,
-    /// Memberships that took effect, to be kept with it.
-    pub members: Vec<Membership>,
-}
-
-/// Why a request of this node got no outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// It never left this node: certainly not applied.
-    NoLeader,
-    /// Too much waits already; it never left this node.
-    Overloaded,
-    /// This node's disk, or those of too many others, are short of space; no leader took it.
-    StorageFull,
-    /// It left, and nothing is known of it.
-    Unknown,
-}
-
-/// What the surroundings have to do, in this order.
-#[derive(Debug, Default)]
-pub struct Actions {
-    /// Send at once.
-    pub send: Vec<(NodeId, PeerMessage)>,
-    /// Append and sync in order, then report each number.
-    pub appends: Vec<Append>,
-    /// Apply in order, then report.
-    pub apply: Vec<Entry>,
-    /// These requests failed.
-    pub failed: Vec<(u64, Failure)>,
-    /// These reads may be served once the state has reached the index.
-    pub reads_ready: Vec<(u64, Vec<ReadTicket>)>,
-    /// These reads got no barrier in time.
-    pub reads_failed: Vec<ReadTicket>,
-    /// The membership changed to this.
-    pub members: Option<Membership>,
-    /// What operators of this node are told; an ask without a leader's verdict fails.
-    pub verdicts: Vec<(u64, Result<Verdict, Failure>)>,
-    /// What is to be done with snapshot files and the beginning of the log.
-    pub files: Vec<FileTask>,
-}
 
 /// The identity of a core and the state it starts from.
 #[derive(Debug)]
@@ -206,7 +85,7 @@ pub struct Core {
     pending: VecDeque<Arc<[u8]>>,
     reads: Reads,
     outbox: Outbox,
-    snapshots: Snapshots,
+    transfers: Transfers,
     peer_clocks: PeerClocks,
     clock: LeaderClock,
     next_deadline: Option<Timestamp>,
@@ -215,7 +94,7 @@ pub struct Core {
     state_clock: Timestamp,
     /// The members as far as committed entries were handed out.
     members: Membership,
-    admin: members::Admin,
+    admin: Admin,
     /// The commit index that the log holds.
     written_commit: u64,
     seen_term: u64,
@@ -291,7 +170,7 @@ impl Core {
             pending: VecDeque::new(),
             reads: Reads::new(start.node, start.boot, config.read_retry_after_ms),
             outbox: Outbox::default(),
-            snapshots: Snapshots::new(start.snapshots.get(1).map_or(0, |meta| meta.index)),
+            transfers: Transfers::new(start.snapshots.get(1).map_or(0, |meta| meta.index)),
             peer_clocks: PeerClocks::default(),
             clock: LeaderClock::default(),
             next_deadline: None,
@@ -299,7 +178,7 @@ impl Core {
             applied_index: start.applied_index,
             state_clock: start.clock,
             members: start.members,
-            admin: members::Admin::default(),
+            admin: Admin::default(),
             written_commit: 0,
             seen_term: 0,
             seen_leader: raft::INVALID_ID,
@@ -399,7 +278,7 @@ impl Core {
         // Time does not pass for a former member: it never asks for votes.
         // Nor does it while a snapshot is being put in the place of the log: raft would look for
         // what it has not applied before it asks for votes, and that is gone.
-        if !self.admin.removed && !self.snapshots.is_installing() {
+        if !self.admin.removed && !self.transfers.is_installing() {
             self.raw.tick();
         }
         let now_ms = self.now.mono_ms;
@@ -433,7 +312,7 @@ impl Core {
                     return;
                 }
                 if message.get_msg_type() == MessageType::MsgTimeoutNow
-                    && self.snapshots.is_installing()
+                    && self.transfers.is_installing()
                 {
                     return;
                 }
@@ -454,7 +333,7 @@ impl Core {
                 let mut seqs = Vec::with_capacity(commands.len().min(room));
                 for forwarded in commands.into_iter().take(room) {
                     seqs.push(forwarded.seq);
-                    self.pending.push_back(forwarded.command);
+                    self.pending.push_back(forwarded.envelope);
                 }
                 let term = self.raw.raft.term;
                 actions.send.push((from, PeerMessage::Taken { term, seqs }));
@@ -487,7 +366,7 @@ impl Core {
 
     fn take_request(&mut self, request: Request, actions: &mut Actions) {
         if self.admin.removed {
-            actions.failed.push((request.seq, Failure::NoLeader));
+            actions.failed.push((request.seq, NoOutcome::NoLeader));
             return;
         }
         let lag = self.raw.raft.raft_log.committed.saturating_sub(self.applied_index);
@@ -497,11 +376,11 @@ impl Core {
             || !self.requests.has_room(&request)
             || is_led && self.requests.is_late(self.now.mono_ms)
         {
-            actions.failed.push((request.seq, Failure::Overloaded));
+            actions.failed.push((request.seq, NoOutcome::Overloaded));
             return;
         }
         if self.refuses_writes() {
-            actions.failed.push((request.seq, Failure::StorageFull));
+            actions.failed.push((request.seq, NoOutcome::StorageFull));
             return;
         }
         self.requests.push(request);
@@ -519,7 +398,7 @@ impl Core {
         }
         if leader == self.node.0 {
             self.requests.taken(ready.iter().map(|forwarded| forwarded.seq));
-            self.pending.extend(ready.into_iter().map(|forwarded| forwarded.command));
+            self.pending.extend(ready.into_iter().map(|forwarded| forwarded.envelope));
         } else {
             self.forwarded += ready.len() as u64;
             for chunk in split_forwards(ready, self.config.batch_bytes_max) {
@@ -564,13 +443,13 @@ impl Core {
         {
             let mut builder = entry::Builder::new(self.clock.now(self.now));
             let mut taken = 0;
-            for command in &self.pending {
+            for envelope in &self.pending {
                 let full = taken >= self.config.batch_commands_max
-                    || builder.bytes() + command.len() > self.config.batch_bytes_max;
+                    || builder.bytes() + envelope.len() > self.config.batch_bytes_max;
                 if full && taken > 0 {
                     break;
                 }
-                builder.push(command);
+                builder.push(envelope);
                 taken += 1;
             }
             // Refused while leadership is handed over or too much is uncommitted: try again later.
@@ -609,11 +488,11 @@ fn split_forwards(commands: Vec<Forwarded>, bytes_max: usize) -> Vec<Vec<Forward
     let mut chunks = vec![Vec::new()];
     let mut bytes = 0;
     for forwarded in commands {
-        if bytes > 0 && bytes + forwarded.command.len() > bytes_max {
+        if bytes > 0 && bytes + forwarded.envelope.len() > bytes_max {
             chunks.push(Vec::new());
             bytes = 0;
         }
-        bytes += forwarded.command.len();
+        bytes += forwarded.envelope.len();
         chunks.last_mut().expect("never empty").push(forwarded);
     }
     chunks

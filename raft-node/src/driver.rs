@@ -24,7 +24,10 @@ use raft::eraftpb::Entry;
 use self::background::Background;
 use self::pace::Paced;
 use self::snapshots::Taker;
+use crate::causes::text_of;
 use crate::core::{Actions, Append, Core, FileTask, Input};
+use crate::counters::micros_since;
+use crate::handle::Handle;
 use crate::log::LogStore;
 use crate::log::engine::EngineLog;
 use crate::message::HelloVerdict;
@@ -35,6 +38,7 @@ use crate::transport::Links;
 
 pub(crate) mod ahead;
 mod background;
+pub(crate) mod disk;
 mod pace;
 pub(crate) mod payments;
 pub(crate) mod snapshots;
@@ -137,12 +141,6 @@ impl Threads {
         let _ = self.checkpoint.join();
         shared.refuse_all();
     }
-}
-
-/// What a panic said.
-pub(crate) fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 struct Outputs {
@@ -314,7 +312,7 @@ fn run_apply(shared: &Shared, queue: &Receiver<Committed>) {
             shared.counters.applied_bytes.add(entry.data.len() as u64 + ENTRY_BYTES);
             shared.counters.commands_applied.add(effects.commands);
             shared.counters.apply_micros.add(micros_since(started));
-            shared.counters.apply_waits.add(handed.elapsed());
+            shared.counters.apply_waits.record(handed.elapsed());
             let answered = shared.answers.settle(effects.answers);
             shared.applied(index);
             shared.told(newest_event);
@@ -457,24 +455,6 @@ impl Checkpointer {
     }
 }
 
-/// An error with its causes, in one line. What an error says of its cause is not said again.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
-fn micros_since(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
 /// Gives up those who wait for an outcome that a core which is stuck does not give up.
 pub(crate) async fn sweep_answers(shared: Arc<Shared>) {
     let mut looks = tokio::time::interval(answers::SWEPT_EVERY);
@@ -487,7 +467,7 @@ pub(crate) async fn sweep_answers(shared: Arc<Shared>) {
 
 /// Tells when the node has caught up: a read barrier that succeeded means that a leader is known
 /// and everything committed before was applied.
-pub(crate) async fn watch_readiness(handle: crate::Handle, shared: Arc<Shared>) {
+pub(crate) async fn watch_readiness(handle: Handle, shared: Arc<Shared>) {
     loop {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
         if handle.barrier(deadline).await.is_ok() {

@@ -1,8 +1,9 @@
 //! The front door of a node: propose, read, look at its status. Cheap to clone.
 
-mod backup;
-mod ledger;
+pub(crate) mod backup;
+pub(crate) mod ledger;
 mod members;
+pub(crate) mod metrics;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,90 +20,14 @@ use engine::trace::TraceId;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-pub use self::backup::Backup;
-pub use self::ledger::{LedgerEntry, LedgerPage, LedgerPlace};
-use crate::core::{Failure, Request, Space};
+use self::metrics::Metrics;
+use crate::core::{Request, Space};
+use crate::error::{EventsError, ProposeError, ReadError, SnapshotError};
 use crate::members::Role;
-pub use crate::replica::Applied;
-use crate::shared::{Metrics, Shared};
+use crate::replica::Applied;
+use crate::shared::Shared;
 use crate::snapshot::Meta;
 use crate::sold_out::{is_order_or_hold, lacks_stock, may_lack_stock, orders_refused};
-
-/// Why a command got no outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProposeError {
-    /// No leader was known until the deadline. Certainly not applied.
-    #[error("no leader")]
-    NoLeader,
-    /// Too much waits already. Certainly not applied.
-    #[error("overloaded")]
-    Overloaded,
-    /// The disk of this node, or of too many others, is short of space. Certainly not applied.
-    #[error("short of disk space")]
-    StorageFull,
-    /// The node stops. Certainly not applied.
-    #[error("the node stops")]
-    Stopping,
-    /// It was sent and nothing is known of it: it may yet be applied.
-    #[error("the outcome is not known")]
-    TimedOut,
-}
-
-impl From<Failure> for ProposeError {
-    fn from(failure: Failure) -> ProposeError {
-        match failure {
-            Failure::NoLeader => ProposeError::NoLeader,
-            Failure::Overloaded => ProposeError::Overloaded,
-            Failure::StorageFull => ProposeError::StorageFull,
-            Failure::Unknown => ProposeError::TimedOut,
-        }
-    }
-}
-
-/// Why a read cannot be answered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
-    /// This node cannot answer freshly enough in time.
-    #[error("not fresh enough in time")]
-    NotInTime,
-    /// Too many reads wait already.
-    #[error("overloaded")]
-    Overloaded,
-    /// The node stops.
-    #[error("the node stops")]
-    Stopping,
-    /// An old row could not be read from the checkpoint.
-    #[error("{0}")]
-    Storage(String),
-}
-
-/// Why events cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EventsError {
-    /// Some of them are no longer kept.
-    #[error("events up to {floor} are gone")]
-    Gone {
-        /// The newest event that is gone: reading can go on after it at the earliest.
-        floor: EventId,
-    },
-    /// A stored row could not be read.
-    #[error("{0}")]
-    Storage(String),
-}
-
-/// Why there is no snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SnapshotError {
-    /// It is not finished in time, and may be finished later.
-    #[error("not finished in time")]
-    NotInTime,
-    /// The node stops.
-    #[error("the node stops")]
-    Stopping,
-    /// It could not be taken.
-    #[error("{0}")]
-    Failed(String),
-}
 
 /// Whether a node works, told without touching its state.
 #[derive(Clone, Copy, Debug)]
@@ -225,9 +150,9 @@ impl Handle {
             .await_answer(deadline.into_std() + GRACE)
             .inspect_err(|_| shared.counters.proposals_refused.add(1))?;
         let request = RequestId { node: shared.node(), boot: shared.identity.boot(), seq };
-        let command = Envelope { request, trace, command }.encode().into();
+        let envelope = Envelope { request, trace, command }.encode().into();
         let deadline_ms = shared.mono_ms(deadline.into_std());
-        shared.send(crate::core::Input::Propose(Request { seq, command, deadline_ms }));
+        shared.send(crate::core::Input::Propose(Request { seq, envelope, deadline_ms }));
         // Every proposer is told something, as long as the node is there: its command may be in
         // the log.
         answer.await.unwrap_or(Err(ProposeError::TimedOut))
@@ -490,6 +415,6 @@ impl Handle {
 
     /// Numbers for a metrics page.
     pub fn metrics(&self) -> Metrics {
-        self.shared.metrics()
+        metrics::metrics(&self.shared)
     }
 }

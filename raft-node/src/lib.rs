@@ -6,14 +6,18 @@
 //! core, the same [`replica`] and the same [`payment::worker::Worker`] from one seeded loop.
 //!
 //! Reading order: [`config`], [`message`], [`log`], [`core`], [`replica`], [`payment`], then the
-//! driver's parts [`identity`], [`transport`], [`driver`], and last the front door, [`handle`].
+//! driver's parts [`directory`], [`transport`], [`driver`], and last the front door, [`handle`].
 
+mod causes;
 pub mod config;
 pub mod core;
-pub mod disk;
+mod counters;
+pub mod directory;
 pub mod driver;
+mod error;
 pub mod handle;
-pub mod identity;
+mod histogram;
+mod invalid;
 pub mod log;
 pub mod members;
 pub mod message;
@@ -21,7 +25,6 @@ pub mod node;
 pub mod payment;
 #[cfg(feature = "simulation")]
 mod planted;
-pub mod rebuild;
 pub mod recovery;
 pub mod replica;
 pub mod shared;
@@ -29,15 +32,17 @@ pub mod shared;
 pub mod simulation;
 pub mod snapshot;
 mod sold_out;
-mod spread;
 pub mod transport;
 pub mod verify;
 
 pub use config::{Config, Join, Peer};
-pub use handle::{
-    Applied, Backup, EventsError, Handle, Health, LedgerEntry, LedgerPage, LedgerPlace, Member,
-    ProposeError, ReadError, SnapshotError, Status,
-};
-pub use node::{Node, StartError};
-pub use shared::Metrics;
-pub use spread::Spread;
+pub use error::{EventsError, ProposeError, ReadError, SnapshotError};
+pub use handle::backup::Backup;
+pub use handle::ledger::{LedgerEntry, LedgerPage, LedgerPlace};
+pub use handle::metrics::Metrics;
+pub use handle::{Handle, Health, Member, Status};
+pub use histogram::Histogram;
+pub use invalid::Invalid;
+pub use node::Node;
+pub use node::error::StartError;
+pub use replica::Applied;

@@ -8,7 +8,8 @@ use bincode::{Decode, Encode};
 use engine::codec;
 use engine::ids::NodeId;
 use raft::eraftpb::{
-    ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState,
+    ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState, Entry,
+    EntryType,
 };
 
 use crate::config::Peer;
@@ -430,6 +431,11 @@ impl Change {
         }
         codec::decode_versioned(VERSION, entry.get_context()).map(Some)
     }
+}
+
+/// Returns whether an entry changes the membership.
+pub fn is_change(entry: &Entry) -> bool {
+    entry.get_entry_type() != EntryType::EntryNormal
 }
 
 #[cfg(test)]

@@ -195,7 +195,7 @@ pub struct Forwarded {
     /// Its sequence number at the node that took it.
     pub seq: u64,
     /// The encoded envelope.
-    pub command: Arc<[u8]>,
+    pub envelope: Arc<[u8]>,
 }
 
 /// Why bytes are no hello or frame.
@@ -327,9 +327,9 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
         PeerMessage::Forward(commands) => {
             for forwarded in commands {
                 out.extend_from_slice(&forwarded.seq.to_le_bytes());
-                let length = u32::try_from(forwarded.command.len()).expect("a command is bounded");
+                let length = u32::try_from(forwarded.envelope.len()).expect("a command is bounded");
                 out.extend_from_slice(&length.to_le_bytes());
-                out.extend_from_slice(&forwarded.command);
+                out.extend_from_slice(&forwarded.envelope);
             }
         }
         PeerMessage::Taken { term, seqs } => {
@@ -376,7 +376,7 @@ pub fn size_hint(message: &PeerMessage) -> usize {
         PeerMessage::Raft(message) => {
             64 + message.entries.iter().map(|entry| entry.data.len() + 24).sum::<usize>()
         }
-        PeerMessage::Forward(commands) => commands.iter().map(|f| f.command.len() + 12).sum(),
+        PeerMessage::Forward(commands) => commands.iter().map(|f| f.envelope.len() + 12).sum(),
         PeerMessage::Taken { seqs, .. } => 8 + seqs.len() * 8,
         PeerMessage::Refused(seqs) => seqs.len() * 8,
         PeerMessage::Room { .. } => 8,
@@ -432,7 +432,7 @@ fn decode_message(kind: u8, bytes: &[u8]) -> Result<PeerMessage, Error> {
             while !reader.0.is_empty() {
                 let seq = reader.u64()?;
                 let length = reader.u32()? as usize;
-                commands.push(Forwarded { seq, command: reader.take(length)?.into() });
+                commands.push(Forwarded { seq, envelope: reader.take(length)?.into() });
             }
             Ok(PeerMessage::Forward(commands))
         }
@@ -536,7 +536,7 @@ mod tests {
             .push(eraftpb::Entry { data: vec![1, 2, 3].into(), ..Default::default() });
         vec![
             PeerMessage::Raft(Box::new(raft)),
-            PeerMessage::Forward(vec![Forwarded { seq: 9, command: Arc::from(&b"abc"[..]) }]),
+            PeerMessage::Forward(vec![Forwarded { seq: 9, envelope: Arc::from(&b"abc"[..]) }]),
             PeerMessage::Taken { term: 7, seqs: vec![3, 4] },
             PeerMessage::Refused(vec![1, 2, u64::MAX]),
             PeerMessage::Room { low: true, refuses: false },

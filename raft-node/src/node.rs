@@ -1,5 +1,6 @@
 //! A whole node: its data directory opened, its threads and tasks running.
 
+pub(crate) mod error;
 pub(crate) mod open;
 
 use std::net::SocketAddr;
@@ -11,81 +12,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::{Config, Invalid};
+use self::error::StartError;
+use self::open::{Opened, open};
+use crate::config::Config;
 use crate::core::{Core, Input, Start};
-use crate::disk;
 use crate::driver::{self, Settings, Threads};
 use crate::handle::Handle;
-use crate::identity;
-use crate::log::{self, LogStore};
+use crate::log::LogStore;
 use crate::payment::PaymentGateway;
 use crate::shared::{Advertised, Parts, Shared};
-use crate::snapshot;
 use crate::transport;
-
-use self::open::{Opened, open};
-
-/// Why a node does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A setting is wrong.
-    #[error(transparent)]
-    Config(#[from] Invalid),
-    /// The data directory cannot be used.
-    #[error(transparent)]
-    Identity(#[from] identity::Error),
-    /// The raft log cannot be used.
-    #[error(transparent)]
-    Log(#[from] log::Error),
-    /// The snapshots cannot be used.
-    #[error(transparent)]
-    Snapshot(#[from] snapshot::Error),
-    /// The checkpoint is lost or damaged, and nothing is left to make it from.
-    #[error("checkpoint at {path}: {reason}")]
-    State {
-        /// Where it lives.
-        path: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The checkpoint or the snapshots cannot be read or written.
-    #[error("checkpoint at {path}: {reason}")]
-    Checkpoint {
-        /// Where it lives.
-        path: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The raft port cannot be opened.
-    #[error("cannot listen for peers on {addr}: {source}")]
-    Listen {
-        /// The address.
-        addr: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A thread could not be started.
-    #[error("cannot start a thread: {0}")]
-    Thread(std::io::Error),
-}
-
-impl StartError {
-    /// Whether the data is not what this node wrote, so that it cannot go on as it was: it has
-    /// forgotten what it voted and acknowledged, or has no state. Nothing that may be over at the
-    /// next start, such as a disk that is full, and nothing that leaves in doubt whose data it is.
-    pub fn is_damage(&self) -> bool {
-        match self {
-            StartError::Identity(error) => error.is_damage(),
-            StartError::Log(error) => error.is_damage(),
-            StartError::Snapshot(error) => error.is_damage(),
-            StartError::State { .. } => true,
-            StartError::Config(_)
-            | StartError::Checkpoint { .. }
-            | StartError::Listen { .. }
-            | StartError::Thread(_) => false,
-        }
-    }
-}
 
 /// A running node.
 pub struct Node {
@@ -178,7 +114,7 @@ impl Node {
         ));
         tasks.spawn(driver::watch_readiness(handle.clone(), Arc::clone(&shared)));
         tasks.spawn(driver::sweep_answers(Arc::clone(&shared)));
-        tasks.spawn(disk::watch(
+        tasks.spawn(driver::disk::watch(
             Arc::clone(&shared),
             config.data_dir.clone(),
             config.disk_reserve_bytes,

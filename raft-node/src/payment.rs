@@ -10,7 +10,7 @@ pub mod worker;
 pub use gateway::{Answer, Charge, PaymentGateway, Try};
 pub use simulated::{SimulatedGateway, SimulatedSettings};
 
-use crate::config::Invalid;
+use crate::invalid::Invalid;
 
 /// Settings of the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,10 +11,9 @@
 //! handshake, since they name another cluster.
 
 mod build;
-pub(crate) mod stage;
+pub(crate) mod error;
 
 use std::fs;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -24,63 +23,19 @@ use engine::state::State;
 use engine::store::sled::SledStore;
 
 use self::build::Founding;
-use self::stage::Stage;
-use crate::config::Config;
-use crate::driver::chain;
-use crate::identity;
+use self::error::at;
+pub use self::error::{Begun, Error};
+use crate::causes::chain;
+use crate::config::{Config, Peer};
+use crate::directory::durable::{create_private_dir, lock};
+use crate::directory::identity;
+use crate::directory::stage::{self, Stage};
 use crate::log::LogStore;
 use crate::members::{Member, Membership};
-use crate::node::StartError;
+use crate::node::error::StartError;
 use crate::node::open::{Opened, look};
 use crate::replica::replay;
-use crate::snapshot::{self, backup};
-
-/// Why there is no new cluster. The data that was there is as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The directory to restore into holds something.
-    #[error("{path} is not empty: there is {found} in it. Restore into an empty directory")]
-    NotEmpty {
-        /// The directory.
-        path: PathBuf,
-        /// Something that is in it.
-        found: String,
-    },
-    /// The backup was taken of a cluster of this name.
-    #[error(
-        "the backup is of a cluster named {0:?}: the new cluster needs another name, which is a \
-         part of the keys that its payments are made under"
-    )]
-    SameName(String),
-    /// The directory never belonged to a node, or to one that has done nothing.
-    #[error("{0} holds no node's data")]
-    NoData(PathBuf),
-    /// The directory cannot be used.
-    #[error(transparent)]
-    Identity(#[from] identity::Error),
-    /// The backup cannot be used, or no snapshot be written.
-    #[error(transparent)]
-    Snapshot(#[from] snapshot::Error),
-    /// What the node has is not sound, so it would not start either.
-    #[error("the data is not sound: {0}")]
-    Unsound(#[from] StartError),
-    /// The state or the log cannot be made or read.
-    #[error("{path}: {reason}")]
-    State {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Something cannot be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
+use crate::snapshot::backup;
 
 /// What to restore, and as what.
 #[derive(Clone, Debug)]
@@ -97,27 +52,6 @@ pub struct Restore {
     pub raft_addr: String,
     /// Where clients will reach it, if known.
     pub http_addr: Option<String>,
-}
-
-/// The cluster that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Begun {
-    /// Its id, 32 hexadecimal digits.
-    pub cluster_id: String,
-    /// Its name.
-    pub cluster_name: String,
-    /// Its only node.
-    pub node: NodeId,
-    /// The index that it begins after.
-    pub index: u64,
-    /// The digest of the state at that index.
-    pub digest: u64,
-    /// Orders in it.
-    pub orders: u64,
-    /// Products in it.
-    pub products: u64,
-    /// Where the data is that was there before, if there was any.
-    pub aside: Option<PathBuf>,
 }
 
 /// What a node has, and what may be missing.
@@ -144,8 +78,8 @@ pub struct Survivor {
 /// See [`Error`].
 pub fn restore(restore: &Restore) -> Result<Begun, Error> {
     let data = &restore.data;
-    identity::create_private_dir(data).map_err(at(data))?;
-    let lock = identity::lock(data)?;
+    create_private_dir(data).map_err(at(data))?;
+    let held = lock(data)?;
     must_be_empty(data)?;
     let about = backup::check(&restore.file)?;
     if about.cluster_name == restore.cluster_name {
@@ -173,7 +107,7 @@ pub fn restore(restore: &Restore) -> Result<Begun, Error> {
     };
     let begun = build::build(stage.path(), &founding, store, state)?;
     stage.take_over(None)?;
-    drop(lock);
+    drop(held);
     Ok(begun)
 }
 
@@ -209,7 +143,7 @@ pub fn force_new_cluster(data: &Path) -> Result<(Survivor, Begun), Error> {
         written.map_err(|error| Error::State { path: dir.clone(), reason: chain(&error) })?;
     state.release(&written);
     let members = log.members_at(u64::MAX).unwrap_or_default();
-    let founder = |peer: crate::Peer| Member::from(&peer);
+    let founder = |peer: Peer| Member::from(&peer);
     let founders = Membership::founded(identity.founders().into_iter().map(founder).collect());
     let own = members.member(survivor.node).or(founders.member(survivor.node)).cloned();
     let mut member = own.ok_or_else(|| Error::NoData(data.to_owned()))?;
@@ -244,7 +178,7 @@ fn open(data: &Path) -> Result<(Opened, Survivor), Error> {
     }
     {
         // Whatever was begun before is finished before anybody looks.
-        let _lock = identity::lock(data)?;
+        let _lock = lock(data)?;
         stage::finish(data).map_err(at(data))?;
     }
     let kept = identity::read(data)?.ok_or_else(|| Error::NoData(data.to_owned()))?;
@@ -302,10 +236,4 @@ fn copy_dir(from: &Path, to: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Puts the path before what the system said.
-fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::Io { path, source }
 }

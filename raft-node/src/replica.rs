@@ -154,7 +154,7 @@ pub(crate) fn replay(state: &mut State, log: &dyn LogStore, last: u64) -> Result
         let entries = log.entries(next, last + 1, BYTES_AT_ONCE).map_err(|e| e.to_string())?;
         for entry in entries {
             let applied = apply(state, &entry, &mut Unobserved);
-            applied.map_err(|error| crate::driver::chain(&error))?;
+            applied.map_err(|error| crate::causes::chain(&error))?;
         }
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! What the threads and tasks of one node share: the state, those who wait, and counters.
 
 pub(crate) mod answers;
+mod applied;
+pub(crate) mod prepared;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -17,16 +18,16 @@ use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use rustc_hash::FxHashMap;
 use tokio::sync::{oneshot, watch};
 
-use crate::core::{Failure, Input, Now, ReadTicket, Space, View};
-use crate::driver::snapshots::{Asker, Prepared};
-use crate::handle::{ProposeError, ReadError};
-use crate::identity::Identity;
+use self::answers::{Answer, Answers};
+use self::applied::{AppliedWaiters, Barrier};
+use self::prepared::{Asker, Prepared};
+use crate::core::{Input, NoOutcome, Now, ReadTicket, Space, View};
+use crate::counters::Counters;
+use crate::directory::identity::Identity;
+use crate::error::{ProposeError, ReadError};
 use crate::members::{Membership, Verdict};
 use crate::message::HelloVerdict;
 use crate::snapshot::Snapshots;
-use crate::spread::{Counts, Spread};
-
-use self::answers::{Answer, Answers};
 
 /// What the core's thread finds in its mailbox.
 pub(crate) enum Mail {
@@ -45,7 +46,6 @@ const HASH_TURNS_MAX: usize = 128;
 const OTHER_VERSION: &str = "another member speaks no version of the protocol that this node knows: \
                              upgrade one release at a time";
 
-type Barrier = Result<(), ReadError>;
 type Judged = Result<Verdict, ProposeError>;
 
 /// Shared by all parts of a node.
@@ -241,7 +241,7 @@ impl Shared {
         Ok((seq, self.answers.register(seq, until)?))
     }
 
-    pub(crate) fn answer_failed(&self, failed: Vec<(u64, Failure)>) {
+    pub(crate) fn answer_failed(&self, failed: Vec<(u64, NoOutcome)>) {
         for (seq, failure) in failed {
             self.answers.fail(seq, failure.into());
         }
@@ -266,7 +266,7 @@ impl Shared {
         self.asks.lock().remove(&ticket);
     }
 
-    pub(crate) fn tell_verdicts(&self, verdicts: Vec<(u64, Result<Verdict, Failure>)>) {
+    pub(crate) fn tell_verdicts(&self, verdicts: Vec<(u64, Result<Verdict, NoOutcome>)>) {
         for (ticket, verdict) in verdicts {
             if let Some(sender) = self.asks.lock().remove(&ticket) {
                 let _ = sender.send(verdict.map_err(ProposeError::from));
@@ -391,292 +391,5 @@ impl Shared {
             let _ = sender.send(Err(ProposeError::TimedOut));
         }
         self.applied.refuse_all();
-    }
-}
-
-/// Those who wait for the state to reach an index.
-struct AppliedWaiters {
-    reached: AtomicU64,
-    waiting: Mutex<Waiting>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    by_index: BTreeMap<u64, Vec<oneshot::Sender<Barrier>>>,
-    /// Senders put in since those whose reader gave up were last thrown out.
-    added: usize,
-}
-
-/// So many new waiters may come before the ones that gave up are thrown out. An index far ahead may
-/// never be reached, so without this they would stay for ever.
-const ADDED_MAX: usize = 16_384;
-
-impl AppliedWaiters {
-    fn new(reached: u64) -> AppliedWaiters {
-        let waiting = Mutex::new(Waiting::default());
-        AppliedWaiters { reached: AtomicU64::new(reached), waiting }
-    }
-
-    fn wake_at(&self, index: u64, sender: oneshot::Sender<Barrier>) {
-        let mut waiting = self.waiting.lock();
-        // Looked at under the lock that `reached` takes too, so no wake-up is missed.
-        if self.reached.load(Ordering::Acquire) >= index {
-            drop(waiting);
-            let _ = sender.send(Ok(()));
-            return;
-        }
-        waiting.by_index.entry(index).or_default().push(sender);
-        waiting.added += 1;
-        if waiting.added >= ADDED_MAX {
-            waiting.added = 0;
-            waiting.by_index.retain(|_, senders| {
-                senders.retain(|sender| !sender.is_closed());
-                !senders.is_empty()
-            });
-        }
-    }
-
-    fn reached(&self, index: u64) {
-        let mut waiting = self.waiting.lock();
-        self.reached.store(index, Ordering::Release);
-        let later = waiting.by_index.split_off(&(index + 1));
-        let due = std::mem::replace(&mut waiting.by_index, later);
-        drop(waiting);
-        for sender in due.into_values().flatten() {
-            let _ = sender.send(Ok(()));
-        }
-    }
-
-    fn refuse_all(&self) {
-        let waiting = std::mem::take(&mut self.waiting.lock().by_index);
-        for sender in waiting.into_values().flatten() {
-            let _ = sender.send(Err(ReadError::Stopping));
-        }
-    }
-}
-
-/// A counter that any thread may raise.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set(&self, n: u64) {
-        self.0.store(n, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Counters of a node since it started.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) proposals: Counter,
-    pub(crate) proposals_refused: Counter,
-    pub(crate) reads: Counter,
-    pub(crate) refused_without_entry: Counter,
-    pub(crate) holds_refused_without_entry: Counter,
-    pub(crate) syncs: Counter,
-    pub(crate) sync_micros: Counter,
-    pub(crate) entries_appended: Counter,
-    pub(crate) entries_applied: Counter,
-    pub(crate) commands_applied: Counter,
-    pub(crate) apply_micros: Counter,
-    pub(crate) apply_waits: Counts,
-    pub(crate) checkpoints: Counter,
-    pub(crate) checkpoint_micros: Counter,
-    pub(crate) checkpoint_index: Counter,
-    pub(crate) applied_bytes: Counter,
-    pub(crate) snapshots: Counter,
-    pub(crate) snapshot_micros: Counter,
-    pub(crate) log_bytes: Counter,
-    pub(crate) peer_messages_dropped: Counter,
-    pub(crate) peer_frames_dropped: Counter,
-    pub(crate) payment_calls: Counter,
-    pub(crate) disk_free_bytes: Counter,
-}
-
-/// Plain numbers for a metrics page. Totals count since the node started.
-#[derive(Clone, Debug, Default)]
-pub struct Metrics {
-    /// Current term.
-    pub term: u64,
-    /// 1 on the leader, else 0.
-    pub is_leader: u64,
-    /// Elections seen.
-    pub elections_total: u64,
-    /// Commit index as known here.
-    pub commit_index: u64,
-    /// Applied index.
-    pub applied_index: u64,
-    /// Last index of the log.
-    pub last_index: u64,
-    /// Requests of this node whose outcome is open.
-    pub proposals_pending: u64,
-    /// Commands that wait for their entry, on the leader.
-    pub batch_pending: u64,
-    /// Reads that wait for their barrier.
-    pub reads_pending: u64,
-    /// Commands that clients of this node asked for.
-    pub proposals_total: u64,
-    /// Of those, refused before they were sent.
-    pub proposals_refused_total: u64,
-    /// Commands forwarded to a leader.
-    pub forwarded_total: u64,
-    /// Entries proposed by this node as leader.
-    pub entries_proposed_total: u64,
-    /// Entries appended to the log.
-    pub entries_appended_total: u64,
-    /// Entries applied.
-    pub entries_applied_total: u64,
-    /// Commands applied.
-    pub commands_applied_total: u64,
-    /// Seconds spent applying.
-    pub apply_seconds_total: f64,
-    /// From when an entry was known to be committed until it was applied.
-    pub apply_waits: Spread,
-    /// Log syncs.
-    pub syncs_total: u64,
-    /// Seconds spent in log writes and syncs.
-    pub sync_seconds_total: f64,
-    /// Reads that got their barrier.
-    pub reads_total: u64,
-    /// Orders refused for lack of stock without an entry in the log.
-    pub refused_without_entry_total: u64,
-    /// Holds refused for lack of stock without an entry in the log.
-    pub holds_refused_without_entry_total: u64,
-    /// Checkpoints written.
-    pub checkpoints_total: u64,
-    /// Seconds spent writing them.
-    pub checkpoint_seconds_total: f64,
-    /// Applied index of the last durable checkpoint.
-    pub checkpoint_index: u64,
-    /// Snapshots taken.
-    pub snapshots_total: u64,
-    /// Seconds spent taking them.
-    pub snapshot_seconds_total: f64,
-    /// Applied index of the newest snapshot.
-    pub snapshot_index: u64,
-    /// Bytes of the newest snapshot.
-    pub snapshot_bytes: u64,
-    /// Snapshots of other nodes that took the place of state and log.
-    pub snapshots_installed_total: u64,
-    /// Peers that a snapshot is being sent to.
-    pub snapshots_sending: u64,
-    /// How often the data of this directory was damaged and rebuilt as another member's.
-    pub rebuilds: u64,
-    /// Up to here entries were cut off at the beginning of the log.
-    pub compacted_index: u64,
-    /// Bytes of the log's files.
-    pub log_bytes: u64,
-    /// Messages to peers dropped because their queue was full.
-    pub peer_messages_dropped_total: u64,
-    /// Frames from peers dropped because the core was behind.
-    pub peer_frames_dropped_total: u64,
-    /// Calls to the payment gateway under way.
-    pub payment_calls_in_flight: u64,
-    /// Calls to the payment gateway made.
-    pub payment_calls_total: u64,
-    /// Orders that are PENDING or PROCESSING.
-    pub open_orders: u64,
-    /// Bytes that may still be written on the disk of the data directory.
-    pub disk_free_bytes: u64,
-    /// 1 while this node refuses writes for lack of room on the disks, else 0.
-    pub writes_refused: u64,
-}
-
-impl Shared {
-    pub(crate) fn metrics(&self) -> Metrics {
-        let view = self.view.read().clone();
-        let (applied_index, open_orders) = {
-            let state = self.state.read();
-            (state.applied_index(), state.open_orders())
-        };
-        let counters = &self.counters;
-        let seconds = |micros: &Counter| micros.get() as f64 / 1e6;
-        Metrics {
-            term: view.term,
-            is_leader: u64::from(view.is_leader),
-            elections_total: view.elections,
-            commit_index: view.commit_index.max(applied_index),
-            applied_index,
-            last_index: view.last_index,
-            proposals_pending: view.outstanding as u64,
-            batch_pending: view.pending as u64,
-            reads_pending: view.reads_waiting as u64,
-            proposals_total: counters.proposals.get(),
-            proposals_refused_total: counters.proposals_refused.get(),
-            forwarded_total: view.forwarded,
-            entries_proposed_total: view.entries_proposed,
-            entries_appended_total: counters.entries_appended.get(),
-            entries_applied_total: counters.entries_applied.get(),
-            commands_applied_total: counters.commands_applied.get(),
-            apply_seconds_total: seconds(&counters.apply_micros),
-            apply_waits: counters.apply_waits.spread(),
-            syncs_total: counters.syncs.get(),
-            sync_seconds_total: seconds(&counters.sync_micros),
-            reads_total: counters.reads.get(),
-            refused_without_entry_total: counters.refused_without_entry.get(),
-            holds_refused_without_entry_total: counters.holds_refused_without_entry.get(),
-            checkpoints_total: counters.checkpoints.get(),
-            checkpoint_seconds_total: seconds(&counters.checkpoint_micros),
-            checkpoint_index: counters.checkpoint_index.get(),
-            snapshots_total: counters.snapshots.get(),
-            snapshot_seconds_total: seconds(&counters.snapshot_micros),
-            snapshot_index: view.snapshot_index,
-            snapshot_bytes: view.snapshot_bytes,
-            snapshots_installed_total: view.snapshots_installed,
-            snapshots_sending: view.snapshots_sending as u64,
-            rebuilds: self.identity.rebuilt().len() as u64,
-            compacted_index: view.compacted_index,
-            log_bytes: counters.log_bytes.get(),
-            peer_messages_dropped_total: counters.peer_messages_dropped.get(),
-            peer_frames_dropped_total: counters.peer_frames_dropped.get(),
-            payment_calls_in_flight: self.calls_in_flight.load(Ordering::Relaxed) as u64,
-            payment_calls_total: counters.payment_calls.get(),
-            open_orders,
-            disk_free_bytes: counters.disk_free_bytes.get(),
-            writes_refused: u64::from(view.refuses_writes),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_waiter_wakes_exactly_when_its_index_is_reached() {
-        let waiters = AppliedWaiters::new(5);
-        let wait = |index| {
-            let (sender, receiver) = oneshot::channel();
-            waiters.wake_at(index, sender);
-            receiver
-        };
-        let (mut now, mut seven, mut eight) = (wait(5), wait(7), wait(8));
-        assert_eq!(now.try_recv().expect("already there"), Ok(()));
-        waiters.reached(6);
-        assert!(seven.try_recv().is_err());
-        waiters.reached(7);
-        assert_eq!(seven.try_recv().expect("reached"), Ok(()));
-        assert!(eight.try_recv().is_err());
-        waiters.refuse_all();
-        assert_eq!(eight.try_recv().expect("refused"), Err(ReadError::Stopping));
-    }
-
-    #[test]
-    fn waiters_that_gave_up_do_not_pile_up() {
-        let waiters = AppliedWaiters::new(0);
-        for index in 1..=3 * ADDED_MAX as u64 {
-            let (sender, receiver) = oneshot::channel();
-            waiters.wake_at(index, sender);
-            drop(receiver);
-        }
-        assert!(waiters.waiting.lock().by_index.len() < ADDED_MAX);
     }
 }

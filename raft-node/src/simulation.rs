@@ -7,20 +7,14 @@ use engine::command::Command;
 use engine::ids::Timestamp;
 use engine::outcome::Outcome;
 use engine::state::State;
-use raft::eraftpb::Entry;
 
 use crate::core::Append;
 pub use crate::planted::{Bug, plant};
-use crate::{core, driver, handle, sold_out};
+use crate::{driver, handle, sold_out};
 
 /// How far a node's clock may be behind the leader's when it refuses orders without an entry, in
 /// milliseconds.
 pub const CLOCK_ERROR_MS: u64 = handle::CLOCK_ERROR_MS;
-
-/// Returns whether an entry changes the membership.
-pub fn is_change(entry: &Entry) -> bool {
-    core::members::is_change(entry)
-}
 
 /// Adds `next` to `append`. Gives `next` back when it replaces entries of `append` or installs a
 /// snapshot.

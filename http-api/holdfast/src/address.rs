@@ -110,7 +110,7 @@ pub(crate) fn milliseconds(text: &str) -> Result<RangeInclusive<u64>, String> {
 
 /// Parses a disk reserve in MiB: 0 for none, or a size within the bounds.
 pub(crate) fn disk_reserve(text: &str) -> Result<u64, String> {
-    const MIB_MIN: u64 = raft_node::disk::RESERVE_BYTES_MIN >> 20;
+    const MIB_MIN: u64 = raft_node::config::RESERVE_BYTES_MIN >> 20;
     const MIB_MAX: u64 = 1 << 24;
 
     match text.parse::<u64>() {

@@ -11,7 +11,9 @@ use engine::outcome::Outcome;
 
 use super::ask::{Ask, Freshness, Reply};
 use super::oracle::end_of;
-use super::{Event, MS, SECOND, Sim};
+use crate::event::Event;
+use crate::sim::Sim;
+use crate::time::{MS, SECOND};
 
 /// Orders of its own that a client remembers for replays and cancels.
 const REMEMBERED_MAX: usize = 50;

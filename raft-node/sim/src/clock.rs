@@ -1,8 +1,9 @@
 //! The clocks of a node: a monotonic one that may run too fast or too slow, and a wall clock that
 //! may be wrong and may jump. Both are functions of simulated time, which is the truth.
 
-use super::{MS, Time};
 use raft_node::core::Now;
+
+use crate::time::{MS, Time};
 
 /// The truth at simulated time 0, in milliseconds since the Unix epoch.
 pub(super) const EPOCH_MS: u64 = 1_800_000_000_000;

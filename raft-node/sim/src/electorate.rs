@@ -4,14 +4,14 @@
 //! majority has it synced, in both halves of a joint phase; a learner gets its vote only when it
 //! has caught up.
 
+pub(crate) mod judge;
+
 use engine::ids::NodeId;
 use protobuf::Message as _;
 use raft::eraftpb::{ConfChangeV2, ConfState, Entry};
+use raft_node::members::{Change, Membership, is_change};
 
-use super::host::{Host, place};
-use super::{Bug, Coverage, Sim};
-use raft_node::members::{Change, Membership};
-use raft_node::simulation::is_change;
+use crate::coverage::Coverage;
 
 /// An entry that some node handed out first, and the voter that it made.
 #[derive(Debug)]
@@ -129,32 +129,5 @@ impl Electorate {
     /// effect with the next entries that it commits.
     fn deciding(&self, index: u64) -> impl Iterator<Item = &Membership> {
         self.history.iter().rev().filter(move |members| members.index < index).take(2)
-    }
-}
-
-/// Judges what was handed out for the first time since the last look.
-pub(super) fn judge(sim: &mut Sim, hosts: &[Host]) {
-    for Fresh { index, term, promoted } in std::mem::take(&mut sim.electorate.fresh) {
-        // A node whose disk was lost or damaged since may have been one of them.
-        let has = |id: NodeId| {
-            let host = &hosts[place(id)];
-            host.wiped || host.log_damaged || host.damaged || host.log.is_synced(index, term)
-        };
-        let judged = sim.bug.is_none_or(|bug| bug == Bug::JointPhaseSkipped);
-        if judged && !sim.electorate.deciding(index).any(|members| members.is_quorum(has)) {
-            let voters = sim.electorate.deciding(index).next().map(|members| &members.voters);
-            let what = format!("entry {index} is committed without a majority of {voters:?}");
-            return sim.fail(what);
-        }
-        let judged = sim.bug.is_none_or(|bug| bug == Bug::PromotedTooSoon);
-        if let Some(id) = promoted.filter(|_| judged) {
-            let host = &hosts[place(id)];
-            let synced = host.log.synced_index();
-            let lag = sim.plan.core.promote_lag_entries_max;
-            if !host.wiped && synced + lag + 1 < index {
-                let what = format!("node {id} is promoted at {index}, its log ends at {synced}");
-                return sim.fail(what);
-            }
-        }
     }
 }

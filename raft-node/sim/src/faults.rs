@@ -2,32 +2,16 @@
 
 mod links;
 
-use engine::ids::NodeId;
-
-use self::links::{cut, links, swizzle};
-use super::host::{Crash, Host, place};
-use super::net::Quality;
-use super::plan::FaultKind;
-use super::{Event, MS, SECOND, Sim, Time};
 use raft_node::core::{Input, Space};
 use raft_node::log::LogStore;
 
-/// How a fault ends or goes on.
-#[derive(Debug)]
-pub(super) enum Mend {
-    Links(Vec<(NodeId, NodeId)>),
-    /// A flapping link: so many changes are left, and whether it is cut now.
-    Flap {
-        links: Vec<(NodeId, NodeId)>,
-        left: u32,
-        cut: bool,
-    },
-    Cut(Vec<(NodeId, NodeId)>),
-    Quality(Box<Quality>),
-    SlowDisk(NodeId),
-    FullDisk(NodeId),
-    LowDisk(NodeId),
-}
+use self::links::{cut, links, swizzle};
+use crate::event::{Event, Mend};
+use crate::host::life::Crash;
+use crate::host::{Host, place};
+use crate::plan::FaultKind;
+use crate::sim::Sim;
+use crate::time::{MS, SECOND};
 
 /// The furthest that the replicated clock may be: where, at any time, at least two nodes' clocks
 /// have been. One wrong clock must move nothing.
@@ -75,7 +59,7 @@ fn inject(sim: &mut Sim, hosts: &mut [Host], kind: FaultKind) {
         | FaultKind::SingleLink => {
             let links = links(sim, hosts.len(), kind, leader.unwrap_or(some));
             cut(sim, &links);
-            let lasts = lasts(sim);
+            let lasts = sim.fault_lasts();
             sim.after(lasts, Event::Mend(Mend::Links(links)));
         }
         FaultKind::Flap => {
@@ -157,10 +141,6 @@ fn inject(sim: &mut Sim, hosts: &mut [Host], kind: FaultKind) {
     }
 }
 
-fn lasts(sim: &mut Sim) -> Time {
-    20 * MS + sim.random.waiting(sim.plan.fault_lasts_us)
-}
-
 fn storm(sim: &mut Sim) {
     sim.cover.storms += 1;
     let before = sim.net.quality.clone();
@@ -170,7 +150,7 @@ fn storm(sim: &mut Sim) {
     let delay_ms_max = *sim.random.pick(&[20, 500, 2_000]);
     quality.delay_mean_us = sim.random.below(delay_ms_max * MS);
     quality.reorders = true;
-    let lasts = lasts(sim);
+    let lasts = sim.fault_lasts();
     sim.after(lasts, Event::Mend(Mend::Quality(Box::new(before))));
 }
 
@@ -223,7 +203,7 @@ fn pause(sim: &mut Sim, host: &mut Host) {
 }
 
 fn spoil_disk(sim: &mut Sim, host: &mut Host, kind: FaultKind) {
-    let lasts = lasts(sim);
+    let lasts = sim.fault_lasts();
     match kind {
         FaultKind::SlowDisk => {
             sim.cover.disks_slow += 1;

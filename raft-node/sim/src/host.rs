@@ -7,11 +7,13 @@
 mod apply;
 mod checkpoint;
 mod events;
-mod life;
+mod files;
+pub(crate) mod life;
 mod log;
-mod payments;
+pub(crate) mod payments;
 mod requests;
 mod snapshots;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -21,24 +23,22 @@ use engine::ids::{NodeId, RequestId};
 use engine::state::State;
 use engine::store::memory::MemoryStore;
 use raft::eraftpb::{Entry, Message, MessageType};
-
-pub(super) use self::life::Crash;
-pub(super) use self::payments::{Call, provider_asked};
-use self::requests::{Reader, Waiter};
-use self::snapshots::FileDuty;
-use super::clock::NodeClock;
-use super::operator;
-use super::subscriber::Wanted;
-use super::{Bug, Event, MS, SECOND, Sim, Time};
 use raft_node::core::{Actions, Append, Core, Input, Space, View};
 use raft_node::log::LogStore;
 use raft_node::log::memory::MemoryLog;
 use raft_node::members::Membership;
 use raft_node::message::{self, FRAME_HEADER_BYTES, PeerMessage};
 use raft_node::payment::worker::Worker;
-use raft_node::payment::{Answer, Charge};
+use raft_node::simulation::Bug;
 use raft_node::snapshot::Schedule;
 use raft_node::snapshot::files::MemoryFiles;
+
+use self::files::FileDuty;
+use self::waiting::{Reader, Waiter};
+use crate::clock::NodeClock;
+use crate::event::{Duty, Event};
+use crate::sim::Sim;
+use crate::time::{MS, SECOND, Time};
 
 /// Inputs that one step of the core takes at most, as in production's driver.
 const INPUTS_PER_STEP_MAX: usize = 8_192;
@@ -47,59 +47,6 @@ const FRAMES_WAITING_MAX: usize = 4_096;
 
 /// The longest that a slow disk takes for an operation.
 pub(super) const DISK_US_MAX: Time = 5 * SECOND;
-
-/// Something that a process waits for.
-#[derive(Debug)]
-pub(super) enum Duty {
-    /// The core takes what is in its mailbox.
-    Step,
-    Tick,
-    /// The log thread's write is done, and then its sync.
-    Written,
-    Synced,
-    Apply,
-    /// The checkpointer looks whether something changed, and then has written it.
-    Freeze,
-    Frozen,
-    /// A snapshot is written to its end, and the next task about files is done.
-    SnapshotWritten,
-    FileTask,
-    /// The payment task looks what there is to do.
-    Poll,
-    /// A call was answered, or took too long.
-    CallEnded {
-        number: u64,
-        charge: Charge,
-        answer: Answer,
-    },
-    /// Links that carry nothing else carry an empty frame.
-    KeepAlive,
-    /// A chunk of events has been read from the disk.
-    ReadEvents {
-        wanted: Wanted,
-        chunk: u64,
-    },
-}
-
-impl Duty {
-    pub(super) fn kind(&self) -> u64 {
-        match self {
-            Duty::Step => 0,
-            Duty::Tick => 1,
-            Duty::Written => 2,
-            Duty::Synced => 3,
-            Duty::Apply => 4,
-            Duty::Freeze => 5,
-            Duty::Frozen => 6,
-            Duty::Poll => 7,
-            Duty::CallEnded { .. } => 8,
-            Duty::KeepAlive => 9,
-            Duty::ReadEvents { .. } => 10,
-            Duty::SnapshotWritten => 11,
-            Duty::FileTask => 12,
-        }
-    }
-}
 
 /// What is wrong with a disk.
 #[derive(Debug, Default)]
@@ -356,7 +303,7 @@ impl Host {
         match sim.oracle.leads(self.id, term) {
             Ok(true) => {
                 sim.cover.elections += 1;
-                operator::led_by(sim, self.id);
+                sim.operator.led_by(self.id);
                 sim.say(|| format!("n{} leads in term {term}", self.id));
                 // Leader completeness: whatever was committed before is in the log of a new leader.
                 for index in self.log.compacted().0 + 1..=sim.oracle.last_index() {
@@ -408,7 +355,7 @@ impl Host {
         for (ticket, verdict) in actions.verdicts {
             if let Ok(verdict) = verdict {
                 sim.say(|| format!("n{} tells the operator {verdict:?}", self.id));
-                operator::told(sim, ticket, verdict.is_err());
+                sim.operator.told(ticket, verdict.is_err(), &mut sim.cover);
             }
         }
         self.requests_failed(sim, actions.failed);

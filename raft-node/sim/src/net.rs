@@ -5,8 +5,8 @@
 
 use engine::ids::NodeId;
 
-use super::Time;
 use super::random::Random;
+use crate::time::Time;
 
 /// How well the links work, in parts of a million and microseconds.
 #[derive(Clone, Debug)]

@@ -1,42 +1,23 @@
 //! The operator: adds, removes and replaces members and moves leadership, in the middle of all
 //! faults, one thing at a time, asking again and again until it is done or refused.
 
-use engine::ids::NodeId;
+pub(crate) mod task;
 
-use super::host::{Host, place};
-use super::{Event, MS, SECOND, Sim, Time};
+use engine::ids::NodeId;
 use raft_node::core::Input;
-use raft_node::members::{Ask, Change, Member, Role};
+use raft_node::members::{Ask, Change, Role};
+
+use self::task::{Task, member};
+use crate::event::Event;
+use crate::host::{Host, place};
+use crate::sim::Sim;
+use crate::time::{MS, SECOND, Time};
 
 /// How long a node that was added may take to get its vote before the operator does other things.
 const PATIENCE: Time = 30 * SECOND;
 
 /// Fewer voters than these are never left: one wrong clock must have two right ones beside it.
 const VOTERS_MIN: usize = 3;
-
-#[derive(Debug, Default)]
-pub(super) struct Operator {
-    task: Option<Task>,
-    tickets: u64,
-    /// A removal was refused once. A copy of the question that is late may still be granted.
-    refused: bool,
-}
-
-#[derive(Debug)]
-struct Task {
-    ask: Ask,
-    since: Time,
-    /// The first ticket that belongs to it.
-    first: u64,
-    of_leader: bool,
-    /// Leadership has moved to where it shall be.
-    moved: bool,
-}
-
-/// A member of simulated clusters, which have no addresses.
-pub(super) fn member(id: NodeId, replaces: Option<NodeId>) -> Member {
-    Member { id, raft_addr: format!("n{id}"), http_addr: None, incarnation: None, replaces }
-}
 
 /// Goes on with what is under way, or begins something.
 pub(super) fn operate(sim: &mut Sim, hosts: &mut [Host]) {
@@ -139,29 +120,4 @@ fn ask_again(sim: &mut Sim, hosts: &mut [Host]) {
     let patience_ms = sim.random.between(200, 5_000);
     let deadline_ms = host.clock.now(sim.now).mono_ms + patience_ms;
     host.mail(sim, Input::Ask { ticket, ask, deadline_ms });
-}
-
-/// A node leads that did not before.
-pub(super) fn led_by(sim: &mut Sim, leader: NodeId) {
-    let Some(task) = &mut sim.operator.task else { return };
-    if let Ask::Transfer { from, to } = task.ask {
-        task.moved |= to.map_or(leader != from, |to| leader == to);
-    }
-}
-
-/// A node tells the operator what became of a question.
-pub(super) fn told(sim: &mut Sim, ticket: u64, refused: bool) {
-    let Some(task) = sim.operator.task.as_ref().filter(|task| ticket > task.first) else { return };
-    let replaces =
-        matches!(&task.ask, Ask::Change(Change::Add(member)) if member.replaces.is_some());
-    if refused {
-        sim.cover.changes_refused += 1;
-        sim.operator.refused |= matches!(task.ask, Ask::Change(Change::Remove(_)));
-        if !replaces {
-            sim.operator.task = None;
-        }
-    } else if matches!(task.ask, Ask::Transfer { .. }) {
-        sim.cover.transfers_done += u64::from(task.moved);
-        sim.operator.task = None;
-    }
 }

@@ -12,21 +12,20 @@ mod refusals;
 
 use std::collections::BTreeMap;
 
-use engine::checkpoint::CheckpointStore;
 use engine::event::{Event, EventId};
 use engine::hold::Hold;
-use engine::ids::{NodeId, OrderId, Position, RequestId, Timestamp, UserId};
+use engine::ids::{NodeId, Position, RequestId, Timestamp};
 use engine::order::Status;
 use engine::outcome::Outcome;
 use engine::product;
 use engine::state::{Observer, State};
-use engine::webhook::{Fate, Webhook};
+use engine::webhook::Webhook;
 use raft::eraftpb::Entry;
+use raft_node::replica::{Applied, Effects};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::ask::{Look, look};
-use super::model::{Model, Predicted, counters};
-use raft_node::replica::{Applied, Effects};
+use crate::model::Model;
+use crate::model::rows::{Predicted, counters};
 
 /// The place behind all commands of an entry.
 pub(super) fn end_of(index: u64) -> Position {
@@ -98,7 +97,11 @@ impl Observer for Witness<'_> {
     }
 }
 
-fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
+pub(super) fn equal<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    found: T,
+    expected: T,
+) -> Result<(), String> {
     match found == expected {
         true => Ok(()),
         false => Err(format!("{what}: {found:?}, but the model has {expected:?}")),
@@ -424,44 +427,8 @@ impl Oracle {
         equal(&what("version"), product.version, known.version)
     }
 
-    /// Everything that a node holds, in memory or in its checkpoint, against the model.
-    pub(super) fn check_all(
-        &self,
-        state: &State,
-        store: &dyn CheckpointStore,
-    ) -> Result<(), String> {
-        state.check_invariants().map_err(|violation| violation.to_string())?;
-        let model = &self.model;
-        let see = |what: Look| look(self, state, store, &what).map(|_| ());
-        for id in 1..=model.orders.len() as u64 + 1 {
-            see(Look::Order(OrderId(id)))?;
-        }
-        for id in (1..=model.products.len() as u64 + 1).map(engine::ids::ProductId) {
-            see(Look::Product(id))?;
-            see(Look::Ledger { product: id, from: 0, limit: usize::MAX })?;
-        }
-        for id in 1..=model.holds.len() as u64 + 1 {
-            see(Look::Hold(engine::ids::HoldId(id)))?;
-        }
-        for told in &model.told {
-            see(Look::Report(told.key.clone()))?;
-        }
-        let parked = model.told.iter().filter(|told| *told.fate.now() == Fate::Parked).count();
-        equal("parked reports", state.parked_webhooks(), parked as u64)?;
-        equal("payments wait", state.payments_paused(), model.payments_paused)?;
-        for key in model.keys.keys() {
-            see(Look::Key(key.clone()))?;
-        }
-        for id in (1..=model.users.len() as u64 + 1).map(UserId) {
-            let found = state.user(id).map(|user| (&user.name, &user.email));
-            let known = model.users.get(id.0 as usize - 1).map(|(name, email)| (name, email));
-            equal(&format!("user {id}"), found, known)?;
-        }
-        self.check_totals(state)
-    }
-
     /// The business counters, against what the orders say.
-    fn check_totals(&self, state: &State) -> Result<(), String> {
+    pub(super) fn check_totals(&self, state: &State) -> Result<(), String> {
         let totals = state.totals();
         let ended = |status| {
             let orders = self.model.orders.iter();

@@ -4,11 +4,12 @@
 //! Every seed draws its own subset of faults and its own rates (swarm testing): a run with
 //! everything at once hides what needs one thing for long.
 
-use super::net::Quality;
-use super::random::Random;
-use super::{MS, SECOND, Time};
 use raft_node::config::CoreConfig;
 use raft_node::payment;
+
+use super::net::Quality;
+use super::random::Random;
+use crate::time::{MS, SECOND, Time};
 
 /// Kinds of faults that the schedule injects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

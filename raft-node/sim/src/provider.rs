@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use engine::ids::OrderId;
+use raft_node::payment::{Answer, Charge, SimulatedGateway, SimulatedSettings};
 
 use super::plan::ProviderPlan;
-use raft_node::payment::{Answer, Charge, SimulatedGateway, SimulatedSettings};
 
 #[derive(Debug)]
 pub(super) struct Provider {

@@ -4,10 +4,12 @@
 //! Whatever crashes, it must hear each event once and in order, unless it came so late that the
 //! node had let go of some; then it is told so, and from where it can go on.
 
-use engine::event::{Event as Told, EventId};
+use engine::event::EventId;
 use engine::ids::NodeId;
 
-use super::{Event, MS, SECOND, Sim};
+use crate::event::{Event, Heard, Wanted};
+use crate::sim::Sim;
+use crate::time::{MS, SECOND};
 
 pub(super) struct Subscriber {
     id: usize,
@@ -16,28 +18,6 @@ pub(super) struct Subscriber {
     pub(super) heard: usize,
     last: EventId,
     attempt: u64,
-}
-
-/// What a subscriber asks for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
-    pub(super) subscriber: usize,
-    pub(super) attempt: u64,
-    pub(super) after: EventId,
-    pub(super) limit: usize,
-}
-
-/// What it is answered.
-#[derive(Clone, Debug)]
-pub(super) enum Heard {
-    Events(Vec<Told>),
-    /// Some are gone; this is the newest of them, and how many there were.
-    Gone {
-        floor: EventId,
-        gone: usize,
-    },
-    /// The node stopped, or nobody listens there.
-    HungUp,
 }
 
 impl Subscriber {

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use super::Time;
+use crate::time::Time;
 
 /// Lines kept for a failure when the run is not shown as a whole.
 const TAIL_LINES: usize = 60;

@@ -3,23 +3,30 @@
 mod rest;
 
 use engine::ids::NodeId;
+use raft_node::members::Membership;
+use raft_node::simulation::Bug;
 
 use super::client::Client;
 use super::clock::NodeClock;
 use super::coverage::Coverage;
-use super::electorate::{self, Electorate};
+use super::electorate::{Electorate, judge};
+use super::event::Duty;
 use super::faults;
-use super::host::{Duty, Host, place, provider_asked};
+use super::host::payments::provider_asked;
+use super::host::{Host, place};
 use super::net::Net;
-use super::operator::{self, Operator};
+use super::operator;
+use super::operator::task::{Operator, member};
 use super::oracle::Oracle;
 use super::plan::Plan;
 use super::provider::Provider;
 use super::random::Random;
 use super::subscriber::Subscriber;
 use super::trace::{Show, Trace};
-use super::{Bug, Event, Planned, Report, SECOND, Sim, Time};
-use raft_node::members::Membership;
+use crate::event::{Event, Planned};
+use crate::report::Report;
+use crate::sim::Sim;
+use crate::time::{SECOND, Time};
 
 pub(super) struct World {
     seed: u64,
@@ -39,7 +46,7 @@ impl World {
         let plan = Plan::draw(&mut random);
         let voters: Vec<NodeId> = (1..=plan.nodes as u64).map(NodeId).collect();
         let all = (1..=(plan.nodes + plan.spares) as u64).map(NodeId);
-        let founders = voters.iter().map(|id| operator::member(*id, None)).collect();
+        let founders = voters.iter().map(|id| member(*id, None)).collect();
         let hosts = all
             .map(|id| {
                 let drift_ppm = random.between(0, 400) as i64 - 200;
@@ -216,7 +223,7 @@ impl World {
             Event::Rest => self.rest(),
             Event::Settled => self.settled(),
         }
-        electorate::judge(&mut self.sim, &self.hosts);
+        judge::judge(&mut self.sim, &self.hosts);
     }
 
     fn resume(&mut self, node: NodeId) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use engine::ids::{NodeId, Timestamp};
 
-use super::Now;
+use super::input::Now;
 
 /// How long a measurement of a peer's clock counts.
 const FRESH_MS: u64 = 10_000;

@@ -11,39 +11,16 @@ use protobuf::Message as _;
 use raft::eraftpb::{ConfChangeV2, Entry, EntryType};
 use raft::{INVALID_ID, StateRole};
 
-use super::{Actions, Core, Failure};
-use crate::members::{Ask, Change, Membership, Refusal, Role, Standing, Verdict};
+use super::Core;
+use super::actions::{Actions, NoOutcome};
+use super::admin::Open;
+use crate::members::{Ask, Change, Membership, Refusal, Role, Standing, Verdict, is_change};
 use crate::message::PeerMessage;
 
 /// Operators of one node that may wait.
 const ASKS_MAX: usize = 64;
 /// How often the leader is asked again.
 const ASK_EVERY_MS: u64 = 100;
-
-/// What operators asked of this node, and what the leader does about it.
-#[derive(Debug, Default)]
-pub(super) struct Admin {
-    open: Vec<Open>,
-    /// The last change that an operator asked for and this leader proposed.
-    pub(super) proposed: Option<Change>,
-    /// This node is no member any more.
-    pub(super) removed: bool,
-}
-
-/// A question that has no verdict yet.
-#[derive(Debug)]
-struct Open {
-    ticket: u64,
-    ask: Ask,
-    deadline_ms: u64,
-    /// When a leader was asked last, if ever.
-    asked_at_ms: Option<u64>,
-}
-
-/// Whether an entry changes the membership.
-pub(crate) fn is_change(entry: &Entry) -> bool {
-    entry.get_entry_type() != EntryType::EntryNormal
-}
 
 impl Core {
     /// The members as far as this node knows them to be committed.
@@ -109,7 +86,7 @@ impl Core {
         for open in std::mem::take(&mut self.admin.open) {
             let verdict = match open.ask == own {
                 true => Ok(Ok(self.members.index)),
-                false => Err(Failure::Unknown),
+                false => Err(NoOutcome::Unknown),
             };
             actions.verdicts.push((open.ticket, verdict));
         }
@@ -134,7 +111,7 @@ impl Core {
         let now_ms = self.now.mono_ms;
         for open in self.admin.open.extract_if(.., |open| open.deadline_ms <= now_ms) {
             let sent = open.asked_at_ms.is_some();
-            let failure = if sent { Failure::Unknown } else { Failure::NoLeader };
+            let failure = if sent { NoOutcome::Unknown } else { NoOutcome::NoLeader };
             actions.verdicts.push((open.ticket, Err(failure)));
         }
         self.ask_leader(actions);
@@ -148,7 +125,7 @@ impl Core {
         actions: &mut Actions,
     ) {
         if self.admin.open.len() >= ASKS_MAX {
-            actions.verdicts.push((ticket, Err(Failure::Overloaded)));
+            actions.verdicts.push((ticket, Err(NoOutcome::Overloaded)));
             return;
         }
         self.admin.open.push(Open { ticket, ask, deadline_ms, asked_at_ms: None });

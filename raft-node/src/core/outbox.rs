@@ -63,12 +63,12 @@ impl Outbox {
     /// Entries that change the membership are applied once that is durable, and all entries after
     /// them after them: a checkpoint with one of them in it must not be ahead of the membership
     /// that a restart begins with.
-    pub(super) fn hold(&mut self, number: u64, committed: Vec<Entry>) {
+    pub(super) fn wait_for(&mut self, number: u64, committed: Vec<Entry>) {
         self.to_apply.push_back((number, committed));
     }
 
     /// Gives committed entries back when no entry before them waits, so that they are applied.
-    pub(super) fn after_held(&mut self, committed: Vec<Entry>) -> Vec<Entry> {
+    pub(super) fn after_waiting(&mut self, committed: Vec<Entry>) -> Vec<Entry> {
         match self.to_apply.back_mut() {
             Some((_, before)) => {
                 before.extend(committed);
@@ -88,7 +88,7 @@ impl Outbox {
     }
 
     /// A snapshot takes the place of all entries that wait.
-    pub(super) fn drop_held(&mut self) {
+    pub(super) fn drop_waiting(&mut self) {
         self.to_apply.clear();
     }
 

@@ -9,7 +9,7 @@
 use engine::ids::NodeId;
 use raft::{RawNode, ReadState, StateRole};
 
-use super::ReadTicket;
+use super::input::ReadTicket;
 use crate::log::view::LogView;
 
 pub(super) struct Reads {

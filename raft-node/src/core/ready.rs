@@ -18,7 +18,9 @@ use engine::ids::NodeId;
 use raft::StateRole;
 use raft::eraftpb::{HardState, Message};
 
-use super::{Actions, Append, Core, members};
+use super::Core;
+use super::actions::{Actions, Append};
+use crate::members::is_change;
 use crate::message::PeerMessage;
 
 fn addressed(messages: Vec<Message>) -> Vec<(NodeId, PeerMessage)> {
@@ -59,15 +61,15 @@ impl Core {
             );
             let entries = ready.take_entries();
             let committed = ready.take_committed_entries();
-            let changes = committed.iter().any(members::is_change);
+            let changes = committed.iter().any(is_change);
             let must_sync = ready.must_sync() || changes;
             let hard_state = self.hard_state_to_write(ready.hs().cloned(), must_sync);
             let changed = self.take_changes(&committed);
             actions.members = changed.last().cloned().or(actions.members.take());
             if changes {
-                self.outbox.hold(number, committed);
+                self.outbox.wait_for(number, committed);
             } else {
-                actions.apply.extend(self.outbox.after_held(committed));
+                actions.apply.extend(self.outbox.after_waiting(committed));
             }
             if must_sync {
                 self.raw.mut_store().push(&entries);

@@ -12,23 +12,13 @@ use std::sync::Arc;
 use engine::ids::NodeId;
 use rustc_hash::FxHashMap;
 
-use super::Failure;
+use super::actions::NoOutcome;
+use super::input::Request;
 use crate::config::CoreConfig;
 use crate::message::Forwarded;
 
-/// A command that a client of this node wants replicated.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Its sequence number in this boot.
-    pub seq: u64,
-    /// The encoded envelope.
-    pub command: Arc<[u8]>,
-    /// When the client stops waiting, on the monotonic clock.
-    pub deadline_ms: u64,
-}
-
 struct Open {
-    command: Arc<[u8]>,
+    envelope: Arc<[u8]>,
     deadline_ms: u64,
     /// When it was last sent, if ever.
     sent_at_ms: Option<u64>,
@@ -71,7 +61,7 @@ impl Requests {
 
     /// Whether another request may wait: there are not too many.
     pub(super) fn has_room(&self, request: &Request) -> bool {
-        self.open.len() < self.count_max && self.bytes + request.command.len() <= self.bytes_max
+        self.open.len() < self.count_max && self.bytes + request.envelope.len() <= self.bytes_max
     }
 
     /// Whether the oldest request that a leader was sent waits for longer than it may.
@@ -90,10 +80,10 @@ impl Requests {
     }
 
     pub(super) fn push(&mut self, request: Request) {
-        self.bytes += request.command.len();
+        self.bytes += request.envelope.len();
         self.unsent.push(request.seq);
         let open = Open {
-            command: request.command,
+            envelope: request.envelope,
             deadline_ms: request.deadline_ms,
             sent_at_ms: None,
             taken: false,
@@ -105,7 +95,7 @@ impl Requests {
     /// Its outcome is known.
     pub(super) fn remove(&mut self, seq: u64) {
         if let Some(open) = self.open.remove(&seq) {
-            self.bytes -= open.command.len();
+            self.bytes -= open.envelope.len();
         }
     }
 
@@ -128,12 +118,12 @@ impl Requests {
     }
 
     /// Nothing more is heard of what was sent: it may have been applied, or may yet be.
-    pub(super) fn give_up_sent(&mut self) -> Vec<(u64, Failure)> {
+    pub(super) fn give_up_sent(&mut self) -> Vec<(u64, NoOutcome)> {
         let sent = self.open.iter().filter(|(_, open)| open.sent_at_ms.is_some());
         let mut sent: Vec<u64> = sent.map(|(seq, _)| *seq).collect();
         sent.sort_unstable();
         sent.iter().for_each(|seq| self.remove(*seq));
-        sent.into_iter().map(|seq| (seq, Failure::Unknown)).collect()
+        sent.into_iter().map(|seq| (seq, NoOutcome::Unknown)).collect()
     }
 
     /// The addressee does not lead. It knows no better leader than we will hear of, so these wait
@@ -157,7 +147,7 @@ impl Requests {
             if let Some(open) = self.open.get_mut(&seq) {
                 open.sent_at_ms = Some(now_ms.max(1));
                 self.sent.push_back((seq, now_ms.max(1)));
-                taken.push(Forwarded { seq, command: Arc::clone(&open.command) });
+                taken.push(Forwarded { seq, envelope: Arc::clone(&open.envelope) });
             }
         }
         taken
@@ -175,7 +165,7 @@ impl Requests {
     }
 
     /// Gives everything up: no outcome will be heard of here any more.
-    pub(super) fn give_up(&mut self) -> Vec<(u64, Failure)> {
+    pub(super) fn give_up(&mut self) -> Vec<(u64, NoOutcome)> {
         for open in self.open.values_mut() {
             open.deadline_ms = 0;
         }
@@ -184,7 +174,7 @@ impl Requests {
 
     /// At every tick: gives up what is past its deadline, and lines up what stayed without an
     /// answer.
-    pub(super) fn expire(&mut self, now_ms: u64) -> Vec<(u64, Failure)> {
+    pub(super) fn expire(&mut self, now_ms: u64) -> Vec<(u64, NoOutcome)> {
         let mut failed = Vec::new();
         let mut silent = Vec::new();
         for (seq, open) in &self.open {
@@ -193,7 +183,7 @@ impl Requests {
                 #[cfg(feature = "simulation")]
                 let unsent = unsent
                     || crate::planted::is_planted(crate::planted::Bug::UnknownCalledNotApplied);
-                failed.push((*seq, if unsent { Failure::NoLeader } else { Failure::Unknown }));
+                failed.push((*seq, if unsent { NoOutcome::NoLeader } else { NoOutcome::Unknown }));
             } else if !open.taken
                 && open.sent_at_ms.is_some_and(|at| at + self.resend_after_ms <= now_ms)
             {
@@ -223,7 +213,7 @@ mod tests {
     }
 
     fn request(seq: u64) -> Request {
-        Request { seq, command: Arc::from(&b"cmd"[..]), deadline_ms: 5_000 }
+        Request { seq, envelope: Arc::from(&b"cmd"[..]), deadline_ms: 5_000 }
     }
 
     fn seqs(taken: &[Forwarded]) -> Vec<u64> {
@@ -262,7 +252,7 @@ mod tests {
         requests.take_unsent(10);
         requests.push(request(2));
         assert!(!requests.has_room(&request(3)));
-        assert_eq!(requests.expire(5_000), vec![(1, Failure::Unknown), (2, Failure::NoLeader)]);
+        assert_eq!(requests.expire(5_000), vec![(1, NoOutcome::Unknown), (2, NoOutcome::NoLeader)]);
         assert_eq!(requests.len(), 0);
         assert!(requests.has_room(&request(3)));
     }

@@ -4,13 +4,13 @@
 //! repeated for a while is forgotten, so a lost all-clear cures itself. Nothing here decides what
 //! is committed: a node that takes no entries acknowledges none.
 
-use std::collections::BTreeMap;
-
 use engine::ids::NodeId;
 use raft::StateRole;
 use raft::eraftpb::MessageType;
 
-use super::{Actions, Core, Failure, Now};
+use super::Core;
+use super::actions::{Actions, NoOutcome};
+use super::space::{News, Space};
 use crate::message::PeerMessage;
 
 /// How long what a peer said about its disk holds, in milliseconds.
@@ -19,47 +19,6 @@ const NEWS_HOLD_MS: u64 = 3_000;
 const NEWS_REPEAT_MS: u64 = 1_000;
 /// Between two attempts to hand leadership to a node with more room.
 const HAND_OVER_MS: u64 = 2_000;
-
-/// The room on a node's disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Space {
-    /// Enough.
-    #[default]
-    Ample,
-    /// Less than the reserve: no new writes, while those under way still fit.
-    Low,
-    /// Nearly none: the log takes no entries, not even those of the leader.
-    Exhausted,
-}
-
-/// What a node says about room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct News {
-    /// It has less than its reserve.
-    low: bool,
-    /// It leads, and takes no writes.
-    refuses: bool,
-}
-
-/// What a node knows about room.
-#[derive(Debug, Default)]
-pub(super) struct Room {
-    own: Space,
-    /// What each peer said, and until when it holds.
-    heard: BTreeMap<NodeId, (News, u64)>,
-    told: News,
-    told_at_ms: u64,
-    handed_over_at_ms: Option<u64>,
-}
-
-impl Room {
-    fn of(&self, peer: NodeId, now: Now) -> News {
-        match self.heard.get(&peer) {
-            Some((news, until_ms)) if now.mono_ms < *until_ms => *news,
-            _ => News::default(),
-        }
-    }
-}
 
 impl Core {
     /// Whether new writes are refused at this node for lack of room, here or at too many others.
@@ -70,7 +29,7 @@ impl Core {
         if self.raw.raft.state == StateRole::Leader {
             return !self.has_room_in_majority();
         }
-        self.room.of(NodeId(self.raw.raft.leader_id), self.now).refuses
+        self.room.of(NodeId(self.raw.raft.leader_id), self.now.mono_ms).refuses
     }
 
     /// Whether the voters that have room could commit by themselves. The others still take what is
@@ -79,7 +38,7 @@ impl Core {
         let progress = self.raw.raft.prs();
         let has_room = |id: &u64| match NodeId(*id) == self.node {
             true => self.room.own == Space::Ample,
-            false => !self.room.of(NodeId(*id), self.now).low,
+            false => !self.room.of(NodeId(*id), self.now.mono_ms).low,
         };
         let roomy = progress.iter().map(|(id, _)| *id).filter(has_room);
         progress.has_quorum(&roomy.collect())
@@ -126,7 +85,7 @@ impl Core {
         }
         if refuses {
             let never = self.requests.take_never_sent();
-            actions.failed.extend(never.into_iter().map(|seq| (seq, Failure::StorageFull)));
+            actions.failed.extend(never.into_iter().map(|seq| (seq, NoOutcome::StorageFull)));
         }
         if leads && news.low {
             self.hand_over_for_room();
@@ -149,7 +108,7 @@ impl Core {
             node != self.node
                 && voters.contains(id)
                 && progress.recent_active
-                && !self.room.of(node, self.now).low
+                && !self.room.of(node, self.now.mono_ms).low
         });
         let furthest = fit.max_by_key(|(id, progress)| (progress.matched, **id));
         if let Some((to, _)) = furthest {

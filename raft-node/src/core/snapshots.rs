@@ -7,13 +7,13 @@
 //! the old one. Both sides give up after a silence: the leader then tells raft that it failed, and
 //! raft begins again with the newest one.
 
-use std::collections::BTreeMap;
-
 use engine::ids::NodeId;
 use raft::eraftpb::{Message, MessageType};
 use raft::{ProgressState, SnapshotStatus, StateRole};
 
-use super::{Actions, Core};
+use super::Core;
+use super::actions::{Actions, FileTask, Install};
+use super::transfers::{Receiving, Sending, Stage};
 use crate::members::Membership;
 use crate::message::PeerMessage;
 use crate::snapshot::Meta;
@@ -27,136 +27,6 @@ const LOG_KEPT_MS_MAX: u64 = 600_000;
 /// The offset that a follower names which has everything and is busy with it.
 const ALL: u64 = u64::MAX;
 
-/// A snapshot that takes the place of the log.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Install {
-    /// The index up to which it holds everything.
-    pub index: u64,
-    /// The term of the entry at that index.
-    pub term: u64,
-    /// The members at that index.
-    pub members: Membership,
-}
-
-/// What is to be done with snapshot files, in this order, beside everything else.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FileTask {
-    /// Send a part of a snapshot to a peer. If there is no such file, nothing.
-    Send {
-        /// To whom.
-        to: NodeId,
-        /// Of which snapshot.
-        index: u64,
-        /// From where on.
-        offset: u64,
-    },
-    /// Write a part that arrived; the first one begins a new file. Then report
-    /// [`super::Input::PartWritten`].
-    Write {
-        /// Of which snapshot.
-        index: u64,
-        /// From where on.
-        offset: u64,
-        /// The bytes.
-        bytes: Vec<u8>,
-    },
-    /// Everything was written: check it, make a state of it, and report
-    /// [`super::Input::SnapshotPrepared`].
-    Prepare {
-        /// Of which snapshot.
-        index: u64,
-        /// The term that it must be of.
-        term: u64,
-    },
-    /// What was prepared is not needed.
-    Forget,
-    /// Cut the log after this entry.
-    Compact {
-        /// The last index that is cut off.
-        index: u64,
-        /// Its term.
-        term: u64,
-    },
-    /// Take a snapshot: somebody needs one that is newer than those that are there.
-    Take,
-}
-
-/// A snapshot on its way to a peer.
-struct Sending {
-    index: u64,
-    since_ms: u64,
-    heard_ms: u64,
-}
-
-/// A snapshot on its way here.
-struct Receiving {
-    from: NodeId,
-    /// What raft gets when the file is there.
-    message: Box<Message>,
-    index: u64,
-    term: u64,
-    offset: u64,
-    stage: Stage,
-    asked_ms: u64,
-    heard_ms: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// A part was asked for.
-    Asking,
-    /// A part is being written.
-    Writing,
-    /// All of it is there and being made into a state.
-    Preparing,
-}
-
-/// What is known of snapshots.
-#[derive(Default)]
-pub(super) struct Snapshots {
-    sending: BTreeMap<NodeId, Sending>,
-    receiving: Option<Receiving>,
-    /// Files that are being made into a state for a transfer that is over. What is reported next is
-    /// about those, even if the same snapshot is on its way from another node by then.
-    prepares_stale: u32,
-    /// The older of the two files that are kept; 0 while there is only one.
-    older: u64,
-    /// The append that puts a snapshot in the place of the log, and the snapshot's index, until it
-    /// is on disk.
-    installing: Option<(u64, u64)>,
-    /// Snapshots that took the place of the log since the node started.
-    pub(super) installed: u64,
-}
-
-impl Snapshots {
-    pub(super) fn new(older: u64) -> Snapshots {
-        Snapshots { older, ..Snapshots::default() }
-    }
-
-    /// To how many peers one is on its way.
-    pub(super) fn sending(&self) -> usize {
-        self.sending.len()
-    }
-
-    /// Whether one is on its way here.
-    pub(super) fn is_receiving(&self) -> bool {
-        self.receiving.is_some()
-    }
-
-    /// Whether one is being put in the place of the log, and is not on disk yet.
-    pub(super) fn is_installing(&self) -> bool {
-        self.installing.is_some()
-    }
-
-    /// Ends the transfer that is under way here, and puts another in its place.
-    fn replace(&mut self, next: Option<Receiving>, actions: &mut Actions) {
-        if let Some(before) = std::mem::replace(&mut self.receiving, next) {
-            self.prepares_stale += u32::from(before.stage == Stage::Preparing);
-            actions.files.push(FileTask::Forget);
-        }
-    }
-}
-
 impl Core {
     /// A message of raft goes to a peer: one about a snapshot begins a transfer.
     pub(super) fn note_sent(&mut self, message: &Message) {
@@ -166,7 +36,7 @@ impl Core {
         let index = message.get_snapshot().get_metadata().index;
         let now_ms = self.now.mono_ms;
         let sending = Sending { index, since_ms: now_ms, heard_ms: now_ms };
-        self.snapshots.sending.insert(NodeId(message.to), sending);
+        self.transfers.sending.insert(NodeId(message.to), sending);
     }
 
     /// Raft's message about a snapshot arrived. It waits for the file unless there is nothing in it
@@ -174,7 +44,7 @@ impl Core {
     pub(super) fn offered(&mut self, from: NodeId, message: Box<Message>, actions: &mut Actions) {
         let about = message.get_snapshot().get_metadata();
         let (index, term) = (about.index, about.term);
-        if self.snapshots.installing.is_some() || self.raw.snap().is_some() {
+        if self.transfers.installing.is_some() || self.raw.snap().is_some() {
             // One after the other: the leader offers it again.
             return;
         }
@@ -183,7 +53,7 @@ impl Core {
             return;
         }
         let now_ms = self.now.mono_ms;
-        if let Some(receiving) = &mut self.snapshots.receiving
+        if let Some(receiving) = &mut self.transfers.receiving
             && (receiving.from, receiving.index, receiving.term) == (from, index, term)
         {
             // The same once more: what was received stays good.
@@ -200,14 +70,14 @@ impl Core {
             asked_ms: now_ms,
             heard_ms: now_ms,
         };
-        self.snapshots.replace(Some(receiving), actions);
+        self.transfers.replace(Some(receiving), actions);
         actions.send.push((from, PeerMessage::FetchSnapshot { index, offset: 0 }));
     }
 
     /// A peer asks for a part of a snapshot.
     pub(super) fn fetched(&mut self, from: NodeId, index: u64, offset: u64, actions: &mut Actions) {
         let now_ms = self.now.mono_ms;
-        let Some(sending) = self.snapshots.sending.get_mut(&from) else { return };
+        let Some(sending) = self.transfers.sending.get_mut(&from) else { return };
         if sending.index == index {
             sending.heard_ms = now_ms;
             if offset != ALL {
@@ -225,7 +95,7 @@ impl Core {
         actions: &mut Actions,
     ) {
         let (index, offset, size) = part;
-        let Some(receiving) = &mut self.snapshots.receiving else { return };
+        let Some(receiving) = &mut self.transfers.receiving else { return };
         let awaited = (receiving.from, receiving.index, receiving.offset, receiving.stage);
         let end = offset.saturating_add(bytes.len() as u64);
         if awaited != (from, index, offset, Stage::Asking) || bytes.is_empty() || end > size {
@@ -247,12 +117,12 @@ impl Core {
     /// A part was written, so the next one is asked for.
     pub(super) fn part_written(&mut self, index: u64, ok: bool, actions: &mut Actions) {
         let now_ms = self.now.mono_ms;
-        let Some(receiving) = &mut self.snapshots.receiving else { return };
+        let Some(receiving) = &mut self.transfers.receiving else { return };
         if receiving.index != index || receiving.stage == Stage::Asking {
             return;
         }
         if !ok {
-            return self.snapshots.replace(None, actions);
+            return self.transfers.replace(None, actions);
         }
         if receiving.stage == Stage::Writing {
             receiving.stage = Stage::Asking;
@@ -265,13 +135,13 @@ impl Core {
 
     /// The state of the snapshot is ready, or cannot be: now raft hears of it.
     pub(super) fn prepared(&mut self, index: u64, ok: bool, actions: &mut Actions) {
-        if self.snapshots.prepares_stale > 0 {
+        if self.transfers.prepares_stale > 0 {
             // Tasks are done in order. The state is forgotten before the next one is made.
-            self.snapshots.prepares_stale -= 1;
+            self.transfers.prepares_stale -= 1;
             return;
         }
         let Some(receiving) =
-            self.snapshots.receiving.take_if(|receiving| receiving.index == index)
+            self.transfers.receiving.take_if(|receiving| receiving.index == index)
         else {
             return;
         };
@@ -297,12 +167,12 @@ impl Core {
         let (index, term) = (about.index, about.term);
         self.raw.mut_store().install(index, term);
         // Raft takes no snapshot that ends before what is committed.
-        self.outbox.drop_held();
+        self.outbox.drop_waiting();
         self.members = members.clone();
         actions.members = Some(members.clone());
-        self.snapshots.installing = Some((number, index));
-        self.snapshots.installed += 1;
-        self.snapshots.older = index;
+        self.transfers.installing = Some((number, index));
+        self.transfers.installed += 1;
+        self.transfers.older = index;
         // Some of what this node asked for may be in the snapshot, which does not tell what came of
         // it.
         actions.failed.extend(self.requests.give_up_sent());
@@ -312,7 +182,7 @@ impl Core {
     /// All appends up to `number` are on disk: a snapshot among them counts as applied from here
     /// on. Raft must not look for entries before it any more, which it does in an election.
     pub(super) fn installed(&mut self, number: u64) {
-        let done = self.snapshots.installing.take_if(|(installing, _)| *installing <= number);
+        let done = self.transfers.installing.take_if(|(installing, _)| *installing <= number);
         if let Some((_, index)) = done
             && index > self.applied_index
         {
@@ -326,7 +196,7 @@ impl Core {
         if self.raw.store().offered().is_some_and(|offered| offered.index >= meta.index) {
             return;
         }
-        self.snapshots.older = older;
+        self.transfers.older = older;
         self.raw.mut_store().offer(meta);
         self.compact(actions);
     }
@@ -334,7 +204,7 @@ impl Core {
     /// A snapshot was found damaged: it is offered no more.
     pub(super) fn lost(&mut self, index: u64, actions: &mut Actions) {
         self.raw.mut_store().withdraw(index);
-        let sent = self.snapshots.sending.extract_if(.., |_, sending| sending.index == index);
+        let sent = self.transfers.sending.extract_if(.., |_, sending| sending.index == index);
         for (peer, _) in sent {
             // Else raft would wait for it for ever.
             self.raw.report_snapshot(peer.0, SnapshotStatus::Failure);
@@ -344,7 +214,7 @@ impl Core {
 
     /// Leadership changed: whoever leads now sends its own.
     pub(super) fn stop_sending(&mut self) {
-        self.snapshots.sending.clear();
+        self.transfers.sending.clear();
     }
 
     /// At every tick: what was lost is asked for again, and silence ends a transfer.
@@ -357,11 +227,11 @@ impl Core {
             actions.files.push(FileTask::Take);
         }
         self.compact(actions);
-        let Some(receiving) = &mut self.snapshots.receiving else { return };
+        let Some(receiving) = &mut self.transfers.receiving else { return };
         let silent = receiving.stage == Stage::Asking
             && now_ms.saturating_sub(receiving.heard_ms) >= SILENCE_MAX_MS;
         if silent {
-            return self.snapshots.replace(None, actions);
+            return self.transfers.replace(None, actions);
         }
         if now_ms.saturating_sub(receiving.asked_ms) >= ASK_AGAIN_MS {
             receiving.asked_ms = now_ms;
@@ -377,7 +247,7 @@ impl Core {
     fn report_sent(&mut self) {
         let now_ms = self.now.mono_ms;
         let mut over = Vec::new();
-        for (peer, sending) in &self.snapshots.sending {
+        for (peer, sending) in &self.transfers.sending {
             let progress = self.raw.raft.prs().get(peer.0);
             let waits = progress.is_some_and(|progress| progress.state == ProgressState::Snapshot);
             if !waits {
@@ -387,7 +257,7 @@ impl Core {
             }
         }
         for (peer, status) in over {
-            self.snapshots.sending.remove(&peer);
+            self.transfers.sending.remove(&peer);
             self.raw.report_snapshot(peer.0, status);
         }
     }
@@ -401,14 +271,14 @@ impl Core {
         let store = self.raw.store();
         let Some(newest) = store.offered().map(|meta| meta.index) else { return };
         let now_ms = self.now.mono_ms;
-        let sent = self.snapshots.sending.values();
+        let sent = self.transfers.sending.values();
         let sent = sent
             .filter(|sending| now_ms.saturating_sub(sending.since_ms) < LOG_KEPT_MS_MAX)
             .map(|sending| sending.index)
             .min()
             .unwrap_or(u64::MAX);
         let margin = newest.saturating_sub(self.config.log_margin_entries);
-        let target = self.snapshots.older.min(margin).min(sent);
+        let target = self.transfers.older.min(margin).min(sent);
         #[cfg(feature = "simulation")]
         let target = crate::planted::compacted_too_far(target, self.applied_index);
         if target <= store.compacted().0 || target > self.applied_index {

@@ -94,7 +94,7 @@ fn without_a_majority_sent_requests_are_unknown_and_unsent_ones_failed() {
     world.propose(leader, 2);
     world.run_ms(6_000);
     let host = world.host(leader);
-    assert_eq!(host.failed, vec![(1, Failure::Unknown), (2, Failure::NoLeader)]);
+    assert_eq!(host.failed, vec![(1, NoOutcome::Unknown), (2, NoOutcome::NoLeader)]);
     assert_eq!(host.reads_failed, vec![5]);
     assert!(host.reads_ready.is_empty() && host.applied.is_empty());
 }

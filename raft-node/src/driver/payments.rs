@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinSet, unconstrained};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::Handle;
-use crate::payment::worker::{BatchId, Worker};
+use crate::handle::Handle;
+use crate::payment::worker::{ProposalId, Worker};
 use crate::payment::{Answer, Charge, Config, PaymentGateway, Try};
 use crate::shared::Shared;
 
@@ -24,7 +24,7 @@ use crate::shared::Shared;
 const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(3);
 
 enum Done {
-    Proposed(BatchId, Option<Outcome>),
+    Proposed(ProposalId, Option<Outcome>),
     /// All calls of a claim have ended.
     Called,
 }
@@ -76,8 +76,8 @@ pub(crate) async fn run(
             let state = shared.state.read();
             state.due_payments(clock.max(state.clock()), after, limit)
         });
-        for (batch, command) in commands {
-            tasks.spawn(propose(handle.clone(), batch, command));
+        for (proposal, command) in commands {
+            tasks.spawn(propose(handle.clone(), proposal, command));
         }
         shared.calls_in_flight.store(worker.calls_in_flight(), Ordering::Relaxed);
     }
@@ -92,8 +92,8 @@ fn take(
 ) {
     match done {
         Ok(Done::Called) => {}
-        Ok(Done::Proposed(batch, outcome)) => {
-            let charges = worker.proposed(batch, outcome);
+        Ok(Done::Proposed(proposal, outcome)) => {
+            let charges = worker.proposed(proposal, outcome);
             if !charges.is_empty() {
                 shared.counters.payment_calls.add(charges.len() as u64);
                 let (gateway, answers) = (Arc::clone(&calls.gateway), calls.answers.clone());
@@ -105,10 +105,10 @@ fn take(
     }
 }
 
-async fn propose(handle: Handle, batch: BatchId, command: Command) -> Done {
+async fn propose(handle: Handle, proposal: ProposalId, command: Command) -> Done {
     let deadline = Instant::now() + PROPOSAL_TIMEOUT;
     let applied = handle.propose(command, TraceId::NONE, deadline).await;
-    Done::Proposed(batch, applied.ok().map(|applied| applied.outcome))
+    Done::Proposed(proposal, applied.ok().map(|applied| applied.outcome))
 }
 
 /// Makes the calls of one claim. What got no answer in time counts as unanswered.

@@ -19,30 +19,22 @@ use raft::eraftpb::HardState;
 use tokio::sync::oneshot;
 
 use super::pace::Paced;
+use crate::causes::{chain, text_of};
 use crate::core::{FileTask, Input, Install, Space};
-use crate::identity::Current;
+use crate::counters::micros_since;
+use crate::directory::identity::Current;
 use crate::log::LogStore;
 use crate::log::engine::EngineLog;
 use crate::message::PeerMessage;
 use crate::shared::Shared;
+use crate::shared::prepared::{Asker, Prepared};
 use crate::snapshot::{self, Meta, Schedule};
 use crate::transport::Links;
-
-/// Somebody who waits for a snapshot.
-pub(crate) type Asker = oneshot::Sender<Result<Meta, String>>;
 
 /// A failed snapshot is tried again after so long.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long readers of a state that was replaced may go on reading its store.
 const OLD_STORE_KEPT: Duration = Duration::from_secs(10);
-
-/// A snapshot that was received, checked and made into a state beside the one that is served.
-pub(crate) struct Prepared {
-    meta: Meta,
-    dir: String,
-    store: Arc<SledStore>,
-    state: State,
-}
 
 /// Does what the core asks for, one task after the other.
 pub(super) fn run_files(
@@ -93,7 +85,7 @@ fn told<T, E: std::error::Error>(
 ) -> Option<T> {
     result
         .inspect_err(|error| {
-            let error = super::chain(error);
+            let error = chain(error);
             tracing::warn!(node = shared.node().0, error, "{what}");
         })
         .ok()
@@ -168,7 +160,7 @@ pub(super) fn install(
     install: &Install,
     hard_state: Option<&HardState>,
 ) -> Result<Vec<Input>, String> {
-    let text = |error: &dyn std::error::Error| super::chain(error);
+    let text = |error: &dyn std::error::Error| chain(error);
     let Install { index, term, ref members } = *install;
     // A checkpoint that is under way ends first, and the next one is of the new state. It does not
     // rest while there is a prepared state, so that is only taken once it has ended.
@@ -319,7 +311,7 @@ impl Taker {
             Err(panic) => return shared.fail(format!("a snapshot panicked: {}", text(&panic))),
         };
         shared.counters.snapshots.add(1);
-        shared.counters.snapshot_micros.add(super::micros_since(begun));
+        shared.counters.snapshot_micros.add(micros_since(begun));
         self.schedule.taken(meta.index, meta.bytes, grown_at_begin);
         let told_index = meta.index;
         let indexes = shared.snapshots.indexes().unwrap_or_default();
@@ -346,7 +338,7 @@ impl Taker {
         askers: Vec<Asker>,
         error: &snapshot::Error,
     ) {
-        let reason = super::chain(error);
+        let reason = chain(error);
         answer(askers, &Err(reason.clone()));
         self.retry_at = Some(Instant::now() + RETRY);
         let damaged = matches!(error, snapshot::Error::Checkpoint { source, .. }
@@ -379,5 +371,5 @@ fn answer(askers: Vec<Asker>, with: &Result<Meta, String>) {
 }
 
 fn text(panic: &Box<dyn std::any::Any + Send>) -> &str {
-    super::text_of(&**panic)
+    text_of(&**panic)
 }

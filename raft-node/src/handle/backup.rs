@@ -6,7 +6,8 @@ use engine::command::{Command, SetPayments};
 use engine::trace::TraceId;
 use tokio::time::Instant;
 
-use super::{Handle, ProposeError, SnapshotError};
+use super::Handle;
+use crate::error::{ProposeError, SnapshotError};
 use crate::replica::Applied;
 use crate::snapshot::Meta;
 

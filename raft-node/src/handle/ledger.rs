@@ -14,7 +14,8 @@ use engine::state::{Lookup, State};
 use engine::store;
 use engine::store::sled::SledStore;
 
-use super::{Handle, ReadError};
+use super::Handle;
+use crate::error::ReadError;
 
 /// Where a ledger row stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

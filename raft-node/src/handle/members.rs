@@ -6,8 +6,9 @@ use std::time::Duration;
 use engine::ids::NodeId;
 use tokio::time::{Instant, timeout_at};
 
-use super::{GRACE, Handle, ProposeError};
+use super::{GRACE, Handle};
 use crate::config::Join;
+use crate::error::ProposeError;
 use crate::members::{Ask, Change, Membership, Verdict};
 
 impl Handle {

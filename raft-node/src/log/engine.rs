@@ -18,6 +18,7 @@ use raft::eraftpb::{Entry, HardState};
 use raft_engine::{Command, Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
 
 use super::{Error, LogStore, newest_members, record_members, records};
+use crate::directory::durable::{create_private_dir, write_durably};
 use crate::members::Membership;
 
 /// The raft group. There is one today; its number is in the directory layout and in every record.
@@ -103,7 +104,7 @@ impl EngineLog {
         if watermark.is_some() {
             cut_wrongly(&path)?;
         }
-        crate::identity::create_private_dir(dir).map_err(|error| store_error(error.to_string()))?;
+        create_private_dir(dir).map_err(|error| store_error(error.to_string()))?;
         let engine = Engine::open(raft_engine::Config {
             dir: path.display().to_string(),
             spill_dir: None,
@@ -480,7 +481,7 @@ fn write_watermark(dir: &Path, watermark: Watermark) -> std::io::Result<()> {
     bytes.extend_from_slice(&watermark.term.to_le_bytes());
     let crc = crc32fast::hash(&bytes);
     bytes.extend_from_slice(&crc.to_le_bytes());
-    crate::identity::write_durably(&dir.join("watermark"), |file| file.write_all(&bytes))
+    write_durably(&dir.join("watermark"), |file| file.write_all(&bytes))
 }
 
 #[cfg(test)]

@@ -19,15 +19,16 @@ use engine::checkpoint;
 use engine::state::State;
 use engine::store::sled::SledStore;
 
-use super::StartError;
+use super::error::StartError;
+use crate::causes::{chain, text_of};
 use crate::config::Config;
+use crate::directory::durable::{self, write_durably};
+use crate::directory::history;
+use crate::directory::identity::{Current, Identity};
 use crate::driver::ahead::SecondThread;
-use crate::driver::{chain, text_of};
-use crate::identity::{self, Current, Identity};
 use crate::log::engine::EngineLog;
 use crate::log::{self, LogStore};
 use crate::members::{Member, Membership};
-use crate::rebuild;
 use crate::snapshot::files::DirectoryFiles;
 use crate::snapshot::{Meta, Schedule, Snapshots};
 
@@ -53,7 +54,7 @@ pub(crate) struct Opened {
 /// Opens it for a node that starts, and counts the start.
 pub(super) fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
     let mut opened = look(config, raft_addr)?;
-    rebuild::give_up(&config.data_dir)?;
+    history::give_up(&config.data_dir)?;
     opened.identity.begin_boot()?;
     Ok(opened)
 }
@@ -73,7 +74,7 @@ pub(crate) fn look(config: &Config, raft_addr: SocketAddr) -> Result<Opened, Sta
     let purge_bytes = 2 * config.snapshot_log_bytes;
     let log = Arc::new(EngineLog::open_with(&raft_dir, identity.boot() > 0, purge_bytes)?);
     if identity.boot() == 0 && log.last_index() > 0 {
-        return Err(StartError::Identity(identity::Error::BootMissing(data_dir.join("boot"))));
+        return Err(StartError::Directory(durable::Error::BootMissing(data_dir.join("boot"))));
     }
     let snapshots_dir = data_dir.join("snapshots");
     let files = DirectoryFiles::open(&snapshots_dir).map_err(|error| StartError::Checkpoint {
@@ -225,7 +226,7 @@ impl Opening<'_> {
         let marker = self.data_dir.join(OPENING);
         let text = |error: std::io::Error| format!("{}: {error}", marker.display());
         let name = self.current.dir.as_bytes();
-        identity::write_durably(&marker, |file| file.write_all(name)).map_err(text)?;
+        write_durably(&marker, |file| file.write_all(name)).map_err(text)?;
         // Builds that unwind notice without dying of it.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let store = SledStore::open(&self.path()).map_err(|error| chain(&error))?;

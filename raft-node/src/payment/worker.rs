@@ -14,7 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{Answer, Charge, Config, Try};
 
 /// Names a command that the worker proposed.
-pub type BatchId = u64;
+pub type ProposalId = u64;
 
 /// Claims under way at once, in batches.
 const CLAIMS_IN_FLIGHT_MAX: usize = 4;
@@ -31,16 +31,16 @@ pub struct Worker {
     node: NodeId,
     cluster: String,
     config: Config,
-    next_batch: BatchId,
+    next_proposal: ProposalId,
     /// Sets and maps here are only looked up by key, so their order decides nothing.
     claiming: FxHashSet<OrderId>,
-    claims: FxHashMap<BatchId, Vec<OrderId>>,
+    claims: FxHashMap<ProposalId, Vec<OrderId>>,
     /// The last task that was looked at; those up to it are claimed, for all that is known.
     seen: Option<(Timestamp, OrderId)>,
     looks: u32,
     calling: FxHashSet<(OrderId, u32)>,
     results: Vec<PaymentResult>,
-    settling: FxHashMap<BatchId, Vec<PaymentResult>>,
+    settling: FxHashMap<ProposalId, Vec<PaymentResult>>,
 }
 
 impl Worker {
@@ -50,7 +50,7 @@ impl Worker {
             node,
             cluster,
             config,
-            next_batch: 1,
+            next_proposal: 1,
             claiming: FxHashSet::default(),
             claims: FxHashMap::default(),
             seen: None,
@@ -72,14 +72,14 @@ impl Worker {
         &mut self,
         leads: bool,
         due: impl FnOnce(Option<(Timestamp, OrderId)>, usize) -> Vec<DuePayment>,
-    ) -> Vec<(BatchId, Command)> {
+    ) -> Vec<(ProposalId, Command)> {
         let mut commands = Vec::new();
         while !self.results.is_empty() && self.settling.len() < RESULTS_IN_FLIGHT_MAX {
             let rest = self.results.split_off(self.results.len().min(self.config.batch_max));
             let results = std::mem::replace(&mut self.results, rest);
-            let batch = self.batch();
-            self.settling.insert(batch, results.clone());
-            commands.push((batch, Command::SettlePayments(SettlePayments { results })));
+            let proposal = self.new_proposal();
+            self.settling.insert(proposal, results.clone());
+            commands.push((proposal, Command::SettlePayments(SettlePayments { results })));
         }
         if leads {
             commands.extend(self.claim(due));
@@ -90,7 +90,7 @@ impl Worker {
     fn claim(
         &mut self,
         due: impl FnOnce(Option<(Timestamp, OrderId)>, usize) -> Vec<DuePayment>,
-    ) -> Option<(BatchId, Command)> {
+    ) -> Option<(ProposalId, Command)> {
         self.looks += 1;
         let busy = self.calling.len() + self.claiming.len();
         let room = self.config.calls_max.saturating_sub(busy).min(self.config.batch_max);
@@ -114,22 +114,22 @@ impl Worker {
         if tasks.is_empty() {
             return None;
         }
-        let batch = self.batch();
+        let proposal = self.new_proposal();
         let orders: Vec<_> = tasks.iter().map(|(order, _)| *order).collect();
         self.claiming.extend(&orders);
-        self.claims.insert(batch, orders);
+        self.claims.insert(proposal, orders);
         let claim = ClaimPayments { node: self.node, lease_ms: self.config.lease_ms, tasks };
-        Some((batch, Command::ClaimPayments(claim)))
+        Some((proposal, Command::ClaimPayments(claim)))
     }
 
-    fn batch(&mut self) -> BatchId {
-        self.next_batch += 1;
-        self.next_batch
+    fn new_proposal(&mut self) -> ProposalId {
+        self.next_proposal += 1;
+        self.next_proposal
     }
 
     /// What became of a proposed command; `None` when it is not known. Returns the calls to make.
-    pub fn proposed(&mut self, batch: BatchId, outcome: Option<Outcome>) -> Vec<Charge> {
-        if let Some(orders) = self.claims.remove(&batch) {
+    pub fn proposed(&mut self, proposal: ProposalId, outcome: Option<Outcome>) -> Vec<Charge> {
+        if let Some(orders) = self.claims.remove(&proposal) {
             for order in &orders {
                 self.claiming.remove(order);
             }
@@ -145,7 +145,7 @@ impl Worker {
             }
             return claimed.into_iter().map(|claimed| self.call(claimed)).collect();
         }
-        if let Some(results) = self.settling.remove(&batch)
+        if let Some(results) = self.settling.remove(&proposal)
             && !matches!(outcome, Some(Outcome::Settled(_)))
         {
             // Handing in twice is harmless: the second finds the attempt over.
@@ -218,7 +218,7 @@ mod tests {
         (first + 1..=10).map(task).take(limit).collect()
     }
 
-    fn claims(commands: &[(BatchId, Command)]) -> Vec<u64> {
+    fn claims(commands: &[(ProposalId, Command)]) -> Vec<u64> {
         commands
             .iter()
             .filter_map(|(_, command)| match command {
@@ -304,11 +304,11 @@ mod tests {
         worker.called(calls[0].which(), Answer::NoAnswer);
         for _ in 0..2 {
             let commands = worker.poll(false, due);
-            let [(batch, Command::SettlePayments(settle))] = &commands[..] else {
+            let [(proposal, Command::SettlePayments(settle))] = &commands[..] else {
                 panic!("{commands:?}");
             };
             assert_eq!(settle.results[0].verdict, Verdict::NoAnswer { retry_in_ms: 1_000 });
-            assert!(worker.proposed(*batch, None).is_empty());
+            assert!(worker.proposed(*proposal, None).is_empty());
         }
         let commands = worker.poll(false, due);
         worker.proposed(commands[0].0, Some(Outcome::Settled(1)));

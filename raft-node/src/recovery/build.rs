@@ -11,13 +11,13 @@ use engine::store::sled::SledStore;
 use engine::trace::TraceId;
 use raft::eraftpb::{Entry, HardState};
 
-use super::{Begun, Error, at};
-use crate::driver::chain;
-use crate::identity;
+use super::error::{Begun, Error, at};
+use crate::causes::chain;
+use crate::directory::identity;
 use crate::log::LogStore;
 use crate::log::engine::EngineLog;
 use crate::members::{Member, Membership};
-use crate::node::StartError;
+use crate::node::error::StartError;
 use crate::snapshot::Snapshots;
 use crate::snapshot::files::DirectoryFiles;
 
@@ -83,7 +83,7 @@ pub(super) fn build(
         .check_invariants()
         .map_err(|violation| Error::State { path: dir.join("state"), reason: chain(&violation) })?;
     Ok(Begun {
-        cluster_id: cluster.iter().map(|byte| format!("{byte:02x}")).collect(),
+        cluster_id: identity::text_of(&cluster),
         cluster_name: founding.cluster_name.into(),
         node: member.id,
         index,

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
-use crate::handle::ProposeError;
+use crate::error::ProposeError;
 use crate::replica::Applied;
 
 /// What a proposer is told.

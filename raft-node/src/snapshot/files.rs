@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
+use crate::directory::durable::create_private_dir;
+
 /// A flat set of files. A file is appended to under one name, synced, and renamed to another.
 pub trait Files: Send + Sync {
     /// All names.
@@ -92,7 +94,7 @@ impl DirectoryFiles {
     /// # Errors
     /// When it cannot be created.
     pub fn open(dir: &Path) -> io::Result<DirectoryFiles> {
-        crate::identity::create_private_dir(dir)?;
+        create_private_dir(dir)?;
         Ok(DirectoryFiles { dir: dir.to_owned(), writing: Mutex::default() })
     }
 

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use raft::eraftpb::{Entry, EntryType};
 
-use super::{Error, Notebook, at, copy};
-use crate::identity::{self, Kept};
+use super::notebook::{Error, Notebook, at, copy};
+use crate::directory;
+use crate::directory::history::{self, Rebuilt};
+use crate::directory::identity::{self, Kept};
 use crate::log::engine::{self as engine_log, EngineLog};
 use crate::log::{LogStore, records};
-use crate::rebuild::{self, Rebuilt};
 
 /// Bytes of entries read at once.
 const BYTES_AT_ONCE: u64 = 8 << 20;
@@ -31,7 +32,7 @@ pub(super) fn identity(data: &Path, notebook: &Notebook) -> Result<Option<Kept>,
     if let Err(error) = identity::Current::read(data) {
         notebook.damage(&data.join("current"), reason(&error));
     }
-    match rebuild::history(data) {
+    match history::read(data) {
         Ok(history) => {
             if let Some(Rebuilt { from, to, damage, aside }) = history.last() {
                 let what = format!("node {from} was damaged and is node {to} now: {damage}");
@@ -62,9 +63,9 @@ pub(super) fn identity(data: &Path, notebook: &Notebook) -> Result<Option<Kept>,
 }
 
 /// The cause of an error whose text begins with the path that stands beside it anyway.
-fn reason(error: &identity::Error) -> String {
+fn reason(error: &directory::Error) -> String {
     match error {
-        identity::Error::Damaged { source, .. } => source.to_string(),
+        directory::Error::Damaged { source, .. } => source.to_string(),
         other => other.to_string(),
     }
 }

@@ -9,9 +9,9 @@ use engine::state::State;
 use engine::store::memory::MemoryStore;
 use engine::store::sled::SledStore;
 
-use super::{Error, Notebook, copy};
-use crate::driver::chain;
-use crate::identity::{Current, Kept};
+use super::notebook::{Error, Notebook, at, copy};
+use crate::causes::chain;
+use crate::directory::identity::{Current, Kept};
 use crate::log::LogStore;
 use crate::log::engine::EngineLog;
 use crate::replica::replay;
@@ -172,7 +172,7 @@ pub(super) fn snapshots(
     let Some(identity) = identity else { return Ok(()) };
     let mut newest = 0;
     if copy(&dir, &target)? {
-        let files = DirectoryFiles::open(&target).map_err(super::at(&dir))?;
+        let files = DirectoryFiles::open(&target).map_err(at(&dir))?;
         let snapshots = match Snapshots::open(Arc::new(files), identity.cluster) {
             Ok(snapshots) => snapshots,
             Err(error) => {

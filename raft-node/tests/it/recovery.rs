@@ -11,11 +11,12 @@ use engine::order::{PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
 use engine::state::OrderLookup;
 use engine::trace::TraceId;
+use raft_node::directory::identity;
 use raft_node::members::Change;
 use raft_node::payment::{SimulatedGateway, SimulatedSettings};
 use raft_node::recovery::{self, Error, Restore};
 use raft_node::snapshot::backup;
-use raft_node::{Config, Handle, Join, Node, identity};
+use raft_node::{Config, Handle, Join, Node};
 
 use crate::support::{configs, order, product, propose, ready, soon, start, until};
 

@@ -307,7 +307,7 @@ fn messages(shop: &Shop) -> Vec<PeerMessage> {
     vec![
         PeerMessage::Raft(Box::new(append)),
         PeerMessage::Raft(Box::new(beat)),
-        PeerMessage::Forward(vec![Forwarded { seq: 9, command }]),
+        PeerMessage::Forward(vec![Forwarded { seq: 9, envelope: command }]),
         PeerMessage::Taken { term: 7, seqs: vec![3, 4] },
         PeerMessage::Refused(vec![1, 2, u64::MAX]),
         PeerMessage::Room { low: true, refuses: false },

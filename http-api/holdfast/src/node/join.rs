@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use client::Client;
 use client::wire::{ErrorCode, KnownIncarnation, MemberAdded, MemberRequest};
 use engine::ids::NodeId;
-use raft_node::{Config, Join, Peer, identity};
+use raft_node::directory::identity;
+use raft_node::{Config, Join, Peer};
 
 use crate::exit::{CliError, chain};
 use crate::remote;

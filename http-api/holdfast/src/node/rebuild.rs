@@ -1,14 +1,15 @@
 //! Rebuilds a node whose data is damaged: asks the others to add it as a new member, before it
 //! starts.
 //!
-//! The damaged data stays in place until they agree. [`raft_node::rebuild`] then moves it aside.
+//! The damaged data stays in place until they agree. [`raft_node::directory::rebuild`] then moves
+//! it aside.
 
 use std::time::{Duration, Instant};
 
 use client::wire::{Cluster, ErrorCode, MemberAdded, MemberRequest, MemberRole};
 use client::{Client, Error};
 use engine::ids::NodeId;
-use raft_node::rebuild::Rebuild;
+use raft_node::directory::rebuild::Rebuild;
 use raft_node::{Config, StartError};
 
 use crate::exit::{CliError, chain};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use engine::ids::NodeId;
 use http_api::{Server, Settings};
 use raft_node::payment::{SimulatedGateway, SimulatedSettings};
-use raft_node::{Config, Handle, Node, StartError, identity};
+use raft_node::{Config, Handle, Node, StartError, directory};
 use tokio::net::TcpSocket;
 
 use crate::exit::{CliError, chain};
@@ -115,7 +115,7 @@ pub(crate) async fn replicate(
 
 /// The error of a node that cannot start, with what to do next.
 pub(crate) fn cannot_start(id: NodeId, error: &StartError) -> CliError {
-    if let StartError::Identity(identity::Error::NoPeers(dir)) = error {
+    if let StartError::Directory(directory::Error::NoPeers(dir)) = error {
         return CliError::Usage(format!(
             "{} holds no data yet: list every voter of a new cluster with --peer, this node too, \
              or name a member of a running one with --join",

@@ -13,9 +13,9 @@ use engine::query::{OrderFilter, Page};
 use engine::webhook::Report;
 
 use super::{Client, REMEMBERED_MAX};
-use crate::Sim;
 use crate::ask::{Ask, Freshness, Look};
 use crate::plan::Operation;
+use crate::sim::Sim;
 
 impl Client {
     /// The next request.

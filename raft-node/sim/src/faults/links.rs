@@ -2,9 +2,9 @@
 
 use engine::ids::NodeId;
 
-use super::{Mend, lasts};
+use crate::event::{Event, Mend};
 use crate::plan::FaultKind;
-use crate::{Event, Sim};
+use crate::sim::Sim;
 
 pub(super) fn cut(sim: &mut Sim, links: &[(NodeId, NodeId)]) {
     for (from, to) in links {
@@ -79,7 +79,7 @@ pub(super) fn links(
 /// Stops the links of a random set of nodes one after the other and releases them in another order.
 pub(super) fn swizzle(sim: &mut Sim, nodes: usize) {
     sim.cover.swizzles += 1;
-    let lasts = lasts(sim);
+    let lasts = sim.fault_lasts();
     for victim in (1..=nodes as u64).map(NodeId) {
         if sim.random.percent(50) {
             let others = (1..=nodes as u64).map(NodeId).filter(|other| *other != victim);

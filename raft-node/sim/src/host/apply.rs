@@ -1,8 +1,11 @@
 //! The duty of the applier: committed entries in order, answers for this node's own requests.
 
-use super::*;
-use crate::oracle::Witness;
 use raft_node::replica::{self, Effects};
+
+use super::*;
+use crate::coverage::Coverage;
+use crate::model::rows::Predicted;
+use crate::oracle::Witness;
 
 impl Host {
     /// Takes entries that are to be applied.
@@ -49,7 +52,7 @@ impl Host {
         let Some(process) = &mut self.up else { return };
         process.applying = false;
         let Some(mut entry) = process.committed.pop_front() else { return };
-        if raft_node::simulation::is_change(&entry) {
+        if raft_node::members::is_change(&entry) {
             // To the state and its model it is empty.
             entry.data.clear();
         }
@@ -129,7 +132,7 @@ impl Host {
 }
 
 /// Counts what an entry does, when the first node applies it.
-fn count_first(cover: &mut crate::Coverage, entry: &Entry, predicted: &crate::model::Predicted) {
+fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
     use engine::outcome::{Outcome, Rejection};
     cover.entries_committed += 1;
     cover.entries_batched += u64::from(predicted.outcomes.len() > 1);
@@ -185,7 +188,7 @@ fn count_first(cover: &mut crate::Coverage, entry: &Entry, predicted: &crate::mo
 }
 
 /// Counts what an entry tells, when the first node applies it.
-fn count_events(cover: &mut crate::Coverage, events: &[engine::event::Event]) {
+fn count_events(cover: &mut Coverage, events: &[engine::event::Event]) {
     use engine::event::{HoldChange, Kind, OrderChange};
     cover.events_told += events.len() as u64;
     for event in events {

@@ -4,7 +4,7 @@ use engine::checkpoint;
 use engine::event::{Event as Told, EventPage};
 
 use super::*;
-use crate::subscriber::{Heard, Wanted};
+use crate::event::{Heard, Wanted};
 
 impl Host {
     /// A subscriber asks for events.

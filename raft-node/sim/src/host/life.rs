@@ -1,12 +1,15 @@
 //! How a process begins and ends: start, crash, orderly stop.
 
-use super::snapshots::CLUSTER_ID;
-use super::*;
-use crate::ask::Reply;
 use raft_node::core::{Space, Start};
 use raft_node::log::{self, LogStore};
 use raft_node::snapshot::Snapshots;
 use raft_node::snapshot::files::Files;
+
+use super::files::{CLUSTER_ID, FileDuty};
+use super::*;
+use crate::ask::Reply;
+use crate::operator::task::member;
+use crate::sim::CLUSTER;
 
 /// How a process ends without wanting to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +70,7 @@ impl Host {
         self.boot += 1;
         self.clock.boot(sim.now);
         let founders = || {
-            let founders = self.voters.iter().map(|id| operator::member(*id, None));
+            let founders = self.voters.iter().map(|id| member(*id, None));
             Membership::founded(founders.collect())
         };
         let members = match log::members_or_founders(&*self.log, applied_index, founders) {
@@ -109,7 +112,7 @@ impl Host {
         self.up = Some(Box::new(Process {
             core,
             state,
-            worker: Worker::new(self.id, super::super::CLUSTER.into(), sim.plan.payments.clone()),
+            worker: Worker::new(self.id, CLUSTER.into(), sim.plan.payments.clone()),
             boot: self.boot,
             mailbox: Vec::new(),
             frames_waiting: 0,

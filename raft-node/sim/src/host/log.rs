@@ -1,8 +1,9 @@
 //! The duty of the log thread: one append after the other, each written and then synced.
 
-use super::*;
 use raft_node::log::LogStore;
 use raft_node::simulation;
+
+use super::*;
 
 impl Host {
     /// Begins the next append, unless one is under way.

@@ -2,22 +2,15 @@
 
 use engine::outcome::Outcome;
 use engine::trace::TraceId;
+use raft_node::payment::worker::ProposalId;
+use raft_node::payment::{Answer, Charge};
 
-use super::requests::Waiter;
+use super::waiting::Waiter;
 use super::*;
-use raft_node::payment::worker::BatchId;
+use crate::event::Call;
 
 /// How long a claim or result may take to be applied before it counts as lost, as in production.
 const PROPOSAL_TIMEOUT_MS: u64 = 3_000;
-
-/// A call on its way to the provider.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) node: NodeId,
-    life: u64,
-    number: u64,
-    charge: Charge,
-}
 
 impl Host {
     pub(super) fn poll_payments(&mut self, sim: &mut Sim) {
@@ -32,19 +25,24 @@ impl Host {
         let leads = process.view.leads_in_term;
         let commands =
             process.worker.poll(leads, |after, limit| state.due_payments(clock, after, limit));
-        for (batch, command) in commands {
-            let waiter = Waiter::Payments(batch);
+        for (proposal, command) in commands {
+            let waiter = Waiter::Payments(proposal);
             let deadline_ms = self.deadline_ms(sim, PROPOSAL_TIMEOUT_MS);
             if !self.propose(sim, command, TraceId::NONE, waiter, deadline_ms) {
-                self.proposed(sim, batch, None);
+                self.proposed(sim, proposal, None);
             }
         }
     }
 
     /// What became of a command of the worker.
-    pub(super) fn proposed(&mut self, sim: &mut Sim, batch: BatchId, outcome: Option<Outcome>) {
+    pub(super) fn proposed(
+        &mut self,
+        sim: &mut Sim,
+        proposal: ProposalId,
+        outcome: Option<Outcome>,
+    ) {
         let Some(process) = &mut self.up else { return };
-        for charge in process.worker.proposed(batch, outcome) {
+        for charge in process.worker.proposed(proposal, outcome) {
             self.call(sim, charge);
         }
     }

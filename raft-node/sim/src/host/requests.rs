@@ -4,45 +4,15 @@ use engine::command::{Command, Envelope};
 use engine::ids::{Position, Timestamp};
 use engine::outcome::Outcome;
 use engine::trace::TraceId;
-
-use super::*;
-use crate::ask::{Ask, Freshness, Look, Reply, look};
-use raft_node::core::{Failure, ReadTicket, Request};
-use raft_node::payment::worker::BatchId;
+use raft_node::core::{NoOutcome, ReadTicket, Request};
 use raft_node::replica::Applied;
 use raft_node::simulation::CLOCK_ERROR_MS;
 use raft_node::simulation::{is_order_or_hold, lacks_stock};
 
-/// Who waits for the outcome of a command.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Waiter {
-    Client {
-        client: usize,
-        attempt: u64,
-    },
-    /// This node's payment worker.
-    Payments(BatchId),
-}
-
-/// What a client waits for that is not the outcome of a command.
-#[derive(Clone, Debug)]
-enum Purpose {
-    Show {
-        what: Look,
-        linearizable: bool,
-    },
-    /// Orders or a hold that may be refused without an entry.
-    SoldOut(Box<Command>),
-}
-
-/// A client that waits to read.
-#[derive(Clone, Debug)]
-pub(super) struct Reader {
-    pub(super) client: usize,
-    pub(super) attempt: u64,
-    purpose: Purpose,
-    deadline_ms: u64,
-}
+use super::waiting::{Purpose, Reader, Waiter};
+use super::*;
+use crate::ask::{Ask, Freshness, Look, Reply};
+use crate::look::look;
 
 impl Host {
     /// A client's request arrives.
@@ -123,8 +93,8 @@ impl Host {
         let request = RequestId { node: self.id, boot: process.boot, seq };
         process.waiting.insert(seq, (request, waiter));
         sim.say(|| format!("n{} proposes {seq}: {command:?}", self.id));
-        let command = Envelope { request, trace, command }.encode().into();
-        self.mail(sim, Input::Propose(Request { seq, command, deadline_ms }));
+        let envelope = Envelope { request, trace, command }.encode().into();
+        self.mail(sim, Input::Propose(Request { seq, envelope, deadline_ms }));
         true
     }
 
@@ -144,26 +114,26 @@ impl Host {
                 sim.cover.rejected += u64::from(rejected);
                 sim.reply(client, attempt, Reply::Applied(Box::new(applied)));
             }
-            Waiter::Payments(batch) => self.proposed(sim, batch, Some(applied.outcome)),
+            Waiter::Payments(proposal) => self.proposed(sim, proposal, Some(applied.outcome)),
         }
     }
 
     /// The core gave up on requests.
-    pub(super) fn requests_failed(&mut self, sim: &mut Sim, failed: Vec<(u64, Failure)>) {
+    pub(super) fn requests_failed(&mut self, sim: &mut Sim, failed: Vec<(u64, NoOutcome)>) {
         for (seq, failure) in failed {
             let Some(process) = &mut self.up else { return };
             let Some((request, waiter)) = process.waiting.remove(&seq) else { continue };
             sim.say(|| format!("n{} gives {seq} up: {failure:?}", self.id));
             let reply = match failure {
-                Failure::NoLeader | Failure::Overloaded | Failure::StorageFull => {
+                NoOutcome::NoLeader | NoOutcome::Overloaded | NoOutcome::StorageFull => {
                     sim.cover.not_applied += 1;
-                    sim.cover.overloaded += u64::from(failure == Failure::Overloaded);
-                    sim.cover.refused_for_room += u64::from(failure == Failure::StorageFull);
+                    sim.cover.overloaded += u64::from(failure == NoOutcome::Overloaded);
+                    sim.cover.refused_for_room += u64::from(failure == NoOutcome::StorageFull);
                     let judged = sim.oracle.ruled_out(request);
                     sim.check(judged);
                     Reply::NotApplied
                 }
-                Failure::Unknown => {
+                NoOutcome::Unknown => {
                     sim.cover.unknown += 1;
                     sim.oracle.in_doubt(request);
                     Reply::Unknown
@@ -171,7 +141,7 @@ impl Host {
             };
             match waiter {
                 Waiter::Client { client, attempt } => sim.reply(client, attempt, reply),
-                Waiter::Payments(batch) => self.proposed(sim, batch, None),
+                Waiter::Payments(proposal) => self.proposed(sim, proposal, None),
             }
         }
     }

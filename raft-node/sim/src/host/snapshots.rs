@@ -1,60 +1,14 @@
 //! The duties about snapshot files: taking, sending, receiving, installing, and cutting the log.
 
 use engine::store::memory::MemoryStore;
-
-use super::*;
 use raft_node::core::{FileTask, Install};
 use raft_node::log::LogStore;
 use raft_node::snapshot::files::Files;
-use raft_node::snapshot::{Draft, Meta, Snapshots, name_of};
+use raft_node::snapshot::{Snapshots, name_of};
 
-/// The id of simulated clusters.
-pub(super) const CLUSTER_ID: [u8; 16] = *b"simulatedcluster";
-
-/// A snapshot that is being taken.
-pub(super) struct Taking {
-    draft: Draft,
-    store: Arc<MemoryStore>,
-    grown_at_begin: u64,
-}
-
-/// A state that waits for raft to take it.
-pub(super) struct Prepared {
-    meta: Meta,
-    store: Arc<MemoryStore>,
-    state: State,
-}
-
-/// What a process knows of its snapshot files.
-pub(super) struct FileDuty {
-    pub(super) snapshots: Snapshots,
-    pub(super) schedule: Schedule,
-    pub(super) wanted: bool,
-    pub(super) taking: Option<Taking>,
-    tasks: VecDeque<FileTask>,
-    busy: bool,
-    prepared: Option<Prepared>,
-    /// A state that has taken the place of the old one on disk, but not yet in memory.
-    pub(super) installing: Option<(Install, Prepared)>,
-    /// It began to install in the last step.
-    install_begun: bool,
-}
-
-impl FileDuty {
-    pub(super) fn new(snapshots: Snapshots, schedule: Schedule) -> FileDuty {
-        FileDuty {
-            snapshots,
-            schedule,
-            wanted: false,
-            taking: None,
-            tasks: VecDeque::new(),
-            busy: false,
-            prepared: None,
-            installing: None,
-            install_begun: false,
-        }
-    }
-}
+use super::files::{CLUSTER_ID, Prepared, Taking};
+use super::life::Crash;
+use super::*;
 
 impl Host {
     /// Right after a checkpoint: begins a snapshot if one is due.

@@ -7,7 +7,8 @@ use engine::command::{PlaceBatch, PlaceOrder};
 use engine::ids::HoldId;
 use engine::outcome::{Outcome, Rejection};
 
-use super::{At, Model, Product, Term};
+use super::rows::{Product, Term};
+use super::{At, Model};
 
 /// The most orders of one batch.
 const ORDERS_MAX: usize = 1000;

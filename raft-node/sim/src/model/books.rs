@@ -2,29 +2,13 @@
 
 use engine::event::{Event, HoldChange, Kind, OrderChange};
 use engine::hold;
-use engine::ids::{HoldId, OrderId, Position, ProductId, Timestamp};
+use engine::ids::{HoldId, OrderId, ProductId};
 use engine::ledger::Cause;
 use engine::order::Line;
 use engine::trace::TraceId;
 
-use super::orders::wanted;
-use super::{At, Model, Product};
-
-/// A movement of units of a product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Movement {
-    pub(crate) position: Position,
-    pub(crate) at: Timestamp,
-    pub(crate) cause: Cause,
-    /// What was on hand, held, reserved and sold afterwards.
-    pub(crate) after: [i64; 4],
-}
-
-/// What is on hand, held, reserved and sold.
-pub(crate) fn counters(product: &Product) -> [i64; 4] {
-    let on_hand = product.available + product.held + product.reserved;
-    [on_hand, product.held, product.reserved, product.sold]
-}
+use super::rows::{Movement, Product, counters, wanted};
+use super::{At, Model};
 
 impl Model {
     /// Changes a product at this position.

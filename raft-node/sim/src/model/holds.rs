@@ -7,8 +7,8 @@ use engine::ids::{HoldId, Timestamp};
 use engine::ledger::Cause;
 use engine::outcome::{Outcome, Rejection};
 
-use super::orders::wanted;
-use super::{At, Hold, Model, Term, Versions};
+use super::rows::{Hold, Term, Versions, wanted};
+use super::{At, Model};
 
 impl Model {
     pub(super) fn create_hold(

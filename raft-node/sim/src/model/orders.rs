@@ -9,20 +9,8 @@ use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
 
-use super::{At, Hold, Key, Model, Order, Progress, Request, Versions};
-
-/// Units of each product that lines ask for, by first mention.
-pub(super) fn wanted(lines: &[Line]) -> Vec<(ProductId, u64)> {
-    let mut wanted: Vec<(ProductId, u64)> = Vec::new();
-    for line in lines {
-        let units = u64::from(line.quantity.0);
-        match wanted.iter_mut().find(|(id, _)| *id == line.product) {
-            Some((_, sum)) => *sum += units,
-            None => wanted.push((line.product, units)),
-        }
-    }
-    wanted
-}
+use super::rows::{Hold, Key, Order, Progress, Request, Versions, wanted};
+use super::{At, Model};
 
 impl Model {
     /// Places an order; reports of payments that waited for it are taken in.

@@ -8,7 +8,8 @@ use engine::order::{PaymentMethod, Status};
 use engine::outcome::{ClaimedPayment, Outcome, Rejection};
 use engine::webhook::{Conflict, Fate, Report};
 
-use super::{At, Model, Progress, Told, Versions};
+use super::rows::{Progress, Told, Versions};
+use super::{At, Model};
 
 /// Reports that may wait for one order.
 const PARKED_PER_ORDER_MAX: usize = 16;

@@ -7,7 +7,8 @@ use engine::ids::{AdjustmentId, Position, ProductId};
 use engine::ledger::Cause;
 use engine::outcome::{Outcome, Rejection};
 
-use super::{At, Model, Product, Versions};
+use super::rows::{Product, Versions};
+use super::{At, Model};
 
 impl Model {
     fn sku_is_free(&self, sku: &Option<Box<str>>, own: Option<ProductId>) -> bool {

@@ -2,13 +2,17 @@
 
 use engine::ids::{NodeId, OrderId};
 use engine::order::Status;
-
-use super::World;
-use crate::faults::minority;
-use crate::host::{Crash, DISK_US_MAX, place};
-use crate::{Coverage, Event, MS, SECOND};
 use raft_node::core::Space;
 use raft_node::log::LogStore;
+
+use super::World;
+use crate::coverage::Coverage;
+use crate::event::Event;
+use crate::faults::minority;
+use crate::host::life::Crash;
+use crate::host::{DISK_US_MAX, place};
+use crate::look::check_all;
+use crate::time::{MS, SECOND};
 
 /// How often a cluster that should be at rest is looked at.
 const SETTLED_EVERY: u64 = 500 * MS;
@@ -152,7 +156,7 @@ impl World {
         let mut digests = Vec::new();
         for host in &mut self.hosts {
             let Some(process) = &mut host.up else { continue };
-            let checked = sim.oracle.check_all(&process.state, &*host.store);
+            let checked = check_all(&sim.oracle, &process.state, &*host.store);
             checked.map_err(|what| format!("n{}: {what}", host.id))?;
             digests.push(process.state.digest());
             for index in host.log.compacted().0 + 1..=sim.oracle.last_index() {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::log::memory::MemoryLog;
-use crate::members::{Change, Refusal, Role};
+use crate::members::{Ask, Change, Refusal, Role, Verdict};
 
 /// Proposes a change on a node, whatever is to be said against it.
 fn propose(world: &mut World, leader: u64, change: &Change) {
@@ -109,7 +109,7 @@ fn a_change_is_applied_once_its_membership_is_on_disk() {
 }
 
 /// Asks a node, as an operator would, and waits for the verdict.
-fn ask(world: &mut World, node: u64, ask: Ask) -> Result<Verdict, Failure> {
+fn ask(world: &mut World, node: u64, ask: Ask) -> Result<Verdict, NoOutcome> {
     let ticket = world.now_ms;
     let deadline_ms = world.now_ms + 5_000;
     world.input(node, Input::Ask { ticket, ask, deadline_ms });
@@ -124,7 +124,7 @@ fn ask(world: &mut World, node: u64, ask: Ask) -> Result<Verdict, Failure> {
     panic!("no verdict");
 }
 
-fn change(world: &mut World, node: u64, change: Change) -> Result<Verdict, Failure> {
+fn change(world: &mut World, node: u64, change: Change) -> Result<Verdict, NoOutcome> {
     ask(world, node, Ask::Change(change))
 }
 
@@ -249,7 +249,7 @@ fn without_a_leader_an_operator_is_told_that_nothing_happened() {
     }
     world.run_ms(3_000);
     let verdict = change(&mut world, alone, Change::Remove(NodeId(leader)));
-    assert_eq!(verdict, Err(Failure::NoLeader));
+    assert_eq!(verdict, Err(NoOutcome::NoLeader));
 }
 
 /// It does not happen when an operator asks, since leadership is handed over first; it may when

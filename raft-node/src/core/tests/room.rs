@@ -12,7 +12,7 @@ fn without_room_writes_are_refused_reads_go_on_and_leadership_moves() {
     world.input(others[0], Input::Space(Space::Low));
     world.deliver();
     world.propose(others[0], 1);
-    assert_eq!(world.host(others[0]).failed, [(1, Failure::StorageFull)]);
+    assert_eq!(world.host(others[0]).failed, [(1, NoOutcome::StorageFull)]);
     world.propose(others[1], 1);
     world.deliver();
     assert!(world.host(others[1]).failed.is_empty());
@@ -27,7 +27,7 @@ fn without_room_writes_are_refused_reads_go_on_and_leadership_moves() {
         world.host(id).failed.clear();
         world.propose(id, 50);
         world.deliver();
-        assert_eq!(world.host(id).failed, [(50, Failure::StorageFull)], "node {id}");
+        assert_eq!(world.host(id).failed, [(50, NoOutcome::StorageFull)], "node {id}");
         world.input(id, Input::Read { ticket: 7, deadline_ms: u64::MAX });
         world.deliver();
         assert!(world.host(id).reads_ready.iter().any(|(_, t)| t == &[7]), "node {id} reads");

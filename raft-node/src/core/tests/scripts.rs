@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::trace::{self, Trace};
 use super::*;
-use crate::members::Change;
+use crate::members::{Ask, Change};
 
 /// The most ticks before a node that hears nothing stands for election.
 const ELECTION_TICKS_MAX: usize = 20;

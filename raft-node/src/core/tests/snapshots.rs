@@ -1,7 +1,7 @@
 //! Snapshots between cores: a follower far behind gets one part by part, even if messages are lost.
 
 use super::*;
-use crate::core::snapshots::{FileTask, Install};
+use crate::core::{FileTask, Install};
 
 /// A leader that cut its log while a follower was away: the leader, the follower, its files.
 fn far_behind() -> (World, u64, u64, Files, u64) {
@@ -59,7 +59,7 @@ fn requests_that_a_snapshot_may_contain_are_unknown() {
     files.lose_parts = 0;
     files.run_ms(&mut world, 5_000);
     assert!(world.host(away).installed.is_some());
-    assert_eq!(world.host(away).failed, [(77, Failure::Unknown)]);
+    assert_eq!(world.host(away).failed, [(77, NoOutcome::Unknown)]);
 }
 
 #[test]

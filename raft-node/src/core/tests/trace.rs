@@ -13,8 +13,8 @@ use protobuf::Message as _;
 use raft::StateRole;
 use raft::eraftpb::{ConfChangeV2, Entry, Message, MessageType};
 
-use crate::core::members::is_change;
 use crate::core::{Append, Core, Input};
+use crate::members::is_change;
 use crate::members::{Ask, Change, Membership, Verdict};
 use crate::message::PeerMessage;
 

@@ -14,12 +14,12 @@ use raft::eraftpb::Entry;
 
 use super::trace::{self, Trace};
 use crate::config::CoreConfig;
-use crate::core::members::is_change;
 use crate::core::{
-    Actions, Append, Core, Failure, FileTask, Input, Install, Now, ReadTicket, Request, Start,
+    Actions, Append, Core, FileTask, Input, Install, NoOutcome, Now, ReadTicket, Request, Start,
 };
 use crate::log::memory::MemoryLog;
 use crate::log::{self, LogStore};
+use crate::members::is_change;
 use crate::members::{Member, Membership, Verdict};
 use crate::message::PeerMessage;
 
@@ -36,8 +36,8 @@ pub(super) struct Host {
     pub(super) entries_with_commands: usize,
     pub(super) reads_ready: Vec<(u64, Vec<ReadTicket>)>,
     pub(super) reads_failed: Vec<ReadTicket>,
-    pub(super) failed: Vec<(u64, Failure)>,
-    pub(super) verdicts: Vec<(u64, Result<Verdict, Failure>)>,
+    pub(super) failed: Vec<(u64, NoOutcome)>,
+    pub(super) verdicts: Vec<(u64, Result<Verdict, NoOutcome>)>,
     pub(super) files: Vec<FileTask>,
     pub(super) installed: Option<Install>,
     pub(super) down: bool,
@@ -334,7 +334,7 @@ impl World {
         let deadline_ms = self.now_ms + 5_000;
         self.input(
             id,
-            Input::Propose(Request { seq, command: envelope.encode().into(), deadline_ms }),
+            Input::Propose(Request { seq, envelope: envelope.encode().into(), deadline_ms }),
         );
     }
 

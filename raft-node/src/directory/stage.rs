@@ -9,8 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Error, at};
-use crate::identity;
+use super::durable::{Error, at, create_private_dir};
 
 /// While it is made; nobody reads it.
 pub(crate) const UNFINISHED: &str = "new-cluster.unfinished";
@@ -36,7 +35,7 @@ impl<'a> Stage<'a> {
         if path.exists() {
             fs::remove_dir_all(&path).map_err(at(&path))?;
         }
-        identity::create_private_dir(&path).map_err(at(&path))?;
+        create_private_dir(&path).map_err(at(&path))?;
         Ok(Stage { data, path })
     }
 
@@ -95,7 +94,7 @@ fn step(data: &Path, moves: usize) -> io::Result<bool> {
             if !may_move() {
                 return Ok(false);
             }
-            identity::create_private_dir(aside)?;
+            create_private_dir(aside)?;
             fs::rename(&path, aside.join(name))?;
             sync(aside)?;
         }

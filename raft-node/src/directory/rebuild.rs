@@ -8,7 +8,7 @@
 //! 1. A [`Plan`] is durable before the cluster hears of it: under which id to come back, and as
 //!    which incarnation. Whoever starts again asks for the same.
 //! 2. The new identity is made beside the old data and takes its place in steps that every start
-//!    finishes (`recovery::stage`). Until the first of them nothing that was there has changed.
+//!    finishes (`stage`). Until the first of them nothing that was there has changed.
 //!
 //! What is set aside is kept in `damaged-N`, the newest [`ASIDE_MAX`] of them.
 
@@ -16,13 +16,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bincode::{Decode, Encode};
 use engine::ids::NodeId;
 
+use super::durable::{self, lock, read_optional, write_value};
+use super::history::{self, HISTORY, PLAN, Plan, Rebuilt};
+use super::identity::{self, Kept};
+use super::stage::{self, Stage};
 use crate::config::{Config, Join, Peer};
-use crate::identity::{self, Kept};
-use crate::recovery::Error;
-use crate::recovery::stage::{self, Stage};
+use crate::members::Member;
+use crate::recovery::error::Error;
 use crate::snapshot::Snapshots;
 use crate::snapshot::files::DirectoryFiles;
 
@@ -30,37 +32,8 @@ use crate::snapshot::files::DirectoryFiles;
 pub const ASIDE_MAX: usize = 3;
 /// The name of such a directory, before its number.
 const ASIDE: &str = "damaged-";
-/// Holds the [`Plan`] while there is one.
-const PLAN: &str = "rebuilding";
-/// Holds who lived in the directory before.
-const HISTORY: &str = "rebuilt";
 /// Characters that are kept of what was wrong.
 const DAMAGE_CHARS_MAX: usize = 1_000;
-
-/// A member whose data was damaged, and the one that took its place in the same directory.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Rebuilt {
-    /// The member that was.
-    pub from: NodeId,
-    /// The member in its place.
-    pub to: NodeId,
-    /// What was wrong.
-    pub damage: String,
-    /// Where the old data was put, within the data directory. Only the newest are kept.
-    pub aside: String,
-}
-
-/// What a damaged node asks its cluster for, durable before it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Plan {
-    /// The id of the new member.
-    pub to: NodeId,
-    /// The random number of its directory.
-    pub incarnation: u64,
-    /// The member whose place it takes: the old one, or the one whose place the old one had not
-    /// taken yet; nobody when the old one had no vote and nobody's place.
-    pub replaces: Option<NodeId>,
-}
 
 /// A damaged directory that is to become a new member's. Holds its lock.
 #[derive(Debug)]
@@ -78,10 +51,10 @@ impl Rebuild {
     /// When the directory is in use, or it cannot be told whose it is.
     pub fn begin(config: &Config) -> Result<Rebuild, Error> {
         let dir = config.data_dir.clone();
-        let lock = identity::lock(&dir)?;
+        let lock = lock(&dir)?;
         stage::finish(&dir).map_err(|source| Error::Io { path: dir.clone(), source })?;
         let kept = identity::read(&dir)?.ok_or_else(|| Error::NoData(dir.clone()))?;
-        let plan = identity::read_optional(&dir.join(PLAN))?;
+        let plan = read_optional(&dir.join(PLAN))?;
         Ok(Rebuild { dir, kept, plan, _lock: lock })
     }
 
@@ -117,7 +90,7 @@ impl Rebuild {
         let found = Snapshots::over(Arc::new(files), self.kept.cluster).found();
         let members = found.ok().and_then(|found| Some(found.into_iter().next()?.members));
         let members = members.map(|members| members.members).unwrap_or_default();
-        let peer = |member: crate::members::Member| Peer {
+        let peer = |member: Member| Peer {
             id: member.id,
             raft_addr: member.raft_addr,
             http_addr: member.http_addr,
@@ -133,7 +106,7 @@ impl Rebuild {
         let incarnation = self.plan.map_or_else(rand::random, |plan| plan.incarnation);
         let plan = Plan { to, incarnation, replaces };
         if self.plan != Some(plan) {
-            identity::write_value(&self.dir.join(PLAN), &plan)?;
+            write_value(&self.dir.join(PLAN), &plan)?;
             self.plan = Some(plan);
         }
         Ok(plan)
@@ -151,12 +124,10 @@ impl Rebuild {
     pub fn finish(self, join: &Join, damage: &str) -> Result<Rebuilt, Error> {
         let plan = self.plan.expect("the cluster was asked for something");
         if join.cluster != self.cluster_id() {
-            return Err(
-                identity::Error::Join("it is not the one that this node belonged to").into()
-            );
+            return Err(durable::Error::Join("it is not the one that this node belonged to").into());
         }
         let dir = &self.dir;
-        let mut history = history(dir)?;
+        let mut history = history::read(dir)?;
         let rebuilt = Rebuilt {
             from: self.kept.node,
             to: plan.to,
@@ -165,29 +136,12 @@ impl Rebuild {
         };
         history.push(rebuilt.clone());
         let stage = Stage::begin(dir)?;
-        identity::write_value(&stage.path().join(HISTORY), &history)?;
+        write_value(&stage.path().join(HISTORY), &history)?;
         identity::join_as(stage.path(), plan.to, plan.incarnation, join)?;
         stage.take_over(Some(&rebuilt.aside))?;
         forget_old(dir);
         Ok(rebuilt)
     }
-}
-
-/// Who lived in a directory before, oldest first.
-pub(crate) fn history(dir: &Path) -> Result<Vec<Rebuilt>, identity::Error> {
-    Ok(identity::read_optional(&dir.join(HISTORY))?.unwrap_or_default())
-}
-
-/// The data turned out to be sound after all, since somebody repaired it: nothing is rebuilt.
-pub(crate) fn give_up(dir: &Path) -> Result<(), identity::Error> {
-    let path = dir.join(PLAN);
-    let Some(plan) = identity::read_optional::<Plan>(&path)? else { return Ok(()) };
-    tracing::warn!(
-        member = plan.to.0,
-        "the data was damaged before and is not any more: it is used as it is, and nobody comes as \
-         the member that was to take its place; remove that one if it is listed"
-    );
-    fs::remove_file(&path).map_err(|source| identity::Error::Io { path, source })
 }
 
 /// The numbers of the directories that were set aside, ascending.
@@ -217,7 +171,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::identity::Identity;
+    use crate::directory::identity::Identity;
 
     fn config(dir: &Path) -> Config {
         let mut config = Config::new(NodeId(3), dir.join("node"));
@@ -294,8 +248,8 @@ mod tests {
         let mut rebuild = Rebuild::begin(&config).expect("begun");
         rebuild.decide(NodeId(4), Some(NodeId(3))).expect("decided");
         drop(rebuild);
-        give_up(&config.data_dir).expect("given up");
-        give_up(&config.data_dir).expect("once is enough");
+        history::give_up(&config.data_dir).expect("given up");
+        history::give_up(&config.data_dir).expect("once is enough");
         assert_eq!(Rebuild::begin(&config).expect("begun").plan(), None);
         assert_eq!(Identity::open(&config).expect("opened").node(), NodeId(3));
     }
@@ -308,7 +262,7 @@ mod tests {
         let mut rebuild = Rebuild::begin(&config).expect("begun");
         rebuild.decide(NodeId(4), Some(NodeId(3))).expect("decided");
         let refused = rebuild.finish(&join(&config, "00ff".repeat(8)), "damage");
-        assert!(matches!(refused, Err(Error::Identity(identity::Error::Join(_)))), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Directory(durable::Error::Join(_)))), "{refused:?}");
         assert_eq!(Identity::open(&config).expect("as it was").incarnation(), first);
     }
 
@@ -321,7 +275,7 @@ mod tests {
         fs::write(&path, "damage").expect("written");
         let error = Identity::open(&config).expect_err("damaged");
         assert!(!error.is_damage(), "{error}");
-        assert!(matches!(Rebuild::begin(&config), Err(Error::Identity(_))));
+        assert!(matches!(Rebuild::begin(&config), Err(Error::Directory(_))));
         fs::remove_file(&path).expect("removed");
         assert!(matches!(Rebuild::begin(&config), Err(Error::NoData(_))));
     }

@@ -15,15 +15,11 @@ use crate::shared::Shared;
 /// Between two looks. At a few hundred MB/s a disk loses far less than the reserve in that time.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// The least reserve that is useful, in bytes: the log grows by files that are allocated in steps,
-/// and the checkpoint by segments.
-pub const RESERVE_BYTES_MIN: u64 = 8 << 20;
-
 /// The bytes that this process may still write below a directory.
 ///
 /// # Errors
 /// When the file system cannot be asked.
-pub fn free_bytes(dir: &Path) -> io::Result<u64> {
+pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
     let found = rustix::fs::statvfs(dir)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
@@ -31,19 +27,19 @@ pub fn free_bytes(dir: &Path) -> io::Result<u64> {
 /// Judges free space against a reserve. Each step back needs a quarter more than the step down, so
 /// that the judgement does not flap.
 #[derive(Clone, Copy, Debug)]
-pub struct Gauge {
+pub(crate) struct Gauge {
     reserve_bytes: u64,
     space: Space,
 }
 
 impl Gauge {
     /// A gauge that has not looked yet. A reserve of 0 never judges.
-    pub fn new(reserve_bytes: u64) -> Gauge {
+    pub(crate) fn new(reserve_bytes: u64) -> Gauge {
         Gauge { reserve_bytes, space: Space::Ample }
     }
 
     /// What to make of so many free bytes.
-    pub fn judge(&mut self, free_bytes: u64) -> Space {
+    pub(crate) fn judge(&mut self, free_bytes: u64) -> Space {
         let over = |limit: u64, was_below: bool| {
             let margin = if was_below { limit / 4 } else { 0 };
             free_bytes >= limit.saturating_add(margin)

@@ -5,85 +5,20 @@
 //! votes and could undo a commit.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use bincode::{Decode, Encode};
-use engine::codec;
 use engine::ids::NodeId;
 use parking_lot::Mutex;
 
+use super::durable::{Error, at, create_private_dir, lock, read_optional, write_value};
+use super::history::{self, Rebuilt};
+use super::stage;
 use crate::config::{Config, Join, Peer};
-use crate::rebuild::{self, Rebuilt};
-use crate::recovery::stage;
 
-/// The version of the files written today.
-const VERSION: u8 = 1;
 /// Peers that are remembered; a guard against a stranger that makes up ids.
 const MET_MAX: usize = 4_096;
-
-/// Why a data directory cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Reading or writing failed.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Another process uses it.
-    #[error("{0} is in use by another process")]
-    Locked(PathBuf),
-    /// A file in it is damaged or of an unknown version.
-    #[error("{path}: {source}")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: codec::Error,
-    },
-    /// The file that counts the starts is gone, though there is a log.
-    #[error(
-        "{0} is missing, though this data directory has a log: request ids would be given out again"
-    )]
-    BootMissing(PathBuf),
-    /// It belongs to another node or cluster.
-    #[error("{path} belongs to {found}, not to {wanted}")]
-    Stranger {
-        /// The directory.
-        path: PathBuf,
-        /// Whose it is.
-        found: String,
-        /// Who asked.
-        wanted: String,
-    },
-    /// It is new, and the configuration lists no peers to found a cluster with.
-    #[error(
-        "{0} is new: list every voter of the new cluster, this node too, or join a running cluster"
-    )]
-    NoPeers(PathBuf),
-    /// What a member told of the cluster to join makes no sense.
-    #[error("the cluster to join: {0}")]
-    Join(&'static str),
-}
-
-impl Error {
-    /// Whether something beside the identity is not what was written, as
-    /// [`StartError::is_damage`](crate::StartError::is_damage) says. Without its identity nobody
-    /// can tell whose data it is.
-    pub fn is_damage(&self) -> bool {
-        match self {
-            Error::BootMissing(_) => true,
-            Error::Damaged { path, .. } => path
-                .file_name()
-                .is_some_and(|name| ["boot", "peers", "current"].iter().any(|of| name == *of)),
-            _ => false,
-        }
-    }
-}
 
 /// What the identity file holds.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -141,7 +76,7 @@ impl Identity {
             Some(stored) => stored,
             None => found(config, &path)?,
         };
-        let rebuilt = rebuild::history(dir)?;
+        let rebuilt = history::read(dir)?;
         // Whoever starts it may still know it under an id of before.
         let own = |id: NodeId| id == stored.node || rebuilt.iter().any(|one| one.from == id);
         if !own(config.node_id) || stored.cluster_name != config.cluster_name {
@@ -427,84 +362,10 @@ fn stored_member(peer: &Peer) -> Member {
     Member { id: peer.id, raft_addr: peer.raft_addr.clone(), http_addr: peer.http_addr.clone() }
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path = path.to_path_buf();
-    move |source| Error::Io { path, source }
-}
-
-pub(crate) fn lock(dir: &Path) -> Result<File, Error> {
-    let path = dir.join("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(at(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(Error::Locked(dir.to_path_buf())),
-        Err(fs::TryLockError::Error(source)) => Err(Error::Io { path, source }),
-    }
-}
-
-pub(crate) fn read_optional<T: Decode<()>>(path: &Path) -> Result<Option<T>, Error> {
-    match fs::read(path) {
-        Ok(bytes) => codec::decode_row(VERSION, &bytes)
-            .map(Some)
-            .map_err(|source| Error::Damaged { path: path.to_path_buf(), source }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::Io { path: path.to_path_buf(), source }),
-    }
-}
-
-pub(crate) fn write_value<T: Encode>(path: &Path, value: &T) -> Result<(), Error> {
-    let bytes = codec::encode_row(VERSION, value);
-    write_durably(path, |file| io::Write::write_all(file, &bytes)).map_err(at(path))
-}
-
-/// Writes a file beside, syncs it, renames it into place and syncs the directory: after a crash
-/// there is the old content or the new.
-pub(crate) fn write_durably(
-    path: &Path,
-    write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = private_file(&beside)?;
-    write(&mut file)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    let dir = path.parent().ok_or_else(|| io::Error::other("a file has a directory"))?;
-    File::open(dir)?.sync_all()
-}
-
-fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// Creates a directory that only its owner may enter, durably. Does nothing when it is there.
-pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = dir.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)?;
-    match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn config(dir: &Path) -> Config {

@@ -10,14 +10,14 @@ const BOUNDS_MS: [u64; 13] = [1, 2, 5, 10, 25, 50, 75, 100, 150, 250, 500, 1_000
 
 /// Counts durations; any thread may add to it.
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
+pub(crate) struct Recorder {
     below: [AtomicU64; BOUNDS_MS.len() + 1],
     micros: AtomicU64,
 }
 
 /// Durations as they were counted.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Spread {
+pub struct Histogram {
     /// Upper bound of each bucket in seconds, and how many are in it and in none before it. The
     /// last bound is infinite.
     pub buckets: Vec<(f64, u64)>,
@@ -25,9 +25,9 @@ pub struct Spread {
     pub sum: f64,
 }
 
-impl Counts {
+impl Recorder {
     /// Counts one.
-    pub(crate) fn add(&self, took: Duration) {
+    pub(crate) fn record(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let at = BOUNDS_MS.partition_point(|bound| bound * 1_000 < micros);
         self.below[at].fetch_add(1, Ordering::Relaxed);
@@ -35,11 +35,11 @@ impl Counts {
     }
 
     /// What was counted until now.
-    pub(crate) fn spread(&self) -> Spread {
+    pub(crate) fn histogram(&self) -> Histogram {
         let bounds = BOUNDS_MS.iter().map(|bound| *bound as f64 / 1e3).chain([f64::INFINITY]);
         let counts = self.below.iter().map(|count| count.load(Ordering::Relaxed));
         let sum = self.micros.load(Ordering::Relaxed) as f64 / 1e6;
-        Spread { buckets: bounds.zip(counts).collect(), sum }
+        Histogram { buckets: bounds.zip(counts).collect(), sum }
     }
 }
 
@@ -49,16 +49,16 @@ mod tests {
 
     #[test]
     fn durations_are_counted_below_their_bounds() {
-        let counts = Counts::default();
+        let recorder = Recorder::default();
         for ms in [0, 1, 2, 3, 50, 51, 60_000] {
-            counts.add(Duration::from_millis(ms));
+            recorder.record(Duration::from_millis(ms));
         }
-        let spread = counts.spread();
+        let histogram = recorder.histogram();
         let below = |bound: f64| {
-            let upto = spread.buckets.iter().filter(|(upper, _)| *upper <= bound);
+            let upto = histogram.buckets.iter().filter(|(upper, _)| *upper <= bound);
             upto.map(|(_, count)| count).sum::<u64>()
         };
         assert_eq!([0.001, 0.005, 0.05, 5.0, f64::INFINITY].map(below), [2, 4, 5, 6, 7]);
-        assert_eq!(spread.sum, 60.107);
+        assert_eq!(histogram.sum, 60.107);
     }
 }

@@ -1,0 +1,57 @@
+//! What a process knows of its snapshot files, as data.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use engine::state::State;
+use engine::store::memory::MemoryStore;
+use raft_node::core::{FileTask, Install};
+use raft_node::snapshot::{Draft, Meta, Schedule, Snapshots};
+
+/// The id of simulated clusters.
+pub(super) const CLUSTER_ID: [u8; 16] = *b"simulatedcluster";
+
+/// A snapshot that is being taken.
+pub(super) struct Taking {
+    pub(super) draft: Draft,
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) grown_at_begin: u64,
+}
+
+/// A state that waits for raft to take it.
+pub(super) struct Prepared {
+    pub(super) meta: Meta,
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) state: State,
+}
+
+/// What a process knows of its snapshot files.
+pub(super) struct FileDuty {
+    pub(super) snapshots: Snapshots,
+    pub(super) schedule: Schedule,
+    pub(super) wanted: bool,
+    pub(super) taking: Option<Taking>,
+    pub(super) tasks: VecDeque<FileTask>,
+    pub(super) busy: bool,
+    pub(super) prepared: Option<Prepared>,
+    /// A state that has taken the place of the old one on disk, but not yet in memory.
+    pub(super) installing: Option<(Install, Prepared)>,
+    /// It began to install in the last step.
+    pub(super) install_begun: bool,
+}
+
+impl FileDuty {
+    pub(super) fn new(snapshots: Snapshots, schedule: Schedule) -> FileDuty {
+        FileDuty {
+            snapshots,
+            schedule,
+            wanted: false,
+            taking: None,
+            tasks: VecDeque::new(),
+            busy: false,
+            prepared: None,
+            installing: None,
+            install_begun: false,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Who waits at a node, and for what.
+
+use engine::command::Command;
+use raft_node::payment::worker::ProposalId;
+
+use crate::ask::Look;
+
+/// Who waits for the outcome of a command.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waiter {
+    Client {
+        client: usize,
+        attempt: u64,
+    },
+    /// This node's payment worker.
+    Payments(ProposalId),
+}
+
+/// What a client waits for that is not the outcome of a command.
+#[derive(Clone, Debug)]
+pub(super) enum Purpose {
+    Show {
+        what: Look,
+        linearizable: bool,
+    },
+    /// Orders or a hold that may be refused without an entry.
+    SoldOut(Box<Command>),
+}
+
+/// A client that waits to read.
+#[derive(Clone, Debug)]
+pub(super) struct Reader {
+    pub(super) client: usize,
+    pub(super) attempt: u64,
+    pub(super) purpose: Purpose,
+    pub(super) deadline_ms: u64,
+}

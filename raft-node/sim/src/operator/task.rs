@@ -1,0 +1,58 @@
+//! What the operator is at, and what it is told.
+
+use engine::ids::NodeId;
+use raft_node::members::{Ask, Change, Member};
+
+use crate::coverage::Coverage;
+use crate::time::Time;
+
+#[derive(Debug, Default)]
+pub(crate) struct Operator {
+    pub(crate) task: Option<Task>,
+    pub(crate) tickets: u64,
+    /// A removal was refused once. A copy of the question that is late may still be granted.
+    pub(crate) refused: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) ask: Ask,
+    pub(crate) since: Time,
+    /// The first ticket that belongs to it.
+    pub(crate) first: u64,
+    pub(crate) of_leader: bool,
+    /// Leadership has moved to where it shall be.
+    pub(crate) moved: bool,
+}
+
+/// A member of simulated clusters, which have no addresses.
+pub(crate) fn member(id: NodeId, replaces: Option<NodeId>) -> Member {
+    Member { id, raft_addr: format!("n{id}"), http_addr: None, incarnation: None, replaces }
+}
+
+impl Operator {
+    /// A node leads that did not before.
+    pub(crate) fn led_by(&mut self, leader: NodeId) {
+        let Some(task) = &mut self.task else { return };
+        if let Ask::Transfer { from, to } = task.ask {
+            task.moved |= to.map_or(leader != from, |to| leader == to);
+        }
+    }
+
+    /// A node tells the operator what became of a question.
+    pub(crate) fn told(&mut self, ticket: u64, refused: bool, cover: &mut Coverage) {
+        let Some(task) = self.task.as_ref().filter(|task| ticket > task.first) else { return };
+        let replaces =
+            matches!(&task.ask, Ask::Change(Change::Add(member)) if member.replaces.is_some());
+        if refused {
+            cover.changes_refused += 1;
+            self.refused |= matches!(task.ask, Ask::Change(Change::Remove(_)));
+            if !replaces {
+                self.task = None;
+            }
+        } else if matches!(task.ask, Ask::Transfer { .. }) {
+            cover.transfers_done += u64::from(task.moved);
+            self.task = None;
+        }
+    }
+}

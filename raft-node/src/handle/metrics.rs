@@ -1,0 +1,151 @@
+//! The numbers that a node shows of itself.
+
+use std::sync::atomic::Ordering;
+
+use crate::counters::Counter;
+use crate::histogram::Histogram;
+use crate::shared::Shared;
+
+/// Plain numbers for a metrics page. Totals count since the node started.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Current term.
+    pub term: u64,
+    /// 1 on the leader, else 0.
+    pub is_leader: u64,
+    /// Elections seen.
+    pub elections_total: u64,
+    /// Commit index as known here.
+    pub commit_index: u64,
+    /// Applied index.
+    pub applied_index: u64,
+    /// Last index of the log.
+    pub last_index: u64,
+    /// Requests of this node whose outcome is open.
+    pub proposals_pending: u64,
+    /// Commands that wait for their entry, on the leader.
+    pub batch_pending: u64,
+    /// Reads that wait for their barrier.
+    pub reads_pending: u64,
+    /// Commands that clients of this node asked for.
+    pub proposals_total: u64,
+    /// Of those, refused before they were sent.
+    pub proposals_refused_total: u64,
+    /// Commands forwarded to a leader.
+    pub forwarded_total: u64,
+    /// Entries proposed by this node as leader.
+    pub entries_proposed_total: u64,
+    /// Entries appended to the log.
+    pub entries_appended_total: u64,
+    /// Entries applied.
+    pub entries_applied_total: u64,
+    /// Commands applied.
+    pub commands_applied_total: u64,
+    /// Seconds spent applying.
+    pub apply_seconds_total: f64,
+    /// From when an entry was known to be committed until it was applied.
+    pub apply_waits: Histogram,
+    /// Log syncs.
+    pub syncs_total: u64,
+    /// Seconds spent in log writes and syncs.
+    pub sync_seconds_total: f64,
+    /// Reads that got their barrier.
+    pub reads_total: u64,
+    /// Orders refused for lack of stock without an entry in the log.
+    pub refused_without_entry_total: u64,
+    /// Holds refused for lack of stock without an entry in the log.
+    pub holds_refused_without_entry_total: u64,
+    /// Checkpoints written.
+    pub checkpoints_total: u64,
+    /// Seconds spent writing them.
+    pub checkpoint_seconds_total: f64,
+    /// Applied index of the last durable checkpoint.
+    pub checkpoint_index: u64,
+    /// Snapshots taken.
+    pub snapshots_total: u64,
+    /// Seconds spent taking them.
+    pub snapshot_seconds_total: f64,
+    /// Applied index of the newest snapshot.
+    pub snapshot_index: u64,
+    /// Bytes of the newest snapshot.
+    pub snapshot_bytes: u64,
+    /// Snapshots of other nodes that took the place of state and log.
+    pub snapshots_installed_total: u64,
+    /// Peers that a snapshot is being sent to.
+    pub snapshots_sending: u64,
+    /// How often the data of this directory was damaged and rebuilt as another member's.
+    pub rebuilds: u64,
+    /// Up to here entries were cut off at the beginning of the log.
+    pub compacted_index: u64,
+    /// Bytes of the log's files.
+    pub log_bytes: u64,
+    /// Messages to peers dropped because their queue was full.
+    pub peer_messages_dropped_total: u64,
+    /// Frames from peers dropped because the core was behind.
+    pub peer_frames_dropped_total: u64,
+    /// Calls to the payment gateway under way.
+    pub payment_calls_in_flight: u64,
+    /// Calls to the payment gateway made.
+    pub payment_calls_total: u64,
+    /// Orders that are PENDING or PROCESSING.
+    pub open_orders: u64,
+    /// Bytes that may still be written on the disk of the data directory.
+    pub disk_free_bytes: u64,
+    /// 1 while this node refuses writes for lack of room on the disks, else 0.
+    pub writes_refused: u64,
+}
+
+/// Reads the metrics of a node.
+pub(super) fn metrics(shared: &Shared) -> Metrics {
+    let view = shared.view.read().clone();
+    let (applied_index, open_orders) = {
+        let state = shared.state.read();
+        (state.applied_index(), state.open_orders())
+    };
+    let counters = &shared.counters;
+    let seconds = |micros: &Counter| micros.get() as f64 / 1e6;
+    Metrics {
+        term: view.term,
+        is_leader: u64::from(view.is_leader),
+        elections_total: view.elections,
+        commit_index: view.commit_index.max(applied_index),
+        applied_index,
+        last_index: view.last_index,
+        proposals_pending: view.outstanding as u64,
+        batch_pending: view.pending as u64,
+        reads_pending: view.reads_waiting as u64,
+        proposals_total: counters.proposals.get(),
+        proposals_refused_total: counters.proposals_refused.get(),
+        forwarded_total: view.forwarded,
+        entries_proposed_total: view.entries_proposed,
+        entries_appended_total: counters.entries_appended.get(),
+        entries_applied_total: counters.entries_applied.get(),
+        commands_applied_total: counters.commands_applied.get(),
+        apply_seconds_total: seconds(&counters.apply_micros),
+        apply_waits: counters.apply_waits.histogram(),
+        syncs_total: counters.syncs.get(),
+        sync_seconds_total: seconds(&counters.sync_micros),
+        reads_total: counters.reads.get(),
+        refused_without_entry_total: counters.refused_without_entry.get(),
+        holds_refused_without_entry_total: counters.holds_refused_without_entry.get(),
+        checkpoints_total: counters.checkpoints.get(),
+        checkpoint_seconds_total: seconds(&counters.checkpoint_micros),
+        checkpoint_index: counters.checkpoint_index.get(),
+        snapshots_total: counters.snapshots.get(),
+        snapshot_seconds_total: seconds(&counters.snapshot_micros),
+        snapshot_index: view.snapshot_index,
+        snapshot_bytes: view.snapshot_bytes,
+        snapshots_installed_total: view.snapshots_installed,
+        snapshots_sending: view.snapshots_sending as u64,
+        rebuilds: shared.identity.rebuilt().len() as u64,
+        compacted_index: view.compacted_index,
+        log_bytes: counters.log_bytes.get(),
+        peer_messages_dropped_total: counters.peer_messages_dropped.get(),
+        peer_frames_dropped_total: counters.peer_frames_dropped.get(),
+        payment_calls_in_flight: shared.calls_in_flight.load(Ordering::Relaxed) as u64,
+        payment_calls_total: counters.payment_calls.get(),
+        open_orders,
+        disk_free_bytes: counters.disk_free_bytes.get(),
+        writes_refused: u64::from(view.refuses_writes),
+    }
+}

@@ -1,0 +1,83 @@
+//! What comes of making a new cluster: the cluster, or why there is none.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use engine::ids::NodeId;
+
+use crate::node::error::StartError;
+use crate::{directory, snapshot};
+
+/// Why there is no new cluster. The data that was there is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory to restore into holds something.
+    #[error("{path} is not empty: there is {found} in it. Restore into an empty directory")]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+        /// Something that is in it.
+        found: String,
+    },
+    /// The backup was taken of a cluster of this name.
+    #[error(
+        "the backup is of a cluster named {0:?}: the new cluster needs another name, which is a \
+         part of the keys that its payments are made under"
+    )]
+    SameName(String),
+    /// The directory never belonged to a node, or to one that has done nothing.
+    #[error("{0} holds no node's data")]
+    NoData(PathBuf),
+    /// The directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] directory::Error),
+    /// The backup cannot be used, or no snapshot be written.
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::Error),
+    /// What the node has is not sound, so it would not start either.
+    #[error("the data is not sound: {0}")]
+    Unsound(#[from] StartError),
+    /// The state or the log cannot be made or read.
+    #[error("{path}: {reason}")]
+    State {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Something cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The cluster that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Its id, 32 hexadecimal digits.
+    pub cluster_id: String,
+    /// Its name.
+    pub cluster_name: String,
+    /// Its only node.
+    pub node: NodeId,
+    /// The index that it begins after.
+    pub index: u64,
+    /// The digest of the state at that index.
+    pub digest: u64,
+    /// Orders in it.
+    pub orders: u64,
+    /// Products in it.
+    pub products: u64,
+    /// Where the data is that was there before, if there was any.
+    pub aside: Option<PathBuf>,
+}
+
+/// Puts the path before what the system said.
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io { path, source }
+}
