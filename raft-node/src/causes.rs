@@ -1,6 +1,6 @@
-//! Why something failed, in one line: an error with its causes, or what a panic said.
+//! Why something failed, in one line: an error with its causes, or the message of a panic.
 
-/// An error with its causes, in one line. What an error says of its cause is not said again.
+/// Joins an error and its causes in one line. Skips a cause whose text is there already.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -14,7 +14,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")

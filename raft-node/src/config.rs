@@ -1,4 +1,4 @@
-//! Every setting of a node, spelled out, with its default and its bounds.
+//! The settings of a node, each with its default and its bounds.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,8 +9,8 @@ use engine::ids::NodeId;
 use crate::invalid::Invalid;
 use crate::payment;
 
-/// The least disk reserve that is useful, in bytes: the log grows by files that are allocated in
-/// steps, and the checkpoint by segments.
+/// The smallest useful disk reserve, in bytes. The log grows by files that are allocated in steps,
+/// and the checkpoint grows by segments.
 pub const RESERVE_BYTES_MIN: u64 = 8 << 20;
 
 /// One voter of a new cluster.
@@ -18,22 +18,22 @@ pub const RESERVE_BYTES_MIN: u64 = 8 << 20;
 pub struct Peer {
     /// Its id.
     pub id: NodeId,
-    /// Where the others reach its raft port.
+    /// Raft address, as other nodes reach it.
     pub raft_addr: String,
-    /// Where clients reach its HTTP port, if known.
+    /// HTTP address, as clients reach it, if known.
     pub http_addr: Option<String>,
 }
 
-/// What a node has to know of the cluster that it joins, as a member tells it.
+/// What a joining node has to know about the cluster. A member tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Join {
     /// The cluster's hash, 32 hexadecimal digits.
     pub cluster: String,
     /// Its name.
     pub cluster_name: String,
-    /// Who founded it.
+    /// The founding voters.
     pub founders: Vec<Peer>,
-    /// The incarnations of the members as far as they are known: a wiped one must not be believed.
+    /// The known incarnations of the members. A wiped member must not be believed.
     pub met: BTreeMap<NodeId, u64>,
 }
 
@@ -42,94 +42,96 @@ pub struct Join {
 pub struct Config {
     /// This node's id, from 1.
     pub node_id: NodeId,
-    /// Where everything durable lives.
+    /// The directory for everything durable.
     pub data_dir: PathBuf,
-    /// Name of the cluster; nodes of another name are refused.
+    /// The cluster's name. Nodes with another name are refused.
     pub cluster_name: String,
-    /// Where the raft port listens. Port 0 takes any free one.
+    /// Where the raft port listens. Port 0 takes any free port.
     pub raft_addr: SocketAddr,
-    /// The raft address that others see, for `status`.
+    /// The raft address that `status` shows.
     pub advertise_raft: String,
-    /// The HTTP address that clients see, for `status`.
+    /// The HTTP address that `status` shows.
     pub advertise_http: String,
-    /// All voters, this node too. Read at the first start only; later starts read the data
-    /// directory.
+    /// All voters, including this node. Read at the first startup only; later startups read the
+    /// data directory.
     pub peers: Vec<Peer>,
-    /// The running cluster to join instead of founding one with `peers`. Read at the first start
+    /// The running cluster to join, instead of founding one with `peers`. Read at the first startup
     /// only; see [`crate::directory::identity::begin_join`].
     pub join: Option<Join>,
-    /// The payment step.
+    /// Settings of the payment worker.
     pub payments: payment::Config,
     /// Timing and bounds of the core.
     pub core: CoreConfig,
-    /// How often the state is checkpointed, in milliseconds.
+    /// Interval between checkpoints, in milliseconds.
     pub checkpoint_interval_ms: u64,
-    /// Bytes of encoded peer frames that may wait for one peer before more are dropped.
+    /// Most bytes of encoded frames that wait for one peer. More are dropped.
     pub peer_queue_messages: usize,
-    /// Reads that may wait for their barrier on this node.
+    /// Most reads that wait for their barrier on this node.
     pub reads_max: usize,
-    /// Bytes of the disk that are left free: with less, writes are refused until there is more
-    /// again. 0 never refuses; else at least [`RESERVE_BYTES_MIN`].
+    /// Bytes of the disk to keep free. With less free, the node refuses writes. 0 never refuses;
+    /// else at least [`RESERVE_BYTES_MIN`].
     pub disk_reserve_bytes: u64,
-    /// Events that are kept for subscribers, about; at least the newest few hundred are.
+    /// Roughly how many events are kept for subscribers. At least the newest few hundred are kept.
     pub events_max: u64,
-    /// How long events are kept by the replicated clock, in milliseconds.
+    /// How long events are kept, in milliseconds of the replicated clock.
     pub event_age_ms_max: u64,
-    /// A snapshot is taken when the log since the last one is as large as that one, and at least so
-    /// many bytes.
+    /// The node takes a snapshot when the log since the last one is as large as that snapshot, and
+    /// has at least this many bytes.
     pub snapshot_log_bytes: u64,
-    /// A snapshot is taken after so many entries, whatever their size; 0 sets no such bound.
+    /// The node takes a snapshot after this many entries, whatever their size; 0 sets no such
+    /// bound.
     pub snapshot_entries_max: u64,
-    /// The bytes of a snapshot file that travel in one message.
+    /// Bytes of a snapshot file per message.
     pub snapshot_part_bytes: usize,
 }
 
-/// Timing and bounds of the core, in ticks where raft counts in ticks.
+/// Timing and bounds of the core. Raft counts some of them in ticks.
 #[derive(Clone, Debug)]
 pub struct CoreConfig {
     /// One raft tick, in milliseconds.
     pub tick_ms: u64,
-    /// A leader sends heartbeats every so many ticks.
+    /// A leader sends heartbeats every this many ticks.
     pub heartbeat_ticks: usize,
-    /// A follower that hears nothing for this to twice as many ticks starts an election.
+    /// A follower that hears nothing for one to two times this many ticks starts an election.
     pub election_ticks: usize,
-    /// Entries sent in one append message, in bytes. raft's default of 0 would send one by one.
+    /// Most bytes of entries in one append message. raft's default of 0 would send entries one by
+    /// one.
     pub append_message_bytes_max: u64,
-    /// Append messages to one follower that may be unanswered.
+    /// Most unanswered append messages per follower.
     pub append_messages_in_flight_max: usize,
-    /// Bytes of uncommitted entries before proposals wait.
+    /// Bytes of uncommitted entries above which proposals wait.
     pub uncommitted_bytes_max: u64,
-    /// Bytes of committed entries handed to the applier at once.
+    /// Most bytes of committed entries handed to the applier at once.
     pub committed_bytes_per_ready_max: u64,
-    /// Commands in one entry.
+    /// Most commands in one entry.
     pub batch_commands_max: usize,
-    /// Bytes in one entry, unless one command alone is larger.
+    /// Most bytes in one entry, unless a single command is larger.
     pub batch_bytes_max: usize,
-    /// Appends of this node's own log that may wait for their sync before new entries are held back
-    /// to grow.
+    /// Appends of this node's log that wait for their sync. While there are this many, the next
+    /// entry waits and grows.
     pub appends_in_flight_max: usize,
-    /// Requests of this node whose outcome is open. More are refused as overloaded.
+    /// Most open requests of this node. More are refused as overloaded.
     pub outstanding_max: usize,
-    /// Their bytes.
+    /// Most bytes of these requests.
     pub outstanding_bytes_max: usize,
-    /// How long the oldest of them may wait for a leader that has it, in milliseconds, before new
-    /// ones are refused: a queue that is longer than clients wait serves nobody.
+    /// How long the oldest request may wait for a leader that has it, in milliseconds, before new
+    /// ones are refused. A queue longer than clients wait serves nobody.
     pub outstanding_age_max_ms: u64,
-    /// Commands forwarded by other nodes that may wait here for their entry; the rest is dropped
-    /// and comes again.
+    /// Most forwarded commands that wait here for their entry. The rest is dropped, and its node
+    /// sends it again.
     pub forwarded_max: usize,
-    /// Committed entries that may wait for the applier before new requests are refused.
+    /// Most committed entries that wait for the applier. With more, new requests are refused.
     pub apply_lag_entries_max: u64,
-    /// A request that got no outcome for so long is sent again, under the same request id.
+    /// A request without an outcome is sent again after this time, under the same request id.
     pub resend_after_ms: u64,
-    /// A read barrier that got no answer for so long is asked for again.
+    /// A read barrier without an answer is asked for again after this time.
     pub read_retry_after_ms: u64,
-    /// Recent entries kept in memory for slow followers, in bytes.
+    /// Bytes of recent entries kept in memory for slow followers.
     pub entry_cache_bytes: usize,
-    /// A learner that is behind by at most so many entries has caught up and is promoted.
+    /// A learner that is behind by at most this many entries has caught up and is promoted.
     pub promote_lag_entries_max: u64,
-    /// Entries before the newest snapshot that stay in the log for followers that were away for a
-    /// moment.
+    /// Entries before the newest snapshot that stay in the log, for followers that were away
+    /// briefly.
     pub log_margin_entries: u64,
 }
 
@@ -161,7 +163,8 @@ impl Default for CoreConfig {
 }
 
 impl Config {
-    /// The defaults for a node, listening on a free loopback port, alone until `peers` is set.
+    /// The defaults for a node that listens on a free loopback port and is alone until `peers` is
+    /// set.
     pub fn new(node_id: NodeId, data_dir: impl Into<PathBuf>) -> Config {
         Config {
             node_id,
@@ -186,10 +189,10 @@ impl Config {
         }
     }
 
-    /// Checks what can be checked without looking at the data directory.
+    /// Checks everything that needs no look at the data directory.
     ///
     /// # Errors
-    /// Names the first setting that is wrong.
+    /// Names the first invalid setting.
     pub fn validate(&self) -> Result<(), Invalid> {
         let refuse = |setting, reason: &str| Err(Invalid { setting, reason: reason.into() });
         if self.node_id.0 == 0 {

@@ -1,13 +1,17 @@
 //! The core: everything that decides, and nothing that waits.
 //!
-//! [`Core::step`] takes inputs at a moment and returns actions. It owns tikv's `RawNode`, the
-//! requests whose outcome is open, the batch that grows while a sync is in flight, the read barrier
-//! and the leader's clock. It does no I/O (reads of old log entries go through
-//! [`crate::log::LogStore`]), reads no clock and is a function of its inputs and its seed.
+//! [`Core::step`] takes the inputs of a moment and returns actions. The core owns tikv's `RawNode`,
+//! the open requests, the commands that wait for an entry while a sync is in flight, the read
+//! barrier and the leader's clock. It does no I/O (reads of old log entries go through
+//! [`crate::log::LogStore`]), reads no clock, and is a function of its inputs and its seed.
 //!
-//! What may leave when (raft thesis 10.2.1; asserted in `ready.rs`): a leader's messages at once; a
-//! follower's messages, votes and acknowledgements after the sync of all that was appended before;
-//! committed entries when they are durable here; answers after apply.
+//! What may leave when (raft thesis 10.2.1; asserted in `ready.rs`):
+//!
+//! - A leader's messages leave at once.
+//! - A follower's messages, votes and acknowledgements leave after the sync of everything appended
+//!   before.
+//! - Committed entries leave when they are durable here.
+//! - Answers leave after apply.
 
 mod actions;
 mod admin;
@@ -62,17 +66,17 @@ pub struct Start {
     pub boot: u64,
     /// The members after the applied index; see [`LogStore::members_at`].
     pub members: Membership,
-    /// The durable applied index of the replica: raft hands out nothing at or below it.
+    /// The durable applied index of the replica. Raft hands out nothing at or below it.
     pub applied_index: u64,
     /// The replicated clock at that index.
     pub clock: Timestamp,
-    /// The snapshots there are, newest first.
+    /// The existing snapshots, newest first.
     pub snapshots: Vec<Meta>,
     /// Makes election timeouts a function of (seed, node, term).
     pub seed: u64,
 }
 
-/// The sans-I/O heart of a node.
+/// The core of a node, without I/O.
 pub struct Core {
     node: NodeId,
     seed: u64,
@@ -81,7 +85,7 @@ pub struct Core {
     now: Now,
     requests: Requests,
     room: Room,
-    /// Commands of all nodes that wait for an entry of this leader, in arrival order.
+    /// Commands of all nodes that wait for an entry of this leader, in order of arrival.
     pending: VecDeque<Arc<[u8]>>,
     reads: Reads,
     outbox: Outbox,
@@ -92,14 +96,14 @@ pub struct Core {
     tick_proposed_for: Option<Timestamp>,
     applied_index: u64,
     state_clock: Timestamp,
-    /// The members as far as committed entries were handed out.
+    /// The members, as of the committed entries that were handed out.
     members: Membership,
     admin: Admin,
-    /// The commit index that the log holds.
+    /// The commit index in the written hard state.
     written_commit: u64,
     seen_term: u64,
     seen_leader: u64,
-    /// The election timeout in ticks, and the term it is for.
+    /// A term, and its election timeout in ticks.
     election_timeout: (u64, usize),
     elections: u64,
     entries_proposed: u64,
@@ -109,7 +113,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// A core over a log whose content is all durable.
+    /// Makes a core over a log whose content is all durable.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -127,8 +131,8 @@ impl Core {
             "the checkpoint is at {} but the log ends at {last_index}",
             start.applied_index
         );
-        // A change that took effect here was committed. Knowing that again keeps this node from
-        // asking for votes under the membership before it.
+        // A change that took effect here was committed. The node must know that, or it asks for
+        // votes under the membership before it.
         let changed_at = store.members_at(u64::MAX).map_or(0, |members| members.index);
         let conf = start.members.conf_state();
         let mut view = LogView::new(store, conf, config.entry_cache_bytes)?;
@@ -149,9 +153,9 @@ impl Core {
             max_election_tick: config.election_ticks * 2,
             read_only_option: raft::ReadOnlyOption::Safe,
             skip_bcast_commit: false,
-            // raft 0.7.0 joins entries to a waiting message that is empty without looking where it
-            // starts; the follower then acknowledges entries it does not have. Group commit batches
-            // anyway.
+            // raft 0.7.0 appends entries to a waiting empty message without checking where it
+            // starts; the follower then acknowledges entries that it does not have. Group commit
+            // batches anyway.
             batch_append: false,
             priority: 0,
             max_uncommitted_size: config.uncommitted_bytes_max,
@@ -194,7 +198,7 @@ impl Core {
         Ok(core)
     }
 
-    /// Takes all inputs of a moment, then collects what is to be done.
+    /// Takes all inputs of a moment, then collects the actions.
     pub fn step(&mut self, now: Now, inputs: impl IntoIterator<Item = Input>) -> Actions {
         self.now = now;
         let mut actions = Actions::default();
@@ -204,8 +208,8 @@ impl Core {
         }
         self.follow_role(&mut actions);
         self.mind_room(&mut actions);
-        // What raft hands out may make room for the next question or batch, so go round until it
-        // rests.
+        // What raft hands out may make room for the next read index or entry, so repeat until raft
+        // has nothing more.
         loop {
             self.propose_pending();
             self.reads.ask(now.mono_ms, &mut self.raw);
@@ -219,7 +223,7 @@ impl Core {
     fn take(&mut self, input: Input, actions: &mut Actions) {
         match input {
             Input::Tick => self.tick(actions),
-            // What a former member says counts no more, whatever it is.
+            // Messages of a former member no longer count.
             Input::Peer { from, messages, .. } if self.members.was_removed(from) => {
                 if !messages.is_empty() && !messages.contains(&PeerMessage::Removed) {
                     actions.send.push((from, PeerMessage::Removed));
@@ -233,12 +237,12 @@ impl Core {
                 }
             }
             Input::Propose(request) => self.take_request(request, actions),
-            // A former member will never hear of a leader: whoever asks it is better told at once.
+            // A former member never hears of a leader, so fail the read at once.
             Input::Read { ticket, .. } if self.admin.removed => actions.reads_failed.push(ticket),
             Input::Read { ticket, deadline_ms } => self.reads.push(ticket, deadline_ms),
             Input::Persisted(number) => self.persisted(number, actions),
             Input::Applied { index, clock, answered } => {
-                // What was applied just before a snapshot took its place is told after it.
+                // An entry applied just before a snapshot was installed is reported after it.
                 if index > self.applied_index {
                     self.applied_index = index;
                     self.raw.advance_apply_to(index);
@@ -252,7 +256,7 @@ impl Core {
                 }
             }
             Input::NextDeadline(deadline) => {
-                // Still due after a tick was applied: there was more than one entry may expire.
+                // It is still due after a tick was applied: more was due than one entry may expire.
                 if deadline != self.next_deadline
                     || deadline.is_some_and(|at| at <= self.state_clock)
                 {
@@ -275,9 +279,9 @@ impl Core {
     }
 
     fn tick(&mut self, actions: &mut Actions) {
-        // Time does not pass for a former member: it never asks for votes.
-        // Nor does it while a snapshot is being put in the place of the log: raft would look for
-        // what it has not applied before it asks for votes, and that is gone.
+        // A former member never asks for votes, so its time stands still. So does the time of a
+        // node that installs a snapshot: before an election raft looks for entries that are not
+        // applied, and those are gone.
         if !self.admin.removed && !self.transfers.is_installing() {
             self.raw.tick();
         }
@@ -304,7 +308,7 @@ impl Core {
     fn take_message(&mut self, from: NodeId, message: PeerMessage, actions: &mut Actions) {
         match message {
             PeerMessage::Raft(message) => {
-                // A message that names another sender or addressee than its connection is a lie.
+                // Drop a message whose sender or addressee differs from those of its connection.
                 if message.from != from.0 || message.to != self.node.0 {
                     return;
                 }
@@ -319,7 +323,7 @@ impl Core {
                 if message.get_msg_type() == MessageType::MsgSnapshot {
                     return self.offered(from, message, actions);
                 }
-                // Errors here mean that raft ignores the message, which is all that can be done.
+                // On an error raft ignores the message. There is nothing else to do.
                 let _ = self.raw.step(*message);
             }
             PeerMessage::Forward(commands) => {
@@ -339,7 +343,7 @@ impl Core {
                 actions.send.push((from, PeerMessage::Taken { term, seqs }));
             }
             PeerMessage::Taken { term, seqs } => {
-                // Of a former leader it means nothing any more.
+                // From a former leader it means nothing any more.
                 if (term, from.0) == (self.raw.raft.term, self.raw.raft.leader_id) {
                     self.requests.taken(seqs);
                 }
@@ -370,7 +374,7 @@ impl Core {
             return;
         }
         let lag = self.raw.raft.raft_log.committed.saturating_sub(self.applied_index);
-        // Waiting for a leader to be elected is not work that piles up.
+        // Requests that wait for an election are no backlog.
         let is_led = self.raw.raft.leader_id != raft::INVALID_ID;
         if lag > self.config.apply_lag_entries_max
             || !self.requests.has_room(&request)
@@ -386,7 +390,7 @@ impl Core {
         self.requests.push(request);
     }
 
-    /// Sends requests on: into the batch of this leader, or to the leader there is.
+    /// Sends requests on: into the next entry of this leader, or to the leader.
     fn route_requests(&mut self, actions: &mut Actions) {
         let leader = self.raw.raft.leader_id;
         if leader == raft::INVALID_ID {
@@ -416,7 +420,7 @@ impl Core {
             }
             self.seen_term = term;
             self.seen_leader = leader;
-            // Whatever was under way with the former leader is asked again. Request ids make a
+            // Requests and reads that the former leader had are sent again. Request ids make a
             // second arrival harmless.
             self.pending.clear();
             self.requests.resend_all();
@@ -432,7 +436,8 @@ impl Core {
         self.route_requests(actions);
     }
 
-    /// Group commit: one entry of all that waits, held back to grow while syncs are in flight.
+    /// Group commit: puts all waiting commands into one entry, and lets it grow while syncs are in
+    /// flight.
     fn propose_pending(&mut self) {
         if self.raw.raft.state != StateRole::Leader {
             return;
@@ -452,7 +457,8 @@ impl Core {
                 builder.push(envelope);
                 taken += 1;
             }
-            // Refused while leadership is handed over or too much is uncommitted: try again later.
+            // Raft refuses while leadership is transferred or too much is uncommitted. Try again
+            // later.
             if self.raw.propose(vec![], builder.finish()).is_err() {
                 return;
             }
@@ -466,9 +472,9 @@ impl Core {
         !self.raw.raft.raft_log.unstable_entries().is_empty()
     }
 
-    /// raft draws election timeouts from a thread-local random source; a run must be a function of
-    /// its seed, so the timeout is set from (seed, node, term) instead, after every input, since
-    /// raft may have drawn a new one.
+    /// Sets the election timeout from (seed, node, term), because raft draws it from a thread-local
+    /// random source and a run must be a function of its seed. Called after every input, since raft
+    /// may have drawn a new one.
     fn settle_election_timeout(&mut self) {
         if self.election_timeout.0 != self.raw.raft.term {
             let mut bytes = [0_u8; 24];

@@ -1,4 +1,4 @@
-//! What a node counts of its work since it started.
+//! Counters of a node's work since it started.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -51,7 +51,7 @@ pub(crate) struct Counters {
     pub(crate) disk_free_bytes: Counter,
 }
 
-/// Microseconds since then.
+/// Microseconds since this moment.
 pub(crate) fn micros_since(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,8 @@
-//! The data directory of a node: whose it is, and how one takes the place of another.
+//! The data directory of a node: who owns it, and how one replaces another.
 //!
-//! [`identity`] says which node of which cluster owns a directory, [`rebuild`] makes a damaged one
-//! that of a new member, `stage` exchanges a whole directory so that a crash leaves the old one or
-//! the new one. What they write goes through `durable`.
+//! [`identity`] records which node of which cluster owns a directory. [`rebuild`] makes a damaged
+//! directory that of a new member. `stage` replaces a whole directory, so that a crash leaves the
+//! old one or the new one. All of them write through `durable`.
 
 pub(crate) mod durable;
 pub(crate) mod history;

@@ -5,7 +5,7 @@
 //! | core | owns the [`Core`], steps it, hands out its actions |
 //! | log | appends and syncs, many appends to one sync |
 //! | apply | applies committed entries, answers |
-//! | checkpoint | freezes what changed, has it written to sled, marks the log, begins snapshots |
+//! | checkpoint | freezes changes, has them written to sled, marks the log, begins snapshots |
 //! | the same, of a lower priority | writes it; see `driver::background` |
 //! | files | sends and receives snapshots, cuts the log; see `driver::snapshots` |
 //! | payments | a tokio task: polls the worker, calls the gateway |

@@ -7,19 +7,19 @@ use crate::core::NoOutcome;
 /// Why a command got no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
-    /// No leader was known until the deadline. Certainly not applied.
+    /// No leader was known by the deadline. Certainly not applied.
     #[error("no leader")]
     NoLeader,
     /// Too much waits already. Certainly not applied.
     #[error("overloaded")]
     Overloaded,
-    /// The disk of this node, or of too many others, is short of space. Certainly not applied.
+    /// The disk of this node, or of too many others, lacks space. Certainly not applied.
     #[error("short of disk space")]
     StorageFull,
     /// The node stops. Certainly not applied.
     #[error("the node stops")]
     Stopping,
-    /// It was sent and nothing is known of it: it may yet be applied.
+    /// It was sent, and its outcome is unknown: it may still be applied.
     #[error("the outcome is not known")]
     TimedOut,
 }
@@ -55,10 +55,10 @@ pub enum ReadError {
 /// Why events cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EventsError {
-    /// Some of them are no longer kept.
+    /// Some of them are no longer stored.
     #[error("events up to {floor} are gone")]
     Gone {
-        /// The newest event that is gone: reading can go on after it at the earliest.
+        /// The newest removed event. Reading can go on after it.
         floor: EventId,
     },
     /// A stored row could not be read.
@@ -69,7 +69,7 @@ pub enum EventsError {
 /// Why there is no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
-    /// It is not finished in time, and may be finished later.
+    /// It is not finished in time. It may finish later.
     #[error("not finished in time")]
     NotInTime,
     /// The node stops.

@@ -29,7 +29,7 @@ use crate::shared::Shared;
 use crate::snapshot::Meta;
 use crate::sold_out::{is_order_or_hold, lacks_stock, may_lack_stock, orders_refused};
 
-/// Whether a node works, told without touching its state.
+/// The health of a node, read without touching its state.
 #[derive(Clone, Copy, Debug)]
 pub struct Health {
     /// This node.
@@ -39,15 +39,15 @@ pub struct Health {
     /// Whether a leader is known, this node has applied what was committed when it started, and
     /// its disk has room.
     pub ready: bool,
-    /// Whether the leader (on the leader: a majority) was heard from within an election timeout.
+    /// Whether the leader, or on the leader a majority, was heard from within an election timeout.
     pub quorum: bool,
     /// Whether log and checkpoints work.
     pub storage_ok: bool,
-    /// Whether the disk has more room than is kept in reserve; without, writes are refused.
+    /// Whether the disk has more free space than its reserve. Without, writes are refused.
     pub disk_has_room: bool,
     /// Whether the payment worker runs.
     pub worker_ok: bool,
-    /// Why the other members do not want this node any more, if they said so.
+    /// Why the other members refuse this node, if they said so.
     pub unwanted: Option<&'static str>,
 }
 
@@ -70,11 +70,11 @@ pub struct Status {
     pub applied_index: u64,
     /// Digest of the state at the applied index.
     pub digest: u64,
-    /// Whether payments wait until they are told to go on.
+    /// Whether payments are paused.
     pub payments_paused: bool,
-    /// The member that lived in this directory before its data was damaged.
+    /// The member that owned this directory before its data was damaged.
     pub rebuilt_from: Option<NodeId>,
-    /// The lowest id above all that members have or had, as far as is known here.
+    /// The lowest id above all that members have or had, as far as this node knows.
     pub next_member_id: NodeId,
     /// All members, by id.
     pub members: Vec<Member>,
@@ -85,30 +85,30 @@ pub struct Status {
 pub struct Member {
     /// Its id.
     pub id: NodeId,
-    /// `leader`, `follower`, `learner`, or `unknown` of a voter while no leader is known.
+    /// `leader`, `follower` or `learner`; `unknown` for a voter while no leader is known.
     pub role: &'static str,
     /// Its raft address.
     pub raft_addr: String,
     /// Its HTTP address, if known.
     pub http_addr: Option<String>,
-    /// Of a learner, the member whose place it takes.
+    /// For a learner, the member that it replaces.
     pub replaces: Option<NodeId>,
-    /// How far its log is known to match; known to the leader only.
+    /// Known to match up to this index; only the leader knows.
     pub match_index: Option<u64>,
-    /// Entries it is behind; known to the leader only.
+    /// Entries that it is behind; only the leader knows.
     pub lag: Option<u64>,
-    /// Whether it was heard from lately.
+    /// Whether it was heard from recently.
     pub healthy: bool,
 }
 
-/// How far this node's clock may be behind the leader's before a refusal without an entry could
-/// overlook a deadline that is due. Being wrong means a refusal a little late, never an oversell.
+/// Assumed error of this node's clock against the leader's, in milliseconds, when it refuses
+/// without an entry. A larger error only means a refusal a little late, never an oversell.
 pub(crate) const CLOCK_ERROR_MS: u64 = 1_000;
 
-/// How long after its deadline a request is given up even if the core is stuck.
+/// Added to the deadline of a request. After that it times out even if the core is stuck.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How often a chunk of events is looked for that was removed after it was found.
+/// Most attempts to read a chunk of events that was removed after it was found.
 const STORED_LOOKS_MAX: usize = 8;
 
 /// The front door of a node.
@@ -153,24 +153,23 @@ impl Handle {
         let envelope = Envelope { request, trace, command }.encode().into();
         let deadline_ms = shared.mono_ms(deadline.into_std());
         shared.send(crate::core::Input::Propose(Request { seq, envelope, deadline_ms }));
-        // Every proposer is told something, as long as the node is there: its command may be in
-        // the log.
+        // Every proposer gets an answer while the node exists: its command may be in the log.
         answer.await.unwrap_or(Err(ProposeError::TimedOut))
     }
 
-    /// Refuses orders or a hold for lack of stock without an entry, as a linearizable read: a sale
-    /// that is over costs no disk. `None` when the log has to decide.
+    /// Refuses orders or a hold for lack of stock without an entry, as a linearizable read. A
+    /// sold-out sale then costs no disk. `None` when the log has to decide.
     ///
-    /// The look before the barrier only saves requests that can be filled from waiting for one. The
-    /// look after it decides: by then every write that was acknowledged before the order came is
-    /// applied here. The other order would be wrong: a cancel that another node has answered may
-    /// not have been applied here yet.
+    /// The look before the barrier only spares requests that can be filled the wait. The look after
+    /// it decides: by then this node has applied every write that was acknowledged before the
+    /// request arrived. A decision before the barrier would be wrong: another node may have
+    /// acknowledged a cancel that this node has not applied yet.
     async fn refuse_sold_out(&self, command: &Command, deadline: Instant) -> Option<Applied> {
         let shared = &self.shared;
         if !is_order_or_hold(command) {
             return None;
         }
-        // While the applier works the log decides: an order must not wait for the lock to be
+        // While the applier works, the log decides: an order must not wait for the lock to be
         // refused.
         {
             let state = shared.state.try_read()?;
@@ -181,7 +180,7 @@ impl Handle {
         }
         self.barrier(deadline).await.ok()?;
         let state = shared.state.read();
-        // A deadline that is not due by this node's clock, with room for its error, can wait.
+        // A deadline that is not due by this node's clock, plus its error, is not due.
         let now = Timestamp(shared.now().wall_ms).plus_ms(CLOCK_ERROR_MS);
         let outcome = lacks_stock(&state, command, now)?;
         let counters = &shared.counters;
@@ -200,11 +199,11 @@ impl Handle {
         })
     }
 
-    /// Waits until a read of the local state sees every write that was acknowledged, anywhere,
-    /// before this call.
+    /// Waits until a read of the local state sees every write that was acknowledged anywhere before
+    /// this call.
     ///
     /// # Errors
-    /// [`ReadError::NotInTime`] at the deadline, or why it cannot even wait.
+    /// [`ReadError::NotInTime`] at the deadline, or why it cannot wait.
     pub async fn barrier(&self, deadline: Instant) -> Result<(), ReadError> {
         if self.shared.failure.borrow().is_some() {
             return Err(ReadError::Stopping);

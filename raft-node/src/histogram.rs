@@ -1,32 +1,30 @@
-//! How durations are spread: how many fell below each of some bounds. A sum or a mean would hide
-//! the one that was long.
+//! A histogram of durations. A sum or a mean would hide the one that was long.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper bounds of the buckets, in milliseconds. Durations beyond the last one count in a bucket of
-/// their own.
+/// Upper bounds of the buckets, in milliseconds. Longer durations go into a last bucket.
 const BOUNDS_MS: [u64; 13] = [1, 2, 5, 10, 25, 50, 75, 100, 150, 250, 500, 1_000, 5_000];
 
-/// Counts durations; any thread may add to it.
+/// Records durations, from any thread.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     below: [AtomicU64; BOUNDS_MS.len() + 1],
     micros: AtomicU64,
 }
 
-/// Durations as they were counted.
+/// A histogram at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
-    /// Upper bound of each bucket in seconds, and how many are in it and in none before it. The
-    /// last bound is infinite.
+    /// Upper bound of each bucket in seconds, with the number of durations in it and in no lower
+    /// bucket. The last bound is infinite.
     pub buckets: Vec<(f64, u64)>,
-    /// All of them together, in seconds.
+    /// The sum of all durations, in seconds.
     pub sum: f64,
 }
 
 impl Recorder {
-    /// Counts one.
+    /// Records one duration.
     pub(crate) fn record(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let at = BOUNDS_MS.partition_point(|bound| bound * 1_000 < micros);
@@ -34,7 +32,7 @@ impl Recorder {
         self.micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    /// What was counted until now.
+    /// Copies the counts.
     pub(crate) fn histogram(&self) -> Histogram {
         let bounds = BOUNDS_MS.iter().map(|bound| *bound as f64 / 1e3).chain([f64::INFINITY]);
         let counts = self.below.iter().map(|count| count.load(Ordering::Relaxed));

@@ -1,6 +1,6 @@
-//! Why a configuration is refused.
+//! Why a configuration is invalid.
 
-/// Why a configuration is refused.
+/// Why a configuration is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {reason}")]
 pub struct Invalid {

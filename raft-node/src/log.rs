@@ -14,11 +14,11 @@ use raft::eraftpb::{Entry, HardState};
 
 use crate::members::Membership;
 
-/// Why the log cannot go on. All of these are final for the node: it stops and trusts only what it
-/// reads back after a restart.
+/// Why the log cannot go on. Each error is final: the node stops, and after a restart it trusts
+/// only what it reads back.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store failed: nothing is known to be wrong with what is in it.
+    /// The store failed. The data in it may be sound.
     #[error("raft log at {path}: {reason}")]
     Store {
         /// Where it lives.
@@ -26,7 +26,7 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
-    /// What was read is not as it was written.
+    /// The data differs from what was written.
     #[error("raft log at {path} is damaged: {reason}")]
     Broken {
         /// Where it lives.
@@ -34,23 +34,23 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// There is no log, but there was one: the node voted and acknowledged before.
+    /// The log is gone, although the node has voted and acknowledged before.
     #[error(
         "raft log at {0} is missing, though this data directory has had one: the node has forgotten \
          what it acknowledged"
     )]
     Missing(String),
-    /// An entry cannot be read, or is not as it was written.
+    /// An entry cannot be read, or differs from what was written.
     #[error("raft log at {path} is damaged at or after index {index}: {reason}")]
     Damaged {
         /// Where it lives.
         path: String,
-        /// The first index that may be damaged; all before it were read.
+        /// The first index that may be damaged. All entries before it were read.
         index: u64,
         /// What it said.
         reason: String,
     },
-    /// The log ends before a place that was synced: a part of it was lost or damaged.
+    /// The log ends before an index that was synced: a part of it was lost or damaged.
     #[error(
         "raft log at {path} ends at index {last_index} in term {term}, but index {synced_index} in \
          term {synced_term} was synced: the log lost acknowledged entries"
@@ -70,8 +70,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the log is not what was written, so that the node cannot know any more what it voted
-    /// and acknowledged. What only fails, such as a disk that is full, is none.
+    /// Returns whether the log differs from what was written. Then the node no longer knows what it
+    /// voted and acknowledged. A mere failure, such as a full disk, is no damage.
     pub fn is_damage(&self) -> bool {
         match self {
             Error::Store { .. } => false,
@@ -93,8 +93,7 @@ pub trait LogStore: Send + Sync {
     /// When the store cannot be read.
     fn hard_state(&self) -> Result<HardState, Error>;
 
-    /// Index and term of the last entry that was cut off at the beginning, 0 for a log that is
-    /// whole.
+    /// Index and term of the last entry that was truncated at the front; 0 for a whole log.
     fn compacted(&self) -> (u64, u64);
 
     /// The first index that can be read, 1 for a new log.
@@ -102,25 +101,25 @@ pub trait LogStore: Send + Sync {
         self.compacted().0 + 1
     }
 
-    /// The last index, 0 for a new log; that of the last entry cut off when there is none after it.
+    /// The last index; 0 for a new log. If no entry follows the truncated ones, their last index.
     fn last_index(&self) -> u64;
 
-    /// Entries from `low` up to but not including `high`, cut after `bytes_max` bytes but at least
-    /// one.
+    /// Reads entries from `low` up to but not including `high`. Stops after `bytes_max` bytes, but
+    /// returns at least one entry.
     ///
     /// # Errors
-    /// When one of them is missing or damaged.
+    /// When an entry is missing or damaged.
     fn entries(&self, low: u64, high: u64, bytes_max: u64) -> Result<Vec<Entry>, Error>;
 
     /// Writes entries, hard state and memberships together and syncs them. Entries replace a
-    /// conflicting suffix; a membership replaces one of its index.
+    /// conflicting suffix; a membership replaces the one with its index.
     ///
-    /// A membership is that of a committed entry, so it is never taken back. Those that no log
-    /// entry and no checkpoint needs any more are forgotten: of all before the first index the
-    /// newest is kept.
+    /// Memberships belong to committed entries, so they are never taken back. The log forgets
+    /// memberships that no entry and no checkpoint needs: of all those before the first index it
+    /// keeps the newest.
     ///
     /// # Errors
-    /// When writing or syncing failed: nothing of it counts as durable and the node must stop.
+    /// When writing or syncing failed. Nothing of it counts as durable, and the node must stop.
     fn append_all(
         &self,
         entries: &[Entry],
@@ -136,15 +135,15 @@ pub trait LogStore: Send + Sync {
         self.append_all(entries, hard_state, &[])
     }
 
-    /// Cuts the log at the beginning: this entry and all before it are no longer needed. What was
-    /// cut off already stays so.
+    /// Truncates the log at the front: this entry and all before it are no longer needed. Does
+    /// nothing for what is truncated already.
     ///
     /// # Errors
-    /// When that cannot be written.
+    /// When the truncation cannot be written.
     fn compact(&self, index: u64, term: u64) -> Result<(), Error>;
 
-    /// Forgets all entries and memberships and goes on after this index, which a snapshot covers,
-    /// with the membership that holds there; syncs that together with the hard state.
+    /// Forgets all entries and memberships, and goes on after `index`, which a snapshot covers,
+    /// with the membership at that index. Syncs this together with the hard state.
     ///
     /// # Errors
     /// When writing or syncing failed, as for [`LogStore::append`].
@@ -156,13 +155,13 @@ pub trait LogStore: Send + Sync {
         members: &Membership,
     ) -> Result<(), Error>;
 
-    /// The membership that holds after the entry at `index`, of those that were recorded: `None`
-    /// only before the founders were.
+    /// The recorded membership after the entry at `index`. `None` only before the founders were
+    /// recorded.
     fn members_at(&self, index: u64) -> Option<Membership>;
 }
 
-/// Adds a record to a history that is ordered by index, and forgets what no entry from
-/// `first_index` on needs. Gives the indexes that were forgotten.
+/// Adds a record to a history ordered by index, and forgets the records that no entry from
+/// `first_index` on needs. Returns the forgotten indexes.
 fn record_members(
     history: &mut Vec<Membership>,
     members: &Membership,
@@ -175,7 +174,7 @@ fn record_members(
     history.drain(..before.saturating_sub(1)).map(|known| known.index).collect()
 }
 
-/// The newest of a history at or below an index.
+/// The newest record of a history at or below an index.
 fn newest_members(history: &[Membership], index: u64) -> Option<Membership> {
     history[..history.partition_point(|known| known.index <= index)].last().cloned()
 }

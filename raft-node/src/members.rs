@@ -1,8 +1,8 @@
-//! Who belongs to the cluster: the members, what each may do, and the changes of it.
+//! The members of the cluster, their roles, and changes of the membership.
 //!
-//! A [`Membership`] is what holds from one log index on. It is made from the one before it and a
-//! committed change, the same way on every node, and is a plain value: whoever keeps, sends or
-//! shows it, none of them decides it. Which change may be proposed is `core`'s business.
+//! A [`Membership`] holds from one log index on. Every node makes it in the same way, from the
+//! membership before it and a committed change. It is a plain value: nobody who stores, sends or
+//! shows it decides it. `core` decides which change may be proposed.
 
 use bincode::{Decode, Encode};
 use engine::codec;
@@ -16,26 +16,26 @@ use crate::config::Peer;
 
 /// The version of stored memberships and replicated changes written today.
 const VERSION: u8 = 1;
-/// Members at once, learners included.
+/// Most members at once, learners included.
 pub const MEMBERS_MAX: usize = 16;
-/// Voters at once.
+/// Most voters at once.
 pub const VOTERS_MAX: usize = 9;
-/// Ids of former members that are remembered; no more can be removed after so many.
+/// Most remembered ids of former members. No more members can be removed after that.
 pub const REMOVED_MAX: usize = 4_096;
 
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Member {
-    /// Its id; never used again once it was removed.
+    /// Its id. A removed member's id is never used again.
     pub id: NodeId,
-    /// Where the others reach its raft port.
+    /// Raft address, as other nodes reach it.
     pub raft_addr: String,
-    /// Where clients reach its HTTP port, if known.
+    /// HTTP address, as clients reach it, if known.
     pub http_addr: Option<String>,
-    /// The random number of its data directory. Founders and nodes that were added before they were
-    /// started have none: the first one that each peer meets counts.
+    /// The incarnation of its data directory. `None` for founders and for nodes added before their
+    /// first startup; then each peer believes the first incarnation that it meets.
     pub incarnation: Option<u64>,
-    /// The member whose place it takes when it is promoted.
+    /// The member that it replaces when it is promoted.
     pub replaces: Option<NodeId>,
 }
 
@@ -54,36 +54,36 @@ impl From<&Peer> for Member {
 /// A change of the membership, as it travels in the log.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Change {
-    /// A new member, which follows without a vote until it has caught up.
+    /// Add a member, which follows without a vote until it has caught up.
     Add(Member),
-    /// A learner becomes a voter, and the member that it replaces leaves in the same step.
+    /// Make a learner a voter. The member that it replaces leaves in the same step.
     Promote(NodeId),
-    /// A member leaves for good.
+    /// Remove a member for good.
     Remove(NodeId),
 }
 
-/// What an operator may ask for. Asking again for what has happened is answered as done, so every
-/// node may repeat it until somebody who leads has answered.
+/// A request of an operator. A repeated request for a completed change is answered as done, so
+/// every node may repeat it until a leader answers.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Ask {
     /// A change of the membership.
     Change(Change),
-    /// Another leader.
+    /// Transfer leadership.
     Transfer {
-        /// Who led when it was asked.
+        /// The leader at the time of the request.
         from: NodeId,
-        /// Who shall lead; any other voter when nobody is named.
+        /// The new leader, or any other voter.
         to: Option<NodeId>,
     },
 }
 
-/// Why an [`Ask`] is refused. Nothing changed because of it.
+/// Why the leader refuses an [`Ask`]. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
 pub enum Refusal {
-    /// Changes go one at a time.
+    /// Another change is in progress.
     #[error("another change of the membership is under way; try again when it is done")]
     InProgress,
-    /// Those who can be heard would be no majority of the voters afterwards.
+    /// The voters that are heard would be no majority after the change.
     #[error(
         "only {healthy} of the {voters} voters that there would be can be heard: the cluster would \
          lose its majority"
@@ -91,10 +91,10 @@ pub enum Refusal {
     QuorumAtRisk {
         /// Voters that are heard.
         healthy: u64,
-        /// Voters afterwards.
+        /// Voters after the change.
         voters: u64,
     },
-    /// Without a voter there is no cluster.
+    /// The last voter cannot leave.
     #[error("node {0} is the only voter")]
     LastVoter(NodeId),
     /// No such member.
@@ -103,7 +103,7 @@ pub enum Refusal {
     /// The id belongs to another member.
     #[error("node {0} is a member already, with other addresses or another data directory")]
     Taken(NodeId),
-    /// The id belonged to a member that was removed.
+    /// The id belonged to a removed member.
     #[error("node {0} was a member and was removed; an id is never used again, so take a new one")]
     UsedBefore(NodeId),
     /// The address belongs to another member.
@@ -111,16 +111,16 @@ pub enum Refusal {
     AddressTaken {
         /// The address.
         address: String,
-        /// Whose it is.
+        /// The member with that address.
         id: NodeId,
     },
-    /// There are as many as there may be.
+    /// There are as many members as allowed.
     #[error("a cluster has at most {MEMBERS_MAX} members and {VOTERS_MAX} voters")]
     TooMany,
-    /// Only a voter that is heard can take leadership over.
+    /// Only a voter that is heard can take over leadership.
     #[error("node {0} cannot lead: it has no vote or cannot be heard")]
     CannotLead(NodeId),
-    /// Nobody else can take leadership over.
+    /// No other voter can take over leadership.
     #[error("no other voter can be heard that could lead")]
     NobodyElse,
     /// An id or address that no member can have.
@@ -128,13 +128,13 @@ pub enum Refusal {
     Invalid(String),
 }
 
-/// The answer to an [`Ask`]: the log index from which it holds, or why not.
+/// The answer to an [`Ask`]: the log index from which it holds, or why it is refused.
 pub type Verdict = Result<u64, Refusal>;
 
-/// What is to be said about a change, by the membership alone.
+/// How a change relates to a membership.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It holds already.
+    /// It is in effect already.
     Done,
     /// It can be proposed.
     New,
@@ -155,21 +155,21 @@ pub enum Role {
 /// The members from a log index on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Membership {
-    /// The index of the entry that made it so; 0 for the founders.
+    /// The index of the entry that made it; 0 for the founders.
     pub index: u64,
-    /// Those whose majority decides.
+    /// The voters: their majority decides.
     pub voters: Vec<NodeId>,
-    /// Those who follow without a vote.
+    /// The members without a vote.
     pub learners: Vec<NodeId>,
-    /// During a joint phase, the voters before it, whose majority decides as well.
+    /// In a joint phase, the voters before it. Their majority decides as well.
     pub voters_outgoing: Vec<NodeId>,
-    /// During a joint phase, voters that become learners at its end.
+    /// In a joint phase, voters that become learners at its end.
     pub learners_next: Vec<NodeId>,
     /// Whether the leader ends the joint phase by itself.
     pub auto_leave: bool,
-    /// The addresses and incarnations of all of these, by id.
+    /// All members, by id, with addresses and incarnations.
     pub members: Vec<Member>,
-    /// Former members. Their ids are never used again and their messages are refused.
+    /// Former members. Their ids are never used again, and their messages are refused.
     pub removed: Vec<NodeId>,
 }
 
@@ -181,7 +181,7 @@ impl Membership {
         Membership { voters, members, ..Membership::default() }
     }
 
-    /// What raft needs to know of it.
+    /// The membership in raft's form.
     pub fn conf_state(&self) -> ConfState {
         let numbers = |ids: &[NodeId]| ids.iter().map(|id| id.0).collect();
         let mut conf = ConfState::default();
@@ -193,8 +193,8 @@ impl Membership {
         conf
     }
 
-    /// The membership after the entry at `index`, by which raft arrived at `conf`. An entry without
-    /// a change ends a joint phase.
+    /// The membership after the entry at `index`, which led raft to `conf`. An entry without a
+    /// change ends a joint phase.
     #[must_use]
     pub fn after(&self, index: u64, change: Option<&Change>, conf: &ConfState) -> Membership {
         let ids = |numbers: &[u64]| {
@@ -240,8 +240,7 @@ impl Membership {
         self.members.iter().find(|member| member.id == id)
     }
 
-    /// What a node may do, if it is a member. Whoever votes in either half of a joint phase is a
-    /// voter.
+    /// A node's role, if it is a member. A voter in either half of a joint phase is a voter.
     pub fn role(&self, id: NodeId) -> Option<Role> {
         if self.voters.contains(&id) || self.voters_outgoing.contains(&id) {
             Some(Role::Voter)
@@ -252,7 +251,7 @@ impl Membership {
         }
     }
 
-    /// Whether it was a member once and is none any more.
+    /// Returns whether it is a former member.
     pub fn was_removed(&self, id: NodeId) -> bool {
         self.removed.binary_search(&id).is_ok()
     }
@@ -264,7 +263,7 @@ impl Membership {
         NodeId(highest.map_or(0, |id| id.0).saturating_add(1))
     }
 
-    /// Whether a change is between its two steps.
+    /// Returns whether a change is between its two steps.
     pub fn is_joint(&self) -> bool {
         !self.voters_outgoing.is_empty()
     }
@@ -272,7 +271,7 @@ impl Membership {
     /// Judges a change.
     ///
     /// # Errors
-    /// Why it can never be made as it is.
+    /// Why the change can never be made as it is.
     pub fn standing(&self, change: &Change) -> Result<Standing, Refusal> {
         match change {
             Change::Add(member) => self.standing_of_new(member),
@@ -311,7 +310,7 @@ impl Membership {
         if let Some(replaced) = replaces.filter(|replaced| self.role(*replaced).is_none()) {
             return Err(Refusal::Unknown(replaced));
         }
-        // A machine that lost its disk may come back where it was, under another id.
+        // A machine that lost its disk may come back at the same address, under another id.
         let others = self.members.iter().filter(|known| Some(known.id) != *replaces);
         for known in others {
             let both = [Some(&known.raft_addr), known.http_addr.as_ref()];
@@ -326,7 +325,7 @@ impl Membership {
         Ok(Standing::New)
     }
 
-    /// Who votes once this change has been made.
+    /// The voters after this change.
     pub fn voters_after(&self, change: &Change) -> Vec<NodeId> {
         let mut voters = self.voters.clone();
         match change {
@@ -341,7 +340,7 @@ impl Membership {
         voters
     }
 
-    /// Whether these nodes are a majority of the voters, in both halves of a joint phase.
+    /// Returns whether these nodes are a majority of the voters, in both halves of a joint phase.
     pub fn is_quorum(&self, has: impl Fn(NodeId) -> bool) -> bool {
         let majority = |voters: &[NodeId]| {
             let count = voters.iter().filter(|id| has(**id)).count();
@@ -350,7 +349,7 @@ impl Membership {
         majority(&self.voters) && majority(&self.voters_outgoing)
     }
 
-    /// Its bytes, with version and checksum.
+    /// Encodes it with version and checksum.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode_row(VERSION, self)
     }
@@ -365,7 +364,7 @@ impl Membership {
 }
 
 impl Ask {
-    /// Its bytes, with version.
+    /// Encodes it with its version.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode_versioned(VERSION, self)
     }
@@ -373,13 +372,13 @@ impl Ask {
     /// Reads what [`Ask::encode`] wrote.
     ///
     /// # Errors
-    /// When the bytes are of another version or make no sense.
+    /// When the bytes have another version or are invalid.
     pub fn decode(bytes: &[u8]) -> Result<Ask, codec::Error> {
         codec::decode_versioned(VERSION, bytes)
     }
 }
 
-/// A verdict's bytes, with version.
+/// Encodes a verdict with its version.
 pub fn encode_verdict(verdict: &Verdict) -> Vec<u8> {
     codec::encode_versioned(VERSION, verdict)
 }
@@ -387,14 +386,14 @@ pub fn encode_verdict(verdict: &Verdict) -> Vec<u8> {
 /// Reads what [`encode_verdict`] wrote.
 ///
 /// # Errors
-/// When the bytes are of another version or make no sense.
+/// When the bytes have another version or are invalid.
 pub fn decode_verdict(bytes: &[u8]) -> Result<Verdict, codec::Error> {
     codec::decode_versioned(VERSION, bytes)
 }
 
 impl Change {
-    /// The steps that raft takes for it. Always through a joint phase, which raft enters with the
-    /// entry and leaves by an empty one of its own.
+    /// The raft steps of the change. They always go through a joint phase. Raft enters it with this
+    /// entry and leaves it with an empty entry of its own.
     pub fn entry(&self, now: &Membership) -> ConfChangeV2 {
         let single = |id: NodeId, kind| {
             let mut single = ConfChangeSingle::default();
@@ -424,7 +423,7 @@ impl Change {
     /// The change that an entry carries; an entry that ends a joint phase has none.
     ///
     /// # Errors
-    /// When the bytes make no change.
+    /// When the bytes are no change.
     pub fn of(entry: &ConfChangeV2) -> Result<Option<Change>, codec::Error> {
         if entry.get_context().is_empty() {
             return Ok(None);

@@ -1,19 +1,19 @@
-//! What nodes say to each other, and its bytes.
+//! Messages between nodes, and their encoding.
 //!
 //! A connection opens with a [`Hello`] each way, which names the cluster, both nodes, the sender's
 //! incarnation and its format version. Then frames flow one way: length, checksum, the sender's
-//! wall clock, messages. Nothing inside a frame is decoded before its checksum is right, and no
-//! frame before the hello is.
+//! wall clock, messages. Nothing in a frame is decoded before its checksum is verified, and no
+//! frame before the hello.
 //!
 //! ```text
 //! hello  magic u32 | newest u16 | oldest u16 | length u16 | verdict u8 | cluster [16] | from u64
 //!        | to u64 | incarnation u64 | address length u8 | address | crc u32
 //! frame  length u32 | crc u32 | wall_ms u64 | messages × ( kind u8 | length u32 | bytes )
 //! ```
-//! All integers are little-endian; a frame's `length` counts what follows the checksum, which
-//! covers it; a hello's counts what follows it, and its checksum covers all before. The first ten
-//! bytes of a hello are the same in every version, so that two nodes that have no version in common
-//! can say so.
+//! All integers are little-endian. A frame's `length` counts the bytes after the checksum, which
+//! covers them. A hello's length counts the bytes after it, and its checksum covers all bytes
+//! before it. The first ten bytes of a hello are the same in every version, so two nodes without a
+//! common version can say so.
 
 use std::sync::Arc;
 
@@ -25,53 +25,52 @@ use crate::members::{self, Ask, Verdict};
 
 /// The newest version of hello and frames that this build speaks.
 pub const NEWEST: u16 = 2;
-/// The oldest that it still speaks. Each release speaks its own version and that of the release
-/// before it, so that a cluster can be upgraded node by node.
+/// The oldest version that this build speaks. Each release speaks its own version and that of the
+/// release before, so a cluster can be upgraded node by node.
 pub const OLDEST: u16 = 2;
-/// The largest frame, a guard against lengths made of noise: well above one append message.
+/// The largest frame: a guard against random lengths, well above one append message.
 pub const FRAME_BYTES_MAX: usize = 32 << 20;
-/// The bytes of a hello that come first in every version: they tell which versions the speaker
-/// knows and how much follows.
+/// The first bytes of a hello in every version: the versions that the speaker knows, and the length
+/// of the rest.
 pub const HELLO_HEAD_BYTES: usize = 4 + 2 + 2 + 2;
-/// The most bytes that follow the head of a hello.
+/// Most bytes after the head of a hello.
 pub const HELLO_REST_BYTES_MAX: usize = 1 + 16 + 8 + 8 + 8 + 1 + 255 + 4;
-/// The bytes before a frame's body.
+/// Bytes before a frame's body.
 pub const FRAME_HEADER_BYTES: usize = 8;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"HFPL");
 
-/// The first thing said on a connection.
+/// The first message on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// What the speaker makes of the hello that it answers; the first one is a welcome.
+    /// The speaker's verdict on the hello that it answers. The first hello is a welcome.
     pub verdict: HelloVerdict,
-    /// The cluster, as a hash of its name and founding members.
+    /// The cluster, as a hash of its name and founders.
     pub cluster: [u8; 16],
-    /// Who speaks.
+    /// The speaker.
     pub from: NodeId,
-    /// Who is meant.
+    /// The addressee.
     pub to: NodeId,
-    /// The random number of the speaker's data directory.
+    /// The speaker's incarnation.
     pub incarnation: u64,
-    /// Where the speaker's raft port is reached: a node that has not heard of it yet must be able
-    /// to answer.
+    /// The speaker's raft address, so that a node that does not know it yet can answer.
     pub raft_addr: String,
 }
 
-/// What a node makes of a peer's hello.
+/// A node's verdict on a peer's hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HelloVerdict {
     /// It may speak.
     Welcome,
-    /// There is no version that both speak.
+    /// There is no common version.
     Version,
     /// It belongs to another cluster.
     Cluster,
-    /// It wants another node than the one that it reached.
+    /// It wants to reach another node.
     Addressee,
-    /// Its data directory is not the one that is known under its id.
+    /// Its incarnation differs from the one that is known under its id.
     Incarnation,
-    /// It was a member and was removed.
+    /// It is a former member.
     Removed,
 }
 
@@ -86,12 +85,12 @@ impl HelloVerdict {
     ];
 }
 
-/// What comes first in the hello of every version.
+/// The head of a hello, in every version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HelloHead {
     /// The newest version that the speaker knows.
     pub newest: u16,
-    /// The oldest that it still speaks.
+    /// The oldest version that the speaker speaks.
     pub oldest: u16,
     /// Bytes that follow.
     pub length: usize,
@@ -101,7 +100,7 @@ impl HelloHead {
     /// Reads the first bytes of a hello.
     ///
     /// # Errors
-    /// When they are not ours or what follows is too long.
+    /// When they are not a hello of Holdfast, or the rest is too long.
     pub fn decode(bytes: [u8; HELLO_HEAD_BYTES]) -> Result<HelloHead, Error> {
         let mut reader = Reader(&bytes);
         if reader.u32()? != MAGIC {
@@ -116,7 +115,7 @@ impl HelloHead {
         Ok(HelloHead { newest, oldest, length })
     }
 
-    /// The version to speak with a node of these: the newest that both know.
+    /// The version to speak with this node: the newest that both know.
     ///
     /// # Errors
     /// [`Error::Versions`] when there is none.
@@ -132,11 +131,11 @@ impl HelloHead {
 /// One message from a node to another.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PeerMessage {
-    /// Raft's own.
+    /// A message of raft.
     Raft(Box<eraftpb::Message>),
-    /// Commands for the leader's log, taken by another node.
+    /// Commands for the leader's log, from clients of another node.
     Forward(Vec<Forwarded>),
-    /// Forwarded commands that the leader of this term took: they need not be sent again while it
+    /// Forwarded commands that the leader of this term took. They need not be sent again while it
     /// leads.
     Taken {
         /// The leader's term.
@@ -144,43 +143,45 @@ pub enum PeerMessage {
         /// Sequence numbers at the node that forwarded them.
         seqs: Vec<u64>,
     },
-    /// Forwarded commands that the addressee did not take: it does not lead, or takes no writes.
+    /// Forwarded commands that the addressee did not take, because it does not lead or refuses
+    /// writes.
     Refused(Vec<u64>),
-    /// How the sender's disk is.
+    /// News about the sender's disk.
     Room {
-        /// It has less room than it keeps in reserve.
+        /// It has less space than its reserve.
         low: bool,
-        /// It leads, and takes no writes for lack of room, its own or that of others.
+        /// It leads and refuses writes, for lack of space on its disk or on those of others.
         refuses: bool,
     },
-    /// An operator's request about members or leadership, for the leader to judge.
+    /// An operator's request about members or leadership, for the leader.
     Ask {
-        /// Names it at the node that was asked.
+        /// Identifies it at the asking node.
         ticket: u64,
-        /// What is asked for.
+        /// The request.
         ask: Ask,
     },
     /// The addressee was removed from the cluster.
     Removed,
-    /// What the leader says to it.
+    /// The leader's answer.
     Verdict {
-        /// The ticket that came with it.
+        /// The ticket of the request.
         ticket: u64,
         /// The answer.
         verdict: Verdict,
     },
-    /// A follower that was offered a snapshot wants the part of its file that begins here.
+    /// A follower requests the part of an offered snapshot's file that begins here.
     FetchSnapshot {
-        /// Of which snapshot.
+        /// The snapshot's index.
         index: u64,
-        /// From where on; the highest number tells that it has all of it and is busy with it.
+        /// Where the part begins. The highest number means that the follower has the whole file and
+        /// is busy with it.
         offset: u64,
     },
     /// A part of a snapshot file.
     SnapshotPart {
-        /// Of which snapshot.
+        /// The snapshot's index.
         index: u64,
-        /// Where it begins.
+        /// Where the part begins.
         offset: u64,
         /// The size of the file.
         size: u64,
@@ -189,22 +190,22 @@ pub enum PeerMessage {
     },
 }
 
-/// A command on its way to the leader.
+/// A client's command on its way to the leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forwarded {
-    /// Its sequence number at the node that took it.
+    /// Its sequence number at the forwarding node.
     pub seq: u64,
     /// The encoded envelope.
     pub envelope: Arc<[u8]>,
 }
 
-/// Why bytes are no hello or frame.
+/// Why bytes are no hello and no frame.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Not our protocol.
+    /// Another protocol.
     #[error("not a Holdfast peer")]
     Magic,
-    /// No version that both speak.
+    /// No common version.
     #[error(
         "the peer speaks versions {oldest} to {newest} of the protocol, this node {OLDEST} to \
          {NEWEST}: upgrade one release at a time"
@@ -218,13 +219,13 @@ pub enum Error {
     /// Damaged on the way.
     #[error("checksum mismatch")]
     Checksum,
-    /// A length or kind that makes no sense.
+    /// An invalid length or kind.
     #[error("malformed: {0}")]
     Malformed(&'static str),
 }
 
 impl Hello {
-    /// Its bytes. Of an address that is too long as much is sent as fits.
+    /// Encodes the hello. Truncates an address that is too long.
     pub fn encode(&self) -> Vec<u8> {
         let address = &self.raft_addr.as_bytes()[..self.raft_addr.len().min(255)];
         let length = HELLO_REST_BYTES_MAX - 255 + address.len();
@@ -245,7 +246,7 @@ impl Hello {
         out
     }
 
-    /// Reads a whole hello of the version spoken today.
+    /// Decodes a whole hello of the current version.
     ///
     /// # Errors
     /// When there is no common version, or the bytes are damaged.
@@ -370,7 +371,7 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
     out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
 }
 
-/// Roughly how many bytes a message takes in a frame.
+/// Estimates the bytes of a message in a frame.
 pub fn size_hint(message: &PeerMessage) -> usize {
     match message {
         PeerMessage::Raft(message) => {
@@ -387,7 +388,7 @@ pub fn size_hint(message: &PeerMessage) -> usize {
     }
 }
 
-/// Reads a frame's header: the length of its body and its checksum.
+/// Decodes a frame's header: the length of its body and its checksum.
 ///
 /// # Errors
 /// When the length is above [`FRAME_BYTES_MAX`].
@@ -400,10 +401,10 @@ pub fn decode_frame_header(bytes: [u8; FRAME_HEADER_BYTES]) -> Result<(usize, u3
     Ok((length, reader.u32()?))
 }
 
-/// Reads a frame's body: the sender's wall clock and the messages.
+/// Decodes a frame's body: the sender's wall clock and the messages.
 ///
 /// # Errors
-/// When the checksum is wrong or anything inside makes no sense.
+/// When the checksum is wrong or the content is invalid.
 pub fn decode_frame(body: &[u8], crc: u32) -> Result<(u64, Vec<PeerMessage>), Error> {
     if crc32fast::hash(body) != crc {
         return Err(Error::Checksum);
@@ -613,7 +614,7 @@ mod tests {
         fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _ = Hello::decode(&bytes);
             let _ = read(&bytes);
-            // With a right checksum the inside is read too.
+            // With a valid checksum the content is read too.
             let _ = decode_frame(&bytes, crc32fast::hash(&bytes));
         }
 

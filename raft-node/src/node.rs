@@ -1,4 +1,4 @@
-//! A whole node: its data directory opened, its threads and tasks running.
+//! A whole node: opens its data directory, and runs its threads and tasks.
 
 pub(crate) mod error;
 pub(crate) mod open;
@@ -66,10 +66,10 @@ impl Node {
             applied_index: state.applied_index(),
             clock: state.clock(),
             snapshots: found,
-            // Any number will do in production; it only has to differ between boots and nodes.
+            // Any number works in production; it only has to differ between boots and nodes.
             seed: identity.incarnation() ^ identity.boot().rotate_left(32),
         };
-        // Addresses are of use before the changes that brought them are replayed.
+        // Addresses are useful before the changes that brought them are replayed.
         let newest = log.members_at(u64::MAX).unwrap_or_else(|| start.members.clone());
         let listed = newest.member(identity.node()).map(|member| member.raft_addr.clone());
         let raft = match config.advertise_raft.is_empty() {
@@ -134,7 +134,7 @@ impl Node {
         self.raft_addr
     }
 
-    /// Waits until a fatal error has stopped the node, and tells it.
+    /// Waits until a fatal error has stopped the node, and returns its reason.
     pub async fn failed(&self) -> String {
         let mut failure = self.failure.clone();
         match failure.wait_for(Option::is_some).await {
@@ -144,13 +144,13 @@ impl Node {
         }
     }
 
-    /// Stops in order: hands leadership over, accepts nothing new, finishes what runs, writes a
-    /// last checkpoint, joins its threads. The data directory stays locked until the last handle is
+    /// Stops in order: transfers leadership, accepts nothing new, finishes open work, writes a last
+    /// checkpoint, joins its threads. The data directory stays locked until the last handle is
     /// dropped.
     pub async fn stop(mut self) {
         self.hand_over().await;
         self.shared.stopping.store(true, Ordering::Relaxed);
-        // The worker and the links end first, so that nothing new reaches the core.
+        // The worker and the links end first, so nothing new reaches the core.
         self.tasks.shutdown().await;
         let shared = Arc::clone(&self.shared);
         let threads = self.threads;
@@ -160,14 +160,14 @@ impl Node {
         }
     }
 
-    /// Gives leadership away, if this node has it and somebody can take it, within two election
-    /// timeouts.
+    /// Transfers leadership, if this node leads and another voter can lead. Waits at most two
+    /// election timeouts.
     async fn hand_over(&self) {
         if !self.shared.view.read().is_leader || self.shared.members.borrow().voters.len() < 2 {
             return;
         }
         self.shared.send(Input::TransferLeader(None));
-        // Not leading is not enough: this node's vote must still reach its successor.
+        // It is not enough that this node no longer leads: its vote must still reach the successor.
         let own = Some(self.shared.node());
         let handed_over = || {
             let leader = self.shared.view.read().leader;

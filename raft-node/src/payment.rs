@@ -1,5 +1,5 @@
-//! The payment step of orders: a worker on the leader claims due tasks, asks a gateway outside the
-//! state machine, and proposes what it said.
+//! The payment step of orders. A worker on the leader claims due tasks, calls a gateway outside the
+//! state machine, and proposes the results.
 //!
 //! [`worker::Worker`] decides and does no I/O; the driver, or the simulator, performs its actions.
 
@@ -15,18 +15,19 @@ use crate::invalid::Invalid;
 /// Settings of the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Waits between tries in milliseconds; the last repeats. Used between tries of one attempt
-    /// that got no answer, and between attempts.
+    /// Waits in milliseconds between unanswered tries of an attempt, and between attempts. The last
+    /// one repeats.
     pub backoff_ms: Vec<u64>,
-    /// How long a claim keeps other workers away, in milliseconds. Longer than `call_timeout_ms`.
+    /// How long a claim reserves its tasks for one worker, in milliseconds. Longer than
+    /// `call_timeout_ms`.
     pub lease_ms: u64,
-    /// A call without an answer for so long counts as unanswered, in milliseconds.
+    /// Timeout of a call, in milliseconds. A call without an answer counts as unanswered.
     pub call_timeout_ms: u64,
-    /// Calls under way at once.
+    /// Most open calls.
     pub calls_max: usize,
-    /// Claims or results in one command.
+    /// Most claims or results in one command.
     pub batch_max: usize,
-    /// How often the worker looks for due tasks and hands in results, in milliseconds.
+    /// How often the worker looks for due tasks and proposes results, in milliseconds.
     pub poll_ms: u64,
 }
 
@@ -44,7 +45,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The wait after `failures` tries that brought nothing, counted from 0.
+    /// The wait after `failures` unsuccessful tries, counted from 0.
     pub fn backoff(&self, failures: u32) -> u64 {
         let last = self.backoff_ms.len().saturating_sub(1);
         self.backoff_ms.get((failures as usize).min(last)).copied().unwrap_or(0)
@@ -53,7 +54,7 @@ impl Config {
     /// Checks the bounds.
     ///
     /// # Errors
-    /// Names the setting that is wrong.
+    /// Names the first invalid setting.
     pub fn validate(&self) -> Result<(), Invalid> {
         let refuse = |setting, reason: &str| Err(Invalid { setting, reason: reason.into() });
         if self.backoff_ms.is_empty() {

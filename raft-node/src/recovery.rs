@@ -1,14 +1,13 @@
-//! A new cluster of one node, made offline: from a backup, or from what a node has that outlived
-//! the majority of its cluster.
+//! Makes a new cluster of one node, offline: from a backup, or from the data of a node that
+//! survived the majority of its cluster.
 //!
-//! Both make the same: a data directory whose state is that of one index, whose log begins after
-//! it, and whose membership is this node alone, under a cluster id that nobody else has. The first
-//! entry of the log begins the new cluster in the state too. Everything is made beside what is
-//! there and takes its place in steps that a start finishes when they were cut off (`stage`);
-//! nothing that was there before is removed.
+//! Both make the same data directory. Its state is that of one index, its log begins after that
+//! index, and its membership is this node alone, under a new cluster id. The first entry of the log
+//! begins the new cluster in the state too. Everything is made beside the old data and replaces it
+//! in steps that a startup completes if they were interrupted (`stage`). Nothing old is removed.
 //!
-//! Other nodes join the new cluster as new members. Nodes of the old one are refused by the
-//! handshake, since they name another cluster.
+//! Other nodes join the new cluster as new members. The handshake refuses nodes of the old cluster,
+//! since they name another cluster.
 
 mod build;
 pub(crate) mod error;
@@ -37,24 +36,24 @@ use crate::node::open::{Opened, look};
 use crate::replica::replay;
 use crate::snapshot::backup;
 
-/// What to restore, and as what.
+/// The parameters of a restore.
 #[derive(Clone, Debug)]
 pub struct Restore {
     /// The backup.
     pub file: PathBuf,
-    /// The empty directory; made when it does not exist.
+    /// The empty directory. It is created if it does not exist.
     pub data: PathBuf,
     /// The id of the node.
     pub node: NodeId,
-    /// The name of the new cluster, which must be another than that of the old.
+    /// The name of the new cluster, which must differ from that of the old.
     pub cluster_name: String,
-    /// Where other nodes will reach this one.
+    /// The node's raft address, as other nodes will reach it.
     pub raft_addr: String,
-    /// Where clients will reach it, if known.
+    /// Its HTTP address, as clients will reach it, if known.
     pub http_addr: Option<String>,
 }
 
-/// What a node has, and what may be missing.
+/// The data of a surviving node, and what may be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survivor {
     /// The node.
@@ -63,16 +62,16 @@ pub struct Survivor {
     pub cluster_name: String,
     /// The id of its cluster.
     pub cluster_id: String,
-    /// Who voted, as far as it knows.
+    /// The voters, as far as it knows.
     pub voters: Vec<NodeId>,
     /// The last index that it knows to be committed.
     pub committed: u64,
-    /// The last index of its log: what is after `committed` may have been acknowledged, or not.
+    /// The last index of its log. Entries after `committed` may have been acknowledged, or not.
     pub last: u64,
 }
 
-/// Makes a new cluster of one node from a backup. Its payments are paused, since the cluster that
-/// the backup is of may go on charging.
+/// Makes a new cluster of one node from a backup. Its payments are paused, since the cluster of the
+/// backup may still charge.
 ///
 /// # Errors
 /// See [`Error`].
@@ -111,7 +110,7 @@ pub fn restore(restore: &Restore) -> Result<Begun, Error> {
     Ok(begun)
 }
 
-/// Looks at what a stopped node has, for somebody who wants to know before forcing a new cluster.
+/// Reads the data of a stopped node, before an operator forces a new cluster.
 ///
 /// # Errors
 /// See [`Error`].
@@ -119,15 +118,15 @@ pub fn survey(data: &Path) -> Result<Survivor, Error> {
     open(data).map(|(_, survivor)| survivor)
 }
 
-/// Makes a new cluster of this node alone, from all that it has: entries that it does not know to
-/// be committed too, since they may have been acknowledged.
+/// Makes a new cluster of this node alone, from all its data. That includes entries that it does
+/// not know to be committed, since they may have been acknowledged.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn force_new_cluster(data: &Path) -> Result<(Survivor, Begun), Error> {
     let (opened, survivor) = open(data)?;
     let Opened { identity, log, store, state, .. } = opened;
-    // What a stopped node wrote is complete only when its store is closed.
+    // The data of a stopped node is complete only after its store is closed.
     drop((state, store));
     let stage = Stage::begin(data)?;
     let current = identity::Current::read(data)?;
@@ -171,13 +170,13 @@ pub fn force_new_cluster(data: &Path) -> Result<(Survivor, Begun), Error> {
     Ok((survivor, begun))
 }
 
-/// Opens a stopped node's data as a start would, which also makes whole what can be made whole.
+/// Opens a stopped node's data as a startup would, which also repairs what can be repaired.
 fn open(data: &Path) -> Result<(Opened, Survivor), Error> {
     if !data.join("lock").is_file() {
         return Err(Error::NoData(data.to_owned()));
     }
     {
-        // Whatever was begun before is finished before anybody looks.
+        // Complete an interrupted switch before reading anything.
         let _lock = lock(data)?;
         stage::finish(data).map_err(at(data))?;
     }
@@ -206,7 +205,7 @@ fn open(data: &Path) -> Result<(Opened, Survivor), Error> {
 fn must_be_empty(data: &Path) -> Result<(), Error> {
     for found in fs::read_dir(data).map_err(at(data))? {
         let name = found.map_err(at(data))?.file_name().to_string_lossy().into_owned();
-        // The lock is ours, and what a restore began before nobody needs.
+        // The lock is ours, and nobody needs what an earlier restore began.
         if name != "lock" && name != stage::UNFINISHED && name != "lost+found" {
             return Err(Error::NotEmpty { path: data.to_owned(), found: name });
         }

@@ -1,6 +1,6 @@
-//! The replica: committed entries applied to the state, and answers for this node's own requests.
+//! The replica: applies committed entries to the state, and answers this node's own requests.
 //!
-//! Every node applies every entry; only the node that took a request keeps its answer.
+//! Every node applies every entry. Only the node that took a request keeps its answer.
 
 use engine::event::Event;
 use engine::hold::Hold;
@@ -13,28 +13,28 @@ use raft::eraftpb::{Entry, EntryType};
 
 use crate::log::LogStore;
 
-/// The answer to a request that was applied.
+/// The answer to an applied request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// Where in the log.
+    /// Its position in the log.
     pub position: Position,
-    /// The replicated clock at that moment.
+    /// The replicated clock at that position.
     pub clock: Timestamp,
     /// What came of it.
     pub outcome: Outcome,
-    /// The order, right after the command, when the outcome is about one that is in memory.
+    /// The order right after the command, if the outcome is about one and it is in memory.
     pub order: Option<Box<Order>>,
-    /// The orders that a batch placed or repeated, in its order, right after the command; those
-    /// that are not in memory are left out.
+    /// The orders that a batch placed or repeated, in the batch's order, right after the command.
+    /// Orders that are not in memory are left out.
     pub orders: Vec<Order>,
-    /// The product, right after the command, when the outcome is about one; for an order of one
-    /// line, the product it sold.
+    /// The product right after the command, if the outcome is about one. For an order with one
+    /// line, its product.
     pub product: Option<Box<Product>>,
-    /// The hold, right after the command, when the outcome is about one that is in memory.
+    /// The hold right after the command, if the outcome is about one and it is in memory.
     pub hold: Option<Box<Hold>>,
 }
 
-/// What came of some entries on one node.
+/// The effects of some entries on one node.
 #[derive(Debug)]
 pub struct Effects {
     node: NodeId,
@@ -42,14 +42,14 @@ pub struct Effects {
     keep_events: bool,
     /// Answers to this node's requests, with their sequence numbers.
     pub answers: Vec<(u64, Applied)>,
-    /// Events, in order, if they were asked for.
+    /// Events in order, if they were requested.
     pub events: Vec<Event>,
     /// Commands that were applied.
     pub commands: u64,
 }
 
 impl Effects {
-    /// Nothing yet. `keep_events` asks for the events too.
+    /// No effects yet. With `keep_events`, events are kept too.
     pub fn new(node: NodeId, boot: u64, keep_events: bool) -> Effects {
         Effects { node, boot, keep_events, answers: Vec::new(), events: Vec::new(), commands: 0 }
     }
@@ -75,7 +75,7 @@ impl Observer for Effects {
     }
 }
 
-/// The rows that an answer shows.
+/// The rows in an answer.
 fn shown(state: &State, outcome: &Outcome) -> (Option<Box<Order>>, Option<Box<Product>>) {
     let order = |id: OrderId| match state.order(id) {
         OrderLookup::Resident(order) => Some(Box::new(order.into_owned())),
@@ -101,7 +101,7 @@ fn shown(state: &State, outcome: &Outcome) -> (Option<Box<Order>>, Option<Box<Pr
     }
 }
 
-/// The rows that the answer to a batch shows.
+/// The rows in the answer to a batch.
 fn placed_together(state: &State, outcome: &Outcome) -> Vec<Order> {
     let Outcome::Batch(outcomes) = outcome else { return Vec::new() };
     let mut orders = Vec::with_capacity(outcomes.len());
@@ -115,7 +115,7 @@ fn placed_together(state: &State, outcome: &Outcome) -> Vec<Order> {
     orders
 }
 
-/// The hold that an answer shows.
+/// The hold in an answer.
 fn held(state: &State, outcome: &Outcome) -> Option<Box<Hold>> {
     let (Outcome::HoldCreated(id) | Outcome::HoldReplayed(id) | Outcome::HoldExtended(id)) =
         outcome
@@ -128,17 +128,17 @@ fn held(state: &State, outcome: &Outcome) -> Option<Box<Hold>> {
     }
 }
 
-/// Applies one committed entry, and tells the observer what came of it.
+/// Applies one committed entry, and tells the observer its effects.
 ///
 /// # Errors
-/// When the entry cannot be read: the node's copy of it is damaged, or it was written by a newer
-/// version. Going on would fork this replica, so the caller stops the node.
+/// When the entry cannot be read: this node's copy is damaged, or a newer version wrote it. Going
+/// on would fork this replica, so the caller stops the node.
 pub fn apply(
     state: &mut State,
     entry: &Entry,
     observer: &mut dyn Observer,
 ) -> Result<(), engine::apply::Error> {
-    // The membership is not a part of the state: to it such an entry is empty.
+    // The membership is not part of the state, for which such an entry is empty.
     let data = match entry.get_entry_type() {
         EntryType::EntryNormal => &entry.data[..],
         EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => &[],
@@ -146,7 +146,7 @@ pub fn apply(
     state.apply(entry.index, entry.term, data, observer)
 }
 
-/// Applies the log's entries after the state's index, up to `last`, where nobody waits for answers.
+/// Applies the log's entries after the state's index, up to `last`. Nobody waits for their answers.
 pub(crate) fn replay(state: &mut State, log: &dyn LogStore, last: u64) -> Result<(), String> {
     const BYTES_AT_ONCE: u64 = 8 << 20;
     while state.applied_index() < last {

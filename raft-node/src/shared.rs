@@ -1,4 +1,4 @@
-//! What the threads and tasks of one node share: the state, those who wait, and counters.
+//! What the threads and tasks of one node share: the state, the waiters, and counters.
 
 pub(crate) mod answers;
 mod applied;
@@ -29,20 +29,20 @@ use crate::members::{Membership, Verdict};
 use crate::message::HelloVerdict;
 use crate::snapshot::Snapshots;
 
-/// What the core's thread finds in its mailbox.
+/// A message in the mailbox of the core's thread.
 pub(crate) enum Mail {
     Input(Input),
     Stop,
 }
 
-/// Frames from peers that may wait for the core; more are dropped, which raft tolerates.
+/// Most frames from peers that wait for the core. More are dropped, which raft tolerates.
 const PEER_FRAMES_MAX: usize = 4_096;
-/// Rows that are hashed while nobody else can use the state: some milliseconds.
+/// Rows to hash under one write lock: a few milliseconds.
 const HASHED_AT_ONCE: usize = 8_192;
-/// How often that is done in a row: enough for all that may wait, and for what comes meanwhile.
+/// Most such turns in a row: enough for all rows that wait, and for those that come meanwhile.
 const HASH_TURNS_MAX: usize = 128;
 
-/// What an operator hears when two nodes have no version of the protocol in common.
+/// The message to the operator when two nodes have no protocol version in common.
 const OTHER_VERSION: &str = "another member speaks no version of the protocol that this node knows: \
                              upgrade one release at a time";
 
@@ -52,34 +52,34 @@ type Judged = Result<Verdict, ProposeError>;
 pub(crate) struct Shared {
     pub(crate) identity: Identity,
     pub(crate) cluster_name: String,
-    /// Where this node says it is, for `status`; empty texts say nothing.
+    /// The addresses that `status` shows. Empty texts mean unknown.
     pub(crate) advertised: Advertised,
     pub(crate) state: RwLock<State>,
     /// The directory that holds everything durable.
     pub(crate) data_dir: PathBuf,
-    /// Replaced together with the state when a snapshot takes their place.
+    /// Replaced together with the state when a snapshot replaces both.
     pub(crate) store: RwLock<Arc<SledStore>>,
-    /// Held while a checkpoint is frozen, written and released.
+    /// Locked while a checkpoint is frozen, written and released.
     pub(crate) checkpointing: Mutex<()>,
     pub(crate) snapshots: Snapshots,
-    /// How many events are kept, and for how many milliseconds.
+    /// How many events to keep, and for how many milliseconds.
     pub(crate) event_retention: (u64, u64),
-    /// A state that waits for raft to take it.
+    /// A prepared state that waits for raft to install it.
     pub(crate) prepared: Mutex<Option<Prepared>>,
-    /// Those who want a snapshot of now.
+    /// Waiters for a snapshot of the current state.
     pub(crate) snapshot_askers: Mutex<Vec<Asker>>,
     pub(crate) view: RwLock<View>,
     pub(crate) counters: Counters,
     pub(crate) failure: watch::Sender<Option<String>>,
     pub(crate) caught_up: AtomicBool,
-    /// The room on this node's disk, as it was last judged.
+    /// The last judgement of this node's disk space.
     pub(crate) space: RwLock<Space>,
     pub(crate) worker_alive: AtomicBool,
     pub(crate) stopping: AtomicBool,
     pub(crate) calls_in_flight: AtomicUsize,
-    /// The members as far as this node knows.
+    /// The members as this node knows them.
     pub(crate) members: watch::Sender<Membership>,
-    /// Why the cluster does not want this node, if a peer said so.
+    /// Why the cluster refuses this node, if a peer said so.
     pub(crate) unwanted: Mutex<Option<&'static str>>,
     reads_max: usize,
     mail: channel::Sender<Mail>,
@@ -91,7 +91,7 @@ pub(crate) struct Shared {
     readers: Mutex<FxHashMap<ReadTicket, oneshot::Sender<Barrier>>>,
     asks: Mutex<FxHashMap<u64, oneshot::Sender<Judged>>>,
     applied: AppliedWaiters,
-    /// The newest event that was told.
+    /// The newest event that subscribers were told of.
     pub(crate) told: watch::Sender<EventId>,
 }
 
@@ -119,8 +119,8 @@ pub(crate) struct Parts {
 
 impl Shared {
     pub(crate) fn new(parts: Parts) -> (Arc<Shared>, channel::Receiver<Mail>) {
-        // Unbounded, because the core's own threads must never block on it; what comes from outside
-        // is counted and refused before it gets here.
+        // Unbounded, because the core's own threads must never block on it. Outside input is
+        // counted and refused before it gets here.
         let (mail, mailbox) = channel::unbounded();
         let applied = AppliedWaiters::new(parts.state.applied_index());
         let told = watch::Sender::new(parts.state.last_event());
@@ -165,7 +165,7 @@ impl Shared {
         self.identity.node()
     }
 
-    /// The store of the state that is served.
+    /// The store of the served state.
     pub(crate) fn store(&self) -> Arc<SledStore> {
         Arc::clone(&self.store.read())
     }
@@ -185,12 +185,12 @@ impl Shared {
 
     /// Puts an input into the core's mailbox.
     pub(crate) fn send(&self, input: Input) {
-        // The receiver is gone only when the node has stopped; then nobody waits for an effect.
+        // The receiver is gone only after the node has stopped. Then nobody waits for an effect.
         let _ = self.mail.send(Mail::Input(input));
     }
 
-    /// The state, to be changed, with few rows left to be hashed. The others were hashed in turns
-    /// before, so that those who use the state come in between.
+    /// Locks the state for writing, with few rows left to hash. The other rows are hashed in turns
+    /// before, so that other users of the state get in between.
     pub(crate) fn hashed_state(&self) -> RwLockWriteGuard<'_, State> {
         for _ in 0..HASH_TURNS_MAX {
             if self.state.write().hash_touched(HASHED_AT_ONCE) < HASHED_AT_ONCE {
@@ -218,7 +218,7 @@ impl Shared {
         self.peer_frames.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The node cannot go on. The first reason is kept.
+    /// Stops the node after a fatal error. The first reason is kept.
     pub(crate) fn fail(&self, reason: String) {
         tracing::error!(node = self.node().0, reason, "the node stops");
         self.failure.send_if_modified(|failure| {
@@ -232,7 +232,7 @@ impl Shared {
         self.refuse_all();
     }
 
-    /// Registers a proposer, who hears by `until` at the latest, or a moment later.
+    /// Registers a proposer, who gets an answer by `until` or a moment later.
     pub(crate) fn await_answer(
         &self,
         until: Instant,
@@ -247,14 +247,14 @@ impl Shared {
         }
     }
 
-    /// Asks for something about members or leadership.
+    /// Asks for a change of members or leadership.
     pub(crate) fn await_verdict(
         &self,
         ask: crate::members::Ask,
         deadline: Instant,
     ) -> (u64, oneshot::Receiver<Judged>) {
         let (sender, receiver) = oneshot::channel();
-        // A verdict may come late, even to the process after this one: tickets are never the same.
+        // A verdict may come late, even to the next process, so tickets are never reused.
         let boot = self.identity.boot() << 32;
         let ticket = boot | self.next_ticket.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff;
         self.asks.lock().insert(ticket, sender);
@@ -274,7 +274,7 @@ impl Shared {
         }
     }
 
-    /// The membership changed.
+    /// Publishes a changed membership.
     pub(crate) fn set_members(&self, members: Membership) {
         let node = self.node();
         let ids = |ids: &[NodeId]| ids.iter().map(|id| id.0).collect::<Vec<_>>();
@@ -292,7 +292,7 @@ impl Shared {
         self.members.send_replace(members);
     }
 
-    /// What a peer makes of this node.
+    /// Handles a peer's verdict on this node.
     pub(crate) fn heard_verdict(&self, peer: NodeId, verdict: HelloVerdict) {
         let reason = match verdict {
             HelloVerdict::Removed => {
@@ -304,7 +304,7 @@ impl Shared {
             }
             HelloVerdict::Version => OTHER_VERSION,
             HelloVerdict::Welcome => {
-                // What was said of another version is over once that node was upgraded.
+                // A complaint about another version ends once that node is upgraded.
                 let mut unwanted = self.unwanted.lock();
                 if *unwanted == Some(OTHER_VERSION) {
                     *unwanted = None;
@@ -323,7 +323,7 @@ impl Shared {
         }
     }
 
-    /// Asks the core for a read barrier. `None` when too many wait already.
+    /// Asks the core for a read barrier. `None` when too many readers wait.
     pub(crate) fn await_barrier(
         &self,
         deadline: Instant,
@@ -345,7 +345,7 @@ impl Shared {
         self.readers.lock().remove(&ticket);
     }
 
-    /// These readers may read once `index` is applied.
+    /// Lets these readers read once `index` is applied.
     pub(crate) fn reads_ready(&self, index: u64, tickets: &[ReadTicket]) {
         let mut readers = self.readers.lock();
         let senders: Vec<_> = tickets.iter().filter_map(|ticket| readers.remove(ticket)).collect();
@@ -371,17 +371,17 @@ impl Shared {
         receiver
     }
 
-    /// The state has reached `index`.
+    /// Wakes the waiters up to `index`, which the state has reached.
     pub(crate) fn applied(&self, index: u64) {
         self.applied.reached(index);
     }
 
-    /// Wakes those who read events, if there is a new one.
+    /// Wakes the readers of events, if there is a new one.
     pub(crate) fn told(&self, newest: EventId) {
         self.told.send_if_modified(|told| std::mem::replace(told, newest) != newest);
     }
 
-    /// Nobody will be answered any more. Those whose request may be in the log are told just that.
+    /// Ends all waits. A waiter whose request may be in the log gets the unknown outcome.
     pub(crate) fn refuse_all(&self) {
         self.answers.end();
         for (_, sender) in self.readers.lock().drain() {

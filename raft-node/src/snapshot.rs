@@ -1,14 +1,14 @@
-//! Snapshot files: the state at one index in one file, which outlives the log before it.
+//! Snapshot files: the state at one index in one file, which replaces the log before it.
 //!
-//! A snapshot is taken when the log has outgrown the last one, sent to nodes that need entries the
-//! log no longer has, and read back when a checkpoint is lost. `format` is what is in a file,
-//! [`files`] where the files are (a directory, or memory that can lose power), and [`Snapshots`]
-//! how they are written, checked, kept, sent and received.
+//! A node takes a snapshot when the log has outgrown the last one, sends it to nodes that need
+//! entries which the log no longer has, and reads it back when a checkpoint is lost. `format`
+//! defines the file, [`files`] stores files (in a directory, or in memory that can lose power), and
+//! [`Snapshots`] writes, verifies, keeps, sends and receives them.
 //!
-//! A file counts once it was written, synced, read back and renamed; whatever has another name is
-//! thrown away at the next start. The log is never cut past the older of two files that count, so
-//! one damaged file loses nothing. When to take one, whom to send it and how far to cut the log is
-//! decided in [`crate::core`], not here.
+//! A file is renamed into place after it was written, synced and read back. The next startup
+//! removes files with other names. The log is never truncated past the older of two such files, so
+//! one damaged file loses nothing. [`crate::core`] decides when to take one, whom to send it, and
+//! how far to truncate the log.
 
 pub mod backup;
 pub mod files;
@@ -28,11 +28,11 @@ use self::format::{END_BYTES, Header};
 pub use self::schedule::Schedule;
 use crate::members::Membership;
 
-/// The name under which a snapshot is being written.
+/// Name of a snapshot that is being written.
 const TAKING: &str = "taking.new";
-/// The name under which a snapshot is being received.
+/// Name of a snapshot that is being received.
 const INCOMING: &str = "incoming.new";
-/// Bytes gathered before they are written.
+/// Bytes gathered per write.
 const WRITE_BYTES: usize = 256 << 10;
 
 /// Why a snapshot cannot be used.
@@ -46,7 +46,7 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The file is not as it was written.
+    /// The file differs from what was written.
     #[error("snapshot {name}: {source}")]
     Damaged {
         /// The file.
@@ -54,12 +54,12 @@ pub enum Error {
         /// What is wrong with it.
         source: format::Error,
     },
-    /// It is not what was asked for.
+    /// It is not the expected snapshot.
     #[error("snapshot {name} is {what}")]
     Stranger {
         /// The file.
         name: String,
-        /// What it is instead.
+        /// What it is.
         what: String,
     },
     /// The checkpoint that it is made of or fills cannot be used.
@@ -73,7 +73,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether a file is not what was written. What only fails is none.
+    /// Returns whether a file differs from what was written. A mere failure is no damage.
     pub fn is_damage(&self) -> bool {
         match self {
             Error::Damaged { .. } | Error::Stranger { .. } => true,
@@ -83,14 +83,14 @@ impl Error {
     }
 }
 
-/// What is known of a snapshot file without reading its rows.
+/// The metadata of a snapshot file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meta {
-    /// The index up to which it holds everything.
+    /// It holds everything up to this index.
     pub index: u64,
     /// The term of the entry at that index.
     pub term: u64,
-    /// Who the members were at that index.
+    /// The members at that index.
     pub members: Membership,
     /// The digest of the state.
     pub digest: u64,
@@ -106,7 +106,7 @@ pub struct Snapshots {
     cancelled: Arc<AtomicBool>,
 }
 
-/// A snapshot on its way to its file.
+/// A snapshot that is being written.
 pub struct Draft {
     writer: format::Writer<Output>,
     image: Image,
@@ -114,25 +114,25 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The index up to which it will hold everything.
+    /// It will hold everything up to this index.
     pub fn index(&self) -> u64 {
         self.meta.index
     }
 }
 
 impl Snapshots {
-    /// The snapshots among these files, which are left as they are.
+    /// Opens these files without changing them.
     pub fn over(files: Arc<dyn Files>, cluster: [u8; 16]) -> Snapshots {
         Snapshots { files, cluster, cluster_name: String::new(), cancelled: Arc::default() }
     }
 
-    /// The same, with the name of the cluster for the files that are taken from now on.
+    /// Sets the cluster's name, for the files written from now on.
     #[must_use]
     pub fn named(self, cluster_name: &str) -> Snapshots {
         Snapshots { cluster_name: cluster_name.into(), ..self }
     }
 
-    /// The snapshots among these files. What was being written when the process ended is removed.
+    /// Opens these files. Removes unfinished files of a former process.
     ///
     /// # Errors
     /// When the files cannot be listed or removed.
@@ -144,12 +144,12 @@ impl Snapshots {
         Ok(snapshots)
     }
 
-    /// Ends what is being written: the node stops and must not wait for it.
+    /// Aborts a write, because the node stops and must not wait for it.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// The indexes of all files that count, ascending.
+    /// The indexes of all files in place, ascending.
     ///
     /// # Errors
     /// When the files cannot be listed.
@@ -160,8 +160,8 @@ impl Snapshots {
         Ok(indexes)
     }
 
-    /// What the files say of themselves, newest first: only their ends are read, since they were
-    /// read whole when they were written. Files that are visibly damaged are left out.
+    /// The metadata of the files, newest first. Reads only the head and end of each, since a whole
+    /// file was verified when it was written. Leaves out files that are visibly damaged.
     ///
     /// # Errors
     /// When the files cannot be listed.
@@ -170,11 +170,12 @@ impl Snapshots {
         Ok(indexes.filter_map(|index| self.look(index).ok()).collect())
     }
 
-    /// Begins a snapshot of the published checkpoint, of which it reads what the next one may
-    /// replace: nothing may be published before this returns. `None` when nothing was published.
+    /// Begins a snapshot of the published checkpoint, and reads the rows that the next checkpoint
+    /// may replace: nothing may be published before this returns. `None` when nothing was
+    /// published.
     ///
     /// # Errors
-    /// When the checkpoint cannot be read or the file not written.
+    /// When the checkpoint cannot be read or the file cannot be written.
     pub fn begin(
         &self,
         store: &dyn CheckpointStore,
@@ -211,10 +212,11 @@ impl Snapshots {
         Ok(Some(Draft { writer, image, meta }))
     }
 
-    /// Writes the rest, syncs, reads all of it back and lets it count. Checkpoints may go on.
+    /// Writes the rest, syncs, reads all of it back and renames it into place. Checkpoints may go
+    /// on.
     ///
     /// # Errors
-    /// When anything fails: then it does not count, and whoever asked decides.
+    /// When anything fails. Then the file is not in place, and the caller decides.
     pub fn finish(&self, draft: Draft, store: &dyn CheckpointStore) -> Result<Meta, Error> {
         let Draft { mut writer, image, mut meta } = draft;
         image
@@ -230,7 +232,7 @@ impl Snapshots {
         Ok(meta)
     }
 
-    /// Reads a whole file and checks all of it but the meaning of its rows.
+    /// Reads a whole file and verifies everything but the meaning of its rows.
     ///
     /// # Errors
     /// When it cannot be read or is damaged.
@@ -238,7 +240,7 @@ impl Snapshots {
         self.read(&name_of(index), &mut |_, _| Ok(()))
     }
 
-    /// Fills an empty store with what a file holds.
+    /// Fills an empty store with the content of a file.
     ///
     /// # Errors
     /// When the file is damaged or the store cannot be written.
@@ -250,7 +252,7 @@ impl Snapshots {
         Ok(meta)
     }
 
-    /// Some bytes of a file, with its size; `None` when there is no such file.
+    /// Reads some bytes of a file, and its size. `None` if there is no such file.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -268,7 +270,7 @@ impl Snapshots {
         Ok(Some((size, bytes)))
     }
 
-    /// A file from its beginning, which stays readable when it is removed meanwhile; `None` when
+    /// Opens a file from its beginning. It stays readable if it is removed meanwhile. `None` if
     /// there is no such file.
     ///
     /// # Errors
@@ -282,10 +284,10 @@ impl Snapshots {
         }
     }
 
-    /// Takes a part of a snapshot that is being received; the first one begins it anew.
+    /// Writes a part of a snapshot that is being received. The first part begins a new file.
     ///
     /// # Errors
-    /// When it cannot be written, or does not follow what was received before.
+    /// When it cannot be written, or does not follow the part before.
     pub fn receive(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         if offset == 0 {
             self.files.create(INCOMING).map_err(at(INCOMING))?;
@@ -297,10 +299,10 @@ impl Snapshots {
         self.files.append(INCOMING, bytes).map_err(at(INCOMING))
     }
 
-    /// All of it was received: syncs, reads it back, and lets it count.
+    /// Completes a received file: syncs, reads it back, and renames it into place.
     ///
     /// # Errors
-    /// When it is damaged, of another cluster, or not of this index and term.
+    /// When it is damaged, of another cluster, or of another index or term.
     pub fn received(&self, index: u64, term: u64) -> Result<Meta, Error> {
         self.files.sync(INCOMING).map_err(at(INCOMING))?;
         let meta = self.read(INCOMING, &mut |_, _| Ok(()))?;
@@ -326,7 +328,7 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Sets a damaged file aside, where it can be looked at; it no longer counts.
+    /// Moves a damaged file aside for inspection.
     ///
     /// # Errors
     /// When it cannot be renamed.
@@ -335,7 +337,7 @@ impl Snapshots {
         self.files.rename(&name, &format!("{name}.damaged")).map_err(at(&name))
     }
 
-    /// What a file says of itself at its beginning and its end.
+    /// Reads the metadata at a file's beginning and end.
     fn look(&self, index: u64) -> Result<Meta, Error> {
         let name = name_of(index);
         let damaged = |source| Error::Damaged { name: name.clone(), source };
@@ -389,7 +391,7 @@ fn stranger(name: &str, what: String) -> Error {
     Error::Stranger { name: name.into(), what }
 }
 
-/// The file of a snapshot. The index has a fixed width, so that names sort as indexes do.
+/// The name of a snapshot file. The index has a fixed width, so names sort as indexes do.
 pub fn name_of(index: u64) -> String {
     format!("snapshot-{index:020}")
 }
@@ -399,7 +401,7 @@ fn index_of(name: &str) -> Option<u64> {
     (digits.len() == 20).then(|| digits.parse().ok())?
 }
 
-/// Puts rows into the file that is being written.
+/// Writes rows to the file.
 fn to_file(
     writer: &mut format::Writer<Output>,
 ) -> impl FnMut(&[u8], &[u8]) -> Result<(), store::Error> {
@@ -412,7 +414,7 @@ fn to_file(
     }
 }
 
-/// A file that is being written, a good many bytes at a time.
+/// A file that is being written, in large writes.
 struct Output {
     files: Arc<dyn Files>,
     name: &'static str,

@@ -1,6 +1,6 @@
-//! Which commands may be refused for lack of stock without an entry, and what they are answered.
+//! Which commands may be refused for lack of stock without an entry, and their answers.
 //!
-//! Only a question to a state: that the state is new enough is the caller's affair.
+//! These functions only read a state. The caller ensures that the state is new enough.
 
 use engine::command::Command;
 use engine::ids::Timestamp;
@@ -8,23 +8,22 @@ use engine::order::Line;
 use engine::outcome::{Outcome, Rejection};
 use engine::state::State;
 
-/// Whether a command asks for units of products, so that they may be lacking.
+/// Returns whether a command asks for units of products.
 pub(crate) fn is_order_or_hold(command: &Command) -> bool {
     matches!(command, Command::PlaceOrder(_) | Command::PlaceBatch(_) | Command::CreateHold(_))
 }
 
-/// Whether stock may be lacking for a command. Quicker than [`lacks_stock`], which says `None` to
-/// whatever this says no to: most orders can be filled, and need not be planned twice.
+/// Returns whether stock may be lacking for a command. Faster than [`lacks_stock`], which is `None`
+/// whenever this is false. Most orders can be filled and need not be planned twice.
 pub(crate) fn may_lack_stock(state: &State, command: &Command) -> bool {
     let lines = match command {
         Command::PlaceOrder(order) if order.hold.is_none() => &order.lines,
         Command::CreateHold(hold) => &hold.lines,
-        // Lines of their own are not all there is to a batch, and an order from a hold has its
-        // units already.
+        // A batch holds more than lines, and an order from a hold has its units already.
         Command::PlaceBatch(_) => return true,
         _ => return false,
     };
-    // As if all lines were of one product: then each of them has enough for its own.
+    // Assume that all lines are of one product. If that has enough, each product has.
     let units = lines.iter().map(|line| i64::from(line.quantity.0)).sum();
     let has_enough = |line: &Line| {
         state.product(line.product).is_none_or(|product| product.stock.available() >= units)
@@ -32,8 +31,8 @@ pub(crate) fn may_lack_stock(state: &State, command: &Command) -> bool {
     !lines.iter().all(has_enough)
 }
 
-/// What the command would be answered now, if all that would come of it is a refusal for lack of
-/// stock. `None` when the log has to decide.
+/// Returns the answer to a command that can only be refused for lack of stock. `None` when the log
+/// has to decide.
 pub(crate) fn lacks_stock(state: &State, command: &Command, now: Timestamp) -> Option<Outcome> {
     match command {
         Command::PlaceOrder(order) => state.lacks_stock(order, now).map(Outcome::Rejected),
@@ -43,7 +42,7 @@ pub(crate) fn lacks_stock(state: &State, command: &Command, now: Timestamp) -> O
     }
 }
 
-/// How many orders such an answer refuses, counted as the log counts them.
+/// The number of orders that this answer refuses, counted as the log counts them.
 pub(crate) fn orders_refused(outcome: &Outcome) -> u64 {
     match outcome {
         Outcome::Batch(outcomes) => outcomes.len() as u64,

@@ -1,10 +1,10 @@
-//! Links to the peers: one outgoing connection to each, one incoming from each.
+//! Links to the peers: one outgoing and one incoming connection for each.
 //!
 //! Links follow the membership: a new member gets one, a former member loses it and is told so when
-//! it knocks. A node that is not known yet is answered under the address in its hello: it may be a
-//! member of a change that has not arrived here. Links lose messages when a queue is full or a
-//! connection breaks; raft and the request ids are made for that. Nothing is believed before the
-//! hello named this cluster, this node and the incarnation that is known.
+//! it connects. A node that is not known yet is answered under the address in its hello, since it
+//! may be a member of a change that has not arrived here. Links lose messages when a queue is full
+//! or a connection breaks, which raft and the request ids tolerate. Nothing is believed before the
+//! hello named this cluster, this node and the known incarnation.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,34 +26,34 @@ use crate::message::{
 };
 use crate::shared::Shared;
 
-/// A hello, or a connection, that takes longer has failed.
+/// Timeout of a hello, and of opening a connection.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
-/// A peer whose machine does not even acknowledge bytes for so long is out of reach, and a new
-/// connection is tried. Without it the kernel would go on for a quarter of an hour with one that a
-/// firewall forgot, or wait as long again as a partition took after its end.
+/// A peer whose machine does not acknowledge bytes for this long is unreachable, and the link
+/// connects again. Otherwise the kernel would keep a connection for a quarter of an hour that a
+/// firewall forgot, or wait as long after a partition as the partition took.
 const ACKNOWLEDGED_MAX: Duration = Duration::from_secs(3);
-/// A frame that cannot be written within this means a dead peer.
+/// A frame that cannot be written within this time means a dead peer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Idle links carry an empty frame so often, which also keeps the clocks compared.
+/// Interval between empty frames on idle links. They also keep the clocks compared.
 const IDLE: Duration = Duration::from_secs(1);
-/// A link that carries nothing for so long is dead.
+/// A link that carries nothing for this long is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
-/// Waits between attempts to connect.
+/// Pauses between attempts to connect.
 const RECONNECT_MIN: Duration = Duration::from_millis(50);
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
-/// Between the attempts of a node that was removed or is taken for another: only a change that it
-/// has not heard of can make it welcome.
+/// Pause between the attempts of a node that was removed or is taken for another. Only a change
+/// that it has not heard of can make it welcome.
 const UNWANTED: Duration = Duration::from_secs(10);
-/// Bytes of messages gathered into one frame.
+/// Bytes of messages per frame.
 const FRAME_BYTES_TARGET: usize = 4 << 20;
-/// Incoming connections at once: every peer has one, and may be opening another.
+/// Most incoming connections: each peer has one, and may be opening another.
 const CONNECTIONS_MAX: usize = 64;
 
-/// What the tasks of the links share.
+/// State that the tasks of the links share.
 struct Hub {
-    /// Wakes the link to a peer when that peer has connected to us.
+    /// Wakes the link to a peer when that peer connects to us.
     seen: Mutex<BTreeMap<NodeId, Arc<Notify>>>,
-    /// Where nodes say they are that are not in the membership as it is known here.
+    /// Addresses of nodes that are not in the membership as known here.
     strangers: watch::Sender<BTreeMap<NodeId, String>>,
 }
 
@@ -70,14 +70,14 @@ struct Link {
     task: AbortHandle,
 }
 
-/// Sends to the peers. Cheap to clone.
+/// Sends messages to peers. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Links {
     links: Arc<RwLock<BTreeMap<NodeId, Link>>>,
 }
 
 impl Links {
-    /// Puts a message into the peer's queue. When that is full the message is lost.
+    /// Puts a message into the peer's queue. Drops the message when the queue is full.
     pub(crate) fn send(&self, to: NodeId, message: PeerMessage, shared: &Shared) {
         if let Some(link) = self.links.read().get(&to)
             && link.queue.try_send(message).is_err()
@@ -87,7 +87,7 @@ impl Links {
     }
 }
 
-/// Starts links to all peers and the listener for theirs. The tasks end when `tasks` is dropped.
+/// Starts links to all peers and a listener for theirs. The tasks end when `tasks` is dropped.
 pub(crate) fn start(
     shared: &Arc<Shared>,
     listener: TcpListener,
@@ -110,7 +110,7 @@ async fn keep_links(shared: Arc<Shared>, links: Links, queue_messages: usize, hu
     loop {
         let mut wanted =
             wanted(shared.node(), &members.borrow_and_update(), &strangers.borrow_and_update());
-        // Whose place this node takes may have lived here.
+        // The node that this one replaces may have had this address.
         wanted.retain(|_, raft_addr| *raft_addr != shared.advertised.raft);
         {
             let mut links = links.links.write();
@@ -178,10 +178,10 @@ async fn keep_link(
             }
             Err(_) => tracing::debug!(node = shared.node().0, peer = peer.0, "no link in time"),
         }
-        // raft probes a peer that is told to be out of reach instead of streaming to it.
+        // raft probes an unreachable peer instead of streaming to it.
         shared.send(Input::Unreachable(peer));
         while queue.try_recv().is_ok() {}
-        // A peer that is back connects to us first; then there is no point in waiting longer.
+        // A peer that is back connects to us first. Then there is no point in waiting longer.
         let back = seen.notified();
         let _ = timeout(wait.mul_f64(0.5 + rand::random::<f64>() / 2.0), back).await;
         wait = (wait * 2).min(RECONNECT_MAX);
@@ -220,7 +220,7 @@ async fn dial(raft_addr: &str) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Sends what is queued, many messages to a frame. Returns only when the node stops.
+/// Sends queued messages, many to a frame. Returns only when the node stops.
 async fn feed(
     shared: &Shared,
     mut stream: TcpStream,
@@ -262,7 +262,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, hub: Arc<Hub>) {
                 continue;
             }
         };
-        // Over the limit the connection is closed at once; a real peer comes again.
+        // Over the limit the connection is closed at once. A real peer tries again.
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
         let (shared, hub) = (Arc::clone(&shared), Arc::clone(&hub));
         links.spawn(async move {
@@ -286,7 +286,7 @@ async fn receive(shared: &Shared, mut stream: TcpStream, hub: &Hub) -> io::Resul
         let (length, crc) = message::decode_frame_header(header).map_err(io::Error::other)?;
         body.resize(length, 0);
         timeout(SILENCE_MAX, stream.read_exact(&mut body)).await??;
-        // A member that was removed meanwhile has to knock again, and is told.
+        // A member that was removed meanwhile has to connect again, and is told.
         if shared.members.borrow().was_removed(hello.from) {
             return Err(refused(&hello, HelloVerdict::Removed));
         }
@@ -296,13 +296,13 @@ async fn receive(shared: &Shared, mut stream: TcpStream, hub: &Hub) -> io::Resul
     }
 }
 
-/// Reads a peer's hello and answers it, with the reason when it is refused.
+/// Reads a peer's hello and answers it, with the reason if it is refused.
 async fn welcome(shared: &Shared, stream: &mut TcpStream, hub: &Hub) -> io::Result<Hello> {
     let told = timeout(HANDSHAKE_TIMEOUT, read_hello(stream)).await?;
     let (to, verdict) = match &told {
         Ok(hello) => (hello.from, judge(shared, hello)?),
         Err(error) if speaks_other_version(error) => (NodeId(0), HelloVerdict::Version),
-        // Not a peer at all: nothing is told to it.
+        // This is no peer, so it gets no answer.
         Err(_) => return told,
     };
     let answer = own_hello(shared, to, verdict).encode();
@@ -353,7 +353,7 @@ fn speaks_other_version(error: &io::Error) -> bool {
     matches!(inner, Some(message::Error::Versions { .. }))
 }
 
-/// Whether the speaker of a hello may speak here.
+/// Judges whether the sender of a hello may speak here.
 fn judge(shared: &Shared, hello: &Hello) -> io::Result<HelloVerdict> {
     if hello.cluster != shared.identity.cluster() {
         return Ok(HelloVerdict::Cluster);
@@ -393,7 +393,7 @@ fn refused(hello: &Hello, verdict: HelloVerdict) -> io::Error {
 mod tests {
     use super::*;
 
-    /// What it is for shows the fault `half-open` of the jepsen crate, which needs a packet filter.
+    /// The fault `half-open` of the jepsen crate shows why; it needs a packet filter.
     #[tokio::test]
     async fn a_link_whose_bytes_nobody_acknowledges_is_given_up_soon() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

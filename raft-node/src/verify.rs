@@ -1,9 +1,9 @@
-//! The offline check of a stopped node's data: everything that a start would rely on, and more.
+//! Verifies the data of a stopped node, offline: everything that a startup would rely on, and more.
 //!
-//! It takes the lock, so that nothing changes under it, and writes nothing into the data directory:
-//! what has to be opened by the libraries that write it is copied to a scratch directory first. It
-//! goes on after damage as far as it can, and names each file that is not as it was written.
-//! Nothing here repairs anything.
+//! It takes the lock, so nothing changes meanwhile, and writes nothing into the data directory.
+//! Files that have to be opened by the libraries that write them are copied to a scratch directory
+//! first. It goes on after damage as far as it can, and names each damaged file. It repairs
+//! nothing.
 
 mod files;
 mod notebook;
@@ -15,10 +15,10 @@ use self::notebook::at;
 pub use self::notebook::{Check, Error, Finding, Made, Notebook, Report};
 use crate::directory::durable::lock;
 
-/// Checks the data of a stopped node. `scratch` is an empty directory with room for a copy of it.
+/// Verifies the data of a stopped node. `scratch` is an empty directory with room for a copy.
 ///
 /// # Errors
-/// When nothing can be checked; what is wrong with the data is in the report.
+/// When nothing can be verified. Damage of the data is in the report.
 pub fn verify(data: &Path, scratch: &Path, notebook: &Notebook) -> Result<Report, Error> {
     if !data.join("lock").is_file() {
         return Err(Error::NoData(data.to_owned()));
@@ -32,10 +32,10 @@ pub fn verify(data: &Path, scratch: &Path, notebook: &Notebook) -> Result<Report
     Ok(notebook.report())
 }
 
-/// Checks a backup: every checksum, and that its rows make the state that it speaks of.
+/// Verifies a backup: every checksum, and that its rows make the state in its header.
 ///
 /// # Errors
-/// When there is no such file; what is wrong with it is in the report.
+/// When there is no such file. Damage of it is in the report.
 pub fn verify_backup(file: &Path, notebook: &Notebook) -> Result<Report, Error> {
     std::fs::File::open(file).map_err(at(file))?;
     notebook.look_at(file);

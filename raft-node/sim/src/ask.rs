@@ -1,33 +1,33 @@
-//! What clients ask of nodes and what they are answered.
+//! Requests of clients to nodes, and their answers.
 
 use engine::command::Command;
 use engine::ids::{HoldId, OrderId, Position, ProductId};
 use engine::query::{OrderFilter, Page};
 use raft_node::replica::Applied;
 
-/// What a client asks of a node.
+/// A client's request to a node.
 #[derive(Clone, Debug)]
 pub(super) enum Ask {
     Command(Command),
     Read(Look, Freshness),
 }
 
-/// What a read looks at.
+/// What a read wants to see.
 #[derive(Clone, Debug)]
 pub(super) enum Look {
     Order(OrderId),
     Hold(HoldId),
     Product(ProductId),
     Key(Box<str>),
-    /// The report of a payment that came under a key.
+    /// The report of a payment under a key.
     Report(Box<str>),
-    /// Some movements of a product's units, from a number on.
+    /// Some movements of a product's units, from this number on.
     Ledger {
         product: ProductId,
         from: usize,
         limit: usize,
     },
-    /// How many orders match, and some of them.
+    /// The number of matching orders, and some of them.
     List(OrderFilter, Page),
     /// All products.
     Catalogue,
@@ -38,29 +38,29 @@ pub(super) enum Look {
 pub(super) enum Freshness {
     Linearizable,
     Stale,
-    /// At least as fresh as this position, which the client knows from an earlier answer.
+    /// At least as fresh as this position, which the client has from an earlier answer.
     AtLeast(Position),
 }
 
-/// What a client is answered.
+/// A node's answer to a client.
 #[derive(Clone, Debug)]
 pub(super) enum Reply {
     Applied(Box<Applied>),
-    /// The read shows the state after this index; what it shows has been checked.
+    /// The read saw the state after this index. Its content has been checked.
     Read {
         index: u64,
     },
-    /// Refused for lack of stock by the state after this index, without an entry.
+    /// Refused without an entry, for lack of stock in the state after this index.
     SoldOut {
         index: u64,
     },
     /// Certainly not applied.
     NotApplied,
-    /// The outcome is not known.
+    /// The outcome is unknown.
     Unknown,
     /// Not fresh enough in time.
     ReadRefused,
-    /// Nobody listens there.
+    /// No process listens there.
     ConnectionRefused,
     /// The connection broke after the request was sent.
     ConnectionReset,

@@ -1,7 +1,7 @@
-//! A client: one request after the other, retried as the typed client crate does it.
+//! A client: makes one request after the other, and retries like the typed client crate.
 //!
-//! A request that certainly was not applied may be sent again. One whose outcome is unknown only
-//! when that can do no harm: reads, cancels, and orders under an idempotency key.
+//! It may send a request again that was certainly not applied. It sends one with an unknown outcome
+//! again only when that is harmless: reads, cancels, and orders under an idempotency key.
 
 mod choose;
 
@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::sim::Sim;
 use crate::time::{MS, SECOND};
 
-/// Orders of its own that a client remembers for replays and cancels.
+/// Own orders that a client remembers for replays and cancels.
 const REMEMBERED_MAX: usize = 50;
 
 pub(super) struct Client {
@@ -25,21 +25,21 @@ pub(super) struct Client {
     requests: u64,
     current: Option<Current>,
     node: NodeId,
-    /// Orders it asked for under a key, and what came of them.
+    /// Orders that it placed under a key, and their outcomes.
     placed: Vec<PlaceOrder>,
-    /// Reports of payments that it told.
+    /// Reports of payments that it sent.
     reported: Vec<PaymentWebhook>,
-    /// The furthest position that it was told.
+    /// The highest position in its answers.
     position: Position,
-    /// After the faults: its last request, which has to be answered however long it takes.
+    /// After the faults: its last request, which must be answered, however long that takes.
     last: bool,
     pub(super) idle: bool,
 }
 
-/// A request on its way.
+/// An open request.
 struct Current {
     ask: Ask,
-    /// Sending it again can do no harm.
+    /// Whether it may be sent again.
     repeatable: bool,
     attempt: u64,
     tries: u32,
@@ -64,7 +64,7 @@ impl Client {
         }
     }
 
-    /// Begins a request, or goes on with the one that was put off.
+    /// Begins a request, or continues the one that was postponed.
     pub(super) fn act(&mut self, sim: &mut Sim) {
         if self.current.is_none() {
             if self.idle {
@@ -84,7 +84,7 @@ impl Client {
         self.send(sim);
     }
 
-    /// Asks once more, after its last request.
+    /// Makes one more request, after its last one.
     pub(super) fn wake(&mut self, sim: &mut Sim) {
         self.idle = false;
         sim.after(MS, Event::Act { client: self.id });
@@ -113,7 +113,7 @@ impl Client {
         sim.after(delay, Event::Asked { node, client, attempt, ask });
     }
 
-    /// An answer, or none in time.
+    /// Takes an answer, or a timeout.
     pub(super) fn answered(&mut self, sim: &mut Sim, attempt: u64, reply: Option<Reply>) {
         let Some(current) = &mut self.current else { return };
         if current.attempt != attempt {
@@ -184,12 +184,12 @@ impl Client {
         self.finish(sim);
     }
 
-    /// Sends it again after a while, if that is allowed.
+    /// Sends the request again after a pause, if that is allowed.
     fn retry(&mut self, sim: &mut Sim, allowed: bool) {
         let Some(current) = &mut self.current else { return };
-        // No answer counts for this attempt any more.
+        // From now on, answers to this attempt are ignored.
         current.attempt = 0;
-        // In the end every request is answered, so the last one is not given up.
+        // At the end every request is answered, so the last one is never given up.
         let enough = current.tries >= sim.plan.attempts_max && !self.last;
         if !allowed || enough {
             sim.cover.left_in_doubt += u64::from(current.in_doubt && !self.last);
@@ -206,13 +206,13 @@ impl Client {
             self.idle = true;
             return;
         }
-        // Nobody thinks for so long that the run ends first.
+        // Nobody pauses for longer than the run lasts.
         let delay = sim.random.waiting(sim.plan.think_us).min(sim.plan.rest / 3);
         sim.after(delay, Event::Act { client: self.id });
     }
 }
 
-/// The keys of a request that made something, with its number.
+/// The key of a request that made something, with the id.
 fn keys_made<'a>(ask: &'a Ask, outcome: &Outcome) -> Vec<(&'a str, u64)> {
     let made = |outcome: &Outcome| match *outcome {
         Outcome::Placed(OrderId(made))
@@ -237,7 +237,7 @@ fn keys_made<'a>(ask: &'a Ask, outcome: &Outcome) -> Vec<(&'a str, u64)> {
     }
 }
 
-/// Whether sending it again does no harm when its outcome is unknown.
+/// Returns whether a request with an unknown outcome may be sent again.
 fn may_repeat(ask: &Ask) -> bool {
     let Ask::Command(command) = ask else { return true };
     match command {

@@ -1,11 +1,11 @@
-//! The clocks of a node: a monotonic one that may run too fast or too slow, and a wall clock that
-//! may be wrong and may jump. Both are functions of simulated time, which is the truth.
+//! The clocks of a node: a monotonic clock that drifts, and a wall clock that may be wrong and may
+//! jump. Both are functions of simulated time, which is the truth.
 
 use raft_node::core::Now;
 
 use crate::time::{MS, Time};
 
-/// The truth at simulated time 0, in milliseconds since the Unix epoch.
+/// The true time at simulated time 0, in milliseconds since the Unix epoch.
 pub(super) const EPOCH_MS: u64 = 1_800_000_000_000;
 
 #[derive(Clone, Debug)]
@@ -13,9 +13,9 @@ pub(super) struct NodeClock {
     /// The node's own microseconds at `anchor`.
     local: u64,
     anchor: Time,
-    /// Parts of a million that it runs too fast.
+    /// Drift, in parts per million. Positive when the clock runs too fast.
     drift_ppm: i64,
-    /// Milliseconds that the wall clock is ahead of the node's own count.
+    /// Milliseconds from the node's own count to its wall clock.
     offset_ms: i64,
     booted_local: u64,
 }
@@ -31,7 +31,7 @@ impl NodeClock {
         self.local + (i128::from(passed) + drift) as u64
     }
 
-    /// The monotonic clock starts again with the process.
+    /// Restarts the monotonic clock with the process.
     pub(super) fn boot(&mut self, at: Time) {
         self.booted_local = self.local(at);
     }
@@ -44,7 +44,7 @@ impl NodeClock {
         }
     }
 
-    /// How long `local_us` of this clock take in truth.
+    /// True duration of `local_us` on this clock.
     pub(super) fn true_us(&self, local_us: u64) -> u64 {
         let rate = 1_000_000 + self.drift_ppm;
         (u128::from(local_us) * 1_000_000 / rate.unsigned_abs() as u128) as u64

@@ -8,7 +8,8 @@
 //! simulate --bug NAME --seeds 500 --from 1     how soon a planted bug is found
 //! ```
 //!
-//! It ends with status 1 at the first seed that fails, after naming the command that runs it again.
+//! It ends with status 1 at the first seed that fails, after printing the command that runs it
+//! again.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,7 +22,7 @@ use raft_node::simulation::Bug;
 use crate::{Coverage, Report, Show};
 
 const USAGE: &str = "simulate [--seeds N] [--from N] [--jobs N] [--bug NAME] | --seed N [--trace]";
-/// How often progress is told, in seconds.
+/// Interval between progress lines, in seconds.
 const PROGRESS_S: u64 = 10;
 
 #[derive(Debug)]
@@ -58,8 +59,8 @@ fn options() -> Result<Options, String> {
     Ok(options)
 }
 
-/// Reads the arguments of the process and does what they ask for. Returns status 1 for a seed that
-/// fails, and 2 for arguments that cannot be read.
+/// Reads the arguments of the process and does what they ask for. Returns status 1 if a seed fails,
+/// and 2 for invalid arguments.
 pub fn main() -> ExitCode {
     match options() {
         Err(message) => {
@@ -99,21 +100,21 @@ fn tell_failure(report: &Report) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// What the workers have done together.
+/// The sum over all workers.
 #[derive(Default)]
 struct Sum {
     seeds: u64,
     simulated_us: u64,
     events: u64,
     coverage: Coverage,
-    /// The longest that a cluster took after its faults for an answer, and to come to rest.
+    /// The longest times that a cluster took after its faults to answer, and to come to rest.
     first_answer_us: u64,
     rest_us: u64,
     failed: Option<Report>,
 }
 
 fn run_many(options: &Options) -> ExitCode {
-    // Where panics do not unwind, the last word has to name the seed.
+    // Where panics do not unwind, the last line has to name the seed.
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         usual(panic);
@@ -168,7 +169,7 @@ fn run_many(options: &Options) -> ExitCode {
     }
 }
 
-/// Runs a seed on a thread that bears its name, so that a panic tells it.
+/// Runs a seed on a thread with the seed as its name, so that a panic names it.
 fn run_seed(seed: u64, bug: Option<Bug>, sum: &Mutex<Sum>, stop: &AtomicBool) {
     let thread = thread::Builder::new().name(seed.to_string());
     let run = move || crate::run(seed, bug, Show::Nothing);
@@ -178,7 +179,7 @@ fn run_seed(seed: u64, bug: Option<Bug>, sum: &Mutex<Sum>, stop: &AtomicBool) {
     };
     if report.failure.is_some() {
         stop.store(true, Ordering::Relaxed);
-        // Once more, for its last lines.
+        // Run it again for the last lines of its trace.
         report = crate::run(seed, bug, Show::Tail);
     }
     let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);

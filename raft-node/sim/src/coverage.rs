@@ -1,4 +1,4 @@
-//! What a run did and saw. A simulation that did nothing proves nothing, so every counter here has
+//! Counts what runs did and saw. A simulation that did nothing proves nothing, so every counter has
 //! to be above zero over a suite.
 
 macro_rules! coverage {
@@ -10,12 +10,12 @@ macro_rules! coverage {
         }
 
         impl Coverage {
-            /// All counters by name.
+            /// All counters, with their names.
             pub fn each(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($name), self.$name),)*]
             }
 
-            /// Adds another run's counters.
+            /// Adds the counters of another run.
             pub fn add(&mut self, other: &Coverage) {
                 $(self.$name += other.$name;)*
             }
@@ -28,17 +28,17 @@ coverage! {
     elections,
     /// Times that a leader stepped down without a crash.
     leaders_deposed,
-    /// Entries that a node had to replace in its log.
+    /// Entries that a node replaced in its log.
     log_suffixes_replaced,
     /// Entries committed.
     entries_committed,
-    /// Entries that held more than one command.
+    /// Entries with more than one command.
     entries_batched,
-    /// Entries without commands that let the clock pass a deadline.
+    /// Entries without commands, made so that the clock passes a deadline.
     clock_ticks,
-    /// Processes killed, their page cache surviving.
+    /// Processes killed; their page cache survives.
     kills,
-    /// Power cuts, which lose what was not synced.
+    /// Power cuts, which lose unsynced data.
     power_cuts,
     /// Crashes right after a random step of a node.
     crashes_at_a_step,
@@ -52,53 +52,53 @@ coverage! {
     restarts,
     /// Restarts that found a checkpoint.
     restarts_from_checkpoint,
-    /// Appends that a power cut took, none of which had been acknowledged.
+    /// Appends lost in a power cut. None of them had been acknowledged.
     appends_lost,
-    /// Appends of which a power cut left a part, cut off when the log was opened.
+    /// Appends of which a power cut left a part, truncated when the log was opened.
     appends_torn,
-    /// Appends not yet synced that survived a crash all the same.
+    /// Unsynced appends that survived a crash.
     appends_kept,
     /// Crashes between the write of an append and its sync.
     crashes_before_sync,
-    /// Nodes whose log was damaged, noticed, and which did not come back.
+    /// Nodes that noticed a damaged log and did not come back.
     logs_damaged,
     /// Checkpoints written.
     checkpoints,
-    /// Checkpoints during which the node crashed.
+    /// Checkpoints interrupted by a crash of the node.
     checkpoints_torn,
-    /// Checkpoints damaged on disk, noticed, set aside and rebuilt from the log.
+    /// Checkpoints damaged on disk, noticed, moved aside and rebuilt from the log.
     checkpoints_rebuilt,
     /// Snapshots taken.
     snapshots_taken,
-    /// Snapshots that a full disk kept from being taken.
+    /// Snapshots not taken because of a full disk.
     snapshots_failed,
-    /// Snapshots during whose writing the node ended.
+    /// Snapshots interrupted by the end of the node.
     snapshots_torn,
     /// Snapshots damaged on disk.
     snapshots_damaged,
-    /// Of those, found when they were to be sent or read back.
+    /// Of those, noticed when they were to be sent or read back.
     snapshots_found_damaged,
     /// States made from a snapshot after their checkpoint was damaged.
     states_from_snapshots,
-    /// Times that a log was cut at its beginning.
+    /// Truncations of a log at its front.
     logs_cut,
     /// Parts of snapshots sent.
     snapshot_parts_sent,
-    /// Transfers of snapshots given up by the node that received them.
+    /// Snapshot transfers given up by the receiver.
     transfers_given_up,
-    /// Transfers in which the receiving node ended.
+    /// Snapshot transfers interrupted by the end of the receiver.
     transfers_torn,
-    /// Snapshots that took the place of state and log.
+    /// Snapshots installed.
     snapshots_installed,
-    /// Installations that a crash cut off after the state had changed and before the log had.
+    /// Installations interrupted by a crash after the state had changed and before the log had.
     installs_torn,
-    /// Of those, ended when the node started again.
+    /// Of those, completed when the node started again.
     installs_ended_at_start,
     /// Nodes stopped by a full disk.
     disks_full,
     /// Disks that ran low.
     disks_low,
-    /// Disks that were all but full, so that the node took no entries.
+    /// Disks that were nearly full, so that the node took no entries.
     disks_exhausted,
     /// Requests refused because disks were low.
     refused_for_room,
@@ -110,33 +110,33 @@ coverage! {
     pauses,
     /// Pauses of a leader.
     leader_pauses,
-    /// One node cut off in both directions.
+    /// One node isolated in both directions.
     isolations,
-    /// One node cut off in one direction.
+    /// One node isolated in one direction.
     one_way_cuts,
-    /// The cluster cut in two.
+    /// Partitions of the cluster into two halves.
     splits,
-    /// Two halves joined by one node.
+    /// Partitions with one node that reaches both halves.
     bridges,
-    /// Every node sees its neighbours only.
+    /// Partitions in which every node reaches only its neighbours.
     rings,
     /// A single link cut.
     single_links_cut,
     /// A link that comes and goes.
     flaps,
-    /// Links of a random set cut one by one and released in another order.
+    /// Links of a random set, cut one by one and restored in another order.
     swizzles,
     /// Times that the network got worse for a while.
     storms,
     /// Frames lost at random.
     frames_lost,
-    /// Frames that found their link cut.
+    /// Frames lost on a cut link.
     frames_cut,
     /// Frames delivered twice.
     frames_duplicated,
     /// Frames that overtook others.
     frames_reordered,
-    /// Frames damaged on the way and refused by their checksum.
+    /// Frames damaged on the way, and refused by their checksum.
     frames_damaged,
     /// Links reported as broken to raft.
     links_broken,
@@ -146,7 +146,7 @@ coverage! {
     clock_jumps_backwards,
     /// Clocks that ran too fast or too slow.
     clocks_drifting,
-    /// Leaders told to hand leadership over.
+    /// Leaders told to transfer leadership.
     transfers,
     /// Commands forwarded to a leader.
     forwarded,
@@ -174,11 +174,11 @@ coverage! {
     overloaded,
     /// Requests whose outcome stayed unknown to their node.
     unknown,
-    /// Requests that a client gave up in doubt.
+    /// Requests that a client gave up with an unknown outcome.
     left_in_doubt,
-    /// Requests that were in doubt and turned out to be in the log.
+    /// Requests with an unknown outcome that were in the log.
     unknown_but_applied,
-    /// Requests that were in doubt and never reached the log.
+    /// Requests with an unknown outcome that never reached the log.
     unknown_and_lost,
     /// Requests sent again by their client under the same key.
     retries,
@@ -190,63 +190,63 @@ coverage! {
     reads_refused,
     /// Stale reads answered.
     stale_reads,
-    /// Stale reads that were behind what had been acknowledged.
+    /// Stale reads that were behind acknowledged writes.
     stale_reads_behind,
     /// Reads that waited for a position.
     reads_at_position,
     /// Lists and counts read.
     lists,
-    /// Orders and holds read back from the checkpoint.
+    /// Orders and holds read from the checkpoint.
     rows_read_from_store,
     /// Reads of a product's ledger.
     ledgers,
     /// Reads of a provider's report.
     reports_read,
-    /// Batches whose orders were all placed, by whatever rule.
+    /// Batches, atomic or not, whose orders were all placed.
     batches_placed,
-    /// Batches of which some orders were refused and others placed.
+    /// Batches with some orders refused and others placed.
     batches_in_part,
-    /// Batches of which nothing was placed because one order could not be.
+    /// Batches refused as a whole because of one order.
     batches_refused,
-    /// Events told.
+    /// Events.
     events_told,
-    /// Products told to be sold out.
+    /// Sold-out events.
     sold_out,
-    /// Products told to be nearly so.
+    /// Low-stock events.
     stock_low,
-    /// Events that a subscriber heard.
+    /// Events that subscribers received.
     events_heard,
-    /// Pages of events that came from a chunk of a checkpoint.
+    /// Pages of events from a chunk of a checkpoint.
     events_read_from_store,
-    /// Times that a chunk went while a subscriber's page was read from it.
+    /// Chunks removed while a subscriber's page was read from them.
     events_gone_while_read,
-    /// Times that a subscriber went on at another node, after the last event it had heard.
+    /// Subscribers that continued at another node after their last event.
     subscribers_moved,
-    /// Times that a subscriber was so far behind that events were gone.
+    /// Subscribers so far behind that events were gone.
     subscribers_too_late,
-    /// Keys closed before they made an order.
+    /// Keys fenced before they made an order.
     keys_fenced,
-    /// Refusals of a closed key.
+    /// Refusals of a fenced key.
     rejected_key_fenced,
     /// Stock adjusted.
     stock_adjusted,
-    /// Adjustments asked for again under their key.
+    /// Adjustments repeated under their key.
     adjustments_replayed,
-    /// Adjustments refused for the stock there was.
+    /// Adjustments refused because of the stock.
     rejected_adjustment,
     /// Refusals because of a limit per user.
     rejected_user_limit,
     /// Reports of payments that settled their order.
     reports_applied,
-    /// Reports that had been told before.
+    /// Duplicate reports.
     reports_repeated,
     /// Reports that came before their order.
     reports_parked,
-    /// Reports that waited for their order and found it, whatever came of that.
+    /// Reports that waited for their order and found it, whatever the result.
     reports_matched,
     /// Reports whose order did not come in time.
     reports_unmatched,
-    /// Reports that came late, for an order under way, or of another amount.
+    /// Late reports: for an order under way, or with another amount.
     reports_in_conflict,
     /// Holds made.
     holds_created,
@@ -256,9 +256,9 @@ coverage! {
     holds_expired,
     /// Holds released.
     holds_released,
-    /// Holds that were given more time.
+    /// Holds that were extended.
     holds_extended,
-    /// Holds asked for again under their key.
+    /// Holds requested again under their key.
     holds_replayed,
     /// Refusals because a hold had ended.
     rejected_hold_over,
@@ -270,7 +270,7 @@ coverage! {
     orders_paid,
     /// Orders that failed.
     orders_failed,
-    /// Orders cancelled, by whomever.
+    /// Orders cancelled, for any reason.
     orders_cancelled,
     /// Of those, cancelled because no payment came in time.
     webhook_timeouts,
@@ -282,27 +282,27 @@ coverage! {
     payment_charges,
     /// Definite refusals.
     payment_declines,
-    /// Calls that got no answer.
+    /// Calls without an answer.
     payment_no_answers,
-    /// Calls whose request was lost before the provider saw it.
+    /// Calls lost before the provider saw them.
     payment_requests_lost,
     /// Calls whose answer was lost after the provider had decided.
     payment_answers_lost,
     /// Calls that reached the provider twice.
     payment_calls_doubled,
-    /// Payment tasks taken over after the lease of another node ran out.
+    /// Payment tasks taken over after another node's lease expired.
     leases_taken_over,
-    /// Times that somebody let payments wait, or go on.
+    /// Times that payments were paused or resumed.
     payments_set,
-    /// Payments that were to be claimed while payments waited.
+    /// Claims of payments while payments were paused.
     claims_put_off,
-    /// Results handed in for an attempt that was over.
+    /// Results for an attempt that was settled already.
     payment_results_stale,
     /// Nodes added as learners.
     members_added,
-    /// Learners that got their vote.
+    /// Learners promoted to voters.
     members_promoted,
-    /// Members removed because their disk was lost, in the step that gave another its vote.
+    /// Members removed because their disk was lost, in the step that promoted another.
     members_replaced,
     /// Members removed.
     members_removed,
@@ -312,11 +312,11 @@ coverage! {
     nodes_wiped,
     /// Joint phases that ended.
     joint_phases_left,
-    /// Snapshots that brought members which their node did not know of.
+    /// Snapshots with members that their node did not know.
     members_from_snapshots,
     /// Changes and transfers that the leader refused.
     changes_refused,
-    /// Transfers of leadership after which it was where the operator wanted it.
+    /// Transfers of leadership that ended where the operator wanted.
     transfers_done,
     /// Frames of nodes that came back without their disk.
     frames_of_strangers,

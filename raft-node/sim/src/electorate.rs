@@ -1,7 +1,7 @@
-//! Who has a vote, worked out from the committed entries alone, and what that demands of commits.
+//! Works out from the committed entries alone who has a vote, and what that demands of commits.
 //!
 //! Each node's membership is compared with this one. An entry counts as committed only when a
-//! majority has it synced, in both halves of a joint phase; a learner gets its vote only when it
+//! majority has synced it, in both halves of a joint phase. A learner gets its vote only when it
 //! has caught up.
 
 pub(crate) mod judge;
@@ -13,7 +13,7 @@ use raft_node::members::{Change, Membership, is_change};
 
 use crate::coverage::Coverage;
 
-/// An entry that some node handed out first, and the voter that it made.
+/// An entry that a node handed out first, and the voter that it promoted.
 #[derive(Debug)]
 struct Fresh {
     index: u64,
@@ -23,7 +23,7 @@ struct Fresh {
 
 #[derive(Debug)]
 pub(super) struct Electorate {
-    /// Oldest first; the founders are the first.
+    /// Memberships, oldest first. The first is that of the founders.
     history: Vec<Membership>,
     last_index: u64,
     fresh: Vec<Fresh>,
@@ -43,7 +43,7 @@ impl Electorate {
         self.history.iter().find(|members| members.index == index)
     }
 
-    /// A node hands an entry out to be applied.
+    /// Takes an entry that a node hands out to be applied.
     pub(super) fn handed_out(&mut self, entry: &Entry, cover: &mut Coverage) -> Result<(), String> {
         if entry.index <= self.last_index {
             return Ok(());
@@ -74,7 +74,7 @@ impl Electorate {
         Ok(())
     }
 
-    /// What a change makes of the newest membership, by the rules of joint consensus.
+    /// Applies a change to the newest membership, by the rules of joint consensus.
     fn after(&self, index: u64, change: Option<&Change>) -> Result<Membership, String> {
         let now = self.now();
         let numbers = |ids: &[NodeId]| ids.iter().map(|id| id.0).collect::<Vec<_>>();
@@ -105,7 +105,7 @@ impl Electorate {
         Ok(now.after(index, change, &conf))
     }
 
-    /// A node puts a membership into effect.
+    /// Checks a membership that a node puts into effect.
     pub(super) fn check(&self, members: &Membership) -> Result<(), String> {
         match self.at(members.index) {
             Some(known) if known == members => Ok(()),
@@ -113,8 +113,8 @@ impl Electorate {
         }
     }
 
-    /// A node takes these for the members after the entry at `index`, because its own disk or a
-    /// snapshot says so.
+    /// Checks the membership after the entry at `index` that a node has from its disk or a
+    /// snapshot.
     pub(super) fn check_at(&self, index: u64, members: &Membership) -> Result<(), String> {
         let known = self.history.iter().rfind(|known| known.index <= index);
         match known == Some(members) {
@@ -125,8 +125,8 @@ impl Electorate {
         }
     }
 
-    /// Those whose majority may have committed the entry at `index`: a leader puts a change into
-    /// effect with the next entries that it commits.
+    /// The memberships whose majority may have committed the entry at `index`: a leader puts a
+    /// change into effect with the next entries that it commits.
     fn deciding(&self, index: u64) -> impl Iterator<Item = &Membership> {
         self.history.iter().rev().filter(move |members| members.index < index).take(2)
     }

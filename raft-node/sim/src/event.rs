@@ -1,4 +1,4 @@
-//! What can happen in a run, as data.
+//! The events of a run, as data.
 
 use engine::event::{Event as Told, EventId};
 use engine::ids::NodeId;
@@ -8,14 +8,15 @@ use crate::ask::{Ask, Reply};
 use crate::net::Quality;
 use crate::time::Time;
 
-/// What can happen.
+/// An event.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A frame arrives.
     Frame { from: NodeId, to: NodeId, bytes: Vec<u8> },
     /// A node learns that its link to a peer broke.
     LinkBroke { node: NodeId, peer: NodeId },
-    /// Something that a process of a node waits for. The life tells the processes of a node apart.
+    /// A process of a node stops waiting for something. `life` distinguishes the processes of a
+    /// node.
     Node { node: NodeId, life: u64, duty: Duty },
     /// A client's request arrives.
     Asked { node: NodeId, client: usize, attempt: u64, ask: Ask },
@@ -23,7 +24,7 @@ pub(crate) enum Event {
     Answered { client: usize, attempt: u64, reply: Reply },
     /// A client stops waiting for an answer.
     GivenUp { client: usize, attempt: u64 },
-    /// A client does what is next.
+    /// A client continues.
     Act { client: usize },
     /// A subscriber asks for the next events.
     Follow { subscriber: usize },
@@ -39,9 +40,9 @@ pub(crate) enum Event {
     Restart { node: NodeId },
     /// A paused node goes on.
     Resume { node: NodeId },
-    /// The replicated clock is compared with those of the nodes.
+    /// Compare the replicated clock with those of the nodes.
     WatchClocks,
-    /// The operator looks what there is to do.
+    /// The operator continues.
     Operate,
     /// The schedule's next fault.
     Fault,

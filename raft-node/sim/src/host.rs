@@ -1,8 +1,8 @@
 //! A simulated node: production's core, state and worker, and the driver's duties as events.
 //!
-//! A [`Host`] is the machine: its disk and clocks survive a crash. A [`Process`] is what runs on
-//! it, and is lost with a crash. Each duty of the driver is a chain of events with random
-//! latencies, so that everything that can happen between two steps of a real node can happen here.
+//! A [`Host`] is the machine: its disk and clocks survive a crash. A [`Process`] runs on it and is
+//! lost with a crash. Each duty of the driver is a chain of events with random latencies, so
+//! everything that can happen between two steps of a real node can happen here.
 
 mod apply;
 mod checkpoint;
@@ -40,23 +40,23 @@ use crate::event::{Duty, Event};
 use crate::sim::Sim;
 use crate::time::{MS, SECOND, Time};
 
-/// Inputs that one step of the core takes at most, as in production's driver.
+/// Most inputs in one step of the core, as in production's driver.
 const INPUTS_PER_STEP_MAX: usize = 8_192;
-/// Frames from peers that may wait for a step; more are dropped.
+/// Most frames from peers that wait for a step. More are dropped.
 const FRAMES_WAITING_MAX: usize = 4_096;
 
-/// The longest that a slow disk takes for an operation.
+/// Longest operation of a slow disk.
 pub(super) const DISK_US_MAX: Time = 5 * SECOND;
 
-/// What is wrong with a disk.
+/// The faults of a disk.
 #[derive(Debug, Default)]
 pub(super) struct DiskFaults {
     pub(super) full: bool,
-    /// How much room is left, as it was judged last.
+    /// The last judgement of its free space.
     pub(super) space: Space,
     /// The next sync fails.
     pub(super) fail_sync: bool,
-    /// How many times slower than it should be, beyond once.
+    /// Added slowness: 0 is normal, 1 twice as slow.
     pub(super) slower: u64,
     /// A checkpoint row was damaged.
     pub(super) checkpoint_damaged: bool,
@@ -69,30 +69,30 @@ pub(super) struct Host {
     pub(super) log: Arc<MemoryLog>,
     pub(super) store: Arc<MemoryStore>,
     pub(super) files: Arc<MemoryFiles>,
-    /// Index and term of the snapshot that the store was installed from, if it was.
+    /// Index and term of the snapshot that the store was installed from, if any.
     installed: (u64, u64),
     pub(super) disk: DiskFaults,
     pub(super) clock: NodeClock,
     boot: u64,
-    /// Counts processes, so that what one waited for does not reach the next.
+    /// Numbers the processes, so that events of one do not reach the next.
     pub(super) life: u64,
-    /// A bit of its log is flipped, whether it knows that already or not.
+    /// A bit of its log is flipped, whether the node has noticed or not.
     pub(super) log_damaged: bool,
-    /// It is lost for good: it must not come back under its id.
+    /// Lost for good: it must not come back under its id.
     pub(super) damaged: bool,
-    /// Its disk was lost: it is another directory under an old id.
+    /// Its disk was lost, so it has another directory under an old id.
     pub(super) wiped: bool,
-    /// It takes part, or will; the others are spare machines.
+    /// It is or will be a member. The others are spare machines.
     pub(super) joined: bool,
     /// A restart is planned.
     pub(super) restarting: bool,
     pub(super) paused_until: Option<Time>,
-    /// What happened to a paused node.
+    /// Events for a paused node.
     pub(super) held: Vec<Event>,
     pub(super) up: Option<Box<Process>>,
 }
 
-/// What runs on a machine.
+/// The process that runs on a machine.
 pub(super) struct Process {
     core: Core,
     pub(super) state: State,
@@ -101,18 +101,18 @@ pub(super) struct Process {
     mailbox: Vec<Input>,
     frames_waiting: usize,
     step_planned: bool,
-    /// As production shows it: refreshed at ticks and changes of role.
+    /// The view that production shows: refreshed at ticks and changes of role.
     view: View,
     role: (u64, u64, bool),
     leads: bool,
     next_seq: u64,
     next_ticket: u64,
     waiting: BTreeMap<u64, (RequestId, Waiter)>,
-    /// Readers whose barrier is under way, and those who wait for an index.
+    /// Readers with an open barrier, and readers that wait for an index.
     readers: BTreeMap<u64, Reader>,
     readers_at: BTreeMap<u64, Vec<Reader>>,
     appends: VecDeque<Append>,
-    /// The append that the log thread is busy with, and whether it is written.
+    /// The append of the log thread, and whether it is written.
     appending: Option<(Append, bool)>,
     committed: VecDeque<Entry>,
     /// The last index that was handed out to be applied.
@@ -123,20 +123,20 @@ pub(super) struct Process {
     frozen: Option<(Frozen, u64)>,
     files: FileDuty,
     checkpoint_index: u64,
-    /// What the log's watermark does not tell yet, and when it was written last.
+    /// An applied index and term for the next watermark, and when the last one was written.
     unmarked: Option<(u64, u64)>,
     marked_at: Time,
     next_call: u64,
-    /// Calls whose answer is awaited.
+    /// Open calls.
     calls: BTreeSet<u64>,
-    /// An orderly stop: when it stops waiting for another leader.
+    /// During an orderly stop: when it stops waiting for another leader.
     stopping: Option<Time>,
     commit_index: u64,
-    /// It gave a vote in the last step.
+    /// It voted in the last step.
     voted: bool,
 }
 
-/// Where a machine is among all of them, which are numbered from 1.
+/// The index of a machine; ids begin at 1.
 pub(super) fn place(id: NodeId) -> usize {
     id.0 as usize - 1
 }
@@ -166,7 +166,7 @@ impl Host {
         }
     }
 
-    /// Whether this node leads as far as it knows.
+    /// Returns whether this node believes that it leads.
     pub(super) fn leads(&self) -> bool {
         self.up.as_ref().is_some_and(|process| process.leads)
     }
@@ -175,17 +175,17 @@ impl Host {
         self.paused_until.is_some()
     }
 
-    /// Plans something for the process that runs now.
+    /// Plans something for the current process.
     fn after(&self, sim: &mut Sim, delay: Time, duty: Duty) {
         sim.after(delay, Event::Node { node: self.id, life: self.life, duty });
     }
 
-    /// How long an operation of the disk takes.
+    /// Draws the duration of a disk operation.
     fn disk_us(&self, sim: &mut Sim, mean_us: u64) -> Time {
         1 + (sim.random.waiting(mean_us) * (1 + self.disk.slower)).min(DISK_US_MAX)
     }
 
-    /// Something that the process waited for happens.
+    /// Performs a duty.
     pub(super) fn on(&mut self, sim: &mut Sim, duty: Duty) {
         match duty {
             Duty::Step => self.step(sim),
@@ -206,7 +206,7 @@ impl Host {
         }
     }
 
-    /// A frame arrives from a peer.
+    /// Takes a frame from a peer.
     pub(super) fn frame(&mut self, sim: &mut Sim, from: NodeId, bytes: &[u8]) {
         let Some(process) = &mut self.up else { return };
         let decoded = bytes
@@ -228,14 +228,14 @@ impl Host {
         self.mail(sim, Input::Peer { from, wall_ms, messages });
     }
 
-    /// The room on its disk is judged anew.
+    /// Takes a new judgement of its disk space.
     pub(super) fn judge_space(&mut self, sim: &mut Sim, space: Space) {
         self.disk.space = space;
         sim.say(|| format!("n{} has {space:?} space", self.id));
         self.mail(sim, Input::Space(space));
     }
 
-    /// Puts an input into the core's mailbox. Whatever comes before the next step is taken with it.
+    /// Puts an input into the core's mailbox. The next step takes everything in it.
     pub(super) fn mail(&mut self, sim: &mut Sim, input: Input) {
         let Some(process) = &mut self.up else { return };
         process.mailbox.push(input);
@@ -282,7 +282,7 @@ impl Host {
         self.perform(sim, actions);
     }
 
-    /// What must hold of a core after each step.
+    /// Checks what must hold of a core after each step.
     fn watch(&mut self, sim: &mut Sim) {
         let Some(process) = &mut self.up else { return };
         let (term, leader, _) = process.role;
@@ -305,7 +305,7 @@ impl Host {
                 sim.cover.elections += 1;
                 sim.operator.led_by(self.id);
                 sim.say(|| format!("n{} leads in term {term}", self.id));
-                // Leader completeness: whatever was committed before is in the log of a new leader.
+                // Leader completeness: a new leader's log has everything that was committed before.
                 for index in self.log.compacted().0 + 1..=sim.oracle.last_index() {
                     let committed = sim.oracle.term_before(index, term);
                     if committed.is_some() && self.log.term(index) != committed {
@@ -322,7 +322,7 @@ impl Host {
         }
     }
 
-    /// Hands actions to the duties they are for, in production's order.
+    /// Hands actions to their duties, in production's order.
     fn perform(&mut self, sim: &mut Sim, actions: Actions) {
         let mut by_peer: BTreeMap<NodeId, Vec<PeerMessage>> = BTreeMap::new();
         for (to, message) in actions.send {
@@ -365,7 +365,7 @@ impl Host {
         self.barriers_failed(sim, &actions.reads_failed);
     }
 
-    /// Whether it gave a vote since it was last asked.
+    /// Returns whether it voted since the last call.
     pub(super) fn has_voted(&mut self) -> bool {
         self.up.as_mut().is_some_and(|process| std::mem::take(&mut process.voted))
     }
@@ -376,10 +376,10 @@ impl Host {
         sim.transmit(self.id, to, bytes);
     }
 
-    /// A vote or an acknowledgement leaves only after the sync that backs it.
+    /// Checks that a vote or an acknowledgement leaves only after the sync that backs it.
     fn check_promise(&self, sim: &mut Sim, message: &Message) {
         if sim.bug.is_some_and(|bug| bug != Bug::OpenedWithoutSync) {
-            // A planted bug has to be found by what it does, not where it is.
+            // A planted bug has to be found by its effects, not by its place.
             return;
         }
         let synced = self.log.synced_hard_state();

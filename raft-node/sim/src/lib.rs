@@ -55,8 +55,8 @@ pub use self::report::Report;
 pub use self::time::Time;
 pub use self::trace::Show;
 
-/// Runs one seed to its end, or to the first thing that must not be. A panic of the code under test
-/// is a failure of the run, where panics unwind.
+/// Runs one seed to its end, or to the first violation. A panic of the code under test is a failure
+/// of the run, in builds that unwind.
 pub fn run(seed: u64, bug: Option<Bug>, show: Show) -> Report {
     simulation::plant(bug);
     let world = AssertUnwindSafe(|| world::World::new(seed, bug, show).run());

@@ -13,7 +13,7 @@ use crate::ask::Look;
 use crate::model::rows::Key;
 use crate::oracle::{Oracle, end_of, equal};
 
-/// Everything that a node holds, in memory or in its checkpoint, against the model.
+/// Compares everything that a node holds, in memory or in its checkpoint, with the model.
 pub(crate) fn check_all(
     oracle: &Oracle,
     state: &State,
@@ -49,8 +49,8 @@ pub(crate) fn check_all(
     oracle.check_totals(state)
 }
 
-/// Looks at a node's state and checkpoint, and compares what they show with the model at the same
-/// place. Gives how many rows had to be read from the checkpoint.
+/// Reads a node's state and checkpoint, and compares that with the model at the same position.
+/// Returns the number of rows that were read from the checkpoint.
 ///
 /// # Errors
 /// When they differ.
@@ -145,7 +145,7 @@ fn look_at_report(
     key: &str,
     at: Position,
 ) -> Result<u64, String> {
-    // One that found no order in time may be told again, and counts as another.
+    // A report that found no order in time may be sent again, and counts as another.
     let mut told = oracle.model.told.iter();
     let known = told.rposition(|told| *told.key == *key && told.fate.at(at).is_some());
     let found = state.webhook_by_key(key);
@@ -163,8 +163,8 @@ fn look_at_report(
     }
 }
 
-/// Movements of a product's units: none is missing, none is there twice, each says why and what was
-/// there afterwards, and their deltas add up to that.
+/// Compares the movements of a product's units: none is missing or doubled, each has its cause and
+/// the counters after it, and the deltas add up to the counters.
 fn look_at_ledger(
     oracle: &Oracle,
     state: &State,
@@ -232,7 +232,7 @@ fn look_at_ledger(
     Ok(stored)
 }
 
-/// What the ledger's row of an adjustment leads to.
+/// Checks the adjustment that a ledger row names.
 fn look_at_adjustment(
     oracle: &Oracle,
     state: &State,
@@ -306,7 +306,7 @@ fn look_at_catalogue(oracle: &Oracle, state: &State) -> Result<(), String> {
     }
 }
 
-/// The orders that match, newest first, by the model.
+/// The matching orders of the model, newest first.
 fn listed(oracle: &Oracle, filter: &OrderFilter, at: Position) -> Vec<OrderId> {
     let orders = oracle.model.orders.iter().enumerate().rev();
     let matching = orders.filter(|(_, order)| {

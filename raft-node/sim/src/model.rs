@@ -1,9 +1,9 @@
-//! The sequential model: what API.md says that commands do, one after the other.
+//! The sequential model: what API.md says about each command, one command after the other.
 //!
-//! It is written apart from the engine and shares only its vocabulary (commands, outcomes, ids):
-//! plain lists and maps, no indexes, no checkpoints. It keeps every version of every row, so that
-//! what a node showed at any position can be compared. It also keeps the books of API.md section 4
-//! by itself.
+//! It is written independently of the engine and shares only its vocabulary (commands, outcomes,
+//! ids). It has plain lists and maps, no indexes, no checkpoints. It keeps every version of every
+//! row, so that what a node showed at any position can be compared. It also keeps the books of
+//! API.md section 4 by itself.
 
 mod batches;
 mod books;
@@ -40,17 +40,17 @@ pub(super) struct Model {
     adjustment_keys: BTreeMap<Box<str>, usize>,
     pub(super) hold_keys: BTreeMap<Box<str>, (Position, HoldId)>,
     emails: BTreeSet<Box<str>>,
-    /// No payment is claimed.
+    /// Payments are paused.
     pub(super) payments_paused: bool,
     /// Name and e-mail address of each user.
     pub(super) users: Vec<(Box<str>, Box<str>)>,
-    /// Per node its newest boot and the numbers of it that were applied.
+    /// Per node, its newest boot and the applied sequence numbers of that boot.
     sessions: BTreeMap<NodeId, (u64, BTreeSet<u64>)>,
-    /// Rows that the last command touched, for the books.
+    /// Rows that the last command changed, for the books.
     touched: Vec<ProductId>,
 }
 
-/// A command on its way through the model.
+/// A command and its place.
 struct At<'a> {
     position: Position,
     trace: &'a TraceId,
@@ -58,10 +58,10 @@ struct At<'a> {
 }
 
 impl Model {
-    /// Carries out an entry.
+    /// Applies an entry.
     ///
     /// # Errors
-    /// When its bytes make no sense, or the books do not balance after it.
+    /// When its bytes are invalid, or the books do not balance after it.
     pub(super) fn apply(&mut self, index: u64, payload: &[u8]) -> Result<Predicted, String> {
         let mut predicted = Predicted::default();
         if payload.is_empty() {

@@ -1,14 +1,14 @@
-//! The network: links that lose, delay, double, reorder and damage frames, and that can be cut in
-//! one direction or both.
+//! The network: links lose, delay, duplicate, reorder and damage frames. They can be cut in one
+//! direction or both.
 //!
-//! Frames are the production's bytes. A frame that arrives is read by the production's decoder.
+//! Frames are production's bytes, and production's decoder reads them.
 
 use engine::ids::NodeId;
 
 use super::random::Random;
 use crate::time::Time;
 
-/// How well the links work, in parts of a million and microseconds.
+/// The quality of the links, in parts per million and microseconds.
 #[derive(Clone, Debug)]
 pub(super) struct Quality {
     pub(super) loss_ppm: u64,
@@ -16,16 +16,16 @@ pub(super) struct Quality {
     pub(super) damage_ppm: u64,
     pub(super) delay_min_us: u64,
     pub(super) delay_mean_us: u64,
-    /// Whether frames may overtake each other, as they do over connections that break.
+    /// Whether frames may overtake each other, as they do when connections break.
     pub(super) reorders: bool,
 }
 
-/// What becomes of a frame.
+/// What happens to a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Cut,
     Lost,
-    /// Arrives at these times; the flag says that a bit of it is flipped on the way.
+    /// Arrives at these times. `damaged` means that a bit is flipped on the way.
     Arrives {
         at: Time,
         again_at: Option<Time>,
@@ -37,7 +37,7 @@ pub(super) enum Fate {
 #[derive(Debug)]
 pub(super) struct Net {
     nodes: usize,
-    /// How many faults cut the link from one node to another; open at 0.
+    /// Number of faults that cut the link from one node to another; open at 0.
     cuts: Vec<u32>,
     /// When the last frame of each link arrives.
     last_arrival: Vec<Time>,
@@ -64,8 +64,7 @@ impl Net {
         self.cuts[link] = self.cuts[link].saturating_sub(1);
     }
 
-    /// Mends everything. Links are made anew, so that what a bad time still holds up no longer
-    /// holds up what comes after it.
+    /// Mends everything. Links are new, so frames delayed in bad times do not delay later ones.
     pub(super) fn mend_all(&mut self) {
         self.cuts.fill(0);
         self.last_arrival.fill(0);
@@ -76,7 +75,7 @@ impl Net {
         quality.delay_min_us + random.waiting(quality.delay_mean_us)
     }
 
-    /// Decides what becomes of a frame that is sent now.
+    /// Decides what happens to a frame that is sent now.
     pub(super) fn send(
         &mut self,
         now: Time,

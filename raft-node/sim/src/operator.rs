@@ -1,5 +1,5 @@
-//! The operator: adds, removes and replaces members and moves leadership, in the middle of all
-//! faults, one thing at a time, asking again and again until it is done or refused.
+//! The operator: adds, removes and replaces members and transfers leadership amid all faults. It
+//! does one thing at a time, and asks again until it is done or refused.
 
 pub(crate) mod task;
 
@@ -13,13 +13,13 @@ use crate::host::{Host, place};
 use crate::sim::Sim;
 use crate::time::{MS, SECOND, Time};
 
-/// How long a node that was added may take to get its vote before the operator does other things.
+/// How long an added node may take to get its vote before the operator goes on.
 const PATIENCE: Time = 30 * SECOND;
 
-/// Fewer voters than these are never left: one wrong clock must have two right ones beside it.
+/// Fewest voters left: one wrong clock needs two right ones beside it.
 const VOTERS_MIN: usize = 3;
 
-/// Goes on with what is under way, or begins something.
+/// Continues its task, or begins one.
 pub(super) fn operate(sim: &mut Sim, hosts: &mut [Host]) {
     if sim.resting {
         return;
@@ -41,7 +41,7 @@ fn is_over(sim: &mut Sim) -> bool {
     match &task.ask {
         Ask::Change(Change::Add(member)) => {
             let votes = members.role(member.id) == Some(Role::Voter) && !members.is_joint();
-            // A lost node has to be replaced before anything else may be lost.
+            // A lost node has to be replaced before another may be lost.
             votes || (member.replaces.is_none() && sim.now > task.since + PATIENCE)
         }
         Ask::Change(Change::Remove(id)) => {
@@ -79,7 +79,8 @@ fn begin(sim: &mut Sim, hosts: &mut [Host]) {
             let Some(spare) = spare else { return };
             let few = members.voters.len() <= VOTERS_MIN && sim.operator.refused;
             let voter = members.role(some) == Some(Role::Voter);
-            // Who does not know that the last change is over needs the voters before it as well.
+            // A node that does not know that the last change is complete needs the voters before it
+            // too.
             let knows = |id: NodeId| {
                 let process = hosts[place(id)].up.as_ref();
                 id != some && process.is_some_and(|it| it.state.applied_index() >= members.index)
@@ -105,7 +106,7 @@ fn begin(sim: &mut Sim, hosts: &mut [Host]) {
     sim.operator.task = Some(Task { ask, since, first, of_leader, moved: false });
 }
 
-/// Asks any node that may answer.
+/// Asks any node that can answer.
 fn ask_again(sim: &mut Sim, hosts: &mut [Host]) {
     let Some(task) = &sim.operator.task else { return };
     let ask = task.ask.clone();

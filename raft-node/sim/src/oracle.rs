@@ -1,12 +1,12 @@
-//! What must hold, checked while it happens.
+//! Checks what must hold while a run goes on.
 //!
-//! The oracle sees everything: each leader, each entry as each node applies it, each answer. The
-//! first node to apply an index sets what the entry is and runs the model; all others are compared
-//! with it.
+//! The oracle sees everything: each leader, each entry that a node applies, each answer. The first
+//! node to apply an index defines the entry and runs the model. All other nodes are compared with
+//! it.
 //!
-//! Linearizability needs no search here, because every answer names its place in the log: an
-//! operation that began after another one ended must lie behind it, and what it showed must be what
-//! the model has at its place.
+//! Linearizability needs no search here, because every answer names its position. An operation that
+//! began after another one ended must have a higher position, and what it showed must be what the
+//! model has at its position.
 
 mod refusals;
 
@@ -27,31 +27,30 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::model::Model;
 use crate::model::rows::{Predicted, counters};
 
-/// The place behind all commands of an entry.
+/// The position behind all commands of an entry.
 pub(super) fn end_of(index: u64) -> Position {
     Position::new(index, Position::COMMANDS_PER_ENTRY_MAX - 1)
 }
 
-/// An entry as the first node that applied it saw it.
+/// An entry, as the first node that applied it saw it.
 #[derive(Debug)]
 struct Committed {
     term: u64,
-    /// The highest term that had been led in by then, so one no lower than that of the leader which
-    /// committed it.
+    /// The highest term with a leader by then, so at least that of the leader which committed it.
     led: u64,
     hash: u64,
     clock: Timestamp,
     digest: u64,
     predicted: Predicted,
-    /// How many events were told up to its end.
+    /// The number of events up to its end.
     told: usize,
 }
 
-/// What is known of a request, beside what its node knows.
+/// Facts about a request that its node does not know.
 #[derive(Clone, Copy, Debug, Default)]
 struct Request {
     applied_at: Option<Position>,
-    /// Its node said that it certainly never enters the log.
+    /// Its node reported that it never enters the log.
     ruled_out: bool,
     in_doubt: bool,
 }
@@ -59,20 +58,21 @@ struct Request {
 #[derive(Debug, Default)]
 pub(super) struct Oracle {
     pub(super) model: Model,
-    /// All events, as the model tells them.
+    /// All events of the model.
     pub(super) events: Vec<Event>,
     committed: Vec<Committed>,
     leaders: BTreeMap<u64, NodeId>,
-    /// Entries in any log by index and term: a hash of each, and the term of the one before it.
+    /// Entries in any log by index and term, with a hash of each and the term of the entry before
+    /// it.
     entries: BTreeMap<(u64, u64), (u64, u64)>,
     requests: BTreeMap<RequestId, Request>,
-    /// The furthest place that an answered operation reached.
+    /// The highest position of an answered operation.
     floor: Position,
-    /// What each key was acknowledged with: the number of an order or a hold.
+    /// The acknowledged id of each key: an order or a hold.
     keys: BTreeMap<Box<str>, u64>,
 }
 
-/// Watches a node apply one entry, and hands on what the node itself wants to know.
+/// Observes a node apply one entry, and passes on what the node itself observes.
 pub(super) struct Witness<'a> {
     effects: &'a mut Effects,
     outcomes: Vec<(Position, RequestId, Outcome)>,
@@ -109,7 +109,7 @@ pub(super) fn equal<T: PartialEq + std::fmt::Debug>(
 }
 
 impl Oracle {
-    /// A node leads. True when that is new.
+    /// Takes a new leader. Returns true if its leadership is new.
     pub(super) fn leads(&mut self, node: NodeId, term: u64) -> Result<bool, String> {
         match self.leaders.insert(term, node) {
             None => Ok(true),
@@ -118,8 +118,8 @@ impl Oracle {
         }
     }
 
-    /// Log matching: entries of one index and term are the same in all logs, and so are all before
-    /// them.
+    /// Log matching: entries with one index and term are the same in all logs, and so are all
+    /// entries before them.
     pub(super) fn in_log(&mut self, entry: &Entry, term_before: u64) -> Result<(), String> {
         let seen = (xxh3_64(&entry.data), term_before);
         let known = *self.entries.entry((entry.index, entry.term)).or_insert(seen);
@@ -144,14 +144,15 @@ impl Oracle {
         self.committed.get(at).map(|committed| committed.term)
     }
 
-    /// The term of an entry that whoever begins to lead in `term` must have: it was committed in an
-    /// earlier term. Votes may be so late that somebody begins to lead in a term that is over.
+    /// The term of an entry that a new leader of `term` must have, because it was committed in an
+    /// earlier term. Votes may be so late that a node begins to lead in a term that is over.
     pub(super) fn term_before(&self, index: u64, term: u64) -> Option<u64> {
         let at = usize::try_from(index.checked_sub(1)?).ok()?;
         self.committed.get(at).filter(|known| known.led < term).map(|known| known.term)
     }
 
-    /// A node applied an entry. Gives what the entry does when no node had applied it before.
+    /// Takes an entry that a node applied. Returns the entry's effects if no node had applied it
+    /// before.
     pub(super) fn applied(
         &mut self,
         entry: &Entry,
@@ -200,13 +201,13 @@ impl Oracle {
         Ok(first.then_some((&known.predicted, events)))
     }
 
-    /// How many events were told before an entry.
+    /// The number of events before an entry.
     fn told_before(&self, index: u64) -> usize {
         let before = usize::try_from(index - 1).expect("small in memory");
         before.checked_sub(1).map_or(0, |at| self.committed[at].told)
     }
 
-    /// How many events were told up to the end of an entry, and the clock there.
+    /// The number of events up to the end of an entry, and the clock there.
     pub(super) fn told_at(&self, index: u64) -> (usize, Timestamp) {
         let clock = self.committed[..index as usize].last().map(|committed| committed.clock);
         (self.told_before(index + 1), clock.unwrap_or_default())
@@ -231,7 +232,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// A node opened its checkpoint: it must be what was applied up to there.
+    /// Checks an opened checkpoint: it must be what was applied up to its index.
     pub(super) fn opened(&self, state: &mut State) -> Result<(), String> {
         let index = state.applied_index();
         if index == 0 {
@@ -246,7 +247,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// A node said that this request certainly never enters the log.
+    /// Records a node's promise that this request never enters the log.
     pub(super) fn ruled_out(&mut self, request: RequestId) -> Result<(), String> {
         let fate = self.requests.entry(request).or_default();
         fate.ruled_out = true;
@@ -256,12 +257,12 @@ impl Oracle {
         }
     }
 
-    /// A node gave up waiting for this request's outcome.
+    /// Records that a node gave up waiting for this request's outcome.
     pub(super) fn in_doubt(&mut self, request: RequestId) {
         self.requests.entry(request).or_default().in_doubt = true;
     }
 
-    /// How many requests in doubt were applied, and how many were not.
+    /// The number of requests in doubt that were applied, and that were not.
     pub(super) fn doubts(&self) -> (u64, u64) {
         let doubted = self.requests.values().filter(|fate| fate.in_doubt);
         doubted.fold((0, 0), |(applied, lost), fate| match fate.applied_at {
@@ -270,7 +271,7 @@ impl Oracle {
         })
     }
 
-    /// A node answers a request with its outcome.
+    /// Checks a node's answer to a request.
     pub(super) fn answers(&self, request: RequestId, applied: &Applied) -> Result<(), String> {
         let Applied { position, clock, outcome, order, orders, product, hold } = applied;
         let at = usize::try_from(position.index()).expect("small in memory");
@@ -294,17 +295,18 @@ impl Oracle {
         Ok(())
     }
 
-    /// The furthest place that an answer reached up to now: whatever begins now lies behind it.
+    /// The highest position of an answer so far. Every operation that begins now must have a higher
+    /// one.
     pub(super) fn floor(&self) -> Position {
         self.floor
     }
 
-    /// A client got an answer that lies here.
+    /// Takes the position of an answer to a client.
     pub(super) fn acknowledged(&mut self, position: Position) {
         self.floor = self.floor.max(position);
     }
 
-    /// A client was told that its key made the order or hold of this number.
+    /// Takes a client's answer: its key made the order or hold with this id.
     pub(super) fn key_made(&mut self, key: &str, made: u64) -> Result<(), String> {
         match self.keys.insert(key.into(), made) {
             Some(before) if before != made => {
@@ -314,7 +316,7 @@ impl Oracle {
         }
     }
 
-    /// An order's row as a node showed it, at a place.
+    /// Compares an order's row that a node showed with the model at a position.
     pub(super) fn check_order(
         &self,
         order: &engine::order::Order,
@@ -370,7 +372,7 @@ impl Oracle {
         equal(&what("first move"), first, Some((known.placed, known.created_at)))
     }
 
-    /// A hold's row as a node showed it, at a place.
+    /// Compares a hold's row that a node showed with the model at a position.
     pub(super) fn check_hold(&self, hold: &Hold, at: Position) -> Result<(), String> {
         let id = hold.id;
         let known = self.model.hold(id).ok_or_else(|| format!("hold {id} does not exist"))?;
@@ -386,7 +388,7 @@ impl Oracle {
         equal(&what("key"), &hold.key, &known.key)
     }
 
-    /// The row of a provider's report as a node showed it, at a place.
+    /// Compares a report's row that a node showed with the model at a position.
     pub(super) fn check_report(&self, row: &Webhook, at: Position) -> Result<(), String> {
         let id = row.id;
         let known = usize::try_from(id.0 - 1).ok().and_then(|at| self.model.told.get(at));
@@ -402,7 +404,7 @@ impl Oracle {
         equal(&what("waiting time"), row.parked_until, known.parked_until)
     }
 
-    /// A product's row as a node showed it, at a place.
+    /// Compares a product's row that a node showed with the model at a position.
     pub(super) fn check_product(
         &self,
         product: &product::Product,
@@ -427,7 +429,7 @@ impl Oracle {
         equal(&what("version"), product.version, known.version)
     }
 
-    /// The business counters, against what the orders say.
+    /// Compares the business counters with the orders.
     pub(super) fn check_totals(&self, state: &State) -> Result<(), String> {
         let totals = state.totals();
         let ended = |status| {
@@ -448,10 +450,10 @@ impl Oracle {
         equal("adjustments", totals.stock_adjustments, self.model.adjustments.len() as u64)
     }
 
-    /// What is gone of the events after a node applied an entry, when so many are kept, and for so
-    /// long: how many, and the newest of them.
+    /// The events that are gone after a node applied an entry, for this retention: their number,
+    /// and the newest of them.
     pub(super) fn gone_at(&self, index: u64, kept_max: u64, kept_ms: u64) -> (usize, EventId) {
-        /// Events go by whole chunks.
+        /// Events are removed in whole chunks.
         const CHUNK: usize = 256;
         let (told, clock) = self.told_at(index);
         let chunks = told / CHUNK;

@@ -1,8 +1,8 @@
-//! What a seed decides before the run: how many nodes and clients, how good the network and the
-//! disks are, which faults come and how often, and how the nodes are configured.
+//! Draws what a seed decides before the run: the number of nodes and clients, the quality of
+//! network and disks, the faults and their rates, and the nodes' configuration.
 //!
-//! Every seed draws its own subset of faults and its own rates (swarm testing): a run with
-//! everything at once hides what needs one thing for long.
+//! Every seed draws its own subset of faults and its own rates (swarm testing). A run with
+//! everything at once hides bugs that need one fault for long.
 
 use raft_node::config::CoreConfig;
 use raft_node::payment;
@@ -71,11 +71,11 @@ const ALL_FAULTS: [FaultKind; 26] = [
     FaultKind::Transfer,
 ];
 
-/// What a client can do.
+/// Operations of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     Place,
-    /// Several orders at once, all or none or each by itself.
+    /// Several orders at once, atomic or not.
     Batch,
     /// The request of an earlier order again.
     Replay,
@@ -92,25 +92,25 @@ pub(super) enum Operation {
     ReadKey,
     List,
     Hold,
-    /// An order that takes a hold over.
+    /// An order that consumes a hold.
     Consume,
     Release,
     Extend,
     ReadHold,
     ReadLedger,
     ReadReport,
-    /// A provider's report of a payment, of an order or before it.
+    /// A provider's report of a payment, for an order or before it.
     Report,
     Fence,
     Adjust,
-    /// Payments wait, or go on.
+    /// Payments are paused or resumed.
     SetPayments,
 }
 
-/// What the clients do.
+/// The mix of client operations.
 #[derive(Clone, Debug)]
 pub(super) struct Mix {
-    /// Each with its weight.
+    /// Operations with their weights.
     pub(super) operations: [(Operation, u64); 25],
     pub(super) keyed_percent: u64,
     pub(super) stale_percent: u64,
@@ -120,7 +120,7 @@ pub(super) struct Mix {
     pub(super) quantity_max: u64,
 }
 
-/// How the payment provider behaves.
+/// The behaviour of the payment provider.
 #[derive(Clone, Debug)]
 pub(super) struct ProviderPlan {
     pub(super) success_ppm: u32,
@@ -131,13 +131,13 @@ pub(super) struct ProviderPlan {
     pub(super) doubled_ppm: u64,
 }
 
-/// How fast the disks are, in microseconds.
+/// The speed of the disks, in microseconds.
 #[derive(Clone, Debug)]
 pub(super) struct DiskPlan {
     pub(super) write_us: u64,
     pub(super) sync_us: u64,
     pub(super) checkpoint_us: u64,
-    /// In how many of a hundred power cuts an unsynced record survives, each for itself.
+    /// Percentage of power cuts in which an unsynced record survives, drawn for each record.
     pub(super) kept_percent: u64,
 }
 
@@ -148,7 +148,7 @@ pub(super) struct Plan {
     /// Nodes that may join.
     pub(super) spares: usize,
     pub(super) clients: usize,
-    /// Who reads events, and the most that they ask for at once.
+    /// Number of subscribers, and the largest page that they request.
     pub(super) subscribers: usize,
     pub(super) event_page_max: u64,
     pub(super) products: u64,
@@ -164,26 +164,26 @@ pub(super) struct Plan {
     pub(super) fault_every_us: u64,
     pub(super) fault_lasts_us: u64,
     pub(super) down_us: u64,
-    /// The chance of a crash after each step of a node.
+    /// Chance of a crash after each step of a node.
     pub(super) step_crash_ppm: u64,
-    /// The chance of a crash right after a vote was given.
+    /// Chance of a crash right after a vote.
     pub(super) vote_crash_ppm: u64,
-    /// The chance of a crash in the middle of an installation.
+    /// Chance of a crash in the middle of an installation.
     pub(super) install_crash_ppm: u64,
-    /// The chance of a crash while a checkpoint is being written.
+    /// Chance of a crash while a checkpoint is written.
     pub(super) checkpoint_crash_ppm: u64,
-    /// The longest time between an event and the step that takes it in.
+    /// The longest time between an event and the step that takes it.
     pub(super) step_us_max: u64,
-    /// How long applying an entry takes, in the mean.
+    /// Mean duration of applying an entry.
     pub(super) apply_us: u64,
     pub(super) clock_jump_ms: u64,
-    /// In how many of a hundred nodes the clock is wrong from the beginning.
+    /// Percentage of nodes whose clock is wrong from the beginning.
     pub(super) clocks_wrong_percent: u64,
     pub(super) core: CoreConfig,
     pub(super) payments: payment::Config,
     pub(super) checkpoint_interval_ms: u64,
     pub(super) resident_chunks_max: usize,
-    /// How many events are kept, and for how many milliseconds.
+    /// Event retention: a number, and milliseconds.
     pub(super) events_kept_max: u64,
     pub(super) events_kept_ms: u64,
     pub(super) snapshot_log_bytes: u64,
@@ -208,7 +208,7 @@ impl Plan {
         let nodes = *random.pick(&[3, 3, 3, 4, 5, 5, 6, 7]);
         let faults_until = random.between(30, 240) * SECOND;
         let clients = random.between(1, 20) as usize;
-        // Few clients think quickly, so that a run has some hundred to two thousand requests.
+        // Few clients pause only briefly, so a run has some hundred to two thousand requests.
         let requests = random.between(200, 2_500);
         let think_us = faults_until * clients as u64 / requests;
         let spares = *random.pick(&[0, 0, 0, 2, 4]);
@@ -267,7 +267,7 @@ impl Plan {
 }
 
 fn faults(random: &mut Random) -> Vec<FaultKind> {
-    // One seed in ten sees no scheduled fault at all: what fails there needs none.
+    // One seed in ten has no scheduled fault at all: its failures need none.
     if random.percent(10) {
         return Vec::new();
     }
@@ -286,7 +286,7 @@ fn quality(random: &mut Random) -> Quality {
     }
 }
 
-/// Production's settings, with some of the bounds so small that they are met.
+/// Production's settings, with some bounds so small that runs reach them.
 fn core(random: &mut Random) -> CoreConfig {
     let mut config = CoreConfig::default();
     if random.percent(35) {

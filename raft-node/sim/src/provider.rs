@@ -1,7 +1,7 @@
-//! The payment provider: it keeps its word under each key, and a ledger of what it did.
+//! The payment provider: honours its keys, and keeps a ledger of its decisions.
 //!
-//! Verdicts come from production's simulated gateway. The provider itself loses requests before it
-//! saw them and answers after it decided, and gets requests twice.
+//! Verdicts come from production's simulated gateway. The provider loses some requests before it
+//! sees them, loses some answers after it decided, and gets some requests twice.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +12,19 @@ use super::plan::ProviderPlan;
 
 #[derive(Debug)]
 pub(super) struct Provider {
-    /// Tells what becomes of a key.
+    /// Gives the verdict on a key.
     verdicts: SimulatedGateway,
-    /// Tells whether a try gets an answer, and when; its verdict does not count.
+    /// Gives whether and when a try is answered. Its verdict is ignored.
     tries: SimulatedGateway,
-    /// Per order its attempts, each with its key and whether it was charged.
+    /// The attempts of each order, with their key and whether they were charged.
     ledger: BTreeMap<OrderId, BTreeMap<u32, (String, bool)>>,
 }
 
-/// What the provider did with a request that reached it.
+/// The provider's reaction to a request.
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) answer: Answer,
-    /// Whether this request decided the attempt; later ones under its key only hear of it.
+    /// Whether this request decided the attempt. Later ones under its key get the same answer.
     pub(super) decided: bool,
 }
 
@@ -48,16 +48,15 @@ impl Provider {
         self.tries = SimulatedGateway::new(settings);
     }
 
-    /// How long this try takes, in milliseconds.
+    /// The duration of this try, in milliseconds.
     pub(super) fn delay_ms(&self, charge: &Charge) -> u64 {
         self.tries.decide(charge).0
     }
 
-    /// A request arrived.
+    /// Takes a request.
     ///
     /// # Errors
-    /// When it would charge an order twice, or begins an attempt before the one before it was
-    /// refused.
+    /// When it would charge an order twice, or begins an attempt before the last one was refused.
     pub(super) fn charge(&mut self, charge: &Charge) -> Result<Done, String> {
         let Charge { key, order, attempt, .. } = charge;
         let attempts = self.ledger.entry(*order).or_default();
@@ -88,13 +87,13 @@ impl Provider {
         Ok(Done { answer, decided: before.is_none() })
     }
 
-    /// Whether this attempt was charged.
+    /// Returns whether this attempt was charged.
     pub(super) fn was_charged(&self, charge: &Charge) -> bool {
         let attempts = self.ledger.get(&charge.order);
         attempts.and_then(|all| all.get(&charge.attempt)).is_some_and(|(_, charged)| *charged)
     }
 
-    /// How often an order was charged and refused.
+    /// The numbers of charges and refusals of an order.
     pub(super) fn of(&self, order: OrderId) -> (usize, usize) {
         let attempts = self.ledger.get(&order);
         let charged = |all: &BTreeMap<_, (String, bool)>| {

@@ -1,7 +1,7 @@
-//! The only source of chance in a simulation: one stream of numbers from one seed.
+//! The only source of randomness in a simulation: one stream of numbers from one seed.
 //!
-//! The generator is xoshiro256**, seeded by splitmix64, so that a run does not depend on the
-//! version of a library. It is fast and even; it is no secret.
+//! The generator is xoshiro256**, seeded by splitmix64, so a run does not depend on a library's
+//! version. It is fast and uniform, but not secret.
 
 /// A stream of random numbers.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ impl Random {
 
     /// A number below `end`; 0 when `end` is 0.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
-        // The high half of a product is even enough for any bound that a simulation uses.
+        // The high half of a product is uniform enough for every bound of the simulation.
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
@@ -60,17 +60,17 @@ impl Random {
         &from[at]
     }
 
-    /// True so many times in a million.
+    /// True in this many cases per million.
     pub(crate) fn ppm(&mut self, rate: u64) -> bool {
         rate > 0 && self.below(1_000_000) < rate
     }
 
-    /// True so many times in a hundred.
+    /// True in this many cases per hundred.
     pub(crate) fn percent(&mut self, rate: u64) -> bool {
         self.ppm(rate * 10_000)
     }
 
-    /// A number around `mean` with the long tail of waiting times, at most ten times the mean.
+    /// Draws around `mean` with the long tail of waiting times, at most ten times the mean.
     pub(crate) fn waiting(&mut self, mean: u64) -> u64 {
         let unit = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
         let times = (-(1.0 - unit).ln()).min(10.0);

@@ -37,9 +37,9 @@ pub(crate) struct Sim {
     pub(crate) operator: Operator,
     pub(crate) provider: Provider,
     pub(crate) bug: Option<Bug>,
-    /// The furthest that the replicated clock may have come, and when that was looked at.
+    /// The highest value that the replicated clock may have, and the time of that bound.
     pub(crate) clock_bound: (Time, u64),
-    /// Faults are over.
+    /// The faults are over.
     pub(crate) resting: bool,
     pub(crate) failure: Option<String>,
 }
@@ -52,7 +52,7 @@ impl Sim {
         self.queue.push(Reverse(planned));
     }
 
-    /// A node for somebody outside to turn to. At rest those who are left know the members.
+    /// Draws a node for a caller outside the cluster. At rest callers know the members.
     pub(crate) fn some_node(&mut self) -> NodeId {
         match self.resting && self.plan.spares > 0 {
             true => self.random.pick(&self.electorate.now().members).id,
@@ -60,7 +60,7 @@ impl Sim {
         }
     }
 
-    /// The first failure ends the run.
+    /// Fails the run. The first failure counts.
     pub(crate) fn fail(&mut self, what: impl Into<String>) {
         let what = what.into();
         self.say(|| format!("FAILURE {what}"));
@@ -91,7 +91,7 @@ impl Sim {
         match self.net.send(self.now, from, to, &mut self.random) {
             Fate::Cut => {
                 self.cover.frames_cut += 1;
-                // A connection that carries nothing is noticed sooner or later.
+                // An idle connection over a cut link breaks sooner or later.
                 if self.random.percent(2) {
                     self.after(100 * MS, Event::LinkBroke { node: from, peer: to });
                 }

@@ -1,8 +1,8 @@
-//! A subscriber of events: it reads page after page, and goes on at any node after the last event
-//! that it heard.
+//! A subscriber of events: reads page after page, and continues at any node after the last event
+//! that it received.
 //!
-//! Whatever crashes, it must hear each event once and in order, unless it came so late that the
-//! node had let go of some; then it is told so, and from where it can go on.
+//! Whatever crashes, it must receive each event once and in order. If it comes so late that the
+//! node has removed some, it is told so, and where it can continue.
 
 use engine::event::EventId;
 use engine::ids::NodeId;
@@ -14,7 +14,7 @@ use crate::time::{MS, SECOND};
 pub(super) struct Subscriber {
     id: usize,
     node: NodeId,
-    /// How many events, of all that were ever told, it has heard or was told that they are gone.
+    /// Number of events that it received or was told are gone.
     pub(super) heard: usize,
     last: EventId,
     attempt: u64,
@@ -25,7 +25,7 @@ impl Subscriber {
         Subscriber { id, node: NodeId(1), heard: 0, last: EventId::default(), attempt: 0 }
     }
 
-    /// Asks for what was told since.
+    /// Requests the events since the last one.
     pub(super) fn ask(&mut self, sim: &mut Sim) {
         self.attempt += 1;
         let (subscriber, attempt) = (self.id, self.attempt);
@@ -44,19 +44,19 @@ impl Subscriber {
         }
     }
 
-    /// No answer came in time.
+    /// Times out.
     pub(super) fn forsaken(&mut self, sim: &mut Sim, attempt: u64) {
         if self.attempt == attempt {
             self.heard(sim, attempt, Heard::HungUp);
         }
     }
 
-    /// An answer.
+    /// Takes an answer.
     pub(super) fn heard(&mut self, sim: &mut Sim, attempt: u64, heard: Heard) {
         if self.attempt != attempt {
             return;
         }
-        // No other answer counts for this attempt.
+        // Other answers to this attempt are ignored.
         self.attempt += 1;
         let mut pause = sim.random.waiting(sim.plan.think_us).min(2 * SECOND);
         match heard {
@@ -76,7 +76,7 @@ impl Subscriber {
                     self.last = last.id();
                     pause /= 4;
                 }
-                // Connections are closed now and then without need.
+                // Some connections close without need.
                 if sim.random.percent(5) {
                     self.move_on(sim);
                 }
@@ -94,7 +94,7 @@ impl Subscriber {
         if sim.resting {
             pause = pause.min(100 * MS);
         } else if sim.random.percent(2) {
-            // Some fall far behind.
+            // Some subscribers fall far behind.
             pause += sim.random.below(30 * SECOND);
         }
         sim.after(pause, Event::Follow { subscriber: self.id });

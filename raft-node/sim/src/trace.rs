@@ -1,25 +1,25 @@
-//! What happened, as a hash and, on request, as text.
+//! The trace of a run: a hash and, on request, text.
 //!
-//! Every event is mixed into the hash, so that two runs of one seed can be compared without keeping
-//! either. Lines are made only when somebody wants them.
+//! Every event is mixed into the hash, so two runs of one seed can be compared without keeping
+//! either. Lines are made only on request.
 
 use std::collections::VecDeque;
 use std::fmt;
 
 use crate::time::Time;
 
-/// Lines kept for a failure when the run is not shown as a whole.
+/// Last lines kept for a failure when the run is not shown as a whole.
 const TAIL_LINES: usize = 60;
 
 /// Where the lines go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Show {
-    /// Nowhere.
+    /// Lines are not made.
     #[default]
     Nothing,
-    /// The last ones are kept for the report.
+    /// The last lines are kept for the report.
     Tail,
-    /// To standard output, as they come.
+    /// Lines go to standard output.
     All,
 }
 
@@ -50,7 +50,7 @@ impl Trace {
         self.mix(kind << 32 | place);
     }
 
-    /// Tells a line. The closure runs only when lines are wanted.
+    /// Adds a line. The closure runs only when lines are wanted.
     pub(crate) fn say(&mut self, at: Time, line: impl FnOnce() -> String) {
         if self.show == Show::Nothing {
             return;

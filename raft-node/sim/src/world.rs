@@ -1,4 +1,4 @@
-//! The loop: takes events in the order of time and lets a cluster live. `rest` ends it.
+//! The loop: takes events in the order of simulated time. `rest` ends the run.
 
 mod rest;
 
@@ -35,7 +35,7 @@ pub(super) struct World {
     clients: Vec<Client>,
     subscribers: Vec<Subscriber>,
     done: bool,
-    /// Requests that were answered when the faults ended, and how long the next answer took.
+    /// Number of requests answered when the faults ended, and the time until the next answer.
     answered_at_rest: u64,
     first_answer: Option<Time>,
 }
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// Lives until the end.
+    /// Runs until the end.
     pub(super) fn run(mut self) -> Report {
         self.begin();
         while !self.done && self.sim.failure.is_none() {
@@ -158,7 +158,7 @@ impl World {
         match event {
             Event::Frame { from, to, bytes } => {
                 sim.trace.mix(xxhash_rust::xxh3::xxh3_64(&bytes));
-                // A node without its disk does not get past the hello.
+                // A node without its disk does not pass the hello.
                 let stranger = [from, to].iter().any(|id| self.hosts[place(*id)].wiped);
                 sim.cover.frames_of_strangers += u64::from(stranger);
                 if stranger && !sim.planted(Bug::WipedNodeBelieved) {
@@ -234,7 +234,7 @@ impl World {
         }
         host.paused_until = None;
         sim.say(|| format!("n{node} goes on"));
-        // In the order in which it happened, and before anything that happens later.
+        // In order, and before all later events.
         for event in std::mem::take(&mut host.held) {
             sim.after(0, event);
         }

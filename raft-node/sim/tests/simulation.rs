@@ -1,4 +1,4 @@
-//! Whole lives of simulated clusters; see `raft_sim`.
+//! Runs of simulated clusters; see `raft_sim`.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ fn on_all_cores<T: Send>(seeds: &[u64], run: impl Fn(u64) -> T + Sync) -> Vec<T>
 }
 
 fn explain(report: &Report) -> String {
-    // Once more, for its last lines.
+    // Run it again for the last lines of its trace.
     let told = raft_sim::run(report.seed, None, Show::Tail);
     format!(
         "{}\nseed {} failed: {}\nrun it again: {}",
@@ -63,7 +63,7 @@ fn five_hundred_lives_keep_every_promise() {
         longest(|report| report.first_answer),
         longest(|report| report.rest)
     );
-    // What a run did not do it did not prove.
+    // A run proves nothing about what it did not do.
     let mut missing = Vec::new();
     for (name, count) in coverage.each() {
         println!("{count:>12}  {name}");

@@ -1,8 +1,8 @@
-//! Proof that the simulation can fail: each planted bug is found, and soon.
+//! Proves that the simulation can fail: it finds each planted bug, and soon.
 
 use raft_sim::{Bug, Show};
 
-/// A simulation that needs more lives than these is not good enough.
+/// A simulation that needs more seeds than this is not good enough.
 const SEEDS_MAX: u64 = 500;
 
 fn is_found(bug: Bug) {

@@ -10,30 +10,30 @@ use crate::message::PeerMessage;
 /// An append to this node's log.
 #[derive(Clone, Debug)]
 pub struct Append {
-    /// Comes back in [`Input::Persisted`].
+    /// Reported back in [`super::input::Input::Persisted`].
     pub number: u64,
-    /// A snapshot that takes the place of the log, before the entries are written. The state that
-    /// was prepared for it takes the place of the state, durably and before the log is touched;
-    /// then [`Input::Persisted`] and [`Input::Applied`] tell its index.
+    /// A snapshot that replaces the log before the entries are written. The prepared state replaces
+    /// the old one first, durably, before the log is touched. [`super::input::Input::Persisted`]
+    /// and [`super::input::Input::Applied`] then report its index.
     pub install: Option<Install>,
-    /// Entries, which may replace a suffix.
+    /// Entries. They may replace a suffix.
     pub entries: Vec<Entry>,
     /// Hard state, if it changed.
     pub hard_state: Option<HardState>,
-    /// Memberships that took effect, to be kept with it.
+    /// Memberships that took effect, stored with the append.
     pub members: Vec<Membership>,
 }
 
 /// Why a request of this node got no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoOutcome {
-    /// It never left this node: certainly not applied.
+    /// It never left this node. Certainly not applied.
     NoLeader,
-    /// Too much waits already; it never left this node.
+    /// Too much waits already. It never left this node.
     Overloaded,
-    /// This node's disk, or those of too many others, are short of space; no leader took it.
+    /// The disk of this node, or of too many others, lacks space. No leader took it.
     StorageFull,
-    /// It left, and nothing is known of it.
+    /// It left this node, and its outcome is unknown.
     Unknown,
 }
 
@@ -46,7 +46,7 @@ pub struct Actions {
     pub appends: Vec<Append>,
     /// Apply in order, then report.
     pub apply: Vec<Entry>,
-    /// These requests failed.
+    /// These requests got no outcome.
     pub failed: Vec<(u64, NoOutcome)>,
     /// These reads may be served once the state has reached the index.
     pub reads_ready: Vec<(u64, Vec<ReadTicket>)>,
@@ -54,16 +54,16 @@ pub struct Actions {
     pub reads_failed: Vec<ReadTicket>,
     /// The membership changed to this.
     pub members: Option<Membership>,
-    /// What operators of this node are told; an ask without a leader's verdict fails.
+    /// Answers to this node's operators. An ask without a verdict of a leader fails.
     pub verdicts: Vec<(u64, Result<Verdict, NoOutcome>)>,
-    /// What is to be done with snapshot files and the beginning of the log.
+    /// Tasks for snapshot files and the front of the log.
     pub files: Vec<FileTask>,
 }
 
-/// A snapshot that takes the place of the log.
+/// A snapshot that replaces the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Install {
-    /// The index up to which it holds everything.
+    /// The snapshot holds everything up to this index.
     pub index: u64,
     /// The term of the entry at that index.
     pub term: u64,
@@ -71,45 +71,45 @@ pub struct Install {
     pub members: Membership,
 }
 
-/// What is to be done with snapshot files, in this order, beside everything else.
+/// A task for snapshot files. They run in this order, beside everything else.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FileTask {
-    /// Send a part of a snapshot to a peer. If there is no such file, nothing.
+    /// Send a part of a snapshot to a peer. Do nothing if there is no such file.
     Send {
-        /// To whom.
+        /// The peer.
         to: NodeId,
-        /// Of which snapshot.
+        /// The snapshot's index.
         index: u64,
-        /// From where on.
+        /// Where the part begins.
         offset: u64,
     },
-    /// Write a part that arrived; the first one begins a new file. Then report
-    /// [`super::input::Input::PartWritten`].
+    /// Write a part that arrived, then report [`super::input::Input::PartWritten`]. The first part
+    /// begins a new file.
     Write {
-        /// Of which snapshot.
+        /// The snapshot's index.
         index: u64,
-        /// From where on.
+        /// Where the part begins.
         offset: u64,
         /// The bytes.
         bytes: Vec<u8>,
     },
-    /// Everything was written: check it, make a state of it, and report
+    /// Verify the complete file, make a state of it, and report
     /// [`super::input::Input::SnapshotPrepared`].
     Prepare {
-        /// Of which snapshot.
+        /// The snapshot's index.
         index: u64,
-        /// The term that it must be of.
+        /// The expected term.
         term: u64,
     },
-    /// What was prepared is not needed.
+    /// Drop the prepared state.
     Forget,
-    /// Cut the log after this entry.
+    /// Truncate the log at the front.
     Compact {
-        /// The last index that is cut off.
+        /// The last truncated index.
         index: u64,
         /// Its term.
         term: u64,
     },
-    /// Take a snapshot: somebody needs one that is newer than those that are there.
+    /// Take a snapshot: a peer needs a newer one than there is.
     Take,
 }

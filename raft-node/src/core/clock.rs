@@ -1,5 +1,5 @@
-//! The leader's clock: monotonic within a term, and at its start no further from the truth than a
-//! majority of the nodes.
+//! The leader's clock. It is monotonic within a term, and at the start of a term it is no further
+//! from the truth than the clocks of a majority.
 
 use std::collections::BTreeMap;
 
@@ -7,31 +7,31 @@ use engine::ids::{NodeId, Timestamp};
 
 use super::input::Now;
 
-/// How long a measurement of a peer's clock counts.
+/// How long a measurement of a peer's clock is used.
 const FRESH_MS: u64 = 10_000;
 
-/// The peers' wall clocks, as last heard.
+/// The last measurements of the peers' wall clocks.
 ///
-/// They are measured against our monotonic clock: our wall clock may jump between a measurement and
-/// its use.
+/// They are relative to our monotonic clock, because our wall clock may jump between a measurement
+/// and its use.
 #[derive(Debug, Default)]
 pub struct PeerClocks {
-    /// The peer's clock at moment 0 of our monotonic clock, and when it was measured.
+    /// The peer's clock at moment 0 of our monotonic clock, and the moment of the measurement.
     origins: BTreeMap<NodeId, (i64, u64)>,
 }
 
 impl PeerClocks {
-    /// A frame came from a peer that was sent at `wall_ms` by its clock.
+    /// Takes a measurement: a peer's frame was sent at `wall_ms` by its clock.
     pub fn heard(&mut self, from: NodeId, wall_ms: u64, now: Now) {
         let origin = wall_ms.cast_signed().wrapping_sub(now.mono_ms.cast_signed());
         self.origins.insert(from, (origin, now.mono_ms));
     }
 
-    /// Our wall clock, corrected to the (lower) median of all clocks heard lately, our own
+    /// Our wall clock, corrected to the lower median of all recently measured clocks, our own
     /// included.
     ///
-    /// With a majority of the clocks right, the median is right, so one clock that is an hour wrong
-    /// moves nothing.
+    /// If a majority of the clocks is right, the median is right. So one clock that is an hour off
+    /// has no effect.
     pub fn agreed_wall_ms(&self, now: Now) -> u64 {
         let mut walls: Vec<u64> = self
             .origins
@@ -53,20 +53,20 @@ pub struct LeaderClock {
 }
 
 impl LeaderClock {
-    /// Starts a term's clock: never behind the replicated clock.
+    /// Starts a term's clock, never behind the replicated clock.
     pub fn start(wall_ms: u64, state_clock: Timestamp, now: Now) -> LeaderClock {
         LeaderClock { base: Timestamp(wall_ms).max(state_clock), base_mono_ms: now.mono_ms }
     }
 
-    /// Catches up with the replicated clock: entries of former terms that are applied only now may
-    /// be ahead, and entries stamped behind them would let no time pass.
+    /// Catches up with the replicated clock. Entries of former terms that are applied only now may
+    /// be ahead; entries stamped behind them would stop time.
     pub fn catch_up(&mut self, state_clock: Timestamp, now: Now) {
         if self.now(now) < state_clock {
             *self = LeaderClock { base: state_clock, base_mono_ms: now.mono_ms };
         }
     }
 
-    /// The clock now. Wall clock jumps within the term do not reach it.
+    /// The clock now. Jumps of the wall clock within the term do not reach it.
     pub fn now(&self, now: Now) -> Timestamp {
         self.base.plus_ms(now.mono_ms.saturating_sub(self.base_mono_ms))
     }

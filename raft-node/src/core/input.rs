@@ -9,75 +9,76 @@ use crate::members::Ask;
 use crate::message::PeerMessage;
 use crate::snapshot::Meta;
 
-/// A moment, as the surroundings measured it.
+/// A moment, measured by the surroundings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// Milliseconds since the node started; never runs backwards.
+    /// Milliseconds since the node started. Never runs backwards.
     pub mono_ms: u64,
-    /// Wall clock, milliseconds since the Unix epoch; may be wrong and may jump.
+    /// Wall clock in milliseconds since the Unix epoch. It may be wrong and may jump.
     pub wall_ms: u64,
 }
 
-/// Names a read that waits for its barrier.
+/// Identifies a read that waits for its barrier.
 pub type ReadTicket = u64;
 
-/// What can happen to a node.
+/// An event that a core reacts to.
 #[derive(Debug)]
 pub enum Input {
-    /// A tick's time has passed.
+    /// The time of a tick has passed.
     Tick,
-    /// A peer sent something.
+    /// Messages from a peer.
     Peer {
-        /// Who, as the connection's hello proved.
+        /// The sender, as the connection's hello proved.
         from: NodeId,
-        /// Its wall clock when it sent.
+        /// The sender's wall clock at sending.
         wall_ms: u64,
-        /// What.
+        /// The messages.
         messages: Vec<PeerMessage>,
     },
-    /// A client of this node asks for a command to be replicated.
+    /// A client of this node wants a command to be replicated.
     Propose(Request),
-    /// A client of this node asks for a read barrier.
+    /// A client of this node wants a read barrier.
     Read {
-        /// Comes back in [`Actions::reads_ready`] or [`Actions::reads_failed`].
+        /// Returned in [`super::actions::Actions::reads_ready`] or
+        /// [`super::actions::Actions::reads_failed`].
         ticket: ReadTicket,
-        /// When the reader stops waiting, on the monotonic clock.
+        /// The reader's deadline, on the monotonic clock.
         deadline_ms: u64,
     },
-    /// The append of this number, and all before it, are on disk.
+    /// The append with this number, and all before it, are on disk.
     Persisted(u64),
-    /// The replica applied up to here.
+    /// The replica applied up to this index.
     Applied {
         /// The index.
         index: u64,
         /// The replicated clock after it.
         clock: Timestamp,
-        /// Requests of this node that were answered by it.
+        /// This node's requests that were answered by it.
         answered: Vec<u64>,
     },
-    /// The earliest deadline in the state: an idle leader proposes a tick when it is due.
+    /// The earliest deadline in the state. An idle leader proposes a tick when it is due.
     NextDeadline(Option<Timestamp>),
-    /// A snapshot counts; so does an older one of this index, unless it is 0.
+    /// A new snapshot is published, with the index of an older one that is kept, or 0.
     SnapshotTaken(Box<Meta>, u64),
-    /// The snapshot of this index was found damaged.
+    /// The snapshot of this index is damaged.
     SnapshotLost(u64),
-    /// The part of the snapshot of this index that arrived was written, or could not be.
+    /// A received part of the snapshot of this index was written, or writing failed.
     PartWritten(u64, bool),
-    /// The snapshot of this index that arrived was checked and made into a state, or could not be.
+    /// The received snapshot of this index was verified and made into a state, or that failed.
     SnapshotPrepared(u64, bool),
     /// The link to a peer broke.
     Unreachable(NodeId),
-    /// Hand leadership to this node, or to the one that is furthest.
+    /// Transfer leadership to this node, or to the most advanced one.
     TransferLeader(Option<NodeId>),
-    /// The room on this node's disk was judged anew.
+    /// The disk space of this node was judged again.
     Space(Space),
-    /// An operator of this node's asks for something about members or leadership.
+    /// An operator of this node requests a change of members or leadership.
     Ask {
-        /// Comes back in [`Actions::verdicts`].
+        /// Returned in [`super::actions::Actions::verdicts`].
         ticket: u64,
-        /// What.
+        /// The request.
         ask: Ask,
-        /// When the operator stops waiting, on the monotonic clock.
+        /// The operator's deadline, on the monotonic clock.
         deadline_ms: u64,
     },
     /// A peer says that this node was removed from the cluster.
@@ -91,6 +92,6 @@ pub struct Request {
     pub seq: u64,
     /// The encoded envelope.
     pub envelope: Arc<[u8]>,
-    /// When the client stops waiting, on the monotonic clock.
+    /// The client's deadline, on the monotonic clock.
     pub deadline_ms: u64,
 }

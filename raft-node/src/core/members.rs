@@ -1,10 +1,10 @@
-//! Members and leadership: how a committed change takes effect, and what the leader says to those
-//! who ask for one.
+//! Members and leadership: how a committed change takes effect, and how the leader answers requests
+//! for a change.
 //!
-//! Only the leader judges, and only by what it knows for sure: the membership as committed, and who
-//! was heard lately. It answers nothing while a thing is under way; whoever asked asks again until
-//! it is done or refused, which also survives a change of leader. Learners are promoted by the
-//! leader itself, once they have caught up.
+//! Only the leader judges, and only by what it knows for sure: the committed membership, and who
+//! was heard recently. It does not answer while a change is open. The asking node asks again until
+//! the change is made or refused, which also survives a change of leader. The leader promotes
+//! learners by itself, once they have caught up.
 
 use ::engine::ids::NodeId;
 use protobuf::Message as _;
@@ -17,22 +17,22 @@ use super::admin::Open;
 use crate::members::{Ask, Change, Membership, Refusal, Role, Standing, Verdict, is_change};
 use crate::message::PeerMessage;
 
-/// Operators of one node that may wait.
+/// Most open operator requests of one node.
 const ASKS_MAX: usize = 64;
-/// How often the leader is asked again.
+/// Interval between two requests to the leader.
 const ASK_EVERY_MS: u64 = 100;
 
 impl Core {
-    /// The members as far as this node knows them to be committed.
+    /// The members, as of the entries that this node knows to be committed.
     pub fn members(&self) -> &Membership {
         &self.members
     }
 
-    /// Puts the changes among committed entries into effect and gives what they lead to, oldest
-    /// first.
+    /// Puts the changes among committed entries into effect. Returns the resulting memberships,
+    /// oldest first.
     ///
-    /// One that makes no sense here makes none on any node, since all of them have the same
-    /// membership before it: it changes nothing.
+    /// A change that is invalid here is invalid on every node, since all nodes have the same
+    /// membership before it. It has no effect.
     pub(super) fn take_changes(&mut self, committed: &[Entry]) -> Vec<Membership> {
         let mut changed = Vec::new();
         for entry in committed.iter().filter(|entry| is_change(entry)) {
@@ -72,7 +72,7 @@ impl Core {
         Ok(self.members.after(entry.index, change.as_ref(), &conf))
     }
 
-    /// Ends this node's part in the cluster: it neither leads nor asks for votes any more.
+    /// Ends this node's part in the cluster: it no longer leads or asks for votes.
     pub(super) fn leave(&mut self, actions: &mut Actions) {
         if self.admin.removed {
             return;
@@ -92,8 +92,8 @@ impl Core {
         }
     }
 
-    /// A change may take the vote of a node that leads, or that is being elected. raft 0.7.0 looks
-    /// the progress of every leader up and panics when it has none.
+    /// Steps down if a change took this node's vote while it leads or stands for election. raft
+    /// 0.7.0 looks up the progress of every leader and panics without one.
     pub(super) fn stand_down_without_vote(&mut self) {
         let raft = &mut self.raw.raft;
         if raft.state != StateRole::Follower && raft.prs().get(self.node.0).is_none() {
@@ -102,7 +102,7 @@ impl Core {
         }
     }
 
-    /// At every tick: notices that this node was removed, promotes, asks again.
+    /// At every tick: notices this node's removal, promotes learners, asks again.
     pub(super) fn tick_members(&mut self, actions: &mut Actions) {
         if self.members.was_removed(self.node) {
             self.leave(actions);
@@ -132,7 +132,7 @@ impl Core {
         self.ask_leader(actions);
     }
 
-    /// Asks whoever leads what was not asked lately.
+    /// Sends open requests to the leader, unless it was asked recently.
     fn ask_leader(&mut self, actions: &mut Actions) {
         let leader = self.raw.raft.leader_id;
         if leader == INVALID_ID {
@@ -161,13 +161,13 @@ impl Core {
     pub(super) fn take_verdict(&mut self, ticket: u64, verdict: Verdict, actions: &mut Actions) {
         let before = self.admin.open.len();
         self.admin.open.retain(|open| open.ticket != ticket);
-        // Of what was given up or answered already, nobody wants to hear.
+        // Ignore a verdict on a request that timed out or was answered already.
         if self.admin.open.len() < before {
             actions.verdicts.push((ticket, Ok(verdict)));
         }
     }
 
-    /// What the leader says, if it leads and knows already.
+    /// The leader's verdict, if this node leads and can tell already.
     pub(super) fn judge(&mut self, ask: &Ask) -> Option<Verdict> {
         let raft = &self.raw.raft;
         if raft.state != StateRole::Leader || !raft.commit_to_current_term() {
@@ -182,7 +182,7 @@ impl Core {
     fn judge_change(&mut self, change: &Change) -> Option<Verdict> {
         match self.members.standing(change) {
             Err(refusal) => return Some(Err(refusal)),
-            // The change is over when its joint phase is.
+            // The change is complete when its joint phase is.
             Ok(Standing::Done) if self.members.is_joint() => return None,
             Ok(Standing::Done) => return Some(Ok(self.members.index)),
             Ok(Standing::New) => {}
@@ -195,7 +195,7 @@ impl Core {
             return Some(Err(refusal));
         }
         if *change == Change::Remove(self.node) {
-            // Whoever leads next will be asked, and removes this node.
+            // The next leader is asked again, and removes this node.
             return match self.successor() {
                 Some(to) => {
                     self.hand_over(to);
@@ -228,18 +228,19 @@ impl Core {
         None
     }
 
-    /// Whether a change is proposed and not applied, or between its two steps.
+    /// Returns whether a change is proposed and not applied, or between its two steps.
     fn is_changing(&self) -> bool {
         self.members.is_joint() || self.raw.raft.has_pending_conf()
     }
 
     fn propose_change(&mut self, change: &Change) {
         let entry = change.entry(&self.members);
-        // Refused while leadership is handed over or too much is uncommitted: asked for again.
+        // Raft refuses while leadership is transferred or too much is uncommitted. The asking node
+        // asks again.
         let _ = self.raw.propose_conf_change(vec![], entry);
     }
 
-    /// Whether those who vote after the change, and are heard, are a majority.
+    /// Checks that the voters after the change that are heard form a majority.
     fn check_quorum_after(&self, change: &Change) -> Result<(), Refusal> {
         let voters = self.members.voters_after(change);
         let healthy = voters.iter().filter(|id| self.is_heard(**id)).count();
@@ -272,7 +273,7 @@ impl Core {
         }
     }
 
-    /// A voter that is far behind would make commits wait for it.
+    /// A voter that is far behind would delay commits.
     fn has_caught_up(&self, learner: NodeId) -> bool {
         let last_index = self.raw.raft.raft_log.last_index();
         let Some(progress) = self.raw.raft.prs().get(learner.0) else { return false };
@@ -285,7 +286,7 @@ impl Core {
         lag <= self.config.promote_lag_entries_max && self.is_heard(learner)
     }
 
-    /// Whether a node was heard within the last two election timeouts.
+    /// Returns whether a node was heard within the last two election timeouts.
     fn is_heard(&self, id: NodeId) -> bool {
         let patience = 2 * self.config.election_ticks as u64 * self.config.tick_ms;
         id == self.node || self.heard.get(&id).is_some_and(|at| at + patience >= self.now.mono_ms)
@@ -295,7 +296,7 @@ impl Core {
         id != self.node && self.members.voters.contains(&id) && self.is_heard(id)
     }
 
-    /// The voter that is heard and furthest.
+    /// The most advanced voter that is heard.
     fn successor(&self) -> Option<NodeId> {
         let matched = |id: NodeId| self.raw.raft.prs().get(id.0).map_or(0, |p| p.matched);
         let others = self.members.voters.iter().copied().filter(|id| self.can_lead(*id));
@@ -308,7 +309,7 @@ impl Core {
         }
     }
 
-    /// Hands leadership to this node, or to the one that is best, without telling anybody.
+    /// Transfers leadership to this node, or to the best one, without reporting back.
     pub(super) fn transfer_leader(&mut self, to: Option<NodeId>) {
         if self.raw.raft.state != StateRole::Leader {
             return;

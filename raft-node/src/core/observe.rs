@@ -1,4 +1,4 @@
-//! Fills the view of a core. It only looks: nothing here decides or changes anything.
+//! Fills the view of a core. It only reads: nothing here decides or changes anything.
 
 use engine::ids::{NodeId, Timestamp};
 use raft::StateRole;
@@ -7,8 +7,8 @@ use super::Core;
 use super::view::View;
 
 impl Core {
-    /// The part of [`Core::view`] that must be shown as soon as it changes: term, leader, and
-    /// whether this node leads and has committed in its term.
+    /// The part of [`Core::view`] to show as soon as it changes: term, leader, and whether this
+    /// node leads and has committed in its term.
     pub fn role(&self) -> (u64, u64, bool) {
         let raft = &self.raw.raft;
         let leads = raft.state == StateRole::Leader && raft.commit_to_current_term();
@@ -20,7 +20,7 @@ impl Core {
         self.raw.raft.raft_log.committed
     }
 
-    /// What to show of this core.
+    /// The current view of this core.
     pub fn view(&self) -> View {
         let raft = &self.raw.raft;
         let is_leader = raft.state == StateRole::Leader;

@@ -1,4 +1,4 @@
-//! What waits for a sync: messages, entries that are to be applied, and the appends they wait for.
+//! Messages and committed entries that wait for a sync, and the appends that they wait for.
 
 use std::collections::VecDeque;
 
@@ -7,19 +7,19 @@ use raft::eraftpb::Entry;
 
 use crate::message::PeerMessage;
 
-/// An append that was handed out and not yet reported durable.
+/// An append that was handed out and not reported durable.
 struct InFlight {
     number: u64,
     /// Last entry of the append, if it had entries.
     last: Option<(u64, u64)>,
-    /// What may leave once it is durable.
+    /// Messages that may leave once it is durable.
     messages: Vec<(NodeId, PeerMessage)>,
 }
 
 #[derive(Default)]
 pub(super) struct Outbox {
     in_flight: VecDeque<InFlight>,
-    /// Committed entries, oldest first, and the number of the append that each of them waits for.
+    /// Committed entries, oldest first, each with the number of the append that it waits for.
     to_apply: VecDeque<(u64, Vec<Entry>)>,
 }
 
@@ -34,7 +34,7 @@ impl Outbox {
         self.in_flight.len()
     }
 
-    /// An append was handed out; `messages` wait for it.
+    /// Registers an append that was handed out, with the messages that wait for it.
     pub(super) fn appended(
         &mut self,
         number: u64,
@@ -45,8 +45,8 @@ impl Outbox {
         self.in_flight.push_back(InFlight { number, last, messages });
     }
 
-    /// Messages without an append of their own wait for those before them. Gives them back when
-    /// nothing is in flight, so that they leave at once.
+    /// Queues messages without an append of their own behind those before them. Returns them when
+    /// nothing is in flight, so they leave at once.
     pub(super) fn after_appends(
         &mut self,
         messages: Vec<(NodeId, PeerMessage)>,
@@ -60,14 +60,14 @@ impl Outbox {
         }
     }
 
-    /// Entries that change the membership are applied once that is durable, and all entries after
-    /// them after them: a checkpoint with one of them in it must not be ahead of the membership
-    /// that a restart begins with.
+    /// Applies entries that change the membership once the change is durable, and all entries after
+    /// them later. A checkpoint with such an entry must not be ahead of the membership that a
+    /// restart begins with.
     pub(super) fn wait_for(&mut self, number: u64, committed: Vec<Entry>) {
         self.to_apply.push_back((number, committed));
     }
 
-    /// Gives committed entries back when no entry before them waits, so that they are applied.
+    /// Returns committed entries when no entry before them waits, so they are applied.
     pub(super) fn after_waiting(&mut self, committed: Vec<Entry>) -> Vec<Entry> {
         match self.to_apply.back_mut() {
             Some((_, before)) => {
@@ -78,7 +78,7 @@ impl Outbox {
         }
     }
 
-    /// The entries that waited for an append up to `number`.
+    /// Returns the entries that waited for an append up to `number`.
     pub(super) fn released(&mut self, number: u64) -> Vec<Entry> {
         let mut released = Vec::new();
         while self.to_apply.front().is_some_and(|(waited, _)| *waited <= number) {
@@ -87,12 +87,12 @@ impl Outbox {
         released
     }
 
-    /// A snapshot takes the place of all entries that wait.
+    /// Drops all waiting entries, because a snapshot replaces them.
     pub(super) fn drop_waiting(&mut self) {
         self.to_apply.clear();
     }
 
-    /// All appends up to `number` are durable.
+    /// Marks all appends up to `number` as durable, and returns them.
     pub(super) fn persisted(&mut self, number: u64) -> Vec<Durable> {
         let mut durable = Vec::new();
         while self.in_flight.front().is_some_and(|append| append.number <= number) {

@@ -1,10 +1,10 @@
 //! The read barrier: batched ReadIndex (raft thesis 6.4).
 //!
-//! One question is under way at a time and serves all readers that came before it was asked; those
-//! who come later wait for the next. raft drops questions silently without a leader, or before the
-//! leader's first commit of its term, so an unanswered one is asked again under a new context. The
-//! answer to an earlier one still serves those who came before it was asked: otherwise nobody could
-//! read where an answer takes longer than the patience for it.
+//! One read index request is open at a time. It serves all readers that came before it was sent;
+//! later readers wait for the next. raft drops requests silently without a leader, or before the
+//! leader's first commit of its term, so an unanswered request is sent again under a new context.
+//! An answer to an earlier request still serves its readers. Otherwise nobody could read where an
+//! answer takes longer than the retry interval.
 
 use engine::ids::NodeId;
 use raft::{RawNode, ReadState, StateRole};
@@ -16,13 +16,13 @@ pub(super) struct Reads {
     node: NodeId,
     boot: u64,
     retry_after_ms: u64,
-    /// The number of the newest question.
+    /// The number of the newest request.
     asked: u64,
-    /// When that one was asked, while it is under way.
+    /// When that request was sent, while it is open.
     asked_at_ms: Option<u64>,
-    /// Those who came before no question was asked yet.
+    /// Readers without a request yet.
     waiting: Vec<Reader>,
-    /// Those whom the answer to a question serves: that one, or any later one.
+    /// Readers by request. An answer to that request or a later one serves them.
     served_by: Vec<(u64, Reader)>,
 }
 
@@ -45,18 +45,18 @@ impl Reads {
         self.waiting.push(Reader { ticket, deadline_ms });
     }
 
-    /// The answer of a former leader may never come; ask the new one.
+    /// Asks the new leader, since the former one may never answer.
     pub(super) fn leader_changed(&mut self) {
         self.asked_at_ms = None;
     }
 
-    /// Asks for all that wait, if nothing is under way and somebody leads.
+    /// Sends a request for all waiting readers, if none is open and there is a leader.
     pub(super) fn ask(&mut self, now_ms: u64, raw: &mut RawNode<LogView>) {
         if self.asked_at_ms.is_some_and(|asked_ms| asked_ms + self.retry_after_ms <= now_ms) {
             self.asked_at_ms = None;
         }
         let raft = &raw.raft;
-        // A leader that has not committed in its term yet would drop the question.
+        // A leader that has not committed in its term would drop the request.
         let too_early = raft.state == StateRole::Leader && !raft.commit_to_current_term();
         if self.asked_at_ms.is_some()
             || self.len() == 0
@@ -76,31 +76,32 @@ impl Reads {
         [self.node.0, self.boot, question].iter().flat_map(|number| number.to_le_bytes()).collect()
     }
 
-    /// An answer: whom it serves, and up to where the state must be for them.
+    /// Takes an answer. Returns the readers that it serves, and the index that their state must
+    /// reach.
     pub(super) fn answered(&mut self, state: &ReadState) -> Option<(u64, Vec<ReadTicket>)> {
         let (_, number) = state.request_ctx.split_last_chunk()?;
         let number = u64::from_le_bytes(*number);
-        // Of another node, of a former life of this one, or nothing that was ever asked.
+        // It belongs to another node, to a former process, or to no request at all.
         if state.request_ctx != self.context(number) || number > self.asked {
             return None;
         }
         if number == self.asked {
             self.asked_at_ms = None;
         }
-        // In the order of the questions, so those served stand first.
+        // Readers are in the order of requests, so the served ones stand first.
         let served = self.served_by.partition_point(|(first, _)| *first <= number);
         let tickets = self.served_by.drain(..served).map(|(_, reader)| reader.ticket).collect();
         Some((state.index, tickets))
     }
 
-    /// Gives all readers up.
+    /// Fails all readers.
     pub(super) fn give_up(&mut self) -> Vec<ReadTicket> {
         self.asked_at_ms = None;
         let asked = self.served_by.drain(..).map(|(_, reader)| reader);
         asked.chain(self.waiting.drain(..)).map(|reader| reader.ticket).collect()
     }
 
-    /// At every tick: gives up readers that are past their deadline.
+    /// At every tick: fails readers that are past their deadline.
     pub(super) fn expire(&mut self, now_ms: u64) -> Vec<ReadTicket> {
         let mut expired = Vec::new();
         let mut keep = |reader: &Reader| {
@@ -136,8 +137,8 @@ mod tests {
         ReadState { index: 5, request_ctx: context }
     }
 
-    /// Where a barrier takes longer than a question is waited for, each answer is one to an earlier
-    /// question: ignoring it, no read ever got its barrier.
+    /// Where a barrier takes longer than the retry interval, each answer is one to an earlier
+    /// request. When such answers were ignored, no read ever got its barrier.
     #[test]
     fn a_late_answer_serves_those_who_came_before_its_question() {
         let mut reads = reads();

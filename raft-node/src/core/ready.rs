@@ -1,4 +1,4 @@
-//! A `Ready` of raft turned into actions, in the order that keeps its promises.
+//! Turns a `Ready` of raft into actions, in the order that keeps raft's promises.
 //!
 //! | what | may leave |
 //! | --- | --- |
@@ -11,8 +11,8 @@
 //! The asynchronous path of raft-rs: entries become readable, then `advance_append_async`, then the
 //! log thread syncs, then `on_persist_ready` in order.
 //!
-//! A change of the membership takes effect here, when its entry is committed, and is written to the
-//! log before anything that comes after it; only then is its entry handed out to be applied.
+//! A change of the membership takes effect here, when its entry is committed. It is written to the
+//! log before anything that comes after it, and only then is its entry handed out to be applied.
 
 use engine::ids::NodeId;
 use raft::StateRole;
@@ -31,7 +31,7 @@ fn addressed(messages: Vec<Message>) -> Vec<(NodeId, PeerMessage)> {
 }
 
 impl Core {
-    /// Turns all that raft has ready into actions.
+    /// Turns everything that raft has ready into actions.
     pub(super) fn collect(&mut self, actions: &mut Actions) {
         while self.raw.has_ready() {
             let mut ready = self.raw.ready();
@@ -85,7 +85,7 @@ impl Core {
                 self.raw.advance_append_async(ready);
             } else {
                 // Only the commit index moved, which needs no sync: after a restart the leader
-                // tells it.
+                // sends it again.
                 assert!(entries.is_empty(), "entries always ask for a sync");
                 let free = self.outbox.after_appends(held);
                 actions.send.extend(free);
@@ -98,9 +98,9 @@ impl Core {
         }
     }
 
-    /// The hard state to write with an append: when the commit index moved since the last one, it
-    /// is told too. A node must not forget that a change of the membership was committed once it
-    /// has the entries that came after it: it could win an election under the old membership.
+    /// The hard state to write with an append. It includes the commit index if that moved since the
+    /// last write. A node that has the entries after a committed change of the membership must not
+    /// forget that the change was committed: it could win an election under the old membership.
     fn hard_state_to_write(
         &mut self,
         changed: Option<HardState>,
@@ -115,7 +115,7 @@ impl Core {
         hard_state
     }
 
-    /// All appends up to `number` are on disk.
+    /// Handles that all appends up to `number` are on disk.
     pub(super) fn persisted(&mut self, number: u64, actions: &mut Actions) {
         for durable in self.outbox.persisted(number) {
             if let Some((index, term)) = durable.last {

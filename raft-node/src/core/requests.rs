@@ -1,10 +1,11 @@
-//! The requests of this node whose outcome is open.
+//! The open requests of this node.
 //!
-//! A request is kept, with its bytes, until its outcome is known or its deadline passes, and sent
-//! again when the leader changes or did not take it. What a leader took is not sent to it again,
-//! however long its log takes: repeating would only make the log longer. The state machine applies
-//! each request id once, so sending again is always safe. What was never sent is certainly not
-//! applied; what was sent and not heard of is unknown. The two are never mixed up.
+//! The core keeps a request, with its bytes, until its outcome is known or its deadline passes. It
+//! sends the request again when the leader changes or did not take it. It does not send it again to
+//! a leader that took it, however long that leader's log takes: that would only make the log
+//! longer. The state machine applies each request id once, so sending again is always safe. A
+//! request that was never sent is certainly not applied; the outcome of one that was sent is
+//! unknown. The two are never mixed up.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ struct Open {
 
 pub(super) struct Requests {
     node: NodeId,
-    /// Only ever looked up by key or collected and sorted, so its order decides nothing.
+    /// Read by key, or collected and sorted, so its order decides nothing.
     open: FxHashMap<u64, Open>,
     bytes: usize,
     unsent: Vec<u64>,
@@ -36,7 +37,7 @@ pub(super) struct Requests {
     bytes_max: usize,
     resend_after_ms: u64,
     age_max_ms: u64,
-    /// What was sent and when, oldest first. What was settled or sent again since is skipped.
+    /// Sent requests with their time, oldest first. Settled and resent ones are skipped.
     sent: VecDeque<(u64, u64)>,
 }
 
@@ -59,12 +60,12 @@ impl Requests {
         self.open.len()
     }
 
-    /// Whether another request may wait: there are not too many.
+    /// Returns whether the bounds leave room for another request.
     pub(super) fn has_room(&self, request: &Request) -> bool {
         self.open.len() < self.count_max && self.bytes + request.envelope.len() <= self.bytes_max
     }
 
-    /// Whether the oldest request that a leader was sent waits for longer than it may.
+    /// Returns whether the oldest request that was sent to a leader waits too long.
     pub(super) fn is_late(&mut self, now_ms: u64) -> bool {
         self.oldest_sent_ms().is_some_and(|at| now_ms >= at + self.age_max_ms)
     }
@@ -92,14 +93,14 @@ impl Requests {
         assert!(before.is_none(), "node {} gave a sequence number twice", self.node);
     }
 
-    /// Its outcome is known.
+    /// Removes a request whose outcome is known.
     pub(super) fn remove(&mut self, seq: u64) {
         if let Some(open) = self.open.remove(&seq) {
             self.bytes -= open.envelope.len();
         }
     }
 
-    /// The leader of this term has these.
+    /// Marks requests that the leader of this term took.
     pub(super) fn taken(&mut self, seqs: impl IntoIterator<Item = u64>) {
         for seq in seqs {
             if let Some(open) = self.open.get_mut(&seq) {
@@ -108,7 +109,7 @@ impl Requests {
         }
     }
 
-    /// The leader changed: everything is sent again.
+    /// Marks everything for sending, because the leader changed.
     pub(super) fn resend_all(&mut self) {
         for open in self.open.values_mut() {
             open.taken = false;
@@ -117,7 +118,7 @@ impl Requests {
         self.unsent.sort_unstable();
     }
 
-    /// Nothing more is heard of what was sent: it may have been applied, or may yet be.
+    /// Gives up the requests that were sent: they may be applied, now or later.
     pub(super) fn give_up_sent(&mut self) -> Vec<(u64, NoOutcome)> {
         let sent = self.open.iter().filter(|(_, open)| open.sent_at_ms.is_some());
         let mut sent: Vec<u64> = sent.map(|(seq, _)| *seq).collect();
@@ -126,20 +127,20 @@ impl Requests {
         sent.into_iter().map(|seq| (seq, NoOutcome::Unknown)).collect()
     }
 
-    /// The addressee does not lead. It knows no better leader than we will hear of, so these wait
-    /// for the next change of leader or the next resend.
+    /// Handles a refusal: the addressee does not lead. It knows no better leader than we will hear
+    /// of, so the requests wait for the next change of leader or the next resend.
     pub(super) fn refused(&mut self, seqs: &[u64]) {
         for seq in seqs {
             if let Some(open) = self.open.get_mut(seq)
                 && open.sent_at_ms.is_some()
             {
-                // Due again at the next tick, not at once: no ping-pong with a confused peer.
+                // Due at the next tick, not at once, to avoid a ping-pong with a confused peer.
                 open.sent_at_ms = Some(0);
             }
         }
     }
 
-    /// Takes what is to be sent now, in the order of arrival.
+    /// Takes the requests to send now, in order of arrival.
     pub(super) fn take_unsent(&mut self, now_ms: u64) -> Vec<Forwarded> {
         let unsent = std::mem::take(&mut self.unsent);
         let mut taken = Vec::with_capacity(unsent.len());
@@ -153,7 +154,7 @@ impl Requests {
         taken
     }
 
-    /// Takes out what was never sent: it is certainly in no log.
+    /// Takes the requests that were never sent: they are certainly in no log.
     pub(super) fn take_never_sent(&mut self) -> Vec<u64> {
         let never = self.open.iter().filter(|(_, open)| open.sent_at_ms.is_none());
         let mut seqs: Vec<u64> = never.map(|(seq, _)| *seq).collect();
@@ -164,7 +165,7 @@ impl Requests {
         seqs
     }
 
-    /// Gives everything up: no outcome will be heard of here any more.
+    /// Gives up all requests: this node will hear of no outcome any more.
     pub(super) fn give_up(&mut self) -> Vec<(u64, NoOutcome)> {
         for open in self.open.values_mut() {
             open.deadline_ms = 0;
@@ -172,8 +173,8 @@ impl Requests {
         self.expire(0)
     }
 
-    /// At every tick: gives up what is past its deadline, and lines up what stayed without an
-    /// answer.
+    /// At every tick: fails requests that are past their deadline, and marks unanswered ones for
+    /// sending.
     pub(super) fn expire(&mut self, now_ms: u64) -> Vec<(u64, NoOutcome)> {
         let mut failed = Vec::new();
         let mut silent = Vec::new();

@@ -1,8 +1,8 @@
-//! Who has room on its disk, and what follows: when writes are refused, and who should not lead.
+//! Which nodes have room on their disks, when writes are refused, and who should not lead.
 //!
-//! A node that is short of space tells the others, again and again while it lasts; what was not
-//! repeated for a while is forgotten, so a lost all-clear cures itself. Nothing here decides what
-//! is committed: a node that takes no entries acknowledges none.
+//! A node short of space tells the others again and again. They forget news that is not repeated,
+//! so a lost all-clear does no lasting harm. Nothing here decides what is committed: a node that
+//! takes no entries acknowledges none.
 
 use engine::ids::NodeId;
 use raft::StateRole;
@@ -13,15 +13,15 @@ use super::actions::{Actions, NoOutcome};
 use super::space::{News, Space};
 use crate::message::PeerMessage;
 
-/// How long what a peer said about its disk holds, in milliseconds.
+/// How long a peer's news about its disk counts, in milliseconds.
 const NEWS_HOLD_MS: u64 = 3_000;
-/// How often it is said again while it holds.
+/// Interval between repetitions of such news.
 const NEWS_REPEAT_MS: u64 = 1_000;
-/// Between two attempts to hand leadership to a node with more room.
+/// Pause between two attempts to transfer leadership to a node with more room.
 const HAND_OVER_MS: u64 = 2_000;
 
 impl Core {
-    /// Whether new writes are refused at this node for lack of room, here or at too many others.
+    /// Returns whether this node refuses new writes, for lack of room here or at too many others.
     pub fn refuses_writes(&self) -> bool {
         if self.room.own != Space::Ample {
             return true;
@@ -32,8 +32,8 @@ impl Core {
         self.room.of(NodeId(self.raw.raft.leader_id), self.now.mono_ms).refuses
     }
 
-    /// Whether the voters that have room could commit by themselves. The others still take what is
-    /// under way, but with nothing new their reserve lasts.
+    /// Returns whether the voters with room form a majority. The others still take the open
+    /// entries, but without new writes their reserve lasts.
     fn has_room_in_majority(&self) -> bool {
         let progress = self.raw.raft.prs();
         let has_room = |id: &u64| match NodeId(*id) == self.node {
@@ -44,19 +44,19 @@ impl Core {
         progress.has_quorum(&roomy.collect())
     }
 
-    /// This node's disk was judged anew.
+    /// Takes a new judgement of this node's disk.
     pub(super) fn take_space(&mut self, space: Space) {
         self.room.own = space;
     }
 
-    /// A peer said how it is.
+    /// Takes a peer's news about its disk.
     pub(super) fn take_news(&mut self, from: NodeId, low: bool, refuses: bool) {
         let until_ms = self.now.mono_ms + NEWS_HOLD_MS;
         self.room.heard.insert(from, (News { low, refuses }, until_ms));
     }
 
-    /// Whether this message would make the log longer on a disk that is all but full. Losing it is
-    /// something raft is made for: the leader sends it again.
+    /// Returns whether this message would grow the log on a nearly full disk. Such a message is
+    /// dropped, which raft tolerates: the leader sends it again.
     pub(super) fn has_no_room_for(&self, message: &raft::eraftpb::Message) -> bool {
         self.room.own == Space::Exhausted
             && match message.get_msg_type() {
@@ -66,7 +66,7 @@ impl Core {
             }
     }
 
-    /// After every step: tells the peers what is new, refuses what waits, hands leadership over.
+    /// After every step: tells the peers any news, refuses waiting requests, transfers leadership.
     pub(super) fn mind_room(&mut self, actions: &mut Actions) {
         let refuses = self.refuses_writes();
         let leads = self.raw.raft.state == StateRole::Leader;
@@ -92,7 +92,7 @@ impl Core {
         }
     }
 
-    /// Hands leadership to the voter with room whose log is furthest, if there is one.
+    /// Transfers leadership to the most advanced voter with room, if there is one.
     fn hand_over_for_room(&mut self) {
         let now_ms = self.now.mono_ms;
         let recent = |at: u64| now_ms < at + HAND_OVER_MS;

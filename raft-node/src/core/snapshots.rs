@@ -1,11 +1,11 @@
-//! Snapshots as the core sees them: when the log may be cut, who gets one, and how one that arrives
-//! takes the place of the log.
+//! Snapshots in the core: when the log may be truncated, who gets a snapshot, and how a received
+//! one replaces the log.
 //!
-//! Raft's own message says only what a snapshot is about. The follower that gets it asks for the
-//! file part by part, so that no more than one part is under way and heartbeats never wait behind
-//! it, and hands the message to raft only when the file was checked and made into a state beside
-//! the old one. Both sides give up after a silence: the leader then tells raft that it failed, and
-//! raft begins again with the newest one.
+//! Raft's message holds only the metadata of a snapshot. The follower requests the file part by
+//! part, so at most one part is in flight and heartbeats never wait behind it. It hands the message
+//! to raft only after the file was verified and made into a state beside the old one. Both sides
+//! give up after a silence. The leader then tells raft that the transfer failed, and raft starts
+//! again with the newest snapshot.
 
 use engine::ids::NodeId;
 use raft::eraftpb::{Message, MessageType};
@@ -18,17 +18,17 @@ use crate::members::Membership;
 use crate::message::PeerMessage;
 use crate::snapshot::Meta;
 
-/// A part that was lost on its way is asked for again after so long.
+/// A lost part is requested again after this time.
 const ASK_AGAIN_MS: u64 = 1_000;
-/// Who hears nothing for so long gives a transfer up.
+/// A side that hears nothing for this long gives up the transfer.
 const SILENCE_MAX_MS: u64 = 10_000;
-/// A transfer that takes longer no longer keeps the log from being cut.
+/// A transfer that takes longer no longer keeps the log from being truncated.
 const LOG_KEPT_MS_MAX: u64 = 600_000;
-/// The offset that a follower names which has everything and is busy with it.
+/// The offset in requests of a follower that has the whole file and is busy with it.
 const ALL: u64 = u64::MAX;
 
 impl Core {
-    /// A message of raft goes to a peer: one about a snapshot begins a transfer.
+    /// Starts a transfer when raft sends a message about a snapshot.
     pub(super) fn note_sent(&mut self, message: &Message) {
         if message.get_msg_type() != MessageType::MsgSnapshot {
             return;
@@ -39,13 +39,13 @@ impl Core {
         self.transfers.sending.insert(NodeId(message.to), sending);
     }
 
-    /// Raft's message about a snapshot arrived. It waits for the file unless there is nothing in it
-    /// that this node does not have.
+    /// Handles raft's message about a snapshot. It waits for the file, unless the snapshot holds
+    /// nothing new for this node.
     pub(super) fn offered(&mut self, from: NodeId, message: Box<Message>, actions: &mut Actions) {
         let about = message.get_snapshot().get_metadata();
         let (index, term) = (about.index, about.term);
         if self.transfers.installing.is_some() || self.raw.snap().is_some() {
-            // One after the other: the leader offers it again.
+            // One at a time: the leader offers it again.
             return;
         }
         if message.term < self.raw.raft.term || index <= self.raw.raft.raft_log.committed {
@@ -56,7 +56,7 @@ impl Core {
         if let Some(receiving) = &mut self.transfers.receiving
             && (receiving.from, receiving.index, receiving.term) == (from, index, term)
         {
-            // The same once more: what was received stays good.
+            // The same snapshot again: keep the received parts.
             receiving.message = message;
             return;
         }
@@ -74,7 +74,7 @@ impl Core {
         actions.send.push((from, PeerMessage::FetchSnapshot { index, offset: 0 }));
     }
 
-    /// A peer asks for a part of a snapshot.
+    /// Handles a peer's request for a part of a snapshot.
     pub(super) fn fetched(&mut self, from: NodeId, index: u64, offset: u64, actions: &mut Actions) {
         let now_ms = self.now.mono_ms;
         let Some(sending) = self.transfers.sending.get_mut(&from) else { return };
@@ -86,7 +86,7 @@ impl Core {
         }
     }
 
-    /// A part of a snapshot arrived. Others than the one that was asked for are late copies.
+    /// Handles a part of a snapshot. Parts other than the requested one are late copies.
     pub(super) fn part_arrived(
         &mut self,
         from: NodeId,
@@ -114,7 +114,7 @@ impl Core {
         }
     }
 
-    /// A part was written, so the next one is asked for.
+    /// Requests the next part after one was written.
     pub(super) fn part_written(&mut self, index: u64, ok: bool, actions: &mut Actions) {
         let now_ms = self.now.mono_ms;
         let Some(receiving) = &mut self.transfers.receiving else { return };
@@ -133,10 +133,11 @@ impl Core {
         }
     }
 
-    /// The state of the snapshot is ready, or cannot be: now raft hears of it.
+    /// Hands the message to raft once the state of the snapshot is ready, or drops it if that
+    /// failed.
     pub(super) fn prepared(&mut self, index: u64, ok: bool, actions: &mut Actions) {
         if self.transfers.prepares_stale > 0 {
-            // Tasks are done in order. The state is forgotten before the next one is made.
+            // Tasks run in order: the old state is dropped before the next one is made.
             self.transfers.prepares_stale -= 1;
             return;
         }
@@ -149,12 +150,13 @@ impl Core {
             let _ = self.raw.step(*receiving.message);
         }
         if self.raw.snap().is_none() {
-            // It came too late, or is good for nothing.
+            // It came too late, or is unusable.
             actions.files.push(FileTask::Forget);
         }
     }
 
-    /// Raft takes a snapshot in the place of its log: what the surroundings have to do for that.
+    /// Replaces the log with a snapshot that raft accepted. Returns what the surroundings have to
+    /// do.
     pub(super) fn install(
         &mut self,
         number: u64,
@@ -166,21 +168,21 @@ impl Core {
             .expect("the file with the same membership was read before raft heard of it");
         let (index, term) = (about.index, about.term);
         self.raw.mut_store().install(index, term);
-        // Raft takes no snapshot that ends before what is committed.
+        // Raft accepts no snapshot that ends before the commit index.
         self.outbox.drop_waiting();
         self.members = members.clone();
         actions.members = Some(members.clone());
         self.transfers.installing = Some((number, index));
         self.transfers.installed += 1;
         self.transfers.older = index;
-        // Some of what this node asked for may be in the snapshot, which does not tell what came of
-        // it.
+        // Some of this node's requests may be in the snapshot, which does not hold their outcomes.
         actions.failed.extend(self.requests.give_up_sent());
         Install { index, term, members }
     }
 
-    /// All appends up to `number` are on disk: a snapshot among them counts as applied from here
-    /// on. Raft must not look for entries before it any more, which it does in an election.
+    /// Handles that all appends up to `number` are on disk. A snapshot among them counts as applied
+    /// from here on: raft must not look for entries before it any more, which it does in an
+    /// election.
     pub(super) fn installed(&mut self, number: u64) {
         let done = self.transfers.installing.take_if(|(installing, _)| *installing <= number);
         if let Some((_, index)) = done
@@ -191,7 +193,7 @@ impl Core {
         }
     }
 
-    /// A new snapshot counts, and an older one is kept.
+    /// Offers a new snapshot to peers; an older one is kept.
     pub(super) fn taken(&mut self, meta: Meta, older: u64, actions: &mut Actions) {
         if self.raw.store().offered().is_some_and(|offered| offered.index >= meta.index) {
             return;
@@ -201,23 +203,23 @@ impl Core {
         self.compact(actions);
     }
 
-    /// A snapshot was found damaged: it is offered no more.
+    /// Withdraws a damaged snapshot.
     pub(super) fn lost(&mut self, index: u64, actions: &mut Actions) {
         self.raw.mut_store().withdraw(index);
         let sent = self.transfers.sending.extract_if(.., |_, sending| sending.index == index);
         for (peer, _) in sent {
-            // Else raft would wait for it for ever.
+            // Otherwise raft would wait for it for ever.
             self.raw.report_snapshot(peer.0, SnapshotStatus::Failure);
         }
         actions.files.push(FileTask::Take);
     }
 
-    /// Leadership changed: whoever leads now sends its own.
+    /// Stops sending after a change of leader: the new leader sends its own.
     pub(super) fn stop_sending(&mut self) {
         self.transfers.sending.clear();
     }
 
-    /// At every tick: what was lost is asked for again, and silence ends a transfer.
+    /// At every tick: requests lost parts again, and ends silent transfers.
     pub(super) fn tick_snapshots(&mut self, actions: &mut Actions) {
         let now_ms = self.now.mono_ms;
         if self.raw.raft.state == StateRole::Leader {
@@ -235,7 +237,7 @@ impl Core {
         }
         if now_ms.saturating_sub(receiving.asked_ms) >= ASK_AGAIN_MS {
             receiving.asked_ms = now_ms;
-            // The leader must not take work for silence.
+            // The leader must not mistake work for silence.
             let busy = receiving.stage != Stage::Asking;
             let offset = if busy { ALL } else { receiving.offset };
             let ask = PeerMessage::FetchSnapshot { index: receiving.index, offset };
@@ -243,7 +245,7 @@ impl Core {
         }
     }
 
-    /// Raft is told what became of each snapshot that was sent.
+    /// Tells raft the result of each transfer.
     fn report_sent(&mut self) {
         let now_ms = self.now.mono_ms;
         let mut over = Vec::new();
@@ -262,11 +264,12 @@ impl Core {
         }
     }
 
-    /// Cuts the log as far as nobody is expected to need it: never past the older of two snapshots,
-    /// so that a damaged one loses nothing; not within the margin of the newer one, so that a short
-    /// absence costs no transfer; not past one that is being sent, which would be no use without
-    /// the entries after it; and not at all while the files are ahead of what is applied here, as
-    /// those that came from another node may be.
+    /// Truncates the log as far as nobody is expected to need it:
+    ///
+    /// - Never past the older of two snapshots, so a damaged one loses nothing.
+    /// - Not within the margin of the newer one, so a short absence costs no transfer.
+    /// - Not past a snapshot that is being sent, which is useless without the entries after it.
+    /// - Not while the snapshots are ahead of what is applied here, as received ones may be.
     fn compact(&mut self, actions: &mut Actions) {
         let store = self.raw.store();
         let Some(newest) = store.offered().map(|meta| meta.index) else { return };

@@ -1,35 +1,35 @@
-//! The room on disks, as data; `room` decides what follows from it.
+//! The space on disks, as data; `room` decides what follows from it.
 
 use std::collections::BTreeMap;
 
 use engine::ids::NodeId;
 
-/// The room on a node's disk.
+/// The free space on a node's disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Space {
     /// Enough.
     #[default]
     Ample,
-    /// Less than the reserve: no new writes, while those under way still fit.
+    /// Less than the reserve. The node refuses new writes; open ones still fit.
     Low,
-    /// Nearly none: the log takes no entries, not even those of the leader.
+    /// Almost none. The log takes no entries, not even those of the leader.
     Exhausted,
 }
 
-/// What a node says about room.
+/// A node's news about its disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct News {
-    /// It has less than its reserve.
+    /// It has less space than its reserve.
     pub(super) low: bool,
-    /// It leads, and takes no writes.
+    /// It leads and refuses writes.
     pub(super) refuses: bool,
 }
 
-/// What a node knows about room.
+/// What a node knows about the space on disks.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     pub(super) own: Space,
-    /// What each peer said, and until when it holds.
+    /// The news of each peer, and until when they count.
     pub(super) heard: BTreeMap<NodeId, (News, u64)>,
     pub(super) told: News,
     pub(super) told_at_ms: u64,

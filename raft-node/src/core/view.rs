@@ -1,10 +1,10 @@
-//! What a core shows of itself: to operators, to metrics, and to whoever waits for a leader.
+//! The view of a core for operators, metrics, and those that wait for a leader.
 //!
-//! It only looks. Nothing here decides or changes anything.
+//! It only shows. Nothing here decides or changes anything.
 
 use engine::ids::{NodeId, Timestamp};
 
-/// What a core shows of itself.
+/// The view of a core.
 #[derive(Clone, Debug, Default)]
 pub struct View {
     /// Current term.
@@ -19,9 +19,9 @@ pub struct View {
     pub commit_index: u64,
     /// Last index of this node's log.
     pub last_index: u64,
-    /// Up to here entries were cut off at its beginning.
+    /// The last index that was truncated at the front of the log.
     pub compacted_index: u64,
-    /// The newest snapshot.
+    /// Index of the newest snapshot.
     pub snapshot_index: u64,
     /// Its size in bytes.
     pub snapshot_bytes: u64,
@@ -29,13 +29,13 @@ pub struct View {
     pub snapshots_sending: usize,
     /// Whether one is being received.
     pub snapshot_receiving: bool,
-    /// Snapshots that took the place of the log since the node started.
+    /// Snapshots installed since the node started.
     pub snapshots_installed: u64,
     /// The leader's clock now; 0 on other nodes.
     pub clock: Timestamp,
-    /// How far each voter's log is known to match, on the leader.
+    /// The known match index of each voter, on the leader, and whether the voter is active.
     pub matched: Vec<(NodeId, u64, bool)>,
-    /// Requests of this node whose outcome is open.
+    /// Open requests of this node.
     pub outstanding: usize,
     /// Commands that wait for their entry, on the leader.
     pub pending: usize,
@@ -43,7 +43,7 @@ pub struct View {
     pub reads_waiting: usize,
     /// Elections this node has seen since it started.
     pub elections: u64,
-    /// Entries this node proposed since it started, and commands in them.
+    /// Entries that this node proposed since it started.
     pub entries_proposed: u64,
     /// Commands in those entries.
     pub commands_proposed: u64,
@@ -51,10 +51,10 @@ pub struct View {
     pub forwarded: u64,
     /// Milliseconds since each peer was heard.
     pub heard: Vec<(NodeId, u64)>,
-    /// Whether this node was removed from the cluster. It takes no part any more.
+    /// Whether this node was removed from the cluster.
     pub removed: bool,
-    /// Milliseconds since a message from the leader, or from a majority on the leader itself.
+    /// Milliseconds since a message from the leader; on the leader itself, from a majority.
     pub quorum_heard_ms_ago: u64,
-    /// Whether writes are refused here for lack of room on the disks.
+    /// Whether this node refuses writes for lack of disk space.
     pub refuses_writes: bool,
 }

@@ -1,4 +1,4 @@
-//! Small files in a data directory that survive a power cut, its lock, and what can go wrong there.
+//! Small files that survive a power cut, the directory's lock, and the errors of both.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -32,7 +32,7 @@ pub enum Error {
         /// What is wrong with it.
         source: codec::Error,
     },
-    /// The file that counts the starts is gone, though there is a log.
+    /// The boot counter is gone, although there is a log.
     #[error(
         "{0} is missing, though this data directory has a log: request ids would be given out again"
     )]
@@ -42,9 +42,9 @@ pub enum Error {
     Stranger {
         /// The directory.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         found: String,
-        /// Who asked.
+        /// The node that wanted to open it.
         wanted: String,
     },
     /// It is new, and the configuration lists no peers to found a cluster with.
@@ -52,15 +52,15 @@ pub enum Error {
         "{0} is new: list every voter of the new cluster, this node too, or join a running cluster"
     )]
     NoPeers(PathBuf),
-    /// What a member told of the cluster to join makes no sense.
+    /// A member gave invalid information about the cluster to join.
     #[error("the cluster to join: {0}")]
     Join(&'static str),
 }
 
 impl Error {
-    /// Whether something beside the identity is not what was written, as
-    /// [`StartError::is_damage`](crate::node::error::StartError::is_damage) says. Without its identity nobody
-    /// can tell whose data it is.
+    /// Returns whether a file other than the identity differs from what was written; see
+    /// [`StartError::is_damage`](crate::node::error::StartError::is_damage). Without its identity
+    /// nobody can tell whose data it is.
     pub fn is_damage(&self) -> bool {
         match self {
             Error::BootMissing(_) => true,
@@ -72,13 +72,13 @@ impl Error {
     }
 }
 
-/// Puts the path before what the system said.
+/// Adds the path to an error.
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_path_buf();
     move |source| Error::Io { path, source }
 }
 
-/// Takes the lock of a data directory; dropping the file gives it up.
+/// Takes the lock of a data directory. Dropping the file releases it.
 pub(crate) fn lock(dir: &Path) -> Result<File, Error> {
     let path = dir.join("lock");
     let file = OpenOptions::new()
@@ -94,7 +94,7 @@ pub(crate) fn lock(dir: &Path) -> Result<File, Error> {
     }
 }
 
-/// Reads a file that [`write_value`] wrote; `None` when there is none.
+/// Reads a file that [`write_value`] wrote; `None` if there is none.
 pub(crate) fn read_optional<T: Decode<()>>(path: &Path) -> Result<Option<T>, Error> {
     match fs::read(path) {
         Ok(bytes) => codec::decode_row(VERSION, &bytes)
@@ -111,8 +111,8 @@ pub(crate) fn write_value<T: Encode>(path: &Path, value: &T) -> Result<(), Error
     write_durably(path, |file| io::Write::write_all(file, &bytes)).map_err(at(path))
 }
 
-/// Writes a file beside, syncs it, renames it into place and syncs the directory: after a crash
-/// there is the old content or the new.
+/// Writes a temporary file, syncs it, renames it into place and syncs the directory. After a crash
+/// the file has the old content or the new.
 pub(crate) fn write_durably(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
@@ -134,7 +134,7 @@ fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Creates a directory that only its owner may enter, durably. Does nothing when it is there.
+/// Durably creates a directory that only its owner may enter. Does nothing if it exists.
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());

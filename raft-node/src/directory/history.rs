@@ -1,4 +1,4 @@
-//! Who lived in a data directory before, and which member a damaged one is to become.
+//! The former owners of a data directory, and the plan for a damaged one.
 
 use std::fs;
 use std::path::Path;
@@ -8,42 +8,42 @@ use engine::ids::NodeId;
 
 use super::durable::{Error, at, read_optional};
 
-/// Holds the [`Plan`] while there is one.
+/// File name of the [`Plan`].
 pub(super) const PLAN: &str = "rebuilding";
-/// Holds who lived in the directory before.
+/// File name of the former owners.
 pub(super) const HISTORY: &str = "rebuilt";
 
-/// A member whose data was damaged, and the one that took its place in the same directory.
+/// A member whose data was damaged, and the member that replaced it in the same directory.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Rebuilt {
-    /// The member that was.
+    /// The former member.
     pub from: NodeId,
-    /// The member in its place.
+    /// The new member.
     pub to: NodeId,
-    /// What was wrong.
+    /// The damage.
     pub damage: String,
-    /// Where the old data was put, within the data directory. Only the newest are kept.
+    /// Where the old data is, within the data directory. Only the newest are kept.
     pub aside: String,
 }
 
-/// What a damaged node asks its cluster for, durable before it does.
+/// What a damaged node asks of its cluster. It is durable before the node asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Plan {
     /// The id of the new member.
     pub to: NodeId,
-    /// The random number of its directory.
+    /// The incarnation of its directory.
     pub incarnation: u64,
-    /// The member whose place it takes: the old one, or the one whose place the old one had not
-    /// taken yet; nobody when the old one had no vote and nobody's place.
+    /// The member to replace: the old one, or the one that the old one was about to replace. `None`
+    /// when the old one had no vote and replaced nobody.
     pub replaces: Option<NodeId>,
 }
 
-/// Who lived in a directory before, oldest first.
+/// The former owners of a directory, oldest first.
 pub(crate) fn read(dir: &Path) -> Result<Vec<Rebuilt>, Error> {
     Ok(read_optional(&dir.join(HISTORY))?.unwrap_or_default())
 }
 
-/// The data turned out to be sound after all, since somebody repaired it: nothing is rebuilt.
+/// Drops the plan, because somebody repaired the data: nothing is rebuilt.
 pub(crate) fn give_up(dir: &Path) -> Result<(), Error> {
     let path = dir.join(PLAN);
     let Some(plan) = read_optional::<Plan>(&path)? else { return Ok(()) };

@@ -1,8 +1,8 @@
-//! Who a data directory is: its lock, its identity, its boot number and the peers it has met.
+//! The identity of a data directory: its owner, its boot number and the peers it has met.
 //!
-//! A directory gets a random *incarnation* when it is created, and peers remember it. A node whose
-//! disk was wiped comes back with another one and is refused under its old id: it has forgotten its
-//! votes and could undo a commit.
+//! A new directory gets a random *incarnation*, and peers remember it. A node whose disk was wiped
+//! comes back with another incarnation and is refused under its old id: it has forgotten its votes
+//! and could undo a commit.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,10 +17,10 @@ use super::history::{self, Rebuilt};
 use super::stage;
 use crate::config::{Config, Join, Peer};
 
-/// Peers that are remembered; a guard against a stranger that makes up ids.
+/// Most remembered peers: a guard against a stranger that makes up ids.
 const MET_MAX: usize = 4_096;
 
-/// What the identity file holds.
+/// The content of the identity file.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Stored {
     cluster_name: String,
@@ -49,7 +49,7 @@ struct Member {
     http_addr: Option<String>,
 }
 
-/// An open data directory. Dropping it gives up the lock.
+/// An open data directory. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct Identity {
     dir: PathBuf,
@@ -62,7 +62,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Opens the directory, creating it for a new cluster when it is empty.
+    /// Opens the directory. An empty one becomes that of a new or joining member.
     ///
     /// # Errors
     /// See [`Error`].
@@ -77,7 +77,7 @@ impl Identity {
             None => found(config, &path)?,
         };
         let rebuilt = history::read(dir)?;
-        // Whoever starts it may still know it under an id of before.
+        // The operator may still know it under a former id.
         let own = |id: NodeId| id == stored.node || rebuilt.iter().any(|one| one.from == id);
         if !own(config.node_id) || stored.cluster_name != config.cluster_name {
             let name = |node: NodeId, cluster: &str| format!("node {node} of cluster {cluster:?}");
@@ -93,7 +93,7 @@ impl Identity {
         Ok(Identity { dir, stored, boot, rebuilt, met, _lock: lock })
     }
 
-    /// Who lived in this directory before, oldest first: members whose data was damaged.
+    /// The former owners of this directory, oldest first: members whose data was damaged.
     pub fn rebuilt(&self) -> &[Rebuilt] {
         &self.rebuilt
     }
@@ -113,8 +113,8 @@ impl Identity {
         self.stored.node
     }
 
-    /// Starts a boot: counts it, durably. Called once everything in the directory was found sound
-    /// or created, and before anything is sent.
+    /// Durably counts a boot. Called once everything in the directory is sound or new, and before
+    /// anything is sent.
     ///
     /// # Errors
     /// When the number cannot be written.
@@ -123,7 +123,7 @@ impl Identity {
         write_value(&self.dir.join("boot"), &self.boot)
     }
 
-    /// How often a node was started on this directory; 0 means that there is no log yet.
+    /// How many times a node was started on this directory; 0 means that there is no log yet.
     pub fn boot(&self) -> u64 {
         self.boot
     }
@@ -133,7 +133,7 @@ impl Identity {
         self.stored.incarnation
     }
 
-    /// Those who founded the cluster.
+    /// The founders of the cluster.
     pub fn founders(&self) -> Vec<Peer> {
         self.stored.founders()
     }
@@ -143,11 +143,11 @@ impl Identity {
         self.met.lock().clone()
     }
 
-    /// Whether a peer of this incarnation may speak for `peer`. The first one seen is remembered
-    /// durably before it is believed.
+    /// Returns whether a peer of this incarnation may speak for `peer`. The first incarnation seen
+    /// is remembered durably before it is believed.
     ///
     /// # Errors
-    /// When a first meeting cannot be written down.
+    /// When a first meeting cannot be recorded.
     pub fn meet(&self, peer: NodeId, incarnation: u64) -> Result<bool, Error> {
         let mut met = self.met.lock();
         if let Some(known) = met.get(&peer) {
@@ -169,7 +169,7 @@ pub(crate) fn text_of(cluster: &[u8; 16]) -> String {
     cluster.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whose a data directory is, for those who only look at it.
+/// The owner of a data directory, for code that only reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) node: NodeId,
@@ -178,7 +178,7 @@ pub(crate) struct Kept {
     pub(crate) founders: Vec<Peer>,
 }
 
-/// Reads whose a directory is, without opening it.
+/// Reads the owner of a directory without opening it.
 pub(crate) fn read(dir: &Path) -> Result<Option<Kept>, Error> {
     let stored: Option<Stored> = read_optional(&dir.join("identity"))?;
     Ok(stored.map(|stored| Kept {
@@ -189,7 +189,7 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Kept>, Error> {
     }))
 }
 
-/// Reads one of the small files beside the identity, and says whether it is there.
+/// Reads one of the small files beside the identity. Returns whether it exists.
 pub(crate) fn check_file(dir: &Path, name: &str) -> Result<bool, Error> {
     let path = dir.join(name);
     match name {
@@ -198,21 +198,21 @@ pub(crate) fn check_file(dir: &Path, name: &str) -> Result<bool, Error> {
     }
 }
 
-/// Which directory holds the state, and what it was installed from.
+/// The directory that holds the state, and the snapshot it was installed from.
 ///
-/// Absent until a snapshot takes the place of the state for the first time.
+/// The file does not exist before the first installation of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Current {
-    /// The directory's name, within the data directory.
+    /// The state's directory, within the data directory.
     pub(crate) dir: String,
-    /// The index of the snapshot that it was made from; 0 if it was made here.
+    /// The index of the installed snapshot; 0 for a state made here.
     pub(crate) index: u64,
     /// The term of the entry at that index.
     pub(crate) term: u64,
 }
 
 impl Current {
-    /// What a data directory says.
+    /// Reads the file of a data directory.
     ///
     /// # Errors
     /// When the file cannot be read or is damaged.
@@ -221,10 +221,10 @@ impl Current {
         Ok(found.unwrap_or(Current { dir: "state".into(), index: 0, term: 0 }))
     }
 
-    /// Writes it, durably: after a crash the one before counts or this one.
+    /// Writes the file durably: after a crash the old content counts or the new.
     ///
     /// # Errors
-    /// When that fails.
+    /// When writing fails.
     pub(crate) fn write(&self, data_dir: &Path) -> Result<(), Error> {
         write_value(&data_dir.join("current"), self)
     }
@@ -260,9 +260,9 @@ fn found(config: &Config, path: &Path) -> Result<Stored, Error> {
     Ok(stored)
 }
 
-/// Draws the incarnation of a directory that is to join a running cluster, durably, so that it can
-/// be told to a member before anything else is written. `None` when the directory belongs to a
-/// cluster already: then the node just starts.
+/// Draws the incarnation of a joining directory, durably, so that a member can be told before
+/// anything else is written. `None` when the directory belongs to a cluster already: then the node
+/// just starts.
 ///
 /// # Errors
 /// See [`Error`].
@@ -283,7 +283,7 @@ pub fn begin_join(config: &Config) -> Result<Option<u64>, Error> {
     Ok(Some(incarnation))
 }
 
-/// Makes this node a part of a running cluster.
+/// Makes this node a member of a running cluster.
 fn joined(config: &Config, join: &Join) -> Result<Stored, Error> {
     let dir = &config.data_dir;
     let incarnation: u64 =
@@ -298,7 +298,7 @@ fn joined(config: &Config, join: &Join) -> Result<Stored, Error> {
     join_as(dir, config.node_id, incarnation, join)
 }
 
-/// Makes a directory that of a member which a running cluster has taken in.
+/// Makes a directory that of a member which a running cluster has added.
 pub(crate) fn join_as(
     dir: &Path,
     node: NodeId,
@@ -318,7 +318,7 @@ pub(crate) fn join_as(
     }
     let mut members: Vec<Member> = join.founders.iter().map(stored_member).collect();
     members.sort_by_key(|member| member.id);
-    // Whom this node may believe is known before it hears anybody.
+    // Record whom to believe before hearing anybody.
     let met: BTreeMap<NodeId, u64> =
         join.met.iter().map(|(id, met)| (*id, *met)).filter(|(id, _)| *id != node).collect();
     write_value(&dir.join("peers"), &met)?;
@@ -328,7 +328,7 @@ pub(crate) fn join_as(
     Ok(stored)
 }
 
-/// Who the only node of a new cluster is.
+/// The identity of the only node of a new cluster.
 pub(crate) struct Beginning<'a> {
     pub(crate) cluster_name: &'a str,
     pub(crate) cluster: [u8; 16],
@@ -336,11 +336,11 @@ pub(crate) struct Beginning<'a> {
     pub(crate) incarnation: u64,
     pub(crate) raft_addr: &'a str,
     pub(crate) http_addr: Option<&'a str>,
-    /// How often the directory counts as started; at least 1, since there is a log.
+    /// The boot number to begin with; at least 1, since there is a log.
     pub(crate) boot: u64,
 }
 
-/// Writes down who a directory is that is being made, beside its log and its state.
+/// Writes the identity of a directory that is being made, beside its log and state.
 pub(crate) fn begin(dir: &Path, beginning: Beginning<'_>) -> Result<(), Error> {
     write_value(&dir.join("boot"), &beginning.boot)?;
     let member = Member {

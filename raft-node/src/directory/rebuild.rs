@@ -1,16 +1,16 @@
-//! A node whose data is damaged begins again as a new member, in the directory of the old one.
+//! Rebuilds a node whose data is damaged as a new member, in the directory of the old one.
 //!
-//! It must never vote or acknowledge under its old id: it has forgotten what it did under it. So
-//! the cluster takes a new member in that replaces the old one, and only when that is committed the
-//! old data is set aside, as a whole, and the directory becomes the new member's. Asking the
-//! cluster is the caller's business; what must outlive a crash is here:
+//! The node must never vote or acknowledge under its old id: it has forgotten what it did under it.
+//! So the cluster first adds a new member that replaces the old one. Only after that is committed,
+//! the old data is moved aside as a whole, and the directory becomes the new member's. The caller
+//! asks the cluster. What must survive a crash is here:
 //!
-//! 1. A [`Plan`] is durable before the cluster hears of it: under which id to come back, and as
-//!    which incarnation. Whoever starts again asks for the same.
-//! 2. The new identity is made beside the old data and takes its place in steps that every start
-//!    finishes (`stage`). Until the first of them nothing that was there has changed.
+//! 1. A [`Plan`] is durable before the cluster hears of it: the new id and incarnation. A later
+//!    startup asks for the same.
+//! 2. The new identity is made beside the old data and replaces it in steps that every startup
+//!    completes (`stage`). Before the first step nothing old has changed.
 //!
-//! What is set aside is kept in `damaged-N`, the newest [`ASIDE_MAX`] of them.
+//! The old data is kept in `damaged-N`, the newest [`ASIDE_MAX`] of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,14 +28,14 @@ use crate::recovery::error::Error;
 use crate::snapshot::Snapshots;
 use crate::snapshot::files::DirectoryFiles;
 
-/// Directories of damaged data that are kept.
+/// Directories of damaged data to keep.
 pub const ASIDE_MAX: usize = 3;
 /// The name of such a directory, before its number.
 const ASIDE: &str = "damaged-";
-/// Characters that are kept of what was wrong.
+/// Most characters kept of the description of the damage.
 const DAMAGE_CHARS_MAX: usize = 1_000;
 
-/// A damaged directory that is to become a new member's. Holds its lock.
+/// A damaged directory that is to become a new member's. It holds the lock.
 #[derive(Debug)]
 pub struct Rebuild {
     dir: PathBuf,
@@ -45,10 +45,10 @@ pub struct Rebuild {
 }
 
 impl Rebuild {
-    /// Begins, or goes on with what was begun. Changes nothing.
+    /// Begins a rebuild, or continues one. Changes nothing.
     ///
     /// # Errors
-    /// When the directory is in use, or it cannot be told whose it is.
+    /// When the directory is in use, or its owner is unknown.
     pub fn begin(config: &Config) -> Result<Rebuild, Error> {
         let dir = config.data_dir.clone();
         let lock = lock(&dir)?;
@@ -68,13 +68,12 @@ impl Rebuild {
         identity::text_of(&self.kept.cluster)
     }
 
-    /// What was decided before, by this process or an earlier one.
+    /// The plan of this process or an earlier one.
     pub fn plan(&self) -> Option<Plan> {
         self.plan
     }
 
-    /// The other members as far as undamaged files name them: the newest snapshot and the list of
-    /// founders.
+    /// The other members named in undamaged files: the newest snapshot and the founders.
     pub fn peers(&self) -> Vec<Peer> {
         let mut peers = self.peers_of_snapshot();
         peers.extend(self.kept.founders.iter().cloned());
@@ -84,7 +83,7 @@ impl Rebuild {
 
     fn peers_of_snapshot(&self) -> Vec<Peer> {
         let path = self.dir.join("snapshots");
-        // Opening the files would make a directory that is not there.
+        // Opening the files would create a missing directory.
         let files = path.is_dir().then(|| DirectoryFiles::open(&path));
         let Some(Ok(files)) = files else { return Vec::new() };
         let found = Snapshots::over(Arc::new(files), self.kept.cluster).found();
@@ -98,7 +97,7 @@ impl Rebuild {
         members.into_iter().map(peer).collect()
     }
 
-    /// Decides what to ask for, durably. The incarnation stays the one that was drawn first.
+    /// Durably decides what to ask for. The incarnation stays the first one drawn.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -112,15 +111,15 @@ impl Rebuild {
         Ok(plan)
     }
 
-    /// The cluster has taken the new member in: sets everything that was there aside and makes the
-    /// directory the new member's, which has an empty log and no state yet.
+    /// Completes the rebuild after the cluster added the new member: moves all old data aside and
+    /// makes the directory the new member's, with an empty log and no state.
     ///
     /// # Errors
-    /// When files cannot be written or moved, or what the cluster told makes no sense; a later
-    /// start goes on.
+    /// When files cannot be written or moved, or the cluster's information is invalid. A later
+    /// startup continues.
     ///
     /// # Panics
-    /// When nothing was decided before.
+    /// When there is no plan.
     pub fn finish(self, join: &Join, damage: &str) -> Result<Rebuilt, Error> {
         let plan = self.plan.expect("the cluster was asked for something");
         if join.cluster != self.cluster_id() {
@@ -144,7 +143,7 @@ impl Rebuild {
     }
 }
 
-/// The numbers of the directories that were set aside, ascending.
+/// The numbers of the directories of old data, ascending.
 fn numbers(dir: &Path) -> Vec<u64> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let number =
@@ -154,8 +153,7 @@ fn numbers(dir: &Path) -> Vec<u64> {
     numbers
 }
 
-/// Removes all but the newest of what was set aside, so that a disk that goes on damaging files
-/// does not run full.
+/// Removes all but the newest old data, so that a disk that keeps damaging files does not fill up.
 fn forget_old(dir: &Path) {
     for number in numbers(dir).iter().rev().skip(ASIDE_MAX) {
         let path = dir.join(format!("{ASIDE}{number}"));

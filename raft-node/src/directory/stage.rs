@@ -1,9 +1,9 @@
-//! How a whole data directory takes the place of another.
+//! Replaces a whole data directory with another.
 //!
-//! The new one is made in a directory within the old one, under a name that nobody reads. Once all
-//! of it is durable that directory is renamed, and from then on the switch is finished by whoever
-//! opens the data directory next: first everything old moves aside, then another rename tells that
-//! this is done, then everything new moves up, the identity last.
+//! The new directory is made within the old one, under a name that nobody reads. Once all of it is
+//! durable it is renamed. From then on, the next code that opens the data directory completes the
+//! switch: everything old moves aside, another rename records that, then everything new moves up,
+//! the identity last.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 
 use super::durable::{Error, at, create_private_dir};
 
-/// While it is made; nobody reads it.
+/// Name while it is being made; nobody reads it.
 pub(crate) const UNFINISHED: &str = "new-cluster.unfinished";
-/// It is whole, and what is old has to move aside.
+/// Name once it is complete and the old data has to move aside.
 const READY: &str = "new-cluster.ready";
-/// What is old has moved aside, and this has to move up.
+/// Name once the old data has moved aside and the new data has to move up.
 const MOVING: &str = "new-cluster.moving";
-/// Within the new directory: the name under which what is old is kept.
+/// Within the new directory: holds the name of the directory for the old data.
 const ASIDE: &str = "aside";
-/// What makes a directory a node's. It comes last, so that nothing is founded before.
+/// Makes a directory a node's. It moves last, so that nothing is founded before.
 const IDENTITY: &str = "identity";
 
 /// A new data directory that is being made within another.
@@ -29,7 +29,7 @@ pub(crate) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// Begins, or begins anew. The caller has the lock.
+    /// Begins, or begins again. The caller holds the lock.
     pub(crate) fn begin(data: &'a Path) -> Result<Stage<'a>, Error> {
         let path = data.join(UNFINISHED);
         if path.exists() {
@@ -39,12 +39,12 @@ impl<'a> Stage<'a> {
         Ok(Stage { data, path })
     }
 
-    /// Where it is being made.
+    /// The path of the new directory.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// All of it is there: it takes the place of what is old, which is kept in `aside`.
+    /// Replaces the old directory with the complete new one. The old data moves to `aside`.
     pub(crate) fn take_over(self, aside: Option<&str>) -> Result<(), Error> {
         if let Some(aside) = aside {
             let note = self.path.join(ASIDE);
@@ -60,12 +60,12 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Finishes a switch that was begun, if there is one. The caller has the lock.
+/// Completes a switch that was begun, if there is one. The caller holds the lock.
 pub(crate) fn finish(data: &Path) -> io::Result<()> {
     step(data, usize::MAX).map(|_| ())
 }
 
-/// At most so many moves; false when there is more to do.
+/// Makes at most `moves` moves. Returns false when there is more to do.
 fn step(data: &Path, moves: usize) -> io::Result<bool> {
     let mut left = moves;
     let mut may_move = || {
@@ -87,7 +87,7 @@ fn step(data: &Path, moves: usize) -> io::Result<bool> {
                 continue;
             }
             let Some(aside) = &aside else {
-                // Nothing was there when it began, so this is of no use to anybody.
+                // The directory was empty at the beginning, so nobody needs this.
                 let what = format!("{} appeared while it was restored", path.display());
                 return Err(io::Error::other(what));
             };
@@ -116,7 +116,7 @@ fn step(data: &Path, moves: usize) -> io::Result<bool> {
                 return Ok(false);
             }
             if name == IDENTITY {
-                // Everything else is there for good before it is a node's directory.
+                // Everything else is durable before it is a node's directory.
                 sync(data)?;
             }
             fs::rename(&path, data.join(name))?;
@@ -140,7 +140,7 @@ fn entries(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// Returns once everything in a directory is on stable storage.
+/// Syncs everything in a directory.
 fn sync_all(dir: &Path) -> io::Result<()> {
     for (_, path) in entries(dir)? {
         if path.is_dir() {
@@ -192,7 +192,7 @@ mod tests {
             old_and_new(data);
             let finished = step(data, cuts).expect("moved");
             if !finished {
-                // While it is under way nobody finds an identity that does not fit the rest.
+                // During the switch nobody finds an identity that does not match the rest.
                 let parts = ["identity", "raft/log", "state/db"].map(|name| read(data, name));
                 let mixed = parts[0].as_deref() == Some("new")
                     && parts.iter().any(|part| part.as_deref() != Some("new"));

@@ -1,4 +1,4 @@
-//! A thread that reads a checkpoint ahead of whoever makes a state of it.
+//! A thread that reads a checkpoint ahead of the code that makes a state of it.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -8,11 +8,11 @@ use engine::checkpoint::ahead::{Give, ReadAhead};
 use engine::checkpoint::open::Error;
 use engine::store;
 
-/// How many chunks may wait: a few hundred KiB each.
+/// Most chunks that wait, of a few hundred KiB each.
 const WAITING_MAX: usize = 16;
 
-/// Decodes and checks on a second thread. Opening is most of what a start does, and half of it is
-/// that.
+/// Decodes and checks on a second thread. That is half of the work of opening a checkpoint, and
+/// opening is most of a startup.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SecondThread;
 
@@ -39,7 +39,7 @@ impl ReadAhead for SecondThread {
                     })
                 })?;
             let taken = waiting.iter().try_for_each(take);
-            // A reader that is still at it stops at the next thing that nobody wants.
+            // A reader that is still busy stops at the next item that nobody takes.
             drop(waiting);
             let read = reader.join().unwrap_or_else(|panic| resume_unwind(panic));
             taken.and(read)

@@ -1,8 +1,8 @@
 //! Work that nobody waits for gives way to the rest.
 //!
-//! A checkpoint wants as much of a processor as a burst of requests does. On a lower priority it
-//! uses what the requests leave. No lock of the state may be held meanwhile: who holds one and is
-//! not let run stops everybody. So such work has a thread of its own.
+//! A checkpoint needs as much processor time as a burst of requests. At a lower priority it uses
+//! what the requests leave. Such work has a thread of its own and holds no lock of the state: a
+//! holder that the scheduler does not run would stop everybody.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -11,17 +11,17 @@ use std::thread::{Builder, JoinHandle};
 
 use crossbeam::channel::{self, Sender};
 
-/// How much is added to the nice value: while others want the processor too, the thread gets a
-/// tenth of what one of them gets, so it still comes to an end.
+/// Added to the nice value. While others want the processor too, the thread gets a tenth of the
+/// share of one of them, so it still finishes.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
-/// The lowest priority that there is.
+/// The lowest priority.
 #[cfg(target_os = "linux")]
 const NICE_MAX: i32 = 19;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A thread for such work. It ends, and is waited for, when this is dropped.
+/// A thread for such work. Dropping it stops the thread and waits for its end.
 pub(super) struct Background {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -38,7 +38,7 @@ impl Background {
         Ok(Background { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Has the thread do some work, waits for it, and gives what came of it.
+    /// Runs work on the thread, waits for it, and returns its result.
     pub(super) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (done, result) = channel::bounded(1);
         let job = Box::new(move || {
@@ -60,9 +60,9 @@ impl Drop for Background {
     }
 }
 
-/// Lowers the priority of this thread for good: there is no way back without privileges.
+/// Lowers the priority of this thread for good. Raising it again needs privileges.
 fn give_way() {
-    // Elsewhere this would be the priority of the whole process.
+    // Elsewhere this would set the priority of the whole process.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::getpriority_process(None)
         .and_then(|nice| rustix::process::setpriority_process(None, (nice + NICE).min(NICE_MAX)))

@@ -1,8 +1,8 @@
-//! The space that is left on the data directory's file system, looked at several times a second.
+//! The free space of the data directory's file system, read several times a second.
 //!
-//! A write that fails for lack of space is final for the node, so writes are refused while there
-//! is still room for what is under way. This only measures and judges; what follows from the
-//! judgement is decided in [`crate::core`].
+//! A write that fails for lack of space is final for the node, so the node refuses writes while
+//! there is still room for open work. This file only measures and judges; [`crate::core`] decides
+//! what follows.
 
 use std::io;
 use std::path::Path;
@@ -12,20 +12,21 @@ use std::time::Duration;
 use crate::core::{Input, Space};
 use crate::shared::Shared;
 
-/// Between two looks. At a few hundred MB/s a disk loses far less than the reserve in that time.
+/// Interval between two readings. At a few hundred MB/s a disk loses far less than the reserve in
+/// that time.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// The bytes that this process may still write below a directory.
+/// Bytes that this process may still write below a directory.
 ///
 /// # Errors
-/// When the file system cannot be asked.
+/// When the file system cannot be read.
 pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
     let found = rustix::fs::statvfs(dir)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-/// Judges free space against a reserve. Each step back needs a quarter more than the step down, so
-/// that the judgement does not flap.
+/// Judges free space against a reserve. Each step up needs a quarter more than the step down, so
+/// the judgement does not flap.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gauge {
     reserve_bytes: u64,
@@ -33,12 +34,12 @@ pub(crate) struct Gauge {
 }
 
 impl Gauge {
-    /// A gauge that has not looked yet. A reserve of 0 never judges.
+    /// A gauge without a reading yet. With a reserve of 0 there is always room.
     pub(crate) fn new(reserve_bytes: u64) -> Gauge {
         Gauge { reserve_bytes, space: Space::Ample }
     }
 
-    /// What to make of so many free bytes.
+    /// Judges a reading of free bytes.
     pub(crate) fn judge(&mut self, free_bytes: u64) -> Space {
         let over = |limit: u64, was_below: bool| {
             let margin = if was_below { limit / 4 } else { 0 };
@@ -55,7 +56,7 @@ impl Gauge {
     }
 }
 
-/// Tells the core whenever the judgement changes. Ends with the task.
+/// Tells the core of each change of the judgement. Ends with the task.
 pub(crate) async fn watch(shared: Arc<Shared>, dir: std::path::PathBuf, reserve_bytes: u64) {
     let mut gauge = Gauge::new(reserve_bytes);
     let (mut known, mut unreadable) = (Space::Ample, false);
@@ -64,7 +65,7 @@ pub(crate) async fn watch(shared: Arc<Shared>, dir: std::path::PathBuf, reserve_
     loop {
         looks.tick().await;
         let asked = dir.clone();
-        // A file system that hangs must not hold up the connections on this runtime.
+        // A hanging file system must not block the connections on this runtime.
         let free = match tokio::task::spawn_blocking(move || free_bytes(&asked)).await {
             Ok(Ok(free)) => free,
             Ok(Err(error)) => {

@@ -1,9 +1,9 @@
 //! Checkpoints at a gentle pace.
 //!
-//! A checkpoint has megabytes to write. Written at once they keep the disk busy while syncs of the
-//! log wait, and a processor while requests do: the slowest requests are those that meet a
-//! checkpoint. So it goes out piece by piece, with a rest after each. It is in no hurry: what it
-//! holds is in the log, and the next one only begins later.
+//! A checkpoint writes megabytes. Written at once they keep the disk busy while syncs of the log
+//! wait, and keep a processor busy while requests wait. So it is written piece by piece, with a
+//! rest after each. It is in no hurry: the log holds what it holds, and the next checkpoint only
+//! begins later.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 use engine::checkpoint::{CheckpointStore, Row, Write};
 use engine::store::Error;
 
-/// Rests are so many times as long as the work before them.
+/// A rest takes this many times as long as the work before it.
 const RESTS: u32 = 2;
-/// A checkpoint that takes longer than this goes on without rests: under a load that leaves it no
-/// time it must not fall behind, since a restart replays what it does not hold.
+/// A checkpoint that takes longer than this goes on without rests. It must not fall behind under
+/// load, since a restart replays what it does not hold.
 const CHECKPOINT_PACED_MAX: Duration = Duration::from_secs(2);
-/// A snapshot rests for so long at most: the log grows until it is there.
+/// Longest total rest of a snapshot: the log grows until the snapshot is done.
 const SNAPSHOT_PACED_MAX: Duration = Duration::from_secs(60);
-/// What a snapshot reads before a rest. Its file is synced after each 4 MiB.
+/// Bytes that a snapshot reads before a rest. Its file is synced after each 4 MiB.
 const READ_BYTES: usize = 1 << 20;
 
-/// A store to which a checkpoint is written gently, or from which a snapshot is read: what is read
-/// goes to a file at once, so that too keeps processor and disk busy.
+/// A store to which a checkpoint is written gently, or from which a snapshot is read. A snapshot
+/// writes what it reads to a file at once, so it too keeps processor and disk busy.
 pub(super) struct Paced<'a, S, H> {
     store: &'a S,
     until: Instant,
@@ -30,12 +30,12 @@ pub(super) struct Paced<'a, S, H> {
 }
 
 impl<'a, S: CheckpointStore, H: Fn() -> bool> Paced<'a, S, H> {
-    /// For a checkpoint that begins now. `in_hurry` says whether somebody waits for it by now.
+    /// A pace for a checkpoint that begins now. `in_hurry` returns whether somebody waits for it.
     pub(super) fn checkpoint(store: &'a S, in_hurry: H) -> Paced<'a, S, H> {
         Paced { store, until: Instant::now() + CHECKPOINT_PACED_MAX, in_hurry }
     }
 
-    /// The same for a snapshot.
+    /// A pace for a snapshot that begins now.
     pub(super) fn snapshot(store: &'a S, in_hurry: H) -> Paced<'a, S, H> {
         Paced { store, until: Instant::now() + SNAPSHOT_PACED_MAX, in_hurry }
     }
@@ -52,7 +52,7 @@ impl<'a, S: CheckpointStore, H: Fn() -> bool> Paced<'a, S, H> {
         Ok(())
     }
 
-    /// Rests after work that began then.
+    /// Rests after work that began at this moment.
     fn rest_since(&self, begun: Instant) {
         thread::sleep(rest(begun.elapsed(), self.until.saturating_duration_since(begun)));
     }
@@ -103,7 +103,7 @@ impl<S: CheckpointStore, H: Fn() -> bool + Send + Sync> CheckpointStore for Pace
     }
 }
 
-/// How long to rest after some work, with so much time left for the whole.
+/// How long to rest after some work, with this much time left for the whole.
 fn rest(work: Duration, left: Duration) -> Duration {
     (work * RESTS).min(left)
 }

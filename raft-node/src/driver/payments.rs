@@ -1,7 +1,7 @@
-//! The task that performs what the payment worker decides: proposals, calls to the gateway, timers.
+//! The task that performs what the payment worker decides: proposals, gateway calls, timers.
 //!
-//! Calls wait in tasks, not threads, so thousands may be under way: one task for all that were
-//! claimed together, since a task and a timer for each call cost more than an order does.
+//! Calls wait in tasks, not threads, so thousands can be open. One task makes all calls of a claim:
+//! a task and a timer per call would cost more than an order does.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,15 +29,15 @@ enum Done {
     Called,
 }
 
-/// What the gateway said, as it said it.
+/// The gateway's answer, unchanged.
 type Answers = Vec<(Try, Answer)>;
 
-/// Where the calls of a claim are made.
+/// Makes the calls of a claim.
 struct Calls {
     gateway: Arc<dyn PaymentGateway>,
     /// How long a call may take.
     limit: Duration,
-    /// As many answers wait here as calls are under way, which the worker bounds.
+    /// Holds as many answers as there are open calls, which the worker bounds.
     answers: mpsc::UnboundedSender<Answers>,
 }
 
@@ -111,7 +111,7 @@ async fn propose(handle: Handle, proposal: ProposalId, command: Command) -> Done
     Done::Proposed(proposal, applied.ok().map(|applied| applied.outcome))
 }
 
-/// Makes the calls of one claim. What got no answer in time counts as unanswered.
+/// Makes the calls of one claim. A call without an answer in time counts as unanswered.
 async fn call(
     gateway: Arc<dyn PaymentGateway>,
     charges: Vec<Charge>,
@@ -122,14 +122,14 @@ async fn call(
     let mut calls = gateway.charge_all(charges);
     let hand_on = async {
         while let Some(answered) = calls.next().await {
-            // What comes a second time is not an answer any more.
+            // A second answer to a call is ignored.
             let mut which = |at: usize| open.get_mut(at).and_then(Option::take);
             let told = answered.into_iter().filter_map(|(at, answer)| Some((which(at)?, answer)));
             // The worker is gone only when the node stops.
             let _ = answers.send(told.collect());
         }
     };
-    // The calls take turns by themselves; a budget for each would have most of them polled in vain.
+    // The calls take turns by themselves. With a budget for each, most would be polled in vain.
     let _ = timeout(limit, unconstrained(hand_on)).await;
     let unanswered: Answers =
         open.into_iter().flatten().map(|which| (which, Answer::NoAnswer)).collect();
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use crate::payment::gateway::Call;
 
-    /// Answers orders of even numbers, and never the others.
+    /// Answers orders with even numbers, and never the others.
     struct Half;
 
     impl PaymentGateway for Half {

@@ -1,9 +1,9 @@
-//! What a node does with snapshot files: takes, sends, receives and installs them.
+//! Takes, sends, receives and installs snapshot files.
 //!
-//! A file is begun by the checkpointer, between two checkpoints, and finished by a thread of its
-//! own. Sending, receiving and cutting the log is the duty of one more thread, so that neither the
-//! core nor the log ever waits for a file. The log's thread installs, since everything that comes
-//! after a snapshot has to wait for it anyway.
+//! The checkpointer begins a file between two checkpoints, and a thread of its own finishes it. One
+//! more thread sends, receives and truncates the log, so that neither the core nor the log ever
+//! waits for a file. The log's thread installs, since everything after a snapshot has to wait for
+//! it anyway.
 
 use std::fs;
 use std::sync::Arc;
@@ -31,12 +31,12 @@ use crate::shared::prepared::{Asker, Prepared};
 use crate::snapshot::{self, Meta, Schedule};
 use crate::transport::Links;
 
-/// A failed snapshot is tried again after so long.
+/// Pause before a failed snapshot is taken again.
 const RETRY: Duration = Duration::from_secs(10);
-/// How long readers of a state that was replaced may go on reading its store.
+/// How long readers of a replaced state may go on reading its store.
 const OLD_STORE_KEPT: Duration = Duration::from_secs(10);
 
-/// Does what the core asks for, one task after the other.
+/// Performs the core's file tasks, one after the other.
 pub(super) fn run_files(
     shared: &Shared,
     log: &EngineLog,
@@ -52,7 +52,7 @@ pub(super) fn run_files(
                 }
             }
             FileTask::Write { index, offset, bytes } => {
-                // What is left of a nearly full disk is for the log.
+                // The rest of a nearly full disk belongs to the log.
                 let room = *shared.space.read() != Space::Exhausted;
                 let ok = room && {
                     let written = shared.snapshots.receive(offset, &bytes);
@@ -77,7 +77,7 @@ pub(super) fn run_files(
     }
 }
 
-/// Tells why something did not succeed that the node can do without.
+/// Logs a failure that the node can live with.
 fn told<T, E: std::error::Error>(
     shared: &Shared,
     what: &'static str,
@@ -91,7 +91,8 @@ fn told<T, E: std::error::Error>(
         .ok()
 }
 
-/// A part of a file. All of it is read before its first part is sent: a damaged one is set aside.
+/// Reads a part of a file. The whole file is read before its first part is sent; a damaged file is
+/// moved aside.
 fn part(shared: &Shared, index: u64, offset: u64, bytes_max: usize) -> Option<PeerMessage> {
     let snapshots = &shared.snapshots;
     if offset == 0
@@ -107,7 +108,7 @@ fn part(shared: &Shared, index: u64, offset: u64, bytes_max: usize) -> Option<Pe
     Some(PeerMessage::SnapshotPart { index, offset, size, bytes })
 }
 
-/// Why what was received cannot be used.
+/// Why a received snapshot cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
     #[error(transparent)]
@@ -149,11 +150,11 @@ fn forget(shared: &Shared) {
     told(shared, "a state that is not needed cannot be removed", fs::remove_dir_all(path));
 }
 
-/// Puts the prepared state in the place of the one that is served, and begins the log anew.
+/// Replaces the served state with the prepared one, and restarts the log.
 ///
-/// First the pointer to the new store is durable, then the log forgets its entries. A node that
-/// ends between the two does the rest when it starts. Gives what the core has to be told once it
-/// knows that the append is durable.
+/// First the pointer to the new store becomes durable, then the log forgets its entries. A node
+/// that ends between the two does the rest at its next startup. Returns what to tell the core once
+/// it knows that the append is durable.
 pub(super) fn install(
     shared: &Shared,
     log: &EngineLog,
@@ -162,8 +163,8 @@ pub(super) fn install(
 ) -> Result<Vec<Input>, String> {
     let text = |error: &dyn std::error::Error| chain(error);
     let Install { index, term, ref members } = *install;
-    // A checkpoint that is under way ends first, and the next one is of the new state. It does not
-    // rest while there is a prepared state, so that is only taken once it has ended.
+    // Wait for the open checkpoint; the next one is of the new state. A checkpoint does not rest
+    // while there is a prepared state, so take that only after the checkpoint has ended.
     let _no_checkpoint = shared.checkpointing.lock();
     let prepared = shared.prepared.lock().take().filter(|prepared| prepared.meta.index == index);
     let Prepared { meta, dir, store, state } =
@@ -176,7 +177,7 @@ pub(super) fn install(
     let (clock, next_deadline) = (state.clock(), state.next_deadline());
     let newest_event = state.last_event();
     let (old_state, old_store) = {
-        // Both at once: the state knows places in its own store.
+        // Replace both at once: the state knows places in its own store.
         let mut served = shared.state.write();
         let old_store = std::mem::replace(&mut *shared.store.write(), store);
         (std::mem::replace(&mut *served, state), old_store)
@@ -188,8 +189,8 @@ pub(super) fn install(
     shared.told(newest_event);
     let path = shared.data_dir.join(before.dir);
     let name = format!("hf{}-drop", shared.node());
-    // Dropping a large state takes its time. Nothing depends on it: what is left of the directory
-    // is removed at the next start.
+    // Dropping a large state takes time. Nothing depends on it: the next startup removes what is
+    // left of the directory.
     let _ = thread::Builder::new().name(name).spawn(move || {
         drop(old_state);
         let begun = Instant::now();
@@ -206,14 +207,13 @@ pub(super) fn install(
     ])
 }
 
-/// The checkpointer's part: begins snapshots when they are due, and lets those that are finished
-/// count.
+/// The checkpointer's part: begins snapshots when they are due, and publishes finished ones.
 pub(super) struct Taker {
     schedule: Schedule,
-    /// Bytes of applied entries that the schedule knows of.
+    /// Bytes of applied entries that the schedule has counted.
     counted: u64,
     taking: Option<Taking>,
-    /// Those whose snapshot must hold what the last checkpoint holds.
+    /// Askers whose snapshot must hold everything that the last checkpoint holds.
     askers: Vec<Asker>,
     retry_at: Option<Instant>,
 }
@@ -222,7 +222,7 @@ struct Taking {
     thread: JoinHandle<Result<Meta, snapshot::Error>>,
     store: Arc<SledStore>,
     askers: Vec<Asker>,
-    /// Whether anybody waits for it, or for the next.
+    /// Whether anybody waits for this snapshot, or for the next.
     waited_for: Arc<AtomicBool>,
     grown_at_begin: u64,
     begun: Instant,
@@ -233,7 +233,7 @@ impl Taker {
         Taker { schedule, counted: 0, taking: None, askers: Vec::new(), retry_at: None }
     }
 
-    /// Called before a checkpoint: who asked up to now is served from that one at the earliest.
+    /// Called before a checkpoint. Askers up to now get that checkpoint or a later one.
     pub(super) fn hear(&mut self, shared: &Shared) {
         self.askers.append(&mut shared.snapshot_askers.lock());
         if let Some(taking) = self.taking.as_ref().filter(|_| self.is_asked()) {
@@ -241,12 +241,12 @@ impl Taker {
         }
     }
 
-    /// Whether somebody waits for a snapshot.
+    /// Returns whether somebody waits for a snapshot.
     pub(super) fn is_asked(&self) -> bool {
         !self.askers.is_empty()
     }
 
-    /// Called right after a checkpoint, with none under way.
+    /// Called right after a checkpoint, while none is open.
     pub(super) fn poll(&mut self, shared: &Arc<Shared>, log: &Arc<EngineLog>) {
         let applied = shared.counters.applied_bytes.get();
         self.schedule.grew(applied - self.counted);
@@ -266,7 +266,7 @@ impl Taker {
     fn begin(&mut self, shared: &Arc<Shared>, log: &Arc<EngineLog>) {
         let askers = std::mem::take(&mut self.askers);
         let index = shared.counters.checkpoint_index.get();
-        // One that is there already will do.
+        // An existing snapshot of this index will do.
         if let Ok(there) = shared.snapshots.found()
             && let Some(meta) = there.into_iter().find(|meta| meta.index == index)
         {
@@ -316,7 +316,7 @@ impl Taker {
         let told_index = meta.index;
         let indexes = shared.snapshots.indexes().unwrap_or_default();
         let older = indexes.iter().copied().rfind(|index| *index < told_index).unwrap_or(0);
-        // One that took the place of the log meanwhile is newer, and alone.
+        // A snapshot that replaced the log meanwhile is newer, and the only one.
         let newest = indexes.last().copied().unwrap_or(told_index);
         let kept = if newest > told_index { vec![newest] } else { vec![older, told_index] };
         told(shared, "old snapshots cannot be removed", shared.snapshots.keep_only(&kept));
@@ -343,15 +343,15 @@ impl Taker {
         self.retry_at = Some(Instant::now() + RETRY);
         let damaged = matches!(error, snapshot::Error::Checkpoint { source, .. }
             if !matches!(source, engine::checkpoint::open::Error::Store(_)));
-        // A row that is not as it was written must not stay in use; when the node starts again, its
-        // checkpoint is set aside and made anew.
+        // A damaged row must not stay in use. At the next startup the node moves the checkpoint
+        // aside and makes it again.
         if damaged && Arc::ptr_eq(store, &shared.store()) {
             return shared.fail(reason);
         }
         tracing::warn!(node = shared.node().0, error = reason, "a snapshot could not be taken");
     }
 
-    /// The node stops.
+    /// Stops: joins the open snapshot and answers the askers.
     pub(super) fn stop(&mut self, shared: &Arc<Shared>) {
         shared.snapshots.cancel();
         if let Some(taking) = self.taking.take() {
@@ -365,7 +365,7 @@ impl Taker {
 
 fn answer(askers: Vec<Asker>, with: &Result<Meta, String>) {
     for asker in askers {
-        // Whoever is gone needs no answer.
+        // An asker that is gone needs no answer.
         let _ = asker.send(with.clone());
     }
 }

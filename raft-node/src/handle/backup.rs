@@ -1,4 +1,4 @@
-//! Backups: a snapshot of now, to be read by somebody else.
+//! Backups: a snapshot of the current state, for readers outside the node.
 
 use std::io::Read;
 
@@ -11,14 +11,14 @@ use crate::error::{ProposeError, SnapshotError};
 use crate::replica::Applied;
 use crate::snapshot::Meta;
 
-/// How often a snapshot is looked for that was removed right after it was taken.
+/// Most attempts to open a snapshot that was removed right after it was taken.
 const LOOKS_MAX: usize = 8;
 
-/// A backup that can be read.
+/// An open backup.
 pub struct Backup {
-    /// What it is about.
+    /// Its metadata.
     pub meta: Meta,
-    /// Its bytes from the first to the last, whatever becomes of the node's own files meanwhile.
+    /// Its bytes from first to last, independent of the node's own files.
     pub reader: Box<dyn Read + Send>,
 }
 
@@ -29,9 +29,9 @@ impl std::fmt::Debug for Backup {
 }
 
 impl Handle {
-    /// A backup of what was applied here up to now: consistent at one index, checked when it was
-    /// written. Whoever wants everything that was acknowledged anywhere in it waits for
-    /// [`Handle::barrier`] first.
+    /// Takes a backup of everything applied here: consistent at one index, verified when it was
+    /// written. To include everything that was acknowledged anywhere, wait for [`Handle::barrier`]
+    /// first.
     ///
     /// # Errors
     /// See [`SnapshotError`].
@@ -40,7 +40,7 @@ impl Handle {
             let meta = self.take_snapshot(deadline).await?;
             let found = self.shared.snapshots.reader(meta.index);
             let found = found.map_err(|error| SnapshotError::Failed(error.to_string()))?;
-            // Two more may have been taken before this one was opened.
+            // Two more snapshots may be taken before this one is opened.
             if let Some(reader) = found {
                 return Ok(Backup { meta, reader });
             }
@@ -48,7 +48,7 @@ impl Handle {
         Err(SnapshotError::Failed("snapshots are removed as soon as they are taken".into()))
     }
 
-    /// Lets payments wait, or go on, on all nodes.
+    /// Pauses payments, or resumes them, on all nodes.
     ///
     /// # Errors
     /// See [`ProposeError`].

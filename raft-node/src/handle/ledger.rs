@@ -1,8 +1,8 @@
 //! Reading the ledger of a product and its adjustments, in memory and in the checkpoint.
 //!
-//! Ledger rows are numbered per product, but callers name them by their place: the position of the
+//! Ledger rows are numbered per product, but callers name them by place: the position of the
 //! command and a line number, since one command may move a product's units more than once. Rows
-//! lie in ascending order of both, so a place is found by halving.
+//! ascend by place, so a binary search finds one.
 
 use std::sync::Arc;
 
@@ -17,49 +17,49 @@ use engine::store::sled::SledStore;
 use super::Handle;
 use crate::error::ReadError;
 
-/// Where a ledger row stands.
+/// The place of a ledger row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LedgerPlace {
     /// The command that moved the units.
     pub position: Position,
     /// Which of the command's rows for this product, from 0. The highest number stands for the last
-    /// one, whichever that is.
+    /// one.
     pub line: u32,
 }
 
-/// A ledger row at its place.
+/// A ledger row with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerEntry {
     /// Its place.
     pub place: LedgerPlace,
-    /// What moved, why, and the counters after it.
+    /// The movement, its cause, and the counters after it.
     pub row: Row,
-    /// The reason of an adjustment, in somebody's words.
+    /// The reason that a person gave for an adjustment.
     pub reason: Option<Box<str>>,
 }
 
 /// Consecutive rows of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerPage {
-    /// The position of the state that was looked at.
+    /// The position of the state that was read.
     pub position: Position,
     /// The rows, oldest first.
     pub entries: Vec<LedgerEntry>,
-    /// Whether more follow.
+    /// Whether more rows follow.
     pub has_more: bool,
 }
 
-/// What a look at the state found of a ledger.
+/// The part of a ledger that the state knows.
 struct Look {
     position: Position,
-    /// The rows in memory that may be asked for, oldest first.
+    /// The requested rows in memory, oldest first.
     rows: Vec<Row>,
-    /// Where those before them are stored; empty when none of these may be asked for.
+    /// Where the rows before them are stored; empty when none of these is requested.
     stored: Arc<Vec<LedgerHome>>,
 }
 
 impl Handle {
-    /// Rows of a product's ledger after a place, at most `limit` of them; an archived product keeps
+    /// Reads at most `limit` rows of a product's ledger after a place. An archived product keeps
     /// its ledger. `None` when there is no such product.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Handle {
         after: Option<LedgerPlace>,
         limit: usize,
     ) -> Result<Option<LedgerPage>, ReadError> {
-        // What the state knows of places holds for its own store.
+        // The places that the state knows are places in its own store.
         let looked = self.read(|state| {
             let look = look(state, product, after, limit)?;
             Some((look, self.shared.store()))
@@ -93,7 +93,7 @@ impl Handle {
         Ok(Some(LedgerPage { position, entries, has_more }))
     }
 
-    /// An adjustment of stock; old ones are read from the checkpoint. `None` when there is none.
+    /// Reads an adjustment of stock, from the checkpoint if it is old. `None` when there is none.
     ///
     /// # Errors
     /// [`ReadError::Storage`] when a stored row cannot be read.
@@ -111,7 +111,7 @@ impl Handle {
         }
     }
 
-    /// Adds what adjustments were made for.
+    /// Adds the reasons of adjustments.
     async fn add_reasons(&self, entries: &mut [LedgerEntry]) -> Result<(), ReadError> {
         let mut stored = Vec::new();
         self.read(|state| {
@@ -138,7 +138,7 @@ impl Handle {
     }
 }
 
-/// Reads from a checkpoint store, away from the runtime's own threads.
+/// Reads from a checkpoint store, away from the runtime's threads.
 async fn read<T: Send + 'static>(
     store: Arc<SledStore>,
     read: impl FnOnce(&SledStore) -> Result<T, store::Error> + Send + 'static,
@@ -148,7 +148,7 @@ async fn read<T: Send + 'static>(
     done.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
 }
 
-/// Looks at what is in memory.
+/// Reads the part in memory.
 fn look(
     state: &State,
     product: ProductId,
@@ -158,7 +158,7 @@ fn look(
     state.ledger_rows(product)?;
     let mut rows = state.ledger(product).peekable();
     let first = rows.peek().map(|(_, row)| row.position);
-    // A row that is stored may be wanted unless the place lies behind the first one in memory.
+    // A stored row may be needed unless the place lies behind the first row in memory.
     let behind = after.is_some_and(|after| first.is_some_and(|first| first < after.position));
     let stored = if behind { Arc::default() } else { state.ledger_homes(product) };
     let from = after.map_or(Position(0), |after| after.position);
@@ -167,7 +167,7 @@ fn look(
     let rows = rows
         .map(|(_, row)| row)
         .skip_while(|row| row.position < from)
-        // Rows of the place's own command come on top of what is wanted: some are passed over.
+        // Rows of the place's own command come on top of the limit: some are skipped.
         .take_while(|row| {
             taken += usize::from(row.position > from);
             taken <= wanted
@@ -187,7 +187,7 @@ fn read_back(
     let homes = &look.stored;
     let segment = |at: usize| checkpoint::read_ledger(store, product, at as u64, homes[at]);
     let from = after.map_or(Position(0), |after| after.position);
-    // The number of segments that begin before the place; the last of them may reach beyond it.
+    // The number of segments that begin before the place. The last of them may reach beyond it.
     let (mut low, mut high) = (0, homes.len());
     while low < high {
         let middle = low + (high - low) / 2;

@@ -1,4 +1,4 @@
-//! Members and leadership, asked for by an operator of any node.
+//! Changes of members and leadership, for operators of any node.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::error::ProposeError;
 use crate::members::{Ask, Change, Membership, Verdict};
 
 impl Handle {
-    /// Has a change of the membership made, or waits until the leader refuses it. Safe to repeat:
-    /// what has been made already is answered as done.
+    /// Asks for a change of the membership, until it is made or the leader refuses it. Safe to
+    /// repeat: a change that is made already counts as done.
     ///
     /// # Errors
     /// See [`ProposeError`]; only [`ProposeError::TimedOut`] leaves the outcome open.
@@ -23,14 +23,14 @@ impl Handle {
         deadline: Instant,
     ) -> Result<Verdict, ProposeError> {
         let verdict = self.ask(Ask::Change(change), deadline).await?;
-        // Whoever asked wants to see it here.
+        // Wait until the caller can see the change here.
         if let Ok(index) = &verdict {
             let _ = timeout_at(deadline, self.shared.await_applied(*index)).await;
         }
         Ok(verdict)
     }
 
-    /// Hands leadership to this voter, or away from the node that leads now.
+    /// Transfers leadership to this voter, or away from the current leader.
     ///
     /// # Errors
     /// See [`ProposeError`]; only [`ProposeError::TimedOut`] leaves the outcome open.
@@ -48,7 +48,7 @@ impl Handle {
             }
         };
         let verdict = self.ask(Ask::Transfer { from, to }, deadline).await?;
-        // This node hears of the new leader a moment later; whoever asked wants to see it here.
+        // This node hears of the new leader a moment later. Wait until the caller can see it here.
         let patience = deadline.min(Instant::now() + Duration::from_secs(1));
         while verdict.is_ok()
             && self
@@ -84,8 +84,8 @@ impl Handle {
         self.shared.members.borrow().clone()
     }
 
-    /// What a node that joins has to know: the cluster's hash and name, its founders, and the data
-    /// directories that this node has met.
+    /// What a joining node has to know: the cluster's hash and name, its founders, and the
+    /// incarnations that this node has met.
     pub fn join_info(&self) -> Join {
         let identity = &self.shared.identity;
         let mut met = identity.met();

@@ -1,4 +1,4 @@
-//! The numbers that a node shows of itself.
+//! The metrics of a node.
 
 use std::sync::atomic::Ordering;
 
@@ -6,7 +6,7 @@ use crate::counters::Counter;
 use crate::histogram::Histogram;
 use crate::shared::Shared;
 
-/// Plain numbers for a metrics page. Totals count since the node started.
+/// Numbers for a metrics page. Totals count since the node started.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     /// Current term.
@@ -21,13 +21,13 @@ pub struct Metrics {
     pub applied_index: u64,
     /// Last index of the log.
     pub last_index: u64,
-    /// Requests of this node whose outcome is open.
+    /// Open requests of this node.
     pub proposals_pending: u64,
     /// Commands that wait for their entry, on the leader.
     pub batch_pending: u64,
     /// Reads that wait for their barrier.
     pub reads_pending: u64,
-    /// Commands that clients of this node asked for.
+    /// Commands from clients of this node.
     pub proposals_total: u64,
     /// Of those, refused before they were sent.
     pub proposals_refused_total: u64,
@@ -43,7 +43,7 @@ pub struct Metrics {
     pub commands_applied_total: u64,
     /// Seconds spent applying.
     pub apply_seconds_total: f64,
-    /// From when an entry was known to be committed until it was applied.
+    /// Time from commit to apply, per entry.
     pub apply_waits: Histogram,
     /// Log syncs.
     pub syncs_total: u64,
@@ -69,13 +69,13 @@ pub struct Metrics {
     pub snapshot_index: u64,
     /// Bytes of the newest snapshot.
     pub snapshot_bytes: u64,
-    /// Snapshots of other nodes that took the place of state and log.
+    /// Snapshots of other nodes that replaced state and log.
     pub snapshots_installed_total: u64,
     /// Peers that a snapshot is being sent to.
     pub snapshots_sending: u64,
-    /// How often the data of this directory was damaged and rebuilt as another member's.
+    /// How often the data of this directory was damaged and rebuilt as a new member's.
     pub rebuilds: u64,
-    /// Up to here entries were cut off at the beginning of the log.
+    /// The last index that was truncated at the front of the log.
     pub compacted_index: u64,
     /// Bytes of the log's files.
     pub log_bytes: u64,
@@ -83,15 +83,15 @@ pub struct Metrics {
     pub peer_messages_dropped_total: u64,
     /// Frames from peers dropped because the core was behind.
     pub peer_frames_dropped_total: u64,
-    /// Calls to the payment gateway under way.
+    /// Open calls to the payment gateway.
     pub payment_calls_in_flight: u64,
     /// Calls to the payment gateway made.
     pub payment_calls_total: u64,
     /// Orders that are PENDING or PROCESSING.
     pub open_orders: u64,
-    /// Bytes that may still be written on the disk of the data directory.
+    /// Bytes that the node may still write on the disk of the data directory.
     pub disk_free_bytes: u64,
-    /// 1 while this node refuses writes for lack of room on the disks, else 0.
+    /// 1 while this node refuses writes for lack of disk space, else 0.
     pub writes_refused: u64,
 }
 

@@ -1,10 +1,10 @@
 //! The durable log, in tikv's raft-engine.
 //!
-//! Entries and hard state of one append are one synced write. raft-engine panics when a sync fails,
-//! which is what we want: a failed sync is final. Its recovery silently cuts the log at the first
-//! bad record of its newest file, whether that record had been synced or not; the *watermark*, a
-//! small file of our own that names an index and term known to be committed and synced, tells a
-//! torn tail from a lost one.
+//! The entries and hard state of one append are one synced write. raft-engine panics when a sync
+//! fails, which is what we want: a failed sync is final. Its recovery silently truncates the log at
+//! the first bad record of its newest file, whether that record was synced or not. The *watermark*,
+//! a small file of our own, names an index and term known to be committed and synced, and so tells
+//! a torn tail from lost data.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -21,17 +21,17 @@ use super::{Error, LogStore, newest_members, record_members, records};
 use crate::directory::durable::{create_private_dir, write_durably};
 use crate::members::Membership;
 
-/// The raft group. There is one today; its number is in the directory layout and in every record.
+/// The raft group. There is only one; its number is in the directory layout and in every record.
 const GROUP: u64 = 1;
 const HARD_STATE_KEY: &[u8] = b"hard_state";
-/// Before the big-endian index of each membership. The end of the range is the next prefix.
+/// Key prefix before the big-endian index of each membership. The range ends at the next prefix.
 const MEMBERS_PREFIX: &[u8] = b"members/";
 const MEMBERS_END: &[u8] = b"members0";
-/// Index and term of the last entry that was cut off at the beginning. raft-engine's own record of
-/// that does not survive everything that its files go through, and it does not keep the term.
+/// Key of the index and term of the last truncated entry. raft-engine's own record of that does not
+/// survive everything that its files go through, and it does not keep the term.
 const COMPACTED_KEY: &[u8] = b"compacted";
-/// How large the log's files may become before those without a needed entry are removed. The
-/// library's own default is 10 GB.
+/// Bytes of log files above which files without a needed entry are removed. The library's own
+/// default is 10 GB.
 const PURGE_BYTES: u64 = 512 << 20;
 
 #[derive(Clone)]
@@ -50,12 +50,12 @@ pub struct EngineLog {
     engine: Arc<Engine>,
     path: PathBuf,
     watermark: Mutex<Watermark>,
-    /// All memberships that are kept, oldest first.
+    /// All kept memberships, oldest first.
     members: Mutex<Vec<Membership>>,
     compacted: Mutex<(u64, u64)>,
-    /// Files are removed and entries moved only while nobody fetches.
+    /// Locked for reading by fetches, and for writing while files are removed and entries moved.
     purging: RwLock<()>,
-    /// Tells it from the other logs of the process; from 1.
+    /// Distinguishes this log from the other logs of the process; from 1.
     number: u64,
 }
 
@@ -63,11 +63,11 @@ pub struct EngineLog {
 static OPENED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// Which log this thread reads; 0 before it has read one.
+    /// The log that this thread read last; 0 before the first.
     static LAST_READ: Cell<u64> = const { Cell::new(0) };
 }
 
-/// A place in the log that was committed and synced.
+/// A committed and synced index and term.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Watermark {
     index: u64,
@@ -75,16 +75,16 @@ struct Watermark {
 }
 
 impl EngineLog {
-    /// Opens the log below `dir`, or creates it unless it `existed` before.
+    /// Opens the log below `dir`, or creates it if it did not exist before.
     ///
     /// # Errors
-    /// [`Error::Missing`] when the log existed and is not there, [`Error::Lost`] when it ends
-    /// before its watermark, [`Error::Store`] when raft-engine cannot open it.
+    /// [`Error::Missing`] when the log existed and is gone, [`Error::Lost`] when it ends before its
+    /// watermark, [`Error::Store`] when raft-engine cannot open it.
     pub fn open(dir: &Path, existed: bool) -> Result<EngineLog, Error> {
         EngineLog::open_with(dir, existed, PURGE_BYTES)
     }
 
-    /// As [`EngineLog::open`], with another bound on the bytes of files that hold no needed entry.
+    /// Like [`EngineLog::open`], with another bound on the bytes of files without needed entries.
     ///
     /// # Errors
     /// As [`EngineLog::open`].
@@ -108,7 +108,7 @@ impl EngineLog {
         let engine = Engine::open(raft_engine::Config {
             dir: path.display().to_string(),
             spill_dir: None,
-            // The default tolerance is wanted for torn tails; the watermark catches the rest.
+            // The default tolerance is right for torn tails. The watermark catches the rest.
             recovery_mode: RecoveryMode::TolerateTailCorruption,
             recovery_threads: 2,
             // Compression costs more CPU than it saves on small, dense batches.
@@ -120,7 +120,8 @@ impl EngineLog {
         })
         .map_err(|error| of_engine(&path, &error))?;
         sync_below(&path, dir).map_err(|error| store_error(error.to_string()))?;
-        // The first watermark tells that there is a log, before anything is voted or acknowledged.
+        // Write the first watermark before anything is voted or acknowledged: it shows that there
+        // is a log.
         if watermark.is_none() {
             write_watermark(&path, Watermark::default())
                 .map_err(|error| store_error(error.to_string()))?;
@@ -145,19 +146,18 @@ impl EngineLog {
         Ok(log)
     }
 
-    /// Reads all entries from `first` on, which checks their checksums.
+    /// Reads all entries from `first` on, which verifies their checksums.
     ///
     /// # Errors
-    /// When one is missing or damaged; the message names the file and the place that is known to be
-    /// sound before it.
+    /// When an entry is missing or damaged. The message names the file and the last sound place.
     pub fn verify(&self, first: u64) -> Result<(), Error> {
         self.verify_between(first, self.last_index())
     }
 
-    /// As [`EngineLog::verify`], up to the entry at `last`.
+    /// Like [`EngineLog::verify`], up to the entry at `last`.
     ///
     /// # Errors
-    /// As there.
+    /// Like [`EngineLog::verify`].
     pub fn verify_between(&self, first: u64, last: u64) -> Result<(), Error> {
         const BYTES_AT_ONCE: u64 = 8 << 20;
         let mut next = first.max(self.first_index());
@@ -187,7 +187,7 @@ impl EngineLog {
 
     fn check(&self, mut watermark: Watermark) -> Result<(), Error> {
         let (last_index, term) = (self.last_index(), self.hard_state()?.term);
-        // A membership was recorded when its entry was committed and synced here.
+        // A membership is recorded when its entry is committed and synced here.
         let changed_at = self.members.lock().last().map_or(0, |members| members.index);
         watermark.index = watermark.index.max(changed_at);
         if last_index < watermark.index || term < watermark.term {
@@ -202,7 +202,7 @@ impl EngineLog {
         Ok(())
     }
 
-    /// Records that `index`, committed and synced here, and `term` were reached. Called about once
+    /// Writes the watermark: `index` with this term is committed and synced here. Called about once
     /// a second, after the sync of that index.
     ///
     /// # Errors
@@ -218,7 +218,7 @@ impl EngineLog {
         Ok(())
     }
 
-    /// The index and term that were marked last.
+    /// The last watermark.
     pub fn marked(&self) -> (u64, u64) {
         let watermark = *self.watermark.lock();
         (watermark.index, watermark.term)
@@ -248,8 +248,8 @@ impl EngineLog {
     }
 }
 
-/// Looks at the newest file of each kind before raft-engine does, which would cut it off at the
-/// first bad record without a word.
+/// Reads the newest file of each kind before raft-engine does, which would silently truncate it at
+/// the first bad record.
 fn cut_wrongly(files: &Path) -> Result<(), Error> {
     let store_error = |error: std::io::Error| Error::Store {
         path: files.display().to_string(),
@@ -266,7 +266,7 @@ fn cut_wrongly(files: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// What raft-engine says about what it read. What the system says is no damage.
+/// Turns raft-engine's error about what it read into ours. An error of the system is no damage.
 fn of_engine(path: &Path, error: &raft_engine::Error) -> Error {
     let (path, reason) = (path.display().to_string(), error.to_string());
     match error {
@@ -306,8 +306,8 @@ impl LogStore for EngineLog {
             0 => last.replace(self.number),
             other => other,
         });
-        // raft-engine keeps the block that a thread read last, under a name that blocks of two logs
-        // may share: a thread that has read another log would be given what it read there.
+        // raft-engine caches the block that a thread read last, under a name that blocks of two
+        // logs may share. A thread that has read another log would get that log's block.
         let fetched = match read_before == 0 || read_before == self.number {
             true => fetch(),
             false => std::thread::scope(|scope| match scope.spawn(fetch).join() {
@@ -346,7 +346,7 @@ impl LogStore for EngineLog {
             }
         }
         self.engine.write(&mut batch, syncs()).map_err(|error| self.error(error))?;
-        // Nobody sees a membership before it is durable.
+        // Show a membership only after it is durable.
         if let Some(next) = next {
             *history = next;
         }
@@ -380,7 +380,7 @@ impl LogStore for EngineLog {
         hard_state: Option<&HardState>,
         members: &Membership,
     ) -> Result<(), Error> {
-        // Everything of the group goes, so what is to stay is written again, in the same record.
+        // The record removes everything of the group, so it also writes again what has to stay.
         let hard_state = match hard_state {
             Some(hard_state) => hard_state.clone(),
             None => self.hard_state()?,
@@ -401,13 +401,13 @@ impl LogStore for EngineLog {
     }
 }
 
-/// Whether an append is synced before anybody hears of it.
+/// Whether an append is synced before it is reported.
 #[cfg(not(feature = "planted-bugs"))]
 const fn syncs() -> bool {
     true
 }
 
-/// The bug to be found by the jepsen crate: an append counts as synced while it is in memory only.
+/// A planted bug for the jepsen crate: an append counts as synced while it is in memory only.
 #[cfg(feature = "planted-bugs")]
 fn syncs() -> bool {
     std::env::var_os("HOLDFAST_PLANTED_BUG").is_none_or(|bug| bug != "ack-before-sync")
@@ -417,7 +417,7 @@ fn members_key(index: u64) -> Vec<u8> {
     [MEMBERS_PREFIX, &index.to_be_bytes()].concat()
 }
 
-/// index u64 | term u64; the record that holds it has its own checksum.
+/// index u64 | term u64. The record that holds it has its own checksum.
 fn encode_compacted(index: u64, term: u64) -> Vec<u8> {
     [index.to_le_bytes(), term.to_le_bytes()].concat()
 }
@@ -428,9 +428,9 @@ fn decode_compacted(bytes: &[u8]) -> Option<(u64, u64)> {
     Some((u64::from_le_bytes(*index), u64::from_le_bytes(term)))
 }
 
-/// Everything that was read back counts as durable from here on. After a kill the newest records
-/// may be in the page cache only, and raft-engine syncs nothing when it opens; a new directory must
-/// survive a power cut, too, before anything in it is promised.
+/// Makes everything that was read back durable. After a kill the newest records may be in the page
+/// cache only, and raft-engine syncs nothing when it opens. A new directory too must survive a
+/// power cut before anything in it is promised.
 fn sync_below(path: &Path, parent: &Path) -> std::io::Result<()> {
     for found in std::fs::read_dir(path)? {
         let found = found?;
@@ -442,17 +442,17 @@ fn sync_below(path: &Path, parent: &Path) -> std::io::Result<()> {
     File::open(parent)?.sync_all()
 }
 
-/// Where the files of the log below `dir` are.
+/// The directory of the log's files below `dir`.
 pub(crate) fn directory(dir: &Path) -> PathBuf {
     dir.join(format!("log-{GROUP}"))
 }
 
-/// The index and term of the watermark among these files; none where there was never a log.
+/// Reads the watermark among these files; `None` if there never was a log.
 pub(crate) fn read_mark(files: &Path) -> std::io::Result<Option<(u64, u64)>> {
     Ok(read_watermark(files)?.map(|mark| (mark.index, mark.term)))
 }
 
-/// index u64 | term u64 | crc u32. Absent only where there was never a log.
+/// index u64 | term u64 | crc u32. Absent only if there never was a log.
 fn read_watermark(dir: &Path) -> std::io::Result<Option<Watermark>> {
     let path = dir.join("watermark");
     let mut bytes = Vec::new();
@@ -474,7 +474,7 @@ fn read_watermark(dir: &Path) -> std::io::Result<Option<Watermark>> {
     Ok(Some(Watermark { index: number(0), term: number(8) }))
 }
 
-/// Written beside and renamed, so that a crash leaves the old one or the new one.
+/// Written beside and renamed, so a crash leaves the old one or the new one.
 fn write_watermark(dir: &Path, watermark: Watermark) -> std::io::Result<()> {
     let mut bytes = Vec::with_capacity(20);
     bytes.extend_from_slice(&watermark.index.to_le_bytes());

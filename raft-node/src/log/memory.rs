@@ -1,8 +1,8 @@
-//! The log's simulated twin: memory that forgets what was not synced.
+//! The simulated log: memory that forgets what was not synced.
 //!
-//! One append is one record, as in raft-engine: after a crash it is there as a whole or not at all,
-//! and a record is never there without those before it. [`MemoryLog::reopen`] reads the log back as
-//! [`super::engine::EngineLog::open`] does, watermark included.
+//! One append is one record, as in raft-engine. After a crash a record is there as a whole or not
+//! at all, and never without the records before it. [`MemoryLog::reopen`] reads the log back as
+//! [`super::engine::EngineLog::open`] does, including the watermark.
 
 use std::collections::VecDeque;
 
@@ -14,8 +14,8 @@ use crate::members::Membership;
 
 /// A raft log in memory.
 ///
-/// [`LogStore::append`] syncs as the trait demands. The simulator uses [`MemoryLog::write`] and
-/// [`MemoryLog::sync`] apart, and [`MemoryLog::crash`] between them.
+/// [`LogStore::append`] syncs as the trait demands. The simulator calls [`MemoryLog::write`] and
+/// [`MemoryLog::sync`] separately, and [`MemoryLog::crash`] between them.
 #[derive(Debug, Default)]
 pub struct MemoryLog {
     inner: Mutex<Inner>,
@@ -25,12 +25,12 @@ pub struct MemoryLog {
 struct Inner {
     /// The entries after `compacted`.
     entries: Vec<Entry>,
-    /// Index and term of the last entry that was cut off.
+    /// Index and term of the last truncated entry.
     compacted: (u64, u64),
     hard_state: HardState,
-    /// All memberships that are kept, oldest first.
+    /// All kept memberships, oldest first.
     members: Vec<Membership>,
-    /// How to take back each record that was not synced, oldest first.
+    /// How to undo each record that is not synced, oldest first.
     unsynced: VecDeque<Undo>,
     synced_hard_state: HardState,
     watermark: (u64, u64),
@@ -46,7 +46,7 @@ struct Undo {
     hard_state: HardState,
     /// All memberships before it, if it had one.
     members: Option<Vec<Membership>>,
-    /// What had been cut off, when the record began the log anew.
+    /// The truncated part before the record restarted the log.
     compacted: Option<(u64, u64)>,
 }
 
@@ -63,7 +63,7 @@ impl Inner {
         }
     }
 
-    /// Where an entry is, or would be.
+    /// The place of an entry, present or not.
     fn place(&self, index: u64) -> Option<usize> {
         usize::try_from(index.checked_sub(self.compacted.0 + 1)?).ok()
     }
@@ -78,7 +78,7 @@ impl Inner {
         self.entries.truncate(usize::try_from(kept).expect("small in memory"));
     }
 
-    /// The term of an entry of the log as it was before the first record that is not synced.
+    /// The term of an entry in the log as it was before the first record that is not synced.
     fn synced_term(&self, index: u64) -> Option<u64> {
         match self.unsynced.front() {
             Some(first) if index > first.kept => {
@@ -142,7 +142,7 @@ impl MemoryLog {
         }
     }
 
-    /// Writes, without syncing it, the record that begins the log anew after a snapshot.
+    /// Writes, without syncing it, the record that restarts the log after a snapshot.
     pub fn write_install(
         &self,
         index: u64,
@@ -160,14 +160,14 @@ impl MemoryLog {
         };
         inner.unsynced.push_back(undo);
         inner.compacted = (index, term);
-        // Whatever was damaged is not read any more.
+        // Damaged records before it are no longer read.
         inner.damaged_at = None;
         if let Some(hard_state) = hard_state {
             inner.hard_state = hard_state.clone();
         }
     }
 
-    /// Makes all that was written durable.
+    /// Makes all written records durable.
     pub fn sync(&self) {
         let inner = &mut *self.inner.lock();
         inner.unsynced.clear();
@@ -179,8 +179,8 @@ impl MemoryLog {
         self.crash_keeping(0);
     }
 
-    /// Loses power after the disk had, on its own account, kept the first so many records of those
-    /// that were not synced.
+    /// Loses power, although the disk has kept the first `kept` records of those that were not
+    /// synced.
     pub fn crash_keeping(&self, records: usize) {
         let inner = &mut *self.inner.lock();
         while inner.unsynced.len() > records {
@@ -189,63 +189,63 @@ impl MemoryLog {
         }
     }
 
-    /// Records that a crash could lose now.
+    /// The number of records that a crash could lose now.
     pub fn unsynced(&self) -> usize {
         self.inner.lock().unsynced.len()
     }
 
-    /// Whether a crash that takes all it can would leave this entry, or a snapshot covers it.
+    /// Returns whether this entry survives the worst crash, or a snapshot covers it.
     pub fn is_synced(&self, index: u64, term: u64) -> bool {
         let inner = self.inner.lock();
         index < inner.compacted.0 || inner.synced_term(index) == Some(term)
     }
 
-    /// The last index that a crash that takes all it can would leave.
+    /// The last index that survives the worst crash.
     pub fn synced_index(&self) -> u64 {
         let inner = self.inner.lock();
         let first = inner.unsynced.front();
         first.map_or(inner.last_index(), |undo| undo.kept + undo.replaced.len() as u64)
     }
 
-    /// The hard state that such a crash would leave.
+    /// The hard state that survives the worst crash.
     pub fn synced_hard_state(&self) -> HardState {
         self.inner.lock().synced_hard_state.clone()
     }
 
-    /// The term of an entry, synced or not; of those cut off only the last is known.
+    /// The term of an entry, synced or not. Of the truncated entries only the last term is known.
     pub fn term(&self, index: u64) -> Option<u64> {
         self.inner.lock().term(index)
     }
 
-    /// Records that `index`, committed and synced here, and `term` were reached.
+    /// Writes the watermark: `index` with this term is committed and synced here.
     pub fn mark(&self, index: u64, term: u64) {
         self.inner.lock().watermark = (index, term);
     }
 
-    /// The index that was marked last.
+    /// The index of the watermark.
     pub fn marked(&self) -> u64 {
         self.inner.lock().watermark.0
     }
 
-    /// Flips a bit in the record that holds this entry, so that its checksum is wrong.
+    /// Flips a bit in the record that holds this entry, so its checksum is wrong.
     pub fn damage(&self, index: u64) {
         let inner = &mut *self.inner.lock();
         inner.damaged_at = Some(inner.damaged_at.map_or(index, |at| at.min(index)));
     }
 
-    /// Reads the log back after a crash: cuts it at the first damaged record and compares what is
-    /// left with the watermark. All of it will be relied on, so the caller syncs it.
+    /// Reads the log back after a crash: truncates it at the first damaged record and compares the
+    /// rest with the watermark. The node will rely on all of it, so the caller syncs it.
     ///
     /// # Errors
     /// [`Error::Lost`] when the log ends before its watermark.
     pub fn reopen(&self) -> Result<(), Error> {
         let inner = &mut *self.inner.lock();
-        // A record that was cut off before it was read again is damaged for nobody.
+        // A damaged record that was truncated before it was read again harms nobody.
         if let Some(at) = inner.damaged_at.filter(|at| *at > inner.compacted.0) {
             inner.truncate(at - 1);
         }
         let (marked, synced_term) = inner.watermark;
-        // A membership was recorded when its entry was committed and synced here.
+        // A membership is recorded when its entry is committed and synced here.
         let synced_index = marked.max(inner.members.last().map_or(0, |members| members.index));
         let (last_index, term) = (inner.last_index(), inner.hard_state.term);
         if last_index < synced_index || term < synced_term {
@@ -284,7 +284,7 @@ impl LogStore for MemoryLog {
             bytes = bytes.saturating_add(super::view::entry_bytes(entry) as u64);
             bytes <= bytes_max
         });
-        // Counted before it is cloned: a follower far behind asks for everything again and again.
+        // Count before cloning: a follower far behind asks for everything again and again.
         let count = within.count().max(1).min(slice.len());
         Ok(slice[..count].to_vec())
     }

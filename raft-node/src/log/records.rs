@@ -1,15 +1,16 @@
-//! The log's files read record by record, without the library that writes them.
+//! Reads the log's files record by record, without the library that writes them.
 //!
-//! It changes nothing, goes on after what the library would cut off, and names file and offset. The
-//! offline check reads all files so; a start only the newest ones, before the library does. The
-//! format is that of raft-engine 0.4.2, uncompressed:
+//! It changes nothing, goes on after places where the library would truncate, and names file and
+//! offset. The offline check reads all files this way; a startup reads only the newest ones, before
+//! the library does. The format is that of raft-engine 0.4.2, uncompressed:
 //!
 //! ```text
 //! file    magic [53] | version u64 | alignment u64 (version 2)
 //! record  length u56, compression u8 | footer offset u64 | entries, crc u32 | footer, crc u32
 //! ```
-//! Header integers are big-endian, checksums little-endian; from version 2 on, the footer's is
-//! combined with the low half of the file's number, so that a record of another file is noticed.
+//! Header integers are big-endian, checksums little-endian. From version 2 on, the footer's
+//! checksum is combined with the low half of the file's number, so that a record of another file is
+//! noticed.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -18,17 +19,17 @@ use std::path::{Path, PathBuf};
 const MAGIC: &[u8] = b"RAFT-LOG-FILE-HEADER-9986AB3E47F320B394C8E84916EB0ED5";
 const RECORD_HEADER_BYTES: u64 = 16;
 const CRC_BYTES: usize = 4;
-/// The largest record that is believed: appends are far smaller.
+/// The largest plausible record: appends are far smaller.
 const RECORD_BYTES_MAX: u64 = 1 << 30;
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scan {
-    /// Sound records, from the beginning on.
+    /// The number of sound records from the beginning on.
     pub(crate) records: u64,
-    /// The bytes that they and the file's header take.
+    /// The bytes of these records and the file's header.
     pub(crate) bytes: u64,
-    /// Why it goes no further, unless the file ends there or holds only zeros from there on.
+    /// Why reading stopped, unless the file ends there or holds only zeros from there on.
     pub(crate) broken: Option<String>,
 }
 
@@ -53,7 +54,7 @@ pub(crate) fn files(dir: &Path, extension: &str) -> io::Result<Vec<(u64, PathBuf
 /// Reads one file. `number` is the one in its name.
 ///
 /// # Errors
-/// When the file cannot be read; what is wrong with its content is in the answer.
+/// When the file cannot be read. Damage of its content is in the result.
 pub(crate) fn scan(path: &Path, number: u64) -> io::Result<Scan> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
@@ -88,10 +89,10 @@ pub(crate) fn scan(path: &Path, number: u64) -> io::Result<Scan> {
     Ok(scan)
 }
 
-/// Where the library would cut off records that had been synced, if there is such a place in this
-/// file: it takes the first record that it cannot read for the torn end of the last write, but a
-/// sound record after it was written only after all before it were synced. A record whose entries
-/// alone are damaged is not cut off unless it is the last one; whoever reads them notices.
+/// Finds a place in this file where the library would truncate synced records, if there is one. The
+/// library takes the first unreadable record for the torn end of the last write. But a sound record
+/// after it was written only after all records before it were synced. A record with damaged entries
+/// only is not truncated unless it is the last one; the reader of the entries notices.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -108,7 +109,7 @@ pub(crate) fn cut_wrongly(path: &Path, number: u64) -> io::Result<Option<(u64, S
         }
         Err(reason) => Some(reason),
     };
-    // Behind it is room that was set aside for more.
+    // The rest of the file is preallocated.
     let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     while at < end && broken.is_none() {
         match read_record(&mut &bytes[at..], (bytes.len() - at) as u64, signature)? {
@@ -121,7 +122,7 @@ pub(crate) fn cut_wrongly(path: &Path, number: u64) -> io::Result<Option<(u64, S
     let Some(reason) = broken else { return Ok(None) };
     for next in at + 1..end {
         let room = (bytes.len() - next) as u64;
-        // Nearly everything that is no record ends here.
+        // Nearly every place that is no record fails here.
         let Some(word) = bytes[next..].first_chunk::<8>() else { break };
         let length = u64::from_be_bytes(*word) >> 8;
         if word[7] != 0 || !(RECORD_HEADER_BYTES..=room).contains(&length) {
@@ -159,13 +160,13 @@ fn read_file_header(input: &mut impl Read) -> io::Result<Result<(bool, u64), Str
     }
 }
 
-/// What stands at a place of a file.
+/// What a file holds at one place.
 enum Record {
-    /// A record of this length.
+    /// A sound record of this length.
     Sound(u64),
-    /// One of this length whose entries are damaged.
+    /// A record of this length with damaged entries.
     Hollow(u64, String),
-    /// None that can be read.
+    /// No readable record.
     Broken(String),
 }
 
@@ -214,7 +215,7 @@ fn is_sound(bytes: &[u8], signature: u32) -> bool {
     }
 }
 
-/// Fills the buffer; false when the input ends before.
+/// Fills the buffer. Returns false if the input ends before.
 fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match input.read_exact(buffer) {
         Ok(()) => Ok(true),
@@ -223,7 +224,7 @@ fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// Whether a file holds nothing but zeros from an offset on: room that was set aside for more.
+/// Returns whether a file holds only zeros from an offset on, as preallocated space does.
 fn only_zeros(path: &Path, offset: u64) -> io::Result<bool> {
     let mut file = File::open(path)?;
     io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;

@@ -1,7 +1,7 @@
 //! Raft's read side of the log: recent entries in memory, older ones from the store.
 //!
-//! Entries are put here before they are written, because raft must be able to read what it handed
-//! over. They stay until they are both synced and pushed out by newer ones.
+//! Entries are added before they are written, because raft must be able to read what it handed
+//! over. They stay until they are both synced and displaced by newer ones.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -15,24 +15,24 @@ use raft::{Error as RaftError, StorageError};
 use super::LogStore;
 use crate::snapshot::Meta;
 
-/// The log as raft reads it.
+/// Raft's view of the log.
 pub struct LogView {
     store: Arc<dyn LogStore>,
     hard_state: HardState,
     voters: ConfState,
-    /// What followers are offered that need entries the log no longer has.
+    /// The snapshot for followers that need entries which the log no longer has.
     snapshot: Option<Meta>,
-    /// Whether raft asked for a snapshot in vain.
+    /// Whether raft asked for a snapshot that there is not.
     snapshot_missed: Cell<bool>,
     cache: VecDeque<Entry>,
     cache_bytes: usize,
     cache_bytes_max: usize,
-    /// Up to here entries are durable, and may leave the cache.
+    /// Entries up to this index are durable, and may leave the cache.
     synced_index: u64,
-    /// Index and term of the last entry that was cut off.
+    /// Index and term of the last truncated entry.
     compacted: (u64, u64),
     last_index: u64,
-    /// The term of the last entry, which raft asks for at every append.
+    /// The term of the last entry. Raft asks for it at every append.
     last_term: u64,
 }
 
@@ -67,13 +67,13 @@ impl LogView {
         })
     }
 
-    /// After a restart the stored commit index may be behind what was applied; raft insists that it
-    /// is not.
+    /// Raises the commit index: after a restart the stored one may be behind the applied index,
+    /// which raft does not allow.
     pub fn raise_commit(&mut self, applied_index: u64) {
         self.hard_state.commit = self.hard_state.commit.max(applied_index);
     }
 
-    /// Takes entries that are about to be written, replacing a conflicting suffix.
+    /// Adds entries that are about to be written, replacing a conflicting suffix.
     pub fn push(&mut self, entries: &[Entry]) {
         let Some(first) = entries.first() else { return };
         while self.cache.back().is_some_and(|entry| entry.index >= first.index) {
@@ -89,9 +89,9 @@ impl LogView {
         }
     }
 
-    /// Tells that all up to this entry is durable; older entries may now leave the cache.
+    /// Marks everything up to this entry as durable. Older entries may now leave the cache.
     ///
-    /// A report about an entry that was replaced since says nothing about its successor.
+    /// A report about an entry that was replaced meanwhile says nothing about its successor.
     pub fn synced(&mut self, index: u64, term: u64) {
         if index > self.last_index || self.term(index).ok() != Some(term) {
             return;
@@ -108,33 +108,33 @@ impl LogView {
         }
     }
 
-    /// The snapshot to be offered from now on.
+    /// Sets the snapshot to offer from now on.
     pub fn offer(&mut self, snapshot: Meta) {
         self.snapshot = Some(snapshot);
     }
 
-    /// The snapshot of this index is offered no more.
+    /// Stops offering the snapshot of this index.
     pub fn withdraw(&mut self, index: u64) {
         self.snapshot.take_if(|meta| meta.index == index);
     }
 
-    /// The snapshot that is offered.
+    /// The offered snapshot.
     pub fn offered(&self) -> Option<&Meta> {
         self.snapshot.as_ref()
     }
 
-    /// Whether raft asked for a snapshot since this was last asked, and there was none that would
-    /// do.
+    /// Returns whether raft has asked for a snapshot since the last call that there is not.
     pub fn take_missed(&self) -> bool {
         self.snapshot_missed.take()
     }
 
-    /// Index and term of the last entry that was cut off.
+    /// Index and term of the last truncated entry.
     pub fn compacted(&self) -> (u64, u64) {
         self.compacted
     }
 
-    /// Entries up to this one are read no more; the store may cut them off from now on.
+    /// Truncates the view at the front. Entries up to this one are read no more; the store may
+    /// truncate too.
     pub fn compact(&mut self, index: u64, term: u64) {
         assert!(index <= self.synced_index, "only what is durable is cut off");
         self.compacted = (index, term);
@@ -144,7 +144,7 @@ impl LogView {
         }
     }
 
-    /// A snapshot takes the place of the whole log.
+    /// Replaces the whole log with a snapshot.
     pub fn install(&mut self, index: u64, term: u64) {
         self.compacted = (index, term);
         (self.last_index, self.last_term) = (index, term);
@@ -163,7 +163,7 @@ pub(super) fn entry_bytes(entry: &Entry) -> usize {
     entry.data.len() + 48
 }
 
-/// Cuts `entries` after `bytes_max` bytes, but keeps at least one.
+/// Truncates `entries` after `bytes_max` bytes, but keeps at least one.
 pub fn limit(entries: &mut Vec<Entry>, bytes_max: u64) {
     let mut bytes = 0_u64;
     let fits = entries.iter().take_while(|entry| {
@@ -206,8 +206,8 @@ impl Storage for LogView {
                 taken
             }
             None => {
-                // What is not cached is synced. Stop where the cache begins: the rest comes next
-                // time.
+                // Entries that are not cached are synced. Stop where the cache begins: the rest
+                // comes next time.
                 let until = self.cache.front().map_or(high, |first| high.min(first.index));
                 self.store
                     .entries(low, until, bytes_max)
@@ -250,15 +250,15 @@ impl Storage for LogView {
     }
 
     fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
-        // One that ends before the log begins would not help.
+        // A snapshot that ends before the log begins would not help.
         let needed = request_index.max(self.compacted.0);
-        // Nor one from before its addressee was a member: it would have to refuse it.
+        // Nor would one from before its addressee was a member, which would have to refuse it.
         let fits = |meta: &&Meta| meta.index >= needed && meta.members.role(NodeId(to)).is_some();
         let Some(meta) = self.snapshot.as_ref().filter(fits) else {
             self.snapshot_missed.set(true);
             return Err(RaftError::Store(StorageError::SnapshotTemporarilyUnavailable));
         };
-        // The file goes its own way; raft carries what it is about, and who the members are.
+        // The file is sent separately. Raft carries its metadata and the members.
         let mut snapshot = Snapshot::default();
         let about = snapshot.mut_metadata();
         about.index = meta.index;

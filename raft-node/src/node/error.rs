@@ -20,7 +20,7 @@ pub enum StartError {
     /// The snapshots cannot be used.
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
-    /// The checkpoint is lost or damaged, and nothing is left to make it from.
+    /// The checkpoint is lost or damaged, and nothing is left to make it again from.
     #[error("checkpoint at {path}: {reason}")]
     State {
         /// Where it lives.
@@ -50,9 +50,10 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether the data is not what this node wrote, so that it cannot go on as it was: it has
-    /// forgotten what it voted and acknowledged, or has no state. Nothing that may be over at the
-    /// next start, such as a disk that is full, and nothing that leaves in doubt whose data it is.
+    /// Returns whether the data differs from what this node wrote. Then the node has forgotten what
+    /// it voted and acknowledged, or has no state, and cannot go on under its id. Excludes errors
+    /// that may be gone at the next startup, such as a full disk, and errors that leave open whose
+    /// data it is.
     pub fn is_damage(&self) -> bool {
         match self {
             StartError::Directory(error) => error.is_damage(),

@@ -1,12 +1,12 @@
-//! Opens a data directory: what is sound is used, what is damaged is set aside and made again.
+//! Opens a data directory: uses what is sound, moves aside what is damaged, and makes that again.
 //!
-//! The state comes from its checkpoint; when that is missing or damaged, from the newest sound
-//! snapshot and the log after it; without a snapshot from the log alone, if it is whole. A node
-//! that has none of these does not start. An installation that was cut off in the middle is ended.
+//! The state comes from its checkpoint. Without a sound checkpoint, it comes from the newest sound
+//! snapshot and the log after it; without a snapshot, from the log alone, if that is whole. Without
+//! any of these the node does not start. A snapshot installation that was interrupted is completed.
 //!
-//! Entries that the state holds already are read too. When one of them is damaged the log is cut
-//! off behind them, at a new snapshot, which serves followers as well. Damage after them is final:
-//! what this node acknowledged there cannot be known again, so it must not vote.
+//! Entries that the state already holds are read too. If one of them is damaged, the log is
+//! truncated behind them, at a new snapshot, which serves followers as well. Damage after them is
+//! final: the node no longer knows what it acknowledged there, so it must not vote.
 
 use std::fs;
 use std::io::Write as _;
@@ -32,10 +32,10 @@ use crate::members::{Member, Membership};
 use crate::snapshot::files::DirectoryFiles;
 use crate::snapshot::{Meta, Schedule, Snapshots};
 
-/// Names the state while sled opens it. sled may take the process with it over damaged files, at
-/// every start: a start that finds this does not let sled open them again.
+/// Names the state while sled opens it. sled may kill the process over damaged files, at every
+/// startup. A startup that finds this file does not let sled open them again.
 const OPENING: &str = "opening";
-/// Damaged states that are kept for whoever wants to look at them.
+/// Damaged states to keep for inspection.
 const ASIDE_MAX: usize = 3;
 
 /// An open data directory.
@@ -46,12 +46,12 @@ pub(crate) struct Opened {
     pub(crate) state: State,
     pub(super) members: Membership,
     pub(super) snapshots: Snapshots,
-    /// The snapshots there are, newest first.
+    /// The snapshots, newest first.
     pub(super) found: Vec<Meta>,
     pub(super) schedule: Schedule,
 }
 
-/// Opens it for a node that starts, and counts the start.
+/// Opens a directory for a node that starts, and counts the boot.
 pub(super) fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
     let mut opened = look(config, raft_addr)?;
     history::give_up(&config.data_dir)?;
@@ -59,11 +59,11 @@ pub(super) fn open(config: &Config, raft_addr: SocketAddr) -> Result<Opened, Sta
     Ok(opened)
 }
 
-/// Opens it as it is, made whole where that is needed.
+/// Opens a directory, and repairs what can be repaired.
 pub(crate) fn look(config: &Config, raft_addr: SocketAddr) -> Result<Opened, StartError> {
     let mut config = config.clone();
     for peer in &mut config.peers {
-        // A single node may listen on any free port; others must know the address beforehand.
+        // A single node may listen on any free port. Other nodes must know the address beforehand.
         if peer.id == config.node_id && peer.raft_addr.ends_with(":0") {
             peer.raft_addr = raft_addr.to_string();
         }
@@ -97,7 +97,7 @@ pub(crate) fn look(config: &Config, raft_addr: SocketAddr) -> Result<Opened, Sta
             synced_term: state.applied_term(),
         }));
     }
-    // A place is marked only after a checkpoint at that place was synced.
+    // An index is marked only after a checkpoint at that index was synced.
     let (marked, _) = log.marked();
     if state.applied_index() < marked {
         tracing::warn!(
@@ -107,7 +107,7 @@ pub(crate) fn look(config: &Config, raft_addr: SocketAddr) -> Result<Opened, Sta
             "the checkpoint has lost its newest part, which is made again from the log"
         );
     }
-    // What will be replayed is looked at now: a damaged node must not vote first and notice later.
+    // Check now what will be replayed: a damaged node must not vote first and notice later.
     log.verify(state.applied_index() + 1)?;
     let founders = || Membership::founded(identity.founders().iter().map(Member::from).collect());
     let members = log::members_or_founders(&*log, state.applied_index(), founders)?;
@@ -120,7 +120,7 @@ pub(crate) fn look(config: &Config, raft_addr: SocketAddr) -> Result<Opened, Sta
     Ok(Opened { identity, log, store, state, members, snapshots, found, schedule })
 }
 
-/// When the next snapshot is due, as far as that can be told from the size of the log's files.
+/// Estimates when the next snapshot is due, from the size of the log's files.
 fn schedule(
     config: &Config,
     log: &EngineLog,
@@ -139,8 +139,7 @@ fn schedule(
     Ok(schedule)
 }
 
-/// Removes states that no longer count, or never did. Those that are damaged stay for whoever wants
-/// to look at them.
+/// Removes states that no longer count, or never did. Damaged states stay for inspection.
 fn sweep(data_dir: &Path, current: &Current) {
     let Ok(entries) = fs::read_dir(data_dir) else { return };
     for entry in entries.flatten() {
@@ -156,11 +155,11 @@ fn sweep(data_dir: &Path, current: &Current) {
     }
 }
 
-/// Why no state can be made from a snapshot.
+/// Why a snapshot gives no state.
 enum Unusable {
-    /// The file is not as it was written.
+    /// The file differs from what was written.
     Damaged(String),
-    /// Something else stood in the way.
+    /// Something else failed.
     Failed(String),
 }
 
@@ -184,12 +183,12 @@ impl Opening<'_> {
         StartError::State { path: self.path().display().to_string(), reason }
     }
 
-    /// Whether a snapshot became the state, and the log does not know of it yet.
+    /// Returns whether a snapshot became the state and the log does not know of it yet.
     fn is_installing(&self) -> bool {
         self.current.index > self.log.compacted().0
     }
 
-    /// The state from its checkpoint, else made again.
+    /// Opens the state from its checkpoint, or makes it again.
     fn state(&self, boot: u64) -> Result<(SledStore, State), StartError> {
         let existed = self.path().exists();
         let opened = match existed && self.died_opening() {
@@ -207,7 +206,7 @@ impl Opening<'_> {
             }
             Err(reason) => (None, reason),
         };
-        // A new directory, or one whose checkpoint is empty, has nothing to be set aside.
+        // A new directory, or one with an empty checkpoint, has nothing to move aside.
         match store {
             Some(store) => drop(store),
             None if existed && boot > 0 => self.set_aside(boot, &reason)?,
@@ -216,7 +215,7 @@ impl Opening<'_> {
         self.make_again()
     }
 
-    /// Whether a process ended while sled opened this state.
+    /// Returns whether a process ended while sled opened this state.
     fn died_opening(&self) -> bool {
         let named = fs::read(self.data_dir.join(OPENING));
         named.is_ok_and(|named| named == self.current.dir.as_bytes())
@@ -227,7 +226,7 @@ impl Opening<'_> {
         let text = |error: std::io::Error| format!("{}: {error}", marker.display());
         let name = self.current.dir.as_bytes();
         write_durably(&marker, |file| file.write_all(name)).map_err(text)?;
-        // Builds that unwind notice without dying of it.
+        // Builds that unwind notice a panic without dying of it.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let store = SledStore::open(&self.path()).map_err(|error| chain(&error))?;
             let state = State::open_ahead(&store, &SecondThread);
@@ -237,7 +236,7 @@ impl Opening<'_> {
         opened.unwrap_or_else(|panic| Err(format!("sled gave up: {}", text_of(&*panic))))
     }
 
-    /// Cuts the log off behind all that the state holds, since some of that is damaged there.
+    /// Truncates the log behind everything that the state holds, since a part of that is damaged.
     fn cut_off(
         &self,
         damage: &log::Error,
@@ -255,8 +254,8 @@ impl Opening<'_> {
         Ok(self.log.compact(meta.index, meta.term)?)
     }
 
-    /// Removes all but the newest of the states that were set aside, so that a disk that goes on
-    /// damaging them does not run full.
+    /// Removes all but the newest of the damaged states, so that a disk that keeps damaging them
+    /// does not fill up.
     fn forget_old(&self) {
         let Ok(entries) = fs::read_dir(self.data_dir) else { return };
         let mut aside: Vec<_> = entries
@@ -275,7 +274,7 @@ impl Opening<'_> {
 
     fn set_aside(&self, boot: u64, reason: &str) -> Result<(), StartError> {
         let path = self.path();
-        // A start that is refused after this does not count, and comes here again.
+        // A startup that is refused after this does not count as a boot, and comes here again.
         let name = |again: u32| match again {
             0 => format!("{}.damaged-{boot}", self.current.dir),
             again => format!("{}.damaged-{boot}.{again}", self.current.dir),
@@ -299,8 +298,8 @@ impl Opening<'_> {
         Ok(())
     }
 
-    /// The state from the newest snapshot that is sound and that the log follows, else from a log
-    /// that is whole.
+    /// Makes the state from the newest sound snapshot that the log follows, or else from a log that
+    /// is whole.
     fn make_again(&self) -> Result<(SledStore, State), StartError> {
         let (first, last) = (self.log.compacted().0, self.log.last_index());
         for index in self.snapshots.indexes()?.into_iter().rev() {
@@ -354,7 +353,7 @@ impl Opening<'_> {
         }
     }
 
-    /// A snapshot became the state, and the node ended before the log was begun anew.
+    /// A snapshot became the state, and the node ended before it restarted the log.
     fn end_installation(&self, state: &State) -> Result<(), StartError> {
         if !self.is_installing() {
             return Ok(());

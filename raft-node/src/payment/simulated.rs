@@ -1,5 +1,5 @@
-//! A gateway for tries and tests. It keeps its word: what it says is a function of the key,
-//! whichever node asks and however often.
+//! A gateway for trials and tests. Its verdict is a function of the key, for every node and every
+//! try.
 
 use std::cmp::Reverse;
 use std::ops::RangeInclusive;
@@ -11,17 +11,17 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::gateway::{Answer, Call, Calls, Charge, PaymentGateway};
 
-/// Parts of a whole in the settings.
+/// The whole, of which settings are parts.
 pub const PER_MILLION: u32 = 1_000_000;
 
 /// Settings of the simulated gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimulatedSettings {
-    /// How many of a million attempts succeed; the rest is declined.
+    /// Successful attempts per million; the rest is declined.
     pub success_ppm: u32,
-    /// How many of a million calls get no answer.
+    /// Unanswered calls per million.
     pub error_ppm: u32,
-    /// How long a call takes, in milliseconds.
+    /// Duration of a call, in milliseconds.
     pub delay_ms: RangeInclusive<u64>,
 }
 
@@ -43,9 +43,9 @@ impl SimulatedGateway {
         SimulatedGateway { settings }
     }
 
-    /// What a call will be answered, and after how many milliseconds.
+    /// The answer to a call, and its delay in milliseconds.
     pub fn decide(&self, charge: &Charge) -> (u64, Answer) {
-        // The verdict depends on the key alone; delay and silence on the try as well.
+        // The verdict depends on the key alone. Delay and silence depend on the try too.
         let draw = |salt: u64| xxh3_64_with_seed(charge.key.as_bytes(), salt);
         let tried = u64::from(charge.unanswered) << 8;
         let (low, high) = (*self.settings.delay_ms.start(), *self.settings.delay_ms.end());
@@ -72,7 +72,7 @@ impl PaymentGateway for SimulatedGateway {
         })
     }
 
-    /// Waits once for all calls that take equally long.
+    /// Waits once for all calls with equal delays.
     fn charge_all(&self, charges: Vec<Charge>) -> Calls<'_> {
         let begun = Instant::now();
         let decide = |(at, charge): (usize, Charge)| {
@@ -80,7 +80,7 @@ impl PaymentGateway for SimulatedGateway {
             (delay, at, answer)
         };
         let mut open: Vec<_> = (0..).zip(charges).map(decide).collect();
-        // The next to be answered is the last.
+        // The next answer is the last element.
         open.sort_unstable_by_key(|(delay, at, _)| Reverse((*delay, *at)));
         Box::pin(stream::unfold(open, move |mut open| async move {
             let (next, ..) = open.last()?;

@@ -1,7 +1,7 @@
-//! The worker: which tasks to claim, which calls to make, which results to hand in.
+//! The payment worker: decides which tasks to claim, which calls to make, which results to propose.
 //!
-//! Claims and results are replicated in batches. A claim that is lost costs a lease; a result that
-//! is lost is handed in again. Attempts are told apart by their number, so a result counts once.
+//! Claims and results are replicated in batches. A lost claim costs a lease; a lost result is
+//! proposed again. Attempts are numbered, so a result counts once.
 
 use std::fmt::Write as _;
 
@@ -13,29 +13,29 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Answer, Charge, Config, Try};
 
-/// Names a command that the worker proposed.
+/// Identifies a command that the worker proposed.
 pub type ProposalId = u64;
 
-/// Claims under way at once, in batches.
+/// Most open claims, in batches.
 const CLAIMS_IN_FLIGHT_MAX: usize = 4;
-/// After so many polls the worker looks at the earliest task again, since one may have become due
-/// before those that were seen. It does so at once when no claim is under way.
+/// After this many polls the worker starts again from the earliest task, since one may have become
+/// due before those that it has seen. Without an open claim it does so at once.
 const LOOKS_MAX: u32 = 64;
 /// Room for the numbers of most keys.
 const KEY_DIGITS: usize = 24;
-/// Results under way at once, in batches.
+/// Most open results, in batches.
 const RESULTS_IN_FLIGHT_MAX: usize = 4;
 
-/// Decides; see the module's documentation.
+/// Decides for the payment task; see the module's documentation.
 pub struct Worker {
     node: NodeId,
     cluster: String,
     config: Config,
     next_proposal: ProposalId,
-    /// Sets and maps here are only looked up by key, so their order decides nothing.
+    /// Sets and maps here are only read by key, so their order decides nothing.
     claiming: FxHashSet<OrderId>,
     claims: FxHashMap<ProposalId, Vec<OrderId>>,
-    /// The last task that was looked at; those up to it are claimed, for all that is known.
+    /// The last task that was seen. Tasks up to it are claimed, as far as the worker knows.
     seen: Option<(Timestamp, OrderId)>,
     looks: u32,
     calling: FxHashSet<(OrderId, u32)>,
@@ -61,13 +61,14 @@ impl Worker {
         }
     }
 
-    /// Calls under way.
+    /// Open calls.
     pub fn calls_in_flight(&self) -> usize {
         self.calling.len()
     }
 
-    /// What to propose now. `due` tells up to so many due tasks of the state, from a place on; a
-    /// node that does not lead claims nothing, but still hands in the results of its calls.
+    /// Returns the commands to propose now. `due` returns at most the given number of due tasks of
+    /// the state, from a place on. A node that does not lead claims nothing, but still proposes the
+    /// results of its calls.
     pub fn poll(
         &mut self,
         leads: bool,
@@ -101,7 +102,7 @@ impl Worker {
             (self.seen, self.looks) = (None, 0);
         }
         let mut tasks = Vec::new();
-        // Tasks whose claim is under way still look due, so ask for that many more.
+        // Tasks with an open claim still look due, so ask for that many more.
         for DuePayment { due, order, attempt } in due(self.seen, room + self.claiming.len()) {
             if tasks.len() == room {
                 break;
@@ -127,7 +128,7 @@ impl Worker {
         self.next_proposal
     }
 
-    /// What became of a proposed command; `None` when it is not known. Returns the calls to make.
+    /// Takes the outcome of a proposed command; `None` if it is unknown. Returns the calls to make.
     pub fn proposed(&mut self, proposal: ProposalId, outcome: Option<Outcome>) -> Vec<Charge> {
         if let Some(orders) = self.claims.remove(&proposal) {
             for order in &orders {
@@ -135,7 +136,7 @@ impl Worker {
             }
             let claimed = match outcome {
                 Some(Outcome::Claimed(claimed)) => claimed,
-                // The claim may have been applied: then its lease runs out and the task is due
+                // The claim may have been applied. Then its lease expires and the task is due
                 // again.
                 _ => Vec::new(),
             };
@@ -148,7 +149,7 @@ impl Worker {
         if let Some(results) = self.settling.remove(&proposal)
             && !matches!(outcome, Some(Outcome::Settled(_)))
         {
-            // Handing in twice is harmless: the second finds the attempt over.
+            // A second proposal is harmless: it finds the attempt settled.
             self.results.extend(results);
         }
         Vec::new()
@@ -157,8 +158,8 @@ impl Worker {
     fn call(&mut self, claimed: ClaimedPayment) -> Charge {
         let ClaimedPayment { order, attempt, epoch, unanswered, amount, trace } = claimed;
         self.calling.insert((order, attempt));
-        // A cluster that was begun from another may give out an id that the other has given out
-        // too, after what this one knows of it: the gateway must not take them for one.
+        // A cluster made from another may give out an order id that the other has given out too.
+        // The gateway must not take the two orders for one.
         let mut key = String::with_capacity(self.cluster.len() + KEY_DIGITS);
         key.push_str(&self.cluster);
         if epoch > 0 {

@@ -21,24 +21,24 @@ use crate::node::error::StartError;
 use crate::snapshot::Snapshots;
 use crate::snapshot::files::DirectoryFiles;
 
-/// Who asks for the entry that begins a cluster: no node has this number.
+/// The node that asks for the entry that begins a cluster. No real node has this number.
 const NOBODY: NodeId = NodeId(0);
 
-/// What a new cluster is to be.
+/// The parameters of a new cluster.
 pub(super) struct Founding<'a> {
     pub(super) cluster_name: &'a str,
     /// Its only member.
     pub(super) member: Member,
-    /// Ids that belonged to others and are never used again.
+    /// Ids of former members, which are never used again.
     pub(super) removed: Vec<NodeId>,
-    /// How often the directory counts as started.
+    /// The boot number of the directory.
     pub(super) boot: u64,
     /// The highest term that this node has seen.
     pub(super) term: u64,
     pub(super) pause_payments: bool,
 }
 
-/// Makes everything beside the state, which is in `dir` already and published in its store.
+/// Makes everything but the state, which is in `dir` already and published in its store.
 pub(super) fn build(
     dir: &Path,
     founding: &Founding<'_>,
@@ -60,7 +60,7 @@ pub(super) fn build(
     let nothing = || Error::State { path: dir.join("state"), reason: "it is empty".into() };
     let draft = snapshots.begin(&store, |_| members.clone())?.ok_or_else(nothing)?;
     snapshots.finish(draft, &store)?;
-    // A term that nobody has been in: what was voted in the old cluster is nothing here.
+    // A term that nobody has been in, so votes of the old cluster mean nothing here.
     let new_term = founding.term.max(term) + 1;
     write_log(dir, &members, (index, term), new_term, entry(founding, &state, index + 1, new_term))
         .map_err(StartError::from)?;
@@ -97,14 +97,14 @@ pub(super) fn build(
 /// The first entry of the new cluster.
 fn entry(founding: &Founding<'_>, state: &State, index: u64, term: u64) -> Entry {
     let command = Command::BeginCluster(BeginCluster { pause_payments: founding.pause_payments });
-    // Later beginnings count as later boots of nobody.
+    // Later new clusters count as later boots of nobody.
     let request = RequestId { node: NOBODY, boot: index, seq: 1 };
     let mut builder = Builder::new(state.clock());
     builder.push(&Envelope { request, trace: TraceId::NONE, command }.encode());
     Entry { index, term, data: builder.finish().into(), ..Entry::default() }
 }
 
-/// A log that begins after the state, with one entry.
+/// Makes a log that begins after the state, with one entry.
 fn write_log(
     dir: &Path,
     members: &Membership,

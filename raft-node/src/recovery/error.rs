@@ -1,4 +1,4 @@
-//! What comes of making a new cluster: the cluster, or why there is none.
+//! The result of making a new cluster: the cluster, or why there is none.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,39 +8,39 @@ use engine::ids::NodeId;
 use crate::node::error::StartError;
 use crate::{directory, snapshot};
 
-/// Why there is no new cluster. The data that was there is as it was.
+/// Why there is no new cluster. The old data is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The directory to restore into holds something.
+    /// The directory to restore into is not empty.
     #[error("{path} is not empty: there is {found} in it. Restore into an empty directory")]
     NotEmpty {
         /// The directory.
         path: PathBuf,
-        /// Something that is in it.
+        /// One of the files in it.
         found: String,
     },
-    /// The backup was taken of a cluster of this name.
+    /// The backup's cluster has this name.
     #[error(
         "the backup is of a cluster named {0:?}: the new cluster needs another name, which is a \
          part of the keys that its payments are made under"
     )]
     SameName(String),
-    /// The directory never belonged to a node, or to one that has done nothing.
+    /// The directory belongs to no node, or to one that has done nothing.
     #[error("{0} holds no node's data")]
     NoData(PathBuf),
     /// The directory cannot be used.
     #[error(transparent)]
     Directory(#[from] directory::Error),
-    /// The backup cannot be used, or no snapshot be written.
+    /// The backup cannot be used, or no snapshot can be written.
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
-    /// What the node has is not sound, so it would not start either.
+    /// The node's data is not sound, so the node would not start either.
     #[error("the data is not sound: {0}")]
     Unsound(#[from] StartError),
     /// The state or the log cannot be made or read.
     #[error("{path}: {reason}")]
     State {
-        /// Which.
+        /// Its path.
         path: PathBuf,
         /// What is wrong.
         reason: String,
@@ -55,7 +55,7 @@ pub enum Error {
     },
 }
 
-/// The cluster that was made.
+/// The new cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Begun {
     /// Its id, 32 hexadecimal digits.
@@ -64,7 +64,7 @@ pub struct Begun {
     pub cluster_name: String,
     /// Its only node.
     pub node: NodeId,
-    /// The index that it begins after.
+    /// The index of its state.
     pub index: u64,
     /// The digest of the state at that index.
     pub digest: u64,
@@ -72,11 +72,11 @@ pub struct Begun {
     pub orders: u64,
     /// Products in it.
     pub products: u64,
-    /// Where the data is that was there before, if there was any.
+    /// Where the old data is, if there was any.
     pub aside: Option<PathBuf>,
 }
 
-/// Puts the path before what the system said.
+/// Adds the path to an error.
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::Io { path, source }

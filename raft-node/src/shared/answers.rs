@@ -1,7 +1,7 @@
-//! Those who wait for what becomes of their commands.
+//! Proposers that wait for the outcomes of their commands.
 //!
-//! The core keeps the deadlines of requests and answers each of them. In case it is stuck all who
-//! wait are looked through now and then, which costs less than a timer for each.
+//! The core keeps the deadlines of requests and answers each of them. In case the core is stuck, a
+//! sweep times out late waiters, which costs less than a timer for each.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,13 @@ use tokio::sync::oneshot;
 use crate::error::ProposeError;
 use crate::replica::Applied;
 
-/// What a proposer is told.
+/// The answer to a proposer.
 pub(crate) type Answer = Result<Applied, ProposeError>;
 
-/// How often those are looked for who have waited for too long.
+/// Interval of the sweep for late waiters.
 pub(crate) const SWEPT_EVERY: Duration = Duration::from_millis(250);
 
-/// Everybody who waits, by sequence number.
+/// All waiters, by sequence number.
 pub(crate) struct Answers {
     waiting_max: usize,
     waiting: Mutex<Waiting>,
@@ -27,23 +27,23 @@ pub(crate) struct Answers {
 #[derive(Default)]
 struct Waiting {
     by_seq: FxHashMap<u64, Proposer>,
-    /// Nobody will be answered any more.
+    /// No waiter gets an answer any more.
     is_over: bool,
 }
 
 struct Proposer {
     sender: oneshot::Sender<Answer>,
-    /// By then the core has answered, unless it is stuck.
+    /// The core has answered by then, unless it is stuck.
     until: Instant,
 }
 
 impl Answers {
-    /// Nobody yet, and at most so many.
+    /// No waiters yet, and at most `waiting_max`.
     pub(crate) fn new(waiting_max: usize) -> Answers {
         Answers { waiting_max, waiting: Mutex::default() }
     }
 
-    /// Registers a proposer, who hears by `until`, or [`SWEPT_EVERY`] later.
+    /// Registers a proposer, who gets an answer by `until` or [`SWEPT_EVERY`] later.
     pub(crate) fn register(
         &self,
         seq: u64,
@@ -61,7 +61,7 @@ impl Answers {
         Ok(receiver)
     }
 
-    /// Hands out answers; returns the sequence numbers that are settled.
+    /// Sends answers; returns the sequence numbers that are settled.
     pub(crate) fn settle(&self, applied: Vec<(u64, Applied)>) -> Vec<u64> {
         let mut waiting = self.waiting.lock();
         let take = |(seq, applied)| (seq, waiting.by_seq.remove(&seq), applied);
@@ -77,14 +77,14 @@ impl Answers {
         pairs.into_iter().map(tell).collect()
     }
 
-    /// Tells one of them that its command got no outcome.
+    /// Tells a proposer that its command got no outcome.
     pub(crate) fn fail(&self, seq: u64, error: ProposeError) {
         if let Some(proposer) = self.waiting.lock().by_seq.remove(&seq) {
             let _ = proposer.sender.send(Err(error));
         }
     }
 
-    /// Tells those who have waited for too long that nothing is known.
+    /// Times out late waiters: their outcome is unknown.
     pub(crate) fn sweep(&self, now: Instant) {
         let mut waiting = self.waiting.lock();
         for (_, late) in waiting.by_seq.extract_if(|_, proposer| proposer.until <= now) {
@@ -92,8 +92,7 @@ impl Answers {
         }
     }
 
-    /// Nobody will be answered any more. The command of those who wait may be in the log, so they
-    /// are told just that.
+    /// Ends all waits. The commands of the waiters may be in the log, so their outcome is unknown.
     pub(crate) fn end(&self) {
         let mut waiting = self.waiting.lock();
         waiting.is_over = true;

@@ -1,4 +1,4 @@
-//! Those who wait for the state to reach an index.
+//! Waiters for the state to reach an index.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,10 +8,10 @@ use tokio::sync::oneshot;
 
 use crate::error::ReadError;
 
-/// What a waiter is told: its index is reached, or why it will not hear of that.
+/// The answer to a waiter: its index is reached, or why it never hears of that.
 pub(super) type Barrier = Result<(), ReadError>;
 
-/// Those who wait for the state to reach an index.
+/// Waiters for the state to reach an index.
 pub(super) struct AppliedWaiters {
     reached: AtomicU64,
     waiting: Mutex<Waiting>,
@@ -20,12 +20,12 @@ pub(super) struct AppliedWaiters {
 #[derive(Default)]
 struct Waiting {
     by_index: BTreeMap<u64, Vec<oneshot::Sender<Barrier>>>,
-    /// Senders put in since those whose reader gave up were last thrown out.
+    /// Waiters added since the last removal of those that gave up.
     added: usize,
 }
 
-/// So many new waiters may come before the ones that gave up are thrown out. An index far ahead may
-/// never be reached, so without this they would stay for ever.
+/// Waiters that gave up are removed after this many new ones. An index far ahead may never be
+/// reached, so otherwise they would stay for ever.
 const ADDED_MAX: usize = 16_384;
 
 impl AppliedWaiters {
@@ -36,7 +36,7 @@ impl AppliedWaiters {
 
     pub(super) fn wake_at(&self, index: u64, sender: oneshot::Sender<Barrier>) {
         let mut waiting = self.waiting.lock();
-        // Looked at under the lock that `reached` takes too, so no wake-up is missed.
+        // Read under the lock that `reached` takes too, so no wake-up is missed.
         if self.reached.load(Ordering::Acquire) >= index {
             drop(waiting);
             let _ = sender.send(Ok(()));

@@ -1,4 +1,4 @@
-//! Snapshots that the parts of a node hand to each other: those asked for, and one that was received.
+//! Snapshots that parts of a node hand to each other: requested ones, and a received one.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use tokio::sync::oneshot;
 
 use crate::snapshot::Meta;
 
-/// Somebody who waits for a snapshot.
+/// A waiter for a snapshot.
 pub(crate) type Asker = oneshot::Sender<Result<Meta, String>>;
 
-/// A snapshot that was received, checked and made into a state beside the one that is served.
+/// A received snapshot that was verified and made into a state beside the served one.
 pub(crate) struct Prepared {
     pub(crate) meta: Meta,
     pub(crate) dir: String,

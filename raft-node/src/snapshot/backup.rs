@@ -1,7 +1,7 @@
-//! A snapshot file by itself, away from the node that took it: a backup.
+//! Backups: snapshot files away from the node that took them.
 //!
-//! It is the same file as the others, byte for byte. What it says of itself is believed only when
-//! all of it was read and every checksum was right.
+//! A backup is byte for byte a snapshot file. Its metadata is believed only after all of it was
+//! read and every checksum verified.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -15,36 +15,36 @@ use super::format::{Header, Reader};
 use super::{Error, WRITE_BYTES, stranger};
 use crate::members::Membership;
 
-/// What a backup is about.
+/// The metadata of a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
-    /// The cluster that it was taken of, 32 hexadecimal digits.
+    /// The cluster's id, 32 hexadecimal digits.
     pub cluster_id: String,
-    /// That cluster's name; empty in files that were written before it was kept.
+    /// The cluster's name; empty in files of versions that did not store it.
     pub cluster_name: String,
-    /// The index up to which it holds everything.
+    /// It holds everything up to this index.
     pub index: u64,
     /// The term of the entry at that index.
     pub term: u64,
-    /// The replicated clock there.
+    /// The replicated clock at that index.
     pub clock: Timestamp,
-    /// The digest of the state there.
+    /// The digest of the state at that index.
     pub digest: u64,
-    /// Who voted there.
+    /// The voters at that index.
     pub voters: Vec<NodeId>,
     /// The size of the file.
     pub bytes: u64,
 }
 
-/// Reads a whole file and checks all of it but the meaning of its rows.
+/// Reads a whole file and verifies everything but the meaning of its rows.
 ///
 /// # Errors
-/// When it cannot be read, is damaged, cut off, or of another version; the message names the byte.
+/// When it cannot be read, is damaged, truncated or of another version. The message names the byte.
 pub fn check(path: &Path) -> Result<About, Error> {
     read(path, &mut |_, _| Ok(()))
 }
 
-/// Fills an empty store with what a file holds.
+/// Fills an empty store with the content of a file.
 ///
 /// # Errors
 /// As for [`check`], and when the store cannot be written.

@@ -1,4 +1,4 @@
-//! Where snapshot files are: a directory, or its twin in memory that can lose power.
+//! Storage of snapshot files: a directory, or memory that can lose power.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};

@@ -1,4 +1,4 @@
-//! What is in a snapshot file.
+//! The format of snapshot files.
 //!
 //! ```text
 //! file   magic [6] | version u16 | blocks
@@ -7,9 +7,9 @@
 //! rows   × ( key length u16 | value length u32 | key | value )
 //! end    rows u64 | bytes before it u64 | hash of all of them u64
 //! ```
-//! All integers are little-endian. `length` counts what follows the checksum, which covers it. A
-//! file without its end was cut off; nothing comes after it. Blocks hold some 256 KiB of rows, or
-//! one row that is larger.
+//! All integers are little-endian. `length` counts the bytes after the checksum, which covers them.
+//! A file without its end block was truncated; nothing follows the end block. Blocks hold about 256
+//! KiB of rows, or one larger row.
 
 use std::io::{Read, Write};
 
@@ -18,7 +18,7 @@ use engine::codec;
 use engine::ids::Timestamp;
 use xxhash_rust::xxh3::Xxh3;
 
-/// The version of the format written today. Another one is refused.
+/// The version of the format written today. Other versions are refused.
 pub const VERSION: u16 = 1;
 /// The bytes of the last block.
 pub const END_BYTES: usize = BLOCK_HEAD + 5 + 24;
@@ -28,18 +28,18 @@ const MAGIC: [u8; 6] = *b"HFSNAP";
 const BLOCK_HEAD: usize = 8;
 /// Bytes of rows gathered into one block.
 const BLOCK_BYTES: usize = 256 << 10;
-/// The largest block, a guard against lengths made of noise.
+/// The largest block: a guard against random lengths.
 const BLOCK_BYTES_MAX: usize = codec::VALUE_BYTES_MAX + (1 << 20);
-/// The version of the header's encoding. The first had no name of the cluster.
+/// The version of the header's encoding. The first version had no cluster name.
 const HEADER_VERSION: u8 = 2;
-/// The version before, which is still read.
+/// The version before, which can still be read.
 const HEADER_NAMELESS: u8 = 1;
 
 const KIND_HEADER: u8 = 1;
 const KIND_ROWS: u8 = 2;
 const KIND_END: u8 = 3;
 
-/// Why a file is no snapshot.
+/// Why a file is no valid snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read.
@@ -50,10 +50,10 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// It was written by a version that this build does not know.
+    /// A version that this build does not know wrote it.
     #[error("has the unknown format version {0}")]
     UnknownVersion(u16),
-    /// It is not as it was written.
+    /// It differs from what was written.
     #[error("is damaged at byte {offset}: {what}")]
     Damaged {
         /// Where.
@@ -61,27 +61,27 @@ pub enum Error {
         /// What is wrong.
         what: &'static str,
     },
-    /// Whoever took the rows wanted no more.
+    /// The visitor stopped.
     #[error("was not read to its end")]
     Stopped,
 }
 
-/// What a snapshot is about.
+/// The header of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Header {
     /// The cluster, as in the hello between nodes.
     pub cluster: [u8; 16],
-    /// The index up to which it holds everything.
+    /// It holds everything up to this index.
     pub index: u64,
     /// The term of the entry at that index.
     pub term: u64,
-    /// The replicated clock there.
+    /// The replicated clock at that index.
     pub clock: Timestamp,
-    /// The digest of the state there.
+    /// The digest of the state at that index.
     pub digest: u64,
-    /// The membership there, in its own encoding.
+    /// The membership at that index, in its own encoding.
     pub members: Vec<u8>,
-    /// The cluster's name; empty in files that were written before it was kept.
+    /// The cluster's name; empty in files of versions that did not store it.
     pub cluster_name: String,
 }
 
@@ -153,7 +153,7 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Ends the file; gives its size. The caller syncs it.
+    /// Ends the file and returns its size. The caller syncs it.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -208,10 +208,10 @@ pub struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads what it is about.
+    /// Reads the header.
     ///
     /// # Errors
-    /// When it is no snapshot, or of another version, or damaged.
+    /// When it is no snapshot, of another version, or damaged.
     pub fn new(input: R) -> Result<(Reader<R>, Header), Error> {
         let hash = Xxh3::new();
         let mut reader = Reader { input, hash, offset: 0, blocks: 0, body: Vec::new() };
@@ -234,11 +234,11 @@ impl<R: Read> Reader<R> {
         Ok((reader, header))
     }
 
-    /// Reads all rows up to the end, and checks it; gives the size of the file. The visitor tells
-    /// whether to go on.
+    /// Reads all rows up to the end block and verifies it. Returns the size of the file. The
+    /// visitor returns whether to go on.
     ///
     /// # Errors
-    /// When the file is damaged or cut off, or the visitor stopped.
+    /// When the file is damaged or truncated, or the visitor stopped.
     pub fn rows(&mut self, visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<u64, Error> {
         let mut rows = 0;
         loop {
@@ -264,7 +264,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Reads the next block into the buffer and gives its kind.
+    /// Reads the next block into the buffer and returns its kind.
     fn block(&mut self) -> Result<u8, Error> {
         let offset = self.offset;
         let damaged = |what| Error::Damaged { offset, what };
@@ -309,7 +309,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Checks the last block of a file alone: whether the file was written to its end.
+/// Reads only the last block of a file: was the file written to its end?
 ///
 /// # Errors
 /// When it is no end of a file of this size.

@@ -15,7 +15,7 @@ use crate::log::{LogStore, records};
 /// Bytes of entries read at once.
 const BYTES_AT_ONCE: u64 = 8 << 20;
 
-/// Checks who the directory is.
+/// Verifies the owner of the directory.
 pub(super) fn identity(data: &Path, notebook: &Notebook) -> Result<Option<Kept>, Error> {
     let mut sound = 0;
     for name in ["boot", "peers"] {
@@ -23,7 +23,7 @@ pub(super) fn identity(data: &Path, notebook: &Notebook) -> Result<Option<Kept>,
         notebook.look_at(&path);
         match identity::check_file(data, name) {
             Ok(true) => sound += 1,
-            // Peers are written down when they are met, so a node alone has none.
+            // Peers are recorded when they are met, so a single node has none.
             Ok(false) if name == "peers" => {}
             Ok(false) => notebook.damage(&path, "missing: request ids would be given out again"),
             Err(error) => notebook.damage(&path, reason(&error)),
@@ -62,7 +62,7 @@ pub(super) fn identity(data: &Path, notebook: &Notebook) -> Result<Option<Kept>,
     Ok(kept)
 }
 
-/// The cause of an error whose text begins with the path that stands beside it anyway.
+/// The cause of an error without its path, which the finding names anyway.
 fn reason(error: &directory::Error) -> String {
     match error {
         directory::Error::Damaged { source, .. } => source.to_string(),
@@ -70,7 +70,7 @@ fn reason(error: &directory::Error) -> String {
     }
 }
 
-/// Checks the log; gives a copy that was opened, if it can be.
+/// Verifies the log. Returns an opened copy, if it can be opened.
 pub(super) fn log(
     data: &Path,
     scratch: &Path,
@@ -127,8 +127,8 @@ pub(super) fn log(
     Ok(Some(log))
 }
 
-/// Checks every record of every file. What is broken at the end of the newest file may be the torn
-/// end of a crash; it is given back, for the caller to judge.
+/// Verifies every record of every file. A broken end of the newest file may be the torn end of a
+/// crash; it is returned for the caller to judge.
 fn scan_records(files: &Path, notebook: &Notebook) -> Result<Option<(PathBuf, String)>, Error> {
     let appended = records::files(files, "raftlog").map_err(at(files))?;
     let rewritten = records::files(files, "rewrite").map_err(at(files))?;
@@ -152,7 +152,7 @@ fn scan_records(files: &Path, notebook: &Notebook) -> Result<Option<(PathBuf, St
     Ok(torn)
 }
 
-/// Reads every entry: none missing, terms that never fall, contents that can be decoded.
+/// Reads every entry: none may be missing, terms never fall, contents can be decoded.
 fn read_entries(log: &EngineLog, files: &Path, copy: &Path, dir: &Path, notebook: &Notebook) {
     notebook.look_at(files);
     let (mut next, end) = (log.first_index(), log.last_index() + 1);
@@ -214,7 +214,7 @@ fn check_hard_state(log: &EngineLog, files: &Path, notebook: &Notebook) {
     notebook.checked("hard states", 1);
 }
 
-/// A message about the copy, told of the original.
+/// Turns a message about the copy into one about the original.
 fn in_place(text: &str, copy: &Path, original: &Path) -> String {
     text.replace(&copy.display().to_string(), &original.display().to_string())
 }

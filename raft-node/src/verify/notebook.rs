@@ -1,4 +1,4 @@
-//! Where a check writes down what it sees, and why it sees nothing.
+//! The notebook in which a verification records its findings, and why it may find nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,67 +8,67 @@ use parking_lot::Mutex;
 
 use crate::directory;
 
-/// Something that was found, and where.
+/// A finding, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The file or directory.
     pub path: String,
-    /// What is wrong with it, or worth to know about it.
+    /// The damage, or the note.
     pub what: String,
 }
 
-/// Something that was checked, and how much of it.
+/// A completed check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What.
+    /// What was checked.
     pub what: &'static str,
-    /// How many were found to be sound.
+    /// How many were sound.
     pub count: u64,
 }
 
-/// A state that was made of what was found. Nodes whose states at one index have different digests
-/// have grown apart.
+/// A state made from the data. Nodes whose states at one index have different digests have
+/// diverged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
-    /// What it was made of: a file, or the checkpoint and the log after it.
+    /// Its source: a file, or the checkpoint and the log after it.
     pub of: String,
-    /// Up to which entry.
+    /// Its index.
     pub index: u64,
-    /// Over all rows.
+    /// The digest of all rows.
     pub digest: u64,
 }
 
-/// What came of a check, as far as it got.
+/// The result of a verification, as far as it got.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Whose data it is, in words.
+    /// The owner of the data, in words.
     pub node: String,
-    /// The part that is being looked at: when a library dies over damaged data, this is where.
+    /// The part that is being read. If a library dies over damaged data, this is where.
     pub looking_at: String,
-    /// What was checked.
+    /// Completed checks.
     pub checks: Vec<Check>,
-    /// The states that these give.
+    /// The states made from the data.
     pub states: Vec<Made>,
-    /// What is not as it was written, or contradicts something else.
+    /// Files that differ from what was written, or contradict others.
     pub damage: Vec<Finding>,
-    /// What is no damage but worth to know, such as the torn end of a log after a crash.
+    /// Findings that are no damage, such as the torn end of a log after a crash.
     pub notes: Vec<Finding>,
 }
 
 impl Report {
-    /// Whether nothing is wrong.
+    /// Returns whether there is no damage.
     pub fn is_sound(&self) -> bool {
         self.damage.is_empty()
     }
 }
 
-/// Why nothing could be checked.
+/// Why nothing could be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such data directory, or it never belonged to a node.
+    /// There is no such data directory, or it belongs to no node.
     #[error("{0} holds no node's data")]
     NoData(PathBuf),
-    /// A node uses it.
+    /// A node is using it.
     #[error(transparent)]
     Locked(directory::Error),
     /// Something cannot be read or copied.
@@ -81,13 +81,12 @@ pub enum Error {
     },
 }
 
-/// Where the check writes down what it sees. Shared, so that what was seen before a library died
-/// can still be told.
+/// Records findings. It is shared, so findings survive a library that dies.
 #[derive(Debug, Default)]
 pub struct Notebook(Mutex<Report>);
 
 impl Notebook {
-    /// What was written down so far.
+    /// The findings so far.
     pub fn report(&self) -> Report {
         self.0.lock().clone()
     }
@@ -120,13 +119,13 @@ impl Notebook {
     }
 }
 
-/// Puts the path before what the system said.
+/// Adds the path to an error.
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::Io { path, source }
 }
 
-/// Copies a directory with all that is in it; false when there is none.
+/// Copies a directory with its content. Returns false if there is none.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<bool, Error> {
     if !from.is_dir() {
         return Ok(false);

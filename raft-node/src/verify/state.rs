@@ -1,4 +1,4 @@
-//! The checkpoint, the snapshot files, and both against the log.
+//! Verifies the checkpoint and the snapshot files, each by itself and against the log.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::snapshot;
 use crate::snapshot::files::DirectoryFiles;
 use crate::snapshot::{Snapshots, name_of};
 
-/// Opens a copy of the checkpoint: every row's checksum, the digest, the invariants.
+/// Opens a copy of the checkpoint, and verifies every row's checksum, the digest, the invariants.
 pub(super) fn checkpoint(
     data: &Path,
     scratch: &Path,
@@ -32,7 +32,7 @@ pub(super) fn checkpoint(
         notebook.note(&dir, "no checkpoint: a start makes it again from snapshot and log");
         return Ok(None);
     }
-    // sled may panic over damaged files rather than say so.
+    // sled may panic over damaged files instead of returning an error.
     let opened = catch_unwind(AssertUnwindSafe(|| -> Result<(State, u64), String> {
         let store = SledStore::open(&target).map_err(|error| chain(&error))?;
         let mut rows = 0;
@@ -61,7 +61,7 @@ pub(super) fn checkpoint(
     }
 }
 
-/// The directory that counts; when that cannot be told, the check of the small files says so.
+/// The directory of the state. If it is unknown, the check of the small files reports that.
 fn state_dir(data: &Path) -> PathBuf {
     data.join(Current::read(data).map_or("state".into(), |current| current.dir))
 }
@@ -73,14 +73,14 @@ fn count_state(state: &State, notebook: &Notebook) {
     notebook.checked("products", totals.products_created);
 }
 
-/// Where the committed log ends, and the digest of the checkpoint with the log up to there.
+/// The end of the committed log, and the digest of the checkpoint plus the log up to there.
 pub(super) struct End {
     index: u64,
     digest: Option<u64>,
 }
 
-/// The checkpoint has to be what the log before it makes, and the log after it must apply. None
-/// when there is nothing that a snapshot could be compared with.
+/// Verifies that the checkpoint is what the log before it makes, and that the log after it applies.
+/// `None` when there is nothing to compare a snapshot with.
 pub(super) fn against_log(
     data: &Path,
     state: Option<State>,
@@ -103,7 +103,7 @@ pub(super) fn against_log(
         notebook.damage(&files, what);
         return None;
     }
-    // A place is marked in the log only after a checkpoint at that place was synced.
+    // An index is marked in the log only after a checkpoint at that index was synced.
     let (marked, _) = log.marked();
     if state.is_some() && applied < marked {
         let what = format!("is at {applied}, though one at {marked} was synced: it lost a part");
@@ -111,7 +111,7 @@ pub(super) fn against_log(
     }
     let commit = log.hard_state().map_or(0, |hard| hard.commit).max(applied);
     let mut now = match state {
-        // The log still has everything, so the checkpoint can be made again beside it.
+        // The log still has all entries, so make the checkpoint's state again from it.
         state if log.first_index() == 1 => {
             let mut made = State::new();
             if let Err(what) = replay(&mut made, log, applied) {
@@ -139,7 +139,7 @@ pub(super) fn against_log(
             notebook.damage(&files, what);
             return None;
         }
-        // A snapshot has to fill the gap; whether one does is looked at next.
+        // A snapshot has to fill the gap. The next check looks for one.
         None => return Some(End { index: commit, digest: None }),
     };
     if let Err(what) = replay(&mut now, log, commit) {
@@ -157,8 +157,8 @@ pub(super) fn against_log(
     Some(End { index: commit, digest: Some(now.digest()) })
 }
 
-/// Reads every snapshot file whole, and makes a state of it. The log after it must lead to the
-/// same state as from the checkpoint.
+/// Reads every snapshot file whole, and makes a state of it. The log after it must lead to the same
+/// state as from the checkpoint.
 pub(super) fn snapshots(
     data: &Path,
     scratch: &Path,

@@ -1,4 +1,4 @@
-//! What a client asks next: every kind of request, mostly sensible, some about what does not exist.
+//! Chooses a client's next request: every kind, mostly valid, some about rows that do not exist.
 
 use engine::adjustment::Change;
 use engine::command::{
@@ -21,11 +21,11 @@ impl Client {
     /// The next request.
     pub(super) fn choose(&mut self, sim: &mut Sim) -> Ask {
         if self.last && sim.oracle.model.payments_paused {
-            // Whoever let them wait is gone.
+            // The client that paused payments is gone.
             return Ask::Command(Command::SetPayments(SetPayments { paused: false }));
         }
         if self.last {
-            // A request that may be repeated until it is answered: the key makes it one order.
+            // A request that may be repeated until it is answered: its key makes it one order.
             return match sim.random.percent(50) {
                 true => {
                     let place = self.place(sim, true);
@@ -118,7 +118,7 @@ impl Client {
             }
             Operation::Adjust => Ask::Command(self.adjust(sim)),
             Operation::SetPayments => {
-                // They wait for a part of the time only, or there would be none.
+                // Payments pause for a part of the time only, or there would be none.
                 let paused = !sim.oracle.model.payments_paused && sim.random.percent(80);
                 Ask::Command(Command::SetPayments(SetPayments { paused }))
             }
@@ -187,7 +187,7 @@ impl Client {
         place
     }
 
-    /// An order that takes a hold over.
+    /// An order that consumes a hold.
     fn consume(&mut self, sim: &mut Sim) -> PlaceOrder {
         let mut place = self.place(sim, false);
         (place.hold, place.lines) = (Some(any_hold(sim)), Vec::new());
@@ -197,7 +197,7 @@ impl Client {
         place
     }
 
-    /// A batch of a few orders: new ones, some of them of holds, and earlier ones again.
+    /// A batch of a few orders: new ones, some from holds, and earlier ones again.
     fn batch(&mut self, sim: &mut Sim) -> Command {
         let keyed = sim.random.percent(70);
         let count = match sim.random.percent(3) {
@@ -233,7 +233,7 @@ impl Client {
         })
     }
 
-    /// A provider's report: new or told again, right or wrong, in time, early or late.
+    /// A provider's report: new or duplicate, right or wrong, in time, early or late.
     fn report(&mut self, sim: &mut Sim) -> Command {
         if !self.reported.is_empty() && sim.random.percent(30) {
             let mut again = sim.random.pick(&self.reported).clone();
@@ -268,8 +268,8 @@ impl Client {
         Command::PaymentWebhook(report)
     }
 
-    /// An adjustment of stock. There are few keys, so that some come again, with the same request
-    /// or another.
+    /// An adjustment of stock. There are few keys, so some repeat, with the same request or
+    /// another.
     fn adjust(&mut self, sim: &mut Sim) -> Command {
         let product = any_product(sim);
         let available = sim.oracle.model.product(product).map(|row| row.now().available);
@@ -397,7 +397,7 @@ fn sku(sim: &mut Sim) -> Box<str> {
     format!("S{}", sim.random.below(12)).into()
 }
 
-/// Sometimes the version that a product has, or had.
+/// Sometimes the current version of a product, or an earlier one.
 fn guess_version(sim: &mut Sim, id: ProductId) -> Option<Position> {
     let known = sim.oracle.model.product(id).map(|versions| versions.now().version);
     known.filter(|_| sim.random.percent(30))

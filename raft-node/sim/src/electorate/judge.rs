@@ -7,10 +7,10 @@ use super::Fresh;
 use crate::host::{Host, place};
 use crate::sim::Sim;
 
-/// Judges what was handed out for the first time since the last look.
+/// Judges the entries that were handed out for the first time since the last call.
 pub(crate) fn judge(sim: &mut Sim, hosts: &[Host]) {
     for Fresh { index, term, promoted } in std::mem::take(&mut sim.electorate.fresh) {
-        // A node whose disk was lost or damaged since may have been one of them.
+        // A node whose disk was lost or damaged since may have been part of the majority.
         let has = |id: NodeId| {
             let host = &hosts[place(id)];
             host.wiped || host.log_damaged || host.damaged || host.log.is_synced(index, term)

@@ -1,4 +1,4 @@
-//! Which links a fault cuts. It knows nothing of when, nor of any other fault.
+//! The links that a fault cuts. Other files decide when.
 
 use engine::ids::NodeId;
 
@@ -12,8 +12,8 @@ pub(super) fn cut(sim: &mut Sim, links: &[(NodeId, NodeId)]) {
     }
 }
 
-/// The links that a fault of this kind cuts, both ways unless it says otherwise. Half of the time
-/// it is about the leader.
+/// The links that a fault of this kind cuts, in both directions unless it says otherwise. Half of
+/// the faults concern the leader.
 pub(super) fn links(
     sim: &mut Sim,
     nodes: usize,
@@ -76,7 +76,7 @@ pub(super) fn links(
     }
 }
 
-/// Stops the links of a random set of nodes one after the other and releases them in another order.
+/// Cuts the links of a random set of nodes one by one, and restores them in another order.
 pub(super) fn swizzle(sim: &mut Sim, nodes: usize) {
     sim.cover.swizzles += 1;
     let lasts = sim.fault_lasts();

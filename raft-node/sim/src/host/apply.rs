@@ -1,4 +1,4 @@
-//! The duty of the applier: committed entries in order, answers for this node's own requests.
+//! The applier's duty: applies committed entries in order, and answers this node's own requests.
 
 use raft_node::replica::{self, Effects};
 
@@ -8,7 +8,7 @@ use crate::model::rows::Predicted;
 use crate::oracle::Witness;
 
 impl Host {
-    /// Takes entries that are to be applied.
+    /// Takes committed entries.
     pub(super) fn hand_out(&mut self, sim: &mut Sim, entries: Vec<Entry>) {
         let Some(process) = &mut self.up else { return };
         for entry in &entries {
@@ -21,7 +21,7 @@ impl Host {
             if let Err(what) = seen {
                 sim.fail(format!("node {}: {what}", self.id));
             }
-            // Durable here: otherwise a checkpoint could be ahead of the log.
+            // Entries are durable here first. Otherwise a checkpoint could be ahead of the log.
             let judged = sim.bug.is_none_or(|bug| bug == Bug::OpenedWithoutSync);
             if judged && !self.log.is_synced(entry.index, entry.term) {
                 sim.fail(format!(
@@ -53,7 +53,7 @@ impl Host {
         process.applying = false;
         let Some(mut entry) = process.committed.pop_front() else { return };
         if raft_node::members::is_change(&entry) {
-            // To the state and its model it is empty.
+            // For the state and its model such an entry is empty.
             entry.data.clear();
         }
         let mut effects = Effects::new(self.id, process.boot, false);
@@ -96,7 +96,7 @@ impl Host {
         self.start_apply(sim);
     }
 
-    /// Applies all that waits, for an orderly stop.
+    /// Applies all waiting entries, for an orderly stop.
     pub(super) fn apply_all(&mut self, sim: &mut Sim) {
         while self.up.as_ref().is_some_and(|process| !process.committed.is_empty())
             && sim.failure.is_none()
@@ -105,7 +105,7 @@ impl Host {
         }
     }
 
-    /// The entry as the state gets it: as committed, unless a bug is planted here.
+    /// The entry for the state: as committed, unless a bug is planted here.
     fn plant_in(&self, sim: &Sim, entry: &Entry) -> Entry {
         let mut taken = entry.clone();
         if entry.data.is_empty() {
@@ -131,7 +131,7 @@ impl Host {
     }
 }
 
-/// Counts what an entry does, when the first node applies it.
+/// Counts the effects of an entry, when the first node applies it.
 fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
     use engine::outcome::{Outcome, Rejection};
     cover.entries_committed += 1;
@@ -187,7 +187,7 @@ fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
     cover.reports_matched += predicted.matched;
 }
 
-/// Counts what an entry tells, when the first node applies it.
+/// Counts the events of an entry, when the first node applies it.
 fn count_events(cover: &mut Coverage, events: &[engine::event::Event]) {
     use engine::event::{HoldChange, Kind, OrderChange};
     cover.events_told += events.len() as u64;

@@ -1,4 +1,4 @@
-//! The duty of the checkpointer: freeze, write, release, and mark the log.
+//! The checkpointer's duty: freezes, writes, releases, and marks the log.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::*;
 
 impl Host {
-    /// Takes what changed, if something did.
+    /// Freezes the changes, if there are any.
     pub(super) fn freeze(&mut self, sim: &mut Sim) {
         let interval = self.clock.true_us(sim.plan.checkpoint_interval_ms * MS);
         let Some(process) = &mut self.up else { return };
@@ -33,12 +33,12 @@ impl Host {
         self.after(sim, delay, Duty::Frozen);
     }
 
-    /// The write that began with the freeze is done.
+    /// Completes the write that began with the freeze.
     pub(super) fn write_checkpoint(&mut self, sim: &mut Sim) {
         let interval = self.clock.true_us(sim.plan.checkpoint_interval_ms * MS);
         let Some(process) = &mut self.up else { return };
         let Some((frozen, term)) = process.frozen.take() else {
-            // A snapshot took the place of what was frozen.
+            // A snapshot replaced what was frozen.
             return self.after(sim, interval, Duty::Freeze);
         };
         if self.disk.full {
@@ -67,15 +67,15 @@ impl Host {
         self.up.as_ref().is_some_and(|process| process.frozen.is_some())
     }
 
-    /// The process dies in the middle of a write: some of its operations were carried out.
+    /// The process dies during a write: some of its operations are done.
     pub(super) fn tear_checkpoint(&mut self, sim: &mut Sim, frozen: &Frozen) {
         sim.cover.checkpoints_torn += 1;
         self.store.fail_after(sim.random.below(5));
-        // Whatever it says, nobody hears it.
+        // Nobody gets its result.
         let _ = frozen.write(&PlantedStore::over(sim, &self.store));
     }
 
-    /// A last checkpoint before an orderly stop.
+    /// Writes a last checkpoint before an orderly stop.
     pub(super) fn last_checkpoint(&mut self, sim: &mut Sim) {
         let Some(process) = &mut self.up else { return };
         process.frozen = None;
@@ -87,7 +87,7 @@ impl Host {
     }
 }
 
-/// The store, with a bug planted in how it is written, if there is one.
+/// The store, with a planted bug in its writes, if any.
 struct PlantedStore<'a> {
     store: &'a MemoryStore,
     bug: Option<Bug>,

@@ -1,4 +1,4 @@
-//! The duty of whoever serves subscribers: pages of events, from memory or from the checkpoint.
+//! The duty that serves subscribers: pages of events, from memory or from the checkpoint.
 
 use engine::checkpoint;
 use engine::event::{Event as Told, EventPage};
@@ -7,7 +7,7 @@ use super::*;
 use crate::event::{Heard, Wanted};
 
 impl Host {
-    /// A subscriber asks for events.
+    /// Takes a subscriber's request.
     pub(crate) fn followed(&mut self, sim: &mut Sim, wanted: Wanted) {
         let Some(process) = &self.up else {
             return sim.tell(wanted, Heard::HungUp);
@@ -27,7 +27,7 @@ impl Host {
                 sim.tell(wanted, Heard::Gone { floor, gone });
             }
             EventPage::Stored { chunk } => {
-                // Meanwhile the applier and the checkpointer go on, now and then for long.
+                // Meanwhile the applier and the checkpointer go on, sometimes for long.
                 let mut delay = self.disk_us(sim, sim.plan.disk.write_us);
                 if sim.random.percent(20) {
                     delay += sim.random.below(5 * SECOND);
@@ -37,7 +37,7 @@ impl Host {
         }
     }
 
-    /// A chunk of the checkpoint was read for a subscriber.
+    /// Completes a read of a chunk from the checkpoint.
     pub(super) fn read_events(&mut self, sim: &mut Sim, wanted: Wanted, chunk: u64) {
         let Some(process) = &self.up else { return };
         let index = process.state.applied_index();
@@ -60,8 +60,8 @@ impl Host {
         }
     }
 
-    /// An empty page says that nothing was told since, so it must not come from a node that has
-    /// more.
+    /// Checks an empty page: it says that there are no newer events, so it must not come from a
+    /// node that has some.
     fn tell_page(&self, sim: &mut Sim, wanted: Wanted, events: Vec<Told>, index: u64) {
         let (told, _) = sim.oracle.told_at(index);
         let newest = told.checked_sub(1).map(|last| sim.oracle.events[last].id());

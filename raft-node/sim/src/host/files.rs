@@ -1,4 +1,4 @@
-//! What a process knows of its snapshot files, as data.
+//! The snapshot files of a process, as data.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use raft_node::snapshot::{Draft, Meta, Schedule, Snapshots};
 /// The id of simulated clusters.
 pub(super) const CLUSTER_ID: [u8; 16] = *b"simulatedcluster";
 
-/// A snapshot that is being taken.
+/// A snapshot that is being written.
 pub(super) struct Taking {
     pub(super) draft: Draft,
     pub(super) store: Arc<MemoryStore>,
     pub(super) grown_at_begin: u64,
 }
 
-/// A state that waits for raft to take it.
+/// A state that waits for raft to install it.
 pub(super) struct Prepared {
     pub(super) meta: Meta,
     pub(super) store: Arc<MemoryStore>,
     pub(super) state: State,
 }
 
-/// What a process knows of its snapshot files.
+/// The snapshot files of a process.
 pub(super) struct FileDuty {
     pub(super) snapshots: Snapshots,
     pub(super) schedule: Schedule,
@@ -34,9 +34,9 @@ pub(super) struct FileDuty {
     pub(super) tasks: VecDeque<FileTask>,
     pub(super) busy: bool,
     pub(super) prepared: Option<Prepared>,
-    /// A state that has taken the place of the old one on disk, but not yet in memory.
+    /// A state that replaced the old one on disk, but not yet in memory.
     pub(super) installing: Option<(Install, Prepared)>,
-    /// It began to install in the last step.
+    /// An installation began in the last step.
     pub(super) install_begun: bool,
 }
 

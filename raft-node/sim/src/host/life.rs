@@ -1,4 +1,4 @@
-//! How a process begins and ends: start, crash, orderly stop.
+//! The beginning and end of a process: start, crash, orderly stop.
 
 use raft_node::core::{Space, Start};
 use raft_node::log::{self, LogStore};
@@ -11,17 +11,17 @@ use crate::ask::Reply;
 use crate::operator::task::member;
 use crate::sim::CLUSTER;
 
-/// How a process ends without wanting to.
+/// An involuntary end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Crash {
-    /// The process is killed; what it had written stays in the page cache.
+    /// The process is killed. What it wrote stays in the page cache.
     Kill,
-    /// The machine loses power; what was not synced may be gone.
+    /// The machine loses power. Unsynced data may be gone.
     PowerCut,
 }
 
 impl Host {
-    /// Starts a process, from what the disk holds.
+    /// Starts a process from what the disk holds.
     pub(crate) fn start(&mut self, sim: &mut Sim) {
         self.restarting = false;
         if self.up.is_some() || self.damaged || !self.joined {
@@ -157,7 +157,7 @@ impl Host {
         self.after(sim, keep_alive, Duty::KeepAlive);
     }
 
-    /// The process ends here and now.
+    /// Ends the process at once.
     pub(crate) fn crash(&mut self, sim: &mut Sim, how: Crash) {
         let Some(mut process) = self.up.take() else { return };
         sim.say(|| format!("n{} crashes: {how:?}", self.id));
@@ -170,7 +170,7 @@ impl Host {
             Crash::PowerCut => sim.cover.power_cuts += 1,
         }
         match &process.appending {
-            // A record that was cut off in the middle has no right checksum: opening cuts it off.
+            // A truncated record has a wrong checksum, so opening the log removes it.
             Some((_, false)) => sim.cover.appends_torn += 1,
             Some((_, true)) => sim.cover.crashes_before_sync += 1,
             None => {}
@@ -202,7 +202,7 @@ impl Host {
         self.hang_up(sim, *process);
     }
 
-    /// The disk is lost with all that is on it, and an empty one takes its place.
+    /// Replaces the disk with an empty one.
     pub(crate) fn wipe(&mut self, sim: &mut Sim) {
         self.crash(sim, Crash::PowerCut);
         sim.say(|| format!("n{} loses its disk", self.id));
@@ -216,7 +216,7 @@ impl Host {
         self.restart_after(sim, delay);
     }
 
-    /// A storage error: the node acknowledges nothing more, stops and trusts only what it reads
+    /// A storage error: the node acknowledges nothing more, stops, and trusts only what it reads
     /// back.
     pub(super) fn fail_stop(&mut self, sim: &mut Sim, why: &str) {
         sim.say(|| format!("n{} stops: {why}", self.id));
@@ -232,7 +232,7 @@ impl Host {
         }
     }
 
-    /// Connections break; whoever waited for an answer does not get one.
+    /// Breaks connections: waiting clients get no answer.
     fn hang_up(&mut self, sim: &mut Sim, process: Process) {
         for (_, (request, waiter)) in process.waiting {
             sim.oracle.in_doubt(request);
@@ -246,7 +246,7 @@ impl Host {
         }
     }
 
-    /// An orderly stop begins: leadership is handed over first.
+    /// Begins an orderly stop, with a transfer of leadership.
     pub(crate) fn stop(&mut self, sim: &mut Sim) {
         let patience = 2 * sim.plan.core.election_ticks as u64 * sim.plan.core.tick_ms * MS;
         let Some(process) = &mut self.up else { return };
@@ -257,13 +257,13 @@ impl Host {
         }
     }
 
-    /// At every tick of a stopping node: ends it once it does not lead or has waited long enough.
+    /// At every tick of a stopping node: ends it once it does not lead, or has waited long enough.
     pub(super) fn go_on_stopping(&mut self, sim: &mut Sim) {
         let Some(process) = &mut self.up else { return };
         if !process.stopping.is_some_and(|until| !process.leads || sim.now >= until) {
             return;
         }
-        // The core ends; log and applier finish what they have.
+        // The core ends. Log and applier finish their queues.
         let (appending, appends) = (process.appending.take(), std::mem::take(&mut process.appends));
         let under_way = appending.filter(|(_, written)| !written).map(|(append, _)| append);
         for append in under_way.into_iter().chain(appends) {

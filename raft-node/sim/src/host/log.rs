@@ -1,4 +1,4 @@
-//! The duty of the log thread: one append after the other, each written and then synced.
+//! The log thread's duty: writes and syncs one append after the other.
 
 use raft_node::log::LogStore;
 use raft_node::simulation;
@@ -6,7 +6,7 @@ use raft_node::simulation;
 use super::*;
 
 impl Host {
-    /// Begins the next append, unless one is under way.
+    /// Begins the next append, unless one is open.
     pub(super) fn start_append(&mut self, sim: &mut Sim) {
         let Some(process) = &mut self.up else { return };
         if process.appending.is_some() {
@@ -68,7 +68,7 @@ impl Host {
         self.after(sim, delay, Duty::Synced);
     }
 
-    /// What must hold of entries in a log.
+    /// Checks the entries of a log.
     pub(super) fn check_log(&self, sim: &mut Sim, entries: &[Entry]) {
         for entry in entries {
             let before = self.log.term(entry.index - 1).unwrap_or(0);

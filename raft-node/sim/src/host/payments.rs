@@ -34,7 +34,7 @@ impl Host {
         }
     }
 
-    /// What became of a command of the worker.
+    /// Takes the outcome of a command of the worker.
     pub(super) fn proposed(
         &mut self,
         sim: &mut Sim,
@@ -77,7 +77,7 @@ impl Host {
         sim.after(delay, Event::ProviderAsked { call });
     }
 
-    /// A call was answered or timed out, whichever came first.
+    /// Ends a call: it was answered or timed out.
     pub(super) fn call_ended(&mut self, number: u64, charge: &Charge, answer: Answer) {
         let Some(process) = &mut self.up else { return };
         if process.calls.remove(&number) {

@@ -15,7 +15,7 @@ use crate::ask::{Ask, Freshness, Look, Reply};
 use crate::look::look;
 
 impl Host {
-    /// A client's request arrives.
+    /// Takes a client's request.
     pub(crate) fn asked(&mut self, sim: &mut Sim, client: usize, attempt: u64, ask: Ask) {
         if self.up.is_none() {
             return sim.reply(client, attempt, Reply::ConnectionRefused);
@@ -32,8 +32,8 @@ impl Host {
         }
     }
 
-    /// Orders or a hold that are sure to be refused for lack of stock needs no entry; as
-    /// production's handle decides it: a look, a barrier, and a second look that counts.
+    /// Refuses orders or a hold without an entry if they would surely be refused for lack of stock.
+    /// It decides like production's handle: a look, a barrier, and a second look that counts.
     fn place(&mut self, sim: &mut Sim, client: usize, attempt: u64, command: Command) {
         let deadline_ms = self.deadline_ms(sim, sim.plan.request_timeout_ms);
         let Some(process) = &mut self.up else { return };
@@ -66,12 +66,12 @@ impl Host {
         }
     }
 
-    /// The moment on this node's monotonic clock after so many milliseconds.
+    /// The moment on this node's monotonic clock after this many milliseconds.
     pub(super) fn deadline_ms(&self, sim: &Sim, timeout_ms: u64) -> u64 {
         self.clock.now(sim.now).mono_ms + timeout_ms
     }
 
-    /// Registers a command and gives it to the core. False when that is refused at once.
+    /// Registers a command and gives it to the core. Returns false if it is refused at once.
     pub(super) fn propose(
         &mut self,
         sim: &mut Sim,
@@ -98,7 +98,7 @@ impl Host {
         true
     }
 
-    /// A request of this node was applied.
+    /// Takes the outcome of this node's request.
     pub(super) fn answer(&mut self, sim: &mut Sim, seq: u64, applied: Applied) {
         let Some(process) = &mut self.up else { return };
         let Some((request, waiter)) = process.waiting.remove(&seq) else { return };
@@ -118,7 +118,7 @@ impl Host {
         }
     }
 
-    /// The core gave up on requests.
+    /// Takes requests that the core gave up.
     pub(super) fn requests_failed(&mut self, sim: &mut Sim, failed: Vec<(u64, NoOutcome)>) {
         for (seq, failure) in failed {
             let Some(process) = &mut self.up else { return };
@@ -176,7 +176,7 @@ impl Host {
         self.mail(sim, Input::Read { ticket, deadline_ms });
     }
 
-    /// These reads may be served once the state has reached the index.
+    /// Serves these reads once the state has reached the index.
     pub(super) fn barriers_passed(&mut self, sim: &mut Sim, index: u64, tickets: &[ReadTicket]) {
         for ticket in tickets {
             let Some(process) = &mut self.up else { return };
@@ -206,7 +206,7 @@ impl Host {
         process.readers_at.entry(position.index()).or_default().push(reader);
     }
 
-    /// The state has reached an index.
+    /// Serves the readers that wait for an index, which the state has reached.
     pub(super) fn reached(&mut self, sim: &mut Sim, index: u64) {
         let Some(process) = &mut self.up else { return };
         let later = process.readers_at.split_off(&(index + 1));
@@ -216,7 +216,7 @@ impl Host {
         }
     }
 
-    /// At every tick: readers whose time is over.
+    /// At every tick: refuses readers past their deadline.
     pub(super) fn expire_readers(&mut self, sim: &mut Sim) {
         let now_ms = self.clock.now(sim.now).mono_ms;
         let Some(process) = &mut self.up else { return };
@@ -257,7 +257,7 @@ impl Host {
         }
     }
 
-    /// Shows what a client wants to see, compared with the model at the same place.
+    /// Shows what a client wants to see, compared with the model at the same position.
     fn show(
         &mut self,
         sim: &mut Sim,
@@ -279,7 +279,7 @@ impl Host {
         sim.reply(client, attempt, Reply::Read { index });
     }
 
-    /// No barrier in time: a read is refused, an order goes to the log after all.
+    /// Without a barrier in time a read is refused, and an order goes to the log.
     fn refuse(&mut self, sim: &mut Sim, reader: Reader) {
         let Reader { client, attempt, purpose, deadline_ms } = reader;
         match purpose {

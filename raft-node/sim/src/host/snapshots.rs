@@ -1,4 +1,4 @@
-//! The duties about snapshot files: taking, sending, receiving, installing, and cutting the log.
+//! The duties for snapshot files: take, send, receive, install, and truncate the log.
 
 use engine::store::memory::MemoryStore;
 use raft_node::core::{FileTask, Install};
@@ -11,7 +11,7 @@ use super::life::Crash;
 use super::*;
 
 impl Host {
-    /// Right after a checkpoint: begins a snapshot if one is due.
+    /// Begins a snapshot if one is due, right after a checkpoint.
     pub(super) fn begin_snapshot(&mut self, sim: &mut Sim) {
         let Some(process) = &mut self.up else { return };
         let index = process.checkpoint_index;
@@ -35,7 +35,7 @@ impl Host {
         self.after(sim, delay, Duty::SnapshotWritten);
     }
 
-    /// The snapshot that was begun is written to its end.
+    /// Completes the snapshot that was begun.
     pub(super) fn finish_snapshot(&mut self, sim: &mut Sim) {
         let Some(process) = &mut self.up else { return };
         let files = &mut process.files;
@@ -67,7 +67,7 @@ impl Host {
         self.mail(sim, Input::SnapshotTaken(Box::new(meta), older));
     }
 
-    /// Takes tasks for the thread that deals with files.
+    /// Takes tasks for the thread that handles files.
     pub(super) fn file_tasks(&mut self, sim: &mut Sim, tasks: Vec<FileTask>) {
         let Some(process) = &mut self.up else { return };
         process.files.tasks.extend(tasks);
@@ -140,7 +140,7 @@ impl Host {
         }
     }
 
-    /// Checks what was received and makes a state of it, beside the one that is served.
+    /// Verifies a received file and makes a state of it, beside the served one.
     fn prepare(&mut self, index: u64, term: u64) -> Result<(), String> {
         let Some(process) = &mut self.up else { return Ok(()) };
         let files = &mut process.files;
@@ -153,8 +153,7 @@ impl Host {
         Ok(())
     }
 
-    /// The log thread begins to install: the pointer to the new state is durable before the log is
-    /// touched.
+    /// Begins an installation: the pointer to the new state is durable before the log changes.
     pub(super) fn begin_install(&mut self, sim: &mut Sim, append: &Append) {
         let Some(process) = &mut self.up else { return };
         let Some(install) = &append.install else { return };
@@ -163,7 +162,7 @@ impl Host {
         let Some(prepared) = prepared else {
             return sim.fail(format!("node {}: nothing is ready to be installed", self.id));
         };
-        // A checkpoint of the old state that is under way goes to the old store, and with it.
+        // A checkpoint that is being written belongs to the old store, and is lost with it.
         process.frozen = None;
         self.store = Arc::clone(&prepared.store);
         self.installed = (install.index, install.term);
@@ -179,13 +178,13 @@ impl Host {
         files.install_begun = true;
     }
 
-    /// Whether it began to install since it was last asked.
+    /// Returns whether an installation began since the last call.
     pub(crate) fn has_begun_to_install(&mut self) -> bool {
         let process = self.up.as_mut();
         process.is_some_and(|process| std::mem::take(&mut process.files.install_begun))
     }
 
-    /// The log that was begun anew is synced: the state takes the place of the old one.
+    /// Completes an installation: the restarted log is synced, so replace the old state.
     pub(super) fn end_install(&mut self, sim: &mut Sim) {
         let Some(process) = &mut self.up else { return };
         let Some((install, prepared)) = process.files.installing.take() else { return };
@@ -212,12 +211,12 @@ impl Host {
         self.mail(sim, Input::SnapshotTaken(Box::new(meta), index));
     }
 
-    /// The process dies: what was being written of snapshots is there in part.
+    /// The process dies: unfinished snapshot files stay in part.
     pub(super) fn tear_snapshots(&mut self, sim: &mut Sim, process: &mut Process, how: Crash) {
         if let Some(taking) = process.files.taking.take() {
             sim.cover.snapshots_torn += 1;
             self.files.fail_after(sim.random.below(4));
-            // Whatever it says, nobody hears it.
+            // Nobody gets its result.
             let _ = process.files.snapshots.finish(taking.draft, &*taking.store);
         }
         let receiving = self.files.size("incoming.new").is_ok_and(|size| size.is_some());
@@ -230,8 +229,8 @@ impl Host {
         });
     }
 
-    /// The state from its checkpoint, else from the newest sound snapshot that the log follows,
-    /// else from a log that is whole, as production does it.
+    /// Opens the state as production does: from its checkpoint, else from the newest sound snapshot
+    /// that the log follows, else from a whole log.
     pub(super) fn open_state(&mut self, sim: &mut Sim, snapshots: &Snapshots) -> Option<State> {
         let damaged = self.disk.checkpoint_damaged;
         let (first, last) = (self.log.compacted().0, self.log.last_index());
@@ -285,7 +284,7 @@ impl Host {
         Some(State::new())
     }
 
-    /// Ends an installation that a crash cut off after the pointer was written.
+    /// Completes an installation that a crash interrupted after the pointer was written.
     pub(super) fn end_installation(
         &mut self,
         sim: &mut Sim,
@@ -306,8 +305,8 @@ impl Host {
         Ok(())
     }
 
-    /// Flips a bit in one of two snapshots, unless one of them is damaged already. Those that end
-    /// before the log begins do not count: without the other the node would be lost.
+    /// Flips a bit in one of two snapshots, unless one is damaged already. Snapshots that end
+    /// before the log begins do not count: without the other one the node would be lost.
     pub(crate) fn damage_snapshot(&mut self, sim: &mut Sim) {
         let snapshots = Snapshots::over(Arc::clone(&self.files) as Arc<dyn Files>, CLUSTER_ID);
         let mut indexes = snapshots.indexes().unwrap_or_default();
@@ -315,7 +314,7 @@ impl Host {
         if indexes.len() < 2 || indexes.iter().any(|index| snapshots.verify(*index).is_err()) {
             return;
         }
-        // The newer one is the one that is sent and read back.
+        // The newer one is sent and read back.
         let index = if sim.random.percent(70) { indexes[1] } else { indexes[0] };
         let bit = sim.random.next();
         sim.cover.snapshots_damaged += 1;

@@ -1,11 +1,11 @@
-//! Who waits at a node, and for what.
+//! The waiters at a node.
 
 use engine::command::Command;
 use raft_node::payment::worker::ProposalId;
 
 use crate::ask::Look;
 
-/// Who waits for the outcome of a command.
+/// A waiter for the outcome of a command.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Waiter {
     Client {
@@ -16,7 +16,7 @@ pub(super) enum Waiter {
     Payments(ProposalId),
 }
 
-/// What a client waits for that is not the outcome of a command.
+/// What a client waits for, other than the outcome of a command.
 #[derive(Clone, Debug)]
 pub(super) enum Purpose {
     Show {

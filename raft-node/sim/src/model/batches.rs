@@ -1,7 +1,7 @@
-//! What the model does with batches of orders.
+//! Batches of orders in the model.
 //!
-//! An atomic batch is tried for real first, order after order, and taken back: no second set of
-//! rules says what its orders would ask for together.
+//! The model really tries an atomic batch first, order after order, and undoes it. So it needs no
+//! second set of rules for what the orders ask for together.
 
 use engine::command::{PlaceBatch, PlaceOrder};
 use engine::ids::HoldId;
@@ -10,10 +10,10 @@ use engine::outcome::{Outcome, Rejection};
 use super::rows::{Product, Term};
 use super::{At, Model};
 
-/// The most orders of one batch.
+/// Most orders in one batch.
 const ORDERS_MAX: usize = 1000;
 
-/// Where everything stood that placing orders may change.
+/// Everything that placing orders may change, to undo it.
 struct Mark {
     products: Vec<(usize, Product)>,
     ledgers: Vec<usize>,
@@ -44,8 +44,8 @@ impl Model {
         Ok(Outcome::Batch(placed))
     }
 
-    /// Whether all orders can be placed, one after the other, before any report that waits for one
-    /// of them changes something.
+    /// Returns whether all orders can be placed, one after the other, before any report that waits
+    /// for one of them changes something.
     fn try_all(&mut self, at: &mut At<'_>, orders: &[PlaceOrder]) -> Result<(), Rejection> {
         let mark = self.mark(at, orders);
         let first = mark.orders as u64 + 1;

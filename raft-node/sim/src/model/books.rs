@@ -1,4 +1,4 @@
-//! The books of the model: units that move, the ledger that says why, and what is told of it.
+//! The books of the model: movements of units, the ledger of their causes, and events.
 
 use engine::event::{Event, HoldChange, Kind, OrderChange};
 use engine::hold;
@@ -27,7 +27,7 @@ impl Model {
         product.now()
     }
 
-    /// Moves units of a product and enters that in its ledger.
+    /// Moves units of a product, and records that in its ledger.
     pub(super) fn enter(
         &mut self,
         at: &At<'_>,
@@ -40,7 +40,7 @@ impl Model {
         self.ledgers[id.0 as usize - 1].push(row);
     }
 
-    /// Moves units of a product, and tells when none or few can be sold any more.
+    /// Moves units of a product, and emits an event when none or few are left.
     pub(super) fn shift(
         &mut self,
         at: &mut At<'_>,
@@ -67,7 +67,7 @@ impl Model {
         }
     }
 
-    /// Tells something, under the trace of this request or of what it happened to.
+    /// Emits an event, under the trace of this request or of the row's.
     pub(super) fn tell(&self, at: &mut At<'_>, trace: Option<&TraceId>, kind: Kind) {
         let events = &mut at.predicted.events;
         let before = events.last().filter(|event| event.position == at.position);
@@ -92,7 +92,7 @@ impl Model {
         self.tell(at, Some(&hold.trace), kind);
     }
 
-    /// The books of API.md section 4 for all that was touched.
+    /// Checks the books of API.md section 4 for all touched rows.
     pub(super) fn balance(&mut self) -> Result<(), String> {
         self.touched.sort_unstable();
         self.touched.dedup();

@@ -1,4 +1,4 @@
-//! What the model does with holds.
+//! Holds in the model.
 
 use engine::command::{CreateHold, ExtendHold};
 use engine::event::HoldChange;
@@ -94,7 +94,7 @@ impl Model {
         Ok(Outcome::HoldExtended(id))
     }
 
-    /// Ends the holds whose deadline passed.
+    /// Ends holds past their deadline.
     pub(super) fn expire_holds(&mut self, at: &mut At<'_>) {
         let due = |term: &Term| term.status == Status::Active && term.expires_at <= self.clock;
         let mut late: Vec<(Timestamp, HoldId)> = (1..)
@@ -121,7 +121,7 @@ impl Model {
         }
     }
 
-    /// Ends a hold; its units go back unless an order takes them over.
+    /// Ends a hold. Its units go back unless an order takes them over.
     pub(super) fn end_hold(&mut self, at: &mut At<'_>, id: HoldId, status: Status) {
         let (now, hold) = (self.clock, &mut self.holds[id.0 as usize - 1]);
         assert_eq!(hold.term.now().status, Status::Active, "hold {id} ended before");

@@ -1,4 +1,4 @@
-//! What the model does with orders and their payments.
+//! Orders and their payments in the model.
 
 use engine::command::{CancelOrder, PlaceOrder};
 use engine::event::{Kind, OrderChange};
@@ -13,7 +13,7 @@ use super::rows::{Hold, Key, Order, Progress, Request, Versions, wanted};
 use super::{At, Model};
 
 impl Model {
-    /// Places an order; reports of payments that waited for it are taken in.
+    /// Places an order, and applies payment reports that waited for it.
     pub(super) fn place(
         &mut self,
         at: &mut At<'_>,
@@ -32,14 +32,14 @@ impl Model {
         }
     }
 
-    /// Tells of a lack of stock.
+    /// Emits an event about a lack of stock.
     pub(super) fn tell_refused(&self, at: &mut At<'_>, order: &PlaceOrder, why: &Rejection) {
         if let Rejection::InsufficientStock { product, .. } = *why {
             self.tell(at, None, Kind::OrderRejected { product, user: order.user });
         }
     }
 
-    /// Places an order, whatever waits for it.
+    /// Places an order, without the reports that wait for it.
     pub(super) fn put(
         &mut self,
         at: &mut At<'_>,
@@ -154,7 +154,7 @@ impl Model {
         }
     }
 
-    /// Closes a key that made nothing yet.
+    /// Fences a key that has made nothing.
     pub(super) fn fence(&mut self, at: &At<'_>, key: Box<str>) -> Outcome {
         match self.keys.get(&key) {
             Some((_, Key::Made(order))) => Outcome::KeyApplied(*order),
@@ -176,7 +176,7 @@ impl Model {
         Ok(())
     }
 
-    /// Limits per user, over holds, open orders and paid ones since there first was a limit.
+    /// Checks limits per user, over holds, open orders and paid ones since the limit first existed.
     pub(super) fn check_per_user(
         &self,
         user: Option<UserId>,
@@ -229,7 +229,7 @@ impl Model {
         Ok(())
     }
 
-    /// Moves an order along one of the four legal ways and its units with it.
+    /// Moves an order along one of the four legal transitions, and its units with it.
     pub(super) fn advance(&mut self, at: &mut At<'_>, id: OrderId, change: OrderChange) {
         let (now, order) = (self.clock, &mut self.orders[id.0 as usize - 1]);
         let from = order.progress.now().status;

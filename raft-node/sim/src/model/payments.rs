@@ -1,4 +1,4 @@
-//! What the model does with payments: those of the worker, and those that a provider reports.
+//! Payments in the model: the worker's, and those that a provider reports.
 
 use engine::command::{ClaimPayments, PaymentResult, PaymentWebhook, Verdict};
 use engine::event::{Kind, OrderChange};
@@ -11,7 +11,7 @@ use engine::webhook::{Conflict, Fate, Report};
 use super::rows::{Progress, Told, Versions};
 use super::{At, Model};
 
-/// Reports that may wait for one order.
+/// Most reports that wait for one order.
 const PARKED_PER_ORDER_MAX: usize = 16;
 
 impl Model {
@@ -94,7 +94,7 @@ impl Model {
         });
     }
 
-    /// A provider reports what became of a payment.
+    /// Takes a provider's report of a payment.
     pub(super) fn webhook(
         &mut self,
         at: &mut At<'_>,
@@ -155,7 +155,7 @@ impl Model {
         }
     }
 
-    /// Reports that waited for an order which exists now, in the order in which they came.
+    /// Applies reports that waited for an order, in order of arrival.
     pub(super) fn drain_parked(&mut self, at: &mut At<'_>, order: OrderId) {
         for id in 0..self.told.len() {
             let told = &self.told[id];
@@ -168,7 +168,7 @@ impl Model {
         }
     }
 
-    /// Reports whose order did not come to exist in time.
+    /// Ends reports whose order did not come in time.
     pub(super) fn forget_parked(&mut self, at: &mut At<'_>) {
         let mut late: Vec<(Timestamp, usize)> = (0..)
             .zip(&self.told)
@@ -186,7 +186,7 @@ impl Model {
         }
     }
 
-    /// A report about an order that exists.
+    /// Applies a report about an existing order.
     fn report(
         &mut self,
         at: &mut At<'_>,

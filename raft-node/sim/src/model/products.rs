@@ -1,4 +1,4 @@
-//! What the model does with products.
+//! Products in the model.
 
 use engine::adjustment::Change;
 use engine::command::{AdjustStock, CreateProduct, UpdateProduct};

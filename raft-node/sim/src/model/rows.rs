@@ -1,4 +1,4 @@
-//! The rows of the model, with every version that each ever had.
+//! The rows of the model, with all their versions.
 
 use engine::adjustment::Change;
 use engine::event::Event;
@@ -11,7 +11,7 @@ use engine::outcome::Outcome;
 use engine::trace::TraceId;
 use engine::webhook::{Fate, Report};
 
-/// All values that something ever had, with the position at which it got each.
+/// All versions of a value, with the position of each.
 #[derive(Clone, Debug)]
 pub(crate) struct Versions<T>(Vec<(Position, T)>);
 
@@ -26,7 +26,7 @@ impl<T: Clone> Versions<T> {
         after.checked_sub(1).map(|before| &self.0[before].1)
     }
 
-    /// The position at which it got the value that it had after the command at `at`.
+    /// The position at which it got the value that it has after the command at `at`.
     pub(crate) fn since(&self, at: Position) -> Option<Position> {
         let after = self.0.partition_point(|(position, _)| *position <= at);
         after.checked_sub(1).map(|before| self.0[before].0)
@@ -48,12 +48,12 @@ impl<T: Clone> Versions<T> {
         self.0.push((at, next));
     }
 
-    /// How many versions there are, and the newest value, to come back to.
+    /// The number of versions, and the newest value, to come back to.
     pub(super) fn mark(&self) -> (usize, T) {
         (self.0.len(), self.now().clone())
     }
 
-    /// Forgets all that was changed since.
+    /// Undoes all changes since.
     pub(super) fn reset(&mut self, length: usize, newest: T) {
         self.0.truncate(length);
         self.0[length - 1].1 = newest;
@@ -70,12 +70,12 @@ pub(crate) struct Product {
     pub(crate) low_stock: Option<u32>,
     /// Units count towards the limit per user from here on.
     pub(crate) counted_since: Option<Position>,
-    /// What can be sold, what holds and open orders keep back, what was sold.
+    /// Units for sale, units in holds and open orders, and sold units.
     pub(crate) available: i64,
     pub(crate) held: i64,
     pub(crate) reserved: i64,
     pub(crate) sold: i64,
-    /// Units that its creation and adjustments brought in.
+    /// Units from its creation and adjustments.
     pub(crate) brought_in: i64,
     pub(crate) archived: bool,
     pub(crate) version: Position,
@@ -84,8 +84,7 @@ pub(crate) struct Product {
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
     pub(crate) status: Status,
-    /// The payment attempt, tries of it without an answer, when it is due, and whose it is till
-    /// then.
+    /// The payment attempt, its unanswered tries, its due time, and the owner until then.
     pub(crate) attempt: u32,
     pub(crate) unanswered: u32,
     pub(crate) due: Timestamp,
@@ -97,7 +96,7 @@ pub(crate) struct Progress {
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
     pub(crate) request: Request,
-    /// Whose it is, and what it sells: the hold's, if it took one over.
+    /// Its user, and its lines: those of the hold, if it consumed one.
     pub(crate) user: Option<UserId>,
     pub(crate) lines: Vec<Line>,
     pub(crate) total: Money,
@@ -113,7 +112,7 @@ pub(crate) struct Order {
     pub(crate) progress: Versions<Progress>,
 }
 
-/// What makes two requests the same.
+/// The fields that make two requests the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) user: Option<UserId>,
@@ -135,7 +134,7 @@ pub(crate) struct Hold {
     pub(crate) term: Versions<Term>,
 }
 
-/// How long a hold lives, and how it ended.
+/// The deadline and the end of a hold.
 #[derive(Clone, Debug)]
 pub(crate) struct Term {
     pub(crate) status: hold::Status,
@@ -143,7 +142,7 @@ pub(crate) struct Term {
     pub(crate) updated_at: Timestamp,
 }
 
-/// What an idempotency key of orders has come to.
+/// The state of an order's idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Made(OrderId),
@@ -163,14 +162,14 @@ pub(crate) struct Told {
     pub(crate) fate: Versions<Fate>,
 }
 
-/// An adjustment of stock, as it was asked for.
+/// An adjustment of stock, as requested.
 pub(crate) type Adjustment = (ProductId, Change, Option<i64>, Box<str>);
 
-/// What an entry does by the model.
+/// The effects of an entry in the model.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Predicted {
     pub(crate) outcomes: Vec<(RequestId, Outcome)>,
-    /// What is told, in order.
+    /// Events, in order.
     pub(crate) events: Vec<Event>,
     /// Claims of a task that another node had claimed before.
     pub(crate) takeovers: u64,
@@ -191,11 +190,11 @@ pub(crate) struct Movement {
     pub(crate) position: Position,
     pub(crate) at: Timestamp,
     pub(crate) cause: Cause,
-    /// What was on hand, held, reserved and sold afterwards.
+    /// Units on hand, held, reserved and sold after it.
     pub(crate) after: [i64; 4],
 }
 
-/// What is on hand, held, reserved and sold.
+/// Units on hand, held, reserved and sold.
 pub(crate) fn counters(product: &Product) -> [i64; 4] {
     let on_hand = product.available + product.held + product.reserved;
     [on_hand, product.held, product.reserved, product.sold]

@@ -1,4 +1,4 @@
-//! What the operator is at, and what it is told.
+//! The operator's task, and the answers that it gets.
 
 use engine::ids::NodeId;
 use raft_node::members::{Ask, Change, Member};
@@ -10,7 +10,7 @@ use crate::time::Time;
 pub(crate) struct Operator {
     pub(crate) task: Option<Task>,
     pub(crate) tickets: u64,
-    /// A removal was refused once. A copy of the question that is late may still be granted.
+    /// A removal was refused. A late copy of the request may still be granted.
     pub(crate) refused: bool,
 }
 
@@ -21,7 +21,7 @@ pub(crate) struct Task {
     /// The first ticket that belongs to it.
     pub(crate) first: u64,
     pub(crate) of_leader: bool,
-    /// Leadership has moved to where it shall be.
+    /// Leadership has moved where it should be.
     pub(crate) moved: bool,
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn member(id: NodeId, replaces: Option<NodeId>) -> Member {
 }
 
 impl Operator {
-    /// A node leads that did not before.
+    /// Takes a new leader.
     pub(crate) fn led_by(&mut self, leader: NodeId) {
         let Some(task) = &mut self.task else { return };
         if let Ask::Transfer { from, to } = task.ask {
@@ -39,7 +39,7 @@ impl Operator {
         }
     }
 
-    /// A node tells the operator what became of a question.
+    /// Takes a node's answer to a request.
     pub(crate) fn told(&mut self, ticket: u64, refused: bool, cover: &mut Coverage) {
         let Some(task) = self.task.as_ref().filter(|task| ticket > task.first) else { return };
         let replaces =

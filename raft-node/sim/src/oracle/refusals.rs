@@ -1,5 +1,5 @@
-//! Refusals for lack of stock without an entry, judged by the model at the place where the node
-//! looked.
+//! Refusals for lack of stock without an entry, judged by the model at the position of the node's
+//! look.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +10,11 @@ use engine::outcome::{Outcome, Rejection};
 
 use super::{Oracle, end_of, equal};
 
-/// Units that orders before this one in its batch will take.
+/// Units for earlier orders of its batch.
 type Taken = BTreeMap<ProductId, i64>;
 
 impl Oracle {
-    /// A node refuses orders or a hold by its state after an index, without an entry.
+    /// Checks a refusal of orders or a hold by the state after an index, without an entry.
     pub(crate) fn refused_without_entry(
         &self,
         command: &Command,
@@ -52,7 +52,8 @@ impl Oracle {
         }
     }
 
-    /// Each order that an atomic batch is refused for lacks stock, and each other does not.
+    /// Checks that each order named in the refusal of an atomic batch lacks stock, and no other
+    /// does.
     fn batch_lacked(
         &self,
         orders: &[PlaceOrder],
@@ -102,7 +103,7 @@ impl Oracle {
         }
     }
 
-    /// Since when the key of an order is used, if it is.
+    /// The position from which an order's key is used, if it is.
     fn used(&self, order: &PlaceOrder, at: Position) -> Option<Position> {
         let (since, _) = self.model.keys.get(order.key.as_ref()?)?;
         Some(*since).filter(|since| *since <= at)
@@ -129,7 +130,7 @@ impl Oracle {
         }
     }
 
-    /// What of a product can be sold at a place when that much is taken.
+    /// The units of a product for sale at a position, when this many are taken.
     fn available(&self, product: ProductId, taken: &Taken, at: Position) -> Option<i64> {
         let known = self.model.product(product)?.at(at).filter(|known| !known.archived)?;
         Some(known.available - taken.get(&product).unwrap_or(&0))

@@ -1,4 +1,4 @@
-//! The end of a life: the faults stop, the cluster comes to rest, and what is left is judged.
+//! The end of a run: the faults stop, the cluster comes to rest, and the oracle judges the result.
 
 use engine::ids::{NodeId, OrderId};
 use engine::order::Status;
@@ -14,17 +14,17 @@ use crate::host::{DISK_US_MAX, place};
 use crate::look::check_all;
 use crate::time::{MS, SECOND};
 
-/// How often a cluster that should be at rest is looked at.
+/// Interval between checks whether the cluster is at rest.
 const SETTLED_EVERY: u64 = 500 * MS;
 
 impl World {
-    /// Faults end. A minority may stay down for good.
+    /// Ends the faults. A minority may stay down for good.
     pub(super) fn rest(&mut self) {
         let sim = &mut self.sim;
         sim.say(|| "faults end".into());
         sim.resting = true;
         self.answered_at_rest = answers(&sim.cover);
-        // One call at a time takes its time.
+        // One call at a time takes long.
         let tasks = self.hosts.iter().filter_map(|host| host.up.as_ref());
         let tasks = tasks.map(|process| process.state.payment_tasks()).max();
         sim.plan.rest += tasks.unwrap_or(0) * SECOND / 2;
@@ -42,7 +42,7 @@ impl World {
             host.disk.slower = 0;
             host.disk.fail_sync = false;
             host.judge_space(sim, Space::Ample);
-            // Where members change, the operator decides who is lost.
+            // Where members change, the operator decides which node is lost.
             let stays_down = sim.random.percent(10) && sim.plan.spares == 0;
             if stays_down && lost < minority(sim.plan.nodes) && !host.log_damaged && !host.damaged {
                 lost += 1;
@@ -66,7 +66,7 @@ impl World {
         self.sim.after(SETTLED_EVERY, Event::Settled);
     }
 
-    /// Machines that are no part of the cluster, or not any more, are turned off.
+    /// Turns off machines that are not or no longer part of the cluster.
     fn retire(&mut self) {
         let sim = &mut self.sim;
         for host in &mut self.hosts {
@@ -85,7 +85,7 @@ impl World {
             self.first_answer = Some(self.sim.now - self.sim.plan.faults_until);
         }
         self.retire();
-        // What was asked for before may have come last.
+        // The answer to an earlier request may come last.
         if self.sim.oracle.model.payments_paused && self.clients.iter().all(|client| client.idle) {
             self.clients[0].wake(&mut self.sim);
         }
@@ -100,7 +100,7 @@ impl World {
                 let sim = &mut self.sim;
                 let election = 2 * sim.plan.core.election_ticks as u64 * sim.plan.core.tick_ms * MS;
                 let served = self.first_answer.is_some();
-                // An operation of a slow disk that began before has its time, too.
+                // An operation of a slow disk that began before needs its time too.
                 let patience = 5 * election + DISK_US_MAX + SECOND;
                 if !served && sim.now > sim.plan.faults_until + patience {
                     sim.fail(format!(
@@ -179,13 +179,13 @@ impl World {
         for (id, order) in (1..).map(OrderId).zip(&sim.oracle.model.orders) {
             let (charged, _) = sim.provider.of(id);
             let status = order.progress.now().status;
-            // What a provider reported, the worker must not have charged as well.
+            // The worker must not have charged what a provider reported.
             let by_worker = status == Status::Paid && !order.reported;
             if charged != usize::from(by_worker) {
                 return Err(format!("order {id} is {status} and was charged {charged} times"));
             }
         }
-        // A life in which nothing happened proves nothing.
+        // A run in which nothing happened proves nothing.
         let cover = &sim.cover;
         let done = [cover.elections, cover.entries_committed, cover.answered + cover.reads];
         if done.contains(&0) {
@@ -200,7 +200,7 @@ impl World {
     }
 }
 
-/// Answers that needed a leader.
+/// The number of answers that needed a leader.
 fn answers(cover: &Coverage) -> u64 {
     cover.answered + cover.reads + cover.refused_without_entry
 }
