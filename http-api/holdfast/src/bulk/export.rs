@@ -1,7 +1,9 @@
 //! `holdfast export`: writes products or orders to a file or to standard output.
 //!
 //! The cluster goes on while pages are read, so each row has the state of when its page was read.
+//! In CSV, text that a spreadsheet would run as a formula has `'` before it; `import` removes it.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
@@ -12,7 +14,7 @@ use client::{Client, OrderQuery, Paging, ProductQuery};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{Format, What};
+use super::{Format, What, cell};
 use crate::exit::CliError;
 use crate::{progress, remote};
 
@@ -39,8 +41,8 @@ pub(crate) struct Options {
 #[derive(Debug, Serialize)]
 struct ProductRow<'a> {
     id: u64,
-    name: &'a str,
-    sku: Option<&'a str>,
+    name: Cow<'a, str>,
+    sku: Option<Cow<'a, str>>,
     price: &'a str,
     stock: u64,
     max_per_order: Option<u64>,
@@ -67,7 +69,7 @@ struct LineRow<'a> {
     quantity: u64,
     unit_price: &'a str,
     line_total: &'a str,
-    idempotency_key: Option<&'a str>,
+    idempotency_key: Option<Cow<'a, str>>,
     created_at: &'a str,
     updated_at: &'a str,
     version: u64,
@@ -129,8 +131,8 @@ async fn orders(client: &Client, sink: &mut Sink, bar: &ProgressBar) -> Result<(
 fn product_row(product: &Product) -> ProductRow<'_> {
     ProductRow {
         id: product.id,
-        name: &product.name,
-        sku: product.sku.as_deref(),
+        name: cell::neutral(&product.name),
+        sku: product.sku.as_deref().map(cell::neutral),
         price: &product.price,
         stock: product.stock,
         max_per_order: product.max_per_order,
@@ -157,7 +159,7 @@ fn line_row<'a>(order: &'a Order, line: &'a OrderLine) -> LineRow<'a> {
         quantity: line.quantity,
         unit_price: &line.unit_price,
         line_total: &line.line_total,
-        idempotency_key: order.idempotency_key.as_deref(),
+        idempotency_key: order.idempotency_key.as_deref().map(cell::neutral),
         created_at: &order.created_at,
         updated_at: &order.updated_at,
         version: order.version,

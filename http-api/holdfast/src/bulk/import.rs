@@ -43,5 +43,10 @@ pub(crate) fn run(options: &Options) -> Result<(), CliError> {
     if done.is_ok() || summary != Summary::default() {
         options.remote.print(&summary, |summary| summary.text(options.what))?;
     }
-    done.and_then(|()| summary.result())
+    done?;
+    if summary.lines == 0 {
+        let text = format!("{} has no rows to import", options.path.display());
+        return Err(CliError::Usage(text));
+    }
+    summary.result()
 }
