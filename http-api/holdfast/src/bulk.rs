@@ -1,7 +1,7 @@
 //! Bulk work on files: what `import`, `export` and `orders batch` share.
 //!
-//! Files are read row by row. A row that cannot be read is reported with its line and does not affect
-//! others. There are two formats: CSV with a header, and one JSON object per line.
+//! Files are read row by row. A row that cannot be read is reported with its line and does not
+//! affect others. There are two formats: CSV with a header, and one JSON object per line.
 
 pub(crate) mod batch;
 mod cell;

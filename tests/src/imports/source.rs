@@ -192,7 +192,10 @@ impl Module {
                 }
                 TokenTree::Group(group) => {
                     let inner: Vec<TokenTree> = group.stream().into_iter().collect();
-                    let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');
+                    let is_comma = |token: &TokenTree| match token {
+                        TokenTree::Punct(punct) => punct.as_char() == ',',
+                        _ => false,
+                    };
                     for part in inner.split(is_comma).filter(|part| !part.is_empty()) {
                         self.read_use(part, &path, is_public);
                     }
