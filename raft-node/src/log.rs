@@ -36,8 +36,8 @@ pub enum Error {
     },
     /// The log is gone, although the node has voted and acknowledged before.
     #[error(
-        "raft log at {0} is missing, though this data directory has had one: the node has forgotten \
-         what it acknowledged"
+        "raft log at {0} is missing, although this data directory has had one: the node has \
+         forgotten what it acknowledged"
     )]
     Missing(String),
     /// An entry cannot be read, or differs from what was written.

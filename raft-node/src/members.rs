@@ -81,12 +81,12 @@ pub enum Ask {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
 pub enum Refusal {
     /// Another change is in progress.
-    #[error("another change of the membership is under way; try again when it is done")]
+    #[error("another change of the membership is in progress; try again when it is done")]
     InProgress,
     /// The voters that are heard would be no majority after the change.
     #[error(
-        "only {healthy} of the {voters} voters that there would be can be heard: the cluster would \
-         lose its majority"
+        "only {healthy} of the {voters} voters after the change can be heard: the cluster would lose \
+         its majority"
     )]
     QuorumAtRisk {
         /// Voters that are heard.
@@ -104,7 +104,7 @@ pub enum Refusal {
     #[error("node {0} is a member already, with other addresses or another data directory")]
     Taken(NodeId),
     /// The id belonged to a removed member.
-    #[error("node {0} was a member and was removed; an id is never used again, so take a new one")]
+    #[error("node {0} was a member and was removed; ids are never reused, so choose a new one")]
     UsedBefore(NodeId),
     /// The address belongs to another member.
     #[error("{address} is the address of node {id}")]
@@ -121,7 +121,7 @@ pub enum Refusal {
     #[error("node {0} cannot lead: it has no vote or cannot be heard")]
     CannotLead(NodeId),
     /// No other voter can take over leadership.
-    #[error("no other voter can be heard that could lead")]
+    #[error("no other voter that can be heard could lead")]
     NobodyElse,
     /// An id or address that no member can have.
     #[error("{0}")]

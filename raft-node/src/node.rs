@@ -156,7 +156,7 @@ impl Node {
         let threads = self.threads;
         let stopped = tokio::task::spawn_blocking(move || threads.stop(&shared)).await;
         if let Err(error) = stopped {
-            tracing::error!(%error, "stopping did not end well");
+            tracing::error!(%error, "the node did not stop cleanly");
         }
     }
 

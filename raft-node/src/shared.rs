@@ -296,7 +296,7 @@ impl Shared {
     pub(crate) fn heard_verdict(&self, peer: NodeId, verdict: HelloVerdict) {
         let reason = match verdict {
             HelloVerdict::Removed => {
-                "this node was removed from the cluster: stop it; its data is of no use any more"
+                "this node was removed from the cluster: stop it; its data is no longer needed"
             }
             HelloVerdict::Incarnation => {
                 "the other members know this id with another data directory: a wiped node must \
@@ -319,7 +319,12 @@ impl Shared {
             if verdict == HelloVerdict::Removed {
                 self.send(Input::Removed);
             }
-            tracing::error!(node = self.node().0, peer = peer.0, reason, "not wanted any more");
+            tracing::error!(
+                node = self.node().0,
+                peer = peer.0,
+                reason,
+                "the cluster refuses this node"
+            );
         }
     }
 

@@ -1,4 +1,4 @@
-//! The schedule of faults: which comes when, what it does, and how it ends.
+//! The schedule of faults: when each one comes, what it does, and how it ends.
 
 mod links;
 
@@ -13,8 +13,8 @@ use crate::plan::FaultKind;
 use crate::sim::Sim;
 use crate::time::{MS, SECOND};
 
-/// The furthest that the replicated clock may be: where, at any time, at least two nodes' clocks
-/// have been. One wrong clock must move nothing.
+/// Checks the replicated clock against a bound: at least two nodes' clocks must have been there at
+/// some time. One wrong clock must have no effect.
 pub(super) fn watch_clocks(sim: &mut Sim, hosts: &[Host]) {
     let mut walls: Vec<u64> = hosts.iter().map(|host| host.clock.now(sim.now).wall_ms).collect();
     walls.sort_unstable();
@@ -109,13 +109,13 @@ fn inject(sim: &mut Sim, hosts: &mut [Host], kind: FaultKind) {
         FaultKind::DamageCheckpoint => damage_checkpoint(sim, &mut hosts[some]),
         FaultKind::DamageSnapshot => {
             hosts[some].damage_snapshot(sim);
-            // Half of the time it is needed right away.
+            // Half of the time the snapshot is needed at once.
             if sim.random.percent(50) {
                 damage_checkpoint(sim, &mut hosts[some]);
             }
         }
         FaultKind::ClockJump => {
-            // What the clocks showed before counts, too.
+            // Earlier readings of the clocks count, too.
             watch_clocks(sim, hosts);
             let by = sim.random.below(sim.plan.clock_jump_ms) as i64;
             if sim.random.percent(50) {
@@ -161,7 +161,7 @@ fn any_crash(sim: &mut Sim) -> Crash {
     }
 }
 
-/// Crashes a node and plans its return.
+/// Crashes a node and plans its restart.
 pub(super) fn crash(sim: &mut Sim, host: &mut Host, how: Crash) {
     if host.up.is_some() {
         host.crash(sim, how);
@@ -175,7 +175,7 @@ pub(super) fn crash_at_a_step(sim: &mut Sim, host: &mut Host) {
     sim.cover.crashes_at_a_step += 1;
     let how = any_crash(sim);
     if sim.random.percent(50) {
-        // Back at once, while what it had said is still on its way.
+        // It restarts at once, while its messages are still on their way.
         host.crash(sim, how);
         let delay = 1 + sim.random.waiting(2 * MS);
         return host.restart_after(sim, delay);
@@ -231,7 +231,7 @@ fn damage_log(sim: &mut Sim, hosts: &mut [Host], some: usize) {
     let host = &mut hosts[some];
     let marked = host.log.marked();
     let first = host.log.first_index();
-    // Where members change, the operator decides who is lost.
+    // Where members change, the operator decides which node is lost.
     if sim.plan.spares > 0 || lost >= minority(sim.plan.nodes) || host.log_damaged || marked < first
     {
         return;
@@ -262,7 +262,7 @@ fn damage_checkpoint(sim: &mut Sim, host: &mut Host) {
     });
 }
 
-/// A fault ends or goes on.
+/// Ends a fault, or continues it.
 pub(super) fn mend(sim: &mut Sim, hosts: &mut [Host], mend: Mend) {
     // At rest everything has been mended already.
     if sim.resting {

@@ -45,7 +45,7 @@ impl Core {
                     node = self.node.0,
                     index = entry.index,
                     reason,
-                    "a change of the membership makes no sense and is passed over"
+                    "an invalid change of the membership is ignored"
                 ),
             }
         }

@@ -34,7 +34,7 @@ pub enum Error {
     },
     /// The boot counter is gone, although there is a log.
     #[error(
-        "{0} is missing, though this data directory has a log: request ids would be given out again"
+        "{0} is missing, although this data directory has a log: the node would reuse request ids"
     )]
     BootMissing(PathBuf),
     /// It belongs to another node or cluster.

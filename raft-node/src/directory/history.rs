@@ -49,8 +49,8 @@ pub(crate) fn give_up(dir: &Path) -> Result<(), Error> {
     let Some(plan) = read_optional::<Plan>(&path)? else { return Ok(()) };
     tracing::warn!(
         member = plan.to.0,
-        "the data was damaged before and is not any more: it is used as it is, and nobody comes as \
-         the member that was to take its place; remove that one if it is listed"
+        "the damaged data was repaired and is used again; if the member that was to replace this \
+         node is listed, remove it"
     );
     fs::remove_file(&path).map_err(at(&path))
 }

@@ -123,7 +123,7 @@ impl Rebuild {
     pub fn finish(self, join: &Join, damage: &str) -> Result<Rebuilt, Error> {
         let plan = self.plan.expect("the cluster was asked for something");
         if join.cluster != self.cluster_id() {
-            return Err(durable::Error::Join("it is not the one that this node belonged to").into());
+            return Err(durable::Error::Join("this node belonged to another cluster").into());
         }
         let dir = &self.dir;
         let mut history = history::read(dir)?;
@@ -159,7 +159,9 @@ fn forget_old(dir: &Path) {
         let path = dir.join(format!("{ASIDE}{number}"));
         match fs::remove_dir_all(&path) {
             Ok(()) => tracing::warn!(path = %path.display(), "old damaged data was removed"),
-            Err(error) => tracing::warn!(path = %path.display(), %error, "old damaged data stays"),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "old damaged data cannot be removed")
+            }
         }
     }
 }

@@ -71,7 +71,7 @@ pub(crate) async fn watch(shared: Arc<Shared>, dir: std::path::PathBuf, reserve_
             Ok(Err(error)) => {
                 if !std::mem::replace(&mut unreadable, true) {
                     let node = shared.node().0;
-                    tracing::warn!(node, %error, "the free space of the disk cannot be read");
+                    tracing::warn!(node, %error, "cannot read the free space of the disk");
                 }
                 continue;
             }
@@ -92,14 +92,14 @@ pub(crate) async fn watch(shared: Arc<Shared>, dir: std::path::PathBuf, reserve_
 fn tell(node: u64, space: Space, free_bytes: u64, reserve_bytes: u64) {
     match space {
         Space::Ample => {
-            tracing::warn!(node, free_bytes, "the disk has room again: writes are taken");
+            tracing::warn!(node, free_bytes, "the disk has room again: the node takes writes");
         }
         Space::Low => {
             tracing::error!(
                 node,
                 free_bytes,
                 reserve_bytes,
-                "the disk is short of space: writes are refused until there is more"
+                "the disk is short of space: the node refuses writes until there is more"
             );
         }
         Space::Exhausted => {

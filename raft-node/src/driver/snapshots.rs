@@ -98,8 +98,8 @@ fn part(shared: &Shared, index: u64, offset: u64, bytes_max: usize) -> Option<Pe
     if offset == 0
         && let Err(error) = snapshots.verify(index)
     {
-        told(shared, "a snapshot is damaged and set aside", Err::<(), _>(error));
-        told(shared, "it cannot be set aside", snapshots.set_aside(index));
+        told(shared, "a snapshot is damaged and moved aside", Err::<(), _>(error));
+        told(shared, "it cannot be moved aside", snapshots.set_aside(index));
         shared.send(Input::SnapshotLost(index));
         return None;
     }
@@ -184,7 +184,7 @@ pub(super) fn install(
     };
     shared.counters.checkpoint_index.set(index);
     told(shared, "old snapshots cannot be removed", shared.snapshots.keep_only(&[index]));
-    tracing::info!(node = shared.node().0, index, "a snapshot took the place of state and log");
+    tracing::info!(node = shared.node().0, index, "a snapshot replaced state and log");
     shared.applied(index);
     shared.told(newest_event);
     let path = shared.data_dir.join(before.dir);

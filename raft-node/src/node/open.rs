@@ -150,7 +150,7 @@ fn sweep(data_dir: &Path, current: &Current) {
         if (made_here || name == "state")
             && let Err(error) = fs::remove_dir_all(entry.path())
         {
-            tracing::warn!(path = %entry.path().display(), %error, "an old state stays");
+            tracing::warn!(path = %entry.path().display(), %error, "an old state cannot be removed");
         }
     }
 }
@@ -245,8 +245,8 @@ impl Opening<'_> {
     ) -> Result<(), StartError> {
         tracing::error!(
             %damage,
-            "entries that the checkpoint holds are damaged: the log is cut off behind them, at a \
-             new snapshot"
+            "entries that the checkpoint holds are damaged: the log is truncated behind them, at \
+             a new snapshot"
         );
         let draft = self.snapshots.begin(store, |_| members.clone())?;
         let draft = draft.ok_or_else(|| self.failed("it is empty".into()))?;
@@ -267,7 +267,7 @@ impl Opening<'_> {
         aside.sort();
         for (_, path) in aside.iter().rev().skip(ASIDE_MAX) {
             if let Err(error) = fs::remove_dir_all(path) {
-                tracing::warn!(path = %path.display(), %error, "an old state stays");
+                tracing::warn!(path = %path.display(), %error, "an old state cannot be removed");
             }
         }
     }
@@ -285,7 +285,7 @@ impl Opening<'_> {
             path = %path.display(),
             aside = %aside.display(),
             reason,
-            "the checkpoint is damaged: it is set aside and rebuilt"
+            "the checkpoint is damaged: it is moved aside and rebuilt"
         );
         fs::rename(&path, &aside).map_err(|error| self.failed(error.to_string()))?;
         match fs::remove_file(self.data_dir.join(OPENING)) {
@@ -313,7 +313,7 @@ impl Opening<'_> {
                     return Ok(made);
                 }
                 Err(Unusable::Damaged(reason)) => {
-                    tracing::error!(index, reason, "a snapshot is damaged and set aside");
+                    tracing::error!(index, reason, "a snapshot is damaged and moved aside");
                     self.snapshots.set_aside(index)?;
                 }
                 Err(Unusable::Failed(reason)) => return Err(self.failed(reason)),
@@ -366,7 +366,7 @@ impl Opening<'_> {
             )));
         }
         let meta = self.snapshots.verify(index)?;
-        tracing::info!(index, "a snapshot took the place of the log");
+        tracing::info!(index, "a snapshot replaced the log");
         self.log.install(index, term, None, &meta.members)?;
         self.log.mark(index, term)?;
         Ok(())

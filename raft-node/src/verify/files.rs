@@ -25,7 +25,7 @@ pub(super) fn identity(data: &Path, notebook: &Notebook) -> Result<Option<Kept>,
             Ok(true) => sound += 1,
             // Peers are recorded when they are met, so a single node has none.
             Ok(false) if name == "peers" => {}
-            Ok(false) => notebook.damage(&path, "missing: request ids would be given out again"),
+            Ok(false) => notebook.damage(&path, "missing: the node would reuse request ids"),
             Err(error) => notebook.damage(&path, reason(&error)),
         }
     }

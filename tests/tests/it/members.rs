@@ -134,7 +134,7 @@ async fn a_wiped_node_is_replaced_and_its_old_id_stays_out() {
     // The lost node comes back empty under its old id and name, and is refused.
     cluster.restart(lost);
     wait::until("the peers refused it", wait::READY, async || {
-        match cluster.log_text(lost).contains("not wanted any more") {
+        match cluster.log_text(lost).contains("the cluster refuses this node") {
             true => Ok(()),
             false => Err("it has not heard".into()),
         }

@@ -78,11 +78,11 @@ type Damage = (&'static str, fn(&Path), Way);
 
 /// sled itself turns some damage into an earlier checkpoint, or an empty one.
 const CHECKPOINT: &[&str] = &[
-    "the checkpoint is damaged: it is set aside and rebuilt",
+    "the checkpoint is damaged: it is moved aside and rebuilt",
     "the checkpoint has lost its newest part",
 ];
 const LOG: &[&str] = &["the log is cut off behind them, at a new snapshot"];
-const SNAPSHOT: &[&str] = &["a snapshot is damaged and set aside"];
+const SNAPSHOT: &[&str] = &["a snapshot is damaged and moved aside"];
 
 /// Each damage hits another node. The log was truncated before the first.
 const DAMAGES: &[Damage] = &[
