@@ -1,4 +1,4 @@
-//! What must hold after every entry (API.md section 4), recomputed from the rows.
+//! Recomputes from the rows what must hold after every entry.
 //!
 //! Nothing here repairs anything: after a violation the state cannot be trusted.
 

@@ -31,7 +31,7 @@ impl Status {
     pub const ALL: [Status; 5] =
         [Status::Pending, Status::Processing, Status::Paid, Status::Failed, Status::Cancelled];
 
-    /// Whether `next` may follow. Exactly four moves are legal; see API.md section 3.
+    /// Whether `next` may follow. Exactly four moves are legal.
     pub fn can_become(self, next: Status) -> bool {
         matches!(
             (self, next),
