@@ -1,9 +1,9 @@
 //! Rebuilds a node whose data is damaged as a new member, in the directory of the old one.
 //!
-//! The node must never vote or acknowledge under its old id: it has forgotten what it did under it.
-//! So the cluster first adds a new member that replaces the old one. Only after that is committed,
-//! the old data is moved aside as a whole, and the directory becomes the new member's. The caller
-//! asks the cluster. What must survive a crash is here:
+//! The node must never vote or acknowledge under its old id: it has forgotten its promises. So the
+//! cluster first adds a new member that replaces the old one. Once that is committed, this module
+//! moves all old data aside, and the directory becomes the new member's. The caller asks the
+//! cluster. This module keeps what must survive a crash:
 //!
 //! 1. A [`Plan`] is durable before the cluster hears of it: the new id and incarnation. A later
 //!    startup asks for the same.

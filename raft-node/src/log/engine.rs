@@ -130,7 +130,7 @@ impl EngineLog {
         let compacted = match engine.get(GROUP, COMPACTED_KEY) {
             None => (0, 0),
             Some(bytes) => decode_compacted(&bytes)
-                .ok_or_else(|| broken("the record of what was cut off is damaged".into()))?,
+                .ok_or_else(|| broken("the record of the truncated entries is damaged".into()))?,
         };
         let log = EngineLog {
             engine: Arc::new(engine),
@@ -295,7 +295,7 @@ impl LogStore for EngineLog {
         let mut entries = Vec::new();
         let bytes_max = usize::try_from(bytes_max).ok();
         if low <= self.compacted().0 {
-            return Err(self.error(format!("entry {low} was cut off")));
+            return Err(self.error(format!("entry {low} was truncated")));
         }
         let _fetching = self.purging.read();
         let mut fetch = || {

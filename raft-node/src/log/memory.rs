@@ -122,7 +122,7 @@ impl MemoryLog {
             (inner.compacted.0..=inner.last_index()).contains(&kept),
             "entries must follow each other"
         );
-        let at = inner.place(kept + 1).expect("it is not cut off");
+        let at = inner.place(kept + 1).expect("it is not truncated");
         let replaced = inner.entries.split_off(at);
         inner.entries.extend_from_slice(entries);
         let history = (!members.is_empty()).then(|| inner.members.clone());
@@ -212,7 +212,7 @@ impl MemoryLog {
         self.inner.lock().synced_hard_state.clone()
     }
 
-    /// The term of an entry, synced or not. Of the truncated entries only the last term is known.
+    /// The term of an entry, synced or not. Knows only the last term of truncated entries.
     pub fn term(&self, index: u64) -> Option<u64> {
         self.inner.lock().term(index)
     }
@@ -307,10 +307,10 @@ impl LogStore for MemoryLog {
     fn compact(&self, index: u64, term: u64) -> Result<(), Error> {
         let inner = &mut *self.inner.lock();
         let Some(at) = inner.place(index) else { return Ok(()) };
-        assert!(at < inner.entries.len(), "only entries that are there are cut off");
+        assert!(at < inner.entries.len(), "only present entries are truncated");
         assert!(
             inner.unsynced.iter().all(|undo| undo.kept >= index),
-            "only what is applied, and so synced, is cut off"
+            "only applied, and so synced, entries are truncated"
         );
         inner.entries.drain(..=at);
         inner.compacted = (index, term);

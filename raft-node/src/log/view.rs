@@ -136,7 +136,7 @@ impl LogView {
     /// Truncates the view at the front. Entries up to this one are read no more; the store may
     /// truncate too.
     pub fn compact(&mut self, index: u64, term: u64) {
-        assert!(index <= self.synced_index, "only what is durable is cut off");
+        assert!(index <= self.synced_index, "only durable entries are truncated");
         self.compacted = (index, term);
         while self.cache.front().is_some_and(|entry| entry.index <= index) {
             let dropped = self.cache.pop_front().expect("front was there");
@@ -318,7 +318,7 @@ mod tests {
         view.offer(Meta { index: 7, term: 1, members, ..Meta::default() });
         view.compact(5, 1);
         assert_eq!(view.first_index().expect("known"), 6);
-        assert_eq!(view.term(5).expect("the last that was cut off"), 1);
+        assert_eq!(view.term(5).expect("the last truncated entry"), 1);
         assert!(view.term(4).is_err() && view.entries(5, 7, None, context()).is_err());
         assert_eq!(view.snapshot(0, 2).expect("offered").get_metadata().index, 7);
         assert!(view.snapshot(8, 2).is_err() && view.take_missed());
