@@ -9,7 +9,6 @@ mod events;
 mod holds;
 mod image;
 mod limits;
-mod model;
 mod orders;
 mod payments;
 mod products;

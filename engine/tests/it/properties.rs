@@ -7,17 +7,17 @@ use engine::command::{ClaimPayments, Command, CreateProduct, Envelope};
 use engine::entry::Entry;
 use engine::event::{Event, EventId};
 use engine::hold;
-use engine::ids::{HoldId, NodeId, OrderId, Position, RequestId};
+use engine::ids::{HoldId, NodeId, OrderId, Position, RequestId, Timestamp};
 use engine::money::Money;
 use engine::state::{State, Unobserved};
 use engine::store::memory::MemoryStore;
 use engine::trace::TraceId;
+use engine_model::{Model, Predicted, Progress};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 
 use crate::common::{Machine, Recorder, entry, events_after};
-use crate::model::{Model, TaskModel};
 use commands::*;
 use compare::*;
 
@@ -96,13 +96,12 @@ impl Sender {
             Op::Repeat(_) if self.sent.is_empty() => return None,
             Op::Repeat(which) => which.get(&self.sent).command.clone(),
             Op::ClaimDue { node, lease_ms } => {
-                let due = |task: &TaskModel| task.due <= model.clock;
-                let tasks = model.tasks().filter(|(_, task)| due(task));
+                let tasks = tasks(model).filter(|(_, task)| task.due <= model.clock);
                 let tasks = tasks.map(|(id, task)| (id, task.attempt)).collect();
                 Command::ClaimPayments(ClaimPayments { node: NodeId(node), lease_ms, tasks })
             }
             Op::Settle(which, verdict) => {
-                let tasks: Vec<_> = model.tasks().collect();
+                let tasks: Vec<_> = tasks(model).collect();
                 let (order, task) = tasks.get(which.index(tasks.len().max(1)))?;
                 let (order, attempt) = (*order, task.attempt);
                 crate::common::settle(order, attempt, verdict)
@@ -111,12 +110,13 @@ impl Sender {
                 let newest = model.orders.len() as u64 + 3;
                 webhook.order = OrderId(newest - which.index(newest.min(8) as usize) as u64);
                 let order = model.orders.get(webhook.order.0 as usize - 1);
-                webhook.amount = webhook.amount.and(order.map(|order| Money(order.total)));
+                webhook.amount = webhook.amount.and(order.map(|order| order.total));
                 Command::PaymentWebhook(webhook)
             }
             Op::Consume(which, mut command) => {
                 let holds = (1..).map(HoldId).zip(&model.holds);
-                let active = holds.filter(|(_, hold)| hold.status == hold::Status::Active);
+                let active =
+                    holds.filter(|(_, hold)| hold.term.now().status == hold::Status::Active);
                 let holds: Vec<_> = active.map(|(id, _)| id).collect();
                 let hold = *holds.get(which.index(holds.len().max(1)))?;
                 if let Command::PlaceOrder(order) = &mut command {
@@ -137,6 +137,12 @@ impl Sender {
     }
 }
 
+/// The payment tasks, by order.
+fn tasks(model: &Model) -> impl Iterator<Item = (OrderId, &Progress)> {
+    let orders = (1..).map(OrderId).zip(&model.orders);
+    orders.filter(|(_, order)| order.has_task()).map(|(id, order)| (id, order.progress.now()))
+}
+
 fn with_version(model: &Model, mut command: Command, expect: Expect) -> Command {
     let (product, expected) = match &mut command {
         Command::UpdateProduct(update) => (update.product, &mut update.expected_version),
@@ -146,7 +152,7 @@ fn with_version(model: &Model, mut command: Command, expect: Expect) -> Command 
     let row = model.products.get(product.0 as usize - 1);
     *expected = match expect {
         Expect::Any => None,
-        Expect::Current => row.map(|row| row.version),
+        Expect::Current => row.map(|row| row.now().version),
         Expect::Other => Some(Position(1)),
     };
     command
@@ -175,9 +181,9 @@ proptest! {
         for (number, step) in std::iter::once(first).chain(steps).enumerate() {
             now += step.passes_ms;
             let index = log.len() as u64 + 1;
-            model.begin(index, now);
+            let mut expected = Predicted::default();
+            model.begin(index, Timestamp(now), &mut expected);
             let mut envelopes = Vec::new();
-            let mut expected = Vec::new();
             for operation in step.operations {
                 let operation = match operation {
                     Op::Plain(mut command) if number > 0 => {
@@ -188,16 +194,19 @@ proptest! {
                 };
                 let Some(envelope) = sender.envelope(&model, operation) else { continue };
                 let position = Position::new(index, envelopes.len() as u64);
-                expected.push(model.apply(position, &envelope));
+                model.execute(position, envelope.clone(), &mut expected);
                 envelopes.push(envelope);
             }
+            prop_assert_eq!(model.balance(), Ok(()), "at entry {}", index);
             log.push(entry(now, &envelopes));
             let payload = log.last().expect("just pushed");
             let mut recorder = Recorder::default();
             state.apply(index, 1, payload, &mut recorder).expect("well formed");
+            let outcomes = recorder.outcomes.into_iter();
             let outcomes: Vec<_> =
-                recorder.outcomes.into_iter().map(|(_, _, outcome)| outcome).collect();
-            prop_assert_eq!(outcomes, expected, "at entry {}", index);
+                outcomes.map(|(_, request, outcome)| (request, outcome)).collect();
+            prop_assert_eq!(outcomes, expected.outcomes, "at entry {}", index);
+            prop_assert_eq!(&recorder.events, &expected.events, "at entry {}", index);
             told.extend(recorder.events);
             state.check_invariants().expect("sound");
             twin.apply(index, 1, payload, &mut Unobserved).expect("well formed");

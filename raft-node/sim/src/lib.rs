@@ -16,10 +16,10 @@
 //!
 //! Reading order: `plan` draws what a seed is about, `world` is the loop, `host` a node, `client` a
 //! client, `subscriber` a reader of events, `operator` changes the members, `faults` schedules the
-//! faults. `oracle` and `model` judge; `electorate` works out who has a vote.
+//! faults. `oracle` judges with `engine_model`; `electorate` works out who has a vote.
 //!
-//! Where new code goes: a command becomes an arm of `model` and an operation of `client`, a duty of
-//! the driver becomes an event of `host`, a fault becomes a kind of `plan`.
+//! Where new code goes: a command becomes an arm of `engine_model` and an operation of `client`, a
+//! duty of the driver becomes an event of `host`, a fault becomes a kind of `plan`.
 
 mod ask;
 mod client;
@@ -31,7 +31,6 @@ mod event;
 mod faults;
 mod host;
 mod look;
-mod model;
 mod net;
 mod operator;
 mod oracle;

@@ -8,9 +8,9 @@ use engine::order::Status;
 use engine::query::{OrderFilter, Page};
 use engine::state::{Lookup, State};
 use engine::webhook::Fate;
+use engine_model::Key;
 
 use crate::ask::Look;
-use crate::model::rows::Key;
 use crate::oracle::{Oracle, end_of, equal};
 
 /// Compares everything that a node holds, in memory or in its checkpoint, with the model.
@@ -32,10 +32,10 @@ pub(crate) fn check_all(
     for id in 1..=model.holds.len() as u64 + 1 {
         see(Look::Hold(HoldId(id)))?;
     }
-    for told in &model.told {
+    for told in &model.reports {
         see(Look::Report(told.key.clone()))?;
     }
-    let parked = model.told.iter().filter(|told| *told.fate.now() == Fate::Parked).count();
+    let parked = model.reports.iter().filter(|told| *told.fate.now() == Fate::Parked).count();
     equal("parked reports", state.parked_webhooks(), parked as u64)?;
     equal("payments wait", state.payments_paused(), model.payments_paused)?;
     for key in model.keys.keys() {
@@ -146,7 +146,7 @@ fn look_at_report(
     at: Position,
 ) -> Result<u64, String> {
     // A report that found no order in time may be sent again, and counts as another.
-    let mut told = oracle.model.told.iter();
+    let mut told = oracle.model.reports.iter();
     let known = told.rposition(|told| *told.key == *key && told.fate.at(at).is_some());
     let found = state.webhook_by_key(key);
     if found.map(|id| id.0) != known.map(|at| at as u64 + 1) {
@@ -247,9 +247,14 @@ fn look_at_adjustment(
         }
         Lookup::Absent => (None, 0),
     };
-    let found = row.map(|row| (row.product, row.change, row.expected, row.reason));
-    let known = oracle.model.adjustments.get(id.0 as usize - 1);
-    match found.as_ref() == known {
+    let found = row
+        .as_ref()
+        .map(|row| (row.product, row.change, row.expected, &row.reason, row.delta, row.position));
+    let known =
+        oracle.model.adjustments.get(id.0 as usize - 1).map(|row| {
+            (row.product, row.change, row.expected, &row.reason, row.delta, row.position)
+        });
+    match found == known {
         true => Ok(stored),
         false => Err(format!("adjustment {id} is {found:?}, by the model {known:?}")),
     }

@@ -20,12 +20,10 @@ use engine::outcome::Outcome;
 use engine::product;
 use engine::state::{Observer, State};
 use engine::webhook::Webhook;
+use engine_model::{Model, Predicted, counters};
 use raft::eraftpb::Entry;
 use raft_node::replica::{Applied, Effects};
 use xxhash_rust::xxh3::xxh3_64;
-
-use crate::model::Model;
-use crate::model::rows::{Predicted, counters};
 
 /// The position behind all commands of an entry.
 pub(super) fn end_of(index: u64) -> Position {
@@ -391,7 +389,7 @@ impl Oracle {
     /// Compares a report's row that a node showed with the model at a position.
     pub(super) fn check_report(&self, row: &Webhook, at: Position) -> Result<(), String> {
         let id = row.id;
-        let known = usize::try_from(id.0 - 1).ok().and_then(|at| self.model.told.get(at));
+        let known = usize::try_from(id.0 - 1).ok().and_then(|at| self.model.reports.get(at));
         let known = known.ok_or_else(|| format!("report {id} does not exist"))?;
         let fate = known.fate.at(at).ok_or_else(|| format!("no report {id} at {at}"))?;
         let what = |field: &str| format!("{field} of report {id} at {at}");

@@ -1,63 +1,71 @@
-//! The engine's state beside the naive model's: whatever can be asked must be answered alike.
+//! Compares the engine's state with the naive model's: every query must have the same answer.
 
 use std::borrow::Cow;
 
 use engine::checkpoint::CheckpointStore;
 use engine::fence::KeyState;
 use engine::hold;
-use engine::ids::{AdjustmentId, HoldId, OrderId, ProductId, Timestamp, UserId, WebhookId};
-use engine::money::Money;
+use engine::ids::{AdjustmentId, HoldId, OrderId, ProductId, UserId, WebhookId};
 use engine::order::Status;
 use engine::query::{OrderFilter, Page};
 use engine::state::{Lookup, OrderLookup, State};
 use engine::webhook::Fate;
+use engine_model::{Key, Model, Order, Term, counters};
 
-use crate::model::Model;
-
-/// The engine's state and the model must tell the same about everything.
+/// The engine's state and the model must agree on everything.
 pub(super) fn compare(state: &State, store: &dyn CheckpointStore, model: &Model) {
-    assert_eq!(state.clock(), Timestamp(model.clock));
+    assert_eq!(state.clock(), model.clock);
     for (id, expected) in (1..).map(OrderId).zip(&model.orders) {
-        assert_eq!(state.order_status(id), Some(expected.status));
-        let order = match state.order(id) {
-            OrderLookup::Resident(order) => order,
-            OrderLookup::Stored => {
-                let stored = engine::checkpoint::read_order(store, id).expect("readable");
-                Cow::Owned(stored.expect("stored"))
-            }
-            OrderLookup::Absent => panic!("order {id} is missing"),
-        };
-        assert_eq!((order.user, order.hold), (expected.user, expected.request.hold), "order {id}");
-        let path: Vec<_> = order.history.iter().map(|row| row.to).collect();
-        assert_eq!(path, expected.path, "order {id}");
-        assert_eq!(order.total, Money(expected.total));
-        assert_eq!(order.failure_reason.as_deref(), expected.reason.as_deref());
-        assert_eq!(order.version, expected.version, "order {id}");
-        let task = order.task.map(|task| {
-            let lease = task.claim.map(|claim| (claim.node.0, claim.lease_until.0));
-            (task.attempt, task.unanswered, task.due.0, lease)
-        });
-        let expected_task = expected
-            .task
-            .as_ref()
-            .map(|task| (task.attempt, task.unanswered, task.due, task.lease));
-        assert_eq!(task, expected_task, "order {id}");
-        if let Some(key) = &expected.request.key {
-            assert_eq!(state.order_by_key(key), Some(id));
-        }
+        compare_order(state, store, id, expected);
     }
     assert_eq!(state.order(OrderId(model.orders.len() as u64 + 1)), OrderLookup::Absent);
-    for key in &model.fenced {
-        assert_eq!(state.key_state(key), KeyState::Fenced);
+    for (key, (_, expected)) in &model.keys {
+        let expected = match expected {
+            Key::Made(order) => KeyState::Applied(*order),
+            Key::Fenced => KeyState::Fenced,
+        };
+        assert_eq!(state.key_state(key), expected, "{key}");
     }
     compare_holds(state, store, model);
-    compare_webhooks(state, store, model);
+    compare_reports(state, store, model);
     compare_adjustments(state, store, model);
     compare_products(state, model);
     compare_schedules(state, model);
 }
 
-pub(super) fn compare_holds(state: &State, store: &dyn CheckpointStore, model: &Model) {
+fn compare_order(state: &State, store: &dyn CheckpointStore, id: OrderId, expected: &Order) {
+    let progress = expected.progress.now();
+    assert_eq!(state.order_status(id), Some(progress.status));
+    let order = match state.order(id) {
+        OrderLookup::Resident(order) => order,
+        OrderLookup::Stored => {
+            let stored = engine::checkpoint::read_order(store, id).expect("readable");
+            Cow::Owned(stored.expect("stored"))
+        }
+        OrderLookup::Absent => panic!("order {id} is missing"),
+    };
+    assert_eq!((order.user, order.hold), (expected.user, expected.request.hold), "order {id}");
+    let path: Vec<_> = order.history.iter().map(|row| row.to).collect();
+    assert_eq!(path, expected.path, "order {id}");
+    assert_eq!(order.total, expected.total);
+    assert_eq!(order.failure_reason, progress.failure_reason);
+    assert_eq!(order.version, expected.progress.changed(), "order {id}");
+    assert_eq!((order.created_at, order.updated_at), (expected.created_at, progress.updated_at));
+    let task = order
+        .task
+        .map(|task| (task.attempt, task.unanswered, task.due, task.claim.map(|claim| claim.node)));
+    // A claimed attempt is due again when its lease ends.
+    if let Some(claim) = order.task.and_then(|task| task.claim) {
+        assert_eq!(claim.lease_until, progress.due, "order {id}");
+    }
+    let expected_task = (progress.attempt, progress.unanswered, progress.due, progress.claimed_by);
+    assert_eq!(task, expected.has_task().then_some(expected_task), "order {id}");
+    if let Some(key) = &expected.key {
+        assert_eq!(state.order_by_key(key), Some(id));
+    }
+}
+
+fn compare_holds(state: &State, store: &dyn CheckpointStore, model: &Model) {
     for (id, expected) in (1..).map(HoldId).zip(&model.holds) {
         let hold = match state.hold(id) {
             Lookup::Resident(hold) => hold,
@@ -67,37 +75,42 @@ pub(super) fn compare_holds(state: &State, store: &dyn CheckpointStore, model: &
             }
             Lookup::Absent => panic!("hold {id} is missing"),
         };
+        let term = expected.term.now();
         assert_eq!(
-            (hold.status, hold.expires_at.0, hold.version, &hold.lines),
-            (expected.status, expected.deadline, expected.version, &expected.request.lines),
+            (hold.status, hold.expires_at, hold.version, &hold.lines),
+            (term.status, term.expires_at, expected.term.changed(), &expected.lines),
             "hold {id}"
         );
     }
     assert_eq!(state.hold(HoldId(model.holds.len() as u64 + 1)), Lookup::Absent);
-    assert_eq!(state.active_holds(), model.active_holds());
+    assert_eq!(state.active_holds(), active_holds(model).count() as u64);
 }
 
-pub(super) fn compare_webhooks(state: &State, store: &dyn CheckpointStore, model: &Model) {
-    for (id, expected) in (1..).map(WebhookId).zip(&model.webhooks) {
-        let webhook = match state.webhook(id) {
-            Lookup::Resident(webhook) => webhook,
+fn active_holds(model: &Model) -> impl Iterator<Item = &Term> {
+    let terms = model.holds.iter().map(|hold| hold.term.now());
+    terms.filter(|term| term.status == hold::Status::Active)
+}
+
+fn compare_reports(state: &State, store: &dyn CheckpointStore, model: &Model) {
+    for (id, expected) in (1..).map(WebhookId).zip(&model.reports) {
+        let report = match state.webhook(id) {
+            Lookup::Resident(report) => report,
             Lookup::Stored => {
                 let stored = engine::checkpoint::read_webhook(store, id).expect("readable");
                 Cow::Owned(stored.expect("stored"))
             }
             Lookup::Absent => panic!("report {id} is missing"),
         };
-        let request = &expected.request;
         assert_eq!(
-            (webhook.fate, webhook.order, &webhook.key, &webhook.payload),
-            (expected.fate, request.order, &request.key, &request.payload),
+            (report.fate, report.order, &report.key, &report.payload),
+            (*expected.fate.now(), expected.order, &expected.key, &expected.payload),
             "report {id}"
         );
     }
-    assert_eq!(state.webhook(WebhookId(model.webhooks.len() as u64 + 1)), Lookup::Absent);
+    assert_eq!(state.webhook(WebhookId(model.reports.len() as u64 + 1)), Lookup::Absent);
 }
 
-pub(super) fn compare_adjustments(state: &State, store: &dyn CheckpointStore, model: &Model) {
+fn compare_adjustments(state: &State, store: &dyn CheckpointStore, model: &Model) {
     for (id, expected) in (1..).map(AdjustmentId).zip(&model.adjustments) {
         let adjustment = match state.adjustment(id) {
             Lookup::Resident(adjustment) => adjustment,
@@ -108,74 +121,91 @@ pub(super) fn compare_adjustments(state: &State, store: &dyn CheckpointStore, mo
             Lookup::Absent => panic!("adjustment {id} is missing"),
         };
         assert_eq!(
-            (adjustment.product, adjustment.delta, adjustment.position),
-            (expected.request.product, expected.delta, expected.at),
+            (adjustment.product, adjustment.change, adjustment.delta, adjustment.position),
+            (expected.product, expected.change, expected.delta, expected.position),
             "adjustment {id}"
         );
     }
     assert_eq!(state.adjustment(AdjustmentId(model.adjustments.len() as u64 + 1)), Lookup::Absent);
 }
 
-pub(super) fn compare_products(state: &State, model: &Model) {
+fn compare_products(state: &State, model: &Model) {
     let active: Vec<_> = (1..)
         .zip(&model.products)
-        .filter(|(_, product)| !product.archived)
+        .filter(|(_, product)| !product.now().archived)
         .map(|(id, _)| ProductId(id))
         .collect();
     let listed: Vec<_> = state.products(ProductId(0)).map(|product| product.id).collect();
     assert_eq!(listed, active);
     for id in active {
         let product = state.product(id).expect("active");
-        let expected = &model.products[id.0 as usize - 1];
+        let expected = model.product(id).expect("active").now();
         let stock = product.stock;
+        let on_hand_to_sold = [stock.on_hand, stock.held, stock.reserved, stock.sold];
         assert_eq!(
-            (
-                [stock.available(), stock.held, stock.reserved, stock.sold],
-                product.price.0,
-                product.version
-            ),
-            (
-                [expected.available, expected.held, expected.reserved, expected.sold],
-                expected.price,
-                expected.version
-            ),
+            (on_hand_to_sold, stock.available(), product.price, product.version),
+            (counters(expected), expected.available, expected.price, expected.version),
             "product {id}"
         );
-        assert_eq!(product.ledger_rows, expected.ledger.len() as u64);
+        let ledger = &model.ledgers[id.0 as usize - 1];
+        assert_eq!(product.ledger_rows, ledger.len() as u64);
         for (number, row) in state.ledger(id) {
+            let number = number as usize;
+            let after = [row.after.on_hand, row.after.held, row.after.reserved, row.after.sold];
+            let expected = &ledger[number];
+            assert_eq!(
+                (row.position, row.at, row.cause, after),
+                (expected.position, expected.at, expected.cause, expected.after),
+                "product {id}, row {number}"
+            );
+            let before = number.checked_sub(1).map_or([0; 4], |before| ledger[before].after);
             let delta = [row.on_hand, row.held, row.reserved, row.sold];
-            assert_eq!(delta, expected.ledger[number as usize], "product {id}, row {number}");
+            let expected = [0, 1, 2, 3].map(|n| expected.after[n] - before[n]);
+            assert_eq!(delta, expected, "product {id}, row {number}");
         }
-        let sum = [0, 1, 2, 3].map(|n| expected.ledger.iter().map(|delta| delta[n]).sum::<i64>());
-        let counters = [stock.on_hand, stock.held, stock.reserved, stock.sold];
-        assert_eq!(sum, counters, "the ledger adds up");
+        assert_eq!(ledger.last().map(|row| row.after), Some(on_hand_to_sold));
     }
 }
 
-pub(super) fn compare_schedules(state: &State, model: &Model) {
-    let tasks = model.orders.iter().filter_map(|order| order.task.as_ref());
-    assert_eq!(state.next_payment_due().map(|due| due.0), tasks.map(|task| task.due).min());
-    let pending = model.orders.iter().filter(|order| order.status == Status::Pending);
-    let active = model.holds.iter().filter(|hold| hold.status == hold::Status::Active);
-    let deadlines = active.map(|hold| hold.deadline);
+fn compare_schedules(state: &State, model: &Model) {
+    let tasks: Vec<_> = super::tasks(model).collect();
+    let next = tasks.iter().map(|(_, task)| task.due).min();
+    assert_eq!(state.next_payment_due(), next);
+    let status = |order: &Order| order.progress.now().status;
+    let pending = model.orders.iter().filter(|order| status(order) == Status::Pending);
+    let deadlines = active_holds(model).map(|term| term.expires_at);
     let deadlines = deadlines.chain(pending.filter_map(|order| order.deadline));
-    let parked = model.webhooks.iter().filter(|webhook| webhook.fate == Fate::Parked);
-    let deadlines = deadlines.chain(parked.map(|webhook| webhook.until));
-    assert_eq!(state.next_deadline().map(|due| due.0), deadlines.min());
-    let open = model.orders.iter().filter(|order| !order.status.is_final()).count();
+    let parked = model.reports.iter().filter(|report| *report.fate.now() == Fate::Parked);
+    let deadlines = deadlines.chain(parked.map(|report| report.parked_until));
+    assert_eq!(state.next_deadline(), deadlines.min());
+    let open = model.orders.iter().filter(|order| !status(order).is_final()).count();
     assert_eq!(state.open_orders(), open as u64);
-    let mut due: Vec<_> = (1..)
-        .map(OrderId)
-        .zip(&model.orders)
-        .filter_map(|(id, order)| order.task.as_ref().map(|task| (task.due, id, task.attempt)))
-        .filter(|(due, _, _)| *due <= model.clock && !model.paused)
+    let mut due: Vec<_> = tasks
+        .iter()
+        .map(|(id, task)| (task.due, *id, task.attempt))
+        .filter(|(due, _, _)| *due <= model.clock && !model.payments_paused)
         .collect();
     due.sort_unstable();
-    assert_eq!(state.payments_paused(), model.paused);
+    assert_eq!(state.payments_paused(), model.payments_paused);
     let due: Vec<_> = due.into_iter().map(|(_, id, attempt)| (id, attempt)).collect();
-    let told = state.due_payments(Timestamp(model.clock), None, usize::MAX);
-    let told: Vec<_> = told.iter().map(|task| (task.order, task.attempt)).collect();
-    assert_eq!(told, due);
+    let found = state.due_payments(model.clock, None, usize::MAX);
+    let found: Vec<_> = found.iter().map(|task| (task.order, task.attempt)).collect();
+    assert_eq!(found, due);
+}
+
+/// The ids of the matching orders, newest first.
+fn list(model: &Model, filter: &OrderFilter) -> Vec<OrderId> {
+    let matches = |order: &Order| {
+        filter.user.is_none_or(|user| order.user == Some(user))
+            && filter.status.is_none_or(|status| order.progress.now().status == status)
+            && filter
+                .product
+                .is_none_or(|product| order.lines.iter().any(|line| line.product == product))
+    };
+    let all = (1..).map(OrderId).zip(&model.orders).filter(|(_, order)| matches(order));
+    let mut ids: Vec<_> = all.map(|(id, _)| id).collect();
+    ids.reverse();
+    ids
 }
 
 /// Every filter, at a few pages.
@@ -188,7 +218,7 @@ pub(super) fn compare_lists(state: &State, model: &Model, per_page: u64, before:
             users.iter().flat_map(|user| products.map(|product| (*user, product)))
         {
             let filter = OrderFilter { user, status, product };
-            let all = model.list(&filter);
+            let all = list(model, &filter);
             for number in 1..4 {
                 let page = state.list_orders(&filter, Page::Number { page: number, per_page });
                 let skip = ((number - 1) * per_page) as usize;

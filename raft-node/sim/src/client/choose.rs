@@ -134,7 +134,7 @@ impl Client {
                 self.read(sim, Look::Ledger { product, from, limit })
             }
             Operation::ReadReport => {
-                let told = &sim.oracle.model.told;
+                let told = &sim.oracle.model.reports;
                 let key = match told.is_empty() {
                     true => "unknown".into(),
                     false => sim.random.pick(told).key.clone(),

@@ -1,10 +1,10 @@
 //! The applier's duty: applies committed entries in order, and answers this node's own requests.
 
+use engine_model::Predicted;
 use raft_node::replica::{self, Effects};
 
 use super::*;
 use crate::coverage::Coverage;
-use crate::model::rows::Predicted;
 use crate::oracle::Witness;
 
 impl Host {

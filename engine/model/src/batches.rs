@@ -7,13 +7,13 @@ use engine::command::{PlaceBatch, PlaceOrder};
 use engine::ids::HoldId;
 use engine::outcome::{Outcome, Rejection};
 
-use super::rows::{Product, Term};
-use super::{At, Model};
+use crate::model::{At, Model};
+use crate::rows::{Product, Term, Versions};
 
-/// Most orders in one batch.
+/// The most orders of one batch.
 const ORDERS_MAX: usize = 1000;
 
-/// Everything that placing orders may change, to undo it.
+/// Where everything stood that placing orders may change.
 struct Mark {
     products: Vec<(usize, Product)>,
     ledgers: Vec<usize>,
@@ -25,7 +25,7 @@ struct Mark {
 }
 
 impl Model {
-    pub(super) fn place_batch(
+    pub(crate) fn place_batch(
         &mut self,
         at: &mut At<'_>,
         command: PlaceBatch,
@@ -78,7 +78,7 @@ impl Model {
         });
         let keys = orders.iter().filter_map(|order| order.key.clone());
         Mark {
-            products: self.products.iter().map(super::Versions::mark).collect(),
+            products: self.products.iter().map(Versions::mark).collect(),
             ledgers: self.ledgers.iter().map(Vec::len).collect(),
             holds: holds.collect(),
             orders: self.orders.len(),

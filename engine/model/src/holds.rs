@@ -7,11 +7,12 @@ use engine::ids::{HoldId, Timestamp};
 use engine::ledger::Cause;
 use engine::outcome::{Outcome, Rejection};
 
-use super::rows::{Hold, Term, Versions, wanted};
-use super::{At, Model};
+use crate::model::{At, Model};
+use crate::orders::wanted;
+use crate::rows::{Hold, Term, Versions};
 
 impl Model {
-    pub(super) fn create_hold(
+    pub(crate) fn create_hold(
         &mut self,
         at: &mut At<'_>,
         command: CreateHold,
@@ -25,6 +26,16 @@ impl Model {
                 false => Err(Rejection::KeyReused),
             };
         }
+        if command.lines.is_empty() {
+            return Err(Rejection::Invalid("items"));
+        }
+        if command.lines.iter().any(|line| line.quantity.0 == 0) {
+            return Err(Rejection::Invalid("quantity"));
+        }
+        if command.ttl_ms == 0 || command.ttl_max_ms == 0 {
+            return Err(Rejection::Invalid("ttl_seconds"));
+        }
+        self.check_user(command.user, command.require_user)?;
         let active = |hold: &&Hold| hold.term.now().status == Status::Active;
         if self.holds.iter().filter(active).count() as u64 >= command.active_holds_max {
             return Err(Rejection::TooManyHolds);
@@ -62,7 +73,7 @@ impl Model {
         Ok(Outcome::HoldCreated(id))
     }
 
-    pub(super) fn release_hold(
+    pub(crate) fn release_hold(
         &mut self,
         at: &mut At<'_>,
         hold: HoldId,
@@ -77,11 +88,14 @@ impl Model {
         }
     }
 
-    pub(super) fn extend_hold(
+    pub(crate) fn extend_hold(
         &mut self,
         at: &mut At<'_>,
         command: &ExtendHold,
     ) -> Result<Outcome, Rejection> {
+        if command.ttl_ms == 0 {
+            return Err(Rejection::Invalid("ttl_seconds"));
+        }
         let id = command.hold;
         let hold = self.usable_hold(id)?;
         let last = hold.created_at.plus_ms(command.ttl_max_ms);
@@ -95,7 +109,7 @@ impl Model {
     }
 
     /// Ends holds past their deadline.
-    pub(super) fn expire_holds(&mut self, at: &mut At<'_>) {
+    pub(crate) fn expire_holds(&mut self, at: &mut At<'_>) {
         let due = |term: &Term| term.status == Status::Active && term.expires_at <= self.clock;
         let mut late: Vec<(Timestamp, HoldId)> = (1..)
             .map(HoldId)
@@ -110,7 +124,7 @@ impl Model {
     }
 
     /// The hold, if it can still be used.
-    pub(super) fn usable_hold(&self, id: HoldId) -> Result<&Hold, Rejection> {
+    pub(crate) fn usable_hold(&self, id: HoldId) -> Result<&Hold, Rejection> {
         let hold = self.hold(id).ok_or(Rejection::HoldNotFound(id))?;
         let term = hold.term.now();
         match term.status {
@@ -122,7 +136,7 @@ impl Model {
     }
 
     /// Ends a hold. Its units go back unless an order takes them over.
-    pub(super) fn end_hold(&mut self, at: &mut At<'_>, id: HoldId, status: Status) {
+    pub(crate) fn end_hold(&mut self, at: &mut At<'_>, id: HoldId, status: Status) {
         let (now, hold) = (self.clock, &mut self.holds[id.0 as usize - 1]);
         assert_eq!(hold.term.now().status, Status::Active, "hold {id} ended before");
         hold.term.change(at.position, |term| (term.status, term.updated_at) = (status, now));

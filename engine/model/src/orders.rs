@@ -9,12 +9,25 @@ use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
 
-use super::rows::{Hold, Key, Order, Progress, Request, Versions, wanted};
-use super::{At, Model};
+use crate::model::{At, Model};
+use crate::rows::{Hold, Key, Order, Progress, Request, Versions};
+
+/// Units of each product that lines ask for, by first mention.
+pub(crate) fn wanted(lines: &[Line]) -> Vec<(ProductId, u64)> {
+    let mut wanted: Vec<(ProductId, u64)> = Vec::new();
+    for line in lines {
+        let units = u64::from(line.quantity.0);
+        match wanted.iter_mut().find(|(id, _)| *id == line.product) {
+            Some((_, sum)) => *sum += units,
+            None => wanted.push((line.product, units)),
+        }
+    }
+    wanted
+}
 
 impl Model {
     /// Places an order, and applies payment reports that waited for it.
-    pub(super) fn place(
+    pub(crate) fn place(
         &mut self,
         at: &mut At<'_>,
         command: PlaceOrder,
@@ -33,14 +46,14 @@ impl Model {
     }
 
     /// Emits an event about a lack of stock.
-    pub(super) fn tell_refused(&self, at: &mut At<'_>, order: &PlaceOrder, why: &Rejection) {
+    pub(crate) fn tell_refused(&self, at: &mut At<'_>, order: &PlaceOrder, why: &Rejection) {
         if let Rejection::InsufficientStock { product, .. } = *why {
             self.tell(at, None, Kind::OrderRejected { product, user: order.user });
         }
     }
 
     /// Places an order, without the reports that wait for it.
-    pub(super) fn put(
+    pub(crate) fn put(
         &mut self,
         at: &mut At<'_>,
         command: PlaceOrder,
@@ -60,12 +73,22 @@ impl Model {
             }
             Some((_, Key::Made(_))) => return Err(Rejection::KeyReused),
         }
+        if request.hold.is_some() != request.lines.is_empty() {
+            return Err(Rejection::Invalid("items"));
+        }
+        if request.lines.iter().any(|line| line.quantity.0 == 0) {
+            return Err(Rejection::Invalid("quantity"));
+        }
+        if command.payment_attempts_max == 0 {
+            return Err(Rejection::Invalid("payment_attempts"));
+        }
         let hold = command.hold.map(|id| self.usable_hold(id).cloned()).transpose()?;
         let user = match hold.as_ref().and_then(|hold| hold.user) {
             None => request.user,
             Some(user) if request.user.is_none_or(|named| named == user) => Some(user),
             Some(_) => return Err(Rejection::HoldOfAnotherUser(request.hold.expect("a hold"))),
         };
+        self.check_user(user, command.require_user)?;
         let open = |order: &&Order| !order.progress.now().status.is_final();
         if self.orders.iter().filter(open).count() as u64 >= command.open_orders_max {
             return Err(Rejection::TooManyOpenOrders);
@@ -117,6 +140,7 @@ impl Model {
             reported: false,
             deadline: waits.then(|| self.clock.plus_ms(command.payment_deadline_ms)),
             trace: at.trace.clone(),
+            path: vec![Status::Pending],
             progress: Versions::new(at.position, progress),
         });
         self.tell_order(at, id, OrderChange::Placed);
@@ -136,7 +160,7 @@ impl Model {
         Ok(Outcome::Placed(id))
     }
 
-    pub(super) fn cancel(
+    pub(crate) fn cancel(
         &mut self,
         at: &mut At<'_>,
         command: &CancelOrder,
@@ -145,9 +169,12 @@ impl Model {
         let found = self.order(order).ok_or(Rejection::OrderNotFound)?;
         match found.progress.now().status {
             Status::Pending => {
-                let reason = command.reason.clone();
-                self.advance(at, order, OrderChange::Cancelled { reason });
-                Ok(Outcome::Cancelled { order, already: false })
+                let already = self.expire_if_due(at, order);
+                if !already {
+                    let reason = command.reason.clone();
+                    self.advance(at, order, OrderChange::Cancelled { reason });
+                }
+                Ok(Outcome::Cancelled { order, already })
             }
             Status::Cancelled => Ok(Outcome::Cancelled { order, already: true }),
             status => Err(Rejection::NotCancellable { order, status }),
@@ -155,7 +182,7 @@ impl Model {
     }
 
     /// Fences a key that has made nothing.
-    pub(super) fn fence(&mut self, at: &At<'_>, key: Box<str>) -> Outcome {
+    pub(crate) fn fence(&mut self, at: &At<'_>, key: Box<str>) -> Outcome {
         match self.keys.get(&key) {
             Some((_, Key::Made(order))) => Outcome::KeyApplied(*order),
             Some((_, Key::Fenced)) => Outcome::KeyFenced { already: true },
@@ -166,7 +193,19 @@ impl Model {
         }
     }
 
-    pub(super) fn check_per_order(&self, wanted: &[(ProductId, u64)]) -> Result<(), Rejection> {
+    /// Refuses a user without a row, if users are required.
+    pub(crate) fn check_user(&self, user: Option<UserId>, require: bool) -> Result<(), Rejection> {
+        if !require {
+            return Ok(());
+        }
+        let user = user.ok_or(Rejection::UserRequired)?;
+        match (1..=self.users.len() as u64).contains(&user.0) {
+            true => Ok(()),
+            false => Err(Rejection::UserNotFound(user)),
+        }
+    }
+
+    pub(crate) fn check_per_order(&self, wanted: &[(ProductId, u64)]) -> Result<(), Rejection> {
         for &(product, requested) in wanted {
             let limit = self.active(product).and_then(|found| found.max_per_order);
             if let Some(limit) = limit.filter(|limit| requested > u64::from(*limit)) {
@@ -177,7 +216,7 @@ impl Model {
     }
 
     /// Checks limits per user, over holds, open orders and paid ones since the limit first existed.
-    pub(super) fn check_per_user(
+    pub(crate) fn check_per_user(
         &self,
         user: Option<UserId>,
         hold: Option<&Hold>,
@@ -219,7 +258,7 @@ impl Model {
         in_orders + holds.map(|hold| units(&hold.lines)).sum::<u64>()
     }
 
-    pub(super) fn check_stock(&self, wanted: &[(ProductId, u64)]) -> Result<(), Rejection> {
+    pub(crate) fn check_stock(&self, wanted: &[(ProductId, u64)]) -> Result<(), Rejection> {
         for &(product, requested) in wanted {
             let available = self.active(product).map_or(0, |found| found.available);
             if available < requested as i64 {
@@ -230,7 +269,7 @@ impl Model {
     }
 
     /// Moves an order along one of the four legal transitions, and its units with it.
-    pub(super) fn advance(&mut self, at: &mut At<'_>, id: OrderId, change: OrderChange) {
+    pub(crate) fn advance(&mut self, at: &mut At<'_>, id: OrderId, change: OrderChange) {
         let (now, order) = (self.clock, &mut self.orders[id.0 as usize - 1]);
         let from = order.progress.now().status;
         let (to, reason) = match &change {
@@ -246,6 +285,7 @@ impl Model {
             Status::Paid | Status::Failed | Status::Cancelled => false,
         };
         assert!(legal, "the model moved order {id} from {from} to {to}");
+        order.path.push(to);
         order.progress.change(at.position, |progress| {
             (progress.status, progress.updated_at) = (to, now);
             progress.failure_reason = reason;

@@ -4,18 +4,18 @@ use engine::command::{ClaimPayments, PaymentResult, PaymentWebhook, Verdict};
 use engine::event::{Kind, OrderChange};
 use engine::ids::{OrderId, Timestamp, WebhookId};
 use engine::money::Money;
-use engine::order::{PaymentMethod, Status};
+use engine::order::Status;
 use engine::outcome::{ClaimedPayment, Outcome, Rejection};
-use engine::webhook::{Conflict, Fate, Report};
+use engine::webhook::{self, Conflict, Fate};
 
-use super::rows::{Progress, Told, Versions};
-use super::{At, Model};
+use crate::model::{At, Model};
+use crate::rows::{Progress, Report, Versions};
 
-/// Most reports that wait for one order.
+/// Reports that may wait for one order.
 const PARKED_PER_ORDER_MAX: usize = 16;
 
 impl Model {
-    pub(super) fn claim(&mut self, at: &mut At<'_>, command: &ClaimPayments) -> Outcome {
+    pub(crate) fn claim(&mut self, at: &mut At<'_>, command: &ClaimPayments) -> Outcome {
         let mut claimed = Vec::new();
         if self.payments_paused {
             at.predicted.claims_put_off += command.tasks.len() as u64;
@@ -25,8 +25,7 @@ impl Model {
             let now = self.clock;
             let Some(order) = self.order(id) else { continue };
             let before = order.progress.now().clone();
-            let waits = order.request.method == PaymentMethod::Mock && !before.status.is_final();
-            if !waits || before.attempt != attempt || before.due > now {
+            if !order.has_task() || before.attempt != attempt || before.due > now {
                 continue;
             }
             at.predicted.takeovers +=
@@ -52,7 +51,7 @@ impl Model {
         Outcome::Claimed(claimed)
     }
 
-    pub(super) fn settle(&mut self, at: &mut At<'_>, results: Vec<PaymentResult>) -> Outcome {
+    pub(crate) fn settle(&mut self, at: &mut At<'_>, results: Vec<PaymentResult>) -> Outcome {
         let mut settled = 0;
         for PaymentResult { order: id, attempt, verdict } in results {
             let now = self.clock;
@@ -95,27 +94,30 @@ impl Model {
     }
 
     /// Takes a provider's report of a payment.
-    pub(super) fn webhook(
+    pub(crate) fn webhook(
         &mut self,
         at: &mut At<'_>,
         command: PaymentWebhook,
     ) -> Result<Outcome, Rejection> {
         let order = command.order;
         let meaning = (order, command.report, command.amount);
-        if let Some(id) = self.told_keys.get(&command.key) {
-            let told = &self.told[*id];
-            if (told.order, told.report, told.amount) != meaning {
+        if let Some(id) = self.report_keys.get(&command.key) {
+            let known = &self.reports[*id];
+            if (known.order, known.report, known.amount) != meaning {
                 return Err(Rejection::KeyReused);
             }
-            let fate = *told.fate.now();
+            let fate = *known.fate.now();
             if fate != Fate::Unmatched {
                 return self.tell_fate(order, fate, true);
             }
         }
+        if order.0 == 0 {
+            return Err(Rejection::Invalid("order_id"));
+        }
         let exists = self.order(order).is_some();
-        let parked = |told: &&Told| *told.fate.now() == Fate::Parked;
-        let waiting = self.told.iter().filter(parked);
-        let waiting_here = waiting.clone().filter(|told| told.order == order).count();
+        let parked = |known: &&Report| *known.fate.now() == Fate::Parked;
+        let waiting = self.reports.iter().filter(parked);
+        let waiting_here = waiting.clone().filter(|known| known.order == order).count();
         let is_full =
             waiting.count() as u64 >= command.parked_max || waiting_here >= PARKED_PER_ORDER_MAX;
         if !exists && is_full {
@@ -123,13 +125,13 @@ impl Model {
         }
         let fate = match exists {
             true => {
-                let id = self.told.len();
+                let id = self.reports.len();
                 self.report(at, id, order, command.report, command.amount)
             }
             false => Fate::Parked,
         };
-        self.told_keys.insert(command.key.clone(), self.told.len());
-        self.told.push(Told {
+        self.report_keys.insert(command.key.clone(), self.reports.len());
+        self.reports.push(Report {
             key: command.key,
             payload: command.payload,
             trace: at.trace.clone(),
@@ -151,36 +153,36 @@ impl Model {
                 let status = known.progress.now().status;
                 Err(Rejection::PaymentConflict { order, status, conflict })
             }
-            Fate::Unmatched => unreachable!("it is taken anew"),
+            Fate::Unmatched => unreachable!("an unmatched report counts as new"),
         }
     }
 
     /// Applies reports that waited for an order, in order of arrival.
-    pub(super) fn drain_parked(&mut self, at: &mut At<'_>, order: OrderId) {
-        for id in 0..self.told.len() {
-            let told = &self.told[id];
-            if told.order == order && *told.fate.now() == Fate::Parked {
-                let (report, amount) = (told.report, told.amount);
+    pub(crate) fn drain_parked(&mut self, at: &mut At<'_>, order: OrderId) {
+        for id in 0..self.reports.len() {
+            let known = &self.reports[id];
+            if known.order == order && *known.fate.now() == Fate::Parked {
+                let (report, amount) = (known.report, known.amount);
                 let fate = self.report(at, id, order, report, amount);
-                self.told[id].fate.change(at.position, |known| *known = fate);
+                self.reports[id].fate.change(at.position, |now| *now = fate);
                 at.predicted.matched += 1;
             }
         }
     }
 
     /// Ends reports whose order did not come in time.
-    pub(super) fn forget_parked(&mut self, at: &mut At<'_>) {
+    pub(crate) fn forget_parked(&mut self, at: &mut At<'_>) {
         let mut late: Vec<(Timestamp, usize)> = (0..)
-            .zip(&self.told)
-            .filter(|(_, told)| *told.fate.now() == Fate::Parked)
-            .filter(|(_, told)| told.parked_until <= self.clock)
-            .map(|(id, told)| (told.parked_until, id))
+            .zip(&self.reports)
+            .filter(|(_, known)| *known.fate.now() == Fate::Parked)
+            .filter(|(_, known)| known.parked_until <= self.clock)
+            .map(|(id, known)| (known.parked_until, id))
             .collect();
         late.sort_unstable();
         for (_, id) in late {
-            self.told[id].fate.change(at.position, |fate| *fate = Fate::Unmatched);
+            self.reports[id].fate.change(at.position, |fate| *fate = Fate::Unmatched);
             at.predicted.unmatched += 1;
-            let &Told { order, report, amount, ref trace, .. } = &self.told[id];
+            let &Report { order, report, amount, ref trace, .. } = &self.reports[id];
             let webhook = WebhookId(id as u64 + 1);
             self.tell(at, Some(trace), Kind::PaymentUnmatched { webhook, order, report, amount });
         }
@@ -192,9 +194,10 @@ impl Model {
         at: &mut At<'_>,
         id: usize,
         order: OrderId,
-        report: Report,
+        report: webhook::Report,
         amount: Option<Money>,
     ) -> Fate {
+        self.expire_if_due(at, order);
         let known = self.order(order).expect("the caller found it");
         let conflict = match known.progress.now().status {
             Status::Paid | Status::Failed | Status::Cancelled => Some(Conflict::Late),
@@ -213,8 +216,8 @@ impl Model {
         self.orders[order.0 as usize - 1].reported = true;
         self.advance(at, order, OrderChange::Processing);
         let end = match report {
-            Report::Succeeded => OrderChange::Paid,
-            Report::Failed => OrderChange::Failed { reason: "payment failed".into() },
+            webhook::Report::Succeeded => OrderChange::Paid,
+            webhook::Report::Failed => OrderChange::Failed { reason: "payment failed".into() },
         };
         self.advance(at, order, end);
         Fate::Applied

@@ -7,12 +7,13 @@ use engine::ledger::Cause;
 use engine::order::Line;
 use engine::trace::TraceId;
 
-use super::rows::{Movement, Product, counters, wanted};
-use super::{At, Model};
+use crate::model::{At, Model};
+use crate::orders::wanted;
+use crate::rows::{Movement, Product, counters};
 
 impl Model {
     /// Changes a product at this position.
-    pub(super) fn edit(
+    pub(crate) fn edit(
         &mut self,
         at: &At<'_>,
         id: ProductId,
@@ -28,7 +29,7 @@ impl Model {
     }
 
     /// Moves units of a product, and records that in its ledger.
-    pub(super) fn enter(
+    pub(crate) fn enter(
         &mut self,
         at: &At<'_>,
         id: ProductId,
@@ -41,7 +42,7 @@ impl Model {
     }
 
     /// Moves units of a product, and emits an event when none or few are left.
-    pub(super) fn shift(
+    pub(crate) fn shift(
         &mut self,
         at: &mut At<'_>,
         id: ProductId,
@@ -53,7 +54,7 @@ impl Model {
         self.tell_stock(at, id, before);
     }
 
-    pub(super) fn tell_stock(&self, at: &mut At<'_>, id: ProductId, before: i64) {
+    pub(crate) fn tell_stock(&self, at: &mut At<'_>, id: ProductId, before: i64) {
         let product = self.products[id.0 as usize - 1].now();
         let available = product.available;
         match product.low_stock {
@@ -68,7 +69,7 @@ impl Model {
     }
 
     /// Emits an event, under the trace of this request or of the row's.
-    pub(super) fn tell(&self, at: &mut At<'_>, trace: Option<&TraceId>, kind: Kind) {
+    pub(crate) fn tell(&self, at: &mut At<'_>, trace: Option<&TraceId>, kind: Kind) {
         let events = &mut at.predicted.events;
         let before = events.last().filter(|event| event.position == at.position);
         let n = before.map_or(0, |event| event.n + 1);
@@ -76,7 +77,7 @@ impl Model {
         events.push(Event { position: at.position, n, at: self.clock, trace, kind });
     }
 
-    pub(super) fn tell_order(&self, at: &mut At<'_>, id: OrderId, change: OrderChange) {
+    pub(crate) fn tell_order(&self, at: &mut At<'_>, id: OrderId, change: OrderChange) {
         let order = &self.orders[id.0 as usize - 1];
         let products = wanted(&order.lines).into_iter().map(|(product, _)| product).collect();
         let (user, total) = (order.user, order.total);
@@ -84,7 +85,7 @@ impl Model {
         self.tell(at, Some(&order.trace), kind);
     }
 
-    pub(super) fn tell_hold(&self, at: &mut At<'_>, id: HoldId, change: HoldChange) {
+    pub(crate) fn tell_hold(&self, at: &mut At<'_>, id: HoldId, change: HoldChange) {
         let hold = &self.holds[id.0 as usize - 1];
         let (user, lines) = (hold.user, hold.lines.clone().into());
         let expires_at = hold.term.now().expires_at;
@@ -92,8 +93,11 @@ impl Model {
         self.tell(at, Some(&hold.trace), kind);
     }
 
-    /// Checks the books of API.md section 4 for all touched rows.
-    pub(super) fn balance(&mut self) -> Result<(), String> {
+    /// Balances the books of API.md section 4 for all products that changed since the last time.
+    ///
+    /// # Errors
+    /// When the counters of a product disagree with its orders and holds.
+    pub fn balance(&mut self) -> Result<(), String> {
         self.touched.sort_unstable();
         self.touched.dedup();
         for id in std::mem::take(&mut self.touched) {

@@ -5,10 +5,11 @@ use engine::command::{AdjustStock, CreateProduct, UpdateProduct};
 use engine::event::Kind;
 use engine::ids::{AdjustmentId, Position, ProductId};
 use engine::ledger::Cause;
+use engine::money::Money;
 use engine::outcome::{Outcome, Rejection};
 
-use super::rows::{Product, Versions};
-use super::{At, Model};
+use crate::model::{At, Model};
+use crate::rows::{Adjustment, Product, Versions};
 
 impl Model {
     fn sku_is_free(&self, sku: &Option<Box<str>>, own: Option<ProductId>) -> bool {
@@ -19,11 +20,14 @@ impl Model {
             })
     }
 
-    pub(super) fn create_product(
+    pub(crate) fn create_product(
         &mut self,
         at: &mut At<'_>,
         command: CreateProduct,
     ) -> Result<Outcome, Rejection> {
+        check_price(command.price)?;
+        check_stock(command.stock)?;
+        check_limits(command.max_per_order, command.max_per_user)?;
         if !self.sku_is_free(&command.sku, None) {
             return Err(Rejection::SkuTaken);
         }
@@ -53,7 +57,7 @@ impl Model {
         Ok(Outcome::ProductCreated(id))
     }
 
-    pub(super) fn update_product(
+    pub(crate) fn update_product(
         &mut self,
         at: &mut At<'_>,
         command: &UpdateProduct,
@@ -64,9 +68,12 @@ impl Model {
         if command.expected_version.is_some_and(|version| version != current) {
             return Err(Rejection::VersionMismatch { current });
         }
+        command.price.map_or(Ok(()), check_price)?;
+        check_limits(command.max_per_order.flatten(), command.max_per_user.flatten())?;
         if command.sku.as_ref().is_some_and(|sku| !self.sku_is_free(sku, Some(id))) {
             return Err(Rejection::SkuTaken);
         }
+        command.stock.map_or(Ok(()), check_stock)?;
         let before = product.available;
         self.edit(at, id, |product| {
             product.name = command.name.clone().unwrap_or_else(|| product.name.clone());
@@ -91,24 +98,30 @@ impl Model {
         Ok(Outcome::ProductUpdated(id))
     }
 
-    pub(super) fn adjust(
+    pub(crate) fn adjust(
         &mut self,
         at: &mut At<'_>,
         command: AdjustStock,
     ) -> Result<Outcome, Rejection> {
         let AdjustStock { product, change, expected, reason, key } = command;
-        let meaning = (product, change, expected, reason);
         if let Some(id) = key.as_ref().and_then(|key| self.adjustment_keys.get(key)) {
             let adjustment = AdjustmentId(*id as u64 + 1);
-            return match self.adjustments[*id] == meaning {
+            let known = &self.adjustments[*id];
+            let meaning = (known.product, known.change, known.expected, &known.reason);
+            return match meaning == (product, change, expected, &reason) {
                 true => Ok(Outcome::AdjustmentReplayed { adjustment, product }),
                 false => Err(Rejection::KeyReused),
             };
         }
+        if reason.is_empty() {
+            return Err(Rejection::Invalid("reason"));
+        }
         let row = self.active(product).ok_or(Rejection::ProductNotFound(product))?;
         let available = row.available;
-        if matches!(change, Change::By(0)) {
-            return Err(Rejection::Invalid("delta"));
+        match change {
+            Change::By(0) => return Err(Rejection::Invalid("delta")),
+            Change::To(units) if units < 0 => return Err(Rejection::Invalid("set")),
+            Change::By(_) | Change::To(_) => {}
         }
         if let Some(expected) = expected.filter(|expected| *expected != available) {
             return Err(Rejection::StockMismatch { product, expected, available });
@@ -131,12 +144,13 @@ impl Model {
         if let Some(key) = key {
             self.adjustment_keys.insert(key, self.adjustments.len());
         }
-        self.adjustments.push(meaning);
-        let adjustment = AdjustmentId(self.adjustments.len() as u64);
-        Ok(Outcome::StockAdjusted { adjustment, product })
+        let position = at.position;
+        let row = Adjustment { id, product, change, expected, reason, delta, position };
+        self.adjustments.push(row);
+        Ok(Outcome::StockAdjusted { adjustment: id, product })
     }
 
-    pub(super) fn archive(
+    pub(crate) fn archive(
         &mut self,
         at: &mut At<'_>,
         id: ProductId,
@@ -153,5 +167,27 @@ impl Model {
         self.edit(at, id, |product| product.archived = true);
         self.tell(at, None, Kind::ProductArchived(id));
         Ok(Outcome::ProductArchived(id))
+    }
+}
+
+fn check_price(price: Money) -> Result<(), Rejection> {
+    match price.0 < 0 {
+        true => Err(Rejection::Invalid("price")),
+        false => Ok(()),
+    }
+}
+
+fn check_stock(stock: i64) -> Result<(), Rejection> {
+    match stock < 0 {
+        true => Err(Rejection::Invalid("stock")),
+        false => Ok(()),
+    }
+}
+
+fn check_limits(per_order: Option<u32>, per_user: Option<u32>) -> Result<(), Rejection> {
+    match (per_order, per_user) {
+        (Some(0), _) => Err(Rejection::Invalid("max_per_order")),
+        (_, Some(0)) => Err(Rejection::Invalid("max_per_user")),
+        _ => Ok(()),
     }
 }

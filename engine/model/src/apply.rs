@@ -1,0 +1,131 @@
+//! Carrying entries out, command by command.
+
+use std::collections::BTreeSet;
+
+use engine::command::{Command, CreateUser, Envelope};
+use engine::entry::Entry;
+use engine::event::OrderChange;
+use engine::ids::{OrderId, Position, RequestId, Timestamp, UserId};
+use engine::order::Status;
+use engine::outcome::{Outcome, Rejection};
+use engine::trace::TraceId;
+
+use crate::model::{At, Model, Predicted};
+use crate::rows::Order;
+
+impl Model {
+    /// Carries out an entry.
+    ///
+    /// # Errors
+    /// When its bytes cannot be decoded, or the books do not balance after it.
+    pub fn apply(&mut self, index: u64, payload: &[u8]) -> Result<Predicted, String> {
+        let mut predicted = Predicted::default();
+        if payload.is_empty() {
+            return Ok(predicted);
+        }
+        let entry = Entry::parse(payload).map_err(|error| format!("entry {index}: {error}"))?;
+        self.begin(index, entry.clock, &mut predicted);
+        for (n, bytes) in (0..).zip(entry.envelopes) {
+            let position = Position::new(index, n);
+            let envelope = Envelope::decode(bytes).map_err(|e| format!("{position}: {e}"))?;
+            self.execute(position, envelope, &mut predicted);
+        }
+        self.balance()?;
+        Ok(predicted)
+    }
+
+    /// Begins an entry: moves the clock and expires what is due.
+    pub fn begin(&mut self, index: u64, clock: Timestamp, predicted: &mut Predicted) {
+        self.clock = self.clock.max(clock);
+        let mut at = At { position: Position::new(index, 0), trace: &TraceId::NONE, predicted };
+        self.expire(&mut at);
+        self.expire_holds(&mut at);
+        self.forget_parked(&mut at);
+    }
+
+    /// Carries out the command at a position, and adds its outcome and events to the prediction.
+    pub fn execute(&mut self, position: Position, envelope: Envelope, predicted: &mut Predicted) {
+        let mut at = At { position, trace: &envelope.trace, predicted };
+        let outcome = match self.admit(envelope.request) {
+            true => self.carry_out(&mut at, envelope.command),
+            false => Outcome::Ignored,
+        };
+        predicted.outcomes.push((envelope.request, outcome));
+    }
+
+    fn admit(&mut self, request: RequestId) -> bool {
+        let (boot, seen) = self.sessions.entry(request.node).or_default();
+        if request.boot > *boot {
+            (*boot, *seen) = (request.boot, BTreeSet::new());
+        }
+        request.boot == *boot && seen.insert(request.seq)
+    }
+
+    fn carry_out(&mut self, at: &mut At<'_>, command: Command) -> Outcome {
+        let result = match command {
+            Command::PlaceOrder(command) => self.place(at, command),
+            Command::PlaceBatch(command) => self.place_batch(at, command),
+            Command::CancelOrder(command) => self.cancel(at, &command),
+            Command::ClaimPayments(command) => Ok(self.claim(at, &command)),
+            Command::SettlePayments(command) => Ok(self.settle(at, command.results)),
+            Command::FenceKey(command) => Ok(self.fence(at, command.key)),
+            Command::PaymentWebhook(command) => self.webhook(at, command),
+            Command::AdjustStock(command) => self.adjust(at, command),
+            Command::CreateHold(command) => self.create_hold(at, command),
+            Command::ReleaseHold(command) => self.release_hold(at, command.hold),
+            Command::ExtendHold(command) => self.extend_hold(at, &command),
+            Command::CreateProduct(command) => self.create_product(at, command),
+            Command::UpdateProduct(command) => self.update_product(at, &command),
+            Command::ArchiveProduct(command) => {
+                self.archive(at, command.product, command.expected_version)
+            }
+            Command::CreateUser(command) => self.create_user(command),
+            Command::Tick => Ok(Outcome::Ticked),
+            Command::SetPayments(command) => {
+                self.payments_paused = command.paused;
+                Ok(Outcome::PaymentsSet)
+            }
+            Command::BeginCluster(_) => unreachable!("tests of clusters compare with no model"),
+        };
+        result.unwrap_or_else(Outcome::Rejected)
+    }
+
+    fn create_user(&mut self, command: CreateUser) -> Result<Outcome, Rejection> {
+        match self.emails.insert(command.email.clone()) {
+            true => {
+                self.users.push((command.name, command.email));
+                Ok(Outcome::UserCreated(UserId(self.users.len() as u64)))
+            }
+            false => Err(Rejection::EmailTaken),
+        }
+    }
+
+    fn expire(&mut self, at: &mut At<'_>) {
+        let mut late: Vec<_> = (1..)
+            .map(OrderId)
+            .zip(&self.orders)
+            .filter(|(_, order)| self.is_late(order))
+            .map(|(id, order)| (order.deadline, id))
+            .collect();
+        late.sort_unstable();
+        for (_, id) in late {
+            self.expire_if_due(at, id);
+        }
+    }
+
+    fn is_late(&self, order: &Order) -> bool {
+        order.progress.now().status == Status::Pending
+            && order.deadline.is_some_and(|deadline| deadline <= self.clock)
+    }
+
+    /// Cancels an order whose payment deadline passed. True when it did.
+    pub(crate) fn expire_if_due(&mut self, at: &mut At<'_>, id: OrderId) -> bool {
+        let is_late = self.order(id).is_some_and(|order| self.is_late(order));
+        if is_late {
+            at.predicted.timed_out += 1;
+            let reason = Some("payment deadline passed".into());
+            self.advance(at, id, OrderChange::Cancelled { reason });
+        }
+        is_late
+    }
+}
