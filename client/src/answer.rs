@@ -1,4 +1,4 @@
-//! A successful answer and what its headers say.
+//! A successful answer and the data in its headers.
 
 use std::ops::Deref;
 
@@ -6,16 +6,16 @@ use hyper::HeaderMap;
 
 use crate::wire;
 
-/// Positions are below 2^53, so that every JSON reader keeps them exact.
+/// Positions are below 2^53, so that every JSON reader represents them exactly.
 const POSITION_LIMIT: u64 = 1 << 53;
 
-/// The data of a success, with what came along with it.
+/// The data of a successful answer, and its receipt.
 ///
 /// It derefs to the data: `answer.status` is the status of an order, `answer.receipt.status` that
 /// of HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<T> {
-    /// What was asked for.
+    /// The requested data.
     pub data: T,
     /// How the request went.
     pub receipt: Receipt,
@@ -26,13 +26,14 @@ pub struct Answer<T> {
 pub struct Receipt {
     /// The HTTP status.
     pub status: u16,
-    /// Whether the write had taken effect before under its key, so that this answer repeats it.
+    /// Whether an earlier request under the key already had the effect; this answer repeats its
+    /// result.
     pub replayed: bool,
     /// The position that the answer reflects, below 2^53.
     pub position: Option<u64>,
-    /// The trace id under which the servers' logs tell more.
+    /// The trace id, to find the request in the servers' logs.
     pub trace_id: String,
-    /// The idempotency key of the call, whether the caller's or made by the client.
+    /// The idempotency key of the call: the caller's, or one that the client made.
     pub idempotency_key: Option<String>,
     /// Attempts made, at least 1.
     pub attempts: u32,
@@ -55,7 +56,7 @@ impl<T> Deref for Answer<T> {
     }
 }
 
-/// The position in the headers of an answer, if there is one that can be believed.
+/// The position in the headers of an answer, if there is a valid one.
 pub(crate) fn position(headers: &HeaderMap) -> Option<u64> {
     let position = headers.get(wire::POSITION)?.to_str().ok()?.parse().ok()?;
     (position < POSITION_LIMIT).then_some(position)

@@ -9,8 +9,8 @@ use hyper::Request;
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::attempt::{Cause, FailedAttempt};
 use crate::error::{Error, Report};
-use crate::failure::{Cause, Failure};
 use crate::retry::{self, Repeat, Situation};
 use crate::scope::{Inner, Scope};
 use crate::wire::Outcome;
@@ -23,7 +23,7 @@ const SNAPSHOT_MAX: Duration = Duration::from_secs(600);
 /// How long a node may send nothing once it has begun.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// A backup on its way from one node. It is held nowhere but in the pieces that were asked for.
+/// A backup on its way from one node. Only the piece that the caller asked for is in memory.
 #[derive(Debug)]
 pub struct Backup {
     body: Incoming,
@@ -47,10 +47,10 @@ impl Backup {
         &self.url
     }
 
-    /// The next piece; none after the last. All of it was received only when this says so.
+    /// The next piece; `None` after the last. The backup is complete only when this returns `None`.
     ///
     /// # Errors
-    /// When the connection breaks or falls silent: a backup has to be begun anew then.
+    /// When the connection breaks or is silent for too long: request the backup again.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let frame = match timeout(SILENCE_MAX, self.body.frame()).await {
@@ -61,7 +61,7 @@ impl Backup {
                 Ok(Some(Err(source))) => return Err(self.broken(source.into())),
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) if self.received == self.bytes => return Ok(None),
-                Ok(None) => return Err(self.broken("it ended early".into())),
+                Ok(None) => return Err(self.broken("the backup ended early".into())),
             };
             if let Ok(piece) = frame.into_data() {
                 self.received += piece.len() as u64;
@@ -70,7 +70,7 @@ impl Backup {
         }
     }
 
-    fn broken(&self, source: crate::failure::Source) -> Error {
+    fn broken(&self, source: crate::attempt::Source) -> Error {
         self.failed(Cause::Broken { url: self.url.clone(), source })
     }
 
@@ -127,9 +127,9 @@ impl Backup {
     }
 }
 
-/// How long to wait before another attempt, if there is to be one.
+/// The wait before another attempt, if there is one.
 fn again(
-    failure: &Failure,
+    failure: &FailedAttempt,
     inner: &Inner,
     scope: &Scope,
     attempts: u32,

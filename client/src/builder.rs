@@ -9,13 +9,13 @@ use crate::retry::Backoff;
 use crate::scope::Inner;
 use crate::transport::Transport;
 
-/// Most base URLs of one client.
+/// The most base URLs of one client.
 const BASE_URLS_MAX: usize = 64;
 
-/// Longest base URL.
+/// The longest base URL, in bytes.
 const BASE_URL_BYTES_MAX: usize = 1024;
 
-/// Longest time that any setting accepts.
+/// The longest time that any setting accepts.
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Builds a [`Client`](crate::Client).
@@ -41,7 +41,7 @@ pub enum BuildError {
     /// A base URL is not of the form `http://host[:port][/path]`.
     #[error("the base URL `{url}` is not usable: {reason}")]
     BaseUrl {
-        /// The URL as it was given.
+        /// The given URL.
         url: String,
         /// What is wrong with it.
         reason: &'static str,
@@ -51,7 +51,7 @@ pub enum BuildError {
     OutOfBounds {
         /// Name of the setting.
         setting: &'static str,
-        /// What it may be.
+        /// The allowed values.
         bounds: &'static str,
     },
 }
@@ -74,7 +74,7 @@ impl Default for Builder {
 impl Builder {
     /// Adds the URL of one node, `http://host[:port][/path]`; 1 to 64 in all.
     ///
-    /// The first one is asked first; the others are asked when it fails.
+    /// The client asks the first one, and the others when it fails.
     #[must_use]
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_urls.push(url.into());
@@ -88,54 +88,57 @@ impl Builder {
         self
     }
 
-    /// Time for a whole call with all its attempts and waits: 15 s, 1 ms to 1 h.
+    /// Time for a whole call with all its attempts and waits: 15 s by default, 1 ms to 1 h.
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Time for one attempt, connecting included: 6 s, 1 ms to 1 h.
+    /// Time for one attempt, connecting included: 6 s by default, 1 ms to 1 h.
     ///
-    /// It should be longer than the servers' own commit timeout: a 504 says more than silence.
+    /// It should be longer than the servers' own commit timeout: a 504 says more than a timeout.
     #[must_use]
     pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
     }
 
-    /// Time for making a connection: 1 s, 1 ms to 1 h.
+    /// Time for connecting: 1 s by default, 1 ms to 1 h.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Most attempts of one call, the first included: 8, 1 to 100. With 1 nothing is retried.
+    /// The most attempts of one call, the first included: 8 by default, 1 to 100. With 1 the client
+    /// never retries.
     #[must_use]
     pub const fn attempts_max(mut self, attempts: u32) -> Self {
         self.attempts_max = attempts;
         self
     }
 
-    /// Most requests on their way at once, and so most connections in use: 256, 1 to 10,000.
+    /// The most concurrent requests, and so the most connections in use: 256 by default, 1 to
+    /// 10,000.
     ///
-    /// A call over the bound waits for another to end, within its deadline.
+    /// A call above the bound waits for another one to end, within its deadline.
     #[must_use]
     pub const fn connections_max(mut self, connections: usize) -> Self {
         self.connections_max = connections;
         self
     }
 
-    /// Longest body of an answer: 32 MiB, 1 KiB to 1 GiB.
+    /// The longest body of an answer: 32 MiB by default, 1 KiB to 1 GiB.
     #[must_use]
     pub const fn response_bytes_max(mut self, bytes: usize) -> Self {
         self.response_bytes_max = bytes;
         self
     }
 
-    /// Waits between attempts: the first takes up to `base` (50 ms), each further one up to
-    /// twice as long, never more than `max` (2 s). Both are 1 ms to 1 h, `base` at most `max`.
+    /// Waits between attempts: the first up to `base` (50 ms by default), each further one up to
+    /// twice as long, never more than `max` (2 s by default). Both are 1 ms to 1 h, `base` at most
+    /// `max`.
     #[must_use]
     pub const fn backoff(mut self, base: Duration, max: Duration) -> Self {
         self.backoff = Backoff { base, max };
@@ -187,10 +190,10 @@ impl Builder {
     }
 }
 
-/// Checks a base URL and takes the slash from its end.
+/// Checks a base URL and removes a slash at its end.
 fn base_url(url: &str) -> Result<String, BuildError> {
     let refuse = |reason| Err(BuildError::BaseUrl { url: url.to_owned(), reason });
-    // The URI type drops a fragment silently, so it has to be looked for before.
+    // The URI type silently drops a fragment, so check before parsing.
     if url.contains(['#', '?']) {
         return refuse("it may have a path but no query and no fragment");
     }
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn base_urls_lose_the_slash_at_their_end() {
+    async fn a_slash_at_the_end_of_a_base_url_is_removed() {
         for url in ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "http://127.0.0.1:8080//"] {
             assert_eq!(build(url), Ok(vec!["http://127.0.0.1:8080".to_owned()]));
         }
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unusable_base_urls_are_named() {
+    async fn an_error_names_the_unusable_base_url() {
         for url in [
             "",
             "127.0.0.1:8080",

@@ -1,5 +1,5 @@
-//! A call: one request of the caller, with all its attempts until it succeeds, is refused, or
-//! time or attempts run out.
+//! A call: one request of the caller with all its attempts, until it succeeds, is rejected, or runs
+//! out of time or attempts.
 
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH};
@@ -9,21 +9,21 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::answer::{self, Answer, Receipt};
+use crate::attempt::{Cause, FailedAttempt};
 use crate::decode::Decode;
 use crate::error::{Error, Invalid, Report};
-use crate::failure::{Cause, Failure};
 use crate::retry::{self, Repeat, Situation};
 use crate::scope::{Inner, Scope};
 use crate::transport::Answered;
 use crate::wire::{self, Outcome};
 
-/// Longest path with its query: the base URL left aside, what servers are sure to read.
+/// The longest path with its query, without the base URL; every server accepts this much.
 const PATH_BYTES_MAX: usize = 7 * 1024;
 
-/// What every request accepts as an answer.
+/// The media types that every request accepts.
 const ACCEPTED: &str = "application/json, application/problem+json";
 
-/// What to send, the same for every attempt.
+/// What to send, the same in every attempt.
 #[derive(Debug)]
 pub(crate) struct Call {
     method: Method,
@@ -53,25 +53,26 @@ impl Call {
         }
     }
 
-    /// A write to `path` that does to a second request what `repeat` says.
+    /// A write to `path`; `repeat` says what a second request does.
     pub(crate) fn write(method: Method, path: impl Into<String>, repeat: Repeat) -> Self {
         Self { method, repeat, ..Self::read(path) }
     }
 
-    /// Sends `body` along as JSON.
+    /// Sets `body` as the JSON body.
     pub(crate) fn json(mut self, body: &impl Serialize) -> Result<Self, Invalid> {
         let body = serde_json::to_vec(body).map_err(|error| Invalid::Body(error.to_string()))?;
         self.body = body.into();
         Ok(self)
     }
 
-    /// Puts the call under a key: the caller's, which is in the body already, or a new one.
+    /// Sends the call under an idempotency key: the caller's, which is in the body already, or a
+    /// new one.
     ///
-    /// All attempts carry the same key, so together they take effect at most once.
+    /// All attempts have the same key, so together they take effect at most once.
     pub(crate) fn keyed(mut self, key: Option<&str>) -> Result<Self, Invalid> {
         self.repeat = Repeat::Keyed;
         match key {
-            // The server judges which characters it takes; here only the length is bounded.
+            // The server decides which characters it accepts; here only the length is checked.
             Some(key) if key.is_empty() || key.chars().count() > 255 => {
                 return Err(Invalid::IdempotencyKey);
             }
@@ -86,8 +87,8 @@ impl Call {
 
     /// Makes a replacement conditional on the row's version.
     ///
-    /// It is then no longer safe to repeat in doubt: the second one would be refused because the
-    /// first succeeded.
+    /// After an unknown outcome it can no longer be retried safely: the second request would be
+    /// refused because the first succeeded.
     pub(crate) fn if_match(mut self, version: Option<u64>) -> Self {
         if version.is_some() {
             self.if_match = version;
@@ -101,19 +102,19 @@ impl Call {
         &self.body
     }
 
-    /// Sends the signature of the body along.
+    /// Adds the signature of the body.
     pub(crate) fn signed(mut self, signature: Option<String>) -> Self {
         self.signature = signature;
         self
     }
 
-    /// Takes `status` for an answer too, when its body is not a problem.
+    /// Treats `status` as an answer too, when its body is not a problem.
     pub(crate) const fn also_answers(mut self, status: u16) -> Self {
         self.also_answers = Some(status);
         self
     }
 
-    /// Carries the call out.
+    /// Executes the call.
     pub(crate) async fn run<T>(
         self,
         inner: &Inner,
@@ -185,7 +186,7 @@ impl Call {
         headers: &HeaderMap,
         url: &str,
         deadline: Instant,
-    ) -> Result<Answered, Failure> {
+    ) -> Result<Answered, FailedAttempt> {
         let _slot = inner.transport.slot(deadline).await?;
         let mut request = Request::new(self.body.clone());
         *request.method_mut() = self.method.clone();
@@ -197,14 +198,14 @@ impl Call {
         inner.transport.send(request, url, left.min(inner.attempt_timeout)).await
     }
 
-    /// Tells a success from a failure.
+    /// Distinguishes a success from a failed attempt.
     fn judge<T>(
         &self,
         answered: Answered,
         scope: &Scope,
         url: &str,
         decode: Decode<T>,
-    ) -> Result<(T, u16, HeaderMap), Failure> {
+    ) -> Result<(T, u16, HeaderMap), FailedAttempt> {
         let Answered { status, headers, body } = answered;
         if let Some(position) = answer::position(&headers) {
             scope.observe(position);
@@ -214,20 +215,20 @@ impl Call {
         });
         let success = (200..300).contains(&status) && !is_problem;
         if !success && (self.also_answers != Some(status) || is_problem) {
-            return Err(Failure::from_answer(status, &headers, &body, url));
+            return Err(FailedAttempt::from_answer(status, &headers, &body, url));
         }
         match decode(&body) {
             Ok(data) => Ok((data, status, headers)),
-            // Something took the request and answered what cannot be read: it may well have
-            // taken effect.
+            // Something took the request and sent an unreadable answer: the request may have taken
+            // effect.
             Err(source) => {
                 let cause = Cause::Body { status, url: url.to_owned(), source };
-                Err(Failure::on_the_way(Outcome::Unknown, cause))
+                Err(FailedAttempt::on_the_way(Outcome::Unknown, cause))
             }
         }
     }
 
-    /// The headers of every attempt, and the trace id among them.
+    /// The headers of every attempt, and the trace id in them.
     fn headers(&self, scope: &Scope) -> Result<(HeaderMap, String), Invalid> {
         if self.path.len() > PATH_BYTES_MAX {
             return Err(Invalid::Url(format!("its path is longer than {PATH_BYTES_MAX} bytes")));
@@ -252,18 +253,18 @@ impl Call {
     }
 }
 
-/// Makes a header of text that is known to be visible ASCII.
+/// Makes a header of text that contains only visible ASCII.
 fn visible(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("only visible ASCII is made a header")
 }
 
-/// The trace id that the server answered under.
+/// The trace id in the server's answer.
 fn echoed(headers: &HeaderMap) -> Option<String> {
     Some(headers.get(wire::TRACE_ID)?.to_str().ok()?.to_owned())
 }
 
-/// Remembers what a failure says about the node.
-fn note(inner: &Inner, index: usize, failure: &Failure, now: Instant) {
+/// Records what a failed attempt says about the node.
+fn note(inner: &Inner, index: usize, failure: &FailedAttempt, now: Instant) {
     match failure.cause {
         _ if failure.cause.is_unreachable() => inner.endpoints.failed(index, true, now),
         Cause::Busy { .. } => {}

@@ -23,13 +23,13 @@ use crate::scope::{Consistency, Inner, Scope};
 
 /// A client of one cluster.
 ///
-/// Cloning is cheap; all clones share connections and what is known about the nodes. Methods
-/// such as [`Client::stale`] and [`Client::with_trace_id`] give a clone whose calls differ in one
+/// Cloning is cheap; all clones share connections and what is known about the nodes. Methods such
+/// as [`Client::stale`] and [`Client::with_trace_id`] return a clone whose calls differ in one
 /// respect, and leave the original as it was.
 ///
-/// Every call ends within its deadline: with an [`Answer`], or with an [`Error`] that says what
-/// is known about the effect. Dropping the future of a call gives up waiting for it; a write that
-/// was on its way may still take effect.
+/// Every call ends within its deadline: with an [`Answer`], or with an [`Error`] that says what is
+/// known about the effect. Dropping the future of a call stops waiting for it; a write that was
+/// already sent may still take effect.
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -53,14 +53,14 @@ impl Client {
         Builder::default()
     }
 
-    /// The base URLs, in the order they were given, without a slash at their end.
+    /// The base URLs, in the given order, without a slash at the end.
     #[must_use]
     pub fn base_urls(&self) -> &[String] {
         self.inner.endpoints.urls()
     }
 
-    /// A clone that only asks the base URL number `index`, counted from 0; nothing when there is
-    /// none of that number.
+    /// A clone that asks only the base URL with this index, from 0; `None` when there is no such
+    /// URL.
     #[must_use]
     pub fn pinned(&self, index: usize) -> Option<Self> {
         (index < self.base_urls().len()).then(|| self.scoped(|scope| scope.pinned = Some(index)))
@@ -72,35 +72,35 @@ impl Client {
         self.with_consistency(Consistency::Stale)
     }
 
-    /// A clone whose reads are as fresh as `consistency` says.
+    /// A clone whose reads are as fresh as `consistency` requires.
     #[must_use]
     pub fn with_consistency(&self, consistency: Consistency) -> Self {
         self.scoped(|scope| scope.consistency = consistency)
     }
 
-    /// A clone whose calls carry this trace id, 1 to 128 visible ASCII characters. Without it
-    /// each call makes its own.
+    /// A clone whose calls have this trace id, 1 to 128 visible ASCII characters. Without it each
+    /// call generates its own.
     #[must_use]
     pub fn with_trace_id(&self, trace_id: &str) -> Self {
         self.scoped(|scope| scope.trace_id = Some(trace_id.into()))
     }
 
-    /// A clone with another time for a whole call, brought within 1 ms to 1 h.
+    /// A clone with another deadline for each call, clamped to 1 ms to 1 h.
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
         let deadline = deadline.clamp(Duration::from_millis(1), Duration::from_secs(3600));
         self.scoped(|scope| scope.deadline = Some(deadline))
     }
 
-    /// A clone with another bound on the attempts of a call, brought within 1 to 100. With 1
-    /// nothing is retried, so each error is that of the only attempt.
+    /// A clone with another maximum of attempts per call, clamped to 1 to 100. With 1 it never
+    /// retries, so each error is that of the only attempt.
     #[must_use]
     pub fn with_attempts_max(&self, attempts: u32) -> Self {
         self.scoped(|scope| scope.attempts_max = Some(attempts.clamp(1, 100)))
     }
 
-    /// A clone that begins a session: its reads, stale ones too and from any node, reflect at
-    /// least what its own earlier answers reflected.
+    /// A clone that begins a session: its reads, even stale ones and from any node, reflect at
+    /// least what its earlier answers reflected.
     ///
     /// Clones of the session share it.
     #[must_use]
@@ -115,8 +115,8 @@ impl Client {
         self.scoped(|scope| scope.session = Some(Arc::new(AtomicU64::new(position))))
     }
 
-    /// The highest position that the session has seen; nothing outside of a session or before
-    /// its first answer.
+    /// The highest position that the session has seen; `None` outside of a session or before its
+    /// first answer.
     #[must_use]
     pub fn position(&self) -> Option<u64> {
         self.scope.position()

@@ -1,11 +1,12 @@
-//! Reads the bodies of successes. Whatever the bytes are, the result is a value or an error.
+//! Decodes the bodies of successful answers. Whatever the bytes are, the result is a value or an
+//! error.
 
 use serde::de::DeserializeOwned;
 
-use crate::failure::Source;
+use crate::attempt::Source;
 use crate::wire::{Envelope, LedgerList, Order, OrderAnswer, OrderList, ProductList};
 
-/// Turns the body of a success into its data.
+/// Decodes the body of a successful answer.
 pub(crate) type Decode<T> = fn(&[u8]) -> Result<T, Source>;
 
 /// `{"success": true, "data": …}`.
@@ -43,18 +44,18 @@ pub(crate) fn ledger_list(body: &[u8]) -> Result<LedgerList, Source> {
     Ok(list)
 }
 
-/// A body that stands alone.
+/// A body without an envelope.
 pub(crate) fn bare<T: DeserializeOwned>(body: &[u8]) -> Result<T, Source> {
     Ok(serde_json::from_slice(body)?)
 }
 
-/// No body at all; one that is there all the same is not looked at.
+/// No body; one that the server sent anyway is ignored.
 #[expect(clippy::unnecessary_wraps, reason = "it is used where other decoders can fail")]
 pub(crate) fn nothing(_body: &[u8]) -> Result<(), Source> {
     Ok(())
 }
 
-/// A failure must never be reported as a success, whatever the status line says.
+/// Never report a failure as a success, whatever the status line says.
 fn succeeded(success: bool) -> Result<(), Source> {
     if success { Ok(()) } else { Err("the body says that the request failed".into()) }
 }
@@ -65,7 +66,7 @@ mod tests {
     use crate::wire::Health;
 
     #[test]
-    fn a_body_that_says_failure_is_no_success() {
+    fn a_body_that_reports_a_failure_is_an_error() {
         assert_eq!(envelope::<u8>(br#"{"success": true, "data": 7}"#).unwrap(), 7);
         assert!(envelope::<u8>(br#"{"success": false, "data": 7}"#).is_err());
     }

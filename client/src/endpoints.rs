@@ -1,28 +1,28 @@
-//! The base URLs of the cluster and which of them to ask.
+//! The base URLs of the cluster, and which of them to ask.
 //!
-//! Any node takes any request, so one URL that works is as good as another: the client stays
-//! with it, which keeps connections few and warm, and moves on when it fails.
+//! Any node takes any request, so one URL that works is as good as another. The client stays with
+//! it, which keeps connections few and warm, and moves on when it fails.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a node that could not be reached is passed over while others can be asked.
+/// How long an unreachable node is skipped while others can be asked.
 const PASSED_OVER: Duration = Duration::from_secs(1);
 
-/// All base URLs, in the order they were given.
+/// All base URLs, in the given order.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
     urls: Vec<String>,
-    /// For each URL, milliseconds since `started` until which it is passed over.
+    /// For each URL, until when it is skipped, in milliseconds since `started`.
     down_until_ms: Vec<AtomicU64>,
     preferred: AtomicUsize,
     started: Instant,
 }
 
 impl Endpoints {
-    /// `urls` holds at least one URL without a slash at its end.
+    /// `urls` contains at least one URL, without a slash at its end.
     pub(crate) fn new(urls: Vec<String>) -> Self {
         assert!(!urls.is_empty(), "a client has at least one base URL");
         let down_until_ms = urls.iter().map(|_| AtomicU64::new(0)).collect();
@@ -34,14 +34,14 @@ impl Endpoints {
         &self.urls
     }
 
-    /// Where a new call begins.
+    /// The URL that a new call asks first.
     pub(crate) fn first(&self, now: Instant) -> usize {
         let preferred = self.preferred.load(Ordering::Relaxed);
         if self.is_up(preferred, now) { preferred } else { self.next_after(preferred, now) }
     }
 
-    /// Where a call that failed at `index` goes on: the next URL that is not passed over, or
-    /// just the next one when all of them are.
+    /// The URL that a call asks after a failure at `index`: the next one that is not skipped, or
+    /// simply the next one when all are.
     pub(crate) fn next_after(&self, index: usize, now: Instant) -> usize {
         let count = self.urls.len();
         (1..=count)
@@ -50,12 +50,12 @@ impl Endpoints {
             .unwrap_or((index + 1) % count)
     }
 
-    /// Notes that `index` answered.
+    /// Records that `index` answered.
     pub(crate) fn works(&self, index: usize) {
         self.down_until_ms[index].store(0, Ordering::Relaxed);
     }
 
-    /// Notes that `index` did not do its work, and with `unreachable` that it did not answer.
+    /// Records that `index` failed, and with `unreachable` that it did not answer at all.
     pub(crate) fn failed(&self, index: usize, unreachable: bool, now: Instant) {
         if unreachable {
             let until = now.saturating_duration_since(self.started) + PASSED_OVER;
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn stays_with_one_that_works() {
+    fn it_stays_with_a_url_that_works() {
         let (endpoints, now) = three();
         for _ in 0..5 {
             assert_eq!(endpoints.first(now), 0);
@@ -92,17 +92,17 @@ mod tests {
     }
 
     #[test]
-    fn moves_on_from_one_that_fails_and_does_not_return_by_itself() {
+    fn it_leaves_a_url_that_fails_and_does_not_return_by_itself() {
         let (endpoints, now) = three();
         endpoints.failed(0, false, now);
         assert_eq!(endpoints.first(now), 1);
-        // The call that failed at 0 and another that failed there too agree on the successor.
+        // Two calls that failed at 0 agree on the next URL.
         endpoints.failed(0, false, now);
         assert_eq!(endpoints.first(now), 1);
     }
 
     #[test]
-    fn passes_over_the_unreachable_for_a_while() {
+    fn it_skips_an_unreachable_url_for_a_while() {
         let (endpoints, now) = three();
         endpoints.failed(1, true, now);
         assert_eq!(endpoints.next_after(0, now), 2);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_all_in_turn_when_none_is_reachable() {
+    fn it_asks_all_in_turn_when_none_is_reachable() {
         let (endpoints, now) = three();
         for index in 0..3 {
             endpoints.failed(index, true, now);

@@ -1,41 +1,40 @@
-//! The errors of a call. They answer one question first: did the request take effect?
+//! The errors of a call. Each says first whether the request took effect.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::failure::Cause;
+use crate::attempt::Cause;
 use crate::wire::{ErrorCode, Outcome, Problem};
 
 /// Why a call did not succeed.
 ///
-/// `Display` gives the class and the number of attempts; the cause is the
+/// `Display` prints the kind and the number of attempts; the cause is the
 /// [`source`](std::error::Error::source).
 #[derive(Debug)]
 pub enum Error {
-    /// The arguments cannot be sent at all, so nothing was.
+    /// The arguments cannot be sent, so nothing was.
     Invalid(Invalid),
-    /// The server decided against the request: no attempt of this call has or will have an
-    /// effect.
+    /// The server refused the request: no attempt of this call has or will have an effect.
     Rejected(Box<Report>),
-    /// The request certainly has no effect, but was not decided either: it may be sent again.
+    /// The request certainly has no effect, but the server did not refuse it: it may be sent again.
     NotApplied(Box<Report>),
-    /// The request may have taken effect, or may yet. Ask for the key with
+    /// The request may have taken effect, or still may. Look its key up with
     /// [`crate::Client::order_by_key`], or send the request again under the same key.
     Unknown(Box<Report>),
 }
 
-/// What is known about a call that failed.
+/// The details of a failed call.
 #[derive(Debug)]
 pub struct Report {
-    /// What went wrong with the last attempt.
+    /// What went wrong in the last attempt.
     pub cause: Cause,
-    /// Attempts made, at least 1; one that found no free connection counts.
+    /// Attempts made, at least 1; an attempt without a free connection counts.
     pub attempts: u32,
     /// Time from the start of the call to its end.
     pub elapsed: Duration,
-    /// The idempotency key of the call, whether the caller's or made by the client.
+    /// The idempotency key of the call: the caller's, or one that the client made.
     pub idempotency_key: Option<String>,
-    /// The trace id under which the servers' logs tell more.
+    /// The trace id, to find the request in the servers' logs.
     pub trace_id: String,
 }
 
@@ -49,16 +48,16 @@ pub enum Invalid {
     /// The idempotency key is empty or longer than 255 characters.
     #[error("the idempotency key must be 1 to 255 characters")]
     IdempotencyKey,
-    /// The id to go on after is no id of an event.
-    #[error("the id of an event must be a position, a point and a number")]
+    /// The event id to continue after is not one.
+    #[error("the id of an event must be a position, a point and a number, such as 80740355.4")]
     EventId,
-    /// A value does not fit into a URL that a server would read.
+    /// A value does not fit into a URL that every server accepts.
     #[error("the request's URL cannot be formed: {0}")]
     Url(String),
-    /// A batch has no order, or more than one request may have.
+    /// A batch is empty or larger than one request allows.
     #[error("a batch must have 1 to 1000 orders")]
     Batch,
-    /// The body cannot be written as JSON.
+    /// The body cannot be encoded as JSON.
     #[error("the request's body cannot be written as JSON: {0}")]
     Body(String),
 }
@@ -86,7 +85,7 @@ impl Error {
         }
     }
 
-    /// The details of the call, unless nothing was sent.
+    /// The details of the call; `None` when nothing was sent.
     #[must_use]
     pub const fn report(&self) -> Option<&Report> {
         match self {
@@ -97,16 +96,16 @@ impl Error {
         }
     }
 
-    /// The problem that the last attempt was answered with, if it was.
+    /// The problem in the server's last answer, if there was one.
     ///
-    /// An unknown outcome may carry a refusal here: the last attempt was refused, an earlier one
-    /// is in doubt.
+    /// An unknown outcome may have a refusal here: the last attempt was refused, the outcome of an
+    /// earlier one is unknown.
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {
         self.report().and_then(|report| report.cause.problem())
     }
 
-    /// The code of that problem, if it is one that this version knows.
+    /// The code of that problem, if this version knows it.
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         self.problem().and_then(Problem::code)

@@ -1,4 +1,4 @@
-//! Following events: a stream from one node, resumed on another when it breaks.
+//! Subscribing to events: a stream from one node, resumed at another when it breaks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,32 +10,32 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Request};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::attempt::{Cause, FailedAttempt};
 use crate::error::{Error, Invalid, Report};
-use crate::failure::{Cause, Failure};
 use crate::query::EventQuery;
 use crate::retry::{self, Repeat, Situation};
 use crate::scope::{Inner, Scope};
 use crate::wire::{Event, Outcome};
 
-/// How long a stream may say nothing: three of the servers' signs of life.
+/// How long a stream may be silent: three of the servers' heartbeats.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 
-/// Longest block of a stream.
+/// The longest block of a stream, in bytes.
 const BLOCK_BYTES_MAX: usize = 256 * 1024;
 
 /// Events as they happen, from whichever node answers.
 ///
-/// When the stream breaks, the next call goes on at another node after the last event that was
-/// given, so none is missing and none comes twice. It holds one connection, which does not count
+/// When the stream breaks, the next call resumes it at another node after the last returned event,
+/// so no event is missing and none is duplicated. It uses one connection, which does not count
 /// towards [`crate::Builder::connections_max`]. Dropping it ends it.
 #[derive(Debug)]
 pub struct EventStream {
     inner: Arc<Inner>,
     scope: Scope,
     path: String,
-    /// The last id that was given, or where the stream began.
+    /// The last returned id, or where the stream began.
     last: Option<String>,
-    /// Which node is asked next.
+    /// The node to ask next.
     index: usize,
     open: Option<Open>,
 }
@@ -47,7 +47,7 @@ struct Open {
     text: BytesMut,
 }
 
-/// What a block of a stream says.
+/// The fields of a block of a stream.
 #[derive(Debug, Default, PartialEq)]
 struct Block {
     id: Option<String>,
@@ -61,16 +61,16 @@ impl EventStream {
         Self { inner, scope, path, last, index, open: None }
     }
 
-    /// The id to go on after: of the event that was given last, else of the place where the stream
-    /// began; nothing before it was opened, unless the query named one.
+    /// The id to continue after: that of the last returned event, else that of the stream's
+    /// beginning; `None` before it was opened, unless the query named one.
     ///
-    /// It serves as [`EventQuery::after`] of a later stream, also in another process.
+    /// It serves as [`EventQuery::after`] of a later stream, even in another process.
     #[must_use]
     pub fn last_id(&self) -> Option<&str> {
         self.last.as_deref()
     }
 
-    /// Opens the stream, unless it is open. What happens after this is told.
+    /// Opens the stream, unless it is open. It returns all events from then on.
     ///
     /// # Errors
     /// As for [`EventStream::next`].
@@ -78,7 +78,7 @@ impl EventStream {
         while self.open.is_none() {
             let open = self.connect().await?;
             self.open = Some(open);
-            // The first block has the place where the stream begins.
+            // The first block has the id at which the stream begins.
             if self.last.is_none() && self.block().await.is_err() {
                 self.broken();
             }
@@ -86,12 +86,13 @@ impl EventStream {
         Ok(())
     }
 
-    /// The next event; waits until there is one. Can be given up at any time: no event is lost.
+    /// The next event; waits until there is one. It is cancel-safe: dropping the future loses no
+    /// event.
     ///
     /// # Errors
-    /// Rejected with `events_gone` when events that would follow are no longer kept, and with
-    /// `validation_error` for a query that is none. When no node could be reached within the
-    /// deadline of a call, what the last one said; the next call tries again.
+    /// Rejected with `events_gone` when the next events are no longer retained, and with
+    /// `validation_error` for an invalid query. When no node answers within the deadline of a call,
+    /// the error of the last one; the next call tries again.
     #[allow(clippy::should_implement_trait, reason = "an iterator cannot wait")]
     pub async fn next(&mut self) -> Result<Event, Error> {
         loop {
@@ -110,7 +111,7 @@ impl EventStream {
         let block = timeout(SILENCE_MAX, open.block()).await.map_err(|_| Broken)??;
         let event = match block.data.is_empty() {
             true => None,
-            // What cannot be read must not be passed over in silence.
+            // Never skip an unreadable event silently.
             false => Some(serde_json::from_str(&block.data).map_err(|_| Broken)?),
         };
         if block.id.is_some() {
@@ -119,7 +120,7 @@ impl EventStream {
         Ok(event)
     }
 
-    /// Lets go of a stream that is over; another node is asked next.
+    /// Drops a stream that has ended; another node is asked next.
     fn broken(&mut self) {
         self.open = None;
         if self.scope.pinned.is_none() {
@@ -151,7 +152,7 @@ impl EventStream {
             let situation = Situation {
                 repeat: Repeat::Read,
                 attempts,
-                // A follower has nothing better to do than to try again until its deadline.
+                // A subscriber has nothing better to do than to retry until its deadline.
                 attempts_max: u32::MAX,
                 endpoints: self.inner.endpoints.urls().len(),
                 left: deadline.saturating_duration_since(now),
@@ -173,7 +174,7 @@ impl EventStream {
         headers: &HeaderMap,
         url: &str,
         deadline: Instant,
-    ) -> Result<Incoming, Failure> {
+    ) -> Result<Incoming, FailedAttempt> {
         let mut request = Request::new(());
         *request.uri_mut() = format!("{url}{}", self.path)
             .parse()
@@ -193,12 +194,12 @@ impl EventStream {
     }
 }
 
-/// The stream ended, went silent, or said what cannot be read.
+/// The stream ended, was silent for too long, or sent something unreadable.
 #[derive(Debug, PartialEq)]
 struct Broken;
 
 impl Open {
-    /// The next block that says anything. Gives up nothing when it is given up itself.
+    /// The next block with a field. It is cancel-safe.
     async fn block(&mut self) -> Result<Block, Broken> {
         loop {
             if let Some(block) = take_block(&mut self.text) {
@@ -215,7 +216,7 @@ impl Open {
     }
 }
 
-/// Takes a whole block off the text, if there is one. Comments and unknown fields are left out.
+/// Takes a whole block from the text, if there is one. Ignores comments and unknown fields.
 fn take_block(text: &mut BytesMut) -> Option<Block> {
     let end = text.windows(2).position(|pair| pair == b"\n\n")?;
     let whole = text.split_to(end + 1);
@@ -242,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_taken_one_by_one_and_only_when_whole() {
+    fn only_whole_blocks_are_taken_one_by_one() {
         let mut text = BytesMut::from(
             &b": events\nretry: 1000\nid: 7.0\n\nid: 8.0\nevent: a\ndata: {\"x\":\ndata:1}\n\n: h\n\nid: 9"[..],
         );

@@ -1,17 +1,19 @@
-//! Typed client of the Holdfast REST API, and the JSON types that go over its wire.
+//! Typed client of the Holdfast REST API, and the JSON types of its wire format.
 //!
-//! [`wire`] owns every JSON body, header name and error code; it does no I/O and is shared with
-//! the server, so that both ends change together. Without the default feature `http` it is all
-//! that remains of this crate.
+//! [`wire`] contains every JSON body, header name and error code. It does no I/O, and the server
+//! shares it, so that both ends change together. Without the default feature `http` it is all of
+//! this crate.
 //!
-//! The crate knows no domain types: the wire format is a promise to the outside, the engine's
-//! types are not. It has no TLS and no blocking interface, and it needs a tokio runtime.
+//! The crate knows no domain types: the wire format is a promise to others, the engine's types are
+//! not. It has no TLS and no blocking interface, and it needs a tokio runtime.
 #![cfg_attr(feature = "http", doc = include_str!("guide.md"))]
 
 pub mod wire;
 
 #[cfg(feature = "http")]
 mod answer;
+#[cfg(feature = "http")]
+mod attempt;
 #[cfg(feature = "http")]
 mod backup;
 #[cfg(feature = "http")]
@@ -29,8 +31,6 @@ mod error;
 #[cfg(feature = "http")]
 mod events;
 #[cfg(feature = "http")]
-mod failure;
-#[cfg(feature = "http")]
 mod query;
 #[cfg(feature = "http")]
 mod retry;
@@ -44,12 +44,12 @@ mod transport;
 #[cfg(feature = "http")]
 pub use {
     answer::{Answer, Receipt},
+    attempt::Cause,
     backup::Backup,
     builder::{BuildError, Builder},
     client::Client,
     error::{Error, Invalid, Report},
     events::EventStream,
-    failure::Cause,
     query::{EventQuery, LedgerQuery, OrderQuery, Paging, ProductQuery},
     scope::Consistency,
     sign::signature,

@@ -6,7 +6,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::wire::OrderStatus;
 
-/// What stays as it is in a path segment or a query value: letters, digits and `-._~`.
+/// The characters that are not encoded in a path segment or a query value: letters, digits and `-._
+/// `.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Which orders to list, newest first. The default is the first page of all orders.
@@ -18,25 +19,25 @@ pub struct OrderQuery {
     pub status: Option<OrderStatus>,
     /// Only orders with a line of this product.
     pub product_id: Option<u64>,
-    /// Which part of the list.
+    /// The part of the list.
     pub paging: Paging,
 }
 
 /// Which part of a list of orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Paging {
-    /// By page number: right for people, and exact counts come along.
+    /// By page number: for people; the answer has exact counts.
     Page {
-        /// Number of the page, from 1.
+        /// The page's number, from 1.
         page: u64,
-        /// Orders on a page, 1 to 50; without it the server's default of 15.
+        /// Orders per page, 1 to 50; the server's default is 15.
         per_page: Option<u64>,
     },
-    /// By cursor: right for walking through everything while orders are placed.
+    /// By cursor: for reading all orders while more are placed.
     Cursor {
-        /// `next_cursor` of the page before; nothing to begin.
+        /// `next_cursor` of the previous page; `None` for the first one.
         cursor: Option<String>,
-        /// Orders on a page, 1 to 1,000.
+        /// Orders per page, 1 to 1,000.
         limit: u64,
     },
 }
@@ -50,20 +51,20 @@ impl Default for Paging {
 /// Which products to list, by ascending id. The default is all of them, up to 10,000.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProductQuery {
-    /// Only these products; empty for all.
+    /// Only these products; empty means all.
     pub ids: Vec<u64>,
-    /// `next_cursor` of the page before; nothing to begin.
+    /// `next_cursor` of the previous page; `None` for the first one.
     pub cursor: Option<String>,
-    /// Products on a page, at most 10,000.
+    /// Products per page, at most 10,000.
     pub limit: Option<u64>,
 }
 
-/// Which part of the ledger of a product, oldest row first. The default is its beginning.
+/// Which part of a product's ledger, oldest row first. The default is its beginning.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LedgerQuery {
-    /// Only rows after this place: a position, or `next_cursor` of the page before.
+    /// Only rows after this place: a position, or `next_cursor` of the previous page.
     pub after: Option<String>,
-    /// Rows on a page, 1 to 1,000; without it the server's default of 100.
+    /// Rows per page, 1 to 1,000; the server's default is 100.
     pub limit: Option<u64>,
 }
 
@@ -77,21 +78,21 @@ impl LedgerQuery {
     }
 }
 
-/// Which events to follow. The default is all that happen from now on.
+/// Which events to subscribe to. The default is all from now on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventQuery {
-    /// Only events about this user.
+    /// Only events that concern this user.
     pub user_id: Option<u64>,
-    /// Only events about this product.
+    /// Only events that concern this product.
     pub product_id: Option<u64>,
-    /// Only events of these types, or of families such as `order.*`; empty for all. At most 32.
+    /// Only events of these types, or of families such as `order.*`; empty means all. At most 32.
     pub types: Vec<String>,
-    /// Begin after the event of this id; `0.0` is before all events.
+    /// Begin after the event with this id; `0.0` is before all events.
     pub after: Option<String>,
 }
 
 impl EventQuery {
-    /// The path with the query string, but for the place to begin at.
+    /// The path with the query string, without the id to begin after.
     pub(crate) fn path(&self) -> String {
         let mut path = Path::new("/api/v1/events");
         path.number("user_id", self.user_id);
@@ -135,16 +136,16 @@ impl ProductQuery {
     }
 }
 
-/// `text` as one segment of a path.
+/// `text` as one path segment.
 pub(crate) fn segment(text: &str) -> String {
-    // Dots alone would be taken for a walk through the path.
+    // Dots alone would mean a relative path.
     if text.bytes().all(|byte| byte == b'.') {
         return "%2E".repeat(text.len());
     }
     utf8_percent_encode(text, ENCODED).to_string()
 }
 
-/// A path that grows by query parameters.
+/// A path to which query parameters are added.
 struct Path {
     text: String,
     separator: char,
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_stays_one_segment() {
+    fn any_text_is_encoded_as_one_segment() {
         assert_eq!(segment("order-abc-123"), "order-abc-123");
         assert_eq!(segment("a/b?c#d e%"), "a%2Fb%3Fc%23d%20e%25");
         assert_eq!(segment("é"), "%C3%A9");

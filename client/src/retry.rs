@@ -1,44 +1,44 @@
-//! Decides whether and when a request is sent again. Plain functions: no clock, no I/O, and the
-//! random number is an argument.
+//! Decides whether and when to send a request again. Plain functions: no clock, no I/O; the random
+//! number is an argument.
 
 use std::time::Duration;
 
-use crate::failure::{Cause, Failure};
+use crate::attempt::{Cause, FailedAttempt};
 use crate::wire::{ErrorCode, Outcome};
 
-/// Least time before the deadline at which another attempt is begun.
+/// The least time before the deadline at which another attempt starts.
 pub(crate) const ANSWER_TIME_MIN: Duration = Duration::from_millis(10);
 
-/// What sending a request a second time may do.
+/// What a second request may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeat {
     /// A read: has no effect, however often it is sent.
     Read,
     /// A write under an idempotency key: takes effect at most once.
     Keyed,
-    /// A cancel or a release: the second one finds the order cancelled or the hold released, which
-    /// is its success.
+    /// A cancel or a release: the second request finds the order cancelled or the hold released,
+    /// and succeeds.
     Cancel,
-    /// A replacement: the second one writes the same values again.
+    /// A replacement: the second request writes the same values again.
     Replace,
-    /// Anything else: a second one may take effect twice, or be refused because of the first.
+    /// Anything else: a second request may take effect twice, or be refused because of the first.
     Once,
 }
 
-/// Waiting times that double up to a bound.
+/// Waits that double up to a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Backoff {
-    /// Upper end of the first wait.
+    /// Upper bound of the first wait.
     pub(crate) base: Duration,
-    /// Upper end of every wait.
+    /// Upper bound of every wait.
     pub(crate) max: Duration,
 }
 
 impl Backoff {
-    /// The wait before retry number `retry`, counted from 0.
+    /// The wait before retry number `retry`, from 0.
     ///
-    /// `unit`, in `[0, 1)`, places it in the upper half of its range: clients that failed
-    /// together come back spread out, and none comes back at once.
+    /// `unit`, in `[0, 1)`, places it in the upper half of its range: clients that failed together
+    /// retry at different times, and none retries at once.
     pub(crate) fn delay(&self, retry: u32, unit: f64) -> Duration {
         let doubled = self.base.saturating_mul(1_u32 << retry.min(31));
         let half = doubled.min(self.max) / 2;
@@ -46,16 +46,16 @@ impl Backoff {
     }
 }
 
-/// What the caller of [`after`] knows besides the failure.
+/// What [`after`] needs to know besides the failed attempt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Situation {
-    /// What a repetition may do.
+    /// What a second request may do.
     pub(crate) repeat: Repeat,
     /// Attempts made so far, at least 1.
     pub(crate) attempts: u32,
     /// Most attempts allowed.
     pub(crate) attempts_max: u32,
-    /// Base URLs that the request may go to.
+    /// Base URLs that the request may be sent to.
     pub(crate) endpoints: usize,
     /// Time left until the deadline.
     pub(crate) left: Duration,
@@ -63,9 +63,9 @@ pub(crate) struct Situation {
     pub(crate) unit: f64,
 }
 
-/// The wait before the next attempt, or nothing when `failure` is the last word.
+/// The wait before the next attempt, or `None` when there is to be none.
 pub(crate) fn after(
-    failure: &Failure,
+    failure: &FailedAttempt,
     situation: &Situation,
     backoff: &Backoff,
 ) -> Option<Duration> {
@@ -78,7 +78,8 @@ pub(crate) fn after(
     if !may_repeat || situation.attempts >= situation.attempts_max {
         return None;
     }
-    // A node that is gone says nothing about the others: ask those that were not asked yet.
+    // An unreachable node says nothing about the others: ask those that were not asked yet, at
+    // once.
     let untried = (situation.attempts as usize) < situation.endpoints;
     let wait = if matches!(failure.cause, Cause::Connect { .. }) && untried {
         Duration::ZERO
@@ -86,16 +87,17 @@ pub(crate) fn after(
         backoff.delay(situation.attempts - 1, situation.unit)
     };
     let wait = wait.max(failure.retry_after.unwrap_or(Duration::ZERO));
-    // An attempt that has no time for an answer can only turn a certain outcome into doubt.
+    // An attempt without enough time for an answer can only turn a certain outcome into an unknown
+    // one.
     (wait.saturating_add(ANSWER_TIME_MIN) <= situation.left).then_some(wait)
 }
 
-/// The outcome of a whole call, from its last failure and whether an earlier attempt ended in
-/// doubt.
+/// The outcome of a whole call, from its last failed attempt and whether the outcome of an earlier
+/// attempt is unknown.
 ///
-/// An attempt in doubt may still be on its way, so a later refusal decides nothing about it.
-/// Only a refusal that holds for every attempt of the call, past and future, settles the doubt.
-pub(crate) fn outcome(repeat: Repeat, last: &Failure, doubt: bool) -> Outcome {
+/// An attempt with an unknown outcome may still take effect, so a later refusal says nothing about
+/// it. Only a refusal that applies to every attempt of the call, past and future, resolves it.
+pub(crate) fn outcome(repeat: Repeat, last: &FailedAttempt, doubt: bool) -> Outcome {
     match repeat {
         Repeat::Read if last.outcome == Outcome::Rejected => Outcome::Rejected,
         Repeat::Read => Outcome::NotApplied,
@@ -104,18 +106,18 @@ pub(crate) fn outcome(repeat: Repeat, last: &Failure, doubt: bool) -> Outcome {
     }
 }
 
-/// Whether `last` is a refusal that no earlier attempt of the same call can have escaped.
-fn settles(repeat: Repeat, last: &Failure) -> bool {
+/// Whether `last` is a refusal that must apply to every earlier attempt of the same call.
+fn settles(repeat: Repeat, last: &FailedAttempt) -> bool {
     let Some(code) = last.cause.code() else { return false };
     match repeat {
-        // The key is bound for good: to nothing, to another request, or to a result that changed
-        // nothing.
+        // The key is bound for good: fenced, used by another request, or used for a result that
+        // changed nothing.
         Repeat::Keyed => matches!(
             code,
             ErrorCode::KeyFenced | ErrorCode::IdempotencyKeyReused | ErrorCode::PaymentConflict
         ),
-        // An order that left PENDING never returns there, and a cancelled one answers 200; a hold
-        // that has ended otherwise was not released, and a released one answers 204.
+        // An order that left PENDING never returns there, and a cancelled one is answered with 200.
+        // A hold that ended otherwise was not released, and a released one is answered with 204.
         Repeat::Cancel => matches!(
             code,
             ErrorCode::OrderNotCancellable | ErrorCode::HoldExpired | ErrorCode::HoldConsumed
@@ -135,8 +137,8 @@ mod tests {
     const REPEATS: [Repeat; 5] =
         [Repeat::Read, Repeat::Keyed, Repeat::Cancel, Repeat::Replace, Repeat::Once];
 
-    fn failure(code: ErrorCode) -> Failure {
-        Failure {
+    fn failure(code: ErrorCode) -> FailedAttempt {
+        FailedAttempt {
             outcome: code.outcome(),
             retryable: code.is_retryable(),
             retry_after: None,
@@ -144,9 +146,9 @@ mod tests {
         }
     }
 
-    fn refused_connection() -> Failure {
+    fn refused_connection() -> FailedAttempt {
         let source = std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into();
-        Failure {
+        FailedAttempt {
             outcome: Outcome::NotApplied,
             retryable: true,
             retry_after: None,
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_the_bound_and_stay_in_the_upper_half() {
+    fn waits_double_up_to_the_bound_within_the_upper_half() {
         for (retry, top_ms) in [(0, 100), (1, 200), (2, 400), (3, 800), (4, 1000), (40, 1000)] {
             let top = Duration::from_millis(top_ms);
             assert_eq!(BACKOFF.delay(retry, 0.0), top / 2, "retry {retry}");
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_applied_is_always_sent_again() {
+    fn a_request_that_was_not_applied_is_always_retried() {
         for repeat in REPEATS {
             let wait = after(&failure(ErrorCode::NoLeader), &situation(repeat), &BACKOFF);
             assert_eq!(wait, Some(Duration::from_millis(50)), "{repeat:?}");
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_sent_again_only_where_that_is_safe() {
+    fn an_unknown_outcome_is_retried_only_where_that_is_safe() {
         for repeat in REPEATS {
             let wait = after(&failure(ErrorCode::CommitTimeout), &situation(repeat), &BACKOFF);
             assert_eq!(wait.is_some(), repeat != Repeat::Once, "{repeat:?}");
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_never_sent_again() {
+    fn a_refused_request_is_never_retried() {
         for repeat in REPEATS {
             let failure = failure(ErrorCode::InsufficientStock);
             assert_eq!(after(&failure, &situation(repeat), &BACKOFF), None, "{repeat:?}");
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_may_say_that_repeating_is_useless() {
+    fn the_server_may_say_that_a_retry_is_useless() {
         let mut failure = failure(ErrorCode::InternalError);
         failure.retryable = false;
         assert_eq!(after(&failure, &situation(Repeat::Read), &BACKOFF), None);
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_lengthens_the_wait_but_not_past_the_deadline() {
+    fn retry_after_lengthens_the_wait_up_to_the_deadline() {
         let mut failure = failure(ErrorCode::Overloaded);
         failure.retry_after = Some(Duration::from_secs(3));
         let mut situation = situation(Repeat::Keyed);
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_node_costs_no_wait_while_others_are_untried() {
+    fn an_unreachable_node_costs_no_wait_while_others_are_untried() {
         let mut situation = situation(Repeat::Once);
         for (attempts, expected_ms) in [(1, 0), (2, 0), (3, 200)] {
             situation.attempts = attempts;
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_after_doubt_is_reported_as_doubt() {
+    fn a_refusal_after_an_unknown_outcome_is_unknown() {
         let refused = failure(ErrorCode::InsufficientStock);
         for repeat in [Repeat::Keyed, Repeat::Cancel, Repeat::Replace, Repeat::Once] {
             assert_eq!(outcome(repeat, &refused, false), Outcome::Rejected, "{repeat:?}");
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_binds_every_attempt_settles_the_doubt() {
+    fn a_refusal_of_every_attempt_resolves_an_unknown_outcome() {
         for code in [ErrorCode::KeyFenced, ErrorCode::IdempotencyKeyReused] {
             assert_eq!(outcome(Repeat::Keyed, &failure(code), true), Outcome::Rejected);
             assert_eq!(outcome(Repeat::Replace, &failure(code), true), Outcome::Unknown);
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_is_never_in_doubt() {
+    fn the_outcome_of_a_read_is_never_unknown() {
         let timeout = failure(ErrorCode::CommitTimeout);
         assert_eq!(outcome(Repeat::Read, &timeout, true), Outcome::NotApplied);
         let missing = failure(ErrorCode::NotFound);

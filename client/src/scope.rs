@@ -14,16 +14,16 @@ use crate::retry::Backoff;
 use crate::transport::Transport;
 use crate::wire;
 
-/// The longest trace id.
+/// The longest trace id, in bytes.
 const TRACE_ID_BYTES_MAX: usize = 128;
 
 /// How fresh a read must be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Consistency {
-    /// It reflects every write that was acknowledged before it was sent.
+    /// It reflects every write that was acknowledged before the read was sent.
     #[default]
     Linearizable,
-    /// It is answered from the node's own state at once, whatever that may lack.
+    /// The node answers at once from its own state, which may lag behind.
     Stale,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Inner {
     pub(crate) backoff: Backoff,
 }
 
-/// What one clone carries.
+/// What each clone has of its own.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scope {
     pub(crate) consistency: Consistency,
@@ -50,8 +50,8 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// The headers that every call begins with, and its trace id. Whatever cannot be sent is found
-    /// here, so that no attempt can fail for that reason.
+    /// The headers that every call begins with, and its trace id. It checks the trace id once, so
+    /// that no attempt can fail for it.
     ///
     /// # Errors
     /// When the trace id is not 1 to 128 visible ASCII characters.
@@ -69,7 +69,7 @@ impl Scope {
         Ok((headers, trace_id))
     }
 
-    /// Says how fresh a read must be.
+    /// Adds the headers that say how fresh a read must be.
     pub(crate) fn freshness(&self, headers: &mut HeaderMap) {
         if self.consistency == Consistency::Stale {
             let name = HeaderName::from_static(wire::CONSISTENCY);
@@ -86,7 +86,7 @@ impl Scope {
         (position > 0).then_some(position)
     }
 
-    /// Notes the position of an answer.
+    /// Records the position of an answer.
     pub(crate) fn observe(&self, position: u64) {
         if let Some(session) = &self.session {
             session.fetch_max(position, Ordering::Relaxed);

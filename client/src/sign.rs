@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// The value of the header [`crate::wire::SIGNATURE`] for a body that is sent at `timestamp`, in
-/// seconds since 1970, with a `v1` for each of `secrets`; nothing without a secret.
+/// seconds since 1970, with a `v1` for each of `secrets`; `None` without a secret.
 ///
 /// ```
 /// let value = client::signature(&["an old secret", "a new secret"], 1_700_000_000, b"{}");
@@ -19,7 +19,7 @@ pub fn signature(secrets: &[&str], timestamp: u64, body: &[u8]) -> Option<String
     let mut value = format!("t={timestamp}");
     for secret in secrets {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
-            .expect("a key of any length will do for HMAC");
+            .expect("HMAC accepts keys of any length");
         mac.update(format!("{timestamp}.").as_bytes());
         mac.update(body);
         value.push_str(",v1=");
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_the_hmac_of_time_dot_and_body() {
+    fn a_signature_is_the_hmac_of_time_dot_and_body() {
         // echo -n '1700000000.{"a":1}' | openssl dgst -sha256 -hmac 'correct horse battery'
         let expected = concat!(
             "t=1700000000,v1=",

@@ -1,7 +1,7 @@
 //! One attempt: one request to one node, bounded in time, connections and bytes.
 //!
-//! This module knows HTTP and nothing of orders. It never follows a redirect and never sends a
-//! request a second time after a byte of it has gone out.
+//! This module knows HTTP and nothing about orders. It never follows a redirect, and never sends a
+//! request again once a byte of it has been sent.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::failure::{Cause, Failure};
+use crate::attempt::{Cause, FailedAttempt};
 use crate::wire::Outcome;
 
-/// Connections that lie idle are dropped after this time, before the server drops them (60 s):
-/// a request on a connection that the server is just closing ends in doubt for no reason.
+/// Idle connections are dropped after this time, before the server drops them (60 s). A request on
+/// a connection that the server is just closing would have an unknown outcome for no reason.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Bytes of answer that hyper buffers while reading the head, so the bound on all headers.
+/// Bytes that hyper buffers while it reads the head of an answer: the bound on all headers.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// Header lines in one answer.
+/// The most header lines in one answer.
 const HEADERS_MAX: usize = 100;
 
 /// The connection pool and its bounds.
@@ -65,7 +65,7 @@ impl Transport {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(connections_max)
-            // Only ever repeats a request of which nothing was written.
+            // Only ever retries a request of which no byte was written.
             .retry_canceled_requests(true)
             .http1_max_buf_size(HEAD_BYTES_MAX)
             .http1_max_headers(HEADERS_MAX)
@@ -76,30 +76,33 @@ impl Transport {
 
     /// Waits for a free connection slot until `deadline`.
     ///
-    /// HTTP/1.1 carries one request per connection at a time, so bounding the requests on their
-    /// way bounds the connections in use.
-    pub(crate) async fn slot(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Failure> {
+    /// HTTP/1.1 carries one request per connection at a time, so bounding the concurrent requests
+    /// bounds the connections in use.
+    pub(crate) async fn slot(
+        &self,
+        deadline: Instant,
+    ) -> Result<SemaphorePermit<'_>, FailedAttempt> {
         match timeout_at(deadline, self.slots.acquire()).await {
-            // A slot that comes free at the deadline comes too late.
+            // A slot that becomes free at the deadline is too late.
             Ok(permit) if Instant::now() < deadline => {
                 Ok(permit.expect("the semaphore is never closed"))
             }
             _ => {
                 let cause = Cause::Busy { connections_max: self.connections_max };
-                Err(Failure::on_the_way(Outcome::NotApplied, cause))
+                Err(FailedAttempt::on_the_way(Outcome::NotApplied, cause))
             }
         }
     }
 
-    /// Sends `request` to `url` and reads the whole answer within `within`.
+    /// Sends `request` to `url` and reads the whole answer, all within `within`.
     pub(crate) async fn send(
         &self,
         request: Request<Bytes>,
         url: &str,
         within: Duration,
-    ) -> Result<Answered, Failure> {
+    ) -> Result<Answered, FailedAttempt> {
         let begun = Arc::new(AtomicBool::new(false));
-        // Without a body there is nothing to watch, so the request counts as sent at once.
+        // There is no body to watch, so the request counts as sent at once.
         let watched = !request.body().is_empty();
         let request = request.map(|bytes| Tracked { bytes, begun: Arc::clone(&begun) });
         let outcome = || {
@@ -113,26 +116,27 @@ impl Transport {
             let response = self.http.request(request).await.map_err(|error| {
                 if error.is_connect() {
                     let cause = Cause::Connect { url: url.to_owned(), source: error.into() };
-                    return Failure::on_the_way(Outcome::NotApplied, cause);
+                    return FailedAttempt::on_the_way(Outcome::NotApplied, cause);
                 }
                 let cause = Cause::Broken { url: url.to_owned(), source: error.into() };
-                Failure::on_the_way(outcome(), cause)
+                FailedAttempt::on_the_way(outcome(), cause)
             })?;
             self.read(response, url).await
         });
         answer.await.unwrap_or_else(|_| {
             let cause = Cause::Timeout { url: url.to_owned(), after: within };
-            Err(Failure::on_the_way(outcome(), cause))
+            Err(FailedAttempt::on_the_way(outcome(), cause))
         })
     }
 
-    /// Asks for an answer that has no end, within `within` for its head. It takes no slot.
+    /// Sends a request whose answer has no end, and waits up to `within` for its head. It takes no
+    /// slot.
     pub(crate) async fn open(
         &self,
         request: Request<()>,
         url: &str,
         within: Duration,
-    ) -> Result<Incoming, Failure> {
+    ) -> Result<Incoming, FailedAttempt> {
         let unused = Arc::new(AtomicBool::new(false));
         let request = request.map(|()| Tracked { bytes: Bytes::new(), begun: unused });
         let answer = timeout(within, async {
@@ -143,26 +147,30 @@ impl Transport {
                     true => Cause::Connect { url, source },
                     false => Cause::Broken { url, source },
                 };
-                Failure::on_the_way(Outcome::NotApplied, cause)
+                FailedAttempt::on_the_way(Outcome::NotApplied, cause)
             })?;
             if response.status() == 200 {
                 return Ok(response.into_body());
             }
             let answered = self.read(response, url).await?;
             let Answered { status, headers, body } = answered;
-            Err(Failure::from_answer(status, &headers, &body, url))
+            Err(FailedAttempt::from_answer(status, &headers, &body, url))
         });
         answer.await.unwrap_or_else(|_| {
             let cause = Cause::Timeout { url: url.to_owned(), after: within };
-            Err(Failure::on_the_way(Outcome::NotApplied, cause))
+            Err(FailedAttempt::on_the_way(Outcome::NotApplied, cause))
         })
     }
 
     /// Reads the body of an answer, up to the bound.
-    async fn read(&self, response: Response<Incoming>, url: &str) -> Result<Answered, Failure> {
+    async fn read(
+        &self,
+        response: Response<Incoming>,
+        url: &str,
+    ) -> Result<Answered, FailedAttempt> {
         let (head, body) = response.into_parts();
         let bytes_max = self.response_bytes_max;
-        // A length that is announced need not be waited for.
+        // If the announced length is too large, reading is pointless.
         if body.size_hint().lower() > bytes_max as u64 {
             return Err(too_large(url, bytes_max));
         }
@@ -171,24 +179,24 @@ impl Transport {
                 return too_large(url, bytes_max);
             }
             let cause = Cause::Broken { url: url.to_owned(), source };
-            Failure::on_the_way(Outcome::Unknown, cause)
+            FailedAttempt::on_the_way(Outcome::Unknown, cause)
         })?;
         let body = collected.to_bytes();
         Ok(Answered { status: head.status.as_u16(), headers: head.headers, body })
     }
 }
 
-/// The failure of an answer over the bound. The same answer would be as long the next time, so
-/// asking again is of no use.
-fn too_large(url: &str, bytes_max: usize) -> Failure {
+/// The failed attempt for an answer above the bound. The answer to a retry would be as long, so it
+/// is not retried.
+fn too_large(url: &str, bytes_max: usize) -> FailedAttempt {
     let cause = Cause::TooLarge { url: url.to_owned(), bytes_max };
-    Failure { retryable: false, ..Failure::on_the_way(Outcome::Unknown, cause) }
+    FailedAttempt { retryable: false, ..FailedAttempt::on_the_way(Outcome::Unknown, cause) }
 }
 
-/// A request body that notes when the connection begins to take it.
+/// A request body that records when the connection begins to read it.
 ///
-/// Until then no complete request can have reached the server, so a failure certainly had no
-/// effect, even when it was noticed only by a timeout.
+/// Until then the server cannot have received a complete request. So a failed attempt certainly had
+/// no effect, even when only a timeout revealed it.
 #[derive(Debug)]
 struct Tracked {
     bytes: Bytes,

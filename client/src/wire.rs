@@ -1,15 +1,16 @@
 //! The JSON bodies, header names and error codes of the REST API.
 //!
-//! This module owns how values are spelled on the wire, in both directions: every type
-//! serialises and deserialises, so server and client share one definition. It does no I/O, it
-//! validates no business rule and it computes nothing: amounts arrive here as finished text.
+//! This module defines how values are written on the wire, in both directions: every type
+//! serialises and deserialises, so server and client share one definition. It does no I/O,
+//! validates no business rule and computes nothing: amounts arrive here as finished text.
 //!
-//! Conventions that hold for every type:
-//! - ids and counts are unsigned integers, ids start at 1;
-//! - money is a decimal string with two places (`"999.99"`) with the integer in minor units
-//!   beside it in a field that ends in `_minor`;
+//! Conventions for every type:
+//! - ids and counts are unsigned integers; ids start at 1;
+//! - money is a decimal string with two places (`"999.99"`), beside an integer in minor units in a
+//!   field that ends in `_minor`;
 //! - times are RFC 3339 UTC strings;
-//! - fields that a reader does not know are ignored, so either side may be the newer one.
+//! - readers ignore unknown fields, so the sender may be newer. An unknown word of an enumeration
+//!   is an error.
 
 mod batch;
 mod cluster;

@@ -1,4 +1,5 @@
-//! The wire format, held fast by committed JSON: a change to it shows as a change of these files.
+//! The wire format, compared with committed JSON: a change of the format shows as a change of these
+//! files.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -7,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Compares `value` with the committed text in both directions, and reads it again with fields
-/// that this version does not know.
+/// Compares `value` with the committed text in both directions, and reads it again with fields that
+/// this version does not know.
 #[track_caller]
 fn golden<T>(text: &str, value: &T)
 where
@@ -24,7 +25,7 @@ where
     assert_eq!(&serde_json::from_str::<T>(&newer).unwrap(), value, "read from {newer}");
 }
 
-/// Puts a field of the future into every object whose keys are fixed.
+/// Adds an unknown field to every object whose keys are fixed.
 fn add_unknown_fields(value: &mut Value, name: &str) {
     match value {
         Value::Object(fields) if !["metadata", "errors", "payload"].contains(&name) => {
@@ -408,7 +409,7 @@ fn a_price_may_be_a_number_and_keeps_its_digits() {
     assert_eq!(patch.price.as_deref(), Some("99999999.99"));
 }
 
-/// Every word of every closed set, so that none can be renamed or removed unseen.
+/// Every word of every closed set, so that nobody renames or removes one unnoticed.
 #[test]
 fn words() {
     fn joined<T: std::fmt::Display>(words: &[T]) -> String {

@@ -6,24 +6,24 @@ use uuid::Uuid;
 
 use super::Client;
 use crate::answer::{Answer, Receipt};
+use crate::attempt::Cause;
 use crate::call::Call;
 use crate::decode;
 use crate::error::{Error, Invalid, Report};
-use crate::failure::Cause;
 use crate::retry::{self, Repeat};
 use crate::wire::{BatchRequest, BatchResult, Outcome};
 
 impl Client {
     /// `POST /orders/batch`: places many orders, each by itself or all or none.
     ///
-    /// An order without an idempotency key is given one, the same for every attempt, so each is
-    /// placed at most once however often the call has to be sent. Orders of a batch that is not
-    /// atomic whose result says that trying again may help are sent again, under their keys, until
-    /// attempts or time run out; then the last result stands. Such an order may have been placed by
-    /// an earlier attempt: its status is then 200.
+    /// The client gives an order without an idempotency key one, the same in every attempt, so each
+    /// order is placed at most once, however often the call is sent. If the batch is not atomic,
+    /// the client sends those orders again, under their keys, whose result says that a retry may
+    /// help, until it runs out of attempts or time; then the last result stands. An earlier attempt
+    /// may have placed such an order: its status is then 200.
     ///
-    /// The results are as many as the orders and in their order. To go on after an error or a
-    /// result in doubt, give the orders keys of your own and repeat the batch.
+    /// There is one result per order, in order. To continue after an error or an unknown result,
+    /// set your own keys and repeat the batch.
     ///
     /// # Errors
     /// Atomic batches are rejected with `insufficient_stock`, `batch_rejected` and others, whose
@@ -58,7 +58,7 @@ impl Client {
             let orders = again.iter().map(|at| request.orders[*at].clone()).collect();
             let rest = BatchRequest { atomic: false, orders };
             let client = self.with_deadline(left - wait);
-            // What is known of the orders is worth more than why asking again did not help.
+            // The results are worth more than the reason why a retry did not help.
             let Ok(more) = client.send_batch(&rest).await else { break };
             answer.receipt.attempts += more.receipt.attempts;
             answer.receipt.position = answer.receipt.position.max(more.receipt.position);
@@ -78,9 +78,9 @@ impl Client {
         if answer.data.len() == count && answer.data.iter().enumerate().all(sound) {
             return Ok(answer);
         }
-        // Which result belongs to which order cannot be told, so nothing is known of any.
+        // It is unclear which result belongs to which order, so nothing is known about any.
         let Receipt { status, url, attempts, trace_id, .. } = answer.receipt;
-        let source = format!("it has not one result for each of {count} orders").into();
+        let source = format!("the number of results is not {count}, that of the orders").into();
         let cause = Cause::Body { status, url, source };
         let elapsed = started.elapsed();
         let report = Report { cause, attempts, elapsed, idempotency_key: None, trace_id };

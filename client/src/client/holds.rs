@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::retry::Repeat;
 use crate::wire::{ExtendRequest, Hold, HoldRequest};
 
-/// Holds. Each method fails with an [`Error`] that tells the outcome. To turn a hold into an order,
-/// give its id to [`Client::create_order`], see [`crate::wire::OrderRequest::from_hold`].
+/// Holds. The [`Error`] of each method says what is known about the effect. To turn a hold into an
+/// order, give its id to [`Client::create_order`]; see [`crate::wire::OrderRequest::from_hold`].
 impl Client {
     /// `POST /holds`: sets units aside until a deadline. Keys work as in [`Client::create_order`].
     ///
@@ -32,8 +32,8 @@ impl Client {
         self.run(Call::read(path(id)), decode::envelope).await
     }
 
-    /// `DELETE /holds/{id}`: gives the units of an active hold back. A hold that was released
-    /// already is a success, so it is safe to repeat and needs no key.
+    /// `DELETE /holds/{id}`: releases an active hold. A hold that was already released is a
+    /// success, so a retry is safe and needs no key.
     ///
     /// # Errors
     /// Rejected with `not_found`, or with `hold_expired` or `hold_consumed` once it has ended
@@ -43,8 +43,8 @@ impl Client {
         self.run(call, decode::nothing).await
     }
 
-    /// `POST /holds/{id}/extend`: lets an active hold live on. It is repeated in doubt: the second
-    /// one counts from a slightly later moment.
+    /// `POST /holds/{id}/extend`: extends an active hold. After an unknown outcome the client
+    /// retries it: the second request counts from a slightly later moment.
     ///
     /// # Errors
     /// Rejected with `not_found`, `validation_error`, or with `hold_expired`, `hold_consumed` or

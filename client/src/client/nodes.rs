@@ -1,7 +1,7 @@
-//! The endpoints that speak about a node rather than about the shop.
+//! The endpoints about nodes rather than the shop.
 //!
-//! Reads answer for the node that was asked; [`Client::pinned`] chooses it. Changes of the members
-//! go to the leader through any node.
+//! Reads describe the node that is asked; [`Client::pinned`] selects it. Any node forwards changes
+//! of the members to the leader.
 
 use hyper::Method;
 
@@ -16,43 +16,43 @@ use crate::wire::{
     Cluster, Health, MemberAdded, MemberRequest, PaymentsRequest, Probe, Snapshot, TransferRequest,
 };
 
-/// Nodes. Each method fails with an [`Error`] when no node could be asked.
+/// Nodes. Each method fails with an [`Error`] when no node answered.
 impl Client {
     /// `GET /health`: the parts of a node. A degraded node is an answer too, with
     /// [`crate::Receipt::status`] 503.
     ///
     /// # Errors
-    /// When no node could be asked.
+    /// When no node answered.
     pub async fn health(&self) -> Result<Answer<Health>, Error> {
         self.run(Call::read("/health").also_answers(503), decode::bare).await
     }
 
-    /// `GET /livez`: whether the process turns. A node that says no is an answer too.
+    /// `GET /livez`: whether the process works. A node that says no is an answer too.
     ///
     /// # Errors
-    /// When no node could be asked.
+    /// When no node answered.
     pub async fn livez(&self) -> Result<Answer<Probe>, Error> {
         self.run(Call::read("/livez").also_answers(503), decode::bare).await
     }
 
-    /// `GET /readyz`: whether the node knows a leader and has caught up with what was committed
-    /// when it started. A node that says no is an answer too.
+    /// `GET /readyz`: whether the node knows a leader and has applied what was committed when it
+    /// started. A node that says no is an answer too.
     ///
     /// # Errors
-    /// When no node could be asked.
+    /// When no node answered.
     pub async fn readyz(&self) -> Result<Answer<Probe>, Error> {
         self.run(Call::read("/readyz").also_answers(503), decode::bare).await
     }
 
-    /// `GET /cluster`: the members as the node sees them. It needs no quorum.
+    /// `GET /cluster`: the members as the node knows them. It needs no quorum.
     ///
     /// # Errors
-    /// When no node could be asked.
+    /// When no node answered.
     pub async fn cluster(&self) -> Result<Answer<Cluster>, Error> {
         self.run(Call::read("/api/v1/cluster"), decode::envelope).await
     }
-    /// `POST /cluster/members`: adds a node as a learner, which gets its vote once it has caught
-    /// up. Safe to repeat: a member that is there already is a success.
+    /// `POST /cluster/members`: adds a node as a learner; the leader makes it a voter once it has
+    /// caught up. Safe to repeat: an existing member is a success.
     ///
     /// # Errors
     /// Rejected with `member_conflict`, `unknown_member`, `quorum_at_risk`, `change_in_progress`.
@@ -62,7 +62,7 @@ impl Client {
     }
 
     /// `DELETE /cluster/members/{id}`: removes a member for good. Safe to repeat. The answer is the
-    /// cluster as the answering node sees it then.
+    /// cluster as the answering node knows it afterwards.
     ///
     /// # Errors
     /// Rejected with `unknown_member`, `quorum_at_risk`, `cannot_lead`, `change_in_progress`.
@@ -71,8 +71,8 @@ impl Client {
         self.run(Call::write(Method::DELETE, path, Repeat::Replace), decode::envelope).await
     }
 
-    /// `POST /cluster/transfer-leader`: hands leadership to this voter, or to any other than the
-    /// one that leads.
+    /// `POST /cluster/transfer-leader`: transfers leadership to this voter, or to any other than
+    /// the current leader.
     ///
     /// # Errors
     /// Rejected with `unknown_member`, `cannot_lead`.
@@ -81,27 +81,27 @@ impl Client {
         self.run(call.json(&TransferRequest { to })?, decode::envelope).await
     }
 
-    /// `POST /cluster/payments`: lets payments wait, or go on, on all nodes.
+    /// `POST /cluster/payments`: pauses or resumes payments on all nodes.
     ///
     /// # Errors
-    /// When the outcome is not known: asking again is safe.
+    /// When the outcome is unknown; repeating the call is safe.
     pub async fn set_payments(&self, paused: bool) -> Result<Answer<Cluster>, Error> {
         let call = Call::write(Method::POST, "/api/v1/cluster/payments", Repeat::Replace);
         self.run(call.json(&PaymentsRequest { paused })?, decode::envelope).await
     }
 
     /// `GET /cluster/backup`: a backup from whichever node answers, with everything that was
-    /// acknowledged before; with [`Client::stale`] of what that node has. Taking the snapshot may
-    /// take its time: without [`Client::with_deadline`] ten minutes are waited.
+    /// acknowledged before; with [`Client::stale`], of what that node has. Taking the snapshot may
+    /// take long: without [`Client::with_deadline`] the client waits ten minutes.
     ///
     /// # Errors
-    /// When no node could be asked, or none has a backup in time.
+    /// When no node answered, or none has a backup in time.
     pub async fn backup(&self) -> Result<Backup, Error> {
         Backup::open(&self.inner, &self.scope).await
     }
 
-    /// `POST /cluster/snapshot`: a snapshot of what the node that answers has applied up to now.
-    /// Nodes take them by themselves; this is for whoever wants one now. Safe to repeat.
+    /// `POST /cluster/snapshot`: takes a snapshot of what the answering node has applied. Nodes
+    /// take snapshots by themselves; use this to get one now. Safe to repeat.
     ///
     /// # Errors
     /// [`Error::Unknown`] when it was not finished in time: it may be finished later.

@@ -14,13 +14,13 @@ use crate::wire::{
     ByKey, CancelRequest, Order, OrderEvent, OrderList, OrderRequest, PurchaseRequest,
 };
 
-/// Orders. Each method fails with an [`Error`] that tells the outcome.
+/// Orders. The [`Error`] of each method says what is known about the effect.
 impl Client {
     /// `POST /orders`: places an order.
     ///
-    /// Without an idempotency key in the request the client makes one, so the order is placed at
-    /// most once however often the call has to be sent. The key is in the answer and in the
-    /// error; to go on after [`Error::Unknown`], repeat the request with that key in it.
+    /// If the request has no idempotency key, the client makes one, so the order is placed at most
+    /// once, however often the call is sent. The key is in the answer and in the error. To continue
+    /// after [`Error::Unknown`], repeat the request with that key.
     ///
     /// # Errors
     /// Rejected with `insufficient_stock`, `not_found`, `validation_error` and others.
@@ -31,7 +31,7 @@ impl Client {
         self.run(call, decode::order).await
     }
 
-    /// `POST /orders/purchase`: buys one product; the order in the answer carries the product
+    /// `POST /orders/purchase`: buys one product; the order in the answer contains the product
     /// after the sale. Keys work as in [`Client::create_order`].
     ///
     /// # Errors
@@ -59,8 +59,8 @@ impl Client {
         self.run(Call::read(query.path()), decode::order_list).await
     }
 
-    /// `GET /orders/by-key/{key}`: what became of a key. Always linearizable, so `unused` is
-    /// certain for the moment of the answer; an attempt still on its way may use the key later.
+    /// `GET /orders/by-key/{key}`: the state of a key. Always linearizable, so `unused` is certain
+    /// at the moment of the answer; a request that is still on its way may use the key later.
     ///
     /// # Errors
     /// Rejected with `idempotency_key_invalid`.
@@ -73,9 +73,9 @@ impl Client {
         linearizable.run(Call::read(path), decode::envelope).await
     }
 
-    /// `POST /orders/by-key/{key}/fence`: makes sure that a key makes no order any more. The answer
-    /// is `fenced`, also when it was before, or `applied` with the order that the key had made.
-    /// This ends the doubt after [`Error::Unknown`] for good; it is safe to repeat.
+    /// `POST /orders/by-key/{key}/fence`: makes sure that a key never makes an order from now on.
+    /// The answer is `fenced`, now or before, or `applied` with the order that the key has made.
+    /// This resolves the unknown outcome after [`Error::Unknown`] for good; it is safe to repeat.
     ///
     /// # Errors
     /// Rejected with `idempotency_key_invalid`.
@@ -87,8 +87,8 @@ impl Client {
         self.run(Call::write(Method::POST, path, Repeat::Replace), decode::envelope).await
     }
 
-    /// `POST /orders/{id}/cancel`: cancels an order that is PENDING, and answers an order that
-    /// is CANCELLED already as a success. It is therefore safe to repeat and needs no key.
+    /// `POST /orders/{id}/cancel`: cancels a PENDING order. A CANCELLED order is a success, so a
+    /// retry is safe and needs no key.
     ///
     /// # Errors
     /// Rejected with `not_found`, or `order_not_cancellable` once the payment has begun.

@@ -1,4 +1,4 @@
-//! The endpoint that payment providers report to.
+//! The endpoint for reports of payment providers.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,16 +15,16 @@ use crate::wire::{WebhookReceipt, WebhookRequest};
 
 /// Payments.
 impl Client {
-    /// `POST /payments/webhook`: reports what became of a payment, signed with each of `secrets` at
-    /// this moment; with none it goes unsigned, which is for servers that have no secret.
+    /// `POST /payments/webhook`: reports the result of a payment, signed now with each of
+    /// `secrets`; unsigned without secrets, for servers that have none.
     ///
     /// The report's own key makes it safe to repeat, now or days later. Nodes refuse a signature
-    /// that is older than 300 seconds, so a deadline of the call should stay well below that.
+    /// that is older than 300 seconds, so the deadline of the call should be well below that.
     ///
     /// # Errors
     /// Rejected with `invalid_signature`; with `payment_conflict` when the order has ended
-    /// otherwise or the amount is not its total; with `idempotency_key_reused` when the key stands
-    /// for another result.
+    /// otherwise or the amount is not its total; with `idempotency_key_reused` when the key was
+    /// used for another result.
     pub async fn send_webhook(
         &self,
         request: &WebhookRequest,

@@ -11,10 +11,10 @@ use crate::query::ProductQuery;
 use crate::retry::Repeat;
 use crate::wire::{Product, ProductList, ProductPatch, ProductRequest};
 
-/// Products. Each method fails with an [`Error`] that tells the outcome.
+/// Products. The [`Error`] of each method says what is known about the effect.
 ///
-/// The API has no keys for these writes. The client repeats them when they were certainly not
-/// applied; in doubt it repeats only an unconditional replacement.
+/// The API has no keys for these writes. The client retries them when they were certainly not
+/// applied; after an unknown outcome it retries only an unconditional replacement.
 impl Client {
     /// `GET /products`: one page of products, by ascending id.
     ///
@@ -32,8 +32,8 @@ impl Client {
         self.run(Call::read(path(id)), decode::envelope).await
     }
 
-    /// `POST /products`: creates a product. It is not repeated in doubt, since the second one
-    /// would be another product.
+    /// `POST /products`: creates a product. The client does not retry it after an unknown outcome,
+    /// since a second request would create a second product.
     ///
     /// # Errors
     /// Rejected with `validation_error`.
@@ -42,11 +42,11 @@ impl Client {
         self.run(call, decode::envelope).await
     }
 
-    /// `PUT /products/{id}`: replaces everything that a request may set, if the product is at
-    /// the version `if_match` or none is named.
+    /// `PUT /products/{id}`: replaces all fields that a request may set, if the product has the
+    /// version `if_match`, or unconditionally without one.
     ///
-    /// Without `if_match` it is repeated in doubt. A repetition sets the stock to the same figure
-    /// again, also when units were sold in between; name the version where that matters.
+    /// Without `if_match` the client retries it after an unknown outcome. A retry sets the stock to
+    /// the same number again, even if units were sold meanwhile; set `if_match` where that matters.
     ///
     /// # Errors
     /// Rejected with `not_found`, `version_mismatch` or `validation_error`.
@@ -61,8 +61,8 @@ impl Client {
         self.run(call, decode::envelope).await
     }
 
-    /// `PATCH /products/{id}`: changes what the request names, if the product is at the version
-    /// `if_match` or none is named. It is not repeated in doubt.
+    /// `PATCH /products/{id}`: updates the given fields, if the product has the version `if_match`,
+    /// or unconditionally without one. The client does not retry it after an unknown outcome.
     ///
     /// # Errors
     /// Rejected with `not_found`, `version_mismatch` or `validation_error`.
@@ -77,9 +77,9 @@ impl Client {
         self.run(call, decode::envelope).await
     }
 
-    /// `DELETE /products/{id}`: archives a product, if it is at the version `if_match` or none
-    /// is named. Open orders still settle; new ones find it no more. Archiving it again is no
-    /// failure. It is not repeated in doubt.
+    /// `DELETE /products/{id}`: archives a product, if it has the version `if_match`, or
+    /// unconditionally without one. Open orders still settle; new ones no longer find it. Archiving
+    /// it again is a success. The client does not retry it after an unknown outcome.
     ///
     /// # Errors
     /// Rejected with `not_found` or `version_mismatch`.

@@ -1,4 +1,4 @@
-//! The endpoints of stock under `/products/{id}`.
+//! The endpoints for stock under `/products/{id}`.
 
 use hyper::Method;
 
@@ -11,12 +11,12 @@ use crate::query::LedgerQuery;
 use crate::retry::Repeat;
 use crate::wire::{Adjustment, AdjustmentRequest, LedgerList};
 
-/// Stock. Each method fails with an [`Error`] that tells the outcome.
+/// Stock. The [`Error`] of each method says what is known about the effect.
 impl Client {
-    /// `POST /products/{id}/adjustments`: brings units in or takes them out.
+    /// `POST /products/{id}/adjustments`: adds or removes units.
     ///
-    /// Without an idempotency key in the request the client makes one, so the stock is adjusted at
-    /// most once however often the call has to be sent.
+    /// If the request has no idempotency key, the client makes one, so the stock is adjusted at
+    /// most once, however often the call is sent.
     ///
     /// # Errors
     /// Rejected with `not_found`, `stock_mismatch`, `insufficient_stock` or `validation_error`.

@@ -10,10 +10,10 @@ use crate::error::Error;
 use crate::retry::Repeat;
 use crate::wire::{User, UserRequest};
 
-/// Users. Each method fails with an [`Error`] that tells the outcome.
+/// Users. The [`Error`] of each method says what is known about the effect.
 impl Client {
-    /// `POST /users`: creates a user. It is not repeated in doubt, since the second one would be
-    /// refused for its address.
+    /// `POST /users`: creates a user. The client does not retry it after an unknown outcome, since
+    /// the second request would be refused for its address.
     ///
     /// # Errors
     /// Rejected with `validation_error`.

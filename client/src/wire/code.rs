@@ -1,7 +1,7 @@
-//! The error codes of the API and everything that follows from one.
+//! The error codes of the API, and everything that follows from a code.
 //!
-//! Each property is one exhaustive match, so a new code cannot be added without deciding its
-//! status, its title, what it says about the outcome and whether to try again.
+//! Each property is one exhaustive match, so nobody can add a code without deciding its status, its
+//! title, its outcome and whether a retry makes sense.
 
 use super::word::words;
 
@@ -12,9 +12,9 @@ words! {
     Outcome {
         /// The request never entered the log: it certainly has no effect.
         NotApplied = "not_applied",
-        /// The request was decided: this attempt certainly has no effect.
+        /// The rules refused the request: this attempt certainly has no effect.
         Rejected = "rejected",
-        /// The request may have taken effect, or may yet: ask again under the same key.
+        /// The request may have taken effect, or still may: retry it under the same key.
         Unknown = "unknown",
     }
 }
@@ -22,7 +22,7 @@ words! {
 words! {
     /// Why a request did not succeed: the field `error` of a problem.
     ErrorCode {
-        /// The body, the query or the path is not what HTTP or JSON allow.
+        /// The body, the query or the path violates HTTP or JSON.
         MalformedRequest = "malformed_request",
         /// Header and body name different idempotency keys.
         IdempotencyKeyMismatch = "idempotency_key_mismatch",
@@ -38,7 +38,7 @@ words! {
         NotFound = "not_found",
         /// The route exists for other methods.
         MethodNotAllowed = "method_not_allowed",
-        /// The caller accepts no content type that the route can answer with.
+        /// The caller accepts no content type that the route can return.
         NotAcceptable = "not_acceptable",
         /// The request did not arrive in time.
         RequestTimeout = "request_timeout",
@@ -46,39 +46,39 @@ words! {
         PayloadTooLarge = "payload_too_large",
         /// The request target is over its limit.
         UriTooLong = "uri_too_long",
-        /// The body is of a type that the route does not read.
+        /// The route does not read bodies of this content type.
         UnsupportedMediaType = "unsupported_media_type",
-        /// Fewer units can be sold than were asked for.
+        /// Fewer units are available than requested.
         InsufficientStock = "insufficient_stock",
         /// More units than one order or one user may have.
         PurchaseLimitExceeded = "purchase_limit_exceeded",
-        /// The hold ran out.
+        /// The hold has expired.
         HoldExpired = "hold_expired",
-        /// The hold was already turned into an order.
+        /// An order has already consumed the hold.
         HoldConsumed = "hold_consumed",
-        /// The hold was given back.
+        /// The hold was released.
         HoldReleased = "hold_released",
-        /// The idempotency key was fenced and can make nothing.
+        /// The idempotency key is fenced and can make nothing.
         KeyFenced = "key_fenced",
-        /// The payment result contradicts how the order ended.
+        /// The payment result contradicts the end of the order.
         PaymentConflict = "payment_conflict",
-        /// The stock is not what the adjustment expected.
+        /// The stock differs from what the adjustment expected.
         StockMismatch = "stock_mismatch",
-        /// Orders of an atomic batch are refused for other reasons than those above.
+        /// An atomic batch is refused for other reasons than those above.
         BatchRejected = "batch_rejected",
-        /// The events after the one that was named are no longer all kept.
+        /// The events after the named one are no longer all retained.
         EventsGone = "events_gone",
-        /// The row is not at the version that `If-Match` names.
+        /// The row has another version than `If-Match` names.
         VersionMismatch = "version_mismatch",
         /// A field is missing, of the wrong type or out of range.
         ValidationError = "validation_error",
-        /// The idempotency key belongs to another request.
+        /// The idempotency key was used for another request.
         IdempotencyKeyReused = "idempotency_key_reused",
-        /// The order is past the point where it can be cancelled.
+        /// The order can no longer be cancelled.
         OrderNotCancellable = "order_not_cancellable",
-        /// The path speaks another protocol, which the request has to ask for.
+        /// The path uses another protocol, which the request must ask for.
         UpgradeRequired = "upgrade_required",
-        /// Another change of the membership is under way.
+        /// Another change of the membership is in progress.
         ChangeInProgress = "change_in_progress",
         /// The cluster would lose the majority of its voters.
         QuorumAtRisk = "quorum_at_risk",
@@ -86,9 +86,9 @@ words! {
         MemberConflict = "member_conflict",
         /// No such member.
         UnknownMember = "unknown_member",
-        /// Nobody who could lead was named or found.
+        /// The named voter cannot lead, or no voter can.
         CannotLead = "cannot_lead",
-        /// The caller sends more than it may.
+        /// The caller exceeds its rate limit.
         TooManyRequests = "too_many_requests",
         /// No leader is known.
         NoLeader = "no_leader",
@@ -96,11 +96,11 @@ words! {
         Overloaded = "overloaded",
         /// A disk is short of space, so writes are refused.
         StorageFull = "storage_full",
-        /// The node cannot answer freshly enough in time.
+        /// The node cannot provide a fresh enough answer in time.
         StaleRead = "stale_read",
-        /// The write was proposed and its fate is not known.
+        /// The write was proposed, and its outcome is unknown.
         CommitTimeout = "commit_timeout",
-        /// Trouble inside the server; the details are in its log only.
+        /// A fault inside the server; only its log has the details.
         InternalError = "internal_error",
     }
 }
@@ -147,10 +147,10 @@ impl ErrorCode {
         }
     }
 
-    /// The spelling in capitals, which is the field `error_code` of a problem.
+    /// The code in upper case: the field `error_code` of a problem.
     ///
-    /// It is the code in upper case but for one: an order that cannot be cancelled has always
-    /// been `INVALID_TRANSITION` in this field.
+    /// There is one exception: the code of an order that cannot be cancelled has always been
+    /// `INVALID_TRANSITION` in this field.
     #[must_use]
     pub const fn upper(self) -> &'static str {
         match self {
@@ -244,7 +244,7 @@ impl ErrorCode {
         }
     }
 
-    /// The short human title, the same for every occurrence.
+    /// The short title, the same for every occurrence.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
@@ -291,10 +291,10 @@ impl ErrorCode {
         }
     }
 
-    /// What the code says about the effect, unless its place of origin knows better.
+    /// What the code says about the effect, unless the place that raised it knows better.
     ///
-    /// Only [`ErrorCode::CommitTimeout`] means unknown: a server that is in doubt after having
-    /// proposed must answer with it, also where the trouble was internal.
+    /// Only [`ErrorCode::CommitTimeout`] means unknown: a server that does not know the outcome of
+    /// a proposal must answer with it, even when the cause was internal.
     #[must_use]
     pub const fn outcome(self) -> Outcome {
         match self {
@@ -341,7 +341,7 @@ impl ErrorCode {
         }
     }
 
-    /// Whether the same request, sent again a little later, may well succeed.
+    /// Whether a retry of the same request may succeed.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         match self.outcome() {
@@ -356,7 +356,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_follow_from_the_code() {
+    fn spellings_are_derived_from_the_code() {
         for &code in ErrorCode::ALL {
             let word = code.as_str();
             assert_eq!(code.type_path(), format!("/problems/{}", word.replace('_', "-")));
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_word_is_named_with_the_allowed_ones() {
+    fn the_error_for_an_unknown_word_lists_the_allowed_ones() {
         let error = "perhaps".parse::<Outcome>().unwrap_err();
         assert_eq!(error.to_string(), "`perhaps` is not one of: not_applied, rejected, unknown");
     }

@@ -1,7 +1,7 @@
-//! Decimal text that may arrive as a JSON string or as a JSON number.
+//! Decimal text that may arrive as a JSON string or a JSON number.
 //!
-//! Both become exactly the text that was sent. A number is never turned into binary floating
-//! point on the way, which would make 0.1 something else.
+//! Both become exactly the text that was sent. A number never passes through binary floating point,
+//! which would change 0.1.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -21,7 +21,7 @@ pub(crate) fn optional_text<'de, D: Deserializer<'de>>(
     raw.map(|raw| from_json(raw.get()).map_err(D::Error::custom)).transpose()
 }
 
-/// The decimal text inside one JSON value; `json` is known to be well formed.
+/// The decimal text in one JSON value; `json` must be well formed.
 fn from_json(json: &str) -> Result<String, String> {
     match json.as_bytes().first() {
         Some(b'"') => serde_json::from_str(json).map_err(|error| error.to_string()),

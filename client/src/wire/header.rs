@@ -1,14 +1,14 @@
-//! Names of the headers that carry meaning, in the lower case that HTTP libraries want, and the
-//! two content types.
+//! Names of the headers with a meaning of their own, in the lower case that HTTP libraries require,
+//! and the content types.
 
 /// Request header with the caller's idempotency key: 1 to 255 printable characters.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Response header, `true` when the answer repeats the effect of an earlier request with the
-/// same key.
+/// Response header, `true` when an earlier request with the same key had the effect.
 pub const IDEMPOTENT_REPLAYED: &str = "idempotent-replayed";
 
-/// Header with the trace id, in both directions; a request without one is given a new UUID.
+/// Header with the trace id, in both directions; the server generates a UUID for a request without
+/// one.
 pub const TRACE_ID: &str = "x-trace-id";
 
 /// Response header with the position that the answer reflects, below 2^53.
@@ -17,21 +17,21 @@ pub const POSITION: &str = "x-position";
 /// Request header with the lowest position that the answer must reflect.
 pub const MIN_POSITION: &str = "x-min-position";
 
-/// Request header that chooses how fresh a read must be.
+/// Request header that says how fresh a read must be.
 pub const CONSISTENCY: &str = "x-consistency";
 
-/// The value of [`CONSISTENCY`] that asks for the node's local state at once.
+/// The value of [`CONSISTENCY`] for a read of the node's local state.
 pub const CONSISTENCY_STALE: &str = "stale";
 
-/// Request header with the signature of a payment webhook: `t=`, the moment of signing in seconds
-/// since 1970, then one `v1=` for each secret, all separated by commas. A `v1` is the HMAC-SHA256,
-/// in hexadecimal digits, of that number as it stands there, a dot and the body.
+/// Request header with the signature of a payment webhook: `t=` and the time of signing in seconds
+/// since 1970, then one `v1=` per secret, separated by commas. A `v1` is the HMAC-SHA256 of that
+/// number as written, a dot and the body, in hexadecimal digits.
 pub const SIGNATURE: &str = "holdfast-signature";
 
 /// Content type of every request body and of every success.
 pub const JSON: &str = "application/json";
 
-/// Content type of a batch that is one JSON object a line.
+/// Content type of a batch with one JSON object per line.
 pub const NDJSON: &str = "application/x-ndjson";
 
 /// Content type of every error.

@@ -1,31 +1,31 @@
-//! A field of a change that may be left as it is, taken away, or set.
+//! A field of a change that keeps, clears or sets its value.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What a change does to a field that may be empty: absent, `null` or a value on the wire.
+/// What a change does to an optional field: absent, `null` or a value on the wire.
 ///
 /// A field of this type needs `#[serde(default, skip_serializing_if = "Patch::is_keep")]`, since
-/// absence is for the object around it to show.
+/// only the object around it can leave it out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Patch<T> {
-    /// The field stays as it is: absent.
+    /// Keep the value: absent.
     #[default]
     Keep,
-    /// The field is taken away: `null`.
+    /// Clear the value: `null`.
     Clear,
-    /// The field gets this value.
+    /// Set this value.
     Set(T),
 }
 
 impl<T> Patch<T> {
-    /// Whether the field stays as it is.
+    /// Whether the value is kept.
     #[must_use]
     pub const fn is_keep(&self) -> bool {
         matches!(self, Self::Keep)
     }
 }
 
-/// `Some` sets the field and `None` takes it away, as with the fields of a product that was read.
+/// `Some` sets the field and `None` clears it, like a field of a product that was read.
 impl<T> From<Option<T>> for Patch<T> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Clear, Self::Set)

@@ -1,4 +1,4 @@
-//! The hook that dispatches what follows an order.
+//! The hook that dispatches work after an order.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct TaskRequest {
 pub struct TaskQueued {
     /// Always `Task queued`.
     pub message: String,
-    /// The order as it is now.
+    /// The order, as of the answer.
     #[serde(flatten)]
     pub order: OrderAnswer,
 }

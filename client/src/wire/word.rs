@@ -1,20 +1,20 @@
 //! Closed sets of words, such as the statuses of an order.
 //!
-//! One macro ties a Rust variant to its spelling, so that JSON, query strings, tables and log
-//! lines cannot disagree about it.
+//! One macro binds a Rust variant to its spelling, so that JSON, query strings, tables and log
+//! lines cannot differ.
 
 /// A word that is not one of the allowed ones.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{word}` is not one of: {allowed}")]
 pub struct UnknownWord {
-    /// The word as it was given, cut after 64 characters so that a message stays short.
+    /// The given word, truncated to 64 characters to keep a message short.
     pub word: String,
     /// The allowed words, separated by a comma and a space.
     pub allowed: String,
 }
 
 impl UnknownWord {
-    /// Says that `word` is none of `allowed`.
+    /// The error for a word that is not in `allowed`.
     pub(crate) fn new(word: &str, allowed: &[&str]) -> Self {
         Self { word: word.chars().take(64).collect(), allowed: allowed.join(", ") }
     }

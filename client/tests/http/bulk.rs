@@ -46,7 +46,7 @@ fn results(results: &[BatchResult]) -> Step {
 }
 
 #[tokio::test]
-async fn a_batch_is_sent_again_under_the_same_keys_and_only_what_may_help() {
+async fn only_retryable_orders_of_a_batch_are_sent_again_under_their_keys() {
     let server = Server::start([
         problem(ErrorCode::CommitTimeout),
         results(&[
@@ -76,7 +76,7 @@ async fn a_batch_is_sent_again_under_the_same_keys_and_only_what_may_help() {
 }
 
 #[tokio::test]
-async fn what_is_known_of_a_batch_is_not_lost_when_asking_again_does_not_help() {
+async fn results_of_a_batch_are_kept_when_a_retry_does_not_help() {
     let overloaded = [placed(0, 201), refused(1, ErrorCode::Overloaded)];
     let server = Server::start([results(&overloaded), problem(ErrorCode::ValidationError)]).await;
     let two = BatchRequest::of(vec![OrderRequest::of([(1, 1)]); 2]);
@@ -96,7 +96,7 @@ async fn what_is_known_of_a_batch_is_not_lost_when_asking_again_does_not_help() 
     let error = client(&server).place_batch(&two.clone().atomic()).await.unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::InsufficientStock));
     assert_eq!(error.problem().unwrap().results.as_ref().unwrap()[0].index, 1);
-    // Results that do not fit the orders tell nothing of any of them.
+    // Results that do not match the orders say nothing about any of them.
     for answer in [vec![placed(0, 201)], vec![placed(1, 201), placed(0, 201)]] {
         let server = Server::start([results(&answer)]).await;
         let error = client(&server).place_batch(&two).await.unwrap_err();
@@ -110,7 +110,7 @@ async fn what_is_known_of_a_batch_is_not_lost_when_asking_again_does_not_help() 
 }
 
 #[tokio::test]
-async fn stock_and_keys_are_asked_for_by_their_paths() {
+async fn stock_and_keys_have_their_paths() {
     let adjusted = include_str!("../goldens/adjustment.json");
     let fenced = r#"{"success": true, "data": {"state": "fenced"}}"#;
     let server = Server::start([

@@ -14,7 +14,7 @@ use client::{Builder, Cause, Client, Error, Invalid, OrderQuery, Paging, Product
 const ORDER: &str = include_str!("../goldens/order.json");
 const PURCHASE: &str = include_str!("../goldens/purchase.json");
 
-/// Short waits, so that the tests are quick, and otherwise the settings of every user.
+/// Short waits to keep the tests fast, and otherwise the default settings.
 fn builder() -> Builder {
     Client::builder().backoff(Duration::from_millis(5), Duration::from_millis(20))
 }
@@ -98,7 +98,7 @@ async fn the_callers_key_is_used_and_two_calls_get_two_keys() {
 }
 
 #[tokio::test]
-async fn what_was_not_applied_is_sent_again_with_the_same_key() {
+async fn a_request_that_was_not_applied_is_retried_under_its_key() {
     let steps = [problem(ErrorCode::NoLeader), problem(ErrorCode::Overloaded), created()];
     let server = Server::start(steps).await;
     let answer = client(&server).create_order(&request()).await.unwrap();
@@ -112,7 +112,7 @@ async fn what_was_not_applied_is_sent_again_with_the_same_key() {
 }
 
 #[tokio::test]
-async fn doubt_is_resolved_by_the_same_key() {
+async fn a_retry_under_the_same_key_resolves_an_unknown_outcome() {
     let cut = || {
         let mut bytes = answer(201, ORDER, &[]);
         bytes.truncate(bytes.len() - 10);
@@ -140,7 +140,7 @@ async fn doubt_is_resolved_by_the_same_key() {
 }
 
 #[tokio::test]
-async fn a_timeout_is_doubt_and_another_node_resolves_it() {
+async fn another_node_resolves_the_unknown_outcome_of_a_timeout() {
     let silent = Server::start([Step::Stall]).await;
     let other = Server::start([replayed(), created()]).await;
     let client = builder()
@@ -174,7 +174,7 @@ async fn a_refusal_is_returned_at_once() {
 }
 
 #[tokio::test]
-async fn a_refusal_after_doubt_stays_unknown() {
+async fn a_refusal_after_an_unknown_outcome_is_unknown() {
     let server = Server::start([Step::Reset, problem(ErrorCode::InsufficientStock)]).await;
     let error = client(&server).create_order(&request()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
@@ -237,7 +237,7 @@ async fn attempts_are_bounded() {
 }
 
 #[tokio::test]
-async fn a_node_that_cannot_serve_is_left_for_another() {
+async fn the_client_leaves_a_node_that_cannot_serve() {
     let first = Server::start([problem(ErrorCode::NoLeader)]).await;
     let second = Server::start([created(), created()]).await;
     let client = builder().base_urls([first.url(), second.url()]).build().unwrap();
@@ -248,9 +248,9 @@ async fn a_node_that_cannot_serve_is_left_for_another() {
     assert_eq!(first.seen().len(), 1);
 }
 
-/// A node whose kernel takes no more connections: its queue of them is full and nobody accepts.
+/// A node whose kernel accepts no more connections: its queue is full, and nobody accepts from it.
 #[tokio::test]
-async fn a_timeout_before_anything_was_sent_is_not_doubt() {
+async fn a_timeout_before_anything_was_sent_means_not_applied() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -279,7 +279,8 @@ async fn a_timeout_before_anything_was_sent_is_not_doubt() {
     assert!(matches!(error.report().unwrap().cause, Cause::Connect { .. }), "{error:?}");
 }
 
-/// A server that closes each connection after its answer must not cost a write its certainty.
+/// A server that closes each connection after its answer must not make the outcome of a write
+/// unknown.
 #[tokio::test]
 async fn a_connection_that_was_closed_while_idle_is_replaced() {
     let steps = vec![Step::BytesThenClose(answer(201, ORDER, &[])); 5];
@@ -293,7 +294,7 @@ async fn a_connection_that_was_closed_while_idle_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_dead_node_is_left_for_one_that_works() {
+async fn the_client_leaves_an_unreachable_node() {
     let server = Server::start(vec![created(); 20]).await;
     let client = Client::builder()
         .base_urls([dead_url().await, dead_url().await, server.url()])
@@ -312,7 +313,7 @@ async fn a_dead_node_is_left_for_one_that_works() {
 }
 
 #[tokio::test]
-async fn without_any_node_nothing_was_applied() {
+async fn without_any_node_nothing_is_applied() {
     let client =
         builder().base_urls([dead_url().await, dead_url().await]).attempts_max(4).build().unwrap();
     let product = ProductRequest::default();
@@ -334,7 +335,7 @@ async fn retry_after_is_honoured() {
 }
 
 #[tokio::test]
-async fn a_retry_after_past_the_deadline_ends_the_call() {
+async fn a_retry_after_beyond_the_deadline_ends_the_call() {
     let steps = [problem_with(ErrorCode::TooManyRequests, &[("Retry-After", "60")])];
     let server = Server::start(steps).await;
     let start = Instant::now();
@@ -345,7 +346,7 @@ async fn a_retry_after_past_the_deadline_ends_the_call() {
 }
 
 #[tokio::test]
-async fn a_write_without_a_key_is_not_repeated_in_doubt() {
+async fn a_write_without_a_key_is_not_retried_after_an_unknown_outcome() {
     let server = Server::start([problem(ErrorCode::NoLeader), Step::Reset]).await;
     let error = client(&server).create_product(&ProductRequest::default()).await.unwrap_err();
     assert!(matches!(error, Error::Unknown(_)), "{error:?}");

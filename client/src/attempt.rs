@@ -1,4 +1,4 @@
-//! What went wrong with one attempt, and what that says about its effect.
+//! What went wrong in one attempt, and what that says about its effect.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use hyper::header::RETRY_AFTER;
 
 use crate::wire::{ErrorCode, Outcome, Problem};
 
-/// An error of a library below, kept as the source of a [`Cause`].
+/// An error of an underlying library, kept as the source of a [`Cause`].
 pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why an attempt failed.
@@ -18,8 +18,8 @@ pub enum Cause {
     #[error("{} {}: {}", .0.status, .0.error, .0.detail)]
     Problem(Box<Problem>),
 
-    /// The answer is an error without a problem that can be read, so perhaps not Holdfast's.
-    #[error("status {status} from {url} without a problem that can be read")]
+    /// The answer is an error without a readable problem, so perhaps it is not Holdfast's.
+    #[error("status {status} from {url} without a readable problem")]
     Status {
         /// The HTTP status.
         status: u16,
@@ -27,8 +27,8 @@ pub enum Cause {
         url: String,
     },
 
-    /// The answer claims success but its body is not what the endpoint answers.
-    #[error("status {status} from {url} with a body that cannot be read")]
+    /// The status says success, but the body is not what the endpoint returns.
+    #[error("status {status} from {url} with an unreadable body")]
     Body {
         /// The HTTP status.
         status: u16,
@@ -53,17 +53,17 @@ pub enum Cause {
     Connect {
         /// The base URL that was asked.
         url: String,
-        /// What the connector says.
+        /// The connector's error.
         #[source]
         source: Source,
     },
 
-    /// The connection broke before the whole answer was there.
+    /// The connection broke before the answer was complete.
     #[error("the connection to {url} broke")]
     Broken {
         /// The base URL that was asked.
         url: String,
-        /// What the HTTP library says.
+        /// The HTTP library's error.
         #[source]
         source: Source,
     },
@@ -73,7 +73,7 @@ pub enum Cause {
     Timeout {
         /// The base URL that was asked.
         url: String,
-        /// The time that the attempt was given.
+        /// The time limit of the attempt.
         after: Duration,
     },
 
@@ -91,7 +91,7 @@ impl Cause {
         matches!(self, Self::Connect { .. } | Self::Broken { .. } | Self::Timeout { .. })
     }
 
-    /// The problem that the server answered, if it did.
+    /// The problem in the server's answer, if there was one.
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {
         match self {
@@ -100,7 +100,7 @@ impl Cause {
         }
     }
 
-    /// The code of that problem, if it is one that this version knows.
+    /// The code of that problem, if this version knows it.
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         self.problem().and_then(Problem::code)
@@ -109,28 +109,28 @@ impl Cause {
 
 /// One failed attempt.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct FailedAttempt {
     /// What is known about the effect of the attempt.
     pub(crate) outcome: Outcome,
-    /// Whether trying again may help.
+    /// Whether a retry may help.
     pub(crate) retryable: bool,
-    /// How long the server wants to be left alone.
+    /// How long the server asks clients to wait.
     pub(crate) retry_after: Option<Duration>,
-    /// What happened.
+    /// What went wrong.
     pub(crate) cause: Cause,
 }
 
-impl Failure {
-    /// A failure on the way, with nothing known from the server.
+impl FailedAttempt {
+    /// An attempt that failed without an answer from the server.
     pub(crate) fn on_the_way(outcome: Outcome, cause: Cause) -> Self {
         Self { outcome, retryable: true, retry_after: None, cause }
     }
 
     /// Judges an answer that is not a success.
     ///
-    /// A problem knows its own outcome. Without one the answer may come from something between
-    /// client and server, whose word about the effect cannot be trusted: then only a status that
-    /// refuses the request as such means that there was no effect.
+    /// A problem knows its outcome. Without one, the answer may come from something between client
+    /// and server, which cannot know the effect. Then only a status that refuses the request as
+    /// such means that there was no effect.
     pub(crate) fn from_answer(status: u16, headers: &HeaderMap, body: &[u8], url: &str) -> Self {
         let problem = serde_json::from_slice::<Problem>(body)
             .ok()
@@ -140,7 +140,7 @@ impl Failure {
         let retry_after = after_s.map(Duration::from_secs);
         match problem {
             Some(problem) => Self {
-                // 504 means unknown whatever else the body says.
+                // 504 means unknown, whatever else the body says.
                 outcome: if status == 504 { Outcome::Unknown } else { problem.outcome },
                 retryable: problem.retryable,
                 retry_after,
@@ -159,8 +159,8 @@ impl Failure {
     }
 }
 
-/// The `Retry-After` header in seconds. The form with a date is not read: Holdfast never sends
-/// it, and following it would need the server's clock.
+/// The `Retry-After` header in seconds. The form with a date is ignored: Holdfast never sends it,
+/// and obeying it would need the server's clock.
 fn retry_after_s(headers: &HeaderMap) -> Option<u64> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
 }
@@ -171,8 +171,8 @@ mod tests {
 
     const URL: &str = "http://127.0.0.1:8080";
 
-    fn judge(status: u16, body: &str) -> Failure {
-        Failure::from_answer(status, &HeaderMap::new(), body.as_bytes(), URL)
+    fn judge(status: u16, body: &str) -> FailedAttempt {
+        FailedAttempt::from_answer(status, &HeaderMap::new(), body.as_bytes(), URL)
     }
 
     fn problem(code: ErrorCode) -> String {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_with_a_code_of_the_future_is_understood() {
+    fn a_problem_with_an_unknown_code_is_understood() {
         let body = problem(ErrorCode::Overloaded).replace("overloaded", "on_fire");
         let failure = judge(503, &body);
         assert_eq!(failure.outcome, Outcome::NotApplied);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_of_another_status_is_not_believed() {
+    fn a_problem_that_contradicts_the_status_is_not_trusted() {
         let failure = judge(500, &problem(ErrorCode::InsufficientStock));
         assert_eq!(failure.outcome, Outcome::Unknown);
     }
@@ -237,15 +237,15 @@ mod tests {
         words.retry_after = Some(60);
         let body = serde_json::to_vec(&words).unwrap();
         let mut headers = HeaderMap::new();
-        let failure = Failure::from_answer(429, &headers, &body, URL);
+        let failure = FailedAttempt::from_answer(429, &headers, &body, URL);
         assert_eq!(failure.retry_after, Some(Duration::from_secs(60)));
 
         headers.insert(RETRY_AFTER, "2".parse().unwrap());
-        let failure = Failure::from_answer(429, &headers, &body, URL);
+        let failure = FailedAttempt::from_answer(429, &headers, &body, URL);
         assert_eq!(failure.retry_after, Some(Duration::from_secs(2)));
 
         headers.insert(RETRY_AFTER, "Wed, 21 Oct 2026 07:28:00 GMT".parse().unwrap());
-        let failure = Failure::from_answer(429, &headers, b"", URL);
+        let failure = FailedAttempt::from_answer(429, &headers, b"", URL);
         assert_eq!(failure.retry_after, None);
     }
 }
