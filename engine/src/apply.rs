@@ -39,7 +39,7 @@ use self::orders::key_name;
 /// others.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The entry is not above the last one, or beyond all positions.
+    /// The entry is not the one after the last, or is beyond all positions.
     #[error("entry {index} cannot follow entry {applied}")]
     OutOfOrder {
         /// The entry's index.
@@ -76,7 +76,7 @@ impl State {
     /// An empty payload is raft's own entry and only moves the index.
     ///
     /// # Errors
-    /// When the entry does not follow the last one, or cannot be decoded. Refusals by the rules are
+    /// When the entry is not the one after the last, or cannot be decoded. Refusals by the rules are
     /// outcomes, not errors: an error is a fault of this node alone. The state may then have
     /// changed in part; the caller discards it and stops.
     pub fn apply(
@@ -86,7 +86,7 @@ impl State {
         payload: &[u8],
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        if index <= self.applied_index || index > Position::INDEX_MAX {
+        if index != self.applied_index + 1 || index > Position::INDEX_MAX {
             return Err(Error::OutOfOrder { index, applied: self.applied_index });
         }
         if payload.is_empty() {

@@ -394,16 +394,18 @@ fn requests_are_applied_once() {
 #[test]
 fn a_malformed_entry_stops_the_node() {
     let mut state = State::new();
-    state.apply(3, 1, &[], &mut Unobserved).expect("raft's own entry");
-    assert_eq!((state.applied_index(), state.applied_term()), (3, 1));
-    assert_eq!(state.position(), Position::new(3, 0));
-    assert!(state.apply(3, 1, &[], &mut Unobserved).is_err(), "not twice");
-    assert!(state.apply(1 << 33, 1, &[], &mut Unobserved).is_err(), "beyond all positions");
-    assert!(state.apply(4, 1, &[9, 9], &mut Unobserved).is_err());
-    assert_eq!(state.applied_index(), 3);
+    state.apply(1, 1, &[], &mut Unobserved).expect("raft's own entry");
+    assert_eq!((state.applied_index(), state.applied_term()), (1, 1));
+    assert_eq!(state.position(), Position::new(1, 0));
+    for index in [0, 1, 3, 1 << 33] {
+        let error = state.apply(index, 1, &[], &mut Unobserved).expect_err("not the next entry");
+        assert_eq!(error.to_string(), format!("entry {index} cannot follow entry 1"));
+    }
+    assert!(state.apply(2, 1, &[9, 9], &mut Unobserved).is_err());
+    assert_eq!(state.applied_index(), 1);
     let mut builder = engine::entry::Builder::new(Timestamp(1));
     builder.push(b"noise");
-    let error = state.apply(4, 1, &builder.finish(), &mut Unobserved).expect_err("no command");
+    let error = state.apply(2, 1, &builder.finish(), &mut Unobserved).expect_err("no command");
     assert!(error.to_string().contains("cannot be decoded"));
 }
 
