@@ -1,4 +1,4 @@
-//! Nodes that replicate within this process, over loopback, on real files.
+//! Nodes that replicate in this process, over loopback, with real files.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// How long anything may take.
+/// The time limit for everything.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Running nodes with their data, which goes away with them.
+/// Running nodes with their data, which is removed with them.
 pub struct Cluster {
     nodes: Vec<Node>,
     _data: TempDir,
 }
 
 impl Cluster {
-    /// Starts so many nodes and waits until all of them are ready.
+    /// Starts `count` nodes and waits until all of them are ready.
     ///
     /// # Panics
     /// When they do not start, or agree on no leader within 30 seconds.
@@ -80,7 +80,7 @@ impl Cluster {
     }
 }
 
-/// Replicates these commands at once, and gives their outcomes in the order in which they came.
+/// Replicates these commands concurrently, and returns their outcomes in the order of the commands.
 ///
 /// # Panics
 /// When one of them has no outcome.
@@ -99,8 +99,8 @@ pub async fn propose_all(handle: &Handle, commands: Vec<Command>) -> Vec<Outcome
     outcomes
 }
 
-/// Addresses for so many nodes, on ports that are free now. All are held until the last is chosen,
-/// so that they differ.
+/// Addresses for `count` nodes, on ports that are free now. All ports stay bound until the last is
+/// chosen, so that they differ.
 fn peers(count: u64) -> Vec<Peer> {
     let held: Vec<TcpListener> =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port is free")).collect();

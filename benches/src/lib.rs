@@ -1,7 +1,7 @@
 //! Shared fixtures of the benches: orders to place, a shop to place them in, nodes to replicate
 //! them.
 //!
-//! The fixtures only build inputs. What is measured, and how, stands in the benches themselves.
+//! The fixtures only build inputs. The benches decide what is measured, and how.
 
 pub mod cluster;
 pub mod shop;

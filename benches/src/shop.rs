@@ -1,4 +1,4 @@
-//! Orders as a stream of encoded commands, and a state that they can be applied to.
+//! Orders as a stream of encoded commands, and a state to apply them to.
 
 use engine::command::{
     ClaimPayments, Command, CreateProduct, Envelope, PaymentResult, PlaceOrder, SettlePayments,
@@ -17,10 +17,10 @@ const USERS: u64 = 10_000;
 /// Milliseconds on the replicated clock from one entry to the next.
 const ENTRY_MS: u64 = 1;
 
-/// What the orders of a stream look like.
+/// The shape of the orders in a stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Orders {
-    /// Lines an order, 1 to 100.
+    /// Lines per order, 1 to 100.
     pub lines: u64,
     /// Whether the payment worker has to settle them.
     pub payment: PaymentMethod,
@@ -31,7 +31,7 @@ impl Orders {
     pub const SIMPLE: Orders = Orders { lines: 1, payment: PaymentMethod::Mock };
 }
 
-/// A state with products in it, and the numbers that its next command needs.
+/// A state with products, and the numbers that its next command needs.
 #[derive(Debug)]
 pub struct Shop {
     state: State,
@@ -42,7 +42,7 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// A shop with so many products, each with more stock than any bench sells.
+    /// A shop with this many products, each with more stock than any bench sells.
     ///
     /// # Panics
     /// When `products` is 0.
@@ -50,7 +50,7 @@ impl Shop {
         Shop::with_stock(products, STOCK_MAX)
     }
 
-    /// A shop with so many products of `stock` units each.
+    /// A shop with this many products of `stock` units each.
     ///
     /// # Panics
     /// When `products` is 0.
@@ -71,7 +71,7 @@ impl Shop {
         &mut self.state
     }
 
-    /// How many orders the commands made so far have asked for.
+    /// How many orders its commands have requested so far.
     pub fn orders(&self) -> u64 {
         self.orders
     }
@@ -104,7 +104,7 @@ impl Shop {
         self.entry(&[claim])
     }
 
-    /// The payload of the entry that settles payments which were claimed. It is not applied.
+    /// The payload of the entry that settles claimed payments. It is not applied.
     pub fn settle(&mut self, orders: impl Iterator<Item = u64>) -> Vec<u8> {
         let results = orders
             .map(|id| PaymentResult { order: OrderId(id), attempt: 1, verdict: Verdict::Succeeded })
@@ -129,7 +129,7 @@ impl Shop {
         self.traced(trace, command)
     }
 
-    /// A command of the payment worker, which no request asked for.
+    /// A command of the payment worker, which has no trace id.
     fn worked(&mut self, command: Command) -> Vec<u8> {
         self.traced(TraceId::NONE, command)
     }
@@ -150,8 +150,8 @@ impl Shop {
     }
 }
 
-/// The order number `number` of a stream over `products` products: its products and its user follow
-/// from the number, without a pattern.
+/// Order number `number` of a stream over `products` products. The number determines its products
+/// and its user, without a pattern.
 pub fn place_order(number: u64, products: u64, orders: Orders) -> PlaceOrder {
     let line = |line: u64| Line {
         product: ProductId(scatter(number ^ (line << 48)) % products + 1),
@@ -171,7 +171,7 @@ pub fn place_order(number: u64, products: u64, orders: Orders) -> PlaceOrder {
     }
 }
 
-/// A product with a name that tells where it comes from.
+/// A product whose name says where it comes from.
 pub fn create_product(number: u64, stock: i64) -> Command {
     Command::CreateProduct(CreateProduct {
         name: format!("bench {number}").into(),

@@ -1,7 +1,7 @@
 //! Checkers: each judges a recorded history against one promise.
 //!
-//! A checker sees the history and nothing else: no cluster, no log. What it cannot decide it
-//! reports as unknown, and a history too thin to prove anything as empty; neither is a pass.
+//! A checker sees only the history: no cluster, no log. What it cannot decide it reports as
+//! unknown, and a history with too little in it as empty. Neither is a pass.
 
 mod availability;
 mod conservation;
@@ -23,7 +23,7 @@ pub use recovery::{LOST, Recovery, STUCK};
 pub use transitions::Transitions;
 pub use verdict::{Checker, Judgement, Verdict};
 
-/// All checkers, the quick ones first.
+/// All checkers, the fast ones first.
 #[must_use]
 pub fn all(enough: Enough, search: Linearizability) -> Vec<Box<dyn Checker>> {
     vec![

@@ -1,11 +1,11 @@
 //! Nodes: real `holdfast serve` processes, each in its own network namespace with its own data.
 //!
-//! It owns starting, killing, pausing and asking them how they are, and under which ids they are
-//! members. It knows nothing of faults or workloads. A process that is dropped is killed.
+//! This module starts, kills, pauses and queries them, and knows their member ids. It knows nothing
+//! about faults or workloads. Dropping a process kills it.
 //!
-//! A node is a place: an address, a disk, a process. Which member lives there changes when a node
-//! is replaced, since the ids of members are never used again. One place more than nodes were
-//! asked for is there for a node that joins for a while; clients do not know of it.
+//! A node is a place: an address, a disk, a process. Replacing a node changes the member that lives
+//! there, since member ids are never reused. There is one place more than requested, for a node
+//! that joins for a while; clients do not know it.
 
 mod shim;
 
@@ -25,15 +25,15 @@ use crate::disks::{self, Disk};
 use crate::http::{self, Answered};
 use crate::net::{self, Net};
 
-/// How long a question to a node about itself may take.
+/// The time limit for a question to a node about itself.
 const STATUS_MAX: Duration = Duration::from_secs(2);
 
-/// What a cluster is made of.
+/// The settings of a cluster.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The server's binary.
     pub binary: PathBuf,
-    /// Where logs, data and the rest of the run go.
+    /// Directory for logs, data and the rest of the run.
     pub folder: PathBuf,
     /// How many nodes.
     pub nodes: usize,
@@ -41,7 +41,7 @@ pub struct Settings {
     pub flags: Vec<String>,
     /// Environment of the nodes.
     pub environment: Vec<(String, String)>,
-    /// A disk for each node's data; without it data is in the folder.
+    /// A disk for each node's data; without it the data is in the folder.
     pub disk: Option<Disk>,
 }
 
@@ -50,21 +50,21 @@ pub struct Settings {
 pub struct Node {
     /// Its number, from 1.
     pub id: usize,
-    /// The member that lives here, if any does.
+    /// The member that lives here, if any.
     pub member: Option<u64>,
-    /// What must not be started for now, because its data is gone.
+    /// Must not be started for now, because its data is gone.
     pub away: bool,
     /// The id on its command line. It stays when the node is rebuilt as another member.
     named: u64,
-    /// Whether it may rebuild its data from the others when it finds that damaged. Only where a
-    /// fault damages it: elsewhere damage is a bug that must not be hidden.
+    /// Whether it may rebuild damaged data from the others. Only where a fault damages it:
+    /// elsewhere damage is a bug that must not be hidden.
     pub rebuilds: bool,
     /// Where its data is.
     pub data: PathBuf,
-    /// What is done to its clock and disk.
+    /// Controls its clock and its syncs.
     pub page: Page,
     log: PathBuf,
-    /// How the member that lives here came in, if it is no founder.
+    /// How the member that lives here joined, unless it is a founder.
     join: Option<Vec<String>>,
     child: Option<Child>,
     /// How often it was started.
@@ -74,11 +74,11 @@ pub struct Node {
 /// All nodes of a run.
 #[derive(Debug)]
 pub struct Cluster {
-    /// What it is made of.
+    /// Its settings.
     pub settings: Settings,
     /// Their network.
     pub net: Net,
-    /// The nodes, by number from 1. The last one is the place without a member at first.
+    /// The nodes, by number from 1. At first no member lives at the last one.
     pub nodes: Vec<Node>,
     library: PathBuf,
     /// The highest id that a member ever had.
@@ -86,7 +86,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Prepares the nodes; none is started.
+    /// Prepares the nodes without starting any.
     ///
     /// # Errors
     /// When files, mounts or the preloaded library cannot be made.
@@ -94,7 +94,7 @@ impl Cluster {
         let folder = &settings.folder;
         let library = shim::compile(folder)?;
         if settings.disk.is_some() {
-            // Nodes get copies of all mounts; what is unmounted here has to be gone there too.
+            // Nodes get copies of all mounts, and unmounting here must unmount there too.
             net::run("mount", &["--make-rshared", "/"])?;
         }
         let mut nodes = Vec::new();
@@ -131,24 +131,24 @@ impl Cluster {
         &mut self.nodes[id - 1]
     }
 
-    /// The numbers of all nodes at which members live.
+    /// The numbers of all nodes with a member.
     #[must_use]
     pub fn ids(&self) -> Vec<usize> {
         self.nodes.iter().filter(|node| node.member.is_some()).map(|node| node.id).collect()
     }
 
-    /// The number of the node at which nobody lives.
+    /// The number of the node without a member.
     ///
     /// # Panics
-    /// When somebody lives there.
+    /// When every node has one.
     #[must_use]
     pub fn spare(&self) -> usize {
         let spare = self.nodes.iter().find(|node| node.member.is_none());
         spare.expect("a node that joins for a while has left again").id
     }
 
-    /// Empties a node and starts it as a new member, which asks all others to take it in, in the
-    /// place of `replaces` if that is named. Returns its id.
+    /// Empties a node and starts it as a new member that asks the others to add it, in place of
+    /// `replaces` if given. Returns its id.
     ///
     /// # Errors
     /// When the data cannot be removed or the process cannot be started.
@@ -173,7 +173,7 @@ impl Cluster {
         Ok(member)
     }
 
-    /// Kills a node and removes its data; it cannot be started until it joins as somebody new.
+    /// Kills a node and removes its data; it cannot start until it joins as a new member.
     ///
     /// # Errors
     /// When the data cannot be removed.
@@ -189,7 +189,7 @@ impl Cluster {
         }
     }
 
-    /// Starts a node that does not run. One that nobody lives at or that is away stays as it is.
+    /// Starts a node that does not run. Does nothing for one without a member or one that is away.
     ///
     /// # Errors
     /// When the process cannot be started.
@@ -230,8 +230,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Asks a node under which id it is a member, and gives that if it is another than before: its
-    /// data was rebuilt.
+    /// Asks a node for its member id, and returns it if it changed: its data was rebuilt.
     pub async fn learn_member(&mut self, id: usize) -> Option<u64> {
         let told = status(net::http(id)).await?["node_id"].as_u64()?;
         self.last_member = self.last_member.max(told);
@@ -239,7 +238,7 @@ impl Cluster {
         (known != Some(told)).then_some(told)
     }
 
-    /// Starts all that do not run.
+    /// Starts all nodes that do not run.
     ///
     /// # Errors
     /// When a process cannot be started.
@@ -247,10 +246,10 @@ impl Cluster {
         self.ids().into_iter().try_for_each(|id| self.start(id))
     }
 
-    /// Waits until every node says that it is ready.
+    /// Waits until every node is ready.
     ///
     /// # Errors
-    /// Which nodes were not in time, or have ended.
+    /// Which nodes were late, or have ended.
     pub async fn wait_ready(&mut self, limit: Duration) -> Result<(), String> {
         let until = Instant::now() + limit;
         loop {
@@ -272,7 +271,7 @@ impl Cluster {
         }
     }
 
-    /// The node that most recently says of itself that it leads.
+    /// The node that most recently claimed to lead.
     pub async fn leader(&self) -> Option<usize> {
         let mut found: Option<(u64, usize)> = None;
         for id in self.ids() {
@@ -288,7 +287,7 @@ impl Cluster {
 }
 
 impl Node {
-    /// Whether its process is there, paused or not.
+    /// Whether its process exists, paused or not.
     pub fn is_running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
@@ -299,7 +298,7 @@ impl Node {
         self.child.as_ref().map(Child::id)
     }
 
-    /// Sends it a signal; nothing happens when it does not run.
+    /// Sends it a signal; does nothing when it does not run.
     pub fn signal(&mut self, signal: Signal) {
         if !self.is_running() {
             return;
@@ -310,13 +309,13 @@ impl Node {
         }
     }
 
-    /// Kills it on the spot and waits for its end.
+    /// Kills it and waits for its end.
     pub fn kill(&mut self) -> Option<ExitStatus> {
         self.signal(Signal::KILL);
         self.child.take().and_then(|mut child| child.wait().ok())
     }
 
-    /// Asks it to stop and waits for its end, at most 20 s; then it is killed.
+    /// Asks it to stop and waits for its end, at most 20 s; then kills it.
     pub async fn stop(&mut self) -> Option<ExitStatus> {
         self.signal(Signal::TERM);
         let until = Instant::now() + Duration::from_secs(20);
@@ -326,21 +325,21 @@ impl Node {
         self.kill()
     }
 
-    /// The state of its process as the system shows it: `T` when it is stopped.
+    /// The state of its process in the system: `T` when it is stopped.
     #[must_use]
     pub fn process_state(&self) -> Option<char> {
         let text = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()?)).ok()?;
         text.rsplit(')').next()?.trim().chars().next()
     }
 
-    /// The last line of its log that tells of an error.
+    /// The last line of its log with an error.
     #[must_use]
     pub fn last_error(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let is_error = |line: &&str| line.contains("\"ERROR\"") || line.contains("panicked at");
         let at = text.lines().rev().position(|line| is_error(&line));
-        // What a panic was about stands in the line after it.
+        // The line after a panic has its message.
         let about = at.map(|at| text.lines().rev().skip(at.saturating_sub(1)).take(2));
         let mut words: Vec<&str> = about.into_iter().flatten().collect();
         words.reverse();
@@ -353,7 +352,7 @@ impl Node {
         std::fs::metadata(&self.log).map_or(0, |found| found.len())
     }
 
-    /// The messages of its log after so many bytes that have one of these words in them.
+    /// The messages in its log after `after` bytes that contain one of these words.
     #[must_use]
     pub fn said(&self, after: u64, words: &[&str]) -> Vec<String> {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
@@ -388,7 +387,7 @@ pub async fn is_ready(to: SocketAddr) -> bool {
     matches!(answer, Answered::Yes { status: 200, .. })
 }
 
-/// What a node says of the cluster, from its own view.
+/// A node's view of the cluster.
 pub async fn status(to: SocketAddr) -> Option<Value> {
     match http::ask(to, Method::GET, "/api/v1/cluster", None, None, STATUS_MAX).await {
         Answered::Yes { status: 200, mut body } => Some(body["data"].take()),
@@ -396,14 +395,14 @@ pub async fn status(to: SocketAddr) -> Option<Value> {
     }
 }
 
-/// A number that a node tells of itself, by its name among the metrics.
+/// The value of one of a node's metrics.
 pub async fn metric(to: SocketAddr, name: &str) -> Option<u64> {
     let page = http::page(to, "/metrics", STATUS_MAX).await?;
     let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
     page.lines().find_map(value)
 }
 
-/// Copies a folder with all that is in it.
+/// Copies a folder with all its contents.
 ///
 /// # Errors
 /// When something cannot be read or written.

@@ -1,4 +1,4 @@
-//! What a run is asked for, and what it came to.
+//! The settings of a run, and its results.
 
 use std::path::PathBuf;
 
@@ -6,29 +6,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::checker::{Judgement, Verdict};
 
-/// What a run is asked for. Saved with it.
+/// The settings of a run, which are saved with it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Config {
     /// Name of the workload.
     pub workload: String,
     /// Names of faults and groups of them.
     pub nemesis: Vec<String>,
-    /// Nodes.
+    /// The number of nodes.
     pub nodes: usize,
     /// Seconds of load.
     pub time_s: u64,
-    /// Decides operations, targets and the times of faults.
+    /// Determines operations, targets and the times of faults.
     pub seed: u64,
-    /// Clients that ask at the same time.
+    /// How many clients send requests concurrently.
     pub clients: usize,
-    /// Requests a second that all clients make together at most.
+    /// The most requests per second of all clients together.
     pub rate: u64,
     /// The server's binary.
     pub binary: PathBuf,
-    /// Environment of the nodes, such as a planted bug.
+    /// Environment variables of the nodes, such as a planted bug.
     #[serde(default)]
     pub environment: Vec<(String, String)>,
-    /// Seconds that the search for an order may take.
+    /// The time limit of the search for an order, in seconds.
     pub search_s: u64,
 }
 

@@ -1,8 +1,7 @@
-//! Disks for nodes: memory, or ext4 images behind loop devices, whose content at one instant can be
-//! taken and put back as a power cut would leave it. Needs root.
+//! Disks for nodes: memory, or ext4 images behind loop devices whose contents at one instant can be
+//! saved and restored, as after a power cut. Needs root.
 //!
-//! Mounts live in the mount namespace of whoever makes them. What is on a disk is nobody's business
-//! here.
+//! Mounts are in the mount namespace of the caller. This module does not know what is on a disk.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,25 +10,25 @@ use std::path::{Path, PathBuf};
 
 use crate::net::run;
 
-/// How often images are read until two readings in a row are the same.
+/// How often images are read at most until two readings are equal.
 const READINGS_MAX: usize = 50;
 
-/// Images are written in pieces of so many bytes; those that are all zeros are left out.
+/// Images are written in pieces of this size; pieces of zeros are left out.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// What a node's data is on.
+/// What kind of disk a node's data is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disk {
-    /// Memory of so many MiB.
+    /// Memory of this many MiB.
     Memory(u64),
-    /// An ext4 image of so many MiB behind a loop device; the image lies beside the directory.
+    /// An ext4 image of this many MiB behind a loop device; the image is beside the directory.
     Image(u64),
 }
 
-/// Makes a disk and mounts it at `place`, which is created.
+/// Makes a disk and mounts it at `place`, which it creates.
 ///
 /// # Errors
-/// When a file cannot be made, or what `mkfs.ext4` or `mount` complains of.
+/// When a file cannot be made, or the message of `mkfs.ext4` or `mount`.
 pub fn mount(disk: Disk, place: &Path) -> Result<(), String> {
     fs::create_dir_all(place).map_err(|error| failed(place, &error))?;
     match disk {
@@ -41,7 +40,7 @@ pub fn mount(disk: Disk, place: &Path) -> Result<(), String> {
             let image = image(place);
             let file = File::create(&image).and_then(|file| file.set_len(mib << 20));
             file.map_err(|error| failed(&image, &error))?;
-            // What the kernel would do later by itself would be changes in an image at rest.
+            // The kernel would do this later by itself and so change an image at rest.
             let whole = "lazy_itable_init=0,lazy_journal_init=0";
             run("mkfs.ext4", &["-q", "-F", "-E", whole, &shown(&image)])?;
             mount_image(&image, place)
@@ -52,23 +51,23 @@ pub fn mount(disk: Disk, place: &Path) -> Result<(), String> {
 /// Mounts an image, which replays its journal as after a power cut.
 ///
 /// # Errors
-/// What `mount` complains of.
+/// The message of `mount`.
 pub fn mount_image(image: &Path, place: &Path) -> Result<(), String> {
     run("mount", &["-o", "loop,errors=remount-ro", &shown(image), &shown(place)])?;
     let mode = fs::Permissions::from_mode(0o700);
     fs::set_permissions(place, mode).map_err(|error| failed(place, &error))
 }
 
-/// Unmounts what is mounted at `place`.
+/// Unmounts `place`.
 ///
 /// # Errors
-/// When it is still in use or nothing is mounted there.
+/// When it is in use or not mounted.
 pub fn unmount(place: &Path) -> Result<(), String> {
     run("umount", &[&shown(place)]).map(drop)
 }
 
-/// Lets the file system of the image mounted at `place` meet an error, after which it takes no
-/// writes any more, as it does when the disk under it fails.
+/// Makes the file system of the image mounted at `place` fail: from then on it refuses writes, as
+/// when the disk under it fails.
 ///
 /// # Errors
 /// When nothing is mounted there, or it still takes writes.
@@ -98,13 +97,13 @@ pub fn fail(place: &Path) -> Result<(), String> {
 pub fn repair(place: &Path) -> Result<(), String> {
     let image = image(place);
     unmount(place)?;
-    // The exit code says that something was repaired; whether it was enough shows the next check.
+    // The exit code says that something was repaired; the next check shows whether that was enough.
     let _ = run("fsck.ext4", &["-f", "-y", &shown(&image)]);
     run("fsck.ext4", &["-f", "-n", &shown(&image)])?;
     mount_image(&image, place)
 }
 
-/// Where the image of the disk at `place` lies.
+/// The image of the disk at `place`.
 ///
 /// # Panics
 /// When `place` has no name.
@@ -114,11 +113,11 @@ pub fn image(place: &Path) -> PathBuf {
     place.with_file_name(format!("{name}.img"))
 }
 
-/// The contents of images that may be changing still, as they all were at one instant: they are
-/// read until two readings in a row are the same. Whoever writes to them has to be stopped.
+/// The contents of images that may still change, all at one instant: reads them until two readings
+/// are equal. Stop all writers first.
 ///
 /// # Errors
-/// When one cannot be read, or they never rest.
+/// When one cannot be read, or they keep changing.
 pub fn at_one_instant(images: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {
     let read = || -> Result<Vec<Vec<u8>>, String> {
         let bytes = images.iter().map(|image| fs::read(image).map_err(|e| failed(image, &e)));
@@ -132,11 +131,11 @@ pub fn at_one_instant(images: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {
         }
         seen = again;
     }
-    Err("the disks of stopped processes never rest".to_owned())
+    Err("the disks of stopped processes keep changing".to_owned())
 }
 
-/// Takes the disk at `place` away and mounts it again with this content of its image, as it comes
-/// back after a power cut. No process may use it.
+/// Unmounts the disk at `place` and mounts it again with these contents of its image, as after a
+/// power cut. No process may use it.
 ///
 /// # Errors
 /// When it is in use, cannot be written, or cannot be mounted.
@@ -147,7 +146,7 @@ pub fn put_back(place: &Path, content: &[u8]) -> Result<(), String> {
     mount_image(&image, place)
 }
 
-/// Replaces a file, leaving out what is zero.
+/// Replaces a file, leaving out zeros.
 fn write_sparsely(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = File::create(path)?;
     file.set_len(bytes.len() as u64)?;

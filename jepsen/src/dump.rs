@@ -1,7 +1,7 @@
-//! Final states: what every node has of its own when nothing moves any more, for the history.
+//! Final states: the state of every node when nothing changes any more, for the history.
 //!
-//! A hold or a payment may end by itself while states are read, which would make nodes differ that
-//! do not. So all are read again until nothing happened meanwhile and nothing is left to happen.
+//! A hold or a payment may end by itself while states are read, which would make equal nodes
+//! differ. So all are read again until nothing changed meanwhile and nothing is left to change.
 
 use std::time::{Duration, Instant};
 
@@ -13,16 +13,16 @@ use crate::history::{Event, Kind, Process, Recorder};
 use crate::http::{self, Answered};
 use crate::{net, workload};
 
-/// How long nodes may take to agree after all faults. What they differ in then is in the states.
+/// How long nodes may take to agree after all faults. Remaining differences are in the states.
 const AGREE_MAX: Duration = Duration::from_secs(60);
 
-/// How long one part of a state may take.
+/// The time limit for one part of a state.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
-/// Waits until all nodes stay at the same place and shows what each of them has there.
+/// Waits until all nodes stay at the same position and records the state of each.
 ///
 /// # Errors
-/// When a node does not show its state.
+/// When a node does not return its state.
 pub(crate) async fn record(cluster: &Cluster, recorder: &Recorder) -> Result<(), String> {
     let until = Instant::now() + AGREE_MAX;
     let mut states = loop {
@@ -45,7 +45,7 @@ pub(crate) async fn record(cluster: &Cluster, recorder: &Recorder) -> Result<(),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     };
-    // One node's word is enough for an order of things that is checked like any other.
+    // One node's ledger is enough, since the order in it is checked like any other.
     if let Some((id, state)) = states.first_mut() {
         state["moves"] = json!(moves(*id, state).await?);
     }
@@ -65,7 +65,7 @@ pub(crate) async fn record(cluster: &Cluster, recorder: &Recorder) -> Result<(),
     Ok(())
 }
 
-/// How far each node is, and what its state comes to there.
+/// The applied index and the digest of each node.
 async fn places(cluster: &Cluster) -> Vec<[Value; 2]> {
     let mut places = Vec::new();
     for id in cluster.ids() {
@@ -75,7 +75,7 @@ async fn places(cluster: &Cluster) -> Vec<[Value; 2]> {
     places
 }
 
-/// Whether a hold or a payment in it has not ended, so that it will end by itself.
+/// Whether a hold or a payment in the state is still open, so that it will end by itself.
 fn is_held(state: &Value) -> bool {
     let rows = state["orders"].as_array().into_iter().flatten();
     let is_hold = |row: &Value| row["order"].as_str().is_some_and(workload::is_hold);
@@ -83,7 +83,7 @@ fn is_held(state: &Value) -> bool {
         .any(|row| row["status"] == "PROCESSING" || is_hold(row) && row["status"] == "PENDING")
 }
 
-/// All that a node has of its own.
+/// The whole state of a node.
 async fn state(id: usize) -> Result<Value, String> {
     let products: Vec<Value> = pages(id, "products", 1_000)
         .await?
@@ -97,7 +97,7 @@ async fn state(id: usize) -> Result<Value, String> {
     Ok(json!({"node": node, "products": products, "orders": orders, "holds": []}))
 }
 
-/// Who took units and gave them back, by the ledgers of the products.
+/// Which orders took and returned units, from the ledgers of the products.
 async fn moves(id: usize, state: &Value) -> Result<Vec<Value>, String> {
     let mut moves = Vec::new();
     for product in state["products"].as_array().into_iter().flatten() {
@@ -125,7 +125,7 @@ async fn moves(id: usize, state: &Value) -> Result<Vec<Value>, String> {
 async fn pages(id: usize, list: &str, limit: usize) -> Result<Vec<Value>, String> {
     let mut rows: Vec<Value> = Vec::new();
     let mut cursor = String::new();
-    // The place in a ledger is one of the log.
+    // A place in a ledger is a position in the log.
     let place = if list.ends_with("ledger") { "after" } else { "cursor" };
     loop {
         let path = format!("/api/v1/{list}?consistency=stale&limit={limit}{cursor}");
@@ -141,7 +141,7 @@ async fn pages(id: usize, list: &str, limit: usize) -> Result<Vec<Value>, String
     }
 }
 
-/// All holds, from the node's own state. There is no list of them, but their numbers have no gaps.
+/// All holds, from the node's own state. There is no list of them, but their ids have no gaps.
 async fn holds(id: usize) -> Result<Vec<Value>, String> {
     let mut rows = Vec::new();
     for hold in 1.. {

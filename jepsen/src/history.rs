@@ -1,8 +1,8 @@
-//! Histories: what was asked of a cluster, what it answered, and when.
+//! Histories: the requests to a cluster, its answers, and their times.
 //!
-//! This module owns the format of a recorded history, JSON lines of [`Event`]s, and its pairing
-//! into [`Operation`]s. It judges nothing about the cluster: a history that is well formed may
-//! tell of anything.
+//! This module defines the format of a recorded history, JSON lines of [`Event`]s, and pairs them
+//! into [`Operation`]s. It judges nothing about the cluster: a well-formed history may say
+//! anything.
 
 mod operation;
 mod pair;
@@ -23,13 +23,14 @@ pub use write::{Recorder, line};
 /// Who did something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Process {
-    /// A client: one sequential caller. Its number ends with its first unknown outcome.
+    /// A client, which sends one request after the other. Its number ends with its first unknown
+    /// outcome.
     Client(u64),
-    /// What injects faults.
+    /// The part that causes faults.
     Nemesis,
 }
 
-/// What an event says about an operation.
+/// Which part of an operation an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// It begins.
@@ -38,7 +39,7 @@ pub enum Kind {
     Ok,
     /// It certainly had no effect.
     Fail,
-    /// Whether it had an effect, or may yet have one, is not known. Of the nemesis: something
+    /// It is unknown whether it had an effect, or still may have. Of the nemesis: something
     /// happened.
     Info,
 }
@@ -63,9 +64,9 @@ pub struct Event {
     pub process: Process,
     /// Which part of the operation.
     pub kind: Kind,
-    /// What: `place_order`, `cancel` and so on; of the nemesis the name of a fault.
+    /// The operation: `place_order`, `cancel` and so on; of the nemesis the name of a fault.
     pub f: String,
-    /// Arguments of an invocation, results of a success.
+    /// The arguments of an invocation, the results of a success.
     pub value: Value,
     /// Why it failed or is unknown.
     pub error: Option<String>,

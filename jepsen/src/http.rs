@@ -1,7 +1,7 @@
 //! One HTTP request, one outcome: no retry, no redirect, a deadline, a fresh connection.
 //!
-//! What matters is what is known afterwards: whether the request was certainly never sent, was
-//! answered, or may have had an effect that nobody told of.
+//! What matters is what is known afterwards: the request was certainly never sent, was answered, or
+//! may have had an effect without an answer.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,25 +13,25 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// How long a connection may take to be made.
+/// The time limit for connecting.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 
-/// The longest answer that is read: a page of a thousand orders fits many times.
+/// The longest answer, many times the size of a page of a thousand orders.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answered {
     /// The node answered with this status and this body.
     Yes {
         /// The HTTP status.
         status: u16,
-        /// The body; null when there is none or it is no JSON.
+        /// The body; null when there is none or it is not JSON.
         body: Value,
     },
     /// It was certainly never sent.
     NotSent(String),
-    /// It was sent, or may have been, and nothing was heard.
+    /// It was sent, or may have been, and no answer arrived.
     Lost(String),
 }
 
@@ -59,7 +59,7 @@ pub async fn ask(
     }
 }
 
-/// A page that is no JSON; nothing unless the answer is a success.
+/// Fetches a page that is not JSON; `None` unless the answer is a success.
 pub async fn page(to: SocketAddr, path: &str, deadline: Duration) -> Option<String> {
     let asked = async {
         let stream = connect(to).await.ok()?;

@@ -1,8 +1,8 @@
 //! Histories, checkers and faults for real Holdfast clusters.
 //!
-//! The crate drives clusters from outside, over the same HTTP as everyone else, writes down what
-//! was asked and answered, and judges that record. It never imports the engine or the node: a
-//! checker that shares code with what it checks shares its bugs.
+//! The crate controls clusters from outside, over the same HTTP API as everyone else. It records
+//! requests and answers, and judges that record. It never imports the engine or the node: a checker
+//! that shares code with the system shares its bugs.
 
 pub mod checker;
 pub mod cluster;

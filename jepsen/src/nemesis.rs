@@ -1,8 +1,8 @@
-//! Nemeses: what is done to a cluster, one file for each group of faults.
+//! Nemeses: the faults, one file for each group.
 //!
-//! A fault begins, is on for a while, and ends with everything healed and with the proof of its
-//! effect: packets that were swallowed, a process that ended by signal 9, syncs that were delayed.
-//! A fault without effect proves nothing and makes a run empty. Faults can be on at the same time:
+//! A fault begins, stays on for a while, and ends with everything healed and with the proof of its
+//! effect: packets that were dropped, a process that signal 9 ended, syncs that were delayed. A
+//! fault without effect proves nothing and makes a run empty. Several faults can be on at once:
 //! `one+other` begins one, then the other, and ends them in the same order.
 
 mod choose;
@@ -26,19 +26,19 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 
-/// The faults by name, with what they do.
+/// The faults by name, with descriptions.
 pub const ALL: [(&str, &str); 31] = [
     ("halves", "two random parts that hear nothing of each other"),
-    ("minority", "one random node, or two of five, cut off from the rest"),
+    ("minority", "one random node, or two of five, separated from the rest"),
     ("bridge", "two parts joined by one node only"),
-    ("ring", "every node hears its neighbours only"),
-    ("isolate-leader", "the leader cut off in both directions"),
+    ("ring", "every node hears only its neighbours"),
+    ("isolate-leader", "the leader separated in both directions"),
     ("one-way", "the leader can send but not receive, or the other way round"),
     ("flapping", "a link to the leader that goes on and off every 200 ms"),
     ("loss", "10, 30 or 50 % of all packets between nodes get lost, or of those to clients too"),
     ("delay", "packets come 25 to 125 ms later: to all nodes or to the leader"),
     ("reset", "0.5, 2 or 10 % of all packets reset their connection, those of clients too"),
-    ("half-open", "connections of a node, or of all, are dead and nobody is told; new ones work"),
+    ("half-open", "connections of a node, or of all, are silently dead; new ones work"),
     ("kill-leader", "kill -9 of the leader"),
     ("kill-follower", "kill -9 of a node that does not lead"),
     ("kill-majority", "kill -9 of a majority"),
@@ -56,12 +56,12 @@ pub const ALL: [(&str, &str); 31] = [
     ("slow-disk", "each sync of one node, often the leader, takes 100 ms, 1 s or 5 s longer"),
     ("disk-full", "no space left on the disk of one node"),
     ("sync-error", "one sync of one node fails"),
-    ("read-only", "the disk of the leader, or of another node, takes no writes any more"),
+    ("read-only", "the disk of the leader, or of another node, refuses all writes"),
     ("corruption", "bytes of a file of one node flipped while it is down: log, state, snapshot"),
     ("lagging", "a node is away until it needs a snapshot, and is killed while it installs one"),
 ];
 
-/// Faults that are on at the same time. Any others can be named on the command line.
+/// Combinations of faults. The command line accepts any others.
 pub const COMBINED: [&str; 17] = [
     "isolate-leader+replace-node",
     "flapping+remove-node",
@@ -82,13 +82,13 @@ pub const COMBINED: [&str; 17] = [
     "lagging+remove-node",
 ];
 
-/// Names that stand for several faults.
+/// Names for groups of faults.
 pub const GROUPS: &str = "none, mix, partition, packets, kill, pause, members, combined";
 
 /// The faults that a name on the command line stands for.
 ///
 /// # Errors
-/// When there is no such name, or two faults cannot be on at the same time.
+/// When the name is unknown, or two faults cannot be on at once.
 pub fn named(name: &str) -> Result<Vec<String>, String> {
     let all = || ALL.iter().map(|(name, _)| (*name).to_owned());
     let combined = || COMBINED.iter().map(|name| (*name).to_owned());
@@ -133,16 +133,16 @@ fn is_of_members(name: &str) -> bool {
     matches!(name, "transfer-leader" | "add-node" | "remove-node" | "replace-node")
 }
 
-/// Whether this fault, or one of a combination, is that one.
+/// Whether this is the fault `part`, or a combination with it.
 #[must_use]
 pub fn has(name: &str, part: &str) -> bool {
     name.split('+').any(|one| one == part)
 }
 
-/// What is on: a fault, or several.
+/// The faults that are on.
 #[derive(Debug)]
 pub struct Active {
-    /// What was done to whom, for the history.
+    /// What was done to which nodes, for the history.
     pub value: Value,
     parts: Vec<State>,
 }
@@ -162,8 +162,8 @@ enum State {
     Lagging(lagging::Lagging),
 }
 
-/// How often each fault was on, so that those with several faces show them by turns. It begins
-/// anywhere, so that short runs of different seeds see different ones.
+/// How often each fault was on, so that faults with several variants alternate between them. The
+/// first variant depends on the seed, so that short runs of different seeds see different ones.
 #[derive(Debug)]
 pub struct Turns {
     first: usize,
@@ -184,7 +184,7 @@ impl Turns {
     }
 }
 
-/// Whether a majority is running and connected while the fault is on. Where that depends, no.
+/// Whether a majority is running and connected while the fault is on. No if that depends.
 #[must_use]
 pub fn keeps_majority(name: &str) -> bool {
     let depends = matches!(
@@ -202,14 +202,14 @@ pub fn keeps_majority(name: &str) -> bool {
     !depends && !name.contains('+')
 }
 
-/// Whether all of the fault happens when it begins, so that there is nothing to wait for.
+/// Whether the whole fault happens when it begins, so that there is nothing to wait for.
 #[must_use]
 pub fn is_at_once(name: &str) -> bool {
     matches!(name, "rolling-restart" | "transfer-leader")
 }
 
-/// How many milliseconds a fault is on. Dead connections have to be longer than nodes wait before
-/// they take silence for an end.
+/// How many milliseconds a fault stays on. Dead connections must outlast the time after which nodes
+/// take silence for an end.
 pub fn on_ms(name: &str, random: &mut StdRng) -> u64 {
     match name {
         _ if is_at_once(name) => 0,
@@ -218,7 +218,7 @@ pub fn on_ms(name: &str, random: &mut StdRng) -> u64 {
     }
 }
 
-/// Brings a fault about, or several.
+/// Begins a fault, or several.
 ///
 /// # Errors
 /// When something that it needs does not work here.
@@ -228,7 +228,7 @@ pub async fn begin(
     turns: &mut Turns,
     random: &mut StdRng,
 ) -> Result<Active, String> {
-    // Nodes that one fault is about are left alone by the next.
+    // Faults use different nodes.
     let mut free = cluster.ids();
     let (mut values, mut parts) = (Vec::new(), Vec::new());
     for part in name.split('+') {
@@ -306,7 +306,7 @@ async fn begin_one(
 }
 
 impl State {
-    /// The nodes that another fault has to leave alone, or neither would be seen to work.
+    /// The nodes that another fault must leave alone, or the effect of neither could be seen.
     fn nodes(&self) -> Vec<usize> {
         match self {
             State::Killed(killed) => killed.nodes.clone(),
@@ -324,10 +324,10 @@ impl State {
     }
 }
 
-/// What has to be done again and again while faults are on, about every 200 ms.
+/// What must be repeated while faults are on, about every 200 ms.
 ///
 /// # Errors
-/// When something that it needs does not work any more.
+/// When something that it needs no longer works.
 pub fn tick(active: &mut Active, cluster: &mut Cluster, random: &mut StdRng) -> Result<(), String> {
     for state in &mut active.parts {
         match state {
@@ -339,7 +339,7 @@ pub fn tick(active: &mut Active, cluster: &mut Cluster, random: &mut StdRng) -> 
     Ok(())
 }
 
-/// Heals all that is on and says what its effect was; null when something had none.
+/// Heals everything and returns the effect; null when something had none.
 ///
 /// # Errors
 /// When it cannot be healed.
@@ -359,7 +359,7 @@ pub async fn end(active: Active, cluster: &mut Cluster) -> Result<Value, String>
             State::Disk(trouble) => trouble.end(cluster).await?,
             State::Damaged(damaged) => damaged.end(cluster).await?,
             State::Lagging(mut behind) => {
-                // It comes back while the faults after it are still on, and may need their end.
+                // It returns while the later faults are still on, and may need their end.
                 behind.come_back(cluster).await?;
                 lagging = Some((effects.len(), behind));
                 Value::Null
@@ -375,7 +375,7 @@ pub async fn end(active: Active, cluster: &mut Cluster) -> Result<Value, String>
     Ok(one_or_all(effects))
 }
 
-/// The only one as it is, several as a list.
+/// A single value as it is, several as a list.
 fn one_or_all(mut values: Vec<Value>) -> Value {
     if values.len() == 1 { values.remove(0) } else { Value::Array(values) }
 }
@@ -385,7 +385,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_and_combinations_are_made_of_known_faults() {
+    fn groups_and_combinations_contain_only_known_faults() {
         assert_eq!(named("none"), Ok(Vec::new()));
         assert_eq!(named("mix").unwrap().len(), ALL.len() + COMBINED.len());
         assert_eq!(named("partition").unwrap().len(), 7);

@@ -1,7 +1,7 @@
-//! Network namespaces: a hub with a bridge, and one namespace with an own address for each node.
+//! Network namespaces: a hub with a bridge, and one namespace with its own address per node.
 //!
-//! All of it belongs to one run and is removed with it. Nothing of the host's own network is
-//! touched: the program runs itself again inside the hub, so that clients are in there too.
+//! All of it belongs to one run and is removed with it. It never touches the host's own network:
+//! the program runs itself again inside the hub, so clients are in there too.
 
 mod late;
 
@@ -12,12 +12,12 @@ use std::time::Duration;
 
 pub use late::Late;
 
-/// The port for clients and the one for the other nodes, the same on every node.
+/// The port for clients, the same on every node.
 pub const HTTP_PORT: u16 = 8080;
-/// See [`HTTP_PORT`].
+/// The port for the other nodes, the same on every node.
 pub const RAFT_PORT: u16 = 9080;
 
-/// The address of the hub, from which clients ask.
+/// The address of the hub, from which clients send requests.
 const HUB: &str = "10.77.0.254";
 
 /// Prefix of all namespaces that this program makes.
@@ -33,7 +33,7 @@ pub struct Net {
 /// Runs a command to its end.
 ///
 /// # Errors
-/// What it wrote to its error output, when it fails or is not there.
+/// Its error output, when it fails or does not exist.
 pub fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     let shown = || format!("{program} {}", arguments.join(" "));
     let output = Command::new(program)
@@ -49,16 +49,16 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
 }
 
 impl Net {
-    /// The namespaces of the run with this number, whether they are there or not.
+    /// The namespaces of the run with this number, whether they exist or not.
     #[must_use]
     pub const fn of(run: u32, nodes: usize) -> Self {
         Self { run, nodes }
     }
 
-    /// Makes them.
+    /// Creates them.
     ///
     /// # Errors
-    /// When the rights or the tools for it are missing; what was made is removed again.
+    /// When permissions or tools are missing; whatever was created is removed again.
     pub fn create(run: u32, nodes: usize) -> Result<Self, String> {
         Self::remove_left_over();
         let net = Self { run, nodes };
@@ -93,20 +93,20 @@ impl Net {
             run("ip", &["-n", &name, "link", "set", "lo", "up"])?;
             run("ip", &["-n", &name, "addr", "add", &address, "dev", "eth0"])?;
             run("ip", &["-n", &name, "link", "set", "eth0", "up"])?;
-            // Refused early when the kernel has no packet filter.
+            // Fails early when the kernel has no packet filter.
             self.filter(node, &["-L", "INPUT", "-n"])?;
         }
         Ok(())
     }
 
-    /// Ends what still runs in the namespaces and removes them.
+    /// Kills what still runs in the namespaces and removes them.
     pub fn remove(&self) {
         for name in (1..=self.nodes).map(|node| self.node(node)).chain([self.hub()]) {
             let _ = run("ip", &["netns", "del", &name]);
         }
     }
 
-    /// Removes namespaces of runs that were killed before they could do so.
+    /// Removes namespaces of runs that were killed.
     fn remove_left_over() {
         let listed = run("ip", &["netns", "list"]).unwrap_or_default();
         for name in listed.lines().filter_map(|line| line.split_whitespace().next()) {
@@ -118,7 +118,7 @@ impl Net {
         }
     }
 
-    /// The namespace in which the clients are.
+    /// The namespace of the clients.
     #[must_use]
     pub fn hub(&self) -> String {
         format!("{PREFIX}{}-hub", self.run)
@@ -133,7 +133,7 @@ impl Net {
     /// Runs `iptables` in the namespace of a node.
     ///
     /// # Errors
-    /// What it complains of.
+    /// Its message.
     pub fn filter(&self, node: usize, arguments: &[&str]) -> Result<String, String> {
         let name = self.node(node);
         let mut all = vec!["netns", "exec", name.as_str(), "iptables", "-w", "5"];
@@ -141,30 +141,30 @@ impl Net {
         run("ip", &all)
     }
 
-    /// Lets `to` hear nothing of `from` any more.
+    /// Drops all packets from `from` to `to`.
     ///
     /// # Errors
-    /// What `iptables` complains of.
+    /// The message of `iptables`.
     pub fn cut(&self, from: usize, to: usize) -> Result<(), String> {
         let source = ip(from).to_string();
         self.filter(to, &["-A", "INPUT", "-s", &source, "-j", "DROP"]).map(drop)
     }
 
-    /// Lets so many of a hundred packets to `node` get lost, those of clients too if they are to.
+    /// Drops `percent` % of the packets to `node`, with `of_clients` those of clients too.
     ///
     /// # Errors
-    /// What `iptables` complains of.
+    /// The message of `iptables`.
     pub fn lose(&self, node: usize, percent: u32, of_clients: bool) -> Result<(), String> {
         let share = format!("{:.2}", f64::from(percent) / 100.0);
         let rule = ["-m", "statistic", "--mode", "random", "--probability", &share, "-j", "DROP"];
         self.heard(node, of_clients, &rule)
     }
 
-    /// Answers so many of a thousand TCP packets to `node` with a reset, which ends the connection
-    /// at the other side. This side hears of it when it sends something the next time.
+    /// Answers `per_thousand` of a thousand TCP packets to `node` with a reset, which ends the
+    /// connection at the other side. This side notices when it next sends something.
     ///
     /// # Errors
-    /// What `iptables` complains of.
+    /// The message of `iptables`.
     pub fn reset(&self, node: usize, per_thousand: u32) -> Result<(), String> {
         let share = format!("{:.3}", f64::from(per_thousand) / 1_000.0);
         let rule = ["-p", "tcp", "-m", "statistic", "--mode", "random", "--probability", &share];
@@ -175,12 +175,12 @@ impl Net {
         )
     }
 
-    /// Lets nothing of the connections that `node` has now get through any more, in neither
-    /// direction, while new ones are made as ever: what a firewall does that was started anew. New
-    /// ones are told by `mark`, which no earlier call may have had.
+    /// Silently drops all packets of the connections that `node` has now, in both directions, while
+    /// new connections work: what a restarted firewall does. `mark` distinguishes new ones; no
+    /// earlier call may have used it.
     ///
     /// # Errors
-    /// What `iptables` complains of.
+    /// The message of `iptables`.
     pub fn forget(&self, node: usize, mark: u32) -> Result<(), String> {
         let mark = mark.to_string();
         for chain in ["INPUT", "OUTPUT"] {
@@ -194,11 +194,11 @@ impl Net {
         Ok(())
     }
 
-    /// Lets every packet to `node` come later by a time out of `delay`, drawn from `seed`, until
-    /// what this returns is dropped. The rule for it is there until all is healed.
+    /// Delays every packet to `node` by a random time in `delay`, from `seed`, until the result is
+    /// dropped. The rule stays until all is healed.
     ///
     /// # Errors
-    /// What `iptables` complains of, or when the kernel has no such queue.
+    /// The message of `iptables`, or when the kernel has no such queue.
     pub fn delay(&self, node: usize, delay: Range<Duration>, seed: u64) -> Result<Late, String> {
         let late = Late::begin(&self.node(node), delay, seed)?;
         let queue = late::QUEUE.to_string();
@@ -206,13 +206,13 @@ impl Net {
         Ok(late)
     }
 
-    /// A rule for what a node hears of others.
+    /// Adds a rule for what a node hears from others.
     fn heard(&self, node: usize, of_clients: bool, rule: &[&str]) -> Result<(), String> {
         let others: &[&str] = if of_clients { &["-i", "eth0"] } else { &["!", "-s", HUB] };
         self.filter(node, &[&["-A", "INPUT"], others, rule].concat()).map(drop)
     }
 
-    /// Packets that were lost, reset or delayed by rules since these were made.
+    /// How many packets rules have dropped, reset or delayed since they were made.
     #[must_use]
     pub fn touched(&self) -> u64 {
         (1..=self.nodes)
@@ -221,16 +221,16 @@ impl Net {
             .sum()
     }
 
-    /// Takes all rules away.
+    /// Removes all rules.
     ///
     /// # Errors
-    /// What `iptables` complains of.
+    /// The message of `iptables`.
     pub fn heal(&self) -> Result<(), String> {
         (1..=self.nodes).try_for_each(|node| self.filter(node, &["-F"]).map(drop))
     }
 }
 
-/// How many packets a rule has done something to, of a line of the list of rules.
+/// How many packets a rule has affected, from a line of the list of rules.
 fn packets(line: &str) -> Option<u64> {
     let mut words = line.split_whitespace();
     let packets = words.next()?.parse().ok()?;
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packets_are_counted_by_the_rules_that_do_them_harm() {
+    fn affected_packets_are_read_from_the_list_of_rules() {
         let line = |target| format!("      17     2040 {target}  tcp  --  eth0  *  0.0.0.0/0  ...");
         assert_eq!(packets(&line("DROP")), Some(17));
         assert_eq!(packets(&line("REJECT")), Some(17));

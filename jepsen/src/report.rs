@@ -1,6 +1,6 @@
-//! A page for people: when which fault was on, what clients got, how fast, and the verdicts.
+//! A page for people: faults, answers, latencies and verdicts over time.
 //!
-//! The page is one file without scripts. Everything that came from outside is escaped.
+//! The page is one file without scripts. Everything from outside is escaped.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::config::{Config, Judgements, verdict};
 use crate::history::{History, Outcome};
 
-/// Width of the charts and height of each, in pixels.
+/// Width of the charts, in pixels.
 const WIDTH: f64 = 1_100.0;
 const HEIGHT: f64 = 160.0;
 
@@ -145,7 +145,7 @@ fn bands(history: &History, end: f64) -> Vec<Band> {
     bands
 }
 
-/// The frame of a chart with the times of faults shaded.
+/// The frame of a chart, with the times of faults shaded.
 fn frame(bands: &[Band], count: usize, inside: &str) -> String {
     let scale = WIDTH / count.max(1) as f64;
     let mut svg = format!("<svg width=\"{WIDTH}\" height=\"{}\">\n", HEIGHT + 20.0);
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_from_outside_is_escaped() {
+    fn text_from_outside_is_escaped() {
         let mut history = History::default();
         history.faults.push(crate::history::Fault {
             f: "<script>".to_owned(),

@@ -24,20 +24,20 @@ use crate::workload::{Shop, Workload};
 /// How long nodes may take to be ready, and to agree after all faults.
 const READY_MAX: Duration = Duration::from_secs(60);
 
-/// How often nodes that have ended meanwhile are started again: one whose disk is done ends a while
-/// after the fault.
+/// How often nodes that have ended are started again: one with a bad disk ends some time after the
+/// fault.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// MiB of each node's disk in runs that fill one, let it fail, or cut its power.
+/// MiB of each node's disk in runs with full or failing disks or power cuts.
 const DISK_MIB: u64 = 96;
 
-/// MiB that nodes want to keep free on such a disk.
+/// MiB that nodes keep free on such a disk.
 const RESERVE_MIB: &str = "16";
 
-/// Carries a run out in `folder`, which must not exist, and judges it.
+/// Executes a run in `folder`, which must not exist, and judges it.
 ///
 /// # Errors
-/// When the run could not be carried out; what there is is in the folder.
+/// When the run could not be executed; the folder has what there is.
 pub async fn run(config: &Config, net: Net, folder: &Path) -> Result<Judgements, String> {
     let workload = Workload::named(&config.workload)
         .ok_or_else(|| format!("`{}` is no workload", config.workload))?;
@@ -58,7 +58,7 @@ pub async fn run(config: &Config, net: Net, folder: &Path) -> Result<Judgements,
     let mut flags = vec!["--payment-success-rate", "0.5"];
     flags.extend(workload.flags);
     flags.extend(["--log-filter", "info,raft=warn,sled=warn"]);
-    // Often enough that joining nodes get one and that one is there to be damaged.
+    // Often enough that joining nodes receive a snapshot and that there is one to damage.
     flags.extend(["--snapshot-log-mb", "1"]);
     if disk.is_some() {
         flags.extend(["--disk-reserve-mb", RESERVE_MIB]);
@@ -90,7 +90,7 @@ pub async fn run(config: &Config, net: Net, folder: &Path) -> Result<Judgements,
     Ok(judgements)
 }
 
-/// Stops all nodes; one that had to be killed hung.
+/// Stops all nodes; one that had to be killed was hanging.
 async fn stop(cluster: &mut Cluster) -> Result<(), String> {
     for id in cluster.ids() {
         cluster.node(id).stop().await;
@@ -98,8 +98,8 @@ async fn stop(cluster: &mut Cluster) -> Result<(), String> {
     Ok(())
 }
 
-/// Waits for all nodes, and starts again what has ended. Those that do not come back at all are
-/// noted, and that is the end of the run.
+/// Waits for all nodes, and restarts those that ended. It records those that do not return at all,
+/// which ends the run.
 async fn come_back(
     cluster: &mut Cluster,
     recorder: &Recorder,
@@ -153,8 +153,8 @@ async fn load(
     dump::record(cluster, recorder).await
 }
 
-/// Brings one fault after the other about until it is time to leave the cluster alone, and says
-/// whether all nodes came back each time.
+/// Causes one fault after the other until the cluster must be left alone; returns whether all nodes
+/// returned each time.
 async fn torment(
     config: &Config,
     faults: &[String],
@@ -180,14 +180,14 @@ async fn torment(
         let mut active = nemesis::begin(name, cluster, &mut turns, &mut random).await?;
         let value = active.value.clone();
         recorder.note_fault(name, json!({"phase": "on", "what": value}));
-        let hold_ms = nemesis::on_ms(name, &mut random);
-        let on_until = Instant::now() + Duration::from_millis(hold_ms);
+        let on_ms = nemesis::on_ms(name, &mut random);
+        let on_until = Instant::now() + Duration::from_millis(on_ms);
         while Instant::now() < on_until {
             tokio::time::sleep(Duration::from_millis(200)).await;
             nemesis::tick(&mut active, cluster, &mut random)?;
         }
         let effect = nemesis::end(active, cluster).await?;
-        schedule.push(json!({"fault": name, "what": value, "on_ms": hold_ms, "effect": effect}));
+        schedule.push(json!({"fault": name, "what": value, "on_ms": on_ms, "effect": effect}));
         let ended = json!({"phase": "end", "majority": true, "effect": effect});
         recorder.note_fault(name, ended);
         came_back = come_back(cluster, recorder, name).await?;
@@ -219,7 +219,7 @@ fn save(folder: &Path, name: &str, value: &Value) -> Result<(), String> {
 /// Judges a saved run again, and writes its report.
 ///
 /// # Errors
-/// When the folder holds no run.
+/// When the folder contains no run.
 pub fn judge(folder: &Path) -> Result<Judgements, String> {
     let config = std::fs::read_to_string(folder.join("config.json"));
     let config: Option<Config> = config.ok().and_then(|text| serde_json::from_str(&text).ok());
@@ -249,7 +249,7 @@ pub fn judge(folder: &Path) -> Result<Judgements, String> {
     Ok(judgements)
 }
 
-/// The least that a run has to have done.
+/// The least that must happen in a run.
 fn enough(config: &Config) -> Enough {
     let time = usize::try_from(config.time_s).unwrap_or(usize::MAX);
     let hot = config.workload == "hot";
@@ -261,8 +261,8 @@ fn enough(config: &Config) -> Enough {
     }
 }
 
-/// A node that panicked broke no promise that a client could see, and is broken all the same.
-/// Where writes or syncs fail, the log's library ends its thread that way, and the node with it.
+/// A node that panicked broke no promise that a client could see, but is a bug. Where writes or
+/// syncs fail, the log's library ends its thread with a panic, and the node with it.
 fn logs(folder: &Path, failing_syncs: bool) -> Judgement {
     let mut judgement = Judgement::default();
     let mut lines = 0;
@@ -285,7 +285,7 @@ fn logs(folder: &Path, failing_syncs: bool) -> Judgement {
     judgement
 }
 
-/// The table of a run that was judged.
+/// The table of a judged run.
 #[must_use]
 pub fn saved_table(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("verdict.txt")).unwrap_or_default()

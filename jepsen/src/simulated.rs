@@ -1,8 +1,8 @@
-//! Histories of a shop that is right by construction, for testing checkers.
+//! Histories of a shop that is correct by construction, to test checkers.
 //!
-//! A sequential shop is asked by concurrent processes in simulated time: each operation takes
-//! effect at one moment between its beginning and its end, some of them are never answered, and
-//! of those some take effect later and some never. Everything follows from a seed.
+//! Concurrent processes use a sequential shop in simulated time. Each operation takes effect at one
+//! moment between its beginning and its end. Some are never answered; of those some take effect
+//! later and some never. A seed determines everything.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -13,18 +13,18 @@ use serde_json::{Value, json};
 
 use crate::history::{Event, Kind, Process};
 
-/// What kind of history to make.
+/// The kind of history to make.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
-    /// Everything random follows from it.
+    /// Determines everything random.
     pub seed: u64,
-    /// Operations, dumps and the creation of products left aside.
+    /// Operations, without dumps and the creation of products.
     pub operations: usize,
-    /// Processes that ask at the same time, at least 1.
+    /// Concurrent processes, at least 1.
     pub processes: usize,
     /// Products, at least 1.
     pub products: usize,
-    /// Units of each product at first.
+    /// Initial units of each product.
     pub stock: u64,
     /// Share of operations that are never answered, from 0 to 1.
     pub unknown: f64,
@@ -34,12 +34,12 @@ pub struct Recipe {
     pub pairs: f64,
     /// Share of orders that fail by themselves some time later, from 0 to 1, as holds do.
     pub failing: f64,
-    /// Share of the time in which hardly anything is answered, from 0 to 1, in spells of many
+    /// Share of the time in which hardly anything is answered, from 0 to 1, in periods of many
     /// operations.
     pub outage: f64,
     /// Nodes that dump their state at the end; 0 for a history without an end.
     pub dumps: usize,
-    /// Whether the first of them tells in which order units were moved.
+    /// Whether the first of them contains the order of movements.
     pub moves: bool,
 }
 
@@ -68,14 +68,14 @@ impl Default for Recipe {
     }
 }
 
-/// A request that was made, to be sent again under its key.
+/// A request, to be sent again under its key.
 #[derive(Debug, Clone)]
 struct Request {
     key: String,
     lines: Vec<(usize, u64)>,
 }
 
-/// What a process asks.
+/// An operation of a process.
 #[derive(Debug, Clone)]
 enum Ask {
     Place(Request),
@@ -84,16 +84,16 @@ enum Ask {
     ReadOrder(u64),
 }
 
-/// What is due at some time.
+/// An event in simulated time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
-    /// A seat is free to ask.
+    /// A process is free for the next operation.
     Ask { seat: usize },
     /// An operation takes effect.
     Effect { operation: usize },
     /// An order fails unless it was cancelled.
     Fail { order: u64 },
-    /// An operation is answered, or given up.
+    /// An operation is answered, or stops waiting.
     Answer { operation: usize },
 }
 
@@ -158,7 +158,7 @@ pub fn history(recipe: &Recipe) -> Vec<Event> {
     let mut end = 0;
     while let Some(Reverse((time, due))) = simulation.due.pop() {
         end = time;
-        // No two things happen at one moment, as on a real clock that every line reads anew.
+        // No two events have the same time, like on a real clock that every line reads.
         if !simulation.taken.insert(time) {
             simulation.due.push(Reverse((time + 1, due)));
             continue;
@@ -213,7 +213,7 @@ impl Simulation {
         let is_out = spell < self.recipe.outage;
         let unknown = if is_out { OUTAGE_UNKNOWN } else { self.recipe.unknown };
         if self.random.random_bool(unknown) {
-            // Never answered: it takes effect in time, much later, or not at all.
+            // Never answered: it takes effect in time, much later, or never.
             match self.random.random_range(0..3) {
                 0 => self.due.push(Reverse((effect, Due::Effect { operation }))),
                 1 => {
@@ -251,7 +251,7 @@ impl Simulation {
     }
 
     fn known_order(&mut self) -> u64 {
-        // Mostly young orders, so that some of them are still being asked about by others.
+        // Mostly young orders, so that others still use some of them.
         let back = self.random.random_range(0..self.known_orders.len().min(8));
         *self.known_orders.iter().nth_back(back).expect("it is within the number of orders")
     }
@@ -275,7 +275,7 @@ impl Simulation {
         request
     }
 
-    /// Lets the shop do what was asked and keeps its answer.
+    /// Executes an operation and keeps its answer.
     fn effect(&mut self, operation: usize, time: u64) {
         let ask = self.open[&operation].ask.clone();
         let refused = |error: &str| (Kind::Fail, Value::Null, Some(error.to_owned()));

@@ -1,4 +1,4 @@
-//! What a run came to in a few numbers, and many runs as one table.
+//! The results of a run in a few numbers, and many runs as one table.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,9 @@ pub struct Summary {
     pub operations: usize,
     /// Those that succeeded.
     pub ok: usize,
-    /// Those whose outcome nobody knows.
+    /// Those with an unknown outcome.
     pub unknown: usize,
-    /// Faults that were on and healed, combinations as one.
+    /// Faults that began and were healed; a combination counts as one.
     pub faults: usize,
     /// The longest time without a success or a refusal by the rules, in seconds.
     pub longest_gap_s: f64,
@@ -44,7 +44,7 @@ impl Summary {
         }
     }
 
-    /// The figures in the words of tables.
+    /// The numbers as the text in tables.
     fn figures(&self) -> [String; 6] {
         [
             self.operations.to_string(),

@@ -1,7 +1,7 @@
-//! Workloads: what clients ask for. Each request has one outcome, and all of it is written down.
+//! Workloads: what clients request. Each request has one outcome, and everything is recorded.
 //!
-//! A client asks a random node, never twice for the same. After an unknown outcome it goes on under
-//! a new number, as the format of histories wants it.
+//! A client asks a random node, and never retries. After an unknown outcome it continues under a
+//! new number, as the format of histories requires.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,25 +20,25 @@ use crate::net;
 /// How long a client waits for an answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// What the names of holds begin with in the history.
+/// The prefix of names of holds in the history.
 const HOLD: &str = "hold-";
 
-/// What clients do, in shares that need not add up to anything.
+/// What clients do. The shares need not add up to anything.
 #[derive(Debug, Clone, Copy)]
 pub struct Workload {
     /// Its name on the command line.
     pub name: &'static str,
     /// What it is for.
     pub about: &'static str,
-    /// Products, and units of each at first.
+    /// The number of products.
     pub products: u64,
-    /// See above.
+    /// Initial units of each product.
     pub stock: u64,
     /// How orders are paid, by turns: `none`, `mock` or `webhook`.
     pub payments: &'static [&'static str],
     place: u32,
-    /// Share of orders, in percent, that are holds. A hold is in the history as an order that
-    /// nobody pays: released it is cancelled, expired it has failed.
+    /// Share of orders, in percent, that are holds. The history has a hold as an order that nobody
+    /// pays: a released one is cancelled, an expired one has failed.
     hold: u32,
     /// Shares of orders, in percent, that repeat a recent key or name two products.
     repeat: u32,
@@ -48,13 +48,13 @@ pub struct Workload {
     read_order: u32,
     /// Share of results that a payment provider reports.
     pay: u32,
-    /// Share of reads, in percent, for which an old state is good enough.
+    /// Share of reads, in percent, that allow an old state.
     stale: u32,
-    /// Flags of the nodes that go with it.
+    /// Flags of the nodes.
     pub flags: &'static [&'static str],
 }
 
-/// A payment gateway that is slow, says nothing to many a call, and is asked again soon.
+/// A payment gateway that is slow, often gives no answer, and is soon asked again.
 const BAD_GATEWAY: &[&str] = &[
     "--payment-error-rate",
     "0.4",
@@ -192,7 +192,7 @@ pub struct Shop {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// Orders, the youngest last; a few are asked about again and again.
+    /// Orders, the youngest last; several clients read a few of them again and again.
     orders: Vec<String>,
     /// Requests that were made, by key.
     requests: Vec<(String, Vec<(u64, u64)>)>,
@@ -200,7 +200,7 @@ struct Known {
     reports: Vec<(String, Value)>,
 }
 
-/// What a client asks.
+/// A request of a client.
 #[derive(Debug, Clone)]
 struct Ask {
     f: &'static str,
@@ -226,7 +226,7 @@ impl Shop {
         }
     }
 
-    /// Lets all clients end after what they are asking now.
+    /// Makes all clients end after their current request.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
@@ -258,7 +258,7 @@ impl Shop {
         Ok(())
     }
 
-    /// One client, until the shop is stopped. It asks every `pause` on average.
+    /// One client, until the shop is stopped. It sends a request every `pause` on average.
     pub async fn client(self: Arc<Self>, seed: u64, pause: Duration) {
         let mut random = StdRng::seed_from_u64(seed);
         let mut process = self.next_process.fetch_add(1, Ordering::Relaxed);
@@ -346,9 +346,8 @@ impl Shop {
         get("read_product", value, format!("/api/v1/products/{product}"))
     }
 
-    /// A payment provider's word, sometimes repeated. Its answer tells where the order stands then,
-    /// so the history has it as a look at the order; that somebody paid is nothing that a history
-    /// has to say.
+    /// A provider's report, sometimes repeated. Its answer has the order's status, so the history
+    /// has it as a read of the order; the payment itself is not in the history.
     fn report_payment(&self, random: &mut StdRng) -> Ask {
         let order = self.known_order(random);
         let mut known = self.known();
@@ -376,7 +375,7 @@ impl Shop {
         }
     }
 
-    /// Mostly a young order, so that several clients ask about the same at the same time.
+    /// Mostly a young order, so that several clients use the same one at the same time.
     fn known_order(&self, random: &mut StdRng) -> String {
         let known = self.known();
         let back = random.random_range(1..=known.orders.len().min(30));
@@ -414,7 +413,7 @@ impl Shop {
             .iter()
             .map(|line| json!([line["p"].to_string(), line["q"]]))
             .collect();
-        // By the key, since a repeated request has to be the same one.
+        // Determined by the key, since a repeated request must be the same.
         let number: usize = key[1..].parse().unwrap_or(0);
         let payment = self.workload.payments[number % self.workload.payments.len()];
         let is_hold = key.starts_with('h');
@@ -442,7 +441,7 @@ impl Shop {
     }
 }
 
-/// What is known after an answer, in the words of the history.
+/// The outcome that an answer means, in the words of the history.
 fn outcome(f: &str, answer: &Answered) -> (Kind, Value, Option<String>) {
     match answer {
         Answered::NotSent(error) => (Kind::Fail, Value::Null, Some(error.clone())),
@@ -462,7 +461,7 @@ fn result(f: &str, data: &Value) -> Value {
     match f {
         "place_order" => json!({"order": placed(data)}),
         "read_product" => json!({"product": data["id"].to_string(), "stock": data["stock"]}),
-        // A webhook's answer says no more than where the order stands.
+        // The answer to a webhook has only the order's status.
         "read_order" if data["order_status"].is_string() => {
             json!({"status": data["order_status"]})
         }
@@ -486,7 +485,7 @@ pub fn hold_name(number: &Value) -> String {
     format!("{HOLD}{number}")
 }
 
-/// A hold in the words of the history: as an order that nobody pays.
+/// A hold in the words of the history: an order that nobody pays.
 #[must_use]
 pub fn hold(data: &Value) -> Value {
     let mut value = order(data);
@@ -529,7 +528,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_certainly_did_nothing_is_a_failure() {
+    fn only_a_request_without_effect_is_a_failure() {
         let said = |status, outcome: &str| Answered::Yes {
             status,
             body: json!({"error": "e", "outcome": outcome}),

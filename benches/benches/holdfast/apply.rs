@@ -9,7 +9,7 @@ criterion_group!(benches, apply);
 
 /// Orders in one entry.
 const BATCH: u64 = 256;
-/// A shop is replaced once it holds so many orders, which bounds the memory of a long bench.
+/// A shop is replaced when it has this many orders, which bounds the memory of a long bench.
 const ORDERS_MAX: u64 = 200_000;
 
 fn apply(criterion: &mut Criterion) {

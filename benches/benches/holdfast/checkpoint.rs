@@ -1,5 +1,5 @@
-//! The state to disk and back: what a checkpoint costs for each order since the last one, and what
-//! opening costs for each order that is there.
+//! The state to disk and back: the cost of a checkpoint per order since the last one, and the cost
+//! of opening per stored order.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ criterion_group!(benches, write, open);
 
 /// Orders in one entry.
 const BATCH: u64 = 250;
-/// Products that are sold.
+/// The number of products.
 const PRODUCTS: u64 = 1_000;
 
 /// Freezes, writes and syncs what changed since the last checkpoint.
@@ -59,7 +59,7 @@ fn open(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Places and pays so many orders.
+/// Places and pays `count` orders.
 fn sell(shop: &mut Shop, count: u64) {
     for _ in 0..count / BATCH {
         let first = shop.orders() + 1;

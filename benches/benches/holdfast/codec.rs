@@ -1,4 +1,4 @@
-//! Commands to bytes and back.
+//! Encoding and decoding of commands.
 
 use std::hint::black_box;
 

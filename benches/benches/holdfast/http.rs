@@ -1,4 +1,4 @@
-//! The whole path: three processes, one order a request, durable on a majority before its answer.
+//! The whole path: three processes, one order per request, durable on a majority before its answer.
 
 use std::cell::OnceCell;
 
@@ -15,7 +15,7 @@ fn http(criterion: &mut Criterion) {
         .enable_all()
         .build()
         .expect("a runtime can be started");
-    // Started by the first bench that runs, so that asking for another part costs nothing.
+    // The first bench that runs starts it, so that other parts of the benches do not pay for it.
     let started = OnceCell::new();
     let mut group = criterion.benchmark_group("http");
     group.sample_size(20);
@@ -27,11 +27,11 @@ fn http(criterion: &mut Criterion) {
         });
     }
     group.finish();
-    // Ends the processes while the runtime is still there.
+    // Ends the processes while the runtime still exists.
     drop(started);
 }
 
-/// Starts the cluster and creates something to sell.
+/// Starts the cluster and creates a product.
 async fn open() -> (tests::Cluster, Client, u64) {
     let cluster = tests::Options::new("bench").alone().start().await;
     // Its nodes are numbered from 1.
@@ -50,7 +50,7 @@ async fn open() -> (tests::Cluster, Client, u64) {
     (cluster, client, product)
 }
 
-/// Places orders, all under way together, and waits for the last answer.
+/// Places orders concurrently, and waits for the last answer.
 async fn place(client: &Client, product: u64, count: u64) {
     let mut calls = JoinSet::new();
     for _ in 0..count {

@@ -1,8 +1,8 @@
-//! What an order costs, part by part: encoding, applying, checkpointing, replicating, and the
+//! The cost of an order, part by part: encoding, applying, checkpointing, replicating, and the
 //! whole path over HTTP.
 //!
-//! Every bench reports elements per second, an element being an order, so that the parts can be
-//! compared and added up. Absolute figures move from machine to machine; compare within one run.
+//! Every bench reports elements per second, and an element is an order, so that the parts can be
+//! compared and added up. Absolute numbers depend on the machine; compare within one run.
 
 mod apply;
 mod checkpoint;

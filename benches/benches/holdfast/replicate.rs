@@ -1,4 +1,4 @@
-//! Three nodes in this process: the raft log of each synced, every order applied before its answer.
+//! Three nodes in this process: each syncs its raft log, and applies every order before its answer.
 
 use std::cell::OnceCell;
 
@@ -14,7 +14,7 @@ use raft_node::Handle;
 
 criterion_group!(benches, replicate);
 
-/// Products that are sold.
+/// The number of products.
 const PRODUCTS: u64 = 100;
 
 fn replicate(criterion: &mut Criterion) {
@@ -23,7 +23,7 @@ fn replicate(criterion: &mut Criterion) {
         .enable_all()
         .build()
         .expect("a runtime can be started");
-    // Started by the first bench that runs, so that asking for another part costs nothing.
+    // The first bench that runs starts it, so that other parts of the benches do not pay for it.
     let started = OnceCell::new();
 
     let mut group = criterion.benchmark_group("replicate");

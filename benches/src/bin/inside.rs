@@ -1,9 +1,9 @@
-//! Orders into three nodes within one process: replication, synced logs, payments and checkpoints,
+//! Orders into three nodes in one process: replication, synced logs, payments and checkpoints,
 //! without HTTP.
 //!
-//! `cargo run --profile dist -p benches --bin inside -- [SECONDS] [PROPOSERS] [BATCH]` keeps so
-//! many batches under way, spread over the three nodes, and prints how many orders a second were
-//! placed and how many paid, the latency of a batch, and the processor time of an order.
+//! `cargo run --profile dist -p benches --bin inside -- [SECONDS] [PROPOSERS] [BATCH]` keeps one
+//! batch per proposer in flight, spread over the three nodes. It prints how many orders per second
+//! were placed and how many paid, the latency of a batch, and the processor time per order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,9 +21,9 @@ use tokio::task::JoinSet;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Products that are sold.
+/// The number of products.
 const PRODUCTS: u64 = 1_000;
-/// How long an answer may take.
+/// The time limit for an answer.
 const LIMIT: Duration = Duration::from_secs(10);
 
 fn main() {
@@ -82,7 +82,7 @@ async fn run(time: Duration, proposers: u64, batch: u64) {
     cluster.stop().await;
 }
 
-/// Keeps one batch after the other under way; gives how long each took.
+/// Proposes one batch after the other; returns how long each took.
 async fn propose(handle: Handle, next: Arc<AtomicU64>, end: Instant, batch: u64) -> Vec<Duration> {
     let mut latencies = Vec::new();
     while Instant::now() < end {

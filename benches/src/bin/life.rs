@@ -1,11 +1,11 @@
-//! What an order costs one node's engine as the state grows: apply and checkpoints, without
+//! The cost of an order in one node's engine as the state grows: apply and checkpoints, without
 //! replication and HTTP.
 //!
 //! `cargo run --profile dist -p benches --bin life -- [ORDERS] [PRODUCTS]` places, claims and pays
-//! orders in entries of 256, with a checkpoint after every 32,768 of them on a second thread, as a
-//! node does, and prints the processor time of both threads for each order, and what is resident.
-//! An order is claimed when some later ones were placed, and paid when many were, so its row has
-//! left the nearest caches by then, as it has on a node.
+//! orders in entries of 256. As on a node, a second thread writes a checkpoint after every 32,768
+//! orders. It prints the processor time of both threads per order, and the resident memory. An
+//! order is claimed after some later ones were placed, and paid after many, so its row has left the
+//! nearest caches by then, as on a node.
 
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -21,9 +21,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const BATCH: u64 = 256;
 /// Orders between two checkpoints.
 const CHECKPOINT: u64 = 1 << 15;
-/// Orders that are placed between one and its claim.
+/// Orders that are placed between an order and its claim.
 const CLAIMED_AFTER: u64 = 1 << 10;
-/// Orders that are placed between one and its payment, at least: a gateway takes a tenth of a
+/// Orders that are placed between an order and its payment, at least: a gateway takes a tenth of a
 /// second.
 const PAID_AFTER: u64 = 1 << 13;
 
@@ -58,7 +58,7 @@ fn main() {
             payloads.push(shop.claim(last - BATCH + 1, last));
         }
         if let Some(last @ 1..) = newest.checked_sub(2 * PAID_AFTER) {
-            // Gateways answer in no order: each batch has orders from all over a stretch.
+            // Gateways answer in no order, so each batch has orders from a wide range.
             let (stretch, step) = ((last - 1) / PAID_AFTER * PAID_AFTER, PAID_AFTER / BATCH);
             let first = stretch + (last - 1) % PAID_AFTER / BATCH + 1;
             payloads.push(shop.settle((first..).step_by(step as usize).take(BATCH as usize)));

@@ -22,7 +22,7 @@ pub(crate) fn checkpoint(state: &mut State, store: &dyn CheckpointStore) {
     state.release(&written);
 }
 
-/// The digest of what can be opened of the store, and of an image of it.
+/// The digest of the state that opens from the store, and from an image of it.
 fn digest_of(store: &MemoryStore) -> u64 {
     let digest = State::open(store).expect("opened").digest();
     let copy = MemoryStore::new();
@@ -35,7 +35,7 @@ fn digest_of(store: &MemoryStore) -> u64 {
     digest
 }
 
-/// A history with every kind of row and every way an order goes.
+/// A history with every kind of row and every path of an order.
 pub(crate) fn busy_log(orders: u64) -> Vec<Vec<u8>> {
     let mut machine = Machine::default();
     machine.product("999.99", 100_000);
@@ -58,7 +58,7 @@ pub(crate) fn busy_log(orders: u64) -> Vec<Vec<u8>> {
             ..order(lines)
         };
         if n % 2 == 1 {
-            // Most run out by themselves.
+            // Most of them expire.
             let key = (n % 3 == 0).then(|| format!("hold-{n}").into());
             let id = machine.make_hold(CreateHold { key, ..hold(&[(1, 1), (2, 1)]) });
             if n % 5 == 0 {
@@ -100,7 +100,8 @@ pub(crate) fn busy_log(orders: u64) -> Vec<Vec<u8>> {
             _ => {}
         }
         if n % 40 == 0 {
-            // Those that were claimed and forgotten are paid after all, so that chunks get sealed.
+            // The orders that were claimed and forgotten are paid after all, so that chunks are
+            // sealed.
             let late: Vec<_> = (n - 39..=n).filter(|m| matches!(m % 10, 2 | 4)).collect();
             for id in late {
                 machine.settle(OrderId(id), 1, Verdict::Succeeded);
@@ -185,7 +186,7 @@ fn a_crash_during_a_checkpoint_leaves_the_old_or_the_new_one() {
     let prepare = || {
         let store = MemoryStore::new();
         let mut state = State::new();
-        // Several, so that there are rows to be discarded.
+        // Several, so that there are rows to discard.
         for part in [middle / 2, middle - 20, middle] {
             replay(&mut state, &log[..part]);
             checkpoint(&mut state, &store);
@@ -222,8 +223,8 @@ fn a_crash_during_a_checkpoint_leaves_the_old_or_the_new_one() {
             let published = reopened.applied_index() == log.len() as u64;
             assert!(published || reopened.applied_index() == middle as u64);
             seen[usize::from(published)] += 1;
-            // The next checkpoint is of an earlier place than the one that was cut off: what was
-            // left over of that must not count, now or later.
+            // The next checkpoint is of an earlier position than the one that the crash
+            // interrupted. The leftovers of that one must not count, now or later.
             if !published {
                 replay(&mut reopened, &log[..later]);
                 checkpoint(&mut reopened, &store);
@@ -256,7 +257,8 @@ fn an_unpublished_first_checkpoint_leaves_an_empty_store() {
     let mut reopened = State::open(&store).expect("empty");
     assert_eq!(reopened.applied_index(), 0);
     assert_eq!(read_order(&store, OrderId(1)).expect("readable"), None);
-    // Nor do they count once something else was published, whether of an earlier place or a later.
+    // They do not count either once another checkpoint is published, whether of an earlier position
+    // or a later one.
     for end in [log.len() / 3, log.len()] {
         replay(&mut reopened, &log[..end]);
         checkpoint(&mut reopened, &store);
@@ -271,7 +273,7 @@ fn rows_staged_after_the_last_checkpoint_are_ignored() {
     machine.place(order(&[(1, 1)]));
     let store = MemoryStore::new();
     checkpoint(&mut machine.state, &store);
-    // Two chunks and several ledger segments come and are closed between two checkpoints.
+    // Two chunks and several ledger segments begin and end between two checkpoints.
     for n in 2..=200 {
         machine.place(order(&[(1, 1)]));
         machine.run(cancel(OrderId(n)));
@@ -312,7 +314,7 @@ fn the_ledger_is_read_from_memory_and_from_the_store() {
     assert_eq!(read, all[32..64]);
     let reopened = State::open(&store).expect("opened");
     assert_eq!(reopened.ledger_homes(product), homes);
-    // What is not there is no empty part of a ledger.
+    // A missing segment is an error, not an empty one.
     read_ledger(&store, product, 2, homes[1]).expect_err("in memory only");
     read_ledger(&store, ProductId(9), 0, homes[0]).expect_err("of no product");
 }
@@ -332,11 +334,11 @@ fn a_chunk_has_one_row_even_after_failed_checkpoints() {
         // Its own row, and the one that it replaced.
         assert_eq!(rows(&store, b'M').len(), n.min(2));
     }
-    // Whatever became of the row that was replaced makes no difference.
+    // It makes no difference whether the replaced row still exists.
     let replaced = [&b"M"[..], &rows(&store, b'M')[0]].concat();
     store.damage(&replaced, |row| row[7] ^= 1);
     assert_eq!(digest_of(&store), machine.state.digest());
-    // Staged and never published, then staged anew, and in between the process ends.
+    // Staged but never published, then staged again; the process ends in between.
     machine.place(order(&[(1, 1)]));
     store.fail_after(3);
     machine.state.freeze().write(&store).expect_err("staged and synced");
@@ -380,7 +382,7 @@ fn segments_of_older_formats_count_and_those_that_were_never_published_do_not() 
     let store = MemoryStore::new();
     checkpoint(&mut machine.state, &store);
     // The block of one segment, as formats 1 and 2 would have stored it: without the sum, the
-    // number of segments, the product and its number, which are a byte each.
+    // number of segments, the product and its number, which take a byte each.
     let block = [&b"J"[..], &[0; 8], &1_u64.to_be_bytes()].concat();
     let row = store.get(&block).expect("readable").expect("there");
     let single = [&[1], &row[16..]].concat();
@@ -423,7 +425,7 @@ fn ledgers_of_many_products_share_blocks() {
                 machine.run(cancel(OrderId(placed)));
             }
         }
-        // A checkpoint that is thrown away, whether or not it reached the store, changes nothing.
+        // A checkpoint that is discarded changes nothing, whether or not it reached the store.
         if round == 1 {
             machine.state.freeze().write(&store).expect("written");
             assert_eq!(digest_of(&store), machine.state.digest());
@@ -432,7 +434,7 @@ fn ledgers_of_many_products_share_blocks() {
         assert_eq!(digest_of(&store), machine.state.digest());
     }
     let blocks = store.keys().iter().filter(|key| key[0] == b'J').count();
-    // One, one and then two segments of each product: 40, 40 and 40 more to 16 a block.
+    // One, one and then two segments per product: 40, 40 and 40 more, 16 to a block.
     let segments: usize = products.iter().map(|id| machine.state.ledger_homes(*id).len()).sum();
     assert_eq!((blocks, segments), (9, 120));
     let reopened = State::open(&store).expect("opened");
@@ -534,7 +536,8 @@ fn a_discarded_freeze_loses_nothing() {
     let lost = state.freeze();
     replay(&mut state, &log[..200]);
     drop(state.freeze());
-    // The report of the first comes when its rows were frozen again: it must release nothing.
+    // The report of the first one arrives after its rows were frozen again: it must release
+    // nothing.
     let late = lost.write(&MemoryStore::new()).expect("written elsewhere");
     state.release(&late);
     let third = state.freeze();
@@ -554,8 +557,8 @@ fn a_checkpoint_writes_a_row_once_however_often_it_changed() {
         machine.settle(id, 1, Verdict::Succeeded);
     }
     let written = machine.state.freeze().write(&MemoryStore::new()).expect("written");
-    // The open chunk, the product with its ledger tail, the newest events, the meta row; 31 ledger
-    // rows fill no segment.
+    // The open chunk, the product with its last ledger rows, the newest events, the meta row; 31
+    // ledger rows fill no segment.
     assert_eq!(written.rows(), 4);
     let mut quiet = State::new();
     quiet.apply(1, 1, &[], &mut Unobserved).expect("raft's own entry");
@@ -580,7 +583,7 @@ fn damage_to_any_row_is_found() {
             assert!(matches!(error, open::Error::Row { .. }), "{error}");
             store.damage(&key, |row| row[at] ^= 0x40);
         }
-        // A row that is gone, or one that came from nowhere.
+        // A missing row, or one from nowhere.
         let mut lost = Vec::new();
         store.damage(&key, |row| lost = row.clone());
         store.publish(vec![(key.clone(), None)]).expect("removed");
@@ -636,7 +639,7 @@ fn a_hundred_thousand_orders_come_back_from_sled() {
     }
     machine.state.check_invariants().expect("sound");
     let digest = machine.state.digest();
-    // Of the 313 chunks of the last checkpoint some leave memory only with the next orders.
+    // Of the 313 chunks of the last checkpoint, some are evicted only with the next orders.
     assert!(machine.state.resident_chunks() <= 128, "{}", machine.state.resident_chunks());
     drop(store);
     let store = SledStore::open(&directory.path().join("state")).expect("opened again");

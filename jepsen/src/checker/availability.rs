@@ -1,17 +1,17 @@
-//! Availability: with a majority there is service, and after all faults it comes back.
+//! Availability: with a majority there is service, and after all faults service returns.
 
 use std::time::Duration;
 
 use super::verdict::{Checker, Judgement};
 use crate::history::{History, Operation};
 
-/// Checks how long nobody got an answer, by what the nemesis said about the cluster.
+/// Checks how long clients got no answer, against what the nemesis recorded about the cluster.
 ///
-/// An event of the nemesis may carry `"majority": true` or `false`: whether from then on a majority
-/// is running and connected. Before the first such event it is.
+/// An event of the nemesis may contain `"majority": true` or `false`: whether a majority is running
+/// and connected from then on. Before the first such event it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Availability {
-    /// Longest time without any success while a majority is there, from when it is there.
+    /// The longest allowed time without a success while there is a majority.
     pub gap_max: Duration,
 }
 
@@ -21,7 +21,7 @@ impl Default for Availability {
     }
 }
 
-/// A time in which a majority was there.
+/// A time with a majority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span {
     since: u64,
@@ -43,14 +43,14 @@ impl Checker for Availability {
     }
 
     fn promise(&self) -> &'static str {
-        "there is service while a majority is there, and again after all faults end"
+        "there is service while there is a majority, and again after all faults end"
     }
 
     fn check(&self, history: &History) -> Judgement {
         let mut judgement = Judgement::default();
         let successes = successes(history);
         let Some((since, until)) = clients(history) else {
-            judgement.empty("no client asked for anything");
+            judgement.empty("no client sent a request");
             return judgement;
         };
         if successes.is_empty() {
@@ -79,14 +79,14 @@ fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
 }
 
-/// When clients began and when the last of them was answered.
+/// When clients began and when the last of them got its answer.
 fn clients(history: &History) -> Option<(u64, u64)> {
     let since = history.client_operations().map(|operation| operation.invoked).min()?;
     let until = history.client_operations().filter_map(|operation| operation.ended).max()?;
     Some((since, until))
 }
 
-/// When clients got what they wanted, or a refusal that was decided, in order.
+/// The times of successes and of refusals by the rules, in order.
 fn successes(history: &History) -> Vec<u64> {
     let mut times: Vec<u64> = history
         .client_operations()
@@ -98,7 +98,7 @@ fn successes(history: &History) -> Vec<u64> {
     times
 }
 
-/// The times in which a majority was there.
+/// The times with a majority.
 fn spans(history: &History, since: u64, until: u64) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut begun = Some(since);

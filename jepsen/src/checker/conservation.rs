@@ -1,11 +1,11 @@
-//! Conservation: no unit is sold twice and none gets lost.
+//! Conservation: no unit is sold twice and none is lost.
 
 use std::collections::BTreeMap;
 
 use super::verdict::{Checker, Judgement, describe};
 use crate::history::{Call, Dump, History, Outcome, Reply};
 
-/// Checks that units at first = units left + units in orders and holds that keep theirs.
+/// Checks that initial units = remaining units + units in orders and holds that keep them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Conservation;
 
@@ -15,7 +15,7 @@ impl Checker for Conservation {
     }
 
     fn promise(&self) -> &'static str {
-        "stock at first = stock left + units in orders and holds that keep them; never negative"
+        "initial stock = remaining stock + units in orders and holds that keep them; never negative"
     }
 
     fn check(&self, history: &History) -> Judgement {

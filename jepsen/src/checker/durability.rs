@@ -1,11 +1,11 @@
-//! Durability: what was acknowledged is there at the end, the same on every node.
+//! Durability: everything acknowledged exists at the end, equal on every node.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::verdict::{Checker, Judgement, describe};
 use crate::history::{Call, Dump, DumpOrder, History, Items, Operation, Outcome, Reply, Status};
 
-/// Checks every node's final state against what was acknowledged, and against each other's.
+/// Compares every node's final state with what was acknowledged, and with the other nodes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Durability;
 
@@ -15,7 +15,7 @@ impl Checker for Durability {
     }
 
     fn promise(&self) -> &'static str {
-        "every acknowledged order and cancel is there at the end, equal on every node"
+        "every acknowledged order and cancel exists at the end, equal on every node"
     }
 
     fn check(&self, history: &History) -> Judgement {
@@ -94,7 +94,7 @@ fn check_dump(history: &History, dump: &Dump, judgement: &mut Judgement) -> usiz
     acknowledged
 }
 
-/// Orders that nobody asked for, or that were refused for good.
+/// Orders that nobody requested, or that were refused for good.
 fn unasked(history: &History, dump: &Dump, judgement: &mut Judgement) {
     type Asked<'h> = BTreeMap<(Option<&'h str>, &'h Items), Vec<&'h Operation>>;
     let mut asked: Asked<'_> = BTreeMap::new();

@@ -3,16 +3,16 @@
 use super::verdict::{Checker, Judgement};
 use crate::history::{Call, History, Outcome, Reason};
 
-/// Checks that a run was not too thin.
+/// Checks that enough happened in a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Enough {
-    /// Least acknowledged orders.
+    /// The least number of acknowledged orders.
     pub orders: usize,
-    /// Least acknowledged cancels.
+    /// The least number of acknowledged cancels.
     pub cancels: usize,
-    /// Least refusals for want of stock.
+    /// The least number of refusals for lack of stock.
     pub refusals: usize,
-    /// Least faults of which the nemesis saw the effect.
+    /// The least number of faults whose effect the nemesis proved.
     pub faults: usize,
 }
 
@@ -46,7 +46,7 @@ impl Checker for Enough {
         for (what, there, least) in [
             ("acknowledged orders", orders, self.orders),
             ("acknowledged cancels", cancels, self.cancels),
-            ("refusals for want of stock", refusals, self.refusals),
+            ("refusals for lack of stock", refusals, self.refusals),
             ("faults that took effect", proved, self.faults),
         ] {
             if there < least {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::verdict::{Checker, Judgement};
 use crate::history::{Call, History, Items, Outcome, Reply};
 
-/// Checks that no key made two orders, over retries, restarts and changes of leader.
+/// Checks that no key made two orders, despite retries, restarts and changes of leader.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Keys;
 
@@ -15,7 +15,7 @@ impl Checker for Keys {
     }
 
     fn promise(&self) -> &'static str {
-        "an idempotency key makes at most one order, and only for the request that it came with"
+        "an idempotency key makes at most one order, and only for the request that used it first"
     }
 
     fn check(&self, history: &History) -> Judgement {
@@ -61,10 +61,11 @@ impl Checker for Keys {
         }
         for (order, keys) in keys_of.iter().filter(|(_, keys)| keys.len() > 1) {
             let keys: Vec<&str> = keys.keys().copied().collect();
-            judgement.invalid(format!("order {order} was answered to keys {}", keys.join(", ")));
+            judgement
+                .invalid(format!("order {order} was the answer for the keys {}", keys.join(", ")));
         }
         if asked.is_empty() {
-            judgement.empty("nothing was asked for under a key");
+            judgement.empty("no request had a key");
         }
         judgement.note(format!("{} keys, {repeated} requests that repeat one", asked.len()));
         judgement

@@ -1,9 +1,9 @@
-//! Linearizability: there is one order of all operations that explains every answer.
+//! Linearizability: some order of all operations explains every answer.
 //!
-//! In four steps: [`facts`] gathers what was seen of each order, [`problem`] turns that into
-//! windows of time and splits by product, [`told`] tries the order that a node tells, and where
-//! that one does not explain everything [`search`] looks for another. Giving up for want of time
-//! is `unknown`, never `valid`.
+//! Four steps: [`facts`] gathers what was seen of each order; [`problem`] turns that into time
+//! windows and splits it by product; [`told`] tries the order in a node's ledger; where that does
+//! not explain everything, [`search`] looks for another one. A search that runs out of time is
+//! `unknown`, never `valid`.
 
 mod bounds;
 mod facts;
@@ -21,8 +21,9 @@ use self::search::{Due, End, Found, Room};
 use super::verdict::{Checker, Judgement, Verdict, describe};
 use crate::history::History;
 
-/// Rooms of one search after the other, with how often each is tried with other chances. Several
-/// quick tries find an order sooner than one thorough one, and the last leaves nothing out.
+/// The budgets of successive searches, each with the number of tries with other random choices.
+/// Several quick tries find an order sooner than a thorough one; the last budget leaves nothing
+/// out.
 const ROOMS: [(u64, Room); 6] = [
     (4, room(16, 32, 2, 500)),
     (4, room(64, 64, 2, 2_000)),
@@ -36,10 +37,10 @@ const fn room(states: usize, detours: usize, coins: usize, sets: usize) -> Room 
     Room { states, detours, picks: picks::Bounds { coins, sets } }
 }
 
-/// Checks that there is one order of all operations that explains every answer.
+/// Checks that some order of all operations explains every answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Linearizability {
-    /// How long the search may take in all.
+    /// The time limit of the whole search.
     pub limit: Duration,
 }
 
@@ -77,12 +78,12 @@ impl Checker for Linearizability {
                 check_part(history, part, deadline, &mut judgement);
                 if let (Verdict::Unknown, Some(lost)) = (judgement.verdict, lost) {
                     let lost = describe(&history.operations[lost]);
-                    judgement.note(format!("the order that a node tells does not explain {lost}"));
+                    judgement.note(format!("the order in a node's ledger does not explain {lost}"));
                 }
             }
         }
         if orders == 0 || looks == 0 {
-            judgement.empty("no order was placed, or nobody looked at stock");
+            judgement.empty("no order was placed, or nobody read stock");
         }
         let parts = problem.parts.len();
         judgement.note(format!(
@@ -114,10 +115,10 @@ fn check_part(history: &History, part: &Part, deadline: Instant, judgement: &mut
         }
     }
     let names: Vec<&str> = part.products.iter().map(|(name, _)| name.as_str()).take(5).collect();
-    judgement.unknown(format!("the search for an order was given up: {}", names.join(", ")));
+    judgement.unknown(format!("the search for an order ran out of time: {}", names.join(", ")));
 }
 
-/// Why there is no order of things.
+/// Why no order exists.
 fn explanation(history: &History, part: &Part, end: &End) -> String {
     let what = match end.due.source(part) {
         Some(source) => describe(&history.operations[source]),

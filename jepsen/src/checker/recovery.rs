@@ -1,18 +1,18 @@
-//! Recovery: after every fault all nodes come back, none refuses the data that it was left with.
+//! Recovery: after every fault all nodes return, and none refuses its own data.
 
 use super::verdict::{Checker, Judgement};
 use crate::history::History;
 
-/// The phase of a fault's event that says which nodes did not come back, by the names of the nodes.
+/// The phase of a fault's event that names the nodes that did not return.
 pub const LOST: &str = "lost";
 
-/// What the effect of a fault says when the cluster did not cope with it while it was on: why.
+/// In the effect of a fault: why the cluster did not cope with it while it was on.
 pub const STUCK: &str = "stuck";
 
-/// Checks what the nemesis said about nodes that did not come back.
+/// Checks what the nemesis recorded about nodes that did not return.
 ///
-/// A node that finds its own log cut short must refuse to start, and does. That it was cut short,
-/// by nothing but kills and power cuts, breaks the promise that what was acknowledged is durable.
+/// A node that finds its own log truncated must refuse to start, and does. That only kills and
+/// power cuts truncated it breaks the promise that acknowledged writes are durable.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Recovery;
 
@@ -22,7 +22,7 @@ impl Checker for Recovery {
     }
 
     fn promise(&self) -> &'static str {
-        "all nodes come back when a fault is healed"
+        "all nodes return when a fault is healed"
     }
 
     fn check(&self, history: &History) -> Judgement {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::verdict::{Checker, Judgement};
 use crate::history::{Call, History, Outcome, Reply, Status};
 
-/// Checks that what was seen of an order later can have come of what was seen before.
+/// Checks that everything seen of an order later can follow from what was seen before.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Transitions;
 
-/// An order as it was seen at some moment between two times.
+/// An order as seen at some moment between two times.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     since: u64,
@@ -62,16 +62,16 @@ impl Checker for Transitions {
             }
         }
         if looks == 0 {
-            judgement.empty("nobody looked at an order");
+            judgement.empty("nobody read an order");
         }
         judgement.note(format!("{looks} looks at {} orders", seen.len()));
         judgement
     }
 }
 
-/// Two looks of which the first was over before the second began, and that do not fit.
+/// Two contradicting reads, the first of which ended before the second began.
 fn contradiction(seen: &[Seen]) -> Option<(Seen, Seen)> {
-    // Of each status the look that was over first rules out the most.
+    // Of each status, the read that ended first excludes the most.
     let mut over: BTreeMap<Status, Seen> = BTreeMap::new();
     for look in seen {
         let first = over.entry(look.status).or_insert(*look);

@@ -1,16 +1,16 @@
-//! What a checker is, and what it says of a history.
+//! What a checker is, and what it says about a history.
 
 use std::fmt;
 
 use crate::history::{History, Operation, Outcome, Reply};
 
-/// Findings that a judgement keeps; the rest is counted.
+/// Findings that a judgement keeps; the rest is only counted.
 const FINDINGS_MAX: usize = 20;
 
-/// What a checker makes of a history. The order is the order of gravity.
+/// The verdict of a checker, in the order of gravity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// The promise was kept, as far as the history tells.
+    /// The promise was kept, as far as the history shows.
     #[default]
     Valid,
     /// Too little happened for the history to prove anything.
@@ -55,11 +55,11 @@ impl fmt::Display for Verdict {
 pub struct Judgement {
     /// The gravest of all findings.
     pub verdict: Verdict,
-    /// What speaks against the history, at most 20.
+    /// What is wrong with the history, at most 20 findings.
     pub findings: Vec<String>,
-    /// Findings beyond those.
+    /// How many findings there are beyond those.
     pub more: usize,
-    /// What was looked at, in figures.
+    /// Numbers about what was checked.
     pub notes: Vec<String>,
 }
 
@@ -74,19 +74,19 @@ impl Judgement {
         self.add(Verdict::Unknown, finding.into());
     }
 
-    /// Adds something of which there was too little.
+    /// Adds something of which too little happened.
     pub fn empty(&mut self, finding: impl Into<String>) {
         self.add(Verdict::Empty, finding.into());
     }
 
-    /// Adds a figure.
+    /// Adds a number.
     pub fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
     fn add(&mut self, verdict: Verdict, finding: String) {
         if verdict > self.verdict {
-            // What is graver stands first and is not crowded out.
+            // Graver findings come first and are never dropped for others.
             self.findings.insert(0, finding);
             self.verdict = verdict;
         } else {
@@ -104,7 +104,7 @@ pub trait Checker {
     /// Its name, in reports and on the command line.
     fn name(&self) -> &'static str;
 
-    /// What it checks, in words.
+    /// What it checks, as text.
     fn promise(&self) -> &'static str;
 
     /// Judges a history.

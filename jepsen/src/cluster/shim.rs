@@ -1,7 +1,7 @@
 //! The library that is loaded before a node's own: shifted clocks, slow disks, failing syncs.
 //!
-//! Its source is C and compiled at run time, since nothing of it may be in a build of the server.
-//! A page of a file tells it what to do, and it counts there what it did.
+//! Its C source is compiled at run time, so that no build of the server contains it. It reads its
+//! settings from a page of a file, and counts there what it did.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,19 +12,19 @@ use crate::net;
 
 const SOURCE: &str = include_str!("shim.c");
 
-/// Size of the page; six numbers are used.
+/// Size of the page, of which six numbers are used.
 const PAGE_BYTES: usize = 4_096;
 
 /// A number in the page.
 #[derive(Debug, Clone, Copy)]
 pub enum Dial {
-    /// Nanoseconds added to the clock of the day.
+    /// Nanoseconds added to the wall clock.
     ClockOffset = 0,
     /// Microseconds that each sync takes longer.
     SyncDelay = 1,
-    /// Syncs that fail from now on.
+    /// How many of the next syncs fail.
     SyncFailures = 2,
-    /// Times that were shifted so far.
+    /// Clock readings that were shifted so far.
     Shifted = 3,
     /// Syncs that were delayed so far.
     Delayed = 4,
@@ -42,7 +42,7 @@ pub struct Page {
 /// Compiles the library.
 ///
 /// # Errors
-/// When there is no C compiler, or what it says.
+/// When there is no C compiler, or its message.
 pub(super) fn compile(folder: &Path) -> Result<PathBuf, String> {
     let source = folder.join("shim.c");
     let library = folder.join("shim.so");
@@ -53,7 +53,7 @@ pub(super) fn compile(folder: &Path) -> Result<PathBuf, String> {
 }
 
 impl Page {
-    /// Makes a page on which nothing is asked for.
+    /// Makes a page that changes nothing.
     ///
     /// # Errors
     /// When the file cannot be made.

@@ -1,4 +1,4 @@
-//! Operations: an invocation with what became of it, in types.
+//! Operations: an invocation with its outcome, typed.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ pub type Items = Vec<(String, u64)>;
 /// One operation of a client.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
-    /// Who asked.
+    /// The client.
     pub process: Process,
     /// The node that was asked, if it was recorded.
     pub node: Option<String>,
-    /// What was asked.
+    /// The request.
     pub call: Call,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// When it began, in nanoseconds.
     pub invoked: u64,
-    /// When the caller knew the outcome, or gave up; nothing when the history ends before.
+    /// When the caller knew the outcome, or stopped waiting; `None` when the history ends before.
     pub ended: Option<u64>,
     /// The line of the invocation, from 1.
     pub line: usize,
@@ -29,8 +29,8 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// When its effect was over at the latest: nothing for an unknown outcome, which may take
-    /// effect at any later time.
+    /// The latest time of its effect: `None` for an unknown outcome, which may take effect at any
+    /// later time.
     #[must_use]
     pub fn returned(&self) -> Option<u64> {
         match self.outcome {
@@ -45,7 +45,7 @@ impl Operation {
         matches!(&self.outcome, Outcome::Fail(reason) if reason.is_decision())
     }
 
-    /// Whether an old state was good enough for it.
+    /// Whether the request allowed an old state.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         matches!(
@@ -61,40 +61,40 @@ impl Operation {
     }
 }
 
-/// What can be asked.
+/// The requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
     /// `create_product`
     CreateProduct {
         /// Its name in the history.
         product: String,
-        /// Units that can be sold at first.
+        /// Initial available units.
         stock: u64,
     },
     /// `place_order`
     PlaceOrder {
         /// The idempotency key, if it was sent with one.
         key: Option<String>,
-        /// What is ordered, at least one unit of at least one product.
+        /// The ordered items: at least one unit of at least one product.
         items: Items,
     },
     /// `cancel`
     Cancel {
-        /// Which order.
+        /// The order.
         order: String,
     },
     /// `read_product`
     ReadProduct {
-        /// Which product.
+        /// The product.
         product: String,
-        /// Whether an old state was explicitly good enough.
+        /// Whether the request allowed an old state.
         stale: bool,
     },
     /// `read_order`
     ReadOrder {
-        /// Which order.
+        /// The order.
         order: String,
-        /// Whether an old state was explicitly good enough.
+        /// Whether the request allowed an old state.
         stale: bool,
     },
     /// `dump`
@@ -153,56 +153,56 @@ impl fmt::Display for Call {
     }
 }
 
-/// What became of an operation.
+/// The outcome of an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// It succeeded with this result.
     Ok(Reply),
     /// It certainly had no effect.
     Fail(Reason),
-    /// Nobody knows; the text says why.
+    /// Unknown; the text has the reason.
     Info(String),
 }
 
 /// The result of a success.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    /// Nothing more than that it succeeded.
+    /// Only that it succeeded.
     Done,
     /// The order that was placed, now or by an earlier request under the same key.
     Placed(String),
-    /// Units of a product that can still be ordered. Negative only in a history to be refused.
+    /// Available units of a product. Negative only in a history that must be refused.
     Stock(i64),
-    /// An order as it is.
+    /// An order.
     Order {
-        /// Where it stands.
+        /// Its status.
         status: Status,
-        /// What it is of, if the answer says so.
+        /// Its items, if the answer has them.
         items: Option<Items>,
     },
-    /// A node's whole state.
+    /// The whole state of a node.
     Dump(Box<Dump>),
 }
 
-/// Why an operation was refused, or could not be begun.
+/// Why an operation was refused, or could not begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// Fewer units can be ordered than were asked for.
+    /// Fewer units are available than requested.
     InsufficientStock,
     /// There is no such order or product.
     NotFound,
-    /// The key belongs to another request.
+    /// Another request used the key.
     KeyConflict,
-    /// The order is past the point where it can be cancelled.
+    /// The order can no longer be cancelled.
     NotCancellable,
-    /// There is such a product already.
+    /// The product exists already.
     AlreadyExists,
-    /// Trouble that says nothing about the state, such as a connection that was refused.
+    /// A fault that says nothing about the state, such as a refused connection.
     Other(String),
 }
 
 impl Reason {
-    /// Reads the `error` of a failure. Also takes the API's own codes for the same reasons.
+    /// Reads the `error` of a failure. Also accepts the API's own codes.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         match text {
@@ -228,30 +228,30 @@ impl Reason {
         }
     }
 
-    /// Whether the shop decided it by its rules, so that it says something about the state.
+    /// Whether the shop refused it by its rules, so that it says something about the state.
     #[must_use]
     pub const fn is_decision(&self) -> bool {
         !matches!(self, Self::Other(_))
     }
 }
 
-/// Where an order stands.
+/// The status of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
-    /// Placed, its stock reserved.
+    /// Placed; its stock is reserved.
     Pending,
-    /// Its payment is under way.
+    /// Its payment is in progress.
     Processing,
-    /// Paid: final, its stock sold.
+    /// Paid: final, its stock is sold.
     Paid,
-    /// Payment refused: final, its stock given back.
+    /// Payment refused: final, its stock is returned.
     Failed,
-    /// Cancelled: final, its stock given back.
+    /// Cancelled: final, its stock is returned.
     Cancelled,
 }
 
 impl Status {
-    /// Reads a status, whatever its case, and the words that other shops use for the same.
+    /// Reads a status in any case, or in the words of other shops.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text.to_ascii_lowercase().as_str() {
@@ -285,7 +285,7 @@ impl Status {
         }
     }
 
-    /// Whether an order may ever get from here to `to`, in any number of steps, none included.
+    /// Whether an order can ever get from here to `to`, in any number of steps, even none.
     #[must_use]
     pub fn reaches(self, to: Self) -> bool {
         self == to
@@ -316,52 +316,52 @@ pub struct Dump {
     pub holds: Vec<DumpHold>,
     /// The log index that the state reflects and its digest, where the node says so.
     pub digest: Option<(u64, String)>,
-    /// Who took units of which product and gave them back, in the order in which the node says
-    /// that it happened; empty when it does not say so.
+    /// Which orders took and returned units of which products, in the order of the node's ledger;
+    /// empty when the node did not say.
     pub moves: Vec<Move>,
 }
 
-/// Units of a product that were taken for an order, or given back by it.
+/// Units of a product that an order took or returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Move {
-    /// The place in the log; several movements may have the same.
+    /// The index in the log; several movements may have the same.
     pub index: u64,
-    /// Of which product.
+    /// The product.
     pub product: String,
-    /// Which order.
+    /// The order.
     pub order: String,
-    /// Whether they were given back.
+    /// Whether the units were returned.
     pub back: bool,
 }
 
 /// A product in a dump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stock {
-    /// Which product.
+    /// The product.
     pub product: String,
-    /// Units that can still be ordered.
+    /// Available units.
     pub stock: i64,
 }
 
 /// An order in a dump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DumpOrder {
-    /// Which order.
+    /// The order.
     pub order: String,
     /// The key that made it, if any.
     pub key: Option<String>,
-    /// What it is of.
+    /// Its items.
     pub items: Items,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
 }
 
 /// A hold in a dump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DumpHold {
-    /// Which hold.
+    /// The hold.
     pub hold: String,
-    /// Of which product.
+    /// Its product.
     pub product: String,
     /// How many units.
     pub qty: u64,
@@ -377,7 +377,7 @@ mod tests {
         [Status::Pending, Status::Processing, Status::Paid, Status::Failed, Status::Cancelled];
 
     #[test]
-    fn nothing_leaves_a_final_status() {
+    fn an_order_never_leaves_a_final_status() {
         for from in ALL {
             let reached: Vec<Status> = ALL.into_iter().filter(|to| from.reaches(*to)).collect();
             let expected: &[Status] = match from {
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_read_back() {
+    fn words_survive_the_round_trip() {
         for status in ALL {
             assert_eq!(Status::parse(status.as_str()), Some(status));
         }

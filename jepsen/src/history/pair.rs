@@ -1,4 +1,4 @@
-//! Pairs the events of a history into operations, and refuses what cannot have happened.
+//! Pairs the events of a history into operations, and refuses impossible sequences.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,12 +6,12 @@ use super::operation::{Call, Operation, Outcome, Reason};
 use super::value::{self, ValueError};
 use super::{Event, Kind, Process};
 
-/// A whole history: what clients did, and what was done to the cluster.
+/// A whole history: the operations of clients and the faults.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
     /// Operations in the order they began.
     pub operations: Vec<Operation>,
-    /// What the nemesis noted, by time.
+    /// What the nemesis recorded, by time.
     pub faults: Vec<Fault>,
     /// Lines that were read.
     pub events: usize,
@@ -22,7 +22,7 @@ pub struct History {
 pub struct Fault {
     /// Name of the fault, or of its end.
     pub f: String,
-    /// What kind of line it is; mostly [`Kind::Info`].
+    /// The kind of the line; mostly [`Kind::Info`].
     pub kind: Kind,
     /// Details.
     pub value: serde_json::Value,
@@ -32,13 +32,13 @@ pub struct Fault {
     pub line: usize,
 }
 
-/// Why events do not make a history.
+/// Why events are not a valid history.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PairError {
     /// The value of an event is wrong.
     #[error(transparent)]
     Value(#[from] ValueError),
-    /// A process began while it was still waiting.
+    /// A process began an operation before its last one ended.
     #[error("process {process} begins `{f}` while its operation of line {line} is still open")]
     Busy {
         /// Which process.
@@ -48,13 +48,13 @@ pub enum PairError {
         /// Where the open one began.
         line: usize,
     },
-    /// A process number lives on after an unknown outcome.
-    #[error("process {0} goes on after an unknown outcome; it must go on under a new number")]
+    /// A process number is used again after an unknown outcome.
+    #[error("process {0} continues after an unknown outcome; it must continue under a new number")]
     Reused(u64),
     /// A completion without an invocation.
     #[error("process {0} completes an operation that it did not begin")]
     NotBegun(u64),
-    /// A completion of something else.
+    /// A completion of another operation.
     #[error("process {process} completes `{f}` but began `{begun}` in line {line}")]
     Mismatch {
         /// Which process.
@@ -75,9 +75,9 @@ impl History {
     /// Makes a history of numbered events.
     ///
     /// # Errors
-    /// The line at fault and what is wrong with it.
+    /// The line with the error, and what is wrong.
     pub fn of(mut events: Vec<(usize, Event)>) -> Result<Self, (usize, PairError)> {
-        // A process's own lines keep their order: sorting is stable.
+        // The sort is stable, so the lines of one process keep their order.
         events.sort_by_key(|(_, event)| event.time);
         let mut history = Self { events: events.len(), ..Self::default() };
         let mut open: HashMap<u64, usize> = HashMap::new();
@@ -111,7 +111,7 @@ impl History {
         Ok(history)
     }
 
-    /// Client operations that are no dumps.
+    /// Client operations that are not dumps.
     pub fn client_operations(&self) -> impl Iterator<Item = &Operation> {
         self.operations.iter().filter(|operation| operation.call != Call::Dump)
     }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_ends_is_unknown() {
+    fn an_operation_that_never_ends_is_unknown() {
         let history = pair(vec![event(1, Kind::Invoke, "cancel", json!({"order": "o"}), 5)]);
         let operation = &history.unwrap().operations[0];
         assert!(matches!(operation.outcome, Outcome::Info(_)));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_taken_by_time() {
+    fn events_are_sorted_by_time() {
         let events = vec![
             event(1, Kind::Ok, "cancel", Value::Null, 9),
             event(1, Kind::Invoke, "cancel", json!({"order": "o"}), 5),

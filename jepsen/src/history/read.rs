@@ -10,7 +10,7 @@ use super::pair::PairError;
 use super::value::text_of;
 use super::{Event, History, Kind, Process};
 
-/// Longest line. A dump of half a million orders fits.
+/// The longest line: enough for a dump of half a million orders.
 const LINE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// Most lines of a history.
@@ -35,7 +35,7 @@ pub enum ReadError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A line does not fit to those before.
+    /// A line contradicts earlier ones.
     #[error("line {line}: {source}")]
     Pair {
         /// Which line, from 1.
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_format_is_read() {
+    fn the_example_of_the_format_can_be_read() {
         let text = [
             r#"{"process":3,"type":"invoke","f":"place_order","#,
             r#""value":{"key":"k7","product":"p1","qty":2},"time":1201}"#,

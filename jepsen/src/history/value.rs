@@ -10,7 +10,7 @@ pub enum ValueError {
     /// The value is not an object.
     #[error("`value` must be an object")]
     NotAnObject,
-    /// A field is not there.
+    /// A field is missing.
     #[error("`value` lacks `{0}`")]
     Missing(&'static str),
     /// A field is of the wrong type.
@@ -21,19 +21,19 @@ pub enum ValueError {
         /// What it should be.
         expected: &'static str,
     },
-    /// No operation has this name.
+    /// The operation is unknown.
     #[error(
         "`{0}` is no operation: create_product, place_order, cancel, read_product, read_order or \
          dump"
     )]
     Operation(String),
-    /// No order can have this status.
+    /// The status is unknown.
     #[error("`{0}` is no status: PENDING, PROCESSING, PAID, FAILED or CANCELLED")]
     Status(String),
     /// A quantity is zero, or the sum of lines is too large.
     #[error("the quantity of `{0}` must be from 1 to 2^63 - 1")]
     Quantity(String),
-    /// An order names nothing.
+    /// An order has no items.
     #[error("an order needs `product` and `qty`, or `items` that are not empty")]
     NoItems,
 }
@@ -125,7 +125,7 @@ fn dump(fields: &Map<String, Value>, node: Option<&str>) -> Result<Dump, ValueEr
     Ok(Dump { node, products, orders, holds, digest, moves })
 }
 
-/// The rows of a list that may be missing.
+/// The rows of a list, which may be missing.
 fn rows<T>(
     fields: &Map<String, Value>,
     field: &'static str,
@@ -158,7 +158,7 @@ fn optional_name(
     }
 }
 
-/// A name as text: `7` and `"7"` name the same.
+/// A name as text: `7` and `"7"` are the same name.
 pub(super) fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -192,7 +192,7 @@ fn status(fields: &Map<String, Value>) -> Result<Status, ValueError> {
     Status::parse(text).ok_or_else(|| ValueError::Status(text.to_owned()))
 }
 
-/// `product` and `qty`, or `items` as pairs; nothing when there is neither.
+/// `product` and `qty`, or `items` as pairs; `None` when there is neither.
 fn items(fields: &Map<String, Value>) -> Result<Option<Items>, ValueError> {
     let expected = "a list of [product, qty]";
     let wrong = || ValueError::Type { field: "items", expected };
@@ -216,7 +216,7 @@ fn items(fields: &Map<String, Value>) -> Result<Option<Items>, ValueError> {
     add_up(lines).map(Some)
 }
 
-/// Brings lines into their one form: each product once, ascending.
+/// Normalises lines: each product once, ascending.
 fn add_up(mut lines: Items) -> Result<Items, ValueError> {
     lines.sort();
     let mut sums: Items = Vec::with_capacity(lines.len());
@@ -245,14 +245,14 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn lines_of_one_product_are_added_up() {
+    fn lines_of_one_product_are_summed() {
         let placed = call("place_order", &json!({"key": 7, "items": [["b", 1], [1, 2], ["b", 3]]}));
         let items = vec![("1".to_owned(), 2), ("b".to_owned(), 4)];
         assert_eq!(placed, Ok(Call::PlaceOrder { key: Some("7".to_owned()), items }));
     }
 
     #[test]
-    fn bad_values_are_named() {
+    fn an_error_names_the_bad_value() {
         for (f, value, said) in [
             ("cancel", json!(null), "`value` must be an object"),
             ("cancel", json!({}), "`value` lacks `order`"),

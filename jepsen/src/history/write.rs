@@ -1,4 +1,4 @@
-//! Writes a history while it happens: all clients into one file, on one clock.
+//! Writes a history while it happens: all clients into one file, with one clock.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -35,8 +35,8 @@ pub fn line(event: &Event) -> String {
     line
 }
 
-/// Records events. Each gets its time while the file is locked, so the lines stand in the order
-/// of their times.
+/// Records events. Each gets its time while the file is locked, so the lines are in the order of
+/// their times.
 #[derive(Debug)]
 pub struct Recorder {
     started: Instant,
@@ -65,9 +65,9 @@ impl Recorder {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Notes an event at the present time, which replaces the one it carries, and returns it.
+    /// Records an event with the current time, which replaces its own, and returns that time.
     ///
-    /// A failure to write is kept for [`Recorder::finish`].
+    /// [`Recorder::finish`] reports failures to write.
     pub fn note(&self, mut event: Event) -> u64 {
         let mut out = self.lock();
         event.time = self.now();
@@ -78,7 +78,7 @@ impl Recorder {
         event.time
     }
 
-    /// Notes something that the nemesis did.
+    /// Records what the nemesis did.
     pub fn note_fault(&self, f: &str, value: Value) -> u64 {
         self.note(Event {
             process: Process::Nemesis,
@@ -91,7 +91,7 @@ impl Recorder {
         })
     }
 
-    /// Brings everything noted so far to the file.
+    /// Writes everything recorded so far to the file.
     ///
     /// # Errors
     /// The first failure to write since the beginning.
@@ -103,7 +103,7 @@ impl Recorder {
         }
     }
 
-    /// A client that panicked while noting leaves at most a torn line, which reading refuses.
+    /// A client that panicked while recording leaves at most a torn line, which the reader refuses.
     fn lock(&self) -> MutexGuard<'_, Out> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,7 +116,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn lines_look_like_the_format() {
+    fn lines_match_the_format() {
         let mut event = Event {
             process: Process::Client(3),
             kind: Kind::Invoke,
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_is_read_back() {
+    fn a_recorded_history_survives_the_round_trip() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history.jsonl");
         let recorder = Recorder::create(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Clocks of the day that jump back and forth. Monotonic clocks go on as they are.
+//! Wall clocks that jump back and forth. Monotonic clocks are unaffected.
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -30,7 +30,7 @@ pub(super) fn begin(
 }
 
 impl Shifted {
-    /// Times that were shifted so far.
+    /// Clock readings that were shifted so far.
     fn count(&self, cluster: &mut Cluster) -> i64 {
         self.nodes.iter().map(|id| cluster.node(*id).page.get(Dial::Shifted)).sum()
     }

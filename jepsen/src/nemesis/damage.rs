@@ -1,10 +1,10 @@
 //! Files of one node that are damaged while it is down.
 //!
 //! Log, state, snapshots and the small files beside them are damaged about equally often, until the
-//! offline check finds it. A node mends itself, or is rebuilt from the others as a new member where
-//! it may do that. Where it may not, or its identity is damaged, it refuses to start: then it is
-//! replaced by a new member, or the damage is undone, as someone would do who has a copy of the
-//! disk.
+//! offline check finds the damage. The node repairs itself, or the others rebuild it as a new
+//! member where it may do that. Where it may not, or its identity is damaged, it refuses to start.
+//! Then a new member replaces it, or the damage is undone, as someone with a copy of the disk would
+//! do.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
@@ -22,11 +22,11 @@ use crate::net;
 
 /// How long a node may take to start or to refuse to.
 const START_MAX: Duration = Duration::from_secs(20);
-/// How long one may take that is rebuilt, once the other faults are healed.
+/// How long a node may take that is rebuilt, once the other faults are healed.
 const REBUILT_MAX: Duration = Duration::from_secs(60);
-/// Some bytes of a file mean nothing; then others are damaged too.
+/// Some bytes of a file do not matter; then others are damaged too.
 const TRIES_MAX: usize = 8;
-/// What a node says about damage.
+/// Words with which a node reports damage.
 const WORDS: &[&str] = &["damaged", "lost its newest part", "new member"];
 
 /// A node with a damaged file.
@@ -37,7 +37,7 @@ pub(super) struct Damaged {
     kept: PathBuf,
     /// Whether a node that refuses to start is replaced, or the damage undone.
     replaced: bool,
-    /// Whether it was ready with the damage, and what it said last.
+    /// Whether it was ready with the damage, and its last words.
     ready: bool,
     last_words: String,
     /// The length of its log before.
@@ -80,7 +80,7 @@ pub(super) async fn begin(
     Ok(Damaged { node, details, kept, replaced, ready, last_words, log_length })
 }
 
-/// Waits until a node is ready, and no longer than its process runs.
+/// Waits until a node is ready, but only while its process runs.
 async fn is_ready_in(cluster: &mut Cluster, node: usize, limit: Duration) -> bool {
     let until = Instant::now() + limit;
     let mut ready = false;
@@ -91,7 +91,7 @@ async fn is_ready_in(cluster: &mut Cluster, node: usize, limit: Duration) -> boo
     ready
 }
 
-/// Whether the offline check finds a damage.
+/// Whether the offline check finds damage.
 fn is_found(binary: &Path, data: &Path) -> std::io::Result<bool> {
     let scratch = data.parent().unwrap_or(data);
     let mut command = Command::new(binary);
@@ -99,7 +99,7 @@ fn is_found(binary: &Path, data: &Path) -> std::io::Result<bool> {
     Ok(command.stdin(Stdio::null()).output()?.status.code() == Some(1))
 }
 
-/// Files with something in them, but for what a node has set aside as damaged already.
+/// Files that are not empty, except those that a node has set aside as damaged.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -113,7 +113,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Files by what they are for, each kind in the same order for the same files.
+/// Files by kind, in a fixed order.
 fn by_kind(data: &Path, mut files: Vec<PathBuf>) -> Vec<Vec<PathBuf>> {
     files.sort();
     let mut kinds: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
@@ -121,7 +121,7 @@ fn by_kind(data: &Path, mut files: Vec<PathBuf>) -> Vec<Vec<PathBuf>> {
         let relative = path.strip_prefix(data).unwrap_or(&path);
         let mut names = relative.components().map(|name| name.as_os_str().to_string_lossy());
         let first = names.next().unwrap_or_default().into_owned();
-        // Checkpoints are in `state` or `state-INDEX`; files of their own are one kind together.
+        // Checkpoints are in `state` or `state-INDEX`; files in no directory are one kind together.
         let kind = match names.next() {
             Some(_) if first.starts_with("state") => "state".to_owned(),
             Some(_) => first,
@@ -132,7 +132,7 @@ fn by_kind(data: &Path, mut files: Vec<PathBuf>) -> Vec<Vec<PathBuf>> {
     kinds.into_values().collect()
 }
 
-/// Flips some bytes in the part of a file that is not all zeros; null when there is none.
+/// Flips some bytes in a part of a file that is not all zeros; null when there is none.
 fn flip(path: &Path, data: &Path, random: &mut StdRng) -> std::io::Result<Value> {
     let bytes = std::fs::read(path)?;
     let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return Ok(Value::Null) };
@@ -152,7 +152,7 @@ impl Damaged {
         let mut ready = self.ready || is_ready(net::http(node)).await;
         let data = cluster.node(node).data.clone();
         let until = Instant::now() + REBUILT_MAX;
-        // What the others were asked for, they may have done: nothing else will do now.
+        // The others may have done what the node asked of them, so nothing else would work now.
         while !ready && data.join("rebuilding").exists() {
             if Instant::now() >= until {
                 return Err(format!("node {node} was not rebuilt: {}", self.last_words));
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_large_files_are_as_likely_as_many_small_ones() {
+    fn kinds_with_few_files_are_as_likely_as_others() {
         let data = Path::new("/d");
         let names = ["boot", "raft/log-1/1", "raft/log-1/2", "state-7/db", "state/db", "identity"];
         let files = names.map(|name| data.join(name)).to_vec();

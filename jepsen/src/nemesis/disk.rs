@@ -1,4 +1,4 @@
-//! Disks that are slow, full, fail to sync, or take no writes any more.
+//! Disks that are slow, full, fail to sync, or refuse writes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -15,10 +15,10 @@ use crate::net;
 /// Milliseconds that a sync takes longer, by turns.
 const DELAYS_MS: [i64; 3] = [100, 1_000, 5_000];
 
-/// How long a node may take to notice that its disk takes no writes.
+/// How long a node may take to notice that its disk refuses writes.
 const NOTICE_MAX: Duration = Duration::from_secs(10);
 
-/// One node with trouble.
+/// A node with a bad disk.
 #[derive(Debug)]
 pub(super) struct Trouble {
     pub(super) node: usize,
@@ -34,7 +34,7 @@ enum Kind {
     ReadOnly { place: PathBuf },
 }
 
-/// Which node it is to be: the leader every second time where it matters.
+/// The node to choose: every second time the leader, where that matters.
 pub(super) fn node_of(name: &str, turn: usize, leader: usize, any: usize, free: &[usize]) -> usize {
     if !matches!(name, "slow-disk" | "read-only") {
         return any;
@@ -88,7 +88,7 @@ pub(super) fn begin(
     Ok(Trouble { node, details, kind })
 }
 
-/// Writes until there is no space left, and returns how much that was.
+/// Writes until no space is left; returns how many bytes that were.
 fn fill(path: &std::path::Path) -> std::io::Result<u64> {
     let mut file: File = OpenOptions::new().create(true).write(true).truncate(true).open(path)?;
     let mut written = 0;
@@ -122,7 +122,7 @@ impl Trouble {
             Kind::SyncError { before } => {
                 page.set(Dial::SyncFailures, 0)?;
                 let failed = page.get(Dial::Failed) - before;
-                // A node whose sync failed has to stop; give it a moment.
+                // A node whose sync failed must stop; give it a moment.
                 let running = failed > 0 && !has_ended(cluster, node, Duration::from_secs(5)).await;
                 if failed > 0 { json!({"syncs": failed, "running": running}) } else { Value::Null }
             }
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_delay_meets_the_leader_and_followers() {
+    fn the_leader_and_followers_see_every_delay() {
         let drawn = |turn: usize| {
             let node = node_of("slow-disk", turn, 2, 4, &[1, 2, 3]);
             (DELAYS_MS[turn % DELAYS_MS.len()], node == 2)

@@ -1,5 +1,5 @@
-//! A node that is away until the others have cut what it needs off their logs, so that it has to
-//! install a snapshot when it comes back, and is killed while it does.
+//! A node that is away until the others have truncated the log entries that it needs. It must
+//! install a snapshot when it returns, and is killed meanwhile.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,20 +14,20 @@ use crate::cluster::{self, Cluster};
 use crate::http;
 use crate::net;
 
-/// How long the others may take to cut their logs.
+/// How long the others may take to truncate their logs.
 const CUT_MAX: Duration = Duration::from_secs(120);
 
 /// How long one snapshot may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
-/// How long a node may take to begin with a snapshot once it is back; one that comes later was
-/// held up by another fault and is not interrupted any more.
+/// How long a node may take to begin with a snapshot after it returns. Another fault has delayed
+/// one that begins later; that one is not interrupted.
 const BEGIN_MAX: Duration = Duration::from_secs(10);
 
 /// How long a node may take to install one in the end.
 const INSTALL_MAX: Duration = Duration::from_secs(60);
 
-/// How often the files of the node are looked at.
+/// How often the files of the node are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// A node that has missed too much.
@@ -38,9 +38,9 @@ pub(super) struct Lagging {
     pub(super) value: Value,
     /// What its files showed before.
     before: Seen,
-    /// At which steps of installing it is to be killed.
+    /// The steps of the installation at which it is killed.
     steps: Vec<Step>,
-    /// At which steps it was.
+    /// The steps at which it was killed.
     killed: Vec<Step>,
 }
 
@@ -48,11 +48,11 @@ pub(super) struct Lagging {
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Step {
-    /// So many percent of the file are there.
+    /// This many percent of the file have arrived.
     Received(u64),
-    /// A state is being made of it.
+    /// A state is being made from it.
     Making,
-    /// The new state counts, and the log is begun anew about then.
+    /// The new state counts, and the log begins anew about then.
     Counts,
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn begin(
     random: &mut StdRng,
 ) -> Result<Lagging, String> {
     let has = cluster::metric(net::http(node), "raft_applied_index").await;
-    let has = has.ok_or_else(|| format!("node {node} does not say how far it is"))?;
+    let has = has.ok_or_else(|| format!("node {node} does not report its applied index"))?;
     cluster.node(node).kill();
     cluster.node(node).away = true;
     let before = Seen::of(&cluster.node(node).data);
@@ -91,8 +91,7 @@ pub(super) async fn begin(
 }
 
 impl Lagging {
-    /// Lets the node come back, and kills it at the steps that were drawn. Other faults may still
-    /// be on.
+    /// Lets the node return, and kills it at the chosen steps. Other faults may still be on.
     pub(super) async fn come_back(&mut self, cluster: &mut Cluster) -> Result<(), String> {
         cluster.node(self.node).away = false;
         for step in self.steps.clone() {
@@ -123,7 +122,7 @@ impl Lagging {
         cluster.start(self.node)
     }
 
-    /// Whether it has installed a snapshot, once no fault is on any more.
+    /// Whether it has installed a snapshot, after all faults have ended.
     pub(super) async fn proof(self, cluster: &mut Cluster) -> Value {
         let until = Instant::now() + INSTALL_MAX;
         loop {
@@ -142,7 +141,7 @@ impl Lagging {
 #[derive(Debug)]
 struct Seen {
     states: Vec<PathBuf>,
-    /// Which state counts.
+    /// The file that says which state counts.
     current: Option<Vec<u8>>,
 }
 
@@ -151,8 +150,8 @@ impl Seen {
         Self { states: states(data), current: std::fs::read(data.join("current")).ok() }
     }
 
-    /// Whether an installation has come so far since this was seen. `size` is about the size of
-    /// the file, in bytes.
+    /// Whether an installation has reached a step since these files were seen. `size` is about the
+    /// size of the snapshot file, in bytes.
     fn is_reached(&self, step: Step, data: &Path, size: u64) -> bool {
         let counts = || std::fs::read(data.join("current")).ok() != self.current;
         let making = || states(data).iter().any(|state| !self.states.contains(state));
@@ -174,7 +173,7 @@ fn files(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
-/// The states made of snapshots, finished or not.
+/// The states made from snapshots, finished or not.
 fn states(data: &Path) -> Vec<PathBuf> {
     let named = |path: &PathBuf| {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("state-"))
@@ -193,36 +192,36 @@ fn newest_snapshot(cluster: &Cluster, node: usize) -> u64 {
         .unwrap_or(0)
 }
 
-/// Makes entries that change nothing that a history tells of, since a thousand of the newest stay
-/// in the log for nodes that are a little behind.
+/// Makes entries that no history mentions, since the newest thousand stay in the log for nodes that
+/// lag slightly.
 async fn fill_log(node: usize) {
     for number in 0_u64.. {
         let path = "/api/v1/products/1";
         let body = json!({"name": format!("Product 1 ({})", number % 2)});
         http::ask(net::http(node), Method::PATCH, path, None, Some(&body), ANSWER_MAX).await;
-        // A node that refuses at once is not asked without a pause.
+        // Pause between requests to a node that refuses at once.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// Lets a node take snapshots until it has cut its log past an index, and returns what it has cut.
+/// Makes a node take snapshots until it has truncated its log past an index; returns how far.
 async fn cut_past(node: usize, index: u64) -> Result<u64, String> {
     let until = Instant::now() + CUT_MAX;
     loop {
         snapshot(node).await;
-        // The log is never cut past the older of two snapshots.
+        // A node never truncates its log past the older of two snapshots.
         let cut = cluster::metric(net::http(node), "compacted_index").await;
         match cut.filter(|cut| *cut > index) {
             Some(cut) => return Ok(cut),
             None if Instant::now() >= until => {
-                return Err(format!("node {node} did not cut its log past {index}"));
+                return Err(format!("node {node} did not truncate its log past {index}"));
             }
             None => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     }
 }
 
-/// Asks a node to take a snapshot. It may be busy with another one; then it is asked again.
+/// Asks a node to take a snapshot, again while it is busy with another one.
 async fn snapshot(node: usize) {
     let path = "/api/v1/cluster/snapshot";
     let body = json!({});

@@ -1,7 +1,7 @@
-//! Members that join, leave and are replaced, by the REST API, while clients go on.
+//! Members that join, leave and are replaced, by the REST API, while clients continue.
 //!
-//! What was begun while another fault is on and did not come about then is asked for again at the
-//! end, when that fault is healed: a change that is refused for ever is an error of the run.
+//! A change that another fault prevented is requested again when that fault is healed. If it is
+//! refused even then, the run has failed.
 
 use std::time::{Duration, Instant};
 
@@ -12,19 +12,19 @@ use crate::cluster::{Cluster, status};
 use crate::http::{self, Answered};
 use crate::net;
 
-/// How long a change may take in the middle of another fault, and once all are healed.
+/// How long a change may take while another fault is on.
 const TROUBLED_MAX: Duration = Duration::from_secs(8);
-/// See [`TROUBLED_MAX`].
+/// How long a change may take after all faults are healed.
 const HEALED_MAX: Duration = Duration::from_secs(60);
 
 /// How long one answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(6);
 
-/// A change of the members that is on its way.
+/// A change of the members in progress.
 #[derive(Debug)]
 pub(super) struct Changed {
     kind: Kind,
-    /// Where.
+    /// The node.
     pub(super) node: usize,
     /// What was done, for the history.
     pub(super) value: Value,
@@ -32,11 +32,11 @@ pub(super) struct Changed {
 
 #[derive(Debug)]
 enum Kind {
-    /// This member has come in beside the others.
+    /// This member joined the others.
     Added(u64),
-    /// This one was to be removed, and was or was not yet.
+    /// This member was to be removed, and was or was not yet.
     Removed { member: u64, done: bool },
-    /// This one has lost its disk.
+    /// This member lost its disk.
     Lost(u64),
 }
 
@@ -91,10 +91,10 @@ impl Changed {
     }
 }
 
-/// Lets a new member take the place of one whose data is gone or of no use any more.
+/// Replaces a member whose data is lost or useless by a new one.
 ///
 /// # Errors
-/// When it does not get its vote in time.
+/// When the new one does not become a voter in time.
 pub(super) async fn replace(
     cluster: &mut Cluster,
     node: usize,
@@ -105,7 +105,7 @@ pub(super) async fn replace(
     Ok(json!({"replaced": member, "joined": new, "voted_after_ms": took}))
 }
 
-/// Asks the other nodes, one after the other, to remove a member until it is none any more.
+/// Asks the other nodes, one after the other, to remove a member, until it is removed.
 async fn remove(
     cluster: &mut Cluster,
     node: usize,
@@ -131,7 +131,7 @@ async fn remove(
     }
 }
 
-/// Waits until the leader says that a member votes, and returns how many milliseconds that took.
+/// Waits until the leader reports a member as a voter; returns how many milliseconds that took.
 async fn until_voter(cluster: &mut Cluster, member: u64) -> Result<u64, String> {
     let begun = Instant::now();
     let votes = |row: &Value| row["id"] == member && row["role"] != "learner";
@@ -145,7 +145,7 @@ async fn until_voter(cluster: &mut Cluster, member: u64) -> Result<u64, String> 
         if begun.elapsed() >= HEALED_MAX {
             return Err(format!("member {member} did not get its vote"));
         }
-        // Whoever gave up asking to be taken in asks again.
+        // A node that stopped asking to be added is started again.
         cluster.start_all()?;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

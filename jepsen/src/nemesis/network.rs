@@ -1,4 +1,4 @@
-//! Partitions of all shapes, by packet filters in the namespaces of the nodes.
+//! Partitions of all kinds, by packet filters in the namespaces of the nodes.
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use super::choose::some;
 use crate::cluster::Cluster;
 
-/// Links that are cut, in one direction each.
+/// Links that are cut, each in one direction.
 #[derive(Debug)]
 pub(super) struct Cuts {
-    /// From whom to whom nothing gets through.
+    /// From which node to which nothing passes.
     links: Vec<(usize, usize)>,
     flapping: bool,
     is_cut: bool,
-    /// Packets swallowed before the filters were last taken away.
+    /// Packets that were dropped before the filters were last removed.
     swallowed: u64,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn begin(
             let count = ids.len();
             between(&ids, |one, other| {
                 let apart = one.abs_diff(other);
-                // In a ring of three all are neighbours: one link goes instead.
+                // In a ring of three all are neighbours, so cut one link instead.
                 if count <= 3 { apart == count - 1 } else { apart != 1 && apart != count - 1 }
             })
         }
@@ -65,14 +65,14 @@ pub(super) fn begin(
     Ok(cuts)
 }
 
-/// All links, in both directions, of which this holds.
+/// All links, in both directions, for which `is_cut` is true.
 fn between(ids: &[usize], is_cut: impl Fn(usize, usize) -> bool) -> Vec<(usize, usize)> {
     let pairs = ids.iter().flat_map(|one| ids.iter().map(move |other| (*one, *other)));
     pairs.filter(|(one, other)| one != other && is_cut(*one, *other)).collect()
 }
 
 impl Cuts {
-    /// The links as the history has them.
+    /// The links in the format of the history.
     pub(super) fn shown(&self) -> Value {
         let link = |(from, to): &(usize, usize)| json!([format!("n{from}"), format!("n{to}")]);
         self.links.iter().map(link).collect()

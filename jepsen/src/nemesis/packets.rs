@@ -1,5 +1,5 @@
-//! Packets that get lost, come late, or are answered with a reset, and connections that are dead
-//! while both sides believe in them.
+//! Packets that are lost, late, or answered with a reset, and connections that are dead although
+//! both sides believe in them.
 
 use std::time::{Duration, Instant};
 
@@ -11,16 +11,16 @@ use crate::checker::STUCK;
 use crate::cluster::Cluster;
 use crate::net::Late;
 
-/// How many of a hundred packets get lost, by turns.
+/// How many percent of the packets are lost, by turns.
 const LOST_PERCENT: [u32; 3] = [10, 30, 50];
 
 /// How many of a thousand packets reset their connection, by turns.
 const RESET_PER_THOUSAND: [u32; 3] = [5, 20, 100];
 
-/// How much later packets come.
+/// How much later packets arrive.
 const DELAY: std::ops::Range<Duration> = Duration::from_millis(25)..Duration::from_millis(125);
 
-/// How long nodes may take to make new connections in the place of dead ones.
+/// How long nodes may take to replace dead connections.
 const ANEW_MAX: Duration = Duration::from_secs(60);
 
 /// Links that work badly.
@@ -28,7 +28,7 @@ const ANEW_MAX: Duration = Duration::from_secs(60);
 pub(super) struct Packets {
     /// What was done to which nodes, for the history.
     pub(super) value: Value,
-    /// Whether the nodes have to get over it by themselves, before it ends.
+    /// Whether the nodes must recover by themselves before it ends.
     must_get_over: bool,
     late: Vec<Late>,
 }
@@ -46,7 +46,7 @@ pub(super) fn begin(
     let mut late = Vec::new();
     let value = match name {
         "loss" => {
-            // Every second time clients feel it too.
+            // Every second time it also affects clients.
             let (percent, clients) = (LOST_PERCENT[turn % 3], every % 2 == 1);
             ids.iter().try_for_each(|id| net.lose(*id, percent, clients))?;
             json!({"percent": percent, "clients": clients})

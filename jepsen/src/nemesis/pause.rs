@@ -1,4 +1,4 @@
-//! Processes that stand still for a while and do not notice.
+//! Processes that are stopped for a while without notice.
 
 use rand::rngs::StdRng;
 use rustix::process::Signal;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::choose::some;
 use crate::cluster::Cluster;
 
-/// Nodes that stand still.
+/// Nodes whose processes are stopped.
 #[derive(Debug)]
 pub(super) struct Paused {
     pub(super) nodes: Vec<usize>,

@@ -1,8 +1,8 @@
-//! The power of all nodes is cut at one instant: their disks are put back as they were then, so
-//! that what was written and not synced is gone.
+//! The power of all nodes is cut at one instant: their disks return to their state at that instant,
+//! without everything that was written and not synced.
 //!
-//! All processes are stopped in their tracks, the images of their disks are read, and the processes
-//! end without another step. A file that nobody syncs proves that something was forgotten.
+//! All processes are stopped, the images of their disks are read, and the processes are killed. A
+//! file that nobody syncs proves that something was lost.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,17 +18,17 @@ use crate::disks::{self, Disk};
 /// A file that is written and never synced.
 const UNSYNCED: &str = "unsynced";
 
-/// How much of it.
+/// Its size in bytes.
 const NOISE_BYTES: usize = 100_000;
 
-/// How long stopped processes may take to stand still.
+/// How long stopped processes may take to become still.
 const STILL_MAX: Duration = Duration::from_secs(10);
 
 /// Nodes without power.
 #[derive(Debug)]
 pub(super) struct Cut {
     pub(super) nodes: Vec<usize>,
-    /// Disks that forgot what was not synced.
+    /// How many disks lost what was not synced.
     forgot: usize,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn begin(cluster: &mut Cluster, random: &mut StdRng) -> Result<Cut, S
     Ok(Cut { nodes, forgot })
 }
 
-/// The disk that data is on.
+/// The mount point of a node's data.
 fn place(data: &Path) -> &Path {
     data.parent().unwrap_or(data)
 }
@@ -78,7 +78,7 @@ fn wait_still(cluster: &mut Cluster, nodes: &[usize]) -> Result<(), String> {
         let moving = |id: &&usize| cluster.node(**id).process_state().is_some_and(|at| at != 'T');
         let Some(moving) = nodes.iter().find(moving) else { return Ok(()) };
         if Instant::now() >= until {
-            return Err(format!("node {moving} does not stand still"));
+            return Err(format!("node {moving} is not still"));
         }
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -34,7 +34,7 @@ pub(super) async fn begin(
         "kill-majority" => some(ids, cluster.ids().len() / 2 + 1, random),
         _ => ids.to_vec(),
     };
-    // All signals first, so that none sees another one go.
+    // Send all signals first, so that none reacts to the end of another.
     for id in &nodes {
         cluster.node(*id).signal(rustix::process::Signal::KILL);
     }

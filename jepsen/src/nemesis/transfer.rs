@@ -1,4 +1,4 @@
-//! Leadership that is handed over by hand.
+//! Leadership that is transferred by hand.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use crate::cluster::Cluster;
 use crate::http::{self, Answered};
 use crate::net;
 
-/// Hand-overs of one fault.
+/// Transfers in one fault.
 const TIMES: usize = 3;
 
-/// What became of the hand-overs.
+/// The results of the transfers.
 #[derive(Debug)]
 pub(super) struct Transferred {
     /// The statuses of the answers; 0 for none.
     pub(super) answers: Vec<u16>,
-    /// Who led before and after each.
+    /// The leaders before and after each.
     leaders: Vec<Option<usize>>,
 }
 

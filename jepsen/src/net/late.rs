@@ -1,8 +1,8 @@
-//! Packets that come late: a queue of the kernel's packet filter, emptied after a while.
+//! Late packets: a queue of the kernel's packet filter, emptied after a while.
 //!
-//! A rule sends what a node hears into the queue of its namespace, and a thread in that namespace
-//! lets each packet go on after a time of its own, so that packets overtake each other too. It
-//! speaks netlink itself (`nfnetlink_queue`), since kernels without `netem` have this. It sees no
+//! A rule sends the packets to a node into the queue of its namespace, and a thread in that
+//! namespace releases each packet after its own delay, so that packets also overtake each other. It
+//! speaks netlink itself (`nfnetlink_queue`), which kernels without `netem` have. It sees no
 //! packet, only numbers of packets.
 
 use std::cmp::Reverse;
@@ -24,19 +24,19 @@ use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// The queue that rules send packets to.
+/// The queue to which rules send packets.
 pub(super) const QUEUE: u16 = 7;
 
-/// Packets that may wait at a time. More are lost, as in a network.
+/// The most waiting packets. More are lost, as in a network.
 const WAITING_MAX: u32 = 65_536;
 
-/// How often the thread looks whether it is to end.
+/// How often the thread checks whether it is to end.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// The bytes of a message up to its attributes: `nlmsghdr` and `nfgenmsg`.
+/// The bytes of a message before its attributes: `nlmsghdr` and `nfgenmsg`.
 const HEAD_BYTES: usize = 20;
 
-/// Numbers of the kernel's interface: the kind of a message, of a command, of an attribute.
+/// Numbers of the kernel's interface: kinds of messages, commands and attributes.
 const SUBSYSTEM_QUEUE: u16 = 3 << 8;
 const PACKET: u16 = SUBSYSTEM_QUEUE;
 const VERDICT: u16 = SUBSYSTEM_QUEUE | 1;
@@ -50,7 +50,7 @@ const PACKET_HEAD: u16 = 1;
 const VERDICT_HEAD: u16 = 2;
 const ACCEPT: u32 = 1;
 
-/// The queue of one node. Nothing waits any more once this is dropped.
+/// The queue of one node. Dropping it releases everything.
 #[derive(Debug)]
 pub struct Late {
     stop: Arc<AtomicBool>,
@@ -59,8 +59,7 @@ pub struct Late {
 }
 
 impl Late {
-    /// Lets every packet that is sent to the queue in this namespace wait for a time out of
-    /// `delay`, drawn from `seed`.
+    /// Delays every packet in the queue of this namespace by a random time in `delay`, from `seed`.
     ///
     /// # Errors
     /// When the namespace cannot be entered, or the kernel has no such queue.
@@ -94,7 +93,7 @@ impl Late {
         Ok(late)
     }
 
-    /// Packets that came late so far.
+    /// Packets that were delayed so far.
     #[must_use]
     pub fn delayed(&self) -> u64 {
         self.delayed.load(Ordering::Relaxed)
@@ -110,7 +109,7 @@ impl Drop for Late {
     }
 }
 
-/// Moves this thread into a namespace and takes the queue there over.
+/// Moves this thread into a namespace and opens the queue there.
 fn socket(path: &str) -> Result<OwnedFd, String> {
     let failed = |error: &dyn std::fmt::Display| format!("{path}: {error}");
     let namespace = File::open(path).map_err(|error| failed(&error))?;
@@ -147,9 +146,9 @@ fn message(kind: u16, attribute: u16, value: &[u8]) -> Vec<u8> {
     bytes.extend(u32::try_from(HEAD_BYTES + padded).unwrap_or(u32::MAX).to_ne_bytes());
     bytes.extend(kind.to_ne_bytes());
     bytes.extend(REQUEST.to_ne_bytes());
-    // Sequence number and sender, which the kernel fills in or has no use for.
+    // Sequence number and sender, which the kernel fills in or ignores.
     bytes.extend([0; 8]);
-    // Address family and version of what follows.
+    // Address family and version of the rest.
     bytes.extend([0, 0]);
     bytes.extend(QUEUE.to_be_bytes());
     bytes.extend(u16::try_from(attribute_bytes).unwrap_or(u16::MAX).to_ne_bytes());
@@ -159,7 +158,7 @@ fn message(kind: u16, attribute: u16, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The numbers of the packets that a datagram of the kernel tells of.
+/// The numbers of the packets in a datagram from the kernel.
 fn packets(mut datagram: &[u8]) -> Vec<u32> {
     let mut packets = Vec::new();
     let u16_at = |bytes: &[u8], at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
@@ -190,17 +189,17 @@ fn packets(mut datagram: &[u8]) -> Vec<u32> {
     packets
 }
 
-/// What waits in one namespace.
+/// The waiting packets of one namespace.
 struct Queue {
     socket: OwnedFd,
     delay: Range<Duration>,
     random: StdRng,
-    /// Packets by when they may go on.
+    /// Packets by the time of their release.
     waiting: BinaryHeap<Reverse<(Instant, u32)>>,
 }
 
 impl Queue {
-    /// Works until it is to stop, and lets go what waits then.
+    /// Runs until it is to stop, and then releases everything.
     fn run(mut self, stop: &AtomicBool, delayed: &AtomicU64) {
         let mut buffer = vec![0; 64 << 10];
         while !stop.load(Ordering::Relaxed) {
@@ -217,18 +216,18 @@ impl Queue {
         self.let_go(Instant::now() + self.delay.end);
     }
 
-    /// Until there is something to hear, or a packet may go on.
+    /// Waits until there is a datagram or a packet may be released.
     fn wait(&self) {
         let next = self.waiting.peek().map(|Reverse((due, _))| *due);
         let wait = next.map_or(LOOK_EVERY, |due| {
             due.saturating_duration_since(Instant::now()).min(LOOK_EVERY)
         });
         let wait = Timespec { tv_sec: 0, tv_nsec: i64::from(wait.subsec_nanos()) };
-        // What goes wrong here shows in the next attempt to hear something.
+        // The next read reports errors of this call.
         let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&wait));
     }
 
-    /// One datagram, if there is any. One that was too much for the kernel is lost.
+    /// One datagram, if there is any. The kernel drops what it cannot buffer.
     fn heard(&self, buffer: &mut [u8]) -> Option<Vec<u32>> {
         match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
             Ok((bytes, _)) => Some(packets(&buffer[..bytes])),

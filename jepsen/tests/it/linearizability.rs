@@ -1,4 +1,4 @@
-//! The checkers against generated histories, right ones and spoilt ones.
+//! The checkers against generated histories, correct and falsified ones.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ fn assert_valid(recipe: &Recipe) {
 }
 
 #[test]
-fn right_histories_are_valid_with_and_without_dumps() {
+fn correct_histories_are_valid_with_and_without_dumps() {
     for seed in 0..20 {
         for dumps in [0, 3] {
             for (unknown, stock) in [(0.0, 100), (0.2, 100), (0.2, 5)] {
@@ -51,7 +51,7 @@ fn five_thousand_operations_of_twenty_processes_take_less_than_a_minute() {
     }
 }
 
-/// Orders that fail by themselves, as holds do, and spells in which hardly anything is answered.
+/// Orders that fail by themselves, as holds do, and periods in which hardly anything is answered.
 fn outages(seed: u64) -> Recipe {
     let (operations, processes, stock) = (12_000, 20, 60);
     let (failing, outage, unknown) = (0.6, 0.4, 0.05);
@@ -60,7 +60,7 @@ fn outages(seed: u64) -> Recipe {
 }
 
 #[test]
-fn what_a_node_tells_decides_histories_with_thousands_of_unknown_outcomes_at_once() {
+fn a_nodes_ledger_decides_histories_with_thousands_of_unknown_outcomes() {
     for seed in 0..3 {
         let recipe = outages(seed);
         let history = history(simulated::history(&recipe));
@@ -74,7 +74,7 @@ fn what_a_node_tells_decides_histories_with_thousands_of_unknown_outcomes_at_onc
 }
 
 #[test]
-fn what_a_node_tells_is_not_believed() {
+fn a_nodes_ledger_is_not_trusted() {
     for seed in 0..10 {
         let mut events = simulated::history(&Recipe { seed, moves: true, ..Recipe::default() });
         let dump = events.iter_mut().find(|event| event.f == "dump" && !event.value.is_null());
@@ -85,7 +85,7 @@ fn what_a_node_tells_is_not_believed() {
         let judgement = judge(events);
         assert_eq!(judgement.verdict, Verdict::Valid, "{judgement:?}");
         assert!(!judgement.notes[0].ends_with(" 0 of them searched"), "{:?}", judgement.notes);
-        // With the right order told, a wrong look is found all the same.
+        // With the right order in the ledger, a wrong read is found too.
         let alone = Recipe { processes: 1, unknown: 0.0, moves: true, seed, ..Recipe::default() };
         let judgement = judge(spoilt(&alone, 5).expect("it reads"));
         assert_eq!(judgement.verdict, Verdict::Invalid, "{alone:?}");
@@ -105,10 +105,10 @@ fn spoilt(recipe: &Recipe, which: usize) -> Option<Vec<Event>> {
 }
 
 #[test]
-fn one_wrong_read_is_found_where_nothing_else_can_explain_it() {
+fn a_wrong_read_is_found_unless_something_else_explains_it() {
     let mut found = 0;
     for seed in 0..30 {
-        // One process, so that nothing overlaps and every wrong read must be found.
+        // One process, so nothing overlaps and every wrong read must be found.
         let alone = Recipe { seed, processes: 1, unknown: 0.0, ..Recipe::default() };
         let judgement = judge(spoilt(&alone, 5).expect("it reads"));
         assert_eq!(judgement.verdict, Verdict::Invalid, "{alone:?}");

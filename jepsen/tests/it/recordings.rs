@@ -1,5 +1,5 @@
-//! The checkers against recorded histories: each bad one is refused by the checker whose promise it
-//! breaks, each good one is accepted by all.
+//! The checkers against recorded histories: the checker whose promise it breaks refuses each bad
+//! one, and all checkers accept each good one.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use jepsen::checker::{self, Enough, Judgement, Linearizability, Verdict};
 use jepsen::history;
 
-/// Bad recordings and the checkers that must refuse them. Others may do so as well.
+/// Bad recordings, and the checkers that must refuse them. Others may too.
 const BAD: &[(&str, &[&str])] = &[
     ("bad-oversell", &["conservation", "linearizable"]),
     ("bad-negative-stock", &["conservation", "linearizable"]),

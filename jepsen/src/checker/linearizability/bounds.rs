@@ -1,13 +1,13 @@
-//! Counts what stock a product can have had at most and at least at any time.
+//! Computes the least and the most stock that a product can have had at any time.
 //!
-//! A look outside these bounds cannot be explained by any order of the operations. Counting takes
-//! no search, so it refuses histories that are too large for one, and says why in words that
-//! a person can follow. What lies within the bounds is left to the search.
+//! No order of the operations can explain a read outside these bounds. Counting needs no search, so
+//! it refuses histories that are too large for one, with a reason that a person can follow. The
+//! search decides about reads within the bounds.
 
 use super::facts::NEVER;
 use super::problem::{Part, Saw};
 
-/// Changes of a bound, by time, summed up.
+/// The changes of a bound, by time, as a running sum.
 #[derive(Debug, Default)]
 struct Curve(Vec<(u64, i64)>);
 
@@ -21,7 +21,7 @@ impl Curve {
         }
     }
 
-    /// The sum of what changed before `time`.
+    /// The sum of the changes before `time`.
     fn before(&self, time: u64) -> i64 {
         match self.0.partition_point(|(at, _)| *at < time) {
             0 => 0,
@@ -41,7 +41,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// Least and most stock at some moment from `since` to `until`.
+    /// The least and the most stock at some moment from `since` to `until`.
     fn between(&self, since: u64, until: u64) -> (i64, i64) {
         let end = until.saturating_add(1);
         let least = self.initial - self.taken_maybe.before(end) + self.back_surely.before(since);
@@ -50,7 +50,7 @@ impl Bounds {
     }
 }
 
-/// The looks and orders outside of the bounds: the operation, and why.
+/// The reads and orders outside of the bounds: the operation, and the reason.
 pub(super) fn check(part: &Part) -> Vec<(usize, String)> {
     let bounds = bounds(part);
     let mut found = Vec::new();
@@ -100,7 +100,7 @@ fn bounds(part: &Part) -> Vec<Bounds> {
             bounds.taken_maybe.0.push((order.place.since, *qty));
             bounds.taken_surely.0.push((order.place.until, *qty));
             if let Some(back) = order.back {
-                // Only what was certainly taken raises the upper bound when it comes back.
+                // Only units that were certainly taken raise the upper bound when they return.
                 bounds.back_maybe.0.push((back.since.max(order.place.until), *qty));
                 bounds.back_surely.0.push((back.until, *qty));
             }

@@ -1,24 +1,24 @@
-//! What a history tells of each order and each product, gathered from all answers about it.
+//! What a history says about each order and each product, from all answers.
 //!
-//! Orders have names of their own and move along few paths, so nearly everything that was seen of
-//! one order narrows down when it was placed and when it gave its units back, and needs no search.
-//! What remains is stock. Whatever is in doubt is decided in favour of the cluster, or named as
-//! undecidable: a wrong "invalid" would be worth less than none.
+//! Orders have names and move along few paths. So nearly everything that was seen of an order
+//! narrows down when it was placed and when it returned its units, without a search. Only stock
+//! remains. Whatever is uncertain is decided in favour of the cluster, or reported as undecidable:
+//! a wrong "invalid" would be worse than none.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::history::{Call, DumpOrder, History, Items, Operation, Outcome, Reason, Reply, Status};
 
-/// No moment: later than every other.
+/// Never: later than every moment.
 pub(super) const NEVER: u64 = u64::MAX;
 
-/// What was seen of one order. Of a moment that must have come before an answer, the earliest
-/// answer counts; of one that came after a request, the latest request.
+/// What was seen of one order. If a moment must precede an answer, the earliest answer counts; if
+/// it must follow a request, the latest request.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub(super) name: String,
     pub(super) items: Option<Items>,
-    /// The first request that may have placed it; [`NEVER`] when there is none.
+    /// When the first request that may have placed it began; [`NEVER`] when there is none.
     pub(super) made_since: u64,
     /// That request, as an index into the operations.
     pub(super) source: Option<usize>,
@@ -31,11 +31,12 @@ pub(super) struct Facts {
     pub(super) settled_by: u64,
     pub(super) paid_by: u64,
     pub(super) failed_by: u64,
-    /// A cancel was refused: it had left PENDING, one way or another.
+    /// A cancel was refused: the order had left PENDING in some way.
     pub(super) left_by: u64,
-    /// Where it stands in the dumps.
+    /// Its status in the dumps.
     pub(super) last: Option<Status>,
-    /// The key that different requests of unknown outcome share; at most one of them made it.
+    /// The key that different requests of unknown outcome share; at most one of them placed the
+    /// order.
     pub(super) rival: Option<String>,
 }
 
@@ -94,14 +95,14 @@ impl Facts {
 #[derive(Debug, Clone)]
 pub(super) struct ProductFacts {
     pub(super) name: String,
-    /// Its units at first, once that is known.
+    /// Its initial units, once they are known.
     pub(super) initial: Option<i64>,
     pub(super) since: u64,
     pub(super) until: u64,
     pub(super) missing_at: u64,
 }
 
-/// A look at stock.
+/// A read of stock.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) what: What,
@@ -110,10 +111,10 @@ pub(super) struct Seen {
     pub(super) source: usize,
 }
 
-/// What a look at stock saw.
+/// What a read of stock saw.
 #[derive(Debug, Clone)]
 pub(super) enum What {
-    /// So many units of a product.
+    /// This many units of a product.
     Stock(String, i64),
     /// Too few units of one of these, before the named order was placed.
     TooFew(Items, Option<String>),
@@ -127,15 +128,15 @@ pub(super) struct Gathered {
     pub(super) looks: Vec<Seen>,
     /// Contradictions that need no search.
     pub(super) broken: Vec<String>,
-    /// Orders of which nobody can say who placed them, with why.
+    /// Orders whose request cannot be determined, with the reason.
     pub(super) ambiguous: Vec<(String, String)>,
-    /// Whether payments move orders on.
+    /// Whether payments move orders.
     pub(super) paying: bool,
-    /// Whether there is a final state, so that what is not in it never happened.
+    /// Whether there is a final state: what is not in it never happened.
     pub(super) ended: bool,
 }
 
-/// Gathers what a history tells.
+/// Gathers what a history says.
 pub(super) fn gather(history: &History) -> Gathered {
     let mut gathering = Gathering {
         finals: Finals::of(history),
@@ -150,7 +151,7 @@ pub(super) fn gather(history: &History) -> Gathered {
     for (index, operation) in history.operations.iter().enumerate() {
         gathering.operation(index, operation);
     }
-    // Further rounds, since these are about what answers that stand further down tell.
+    // Further passes, since these depend on answers further down in the history.
     for (index, operation) in history.operations.iter().enumerate() {
         if let (Call::PlaceOrder { key, items }, Outcome::Info(_)) =
             (&operation.call, &operation.outcome)
@@ -171,7 +172,7 @@ pub(super) fn gather(history: &History) -> Gathered {
     gathering.out
 }
 
-/// What the dumps at the end say, taken together. Whether they agree is another checker's affair.
+/// The dumps at the end, combined. Another checker checks whether they agree.
 #[derive(Debug, Default)]
 struct Finals<'h> {
     orders: BTreeMap<&'h str, &'h DumpOrder>,
@@ -180,7 +181,7 @@ struct Finals<'h> {
 }
 
 impl<'h> Finals<'h> {
-    /// The dumps, unless they were taken while clients were still being answered.
+    /// The dumps, unless clients still got answers while they were taken.
     fn of(history: &'h History) -> Option<Self> {
         let mut finals = Self::default();
         let mut first = NEVER;
@@ -204,7 +205,7 @@ impl<'h> Finals<'h> {
 struct Gathering<'h> {
     finals: Option<Finals<'h>>,
     order_of_key: HashMap<&'h str, &'h str>,
-    /// Names made up for what requests of unknown outcome may have placed, by key.
+    /// Made-up names of what requests of unknown outcome may have placed, by key.
     variants: BTreeMap<&'h str, Vec<(Items, String)>>,
     orders: HashMap<String, usize>,
     products: HashMap<String, usize>,
@@ -280,7 +281,7 @@ impl<'h> Gathering<'h> {
                     Outcome::Fail(_) => {}
                 }
             }
-            // A read that may be stale promises no place in the order of things.
+            // A read that may be stale says nothing about its place in the order of operations.
             Call::ReadProduct { stale: true, .. } | Call::ReadOrder { stale: true, .. } => {}
             Call::ReadProduct { product, .. } => match &operation.outcome {
                 Outcome::Ok(Reply::Stock(stock)) => {
@@ -305,7 +306,7 @@ impl<'h> Gathering<'h> {
                         && *facts.items.get_or_insert_with(|| items.clone()) != *items
                     {
                         let line = operation.line;
-                        let broken = format!("order {order} is of something else (line {line})");
+                        let broken = format!("order {order} has other items (line {line})");
                         self.out.broken.push(broken);
                     }
                 }
@@ -350,7 +351,7 @@ impl<'h> Gathering<'h> {
                 facts.there_by = facts.there_by.min(until);
                 if facts.items.as_ref() != Some(items) {
                     let line = operation.line;
-                    let broken = format!("order {order} is of something else (line {line})");
+                    let broken = format!("order {order} has other items (line {line})");
                     self.out.broken.push(broken);
                 }
             }
@@ -387,8 +388,8 @@ impl<'h> Gathering<'h> {
             return;
         };
         if let Some(finals) = &self.finals {
-            // What is in no dump never happened; of two requests under one key only the one that
-            // is in the dump can have.
+            // What is in no dump never happened. Of two requests under one key, only the one in the
+            // dump can have happened.
             let kept = finals.by_key.get(key).is_some_and(|order| order.items == *items);
             if !kept {
                 return;
@@ -416,7 +417,7 @@ impl<'h> Gathering<'h> {
         facts.rival = Some(key.to_owned());
     }
 
-    /// A key that was refused because it belongs to another request made an order before.
+    /// A key that was refused because another request used it had made an order before.
     fn conflict(&mut self, operation: &Operation) {
         let Call::PlaceOrder { key: Some(key), items } = &operation.call else { return };
         let Outcome::Fail(Reason::KeyConflict) = &operation.outcome else { return };
@@ -464,7 +465,7 @@ impl<'h> Gathering<'h> {
         self.out.paying = self.out.orders.iter().any(settled);
     }
 
-    /// Adds where orders stand at the end, and the stock that a product must have begun with.
+    /// Adds the final statuses of orders, and the initial stock of products that follows from them.
     fn take_over_finals(&mut self) {
         let Some(finals) = self.finals.take() else { return };
         for facts in &mut self.out.orders {
@@ -483,7 +484,7 @@ impl<'h> Gathering<'h> {
         }
     }
 
-    /// Finds the requests behind orders that were seen but that no answer and no dump explains.
+    /// Finds the requests behind orders that were seen but appear in no answer and no dump.
     fn match_ghosts(&mut self) {
         let seen = |facts: &Facts| facts.there_by != NEVER && facts.made_since == NEVER;
         let ghosts: Vec<usize> =

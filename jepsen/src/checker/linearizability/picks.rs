@@ -1,23 +1,23 @@
-//! The least sets of writes that bring stock where it must be.
+//! The minimal sets of writes that bring stock to a required level.
 //!
-//! A set counts only if no part of it could be left out: what is not needed now can be taken later
-//! just as well, and that leaves more open.
+//! A set counts only if no part of it can be left out: what is not needed now can be taken later
+//! just as well, and that leaves more choices.
 
 /// What a set must bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
-    /// Exactly so many units.
+    /// Exactly this many units.
     Exactly(i64),
-    /// So many units or fewer.
+    /// At most this many units.
     AtMost(i64),
-    /// So many units or more.
+    /// At least this many units.
     AtLeast(i64),
 }
 
-/// Writes that bring the same, the first of which can be taken.
+/// Writes with the same effect, of which the first can be taken.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pile {
-    /// What each brings, not 0.
+    /// The units that each brings, not 0.
     pub(super) units: i64,
     pub(super) own: usize,
     pub(super) coins: usize,
@@ -26,20 +26,20 @@ pub(super) struct Pile {
 /// Bounds of one search for sets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// Most coins in a set.
+    /// The most coins in a set.
     pub(super) coins: usize,
-    /// Most sets looked at.
+    /// The most sets to examine.
     pub(super) sets: usize,
 }
 
-/// The sets found, as counts by pile, and whether a bound left out any.
+/// The sets found, as counts by pile, and whether a bound left any out.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) sets: Vec<Vec<usize>>,
     pub(super) cut: bool,
 }
 
-/// All least sets of `piles` that bring what is needed.
+/// All minimal subsets of `piles` that meet `need`.
 pub(super) fn least(piles: &[Pile], need: Need, bounds: Bounds) -> Found {
     let mut pick = Pick {
         piles,
@@ -54,7 +54,7 @@ pub(super) fn least(piles: &[Pile], need: Need, bounds: Bounds) -> Found {
     pick.found
 }
 
-/// The most and the least that piles from each place on can bring together.
+/// The most and the least that the piles from each index on can bring together.
 fn rest(piles: &[Pile]) -> Vec<(i64, i64)> {
     let mut rest = vec![(0, 0); piles.len() + 1];
     for (at, pile) in piles.iter().enumerate().rev() {
@@ -77,8 +77,8 @@ struct Pick<'s> {
 }
 
 impl Pick<'_> {
-    /// Goes through the piles from `at` on. `sum` was brought by those before, `parts` are the sums
-    /// of all parts of them.
+    /// Goes through the piles from index `at` on. The piles before brought `sum`; `parts` are the
+    /// sums of all their subsets.
     fn all(&mut self, at: usize, sum: i64, coins: usize, parts: &[i64]) {
         self.looked += 1;
         if self.looked > self.bounds.sets {
@@ -123,7 +123,7 @@ impl Pick<'_> {
         self.counts[at] = 0;
     }
 
-    /// One write more; nothing when a part would then bring nothing, or could be left out.
+    /// Adds one write; `None` when a subset would then bring nothing, or could be left out.
     fn with(&self, sum: i64, parts: &[i64], units: i64) -> Option<(i64, Vec<i64>)> {
         let total = sum.checked_add(units)?;
         match self.need {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_bring_what_is_needed_and_nothing_that_cancels_out() {
+    fn sets_meet_the_need_and_contain_nothing_that_cancels_out() {
         let piles = [pile(-1, 3, 0), pile(-2, 1, 0), pile(1, 2, 0)];
         let mut sets = least(&piles, Need::Exactly(-2), ALL).sets;
         sets.sort();
@@ -175,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn bounds_from_one_side_take_no_more_than_enough() {
+    fn one_sided_needs_take_no_more_than_enough() {
         let piles = [pile(-1, 2, 0), pile(-3, 1, 0), pile(2, 4, 0)];
         assert_eq!(least(&piles, Need::AtMost(-2), ALL).sets, [[0, 1, 0], [2, 0, 0]]);
         assert_eq!(least(&piles, Need::AtLeast(3), ALL).sets, [[0, 0, 2]]);
     }
 
     #[test]
-    fn bounds_that_leave_something_out_say_so() {
+    fn a_search_says_when_its_bounds_leave_something_out() {
         let piles = [pile(-1, 0, 5)];
         let found = least(&piles, Need::Exactly(-3), Bounds { coins: 2, sets: 100 });
         assert!(found.sets.is_empty() && found.cut);

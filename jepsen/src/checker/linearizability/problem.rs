@@ -1,16 +1,16 @@
-//! What is left to search: when each order took its units and gave them back, within windows, so
-//! that every look at stock saw what it saw. Split into parts that share no product.
+//! What remains to search: when each order took its units and returned them, within windows, so
+//! that every read of stock saw what it saw. Split into parts that share no product.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::facts::{Facts, Gathered, NEVER, What};
 use crate::history::{Items, Status};
 
-/// Units of products, by the product's number within its part.
+/// Units of products, by the product's index in its part.
 pub(super) type Lines = Vec<(usize, i64)>;
 
-/// When something happened: not before `since`, and by `until`; perhaps not at all when that is
-/// [`NEVER`].
+/// When something happened: not before `since`, and by `until`; if that is [`NEVER`], perhaps not
+/// at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
     pub(super) since: u64,
@@ -23,14 +23,14 @@ pub(super) struct Order {
     pub(super) lines: Lines,
     pub(super) place: Window,
     pub(super) back: Option<Window>,
-    /// Of orders of one group at most one was placed.
+    /// Of the orders in one group, at most one was placed.
     pub(super) group: Option<u32>,
     /// The operation that placed it, if there is one.
     pub(super) source: Option<usize>,
     pub(super) name: String,
 }
 
-/// A look at stock that saw something.
+/// A read of stock with a result.
 #[derive(Debug, Clone)]
 pub(super) struct Look {
     pub(super) saw: Saw,
@@ -38,27 +38,27 @@ pub(super) struct Look {
     pub(super) source: usize,
 }
 
-/// What it saw.
+/// The result.
 #[derive(Debug, Clone)]
 pub(super) enum Saw {
-    /// So many units.
+    /// This many units.
     Stock(usize, i64),
-    /// Too few of one of these, before an order of the part was placed.
+    /// Too few units of one of these, before an order of the part was placed.
     TooFew(Lines, Option<usize>),
 }
 
-/// Orders and looks that share products with each other and with nothing else.
+/// Orders and reads that share products with each other and with no others.
 #[derive(Debug, Default)]
 pub(super) struct Part {
-    /// Names and first stocks.
+    /// Names and initial stocks.
     pub(super) products: Vec<(String, i64)>,
     pub(super) orders: Vec<Order>,
     pub(super) looks: Vec<Look>,
-    /// Why it cannot be decided, if so.
+    /// Why it cannot be decided, if it cannot.
     pub(super) undecidable: Option<String>,
 }
 
-/// A whole history, as far as it has to be searched.
+/// The part of a history that needs a search.
 #[derive(Debug, Default)]
 pub(super) struct Problem {
     pub(super) parts: Vec<Part>,
@@ -66,7 +66,7 @@ pub(super) struct Problem {
     pub(super) broken: Vec<String>,
 }
 
-/// Makes parts of what was gathered.
+/// Splits what was gathered into parts.
 pub(super) fn problem(gathered: Gathered) -> Problem {
     let mut problem = Problem { parts: Vec::new(), broken: gathered.broken.clone() };
     let mut roots = Roots::of(&gathered);
@@ -98,7 +98,7 @@ pub(super) fn problem(gathered: Gathered) -> Problem {
     filling.orders();
     filling.looks();
     let mut problem = filling.problem;
-    // A part in which nothing was seen proves nothing and needs no search.
+    // A part without reads proves nothing and needs no search.
     problem.parts.retain(|part| !part.orders.is_empty() || !part.looks.is_empty());
     problem
 }
@@ -112,7 +112,7 @@ struct Filling<'g> {
 }
 
 impl Filling<'_> {
-    /// The part of these items, the items in its numbers, and when all of them exist.
+    /// The part of these items, the items with its indexes, and when all of them exist.
     fn place_of(&self, items: &Items) -> (usize, Lines, u64) {
         let (mut part, mut since) = (0, 0);
         let mut lines = Lines::new();
@@ -184,7 +184,8 @@ impl Filling<'_> {
     }
 }
 
-/// When an order was placed and when it gave its units back, or why it cannot be as it was seen.
+/// When an order was placed and when it returned its units, or why what was seen of it is
+/// impossible.
 fn windows(facts: &Facts, created: u64, paying: bool) -> Result<(Window, Option<Window>), String> {
     let name = &facts.name;
     let (mut cancelled_by, mut settled_by) = (facts.cancelled_by, facts.settled_by);
@@ -202,7 +203,7 @@ fn windows(facts: &Facts, created: u64, paying: bool) -> Result<(Window, Option<
     let since = facts.made_since.max(facts.missing_at).max(created);
     let until = facts.there_by.min(cancelled_by).min(settled_by);
     if since > until {
-        return Err(format!("order {name} was there, and missing afterwards"));
+        return Err(format!("order {name} existed, and was missing afterwards"));
     }
     if facts.pending_at > cancelled_by.min(settled_by) {
         return Err(format!("order {name} was seen PENDING after it had left that status"));
@@ -234,14 +235,16 @@ fn windows(facts: &Facts, created: u64, paying: bool) -> Result<(Window, Option<
     };
     if let Some(back) = back {
         if back.since > back.until {
-            return Err(format!("order {name} gave its units back before anything could do so"));
+            return Err(format!(
+                "order {name} returned its units before anything could cause that"
+            ));
         }
         place.until = place.until.min(back.until);
     }
     Ok((place, back))
 }
 
-/// Disjoint sets of products that orders and refusals bring together.
+/// Disjoint sets of products that share orders or refusals.
 struct Roots<'g> {
     index: HashMap<&'g str, usize>,
     above: Vec<usize>,

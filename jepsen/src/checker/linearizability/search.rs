@@ -1,11 +1,11 @@
-//! The search: all ways that things may stand, side by side, through the history by time.
+//! The search: all possible states side by side, through the history by time.
 //!
-//! A write is taken as late as possible, when an answer is due that needs it (after Lowe, "Testing
-//! for linearizability", and Wing and Gong before him). All states go forward together, so that
-//! a choice made wrongly long ago costs nothing to correct: another state has chosen otherwise.
-//! What stands alike is kept once, and a state that another one can do everything for is dropped.
-//! When there are too many, a part of them goes on, half the most open ones and half by chance. If
-//! then none is left at the end the search proves nothing and is made again with more room.
+//! A write is taken as late as possible: when an answer is due that needs it (after Lowe, "Testing
+//! for linearizability", and Wing and Gong before him). All states advance together, so a wrong
+//! choice long ago costs nothing: another state has chosen otherwise. Equal states are kept once,
+//! and a state is dropped when another one can do everything that it can. When there are too many,
+//! only a part continues, half of it the states with the most choices and half at random. If none
+//! of those is left at the end, the search proves nothing and is repeated with a larger budget.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
@@ -20,18 +20,18 @@ use super::problem::{Part, Saw};
 use super::state::{Board, Kind, Stack, State, Write, Writes, gives, order_of};
 use super::thin;
 
-/// How much room a search has.
+/// The budget of a search.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
-    /// States that go on side by side.
+    /// The most states side by side.
     pub(super) states: usize,
-    /// States looked at to explain one answer from one state.
+    /// The most states to examine to explain one answer from one state.
     pub(super) detours: usize,
     /// Bounds of the search for sets.
     pub(super) picks: picks::Bounds,
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// An order exists.
@@ -44,38 +44,38 @@ pub(super) enum Found {
     Late,
 }
 
-/// The answer that nothing explains, and what it met.
+/// The answer that nothing explains, and the states it was compared with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) due: Due,
-    /// Stocks that there may have been, by product; a few of them.
+    /// Some possible stocks, by product.
     pub(super) met: Vec<Vec<i64>>,
 }
 
-/// What an answer is about.
+/// What an answer belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     Write(Write),
     Look(usize),
 }
 
-/// One point on the way through a part.
+/// One step through a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tick {
-    /// A write begins that has a bit, due at some time.
+    /// A write with a bit begins; it is due at this time.
     Begin(Write, u64),
     /// A coin begins.
     Coin(Write),
-    /// A look begins.
+    /// A read begins.
     Look(usize),
     /// An answer is due.
     Due(Due),
-    /// A return becomes a coin, its order being placed for certain.
+    /// A return becomes a coin, because its order is certainly placed.
     Convert(Write),
 }
 
-/// What happens in a part, by time. At one moment beginnings come first: what the clock cannot
-/// tell apart may have overlapped.
+/// The steps of a part, by time. Beginnings come first at the same moment: what the clock cannot
+/// separate may have overlapped.
 fn ticks(part: &Part, writes: &Writes) -> Vec<Tick> {
     let mut ticks: Vec<(u64, u8, Tick)> = Vec::new();
     for (number, order) in part.orders.iter().enumerate() {
@@ -158,7 +158,7 @@ impl Search<'_> {
         self.board.close(write, &mut self.states);
     }
 
-    /// Keeps the states in which an answer can be given, and what leads there.
+    /// Keeps the states that can give an answer, and those that lead there.
     fn due(&mut self, due: Due) -> Option<End> {
         let before = std::mem::take(&mut self.states);
         let mut kept: HashSet<State> = HashSet::new();
@@ -197,7 +197,7 @@ impl Search<'_> {
         }
     }
 
-    /// Adds every state that `state` can become in which the answer can be given.
+    /// Adds every state that `state` can become and that can give the answer.
     fn explain(&mut self, state: State, due: Due, kept: &mut HashSet<State>) {
         let mut seen: HashSet<State> = HashSet::new();
         let mut queue = VecDeque::from([state]);
@@ -231,7 +231,7 @@ impl Search<'_> {
         }
     }
 
-    /// What brings a write about: itself when there is enough, else what gives enough back.
+    /// What leads to a write: itself when there is enough stock, else writes that return enough.
     fn towards_write(
         &mut self,
         state: &State,
@@ -257,7 +257,7 @@ impl Search<'_> {
         }
     }
 
-    /// What makes a look see what it saw.
+    /// What leads a read to its result.
     fn towards_look(
         &mut self,
         state: &State,
@@ -283,7 +283,7 @@ impl Search<'_> {
         }
     }
 
-    /// Takes the least sets that bring what is needed of a product.
+    /// Takes the minimal sets that bring the required units of a product.
     fn moves(
         &mut self,
         state: &State,
@@ -321,7 +321,7 @@ impl Search<'_> {
         units.filter(|(other, _)| *other == product).map(|(_, units)| *units).sum()
     }
 
-    /// The state after so many of each stack; what gives back goes first.
+    /// The state after taking these counts from the stacks; returns come first.
     fn taken(&mut self, state: &State, picked: &[(&Stack, usize)]) -> Option<State> {
         let mut next = state.clone();
         let back = |stack: &Stack| self.board.writes.classes[stack.class].units[0].1 > 0;
@@ -329,7 +329,7 @@ impl Search<'_> {
             for (stack, count) in picked.iter().filter(|(stack, _)| back(stack) == giving) {
                 for at in 0..*count {
                     if let Some((short, _)) = self.board.lacks(&next, stack.class) {
-                        // With several products, something else might have to be given back first.
+                        // With several products, another return might have to come first.
                         self.cut |= self.board.part.products.len() > 1 && short < usize::MAX;
                         return None;
                     }
@@ -344,7 +344,7 @@ impl Search<'_> {
     }
 
     /// What might be too late afterwards: where stock is short, an order that takes its units and
-    /// gives them back, and an order that only fits once others gave theirs back.
+    /// returns them, and an order that fits only after others have returned theirs.
     fn in_passing(&mut self, state: &State, due: Due, stacks: &[Stack], open: &mut Vec<State>) {
         let refused = |(look, slot): &(usize, usize)| {
             !state.has(*slot) && matches!(self.board.part.looks[*look].saw, Saw::TooFew(..))
@@ -386,7 +386,7 @@ impl Search<'_> {
         }
     }
 
-    /// Drops what others can do everything for, and what there is no room for.
+    /// Drops states that others cover, and those above the budget.
     fn thin_out(&mut self) {
         if self.states.len() < 2 {
             return;

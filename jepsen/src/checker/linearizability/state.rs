@@ -1,15 +1,15 @@
-//! One way that things may stand at a moment of the history, and what is open at that moment.
+//! A possible state at a moment of the history, and what is open at that moment.
 //!
-//! What may be taken is a *write*: an order takes its units, or gives them back. A write that must
-//! have happened by some answer has a bit of its own; one that may happen at any later time is a
-//! *coin*, counted by class, since coins of one class are interchangeable.
+//! A *write* can be taken: an order takes its units, or returns them. A write that must have
+//! happened before some answer has a bit of its own. One that may happen at any later time is a
+//! *coin*; coins of one class are interchangeable, so they are only counted.
 
 use smallvec::SmallVec;
 
 use super::facts::NEVER;
 use super::problem::{Lines, Look, Part, Saw};
 
-/// A write: twice the number of its order, one more for giving back.
+/// A write: twice the index of its order, plus one for the return.
 pub(super) type Write = usize;
 
 /// The order of a write.
@@ -17,28 +17,28 @@ pub(super) const fn order_of(write: Write) -> usize {
     write / 2
 }
 
-/// Whether a write gives units back.
+/// Whether a write returns units.
 pub(super) const fn gives(write: Write) -> bool {
     write % 2 == 1
 }
 
-/// Writes that do the same to stock.
+/// Writes with the same effect on stock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Class {
-    /// What a write does to the stock of products.
+    /// The effect of a write on the stock of products.
     pub(super) units: Lines,
-    /// The class of its return, for coins that can be given back once they were taken.
+    /// The class of its return, for coins that can be returned once they were taken.
     pub(super) back: Option<usize>,
 }
 
-/// One way that things may stand.
+/// A possible state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct State {
-    /// Which of the open writes were taken and which of the open looks have seen what they saw.
+    /// Which of the open writes were taken, and which of the open reads have got their result.
     pub(super) bits: SmallVec<[u64; 2]>,
     /// Coins that were not taken, by class.
     pub(super) coins: SmallVec<[u16; 8]>,
-    /// Units left, by product.
+    /// Remaining units, by product.
     pub(super) stock: SmallVec<[i64; 2]>,
 }
 
@@ -56,25 +56,25 @@ impl State {
     }
 }
 
-/// How a write is told from others.
+/// How a write is represented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// It does not happen in this part.
     Absent,
-    /// It has a bit. Plain ones of a class are interchangeable up to when they are due.
+    /// It has a bit. Plain ones of a class are interchangeable except for when they are due.
     Own {
-        /// Whether nothing but its class and its end tells it from others.
+        /// Whether only its class and when it is due distinguish it.
         plain: bool,
     },
     /// A coin from its beginning.
     Coin,
-    /// It has a bit until its order is certainly placed, and is a coin from then on.
+    /// It has a bit until its order is certainly placed; then it is a coin.
     OwnThenCoin,
-    /// A coin that is there once the order's other coin was taken.
+    /// A coin that exists once the order's other coin was taken.
     CoinOfCoin,
 }
 
-/// What is fixed about the writes of a part.
+/// The fixed data about the writes of a part.
 #[derive(Debug)]
 pub(super) struct Writes {
     pub(super) kinds: Vec<Kind>,
@@ -143,9 +143,9 @@ pub(super) struct Live {
 pub(super) struct Board<'p> {
     pub(super) part: &'p Part,
     pub(super) writes: &'p Writes,
-    /// By when they are due.
+    /// Sorted by when they are due.
     pub(super) live: Vec<Live>,
-    /// Looks with their slots.
+    /// Reads with their slots.
     pub(super) looks: Vec<(usize, usize)>,
     slot_of: Vec<Option<usize>>,
     placed: Vec<bool>,
@@ -157,7 +157,7 @@ pub(super) struct Board<'p> {
 #[derive(Debug, Clone)]
 pub(super) struct Stack {
     pub(super) class: usize,
-    /// Those with bits, the first due first.
+    /// Those with bits, the earliest due first.
     pub(super) own: SmallVec<[Live; 8]>,
     pub(super) coins: usize,
 }
@@ -176,7 +176,7 @@ impl<'p> Board<'p> {
         }
     }
 
-    /// How things stand before anything happened.
+    /// The state before anything happened.
     pub(super) fn first(&self) -> State {
         State {
             bits: SmallVec::from_elem(0, 1),
@@ -214,7 +214,7 @@ impl<'p> Board<'p> {
         }
     }
 
-    /// The slot of a write that is over; nobody has to remember it any more.
+    /// Frees the slot of a write that is over; no state needs it any more.
     pub(super) fn close(&mut self, write: Write, states: &mut [State]) {
         let Some(slot) = self.slot_of[write].take() else { return };
         if !gives(write) {
@@ -247,7 +247,7 @@ impl<'p> Board<'p> {
         }
     }
 
-    /// Whether nothing but stock stands against taking a write that was not taken.
+    /// Whether only a lack of stock can prevent taking a write that was not taken.
     pub(super) fn is_due_ready(&self, state: &State, write: Write) -> bool {
         let order = order_of(write);
         if gives(write) {
@@ -263,12 +263,12 @@ impl<'p> Board<'p> {
         !self.live.iter().any(rival)
     }
 
-    /// The first product of which there is too little for a write of this class.
+    /// The first product with too little stock for a write of this class.
     pub(super) fn lacks(&self, state: &State, class: usize) -> Option<(usize, i64)> {
         let units = self.writes.classes[class].units.iter();
         let mut short = units.map(|(product, units)| (*product, -units - state.stock[*product]));
         short.find(|(product, short)| {
-            // What gives back never lacks anything.
+            // A return never lacks anything.
             *short > 0 && *short > -state.stock[*product]
         })
     }
@@ -294,13 +294,13 @@ impl<'p> Board<'p> {
         }
     }
 
-    /// Takes a write with a bit, for which there is enough.
+    /// Takes a write with a bit; there must be enough stock.
     pub(super) fn take(&self, state: &mut State, live: Live) {
         state.set(live.slot);
         self.change(state, self.writes.class[live.write]);
     }
 
-    /// Takes a coin, for which there is enough.
+    /// Takes a coin; there must be enough stock.
     pub(super) fn take_coin(&self, state: &mut State, class: usize) {
         state.coins[class] -= 1;
         if let Some(back) = self.writes.classes[class].back {
@@ -309,7 +309,7 @@ impl<'p> Board<'p> {
         self.change(state, class);
     }
 
-    /// Everything that can be taken, short stock left aside.
+    /// Everything that can be taken, ignoring a lack of stock.
     pub(super) fn stacks(&self, state: &State) -> Vec<Stack> {
         let mut stacks: Vec<Stack> = Vec::new();
         let mut plain: SmallVec<[Option<usize>; 16]> =

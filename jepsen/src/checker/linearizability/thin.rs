@@ -1,8 +1,8 @@
-//! Which states others can do everything for, so that they need not be looked at.
+//! Which states need not be examined, because another one can do everything that they can.
 //!
-//! One state covers another when the same stock is left, it has seen all that the other has seen,
-//! and what it can still take stands in for what the other can: the same writes or ones that may
-//! happen later, coins where the other must keep a time, small coins for a large one.
+//! One state covers another when it has the same stock, has given all answers that the other has
+//! given, and can still take everything that the other can: the same writes or ones that may happen
+//! later, coins where the other has a time limit, small coins instead of a large one.
 
 use std::collections::HashMap;
 
@@ -11,18 +11,18 @@ use smallvec::SmallVec;
 use super::problem::Saw;
 use super::state::{Board, Kind, State};
 
-/// What matters of a state, worked out once.
+/// What matters about a state, computed once.
 struct Sum {
     state: State,
-    /// Looks that have seen what they saw.
+    /// Reads that have got their result.
     seen: SmallVec<[u64; 2]>,
-    /// Writes with a bit that were not taken, by class; each list by when they are due.
+    /// Writes with a bit that were not taken, by class; each list is sorted by when they are due.
     own: SmallVec<[SmallVec<[u64; 4]>; 8]>,
     rank: i64,
 }
 
-/// The states that no other covers, the most open ones first. Of states that differ in little at
-/// most `most` are compared.
+/// The states that no other covers, those with the most choices first. Of states that differ
+/// little, at most `most` are compared.
 pub(super) fn without_covered(board: &Board<'_>, states: Vec<State>, most: usize) -> Vec<State> {
     let first = &states[0].bits;
     let mut looks: SmallVec<[u64; 2]> = SmallVec::from_elem(0, first.len());
@@ -73,7 +73,7 @@ pub(super) fn without_covered(board: &Board<'_>, states: Vec<State>, most: usize
         }
         kept_of_all.extend(kept);
     }
-    // Sets of states have no order of their own, and one history must give one result.
+    // Sets of states have no order, and one history must give one result.
     kept_of_all.sort_by(order);
     kept_of_all.into_iter().map(|sum| sum.state).collect()
 }
@@ -84,7 +84,7 @@ fn order(one: &Sum, other: &Sum) -> std::cmp::Ordering {
     other.rank.cmp(&one.rank).then_with(|| key(one).cmp(&key(other)))
 }
 
-/// Whether `one` can do all that `other` can.
+/// Whether `one` can do everything that `other` can.
 fn covers(board: &Board<'_>, one: &Sum, other: &Sum) -> bool {
     if one.seen.iter().zip(&other.seen).any(|(mine, theirs)| theirs & !mine != 0) {
         return false;
@@ -116,7 +116,7 @@ fn covers(board: &Board<'_>, one: &Sum, other: &Sum) -> bool {
 /// Whether each of `mine` has one of `theirs` that is due no later, so that it is taken in time
 /// when that one is.
 fn keep_time(mine: &[u64], theirs: &[u64]) -> bool {
-    // Both are sorted: the latest of mine goes with the latest of theirs that is early enough.
+    // Both are sorted: match the latest of mine with the latest of theirs that is early enough.
     let mut left = theirs.len();
     for until in mine.iter().rev() {
         loop {
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_due_later_stands_in_for_what_is_due_sooner() {
+    fn a_write_that_is_due_later_covers_one_that_is_due_sooner() {
         assert!(keep_time(&[], &[1]));
         assert!(keep_time(&[3, 5], &[2, 5]));
         assert!(keep_time(&[5], &[2, 9]));

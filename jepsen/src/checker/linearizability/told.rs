@@ -1,10 +1,9 @@
-//! The order of things that a node tells at the end, checked against every answer.
+//! The order in a node's ledger at the end, checked against every answer.
 //!
-//! A node's ledger says in which order units were taken and given back. If each of these moments
-//! fits between its request and its answer, and every look finds a place among them where it sees
-//! what it saw, then there is an order that explains everything, and nobody has to search for one.
-//! The ledger is believed in nothing: what it tells is either such an order or of no use, and then
-//! the search decides.
+//! A node's ledger says in which order units were taken and returned. If each of these moments fits
+//! between its request and its answer, and every read finds a place among them where it sees its
+//! result, then that order explains everything and no search is needed. The ledger is not trusted:
+//! what it says either is such an order, or is ignored, and then the search decides.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
@@ -14,7 +13,7 @@ use super::problem::{Look, Part, Saw, Window};
 use super::state::{Write, gives, order_of};
 use crate::history::{Call, History, Move, Outcome, Reply};
 
-/// The movements that one of the nodes tells of, in its order.
+/// The movements in one node's ledgers, in their order.
 pub(super) fn moves(history: &History) -> Vec<&Move> {
     let told = history.operations.iter().find_map(|operation| {
         match (&operation.call, &operation.outcome) {
@@ -23,7 +22,7 @@ pub(super) fn moves(history: &History) -> Vec<&Move> {
         }
     });
     let mut moves: Vec<&Move> = told.map_or(&[][..], |dump| &dump.moves).iter().collect();
-    // Those of one product stand in their order already.
+    // Those of one product are in order already.
     moves.sort_by_key(|moved| moved.index);
     moves
 }
@@ -31,14 +30,14 @@ pub(super) fn moves(history: &History) -> Vec<&Move> {
 /// Whether the movements explain all that was seen of a part.
 ///
 /// # Errors
-/// The operation that finds no place among them, if they could have happened in this order at all.
+/// The operation that finds no place among them, if this order is possible at all.
 pub(super) fn explains(part: &Part, moves: &[&Move]) -> Result<(), Option<usize>> {
     let writes = writes(part, moves).ok_or(None)?;
     let told = Told::of(part, writes).ok_or(None)?;
     told.has_room_for(part).map_err(Some)
 }
 
-/// The writes of a part as they are told, or nothing when they are not those of its orders.
+/// The writes of a part in the ledger's order; `None` when they are not those of its orders.
 fn writes(part: &Part, moves: &[&Move]) -> Option<Vec<Write>> {
     let names = part.products.iter().enumerate();
     let products: HashMap<&str, usize> = names.map(|(at, (name, _))| (name.as_str(), at)).collect();
@@ -60,8 +59,8 @@ fn writes(part: &Part, moves: &[&Move]) -> Option<Vec<Write>> {
     Some(writes)
 }
 
-/// Makes one line of the lines of several products, in which an order of several products stands
-/// once. All of them have one place in the log.
+/// Merges the lists of several products into one, in which an order of several products occurs
+/// once. All its movements have one position in the log.
 fn join(part: &Part, lines: &mut [VecDeque<Write>], writes: &mut Vec<Write>) -> Option<()> {
     while lines.iter().any(|line| !line.is_empty()) {
         let fits = |write: &&Write| {
@@ -79,10 +78,10 @@ fn join(part: &Part, lines: &mut [VecDeque<Write>], writes: &mut Vec<Write>) -> 
 
 /// An order of writes that is possible by the times of requests and answers.
 struct Told {
-    /// The earliest moment at which each write can have happened, and the latest.
+    /// The earliest and the latest moment of each write.
     earliest: Vec<u64>,
     latest: Vec<u64>,
-    /// Units of each product before the first write and after each.
+    /// The units of each product before the first write and after each one.
     stock: Vec<Vec<i64>>,
     /// Where each order took its units.
     placed: BTreeMap<usize, usize>,
@@ -148,8 +147,8 @@ impl Told {
         Some(Self { earliest, latest, stock, placed })
     }
 
-    /// Whether every look finds a gap between two writes, none an earlier one than a look that was
-    /// over before it began. The first such gap leaves the most to others.
+    /// Whether every read finds a gap between two writes, and none an earlier one than a read that
+    /// ended before it began. The first such gap leaves the most choices to the others.
     fn has_room_for(&self, part: &Part) -> Result<(), usize> {
         let mut looks: Vec<&Look> = part.looks.iter().collect();
         looks.sort_by_key(|look| look.window.since);
@@ -163,7 +162,7 @@ impl Told {
                 open.pop();
                 floor = floor.max(gap);
             }
-            // In gap 0 nothing was written yet.
+            // Gap 0 is before the first write.
             let first = self.latest.partition_point(|latest| *latest < since).max(floor);
             let last = self.earliest.partition_point(|earliest| *earliest <= until);
             let gap = (first..=last).find(|gap| self.sees(look, *gap)).ok_or(look.source)?;
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_fits_all_answers_is_enough_and_others_are_not() {
+    fn only_an_order_that_fits_all_answers_is_accepted() {
         let fits = part(&[(10, 20), (12, 22), (30, NEVER)], &[(4, 13, 21), (3, 22, 40), (5, 0, 9)]);
         assert!(told(&fits, &[0, 1]) && told(&fits, &[1, 0]));
         assert!(told(&fits, &[1, 0, 2]), "what may have happened may be told");
