@@ -72,9 +72,7 @@ async fn dev(options: &Options) -> Result<(), CliError> {
     let plan = Plan::new(options.data.clone(), nodes, options.http.port(), options.fresh)?;
     // Bind the ports first: if one is in use, no data has been touched.
     let ports = ports(options.http, plan.raft().len())?;
-    for address in plan.raft() {
-        drop(Port::take(*address, "the other nodes", "--fresh and another --http")?);
-    }
+    plan.check_raft_ports()?;
     let home = plan.carry_out()?;
     let mut nodes = Vec::new();
     let up = tokio::select! {

@@ -19,6 +19,12 @@ const MARKER: &str = "holdfast-dev.toml";
 const NODES: usize = 3;
 /// Difference between the HTTP port and the raft port of a node.
 const PORT_OFFSET: u16 = 10_000;
+/// The lowest raft port.
+const PORT_FIRST: u16 = 10_000;
+/// At least this many raft ports are tried, also where the system gives all of them to connections.
+const PORTS_MIN: u16 = 1_000;
+/// The first port that Linux gives to connections unless it is told otherwise.
+const EPHEMERAL_FIRST: u16 = 32_768;
 /// Largest marker file, in bytes.
 const MARKER_BYTES_MAX: u64 = 64 * 1024;
 
@@ -70,7 +76,9 @@ impl Plan {
                 }
                 home.layout.clone()
             }
-            _ => Layout { raft: raft_addresses(http_port, nodes.unwrap_or(NODES))? },
+            _ => Layout {
+                raft: raft_addresses(http_port, nodes.unwrap_or(NODES), std::process::id())?,
+            },
         };
         Ok(Plan { dir, layout, existing, fresh })
     }
@@ -78,6 +86,30 @@ impl Plan {
     /// The raft address of each node, in the order of their ids.
     pub(super) fn raft(&self) -> &[SocketAddr] {
         &self.layout.raft
+    }
+
+    /// Checks that no other process listens on the raft addresses.
+    ///
+    /// # Errors
+    /// One is in use. The cluster keeps its addresses, so the user must free it or run another
+    /// cluster; the error must never suggest to remove data.
+    pub(super) fn check_raft_ports(&self) -> Result<(), CliError> {
+        for address in &self.layout.raft {
+            TcpListener::bind(address).map_err(|error| {
+                let what = format!(
+                    "cannot listen on {address}, which the nodes in {} use among each other",
+                    self.dir.display()
+                );
+                if error.kind() != io::ErrorKind::AddrInUse {
+                    return CliError::because(what, &error);
+                }
+                CliError::Failed(format!(
+                    "{what}: another process uses the port. Stop that process (`ss -ltnp` names it), \
+                     or start another cluster with --data OTHER. The data is untouched"
+                ))
+            })?;
+        }
+        Ok(())
     }
 
     /// Creates the directory, or opens it. With `fresh` it removes the old data first.
@@ -212,21 +244,38 @@ fn lock(marker: &File, dir: &Path) -> Result<(), CliError> {
     })
 }
 
-/// The raft addresses, on loopback: 10,000 above the HTTP ports, or below if that is too high. Free
-/// ports if the system chooses the HTTP ports.
-fn raft_addresses(http: u16, nodes: usize) -> Result<Vec<SocketAddr>, CliError> {
-    let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    if http == 0 {
-        // Hold all of them until the last one is bound, so that they differ.
-        let held: Result<Vec<_>, _> = (0..nodes).map(|_| TcpListener::bind(address(0))).collect();
-        let found = held.and_then(|held| held.iter().map(TcpListener::local_addr).collect());
-        return found
-            .map_err(|error| CliError::because("cannot find free ports for the nodes", &error));
+/// Free raft addresses on loopback, from 10,000 above the HTTP port on, or from a port that depends
+/// on `seed` if the system chooses the HTTP ports. The nodes keep them for good, so they are outside
+/// of the range from which the system gives ports to connections and to port 0.
+fn raft_addresses(http: u16, nodes: usize, seed: u32) -> Result<Vec<SocketAddr>, CliError> {
+    let last = ephemeral_first().max(PORT_FIRST + PORTS_MIN) - 1;
+    let ports = PORT_FIRST..=last;
+    let wanted = match http {
+        0 => u16::try_from(seed % u32::from(last - PORT_FIRST)).ok().map(|at| PORT_FIRST + at),
+        http => http.checked_add(PORT_OFFSET).filter(|port| ports.contains(port)),
+    };
+    let wanted = wanted.unwrap_or(PORT_FIRST);
+    let own = usize::from(http)..usize::from(http) + nodes;
+    let free = |port: &u16| {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
+        !own.contains(&usize::from(*port)) && TcpListener::bind(address).is_ok()
+    };
+    let found = (wanted..=last).chain(PORT_FIRST..wanted).filter(free).take(nodes);
+    let found: Vec<_> = found.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).collect();
+    if found.len() == nodes {
+        return Ok(found);
     }
-    let first = http.checked_add(PORT_OFFSET).filter(|port| *port < u16::MAX - 100);
-    let first = first.unwrap_or_else(|| http.saturating_sub(PORT_OFFSET));
-    let ports = (first..).take(nodes);
-    Ok(ports.map(address).collect())
+    Err(CliError::Failed(format!(
+        "cannot find {nodes} free ports from {PORT_FIRST} to {last} for the nodes: stop other \
+         processes that listen there"
+    )))
+}
+
+/// The first port that the system gives to connections.
+fn ephemeral_first() -> u16 {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let first = range.split_whitespace().next().and_then(|first| first.parse().ok());
+    first.unwrap_or(EPHEMERAL_FIRST)
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ fn a_new_home_is_private_and_can_be_reopened() {
     let dir = scratch.path().join("a").join("dev");
     let home = open(&dir).unwrap();
     let ports: Vec<u16> = home.raft().iter().map(SocketAddr::port).collect();
-    assert_eq!(ports, [18_080, 18_081, 18_082]);
+    assert_eq!(ports.len(), 3);
     assert_eq!(home.node_dir(2), dir.join("node-2"));
     assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
     drop(home);
@@ -97,17 +97,50 @@ fn the_error_names_a_damaged_marker() {
     }
 }
 
+/// The raft ports for an HTTP port.
+fn ports(http: u16, nodes: usize, seed: u32) -> Vec<u16> {
+    let addresses = raft_addresses(http, nodes, seed).unwrap();
+    addresses.iter().map(SocketAddr::port).collect()
+}
+
 #[test]
-fn raft_ports_derive_from_the_http_port() {
-    let ports = |http, nodes| {
-        let addresses = raft_addresses(http, nodes).unwrap();
-        addresses.iter().map(SocketAddr::port).collect::<Vec<_>>()
-    };
-    assert_eq!(ports(8080, 1), [18_080]);
-    assert_eq!(ports(60_000, 2), [50_000, 50_001]);
-    let mut free = ports(0, 3);
-    free.sort_unstable();
-    free.dedup();
-    assert_eq!(free.len(), 3);
-    assert!(!free.contains(&0));
+fn raft_ports_are_free_and_the_system_gives_them_to_nobody_else() {
+    let ephemeral = ephemeral_first();
+    for http in [0, 1, 8080, 9_998, 22_760, 22_768, 38_958, 48_958, 60_000, 65_535] {
+        let found = ports(http, 9, 77);
+        let distinct: std::collections::BTreeSet<_> = found.iter().copied().collect();
+        assert_eq!(distinct.len(), 9, "{http}: {found:?}");
+        for port in found {
+            assert!((PORT_FIRST..ephemeral).contains(&port), "{http}: {port}");
+            let own = usize::from(http)..usize::from(http) + 9;
+            assert!(!own.contains(&usize::from(port)), "{http}: {port} is an HTTP port");
+        }
+    }
+    assert!(ports(0, 1, 1) != ports(0, 1, 2), "each process begins elsewhere");
+}
+
+#[test]
+fn a_port_in_use_is_passed_over() {
+    let first = ports(21_000, 2, 0);
+    let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, first[0])).unwrap();
+    let second = ports(21_000, 2, 0);
+    assert!(!second.contains(&first[0]), "{first:?} {second:?}");
+}
+
+#[test]
+fn the_error_for_a_raft_port_in_use_does_not_lead_to_lost_data() {
+    let scratch = tempfile::tempdir().unwrap();
+    drop(open_with(scratch.path(), Some(1), 21_500, false).unwrap());
+    let plan = || Plan::new(scratch.path().to_owned(), None, 21_500, false).unwrap();
+    plan().check_raft_ports().unwrap();
+    let address = plan().raft()[0];
+    let _taken = TcpListener::bind(address).unwrap();
+    let reason = plan().check_raft_ports().unwrap_err().to_string();
+    for words in [&address.to_string(), "another process", "--data OTHER", "data is untouched"] {
+        assert!(reason.contains(words), "{words}: {reason}");
+    }
+    assert!(!reason.contains("fresh"), "{reason}");
+    // With --fresh the old addresses do not matter.
+    let plan = Plan::new(scratch.path().to_owned(), None, 21_500, true).unwrap();
+    plan.check_raft_ports().unwrap();
 }
