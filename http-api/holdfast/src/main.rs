@@ -11,6 +11,7 @@ mod bench;
 mod bulk;
 mod cli;
 mod config;
+mod environment;
 mod exit;
 mod logging;
 mod node;
@@ -30,7 +31,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match config::parse(std::env::args_os().collect()) {
-        Ok(cli) => exit::code(cli.command.run()),
+        Ok(cli) => {
+            environment::name_unknown();
+            exit::code(cli.command.run())
+        }
         Err(error) => config::refuse(&error),
     }
 }
