@@ -16,7 +16,7 @@ mod worker;
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,6 +26,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use tokio::sync::Semaphore;
 
 use crate::exit::CliError;
+use crate::signals::StopFlag;
 use crate::{address, progress, remote};
 use cpu::Reading;
 use distribution::{Distribution, Sampler};
@@ -141,13 +142,19 @@ pub(crate) fn run(options: &Options) -> Result<(), CliError> {
     // Report wrong process ids now, not after a minute of load.
     reading(&options.pid)?;
     let plan = Arc::new(remote::block_on(prepare(options))?);
-    let (stats, generator, server) = execute(&plan, options)?;
+    let stop = StopFlag::install();
+    let stop = stop.map_err(|error| CliError::because("cannot catch signals", &error))?;
+    let (stats, generator, server) = execute(&plan, options, &stop)?;
     let report = summarize(&plan, options, &stats, generator, server);
     options.remote.print(&report, Report::text)?;
     if report.succeeded + stats.reads == 0 {
         let cause = stats.last_error.or_else(|| stats.quotes.into_values().next());
         let cause = cause.unwrap_or_else(|| "the cluster did not answer".to_owned());
         return Err(CliError::Failed(format!("no request succeeded: {cause}")));
+    }
+    if plan.is_stopped() {
+        let text = "stopped by a signal: the figures are those of the run until then";
+        return Err(CliError::Failed(text.to_owned()));
     }
     Ok(())
 }
@@ -226,6 +233,7 @@ async fn prepare(options: &Options) -> Result<Plan, CliError> {
         wanted: if options.sold_out { 409 } else { 201 },
         given_out: AtomicU64::new(0),
         sent: AtomicU64::new(0),
+        stopped: AtomicBool::new(false),
     })
 }
 
@@ -241,14 +249,21 @@ fn run_name() -> String {
 fn execute(
     plan: &Arc<Plan>,
     options: &Options,
+    stop: &StopFlag,
 ) -> Result<(Stats, Vec<cpu::Used>, Vec<cpu::Used>), CliError> {
     let own = [std::process::id()];
     let crew = Crew::start(plan, options)?;
     let progress = Progress::new(plan, options.remote.json);
+    let is_done = || {
+        if stop.is_raised() {
+            plan.stop();
+        }
+        crew.is_done()
+    };
     let warm = || Instant::now() >= plan.times.measured_from;
-    progress.until(plan, || warm() || crew.is_done());
+    progress.until(plan, || warm() || is_done());
     let before = (reading(&own)?, reading(&options.pid)?);
-    progress.until(plan, || crew.is_done());
+    progress.until(plan, is_done);
     progress.finish();
     let generator = reading(&own)?.since(&before.0);
     // A server that died under load is a result too, without its threads.
@@ -355,6 +370,8 @@ fn summarize(
     let a_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
     let unsent = match &plan.pace {
         Pace::Closed => 0,
+        // Nobody waited for the rest.
+        Pace::Open { .. } if plan.is_stopped() => 0,
         Pace::Open { .. } => plan.total.saturating_sub(plan.sent.load(Ordering::Relaxed)),
     };
     Report {

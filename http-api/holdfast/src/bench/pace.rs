@@ -43,7 +43,8 @@ impl Schedule {
     }
 }
 
-/// Adds a permit per request when it is due, `total` in all. Returns at `end` at the latest. Blocks
+/// Adds a permit per request when it is due, `total` in all. Returns at `end` at the latest,
+/// or when the permits are closed. Blocks
 /// its thread, since the timers of an event loop are too coarse.
 pub(crate) fn release(schedule: Schedule, total: u64, end: Instant, permits: &Arc<Semaphore>) {
     let mut released = 0;
@@ -55,7 +56,7 @@ pub(crate) fn release(schedule: Schedule, total: u64, end: Instant, permits: &Ar
             permits.add_permits(usize::try_from(due - released).unwrap_or(usize::MAX >> 4));
             released = due;
         }
-        if now > end {
+        if now > end || permits.is_closed() {
             return;
         }
         if released < total {

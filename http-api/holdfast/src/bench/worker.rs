@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -85,9 +85,24 @@ pub(crate) struct Plan {
     pub(crate) given_out: AtomicU64,
     /// Requests sent so far.
     pub(crate) sent: AtomicU64,
+    /// Set to end the run early: no further request is sent.
+    pub(crate) stopped: AtomicBool,
 }
 
 impl Plan {
+    /// Ends the run early. Open requests are still answered.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        if let Pace::Open { permits, .. } = &self.pace {
+            permits.close();
+        }
+    }
+
+    /// Whether the run was ended early.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
     /// The product of the order or read with this number.
     fn product(&self, number: u64) -> u64 {
         self.products[self.sampler.choose(scatter(number), self.products.len())]
@@ -206,7 +221,7 @@ impl Worker {
                 End::Closing => {}
                 End::Broken(error) => self.stats.borrow_mut().error(&error),
             }
-            if Instant::now() >= plan.times.end {
+            if plan.is_stopped() || Instant::now() >= plan.times.end {
                 return;
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;
@@ -258,7 +273,8 @@ impl Worker {
     /// Waits until the next request is due. Returns its number and due time.
     async fn next(&self, now: Instant) -> Option<(u64, Instant)> {
         let plan = &*self.plan;
-        if matches!(plan.pace, Pace::Closed) && now >= plan.times.end {
+        let is_over = matches!(plan.pace, Pace::Closed) && now >= plan.times.end;
+        if is_over || plan.is_stopped() {
             return None;
         }
         let number = plan.given_out.fetch_add(1, Ordering::Relaxed);

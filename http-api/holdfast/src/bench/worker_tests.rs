@@ -70,6 +70,32 @@ fn plan(address: SocketAddr, total: u64, run_ms: u64) -> Plan {
         wanted: 201,
         given_out: AtomicU64::new(0),
         sent: AtomicU64::new(0),
+        stopped: AtomicBool::new(false),
+    }
+}
+
+#[test]
+fn a_stopped_run_ends_early_and_keeps_its_figures() {
+    for is_open in [false, true] {
+        let address = server(vec![Reaction::Answer(CREATED)]);
+        let mut plan = plan(address, u64::MAX, 60_000);
+        if is_open {
+            let schedule = Schedule::new(plan.times.start, 1000);
+            plan.pace = Pace::Open { schedule, permits: Arc::new(Semaphore::new(5)) };
+        }
+        let plan = Arc::new(plan);
+        let stopper = Arc::clone(&plan);
+        let stop = std::thread::spawn(move || {
+            while stopper.sent.load(Ordering::Relaxed) == 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            stopper.stop();
+        });
+        let started = Instant::now();
+        let stats = run(&plan, (0..2).collect()).unwrap();
+        stop.join().unwrap();
+        assert!(started.elapsed() < Duration::from_secs(30), "ended by itself");
+        assert!(stats.answered() > 0);
     }
 }
 
