@@ -4,11 +4,15 @@
 //! affect others. There are two formats: CSV with a header, and one JSON object per line.
 
 pub(crate) mod batch;
+mod catalogue;
 mod cell;
 pub(crate) mod export;
 pub(crate) mod import;
 mod orders;
+mod parts;
+mod policy;
 mod products;
+mod references;
 mod rows;
 mod sheet;
 mod source;
@@ -87,8 +91,7 @@ pub(crate) fn lines<T: Body + 'static>(
         }
         Format::Ndjson => Ok(Box::new(TextLines::new(source).map(|line| {
             let (number, text) = line?;
-            let body = serde_json::from_slice(&text).map_err(|error| error.to_string());
-            Ok(Line { number, body })
+            Ok(Line { number, body: T::from_json(&text) })
         }))),
     }
 }
@@ -127,8 +130,9 @@ fn open(path: &Path) -> Result<(File, ProgressBar), CliError> {
 
 #[cfg(test)]
 mod tests {
-    use client::wire::{OrderLineRequest, ProductRequest};
+    use client::wire::OrderLineRequest;
 
+    use super::rows::ImportedProduct;
     use super::*;
 
     fn read<T: Body + 'static>(text: &str, format: Format) -> Vec<(u64, Result<T, String>)> {
@@ -140,29 +144,29 @@ mod tests {
     fn bad_lines_have_numbers_and_do_not_affect_others() {
         let text = "\u{feff}{\"name\":\"a\",\"price\":1.50,\"stock\":1}\n\n{\r\n  \n\
                     {\"name\":\"b\",\"price\":\"2\",\"stock\":2,\"sku\":null,\"held\":3}";
-        let rows = read::<ProductRequest>(text, Format::Ndjson);
+        let rows = read::<ImportedProduct>(text, Format::Ndjson);
         assert_eq!(rows.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 3, 5]);
-        assert_eq!(rows[0].1.as_ref().unwrap().price, "1.50");
+        assert_eq!(rows[0].1.as_ref().unwrap().request.price, "1.50");
         assert!(rows[1].1.as_ref().unwrap_err().contains("EOF"), "{:?}", rows[1].1);
-        assert_eq!(rows[2].1.as_ref().unwrap().sku, None);
+        assert_eq!(rows[2].1.as_ref().unwrap().request.sku, None);
 
         let text = "stock, name ,price,sku,max_per_user\n5,\"Hub, \"\"USB\"\"\",9.99,H-1,\n\
                     x,Bad,1,,\n1,Short\n\n7,\"La\nst\",1,,2\n8,End,1,,";
-        let rows = read::<ProductRequest>(text, Format::Csv);
-        let first = rows[0].1.as_ref().unwrap();
+        let rows = read::<ImportedProduct>(text, Format::Csv);
+        let first = &rows[0].1.as_ref().unwrap().request;
         assert_eq!((&*first.name, first.sku.as_deref()), ("Hub, \"USB\"", Some("H-1")));
         assert_eq!(first.max_per_user, None);
         let wrong = |at: usize| rows[at].1.as_ref().unwrap_err().clone();
         assert!(wrong(1).contains("stock: \"x\" is not a whole number"), "{}", wrong(1));
         assert!(wrong(2).contains("2 fields, but the header has 5"), "{}", wrong(2));
-        assert_eq!(rows[3].1.as_ref().unwrap().max_per_user, Some(2));
+        assert_eq!(rows[3].1.as_ref().unwrap().request.max_per_user, Some(2));
         assert_eq!(rows.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2, 3, 4, 6, 8]);
     }
 
     #[test]
     fn a_header_must_have_the_required_columns() {
         let text = std::io::Cursor::new("name,stock\na,1\n");
-        let Err(CliError::Usage(text)) = lines::<ProductRequest>(text, Format::Csv) else {
+        let Err(CliError::Usage(text)) = lines::<ImportedProduct>(text, Format::Csv) else {
             panic!("accepted a header without a price")
         };
         assert!(text.contains("price"), "{text}");

@@ -4,7 +4,7 @@
 //! In CSV, text that a spreadsheet would run as a formula has `'` before it; `import` removes it.
 
 use std::borrow::Cow;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 
@@ -13,7 +13,9 @@ use client::wire::{Order, OrderLine, Product};
 use client::{Client, OrderQuery, Paging, ProductQuery};
 use indicatif::ProgressBar;
 use serde::Serialize;
+use serde_json::Value;
 
+use super::catalogue::Catalogue;
 use super::{Format, What, cell};
 use crate::exit::CliError;
 use crate::{progress, remote};
@@ -21,15 +23,21 @@ use crate::{progress, remote};
 /// Rows per page.
 const PAGE: u64 = 1000;
 
+/// The name of a product that is archived, and so cannot be read any more.
+const ARCHIVED: &str = "(archived)";
+
 /// The flags of `export`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// Write these rows: products by id, or orders, newest first
+    /// Write these rows: products by id, or orders, newest first, with the SKUs of their products
     #[arg(long, value_name = "WHAT", default_value = "products")]
     what: What,
     /// Write this file [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
     /// Write this format [default: by the extension of the file, else ndjson]
     #[arg(long)]
     format: Option<Format>,
@@ -66,6 +74,8 @@ struct LineRow<'a> {
     user_id: Option<u64>,
     payment_method: &'static str,
     product_id: u64,
+    sku: Option<Cow<'a, str>>,
+    product_name: Cow<'a, str>,
     quantity: u64,
     unit_price: &'a str,
     line_total: &'a str,
@@ -81,7 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<(), CliError> {
         Some(path) => Format::of(options.format, path)?,
         None => options.format.unwrap_or(Format::Ndjson),
     };
-    let target = Target::open(options.output.as_ref())?;
+    let target = Target::open(options.output.as_ref(), options.force)?;
     let mut sink = Sink::new(target, format);
     let bar = ProgressBar::no_length();
     bar.set_style(progress::style("{spinner} {pos} rows, {rate}"));
@@ -112,13 +122,16 @@ async fn products(client: &Client, sink: &mut Sink, bar: &ProgressBar) -> Result
 }
 
 async fn orders(client: &Client, sink: &mut Sink, bar: &ProgressBar) -> Result<(), CliError> {
+    // Ids mean nothing in another cluster, so lines name their products too.
+    let catalogue = Catalogue::read(client).await?;
     let mut cursor = None;
     loop {
         let paging = Paging::Cursor { cursor, limit: PAGE };
         let query = OrderQuery { paging, ..OrderQuery::default() };
         let page = client.orders(&query).await.map_err(|error| remote::failure(&error))?.data;
         for order in &page.data {
-            sink.write(order, order.items.iter().map(|line| line_row(order, line)))?;
+            let rows = order.items.iter().map(|line| line_row(order, line, &catalogue));
+            sink.write(&with_names(order, &catalogue)?, rows)?;
         }
         bar.inc(page.data.len() as u64);
         if page.meta.next_cursor.is_none() || sink.is_unread() {
@@ -148,7 +161,28 @@ fn product_row(product: &Product) -> ProductRow<'_> {
     }
 }
 
-fn line_row<'a>(order: &'a Order, line: &'a OrderLine) -> LineRow<'a> {
+/// An order whose lines have the SKU and the name of their product.
+fn with_names(order: &Order, catalogue: &Catalogue) -> Result<Value, CliError> {
+    let mut whole = serde_json::to_value(order).map_err(|error| cannot(&error))?;
+    let lines = whole["items"].as_array_mut().into_iter().flatten();
+    for (line, object) in order.items.iter().zip(lines) {
+        let (sku, name) = names(line, catalogue);
+        object["sku"] = sku.into();
+        object["product_name"] = name.into();
+    }
+    Ok(whole)
+}
+
+/// The SKU and the name of the product of a line.
+fn names<'a>(line: &OrderLine, catalogue: &'a Catalogue) -> (Option<&'a str>, &'a str) {
+    match catalogue.with_id(line.product_id) {
+        Some(product) => (product.sku.as_deref(), &product.name),
+        None => (None, ARCHIVED),
+    }
+}
+
+fn line_row<'a>(order: &'a Order, line: &'a OrderLine, catalogue: &'a Catalogue) -> LineRow<'a> {
+    let (sku, name) = names(line, catalogue);
     LineRow {
         order_id: order.id,
         line: line.id,
@@ -156,6 +190,8 @@ fn line_row<'a>(order: &'a Order, line: &'a OrderLine) -> LineRow<'a> {
         user_id: order.user_id,
         payment_method: order.payment_method.as_str(),
         product_id: line.product_id,
+        sku: sku.map(cell::neutral),
+        product_name: cell::neutral(name),
         quantity: line.quantity,
         unit_price: &line.unit_price,
         line_total: &line.line_total,
@@ -181,15 +217,32 @@ enum Target {
 }
 
 impl Target {
-    fn open(path: Option<&PathBuf>) -> Result<Target, CliError> {
+    fn open(path: Option<&PathBuf>, force: bool) -> Result<Target, CliError> {
         let Some(path) = path else {
             return Ok(Target::Output { output: std::io::stdout(), unread: false });
         };
         let mut part = path.clone().into_os_string();
         part.push(".part");
         let part = PathBuf::from(part);
-        let file = File::create(&part).map_err(|error| {
-            CliError::because(format_args!("cannot write {}", part.display()), &error)
+        if !force && path.symlink_metadata().is_ok() {
+            return Err(CliError::Usage(format!(
+                "{} exists already: name another file, or replace it with --force",
+                path.display()
+            )));
+        }
+        let cannot =
+            |error| CliError::because(format_args!("cannot write {}", part.display()), &error);
+        if force && part.symlink_metadata().is_ok() {
+            fs::remove_file(&part).map_err(cannot)?;
+        }
+        // A new file: opening an existing one would follow a link that somebody put there.
+        let file = File::create_new(&part).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => CliError::Usage(format!(
+                "{} exists already, of an export that runs or was stopped: remove it, or replace it \
+                 with --force",
+                part.display()
+            )),
+            _ => cannot(error),
         })?;
         Ok(Target::File { file, part, path: path.clone() })
     }
@@ -271,7 +324,7 @@ impl Sink {
         match target {
             Target::Output { .. } => Ok(()),
             Target::File { part, path, .. } => {
-                std::fs::rename(&part, &path).map_err(|error| cannot(&error))
+                fs::rename(&part, &path).map_err(|error| cannot(&error))
             }
         }
     }

@@ -1,16 +1,18 @@
 //! `holdfast import`: creates products or places orders from a file.
 //!
-//! A second run with the same file continues the first: it skips products whose SKU exists, and
-//! sends orders under the same keys.
+//! A second run with the same file continues the first: it skips products that exist, by SKU or by
+//! id, and sends orders under the same keys.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::policy::Policy;
 use super::summary::Summary;
 use super::{Format, What, orders, products};
 use crate::exit::CliError;
 use crate::remote;
+use crate::signals::StopFlag;
 
 /// The flags of `import`.
 #[derive(Debug, Clone, Args)]
@@ -25,6 +27,8 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) format: Option<Format>,
     #[command(flatten)]
+    pub(crate) policy: Policy,
+    #[command(flatten)]
     pub(crate) remote: remote::Options,
 }
 
@@ -32,11 +36,18 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<(), CliError> {
     let format = Format::of(options.format, &options.path)?;
     let mut summary = Summary::default();
+    let stop = StopFlag::install();
+    let stop = stop.map_err(|error| CliError::because("cannot catch signals", &error))?;
     let done = remote::block_on(async {
         let client = options.remote.client()?;
         match options.what {
-            What::Products => products::import(&client, &options.path, format, &mut summary).await,
-            What::Orders => orders::import(&client, &options.path, format, &mut summary).await,
+            What::Products => {
+                let policy = &options.policy;
+                products::import(&client, &options.path, format, policy, &stop, &mut summary).await
+            }
+            What::Orders => {
+                orders::import(&client, &options.path, format, &stop, &mut summary).await
+            }
         }
     });
     // Print the summary also after an error, unless the file could not be opened.

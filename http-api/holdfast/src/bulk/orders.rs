@@ -6,10 +6,14 @@ use client::wire::{BatchRequest, BatchResult, OrderRequest, Outcome};
 use client::{Client, Error};
 use indicatif::ProgressBar;
 
+use super::catalogue::Catalogue;
+use super::parts::Orders;
+use super::rows::ImportedOrder;
 use super::summary::Summary;
-use super::{Format, Line, key_prefix, lines, open, with_key};
+use super::{Format, Line, key_prefix, lines, open, references, with_key};
 use crate::exit::CliError;
 use crate::remote;
+use crate::signals::StopFlag;
 
 /// About the largest request, in bytes: half of what the server takes.
 const BATCH_BYTES: usize = 8 << 20;
@@ -19,15 +23,22 @@ pub(super) async fn import(
     client: &Client,
     path: &Path,
     format: Format,
+    stop: &StopFlag,
     summary: &mut Summary,
 ) -> Result<(), CliError> {
     let prefix = key_prefix(open(path)?.0)?;
     let (file, bar) = open(path)?;
     let mut batch = Batch::default();
-    for line in lines::<OrderRequest>(bar.wrap_read(file), format)? {
+    let mut catalogue = None;
+    for line in Orders::new(lines::<ImportedOrder>(bar.wrap_read(file), format)?) {
         let Line { number, body } = line?;
         summary.lines += 1;
-        match body {
+        if catalogue.is_none() && body.as_ref().is_ok_and(references::needs_catalogue) {
+            catalogue = Some(Catalogue::read(client).await?);
+        }
+        let nothing = Catalogue::default();
+        let here = catalogue.as_ref().unwrap_or(&nothing);
+        match body.and_then(|order| references::resolve(order, here)) {
             Ok(order) => batch.push(number, with_key(order, &prefix, number)),
             Err(wrong) => {
                 bar.suspend(|| eprintln!("line {number}: {wrong}"));
@@ -36,6 +47,16 @@ pub(super) async fn import(
         }
         if batch.is_full() {
             send(client, std::mem::take(&mut batch), &bar, summary).await?;
+        }
+        if stop.is_raised() {
+            // The orders that were read and not sent are not counted.
+            summary.lines -= batch.orders.len() as u64;
+            let line = batch.numbers.first().copied().unwrap_or(number + 1);
+            bar.finish_and_clear();
+            return Err(CliError::Failed(format!(
+                "stopped by a signal at line {line}: run the import again to continue; it places no \
+                 order twice"
+            )));
         }
     }
     if !batch.orders.is_empty() {

@@ -14,6 +14,12 @@ pub(crate) struct Summary {
     pub(crate) made: u64,
     /// Rows that existed already, by SKU or key.
     pub(crate) there: u64,
+    /// Products that existed and were changed to what the file says.
+    pub(crate) updated: u64,
+    /// Products that existed, differ from the file and were left as they are.
+    pub(crate) skipped: u64,
+    /// Created products that have another id here than in the file.
+    pub(crate) renumbered: u64,
     /// Lines that cannot be read or were refused.
     pub(crate) failed: u64,
     /// Lines with an unknown outcome.
@@ -27,9 +33,15 @@ impl Summary {
             What::Products => "products",
             What::Orders => "orders",
         };
-        let Summary { lines, made, there, failed, unknown } = self;
+        let Summary { lines, made, there, updated, skipped, renumbered, failed, unknown } = self;
         let mut text = format!("{lines} lines of {what}: {made} created, {there} existed already");
-        for (count, words) in [(failed, "not imported"), (unknown, "unknown")] {
+        for (count, words) in [
+            (updated, "updated"),
+            (skipped, "different and left as they are"),
+            (renumbered, "with another id than in the file"),
+            (failed, "not imported"),
+            (unknown, "unknown"),
+        ] {
             if *count > 0 {
                 text.push_str(&format!(", {count} {words}"));
             }

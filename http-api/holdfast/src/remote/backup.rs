@@ -4,7 +4,7 @@
 //! complete.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +48,8 @@ impl Drop for Partial {
 
 /// Runs the command to its end.
 pub(crate) fn run(options: &Options) -> Result<(), CliError> {
-    if options.to.exists() {
+    // A link counts too, wherever it leads.
+    if options.to.symlink_metadata().is_ok() {
         return Err(CliError::Usage(format!(
             "{} exists already: name another file",
             options.to.display()
@@ -66,10 +67,9 @@ async fn receive(client: &Client, to: &Path) -> Result<(About, String), CliError
     let path = with_end(to, "partial");
     let wrong =
         |error: std::io::Error| CliError::because(format!("cannot write {}", to.display()), &error);
-    let mut open = OpenOptions::new();
-    let file = open.create(true).truncate(true).write(true).mode(0o600).open(&path);
+    let file = create(&path)?;
     let mut partial = Partial { path, complete: false };
-    let mut file = BufWriter::new(file.map_err(wrong)?);
+    let mut file = BufWriter::new(file);
     let mut source = client.backup().await.map_err(|error| remote::failure(&error))?;
     let bar = ProgressBar::new(source.bytes());
     bar.set_style(progress::style("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec}"));
@@ -89,6 +89,19 @@ async fn receive(client: &Client, to: &Path) -> Result<(About, String), CliError
     let dir = File::open(dir.unwrap_or_else(|| Path::new("."))).map_err(wrong)?;
     dir.sync_all().map_err(wrong)?;
     Ok((about, source.url().to_owned()))
+}
+
+/// Creates a file for this user alone. Refuses an existing one: it may be a link that leads elsewhere,
+/// or of another backup.
+fn create(path: &Path) -> Result<File, CliError> {
+    let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
+    file.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => CliError::Usage(format!(
+            "{} exists already: remove it if no other backup is writing it, or name another file",
+            path.display()
+        )),
+        _ => CliError::because(format!("cannot write {}", path.display()), &error),
+    })
 }
 
 /// Appends an extension to a path.

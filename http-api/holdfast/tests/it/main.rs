@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod command_line;
+mod files;
 mod one_node;
 
 use std::process::Command;

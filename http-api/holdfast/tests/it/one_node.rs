@@ -11,15 +11,15 @@ use tempfile::TempDir;
 use crate::holdfast;
 
 /// A cluster of one node. It is killed on drop.
-struct Node {
+pub(crate) struct Node {
     child: Child,
-    url: String,
+    pub(crate) url: String,
     _data: TempDir,
 }
 
 impl Node {
     /// Starts the node and waits until it listens.
-    fn start(more: &[&str]) -> Node {
+    pub(crate) fn start(more: &[&str]) -> Node {
         let data = tempfile::tempdir().unwrap();
         // The port stays free for a while: the system assigns others first.
         let raft = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -42,12 +42,12 @@ impl Node {
     }
 
     /// Runs a command against the node.
-    fn run(&self, words: &[&str]) -> Output {
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
         holdfast(words).args(["--url", &self.url]).output().unwrap()
     }
 
     /// Runs a command that must succeed, and returns its output.
-    fn text(&self, words: &[&str]) -> String {
+    pub(crate) fn text(&self, words: &[&str]) -> String {
         let output = self.run(words);
         let errors = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{words:?}: {}: {errors}", output.status);
@@ -55,7 +55,7 @@ impl Node {
     }
 
     /// Runs a command with `--json` and returns the parsed output.
-    fn json(&self, words: &[&str]) -> Value {
+    pub(crate) fn json(&self, words: &[&str]) -> Value {
         let text = self.text(&[words, &["--json"]].concat());
         assert_eq!(text.lines().count(), 1, "one line: {text}");
         serde_json::from_str(&text).unwrap()
