@@ -47,8 +47,8 @@ impl Signals {
     }
 }
 
-/// Is raised by the first SIGINT or SIGTERM, for commands that then print what they have. The second
-/// signal ends the process at once.
+/// Is raised by the first SIGINT or SIGTERM, for commands that then print what they have. The
+/// second signal ends the process at once.
 #[derive(Debug, Clone)]
 pub(crate) struct StopFlag(Arc<AtomicBool>);
 

@@ -91,8 +91,8 @@ async fn receive(client: &Client, to: &Path) -> Result<(About, String), CliError
     Ok((about, source.url().to_owned()))
 }
 
-/// Creates a file for this user alone. Refuses an existing one: it may be a link that leads elsewhere,
-/// or of another backup.
+/// Creates a file for this user alone. Refuses an existing one: it may be a link that leads
+/// elsewhere, or of another backup.
 fn create(path: &Path) -> Result<File, CliError> {
     let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
     file.map_err(|error| match error.kind() {

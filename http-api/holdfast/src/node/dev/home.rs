@@ -104,8 +104,8 @@ impl Plan {
                     return CliError::because(what, &error);
                 }
                 CliError::Failed(format!(
-                    "{what}: another process uses the port. Stop that process (`ss -ltnp` names it), \
-                     or start another cluster with --data OTHER. The data is untouched"
+                    "{what}: another process uses the port. Stop that process (`ss -ltnp` names \
+                     it), or start another cluster with --data OTHER. The data is untouched"
                 ))
             })?;
         }
