@@ -25,6 +25,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
+use crate::disks::Disk;
 
 /// The faults by name, with descriptions.
 pub const ALL: [(&str, &str); 31] = [
@@ -271,7 +272,7 @@ async fn begin_one(
             (changed.value.clone(), State::Changed(changed))
         }
         "pause-leader" | "pause-majority" => {
-            let paused = pause::begin(name, cluster, free, leader, random);
+            let paused = pause::begin(name, cluster, free, leader, random)?;
             (json!({"nodes": paused.nodes}), State::Paused(paused))
         }
         "clock" | "clocks" => {
@@ -298,11 +299,32 @@ async fn begin_one(
             let packets = packets::begin(name, cluster, leader, turn, random)?;
             (packets.value.clone(), State::Packets(packets))
         }
-        _ => {
+        name if is_partition(name) => {
             let cuts = network::begin(name, cluster, leader, random)?;
             (json!({"drop": cuts.shown()}), State::Network(cuts))
         }
+        name => return Err(unknown(name)),
     })
+}
+
+/// The error for a fault that nobody carries out. Taking another one instead would make a run prove
+/// what it did not do.
+fn unknown(name: &str) -> String {
+    format!("no code carries out the fault `{name}`")
+}
+
+/// The kind of disk that a run with these faults needs, of `mib` MiB each: an image for faults that
+/// cut the power or refuse writes, memory where it is enough that the disk can be filled.
+#[must_use]
+pub fn disk_for(names: &[String], mib: u64) -> Option<Disk> {
+    let with = |part: &str| names.iter().any(|name| has(name, part));
+    if with("power-cut") || with("read-only") {
+        Some(Disk::Image(mib))
+    } else if with("disk-full") {
+        Some(Disk::Memory(mib))
+    } else {
+        None
+    }
 }
 
 impl State {

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use crate::checker::{self, Enough, Judgement, Linearizability, Verdict};
 use crate::cluster::{self, Cluster, Settings};
 use crate::config::{Config, Judgements, verdict};
-use crate::disks::Disk;
 use crate::dump;
 use crate::history::{self, Recorder};
 use crate::nemesis;
@@ -49,12 +48,7 @@ pub async fn run(config: &Config, net: Net, folder: &Path) -> Result<Judgements,
     save(folder, "config.json", &serde_json::to_value(config).unwrap_or_default())?;
     let recorder = Recorder::create(&folder.join("history.jsonl"));
     let recorder = Arc::new(recorder.map_err(|error| format!("history: {error}"))?);
-    let has = |part: &str| faults.iter().any(|name| nemesis::has(name, part));
-    let disk = match (has("power-cut") || has("read-only"), has("disk-full")) {
-        (true, _) => Some(Disk::Image(DISK_MIB)),
-        (false, true) => Some(Disk::Memory(DISK_MIB)),
-        (false, false) => None,
-    };
+    let disk = nemesis::disk_for(&faults, DISK_MIB);
     let mut flags = vec!["--payment-success-rate", "0.5"];
     flags.extend(workload.flags);
     flags.extend(["--log-filter", "info,raft=warn,sled=warn"]);

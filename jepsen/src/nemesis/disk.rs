@@ -75,7 +75,7 @@ pub(super) fn begin(
             disks::fail(&place)?;
             (Value::Null, Kind::ReadOnly { place })
         }
-        _ => {
+        "disk-full" => {
             if cluster.settings.disk.is_none() {
                 return Err("this run's nodes have no disks of their own to fill".to_owned());
             }
@@ -84,6 +84,7 @@ pub(super) fn begin(
             let bytes = fill(&ballast).map_err(|error| format!("ballast: {error}"))?;
             (json!({"bytes": bytes}), Kind::Full { ballast, bytes })
         }
+        _ => return Err(super::unknown(name)),
     };
     Ok(Trouble { node, details, kind })
 }

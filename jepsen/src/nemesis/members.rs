@@ -57,6 +57,9 @@ pub(super) async fn begin(
         let value = json!({"node": node, "lost": member});
         return Ok(Changed { kind: Kind::Lost(member), node, value });
     }
+    if name != "remove-node" {
+        return Err(super::unknown(name));
+    }
     let removed = remove(cluster, node, member, TROUBLED_MAX).await;
     let value = json!({"node": node, "removes": member, "said": removed});
     let kind = Kind::Removed { member, done: removed.is_ok() };

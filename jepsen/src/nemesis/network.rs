@@ -55,10 +55,11 @@ pub(super) fn begin(
             followers.iter().map(|other| (*other, leader)).collect()
         }
         "one-way" => followers.iter().map(|other| (leader, *other)).collect(),
-        _ => {
+        "flapping" => {
             let other = followers[random.random_range(0..followers.len())];
             vec![(leader, other), (other, leader)]
         }
+        _ => return Err(super::unknown(name)),
     };
     let mut cuts = Cuts { links, flapping: name == "flapping", is_cut: false, swallowed: 0 };
     cuts.cut(cluster)?;

@@ -64,12 +64,13 @@ pub(super) fn begin(
             ids.iter().try_for_each(|id| net.reset(*id, per_thousand))?;
             json!({"per_thousand": per_thousand})
         }
-        _ => {
+        "half-open" => {
             let nodes = [vec![leader], ids, vec![other]][turn % 3].clone();
             let mark = u32::try_from(turn + 1).unwrap_or(u32::MAX);
             nodes.iter().try_for_each(|id| net.forget(*id, mark))?;
             json!({"nodes": nodes})
         }
+        _ => return Err(super::unknown(name)),
     };
     Ok(Packets { value, must_get_over: name == "half-open", late })
 }

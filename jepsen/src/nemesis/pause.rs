@@ -19,15 +19,16 @@ pub(super) fn begin(
     ids: &[usize],
     leader: usize,
     random: &mut StdRng,
-) -> Paused {
+) -> Result<Paused, String> {
     let nodes = match name {
         "pause-leader" => vec![leader],
-        _ => some(ids, cluster.ids().len() / 2 + 1, random),
+        "pause-majority" => some(ids, cluster.ids().len() / 2 + 1, random),
+        _ => return Err(super::unknown(name)),
     };
     for id in &nodes {
         cluster.node(*id).signal(Signal::STOP);
     }
-    Paused { nodes }
+    Ok(Paused { nodes })
 }
 
 impl Paused {

@@ -32,7 +32,8 @@ pub(super) async fn begin(
         "kill-leader" => vec![leader],
         "kill-follower" => some(&followers, 1, random),
         "kill-majority" => some(ids, cluster.ids().len() / 2 + 1, random),
-        _ => ids.to_vec(),
+        "kill-all" => ids.to_vec(),
+        _ => return Err(super::unknown(name)),
     };
     // Send all signals first, so that none reacts to the end of another.
     for id in &nodes {
