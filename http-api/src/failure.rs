@@ -299,6 +299,10 @@ impl From<ProposeError> for Failure {
                 "The disk of this node, or of too many others, is short of space; nothing was \
                  applied. Reads go on.",
             ),
+            ProposeError::Stalled => Failure::new(
+                ErrorCode::Overloaded,
+                "The disk of this node does not answer; nothing was applied. Other nodes go on.",
+            ),
             ProposeError::Stopping => stopping(),
             ProposeError::TimedOut => Failure::unknown(),
         }

@@ -310,7 +310,8 @@ impl Writer<'_, '_> {
             ("log_bytes", "Size of the log's files", node.log_bytes),
             ("payment_calls_in_flight", "Gateway calls under way", node.payment_calls_in_flight),
             ("disk_free_bytes", "Bytes that may still be written", node.disk_free_bytes),
-            ("writes_refused", "1 while there is no room for writes, else 0", node.writes_refused),
+            ("writes_refused", "1 while the disks take no writes, else 0", node.writes_refused),
+            ("disk_stalled_ms", "How long the disk has not answered", node.disk_stalled_ms),
         ] {
             self.gauge(name, help, value)?;
         }

@@ -13,6 +13,10 @@ use crate::payment;
 /// and the checkpoint grows by segments.
 pub const RESERVE_BYTES_MIN: u64 = 8 << 20;
 
+/// The shortest time after which a node whose disk hangs ends, in milliseconds: it must step down
+/// first.
+pub const DISK_STALL_EXIT_MS_MIN: u64 = 5_000;
+
 /// One voter of a new cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -71,6 +75,9 @@ pub struct Config {
     /// Bytes of the disk to keep free. With less free, the node refuses writes. 0 never refuses;
     /// else at least [`RESERVE_BYTES_MIN`].
     pub disk_reserve_bytes: u64,
+    /// The node ends when its disk has not answered for this many milliseconds. 0 never ends it;
+    /// else at least [`DISK_STALL_EXIT_MS_MIN`].
+    pub disk_stall_exit_ms: u64,
     /// Roughly how many events are kept for subscribers. At least the newest few hundred are kept.
     pub events_max: u64,
     /// How long events are kept, in milliseconds of the replicated clock.
@@ -181,6 +188,7 @@ impl Config {
             peer_queue_messages: 4_096,
             reads_max: 65_536,
             disk_reserve_bytes: 256 << 20,
+            disk_stall_exit_ms: 30_000,
             events_max: 1 << 22,
             event_age_ms_max: 7 * 24 * 3600 * 1000,
             snapshot_log_bytes: 64 << 20,
@@ -227,6 +235,9 @@ impl Config {
         if (1..RESERVE_BYTES_MIN).contains(&self.disk_reserve_bytes) {
             return refuse("disk_reserve", "must be 0 or at least 8 MiB");
         }
+        if (1..DISK_STALL_EXIT_MS_MIN).contains(&self.disk_stall_exit_ms) {
+            return refuse("disk_stall_exit_ms", "must be 0 or at least 5,000 ms");
+        }
         if self.snapshot_log_bytes == 0 {
             return refuse("snapshot_log_bytes", "must be at least 1");
         }
@@ -250,7 +261,7 @@ mod tests {
         let good = Config::new(NodeId(1), "x");
         assert_eq!(good.validate(), Ok(()));
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 7] = [
+        let cases: [(&str, Spoil); 8] = [
             ("id", |c| c.node_id = NodeId(0)),
             ("cluster", |c| c.cluster_name.clear()),
             ("peer", |c| c.peers = vec![peer(2), peer(3)]),
@@ -258,6 +269,7 @@ mod tests {
             ("election_ticks", |c| c.core.election_ticks = 2),
             ("uncommitted_bytes_max", |c| c.core.uncommitted_bytes_max = 1),
             ("disk_reserve", |c| c.disk_reserve_bytes = 1),
+            ("disk_stall_exit_ms", |c| c.disk_stall_exit_ms = 4_999),
         ];
         for (setting, spoil) in cases {
             let mut config = good.clone();

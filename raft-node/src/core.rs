@@ -16,6 +16,7 @@
 mod actions;
 mod admin;
 pub mod clock;
+mod disk_wait;
 mod input;
 mod members;
 mod observe;
@@ -26,6 +27,7 @@ mod requests;
 mod room;
 mod snapshots;
 mod space;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod transfers;
@@ -42,6 +44,7 @@ use raft::{RawNode, StateRole};
 pub use self::actions::{Actions, Append, FileTask, Install, NoOutcome};
 use self::admin::Admin;
 use self::clock::{LeaderClock, PeerClocks};
+use self::disk_wait::Stall;
 pub use self::input::{Input, Now, ReadTicket, Request};
 use self::outbox::Outbox;
 use self::reads::Reads;
@@ -85,6 +88,7 @@ pub struct Core {
     now: Now,
     requests: Requests,
     room: Room,
+    stall: Stall,
     /// Commands of all nodes that wait for an entry of this leader, in order of arrival.
     pending: VecDeque<Arc<[u8]>>,
     reads: Reads,
@@ -171,6 +175,7 @@ impl Core {
             now: Now::default(),
             requests: Requests::new(start.node, &config),
             room: Room::default(),
+            stall: Stall::default(),
             pending: VecDeque::new(),
             reads: Reads::new(start.node, start.boot, config.read_retry_after_ms),
             outbox: Outbox::default(),
@@ -282,7 +287,9 @@ impl Core {
         // A former member never asks for votes, so its time stands still. So does the time of a
         // node that installs a snapshot: before an election raft looks for entries that are not
         // applied, and those are gone.
-        if !self.admin.removed && !self.transfers.is_installing() {
+        // And so does the time of a node whose disk hangs.
+        self.tick_stall();
+        if !self.admin.removed && !self.transfers.is_installing() && !self.stands_still() {
             self.raw.tick();
         }
         let now_ms = self.now.mono_ms;
@@ -316,7 +323,7 @@ impl Core {
                     return;
                 }
                 if message.get_msg_type() == MessageType::MsgTimeoutNow
-                    && self.transfers.is_installing()
+                    && (self.transfers.is_installing() || self.is_stalled())
                 {
                     return;
                 }
@@ -383,8 +390,8 @@ impl Core {
             actions.failed.push((request.seq, NoOutcome::Overloaded));
             return;
         }
-        if self.refuses_writes() {
-            actions.failed.push((request.seq, NoOutcome::StorageFull));
+        if let Some(failure) = self.write_refusal() {
+            actions.failed.push((request.seq, failure));
             return;
         }
         self.requests.push(request);

@@ -48,6 +48,9 @@ const ENTRY_BYTES: u64 = 48;
 /// Inputs taken in one step of the core.
 const INPUTS_PER_STEP_MAX: usize = 8_192;
 
+/// How long a node whose disk hangs has to end in order before the process is aborted.
+const ABORT_AFTER: Duration = Duration::from_secs(15);
+
 /// What delays all answers is told of when it takes so long.
 const SLOW: Duration = Duration::from_millis(250);
 
@@ -70,7 +73,7 @@ pub(crate) fn start(
     links: Links,
     settings: Settings,
 ) -> std::io::Result<Threads> {
-    let Settings { tick, checkpoint, schedule, part_bytes } = settings;
+    let Settings { tick, disk_stall_exit_ms, checkpoint, schedule, part_bytes } = settings;
     // Both are bounded by the core: appends by what is in flight, entries by the apply lag.
     let (appends, append_queue) = channel::unbounded();
     let (committed, apply_queue) = channel::unbounded();
@@ -91,11 +94,12 @@ pub(crate) fn start(
         })
     };
     let outputs = Outputs { appends, committed, files, links: links.clone() };
+    let pace = Pace { tick, disk_stall_exit_ms };
     Ok(Threads {
         core: spawn(
             "core",
             shared,
-            Box::new(move |shared| run_core(shared, core, &mailbox, &outputs, tick)),
+            Box::new(move |shared| run_core(shared, core, &mailbox, &outputs, pace)),
         )?,
         log: spawn("log", shared, {
             let log = Arc::clone(&log);
@@ -123,6 +127,8 @@ pub(crate) fn start(
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) tick: Duration,
+    /// See [`Config`](crate::Config::disk_stall_exit_ms).
+    pub(crate) disk_stall_exit_ms: u64,
     pub(crate) checkpoint: Duration,
     pub(crate) schedule: Schedule,
     /// Bytes of a snapshot that travel in one message.
@@ -150,6 +156,13 @@ struct Outputs {
     links: Links,
 }
 
+/// How often the core ticks, and when it gives its disk up.
+#[derive(Clone, Copy)]
+struct Pace {
+    tick: Duration,
+    disk_stall_exit_ms: u64,
+}
+
 /// Committed entries, and when they were handed on to be applied.
 type Committed = (Instant, Vec<Entry>);
 
@@ -158,7 +171,7 @@ fn run_core(
     mut core: Core,
     mailbox: &Receiver<Mail>,
     outputs: &Outputs,
-    tick: Duration,
+    Pace { tick, disk_stall_exit_ms }: Pace,
 ) {
     let mut next_tick = Instant::now() + tick;
     let mut inputs = Vec::new();
@@ -199,8 +212,32 @@ fn run_core(
             if view.removed {
                 shared.heard_verdict(shared.node(), HelloVerdict::Removed);
             }
+            let stalled_ms = view.stalled_ms;
             *shared.view.write() = view;
+            if disk_stall_exit_ms > 0 && stalled_ms >= disk_stall_exit_ms {
+                return give_disk_up(shared, stalled_ms);
+            }
         }
+    }
+}
+
+/// Ends a node whose disk hangs. Its own threads cannot be waited for, and neither can the process
+/// if it ends while the system waits for the disk: the sockets close first.
+fn give_disk_up(shared: &Shared, stalled_ms: u64) {
+    shared.hung.store(true, Ordering::Relaxed);
+    shared.fail(format!(
+        "the disk of {} has not answered for {} s; look at the disk, then start the node again \
+         (--disk-stall-exit-s sets this time)",
+        shared.data_dir.display(),
+        stalled_ms / 1_000
+    ));
+    let watchdog = thread::Builder::new().name("abort".into()).spawn(|| {
+        thread::sleep(ABORT_AFTER);
+        tracing::error!("the process did not end in order while its disk hangs: it is aborted");
+        std::process::abort();
+    });
+    if watchdog.is_err() {
+        std::process::abort();
     }
 }
 

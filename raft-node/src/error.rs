@@ -16,6 +16,9 @@ pub enum ProposeError {
     /// The disk of this node, or of too many others, lacks space. Certainly not applied.
     #[error("short of disk space")]
     StorageFull,
+    /// The disk of this node does not answer. Certainly not applied.
+    #[error("the disk does not answer")]
+    Stalled,
     /// The node stops. Certainly not applied.
     #[error("the node stops")]
     Stopping,
@@ -30,6 +33,7 @@ impl From<NoOutcome> for ProposeError {
             NoOutcome::NoLeader => ProposeError::NoLeader,
             NoOutcome::Overloaded => ProposeError::Overloaded,
             NoOutcome::StorageFull => ProposeError::StorageFull,
+            NoOutcome::Stalled => ProposeError::Stalled,
             NoOutcome::Unknown => ProposeError::TimedOut,
         }
     }

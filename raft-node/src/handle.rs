@@ -37,7 +37,7 @@ pub struct Health {
     /// Who leads, if known.
     pub leader_id: Option<NodeId>,
     /// Whether a leader is known, this node has applied what was committed when it started, and
-    /// its disk has room.
+    /// its disk answers and has room.
     pub ready: bool,
     /// Whether the leader, or on the leader a majority, was heard from within an election timeout.
     pub quorum: bool,
@@ -45,6 +45,8 @@ pub struct Health {
     pub storage_ok: bool,
     /// Whether the disk has more free space than its reserve. Without, writes are refused.
     pub disk_has_room: bool,
+    /// Whether the disk answers: no append has waited for it for a second or longer.
+    pub disk_answers: bool,
     /// Whether the payment worker runs.
     pub worker_ok: bool,
     /// Why the other members refuse this node, if they said so.
@@ -328,11 +330,13 @@ impl Handle {
             ready: view.leader.is_some()
                 && shared.caught_up.load(Ordering::Relaxed)
                 && disk_has_room
+                && !view.is_stalled
                 && !view.removed
                 && !shared.stopping.load(Ordering::Relaxed),
             quorum: view.leader.is_some() && view.quorum_heard_ms_ago <= self.election_timeout_ms,
             storage_ok: shared.failure.borrow().is_none(),
             disk_has_room,
+            disk_answers: !view.is_stalled,
             worker_ok: shared.worker_alive.load(Ordering::Relaxed),
             unwanted: *shared.unwanted.lock(),
         }

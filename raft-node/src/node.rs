@@ -98,6 +98,7 @@ impl Node {
         let links = transport::start(&shared, listener, config.peer_queue_messages, &mut tasks);
         let settings = Settings {
             tick: Duration::from_millis(config.core.tick_ms),
+            disk_stall_exit_ms: config.disk_stall_exit_ms,
             checkpoint: Duration::from_millis(config.checkpoint_interval_ms),
             schedule,
             part_bytes: config.snapshot_part_bytes,
@@ -145,13 +146,19 @@ impl Node {
     }
 
     /// Stops in order: transfers leadership, accepts nothing new, finishes open work, writes a last
-    /// checkpoint, joins its threads. The data directory stays locked until the last handle is
+    /// checkpoint, joins its threads. If the disk hangs, it leaves the threads behind: end the
+    /// process. The data directory stays locked until the last handle is
     /// dropped.
     pub async fn stop(mut self) {
         self.hand_over().await;
         self.shared.stopping.store(true, Ordering::Relaxed);
         // The worker and the links end first, so nothing new reaches the core.
         self.tasks.shutdown().await;
+        if self.shared.hung.load(Ordering::Relaxed) {
+            // Its threads wait for the disk, perhaps for good. Nothing is lost by leaving them:
+            // what is not synced was promised to nobody.
+            return;
+        }
         let shared = Arc::clone(&self.shared);
         let threads = self.threads;
         let stopped = tokio::task::spawn_blocking(move || threads.stop(&shared)).await;

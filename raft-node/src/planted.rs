@@ -66,11 +66,13 @@ pub enum Bug {
     JointPhaseSkipped,
     /// A node that lost its disk is believed under its old id.
     WipedNodeBelieved,
+    /// A leader whose disk hangs goes on leading, since its heartbeats do not wait for the disk.
+    StalledLeads,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 28] = [
+    pub const ALL: [Bug; 29] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -99,6 +101,7 @@ impl Bug {
         Bug::PromotedTooSoon,
         Bug::JointPhaseSkipped,
         Bug::WipedNodeBelieved,
+        Bug::StalledLeads,
     ];
 }
 

@@ -74,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) caught_up: AtomicBool,
     /// The last judgement of this node's disk space.
     pub(crate) space: RwLock<Space>,
+    /// The disk has hung for too long: threads that wait for it never end.
+    pub(crate) hung: AtomicBool,
     pub(crate) worker_alive: AtomicBool,
     pub(crate) stopping: AtomicBool,
     pub(crate) calls_in_flight: AtomicUsize,
@@ -141,6 +143,7 @@ impl Shared {
             failure: watch::Sender::new(None),
             caught_up: AtomicBool::new(false),
             space: RwLock::new(Space::Ample),
+            hung: AtomicBool::new(false),
             worker_alive: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             calls_in_flight: AtomicUsize::new(0),

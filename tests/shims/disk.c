@@ -1,6 +1,6 @@
 /* Loaded before libc into a node under test: every sync of a file takes so many microseconds longer,
- * and from the moment on that a given file exists it fails as a dying disk makes it fail. Writes go
- * on, but those to the checkpoint fail while another file exists. */
+ * and from the moment on that a given file exists it fails as a dying disk makes it fail. While
+ * another file exists syncs do not end. Writes go on, but those to the checkpoint fail while another file exists. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +18,9 @@ static int is_failing(void) {
     const char *delay = getenv("DELAY_SYNC_US");
     if (delay != NULL) {
         usleep((useconds_t)atoi(delay));
+    }
+    while (exists("HANG_SYNC_WHEN")) {
+        usleep(5000);
     }
     return exists("FAIL_SYNC_WHEN");
 }

@@ -95,7 +95,7 @@ impl Options {
         self
     }
 
-    /// With nodes whose syncs and checkpoints a test can make fail, see [`crate::shims`].
+    /// With nodes whose syncs and checkpoints a test can make fail or hang, see [`crate::shims`].
     #[must_use]
     pub fn failing_disk(mut self) -> Self {
         self.failing_disk = true;

@@ -60,6 +60,8 @@ impl Node {
         if let Some(shim) = &self.shim {
             let trigger = shims::failing_sync_trigger(&self.data);
             command.env("LD_PRELOAD", shim).env(shims::FAIL_SYNC_WHEN, trigger);
+            let trigger = shims::hanging_sync_trigger(&self.data);
+            command.env(shims::HANG_SYNC_WHEN, trigger);
             let trigger = shims::failing_checkpoint_trigger(&self.data);
             command.env(shims::FAIL_CHECKPOINT_WHEN, trigger);
             let delay_us = self.sync_delay.unwrap_or_default().as_micros();

@@ -15,6 +15,15 @@ pub fn failing_sync_trigger(data: &Path) -> PathBuf {
     data.with_extension("fail-sync")
 }
 
+/// The environment variable with the file whose existence makes syncs hang.
+pub(crate) const HANG_SYNC_WHEN: &str = "HANG_SYNC_WHEN";
+
+/// The file during whose existence the syncs of the node with this data directory do not end.
+#[must_use]
+pub fn hanging_sync_trigger(data: &Path) -> PathBuf {
+    data.with_extension("hang-sync")
+}
+
 /// The environment variable with the file whose existence makes writes of the checkpoint fail.
 pub(crate) const FAIL_CHECKPOINT_WHEN: &str = "FAIL_CHECKPOINT_WHEN";
 

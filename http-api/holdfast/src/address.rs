@@ -120,6 +120,18 @@ pub(crate) fn disk_reserve(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Parses after how many seconds a node whose disk hangs ends: 0 for never, or within the bounds.
+pub(crate) fn disk_stall_exit(text: &str) -> Result<u64, String> {
+    const S_MIN: u64 = raft_node::config::DISK_STALL_EXIT_MS_MIN / 1_000;
+    const S_MAX: u64 = 86_400;
+
+    match text.parse::<u64>() {
+        Ok(0) => Ok(0),
+        Ok(seconds) if (S_MIN..=S_MAX).contains(&seconds) => Ok(seconds),
+        _ => Err(format!("`{text}` is not a time: expected 0, or {S_MIN} to {S_MAX} seconds")),
+    }
+}
+
 /// Parses a decimal share from 0 to 1 into parts per million, without rounding.
 pub(crate) fn parts_per_million(text: &str) -> Result<u32, String> {
     let wrong = || {

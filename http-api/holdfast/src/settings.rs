@@ -159,6 +159,11 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "MIB", default_value = "256")]
     #[arg(value_parser = address::disk_reserve)]
     pub(crate) disk_reserve_mb: u64,
+    /// End the node when its disk has not answered for this many seconds; 0 never does. After one
+    /// second it already refuses writes and transfers leadership
+    #[arg(long, value_name = "S", default_value = "30")]
+    #[arg(value_parser = address::disk_stall_exit)]
+    pub(crate) disk_stall_exit_s: u64,
     /// Take a snapshot and truncate the log when it has grown by this many MiB, or by the size of
     /// the last snapshot if that is more
     #[arg(long, value_name = "MIB", default_value = "64")]

@@ -146,7 +146,9 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::CannotLead => "no reachable voter was named or found.",
         ErrorCode::TooManyRequests => "the address has used up its requests of this minute.",
         ErrorCode::NoLeader => "no leader is known, or this node is stopping. Nothing was applied.",
-        ErrorCode::Overloaded => "a queue or another bound is full. Nothing was applied.",
+        ErrorCode::Overloaded => {
+            "a queue or another bound is full, or the disk of this node does not answer. Nothing was applied."
+        }
         ErrorCode::StorageFull => {
             "the disk of this node, or of too many other nodes, is almost full. Nothing was applied; reads still work."
         }

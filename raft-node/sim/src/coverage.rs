@@ -102,6 +102,14 @@ coverage! {
     disks_exhausted,
     /// Requests refused because disks were low.
     refused_for_room,
+    /// Disks that hung until they were mended.
+    disks_hung,
+    /// Requests refused because the disk of their node hung.
+    refused_for_stall,
+    /// Leaders whose disk hung and that led no more before it was mended.
+    stalled_leaders_replaced,
+    /// Nodes that ended because their disk hung for too long.
+    nodes_ended_by_stall,
     /// Nodes stopped by a failed sync.
     syncs_failed,
     /// Times that a disk was slow for a while.

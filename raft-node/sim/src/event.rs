@@ -155,6 +155,14 @@ pub(crate) enum Duty {
 }
 
 impl Duty {
+    /// Returns whether the duty is the end of something that the disk does.
+    pub(crate) fn needs_disk(&self) -> bool {
+        matches!(
+            self,
+            Duty::Written | Duty::Synced | Duty::Frozen | Duty::SnapshotWritten | Duty::FileTask
+        )
+    }
+
     pub(crate) fn kind(&self) -> u64 {
         match self {
             Duty::Step => 0,
@@ -196,6 +204,7 @@ pub(crate) enum Mend {
     Cut(Vec<(NodeId, NodeId)>),
     Quality(Box<Quality>),
     SlowDisk(NodeId),
+    HungDisk(NodeId),
     FullDisk(NodeId),
     LowDisk(NodeId),
 }

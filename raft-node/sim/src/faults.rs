@@ -96,6 +96,11 @@ fn inject(sim: &mut Sim, hosts: &mut [Host], kind: FaultKind) {
         FaultKind::SlowDisk | FaultKind::FullDisk | FaultKind::FailSync => {
             spoil_disk(sim, &mut hosts[some], kind);
         }
+        FaultKind::HangDisk => {
+            // Half of the time it is the leader's.
+            let place = leader.filter(|_| sim.random.percent(50)).unwrap_or(some);
+            hang_disk(sim, &mut hosts[place]);
+        }
         FaultKind::LowDisk => {
             // One of them, or most.
             let share = *sim.random.pick(&[0, 60, 100]);
@@ -225,6 +230,17 @@ fn spoil_disk(sim: &mut Sim, host: &mut Host, kind: FaultKind) {
     }
 }
 
+fn hang_disk(sim: &mut Sim, host: &mut Host) {
+    if host.disk.hangs {
+        return;
+    }
+    sim.cover.disks_hung += 1;
+    // Some hang until the node gives its disk up.
+    let lasts = sim.fault_lasts() * *sim.random.pick(&[1, 1, 10]);
+    host.hang_disk(sim);
+    sim.after(lasts, Event::Mend(Mend::HungDisk(host.id)));
+}
+
 /// Flips a bit in a part of the log that the watermark covers, of a minority of the nodes.
 fn damage_log(sim: &mut Sim, hosts: &mut [Host], some: usize) {
     let lost = hosts.iter().filter(|host| host.log_damaged || host.damaged).count();
@@ -290,6 +306,7 @@ pub(super) fn mend(sim: &mut Sim, hosts: &mut [Host], mend: Mend) {
         }
         Mend::Quality(quality) => sim.net.quality = *quality,
         Mend::SlowDisk(node) => hosts[place(node)].disk.slower = 0,
+        Mend::HungDisk(node) => hosts[place(node)].mend_hanging_disk(sim),
         Mend::LowDisk(node) => hosts[place(node)].judge_space(sim, Space::Ample),
         Mend::FullDisk(node) => hosts[place(node)].disk.full = false,
     }

@@ -45,6 +45,13 @@ const INPUTS_PER_STEP_MAX: usize = 8_192;
 /// Most frames from peers that wait for a step. More are dropped.
 const FRAMES_WAITING_MAX: usize = 4_096;
 
+/// Longest time that a node may lead while its disk hangs: four seconds by a clock that is a tenth
+/// slow, with a margin.
+const STALLED_LEADER_MAX: Time = 8 * SECOND;
+
+/// Time after which a node whose disk hangs ends, in milliseconds of its clock.
+const STALL_EXIT_MS: u64 = 30_000;
+
 /// Longest operation of a slow disk.
 pub(super) const DISK_US_MAX: Time = 5 * SECOND;
 
@@ -58,6 +65,14 @@ pub(super) struct DiskFaults {
     pub(super) fail_sync: bool,
     /// Added slowness: 0 is normal, 1 twice as slow.
     pub(super) slower: u64,
+    /// It hangs: what was asked of it ends when it is mended.
+    pub(super) hangs: bool,
+    /// What was asked of it meanwhile, in order.
+    hanging: Vec<Duty>,
+    /// Since when the log waits for it, while it does.
+    pub(super) log_hangs_since: Option<Time>,
+    /// The node led when its disk began to hang.
+    pub(super) led_when_hung: bool,
     /// A checkpoint row was damaged.
     pub(super) checkpoint_damaged: bool,
 }
@@ -87,6 +102,8 @@ pub(super) struct Host {
     /// A restart is planned.
     pub(super) restarting: bool,
     pub(super) paused_until: Option<Time>,
+    /// When it started, or resumed after its last pause.
+    pub(super) awake_since: Time,
     /// Events for a paused node.
     pub(super) held: Vec<Event>,
     pub(super) up: Option<Box<Process>>,
@@ -161,6 +178,7 @@ impl Host {
             joined,
             restarting: false,
             paused_until: None,
+            awake_since: 0,
             held: Vec::new(),
             up: None,
         }
@@ -187,6 +205,12 @@ impl Host {
 
     /// Performs a duty.
     pub(super) fn on(&mut self, sim: &mut Sim, duty: Duty) {
+        if self.disk.hangs && duty.needs_disk() {
+            if matches!(duty, Duty::Written | Duty::Synced) {
+                self.disk.log_hangs_since.get_or_insert(sim.now);
+            }
+            return self.disk.hanging.push(duty);
+        }
         match duty {
             Duty::Step => self.step(sim),
             Duty::Tick => self.tick(sim),
@@ -235,6 +259,45 @@ impl Host {
         self.mail(sim, Input::Space(space));
     }
 
+    /// Makes the disk hang.
+    pub(super) fn hang_disk(&mut self, sim: &mut Sim) {
+        sim.say(|| format!("the disk of n{} hangs", self.id));
+        self.disk.hangs = true;
+        self.disk.led_when_hung = self.leads();
+    }
+
+    /// Ends the hang. All pending operations end now.
+    pub(super) fn mend_hanging_disk(&mut self, sim: &mut Sim) {
+        if !std::mem::take(&mut self.disk.hangs) {
+            return;
+        }
+        sim.say(|| format!("the disk of n{} answers again", self.id));
+        let waited = self.disk.log_hangs_since.take().is_some();
+        let replaced = waited && self.disk.led_when_hung && self.up.is_some() && !self.leads();
+        sim.cover.stalled_leaders_replaced += u64::from(replaced);
+        for duty in std::mem::take(&mut self.disk.hanging) {
+            self.after(sim, 0, duty);
+        }
+    }
+
+    /// Drops the pending operations of a process that is gone.
+    fn forget_hanging(&mut self) {
+        self.disk.hanging.clear();
+        self.disk.log_hangs_since = None;
+        self.disk.led_when_hung = false;
+    }
+
+    /// Checks that a node does not lead for long while its log cannot be written: nothing would be
+    /// served.
+    pub(super) fn watch_hanging_disk(&self, sim: &mut Sim) {
+        let Some(since) = self.disk.log_hangs_since else { return };
+        let since = since.max(self.awake_since);
+        if self.leads() && self.paused_until.is_none() && sim.now > since + STALLED_LEADER_MAX {
+            let seconds = (sim.now - since) / SECOND;
+            sim.fail(format!("node {} leads, but its disk has hung for {seconds} s", self.id));
+        }
+    }
+
     /// Puts an input into the core's mailbox. The next step takes everything in it.
     pub(super) fn mail(&mut self, sim: &mut Sim, input: Input) {
         let Some(process) = &mut self.up else { return };
@@ -278,8 +341,13 @@ impl Host {
             process.role = role;
             process.view = process.core.view();
         }
+        let stalled_ms = process.view.stalled_ms;
         self.watch(sim);
         self.perform(sim, actions);
+        if stalled_ms >= STALL_EXIT_MS {
+            sim.cover.nodes_ended_by_stall += 1;
+            self.fail_stop(sim, "its disk hangs");
+        }
     }
 
     /// Checks what must hold of a core after each step.

@@ -34,6 +34,7 @@ pub(super) enum FaultKind {
     FullDisk,
     LowDisk,
     FailSync,
+    HangDisk,
     DamageLog,
     DamageCheckpoint,
     DamageSnapshot,
@@ -42,7 +43,7 @@ pub(super) enum FaultKind {
     Transfer,
 }
 
-const ALL_FAULTS: [FaultKind; 26] = [
+const ALL_FAULTS: [FaultKind; 27] = [
     FaultKind::Isolate,
     FaultKind::OneWay,
     FaultKind::Split,
@@ -63,6 +64,7 @@ const ALL_FAULTS: [FaultKind; 26] = [
     FaultKind::FullDisk,
     FaultKind::LowDisk,
     FaultKind::FailSync,
+    FaultKind::HangDisk,
     FaultKind::DamageLog,
     FaultKind::DamageCheckpoint,
     FaultKind::DamageSnapshot,

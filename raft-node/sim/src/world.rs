@@ -215,6 +215,7 @@ impl World {
             Event::Resume { node } => self.resume(node),
             Event::WatchClocks => {
                 faults::watch_clocks(sim, &self.hosts);
+                self.hosts.iter().for_each(|host| host.watch_hanging_disk(sim));
                 sim.after(SECOND, Event::WatchClocks);
             }
             Event::Operate => operator::operate(sim, &mut self.hosts),
@@ -233,6 +234,7 @@ impl World {
             return;
         }
         host.paused_until = None;
+        host.awake_since = sim.now;
         sim.say(|| format!("n{node} goes on"));
         // In order, and before all later events.
         for event in std::mem::take(&mut host.held) {

@@ -59,4 +59,5 @@ found! {
     a_learner_that_is_promoted_too_soon: PromotedTooSoon,
     a_joint_phase_that_is_skipped: JointPhaseSkipped,
     a_wiped_node_that_is_believed: WipedNodeBelieved,
+    a_leader_that_leads_although_its_disk_hangs: StalledLeads,
 }

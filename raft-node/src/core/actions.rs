@@ -33,6 +33,8 @@ pub enum NoOutcome {
     Overloaded,
     /// The disk of this node, or of too many others, lacks space. No leader took it.
     StorageFull,
+    /// The disk of this node does not answer. It never left this node.
+    Stalled,
     /// It left this node, and its outcome is unknown.
     Unknown,
 }

@@ -54,6 +54,8 @@ impl Core {
             removed: self.admin.removed,
             quorum_heard_ms_ago: self.quorum_heard_ms_ago(),
             refuses_writes: self.refuses_writes(),
+            stalled_ms: self.stalled_ms(),
+            is_stalled: self.is_stalled(),
         }
     }
 

@@ -34,6 +34,11 @@ impl Outbox {
         self.in_flight.len()
     }
 
+    /// The number of the oldest append that is not durable.
+    pub(super) fn oldest_in_flight(&self) -> Option<u64> {
+        self.in_flight.front().map(|append| append.number)
+    }
+
     /// Registers an append that was handed out, with the messages that wait for it.
     pub(super) fn appended(
         &mut self,

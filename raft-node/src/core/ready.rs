@@ -117,6 +117,7 @@ impl Core {
 
     /// Handles that all appends up to `number` are on disk.
     pub(super) fn persisted(&mut self, number: u64, actions: &mut Actions) {
+        self.stall.ended();
         for durable in self.outbox.persisted(number) {
             if let Some((index, term)) = durable.last {
                 self.raw.mut_store().synced(index, term);

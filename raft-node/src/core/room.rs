@@ -2,7 +2,7 @@
 //!
 //! A node short of space tells the others again and again. They forget news that is not repeated,
 //! so a lost all-clear does no lasting harm. Nothing here decides what is committed: a node that
-//! takes no entries acknowledges none.
+//! takes no entries acknowledges none. A disk that hangs (see `stall`) counts as one without room.
 
 use engine::ids::NodeId;
 use raft::StateRole;
@@ -23,13 +23,27 @@ const HAND_OVER_MS: u64 = 2_000;
 impl Core {
     /// Returns whether this node refuses new writes, for lack of room here or at too many others.
     pub fn refuses_writes(&self) -> bool {
-        if self.room.own != Space::Ample {
-            return true;
+        self.write_refusal().is_some()
+    }
+
+    /// Returns why this node refuses new writes, if it does.
+    pub(super) fn write_refusal(&self) -> Option<NoOutcome> {
+        if self.is_stalled() {
+            return Some(NoOutcome::Stalled);
         }
-        if self.raw.raft.state == StateRole::Leader {
-            return !self.has_room_in_majority();
-        }
-        self.room.of(NodeId(self.raw.raft.leader_id), self.now.mono_ms).refuses
+        let lacks_room = if self.room.own != Space::Ample {
+            true
+        } else if self.raw.raft.state == StateRole::Leader {
+            !self.has_room_in_majority()
+        } else {
+            self.room.of(NodeId(self.raw.raft.leader_id), self.now.mono_ms).refuses
+        };
+        lacks_room.then_some(NoOutcome::StorageFull)
+    }
+
+    /// Returns whether this node's disk takes new writes.
+    fn has_room(&self) -> bool {
+        self.room.own == Space::Ample && !self.is_stalled()
     }
 
     /// Returns whether the voters with room form a majority. The others still take the open
@@ -37,7 +51,7 @@ impl Core {
     fn has_room_in_majority(&self) -> bool {
         let progress = self.raw.raft.prs();
         let has_room = |id: &u64| match NodeId(*id) == self.node {
-            true => self.room.own == Space::Ample,
+            true => self.has_room(),
             false => !self.room.of(NodeId(*id), self.now.mono_ms).low,
         };
         let roomy = progress.iter().map(|(id, _)| *id).filter(has_room);
@@ -68,9 +82,10 @@ impl Core {
 
     /// After every step: tells the peers any news, refuses waiting requests, transfers leadership.
     pub(super) fn mind_room(&mut self, actions: &mut Actions) {
-        let refuses = self.refuses_writes();
+        let refusal = self.write_refusal();
+        let refuses = refusal.is_some();
         let leads = self.raw.raft.state == StateRole::Leader;
-        let news = News { low: self.room.own != Space::Ample, refuses: refuses && leads };
+        let news = News { low: !self.has_room(), refuses: refuses && leads };
         let now_ms = self.now.mono_ms;
         let due = news != News::default() && now_ms >= self.room.told_at_ms + NEWS_REPEAT_MS;
         if news != self.room.told || due {
@@ -83,9 +98,9 @@ impl Core {
                 }
             }
         }
-        if refuses {
+        if let Some(failure) = refusal {
             let never = self.requests.take_never_sent();
-            actions.failed.extend(never.into_iter().map(|seq| (seq, NoOutcome::StorageFull)));
+            actions.failed.extend(never.into_iter().map(|seq| (seq, failure)));
         }
         if leads && news.low {
             self.hand_over_for_room();

@@ -55,6 +55,10 @@ pub struct View {
     pub removed: bool,
     /// Milliseconds since a message from the leader; on the leader itself, from a majority.
     pub quorum_heard_ms_ago: u64,
-    /// Whether this node refuses writes for lack of disk space.
+    /// Whether this node refuses writes for lack of disk space, or because its disk hangs.
     pub refuses_writes: bool,
+    /// How long the disk has not answered, in milliseconds; 0 while nothing waits for it.
+    pub stalled_ms: u64,
+    /// Whether that is so long that the node is not ready.
+    pub is_stalled: bool,
 }

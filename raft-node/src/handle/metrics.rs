@@ -91,8 +91,10 @@ pub struct Metrics {
     pub open_orders: u64,
     /// Bytes that the node may still write on the disk of the data directory.
     pub disk_free_bytes: u64,
-    /// 1 while this node refuses writes for lack of disk space, else 0.
+    /// 1 while this node refuses writes because of the disks, else 0.
     pub writes_refused: u64,
+    /// Milliseconds for which this node's disk has not answered; 0 while nothing waits for it.
+    pub disk_stalled_ms: u64,
 }
 
 /// Reads the metrics of a node.
@@ -147,5 +149,6 @@ pub(super) fn metrics(shared: &Shared) -> Metrics {
         open_orders,
         disk_free_bytes: counters.disk_free_bytes.get(),
         writes_refused: u64::from(view.refuses_writes),
+        disk_stalled_ms: view.stalled_ms,
     }
 }

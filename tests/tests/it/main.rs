@@ -29,6 +29,7 @@ mod rebuild;
 mod recovery;
 mod scenarios;
 mod smoke;
+mod stalled_disk;
 mod stock;
 mod transitions;
 mod webhooks;

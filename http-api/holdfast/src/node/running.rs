@@ -103,6 +103,7 @@ pub(crate) async fn replicate(
     limits: &Limits,
 ) -> Result<Node, StartError> {
     config.disk_reserve_bytes = limits.disk_reserve_mb << 20;
+    config.disk_stall_exit_ms = limits.disk_stall_exit_s * 1_000;
     config.core.outstanding_age_max_ms = limits.queue_ms_max.get();
     config.core.outstanding_max = limits.queue_max as usize;
     let gateway = SimulatedGateway::new(SimulatedSettings {

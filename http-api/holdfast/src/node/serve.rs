@@ -79,7 +79,12 @@ pub(crate) struct Options {
 /// Runs the node to its end.
 pub(crate) fn run(options: Options) -> Result<(), CliError> {
     let _log = options.logging.start(Format::Json, FILTER)?;
-    let result = running::runtime()?.block_on(serve(options));
+    let runtime = running::runtime()?;
+    let result = runtime.block_on(serve(options));
+    if result.is_err() {
+        // What still waits for a disk that hangs would keep the process.
+        runtime.shutdown_background();
+    }
     result.map_err(|error| {
         // Standard error is a stream of log lines. It gets plain text only if the log is off.
         if !tracing::enabled!(tracing::Level::ERROR) {

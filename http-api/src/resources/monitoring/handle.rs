@@ -26,7 +26,7 @@ fn health_of(status: &NodeHealth) -> Health {
         (false, _) => ServiceState::Down,
     };
     let services = Services {
-        storage: state(status.storage_ok && status.disk_has_room),
+        storage: state(status.storage_ok && status.disk_has_room && status.disk_answers),
         raft: state(status.leader_id.is_some()),
         quorum: state(status.quorum),
         worker,
@@ -57,6 +57,8 @@ pub(crate) async fn ready(call: &Call<'_>) -> Result<Reply, Failure> {
         unwanted
     } else if status.leader_id.is_none() {
         "no leader is known"
+    } else if !status.disk_answers {
+        "the disk does not answer: this node takes no writes and should not lead"
     } else if !status.disk_has_room {
         "the disk is short of space: writes are refused, reads go on"
     } else {
@@ -94,6 +96,7 @@ mod tests {
             quorum: true,
             storage_ok: true,
             disk_has_room: true,
+            disk_answers: true,
             worker_ok: true,
             unwanted: None,
         }
@@ -110,6 +113,7 @@ mod tests {
             NodeHealth { quorum: false, ..status() },
             NodeHealth { storage_ok: false, ..status() },
             NodeHealth { disk_has_room: false, ..status() },
+            NodeHealth { disk_answers: false, ..status() },
             NodeHealth { worker_ok: false, ..status() },
         ] {
             assert_eq!(health_of(&broken).status, HealthStatus::Degraded);

@@ -27,8 +27,8 @@ impl Host {
         if self.up.is_some() || self.damaged || !self.joined {
             return;
         }
-        if self.disk.full {
-            // It would stop at its first write.
+        if self.disk.full || self.disk.hangs {
+            // It would stop at its first write, or wait.
             self.restart_after(sim, SECOND);
             return;
         }
@@ -68,6 +68,7 @@ impl Host {
             ));
         }
         self.boot += 1;
+        self.awake_since = sim.now;
         self.clock.boot(sim.now);
         let founders = || {
             let founders = self.voters.iter().map(|id| member(*id, None));
@@ -162,6 +163,7 @@ impl Host {
         let Some(mut process) = self.up.take() else { return };
         sim.say(|| format!("n{} crashes: {how:?}", self.id));
         self.life += 1;
+        self.forget_hanging();
         self.paused_until = None;
         self.held.clear();
         sim.cover.leader_crashes += u64::from(process.leads);
@@ -260,7 +262,8 @@ impl Host {
     /// At every tick of a stopping node: ends it once it does not lead, or has waited long enough.
     pub(super) fn go_on_stopping(&mut self, sim: &mut Sim) {
         let Some(process) = &mut self.up else { return };
-        if !process.stopping.is_some_and(|until| !process.leads || sim.now >= until) {
+        let over = process.stopping.is_some_and(|until| !process.leads || sim.now >= until);
+        if !over || self.disk.hangs {
             return;
         }
         // The core ends. Log and applier finish their queues.

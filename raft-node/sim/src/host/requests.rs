@@ -125,10 +125,14 @@ impl Host {
             let Some((request, waiter)) = process.waiting.remove(&seq) else { continue };
             sim.say(|| format!("n{} gives {seq} up: {failure:?}", self.id));
             let reply = match failure {
-                NoOutcome::NoLeader | NoOutcome::Overloaded | NoOutcome::StorageFull => {
+                NoOutcome::NoLeader
+                | NoOutcome::Overloaded
+                | NoOutcome::StorageFull
+                | NoOutcome::Stalled => {
                     sim.cover.not_applied += 1;
                     sim.cover.overloaded += u64::from(failure == NoOutcome::Overloaded);
                     sim.cover.refused_for_room += u64::from(failure == NoOutcome::StorageFull);
+                    sim.cover.refused_for_stall += u64::from(failure == NoOutcome::Stalled);
                     let judged = sim.oracle.ruled_out(request);
                     sim.check(judged);
                     Reply::NotApplied

@@ -41,6 +41,7 @@ impl World {
             host.disk.full = false;
             host.disk.slower = 0;
             host.disk.fail_sync = false;
+            host.mend_hanging_disk(sim);
             host.judge_space(sim, Space::Ample);
             // Where members change, the operator decides which node is lost.
             let stays_down = sim.random.percent(10) && sim.plan.spares == 0;
