@@ -8,6 +8,7 @@
 //! | checkpoint | freezes changes, has them written to sled, marks the log, begins snapshots |
 //! | the same, of a lower priority | writes it; see `driver::background` |
 //! | files | sends and receives snapshots, cuts the log; see `driver::snapshots` |
+//! | purge | removes the log's files that are not needed |
 //! | payments | a tokio task: polls the worker, calls the gateway |
 //!
 //! A storage error anywhere stops the node: it acknowledges nothing that depended on it.
@@ -61,6 +62,7 @@ pub(crate) struct Threads {
     apply: JoinHandle<()>,
     checkpoint: JoinHandle<()>,
     files: JoinHandle<()>,
+    purge: JoinHandle<()>,
     stop_checkpoint: Sender<()>,
 }
 
@@ -79,6 +81,7 @@ pub(crate) fn start(
     let (committed, apply_queue) = channel::unbounded();
     // At most one part of a snapshot is under way to or from each peer.
     let (files, file_queue) = channel::unbounded();
+    let (purges, purge_queue) = channel::bounded(1);
     let (stop_checkpoint, stopped) = channel::bounded(1);
     let node = shared.node();
     let writer = Background::start(format!("hf{node}-checkpoint"))?;
@@ -109,8 +112,12 @@ pub(crate) fn start(
         files: spawn("files", shared, {
             let log = Arc::clone(&log);
             Box::new(move |shared| {
-                snapshots::run_files(shared, &log, &links, part_bytes, &file_queue);
+                snapshots::run_files(shared, &log, &links, part_bytes, &file_queue, &purges);
             })
+        })?,
+        purge: spawn("purge", shared, {
+            let log = Arc::clone(&log);
+            Box::new(move |shared| run_purge(shared, &log, &purge_queue))
         })?,
         checkpoint: spawn("checkpoint", shared, {
             let whole = Arc::clone(shared);
@@ -140,7 +147,7 @@ impl Threads {
     pub(crate) fn stop(self, shared: &Shared) {
         shared.stop_core();
         // The queues end with the core, so each thread finishes and ends.
-        for thread in [self.core, self.log, self.apply, self.files] {
+        for thread in [self.core, self.log, self.apply, self.files, self.purge] {
             let _ = thread.join();
         }
         drop(self.stop_checkpoint);
@@ -302,6 +309,15 @@ fn run_log(shared: &Shared, log: &EngineLog, queue: &Receiver<Append>) {
             shared.counters.entries_appended.add(append.entries.len() as u64);
             shared.send(Input::Persisted(append.number));
             installed.into_iter().for_each(|input| shared.send(input));
+        }
+    }
+}
+
+/// Removes files of the log whenever it was cut.
+fn run_purge(shared: &Shared, log: &EngineLog, queue: &Receiver<()>) {
+    while queue.recv().is_ok() {
+        if let Err(error) = log.purge() {
+            return shared.fail(error.to_string());
         }
     }
 }

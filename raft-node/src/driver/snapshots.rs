@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, Sender};
 use engine::checkpoint::CheckpointStore;
 use engine::state::State;
 use engine::store::sled::SledStore;
@@ -43,6 +43,7 @@ pub(super) fn run_files(
     links: &Links,
     part_bytes: usize,
     queue: &Receiver<FileTask>,
+    purges: &Sender<()>,
 ) {
     while let Ok(task) = queue.recv() {
         match task {
@@ -71,6 +72,8 @@ pub(super) fn run_files(
                 if let Err(error) = log.compact(index, term) {
                     return shared.fail(error.to_string());
                 }
+                // If one is asked for already it will do.
+                let _ = purges.try_send(());
             }
             FileTask::Take => shared.snapshot_askers.lock().push(oneshot::channel().0),
         }

@@ -7,16 +7,18 @@
 //! a torn tail from lost data.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use raft::eraftpb::{Entry, HardState};
 use raft_engine::{Command, Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
 
+use super::view::entry_bytes;
 use super::{Error, LogStore, newest_members, record_members, records};
 use crate::directory::durable::{create_private_dir, write_durably};
 use crate::members::Membership;
@@ -30,6 +32,9 @@ const MEMBERS_END: &[u8] = b"members0";
 /// Key of the index and term of the last truncated entry. raft-engine's own record of that does not
 /// survive everything that its files go through, and it does not keep the term.
 const COMPACTED_KEY: &[u8] = b"compacted";
+/// Files are removed, and entries in them moved, when at most this share of their bytes is needed, in
+/// percent: with more, raft-engine would write again what is needed.
+const NEEDED_PERCENT_MAX: u64 = 70;
 /// Bytes of log files above which files without a needed entry are removed. The library's own
 /// default is 10 GB.
 const PURGE_BYTES: u64 = 512 << 20;
@@ -53,8 +58,10 @@ pub struct EngineLog {
     /// All kept memberships, oldest first.
     members: Mutex<Vec<Membership>>,
     compacted: Mutex<(u64, u64)>,
-    /// Locked for reading by fetches, and for writing while files are removed and entries moved.
-    purging: RwLock<()>,
+    /// Held while files are removed and entries moved. Who fetches meanwhile may find an entry moved
+    /// away, and then fetches once more, alone.
+    purging: Mutex<()>,
+    needed: Mutex<Needed>,
     /// Distinguishes this log from the other logs of the process; from 1.
     number: u64,
 }
@@ -138,11 +145,14 @@ impl EngineLog {
             watermark: Mutex::new(watermark),
             members: Mutex::default(),
             compacted: Mutex::new(compacted),
-            purging: RwLock::new(()),
+            purging: Mutex::new(()),
+            needed: Mutex::default(),
             number: OPENED.fetch_add(1, Ordering::Relaxed) + 1,
         };
         *log.members.lock() = log.read_members()?;
         log.check(watermark)?;
+        let used = log.engine.get_used_size() as u64;
+        *log.needed.lock() = Needed::found(log.compacted().0, log.last_index(), used);
         Ok(log)
     }
 
@@ -224,6 +234,36 @@ impl EngineLog {
         (watermark.index, watermark.term)
     }
 
+    /// Removes files without a needed entry, once so much of them is not needed that it is worth it.
+    /// Appends and reads go on meanwhile.
+    ///
+    /// # Errors
+    /// When raft-engine cannot read, write or remove a file.
+    pub fn purge(&self) -> Result<(), Error> {
+        let _alone = self.purging.lock();
+        let needed = self.needed.lock().bytes();
+        let used = self.engine.get_used_size() as u64;
+        if needed * 100 > used * NEEDED_PERCENT_MAX {
+            return Ok(());
+        }
+        self.engine.purge_expired_files().map_err(|error| self.error(error))?;
+        Ok(())
+    }
+
+    /// Fetches entries, of which it checks that they follow each other from `low` on.
+    fn fetch(&self, low: u64, high: u64, bytes_max: Option<usize>) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::new();
+        let fetched =
+            self.engine.fetch_entries_to::<RaftEntries>(GROUP, low, high, bytes_max, &mut entries);
+        fetched.map_err(|error| of_engine(&self.path, &error))?;
+        let follows = (low..).zip(&entries).all(|(index, entry)| entry.index == index);
+        let terms_rise = entries.is_sorted_by_key(|entry| entry.term);
+        match !entries.is_empty() && follows && terms_rise {
+            true => Ok(entries),
+            false => Err(self.broken(format!("entry {low} is missing"))),
+        }
+    }
+
     /// The bytes of the log's files.
     ///
     /// # Errors
@@ -292,15 +332,15 @@ impl LogStore for EngineLog {
     }
 
     fn entries(&self, low: u64, high: u64, bytes_max: u64) -> Result<Vec<Entry>, Error> {
-        let mut entries = Vec::new();
         let bytes_max = usize::try_from(bytes_max).ok();
         if low <= self.compacted().0 {
             return Err(self.error(format!("entry {low} was truncated")));
         }
-        let _fetching = self.purging.read();
-        let mut fetch = || {
-            let engine = &self.engine;
-            engine.fetch_entries_to::<RaftEntries>(GROUP, low, high, bytes_max, &mut entries)
+        let fetch = || {
+            self.fetch(low, high, bytes_max).or_else(|_| {
+                let _alone = self.purging.lock();
+                self.fetch(low, high, bytes_max)
+            })
         };
         let read_before = LAST_READ.with(|last| match last.get() {
             0 => last.replace(self.number),
@@ -308,17 +348,12 @@ impl LogStore for EngineLog {
         });
         // raft-engine caches the block that a thread read last, under a name that blocks of two
         // logs may share. A thread that has read another log would get that log's block.
-        let fetched = match read_before == 0 || read_before == self.number {
+        match read_before == 0 || read_before == self.number {
             true => fetch(),
             false => std::thread::scope(|scope| match scope.spawn(fetch).join() {
                 Ok(fetched) => fetched,
                 Err(panic) => std::panic::resume_unwind(panic),
             }),
-        };
-        fetched.map_err(|error| of_engine(&self.path, &error))?;
-        match entries.first() {
-            Some(first) if first.index == low => Ok(entries),
-            _ => Err(self.broken(format!("entry {low} is missing"))),
         }
     }
 
@@ -346,6 +381,7 @@ impl LogStore for EngineLog {
             }
         }
         self.engine.write(&mut batch, syncs()).map_err(|error| self.error(error))?;
+        self.needed.lock().appended(entries);
         // Show a membership only after it is durable.
         if let Some(next) = next {
             *history = next;
@@ -361,15 +397,23 @@ impl LogStore for EngineLog {
         if index <= self.compacted().0 {
             return Ok(());
         }
-        let mut batch = LogBatch::with_capacity(2);
+        // What is kept beside the entries is written again, so that nothing old pins a file. An
+        // append must not put a newer hard state in between.
+        let history = self.members.lock();
+        let hard_state = self.hard_state()?;
+        let mut batch = LogBatch::with_capacity(4);
         batch
-            .put(GROUP, COMPACTED_KEY.to_vec(), encode_compacted(index, term))
+            .put_message(GROUP, HARD_STATE_KEY.to_vec(), &hard_state)
+            .and_then(|()| batch.put(GROUP, COMPACTED_KEY.to_vec(), encode_compacted(index, term)))
             .map_err(|error| self.error(error))?;
+        for membership in &*history {
+            let (key, value) = (members_key(membership.index), membership.encode());
+            batch.put(GROUP, key, value).map_err(|error| self.error(error))?;
+        }
         batch.add_command(GROUP, Command::Compact { index: index + 1 });
         self.engine.write(&mut batch, true).map_err(|error| self.error(error))?;
         *self.compacted.lock() = (index, term);
-        let _alone = self.purging.write();
-        self.engine.purge_expired_files().map_err(|error| self.error(error))?;
+        self.needed.lock().cut(index);
         Ok(())
     }
 
@@ -393,11 +437,58 @@ impl LogStore for EngineLog {
             .and_then(|()| batch.put(GROUP, members_key(members.index), members.encode()))
             .map_err(|error| self.error(error))?;
         let mut history = self.members.lock();
-        let _alone = self.purging.write();
+        let _alone = self.purging.lock();
         self.engine.write(&mut batch, true).map_err(|error| self.error(error))?;
         *history = vec![members.clone()];
         *self.compacted.lock() = (index, term);
+        *self.needed.lock() = Needed::default();
         Ok(())
+    }
+}
+
+/// The bytes of entries that are not cut off, about.
+#[derive(Debug, Default)]
+struct Needed {
+    /// Last index and bytes of runs of entries, oldest first.
+    runs: VecDeque<(u64, u64)>,
+}
+
+impl Needed {
+    /// Entries of a run take about this many bytes.
+    const RUN_BYTES: u64 = 1 << 20;
+    /// Runs that the entries of a log that was opened count as.
+    const RUNS_FOUND: u64 = 16;
+
+    /// What a log that was opened needs: all bytes of its files, at most.
+    fn found(compacted: u64, last_index: u64, used: u64) -> Needed {
+        let entries = last_index - compacted;
+        let ends = (1..=Self::RUNS_FOUND).map(|n| compacted + entries * n / Self::RUNS_FOUND);
+        let runs = ends.map(|end| (end, used / Self::RUNS_FOUND));
+        Needed { runs: if entries == 0 { VecDeque::new() } else { runs.collect() } }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.runs.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn appended(&mut self, entries: &[Entry]) {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return };
+        // What replaces a suffix is counted with it.
+        for run in self.runs.iter_mut().rev().take_while(|run| run.0 >= first.index) {
+            run.0 = first.index - 1;
+        }
+        let bytes = entries.iter().map(|entry| entry_bytes(entry) as u64).sum();
+        match self.runs.back_mut() {
+            Some(run) if run.1 < Self::RUN_BYTES => *run = (last.index, run.1 + bytes),
+            _ => self.runs.push_back((last.index, bytes)),
+        }
+    }
+
+    /// Entries up to `index` are needed no more.
+    fn cut(&mut self, index: u64) {
+        while self.runs.front().is_some_and(|run| run.0 <= index) {
+            self.runs.pop_front();
+        }
     }
 }
 
@@ -720,6 +811,7 @@ mod tests {
                 next += 2;
             }
             log.compact(next - 5, round).expect("cut");
+            log.purge().expect("purged");
             largest = largest.max(log.bytes_on_disk().expect("measured"));
         }
         // 40 MB went through.
@@ -741,6 +833,7 @@ mod tests {
                 next += 1;
             }
             log.compact(next - 3, round).expect("cut");
+            log.purge().expect("purged");
         }
         drop(log);
         let log = open(true);
@@ -748,6 +841,53 @@ mod tests {
         assert_eq!(log.hard_state().expect("readable"), hard_state(21));
         log.verify(1).expect("sound");
         assert!(log.bytes_on_disk().expect("measured") < 8 << 20);
+    }
+
+    #[test]
+    fn nine_compactions_remove_the_files_that_are_not_needed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = EngineLog::open_with(dir.path(), false, 0).expect("opens");
+        // Hard state and membership are written once, to the first file.
+        log.append_all(&[], Some(&hard_state(1)), &[members(0, 3)]).expect("appended");
+        let data = vec![7; 16 << 10];
+        let (mut next, kept) = (1, 100);
+        for round in 1..=9 {
+            for _ in 0..200 {
+                log.append(&[entry(next, 1, &data)], None).expect("appended");
+                next += 1;
+            }
+            // More entries stay than raft-engine writes again without being asked often.
+            log.compact(next - 1 - kept, 1).expect("cut");
+            log.purge().expect("purged");
+            let (bytes, needed) = (log.bytes_on_disk().expect("measured"), kept * (16 << 10));
+            println!("{bytes} bytes for {needed} after {round}");
+            assert!(bytes < needed + (4 << 20), "{bytes} bytes after {round} compactions");
+        }
+        drop(log);
+        let log = EngineLog::open_with(dir.path(), true, 0).expect("opens again");
+        assert_eq!(log.hard_state().expect("readable"), hard_state(1));
+        assert_eq!(log.members_at(u64::MAX), Some(members(0, 3)));
+        assert_eq!((log.compacted().0, log.last_index()), (next - 1 - kept, next - 1));
+        log.verify(1).expect("sound");
+    }
+
+    #[test]
+    fn a_log_that_is_needed_is_not_written_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = EngineLog::open_with(dir.path(), false, 0).expect("opens");
+        let data = vec![7; 16 << 10];
+        for index in 1..=400 {
+            log.append(&[entry(index, 1, &data)], Some(&hard_state(1))).expect("appended");
+        }
+        let before = log.bytes_on_disk().expect("measured");
+        for cut in 1..=20 {
+            log.compact(cut, 1).expect("cut");
+            log.purge().expect("purged");
+        }
+        let after = log.bytes_on_disk().expect("measured");
+        assert!(after < before + (2 << 20), "{before} bytes became {after}");
+        let needed = log.needed.lock().bytes();
+        assert!((380 * (16 << 10)..=400 * (17 << 10)).contains(&needed), "{needed}");
     }
 
     #[test]
