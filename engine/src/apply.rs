@@ -76,8 +76,8 @@ impl State {
     /// An empty payload is raft's own entry and only moves the index.
     ///
     /// # Errors
-    /// When the entry is not the one after the last, or cannot be decoded. Refusals by the rules are
-    /// outcomes, not errors: an error is a fault of this node alone. The state may then have
+    /// When the entry is not the one after the last, or cannot be decoded. Refusals by the rules
+    /// are outcomes, not errors: an error is a fault of this node alone. The state may then have
     /// changed in part; the caller discards it and stops.
     pub fn apply(
         &mut self,
