@@ -245,8 +245,8 @@ fn lock(marker: &File, dir: &Path) -> Result<(), CliError> {
 }
 
 /// Free raft addresses on loopback, from 10,000 above the HTTP port on, or from a port that depends
-/// on `seed` if the system chooses the HTTP ports. The nodes keep them for good, so they are outside
-/// of the range from which the system gives ports to connections and to port 0.
+/// on `seed` if the system chooses the HTTP ports. The nodes keep them for good, so they are not in
+/// the range from which the system gives ports to connections and to port 0.
 fn raft_addresses(http: u16, nodes: usize, seed: u32) -> Result<Vec<SocketAddr>, CliError> {
     let last = ephemeral_first().max(PORT_FIRST + PORTS_MIN) - 1;
     let ports = PORT_FIRST..=last;
