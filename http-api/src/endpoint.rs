@@ -4,6 +4,8 @@
 //! calls the handler of a row. The function is a `match`, so the future of a handler is part of the
 //! connection's future, without an allocation per request.
 
+use std::sync::OnceLock;
+
 use engine::state::State;
 use hyper::Method;
 use serde_json::Value;
@@ -43,6 +45,8 @@ pub(crate) struct Endpoint {
     /// For requests with an idempotency key: whether the key is known. Retries with a known key are
     /// answered over the rate limit too.
     pub(crate) knows_key: Option<KnowsKey>,
+    /// The names of its query parameters, taken from its description when first needed.
+    parameters: OnceLock<Vec<String>>,
 }
 
 impl Endpoint {
@@ -53,7 +57,8 @@ impl Endpoint {
         describe: fn() -> Operation,
     ) -> Endpoint {
         let (answers_json, is_counted, knows_key) = (true, true, None);
-        Endpoint { method, path, body, describe, answers_json, is_counted, knows_key }
+        let parameters = OnceLock::new();
+        Endpoint { method, path, body, describe, answers_json, is_counted, knows_key, parameters }
     }
 
     /// A `GET`, which also answers `HEAD`.
@@ -103,6 +108,13 @@ impl Endpoint {
         self
     }
 
+    /// The query parameters that it takes; all others are refused. `None` for endpoints that ignore
+    /// the query: monitors append parameters of their own, and a refused probe stops a node.
+    pub(crate) fn query_parameters(&self) -> Option<&[String]> {
+        let declared = || (self.describe)().query_parameters();
+        self.is_counted.then(|| self.parameters.get_or_init(declared).as_slice())
+    }
+
     /// The description, completed with what follows from the row.
     pub(crate) fn operation(&self) -> Operation {
         let mut operation = (self.describe)();
@@ -111,6 +123,9 @@ impl Endpoint {
         }
         if self.is_counted {
             operation = operation.counted();
+        }
+        if self.query_parameters().is_some() {
+            operation = operation.checks_query();
         }
         if self.body != BodyKind::None {
             operation = operation.reads_body();
@@ -144,8 +159,10 @@ macro_rules! endpoints {
         }
 
         /// The row of each endpoint.
-        pub(crate) static ENDPOINTS: &[(Route, $crate::endpoint::Endpoint)] =
-            &[$((Route::$name, $row)),+];
+        pub(crate) static ENDPOINTS: [(Route, $crate::endpoint::Endpoint); COUNT] =
+            [$((Route::$name, $row)),+];
+
+        const COUNT: usize = [$(Route::$name),+].len();
 
         /// Calls the handler of an endpoint.
         pub(crate) async fn answer(

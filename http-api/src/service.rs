@@ -26,6 +26,7 @@ use crate::endpoint::{BodyKind, Endpoint};
 use crate::failure::Failure;
 use crate::limit::Standing;
 use crate::request::extract::{self, BodyLimits};
+use crate::request::query::Query;
 use crate::request::{json, trace};
 use crate::routes::{self, Found, Router, UNMATCHED};
 use crate::settings::Settings;
@@ -116,6 +117,9 @@ where
     };
     if endpoint.answers_json {
         extract::accepts_json(&head.headers)?;
+    }
+    if let (Some(query), Some(known)) = (head.uri.query(), endpoint.query_parameters()) {
+        Query::parse(Some(query))?.check_names(known)?;
     }
     let min_position = extract::min_position(&head.headers)?;
     let (timeout, lines) = (app.settings.body_timeout, endpoint.body == BodyKind::Bulk);

@@ -6,7 +6,7 @@ use client::wire::{self, ErrorCode, HealthStatus};
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::parameters::{ALWAYS, COUNTED, EVERYWHERE, READS};
+use super::parameters::{self, ALWAYS, COUNTED, EVERYWHERE, READS};
 use super::problems;
 use super::words::{headers, json_content, reference, schema};
 
@@ -69,6 +69,16 @@ impl Operation {
     pub(crate) fn counted(mut self) -> Operation {
         self.is_counted = true;
         self.refuses(&[ErrorCode::TooManyRequests])
+    }
+
+    /// It refuses unknown query parameters.
+    pub(crate) fn checks_query(self) -> Operation {
+        self.refuses(&[ErrorCode::ValidationError])
+    }
+
+    /// The names of the query parameters that it takes.
+    pub(crate) fn query_parameters(&self) -> Vec<String> {
+        parameters::in_query(&self.parameters)
     }
 
     /// It reads the body of a request.

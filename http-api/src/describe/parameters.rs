@@ -173,6 +173,16 @@ pub(crate) fn all() -> Value {
     })
 }
 
+/// The names of those of these parameters that belong in the query.
+pub(crate) fn in_query(components: &[&'static str]) -> Vec<String> {
+    let all = all();
+    let declared = components.iter().map(|component| &all[component]);
+    declared
+        .filter(|parameter| parameter["in"] == "query")
+        .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
+        .collect()
+}
+
 fn consistency() -> Value {
     json!({"type": "string", "enum": [wire::CONSISTENCY_STALE]})
 }

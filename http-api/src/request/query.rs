@@ -11,7 +11,7 @@ use crate::request::fields::{Errors, integer};
 /// The most parameters in one query.
 pub(crate) const PARAMETERS_MAX: usize = 64;
 
-/// The parameters of a request. Unknown ones are ignored, as unknown fields of a body are.
+/// The parameters of a request. `service` refuses unknown ones before the handler runs.
 #[derive(Debug, Default)]
 pub(crate) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
@@ -27,6 +27,22 @@ impl<'a> Query<'a> {
             parameters.push((form_decode(name)?, form_decode(value)?));
         }
         Ok(Query(parameters))
+    }
+
+    /// Refuses parameters that are not `known`: a misspelt filter must not list everything.
+    pub(crate) fn check_names(&self, known: &[String]) -> Result<(), Failure> {
+        let mut errors = Errors::default();
+        let mut unknown: Vec<&str> = self.0.iter().map(|(name, _)| name.as_ref()).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        for name in unknown.into_iter().filter(|name| known.iter().all(|known| known != name)) {
+            let text = match known {
+                [] => "This path takes no query parameters.".to_owned(),
+                known => format!("Unknown query parameter; known are: {}.", known.join(", ")),
+            };
+            errors.add(name.to_owned(), text);
+        }
+        errors.check()
     }
 
     /// All parameters, as decoded.
@@ -92,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_decoded_and_unknown_ones_ignored() {
+    fn parameters_are_decoded() {
         let query = Query::parse(Some("status=PA%49D&a+b=c%20d&&flag&user_id=&x=1=2")).unwrap();
         let mut errors = Errors::default();
         assert_eq!(query.text("status", &mut errors), Some("PAID"));
@@ -116,6 +132,30 @@ mod tests {
         for name in ["limit", "page", "per_page", "cursor"] {
             assert!(format!("{failure:?}").contains(&format!("\"{name}\"")), "{name}");
         }
+    }
+
+    #[test]
+    fn unknown_names_are_refused_with_the_known_ones() {
+        let known = ["status".to_owned(), "user_id".to_owned()];
+        let check = |text: &str, known: &[String]| {
+            Query::parse(Some(text)).unwrap().check_names(known).map_err(|e| format!("{e:?}"))
+        };
+        for fine in ["", "&", "status=PAID", "user_id=&status=", "st%61tus=x"] {
+            assert!(check(fine, &known).is_ok(), "{fine}");
+        }
+        for (text, name) in [
+            ("staus=PAID", "staus"),
+            ("Status=PAID", "Status"),
+            ("userId=1", "userId"),
+            ("status%5B%5D=PAID", "status[]"),
+            ("status=PAID&x&x", "x"),
+            ("=1", ""),
+        ] {
+            let failure = check(text, &known).unwrap_err();
+            assert!(failure.contains(&format!("{name:?}: [")), "{text}: {failure}");
+            assert!(failure.contains("known are: status, user_id."), "{text}: {failure}");
+        }
+        assert!(check("a=1", &[]).unwrap_err().contains("takes no query parameters"));
     }
 
     #[test]

@@ -33,8 +33,49 @@ async fn limits_and_places_in_lists_are_checked_on_every_list() {
                 answer.problem(400, "malformed_request");
             }
         }
-        // Unknown parameters are ignored.
-        fixture.get(&format!("{path}?colour=red&colour=&=&&x")).await.expect(200);
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unknown_parameters_are_refused_and_the_known_ones_named() {
+    let fixture = Fixture::start().await;
+    let product = fixture.product("1.00", 10).await;
+    fixture.post("/api/v1/orders", &order(product, 1)).await.expect(201);
+    let before = fixture.look().await;
+    for (target, name, known) in [
+        ("/api/v1/orders?staus=PAID", "staus", "status"),
+        ("/api/v1/orders?userId=1&limit=5", "userId", "user_id"),
+        ("/api/orders?status=PAID&page[size]=5", "page[size]", "per_page"),
+        ("/api/v1/orders/1?consistncy=stale", "consistncy", "consistency"),
+        ("/api/v1/orders/999?x=1", "x", "consistency"),
+        ("/api/v1/products?skus=1", "skus", "ids"),
+        ("/api/v1/products?_=17", "_", "cursor"),
+        ("/api/v1/products/1/ledger?cursor=1", "cursor", "after"),
+        ("/api/v1/events?type=order.paid", "type", "types"),
+        ("/api/v1/cluster/backup?x", "x", "consistency"),
+    ] {
+        let answer = fixture.get(target).await;
+        answer.invalid(name);
+        let problem = answer.json();
+        assert!(problem["errors"][name][0].as_str().unwrap().contains(known), "{target} {problem}");
+    }
+    for (method, target) in [
+        ("POST", "/api/v1/orders?dry_run=true"),
+        ("POST", "/api/v1/orders/batch?dry_run=true"),
+        ("POST", "/api/v1/products?dry_run=true"),
+        ("PATCH", "/api/v1/products/1?dry_run=true"),
+        ("DELETE", "/api/v1/products/1?dry_run=true"),
+        ("POST", "/api/v1/cluster/snapshot?dry_run=true"),
+        ("POST", "/api/v1/payments/webhook?dry_run=true"),
+    ] {
+        let body = order(product, 1);
+        fixture.send(Call::json(method, target, &body)).await.invalid("dry_run");
+    }
+    assert_eq!(fixture.look().await, before);
+    // Monitors append parameters of their own.
+    for path in ["/livez", "/readyz", "/health", "/api/v1/health", "/metrics"] {
+        assert_eq!(fixture.get(&format!("{path}?verbose&_=1")).await.status, 200, "{path}");
     }
     fixture.stop().await;
 }
