@@ -133,7 +133,8 @@ pub struct Order {
     pub total_price: String,
     /// Sum of the lines in minor units.
     pub total_amount_minor: i64,
-    /// Why the order is FAILED; null otherwise.
+    /// Why the order is FAILED, or CANCELLED when its payment timed out or a reason was given; else
+    /// null.
     pub failure_reason: Option<String>,
     /// When the order was cancelled; null otherwise.
     pub cancelled_at: Option<String>,

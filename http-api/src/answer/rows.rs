@@ -124,7 +124,7 @@ impl Text<'_> {
         self.raw(r#"],"total_amount":"#).amount(order.total);
         self.raw(r#","total_price":"#).amount(order.total);
         self.raw(r#","total_amount_minor":"#).signed(order.total.0);
-        let reason = order.failure_reason.as_deref().filter(|_| order.status == Status::Failed);
+        let reason = views::failure_reason(order);
         self.raw(r#","failure_reason":"#).string_or_null(reason).raw(r#","cancelled_at":"#);
         match order.status {
             Status::Cancelled => self.moment(order.updated_at),

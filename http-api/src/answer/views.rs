@@ -13,6 +13,12 @@ use engine::user::User;
 use raft_node::LedgerEntry;
 use time::OffsetDateTime;
 
+/// Why an order failed or was cancelled, if anybody said why.
+pub(crate) fn failure_reason(order: &Order) -> Option<&str> {
+    let is_undone = matches!(order.status, Status::Failed | Status::Cancelled);
+    order.failure_reason.as_deref().filter(|_| is_undone)
+}
+
 /// The wire type of an order.
 pub(crate) fn order(order: &Order) -> wire::Order {
     let status = status(order.status);
@@ -32,9 +38,7 @@ pub(crate) fn order(order: &Order) -> wire::Order {
         total_amount: total.clone(),
         total_price: total,
         total_amount_minor: order.total.0,
-        failure_reason: (order.status == Status::Failed)
-            .then(|| order.failure_reason.as_deref().map(str::to_owned))
-            .flatten(),
+        failure_reason: failure_reason(order).map(str::to_owned),
         // A cancelled order never changes again, so its last change is the cancel.
         cancelled_at: (order.status == Status::Cancelled).then(|| moment(order.updated_at)),
         created_at: moment(order.created_at),
@@ -333,8 +337,9 @@ pub(crate) fn moment_text(at: Timestamp) -> [u8; 24] {
     text
 }
 
-/// Reads the version of a row from an `ETag`.
+/// Reads the version of a row from an `ETag`, also in its weak form.
 pub(crate) fn version_of_tag(tag: &str) -> Option<Position> {
+    let tag = tag.strip_prefix("W/").unwrap_or(tag);
     let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
     let canonical = digits == "0" || !digits.starts_with('0');
     let plain = canonical && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -412,7 +417,7 @@ mod tests {
             (Status::Processing, Some(PaymentStatus::Pending), None, false),
             (Status::Paid, Some(PaymentStatus::Succeeded), None, false),
             (Status::Failed, Some(PaymentStatus::Declined), Some("card expired"), false),
-            (Status::Cancelled, None, None, true),
+            (Status::Cancelled, None, Some("card expired"), true),
         ] {
             row.status = status;
             let view = order(&row);
@@ -465,9 +470,17 @@ mod tests {
     fn tags_are_read_back_exactly() {
         assert_eq!(version_of_tag("\"4711\""), Some(Position(4711)));
         assert_eq!(version_of_tag("\"0\""), Some(Position(0)));
-        for tag in
-            ["4711", "\"\"", "\"04711\"", "W/\"4711\"", "\"-1\"", "\"99999999999999999999\"", "\""]
-        {
+        assert_eq!(version_of_tag("W/\"4711\""), Some(Position(4711)));
+        for tag in [
+            "4711",
+            "\"\"",
+            "\"04711\"",
+            "w/\"4711\"",
+            "W/W/\"1\"",
+            "\"-1\"",
+            "\"99999999999999999999\"",
+            "\"",
+        ] {
             assert_eq!(version_of_tag(tag), None, "{tag}");
         }
     }

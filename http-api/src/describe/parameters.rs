@@ -56,7 +56,7 @@ pub(crate) fn all() -> Value {
                 "pattern": r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,15})$"#,
                 "examples": ["\"4711\""],
             }),
-            "Change the product only if it still has one of these versions (its `ETag`), else 412.",
+            "Change the product only if it still has one of these versions (its `ETag`), else 412. The weak form of a tag, which compressing proxies make, counts as the tag.",
         ),
         "TraceId": header(
             "X-Trace-Id",

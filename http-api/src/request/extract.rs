@@ -246,7 +246,8 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<IfMatch, Failure> {
             if tags > TAGS_MAX {
                 return Err(bad());
             }
-            // A weak tag never matches here: If-Match compares strongly.
+            // Proxies that compress answers make our tags weak. A version names one state of the
+            // row in any encoding, so the weak form of a tag is as good.
             versions.extend(views::version_of_tag(tag));
             match more {
                 Some(more) => rest = more,
@@ -369,7 +370,8 @@ mod tests {
         assert_eq!(read("\"7\"").unwrap(), IfMatch::Versions(vec![Position(7)]));
         let both = IfMatch::Versions(vec![Position(7), Position(9)]);
         assert_eq!(read("\"7\", \"9\"").unwrap(), both);
-        assert_eq!(read("W/\"7\"").unwrap(), IfMatch::Versions(vec![]));
+        assert_eq!(read("W/\"7\"").unwrap(), IfMatch::Versions(vec![Position(7)]));
+        assert_eq!(read("W/\"x\"").unwrap(), IfMatch::Versions(vec![]));
         assert_eq!(read("\"abc\"").unwrap(), IfMatch::Versions(vec![]));
         let odd = read("\"a,b\" ,W/\"\",  \"7\"").unwrap();
         assert_eq!(odd, IfMatch::Versions(vec![Position(7)]));

@@ -171,6 +171,8 @@ async fn a_cancel_releases_the_units_once() {
     assert_eq!(again["data"], cancelled["data"]);
     let history = fixture.get("/api/v1/orders/1/events").await.expect(200);
     assert_eq!(history["data"][1]["reason"], "changed my mind");
+    let shown = fixture.get("/api/v1/orders/1").await.expect(200);
+    assert_eq!(shown["data"]["failure_reason"], "changed my mind");
     let view = fixture.get(&format!("/api/v1/products/{product}")).await.expect(200);
     assert_eq!((&view["data"]["stock"], &view["data"]["reserved"]), (&json!(5), &json!(0)));
     fixture.post("/api/v1/orders/2/cancel", &json!({})).await.problem(404, "not_found");

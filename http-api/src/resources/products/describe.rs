@@ -51,7 +51,10 @@ pub(crate) fn replace() -> Operation {
 
 pub(crate) fn patch() -> Operation {
     Operation::new("patchProduct", "Update the given fields of a product")
-        .text("Fields that are missing stay as they are.")
+        .text(
+            "Fields that are missing stay as they are. A body without known fields changes nothing, \
+             and the product keeps its version.",
+        )
         .takes(&["ProductId", "IfMatch"])
         .body("ProductPatch", json!({"price": "949.00", "stock": 60}))
         .shows("The product after the change.", "ProductAnswer", examples::product())

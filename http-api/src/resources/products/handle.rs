@@ -143,7 +143,31 @@ pub(crate) async fn patch(call: &Call<'_>) -> Result<Reply, Failure> {
     let product = ProductId(call.id(MISSING)?);
     let object = json::parse(&call.body)?;
     let patch = read_patch(product, &Fields::of(&object))?;
-    update(call, patch).await
+    if is_empty(&patch) { unchanged(call, product).await } else { update(call, patch).await }
+}
+
+/// Whether a patch names no field.
+fn is_empty(patch: &UpdateProduct) -> bool {
+    let UpdateProduct { product, expected_version, .. } = *patch;
+    *patch == UpdateProduct { product, expected_version, ..UpdateProduct::default() }
+}
+
+/// The answer to a patch that names no field: the product as it is, with its version.
+async fn unchanged(call: &Call<'_>, id: ProductId) -> Result<Reply, Failure> {
+    let expected = extract::if_match(call.headers)?;
+    call.wait_until_fresh(Freshness::Linearizable).await?;
+    let (position, row) =
+        call.app.handle.read(|state| (state.position(), state.product(id).cloned()));
+    let row = row.ok_or_else(|| Failure::not_found(MISSING).at(position))?;
+    match expected {
+        IfMatch::Versions(versions) if !versions.contains(&row.version) => {
+            Err(mismatch(row.version, position))
+        }
+        IfMatch::Any | IfMatch::Versions(_) => {
+            let body = Envelope::new(views::product(&row));
+            Ok(reply::of(200, &body).at(position).version(row.version.0))
+        }
+    }
 }
 
 fn read_patch(product: ProductId, fields: &Fields<'_, '_>) -> Result<UpdateProduct, Failure> {
@@ -226,8 +250,12 @@ async fn expected_version(call: &Call<'_>, id: ProductId) -> Result<Option<Posit
     if versions.contains(&current) {
         return Ok(Some(current));
     }
+    Err(mismatch(current, position))
+}
+
+fn mismatch(current: Position, position: Position) -> Failure {
     let detail = format!("The version is {current} by now.");
-    Err(Failure::new(ErrorCode::VersionMismatch, detail).at(position))
+    Failure::new(ErrorCode::VersionMismatch, detail).at(position)
 }
 
 /// The answer to a write: the product right after it.
