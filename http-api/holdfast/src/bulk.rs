@@ -84,6 +84,9 @@ pub(crate) fn lines<T: Body + 'static>(
     match format {
         Format::Csv => {
             let rows = Sheet::open(source, T::COLUMNS)?;
+            if !rows.ignored.is_empty() {
+                eprintln!("note: ignoring the columns {}", rows.ignored.join(", "));
+            }
             Ok(Box::new(rows.map(|row| {
                 let (number, cells) = row?;
                 Ok(Line { number, body: cells.and_then(|cells| T::from_cells(&cells)) })

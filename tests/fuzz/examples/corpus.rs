@@ -64,6 +64,12 @@ fn main() {
     for (number, query) in QUERIES.iter().enumerate() {
         write("query", &format!("{number:02}"), query.as_bytes());
     }
+    let tables = corpus.join("../../../http-api/holdfast/tests/corpus");
+    for file in fs::read_dir(tables).expect("files of spreadsheets") {
+        let file = file.expect("a folder can be listed");
+        let name = file.file_name().into_string().expect("an ASCII name");
+        write("csv", &name, &fs::read(file.path()).expect("a file can be read"));
+    }
     for (number, message) in messages(&shop).into_iter().enumerate() {
         let mut frame = Vec::new();
         encode_frame(1_700_000_000_000, &[message], &mut frame);

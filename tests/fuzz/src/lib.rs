@@ -9,13 +9,21 @@
 //! `make fuzz` runs every target under libFuzzer; `tests/replay.rs` runs every corpus file in
 //! `cargo test`. `cargo run -p fuzz --example corpus` writes the corpora anew.
 
+// No unit tests: those of the files that this crate shares with the binary run there.
+#![cfg(not(test))]
+
+mod csv_file;
 mod engine_bytes;
+#[expect(dead_code, reason = "the readers of the binary make only some of its errors")]
+#[path = "../../../http-api/holdfast/src/exit.rs"]
+mod exit;
 mod peer_bytes;
 mod snapshot_file;
 
 /// A body and a query string of a request, read by the REST server.
 pub use http_api::fuzzing::{body, query};
 
+pub use csv_file::csv;
 pub use engine_bytes::{command, entry, row};
 pub use peer_bytes::frame;
 pub use snapshot_file::snapshot;
@@ -32,4 +40,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("snapshot", snapshot),
     ("body", body),
     ("query", query),
+    ("csv", csv),
 ];

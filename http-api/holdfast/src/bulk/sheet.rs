@@ -59,6 +59,8 @@ pub(crate) struct Sheet<R> {
     separator: u8,
     /// The known column of each field.
     columns: Vec<Option<&'static str>>,
+    /// The headings that are no known column, by number if empty. Their cells are not read.
+    pub(crate) ignored: Vec<String>,
     lines: LineCounter,
 }
 
@@ -84,7 +86,8 @@ impl<R: Read> Sheet<R> {
         };
         let reader = reader(Tee::new(Cursor::new(start).chain(source)), separator);
         let record = ByteRecord::new();
-        let mut sheet = Sheet { reader, record, separator, columns: Vec::new(), lines };
+        let mut sheet =
+            Sheet { reader, record, separator, columns: Vec::new(), ignored: Vec::new(), lines };
         let (number, fields) = match sheet.read()? {
             Some(row) => row,
             None => (1, Ok(Vec::new())),
@@ -92,6 +95,12 @@ impl<R: Read> Sheet<R> {
         let headings =
             fields.map_err(|wrong| CliError::Usage(format!("line {number}: {wrong}")))?;
         sheet.columns = assign(&headings, columns, separator)?;
+        let unknown = (1..).zip(headings).zip(&sheet.columns).filter(|(_, known)| known.is_none());
+        let name = |((number, heading), _): ((usize, String), _)| match heading.is_empty() {
+            true => format!("{number} (no heading)"),
+            false => heading,
+        };
+        sheet.ignored = unknown.map(name).collect();
         Ok(sheet)
     }
 
@@ -221,12 +230,6 @@ fn assign(
     let of = |name: &str| found.iter().flatten().filter(|it| **it == name).count();
     if let Some(twice) = found.iter().flatten().find(|name| of(name) > 1) {
         return Err(CliError::Usage(format!("the header has the column {twice} twice")));
-    }
-    let named = headings.iter().zip(&found).filter(|(heading, _)| !heading.is_empty());
-    let ignored = named.filter(|(_, known)| known.is_none()).map(|(heading, _)| heading.as_str());
-    let ignored: Vec<_> = ignored.collect();
-    if !ignored.is_empty() {
-        eprintln!("note: ignoring the columns {}", ignored.join(", "));
     }
     // Trailing separators add columns without a name.
     let width = headings.iter().rposition(|heading| !heading.is_empty()).map_or(0, |at| at + 1);

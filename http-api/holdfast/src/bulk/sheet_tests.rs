@@ -121,6 +121,13 @@ fn each_file_of_the_corpus_gives_its_rows() {
 }
 
 #[test]
+fn ignored_columns_are_named_even_without_a_heading() {
+    let text = ",sku,name,color,price,stock,\n0,A,B,red,1,2,\n";
+    let sheet = Sheet::open(Cursor::new(text), COLUMNS).unwrap();
+    assert_eq!(sheet.ignored, ["1 (no heading)", "color"]);
+}
+
+#[test]
 fn a_row_without_end_is_refused_by_its_line_and_not_kept_in_memory() {
     let mut text = b"sku,name,price,stock\nA,B,1,1\nC,\"".to_vec();
     text.extend(std::iter::repeat_n(b"x\n", 2 << 20).flatten());

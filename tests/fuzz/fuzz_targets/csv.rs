@@ -1,0 +1,7 @@
+//! Fuzzes [`fuzz::csv`].
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    fuzz::csv(bytes);
+});
