@@ -138,6 +138,18 @@ fn children_dir(file: &str, is_root: bool) -> String {
 
 type ModulePath = Vec<String>;
 
+/// The path without `..`.
+fn without_parents(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
 /// What a path leads to.
 #[derive(Debug, PartialEq, Eq)]
 enum Target {
@@ -178,7 +190,7 @@ impl Tree {
             let child = [path.as_slice(), std::slice::from_ref(name)].concat();
             let beside = file.rsplit_once('/').map_or("", |(dir, _)| dir);
             let candidates = match path_attribute {
-                Some(path) => vec![format!("{beside}/{path}")],
+                Some(path) => vec![without_parents(&format!("{beside}/{path}"))],
                 None => vec![format!("{dir}{name}.rs"), format!("{dir}{name}/mod.rs")],
             };
             let found = candidates.iter().find(|candidate| sources.contains_key(*candidate));
