@@ -60,6 +60,20 @@ impl<'o, 'a> Fields<'o, 'a> {
         Fields { object, element: Some((list, index)) }
     }
 
+    /// Refuses names that differ from a `known` one only by case, `_` or `-`. Ignored as unknown, a
+    /// misspelt key or limit would change what the request does.
+    pub(crate) fn check_names(&self, known: &[&str], errors: &mut Errors) {
+        let given = self.object.0.iter().map(|(name, _)| name.as_ref());
+        let misspelt = given.filter(|name| !known.contains(name)).filter_map(|name| {
+            let meant = known.iter().find(|known| spells_the_same(known, name))?;
+            Some((name, meant))
+        });
+        for (name, meant) in misspelt.take(MISSPELT_MAX) {
+            let text = format!("This field is unknown; did you mean {meant}?");
+            errors.add(self.path(name), text);
+        }
+    }
+
     /// The path of a field in the body, such as `items.0.quantity`. Built only for errors.
     fn path(&self, name: &str) -> String {
         match self.element {
@@ -196,6 +210,21 @@ impl<'o, 'a> Fields<'o, 'a> {
         result.map_err(|rest| self.fault(name, &rest, errors)).ok()
     }
 }
+
+/// The most misspelt names that an answer lists for one object.
+const MISSPELT_MAX: usize = 16;
+
+/// Whether two names are equal but for case, `_` and `-`.
+fn spells_the_same(one: &str, other: &str) -> bool {
+    let plain = |name: &str| -> Vec<u8> {
+        let bytes = name.bytes().filter(|byte| !matches!(byte, b'_' | b'-'));
+        bytes.map(|byte| byte.to_ascii_lowercase()).collect()
+    };
+    other.len() <= NAME_BYTES_MAX && plain(one) == plain(other)
+}
+
+/// Longer names are not compared with the known ones.
+const NAME_BYTES_MAX: usize = 64;
 
 pub(crate) const NOT_A_STRING: &str = "must be a string.";
 const NOT_AN_INTEGER: &str = "must be an integer.";

@@ -50,6 +50,7 @@ pub(crate) async fn set_payments(call: &Call<'_>) -> Result<Reply, Failure> {
     let object = json::parse(&call.body)?;
     let fields = Fields::of(&object);
     let mut errors = Errors::default();
+    fields.check_names(&["paused"], &mut errors);
     let paused = match fields.required("paused", &mut errors) {
         Some(Value::Bool(paused)) => Some(*paused),
         Some(_) => {

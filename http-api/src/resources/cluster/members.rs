@@ -58,7 +58,9 @@ pub(crate) async fn remove(call: &Call<'_>) -> Result<Reply, Failure> {
 pub(crate) async fn transfer(call: &Call<'_>) -> Result<Reply, Failure> {
     let object = if call.body.is_empty() { Object::default() } else { json::parse(&call.body)? };
     let mut errors = Errors::default();
-    let to = Fields::of(&object).id("to", &mut errors).map(NodeId);
+    let fields = Fields::of(&object);
+    fields.check_names(&["to"], &mut errors);
+    let to = fields.id("to", &mut errors).map(NodeId);
     errors.check()?;
     judged(call.app.handle.transfer_leader(to, call.deadline).await?)?;
     Ok(shown(call))
@@ -92,6 +94,8 @@ fn judged(verdict: Verdict) -> Result<(), Failure> {
 
 fn read_member(fields: &Fields<'_, '_>) -> Result<Member, Failure> {
     let mut errors = Errors::default();
+    let known = ["id", "raft_addr", "http_addr", "incarnation", "replaces"];
+    fields.check_names(&known, &mut errors);
     fields.required("id", &mut errors);
     let id = fields.id("id", &mut errors);
     let raft_addr = fields.required_text("raft_addr", ADDRESS_BYTES_MAX, &mut errors);

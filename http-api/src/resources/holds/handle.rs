@@ -116,6 +116,9 @@ fn shown(status: u16, hold: &Hold, now: Timestamp) -> Reply {
     reply::of(status, &Envelope::new(view)).version(version)
 }
 
+const HOLD_FIELDS: [&str; 7] =
+    ["user_id", "items", "product_id", "quantity", "qty", "ttl_seconds", "idempotency_key"];
+
 /// Reads the body of `POST /holds`.
 fn read_hold(
     object: &Object<'_>,
@@ -124,6 +127,7 @@ fn read_hold(
 ) -> Result<CreateHold, Failure> {
     let fields = Fields::of(object);
     let mut errors = Errors::default();
+    fields.check_names(&HOLD_FIELDS, &mut errors);
     let key = idempotency_key(header_key, fields.key(&mut errors))?.map(Box::from);
     let user = read_user(&fields, settings, &mut errors);
     let lines = if fields.optional("items").is_some() {
@@ -171,6 +175,7 @@ fn read_extension(
 ) -> Result<ExtendHold, Failure> {
     let fields = Fields::of(object);
     let mut errors = Errors::default();
+    fields.check_names(&["ttl_seconds"], &mut errors);
     let ttl_ms = fields.required("ttl_seconds", &mut errors).and(read_ttl_ms(
         &fields,
         settings,

@@ -117,6 +117,7 @@ fn read_object(body: &[u8], asked: Option<bool>, settings: &Settings) -> Result<
     let object = json::parse(body)?;
     let fields = Fields::of(&object);
     let mut errors = Errors::default();
+    fields.check_names(&["orders", "atomic"], &mut errors);
     let atomic = match fields.optional("atomic") {
         None => asked.unwrap_or(false),
         Some(Value::Bool(atomic)) if asked.is_none_or(|asked| asked == *atomic) => *atomic,

@@ -110,6 +110,11 @@ async fn order_after(
     }
 }
 
+const ORDER_FIELDS: [&str; 6] =
+    ["user_id", "hold_id", "items", "payment_method", "idempotency_key", "metadata"];
+
+const PURCHASE_FIELDS: [&str; 4] = ["product_id", "quantity", "user_id", "idempotency_key"];
+
 /// Reads the body of `POST /orders`.
 pub(crate) fn read_order(
     object: &Object<'_>,
@@ -118,6 +123,7 @@ pub(crate) fn read_order(
 ) -> Result<PlaceOrder, Failure> {
     let fields = Fields::of(object);
     let mut errors = Errors::default();
+    fields.check_names(&ORDER_FIELDS, &mut errors);
     let key = read_key(&fields, header_key, settings, &mut errors)?;
     let user = read_user(&fields, settings, &mut errors);
     let (hold, lines) = read_hold_or_lines(&fields, &mut errors);
@@ -141,6 +147,7 @@ fn read_purchase(
 ) -> Result<PlaceOrder, Failure> {
     let fields = Fields::of(object);
     let mut errors = Errors::default();
+    fields.check_names(&PURCHASE_FIELDS, &mut errors);
     let key = read_key(&fields, header_key, settings, &mut errors)?;
     let user = read_user(&fields, settings, &mut errors);
     let line = read_line(&fields, &mut errors);
@@ -222,7 +229,11 @@ pub(crate) fn read_lines(fields: &Fields<'_, '_>, errors: &mut Errors) -> Vec<Li
         return Vec::new();
     }
     let read = |(index, element): (usize, &Value<'_>)| match element {
-        Value::Object(line) => read_line(&Fields::of_element(line, "items", index), errors),
+        Value::Object(line) => {
+            let fields = Fields::of_element(line, "items", index);
+            fields.check_names(&["product_id", "quantity"], errors);
+            read_line(&fields, errors)
+        }
         _ => {
             fields.fault(&format!("items.{index}"), "must be an object.", errors);
             None
@@ -338,7 +349,9 @@ fn read_reason(body: &[u8]) -> Result<Option<Box<str>>, Failure> {
     }
     let object = json::parse(body)?;
     let mut errors = Errors::default();
-    let reason = Fields::of(&object).text("reason", REASON_BYTES_MAX, &mut errors);
+    let fields = Fields::of(&object);
+    fields.check_names(&["reason"], &mut errors);
+    let reason = fields.text("reason", REASON_BYTES_MAX, &mut errors);
     errors.check()?;
     Ok(reason)
 }

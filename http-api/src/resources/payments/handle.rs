@@ -71,6 +71,8 @@ fn read_report(
 ) -> Result<PaymentWebhook, Failure> {
     let fields = Fields::of(object);
     let mut errors = Errors::default();
+    let known = ["idempotency_key", "order_id", "status", "amount", "payload"];
+    fields.check_names(&known, &mut errors);
     let field_key = fields.key(&mut errors);
     let key = idempotency_key(header_key, field_key)?;
     // A signature does not cover headers: someone who has seen a signed request could send it again

@@ -95,8 +95,12 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply.location("products", id.0))
 }
 
+const PRODUCT_FIELDS: [&str; 7] =
+    ["name", "price", "stock", "sku", "max_per_order", "max_per_user", "low_stock_threshold"];
+
 fn read_product(fields: &Fields<'_, '_>) -> Result<CreateProduct, Failure> {
     let mut errors = Errors::default();
+    fields.check_names(&PRODUCT_FIELDS, &mut errors);
     let name = fields.required_text("name", NAME_BYTES_MAX, &mut errors);
     let price = fields.required("price", &mut errors).and(fields.price("price", &mut errors));
     let stock = fields.required("stock", &mut errors).and(read_stock(fields, &mut errors));
@@ -172,6 +176,7 @@ async fn unchanged(call: &Call<'_>, id: ProductId) -> Result<Reply, Failure> {
 
 fn read_patch(product: ProductId, fields: &Fields<'_, '_>) -> Result<UpdateProduct, Failure> {
     let mut errors = Errors::default();
+    fields.check_names(&PRODUCT_FIELDS, &mut errors);
     for name in ["name", "price", "stock"] {
         if fields.has(name) && fields.optional(name).is_none() {
             fields.fault(name, "must not be null.", &mut errors);

@@ -55,6 +55,8 @@ fn read_adjustment(
 ) -> Result<AdjustStock, Failure> {
     let fields = Fields::of(object);
     let mut errors = Errors::default();
+    let known = ["delta", "set", "expected", "reason", "idempotency_key"];
+    fields.check_names(&known, &mut errors);
     let key = idempotency_key(header_key, fields.key(&mut errors))?.map(Box::from);
     let change = read_change(&fields, &mut errors);
     let expected = fields.integer("expected", 0..=STOCK_MAX.unsigned_abs(), &mut errors);

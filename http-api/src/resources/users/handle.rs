@@ -35,6 +35,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
 
 fn read_user(fields: &Fields<'_, '_>) -> Result<CreateUser, Failure> {
     let mut errors = Errors::default();
+    fields.check_names(&["name", "email"], &mut errors);
     let name = fields.required_text("name", FIELD_BYTES_MAX, &mut errors);
     let email = fields.required_text("email", FIELD_BYTES_MAX, &mut errors);
     if email.as_deref().is_some_and(|email| !is_email(email)) {
