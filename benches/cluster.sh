@@ -29,6 +29,9 @@ launch() { # starts the three nodes on the data that is there, and waits until e
   for n in 1 2 3; do await "$n"; done
 }
 
+# What pays for orders. In the environment, since binaries of before know no such flag.
+export HOLDFAST_PAYMENT_GATEWAY=simulated
+
 launch_node() { # starts node $1 on the data that is there
   "$binary" serve --id "$1" --data "$data/$1" --http "$(http "$1")" --raft "127.0.0.1:$((base + $1))" \
     "${peers[@]}" --log-filter warn >>"$data/$1.out" 2>&1 &

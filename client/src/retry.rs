@@ -110,12 +110,8 @@ pub(crate) fn outcome(repeat: Repeat, last: &FailedAttempt, doubt: bool) -> Outc
 fn settles(repeat: Repeat, last: &FailedAttempt) -> bool {
     let Some(code) = last.cause.code() else { return false };
     match repeat {
-        // The key is bound for good: fenced, used by another request, or used for a result that
-        // changed nothing.
-        Repeat::Keyed => matches!(
-            code,
-            ErrorCode::KeyFenced | ErrorCode::IdempotencyKeyReused | ErrorCode::PaymentConflict
-        ),
+        // The key is bound for good: fenced, or used by another request.
+        Repeat::Keyed => matches!(code, ErrorCode::KeyFenced | ErrorCode::IdempotencyKeyReused),
         // An order that left PENDING never returns there, and a cancelled one is answered with 200.
         // A hold that ended otherwise was not released, and a released one is answered with 204.
         Repeat::Cancel => matches!(

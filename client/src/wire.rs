@@ -59,5 +59,5 @@ pub use stock::{
 };
 pub use task::{TaskQueued, TaskRequest};
 pub use user::{User, UserRequest};
-pub use webhook::{PaymentResult, WebhookReceipt, WebhookRequest};
+pub use webhook::{PaymentResult, WebhookConflict, WebhookReceipt, WebhookRequest, WebhookResult};
 pub use word::UnknownWord;

@@ -479,6 +479,8 @@ fn webhooks() {
     let receipt = WebhookReceipt {
         order_id: 7,
         order_status: Some(OrderStatus::Paid),
+        result: WebhookResult::Applied,
+        conflict: None,
         duplicate: false,
         parked: false,
     };
@@ -487,7 +489,7 @@ fn webhooks() {
     request.amount = Some("1999.98".to_owned());
     request.payload = Some(serde_json::json!({"try": 1}));
     golden(include_str!("goldens/webhook_request.json"), &request);
-    let mut problem = Problem::new(ErrorCode::PaymentConflict, "Order 7 is PAID.", "t-1");
-    (problem.order_id, problem.order_status) = (Some(7), Some(OrderStatus::Paid));
+    let mut problem = Problem::new(ErrorCode::HoldConsumed, "Hold 3 became order 7.", "t-1");
+    problem.order_id = Some(7);
     golden(include_str!("goldens/problem_order.json"), &problem);
 }

@@ -25,7 +25,7 @@ mod webhooks;
 use smallvec::SmallVec;
 
 use crate::codec;
-use crate::command::{Command, Envelope};
+use crate::command::{Command, Envelope, Rules};
 use crate::entry::Entry;
 use crate::ids::{Position, RequestId};
 use crate::keys::KeyHash;
@@ -70,6 +70,15 @@ pub enum Error {
 /// freeze.
 const TOUCHED_ROWS_MAX: usize = 262_144;
 
+/// A decoded command, about to be executed.
+struct Ready {
+    position: Position,
+    rules: Rules,
+    envelope: Envelope,
+    /// The hashed key of an order to place.
+    key: Option<KeyHash>,
+}
+
 impl State {
     /// Applies the entry at `index` of `term`, and tells the observer what each command did.
     ///
@@ -101,34 +110,31 @@ impl State {
         self.clock = self.clock.max(entry.clock);
         // Expiry and the first command share a position, so their events are numbered together.
         let mut events = self.expire_due(observer);
-        let mut ready: SmallVec<[(Position, Envelope, Option<KeyHash>); FETCHED_AT_ONCE]> =
-            SmallVec::new();
+        let mut ready: SmallVec<[Ready; FETCHED_AT_ONCE]> = SmallVec::new();
         for (envelopes, first) in entry.envelopes.chunks(FETCHED_AT_ONCE).zip(0..) {
             for (bytes, n) in envelopes.iter().zip(first * FETCHED_AT_ONCE as u64..) {
                 let position = Position::new(index, n);
-                let envelope = Envelope::decode(bytes)
+                let (rules, envelope) = Envelope::decode(bytes)
                     .map_err(|source| Error::MalformedCommand { position, source })?;
                 let key = match &envelope.command {
                     Command::PlaceOrder(order) => key_name(order),
                     _ => None,
                 };
-                ready.push((position, envelope, key));
+                ready.push(Ready { position, rules, envelope, key });
             }
             // Only loads, one after the other, so that the processor waits for all of them at once.
-            for (_, envelope, key) in &ready {
+            for Ready { envelope, key, .. } in &ready {
                 if let Command::PlaceOrder(order) = &envelope.command {
                     self.fetch_placing(order, *key);
                 }
             }
-            for (position, envelope, key) in ready.drain(..) {
+            for Ready { position, rules, envelope, key } in ready.drain(..) {
                 self.position = position;
-                let outcome = self.execute(
-                    envelope.command,
-                    key,
-                    envelope.request,
-                    Context { position, at: self.clock, trace: &envelope.trace, events, observer },
-                );
-                observer.applied(self, position, envelope.request, outcome);
+                let Envelope { request, ref trace, command } = envelope;
+                let at = self.clock;
+                let cx = Context { position, at, trace, rules, events, observer };
+                let outcome = self.execute(command, key, request, cx);
+                observer.applied(self, position, request, outcome);
                 events = 0;
             }
         }
@@ -171,7 +177,7 @@ impl State {
             Command::ArchiveProduct(command) => self.archive_product(&mut cx, &command),
             Command::CreateUser(command) => self.create_user(&cx, command),
             Command::Tick => Ok(Outcome::Ticked),
-            Command::BeginCluster(command) => Ok(self.begin_cluster(&command)),
+            Command::BeginCluster(command) => Ok(self.begin_cluster(&mut cx, &command)),
             Command::SetPayments(command) => Ok(self.set_payments(&command)),
         };
         result.unwrap_or_else(|rejection: Rejection| {

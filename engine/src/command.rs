@@ -15,7 +15,19 @@ use crate::trace::TraceId;
 use crate::webhook::Report;
 
 /// The version of the command encoding written today.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
+
+/// Which rules decide what a command does. The version byte of its envelope says it, so a log that
+/// an earlier build wrote gives the same state for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rules {
+    /// Version 1: a report of a payment waits for an order that does not exist yet, and decides it
+    /// when it is placed. A report decides an order of any payment method.
+    Parking,
+    /// Version 2: no report waits. Reports that still do decide nothing. A report decides only an
+    /// order that waits for one.
+    NoParking,
+}
 
 /// A command with the identity of its request. Its encoding is what travels and is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -34,12 +46,18 @@ impl Envelope {
         codec::encode_versioned(VERSION, self)
     }
 
-    /// Decodes what [`Envelope::encode`] wrote.
+    /// Decodes what [`Envelope::encode`] wrote, now or in an earlier build, with its rules.
     ///
     /// # Errors
     /// When the version is unknown or the bytes encode no envelope.
-    pub fn decode(bytes: &[u8]) -> Result<Envelope, Error> {
-        codec::decode_versioned(VERSION, bytes)
+    pub fn decode(bytes: &[u8]) -> Result<(Rules, Envelope), Error> {
+        let rules = match bytes.first() {
+            Some(1) => Rules::Parking,
+            Some(&VERSION) => Rules::NoParking,
+            Some(&found) => return Err(Error::UnknownVersion(found)),
+            None => return Err(Error::Malformed("empty".into())),
+        };
+        Ok((rules, codec::decode(&bytes[1..])?))
     }
 }
 
@@ -192,13 +210,14 @@ pub struct FenceKey {
 
 /// The result of a payment, as a provider reports it. Recorded once per key, for ever.
 ///
-/// It settles a PENDING order, whatever its payment method. If the worker has not begun to pay the
-/// order, its payment task is removed, so the customer is charged once.
+/// It decides a PENDING order whose payment method is `webhook`, and no other. Under
+/// [`Rules::Parking`] it decides an order of any payment method, and waits for one that does not
+/// exist yet.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PaymentWebhook {
     /// The provider's idempotency key, 1 to 255 printable characters.
     pub key: Box<str>,
-    /// The order, at least 1. If it does not exist yet, the report waits for it.
+    /// The order, at least 1.
     pub order: OrderId,
     /// The result of the payment.
     pub report: Report,
@@ -207,9 +226,11 @@ pub struct PaymentWebhook {
     /// Other data from the provider, at most [`crate::webhook::PAYLOAD_BYTES_MAX`] bytes of JSON.
     /// Stored, but not part of what the request means.
     pub payload: Option<Box<str>>,
-    /// Setting: how long to wait for an order that does not exist yet, in milliseconds.
+    /// Setting, only for [`Rules::Parking`]: how long to wait for an order that does not exist yet,
+    /// in milliseconds.
     pub park_ms: u64,
-    /// Setting: refuse with `TooManyParked` when this many reports already wait.
+    /// Setting, only for [`Rules::Parking`]: refuse with `TooManyParked` when this many reports
+    /// already wait.
     pub parked_max: u64,
 }
 
@@ -322,7 +343,9 @@ pub struct ArchiveProduct {
 }
 
 /// Begin a new cluster with the rows of another one: the first entry after a backup was restored or
-/// a cluster was forced. Forgets the applied request ids, since their senders are gone.
+/// a cluster was forced. Forgets the applied request ids, since their senders are gone. Ends the
+/// wait of payment reports for their orders: ids of orders that the copy does not have go to other
+/// orders now.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct BeginCluster {
     /// Pause payments until [`SetPayments`] resumes them.

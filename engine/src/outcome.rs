@@ -5,7 +5,7 @@ use crate::ids::{AdjustmentId, HoldId, OrderId, Position, ProductId, UserId};
 use crate::money::Money;
 use crate::order::Status;
 use crate::trace::TraceId;
-use crate::webhook::Conflict;
+use crate::webhook::Fate;
 
 /// The outcome of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,18 +31,15 @@ pub enum Outcome {
     },
     /// The key had made this order; nothing changed.
     KeyApplied(OrderId),
-    /// A payment report settled its order.
-    WebhookApplied {
-        /// The order.
+    /// A report of a payment is recorded.
+    Reported {
+        /// The order that it is about.
         order: OrderId,
-        /// It had settled the order before; nothing changed.
-        duplicate: bool,
-    },
-    /// A payment report waits for its order.
-    WebhookParked {
-        /// The order that does not exist yet.
-        order: OrderId,
-        /// It was parked before; nothing changed.
+        /// What became of it.
+        fate: Fate,
+        /// Where the order stands now, if it exists.
+        status: Option<Status>,
+        /// It had been recorded before; nothing changed.
         duplicate: bool,
     },
     /// A hold was created.
@@ -93,8 +90,7 @@ pub enum Outcome {
     /// The request id was applied before, or belongs to an earlier boot of its node. Nothing
     /// changed.
     Ignored,
-    /// The rules refuse the command. Nothing changed except what [`Rejection::PaymentConflict`]
-    /// records.
+    /// The rules refuse it; nothing changed.
     Rejected(Rejection),
 }
 
@@ -159,18 +155,8 @@ pub enum Rejection {
         /// before it were not in the batch.
         items: Box<[(usize, Rejection)]>,
     },
-    /// A payment report that cannot be applied. It is recorded; the order did not change.
-    #[error("Order {order} is {status}, and the payment result cannot be applied: {conflict}.")]
-    PaymentConflict {
-        /// The order.
-        order: OrderId,
-        /// Its status.
-        status: Status,
-        /// The reason.
-        conflict: Conflict,
-    },
-    /// The maximum number of payment reports already wait for their orders. Nothing was recorded;
-    /// try again later.
+    /// As many reports of payments wait for their orders as may. Nothing was recorded; try again
+    /// later.
     #[error("Too many payment results wait for their orders.")]
     TooManyParked,
     /// No such hold.

@@ -93,7 +93,6 @@ impl Totals {
             | Rejection::OrderNotFound
             | Rejection::UserNotFound(_)
             | Rejection::UserRequired
-            | Rejection::PaymentConflict { .. }
             | Rejection::TooManyParked
             | Rejection::HoldNotFound(_)
             | Rejection::HoldExpired(_)

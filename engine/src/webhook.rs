@@ -1,7 +1,5 @@
 //! Payment results that a provider reports, and what became of each report.
 
-use std::fmt;
-
 use bincode::{Decode, Encode};
 
 use crate::ids::{OrderId, Position, Timestamp, WebhookId};
@@ -39,6 +37,8 @@ pub enum Conflict {
     UnderWay,
     /// The amount differs from the order's total.
     Amount,
+    /// The order is not to be paid by webhook.
+    Method,
 }
 
 impl Conflict {
@@ -48,31 +48,21 @@ impl Conflict {
             Conflict::Late => "late",
             Conflict::UnderWay => "under_way",
             Conflict::Amount => "amount",
+            Conflict::Method => "method",
         }
     }
 }
 
-impl fmt::Display for Conflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Conflict::Late => "it has ended",
-            Conflict::UnderWay => "another payment is under way",
-            Conflict::Amount => "its total is another amount",
-        })
-    }
-}
-
-/// What became of a report. All but the first are final, except that an unmatched report may arrive
-/// again.
+/// What became of a report. All but the first are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Fate {
-    /// Its order does not exist yet.
+    /// Its order does not exist yet, and it waits for it. Only builds of before made such reports.
     Parked,
     /// It settled its order.
     Applied,
     /// It is recorded and changed nothing else.
     Conflict(Conflict),
-    /// Its order was not placed in time. If the report arrives again, it counts as a new one.
+    /// Its order did not exist, or did not come to exist in time. It never decides anything.
     Unmatched,
 }
 

@@ -7,14 +7,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use client::wire::{self, ErrorCode, RefusedOrder};
+use client::wire::{ErrorCode, RefusedOrder};
 use engine::ids::{OrderId, Position};
 use engine::outcome::Rejection;
 use engine::trace::TraceId;
 use hyper::header::HeaderValue;
 use raft_node::{ProposeError, ReadError};
 
-use crate::answer::views;
 use crate::freshness::Freshness;
 
 /// `Retry-After` of a 503, in seconds.
@@ -37,8 +36,8 @@ pub(crate) struct Details {
     pub(crate) allow: Option<HeaderValue>,
     pub(crate) seen: Option<(Position, Freshness)>,
     pub(crate) retry_after_s: Option<u64>,
-    /// The conflicting order, and its status if the problem shows it.
-    pub(crate) order: Option<(OrderId, Option<wire::OrderStatus>)>,
+    /// The conflicting order.
+    pub(crate) order: Option<OrderId>,
     pub(crate) close: bool,
 }
 
@@ -137,10 +136,7 @@ impl Failure {
             Place::Batch(items) => Failure::batch(items, text),
         };
         failure.0.order = match rejection {
-            Rejection::HoldConsumed { order, .. } => Some((*order, None)),
-            Rejection::PaymentConflict { order, status, .. } => {
-                Some((*order, Some(views::status(*status))))
-            }
+            Rejection::HoldConsumed { order, .. } => Some(*order),
             _ => None,
         };
         failure
@@ -254,7 +250,6 @@ fn place_of(rejection: &Rejection) -> Place<'_> {
         Rejection::HoldExpired(_) => Place::Code(ErrorCode::HoldExpired),
         Rejection::HoldConsumed { .. } => Place::Code(ErrorCode::HoldConsumed),
         Rejection::HoldReleased(_) => Place::Code(ErrorCode::HoldReleased),
-        Rejection::PaymentConflict { .. } => Place::Code(ErrorCode::PaymentConflict),
         // The user of an order must exist, like a foreign key.
         Rejection::UserNotFound(_) | Rejection::UserRequired | Rejection::HoldOfAnotherUser(_) => {
             Place::Field("user_id")

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use engine::command::{Command, Envelope};
+use engine::command::{Command, Envelope, Rules};
 use engine::ids::{NodeId, Quantity, RequestId};
 use engine::order::LINES_MAX;
 use engine::trace::TraceId;
@@ -42,7 +42,8 @@ pub fn body(bytes: &[u8]) -> bool {
             trace: TraceId::Uuid([7; 16]),
             command: Command::PlaceOrder(order),
         };
-        assert_eq!(Envelope::decode(&envelope.encode()), Ok(envelope));
+        let read = Envelope::decode(&envelope.encode());
+        assert_eq!(read, Ok((Rules::NoParking, envelope)));
     }
     true
 }

@@ -39,4 +39,4 @@ mod settings;
 mod watch;
 
 pub use server::Server;
-pub use settings::{Invalid, Settings, WebhookSecret};
+pub use settings::{Gateway, Invalid, Settings, WebhookSecret};

@@ -4,7 +4,7 @@
 //! may have had an effect without an answer.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -12,6 +12,9 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+
+/// The secret of the signed payment webhooks.
+pub(crate) const WEBHOOK_SECRET: &str = "whsec-of-jepsen-0123456789";
 
 /// The time limit for connecting.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
@@ -94,6 +97,13 @@ fn request(
         builder = builder.header("idempotency-key", key);
     }
     let bytes = body.map(|body| Bytes::from(body.to_string()));
+    if path.ends_with("/payments/webhook") {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let signed = bytes.as_deref().unwrap_or_default();
+        if let Some(value) = client::signature(&[WEBHOOK_SECRET], now.as_secs(), signed) {
+            builder = builder.header(client::wire::SIGNATURE, value);
+        }
+    }
     if bytes.is_some() {
         builder = builder.header("content-type", "application/json");
     }

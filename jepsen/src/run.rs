@@ -14,6 +14,7 @@ use crate::cluster::{self, Cluster, Settings};
 use crate::config::{Config, Judgements, verdict};
 use crate::dump;
 use crate::history::{self, Recorder};
+use crate::http::WEBHOOK_SECRET;
 use crate::nemesis;
 use crate::net::Net;
 use crate::report;
@@ -49,7 +50,8 @@ pub async fn run(config: &Config, net: Net, folder: &Path) -> Result<Judgements,
     let recorder = Recorder::create(&folder.join("history.jsonl"));
     let recorder = Arc::new(recorder.map_err(|error| format!("history: {error}"))?);
     let disk = nemesis::disk_for(&faults, DISK_MIB);
-    let mut flags = vec!["--payment-success-rate", "0.5"];
+    let mut flags = vec!["--payment-gateway", "simulated", "--payment-success-rate", "0.5"];
+    flags.extend(["--webhook-secret", WEBHOOK_SECRET]);
     flags.extend(workload.flags);
     flags.extend(["--log-filter", "info,raft=warn,sled=warn"]);
     // Often enough that joining nodes receive a snapshot and that there is one to damage.

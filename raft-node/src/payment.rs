@@ -7,7 +7,7 @@ pub mod gateway;
 pub mod simulated;
 pub mod worker;
 
-pub use gateway::{Answer, Charge, PaymentGateway, Try};
+pub use gateway::{Answer, Charge, NoGateway, PaymentGateway, Try};
 pub use simulated::{SimulatedGateway, SimulatedSettings};
 
 use crate::invalid::Invalid;

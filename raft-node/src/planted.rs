@@ -58,6 +58,10 @@ pub enum Bug {
     EventsRemovedEarly,
     /// Payments are claimed while they are paused.
     PauseIgnored,
+    /// A report of a payment waits for an order that does not exist yet, and decides it.
+    ParkedById,
+    /// Reports that wait for their order go on waiting in a restored copy.
+    ParkedSurvivesRestore,
     /// The log is cut as far as it was applied, whatever the snapshots hold.
     CompactedPastSnapshot,
     /// A snapshot that arrives counts without its last part.
@@ -72,7 +76,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 29] = [
+    pub const ALL: [Bug; 31] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -96,6 +100,8 @@ impl Bug {
         Bug::DeadlineLate,
         Bug::EventsRemovedEarly,
         Bug::PauseIgnored,
+        Bug::ParkedById,
+        Bug::ParkedSurvivesRestore,
         Bug::CompactedPastSnapshot,
         Bug::SnapshotWithoutLastPart,
         Bug::PromotedTooSoon,
@@ -121,6 +127,8 @@ pub fn plant(bug: Option<Bug>) {
         Bug::DeadlineLate => Some(planted::Bug::DeadlineLate),
         Bug::EventsRemovedEarly => Some(planted::Bug::EventsRemovedEarly),
         Bug::PauseIgnored => Some(planted::Bug::PauseIgnored),
+        Bug::ParkedById => Some(planted::Bug::ParkedById),
+        Bug::ParkedSurvivesRestore => Some(planted::Bug::ParkedSurvivesRestore),
         _ => None,
     }));
 }

@@ -19,6 +19,9 @@ use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::seed::any_node;
+use crate::shop::now_ms;
+
+const SIGNATURE: HeaderName = HeaderName::from_static(client::wire::SIGNATURE);
 
 /// How long one call may take. It is longer than any deadline of the server, so a call that
 /// takes longer means that the server forgot a request.
@@ -139,6 +142,7 @@ impl fmt::Display for NoAnswer {
 pub struct Caller {
     client: Client<HttpConnector, Full<Bytes>>,
     nodes: Arc<[SocketAddr]>,
+    webhook_secret: Option<&'static str>,
 }
 
 impl Caller {
@@ -154,7 +158,37 @@ impl Caller {
             .pool_idle_timeout(Duration::from_secs(5))
             .retry_canceled_requests(false)
             .build(connector);
-        Self { client, nodes: nodes.into() }
+        Self { client, nodes: nodes.into(), webhook_secret: None }
+    }
+
+    /// The same, which signs payment webhooks that carry no signature with this secret.
+    #[must_use]
+    pub fn signing(mut self, secret: &'static str) -> Self {
+        self.webhook_secret = Some(secret);
+        self
+    }
+
+    /// The same, which sends payment webhooks as they are.
+    #[must_use]
+    pub fn unsigned(mut self) -> Self {
+        self.webhook_secret = None;
+        self
+    }
+
+    /// The secrets that payment webhooks are to be signed with.
+    #[must_use]
+    pub fn webhook_secrets(&self) -> Vec<&'static str> {
+        self.webhook_secret.into_iter().collect()
+    }
+
+    /// The signature that a call should carry and does not.
+    fn signature(&self, call: &Call) -> Option<HeaderValue> {
+        let is_webhook = call.path.ends_with("/payments/webhook");
+        if !is_webhook || call.headers.contains_key(SIGNATURE) {
+            return None;
+        }
+        let value = client::signature(&self.webhook_secrets(), now_ms() / 1_000, &call.body)?;
+        Some(HeaderValue::from_str(&value).expect("digits and letters"))
     }
 
     /// How many nodes there are.
@@ -208,6 +242,7 @@ impl Caller {
         let mut request = Request::builder().method(call.method.clone()).uri(uri);
         if let Some(headers) = request.headers_mut() {
             headers.clone_from(&call.headers);
+            headers.extend(self.signature(call).map(|value| (SIGNATURE, value)));
         }
         let request = request.body(Full::new(call.body.clone()));
         let request = request.unwrap_or_else(|error| panic!("{asked}: {error}"));

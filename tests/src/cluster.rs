@@ -21,6 +21,9 @@ use crate::{binary, ports, shims, wait};
 /// How long a process may take to end after SIGTERM.
 const STOP: Duration = Duration::from_secs(20);
 
+/// What nodes and callers agree on unless a test brings a secret of its own.
+pub const WEBHOOK_SECRET: &str = "whsec-of-the-tests-0123456789";
+
 /// How to start a cluster.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -33,10 +36,12 @@ pub struct Options {
     sync_delay: Option<Duration>,
     existing: Option<(String, PathBuf)>,
     rebuild_wait_s: u64,
+    pays: bool,
 }
 
 impl Options {
-    /// Three nodes with default settings, for the test of this name.
+    /// Three nodes for the test of this name, with default settings but for payments: the gateway is
+    /// simulated, and the caller signs webhooks with a secret that the nodes know.
     #[must_use]
     pub fn new(test: &str) -> Self {
         Self {
@@ -49,7 +54,15 @@ impl Options {
             sync_delay: None,
             existing: None,
             rebuild_wait_s: 0,
+            pays: true,
         }
+    }
+
+    /// Without any setting about payments: no gateway, no webhook secret.
+    #[must_use]
+    pub fn without_payments(mut self) -> Self {
+        self.pays = false;
+        self
     }
 
     /// Lets nodes rebuild damaged data from the others, and wait this many seconds for them.
@@ -150,7 +163,15 @@ impl Options {
         let wait = self.rebuild_wait_s.to_string();
         let mut flags = vec!["--cluster".to_owned(), name, "--rebuild-wait-s".to_owned(), wait];
         flags.extend(self.flags);
-        let caller = Caller::new(nodes.iter().map(|node| node.http).collect());
+        let mut caller = Caller::new(nodes.iter().map(|node| node.http).collect());
+        let has = |flags: &[String], name: &str| flags.iter().any(|flag| flag.starts_with(name));
+        if self.pays && !has(&flags, "--payment-gateway") {
+            flags.extend(["--payment-gateway".to_owned(), "simulated".to_owned()]);
+        }
+        if self.pays && !has(&flags, "--webhook-secret") {
+            flags.extend(["--webhook-secret".to_owned(), WEBHOOK_SECRET.to_owned()]);
+            caller = caller.signing(WEBHOOK_SECRET);
+        }
         let mut mounts = Mounts::default();
         for (node, disk) in nodes.iter().zip(self.disk.iter().cycle()) {
             mounts.mount(*disk, &node.data);

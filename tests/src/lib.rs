@@ -6,8 +6,9 @@
 //!
 //! The modules of `tests/tests/it/`: `smoke` and `products` (one request after the other),
 //! `lists`, `transitions`, `races` and `races_failover` (many at once, and with the leader
-//! killed), `ramp` (load), `holds` and `webhooks` (holds and results of payments), `failover`
-//! (kills, pauses, stops), `payments`, `damage` and `identity` (lost, damaged or foreign data),
+//! killed), `ramp` (load), `holds` and `webhooks` (holds and results of payments),
+//! `payment_holes` (orders that no stranger decides), `failover` (kills, pauses, stops),
+//! `payments`, `damage` and `identity` (lost, damaged or foreign data),
 //! `formats` (data that earlier versions wrote), `members` (nodes that join,
 //! leave and are replaced), `full_disk` and `power_cut` (disks of their own, as root),
 //! `failed_sync`, `stalled_disk`, `catch_up` (a snapshot under load), `overload`, `events` (streams and

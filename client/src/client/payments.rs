@@ -16,15 +16,14 @@ use crate::wire::{WebhookReceipt, WebhookRequest};
 /// Payments.
 impl Client {
     /// `POST /payments/webhook`: reports the result of a payment, signed now with each of
-    /// `secrets`; unsigned without secrets, for servers that have none.
+    /// `secrets`; unsigned without secrets, which only `holdfast dev` accepts.
     ///
     /// The report's own key makes it safe to repeat, now or days later. Nodes refuse a signature
     /// that is older than 300 seconds, so the deadline of the call should be well below that.
     ///
     /// # Errors
-    /// Rejected with `invalid_signature`; with `payment_conflict` when the order has ended
-    /// otherwise or the amount is not its total; with `idempotency_key_reused` when the key was
-    /// used for another result.
+    /// Rejected with `invalid_signature`, or with `idempotency_key_reused` when the key was used
+    /// for another result.
     pub async fn send_webhook(
         &self,
         request: &WebhookRequest,

@@ -60,8 +60,6 @@ words! {
         HoldReleased = "hold_released",
         /// The idempotency key is fenced and can make nothing.
         KeyFenced = "key_fenced",
-        /// The payment result contradicts the end of the order.
-        PaymentConflict = "payment_conflict",
         /// The stock differs from what the adjustment expected.
         StockMismatch = "stock_mismatch",
         /// An atomic batch is refused for other reasons than those above.
@@ -76,6 +74,8 @@ words! {
         IdempotencyKeyReused = "idempotency_key_reused",
         /// The order can no longer be cancelled.
         OrderNotCancellable = "order_not_cancellable",
+        /// The node has no gateway that could charge for the order.
+        PaymentMethodUnavailable = "payment_method_unavailable",
         /// The path uses another protocol, which the request must ask for.
         UpgradeRequired = "upgrade_required",
         /// Another change of the membership is in progress.
@@ -125,7 +125,6 @@ impl ErrorCode {
             | Self::HoldConsumed
             | Self::HoldReleased
             | Self::KeyFenced
-            | Self::PaymentConflict
             | Self::StockMismatch
             | Self::BatchRejected
             | Self::ChangeInProgress
@@ -138,7 +137,10 @@ impl ErrorCode {
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
             Self::UnsupportedMediaType => 415,
-            Self::ValidationError | Self::IdempotencyKeyReused | Self::OrderNotCancellable => 422,
+            Self::ValidationError
+            | Self::IdempotencyKeyReused
+            | Self::OrderNotCancellable
+            | Self::PaymentMethodUnavailable => 422,
             Self::UpgradeRequired => 426,
             Self::TooManyRequests => 429,
             Self::InternalError => 500,
@@ -173,7 +175,6 @@ impl ErrorCode {
             Self::HoldConsumed => "HOLD_CONSUMED",
             Self::HoldReleased => "HOLD_RELEASED",
             Self::KeyFenced => "KEY_FENCED",
-            Self::PaymentConflict => "PAYMENT_CONFLICT",
             Self::StockMismatch => "STOCK_MISMATCH",
             Self::BatchRejected => "BATCH_REJECTED",
             Self::EventsGone => "EVENTS_GONE",
@@ -181,6 +182,7 @@ impl ErrorCode {
             Self::ValidationError => "VALIDATION_ERROR",
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::OrderNotCancellable => "INVALID_TRANSITION",
+            Self::PaymentMethodUnavailable => "PAYMENT_METHOD_UNAVAILABLE",
             Self::UpgradeRequired => "UPGRADE_REQUIRED",
             Self::ChangeInProgress => "CHANGE_IN_PROGRESS",
             Self::QuorumAtRisk => "QUORUM_AT_RISK",
@@ -220,7 +222,6 @@ impl ErrorCode {
             Self::HoldConsumed => "/problems/hold-consumed",
             Self::HoldReleased => "/problems/hold-released",
             Self::KeyFenced => "/problems/key-fenced",
-            Self::PaymentConflict => "/problems/payment-conflict",
             Self::StockMismatch => "/problems/stock-mismatch",
             Self::BatchRejected => "/problems/batch-rejected",
             Self::EventsGone => "/problems/events-gone",
@@ -228,6 +229,7 @@ impl ErrorCode {
             Self::ValidationError => "/problems/validation-error",
             Self::IdempotencyKeyReused => "/problems/idempotency-key-reused",
             Self::OrderNotCancellable => "/problems/order-not-cancellable",
+            Self::PaymentMethodUnavailable => "/problems/payment-method-unavailable",
             Self::UpgradeRequired => "/problems/upgrade-required",
             Self::ChangeInProgress => "/problems/change-in-progress",
             Self::QuorumAtRisk => "/problems/quorum-at-risk",
@@ -267,7 +269,6 @@ impl ErrorCode {
             Self::HoldConsumed => "Hold already used",
             Self::HoldReleased => "Hold released",
             Self::KeyFenced => "Idempotency key fenced",
-            Self::PaymentConflict => "Payment conflict",
             Self::StockMismatch => "Stock mismatch",
             Self::BatchRejected => "Batch rejected",
             Self::EventsGone => "Events gone",
@@ -275,6 +276,7 @@ impl ErrorCode {
             Self::ValidationError => "Validation error",
             Self::IdempotencyKeyReused => "Idempotency key reused",
             Self::OrderNotCancellable => "Order not cancellable",
+            Self::PaymentMethodUnavailable => "Payment method unavailable",
             Self::UpgradeRequired => "Upgrade required",
             Self::ChangeInProgress => "Change in progress",
             Self::QuorumAtRisk => "Quorum at risk",
@@ -316,7 +318,6 @@ impl ErrorCode {
             | Self::HoldConsumed
             | Self::HoldReleased
             | Self::KeyFenced
-            | Self::PaymentConflict
             | Self::StockMismatch
             | Self::BatchRejected
             | Self::EventsGone
@@ -324,6 +325,7 @@ impl ErrorCode {
             | Self::ValidationError
             | Self::IdempotencyKeyReused
             | Self::OrderNotCancellable
+            | Self::PaymentMethodUnavailable
             | Self::UpgradeRequired
             | Self::ChangeInProgress
             | Self::QuorumAtRisk

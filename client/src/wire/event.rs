@@ -100,8 +100,8 @@ pub struct Event {
     /// The products that the order names, each once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product_ids: Option<Vec<u64>>,
-    /// Why an order failed or was cancelled; for `payment.conflict`: `late`, `under_way` or
-    /// `amount`.
+    /// Why an order failed or was cancelled; for `payment.conflict`: `late`,
+    /// `under_way`, `amount` or `method`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When the order was cancelled.

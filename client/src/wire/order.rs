@@ -61,15 +61,15 @@ impl From<OrderStatus> for SagaStatus {
 }
 
 words! {
-    /// Who decides whether an order is paid. `mock`: the payment worker asks its gateway.
-    /// `webhook`: a webhook brings the result, else the order is cancelled at its deadline. `none`:
-    /// the order stays PENDING until it is cancelled.
+    /// Who decides whether an order is paid. `mock`: the payment worker asks the simulated gateway;
+    /// nodes without one refuse it. `webhook`: a webhook brings the result, else the order is
+    /// cancelled at its deadline. `none`: the order stays PENDING until it is cancelled.
     PaymentMethod {
-        /// The payment worker of the cluster asks its gateway.
+        /// The payment worker of the cluster asks the simulated gateway.
         Mock = "mock",
         /// A webhook brings the result.
         Webhook = "webhook",
-        /// Nobody: the order stays PENDING until it is cancelled or a webhook settles it.
+        /// Nobody: the order stays PENDING until it is cancelled.
         None = "none",
     }
 }
@@ -195,7 +195,8 @@ pub struct OrderRequest {
     /// The hold to turn into an order, instead of `items`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_id: Option<u64>,
-    /// Who decides about the payment: `mock` by default, `webhook` for an order from a hold.
+    /// Who decides about the payment. By default `webhook` for an order from a hold and where nodes
+    /// have no payment gateway, else `mock`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_method: Option<PaymentMethod>,
     /// Makes retries safe: 1 to 255 printable characters.

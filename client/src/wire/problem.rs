@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorCode, OrderStatus, Outcome, RefusedOrder};
+use super::{ErrorCode, Outcome, RefusedOrder};
 
 /// Every error, in the shape of RFC 9457.
 // The code is text, so that a reader understands the status and outcome of a problem whose code is
@@ -49,13 +49,9 @@ pub struct Problem {
     /// Seconds to wait before a retry; absent when no wait is suggested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
-    /// For `hold_consumed`: the order that the hold became. For `payment_conflict`: the order that
-    /// the result is about.
+    /// For `hold_consumed`: the order that the hold became.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<u64>,
-    /// For `payment_conflict`: the status of that order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order_status: Option<OrderStatus>,
     /// The same as `X-Trace-Id`. The server's log has more under this id.
     #[serde(default)]
     pub trace_id: String,
@@ -81,7 +77,6 @@ impl Problem {
             results: None,
             retry_after: None,
             order_id: None,
-            order_status: None,
             trace_id: trace_id.into(),
         }
     }

@@ -15,6 +15,34 @@ words! {
     }
 }
 
+words! {
+    /// What was done with the result of a payment.
+    WebhookResult {
+        /// It ended its order.
+        Applied = "applied",
+        /// It had ended its order before; this delivery changed nothing.
+        Duplicate = "duplicate",
+        /// It is recorded and changed nothing: `conflict` says why.
+        Conflict = "conflict",
+        /// It is recorded and never decides anything: its order did not exist when it came.
+        Unmatched = "unmatched",
+    }
+}
+
+words! {
+    /// Why the result of a payment cannot be applied to its order.
+    WebhookConflict {
+        /// The order had ended. A second success may be a second charge.
+        Late = "late",
+        /// The payment worker charges for the order.
+        UnderWay = "under_way",
+        /// The amount is not the order's total.
+        Amount = "amount",
+        /// The order's payment method is not `webhook`.
+        Method = "method",
+    }
+}
+
 /// The body of `POST /payments/webhook`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -23,7 +51,7 @@ pub struct WebhookRequest {
     /// characters. Required when webhooks are signed, because the signature covers it; without a
     /// secret the header will do.
     pub idempotency_key: String,
-    /// The order, which may not exist yet.
+    /// The order.
     pub order_id: u64,
     /// The result of the payment.
     pub status: PaymentResult,
@@ -49,10 +77,14 @@ impl WebhookRequest {
 pub struct WebhookReceipt {
     /// The order.
     pub order_id: u64,
-    /// How the order ended: PAID or FAILED; null while the result waits for its order.
+    /// The status of the order now; null when there is no such order.
     pub order_status: Option<OrderStatus>,
+    /// What was done with the result.
+    pub result: WebhookResult,
+    /// Why the result cannot be applied; null unless it is in conflict.
+    pub conflict: Option<WebhookConflict>,
     /// Whether the result was recorded before; then this delivery changed nothing.
     pub duplicate: bool,
-    /// Whether the result waits for its order.
+    /// Whether the result waits for its order. Only earlier versions let one wait.
     pub parked: bool,
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use client::wire::{
     ErrorCode, ExtendRequest, HoldRequest, HoldStatus, OrderRequest, OrderStatus, PaymentResult,
-    Problem, WebhookRequest,
+    Problem, WebhookRequest, WebhookResult,
 };
 use client::{Client, Error};
 
@@ -105,19 +105,20 @@ async fn a_webhook_goes_signed_and_the_same_every_time() {
 
 #[tokio::test]
 async fn without_a_secret_a_webhook_goes_unsigned() {
-    let parked = r#"{"success":true,"data":{"order_id":9,"order_status":null,"duplicate":false,"parked":true}}"#;
-    let server = Server::start([reply(202, parked, &[])]).await;
+    let unmatched = r#"{"success":true,"data":{"order_id":9,"order_status":null,
+        "result":"unmatched","conflict":null,"duplicate":false,"parked":false}}"#;
+    let server = Server::start([reply(200, unmatched, &[])]).await;
     let request = WebhookRequest::new("payment-1", 9, PaymentResult::Failure);
     let answer = client(&server).send_webhook(&request, &[]).await.unwrap();
-    assert!(answer.parked && answer.order_status.is_none() && answer.receipt.status == 202);
+    assert_eq!((answer.result, answer.order_status), (WebhookResult::Unmatched, None));
     assert_eq!(server.seen()[0].header("holdfast-signature"), None);
 }
 
 #[tokio::test]
-async fn a_conflict_is_certain_even_after_doubt() {
-    let server = Server::start([Step::Reset, problem(ErrorCode::PaymentConflict)]).await;
+async fn a_key_of_another_result_is_certain_even_after_doubt() {
+    let server = Server::start([Step::Reset, problem(ErrorCode::IdempotencyKeyReused)]).await;
     let request = WebhookRequest::new("payment-1", 7, PaymentResult::Failure);
     let error = client(&server).send_webhook(&request, &[]).await.unwrap_err();
     assert!(matches!(error, Error::Rejected(_)), "{error:?}");
-    assert_eq!(error.code(), Some(ErrorCode::PaymentConflict));
+    assert_eq!(error.code(), Some(ErrorCode::IdempotencyKeyReused));
 }

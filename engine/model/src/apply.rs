@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use engine::command::{Command, CreateUser, Envelope};
+use engine::command::{Command, CreateUser, Envelope, Rules};
 use engine::entry::Entry;
 use engine::event::OrderChange;
 use engine::ids::{OrderId, Position, RequestId, Timestamp, UserId};
@@ -27,8 +27,9 @@ impl Model {
         self.begin(index, entry.clock, &mut predicted);
         for (n, bytes) in (0..).zip(entry.envelopes) {
             let position = Position::new(index, n);
-            let envelope = Envelope::decode(bytes).map_err(|e| format!("{position}: {e}"))?;
-            self.execute(position, envelope, &mut predicted);
+            let (rules, envelope) =
+                Envelope::decode(bytes).map_err(|e| format!("{position}: {e}"))?;
+            self.execute(position, rules, envelope, &mut predicted);
         }
         self.balance()?;
         Ok(predicted)
@@ -37,15 +38,23 @@ impl Model {
     /// Begins an entry: moves the clock and expires what is due.
     pub fn begin(&mut self, index: u64, clock: Timestamp, predicted: &mut Predicted) {
         self.clock = self.clock.max(clock);
-        let mut at = At { position: Position::new(index, 0), trace: &TraceId::NONE, predicted };
+        let position = Position::new(index, 0);
+        let mut at = At { position, trace: &TraceId::NONE, parks: true, predicted };
         self.expire(&mut at);
         self.expire_holds(&mut at);
-        self.forget_parked(&mut at);
+        self.forget_parked(&mut at, self.clock);
     }
 
     /// Carries out the command at a position, and adds its outcome and events to the prediction.
-    pub fn execute(&mut self, position: Position, envelope: Envelope, predicted: &mut Predicted) {
-        let mut at = At { position, trace: &envelope.trace, predicted };
+    pub fn execute(
+        &mut self,
+        position: Position,
+        rules: Rules,
+        envelope: Envelope,
+        predicted: &mut Predicted,
+    ) {
+        let parks = rules == Rules::Parking;
+        let mut at = At { position, trace: &envelope.trace, parks, predicted };
         let outcome = match self.admit(envelope.request) {
             true => self.carry_out(&mut at, envelope.command),
             false => Outcome::Ignored,
@@ -85,7 +94,14 @@ impl Model {
                 self.payments_paused = command.paused;
                 Ok(Outcome::PaymentsSet)
             }
-            Command::BeginCluster(_) => unreachable!("tests of clusters compare with no model"),
+            Command::BeginCluster(command) => {
+                self.payments_paused |= command.pause_payments;
+                self.sessions.clear();
+                if !at.parks {
+                    self.forget_parked(at, Timestamp(u64::MAX));
+                }
+                Ok(Outcome::ClusterBegun)
+            }
         };
         result.unwrap_or_else(Outcome::Rejected)
     }

@@ -26,7 +26,7 @@ pub struct Predicted {
     pub timed_out: u64,
     /// Reports that waited and found their order.
     pub matched: u64,
-    /// Reports whose order was not placed in time.
+    /// Reports whose order did not exist, or was not placed in time.
     pub unmatched: u64,
 }
 
@@ -68,6 +68,8 @@ pub struct Model {
 pub(crate) struct At<'a> {
     pub(crate) position: Position,
     pub(crate) trace: &'a TraceId,
+    /// Whether the command lets payment reports wait for their order.
+    pub(crate) parks: bool,
     pub(crate) predicted: &'a mut Predicted,
 }
 

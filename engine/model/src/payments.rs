@@ -4,7 +4,7 @@ use engine::command::{ClaimPayments, PaymentResult, PaymentWebhook, Verdict};
 use engine::event::{Kind, OrderChange};
 use engine::ids::{OrderId, Timestamp, WebhookId};
 use engine::money::Money;
-use engine::order::Status;
+use engine::order::{PaymentMethod, Status};
 use engine::outcome::{ClaimedPayment, Outcome, Rejection};
 use engine::webhook::{self, Conflict, Fate};
 
@@ -101,14 +101,17 @@ impl Model {
     ) -> Result<Outcome, Rejection> {
         let order = command.order;
         let meaning = (order, command.report, command.amount);
-        if let Some(id) = self.report_keys.get(&command.key) {
-            let known = &self.reports[*id];
+        if let Some(&id) = self.report_keys.get(&command.key) {
+            let known = &self.reports[id];
             if (known.order, known.report, known.amount) != meaning {
                 return Err(Rejection::KeyReused);
             }
-            let fate = *known.fate.now();
-            if fate != Fate::Unmatched {
-                return self.tell_fate(order, fate, true);
+            if *known.fate.now() == Fate::Parked && !at.parks {
+                self.is_unmatched(at, id);
+            }
+            let fate = *self.reports[id].fate.now();
+            if fate != Fate::Unmatched || !at.parks {
+                return Ok(self.tell_fate(order, fate, true));
             }
         }
         if order.0 == 0 {
@@ -120,7 +123,7 @@ impl Model {
         let waiting_here = waiting.clone().filter(|known| known.order == order).count();
         let is_full =
             waiting.count() as u64 >= command.parked_max || waiting_here >= PARKED_PER_ORDER_MAX;
-        if !exists && is_full {
+        if !exists && at.parks && is_full {
             return Err(Rejection::TooManyParked);
         }
         let fate = match exists {
@@ -128,7 +131,8 @@ impl Model {
                 let id = self.reports.len();
                 self.report(at, id, order, command.report, command.amount)
             }
-            false => Fate::Parked,
+            false if at.parks => Fate::Parked,
+            false => Fate::Unmatched,
         };
         self.report_keys.insert(command.key.clone(), self.reports.len());
         self.reports.push(Report {
@@ -141,50 +145,56 @@ impl Model {
             parked_until: self.clock.plus_ms(command.park_ms),
             fate: Versions::new(at.position, fate),
         });
-        self.tell_fate(order, fate, false)
-    }
-
-    fn tell_fate(&self, order: OrderId, fate: Fate, duplicate: bool) -> Result<Outcome, Rejection> {
-        match fate {
-            Fate::Applied => Ok(Outcome::WebhookApplied { order, duplicate }),
-            Fate::Parked => Ok(Outcome::WebhookParked { order, duplicate }),
-            Fate::Conflict(conflict) => {
-                let known = self.order(order).expect("a conflict is with an order");
-                let status = known.progress.now().status;
-                Err(Rejection::PaymentConflict { order, status, conflict })
-            }
-            Fate::Unmatched => unreachable!("an unmatched report counts as new"),
+        if fate == Fate::Unmatched {
+            self.is_unmatched(at, self.reports.len() - 1);
         }
+        Ok(self.tell_fate(order, fate, false))
     }
 
-    /// Applies reports that waited for an order, in order of arrival.
+    fn tell_fate(&self, order: OrderId, fate: Fate, duplicate: bool) -> Outcome {
+        let status = self.order(order).map(|known| known.progress.now().status);
+        Outcome::Reported { order, fate, status, duplicate }
+    }
+
+    /// Ends a report whose order does not exist: it decides nothing.
+    fn is_unmatched(&mut self, at: &mut At<'_>, id: usize) {
+        self.reports[id].fate.change(at.position, |fate| *fate = Fate::Unmatched);
+        at.predicted.unmatched += 1;
+        let &Report { order, report, amount, ref trace, .. } = &self.reports[id];
+        let webhook = WebhookId(id as u64 + 1);
+        self.tell(at, Some(trace), Kind::PaymentUnmatched { webhook, order, report, amount });
+    }
+
+    /// Ends the wait of reports for an order that was placed. If the command lets reports wait,
+    /// they are applied, in order of arrival.
     pub(crate) fn drain_parked(&mut self, at: &mut At<'_>, order: OrderId) {
         for id in 0..self.reports.len() {
             let known = &self.reports[id];
-            if known.order == order && *known.fate.now() == Fate::Parked {
+            if known.order != order || *known.fate.now() != Fate::Parked {
+                continue;
+            }
+            if at.parks {
                 let (report, amount) = (known.report, known.amount);
                 let fate = self.report(at, id, order, report, amount);
                 self.reports[id].fate.change(at.position, |now| *now = fate);
                 at.predicted.matched += 1;
+            } else {
+                self.is_unmatched(at, id);
             }
         }
     }
 
-    /// Ends reports whose order did not come in time.
-    pub(crate) fn forget_parked(&mut self, at: &mut At<'_>) {
+    /// Ends reports that wait until `until` at most: their order did not come.
+    pub(crate) fn forget_parked(&mut self, at: &mut At<'_>, until: Timestamp) {
         let mut late: Vec<(Timestamp, usize)> = (0..)
             .zip(&self.reports)
             .filter(|(_, known)| *known.fate.now() == Fate::Parked)
-            .filter(|(_, known)| known.parked_until <= self.clock)
+            .filter(|(_, known)| known.parked_until <= until)
             .map(|(id, known)| (known.parked_until, id))
             .collect();
         late.sort_unstable();
         for (_, id) in late {
-            self.reports[id].fate.change(at.position, |fate| *fate = Fate::Unmatched);
-            at.predicted.unmatched += 1;
-            let &Report { order, report, amount, ref trace, .. } = &self.reports[id];
-            let webhook = WebhookId(id as u64 + 1);
-            self.tell(at, Some(trace), Kind::PaymentUnmatched { webhook, order, report, amount });
+            self.is_unmatched(at, id);
         }
     }
 
@@ -202,6 +212,9 @@ impl Model {
         let conflict = match known.progress.now().status {
             Status::Paid | Status::Failed | Status::Cancelled => Some(Conflict::Late),
             Status::Processing => Some(Conflict::UnderWay),
+            Status::Pending if !at.parks && known.request.method != PaymentMethod::Webhook => {
+                Some(Conflict::Method)
+            }
             Status::Pending if amount.is_some_and(|amount| amount != known.total) => {
                 Some(Conflict::Amount)
             }

@@ -1,19 +1,34 @@
 //! The commands about the cluster itself: begin a new one, pause and resume payments.
 
-use crate::command::{BeginCluster, SetPayments};
-use crate::ids::OrderId;
+use crate::apply::context::Context;
+use crate::command::{BeginCluster, Rules, SetPayments};
+use crate::ids::{OrderId, Timestamp, WebhookId};
 use crate::outcome::Outcome;
+#[cfg(feature = "planted-bugs")]
+use crate::planted::{Bug, is_planted};
 use crate::sessions::Sessions;
 use crate::state::State;
 
 impl State {
     /// Begins a new cluster with the rows of another one.
-    pub(crate) fn begin_cluster(&mut self, command: &BeginCluster) -> Outcome {
+    pub(crate) fn begin_cluster(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: &BeginCluster,
+    ) -> Outcome {
         let next_order = OrderId(self.orders.len() + 1);
         self.lineage.begin(next_order, command.pause_payments);
         // Nodes of the old cluster can send nothing here, and nodes of this one may reuse their
         // ids.
         self.sessions = Sessions::default();
+        let gives_up = cx.rules >= Rules::NoParking;
+        #[cfg(feature = "planted-bugs")]
+        let gives_up = gives_up && !is_planted(Bug::ParkedSurvivesRestore);
+        if gives_up {
+            // At most as many as were ever let in to wait.
+            let parked: Vec<WebhookId> = self.webhooks.due(Timestamp(u64::MAX)).collect();
+            parked.into_iter().for_each(|id| self.forget_parked(cx, id));
+        }
         Outcome::ClusterBegun
     }
 

@@ -1,5 +1,6 @@
 //! What executing a command needs besides the state, and how it emits events.
 
+use crate::command::Rules;
 use crate::event::{Event, Kind, OrderChange};
 use crate::ids::{OrderId, Position, Timestamp};
 use crate::state::{Observer, State};
@@ -17,6 +18,8 @@ pub(crate) struct Context<'a> {
     pub(crate) at: Timestamp,
     /// The trace id of its request.
     pub(crate) trace: &'a TraceId,
+    /// The rules that it was written under.
+    pub(crate) rules: Rules,
     /// How many events this position has so far.
     pub(crate) events: u32,
     /// Receives the events.
@@ -24,6 +27,15 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether reports of payments wait for orders that do not exist yet, and decide them.
+    pub(crate) fn parks(&self) -> bool {
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::is_planted(crate::planted::Bug::ParkedById) {
+            return true;
+        }
+        self.rules == Rules::Parking
+    }
+
     /// The trace id for an order's history, unless it is the order's own.
     pub(crate) fn trace_beside(&self, own: &TraceId) -> Option<Box<TraceId>> {
         (self.trace != own && *self.trace != TraceId::NONE).then(|| Box::new(self.trace.clone()))

@@ -3,6 +3,7 @@
 
 use crate::apply::context::Context;
 use crate::apply::plan::{Demand, demands};
+use crate::command::Rules;
 use crate::event::{Kind, OrderChange};
 use crate::ids::{HoldId, OrderId, Position, ProductId, Timestamp, UserId, WebhookId};
 use crate::ledger::{self, Delta};
@@ -178,8 +179,15 @@ impl State {
         let orders: Vec<OrderId> = self.deadlines.due(now).take(EXPIRED_PER_ENTRY_MAX).collect();
         let holds: Vec<HoldId> = self.holds.due(now).take(EXPIRED_PER_ENTRY_MAX).collect();
         let webhooks: Vec<WebhookId> = self.webhooks.due(now).take(EXPIRED_PER_ENTRY_MAX).collect();
-        let mut cx =
-            Context { position: self.position, at: now, trace: &NO_TRACE, events: 0, observer };
+        let mut cx = Context {
+            position: self.position,
+            at: now,
+            trace: &NO_TRACE,
+            // What was promised to wait is told when its time is over, as ever.
+            rules: Rules::Parking,
+            events: 0,
+            observer,
+        };
         for id in orders {
             self.expire(&mut cx, id);
         }

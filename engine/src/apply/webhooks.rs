@@ -1,18 +1,21 @@
 //! Payment results that a provider reports.
 //!
-//! Every report is recorded once per key, for ever. A report about a PENDING order takes it through
-//! PROCESSING to its end in one entry. A report about an order that does not exist yet is parked,
-//! and applied in the entry that creates the order. All others change nothing: an order that has
-//! ended is never reopened, and once the worker has begun to pay an order, only the worker decides.
-//! Two sources of truth about one charge would be one too many.
+//! Every report is recorded once per key, for ever. A report about a PENDING order that waits for
+//! one takes the order through PROCESSING to its end in one entry. All others change nothing: an
+//! order that has ended is never reopened, and once the worker has begun to pay an order, only the
+//! worker decides. Two sources of truth about one charge would be one too many.
+//!
+//! A report about an order that does not exist is unmatched, and stays so: the order that gets that
+//! id later is another one. Under [`Rules::Parking`](crate::command::Rules) the report was parked,
+//! and applied in the entry that created the order.
 
 use crate::apply::context::Context;
 use crate::apply::plan::check_key;
-use crate::command::PaymentWebhook;
+use crate::command::{PaymentWebhook, Rules};
 use crate::event::{Kind, OrderChange};
 use crate::ids::{OrderId, WebhookId};
 use crate::keys::{self, KeyHash, Scope, Used};
-use crate::order::{Cause, Status};
+use crate::order::{Cause, PaymentMethod, Status};
 use crate::outcome::{Outcome, Rejection};
 use crate::state::State;
 use crate::webhook::{Conflict, Fate, PAYLOAD_BYTES_MAX, Report, Webhook};
@@ -36,15 +39,21 @@ impl State {
             if used.fingerprint != fingerprint {
                 return Err(Rejection::KeyReused);
             }
-            let fate = self.webhooks.fate(WebhookId(used.id)).expect("a used key has its report");
-            if fate != Fate::Unmatched {
+            let id = WebhookId(used.id);
+            let mut fate = self.webhooks.fate(id).expect("a used key has its report");
+            if fate == Fate::Parked && !cx.parks() {
+                self.forget_parked(cx, id);
+                fate = Fate::Unmatched;
+            }
+            // Under the old rules a report that has waited in vain may come again.
+            if fate != Fate::Unmatched || !cx.parks() {
                 self.totals.webhooks_duplicate += 1;
-                return self.answer_webhook(order, fate, true);
+                return Ok(self.answer_webhook(cx, order, fate, true));
             }
         }
         check_webhook(&command)?;
         let exists = self.orders.status(order).is_some();
-        if !exists && self.is_full_for(order, command.parked_max) {
+        if !exists && cx.parks() && self.is_full_for(order, command.parked_max) {
             return Err(Rejection::TooManyParked);
         }
         let id = WebhookId(self.webhooks.len() + 1);
@@ -55,17 +64,23 @@ impl State {
             report: command.report,
             amount: command.amount,
             payload: command.payload,
-            fate: Fate::Parked,
+            fate: if cx.parks() { Fate::Parked } else { Fate::Unmatched },
             parked_until: cx.at.plus_ms(command.park_ms),
             trace: cx.trace.clone(),
             received: cx.position,
             received_at: cx.at,
             processed_at: cx.at,
         };
-        let fate = if exists { self.report_payment(cx, &webhook) } else { Fate::Parked };
+        let fate = match exists {
+            true => self.report_payment(cx, &webhook),
+            false => webhook.fate,
+        };
+        if fate == Fate::Unmatched {
+            self.tell_unmatched(cx, &webhook);
+        }
         self.webhooks.push(Webhook { fate, ..webhook });
         self.keys.insert(key, Used { id: id.0, fingerprint });
-        self.answer_webhook(order, fate, false)
+        Ok(self.answer_webhook(cx, order, fate, false))
     }
 
     fn is_full_for(&self, order: OrderId, parked_max: u64) -> bool {
@@ -74,41 +89,47 @@ impl State {
     }
 
     fn answer_webhook(
-        &self,
+        &mut self,
+        cx: &Context<'_>,
         order: OrderId,
         fate: Fate,
         duplicate: bool,
-    ) -> Result<Outcome, Rejection> {
-        match fate {
-            Fate::Applied => Ok(Outcome::WebhookApplied { order, duplicate }),
-            Fate::Parked => Ok(Outcome::WebhookParked { order, duplicate }),
-            Fate::Conflict(conflict) => {
-                let status = self.orders.status(order).expect("only an order can be in conflict");
-                Err(Rejection::PaymentConflict { order, status, conflict })
-            }
-            Fate::Unmatched => unreachable!("an unmatched report counts as new"),
+    ) -> Outcome {
+        if cx.rules == Rules::Parking && matches!(fate, Fate::Conflict(_)) {
+            // It counted as a refusal, and what counts is part of the digest.
+            self.totals.rejected_other += 1;
         }
+        Outcome::Reported { order, fate, status: self.orders.status(order), duplicate }
     }
 
-    /// Applies the reports that were parked for an order which exists now. The first that can be
-    /// applied decides; the later ones are conflicts.
+    /// Ends the wait of reports that were parked for an order which exists now. They decide nothing:
+    /// they may be about another order of the same id, in the cluster that this one is a copy of.
+    /// Under [`Rules::Parking`] the first that can be applied decides; the later ones are conflicts.
     pub(crate) fn drain_parked(&mut self, cx: &mut Context<'_>, order: OrderId) {
         for id in self.webhooks.waiting(order) {
+            if !cx.parks() {
+                self.forget_parked(cx, id);
+                continue;
+            }
             let webhook = self.webhooks.resident(id).expect("a parked report is resident").clone();
             let fate = self.report_payment(cx, &webhook);
             self.webhooks.settle(id, fate, cx.at);
         }
     }
 
-    /// Ends the wait of a report whose order was not placed in time.
+    /// Gives up on a report that waits for its order.
     pub(crate) fn forget_parked(&mut self, cx: &mut Context<'_>, id: WebhookId) {
         self.webhooks.settle(id, Fate::Unmatched, cx.at);
+        let webhook = self.webhooks.resident(id).expect("it was parked until now").clone();
+        self.tell_unmatched(cx, &webhook);
+    }
+
+    /// Counts and tells a report that decides nothing, since its order does not exist.
+    fn tell_unmatched(&mut self, cx: &mut Context<'_>, webhook: &Webhook) {
         self.totals.webhooks_unmatched += 1;
-        let webhook = self.webhooks.resident(id).expect("it was parked until now");
-        let Webhook { order, report, amount, .. } = *webhook;
+        let Webhook { id, order, report, amount, .. } = *webhook;
         let kind = Kind::PaymentUnmatched { webhook: id, order, report, amount };
-        let trace = webhook.trace.clone();
-        self.tell_for(cx, trace, kind);
+        self.tell_for(cx, webhook.trace.clone(), kind);
     }
 
     /// Applies a report to an order that exists, or finds the conflict.
@@ -120,8 +141,13 @@ impl State {
             Status::Paid | Status::Failed | Status::Cancelled => Some(Conflict::Late),
             Status::Processing => Some(Conflict::UnderWay),
             Status::Pending => {
-                let total = self.orders.resident(id).expect("open orders are resident").total;
-                amount.filter(|amount| *amount != total).map(|_| Conflict::Amount)
+                let order = self.orders.resident(id).expect("open orders are resident");
+                let is_for_another = order.payment_method != PaymentMethod::Webhook;
+                match amount.filter(|amount| *amount != order.total) {
+                    _ if is_for_another && cx.rules >= Rules::NoParking => Some(Conflict::Method),
+                    Some(_) => Some(Conflict::Amount),
+                    None => None,
+                }
             }
         };
         if let Some(conflict) = conflict {

@@ -178,16 +178,16 @@ fn a_batch_consumes_a_hold_once() {
 }
 
 #[test]
-fn a_report_that_waited_is_applied_within_the_batch() {
+fn in_a_log_of_before_a_report_that_waited_is_applied_within_the_batch() {
     let mut machine = Machine::default();
     let product = machine.product("1", 3);
-    machine.run(Command::PaymentWebhook(webhook("a", 1, Report::Failed)));
-    machine.run(Command::PaymentWebhook(webhook("b", 2, Report::Succeeded)));
+    machine.run_parking(Command::PaymentWebhook(webhook("a", 1, Report::Failed)));
+    machine.run_parking(Command::PaymentWebhook(webhook("b", 2, Report::Succeeded)));
     let waiting = PlaceOrder { payment_method: PaymentMethod::Webhook, ..order(&[(1, 2)]) };
     // The units that the first will give back are promised to nobody within an atomic batch.
-    let refusal = refused(machine.run(batch(true, vec![waiting.clone(), waiting.clone()])));
+    let refusal = refused(machine.run_parking(batch(true, vec![waiting.clone(), waiting.clone()])));
     assert_eq!(refusal, (1, lacking(2, 1)));
-    let placed = outcomes(machine.run(batch(false, vec![waiting.clone(), waiting])));
+    let placed = outcomes(machine.run_parking(batch(false, vec![waiting.clone(), waiting])));
     assert_eq!(placed, [1, 2].map(|id| Outcome::Placed(OrderId(id))));
     assert_eq!(machine.order(OrderId(1)).status, Status::Failed);
     assert_eq!(machine.order(OrderId(2)).status, Status::Paid);

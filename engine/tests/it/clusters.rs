@@ -3,10 +3,12 @@
 use engine::checkpoint::image::{Fill, Image};
 use engine::command::{BeginCluster, Command, Envelope, PlaceOrder, SetPayments};
 use engine::ids::{NodeId, OrderId, RequestId, Timestamp};
+use engine::order::{PaymentMethod, Status};
 use engine::outcome::Outcome;
 use engine::state::{State, Unobserved};
 use engine::store::memory::MemoryStore;
 use engine::trace::TraceId;
+use engine::webhook::Report;
 
 use crate::checkpoint::checkpoint;
 use crate::common::*;
@@ -41,6 +43,32 @@ fn a_new_cluster_takes_requests_of_nodes_with_old_names_and_tells_orders_apart()
     let request = RequestId { node: NodeId(1), boot: 1, seq: 1 };
     let again = Envelope { request, trace: TraceId::NONE, command: Command::Tick };
     assert_eq!(machine.run_envelopes(vec![again]), [Outcome::Ignored]);
+}
+
+#[test]
+fn reports_that_wait_for_an_order_do_not_outlive_a_restore() {
+    let mut machine = Machine::default();
+    machine.product("1.00", 10);
+    for (key, order) in [("a", 1), ("b", 1), ("c", 7)] {
+        machine.run_parking(Command::PaymentWebhook(webhook(key, order, Report::Succeeded)));
+    }
+    assert_eq!(machine.state.parked_webhooks(), 3);
+    // A log of before lets them wait on.
+    machine.run_parking(begin(false));
+    assert_eq!(machine.state.parked_webhooks(), 3);
+    machine.events();
+    machine.run(begin(false));
+    assert_eq!(machine.events(), ["payment.unmatched"; 3]);
+    assert_eq!((machine.state.parked_webhooks(), machine.state.next_deadline()), (0, None));
+    // Not even a node that was not replaced yet lets them decide.
+    let order = Command::PlaceOrder(PlaceOrder {
+        payment_method: PaymentMethod::Webhook,
+        ..order(&[(1, 1)])
+    });
+    assert_eq!(machine.run_parking(order), Outcome::Placed(OrderId(1)));
+    assert_eq!(machine.order(OrderId(1)).status, Status::Pending);
+    machine.come_back();
+    machine.state.check_invariants().expect("sound");
 }
 
 #[test]

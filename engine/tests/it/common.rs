@@ -6,7 +6,7 @@ use engine::checkpoint::{CheckpointStore, read_events};
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
     CreateUser, Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceBatch,
-    PlaceOrder, ReleaseHold, SettlePayments, Verdict,
+    PlaceOrder, ReleaseHold, Rules, SettlePayments, Verdict,
 };
 use engine::entry::Builder;
 use engine::event::{Event, EventId, EventPage};
@@ -73,9 +73,21 @@ impl Machine {
         self.run_envelopes(envelopes)
     }
 
+    /// Applies one command as a build wrote it that let reports of payments wait for their order.
+    pub(crate) fn run_parking(&mut self, command: Command) -> Outcome {
+        self.seq += 1;
+        let request = RequestId { node: NodeId(1), boot: 1, seq: self.seq };
+        let envelope = Envelope { request, trace: TraceId::Uuid([7; 16]), command };
+        let payload = entry_under(self.now, &[(Rules::Parking, envelope)]);
+        self.run_payload(payload).pop().expect("one command, one outcome")
+    }
+
     /// Applies envelopes as they are, in one entry.
     pub(crate) fn run_envelopes(&mut self, envelopes: Vec<Envelope>) -> Vec<Outcome> {
-        let payload = entry(self.now, &envelopes);
+        self.run_payload(entry(self.now, &envelopes))
+    }
+
+    fn run_payload(&mut self, payload: Vec<u8>) -> Vec<Outcome> {
         self.log.push(payload.clone());
         let before = self.recorder.outcomes.len();
         let index = self.log.len() as u64;
@@ -195,6 +207,21 @@ pub(crate) fn entry(now: u64, envelopes: &[Envelope]) -> Vec<u8> {
     let mut builder = Builder::new(Timestamp(now));
     for envelope in envelopes {
         builder.push(&envelope.encode());
+    }
+    builder.finish()
+}
+
+/// The payload of an entry whose commands were written under these rules.
+pub(crate) fn entry_under(now: u64, envelopes: &[(Rules, Envelope)]) -> Vec<u8> {
+    let mut builder = Builder::new(Timestamp(now));
+    for (rules, envelope) in envelopes {
+        let mut bytes = envelope.encode();
+        // The encodings differ in their version alone.
+        bytes[0] = match rules {
+            Rules::Parking => 1,
+            Rules::NoParking => engine::command::VERSION,
+        };
+        builder.push(&bytes);
     }
     builder.finish()
 }

@@ -47,7 +47,7 @@ const LEAD: Duration = Duration::from_millis(100);
 /// The payment method of the orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Payment {
-    /// Simulated gateway: two more writes per order
+    /// Simulated gateway, for nodes with `--payment-gateway simulated`: two more writes per order
     Mock,
     /// No payment: orders stay PENDING
     None,

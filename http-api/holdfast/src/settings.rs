@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use http_api::WebhookSecret;
 
 use crate::address;
@@ -29,6 +29,11 @@ pub(crate) struct File {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Payments")]
 pub(crate) struct Payments {
+    /// Charge orders through this gateway. With `none`, orders wait for a payment webhook, and
+    /// the payment method `mock` is refused. `simulated` is for trials: it takes no money and
+    /// decides by chance. Give all nodes the same [default: none for serve, simulated for dev]
+    #[arg(long, value_name = "GATEWAY", value_enum)]
+    pub(crate) payment_gateway: Option<Gateway>,
     /// Let this share of the simulated payments succeed; the gateway declines the rest
     #[arg(long, value_name = "SHARE", default_value = "0.8")]
     #[arg(value_parser = address::parts_per_million)]
@@ -56,18 +61,28 @@ pub(crate) struct Payments {
     pub(crate) webhooks: Webhooks,
 }
 
+/// What `--payment-gateway` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Gateway {
+    None,
+    Simulated,
+}
+
 /// The flags for payment webhooks.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Payments")]
 pub(crate) struct Webhooks {
     /// Require payment webhooks to be signed with this secret; give two while you rotate it.
-    /// Without a secret, webhooks need no signature. Other users of the machine can see flags, so
+    /// Without a secret, `serve` refuses all webhooks. Other users of the machine can see flags, so
     /// set it in the environment or in a file
     #[arg(long, value_name = "SECRET", value_delimiter = ',')]
     pub(crate) webhook_secret: Vec<Secret>,
     /// Read the secrets from this file, one per line
     #[arg(long, value_name = "FILE", conflicts_with = "webhook_secret")]
     pub(crate) webhook_secret_file: Option<PathBuf>,
+    /// Whether webhooks need no signature while there is no secret. Only `dev` can set it.
+    #[arg(skip)]
+    pub(crate) unsigned: bool,
 }
 
 /// A secret as typed. It is checked later, by an error that does not quote it.
@@ -192,7 +207,15 @@ pub(crate) struct Limits {
 }
 
 impl Payments {
-    /// How long an order may wait for its payment webhook, in milliseconds.
+    /// The gateway, which is none unless one was named.
+    pub(crate) fn gateway(&self) -> http_api::Gateway {
+        match self.payment_gateway {
+            None | Some(Gateway::None) => http_api::Gateway::None,
+            Some(Gateway::Simulated) => http_api::Gateway::Simulated,
+        }
+    }
+
+    /// The longest time that an order may wait for a webhook, in milliseconds.
     pub(crate) fn deadline_ms(&self) -> u64 {
         self.payment_deadline_s.get().saturating_mul(1000)
     }

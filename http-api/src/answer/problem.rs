@@ -26,8 +26,7 @@ pub(crate) fn reply(failure: Failure, trace: &TraceId) -> Reply {
     problem.errors = errors;
     problem.results = results;
     problem.retry_after = retry_after_s;
-    problem.order_id = order.map(|(id, _)| id.0);
-    problem.order_status = order.and_then(|(_, status)| status);
+    problem.order_id = order.map(|id| id.0);
     let mut reply = reply::of(problem.status, &problem);
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::PROBLEM_JSON));
@@ -58,7 +57,6 @@ mod tests {
 
     use client::wire::Outcome;
     use engine::ids::{HoldId, OrderId, Position, ProductId};
-    use engine::order::Status;
     use engine::outcome::Rejection;
     use http_body_util::BodyExt;
     use raft_node::{ProposeError, ReadError};
@@ -136,10 +134,6 @@ mod tests {
         let consumed = Rejection::HoldConsumed { hold, order };
         let consumed = text(reply(Failure::rejected(&consumed), &trace())).await;
         assert!(consumed.contains(r#""order_id":7,"trace_id""#), "{consumed}");
-        let conflict = engine::webhook::Conflict::Late;
-        let conflict = Rejection::PaymentConflict { order, status: Status::Paid, conflict };
-        let conflict = text(reply(Failure::rejected(&conflict), &trace())).await;
-        assert!(conflict.contains(r#""order_id":7,"order_status":"PAID""#), "{conflict}");
     }
 
     #[test]

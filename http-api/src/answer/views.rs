@@ -10,6 +10,7 @@ use engine::ledger::Cause;
 use engine::order::{HistoryRow, Line, Order, PaymentMethod, Status};
 use engine::product::Product;
 use engine::user::User;
+use engine::webhook::Conflict;
 use raft_node::LedgerEntry;
 use time::OffsetDateTime;
 
@@ -258,6 +259,16 @@ pub(crate) fn hold(hold: &Hold, now: Timestamp) -> wire::Hold {
         product_id: single.map(|line| line.product_id),
         quantity: single.map(|line| line.quantity),
         qty: single.map(|line| line.quantity),
+    }
+}
+
+/// Why the result of a payment cannot be applied.
+pub(crate) fn conflict(conflict: Conflict) -> wire::WebhookConflict {
+    match conflict {
+        Conflict::Late => wire::WebhookConflict::Late,
+        Conflict::UnderWay => wire::WebhookConflict::UnderWay,
+        Conflict::Amount => wire::WebhookConflict::Amount,
+        Conflict::Method => wire::WebhookConflict::Method,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use client::wire::{self, ErrorCode, OrderStatus, Problem};
+use client::wire::{self, ErrorCode, Problem};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -42,10 +42,8 @@ pub(crate) fn problems(codes: &BTreeSet<ErrorCode>) -> Value {
                 message: "Product 9 not found.".to_owned(),
             }]);
         }
-        if matches!(*code, ErrorCode::HoldConsumed | ErrorCode::PaymentConflict) {
+        if code == &ErrorCode::HoldConsumed {
             problem.order_id = Some(7);
-            let conflict = *code == ErrorCode::PaymentConflict;
-            problem.order_status = conflict.then_some(OrderStatus::Cancelled);
         }
         (code.as_str().to_owned(), json!({"summary": code.title(), "value": value(&problem)}))
     };
@@ -64,9 +62,6 @@ pub(crate) fn detail(code: ErrorCode) -> &'static str {
              or after 4939841539.0."
         }
         ErrorCode::HoldConsumed => "Hold 3 was consumed by order 7.",
-        ErrorCode::PaymentConflict => {
-            "Order 7 is CANCELLED, and the payment result cannot be applied: it has ended."
-        }
         ErrorCode::OrderNotCancellable => "Order with status PAID cannot be cancelled.",
         ErrorCode::IdempotencyKeyReused => "The idempotency key was used for another request.",
         ErrorCode::CommitTimeout => {

@@ -124,9 +124,6 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::HoldConsumed => "the hold is already an order.",
         ErrorCode::HoldReleased => "the hold was released.",
         ErrorCode::KeyFenced => "the key was fenced and can make no order.",
-        ErrorCode::PaymentConflict => {
-            "the order has ended, another payment is under way, or the total differs from the amount."
-        }
         ErrorCode::StockMismatch => "the stock is not what was expected.",
         ErrorCode::BatchRejected => {
             "orders of the atomic batch are refused, the first of them for a reason that is not a 409; `results` names them all."
@@ -136,6 +133,9 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::ValidationError => "`errors` names every field or parameter at fault.",
         ErrorCode::IdempotencyKeyReused => "the key was used for another request.",
         ErrorCode::OrderNotCancellable => "the order is no longer PENDING.",
+        ErrorCode::PaymentMethodUnavailable => {
+            "the order asks for `mock`, and this node has no payment gateway."
+        }
         ErrorCode::UpgradeRequired => "the request is not a WebSocket handshake of RFC 6455.",
         ErrorCode::ChangeInProgress => "another membership change is under way.",
         ErrorCode::QuorumAtRisk => "the reachable voters would not be a majority afterwards.",

@@ -16,7 +16,7 @@ use hyper::header::HeaderName;
 use sha2::Sha256;
 
 use crate::failure::Failure;
-use crate::settings::WebhookSecret;
+use crate::settings::{Settings, WebhookSecret};
 
 const SIGNATURE: HeaderName = HeaderName::from_static(wire::SIGNATURE);
 
@@ -26,15 +26,20 @@ pub(crate) const WINDOW_S: u64 = 300;
 /// The most signatures in one request.
 pub(crate) const SIGNATURES_MAX: usize = 8;
 
-/// Checks the signature of a request against this node's clock. Without secrets every request
-/// passes.
-pub(crate) fn check(
-    secrets: &[WebhookSecret],
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<(), Failure> {
+/// Checks the signature of a request against this node's clock. Without secrets every request is
+/// refused, unless the settings allow unsigned ones.
+pub(crate) fn check(settings: &Settings, headers: &HeaderMap, body: &[u8]) -> Result<(), Failure> {
+    if settings.webhook_secrets.is_empty() {
+        return match settings.webhook_unsigned {
+            true => Ok(()),
+            false => Err(refused(
+                "This node has no webhook secret, so it cannot tell who sent this payment result. \
+                 Start it with --webhook-secret-file.",
+            )),
+        };
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    check_at(secrets, headers, body, now.as_secs())
+    check_at(&settings.webhook_secrets, headers, body, now.as_secs())
 }
 
 fn check_at(
@@ -43,9 +48,6 @@ fn check_at(
     body: &[u8],
     now_s: u64,
 ) -> Result<(), Failure> {
-    if secrets.is_empty() {
-        return Ok(());
-    }
     let mut values = headers.get_all(SIGNATURE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(refused("The Holdfast-Signature header must be given once."));
@@ -183,6 +185,16 @@ mod tests {
         twice.append(SIGNATURE, good.parse().unwrap());
         assert!(check_at(&secrets, &twice, BODY, NOW).is_err());
         assert!(check_at(&secrets, &HeaderMap::new(), BODY, NOW).is_err());
-        assert!(check_at(&[], &HeaderMap::new(), BODY, NOW).is_ok(), "nothing to check");
+        assert!(check_at(&[], &headers(&good), BODY, NOW).is_err(), "no secret to check with");
+    }
+
+    #[test]
+    fn without_a_secret_all_are_refused_unless_unsigned_ones_are_wanted() {
+        let with = |webhook_unsigned| Settings { webhook_unsigned, ..Settings::default() };
+        assert!(check(&with(false), &HeaderMap::new(), BODY).is_err());
+        assert!(check(&with(true), &HeaderMap::new(), BODY).is_ok());
+        let webhook_secrets = vec![WebhookSecret::new(SECRET)];
+        let both = Settings { webhook_secrets, ..with(true) };
+        assert!(check(&both, &HeaderMap::new(), BODY).is_err(), "there is a secret");
     }
 }

@@ -3,7 +3,7 @@
 use http_api::Settings;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Call, Fixture, order};
+use crate::harness::{Answer, Call, Fixture, order, settings};
 
 const BATCH: &str = "/api/v1/orders/batch";
 
@@ -167,7 +167,7 @@ async fn a_batch_of_lines_is_read_line_by_line() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bounds_of_a_batch_are_kept() {
-    let settings = Settings { batch_bytes_max: 2 << 20, ..Settings::default() };
+    let settings = Settings { batch_bytes_max: 2 << 20, ..settings() };
     let fixture = Fixture::with(settings).await;
     let product = fixture.product("1.00", 5_000).await;
     for body in [
@@ -221,8 +221,7 @@ async fn the_bounds_of_a_batch_are_kept() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_make_fields_required_in_batches() {
-    let settings =
-        Settings { require_users: true, require_idempotency_key: true, ..Settings::default() };
+    let settings = Settings { require_users: true, require_idempotency_key: true, ..settings() };
     let fixture = Fixture::with(settings).await;
     let product = fixture.product("1.00", 10).await;
     let user = json!({"name": "Alice", "email": "alice@example.com"});
@@ -248,7 +247,7 @@ async fn a_batch_without_a_leader_was_certainly_not_placed() {
         request_timeout: std::time::Duration::from_millis(300),
         batch_bytes_max: 1 << 10,
         batch_bytes_in_flight_max: 1 << 10,
-        ..Settings::default()
+        ..settings()
     };
     let fixture = Fixture::alone_of_three(settings).await;
     let batch = json!({"orders": [order(1, 1)]});

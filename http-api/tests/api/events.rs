@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::contract::contract;
-use crate::harness::{Call, Fixture, order};
+use crate::harness::{Call, Fixture, order, settings};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -266,7 +266,7 @@ async fn invalid_ids_and_filters_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_are_gone_are_410_and_the_floor_is_named() {
-    let fixture = Fixture::with_config(Settings::default(), |config| config.events_max = 300).await;
+    let fixture = Fixture::with_config(settings(), |config| config.events_max = 300).await;
     let product = fixture.product("1.00", 10_000).await;
     let first = Stream::open(&fixture, "?after=0.0").await.event().await.id.unwrap();
     // Two chunks of 256 events go when a third is full.
@@ -295,7 +295,7 @@ async fn subscribers_are_bounded_and_hear_that_they_are_connected() {
         event_subscribers_max: 3,
         event_heartbeat: Duration::from_millis(50),
         idle_timeout: Duration::from_millis(200),
-        ..Settings::default()
+        ..settings()
     };
     let fixture = Fixture::with(settings).await;
     let mut streams = Vec::new();
@@ -323,7 +323,7 @@ async fn subscribers_are_bounded_and_hear_that_they_are_connected() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_is_usable_after_a_head_request_for_a_stream() {
-    let settings = Settings { event_subscribers_max: 1, ..Settings::default() };
+    let settings = Settings { event_subscribers_max: 1, ..settings() };
     let fixture = Fixture::with(settings).await;
     for _ in 0..3 {
         let call = Call::new("HEAD", "/api/v1/events");
@@ -354,7 +354,7 @@ async fn streams_end_when_the_server_stops() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscriber_that_does_not_read_is_disconnected_alone() {
     let write_timeout = Duration::from_millis(400);
-    let fixture = Fixture::with(Settings { write_timeout, ..Settings::default() }).await;
+    let fixture = Fixture::with(Settings { write_timeout, ..settings() }).await;
     let product = fixture.product("1.00", 1_000_000).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();

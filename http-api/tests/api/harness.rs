@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::ids::NodeId;
-use http_api::{Server, Settings};
+use http_api::{Gateway, Server, Settings};
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Method, Request};
 use hyper_util::rt::TokioIo;
@@ -25,6 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The content type of streams.
 const EVENT_STREAM: &str = "text/event-stream";
 
+/// Default settings, but for payments: the gateway is simulated, webhooks need no signature.
+pub(crate) fn settings() -> Settings {
+    Settings { gateway: Gateway::Simulated, webhook_unsigned: true, ..Settings::default() }
+}
+
 pub(crate) struct Fixture {
     pub(crate) address: SocketAddr,
     pub(crate) handle: Handle,
@@ -36,7 +41,7 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// One node that accepts every payment.
     pub(crate) async fn start() -> Fixture {
-        Fixture::with(Settings::default()).await
+        Fixture::with(settings()).await
     }
 
     pub(crate) async fn with(settings: Settings) -> Fixture {

@@ -11,7 +11,7 @@ use engine::trace::TraceId;
 use http_api::Settings;
 use serde_json::{Value, json};
 
-use crate::harness::{Call, Fixture};
+use crate::harness::{Call, Fixture, settings};
 
 const HOLDS: &str = "/api/v1/holds";
 const ORDERS: &str = "/api/v1/orders";
@@ -165,7 +165,7 @@ async fn a_released_hold_frees_its_units_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hold_is_extended_up_to_the_limit() {
-    let settings = Settings { hold_ttl_ms: 4_000, hold_ttl_max_ms: 10_000, ..Settings::default() };
+    let settings = Settings { hold_ttl_ms: 4_000, hold_ttl_max_ms: 10_000, ..settings() };
     let fixture = Fixture::with(settings).await;
     let id = fixture.product("1.00", 5).await;
     let made = hold(&fixture, id, 1).await;
@@ -188,7 +188,7 @@ async fn a_hold_is_extended_up_to_the_limit() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_expired_hold_cannot_be_used_and_its_units_are_free() {
-    let settings = Settings { hold_ttl_ms: 150, ..Settings::default() };
+    let settings = Settings { hold_ttl_ms: 150, ..settings() };
     let fixture = Fixture::with(settings).await;
     let id = fixture.product("1.00", 5).await;
     let made = hold(&fixture, id, 5).await;
@@ -315,7 +315,7 @@ async fn holds_that_left_memory_are_read_from_the_checkpoint() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_are_required_where_the_setting_says_so() {
-    let fixture = Fixture::with(Settings { require_users: true, ..Settings::default() }).await;
+    let fixture = Fixture::with(Settings { require_users: true, ..settings() }).await;
     let id = fixture.product("1.00", 5).await;
     let user = json!({"name": "Alice", "email": "alice@example.com"});
     fixture.post("/api/v1/users", &user).await.expect(201);

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::harness::{Fixture, order, read_all};
+use crate::harness::{Fixture, order, read_all, settings};
 
 fn hasty() -> Settings {
     let short = Duration::from_millis(300);
@@ -16,7 +16,7 @@ fn hasty() -> Settings {
         body_timeout: short,
         write_timeout: short,
         idle_timeout: Duration::from_millis(1200),
-        ..Settings::default()
+        ..settings()
     }
 }
 
@@ -148,7 +148,7 @@ async fn an_unread_answer_does_not_keep_its_connection() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_beyond_the_limit_are_refused_and_seats_come_back() {
-    let settings = Settings { connections_per_address_max: 20, ..Settings::default() };
+    let settings = Settings { connections_per_address_max: 20, ..settings() };
     let fixture = Fixture::with(settings).await;
     // Another address than that of the fixture, whose own connections may still be closing.
     let connect = async || {
@@ -219,7 +219,7 @@ async fn a_server_does_not_wait_for_ever_to_stop() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invalid_settings_are_refused() {
     let fixture = Fixture::start().await;
-    let settings = Settings { request_timeout: Duration::ZERO, ..Settings::default() };
+    let settings = Settings { request_timeout: Duration::ZERO, ..settings() };
     let error =
         Server::bind("127.0.0.1:0".parse().unwrap(), fixture.handle.clone(), settings).await;
     let error = error.unwrap_err();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http_api::Settings;
 use serde_json::json;
 
-use crate::harness::{Call, Fixture, order};
+use crate::harness::{Call, Fixture, order, settings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_healthy_node_says_so() {
@@ -75,7 +75,7 @@ async fn metrics_count_what_happened() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_quorum_the_node_says_what_it_can() {
-    let settings = Settings { request_timeout: Duration::from_millis(300), ..Settings::default() };
+    let settings = Settings { request_timeout: Duration::from_millis(300), ..settings() };
     let fixture = Fixture::alone_of_three(settings).await;
     let health = fixture.get("/health").await.expect(503);
     assert_eq!(
@@ -108,7 +108,7 @@ async fn without_a_quorum_the_node_says_what_it_can() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_wait_for_a_position() {
-    let settings = Settings { request_timeout: Duration::from_millis(300), ..Settings::default() };
+    let settings = Settings { request_timeout: Duration::from_millis(300), ..settings() };
     let fixture = Fixture::with(settings).await;
     let product = fixture.product("1.00", 10).await;
     let target = format!("/api/v1/products/{product}?consistency=stale");

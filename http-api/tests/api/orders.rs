@@ -1,8 +1,9 @@
 //! Orders: place, retry, read, cancel, list.
 
+use http_api::Settings;
 use serde_json::json;
 
-use crate::harness::{Call, Fixture, order};
+use crate::harness::{Call, Fixture, order, settings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_is_placed_read_and_paid() {
@@ -243,11 +244,11 @@ async fn lists_are_filtered_and_paged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_can_demand_users_and_keys() {
-    let settings = http_api::Settings {
+    let settings = Settings {
         require_users: true,
         require_idempotency_key: true,
         open_orders_max: 1,
-        ..http_api::Settings::default()
+        ..settings()
     };
     let fixture = Fixture::with(settings).await;
     let product = fixture.product("1.00", 10).await;

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::contract::contract;
 use crate::events::metric;
-use crate::harness::{Call, Fixture, order};
+use crate::harness::{Call, Fixture, order, settings};
 
 type Socket = WebSocketStream<TcpStream>;
 
@@ -150,7 +150,7 @@ async fn invalid_messages_are_answered_and_too_many_close_the_socket() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_a_handshake_opens_one() {
-    let fixture = Fixture::with(Settings { event_subscribers_max: 1, ..Settings::default() }).await;
+    let fixture = Fixture::with(Settings { event_subscribers_max: 1, ..settings() }).await;
     let path = "/api/v1/ws";
     let call = |method: &str| Call::new(method, path).header("connection", "keep-alive, Upgrade");
     let whole = |method: &str| call(method).header("upgrade", "websocket");
@@ -181,7 +181,7 @@ async fn silent_clients_are_closed_and_a_shutdown_is_announced() {
     let settings = Settings {
         event_heartbeat: Duration::from_millis(60),
         idle_timeout: Duration::from_millis(100),
-        ..Settings::default()
+        ..settings()
     };
     let fixture = Fixture::with(settings).await;
     let mut alive = open(&fixture).await;
@@ -201,7 +201,7 @@ async fn silent_clients_are_closed_and_a_shutdown_is_announced() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_its_socket_is_disconnected() {
     let write_timeout = Duration::from_millis(300);
-    let fixture = Fixture::with(Settings { write_timeout, ..Settings::default() }).await;
+    let fixture = Fixture::with(Settings { write_timeout, ..settings() }).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let stream = socket.connect(fixture.address).await.unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http_api::Settings;
 use serde_json::{Value, json};
 
-use crate::harness::{Call, Fixture, order};
+use crate::harness::{Call, Fixture, order, settings};
 
 const ORDERS: &str = "/api/v1/orders";
 
@@ -244,8 +244,7 @@ async fn a_fenced_key_makes_no_order_and_a_used_one_answers_its_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retried_adjustment_is_not_counted() {
-    let fixture =
-        Fixture::with(Settings { rate_limit_per_minute: 10, ..Settings::default() }).await;
+    let fixture = Fixture::with(Settings { rate_limit_per_minute: 10, ..settings() }).await;
     let product = fixture.product("1.00", 10).await;
     let adjust = |key: &str| {
         let body = json!({"delta": 1, "reason": "r", "idempotency_key": key});

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http_api::{Settings, WebhookSecret};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Call, Fixture};
+use crate::harness::{Answer, Call, Fixture, settings};
 
 const WEBHOOK: &str = "/api/v1/payments/webhook";
 const ORDERS: &str = "/api/v1/orders";
@@ -34,7 +34,17 @@ fn settled(answer: &Answer, status: &str, duplicate: bool) {
     let data = answer.expect(200)["data"].clone();
     assert_eq!(data["order_status"], status, "{data}");
     assert_eq!(data["duplicate"], duplicate, "{data}");
-    assert_eq!(data["parked"], false, "{data}");
+    let result = if duplicate { "duplicate" } else { "applied" };
+    assert_eq!((&data["result"], &data["conflict"]), (&json!(result), &Value::Null), "{data}");
+    assert_eq!(answer.header("idempotent-replayed"), duplicate.then_some("true"));
+}
+
+/// Checks that a report is in conflict for this reason, and where its order stands.
+#[track_caller]
+fn in_conflict(answer: &Answer, conflict: &str, status: &str, duplicate: bool) {
+    let data = answer.expect(200)["data"].clone();
+    assert_eq!((&data["result"], &data["conflict"]), (&json!("conflict"), &json!(conflict)));
+    assert_eq!((&data["order_status"], &data["duplicate"]), (&json!(status), &json!(duplicate)));
     assert_eq!(answer.header("idempotent-replayed"), duplicate.then_some("true"));
 }
 
@@ -81,15 +91,16 @@ async fn late_or_contradicting_results_are_conflicts_and_change_nothing() {
     let order = waiting(&fixture, product).await;
     settled(&fixture.post(WEBHOOK, &report("a", &order, "success")).await, "PAID", false);
     let before = fixture.get(&format!("{ORDERS}/{order}")).await.expect(200);
-    for (key, status) in [("b", "failure"), ("c", "success"), ("b", "failure")] {
+    for (key, status, again) in
+        [("b", "failure", false), ("c", "success", false), ("b", "failure", true)]
+    {
         let answer = fixture.post(WEBHOOK, &report(key, &order, status)).await;
-        let problem = answer.problem(409, "payment_conflict");
-        assert_eq!((&problem["order_id"], &problem["order_status"]), (&order, &json!("PAID")));
+        in_conflict(&answer, "late", "PAID", again);
     }
     let cancelled = waiting(&fixture, product).await;
     fixture.post(&format!("{ORDERS}/{cancelled}/cancel"), &json!({})).await.expect(200);
     let late = fixture.post(WEBHOOK, &report("d", &cancelled, "success")).await;
-    assert_eq!(late.problem(409, "payment_conflict")["order_status"], "CANCELLED");
+    in_conflict(&late, "late", "CANCELLED", false);
     assert_eq!(fixture.get(&format!("{ORDERS}/{order}")).await.expect(200), before);
     assert_eq!(status(&fixture, &cancelled).await, "CANCELLED");
     fixture.stop().await;
@@ -103,39 +114,62 @@ async fn the_amount_must_be_the_total() {
     for (key, amount) in [("a", json!("19.97")), ("b", json!(0)), ("c", json!("1998"))] {
         let mut body = report(key, &order, "success");
         body["amount"] = amount;
-        fixture.post(WEBHOOK, &body).await.problem(409, "payment_conflict");
+        in_conflict(&fixture.post(WEBHOOK, &body).await, "amount", "PENDING", false);
     }
     assert_eq!(status(&fixture, &order).await, "PENDING");
     let mut body = report("d", &order, "success");
     body["amount"] = json!(19.98);
     settled(&fixture.post(WEBHOOK, &body).await, "PAID", false);
+    // A redelivery says what is true now, not what was true then.
+    let mut body = report("a", &order, "success");
+    body["amount"] = json!("19.97");
+    in_conflict(&fixture.post(WEBHOOK, &body).await, "amount", "PAID", true);
     fixture.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_result_waits_for_an_order_that_does_not_exist_yet() {
-    let fixture = Fixture::with(Settings { webhooks_parked_max: 2, ..Settings::default() }).await;
+async fn a_result_decides_only_an_order_that_waits_for_one() {
+    let fixture = Fixture::start().await;
     let product = fixture.product("9.99", 10).await;
-    for duplicate in [false, true] {
-        let answer = fixture.post(WEBHOOK, &report("a", &json!(1), "success")).await;
-        let data = answer.expect(202)["data"].clone();
-        assert_eq!(data["duplicate"], duplicate, "{data}");
-        assert_eq!((&data["parked"], &data["order_status"]), (&json!(true), &Value::Null));
+    let body = json!({"items": [{"product_id": product, "quantity": 1}], "payment_method": "none"});
+    let order = fixture.post(ORDERS, &body).await.expect(201)["data"]["id"].clone();
+    for word in ["success", "failure"] {
+        let answer = fixture.post(WEBHOOK, &report(word, &order, word)).await;
+        in_conflict(&answer, "method", "PENDING", false);
     }
-    fixture.post(WEBHOOK, &report("b", &json!(77), "success")).await.expect(202);
-    let full = fixture.post(WEBHOOK, &report("c", &json!(78), "success")).await;
-    full.problem(503, "overloaded");
-    let body = json!({"items": [{"product_id": product, "quantity": 1}],
-        "payment_method": "webhook"});
-    let placed = fixture.post(ORDERS, &body).await.expect(201);
-    assert_eq!((&placed["order_id"], &placed["status"]), (&json!(1), &json!("PAID")));
-    settled(&fixture.post(WEBHOOK, &report("a", &json!(1), "success")).await, "PAID", true);
+    assert_eq!(status(&fixture, &order).await, "PENDING");
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_for_an_order_that_does_not_exist_decides_nothing() {
+    let fixture = Fixture::start().await;
+    let product = fixture.product("9.99", 10).await;
+    let early = |status: &str| {
+        let data = json!({"order_id": 1, "order_status": null, "result": "unmatched",
+            "conflict": null, "duplicate": false, "parked": false});
+        (report(status, &json!(1), status), data)
+    };
+    for (body, mut data) in ["success", "failure"].map(early) {
+        assert_eq!(fixture.post(WEBHOOK, &body).await.expect(200)["data"], data);
+        data["duplicate"] = json!(true);
+        assert_eq!(fixture.post(WEBHOOK, &body).await.expect(200)["data"], data);
+    }
+    let order = waiting(&fixture, product).await;
+    assert_eq!((&order, status(&fixture, &order).await), (&json!(1), json!("PENDING")));
+    let again = fixture.post(WEBHOOK, &report("success", &order, "success")).await.expect(200);
+    let told = (&again["data"]["result"], &again["data"]["order_status"]);
+    assert_eq!(told, (&json!("unmatched"), &json!("PENDING")));
+    assert_eq!(status(&fixture, &order).await, "PENDING");
+    settled(&fixture.post(WEBHOOK, &report("now", &order, "success")).await, "PAID", false);
+    let text = String::from_utf8(fixture.get("/metrics").await.body.to_vec()).unwrap();
+    assert!(text.contains("\nwebhooks_total{result=\"unmatched\"} 2\n"), "{text}");
     fixture.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_ends_at_its_payment_deadline() {
-    let settings = Settings { payment_deadline_ms: 150, ..Settings::default() };
+    let settings = Settings { payment_deadline_ms: 150, ..settings() };
     let fixture = Fixture::with(settings).await;
     let product = fixture.product("9.99", 10).await;
     let order = waiting(&fixture, product).await;
@@ -143,7 +177,7 @@ async fn an_order_ends_at_its_payment_deadline() {
     let row = fixture.get(&format!("/api/v1/products/{product}")).await.expect(200);
     assert_eq!((&row["data"]["reserved"], &row["data"]["stock"]), (&json!(0), &json!(10)));
     let late = fixture.post(WEBHOOK, &report("a", &order, "success")).await;
-    late.problem(409, "payment_conflict");
+    in_conflict(&late, "late", "CANCELLED", false);
     fixture.stop().await;
 }
 
@@ -159,9 +193,24 @@ fn signed(secrets: &[&str], at_s: u64, body: &Value) -> Call {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_secret_no_result_is_believed() {
+    let fixture = Fixture::with(Settings { webhook_unsigned: false, ..settings() }).await;
+    let product = fixture.product("9.99", 10).await;
+    let order = waiting(&fixture, product).await;
+    let body = report("a", &order, "success");
+    for call in [Call::json("POST", WEBHOOK, &body), signed(&[SECRET], now_s(), &body)] {
+        let refused = fixture.send(call).await.problem(401, "invalid_signature");
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.contains("--webhook-secret-file"), "{detail}");
+    }
+    assert_eq!(status(&fixture, &order).await, "PENDING");
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_signed_results_are_believed_where_there_is_a_secret() {
     let secrets = vec![WebhookSecret::new(SECRET), WebhookSecret::new(NEXT)];
-    let fixture = Fixture::with(Settings { webhook_secrets: secrets, ..Settings::default() }).await;
+    let fixture = Fixture::with(Settings { webhook_secrets: secrets, ..settings() }).await;
     let product = fixture.product("9.99", 100).await;
     let order = waiting(&fixture, product).await;
     let body = report("a", &order, "success");

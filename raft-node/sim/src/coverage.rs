@@ -248,11 +248,13 @@ coverage! {
     reports_applied,
     /// Duplicate reports.
     reports_repeated,
-    /// Reports that came before their order.
+    /// Reports that came before their order and decide nothing.
+    reports_refused,
+    /// Reports that came before their order and waited, as builds of before let them.
     reports_parked,
     /// Reports that waited for their order and found it, whatever the result.
     reports_matched,
-    /// Reports whose order did not come in time.
+    /// Reports whose order did not exist, or did not come in time.
     reports_unmatched,
     /// Late reports: for an order under way, or with another amount.
     reports_in_conflict,

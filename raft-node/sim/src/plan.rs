@@ -203,6 +203,9 @@ pub(super) struct Plan {
     pub(super) active_holds_max: u64,
     pub(super) park_ms: u64,
     pub(super) parked_max: u64,
+    /// Until when commands are written as builds wrote them that let reports of payments wait for
+    /// their order.
+    pub(super) parks_until: Time,
 }
 
 impl Plan {
@@ -264,6 +267,7 @@ impl Plan {
             active_holds_max: *random.pick(&[3, 1_000_000]),
             park_ms: random.between(100, 15_000),
             parked_max: *random.pick(&[2, 1_000]),
+            parks_until: if random.percent(40) { random.below(faults_until) } else { 0 },
         }
     }
 }

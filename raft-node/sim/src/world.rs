@@ -1,5 +1,6 @@
 //! The loop: takes events in the order of simulated time. `rest` ends the run.
 
+mod copy;
 mod rest;
 
 use engine::ids::NodeId;

@@ -54,6 +54,8 @@ found! {
     a_deadline_that_counts_too_late: DeadlineLate,
     events_removed_while_they_are_kept: EventsRemovedEarly,
     a_pause_of_payments_that_is_ignored: PauseIgnored,
+    a_report_that_waits_for_an_order_of_the_future: ParkedById,
+    reports_that_wait_on_in_a_restored_copy: ParkedSurvivesRestore,
     a_log_cut_past_what_the_snapshots_hold: CompactedPastSnapshot,
     a_snapshot_without_its_last_part: SnapshotWithoutLastPart,
     a_learner_that_is_promoted_too_soon: PromotedTooSoon,

@@ -50,6 +50,7 @@ pub(crate) async fn run(
 ) {
     let (answers, mut answered) = mpsc::unbounded_channel();
     let limit = Duration::from_millis(config.call_timeout_ms);
+    let can_charge = gateway.is_there();
     let calls = Calls { gateway, limit, answers };
     let mut ticks = interval(Duration::from_millis(config.poll_ms));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,7 +73,7 @@ pub(crate) async fn run(
             let view = shared.view.read();
             (view.leads_in_term, view.clock)
         };
-        let commands = worker.poll(leads, |after, limit| {
+        let commands = worker.poll(leads && can_charge, |after, limit| {
             let state = shared.state.read();
             state.due_payments(clock.max(state.clock()), after, limit)
         });

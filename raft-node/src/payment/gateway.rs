@@ -70,6 +70,11 @@ pub trait PaymentGateway: Send + Sync + 'static {
     /// time of a call. A dropped call counts as unanswered.
     fn charge(&self, charge: Charge) -> Call<'_>;
 
+    /// Whether there is a provider at all. Without one the worker claims no tasks.
+    fn is_there(&self) -> bool {
+        true
+    }
+
     /// Makes many calls at once, for gateways that can wait for all of them at lower cost. The
     /// answers must be the same as for single calls. The first answer to a call counts. A call
     /// without an answer at the end of the stream counts as unanswered.
@@ -80,5 +85,19 @@ pub trait PaymentGateway: Send + Sync + 'static {
         };
         let calls: FuturesUnordered<_> = (0..).zip(charges).map(call).collect();
         Box::pin(calls.ready_chunks(ANSWERS_AT_ONCE))
+    }
+}
+
+/// No provider: payment tasks wait until a node with another gateway leads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoGateway;
+
+impl PaymentGateway for NoGateway {
+    fn charge(&self, _: Charge) -> Call<'_> {
+        Box::pin(async { Answer::NoAnswer })
+    }
+
+    fn is_there(&self) -> bool {
+        false
     }
 }

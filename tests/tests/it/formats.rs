@@ -105,6 +105,9 @@ async fn a_backup_of_each_format_becomes_a_cluster_that_serves_the_same() {
         run(&[&words[..], &["--cluster", "copy", "--raft", "127.0.0.1:1"]].concat());
         let test = "a_backup_of_each_format";
         let cluster = Fixture::options(test, "copy", &data).start().await;
+        // Its report that waits for an order waits in the copy no more.
+        let metrics = cluster.caller().get(1, "/metrics").await.expect(200).text();
+        assert!(metrics.contains("\nwebhooks_parked 0\n"), "{format}: {metrics}");
         assert_serves(&fixture, cluster).await;
     }
 }

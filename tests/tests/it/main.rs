@@ -19,6 +19,7 @@ mod lists;
 mod members;
 mod operations;
 mod overload;
+mod payment_holes;
 mod payments;
 mod power_cut;
 mod products;

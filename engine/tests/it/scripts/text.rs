@@ -3,6 +3,7 @@
 use engine::event::{Event, HoldChange, Kind};
 use engine::ids::Position;
 use engine::outcome::Outcome;
+use engine::webhook::Fate;
 
 /// Entry and command, as `2.1`.
 pub(super) fn position(position: Position) -> String {
@@ -32,11 +33,16 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         Outcome::KeyFenced { already: false } => "fenced the key".into(),
         Outcome::KeyFenced { already: true } => "the key was fenced".into(),
         Outcome::KeyApplied(id) => format!("the key made order {id}"),
-        Outcome::WebhookApplied { order, duplicate } => {
-            format!("order {order} settled by report{}", if *duplicate { " before" } else { "" })
-        }
-        Outcome::WebhookParked { order, duplicate } => {
-            format!("report waits for order {order}{}", if *duplicate { " since" } else { "" })
+        Outcome::Reported { order, fate, status, duplicate } => {
+            let fate = match fate {
+                Fate::Parked => "parked".to_owned(),
+                Fate::Applied => "applied".to_owned(),
+                Fate::Conflict(conflict) => format!("in conflict ({})", conflict.as_str()),
+                Fate::Unmatched => "unmatched".to_owned(),
+            };
+            let status = status.map_or_else(|| "unknown".to_owned(), |status| status.to_string());
+            let before = if *duplicate { " before" } else { "" };
+            format!("report {fate}{before}: order {order} is {status}")
         }
         Outcome::HoldCreated(id) => format!("made hold {id}"),
         Outcome::HoldReplayed(id) => format!("replayed hold {id}"),

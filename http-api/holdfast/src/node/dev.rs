@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use std::task::Poll;
 use std::time::Duration;
 
-use clap::{Args, value_parser};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, value_parser};
 use engine::ids::{NodeId, OrderId};
 use engine::query::{OrderFilter, Page};
 use tokio::time::Instant;
@@ -21,7 +22,7 @@ use crate::exit::CliError;
 use crate::logging::{self, Format};
 use crate::node::running::{self, Port, Running};
 use crate::output::print_line;
-use crate::settings::{File, Limits, Payments};
+use crate::settings::{File, Gateway, Limits, Payments};
 use crate::signals::Signals;
 use home::{Home, Plan};
 
@@ -49,6 +50,11 @@ pub(crate) struct Options {
     /// Remove the data of earlier runs first
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Take payment webhooks without a signature while no secret is set; `serve` never does
+    #[arg(long, help_heading = "Payments", action = ArgAction::Set, value_name = "true|false")]
+    #[arg(num_args = 0..=1, require_equals = true, value_parser = BoolishValueParser::new())]
+    #[arg(default_value = "true", default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) webhook_unsigned: bool,
     #[command(flatten)]
     pub(crate) payments: Payments,
     #[command(flatten)]
@@ -60,7 +66,9 @@ pub(crate) struct Options {
 }
 
 /// Runs the cluster to its end.
-pub(crate) fn run(options: Options) -> Result<(), CliError> {
+pub(crate) fn run(mut options: Options) -> Result<(), CliError> {
+    options.payments.payment_gateway.get_or_insert(Gateway::Simulated);
+    options.payments.webhooks.unsigned = options.webhook_unsigned;
     let _log = options.logging.start(Format::Text, FILTER)?;
     running::runtime()?.block_on(dev(&options))
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ids::NodeId;
-use http_api::{Server, Settings};
-use raft_node::payment::{SimulatedGateway, SimulatedSettings};
+use http_api::{Gateway, Server, Settings};
+use raft_node::payment::{NoGateway, PaymentGateway, SimulatedGateway, SimulatedSettings};
 use raft_node::{Config, Handle, Node, StartError, directory};
 use tokio::net::TcpSocket;
 
@@ -106,12 +106,15 @@ pub(crate) async fn replicate(
     config.disk_stall_exit_ms = limits.disk_stall_exit_s * 1_000;
     config.core.outstanding_age_max_ms = limits.queue_ms_max.get();
     config.core.outstanding_max = limits.queue_max as usize;
-    let gateway = SimulatedGateway::new(SimulatedSettings {
-        success_ppm: payments.payment_success_rate,
-        error_ppm: payments.payment_error_rate,
-        delay_ms: payments.payment_delay_ms.clone(),
-    });
-    Node::start(config, Arc::new(gateway)).await
+    let gateway: Arc<dyn PaymentGateway> = match payments.gateway() {
+        Gateway::None => Arc::new(NoGateway),
+        Gateway::Simulated => Arc::new(SimulatedGateway::new(SimulatedSettings {
+            success_ppm: payments.payment_success_rate,
+            error_ppm: payments.payment_error_rate,
+            delay_ms: payments.payment_delay_ms.clone(),
+        })),
+    };
+    Node::start(config, gateway).await
 }
 
 /// The error of a node that cannot start, with what to do next.
@@ -164,7 +167,9 @@ pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Sett
     let settings = Settings {
         hold_ttl_ms,
         hold_ttl_max_ms,
+        gateway: payments.gateway(),
         webhook_secrets: payments.webhooks.secrets()?,
+        webhook_unsigned: payments.webhooks.unsigned,
         payment_attempts_max: payments.payment_attempts.get(),
         payment_deadline_ms: payments.deadline_ms(),
         open_orders_max: limits.open_orders_max.get(),

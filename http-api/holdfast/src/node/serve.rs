@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use engine::ids::NodeId;
+use http_api::Gateway;
 use raft_node::Config;
 
 use crate::address::{self, Peer};
@@ -150,6 +151,11 @@ async fn serve(options: Options) -> Result<(), CliError> {
 async fn start(config: Config, options: &Options, port: Port) -> Result<Running, CliError> {
     let Options { payments, limits, .. } = options;
     let settings = running::http_settings(payments, limits)?;
+    if settings.gateway == Gateway::None && settings.webhook_secrets.is_empty() {
+        tracing::warn!(
+            "nothing can pay an order here: there is no --payment-gateway and no --webhook-secret"
+        );
+    }
     let mut started = running::replicate(config.clone(), payments, limits).await;
     if let Err(damage) = &started
         && damage.is_damage()

@@ -80,6 +80,7 @@ fn help_lists_every_flag_and_the_exit_codes() {
         "--rebuild-wait-s",
         "--advertise-http",
         "--advertise-raft",
+        "--payment-gateway",
         "--payment-success-rate",
         "--payment-error-rate",
         "--payment-delay-ms",
@@ -105,6 +106,9 @@ fn a_wrong_command_line_exits_with_2() {
         &["serve", "--id", "0", "--data", "d", "--http", "127.0.0.1:0", "--raft", "127.0.0.1:1"],
         &["dev", "--nodes", "0"],
         &["dev", "--payment-success-rate", "2"],
+        &["dev", "--payment-gateway", "stripe"],
+        // Only `dev` takes webhooks that nobody signed.
+        &["serve", "--webhook-unsigned"],
         &["dev", "--payment-delay-ms", "9-1"],
         &["orders", "get", "abc"],
         &["orders", "place"],

@@ -25,7 +25,7 @@ impl Node {
         let raft = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let peer = format!("1={raft}");
         let mut child = holdfast(&["serve", "--id", "1", "--http", "127.0.0.1:0"])
-            .args(["--raft", &raft, "--peer", &peer])
+            .args(["--raft", &raft, "--peer", &peer, "--payment-gateway", "simulated"])
             .arg("--data")
             .arg(data.path().join("node"))
             .args(more)

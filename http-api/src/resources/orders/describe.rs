@@ -35,6 +35,7 @@ pub(crate) fn create() -> Operation {
         .writes()
         .refuses(PLACING)
         .refuses(&ENDED)
+        .refuses(&[ErrorCode::PaymentMethodUnavailable])
 }
 
 pub(crate) fn purchase() -> Operation {
@@ -66,7 +67,7 @@ pub(crate) fn batch() -> Operation {
         .writes()
         .refuses(PLACING)
         .refuses(&ENDED)
-        .refuses(&[ErrorCode::BatchRejected])
+        .refuses(&[ErrorCode::BatchRejected, ErrorCode::PaymentMethodUnavailable])
 }
 
 pub(crate) fn by_key() -> Operation {

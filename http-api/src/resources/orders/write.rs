@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use client::wire::{self, ByKey, Envelope, KeyState, OrderAnswer};
+use client::wire::{self, ByKey, Envelope, ErrorCode, KeyState, OrderAnswer};
 use engine::command::{CancelOrder, Command, FenceKey, PlaceOrder};
 use engine::ids::{HoldId, OrderId, ProductId, Quantity, UserId};
 use engine::order::{LINES_MAX, Line, METADATA_BYTES_MAX, Order, PaymentMethod, REASON_BYTES_MAX};
@@ -20,7 +20,7 @@ use crate::request::extract;
 use crate::request::fields::{Errors, Fields, NOT_A_STRING, idempotency_key, is_key, key_invalid};
 use crate::request::json::{self, Object, Value};
 use crate::request::query::percent_decode;
-use crate::settings::Settings;
+use crate::settings::{Gateway, Settings};
 
 pub(crate) const MISSING: &str = "Order not found.";
 
@@ -128,15 +128,27 @@ pub(crate) fn read_order(
     let user = read_user(&fields, settings, &mut errors);
     let (hold, lines) = read_hold_or_lines(&fields, &mut errors);
     // By default, orders from holds are paid through a webhook.
-    let usual = if hold.is_some() { PaymentMethod::Webhook } else { PaymentMethod::Mock };
+    let usual =
+        if hold.is_some() { PaymentMethod::Webhook } else { usual_payment_method(settings) };
     let payment_method = read_payment_method(&fields, usual, &mut errors);
     let metadata = read_metadata(&fields, &mut errors);
-    errors.finish(Some(PlaceOrder {
-        hold,
-        payment_method,
-        metadata,
-        ..order_of(lines, user, key, settings)
-    }))
+    errors.check()?;
+    if payment_method == PaymentMethod::Mock && settings.gateway == Gateway::None {
+        return Err(Failure::new(
+            ErrorCode::PaymentMethodUnavailable,
+            "This node has no payment gateway, so it takes no order with the payment method mock; \
+             use webhook or none, or start the nodes with --payment-gateway simulated.",
+        ));
+    }
+    Ok(PlaceOrder { hold, payment_method, metadata, ..order_of(lines, user, key, settings) })
+}
+
+/// Who decides about the payment of an order that does not say so and comes from no hold.
+fn usual_payment_method(settings: &Settings) -> PaymentMethod {
+    match settings.gateway {
+        Gateway::None => PaymentMethod::Webhook,
+        Gateway::Simulated => PaymentMethod::Mock,
+    }
 }
 
 /// Reads the body of `POST /orders/purchase`.
@@ -165,7 +177,7 @@ fn order_of(
         user,
         hold: None,
         lines,
-        payment_method: PaymentMethod::Mock,
+        payment_method: usual_payment_method(settings),
         key,
         metadata: None,
         payment_attempts_max: settings.payment_attempts_max,
@@ -358,8 +370,6 @@ fn read_reason(body: &[u8]) -> Result<Option<Box<str>>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use client::wire::ErrorCode;
-
     use super::*;
 
     fn read_with(
@@ -370,8 +380,12 @@ mod tests {
         read_order(&json::parse(body.as_bytes())?, key, settings)
     }
 
+    fn simulated() -> Settings {
+        Settings { gateway: Gateway::Simulated, ..Settings::default() }
+    }
+
     fn read(body: &str) -> Result<PlaceOrder, Failure> {
-        read_with(body, None, &Settings::default())
+        read_with(body, None, &simulated())
     }
 
     #[test]
@@ -413,6 +427,22 @@ mod tests {
         let settings = Settings { require_users: true, ..Settings::default() };
         let order = read_with(r#"{"hold_id":5}"#, None, &settings).unwrap();
         assert!(order.user.is_none() && order.require_user, "the hold names the user");
+    }
+
+    #[test]
+    fn without_a_gateway_orders_wait_for_a_webhook_and_none_is_charged() {
+        let read = |body: &str| read_with(body, None, &Settings::default());
+        let lines = r#""items":[{"product_id":1,"quantity":1}]"#;
+        let method = |body: &str| read(body).unwrap().payment_method;
+        assert_eq!(method(&format!("{{{lines}}}")), PaymentMethod::Webhook);
+        let none = format!(r#"{{{lines},"payment_method":"none"}}"#);
+        assert_eq!(method(&none), PaymentMethod::None);
+        for of in [lines, r#""hold_id":5"#] {
+            let refused = read(&format!(r#"{{{of},"payment_method":"mock"}}"#)).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::PaymentMethodUnavailable);
+        }
+        let wrong = read(r#"{"items":[],"payment_method":"mock"}"#).unwrap_err();
+        assert_eq!(wrong.code(), ErrorCode::ValidationError, "fields come first");
     }
 
     #[test]

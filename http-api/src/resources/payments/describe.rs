@@ -9,31 +9,26 @@ use crate::describe::words::json_content;
 pub(crate) fn webhook() -> Operation {
     Operation::new("reportPayment", "Report the result of a payment")
         .text(
-            "For payment providers. Each key records one result, for ever, and the result ends a \
-             PENDING order. A result for an order that does not exist yet waits for it, a day at \
-             most, and is applied with it. A result that is too late, contradicts how the order \
-             ended, or names an amount other than the total is recorded and answered 409; it \
-             never reopens an order. If the cluster has a secret, the request must be signed: see \
-             *Signed webhooks*.",
+            "For payment providers. Each key records one result, for ever. A result ends a PENDING \
+             order whose payment method is `webhook`. Every result that is recorded is answered \
+             200, and `result` says what was done with it. A result that is too late, contradicts \
+             how the order ended, names an amount other than the total, or is about an order of \
+             another payment method is a `conflict`; it never reopens an order. A result for an \
+             order that does not exist is `unmatched`: it decides nothing, also when an order gets \
+             that id later. Requests must be signed, see *Signed webhooks*. Only `holdfast dev` \
+             takes unsigned ones while it has no secret.",
         )
         .takes(&["IdempotencyKey", "Signature"])
         .body("WebhookRequest", examples::webhook_request())
         .answers(
             200,
-            "The result ended its order: now, or before when `duplicate` is true.",
+            "The result is recorded, now or, when `duplicate` is true, before.",
             &["Idempotent-Replayed.sometimes"],
-            json_content("WebhookAnswer", examples::webhook(false)),
-        )
-        .answers(
-            202,
-            "The order does not exist yet; the result waits for it.",
-            &["Idempotent-Replayed.sometimes"],
-            json_content("WebhookAnswer", examples::webhook(true)),
+            json_content("WebhookAnswer", examples::webhook()),
         )
         .writes()
         .refuses(&[
             ErrorCode::InvalidSignature,
-            ErrorCode::PaymentConflict,
             ErrorCode::IdempotencyKeyInvalid,
             ErrorCode::IdempotencyKeyMismatch,
             ErrorCode::IdempotencyKeyReused,

@@ -17,8 +17,14 @@ pub(crate) fn webhook_request() -> Value {
 }
 
 /// The answer to a payment's result.
-pub(crate) fn webhook(parked: bool) -> Value {
-    let order_status = (!parked).then_some(OrderStatus::Paid);
-    let receipt = wire::WebhookReceipt { order_id: 7, order_status, duplicate: false, parked };
+pub(crate) fn webhook() -> Value {
+    let receipt = wire::WebhookReceipt {
+        order_id: 7,
+        order_status: Some(OrderStatus::Paid),
+        result: wire::WebhookResult::Applied,
+        conflict: None,
+        duplicate: false,
+        parked: false,
+    };
     value(&wire::Envelope::new(receipt))
 }

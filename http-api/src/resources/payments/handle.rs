@@ -1,12 +1,13 @@
 //! Takes results from payment providers.
 
-use client::wire::{Envelope, OrderStatus, PaymentResult, WebhookReceipt};
+use client::wire::{Envelope, PaymentResult, WebhookReceipt, WebhookResult};
 use engine::command::{Command, PaymentWebhook};
 use engine::ids::OrderId;
-use engine::outcome::{Outcome, Rejection};
-use engine::webhook::{PAYLOAD_BYTES_MAX, Report};
+use engine::outcome::Outcome;
+use engine::webhook::{Fate, PAYLOAD_BYTES_MAX, Report};
 
 use crate::answer::reply::{self, Reply, ReplyExt};
+use crate::answer::views;
 use crate::call::{Call, unexpected};
 use crate::failure::Failure;
 use crate::request::extract;
@@ -18,7 +19,7 @@ use crate::settings::Settings;
 /// `POST /payments/webhook`
 pub(crate) async fn webhook(call: &Call<'_>) -> Result<Reply, Failure> {
     // Comes first: nothing in an unsigned body is trusted.
-    signature::check(&call.app.settings.webhook_secrets, call.headers, &call.body)
+    signature::check(&call.app.settings, call.headers, &call.body)
         .inspect_err(|_| call.app.metrics.signature_refused())?;
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
@@ -36,31 +37,25 @@ pub(crate) async fn webhook(call: &Call<'_>) -> Result<Reply, Failure> {
         );
     };
     let applied = call.propose(Command::PaymentWebhook(command)).await?;
-    let (duplicate, parked) = match &applied.outcome {
-        Outcome::WebhookApplied { duplicate, .. } => (*duplicate, false),
-        Outcome::WebhookParked { duplicate, .. } => (*duplicate, true),
+    let (fate, status, duplicate) = match &applied.outcome {
+        Outcome::Reported { fate, status, duplicate, .. } => (*fate, *status, *duplicate),
         Outcome::Rejected(rejection) => {
-            if let Rejection::PaymentConflict { .. } = rejection {
-                log("conflict");
-            }
             return Err(Failure::rejected(rejection).at(applied.position));
         }
         other => return Err(unexpected(call, other)),
     };
-    log(match (duplicate, parked) {
-        (true, _) => "duplicate",
-        (false, true) => "parked",
-        (false, false) => "applied",
-    });
-    // A result that was applied ended its order, and an end is final.
-    let end = match report {
-        Report::Succeeded => OrderStatus::Paid,
-        Report::Failed => OrderStatus::Failed,
+    let (result, conflict) = match fate {
+        Fate::Applied if duplicate => (WebhookResult::Duplicate, None),
+        Fate::Applied => (WebhookResult::Applied, None),
+        Fate::Conflict(conflict) => (WebhookResult::Conflict, Some(views::conflict(conflict))),
+        // Nothing that this build writes is parked.
+        Fate::Unmatched | Fate::Parked => (WebhookResult::Unmatched, None),
     };
-    let order_status = (!parked).then_some(end);
-    let receipt = WebhookReceipt { order_id: order.0, order_status, duplicate, parked };
-    let reply = reply::of(if parked { 202 } else { 200 }, &Envelope::new(receipt));
-    let reply = reply.at(applied.position);
+    log(if duplicate { WebhookResult::Duplicate } else { result }.as_str());
+    let (order_status, parked) = (status.map(views::status), fate == Fate::Parked);
+    let receipt =
+        WebhookReceipt { order_id: order.0, order_status, result, conflict, duplicate, parked };
+    let reply = reply::of(200, &Envelope::new(receipt)).at(applied.position);
     Ok(if duplicate { reply.replayed() } else { reply })
 }
 
@@ -91,8 +86,9 @@ fn read_report(
             report,
             amount,
             payload,
-            park_ms: settings.webhook_park_ms,
-            parked_max: settings.webhooks_parked_max,
+            // No report waits for its order any more.
+            park_ms: 0,
+            parked_max: 0,
         }),
         _ => None,
     };
@@ -146,7 +142,7 @@ mod tests {
         assert_eq!((&*report.key, report.order), ("k", OrderId(7)));
         assert_eq!((report.report, report.amount), (Report::Succeeded, Some(Money(199_998))));
         assert_eq!(report.payload.as_deref(), Some(r#"{"a":"x","b":[1]}"#));
-        assert_eq!((report.park_ms, report.parked_max), (86_400_000, 100_000));
+        assert_eq!((report.park_ms, report.parked_max), (0, 0));
         let bare = r#"{"idempotency_key":"k","order_id":7,"status":"failure","amount":null}"#;
         let bare = read(bare).unwrap();
         assert_eq!((bare.report, bare.amount, bare.payload), (Report::Failed, None, None));

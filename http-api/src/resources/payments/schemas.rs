@@ -13,6 +13,8 @@ pub(crate) fn all() -> Value {
         .optional("WebhookRequest.idempotency_key")
         .rule("WebhookRequest", "required", json!(["order_id", "status"]));
     let answers = Shapes::answers()
+        .of::<wire::WebhookResult>()
+        .of::<wire::WebhookConflict>()
         .of::<wire::WebhookReceipt>()
         .envelope::<wire::WebhookReceipt>("WebhookAnswer");
     let mut all = requests.and(answers);

@@ -134,6 +134,7 @@ impl Host {
 /// Counts the effects of an entry, when the first node applies it.
 fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
     use engine::outcome::{Outcome, Rejection};
+    use engine::webhook::Fate;
     cover.entries_committed += 1;
     cover.entries_batched += u64::from(predicted.outcomes.len() > 1);
     cover.clock_ticks += u64::from(predicted.outcomes.is_empty() && !entry.data.is_empty());
@@ -165,12 +166,11 @@ fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
             Outcome::Rejected(Rejection::UserLimitExceeded { .. }) => {
                 cover.rejected_user_limit += 1;
             }
-            Outcome::WebhookApplied { duplicate: false, .. } => cover.reports_applied += 1,
-            Outcome::WebhookParked { duplicate: false, .. } => cover.reports_parked += 1,
-            Outcome::WebhookApplied { .. } | Outcome::WebhookParked { .. } => {
-                cover.reports_repeated += 1;
-            }
-            Outcome::Rejected(Rejection::PaymentConflict { .. }) => cover.reports_in_conflict += 1,
+            Outcome::Reported { duplicate: true, .. } => cover.reports_repeated += 1,
+            Outcome::Reported { fate: Fate::Applied, .. } => cover.reports_applied += 1,
+            Outcome::Reported { fate: Fate::Parked, .. } => cover.reports_parked += 1,
+            Outcome::Reported { fate: Fate::Unmatched, .. } => cover.reports_refused += 1,
+            Outcome::Reported { fate: Fate::Conflict(_), .. } => cover.reports_in_conflict += 1,
             Outcome::HoldReplayed(_) => cover.holds_replayed += 1,
             Outcome::Rejected(
                 Rejection::HoldExpired(_)

@@ -93,7 +93,7 @@ impl World {
         match self.unrest() {
             None => {
                 self.done = true;
-                let judged = self.last_checks();
+                let judged = self.last_checks().and_then(|()| self.check_copy());
                 self.sim.check(judged);
                 self.sim.say(|| "at rest".into());
             }

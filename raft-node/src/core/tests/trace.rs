@@ -155,7 +155,7 @@ pub(super) fn entry(entry: &Entry) -> String {
     } else {
         let parsed = entry::Entry::parse(&entry.data).expect("well formed");
         joined(parsed.envelopes.iter().map(|envelope| {
-            let request = Envelope::decode(envelope).expect("well formed").request;
+            let request = Envelope::decode(envelope).expect("well formed").1.request;
             format!("n{}#{}", request.node, request.seq)
         }))
     };

@@ -255,7 +255,7 @@ impl World {
             clock = parsed.clock;
             host.entries_with_commands += usize::from(!parsed.envelopes.is_empty());
             for envelope in parsed.envelopes {
-                let envelope = Envelope::decode(envelope).expect("well formed");
+                let (_, envelope) = Envelope::decode(envelope).expect("well formed");
                 let RequestId { node, boot, seq } = envelope.request;
                 if (node.0, boot) == (id, host.boot) {
                     answered.push(seq);
