@@ -110,6 +110,9 @@ pub struct CoreConfig {
     pub uncommitted_bytes_max: u64,
     /// Most bytes of committed entries handed to the applier at once.
     pub committed_bytes_per_ready_max: u64,
+    /// Bytes of committed entries that may wait for the applier in memory; it reads those beyond
+    /// from the log.
+    pub handed_out_bytes_max: usize,
     /// Most commands in one entry.
     pub batch_commands_max: usize,
     /// Most bytes in one entry, unless a single command is larger.
@@ -152,6 +155,7 @@ impl Default for CoreConfig {
             append_messages_in_flight_max: 256,
             uncommitted_bytes_max: 64 << 20,
             committed_bytes_per_ready_max: 16 << 20,
+            handed_out_bytes_max: 64 << 20,
             batch_commands_max: 4096,
             batch_bytes_max: 1 << 20,
             appends_in_flight_max: 2,

@@ -17,6 +17,7 @@ mod actions;
 mod admin;
 pub mod clock;
 mod disk_wait;
+mod handed_out;
 mod input;
 mod members;
 mod observe;
@@ -41,10 +42,11 @@ use ::engine::ids::{NodeId, Timestamp};
 use raft::eraftpb::MessageType;
 use raft::{RawNode, StateRole};
 
-pub use self::actions::{Actions, Append, FileTask, Install, NoOutcome};
+pub use self::actions::{Actions, Append, Apply, FileTask, Install, NoOutcome};
 use self::admin::Admin;
 use self::clock::{LeaderClock, PeerClocks};
 use self::disk_wait::Stall;
+use self::handed_out::HandedOut;
 pub use self::input::{Input, Now, ReadTicket, Request};
 use self::outbox::Outbox;
 use self::reads::Reads;
@@ -93,6 +95,7 @@ pub struct Core {
     pending: VecDeque<Arc<[u8]>>,
     reads: Reads,
     outbox: Outbox,
+    handed_out: HandedOut,
     transfers: Transfers,
     peer_clocks: PeerClocks,
     clock: LeaderClock,
@@ -179,6 +182,7 @@ impl Core {
             pending: VecDeque::new(),
             reads: Reads::new(start.node, start.boot, config.read_retry_after_ms),
             outbox: Outbox::default(),
+            handed_out: HandedOut::default(),
             transfers: Transfers::new(start.snapshots.get(1).map_or(0, |meta| meta.index)),
             peer_clocks: PeerClocks::default(),
             clock: LeaderClock::default(),
@@ -251,6 +255,7 @@ impl Core {
                 if index > self.applied_index {
                     self.applied_index = index;
                     self.raw.advance_apply_to(index);
+                    self.handed_out.applied(index);
                 }
                 self.state_clock = self.state_clock.max(clock);
                 if self.raw.raft.state == StateRole::Leader {

@@ -26,7 +26,7 @@ use self::background::Background;
 use self::pace::Paced;
 use self::snapshots::Taker;
 use crate::causes::text_of;
-use crate::core::{Actions, Append, Core, FileTask, Input};
+use crate::core::{Actions, Append, Apply, Core, FileTask, Input};
 use crate::counters::micros_since;
 use crate::handle::Handle;
 use crate::log::LogStore;
@@ -46,6 +46,8 @@ pub(crate) mod snapshots;
 
 /// What an entry takes in the log beside its data, about.
 const ENTRY_BYTES: u64 = 48;
+/// Bytes of entries that the applier reads from the log at once.
+const READ_BACK_BYTES: u64 = 8 << 20;
 /// Inputs taken in one step of the core.
 const INPUTS_PER_STEP_MAX: usize = 8_192;
 
@@ -76,7 +78,7 @@ pub(crate) fn start(
     settings: Settings,
 ) -> std::io::Result<Threads> {
     let Settings { tick, disk_stall_exit_ms, checkpoint, schedule, part_bytes } = settings;
-    // Both are bounded by the core: appends by what is in flight, entries by the apply lag.
+    // Both are bounded by the core: appends by what is in flight, entries by their bytes.
     let (appends, append_queue) = channel::unbounded();
     let (committed, apply_queue) = channel::unbounded();
     // At most one part of a snapshot is under way to or from each peer.
@@ -108,7 +110,10 @@ pub(crate) fn start(
             let log = Arc::clone(&log);
             Box::new(move |shared| run_log(shared, &log, &append_queue))
         })?,
-        apply: spawn("apply", shared, Box::new(move |shared| run_apply(shared, &apply_queue)))?,
+        apply: spawn("apply", shared, {
+            let log = Arc::clone(&log);
+            Box::new(move |shared| run_apply(shared, &log, &apply_queue))
+        })?,
         files: spawn("files", shared, {
             let log = Arc::clone(&log);
             Box::new(move |shared| {
@@ -170,8 +175,8 @@ struct Pace {
     disk_stall_exit_ms: u64,
 }
 
-/// Committed entries, and when they were handed on to be applied.
-type Committed = (Instant, Vec<Entry>);
+/// What is to be applied, and when it was handed on.
+type Committed = (Instant, Apply);
 
 fn run_core(
     shared: &Shared,
@@ -256,8 +261,8 @@ fn perform(shared: &Shared, actions: Actions, outputs: &Outputs) {
     for append in actions.appends {
         let _ = outputs.appends.send(append);
     }
-    if !actions.apply.is_empty() {
-        let _ = outputs.committed.send((Instant::now(), actions.apply));
+    for apply in actions.apply {
+        let _ = outputs.committed.send((Instant::now(), apply));
     }
     for task in actions.files {
         let _ = outputs.files.send(task);
@@ -339,41 +344,73 @@ pub(crate) fn merge(append: &mut Append, next: Append) -> Option<Append> {
     None
 }
 
-fn run_apply(shared: &Shared, queue: &Receiver<Committed>) {
-    let (node, boot) = (shared.node(), shared.identity.boot());
-    while let Ok((handed, entries)) = queue.recv() {
-        for entry in entries {
-            let started = Instant::now();
-            // The leader tells the story of an order in its log; one teller is enough.
-            let tell = shared.view.read().is_leader && tracing::enabled!(tracing::Level::INFO);
-            let mut effects = Effects::new(node, boot, tell);
-            // The lock is held for one entry at a time, so that readers get their turn.
-            let (index, clock, next_deadline, newest_event) = {
-                let mut state = shared.state.write();
-                warn_if_slow("wait for the state", started);
-                if entry.index <= state.applied_index() {
-                    // A snapshot that was installed meanwhile holds it.
-                    continue;
-                }
-                if let Err(error) = replica::apply(&mut state, &entry, &mut effects) {
-                    return shared.fail(format!("apply at index {}: {error}", entry.index));
-                }
-                (state.applied_index(), state.clock(), state.next_deadline(), state.last_event())
-            };
-            warn_if_slow("applying an entry", started);
-            shared.counters.entries_applied.add(1);
-            shared.counters.applied_bytes.add(entry.data.len() as u64 + ENTRY_BYTES);
-            shared.counters.commands_applied.add(effects.commands);
-            shared.counters.apply_micros.add(micros_since(started));
-            shared.counters.apply_waits.record(handed.elapsed());
-            let answered = shared.answers.settle(effects.answers);
-            shared.applied(index);
-            shared.told(newest_event);
-            shared.send(Input::Applied { index, clock, answered });
-            shared.send(Input::NextDeadline(next_deadline));
-            effects.events.iter().for_each(tell_event);
+fn run_apply(shared: &Shared, log: &EngineLog, queue: &Receiver<Committed>) {
+    while let Ok((handed, apply)) = queue.recv() {
+        let applied = match apply {
+            Apply::Entries(entries) => apply_entries(shared, handed, entries),
+            Apply::UpTo(index) => apply_from_log(shared, log, handed, index),
+        };
+        if let Err(reason) = applied {
+            return shared.fail(reason);
         }
     }
+}
+
+/// Applies what the log holds up to `last`, a part at a time.
+fn apply_from_log(
+    shared: &Shared,
+    log: &EngineLog,
+    handed: Instant,
+    last: u64,
+) -> Result<(), String> {
+    loop {
+        let next = shared.state.read().applied_index() + 1;
+        if next > last {
+            return Ok(());
+        }
+        match log.entries(next, last + 1, READ_BACK_BYTES) {
+            Ok(entries) => apply_entries(shared, handed, entries)?,
+            // A snapshot takes the place of the state before it takes that of the log.
+            Err(_) if shared.state.read().applied_index() >= next => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+fn apply_entries(shared: &Shared, handed: Instant, entries: Vec<Entry>) -> Result<(), String> {
+    let (node, boot) = (shared.node(), shared.identity.boot());
+    for entry in entries {
+        let started = Instant::now();
+        // The leader tells the story of an order in its log; one teller is enough.
+        let tell = shared.view.read().is_leader && tracing::enabled!(tracing::Level::INFO);
+        let mut effects = Effects::new(node, boot, tell);
+        // The lock is held for one entry at a time, so that readers get their turn.
+        let (index, clock, next_deadline, newest_event) = {
+            let mut state = shared.state.write();
+            warn_if_slow("wait for the state", started);
+            if entry.index <= state.applied_index() {
+                // A snapshot that was installed meanwhile holds it.
+                continue;
+            }
+            if let Err(error) = replica::apply(&mut state, &entry, &mut effects) {
+                return Err(format!("apply at index {}: {error}", entry.index));
+            }
+            (state.applied_index(), state.clock(), state.next_deadline(), state.last_event())
+        };
+        warn_if_slow("applying an entry", started);
+        shared.counters.entries_applied.add(1);
+        shared.counters.applied_bytes.add(entry.data.len() as u64 + ENTRY_BYTES);
+        shared.counters.commands_applied.add(effects.commands);
+        shared.counters.apply_micros.add(micros_since(started));
+        shared.counters.apply_waits.record(handed.elapsed());
+        let answered = shared.answers.settle(effects.answers);
+        shared.applied(index);
+        shared.told(newest_event);
+        shared.send(Input::Applied { index, clock, answered });
+        shared.send(Input::NextDeadline(next_deadline));
+        effects.events.iter().for_each(tell_event);
+    }
+    Ok(())
 }
 
 /// One log line per step of an order or a hold, with the trace id of the request behind it.

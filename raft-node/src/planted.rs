@@ -72,11 +72,13 @@ pub enum Bug {
     WipedNodeBelieved,
     /// A leader whose disk hangs goes on leading, since its heartbeats do not wait for the disk.
     StalledLeads,
+    /// An entry that was handed out by its index is lost when it is read back.
+    ReadBackLoses,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 31] = [
+    pub const ALL: [Bug; 32] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -108,6 +110,7 @@ impl Bug {
         Bug::JointPhaseSkipped,
         Bug::WipedNodeBelieved,
         Bug::StalledLeads,
+        Bug::ReadBackLoses,
     ];
 }
 

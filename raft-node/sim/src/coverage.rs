@@ -32,6 +32,8 @@ coverage! {
     log_suffixes_replaced,
     /// Entries committed.
     entries_committed,
+    /// Entries that waited in the log for the applier, not in memory.
+    entries_read_back,
     /// Entries with more than one command.
     entries_batched,
     /// Entries without commands, made so that the clock passes a deadline.

@@ -23,7 +23,7 @@ use engine::ids::{NodeId, RequestId};
 use engine::state::State;
 use engine::store::memory::MemoryStore;
 use raft::eraftpb::{Entry, Message, MessageType};
-use raft_node::core::{Actions, Append, Core, Input, Space, View};
+use raft_node::core::{Actions, Append, Apply, Core, Input, Space, View};
 use raft_node::log::LogStore;
 use raft_node::log::memory::MemoryLog;
 use raft_node::members::Membership;
@@ -109,6 +109,22 @@ pub(super) struct Host {
     pub(super) up: Option<Box<Process>>,
 }
 
+/// What waits to be applied.
+enum Committed {
+    Entry(Entry),
+    /// Entries that are to be read from the log, up to this index.
+    UpTo(u64),
+}
+
+impl Committed {
+    fn last_index(&self) -> u64 {
+        match self {
+            Committed::Entry(entry) => entry.index,
+            Committed::UpTo(index) => *index,
+        }
+    }
+}
+
 /// The process that runs on a machine.
 pub(super) struct Process {
     core: Core,
@@ -131,7 +147,7 @@ pub(super) struct Process {
     appends: VecDeque<Append>,
     /// The append of the log thread, and whether it is written.
     appending: Option<(Append, bool)>,
-    committed: VecDeque<Entry>,
+    committed: VecDeque<Committed>,
     /// The last index that was handed out to be applied.
     handed_out: u64,
     /// Memberships in effect whose entries are not handed out yet.

@@ -338,6 +338,9 @@ fn core(random: &mut Random) -> CoreConfig {
         config.read_retry_after_ms = random.between(50, 100);
     }
     config.log_margin_entries = *random.pick(&[0, 0, 5, 1_000]);
+    if random.percent(25) {
+        config.handed_out_bytes_max = random.between(0, 2_000) as usize;
+    }
     if random.percent(10) {
         config.apply_lag_entries_max = random.between(1, 10);
     }

@@ -62,4 +62,5 @@ found! {
     a_joint_phase_that_is_skipped: JointPhaseSkipped,
     a_wiped_node_that_is_believed: WipedNodeBelieved,
     a_leader_that_leads_although_its_disk_hangs: StalledLeads,
+    an_entry_lost_between_handed_out_and_read_back: ReadBackLoses,
 }

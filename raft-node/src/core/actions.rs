@@ -47,7 +47,7 @@ pub struct Actions {
     /// Append and sync in order, then report each number.
     pub appends: Vec<Append>,
     /// Apply in order, then report.
-    pub apply: Vec<Entry>,
+    pub apply: Vec<Apply>,
     /// These requests got no outcome.
     pub failed: Vec<(u64, NoOutcome)>,
     /// These reads may be served once the state has reached the index.
@@ -60,6 +60,15 @@ pub struct Actions {
     pub verdicts: Vec<(u64, Result<Verdict, NoOutcome>)>,
     /// Tasks for snapshot files and the front of the log.
     pub files: Vec<FileTask>,
+}
+
+/// What to apply next. Entries follow those that were handed out before.
+#[derive(Clone, Debug)]
+pub enum Apply {
+    /// These entries.
+    Entries(Vec<Entry>),
+    /// The entries of the log up to this index.
+    UpTo(u64),
 }
 
 /// A snapshot that replaces the log.

@@ -16,10 +16,11 @@
 
 use engine::ids::NodeId;
 use raft::StateRole;
-use raft::eraftpb::{HardState, Message};
+use raft::eraftpb::{Entry, HardState, Message};
 
 use super::Core;
-use super::actions::{Actions, Append};
+use super::actions::{Actions, Append, Apply};
+use crate::log::view::entry_bytes;
 use crate::members::is_change;
 use crate::message::PeerMessage;
 
@@ -31,6 +32,19 @@ fn addressed(messages: Vec<Message>) -> Vec<(NodeId, PeerMessage)> {
 }
 
 impl Core {
+    /// Hands out committed entries, which are durable here; those beyond the bound by their index.
+    pub(super) fn hand_out(&mut self, entries: Vec<Entry>, actions: &mut Actions) {
+        let Some(last) = entries.last().map(|entry| entry.index) else { return };
+        let bytes = entries.iter().map(entry_bytes).sum();
+        let takes = self.handed_out.takes(last, bytes, self.config.handed_out_bytes_max);
+        match (actions.apply.last_mut(), takes) {
+            (Some(Apply::Entries(before)), true) => before.extend(entries),
+            (_, true) => actions.apply.push(Apply::Entries(entries)),
+            (Some(Apply::UpTo(index)), false) => *index = last,
+            (_, false) => actions.apply.push(Apply::UpTo(last)),
+        }
+    }
+
     /// Turns everything that raft has ready into actions.
     pub(super) fn collect(&mut self, actions: &mut Actions) {
         while self.raw.has_ready() {
@@ -69,7 +83,8 @@ impl Core {
             if changes {
                 self.outbox.wait_for(number, committed);
             } else {
-                actions.apply.extend(self.outbox.after_waiting(committed));
+                let committed = self.outbox.after_waiting(committed);
+                self.hand_out(committed, actions);
             }
             if must_sync {
                 self.raw.mut_store().push(&entries);
@@ -124,7 +139,8 @@ impl Core {
             }
             actions.send.extend(durable.messages);
         }
-        actions.apply.extend(self.outbox.released(number));
+        let released = self.outbox.released(number);
+        self.hand_out(released, actions);
         self.raw.on_persist_ready(number);
         self.installed(number);
     }

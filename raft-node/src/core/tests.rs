@@ -271,3 +271,25 @@ fn time_goes_on_after_entries_that_are_ahead_of_the_new_leaders_clock() {
     world.run_ms(1_000);
     assert_eq!(world.host(leader).core.view().clock, clock.plus_ms(1_000));
 }
+
+#[test]
+fn what_waits_for_the_applier_beyond_its_bound_is_read_back_from_the_log() {
+    let mut world = World::new();
+    let leader = world.leader();
+    let bounded = other_than(leader);
+    world.host(bounded).core.config.handed_out_bytes_max = 0;
+    for seq in 1..=5 {
+        world.propose(leader, seq);
+    }
+    world.run_ms(300);
+    assert_eq!(world.applied_seqs(bounded), vec![1, 2, 3, 4, 5]);
+    // Handed out by its index only, whether in one part or in several.
+    let log = Arc::clone(&world.host(leader).log);
+    let entries = log.entries(1, log.last_index() + 1, u64::MAX).expect("in memory");
+    let (first, rest) = entries.split_at(2);
+    let core = &mut world.host(bounded).core;
+    let mut actions = Actions::default();
+    core.hand_out(first.to_vec(), &mut actions);
+    core.hand_out(rest.to_vec(), &mut actions);
+    assert!(matches!(&actions.apply[..], [Apply::UpTo(last)] if *last == log.last_index()));
+}

@@ -159,7 +159,8 @@ impl LogView {
     }
 }
 
-pub(super) fn entry_bytes(entry: &Entry) -> usize {
+/// What an entry takes in memory and in the log, about.
+pub(crate) fn entry_bytes(entry: &Entry) -> usize {
     entry.data.len() + 48
 }
 

@@ -7,11 +7,37 @@ use super::*;
 use crate::coverage::Coverage;
 use crate::oracle::Witness;
 
+/// Bytes of entries that are read back from the log at once; few, so that parts meet.
+const READ_BACK_BYTES: u64 = 1_000;
+
 impl Host {
-    /// Takes committed entries.
-    pub(super) fn hand_out(&mut self, sim: &mut Sim, entries: Vec<Entry>) {
+    /// Takes committed entries, or up to which index the log has them.
+    pub(super) fn hand_out(&mut self, sim: &mut Sim, apply: Vec<Apply>) {
+        for apply in apply {
+            let Some(process) = &mut self.up else { return };
+            match apply {
+                Apply::Entries(entries) => {
+                    self.check_handed_out(sim, &entries);
+                    let Some(process) = &mut self.up else { return };
+                    process.committed.extend(entries.into_iter().map(Committed::Entry));
+                }
+                Apply::UpTo(index) => {
+                    let first = process.handed_out + 1;
+                    process.committed.push_back(Committed::UpTo(index));
+                    match self.log.entries(first, index + 1, u64::MAX) {
+                        Ok(entries) => self.check_handed_out(sim, &entries),
+                        Err(error) => sim.fail(format!("node {}: {error}", self.id)),
+                    }
+                }
+            }
+        }
+        self.start_apply(sim);
+    }
+
+    /// What must hold of entries when they are handed out to be applied.
+    fn check_handed_out(&mut self, sim: &mut Sim, entries: &[Entry]) {
         let Some(process) = &mut self.up else { return };
-        for entry in &entries {
+        for entry in entries {
             if entry.index != process.handed_out + 1 {
                 let last = process.handed_out;
                 sim.fail(format!("node {}: entry {} follows {last}", self.id, entry.index));
@@ -30,13 +56,41 @@ impl Host {
                 ));
             }
         }
-        process.committed.extend(entries);
         let last = process.handed_out;
         for members in process.unjudged.extract_if(.., |members| members.index <= last) {
             let judged = sim.electorate.check(&members);
             sim.check(judged.map_err(|what| format!("node {}: {what}", self.id)));
         }
-        self.start_apply(sim);
+    }
+
+    /// The next entry to be applied, from memory or read back from the log.
+    fn next_committed(&mut self, sim: &mut Sim) -> Option<Entry> {
+        let process = self.up.as_mut()?;
+        loop {
+            let last = match process.committed.pop_front()? {
+                Committed::Entry(entry) => return Some(entry),
+                Committed::UpTo(last) => last,
+            };
+            let mut next = process.state.applied_index() + 1;
+            if next > last {
+                continue;
+            }
+            if sim.planted(Bug::ReadBackLoses) && next < last {
+                next += 1;
+            }
+            let entries = match self.log.entries(next, last + 1, READ_BACK_BYTES) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    sim.fail(format!("node {}: {error}", self.id));
+                    return None;
+                }
+            };
+            sim.cover.entries_read_back += entries.len() as u64;
+            process.committed.push_front(Committed::UpTo(last));
+            for entry in entries.into_iter().rev() {
+                process.committed.push_front(Committed::Entry(entry));
+            }
+        }
     }
 
     fn start_apply(&mut self, sim: &mut Sim) {
@@ -51,7 +105,7 @@ impl Host {
     pub(super) fn apply(&mut self, sim: &mut Sim) {
         let Some(process) = &mut self.up else { return };
         process.applying = false;
-        let Some(mut entry) = process.committed.pop_front() else { return };
+        let Some(mut entry) = self.next_committed(sim) else { return };
         if raft_node::members::is_change(&entry) {
             // For the state and its model such an entry is empty.
             entry.data.clear();

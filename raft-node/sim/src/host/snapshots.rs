@@ -200,7 +200,7 @@ impl Host {
         state.set_event_retention(sim.plan.events_kept_max, sim.plan.events_kept_ms);
         let (clock, next_deadline) = (state.clock(), state.next_deadline());
         process.state = state;
-        process.committed.retain(|entry| entry.index > index);
+        process.committed.retain(|waits| waits.last_index() > index);
         process.handed_out = process.handed_out.max(index);
         process.checkpoint_index = index;
         process.unmarked = None;

@@ -15,7 +15,8 @@ use raft::eraftpb::Entry;
 use super::trace::{self, Trace};
 use crate::config::CoreConfig;
 use crate::core::{
-    Actions, Append, Core, FileTask, Input, Install, NoOutcome, Now, ReadTicket, Request, Start,
+    Actions, Append, Apply, Core, FileTask, Input, Install, NoOutcome, Now, ReadTicket, Request,
+    Start,
 };
 use crate::log::memory::MemoryLog;
 use crate::log::{self, LogStore};
@@ -182,7 +183,18 @@ impl World {
                 None => next.extend(self.write(id, &append)),
             }
         }
-        next.extend(self.apply(id, &actions.apply));
+        for apply in actions.apply {
+            let entries = match apply {
+                Apply::Entries(entries) => entries,
+                Apply::UpTo(index) => {
+                    self.note_of(id, || format!("apply up to {index} from the log"));
+                    let host = self.host(id);
+                    let first = host.applied_index + 1;
+                    host.log.entries(first, index + 1, u64::MAX).expect("they are durable")
+                }
+            };
+            next.extend(self.apply(id, &entries));
+        }
         for (seq, failure) in &actions.failed {
             self.note_of(id, || format!("-> client failed n{id}#{seq}: {failure:?}"));
         }
