@@ -291,7 +291,18 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
+    fn refused_messages(&mut self, refused: &[(String, &'static str, u64)]) -> fmt::Result {
+        let (name, help) = ("peer_messages_refused", "Messages of peers refused, by kind and why");
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (kind, why, count) in refused {
+            let labels = [("kind", kind.as_str()), ("why", why)];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
     fn node(&mut self, node: &raft_node::Metrics) -> fmt::Result {
+        self.refused_messages(&node.peer_messages_refused)?;
         for (name, help, value) in [
             ("raft_term", "Current term", node.term),
             ("raft_is_leader", "1 on the leader, else 0", node.is_leader),

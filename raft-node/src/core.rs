@@ -15,6 +15,7 @@
 
 mod actions;
 mod admin;
+mod admit;
 pub mod clock;
 mod disk_wait;
 mod handed_out;
@@ -42,7 +43,7 @@ use ::engine::ids::{NodeId, Timestamp};
 use raft::eraftpb::MessageType;
 use raft::{RawNode, StateRole};
 
-pub use self::actions::{Actions, Append, Apply, FileTask, Install, NoOutcome};
+pub use self::actions::{Actions, Append, Apply, FileTask, Install, NoOutcome, RolledBack, Why};
 use self::admin::Admin;
 use self::clock::{LeaderClock, PeerClocks};
 use self::disk_wait::Stall;
@@ -117,6 +118,8 @@ pub struct Core {
     commands_proposed: u64,
     forwarded: u64,
     heard: std::collections::BTreeMap<NodeId, u64>,
+    /// Messages of peers that did not reach raft, by kind and reason.
+    refused: std::collections::BTreeMap<(i32, Why), u64>,
 }
 
 impl Core {
@@ -201,6 +204,7 @@ impl Core {
             commands_proposed: 0,
             forwarded: 0,
             heard: std::collections::BTreeMap::new(),
+            refused: std::collections::BTreeMap::new(),
             config,
         };
         core.settle_election_timeout();
@@ -320,8 +324,7 @@ impl Core {
     fn take_message(&mut self, from: NodeId, message: PeerMessage, actions: &mut Actions) {
         match message {
             PeerMessage::Raft(message) => {
-                // Drop a message whose sender or addressee differs from those of its connection.
-                if message.from != from.0 || message.to != self.node.0 {
+                if !self.admits(from, &message, actions) {
                     return;
                 }
                 if self.has_no_room_for(&message) {

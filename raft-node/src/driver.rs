@@ -26,7 +26,7 @@ use self::background::Background;
 use self::pace::Paced;
 use self::snapshots::Taker;
 use crate::causes::text_of;
-use crate::core::{Actions, Append, Apply, Core, FileTask, Input};
+use crate::core::{Actions, Append, Apply, Core, FileTask, Input, RolledBack};
 use crate::counters::micros_since;
 use crate::handle::Handle;
 use crate::log::LogStore;
@@ -98,7 +98,8 @@ pub(crate) fn start(
             }
         })
     };
-    let outputs = Outputs { appends, committed, files, links: links.clone() };
+    let outputs =
+        Outputs { appends, committed, files, links: links.clone(), log: Arc::clone(&log) };
     let pace = Pace { tick, disk_stall_exit_ms };
     Ok(Threads {
         core: spawn(
@@ -166,6 +167,7 @@ struct Outputs {
     committed: Sender<Committed>,
     files: Sender<FileTask>,
     links: Links,
+    log: Arc<EngineLog>,
 }
 
 /// How often the core ticks, and when it gives its disk up.
@@ -215,6 +217,9 @@ fn run_core(
             next_tick = (next_tick + tick).max(moment);
         }
         let actions = core.step(shared.now(), inputs.drain(..));
+        if let Some(lost) = actions.rolled_back {
+            return stop_rolled_back(shared, &outputs.log, lost);
+        }
         perform(shared, actions, outputs);
         warn_if_slow("a step of the core", moment);
         let role = core.role();
@@ -251,6 +256,21 @@ fn give_disk_up(shared: &Shared, stalled_ms: u64) {
     if watchdog.is_err() {
         std::process::abort();
     }
+}
+
+/// Stops a node whose log has lost what it acknowledged. The watermark names it, so that the log is
+/// refused as damaged from now on and the node is rebuilt from the others.
+fn stop_rolled_back(shared: &Shared, log: &EngineLog, lost: RolledBack) {
+    let RolledBack { leader, term, acknowledged, last_index } = lost;
+    if let Err(error) = log.mark(acknowledged, term) {
+        tracing::error!(%error, "the watermark of the log cannot be written");
+    }
+    shared.rolled_back.store(true, Ordering::Relaxed);
+    shared.fail(format!(
+        "RolledBack: this node acknowledged entries up to index {acknowledged}, as node {leader} \
+         knows, which leads in term {term}, but its log ends at {last_index}: its data was put \
+         back from an older copy, or its disk lost it"
+    ));
 }
 
 /// Hands actions to the duties they are for. A closed queue means that the node stops.

@@ -135,6 +135,12 @@ impl Node {
         self.raft_addr
     }
 
+    /// Whether this node stopped because its log has lost entries that it acknowledged. Its data
+    /// counts as damaged at the next start; see [`StartError::is_damage`].
+    pub fn is_rolled_back(&self) -> bool {
+        self.shared.rolled_back.load(Ordering::Relaxed)
+    }
+
     /// Waits until a fatal error has stopped the node, and returns its reason.
     pub async fn failed(&self) -> String {
         let mut failure = self.failure.clone();

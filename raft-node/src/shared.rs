@@ -74,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) caught_up: AtomicBool,
     /// The last judgement of this node's disk space.
     pub(crate) space: RwLock<Space>,
+    /// The node stopped because its log has lost what it acknowledged.
+    pub(crate) rolled_back: AtomicBool,
     /// The disk has hung for too long: threads that wait for it never end.
     pub(crate) hung: AtomicBool,
     pub(crate) worker_alive: AtomicBool,
@@ -143,6 +145,7 @@ impl Shared {
             failure: watch::Sender::new(None),
             caught_up: AtomicBool::new(false),
             space: RwLock::new(Space::Ample),
+            rolled_back: AtomicBool::new(false),
             hung: AtomicBool::new(false),
             worker_alive: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

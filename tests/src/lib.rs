@@ -11,7 +11,7 @@
 //! `payments`, `damage` and `identity` (lost, damaged or foreign data),
 //! `formats` (data that earlier versions wrote), `members` (nodes that join,
 //! leave and are replaced), `full_disk` and `power_cut` (disks of their own, as root),
-//! `failed_sync`, `stalled_disk`, `catch_up` (a snapshot under load), `overload`, `events` (streams and
+//! `failed_sync`, `stalled_disk`, `put_back`, `catch_up` (a snapshot under load), `overload`, `events` (streams and
 //! WebSockets), `bad_input` and `bad_http`, `operations` (probes, metrics, `holdfast dev`),
 //! `batches`, `stock`, `bulk` (files), and `scenarios` (load scripts of older systems). The
 //! binary `tidy` checks rules of the sources.

@@ -352,6 +352,9 @@ impl Host {
         let ticked = inputs.iter().any(|input| matches!(input, Input::Tick));
         let now = self.clock.now(sim.now);
         let actions = process.core.step(now, inputs);
+        if let Some(lost) = actions.rolled_back {
+            return sim.fail(format!("node {}: {lost:?}", self.id));
+        }
         let role = process.core.role();
         if ticked || role != process.role {
             process.role = role;

@@ -60,6 +60,8 @@ pub struct Actions {
     pub verdicts: Vec<(u64, Result<Verdict, NoOutcome>)>,
     /// Tasks for snapshot files and the front of the log.
     pub files: Vec<FileTask>,
+    /// This node has lost entries that it acknowledged. It stops, and nothing else here is done.
+    pub rolled_back: Option<RolledBack>,
 }
 
 /// What to apply next. Entries follow those that were handed out before.
@@ -69,6 +71,50 @@ pub enum Apply {
     Entries(Vec<Entry>),
     /// The entries of the log up to this index.
     UpTo(u64),
+}
+
+/// Entries that this node acknowledged are not in its log any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RolledBack {
+    /// The leader that said so.
+    pub leader: NodeId,
+    /// Its term.
+    pub term: u64,
+    /// What it knows that this node acknowledged, and that is committed.
+    pub acknowledged: u64,
+    /// The last index of this log.
+    pub last_index: u64,
+}
+
+/// Why a message does not reach raft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// Peers do not send messages of this kind.
+    Kind,
+    /// It names another sender or addressee than its connection.
+    Address,
+    /// Its term cannot be.
+    Term,
+    /// It commits or acknowledges what the log does not have.
+    BeyondLog,
+    /// Its entries do not follow each other, or are as many as they must not be.
+    Entries,
+    /// It is larger than any that is sent.
+    Size,
+}
+
+impl Why {
+    /// Its name in metrics and log lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::Kind => "kind",
+            Why::Address => "address",
+            Why::Term => "term",
+            Why::BeyondLog => "beyond_log",
+            Why::Entries => "entries",
+            Why::Size => "size",
+        }
+    }
 }
 
 /// A snapshot that replaces the log.

@@ -1,12 +1,20 @@
 //! Fills the view of a core. It only reads: nothing here decides or changes anything.
 
 use engine::ids::{NodeId, Timestamp};
+use protobuf::ProtobufEnum as _;
 use raft::StateRole;
+use raft::eraftpb::MessageType;
 
 use super::Core;
+use super::actions::Why;
 use super::view::View;
 
 impl Core {
+    fn refused(&self) -> Vec<(MessageType, Why, u64)> {
+        let kind = |kind| MessageType::from_i32(kind).unwrap_or_default();
+        self.refused.iter().map(|((of, why), count)| (kind(*of), *why, *count)).collect()
+    }
+
     /// The part of [`Core::view`] to show as soon as it changes: term, leader, and whether this
     /// node leads and has committed in its term.
     pub fn role(&self) -> (u64, u64, bool) {
@@ -54,6 +62,7 @@ impl Core {
             removed: self.admin.removed,
             quorum_heard_ms_ago: self.quorum_heard_ms_ago(),
             refuses_writes: self.refuses_writes(),
+            refused: self.refused(),
             stalled_ms: self.stalled_ms(),
             is_stalled: self.is_stalled(),
         }

@@ -293,3 +293,33 @@ fn what_waits_for_the_applier_beyond_its_bound_is_read_back_from_the_log() {
     core.hand_out(rest.to_vec(), &mut actions);
     assert!(matches!(&actions.apply[..], [Apply::UpTo(last)] if *last == log.last_index()));
 }
+
+/// raft-rs ends the process over such a heartbeat, at every start again.
+#[test]
+fn a_node_that_lost_what_it_acknowledged_says_so_instead_of_panicking() {
+    let mut world = World::new();
+    let leader = world.leader();
+    world.propose(leader, 1);
+    world.run_ms(300);
+    let victim = other_than(leader);
+    // Its data was put back from a copy of before.
+    let log = Arc::new(crate::log::memory::MemoryLog::default());
+    let mut core = new_core(victim, 2, &log, 0);
+    let mut heartbeat = raft::eraftpb::Message::default();
+    heartbeat.set_msg_type(MessageType::MsgHeartbeat);
+    let (term, _, _) = world.host(leader).core.role();
+    (heartbeat.from, heartbeat.to, heartbeat.term, heartbeat.commit) = (leader, victim, term, 2);
+    let actions = core.step(
+        world.now(),
+        [Input::Peer {
+            from: NodeId(leader),
+            wall_ms: 0,
+            messages: vec![PeerMessage::Raft(Box::new(heartbeat))],
+        }],
+    );
+    let lost = RolledBack { leader: NodeId(leader), term, acknowledged: 2, last_index: 0 };
+    assert_eq!(actions.rolled_back, Some(lost));
+    let refused = (MessageType::MsgHeartbeat, Why::BeyondLog, 1);
+    assert_eq!(core.view().refused, [refused]);
+    assert_eq!(core.commit_index(), 0);
+}

@@ -3,6 +3,9 @@
 //! It only shows. Nothing here decides or changes anything.
 
 use engine::ids::{NodeId, Timestamp};
+use raft::eraftpb::MessageType;
+
+use super::actions::Why;
 
 /// The view of a core.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +60,8 @@ pub struct View {
     pub quorum_heard_ms_ago: u64,
     /// Whether this node refuses writes for lack of disk space, or because its disk hangs.
     pub refuses_writes: bool,
+    /// Messages of peers that did not reach raft since the node started, by kind and reason.
+    pub refused: Vec<(MessageType, Why, u64)>,
     /// How long the disk has not answered, in milliseconds; 0 while nothing waits for it.
     pub stalled_ms: u64,
     /// Whether that is so long that the node is not ready.

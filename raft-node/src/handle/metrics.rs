@@ -79,6 +79,8 @@ pub struct Metrics {
     pub compacted_index: u64,
     /// Bytes of the log's files.
     pub log_bytes: u64,
+    /// Messages of peers that were refused, by kind and reason.
+    pub peer_messages_refused: Vec<(String, &'static str, u64)>,
     /// Messages to peers dropped because their queue was full.
     pub peer_messages_dropped_total: u64,
     /// Frames from peers dropped because the core was behind.
@@ -142,6 +144,9 @@ pub(super) fn metrics(shared: &Shared) -> Metrics {
         rebuilds: shared.identity.rebuilt().len() as u64,
         compacted_index: view.compacted_index,
         log_bytes: counters.log_bytes.get(),
+        peer_messages_refused: (view.refused.iter())
+            .map(|(kind, why, count)| (format!("{kind:?}"), why.as_str(), *count))
+            .collect(),
         peer_messages_dropped_total: counters.peer_messages_dropped.get(),
         peer_frames_dropped_total: counters.peer_frames_dropped.get(),
         payment_calls_in_flight: shared.calls_in_flight.load(Ordering::Relaxed) as u64,

@@ -23,6 +23,7 @@ mod payment_holes;
 mod payments;
 mod power_cut;
 mod products;
+mod put_back;
 mod races;
 mod races_failover;
 mod ramp;

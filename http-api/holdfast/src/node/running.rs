@@ -88,6 +88,11 @@ impl Running {
         self.node.failed().await
     }
 
+    /// Whether it failed because its log has lost entries that it acknowledged.
+    pub(crate) fn is_rolled_back(&self) -> bool {
+        self.node.is_rolled_back()
+    }
+
     /// Accepts nothing new, finishes open requests, transfers leadership, syncs and joins its
     /// threads.
     pub(crate) async fn stop(self) {

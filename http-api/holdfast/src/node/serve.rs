@@ -120,11 +120,40 @@ async fn serve(options: Options) -> Result<(), CliError> {
         };
     }
 
+    let mut port = port;
+    loop {
+        // A rebuilt node keeps its addresses, also those that the system chose.
+        match run_once(&config, &options, port, &mut signals).await? {
+            End::Stopped => return Ok(()),
+            End::RolledBack { http, raft } => {
+                tracing::warn!("starting again, to rebuild this node from the others");
+                port = Port::take(http, "clients", "--http")?;
+                config.raft_addr = raft;
+            }
+        }
+    }
+}
+
+/// How a node ended that did not fail for good.
+enum End {
+    /// It was asked to.
+    Stopped,
+    /// It has lost entries that it acknowledged, and may be rebuilt. It had these addresses.
+    RolledBack { http: SocketAddr, raft: SocketAddr },
+}
+
+/// Starts the node and runs it until it is asked to stop or fails.
+async fn run_once(
+    config: &Config,
+    options: &Options,
+    port: Port,
+    signals: &mut Signals,
+) -> Result<End, CliError> {
     let running = tokio::select! {
-        started = start(config, &options, port) => started?,
+        started = start(config.clone(), options, port) => started?,
         signal = signals.next() => {
             tracing::info!(signal, "stopped before the node was ready");
-            return Ok(());
+            return Ok(End::Stopped);
         }
     };
     let (http, raft) = (running.http_addr(), running.raft_addr());
@@ -134,14 +163,19 @@ async fn serve(options: Options) -> Result<(), CliError> {
     let end = tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, "stopping");
-            Ok(())
+            Ok(End::Stopped)
         }
         reason = running.failed() => {
             tracing::error!(reason, "the node failed");
-            Err(CliError::Failed(format!("the node failed: {reason}")))
+            match running.is_rolled_back() && options.rebuild_wait_s > 0 {
+                true => Ok(End::RolledBack { http, raft }),
+                false => Err(CliError::Failed(format!("the node failed: {reason}"))),
+            }
         }
     };
-    signals.exit_on_next();
+    if !matches!(end, Ok(End::RolledBack { .. })) {
+        signals.exit_on_next();
+    }
     running.stop().await;
     tracing::info!("stopped");
     end

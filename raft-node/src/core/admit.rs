@@ -1,0 +1,231 @@
+//! Which messages of raft's reach raft.
+//!
+//! raft-rs ends the process over some messages that no sound peer sends. So they are looked at
+//! first: what must not be is dropped and counted by kind and reason, which to raft is a message
+//! that was lost. Nothing here changes anything but the counters.
+//!
+//! One refusal means more. A leader tells a follower no commit index beyond what that follower
+//! acknowledged to it. If it is beyond the end of this log, this node has lost entries that it
+//! acknowledged: its data was put back from a copy, or its disk lied. It must not vote or
+//! acknowledge any more.
+
+use ::engine::ids::NodeId;
+use raft::StateRole;
+use raft::eraftpb::{Message, MessageType};
+
+use super::Core;
+use super::actions::{Actions, RolledBack, Why};
+use crate::log::view::entry_bytes;
+
+/// No term is above this.
+const TERM_MAX: u64 = 1 << 62;
+/// How far the term of a peer may be ahead of that of a node that has one.
+const TERM_AHEAD_MAX: u64 = 1 << 20;
+/// Bytes that a message of entries may have beyond what senders aim at.
+const APPEND_BYTES_EXTRA: u64 = 64 << 10;
+
+/// What of the core decides about a message.
+#[derive(Clone, Copy, Debug)]
+struct Facts {
+    node: NodeId,
+    term: u64,
+    last_index: u64,
+    leads: bool,
+    append_bytes_max: u64,
+}
+
+fn judge(message: &Message, from: NodeId, facts: &Facts) -> Result<(), Why> {
+    use MessageType::*;
+    let kind = message.get_msg_type();
+    if (message.from, message.to) != (from.0, facts.node.0) {
+        return Err(Why::Address);
+    }
+    let is_ahead = facts.term > 0 && message.term > facts.term.saturating_add(TERM_AHEAD_MAX);
+    if message.term > TERM_MAX || is_ahead {
+        return Err(Why::Term);
+    }
+    let is_beyond = |index: u64| index > facts.last_index;
+    match kind {
+        MsgAppend => judge_entries(message, facts.append_bytes_max),
+        MsgHeartbeat if message.term >= facts.term && is_beyond(message.commit) => {
+            Err(Why::BeyondLog)
+        }
+        // What is said to the leader of another term raft passes over.
+        MsgAppendResponse
+            if facts.leads && message.term == facts.term && is_beyond(message.index) =>
+        {
+            Err(Why::BeyondLog)
+        }
+        // raft looks at the first entry without asking whether there is one.
+        MsgReadIndex | MsgReadIndexResp if message.entries.len() != 1 => Err(Why::Entries),
+        MsgHeartbeat
+        | MsgHeartbeatResponse
+        | MsgAppendResponse
+        | MsgRequestVote
+        | MsgRequestVoteResponse
+        | MsgRequestPreVote
+        | MsgRequestPreVoteResponse
+        | MsgTimeoutNow
+        | MsgSnapshot
+        | MsgReadIndex
+        | MsgReadIndexResp => Ok(()),
+        MsgHup | MsgBeat | MsgPropose | MsgUnreachable | MsgSnapStatus | MsgCheckQuorum
+        | MsgTransferLeader => Err(Why::Kind),
+    }
+}
+
+/// The entries of an append follow its index, and their terms do not fall. Whether they contradict
+/// what is committed raft asks itself: it takes no append that begins before its commit index.
+fn judge_entries(message: &Message, append_bytes_max: u64) -> Result<(), Why> {
+    let (mut index, mut term) = (message.index, message.log_term);
+    for entry in &message.entries {
+        if index.checked_add(1) != Some(entry.index) || entry.term < term {
+            return Err(Why::Entries);
+        }
+        (index, term) = (entry.index, entry.term);
+    }
+    if term > message.term {
+        return Err(Why::Entries);
+    }
+    // One entry may be of any size that a frame has.
+    let all_but_last = message.entries.split_last().map_or(&[][..], |(_, before)| before);
+    let bytes: u64 = all_but_last.iter().map(|entry| entry_bytes(entry) as u64).sum();
+    let overhead = 64 * all_but_last.len() as u64;
+    match bytes > append_bytes_max.saturating_add(APPEND_BYTES_EXTRA + overhead) {
+        true => Err(Why::Size),
+        false => Ok(()),
+    }
+}
+
+impl Core {
+    /// Whether raft may see this message. What it may not is counted.
+    pub(super) fn admits(
+        &mut self,
+        from: NodeId,
+        message: &Message,
+        actions: &mut Actions,
+    ) -> bool {
+        let raft = &self.raw.raft;
+        let facts = Facts {
+            node: self.node,
+            term: raft.term,
+            last_index: raft.raft_log.last_index(),
+            leads: raft.state == StateRole::Leader,
+            append_bytes_max: self.config.append_message_bytes_max,
+        };
+        let Err(why) = judge(message, from, &facts) else { return true };
+        let kind = message.get_msg_type();
+        if (kind, why) == (MessageType::MsgHeartbeat, Why::BeyondLog) {
+            actions.rolled_back = Some(RolledBack {
+                leader: from,
+                term: message.term,
+                acknowledged: message.commit,
+                last_index: facts.last_index,
+            });
+        }
+        let count = self.refused.entry((kind as i32, why)).or_default();
+        *count += 1;
+        // The first, and then ever fewer.
+        if count.is_power_of_two() {
+            tracing::warn!(
+                node = self.node.0,
+                from = from.0,
+                kind = ?kind,
+                why = why.as_str(),
+                count,
+                "a message of a peer is refused"
+            );
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft::eraftpb::Entry;
+
+    use super::*;
+
+    const FACTS: Facts =
+        Facts { node: NodeId(1), term: 5, last_index: 10, leads: false, append_bytes_max: 1_000 };
+
+    fn message(kind: MessageType) -> Message {
+        let mut message = Message { from: 2, to: 1, term: 5, ..Message::default() };
+        message.set_msg_type(kind);
+        message
+    }
+
+    fn append(entries: &[(u64, u64, usize)]) -> Message {
+        let mut message = message(MessageType::MsgAppend);
+        (message.index, message.log_term) = (10, 4);
+        let entry = |(index, term, bytes): &(u64, u64, usize)| Entry {
+            index: *index,
+            term: *term,
+            data: vec![0; *bytes].into(),
+            ..Entry::default()
+        };
+        message.entries = entries.iter().map(entry).collect::<Vec<_>>().into();
+        message
+    }
+
+    fn judged(message: &Message) -> Result<(), Why> {
+        judge(message, NodeId(2), &FACTS)
+    }
+
+    #[test]
+    fn only_kinds_that_peers_send_reach_raft() {
+        use MessageType::*;
+        for kind in [MsgHeartbeat, MsgRequestVote, MsgRequestPreVoteResponse, MsgTimeoutNow] {
+            assert_eq!(judged(&message(kind)), Ok(()), "{kind:?}");
+        }
+        for kind in [MsgPropose, MsgHup, MsgBeat, MsgTransferLeader, MsgCheckQuorum] {
+            assert_eq!(judged(&message(kind)), Err(Why::Kind), "{kind:?}");
+        }
+        assert_eq!(judged(&message(MsgReadIndex)), Err(Why::Entries));
+    }
+
+    #[test]
+    fn a_message_speaks_for_its_sender_in_a_term_that_can_be() {
+        let heartbeat = message(MessageType::MsgHeartbeat);
+        assert_eq!(judge(&heartbeat, NodeId(3), &FACTS), Err(Why::Address));
+        for (term, judged_so) in [
+            (5 + TERM_AHEAD_MAX, Ok(())),
+            (6 + TERM_AHEAD_MAX, Err(Why::Term)),
+            (u64::MAX, Err(Why::Term)),
+        ] {
+            let message = Message { term, ..heartbeat.clone() };
+            assert_eq!(judged(&message), judged_so, "{term}");
+        }
+        let new = Facts { term: 0, ..FACTS };
+        let ahead = Message { term: TERM_MAX, ..heartbeat };
+        assert_eq!(judge(&ahead, NodeId(2), &new), Ok(()), "a new node takes the term there is");
+    }
+
+    #[test]
+    fn what_the_log_does_not_have_is_neither_committed_nor_acknowledged() {
+        let at = |kind, index| Message { index, commit: index, ..message(kind) };
+        let (heartbeat, response) = (MessageType::MsgHeartbeat, MessageType::MsgAppendResponse);
+        assert_eq!(judged(&at(heartbeat, 10)), Ok(()));
+        assert_eq!(judged(&at(heartbeat, 11)), Err(Why::BeyondLog));
+        let former = Message { term: 4, ..at(heartbeat, 11) };
+        assert_eq!(judged(&former), Ok(()), "raft passes over a former leader");
+        assert_eq!(judged(&at(response, 11)), Ok(()), "it is for a leader");
+        let leader = Facts { leads: true, ..FACTS };
+        assert_eq!(judge(&at(response, 11), NodeId(2), &leader), Err(Why::BeyondLog));
+        assert_eq!(judge(&at(response, 10), NodeId(2), &leader), Ok(()));
+    }
+
+    #[test]
+    fn entries_follow_each_other_and_are_not_too_many() {
+        assert_eq!(judged(&append(&[])), Ok(()));
+        assert_eq!(judged(&append(&[(11, 4, 5), (12, 5, 5)])), Ok(()));
+        assert_eq!(judged(&append(&[(12, 5, 5)])), Err(Why::Entries), "a gap");
+        assert_eq!(judged(&append(&[(11, 3, 5)])), Err(Why::Entries), "its term falls");
+        assert_eq!(judged(&append(&[(11, 6, 5)])), Err(Why::Entries), "a term to come");
+        let most = (1_000 + APPEND_BYTES_EXTRA) as usize;
+        assert_eq!(judged(&append(&[(11, 5, 9 * most)])), Ok(()), "one may be large");
+        assert_eq!(judged(&append(&[(11, 5, most), (12, 5, 0)])), Ok(()));
+        let large = append(&[(11, 5, most + 200), (12, 5, 0)]);
+        assert_eq!(judged(&large), Err(Why::Size));
+    }
+}
