@@ -7,6 +7,7 @@
 
 pub mod engine;
 pub mod memory;
+mod needed;
 pub(crate) mod records;
 pub mod view;
 
