@@ -106,6 +106,7 @@ impl Host {
         let Some(process) = &mut self.up else { return };
         process.applying = false;
         let Some(mut entry) = self.next_committed(sim) else { return };
+        let Some(process) = &mut self.up else { return };
         if raft_node::members::is_change(&entry) {
             // For the state and its model such an entry is empty.
             entry.data.clear();
