@@ -11,8 +11,14 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
+    if text.contains(OUT_OF_FILES) {
+        text.push_str("; the process has reached its limit of open files: raise `ulimit -n`");
+    }
     text
 }
+
+/// Part of the text of the system's error EMFILE, also where a library keeps only the text.
+const OUT_OF_FILES: &str = "(os error 24)";
 
 /// The message of a panic.
 pub(crate) fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {

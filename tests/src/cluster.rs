@@ -34,6 +34,7 @@ pub struct Options {
     disk: Option<Disk>,
     failing_disk: bool,
     sync_delay: Option<Duration>,
+    files_max: Option<(u64, u64)>,
     existing: Option<(String, PathBuf)>,
     rebuild_wait_s: u64,
     pays: bool,
@@ -52,6 +53,7 @@ impl Options {
             disk: None,
             failing_disk: false,
             sync_delay: None,
+            files_max: None,
             existing: None,
             rebuild_wait_s: 0,
             pays: true,
@@ -122,6 +124,13 @@ impl Options {
         self
     }
 
+    /// Starts every node under this soft and this hard limit of open files.
+    #[must_use]
+    pub fn files_max(mut self, soft: u64, hard: u64) -> Self {
+        self.files_max = Some((soft, hard));
+        self
+    }
+
     /// Uses an existing data directory for node 1, written by a cluster of this name.
     #[must_use]
     pub fn existing(mut self, cluster: &str, data: &Path) -> Self {
@@ -151,6 +160,9 @@ impl Options {
             for node in &mut nodes {
                 (node.shim, node.sync_delay) = (Some(shim.clone()), self.sync_delay);
             }
+        }
+        for node in &mut nodes {
+            node.files_max = self.files_max;
         }
         let peers = nodes.iter().map(|node| format!("{}={},{}", node.id, node.raft, node.http));
         let peers = peers.collect();

@@ -29,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) shim: Option<PathBuf>,
     /// The time that this library adds to every sync.
     pub(crate) sync_delay: Option<Duration>,
+    /// The soft and the hard limit of open files that the process starts with.
+    pub(crate) files_max: Option<(u64, u64)>,
     forgiven: usize,
 }
 
@@ -47,6 +49,7 @@ impl Node {
             paused: false,
             shim: None,
             sync_delay: None,
+            files_max: None,
             forgiven: 0,
         }
     }
@@ -57,6 +60,9 @@ impl Node {
         let peers = if self.join.is_some() { &[] } else { peers };
         let mut command = serve(self.id, &self.data, self.http, self.raft, peers, flags);
         command.args(self.join.iter().flatten());
+        if let Some(limits) = self.files_max {
+            command = with_files_max(&command, limits);
+        }
         if let Some(shim) = &self.shim {
             let trigger = shims::failing_sync_trigger(&self.data);
             command.env("LD_PRELOAD", shim).env(shims::FAIL_SYNC_WHEN, trigger);
@@ -169,6 +175,21 @@ pub(crate) fn serve(
     }
     command.args(flags);
     command
+}
+
+/// The same command under limits of open files. A shell sets them and then becomes the command, so
+/// that the process id stays.
+fn with_files_max(command: &Command, (soft, hard): (u64, u64)) -> Command {
+    let mut limited = Command::new("sh");
+    let script = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$@\"");
+    limited.args(["-c", &script, "sh"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
 }
 
 /// The binary under test with a clean environment.

@@ -2,6 +2,7 @@
 //! a node whose data is damaged.
 
 pub(crate) mod dev;
+mod files;
 pub(crate) mod join;
 pub(crate) mod rebuild;
 pub(crate) mod running;

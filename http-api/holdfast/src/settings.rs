@@ -195,6 +195,16 @@ pub(crate) struct Limits {
     /// behind one proxy count as one
     #[arg(long, value_name = "N", default_value = "0")]
     pub(crate) rate_limit_per_minute: u32,
+    /// Serve at most this many connections of clients at a time, fewer if the limit of open files
+    /// allows only that
+    #[arg(long, value_name = "N", default_value = "10000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) connections_max: u32,
+    /// Serve at most this many connections from one client address at a time. All clients behind
+    /// one proxy count as one: then set it as high as --connections-max
+    #[arg(long, value_name = "N", default_value = "1000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) connections_per_address_max: u32,
     /// Keep events for this many hours, for subscribers that reconnect
     #[arg(long, value_name = "H", default_value = "168")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]

@@ -11,6 +11,7 @@ mod damage;
 mod events;
 mod failed_sync;
 mod failover;
+mod few_files;
 mod formats;
 mod full_disk;
 mod holds;

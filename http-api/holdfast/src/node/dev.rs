@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::exit::CliError;
 use crate::logging::{self, Format};
+use crate::node::files;
 use crate::node::running::{self, Port, Running};
 use crate::output::print_line;
 use crate::settings::{File, Gateway, Limits, Payments};
@@ -70,14 +71,16 @@ pub(crate) fn run(mut options: Options) -> Result<(), CliError> {
     options.payments.payment_gateway.get_or_insert(Gateway::Simulated);
     options.payments.webhooks.unsigned = options.webhook_unsigned;
     let _log = options.logging.start(Format::Text, FILTER)?;
-    running::runtime()?.block_on(dev(&options))
+    running::runtime()?.block_on(dev(options))
 }
 
-async fn dev(options: &Options) -> Result<(), CliError> {
+async fn dev(mut options: Options) -> Result<(), CliError> {
     let mut signals =
         Signals::install().map_err(|error| CliError::because("cannot catch signals", &error))?;
     let nodes = options.nodes.map(usize::from);
     let plan = Plan::new(options.data.clone(), nodes, options.http.port(), options.fresh)?;
+    options.limits = files::fit(&options.limits, plan.raft().len())?;
+    let options = &options;
     // Bind the ports first: if one is in use, no data has been touched.
     let ports = ports(options.http, plan.raft().len())?;
     plan.check_raft_ports()?;

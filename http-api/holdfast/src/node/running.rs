@@ -181,6 +181,8 @@ pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Sett
         require_users: limits.require_users,
         require_idempotency_key: limits.require_idempotency_key,
         rate_limit_per_minute: limits.rate_limit_per_minute,
+        connections_max: limits.connections_max as usize,
+        connections_per_address_max: limits.connections_per_address_max as usize,
         ..Settings::default()
     };
     // The errors name the flags. Nothing has been started yet.
@@ -287,6 +289,9 @@ mod tests {
         };
         let usual = settings(&[]).unwrap();
         assert_eq!(usual.rate_limit_per_minute, 0);
+        let of_library = Settings::default();
+        assert_eq!(usual.connections_max, of_library.connections_max);
+        assert_eq!(usual.connections_per_address_max, of_library.connections_per_address_max);
         assert_eq!((usual.hold_ttl_ms, usual.hold_ttl_max_ms), (120_000, 3_600_000));
         assert_eq!((usual.payment_deadline_ms, usual.webhook_secrets.len()), (900_000, 0));
         let options = flags(&["--event-retention-h", "2"]);
@@ -294,6 +299,9 @@ mod tests {
         assert_eq!((config.event_age_ms_max, config.events_max), (7_200_000, 4_194_304));
         let some = settings(&["--rate-limit-per-minute", "60", "--require-users"]).unwrap();
         assert_eq!((some.rate_limit_per_minute, some.require_users), (60, true));
+        let words = ["--connections-max", "70", "--connections-per-address-max", "7"];
+        let some = settings(&words).unwrap();
+        assert_eq!((some.connections_max, some.connections_per_address_max), (70, 7));
         let some = settings(&["--hold-ttl-s", "5", "--hold-ttl-max-s", "9"]).unwrap();
         assert_eq!((some.hold_ttl_ms, some.hold_ttl_max_ms), (5_000, 9_000));
         let wrong = settings(&["--hold-ttl-s", "3601"]).err().unwrap().to_string();

@@ -12,6 +12,7 @@ use raft_node::Config;
 use crate::address::{self, Peer};
 use crate::exit::CliError;
 use crate::logging::{self, Format};
+use crate::node::files;
 use crate::node::join;
 use crate::node::rebuild;
 use crate::node::running::{self, Port, Running};
@@ -96,7 +97,8 @@ pub(crate) fn run(options: Options) -> Result<(), CliError> {
     })
 }
 
-async fn serve(options: Options) -> Result<(), CliError> {
+async fn serve(mut options: Options) -> Result<(), CliError> {
+    options.limits = files::fit(&options.limits, 1)?;
     let mut signals =
         Signals::install().map_err(|error| CliError::because("cannot catch signals", &error))?;
     let port = Port::take(options.http, "clients", "--http")?;
