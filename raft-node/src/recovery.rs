@@ -26,7 +26,7 @@ use self::error::at;
 pub use self::error::{Begun, Error};
 use crate::causes::chain;
 use crate::config::{Config, Peer};
-use crate::directory::durable::{create_private_dir, lock};
+use crate::directory::durable::{lock, private_data_dir};
 use crate::directory::identity;
 use crate::directory::stage::{self, Stage};
 use crate::log::LogStore;
@@ -77,7 +77,7 @@ pub struct Survivor {
 /// See [`Error`].
 pub fn restore(restore: &Restore) -> Result<Begun, Error> {
     let data = &restore.data;
-    create_private_dir(data).map_err(at(data))?;
+    private_data_dir(data).map_err(at(data))?;
     let held = lock(data)?;
     must_be_empty(data)?;
     let about = backup::check(&restore.file)?;

@@ -13,7 +13,8 @@
 //! leave and are replaced), `full_disk` and `power_cut` (disks of their own, as root),
 //! `failed_sync`, `stalled_disk`, `put_back` (a directory put back from an older copy),
 //! `few_files` (open files run short), `catch_up` (a snapshot under load), `overload`,
-//! `events` (streams and WebSockets), `bad_input` and `bad_http`, `operations` (probes, metrics, `holdfast dev`),
+//! `events` (streams and WebSockets), `bad_input` and `bad_http`, `operations` (probes, metrics,
+//! `holdfast dev`),
 //! `batches`, `stock`, `bulk` (files), and `scenarios` (load scripts of older systems). The
 //! binary `tidy` checks rules of the sources.
 //!

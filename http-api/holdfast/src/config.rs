@@ -15,9 +15,13 @@ use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::cli::Cli;
 use crate::exit::chain;
+use crate::settings;
 
 /// The flag that names the file; the file itself cannot set it.
 const FILE_FLAG: &str = "config";
+
+/// Flags whose values are secrets.
+const SECRET_FLAGS: [&str; 1] = ["webhook-secret"];
 
 /// Largest configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -62,6 +66,18 @@ pub(crate) enum Error {
         key: String,
         /// The subcommand on the command line.
         command: String,
+    },
+    /// The file holds a secret, and every user of the machine can read it.
+    #[error(
+        "every user of this machine can read `{key}` in {}: `chmod o= {}`",
+        path.display(),
+        path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// The secret.
+        key: String,
     },
     /// An entry is a table, a date or a nested list.
     #[error(
@@ -176,7 +192,7 @@ fn arguments_from_file(
     path: &[String],
     given: &ArgMatches,
 ) -> Result<Vec<OsString>, Error> {
-    let text = read(file)?;
+    let (text, is_exposed) = read(file)?;
     let table: toml::Table = toml::from_str(&text)
         .map_err(|error| Error::NotToml { path: file.to_owned(), source: Box::new(error) })?;
     let root = declaration(true);
@@ -195,6 +211,9 @@ fn arguments_from_file(
                 command: path.join(" "),
             });
         };
+        if is_exposed && SECRET_FLAGS.contains(&key.as_str()) {
+            return Err(Error::Exposed { path: file.to_owned(), key: key.clone() });
+        }
         let texts = plain(value)
             .ok_or_else(|| Error::NotPlain { path: file.to_owned(), key: key.clone() })?;
         let source = given.value_source(flag.get_id().as_str());
@@ -206,18 +225,22 @@ fn arguments_from_file(
     Ok(arguments)
 }
 
-fn read(file: &Path) -> Result<String, Error> {
+/// The text of the file, and whether users can read it whom its owner may not know.
+fn read(file: &Path) -> Result<(String, bool), Error> {
     use std::io::{Error as IoError, ErrorKind, Read as _};
 
     let unreadable = |source| Error::Unreadable { path: file.to_owned(), source };
     let mut text = String::new();
-    std::fs::File::open(file)
-        .and_then(|opened| opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(unreadable)?;
+    let read = std::fs::File::open(file).and_then(|opened| {
+        let is_exposed = settings::is_exposed(&opened)?;
+        opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+        Ok(is_exposed)
+    });
+    let is_exposed = read.map_err(unreadable)?;
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(unreadable(IoError::new(ErrorKind::FileTooLarge, "larger than 1 MiB")));
     }
-    Ok(text)
+    Ok((text, is_exposed))
 }
 
 /// The text of a value, or the texts of a list.

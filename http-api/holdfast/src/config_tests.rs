@@ -20,6 +20,28 @@ fn parse_with(line: &str, text: &str) -> Result<Command, Error> {
     parse(words(&line.replace("FILE", path))).map(|cli| cli.command)
 }
 
+#[test]
+fn a_file_with_a_secret_that_every_user_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let line = format!("holdfast serve --config {}", file.path().display());
+    let parse_under = |mode: u32, text: &str| {
+        std::fs::write(file.path(), text).unwrap();
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(file.path(), mode).unwrap();
+        parse(words(&line)).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let secret = format!("{FULL}webhook-secret = '0123456789abcdef'\n");
+    let refused = parse_under(0o644, &secret).unwrap_err();
+    assert!(refused.contains("webhook-secret") && refused.contains("chmod"), "{refused}");
+    assert!(!refused.contains("0123456789"), "{refused}");
+    for mode in [0o600, 0o640] {
+        assert_eq!(parse_under(mode, &secret), Ok(()), "{mode:o}");
+    }
+    assert_eq!(parse_under(0o644, FULL), Ok(()), "no secret in it");
+}
+
 fn serve(line: &str, text: &str) -> serve_fields::Fields {
     let line = format!("holdfast serve --config FILE {line}");
     serve_fields::of(parse_with(&line, text).unwrap())

@@ -30,6 +30,9 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Orders and secrets are in every file that this process makes: only this user may read them.
+    // Some libraries do not set the mode of their files.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     match config::parse(std::env::args_os().collect()) {
         Ok(cli) => {
             environment::name_unknown();

@@ -4,9 +4,10 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::RangeInclusive;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -114,12 +115,21 @@ impl Webhooks {
             return Ok(given.map(|secret| WebhookSecret::new(&*secret.0)).collect());
         };
         let mut text = String::new();
-        let read = std::fs::File::open(file)
-            .and_then(|opened| opened.take(SECRETS_BYTES_MAX).read_to_string(&mut text));
-        read.map_err(|error| {
+        let read = std::fs::File::open(file).and_then(|opened| {
+            let is_exposed = is_exposed(&opened)?;
+            opened.take(SECRETS_BYTES_MAX).read_to_string(&mut text)?;
+            Ok(is_exposed)
+        });
+        let is_exposed = read.map_err(|error| {
             let what = format!("cannot read --webhook-secret-file {}", file.display());
             CliError::because(what, &error)
         })?;
+        if is_exposed {
+            let file = file.display();
+            return Err(CliError::Usage(format!(
+                "every user of this machine can read --webhook-secret-file {file}: `chmod o= {file}`"
+            )));
+        }
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let secrets: Vec<_> = lines.map(WebhookSecret::new).collect();
         if secrets.is_empty() {
@@ -131,6 +141,12 @@ impl Webhooks {
         }
         Ok(secrets)
     }
+}
+
+/// Whether users can read an open file who are neither its owner nor in its group. The group is
+/// the operator's choice: Kubernetes gives secrets to a container by their group.
+pub(crate) fn is_exposed(file: &std::fs::File) -> io::Result<bool> {
+    Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
 }
 
 /// The flags for holds.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use bincode::{Decode, Encode};
@@ -132,6 +133,45 @@ fn private_file(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// Creates a data directory, or closes an existing one to other users.
+///
+/// Orders and members are in it, and whoever may write to it can replace them.
+///
+/// # Errors
+/// Another user than this one or root owns it, or the system refuses.
+pub(crate) fn private_data_dir(dir: &Path) -> io::Result<()> {
+    create_private_dir(dir)?;
+    let about = fs::metadata(dir)?;
+    let (owner, user) = (about.uid(), rustix::process::geteuid().as_raw());
+    if owner != user && owner != 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!(
+                "user {owner} owns this directory and could change its data: chown it to user {user}"
+            ),
+        ));
+    }
+    let mode = about.mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let was = format!("{mode:o}");
+    if owner != user {
+        // A volume of Kubernetes: root owns it, and its group is the one of the container.
+        tracing::warn!(
+            dir = %dir.display(), mode = was,
+            "root owns the data directory, so this node cannot close it to other users"
+        );
+        return Ok(());
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(mode & !0o077))?;
+    tracing::warn!(
+        dir = %dir.display(), mode = was,
+        "the data directory was open to other users, and is closed now"
+    );
+    Ok(())
 }
 
 /// Durably creates a directory that only its owner may enter. Does nothing if it exists.

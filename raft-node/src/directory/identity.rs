@@ -12,7 +12,7 @@ use bincode::{Decode, Encode};
 use engine::ids::NodeId;
 use parking_lot::Mutex;
 
-use super::durable::{Error, at, create_private_dir, lock, read_optional, write_value};
+use super::durable::{Error, at, lock, private_data_dir, read_optional, write_value};
 use super::history::{self, Rebuilt};
 use super::stage;
 use crate::config::{Config, Join, Peer};
@@ -68,7 +68,7 @@ impl Identity {
     /// See [`Error`].
     pub fn open(config: &Config) -> Result<Identity, Error> {
         let dir = &config.data_dir;
-        create_private_dir(dir).map_err(at(dir))?;
+        private_data_dir(dir).map_err(at(dir))?;
         let lock = lock(dir)?;
         stage::finish(dir).map_err(at(dir))?;
         let path = dir.join("identity");
@@ -268,7 +268,7 @@ fn found(config: &Config, path: &Path) -> Result<Stored, Error> {
 /// See [`Error`].
 pub fn begin_join(config: &Config) -> Result<Option<u64>, Error> {
     let dir = &config.data_dir;
-    create_private_dir(dir).map_err(at(dir))?;
+    private_data_dir(dir).map_err(at(dir))?;
     let _lock = lock(dir)?;
     stage::finish(dir).map_err(at(dir))?;
     if dir.join("identity").exists() {
@@ -365,6 +365,7 @@ fn stored_member(peer: &Peer) -> Member {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use super::*;
 
@@ -397,6 +398,19 @@ mod tests {
         assert_eq!((second.boot(), second.cluster()), (2, cluster));
         assert_eq!(second.incarnation(), incarnation);
         assert_eq!(second.founders().len(), 3);
+    }
+
+    #[test]
+    fn a_data_directory_that_others_can_enter_is_closed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let data = dir.path().join("node");
+        fs::create_dir(&data).expect("made");
+        let mode = || fs::metadata(&data).expect("it is there").mode() & 0o7777;
+        for (before, after) in [(0o777, 0o700), (0o755, 0o700), (0o2770, 0o2700), (0o700, 0o700)] {
+            fs::set_permissions(&data, fs::Permissions::from_mode(before)).expect("changed");
+            Identity::open(&config(dir.path())).expect("opened");
+            assert_eq!(mode(), after, "{before:o} became {:o}", mode());
+        }
     }
 
     #[test]

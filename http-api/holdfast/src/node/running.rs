@@ -240,6 +240,8 @@ fn refused(address: SocketAddr, error: &io::Error, purpose: &str, flag: &str) ->
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use clap::Parser;
 
@@ -327,6 +329,11 @@ mod tests {
         std::fs::write(path, format!("{one}\n\n  {other}  \n")).unwrap();
         assert_eq!(secrets(&["--webhook-secret-file", path]).unwrap().len(), 2);
         assert!(refused(&["--webhook-secret-file", "/nowhere/at/all"]).contains("/nowhere"));
+        let mode = |mode| std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, mode(0o644)).unwrap();
+        assert!(refused(&["--webhook-secret-file", path]).contains("chmod"));
+        std::fs::set_permissions(path, mode(0o440)).unwrap();
+        assert_eq!(secrets(&["--webhook-secret-file", path]).unwrap().len(), 2);
         let short = refused(&["--webhook-secret", "012345678"]);
         assert!(short.contains("16 to 255") && !short.contains("012345678"), "{short}");
     }

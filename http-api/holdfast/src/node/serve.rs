@@ -175,8 +175,11 @@ async fn run_once(
             }
         }
     };
-    if !matches!(end, Ok(End::RolledBack { .. })) {
-        signals.exit_on_next();
+    // A listener of its own: the caller's goes on if the node starts again.
+    if !matches!(end, Ok(End::RolledBack { .. }))
+        && let Ok(further) = Signals::install()
+    {
+        further.exit_on_next();
     }
     running.stop().await;
     tracing::info!("stopped");

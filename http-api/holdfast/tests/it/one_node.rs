@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::Path;
 use std::process::{Child, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,7 +16,7 @@ use crate::holdfast;
 pub(crate) struct Node {
     child: Child,
     pub(crate) url: String,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Node {
@@ -38,7 +40,7 @@ impl Node {
         let rest = line.strip_prefix("listening http=").expect("the line with the addresses");
         let (http, listening) = rest.trim_end().split_once(" raft=").expect("both addresses");
         assert_eq!(listening, raft);
-        Node { child, url: format!("http://{http}"), _data: data }
+        Node { child, url: format!("http://{http}"), data }
     }
 
     /// Runs a command against the node.
@@ -104,6 +106,50 @@ fn products_and_orders_from_the_shell() {
     assert_eq!(refused.status.code(), Some(3));
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("(insufficient_stock)"), "{said}");
+}
+
+/// Panics if another user than the owner may use a file below `dir`.
+fn assert_private(dir: &Path) -> usize {
+    let mut files = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", entry.path().display());
+        files += 1;
+        if entry.file_type().unwrap().is_dir() {
+            files += assert_private(&entry.path());
+        }
+    }
+    files
+}
+
+#[test]
+fn files_are_private_and_a_backup_follows_no_planted_link() {
+    let node = Node::start(&[]);
+    node.json(&["products", "create", "--name", "Cup", "--price", "1.00", "--stock", "7"]);
+    node.text(&["snapshot"]);
+    assert!(assert_private(&node.data.path().join("node")) > 5, "log, store and snapshot");
+
+    let dir = tempfile::tempdir().unwrap();
+    let (backup, partial) = (dir.path().join("shop"), dir.path().join("shop.partial"));
+    let target = dir.path().join("target");
+    std::fs::write(&target, "of somebody else").unwrap();
+    let backup_words = ["backup", backup.to_str().unwrap()];
+    let links: [&dyn Fn(); 2] = [&|| symlink(&target, &partial).unwrap(), &|| {
+        std::fs::hard_link(&target, &partial).unwrap()
+    }];
+    for link in links {
+        link();
+        let refused = node.run(&backup_words);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.contains("shop.partial exists already"), "{said}");
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "of somebody else");
+        std::fs::remove_file(&partial).expect("the link is left as it was");
+    }
+    node.text(&backup_words);
+    assert_eq!(backup.metadata().unwrap().mode() & 0o077, 0);
+    assert!(!partial.exists());
 }
 
 #[test]
