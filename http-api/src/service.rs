@@ -16,7 +16,7 @@ use hyper::header::{
     X_FRAME_OPTIONS,
 };
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Request, Version};
+use hyper::{HeaderMap, Method, Request, Version};
 use tokio::sync::SemaphorePermit;
 
 use crate::answer::problem;
@@ -123,11 +123,13 @@ where
     }
     let min_position = extract::min_position(&head.headers)?;
     let (timeout, lines) = (app.settings.body_timeout, endpoint.body == BodyKind::Bulk);
+    let is_patch = endpoint.method == Method::PATCH;
+    let also = if lines { Some(wire::NDJSON) } else { is_patch.then_some(wire::MERGE_PATCH) };
     let Settings { body_bytes_max, batch_bytes_max, .. } = app.settings;
     let bytes_max = if lines { batch_bytes_max } else { body_bytes_max };
     let _room = if lines { Some(room_for(app, &body, bytes_max)?) } else { None };
     let body = if endpoint.body != BodyKind::None {
-        extract::json_body(&head.headers, body, BodyLimits { bytes_max, timeout, lines }).await?
+        extract::json_body(&head.headers, body, BodyLimits { bytes_max, timeout, also }).await?
     } else {
         Bytes::new()
     };
@@ -178,7 +180,7 @@ fn is_repeated(app: &App, endpoint: &Endpoint, headers: &HeaderMap, body: &[u8])
     let Some(knows_key) = endpoint.knows_key else { return false };
     let body = json::parse(body).ok();
     let Some(key) = extract::any_key(headers, body.as_ref()) else { return false };
-    app.handle.read(|state| knows_key(state, key))
+    app.handle.read(|state| knows_key(state, &key))
 }
 
 /// Checks what must be right for every path.
@@ -227,5 +229,5 @@ fn finish(app: &App, reply: &mut Reply, trace: &TraceId) {
     headers.insert(TRACE_ID, trace);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

@@ -303,14 +303,8 @@ async fn begin_one(
             let cuts = network::begin(name, cluster, leader, random)?;
             (json!({"drop": cuts.shown()}), State::Network(cuts))
         }
-        name => return Err(unknown(name)),
+        name => return Err(choose::unknown(name)),
     })
-}
-
-/// The error for a fault that nobody carries out. Taking another one instead would make a run prove
-/// what it did not do.
-fn unknown(name: &str) -> String {
-    format!("no code carries out the fault `{name}`")
 }
 
 /// The kind of disk that a run with these faults needs, of `mib` MiB each: an image for faults that

@@ -18,8 +18,8 @@ use rand::seq::SliceRandom;
 use serde_json::Value;
 
 use crate::answer::Answer;
+use crate::moment::now_ms;
 use crate::seed::any_node;
-use crate::shop::now_ms;
 
 const SIGNATURE: HeaderName = HeaderName::from_static(client::wire::SIGNATURE);
 

@@ -38,6 +38,7 @@ pub mod fixture;
 pub mod imports;
 pub mod killing;
 pub mod load;
+pub mod moment;
 mod node;
 mod ports;
 pub mod raw;

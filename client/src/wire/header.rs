@@ -36,3 +36,6 @@ pub const NDJSON: &str = "application/x-ndjson";
 
 /// Content type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// The content type that the body of a PATCH may have instead of [`JSON`] (RFC 7396).
+pub const MERGE_PATCH: &str = "application/merge-patch+json";

@@ -102,9 +102,10 @@ impl State {
         Outcome::Reported { order, fate, status: self.orders.status(order), duplicate }
     }
 
-    /// Ends the wait of reports that were parked for an order which exists now. They decide nothing:
-    /// they may be about another order of the same id, in the cluster that this one is a copy of.
-    /// Under [`Rules::Parking`] the first that can be applied decides; the later ones are conflicts.
+    /// Ends the wait of reports that were parked for an order which exists now. They decide
+    /// nothing: they may be about another order of the same id, in the cluster that this one is a
+    /// copy of. Under [`Rules::Parking`] the first that can be applied decides; the later ones are
+    /// conflicts.
     pub(crate) fn drain_parked(&mut self, cx: &mut Context<'_>, order: OrderId) {
         for id in self.webhooks.waiting(order) {
             if !cx.parks() {

@@ -11,7 +11,7 @@ use client::wire;
 use engine::ids::Position;
 use http_body_util::Full;
 use hyper::body::{Frame, SizeHint};
-use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -82,6 +82,9 @@ pub(crate) const REPLAYED: HeaderName = HeaderName::from_static(wire::IDEMPOTENT
 
 const CONSISTENCY: HeaderName = HeaderName::from_static(wire::CONSISTENCY);
 
+/// The header that keeps nginx from buffering an answer.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
+
 /// A JSON reply.
 pub(crate) fn of<T: Serialize>(status: u16, body: &T) -> Reply {
     sized(status, body, 1024)
@@ -121,7 +124,8 @@ pub(crate) fn text(body: impl Into<Bytes>, content_type: &'static str) -> Reply 
 pub(crate) fn events(body: EventStream) -> Reply {
     let mut reply = Response::new(Body::Events(body));
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(stream::CONTENT_TYPE));
-    reply
+    // A proxy that collects or packs the stream would keep each event until others follow.
+    reply.with(CACHE_CONTROL, "no-store, no-transform").with(UNBUFFERED, "no")
 }
 
 /// A file as a reply.

@@ -33,6 +33,8 @@ struct Body {
     example: Value,
     /// Describes a body of one object per line.
     lines: Option<&'static str>,
+    /// Whether it may be sent as a merge patch (RFC 7396).
+    merges: bool,
 }
 
 /// A success.
@@ -110,13 +112,19 @@ impl Operation {
 
     /// The body that it needs.
     pub(crate) fn body(mut self, schema: &'static str, example: Value) -> Operation {
-        self.body = Some(Body { schema, required: true, example, lines: None });
+        self.body = Some(Body { schema, required: true, example, lines: None, merges: false });
         self
     }
 
     /// The body that it reads, if there is one.
     pub(crate) fn optional_body(mut self, schema: &'static str, example: Value) -> Operation {
-        self.body = Some(Body { schema, required: false, example, lines: None });
+        self.body = Some(Body { schema, required: false, example, lines: None, merges: false });
+        self
+    }
+
+    /// The body may also be sent as a merge patch (RFC 7396).
+    pub(crate) fn or_merge_patch(mut self) -> Operation {
+        self.body.as_mut().expect("a body that is an object comes first").merges = true;
         self
     }
 
@@ -252,11 +260,14 @@ impl Operation {
             "parameters": parameters,
             "responses": responses,
         });
-        if let Some(Body { schema: of, required, example, lines }) = &self.body {
+        if let Some(Body { schema: of, required, example, lines, merges }) = &self.body {
             let mut content = json!({wire::JSON: {"schema": schema(of), "example": example}});
             if let Some(text) = lines {
                 let schema = json!({"type": "string", "description": text});
                 content[wire::NDJSON] = json!({ "schema": schema });
+            }
+            if *merges {
+                content[wire::MERGE_PATCH] = content[wire::JSON].clone();
             }
             operation["requestBody"] = json!({"required": required, "content": content});
         }

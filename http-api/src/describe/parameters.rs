@@ -36,7 +36,7 @@ pub(crate) fn all() -> Value {
         "IdempotencyKey": header(
             "Idempotency-Key",
             schema("IdempotencyKey"),
-            "Makes retries safe, see *Idempotency*. It may be in the body instead, or in both when they agree. More than one header is 400.",
+            "Makes retries safe, see *Idempotency*. It may be in the body instead, or in both when they agree. A string in quotes is the same key as its text without them. More than one header is 400.",
         ),
         "Signature": header(
             "Holdfast-Signature",
@@ -225,6 +225,11 @@ pub(crate) fn headers() -> Value {
         "X-Content-Type-Options": always(word("nosniff"), "Browsers must not guess the type."),
         "X-Frame-Options": always(word("DENY"), "Browsers must not show the answer in a frame."),
         "Cache-Control": always(word("no-store"), "The answer must not be cached."),
+        "Cache-Control.stream": always(
+            word("no-store, no-transform"),
+            "The answer must not be cached, and proxies must pass on its bytes as they are.",
+        ),
+        "X-Accel-Buffering": always(word("no"), "nginx must pass on the stream as it comes."),
         "ETag": always(
             json!({"type": "string", "pattern": "^\"[0-9]+\"$"}),
             "The `version` of the row in quotes, for `If-Match`.",

@@ -1,6 +1,7 @@
 //! Reads content type and encoding, the body within its limits, and the headers with a meaning of
 //! their own.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -48,8 +49,8 @@ fn takes_json(range: &str) -> bool {
     json && !refused
 }
 
-/// Refuses bodies of other content types, and compressed ones.
-fn check_content_type(headers: &HeaderMap, lines: bool) -> Result<(), Failure> {
+/// Refuses bodies of other content types than JSON and `also`, and compressed ones.
+fn check_content_type(headers: &HeaderMap, also: Option<&str>) -> Result<(), Failure> {
     let encodings = headers.get_all(CONTENT_ENCODING).iter();
     if encodings.into_iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Failure::new(
@@ -59,12 +60,12 @@ fn check_content_type(headers: &HeaderMap, lines: bool) -> Result<(), Failure> {
     }
     let content_type = content_type(headers);
     let fits = |kind| content_type.is_some_and(|text| is_kind(text, kind));
-    if fits(wire::JSON) || (lines && fits(wire::NDJSON)) {
+    if fits(wire::JSON) || also.is_some_and(fits) {
         return Ok(());
     }
-    let detail = match lines {
-        false => "The body must be sent as application/json.",
-        true => "The body must be sent as application/json or application/x-ndjson.",
+    let detail = match also {
+        None => "The body must be sent as application/json.".to_owned(),
+        Some(kind) => format!("The body must be sent as application/json or {kind}."),
     };
     Err(Failure::new(ErrorCode::UnsupportedMediaType, detail))
 }
@@ -86,7 +87,9 @@ fn is_kind(content_type: &str, wanted: &str) -> bool {
     let utf8 = |parameter: &str| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         name.trim_end().eq_ignore_ascii_case("charset")
-            && value.trim_matches([' ', '"']).eq_ignore_ascii_case("utf-8")
+            && ["utf-8", "utf8"]
+                .iter()
+                .any(|name| value.trim_matches([' ', '"']).eq_ignore_ascii_case(name))
     };
     parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
         && parts.all(|parameter| parameter.is_empty() || utf8(parameter))
@@ -97,8 +100,8 @@ fn is_kind(content_type: &str, wanted: &str) -> bool {
 pub(crate) struct BodyLimits {
     pub(crate) bytes_max: usize,
     pub(crate) timeout: Duration,
-    /// Whether it may also be one object per line.
-    pub(crate) lines: bool,
+    /// A further content type that it may have.
+    pub(crate) also: Option<&'static str>,
 }
 
 /// Reads a JSON body; empty if there is none.
@@ -113,7 +116,7 @@ where
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    check_content_type(headers, limits.lines)?;
+    check_content_type(headers, limits.also)?;
     // Checks the announced length before it reads a byte.
     if body.size_hint().lower() > limits.bytes_max as u64 {
         return Err(too_large(limits.bytes_max));
@@ -178,25 +181,46 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a He
 
 /// The valid idempotency key of a request, if it has one; other parts of the request may still be
 /// invalid.
-pub(crate) fn any_key<'a>(headers: &'a HeaderMap, body: Option<&'a Object<'_>>) -> Option<&'a str> {
+pub(crate) fn any_key(headers: &HeaderMap, body: Option<&Object<'_>>) -> Option<String> {
     let field = body.and_then(|body| match body.get("idempotency_key") {
         Some(Value::Text(text)) => Some(text.as_ref()),
         _ => None,
     });
-    fields::idempotency_key(idempotency_key(headers).ok()?, field).ok()?
+    let header = idempotency_key(headers).ok()?;
+    fields::idempotency_key(header.as_deref(), field).ok()?.map(str::to_owned)
 }
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(wire::IDEMPOTENCY_KEY);
 const MIN_POSITION: HeaderName = HeaderName::from_static(wire::MIN_POSITION);
 const CONSISTENCY: HeaderName = HeaderName::from_static(wire::CONSISTENCY);
 
-/// The text of the `Idempotency-Key` header. [`fields::idempotency_key`] validates it.
-pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
+/// The text of the `Idempotency-Key` header; [`fields::idempotency_key`] validates it. A string in
+/// quotes, as in the IETF draft, is the same key as its text without them.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Failure> {
     let invalid = |detail| Failure::new(ErrorCode::IdempotencyKeyInvalid, detail);
     let value = single(headers, &IDEMPOTENCY_KEY)
         .map_err(|()| invalid("The Idempotency-Key header must be given once."))?;
     let text = value.map(|value| std::str::from_utf8(value.as_bytes())).transpose();
-    text.map_err(|_| invalid("The Idempotency-Key header is not valid UTF-8."))
+    let text = text.map_err(|_| invalid("The Idempotency-Key header is not valid UTF-8."))?;
+    Ok(text.map(|text| quoted_string(text).unwrap_or(Cow::Borrowed(text))))
+}
+
+/// The content of a string in quotes (RFC 8941, 3.3.3), or `None` if the text is no such string.
+fn quoted_string(text: &str) -> Option<Cow<'_, str>> {
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    if !inner.contains(['"', '\\']) {
+        return Some(Cow::Borrowed(inner));
+    }
+    let mut plain = String::with_capacity(inner.len());
+    let mut rest = inner.chars();
+    while let Some(next) = rest.next() {
+        match next {
+            '"' => return None,
+            '\\' => plain.push(rest.next().filter(|escaped| matches!(escaped, '"' | '\\'))?),
+            other => plain.push(other),
+        }
+    }
+    Some(Cow::Owned(plain))
 }
 
 /// The position that an answer must reflect at least.
@@ -312,15 +336,49 @@ mod tests {
     }
 
     #[test]
+    fn a_further_content_type_is_read_where_it_is_allowed() {
+        let patch = headers(&[("content-type", "application/merge-patch+json; charset=UTF-8")]);
+        assert!(check_content_type(&patch, Some(wire::MERGE_PATCH)).is_ok());
+        let failure = check_content_type(&patch, Some(wire::NDJSON)).unwrap_err();
+        assert_eq!(failure.code(), ErrorCode::UnsupportedMediaType);
+    }
+
+    #[test]
+    fn a_key_in_quotes_is_the_same_key() {
+        for (header, key) in [
+            ("q-1", "q-1"),
+            ("\"q-1\"", "q-1"),
+            ("\"\"", ""),
+            ("\"a b\"", "a b"),
+            (r#""a\"b\\c""#, r#"a"b\c"#),
+            // No strings in quotes: the text is the key.
+            ("\"", "\""),
+            ("\"q-1", "\"q-1"),
+            ("q-1\"", "q-1\""),
+            ("\"a\"b\"", "\"a\"b\""),
+            (r#""a\b""#, r#""a\b""#),
+            (r#""a\""#, r#""a\""#),
+        ] {
+            let headers = headers(&[("idempotency-key", header)]);
+            let read = idempotency_key(&headers).unwrap();
+            assert_eq!(read.as_deref(), Some(key), "{header}");
+        }
+        let twice = headers(&[("idempotency-key", "a"), ("idempotency-key", "\"a\"")]);
+        assert_eq!(idempotency_key(&twice).unwrap_err().code(), ErrorCode::IdempotencyKeyInvalid);
+    }
+
+    #[test]
     fn only_plain_json_is_read() {
         for kind in [
             "application/json",
             "application/json; charset=utf-8",
             "Application/JSON;charset=\"UTF-8\"",
+            "application/json; charset=utf8",
+            "application/json;charset=\"UTF8\"",
             "application/json;",
         ] {
             assert!(
-                check_content_type(&headers(&[("content-type", kind)]), false).is_ok(),
+                check_content_type(&headers(&[("content-type", kind)]), None).is_ok(),
                 "{kind}"
             );
         }
@@ -328,23 +386,29 @@ mod tests {
             "text/plain",
             "application/x-www-form-urlencoded",
             "application/json; charset=latin1",
+            "application/json; charset=utf-16",
+            "application/json; charset=utf88",
+            "application/merge-patch+json",
             "application/jsonx",
             "application/json; x=y",
             "",
         ] {
             let failure =
-                check_content_type(&headers(&[("content-type", kind)]), false).unwrap_err();
+                check_content_type(&headers(&[("content-type", kind)]), None).unwrap_err();
             assert_eq!(failure.code().status(), 415, "{kind}");
         }
-        assert!(check_content_type(&headers(&[]), false).is_err());
+        assert!(check_content_type(&headers(&[]), None).is_err());
         let packed = headers(&[("content-type", "application/json"), ("content-encoding", "gzip")]);
-        assert_eq!(check_content_type(&packed, true).unwrap_err().code().status(), 415);
+        assert_eq!(
+            check_content_type(&packed, Some(wire::NDJSON)).unwrap_err().code().status(),
+            415
+        );
         let plain =
             headers(&[("content-type", "application/json"), ("content-encoding", "identity")]);
-        assert!(check_content_type(&plain, false).is_ok());
+        assert!(check_content_type(&plain, None).is_ok());
         let lines = headers(&[("content-type", "application/x-ndjson; charset=UTF-8")]);
-        assert!(is_ndjson(&lines) && check_content_type(&lines, true).is_ok());
-        assert_eq!(check_content_type(&lines, false).unwrap_err().code().status(), 415);
+        assert!(is_ndjson(&lines) && check_content_type(&lines, Some(wire::NDJSON)).is_ok());
+        assert_eq!(check_content_type(&lines, None).unwrap_err().code().status(), 415);
     }
 
     #[test]
@@ -357,7 +421,8 @@ mod tests {
         for text in ["", "-1", "abc", "1.0", "9007199254740992", "99999999999999999999"] {
             assert!(min_position(&headers(&[("x-min-position", text)])).is_err(), "{text}");
         }
-        assert_eq!(idempotency_key(&headers(&[("idempotency-key", "ü")])).unwrap(), Some("ü"));
+        let named = headers(&[("idempotency-key", "ü")]);
+        assert_eq!(idempotency_key(&named).unwrap().as_deref(), Some("ü"));
         let two = headers(&[("idempotency-key", "a"), ("idempotency-key", "a")]);
         assert_eq!(idempotency_key(&two).unwrap_err().code(), ErrorCode::IdempotencyKeyInvalid);
     }
@@ -403,7 +468,7 @@ mod tests {
     #[tokio::test]
     async fn bodies_are_bounded_in_size_and_time() {
         let json = headers(&[("content-type", "application/json")]);
-        let limits = BodyLimits { bytes_max: 8, timeout: Duration::from_millis(20), lines: false };
+        let limits = BodyLimits { bytes_max: 8, timeout: Duration::from_millis(20), also: None };
         let piece = || Bytes::from_static(b"1234");
         let whole = json_body(&json, Full::new(Bytes::from_static(b"12345678")), limits).await;
         assert_eq!(whole.unwrap(), "12345678");

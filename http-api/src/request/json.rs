@@ -72,9 +72,11 @@ impl From<Malformed> for Failure {
     }
 }
 
-/// Reads a body.
+/// Reads a body. A byte order mark before it is passed over (RFC 8259, 8.1): editors and libraries
+/// of Windows write one.
 pub(crate) fn parse(body: &[u8]) -> Result<Object<'_>, Malformed> {
     let text = std::str::from_utf8(body).map_err(|_| Malformed::NotUtf8)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.bytes().all(is_space) {
         return Err(Malformed::Empty);
     }
@@ -308,6 +310,8 @@ mod tests {
             assert_eq!(parse(body), Err(error), "{}", String::from_utf8_lossy(body));
         }
         assert!(parse(deep(32).as_bytes()).is_ok());
+        assert_eq!(parse("\u{feff}{\"a\":1}".as_bytes()), parse(b"{\"a\":1}"));
+        assert_eq!(parse("\u{feff}".as_bytes()), Err(Malformed::Empty));
         let closed = "[".repeat(10_000) + &"]".repeat(10_000);
         assert_eq!(parse(closed.as_bytes()), Err(Malformed::TooDeep));
         for body in [
@@ -318,7 +322,9 @@ mod tests {
             "{\"a\":01}",
             "{\"a\":NaN}",
             "{'a':1}",
-            "\u{feff}{}",
+            "\u{feff}\u{feff}{}",
+            " \u{feff}{}",
+            "{}\u{feff}",
             "{\"a\":\"\n\"}",
         ] {
             assert!(matches!(parse(body.as_bytes()), Err(Malformed::Syntax { .. })), "{body}");

@@ -303,6 +303,29 @@ async fn paths_methods_and_types_that_do_not_exist() {
         let call = Call::new("POST", ORDERS).with_body(body.clone()).header("content-type", kind);
         fixture.send(call).await.problem(415, "unsupported_media_type");
     }
+    // Spellings of the same type, a byte order mark, and a key in quotes.
+    let marked = format!("\u{feff}{body}");
+    let send = async |method: &str, path: &str, kind: &str, text: &str, key: &str| {
+        let call = Call::new(method, path).with_body(text.to_owned());
+        fixture.send(call.header("content-type", kind).header("idempotency-key", key)).await
+    };
+    let order_id = async |kind: &str, text: &str, key: &str, status: u16| {
+        let answer = send("POST", ORDERS, kind, text, key).await.expect(status);
+        answer["data"]["id"].as_u64().expect("an id")
+    };
+    let first = order_id("application/json; charset=utf8", &marked, "\"q-1\"", 201).await;
+    assert_eq!(order_id("application/json", &body, "q-1", 200).await, first, "the same key");
+    let keyed = body.replacen('{', "{\"idempotency_key\":\"q-1\",", 1);
+    let again = order_id("application/json; charset=\"UTF8\"", &keyed, "\"q-1\"", 200).await;
+    assert_eq!(again, first, "header and body agree");
+    send("POST", ORDERS, "application/json", &body, "\"\"")
+        .await
+        .problem(400, "idempotency_key_invalid");
+    let merge = "application/merge-patch+json";
+    let path = format!("{PRODUCTS}/{product}");
+    let renamed = send("PATCH", &path, merge, r#"{"name": "Renamed"}"#, "p").await.expect(200);
+    assert_eq!(renamed["data"]["name"], "Renamed");
+    send("POST", ORDERS, merge, &body, "q-2").await.problem(415, "unsupported_media_type");
     let untyped = Call::new("POST", ORDERS).with_body(body.clone());
     fixture.send(untyped).await.problem(415, "unsupported_media_type");
     for accept in ["text/html", "application/json;q=0", "image/*"] {

@@ -164,6 +164,11 @@ async fn events_arrive_in_order_with_their_data() {
     let mut live = Stream::open(&fixture, "").await;
     assert_eq!(live.status(), "200");
     assert!(live.head.contains("content-type: text/event-stream\r\n"), "{}", live.head);
+    for line in ["cache-control: no-store, no-transform", "x-accel-buffering: no"] {
+        let lines =
+            live.head.split("\r\n").filter(|it| it.split(':').next() == line.split(':').next());
+        assert_eq!(lines.collect::<Vec<_>>(), [line], "proxies pass on what comes");
+    }
     let first = live.next().await.unwrap();
     assert_eq!((first.id.as_deref(), first.data.as_ref()), (Some("0.0"), None));
     story(&fixture).await;

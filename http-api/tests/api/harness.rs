@@ -315,7 +315,9 @@ impl Answer {
         assert!(self.header("x-position").is_some_and(|text| text.parse::<u64>().is_ok()));
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(self.header("x-frame-options"), Some("DENY"));
-        assert_eq!(self.header("cache-control"), Some("no-store"));
+        let is_stream = self.header("content-type") == Some(EVENT_STREAM);
+        let cache = if is_stream { "no-store, no-transform" } else { "no-store" };
+        assert_eq!(self.header("cache-control"), Some(cache));
     }
 }
 

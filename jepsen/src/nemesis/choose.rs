@@ -1,4 +1,4 @@
-//! Choosing nodes at random.
+//! Chooses nodes at random, and refuses faults that no code carries out.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -8,4 +8,10 @@ pub(super) fn some(ids: &[usize], count: usize, random: &mut StdRng) -> Vec<usiz
     let mut some: Vec<usize> = ids.choose_multiple(random, count).copied().collect();
     some.sort_unstable();
     some
+}
+
+/// The error for a fault that nobody carries out. Taking another one instead would make a run prove
+/// what it did not do.
+pub(super) fn unknown(name: &str) -> String {
+    format!("no code carries out the fault `{name}`")
 }

@@ -84,7 +84,7 @@ pub(super) fn begin(
             let bytes = fill(&ballast).map_err(|error| format!("ballast: {error}"))?;
             (json!({"bytes": bytes}), Kind::Full { ballast, bytes })
         }
-        _ => return Err(super::unknown(name)),
+        _ => return Err(super::choose::unknown(name)),
     };
     Ok(Trouble { node, details, kind })
 }

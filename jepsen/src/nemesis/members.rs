@@ -58,7 +58,7 @@ pub(super) async fn begin(
         return Ok(Changed { kind: Kind::Lost(member), node, value });
     }
     if name != "remove-node" {
-        return Err(super::unknown(name));
+        return Err(super::choose::unknown(name));
     }
     let removed = remove(cluster, node, member, TROUBLED_MAX).await;
     let value = json!({"node": node, "removes": member, "said": removed});

@@ -59,7 +59,7 @@ pub(super) fn begin(
             let other = followers[random.random_range(0..followers.len())];
             vec![(leader, other), (other, leader)]
         }
-        _ => return Err(super::unknown(name)),
+        _ => return Err(super::choose::unknown(name)),
     };
     let mut cuts = Cuts { links, flapping: name == "flapping", is_cut: false, swallowed: 0 };
     cuts.cut(cluster)?;

@@ -70,7 +70,7 @@ pub(super) fn begin(
             nodes.iter().try_for_each(|id| net.forget(*id, mark))?;
             json!({"nodes": nodes})
         }
-        _ => return Err(super::unknown(name)),
+        _ => return Err(super::choose::unknown(name)),
     };
     Ok(Packets { value, must_get_over: name == "half-open", late })
 }

@@ -23,7 +23,7 @@ pub(super) fn begin(
     let nodes = match name {
         "pause-leader" => vec![leader],
         "pause-majority" => some(ids, cluster.ids().len() / 2 + 1, random),
-        _ => return Err(super::unknown(name)),
+        _ => return Err(super::choose::unknown(name)),
     };
     for id in &nodes {
         cluster.node(*id).signal(Signal::STOP);

@@ -33,7 +33,7 @@ pub(super) async fn begin(
         "kill-follower" => some(&followers, 1, random),
         "kill-majority" => some(ids, cluster.ids().len() / 2 + 1, random),
         "kill-all" => ids.to_vec(),
-        _ => return Err(super::unknown(name)),
+        _ => return Err(super::choose::unknown(name)),
     };
     // Send all signals first, so that none reacts to the end of another.
     for id in &nodes {

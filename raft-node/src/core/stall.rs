@@ -4,11 +4,13 @@
 //! counts only as ticks see it, so a process that was suspended has not waited for its disk. The
 //! installation of a snapshot may take long and does not count.
 //!
-//! | the disk has not answered for | what follows |
-//! | --- | --- |
-//! | [`STALLED_MS`], or two election timeouts | not ready, new writes are refused, the peers are told, a leader transfers leadership |
-//! | [`STANDS_STILL_MS`] more | a leader steps down, and the raft clock stops until an append is durable |
-//! | `Config::disk_stall_exit_ms` | the driver ends the process |
+//! If the disk does not answer for this long:
+//!
+//! - [`STALLED_MS`], or two election timeouts: the node is not ready and refuses new writes, its
+//!   peers are told, and a leader transfers leadership;
+//! - [`STANDS_STILL_MS`] more: a leader steps down, and the raft clock stops until an append is
+//!   durable;
+//! - `Config::disk_stall_exit_ms`: the driver ends the process.
 //!
 //! Without this a leader would go on leading: its heartbeats do not wait for its disk.
 

@@ -31,8 +31,8 @@ const MEMBERS_END: &[u8] = b"members0";
 /// Key of the index and term of the last truncated entry. raft-engine's own record of that does not
 /// survive everything that its files go through, and it does not keep the term.
 const COMPACTED_KEY: &[u8] = b"compacted";
-/// Files are removed, and entries in them moved, when at most this share of their bytes is needed, in
-/// percent: with more, raft-engine would write again what is needed.
+/// Files are removed, and entries in them moved, when at most this share of their bytes is needed,
+/// in percent: with more, raft-engine would write again what is needed.
 const NEEDED_PERCENT_MAX: u64 = 70;
 /// Bytes of log files above which files without a needed entry are removed. The library's own
 /// default is 10 GB.
@@ -57,8 +57,8 @@ pub struct EngineLog {
     /// All kept memberships, oldest first.
     members: Mutex<Vec<Membership>>,
     compacted: Mutex<(u64, u64)>,
-    /// Held while files are removed and entries moved. Who fetches meanwhile may find an entry moved
-    /// away, and then fetches once more, alone.
+    /// Held while files are removed and entries moved. A fetch may meanwhile find an entry moved
+    /// away, and then runs once more, alone.
     purging: Mutex<()>,
     needed: Mutex<Needed>,
     /// Distinguishes this log from the other logs of the process; from 1.
@@ -233,8 +233,8 @@ impl EngineLog {
         (watermark.index, watermark.term)
     }
 
-    /// Removes files without a needed entry, once so much of them is not needed that it is worth it.
-    /// Appends and reads go on meanwhile.
+    /// Removes files without a needed entry, once enough of their bytes are not needed. Appends and
+    /// reads go on meanwhile.
     ///
     /// # Errors
     /// When raft-engine cannot read, write or remove a file.

@@ -133,7 +133,7 @@ async fn bodies_other_than_one_json_object_are_malformed() {
         order.replace("1}", "NaN}"),
         order.replace("1}", "+1}"),
         order.replace("1}", ".5}"),
-        format!("\u{feff}{order}"),
+        format!("\u{feff}\u{feff}{order}"),
         nested("[", "]"),
         nested("{\"a\":", "1}"),
         deep_unknown,

@@ -7,8 +7,9 @@ use client::wire::{ErrorCode, ExtendRequest, HoldRequest, HoldStatus, OrderReque
 use client::{Client, Error};
 use rand::Rng;
 use serde_json::{Value, json};
+use tests::moment::{moment_ms, now_ms};
 use tests::seed::any_node;
-use tests::shop::{self, HOLDS, ORDERS, moment_ms, now_ms};
+use tests::shop::{self, HOLDS, ORDERS};
 use tests::{Call, Caller, Cluster, Options, wait};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};

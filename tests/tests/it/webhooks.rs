@@ -14,8 +14,9 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use tests::answer::Answer;
 use tests::cluster::WEBHOOK_SECRET;
+use tests::moment::{moment_ms, now_ms};
 use tests::seed::any_node;
-use tests::shop::{self, ORDERS, WEBHOOK, moment_ms, now_ms};
+use tests::shop::{self, ORDERS, WEBHOOK};
 use tests::{Call, Caller, Cluster, Options};
 use tokio::task::JoinSet;
 

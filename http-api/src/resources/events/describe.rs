@@ -34,7 +34,12 @@ pub(crate) fn stream() -> Operation {
     Operation::new("streamEvents", "Subscribe to events")
         .text(STREAM)
         .takes(&["EventUser", "EventProduct", "EventTypes", "After", "LastEventId"])
-        .answers(200, "The stream.", &[], Some((CONTENT_TYPE, stream_content())))
+        .answers(
+            200,
+            "The stream.",
+            &["Cache-Control.stream", "X-Accel-Buffering"],
+            Some((CONTENT_TYPE, stream_content())),
+        )
         .looks()
         .refuses(&[ErrorCode::ValidationError, ErrorCode::EventsGone])
 }

@@ -26,7 +26,7 @@ const MISSING: &str = "Hold not found.";
 pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
-    let command = read_hold(&object, header_key, &call.app.settings)?;
+    let command = read_hold(&object, header_key.as_deref(), &call.app.settings)?;
     let mut applied = call.propose(Command::CreateHold(command)).await?;
     let (id, replayed) = match &applied.outcome {
         Outcome::HoldCreated(id) => (*id, false),

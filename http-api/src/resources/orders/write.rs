@@ -28,7 +28,7 @@ pub(crate) const MISSING: &str = "Order not found.";
 pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
-    let command = read_order(&object, header_key, &call.app.settings)?;
+    let command = read_order(&object, header_key.as_deref(), &call.app.settings)?;
     let placed = place(call, command).await?;
     Ok(placed.reply(rows::answer(&placed.order)))
 }
@@ -37,7 +37,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
 pub(crate) async fn purchase(call: &Call<'_>) -> Result<Reply, Failure> {
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
-    let command = read_purchase(&object, header_key, &call.app.settings)?;
+    let command = read_purchase(&object, header_key.as_deref(), &call.app.settings)?;
     let placed = place(call, command).await?;
     let mut view = views::order(&placed.order);
     view.product = match &placed.applied.product {

@@ -23,7 +23,7 @@ pub(crate) async fn webhook(call: &Call<'_>) -> Result<Reply, Failure> {
         .inspect_err(|_| call.app.metrics.signature_refused())?;
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
-    let command = read_report(&object, header_key, &call.app.settings)?;
+    let command = read_report(&object, header_key.as_deref(), &call.app.settings)?;
     let (key, report) = (command.key.clone(), command.report);
     let order = command.order;
     let log = |result: &str| {

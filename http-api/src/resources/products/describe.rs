@@ -57,6 +57,7 @@ pub(crate) fn patch() -> Operation {
         )
         .takes(&["ProductId", "IfMatch"])
         .body("ProductPatch", json!({"price": "949.00", "stock": 60}))
+        .or_merge_patch()
         .shows("The product after the change.", "ProductAnswer", examples::product())
         .writes()
         .looks()

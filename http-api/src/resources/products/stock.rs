@@ -27,7 +27,7 @@ pub(crate) async fn adjust(call: &Call<'_>) -> Result<Reply, Failure> {
     let product = ProductId(call.id(MISSING)?);
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
-    let command = read_adjustment(product, &object, header_key)?;
+    let command = read_adjustment(product, &object, header_key.as_deref())?;
     let applied = call.propose(Command::AdjustStock(command)).await?;
     let (id, replayed) = match applied.outcome {
         Outcome::StockAdjusted { adjustment, .. } => (adjustment, false),
