@@ -146,11 +146,16 @@ fn tar(words: &[&str]) {
     assert!(output.status.success(), "tar: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Every recorded value must still be there, unchanged.
+/// Every recorded value must still be there, unchanged. An order that was cancelled for a reason
+/// shows it now, which it did not when the formats were recorded.
 fn assert_kept(place: &str, then: &Value, now: &Value) {
     match (then, now) {
         (Value::Object(fields), Value::Object(_)) => {
+            let shows_reason = then["status"] == "CANCELLED" && then["failure_reason"].is_null();
             for (name, field) in fields {
+                if shows_reason && name == "failure_reason" {
+                    continue;
+                }
                 assert_kept(&format!("{place} {name}"), field, &now[name]);
             }
         }

@@ -81,7 +81,7 @@ const CHECKPOINT: &[&str] = &[
     "the checkpoint is damaged: it is moved aside and rebuilt",
     "the checkpoint has lost its newest part",
 ];
-const LOG: &[&str] = &["the log is cut off behind them, at a new snapshot"];
+const LOG: &[&str] = &["the log is truncated behind them, at a new snapshot"];
 const SNAPSHOT: &[&str] = &["a snapshot is damaged and moved aside"];
 
 /// Each damage hits another node. The log was truncated before the first.
@@ -333,7 +333,7 @@ async fn without_a_sound_majority_no_node_is_rebuilt_and_no_file_changes() {
         cluster.wait_ready().await;
         for node in planned {
             let said = cluster.log_text(node);
-            assert!(said.contains("remove that one if it is listed"), "node {node}: {said}");
+            assert!(said.contains("is listed, remove it"), "node {node}: {said}");
         }
         assert_whole(&cluster, product, &record).await;
         remove_learners(&cluster).await;
