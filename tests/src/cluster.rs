@@ -41,8 +41,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Three nodes for the test of this name, with default settings but for payments: the gateway is
-    /// simulated, and the caller signs webhooks with a secret that the nodes know.
+    /// Three nodes for the test of this name, with default settings but for payments: the gateway
+    /// is simulated, and the caller signs webhooks with a secret that the nodes know.
     #[must_use]
     pub fn new(test: &str) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! A data directory that is put back from an older copy: the node has forgotten what it acknowledged.
+//! A data directory that is put back from an older copy: the node forgot what it acknowledged.
 
 use std::fs;
 use std::path::Path;
