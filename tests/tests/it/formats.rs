@@ -13,7 +13,7 @@ use tests::fixture::Fixture;
 use tests::{Cluster, shop};
 
 /// Each format that a version of this system has written.
-const FORMATS: [&str; 3] = ["format-1", "format-2", "format-3"];
+const FORMATS: [&str; 4] = ["format-1", "format-2", "format-3", "format-4"];
 
 /// Runs a command that must succeed and print one JSON object.
 fn run(words: &[&str]) -> Value {
