@@ -7,8 +7,19 @@ use crate::cli::Cli;
 /// How the names of our variables begin.
 const PREFIX: &str = "HOLDFAST_";
 
-/// Variables that are read and have no flag.
-const WITHOUT_FLAG: [&str; 1] = ["HOLDFAST_PLANTED_BUG"];
+/// Variables that are read and have no flag: by this program, or by the project's own scripts and
+/// tests, which pass their environment on to the nodes that they start.
+const WITHOUT_FLAG: [&str; 6] = [
+    "HOLDFAST_PLANTED_BUG",
+    "HOLDFAST_BINARY",
+    "HOLDFAST_INSIDE",
+    "HOLDFAST_BENCH_DIR",
+    "HOLDFAST_SOAK_OPEN_S",
+    "HOLDFAST_SCHEMATHESIS",
+];
+
+/// How further variables of the project's tests begin.
+const OF_TESTS: [&str; 2] = ["HOLDFAST_TEST_", "HOLDFAST_JEPSEN"];
 
 /// Prints a note for each variable that no flag of any subcommand has.
 pub(crate) fn name_unknown() {
@@ -32,8 +43,11 @@ fn unknown(variables: impl Iterator<Item = (String, String)>, known: &[String]) 
         let name = name.to_ascii_uppercase();
         name.starts_with(PREFIX)
     };
-    let is_known =
-        |name: &str| WITHOUT_FLAG.contains(&name) || known.iter().any(|known| known == name);
+    let is_known = |name: &str| {
+        WITHOUT_FLAG.contains(&name)
+            || OF_TESTS.iter().any(|begin| name.starts_with(begin))
+            || known.iter().any(|known| known == name)
+    };
     let mut notes: Vec<_> = variables
         .filter(|(name, _)| is_ours(name) && !is_known(name))
         .filter(|(name, value)| !is_of_kubernetes(name, value))
@@ -111,6 +125,9 @@ mod tests {
         for (name, value) in [
             ("HOLDFAST_OPEN_ORDERS_MAX", "5"),
             ("HOLDFAST_PLANTED_BUG", "x"),
+            ("HOLDFAST_BINARY", "target/debug/holdfast"),
+            ("HOLDFAST_TEST_SEED", "7"),
+            ("HOLDFAST_JEPSEN", "skip"),
             ("PATH", "/bin"),
             ("HOLDFAST", "x"),
             ("HOLDFAST_PORT", "tcp://10.0.0.1:8080"),
