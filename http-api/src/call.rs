@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::freshness::Freshness;
 use crate::limit::Limiter;
 use crate::metrics::Metrics;
+use crate::parse::Parser;
 use crate::request::extract;
 use crate::request::fields::Errors;
 use crate::request::query::{self, Query};
@@ -38,7 +39,9 @@ pub(crate) struct App {
     pub(crate) stopped: watch::Receiver<bool>,
     pub(crate) limiter: Option<Limiter>,
     /// Bytes that are left for the bodies of batches.
-    pub(crate) batch_room: Semaphore,
+    pub(crate) batch_room: Arc<Semaphore>,
+    /// Handles requests with large bodies.
+    pub(crate) parser: Parser,
     /// Permits to read backups.
     pub(crate) backups: Arc<Semaphore>,
     pub(crate) documents: Documents,

@@ -30,6 +30,7 @@ pub mod fuzzing;
 mod limit;
 mod metrics;
 mod openapi;
+mod parse;
 mod request;
 mod resources;
 mod routes;

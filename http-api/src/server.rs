@@ -33,6 +33,7 @@ use crate::events::socket::{self, Upgrade};
 use crate::limit::Limiter;
 use crate::metrics::{Metrics, Transport};
 use crate::openapi;
+use crate::parse::Parser;
 use crate::request::trace;
 use crate::routes::Router;
 use crate::service::{self, Service};
@@ -85,7 +86,8 @@ impl Server {
             handle,
             limiter: Limiter::new(settings.rate_limit_per_minute),
             position: AtomicU64::new(0),
-            batch_room: Semaphore::new(settings.batch_bytes_in_flight_max),
+            batch_room: Arc::new(Semaphore::new(settings.batch_bytes_in_flight_max)),
+            parser: Parser::start()?,
             backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
             settings,
             feed,

@@ -4,11 +4,13 @@
 //! headers of every answer, the metrics and the access log. It knows no resource.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
 use client::wire::{self, ErrorCode};
+use engine::ids::Position;
 use engine::trace::TraceId;
 use hyper::body::Body;
 use hyper::header::{
@@ -17,7 +19,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Version};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::answer::problem;
 use crate::answer::reply::{POSITION, REPLAYED, Reply};
@@ -25,10 +27,11 @@ use crate::call::{App, Call};
 use crate::endpoint::{BodyKind, Endpoint};
 use crate::failure::Failure;
 use crate::limit::Standing;
+use crate::parse::{LARGE_BYTES, Unfinished};
 use crate::request::extract::{self, BodyLimits};
 use crate::request::query::Query;
 use crate::request::{json, trace};
-use crate::routes::{self, Found, Router, UNMATCHED};
+use crate::routes::{self, Found, Route, Router, UNMATCHED};
 use crate::settings::Settings;
 
 const TRACE_ID: HeaderName = HeaderName::from_static(wire::TRACE_ID);
@@ -42,7 +45,7 @@ pub(crate) struct Service {
 /// Answers one request. `has_ambiguous_length` is true when its head has both a length and a
 /// transfer encoding.
 pub(crate) async fn respond<B>(
-    service: &Service,
+    service: &Arc<Service>,
     request: Request<B>,
     address: IpAddr,
     has_ambiguous_length: bool,
@@ -50,7 +53,7 @@ pub(crate) async fn respond<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let Service { app, router } = service;
+    let Service { app, router } = &**service;
     let started = Instant::now();
     let (head, body) = request.into_parts();
     let trace = trace::of(&head.headers);
@@ -64,7 +67,7 @@ where
     let limiter = app.limiter.as_ref().filter(|_| is_counted);
     let mut standing = limiter.map(|limiter| limiter.take(address, started));
     let result = match check_head(app, &head, has_ambiguous_length) {
-        Ok(()) => answer(app, &head, body, found, &trace, standing).await,
+        Ok(()) => answer(service, &head, body, found, &trace, standing).await,
         Err(failure) => Err(failure),
     };
     let mut reply = result.unwrap_or_else(|failure| problem::reply(failure, &trace));
@@ -92,7 +95,7 @@ where
 }
 
 async fn answer<B>(
-    app: &App,
+    service: &Arc<Service>,
     head: &Parts,
     body: B,
     found: Found<'_>,
@@ -102,6 +105,7 @@ async fn answer<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    let app = &service.app;
     // Over the limit, only retries with a known key are answered. The key may be in the body, so
     // the body is read first.
     let over = standing.filter(|standing| !standing.allowed);
@@ -127,28 +131,70 @@ where
     let also = if lines { Some(wire::NDJSON) } else { is_patch.then_some(wire::MERGE_PATCH) };
     let Settings { body_bytes_max, batch_bytes_max, .. } = app.settings;
     let bytes_max = if lines { batch_bytes_max } else { body_bytes_max };
-    let _room = if lines { Some(room_for(app, &body, bytes_max)?) } else { None };
+    let room = if lines { Some(room_for(app, &body, bytes_max)?) } else { None };
     let body = if endpoint.body != BodyKind::None {
         extract::json_body(&head.headers, body, BodyLimits { bytes_max, timeout, also }).await?
     } else {
         Bytes::new()
     };
-    if let Some(Standing { reset_s, .. }) = over
+    let over_s = over.map(|standing| standing.reset_s);
+    let deadline = tokio::time::Instant::now() + app.settings.request_timeout;
+    if body.len() <= LARGE_BYTES {
+        let asked = Asked { route, endpoint, argument, body, min_position, over_s, deadline };
+        return handle(app, head, trace, asked).await;
+    }
+    let (service, head, trace) = (Arc::clone(service), head.clone(), trace.clone());
+    let argument = argument.to_owned();
+    let work = async move {
+        if tokio::time::Instant::now() >= deadline {
+            return Err(too_many_large());
+        }
+        let argument = &argument;
+        let asked = Asked { route, endpoint, argument, body, min_position, over_s, deadline };
+        let result = handle(&service.app, &head, &trace, asked).await;
+        drop(room);
+        result
+    };
+    app.parser.run(work).await.unwrap_or_else(|unfinished| {
+        Err(match unfinished {
+            Unfinished::Full => too_many_large(),
+            Unfinished::Lost => Failure::unknown(),
+        })
+    })
+}
+
+/// A request whose head was checked, with its whole body.
+struct Asked<'a> {
+    route: Route,
+    endpoint: &'static Endpoint,
+    argument: &'a str,
+    body: Bytes,
+    min_position: Option<Position>,
+    /// The client is over its limit for so many seconds.
+    over_s: Option<u64>,
+    deadline: tokio::time::Instant,
+}
+
+/// Calls the handler of a request.
+async fn handle(
+    app: &App,
+    head: &Parts,
+    trace: &TraceId,
+    asked: Asked<'_>,
+) -> Result<Reply, Failure> {
+    let Asked { route, endpoint, argument, body, min_position, over_s, deadline } = asked;
+    if let Some(reset_s) = over_s
         && !is_repeated(app, endpoint, &head.headers, &body)
     {
         return Err(Failure::too_many_requests(reset_s));
     }
-    let deadline = tokio::time::Instant::now() + app.settings.request_timeout;
-    let query = head.uri.query();
-    let headers = &head.headers;
-    let (method, version) = (&head.method, head.version);
     let call = Call {
         app,
-        method,
-        version,
-        headers,
+        method: &head.method,
+        version: head.version,
+        headers: &head.headers,
         argument,
-        query,
+        query: head.uri.query(),
         body,
         trace,
         min_position,
@@ -159,20 +205,22 @@ where
 
 /// Reserves memory for a large body until its request is answered, so that many of them cannot use
 /// up the node's memory.
-fn room_for<'a, B: Body>(
-    app: &'a App,
+fn room_for<B: Body>(
+    app: &App,
     body: &B,
     bytes_max: usize,
-) -> Result<SemaphorePermit<'a>, Failure> {
+) -> Result<OwnedSemaphorePermit, Failure> {
     let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let bytes = announced.unwrap_or(bytes_max).min(bytes_max);
-    app.batch_room.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)).map_err(|_| {
-        Failure::new(
-            ErrorCode::Overloaded,
-            "Too many large requests are being handled; retry later.",
-        )
-        .closing()
-    })
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    let room = Arc::clone(&app.batch_room).try_acquire_many_owned(bytes);
+    // The rest of the body is not read.
+    room.map_err(|_| too_many_large().closing())
+}
+
+fn too_many_large() -> Failure {
+    let detail = "Too many large requests are being handled; retry later.";
+    Failure::new(ErrorCode::Overloaded, detail)
 }
 
 /// Whether the request is a retry: its key has made something before, as far as this node knows.

@@ -1,6 +1,7 @@
 //! A whole node: opens its data directory, and runs its threads and tasks.
 
 pub(crate) mod error;
+mod links;
 pub(crate) mod open;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::error::StartError;
+use self::links::LinkRuntime;
 use self::open::{Opened, open};
 use crate::config::Config;
 use crate::core::{Core, Input, Start};
@@ -29,6 +31,7 @@ pub struct Node {
     handle: Handle,
     threads: Threads,
     tasks: JoinSet<()>,
+    _links: LinkRuntime,
     raft_addr: SocketAddr,
     failure: watch::Receiver<Option<String>>,
     election_timeout: Duration,
@@ -44,12 +47,14 @@ impl Node {
         gateway: Arc<dyn PaymentGateway>,
     ) -> Result<Node, StartError> {
         config.validate()?;
-        let listener = TcpListener::bind(config.raft_addr)
-            .await
-            .map_err(|source| StartError::Listen { addr: config.raft_addr, source })?;
-        let raft_addr = listener
-            .local_addr()
-            .map_err(|source| StartError::Listen { addr: config.raft_addr, source })?;
+        let runtime = LinkRuntime::start(config.node_id.0).map_err(StartError::Thread)?;
+        let listen_failed = |source| StartError::Listen { addr: config.raft_addr, source };
+        let listener = TcpListener::bind(config.raft_addr).await.map_err(listen_failed)?;
+        let raft_addr = listener.local_addr().map_err(listen_failed)?;
+        let listener = {
+            let _entered = runtime.handle().enter();
+            listener.into_std().and_then(TcpListener::from_std).map_err(listen_failed)?
+        };
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open(&opening, raft_addr))
             .await
@@ -95,7 +100,9 @@ impl Node {
         shared.send(Input::NextDeadline(next_deadline));
 
         let mut tasks = JoinSet::new();
-        let links = transport::start(&shared, listener, config.peer_queue_messages, &mut tasks);
+        let queue_messages = config.peer_queue_messages;
+        let links =
+            transport::start(&shared, listener, queue_messages, &mut tasks, runtime.handle());
         let settings = Settings {
             tick: Duration::from_millis(config.core.tick_ms),
             disk_stall_exit_ms: config.disk_stall_exit_ms,
@@ -122,7 +129,16 @@ impl Node {
         ));
         let failure = shared.failure.subscribe();
         let election_timeout = Duration::from_millis(election_ms);
-        Ok(Node { shared, handle, threads, tasks, raft_addr, failure, election_timeout })
+        Ok(Node {
+            shared,
+            handle,
+            threads,
+            tasks,
+            _links: runtime,
+            raft_addr,
+            failure,
+            election_timeout,
+        })
     }
 
     /// The front door.

@@ -15,6 +15,7 @@ use engine::ids::NodeId;
 use parking_lot::{Mutex, RwLock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -87,18 +88,21 @@ impl Links {
     }
 }
 
-/// Starts links to all peers and a listener for theirs. The tasks end when `tasks` is dropped.
+/// Starts links to all peers and a listener for theirs, on `runtime`, which `listener` belongs to.
+/// The tasks end when `tasks` is dropped.
 pub(crate) fn start(
     shared: &Arc<Shared>,
     listener: TcpListener,
     queue_messages: usize,
     tasks: &mut JoinSet<()>,
+    runtime: &Handle,
 ) -> Links {
     let links = Links::default();
     let strangers = watch::Sender::new(BTreeMap::new());
     let hub = Arc::new(Hub { seen: Mutex::default(), strangers });
-    tasks.spawn(keep_links(Arc::clone(shared), links.clone(), queue_messages, Arc::clone(&hub)));
-    tasks.spawn(accept(Arc::clone(shared), listener, hub));
+    let keeping = keep_links(Arc::clone(shared), links.clone(), queue_messages, Arc::clone(&hub));
+    tasks.spawn_on(keeping, runtime);
+    tasks.spawn_on(accept(Arc::clone(shared), listener, hub), runtime);
     links
 }
 

@@ -16,6 +16,7 @@ mod formats;
 mod full_disk;
 mod holds;
 mod identity;
+mod large_bodies;
 mod lists;
 mod members;
 mod operations;
