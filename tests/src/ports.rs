@@ -60,8 +60,8 @@ pub(crate) fn free(count: usize) -> Vec<SocketAddr> {
 /// How far above its HTTP ports `holdfast dev` takes the ports between its nodes.
 const DEV_OFFSET: u16 = 10_000;
 
-/// The first of `count` addresses in a row for `holdfast dev`. No other test claims them or the ports
-/// that it takes beside them, and nothing listened there a moment ago.
+/// The first of `count` addresses in a row for `holdfast dev`. No other test claims them or the
+/// ports that it takes beside them, and nothing listened there a moment ago.
 ///
 /// # Panics
 /// When there are no free ports.

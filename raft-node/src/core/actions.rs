@@ -97,6 +97,8 @@ pub enum Why {
     Term,
     /// It commits or acknowledges what the log does not have.
     BeyondLog,
+    /// A follower rejects entries and says that it lacks what it acknowledged before.
+    BelowAcknowledged,
     /// Its entries do not follow each other, or are as many as they must not be.
     Entries,
     /// It is larger than any that is sent.
@@ -111,6 +113,7 @@ impl Why {
             Why::Address => "address",
             Why::Term => "term",
             Why::BeyondLog => "beyond_log",
+            Why::BelowAcknowledged => "below_acknowledged",
             Why::Entries => "entries",
             Why::Size => "size",
         }

@@ -7,7 +7,8 @@
 //! One refusal means more. A leader tells a follower no commit index beyond what that follower
 //! acknowledged to it. If it is beyond the end of this log, this node has lost entries that it
 //! acknowledged: its data was put back from a copy, or its disk lied. It must not vote or
-//! acknowledge any more.
+//! acknowledge any more. A leader drops the rejection of such a follower, since raft would answer
+//! with the missing entries; so the follower hears the heartbeat.
 
 use ::engine::ids::NodeId;
 use raft::StateRole;
@@ -31,6 +32,8 @@ struct Facts {
     term: u64,
     last_index: u64,
     leads: bool,
+    /// Up to this index the sender acknowledged to this leader what is committed.
+    acknowledged: u64,
     append_bytes_max: u64,
 }
 
@@ -55,6 +58,15 @@ fn judge(message: &Message, from: NodeId, facts: &Facts) -> Result<(), Why> {
             if facts.leads && message.term == facts.term && is_beyond(message.index) =>
         {
             Err(Why::BeyondLog)
+        }
+        // Even a late rejection of a sound follower names an entry that both logs have.
+        MsgAppendResponse
+            if facts.leads
+                && message.term == facts.term
+                && message.reject
+                && message.reject_hint < facts.acknowledged =>
+        {
+            Err(Why::BelowAcknowledged)
         }
         // raft looks at the first entry without asking whether there is one.
         MsgReadIndex | MsgReadIndexResp if message.entries.len() != 1 => Err(Why::Entries),
@@ -111,6 +123,11 @@ impl Core {
             term: raft.term,
             last_index: raft.raft_log.last_index(),
             leads: raft.state == StateRole::Leader,
+            acknowledged: match message.reject {
+                true => raft.prs().get(from.0).map_or(0, |progress| progress.matched),
+                false => 0,
+            }
+            .min(raft.raft_log.committed),
             append_bytes_max: self.config.append_message_bytes_max,
         };
         let Err(why) = judge(message, from, &facts) else { return true };
@@ -146,8 +163,14 @@ mod tests {
 
     use super::*;
 
-    const FACTS: Facts =
-        Facts { node: NodeId(1), term: 5, last_index: 10, leads: false, append_bytes_max: 1_000 };
+    const FACTS: Facts = Facts {
+        node: NodeId(1),
+        term: 5,
+        last_index: 10,
+        leads: false,
+        acknowledged: 0,
+        append_bytes_max: 1_000,
+    };
 
     fn message(kind: MessageType) -> Message {
         let mut message = Message { from: 2, to: 1, term: 5, ..Message::default() };
@@ -213,6 +236,19 @@ mod tests {
         let leader = Facts { leads: true, ..FACTS };
         assert_eq!(judge(&at(response, 11), NodeId(2), &leader), Err(Why::BeyondLog));
         assert_eq!(judge(&at(response, 10), NodeId(2), &leader), Ok(()));
+    }
+
+    #[test]
+    fn a_leader_goes_back_to_no_entry_that_the_follower_acknowledged() {
+        let leader = Facts { leads: true, acknowledged: 7, ..FACTS };
+        let response = message(MessageType::MsgAppendResponse);
+        let rejected = |reject_hint| Message { reject: true, reject_hint, ..response.clone() };
+        assert_eq!(judge(&rejected(7), NodeId(2), &leader), Ok(()));
+        assert_eq!(judge(&rejected(6), NodeId(2), &leader), Err(Why::BelowAcknowledged));
+        let former = Message { term: 4, ..rejected(6) };
+        assert_eq!(judge(&former, NodeId(2), &leader), Ok(()), "it is for another term");
+        let accepted = Message { index: 6, ..response.clone() };
+        assert_eq!(judge(&accepted, NodeId(2), &leader), Ok(()), "it came late");
     }
 
     #[test]

@@ -323,3 +323,28 @@ fn a_node_that_lost_what_it_acknowledged_says_so_instead_of_panicking() {
     assert_eq!(core.view().refused, [refused]);
     assert_eq!(core.commit_index(), 0);
 }
+
+/// If it did, the node would vote again as if nothing were lost.
+#[test]
+fn a_leader_does_not_fill_in_what_a_follower_acknowledged_and_lost() {
+    let mut world = World::new();
+    let leader = world.leader();
+    world.propose(leader, 1);
+    world.run_ms(300);
+    let victim = other_than(leader);
+    let log = Arc::new(crate::log::memory::MemoryLog::default());
+    let core = new_core(victim, 2, &log, 0);
+    let host = world.host(victim);
+    (host.core, host.log, host.applied_index) = (core, Arc::clone(&log), 0);
+    // The leader saw the connection end, so it asks where the follower's log ends.
+    world.input(leader, Input::Unreachable(NodeId(victim)));
+    world.propose(leader, 2);
+    world.deliver_unless(|message| match message {
+        PeerMessage::Raft(message) => message.get_msg_type() == MessageType::MsgHeartbeat,
+        _ => false,
+    });
+    assert_eq!(log.last_index(), 0, "its log stays as it is");
+    world.run_ms(300);
+    let lost = world.host(victim).rolled_back.expect("a heartbeat tells it");
+    assert_eq!((lost.leader, lost.last_index), (NodeId(leader), 0));
+}

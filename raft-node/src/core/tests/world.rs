@@ -16,7 +16,7 @@ use super::trace::{self, Trace};
 use crate::config::CoreConfig;
 use crate::core::{
     Actions, Append, Apply, Core, FileTask, Input, Install, NoOutcome, Now, ReadTicket, Request,
-    Start,
+    RolledBack, Start,
 };
 use crate::log::memory::MemoryLog;
 use crate::log::{self, LogStore};
@@ -41,6 +41,8 @@ pub(super) struct Host {
     pub(super) verdicts: Vec<(u64, Result<Verdict, NoOutcome>)>,
     pub(super) files: Vec<FileTask>,
     pub(super) installed: Option<Install>,
+    /// A node that lost what it acknowledged takes no further input.
+    pub(super) rolled_back: Option<RolledBack>,
     pub(super) down: bool,
 }
 
@@ -117,6 +119,7 @@ impl World {
                     verdicts: Vec::new(),
                     files: Vec::new(),
                     installed: None,
+                    rolled_back: None,
                     down: false,
                 }
             })
@@ -214,6 +217,9 @@ impl World {
             self.note_of(id, || format!("-> operator #{ticket} {}", verdict()));
         }
         let host = self.host(id);
+        if let Some(lost) = actions.rolled_back {
+            (host.rolled_back, host.down) = (Some(lost), true);
+        }
         host.failed.extend(actions.failed);
         host.files.extend(actions.files);
         host.reads_ready.extend(actions.reads_ready);
