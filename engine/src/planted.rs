@@ -24,7 +24,7 @@ pub enum Bug {
     EventsRemovedEarly,
     /// Payments are claimed while they are paused.
     PauseIgnored,
-    /// A report waits for an order that does not exist yet, and decides whoever gets its id.
+    /// A report waits for an order that does not exist yet, and decides the order that gets its id.
     ParkedById,
     /// Reports that wait for their order do so in a copy of the cluster, too, and decide there.
     ParkedSurvivesRestore,

@@ -20,8 +20,8 @@ pub(crate) struct Users {
     rows: Vec<User>,
     emails: BTreeMap<Box<str>, UserId>,
     orders: Lists,
-    /// Only for users with so many orders that counting pays. There are few, so they are in a map
-    /// of their own.
+    /// Only for users with enough orders that counting pays. They are few, so they have a map of
+    /// their own.
     counts: BTreeMap<UserId, Counts>,
     /// How many rows the last freeze took, and how many a synced checkpoint has.
     frozen: usize,

@@ -171,7 +171,7 @@ fn run_and_kill(directory: &Path, checkpoints: u64) -> u64 {
         durable = line.parse().expect("an index");
     }
     process.kill().expect("killed");
-    // What it printed between our last look and its end was durable as well.
+    // Lines that it printed after our last look were durable as well.
     for line in lines.map_while(Result::ok) {
         durable = line.parse().unwrap_or(durable);
     }

@@ -29,7 +29,7 @@ use crate::request::fields::Errors;
 use crate::request::query::{self, Query};
 use crate::settings::Settings;
 
-/// What all requests of a server share.
+/// State that all requests of a server share.
 pub(crate) struct App {
     pub(crate) handle: Handle,
     pub(crate) settings: Settings,

@@ -86,13 +86,13 @@ impl Metrics {
         let reservations = histogram();
         registry.register_with_unit(
             "http_request_duration",
-            "Time from the head of a request to its answer",
+            "Time from reading the head of a request to its answer",
             Unit::Seconds,
             requests.clone(),
         );
         registry.register_with_unit(
             "inventory_reserve_latency",
-            "Time from proposing an order to its outcome: check, price, reserve, replicate, apply",
+            "Time from proposing an order to its outcome",
             Unit::Seconds,
             reservations.clone(),
         );
@@ -100,7 +100,7 @@ impl Metrics {
         registry.register("events_sent", "Events sent to subscribers", Family::clone(&sent));
         registry.register(
             "event_subscribers_cut_off",
-            "Subscribers to events that did not take them in time",
+            "Subscribers that were closed because they read too slowly",
             Family::clone(&cut_off),
         );
         let signatures_refused = Counter::default();
@@ -228,13 +228,29 @@ impl Writer<'_, '_> {
     fn business(&mut self, totals: &Totals, open: u64) -> fmt::Result {
         self.counter("orders_created", "Orders placed", totals.orders_created)?;
         // Placing an order reserves its units, so both counters are equal.
-        self.counter("orders_reserved", "Orders whose units were reserved", totals.orders_created)?;
+        self.counter("orders_reserved", "Orders that reserved units", totals.orders_created)?;
         self.counter("orders_paid", "Orders paid", totals.orders_paid)?;
-        self.counter("orders_cancelled", "Orders cancelled", totals.orders_cancelled)?;
-        self.counter("orders_replayed", "Repeated requests answered", totals.orders_replayed)?;
-        self.counter("payment_success", "Payments accepted", totals.payment_successes)?;
-        self.counter("payment_declined", "Payments refused", totals.payment_declines)?;
-        self.counter("payment_no_answer", "Calls without an answer", totals.payment_no_answers)?;
+        self.counter("orders_cancelled", "Orders that were cancelled", totals.orders_cancelled)?;
+        self.counter(
+            "orders_replayed",
+            "Order requests answered from their key",
+            totals.orders_replayed,
+        )?;
+        self.counter(
+            "payment_success",
+            "Payment attempts that succeeded",
+            totals.payment_successes,
+        )?;
+        self.counter(
+            "payment_declined",
+            "Payment attempts that were declined",
+            totals.payment_declines,
+        )?;
+        self.counter(
+            "payment_no_answer",
+            "Gateway calls without an answer",
+            totals.payment_no_answers,
+        )?;
         self.counter("units_sold", "Units in paid orders", totals.units_sold)?;
         self.counter("products_created", "Products created", totals.products_created)?;
         self.counter("users_created", "Users created", totals.users_created)?;
@@ -264,12 +280,16 @@ impl Writer<'_, '_> {
 
     /// As with orders, each node adds the refusals for lack of stock that never reached the log.
     fn holds(&mut self, totals: &Totals, active: u64, refused_here: u64) -> fmt::Result {
-        self.gauge("holds_active", "Holds that keep units back", active)?;
+        self.gauge("holds_active", "Holds that are active", active)?;
         self.counter("holds_created", "Holds made", totals.holds_created)?;
         self.counter("holds_consumed", "Holds that became an order", totals.holds_consumed)?;
         self.counter("holds_expired", "Holds whose deadline passed", totals.holds_expired)?;
-        self.counter("holds_released", "Holds given back early", totals.holds_released)?;
-        self.counter("holds_replayed", "Repeated requests answered", totals.holds_replayed)?;
+        self.counter("holds_released", "Holds that were released", totals.holds_released)?;
+        self.counter(
+            "holds_replayed",
+            "Hold requests answered from their key",
+            totals.holds_replayed,
+        )?;
         let help = "Requests for a hold that were refused; of those that lacked stock, the ones in \
                     the log and the ones that this node refused by a read since it started";
         self.counter("holds_rejected", help, totals.holds_rejected + refused_here)
@@ -277,7 +297,7 @@ impl Writer<'_, '_> {
 
     fn webhooks(&mut self, totals: &Totals, parked: u64) -> fmt::Result {
         self.gauge("webhooks_parked", "Payment results that wait for their order", parked)?;
-        let (name, help) = ("webhooks", "Payment results taken down, by what became of them");
+        let (name, help) = ("webhooks", "Payment results recorded, by result");
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (result, count) in [
             ("applied", totals.webhooks_applied),
@@ -292,7 +312,7 @@ impl Writer<'_, '_> {
     }
 
     fn refused_messages(&mut self, refused: &[(String, &'static str, u64)]) -> fmt::Result {
-        let (name, help) = ("peer_messages_refused", "Messages of peers refused, by kind and why");
+        let (name, help) = ("peer_messages_refused", "Peer messages refused, by kind and reason");
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (kind, why, count) in refused {
             let labels = [("kind", kind.as_str()), ("why", why)];
@@ -315,21 +335,33 @@ impl Writer<'_, '_> {
             ("checkpoint_index", "Applied index of the last checkpoint", node.checkpoint_index),
             ("snapshot_index", "Applied index of the newest snapshot", node.snapshot_index),
             ("snapshot_bytes", "Size of the newest snapshot", node.snapshot_bytes),
-            ("snapshots_sending", "Peers a snapshot is being sent to", node.snapshots_sending),
-            ("rebuilds", "Times damaged data was set aside and rebuilt", node.rebuilds),
-            ("compacted_index", "Last index cut off the log", node.compacted_index),
+            ("snapshots_sending", "Peers that receive a snapshot now", node.snapshots_sending),
+            ("rebuilds", "Times this node set damaged data aside and was rebuilt", node.rebuilds),
+            ("compacted_index", "Last index that was truncated from the log", node.compacted_index),
             ("log_bytes", "Size of the log's files", node.log_bytes),
             ("payment_calls_in_flight", "Gateway calls under way", node.payment_calls_in_flight),
-            ("disk_free_bytes", "Bytes that may still be written", node.disk_free_bytes),
+            (
+                "disk_free_bytes",
+                "Free bytes on the disk of the data directory",
+                node.disk_free_bytes,
+            ),
             ("writes_refused", "1 while the disks take no writes, else 0", node.writes_refused),
-            ("disk_stalled_ms", "How long the disk has not answered", node.disk_stalled_ms),
+            (
+                "disk_stalled_ms",
+                "Milliseconds since the disk last completed a sync that is waiting",
+                node.disk_stalled_ms,
+            ),
         ] {
             self.gauge(name, help, value)?;
         }
         for (name, help, value) in [
-            ("raft_elections", "Elections seen", node.elections_total),
-            ("proposals", "Commands that clients of this node asked for", node.proposals_total),
-            ("proposals_refused", "Commands refused unsent", node.proposals_refused_total),
+            ("raft_elections", "Elections since the process started", node.elections_total),
+            ("proposals", "Commands proposed by clients of this node", node.proposals_total),
+            (
+                "proposals_refused",
+                "Commands refused before they were sent to a leader",
+                node.proposals_refused_total,
+            ),
             ("commands_forwarded", "Commands forwarded to a leader", node.forwarded_total),
             ("entries_proposed", "Entries proposed as leader", node.entries_proposed_total),
             ("entries_appended", "Entries appended to the log", node.entries_appended_total),
@@ -355,14 +387,14 @@ impl Writer<'_, '_> {
         ] {
             self.counter(name, help, value)?;
         }
-        let help = "From when an entry was known to be committed until it was applied";
+        let help = "Time from learning that an entry is committed to applying it";
         self.durations("apply_wait", help, &node.apply_waits)?;
         for (name, help, value) in [
             ("apply", "Time spent applying", node.apply_seconds_total),
             ("log_sync", "Time spent in log writes and syncs", node.sync_seconds_total),
             (
                 "checkpoint",
-                "Time spent writing checkpoints, with their rests",
+                "Time spent writing checkpoints, pauses included",
                 node.checkpoint_seconds_total,
             ),
             ("snapshot", "Time spent taking snapshots", node.snapshot_seconds_total),

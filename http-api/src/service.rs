@@ -170,7 +170,7 @@ struct Asked<'a> {
     argument: &'a str,
     body: Bytes,
     min_position: Option<Position>,
-    /// The client is over its limit for so many seconds.
+    /// Seconds until a client over its rate limit may send again.
     over_s: Option<u64>,
     deadline: tokio::time::Instant,
 }

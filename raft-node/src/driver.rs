@@ -44,7 +44,7 @@ mod pace;
 pub(crate) mod payments;
 pub(crate) mod snapshots;
 
-/// What an entry takes in the log beside its data, about.
+/// About how many bytes an entry takes in the log beside its data.
 const ENTRY_BYTES: u64 = 48;
 /// Bytes of entries that the applier reads from the log at once.
 const READ_BACK_BYTES: u64 = 8 << 20;
@@ -54,7 +54,7 @@ const INPUTS_PER_STEP_MAX: usize = 8_192;
 /// How long a node whose disk hangs has to end in order before the process is aborted.
 const ABORT_AFTER: Duration = Duration::from_secs(15);
 
-/// What delays all answers is told of when it takes so long.
+/// Work that blocks every answer for longer than this is logged.
 const SLOW: Duration = Duration::from_millis(250);
 
 /// The threads of a node.
@@ -177,7 +177,7 @@ struct Pace {
     disk_stall_exit_ms: u64,
 }
 
-/// What is to be applied, and when it was handed on.
+/// Entries to apply, and when the core handed them on.
 type Committed = (Instant, Apply);
 
 fn run_core(
@@ -390,7 +390,7 @@ fn apply_from_log(
         }
         match log.entries(next, last + 1, READ_BACK_BYTES) {
             Ok(entries) => apply_entries(shared, handed, entries)?,
-            // A snapshot takes the place of the state before it takes that of the log.
+            // A snapshot replaces the state before it replaces the log.
             Err(_) if shared.state.read().applied_index() >= next => {}
             Err(error) => return Err(error.to_string()),
         }

@@ -303,7 +303,7 @@ impl Handle {
     }
 
     /// Follows the newest event: it changes when there are new ones to be read. Events themselves
-    /// are not kept for whoever waits here, so waiting costs nothing.
+    /// are not kept for a subscriber that waits here, so waiting costs nothing.
     pub fn watch_events(&self) -> watch::Receiver<EventId> {
         self.shared.told.subscribe()
     }

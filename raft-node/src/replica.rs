@@ -20,7 +20,7 @@ pub struct Applied {
     pub position: Position,
     /// The replicated clock at that position.
     pub clock: Timestamp,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// The order right after the command, if the outcome is about one and it is in memory.
     pub order: Option<Box<Order>>,

@@ -39,7 +39,7 @@ pub(crate) enum Mail {
 const PEER_FRAMES_MAX: usize = 4_096;
 /// Rows to hash under one write lock: a few milliseconds.
 const HASHED_AT_ONCE: usize = 8_192;
-/// Most such turns in a row: enough for all rows that wait, and for those that come meanwhile.
+/// Most consecutive turns: enough for all rows that wait, and for those that come meanwhile.
 const HASH_TURNS_MAX: usize = 128;
 
 /// The message to the operator when two nodes have no protocol version in common.

@@ -1,4 +1,4 @@
-//! Events: what happened, as `GET /events` and `GET /ws` tell it.
+//! Events, as `GET /events` and `GET /ws` send them.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,15 +20,15 @@ words! {
         OrderCancelled = "order.cancelled",
         /// An order was refused for lack of stock by an entry of the log.
         OrderRejected = "order.rejected",
-        /// A hold was made.
+        /// A hold was created.
         HoldCreated = "hold.created",
-        /// The deadline of a hold moved.
+        /// The deadline of a hold was extended.
         HoldExtended = "hold.extended",
-        /// A hold became an order.
+        /// An order was placed from a hold.
         HoldConsumed = "hold.consumed",
-        /// A hold ran out; its units are free again.
+        /// A hold expired; its units are free again.
         HoldExpired = "hold.expired",
-        /// A hold was given back; its units are free again.
+        /// A client released a hold; its units are free again.
         HoldReleased = "hold.released",
         /// A product was created.
         ProductCreated = "product.created",
@@ -36,13 +36,13 @@ words! {
         ProductUpdated = "product.updated",
         /// A product was archived.
         ProductArchived = "product.archived",
-        /// Somebody adjusted the stock of a product.
+        /// The stock of a product was adjusted.
         StockAdjusted = "stock.adjusted",
         /// Few units of a product can still be sold.
         StockLow = "stock.low",
         /// The last unit that could be sold is gone.
         StockSoldOut = "stock.sold_out",
-        /// A payment result contradicts what became of its order.
+        /// A payment result contradicts the final status of its order.
         PaymentConflict = "payment.conflict",
         /// A payment result found no order in time.
         PaymentUnmatched = "payment.unmatched",
@@ -72,7 +72,7 @@ pub struct Event {
     /// Its type.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// The name that older clients know it by.
+    /// The name that clients of the older systems use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// When, on the cluster's clock.

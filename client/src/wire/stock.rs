@@ -39,7 +39,7 @@ impl AdjustmentRequest {
         Self { set: Some(units), reason: reason.into(), ..Self::default() }
     }
 
-    /// Does it only when so many units are for sale before.
+    /// Adjusts only if exactly this many units are for sale before.
     #[must_use]
     pub fn expecting(mut self, units: u64) -> Self {
         self.expected = Some(units);

@@ -9,7 +9,7 @@ use engine::trace::TraceId;
 
 use crate::rows::{Adjustment, Hold, Key, Movement, Order, Product, Report, Versions};
 
-/// What an entry does by the model.
+/// Applies entries to the model.
 #[derive(Clone, Debug, Default)]
 pub struct Predicted {
     /// The outcome of each command.

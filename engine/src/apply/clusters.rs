@@ -25,7 +25,7 @@ impl State {
         #[cfg(feature = "planted-bugs")]
         let gives_up = gives_up && !is_planted(Bug::ParkedSurvivesRestore);
         if gives_up {
-            // At most as many as were ever let in to wait.
+            // Bounded by the number of reports that may wait.
             let parked: Vec<WebhookId> = self.webhooks.due(Timestamp(u64::MAX)).collect();
             parked.into_iter().for_each(|id| self.forget_parked(cx, id));
         }

@@ -183,7 +183,7 @@ impl State {
             position: self.position,
             at: now,
             trace: &NO_TRACE,
-            // What was promised to wait is told when its time is over, as ever.
+            // A report that waits still ends as unmatched at its deadline.
             rules: Rules::Parking,
             events: 0,
             observer,

@@ -24,7 +24,7 @@ const CACHE_BYTES: u64 = 64 << 20;
 /// the truncation, no thread is left to do it, and the threads wait for the writer. So only a few
 /// threads may ever be busy.
 const WAITING_BYTES_MAX: usize = 512 << 10;
-/// What removing a row counts as: sled rewrites the rows beside it.
+/// The bytes that removing a row counts as: sled rewrites the rows beside it.
 const DISCARDED_BYTES: usize = 8 << 10;
 
 /// How often garbage collection is advanced after a publication. Each turn frees some of what large

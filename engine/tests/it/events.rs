@@ -125,7 +125,7 @@ fn expired_events_leave_memory_and_store_and_raise_the_floor() {
     assert!(read_events(&store, 0).expect("readable").is_some());
     checkpoint(&mut machine.state, &store);
     assert_eq!(read_events(&store, 0).expect("readable"), None);
-    // What a checkpoint does not count is removed by the next one.
+    // Rows that a checkpoint does not count are removed by the next one.
     machine.run(Command::Tick);
     checkpoint(&mut machine.state, &store);
     assert!(!store.keys().iter().any(|key| key[0] == b'E' && key[8] < 2), "they are removed");

@@ -35,7 +35,7 @@ fn a_hold_sets_units_aside_and_emits_an_event() {
     assert_eq!((stock.on_hand, stock.held, stock.reserved, stock.available()), (3, 3, 0, 0));
     assert_eq!(machine.events(), ["hold.created", "stock.sold_out"]);
     assert_eq!(machine.state.active_holds(), 1);
-    // What is held cannot be sold or held again.
+    // Held units cannot be sold or held again.
     for outcome in [
         machine.run(Command::PlaceOrder(order(&[(1, 1)]))),
         machine.run(Command::CreateHold(hold(&[(1, 1)]))),
@@ -358,7 +358,7 @@ fn holds_come_back_from_a_checkpoint() {
         }
     }
     assert_eq!(reopened.digest(), machine.state.digest());
-    // What became of each is known without its row, and so is its key.
+    // The end of each is known without its row, and so is its key.
     machine.state = reopened;
     let order = OrderId(1);
     let refusal = Rejection::HoldConsumed { hold: HoldId(2), order };

@@ -36,7 +36,7 @@ fn filled(rows: &[Row]) -> MemoryStore {
         fill.add(key, value).expect("staged");
     }
     fill.finish().expect("published");
-    // What was promised survives a loss of power.
+    // Acknowledged changes survive a power cut.
     store.crash(0);
     store
 }

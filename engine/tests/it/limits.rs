@@ -107,7 +107,7 @@ fn a_limit_counts_from_the_command_that_first_sets_one() {
     machine.run(set(Some(3)));
     assert_eq!(taken(&mut machine, 1), 0);
     machine.place(order_of(1, 2));
-    // What was taken before is not given back to a count that it was never added to.
+    // Units sold before the limit existed are not subtracted from its count.
     machine.run(cancel(before));
     assert_eq!(taken(&mut machine, 1), 2);
     // A hold of before becomes an order of now, and counts from now on.

@@ -464,7 +464,7 @@ fn lists_are_exact_at_their_edges() {
     assert_eq!(list(nobody, numbered(1)), (vec![], 0, false));
 }
 
-/// What is looked at for sixteen commands together must not decide for any of them: each is carried
+/// Rows that are prefetched for sixteen commands must not decide for any of them: each is carried
 /// out on what those before it left.
 #[test]
 fn commands_of_one_entry_run_in_order_however_many_there_are() {

@@ -230,7 +230,7 @@ fn an_adjustment_moves_the_stock_and_says_why() {
     assert_eq!(machine.events(), ["stock.adjusted", "stock.adjusted", "stock.sold_out"]);
     let refusal = Rejection::StockBelowZero { product, delta: -1, available: 0 };
     assert_eq!(machine.run(Command::AdjustStock(by(-1))), Outcome::Rejected(refusal));
-    // What is held and reserved is no part of what is counted.
+    // Held and reserved units are not part of the counted stock.
     let to = AdjustStock { reason: "stocktaking".into(), ..adjust(product, Change::To(7)) };
     assert_eq!(machine.run(Command::AdjustStock(to.clone())), adjusted(3));
     let stock = machine.stock(product).stock;

@@ -42,7 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
     )
 }
 
-/// What stands before every random history: products to order, and orders that were cancelled, so
+/// The setup before every random history: products to order, and orders that were cancelled, so
 /// that chunks of orders fill up and leave memory within a short history.
 fn prefix(cancelled: u64) -> Vec<Op> {
     let product = |stock, max_per_user| CreateProduct {

@@ -21,7 +21,7 @@ fn all(store: &dyn CheckpointStore, prefix: &str) -> Vec<(String, String)> {
     rows
 }
 
-/// What every store must do.
+/// The contract of a store.
 fn keeps_the_contract(store: &dyn CheckpointStore) {
     assert_eq!(store.get(b"a").expect("readable"), None);
     assert_eq!(all(store, ""), []);

@@ -156,7 +156,7 @@ fn conventional(shape: Schema, is_answer: bool) -> Value {
     shape
 }
 
-/// What a field of this name and type is by convention.
+/// The description of a field by its name and type, where a convention gives one.
 fn component(name: &str, value: &Value, is_answer: bool) -> Option<Value> {
     let named = match (value["type"].as_str()?, name) {
         ("integer", "version") => "Position",

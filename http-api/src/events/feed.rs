@@ -84,7 +84,7 @@ impl Ring {
     }
 }
 
-/// What the ring has after an event.
+/// The events of the ring after a given one.
 enum Look {
     Page(Arc<Page>),
     Nothing,

@@ -94,7 +94,7 @@ impl From<Error> for End {
     }
 }
 
-/// What a WebSocket needs of its server.
+/// The parts of the server that a WebSocket uses.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) settings: &'a Settings,

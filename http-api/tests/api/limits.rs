@@ -24,7 +24,7 @@ async fn connect(fixture: &Fixture) -> TcpStream {
     TcpStream::connect(fixture.address).await.unwrap()
 }
 
-/// Begins an order of so many bytes, and waits until the server asks for them.
+/// Begins an order of `length` bytes, and waits until the server asks for them.
 async fn begin(fixture: &Fixture, length: usize) -> TcpStream {
     let mut stream = connect(fixture).await;
     let head = "POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";

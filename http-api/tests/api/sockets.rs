@@ -191,7 +191,7 @@ async fn silent_clients_are_closed_and_a_shutdown_is_announced() {
     let one = async || metric(&fixture, "event_subscribers ").await == 1;
     fixture.until("only one is left", one).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!reading.is_finished(), "whoever answers stays");
+    assert!(!reading.is_finished(), "a client that answers stays");
     drop(silent);
     let node = fixture.stop_server(Duration::from_secs(10)).await;
     assert_eq!(reading.await.unwrap().0, Err(Some(CloseCode::Away)));

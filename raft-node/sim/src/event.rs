@@ -195,7 +195,7 @@ pub(crate) struct Call {
 #[derive(Debug)]
 pub(crate) enum Mend {
     Links(Vec<(NodeId, NodeId)>),
-    /// A flapping link: so many changes are left, and whether it is cut now.
+    /// A flapping link: how many changes are left, and whether it is cut now.
     Flap {
         links: Vec<(NodeId, NodeId)>,
         left: u32,

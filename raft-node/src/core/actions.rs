@@ -99,7 +99,7 @@ pub enum Why {
     BeyondLog,
     /// A follower rejects entries and says that it lacks what it acknowledged before.
     BelowAcknowledged,
-    /// Its entries do not follow each other, or are as many as they must not be.
+    /// Its entries do not follow each other, or a read barrier has none or several.
     Entries,
     /// It is larger than any that is sent.
     Size,

@@ -137,7 +137,7 @@ fn private_file(path: &Path) -> io::Result<File> {
 
 /// Creates a data directory, or closes an existing one to other users.
 ///
-/// Orders and members are in it, and whoever may write to it can replace them.
+/// It holds orders and members. A user who may write to it could replace them.
 ///
 /// # Errors
 /// Another user than this one or root owns it, or the system refuses.

@@ -396,7 +396,7 @@ impl LogStore for EngineLog {
         if index <= self.compacted().0 {
             return Ok(());
         }
-        // What is kept beside the entries is written again, so that nothing old pins a file. An
+        // Hard state and memberships are written again, so that nothing old pins a file. An
         // append must not put a newer hard state in between.
         let history = self.members.lock();
         let hard_state = self.hard_state()?;

@@ -37,7 +37,7 @@ struct Inner {
     damaged_at: Option<u64>,
 }
 
-/// What a record replaced.
+/// The entries that a record replaced.
 #[derive(Debug)]
 struct Undo {
     /// The index before the record's first.
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_was_begun_anew_is_the_old_one_after_a_loss_of_power() {
+    fn a_restarted_log_that_was_not_synced_is_the_old_one_after_a_power_cut() {
         let log = MemoryLog::default();
         log.append(&entries(1..=5, 1), Some(&hard_state(1))).expect("appended");
         log.compact(2, 1).expect("cut");
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_back_and_synced_stays_and_a_damaged_log_is_refused() {
+    fn synced_entries_survive_a_power_cut_and_a_damaged_log_is_refused() {
         let log = MemoryLog::default();
         log.append(&entries(1..=3, 1), Some(&hard_state(1))).expect("appended");
         log.write(&entries(4..=4, 1), None);

@@ -6,7 +6,7 @@ use raft::eraftpb::Entry;
 
 use super::view::entry_bytes;
 
-/// The bytes of entries that are not cut off, about.
+/// About how many bytes the entries after the truncated ones take.
 #[derive(Debug, Default)]
 pub(super) struct Needed {
     /// Last index and bytes of runs of entries, oldest first.
@@ -19,7 +19,7 @@ impl Needed {
     /// Runs that the entries of a log that was opened count as.
     const RUNS_FOUND: u64 = 16;
 
-    /// What a log that was opened needs: all bytes of its files, at most.
+    /// The bytes that a log needs when it was just opened: at most all of its files.
     pub(super) fn found(compacted: u64, last_index: u64, used: u64) -> Needed {
         let entries = last_index - compacted;
         let ends = (1..=Self::RUNS_FOUND).map(|n| compacted + entries * n / Self::RUNS_FOUND);
@@ -33,7 +33,7 @@ impl Needed {
 
     pub(super) fn appended(&mut self, entries: &[Entry]) {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return };
-        // What replaces a suffix is counted with it.
+        // Entries that replace a suffix are counted with it.
         for run in self.runs.iter_mut().rev().take_while(|run| run.0 >= first.index) {
             run.0 = first.index - 1;
         }

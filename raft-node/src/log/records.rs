@@ -140,7 +140,7 @@ pub(crate) fn cut_wrongly(path: &Path, number: u64) -> io::Result<Option<(u64, S
 fn read_file_header(input: &mut impl Read) -> io::Result<Result<(bool, u64), String>> {
     let mut header = [0; MAGIC.len() + 8];
     if !fill(input, &mut header)? {
-        return Ok(Err("the file's header is cut off".into()));
+        return Ok(Err("the file's header is incomplete".into()));
     }
     let (magic, version) = header.split_at(MAGIC.len());
     if magic != MAGIC {
@@ -160,7 +160,7 @@ fn read_file_header(input: &mut impl Read) -> io::Result<Result<(bool, u64), Str
     }
 }
 
-/// What a file holds at one place.
+/// The record, or the damage, at one place of a file.
 enum Record {
     /// A sound record of this length.
     Sound(u64),
@@ -175,7 +175,7 @@ fn read_record(input: &mut impl Read, room: u64, signature: u32) -> io::Result<R
     let broken = |reason: &str| Ok(Record::Broken(reason.into()));
     let mut header = [0; RECORD_HEADER_BYTES as usize];
     if !fill(input, &mut header)? {
-        return broken("a record's header is cut off");
+        return broken("a record's header is incomplete");
     }
     let number = |at: usize| {
         u64::from_be_bytes(header[at..at + 8].try_into().expect("eight bytes are eight bytes"))
@@ -188,13 +188,13 @@ fn read_record(input: &mut impl Read, room: u64, signature: u32) -> io::Result<R
         return broken("a record's header is damaged");
     }
     if length > room {
-        let reason = format!("a record of {length} bytes is cut off after {room}");
+        let reason = format!("a record of {length} bytes ends after {room}");
         return Ok(Record::Broken(reason));
     }
     let rest = usize::try_from(length - RECORD_HEADER_BYTES).expect("it was bounded");
     let mut body = vec![0; rest];
     if !fill(input, &mut body)? {
-        return broken("a record is cut off");
+        return broken("a record is incomplete");
     }
     let (entries, footer) =
         body.split_at(usize::try_from(footer - RECORD_HEADER_BYTES).expect("it was bounded"));

@@ -159,7 +159,7 @@ impl LogView {
     }
 }
 
-/// What an entry takes in memory and in the log, about.
+/// About how many bytes an entry takes in memory and in the log.
 pub(crate) fn entry_bytes(entry: &Entry) -> usize {
     entry.data.len() + 48
 }

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_waits_for_too_long_is_told_that_nothing_is_known() {
+    fn a_request_that_waits_too_long_times_out() {
         let answers = Answers::new(2);
         let now = Instant::now();
         let mut late = answers.register(1, now).expect("room");

@@ -57,7 +57,7 @@ impl Load {
         Load { stop, placed, clients }
     }
 
-    /// Waits until so many more were placed.
+    /// Waits until `more` further orders were placed.
     async fn progress(&self, more: u64) {
         let until_placed = self.placed.load(Ordering::Relaxed) + more;
         until("orders are placed", || self.placed.load(Ordering::Relaxed) >= until_placed).await;

@@ -101,7 +101,7 @@ const QUERIES: &[&str] = &[
     "status=PA%49D&a+b=c%20d&&flag&user_id=",
 ];
 
-/// The commands of one day, one of each kind: as many as the corpus keeps.
+/// Commands that the corpus keeps: those of one day, one of each kind.
 const KINDS: usize = 22;
 
 /// A state, and what made it.

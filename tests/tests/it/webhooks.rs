@@ -181,7 +181,7 @@ async fn a_result_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_result_that_comes_first_decides_nothing_whoever_dies() {
+async fn a_result_before_its_order_decides_nothing_though_nodes_die() {
     let mut cluster = Cluster::start("a_result_that_comes_first_decides").await;
     let (caller, mut random) = (cluster.caller().clone(), cluster.random(1));
     let product = shop::create_product(&caller, &mut random, "9.99", 100).await;

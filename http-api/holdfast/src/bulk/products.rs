@@ -281,8 +281,8 @@ impl Import<'_> {
     }
 }
 
-/// What the file changes of a product, and in words. Leaves out the stock, which sales change all
-/// the time, and cells that are empty.
+/// The fields of a product that the file changes, and a text that says so. Leaves out empty cells,
+/// and the stock, which sales change all the time.
 fn differences(here: &Product, file: &ProductRequest) -> (ProductPatch, Vec<String>) {
     let mut patch = ProductPatch::default();
     let mut words = Vec::new();

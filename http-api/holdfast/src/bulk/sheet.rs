@@ -293,7 +293,7 @@ fn fields(record: &ByteRecord, raw: &[u8], separator: u8) -> Result<Vec<String>,
     }
 }
 
-/// What follows a quoted field of this value; `rest` begins after its opening quote.
+/// The text after a quoted field with this value; `rest` begins after its opening quote.
 fn after_quoted<'a>(mut rest: &'a [u8], value: &[u8], field: usize) -> Result<&'a [u8], Fault> {
     for byte in value {
         let written: &[u8] = if *byte == b'"' { b"\"\"" } else { std::slice::from_ref(byte) };

@@ -41,7 +41,7 @@ pub(crate) fn member_request() -> Value {
     })
 }
 
-/// What it is told.
+/// The answer to a change of members.
 pub(crate) fn member_added() -> Value {
     let member = |id: u64, role, match_index, lag| wire::Member {
         id,

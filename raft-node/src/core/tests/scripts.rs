@@ -48,7 +48,7 @@ enum Step {
     },
     /// Lets time pass for one node alone, until it stands for election.
     Campaign(u64),
-    /// Lets so many milliseconds pass for all nodes; all messages arrive within 50 ms.
+    /// Lets this many milliseconds pass for all nodes; all messages arrive within 50 ms.
     Run(u64),
     /// Delivers the messages that are on the wire now, not those that they cause.
     Deliver,

@@ -11,7 +11,7 @@ fn hard_state(term: u64) -> HardState {
     HardState { term, vote: 1, ..Default::default() }
 }
 
-/// What every log store must do, run over both.
+/// The contract of a log store, run over both.
 fn contract(open: &dyn Fn() -> Box<dyn LogStore>) {
     let log = open();
     assert_eq!((log.first_index(), log.last_index()), (1, 0));
