@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::freshness::Freshness;
 use crate::limit::Limiter;
 use crate::metrics::Metrics;
+use crate::origin::Origins;
 use crate::parse::Parser;
 use crate::request::extract;
 use crate::request::fields::Errors;
@@ -37,6 +38,7 @@ pub(crate) struct App {
     pub(crate) feed: Arc<Feed>,
     /// Becomes true when the server stops.
     pub(crate) stopped: watch::Receiver<bool>,
+    pub(crate) origins: Origins,
     pub(crate) limiter: Option<Limiter>,
     /// Bytes that are left for the bodies of batches.
     pub(crate) batch_room: Arc<Semaphore>,

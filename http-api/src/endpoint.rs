@@ -11,6 +11,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use crate::describe::operation::Operation;
+use crate::origin::Exposure;
 
 /// How the body of a request is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub(crate) struct Endpoint {
     /// For requests with an idempotency key: whether the key is known. Retries with a known key are
     /// answered over the rate limit too.
     pub(crate) knows_key: Option<KnowsKey>,
+    /// What a page of another origin could do with a request.
+    pub(crate) exposure: Exposure,
     /// The names of its query parameters, taken from its description when first needed.
     parameters: OnceLock<Vec<String>>,
 }
@@ -57,8 +60,17 @@ impl Endpoint {
         describe: fn() -> Operation,
     ) -> Endpoint {
         let (answers_json, is_counted, knows_key) = (true, true, None);
-        let parameters = OnceLock::new();
-        Endpoint { method, path, body, describe, answers_json, is_counted, knows_key, parameters }
+        Endpoint {
+            method,
+            path,
+            body,
+            describe,
+            answers_json,
+            is_counted,
+            knows_key,
+            exposure: Exposure::Usual,
+            parameters: OnceLock::new(),
+        }
     }
 
     /// A `GET`, which also answers `HEAD`.
@@ -102,6 +114,12 @@ impl Endpoint {
         self
     }
 
+    /// Says what a page of another origin could do with a request.
+    pub(crate) const fn exposes(mut self, exposure: Exposure) -> Endpoint {
+        self.exposure = exposure;
+        self
+    }
+
     /// No rate limit counts it: monitors ask as often as they must.
     pub(crate) const fn uncounted(mut self) -> Endpoint {
         self.is_counted = false;
@@ -126,6 +144,9 @@ impl Endpoint {
         }
         if self.query_parameters().is_some() {
             operation = operation.checks_query();
+        }
+        if self.method != Method::GET || self.exposure != Exposure::Usual {
+            operation = operation.refuses_pages();
         }
         if self.body != BodyKind::None {
             operation = operation.reads_body();

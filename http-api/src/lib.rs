@@ -1,7 +1,8 @@
 //! The REST server of Holdfast, over the [`raft_node::Handle`] of one node.
 //!
 //! [`Server`] listens; [`Settings`] has its bounds. `server` accepts connections and passes each
-//! request to `service`, which checks what holds for all requests. `routes` finds the endpoint, and
+//! request to `service`, which checks what holds for all requests. `origin` refuses foreign web
+//! pages. `routes` finds the endpoint, and
 //! its handler in `resources` reads the request with `request` and answers with `answer`. `events`
 //! sends events to subscribers. `openapi` describes all endpoints, and `docs` shows that as a page.
 //! The JSON types are those of `client::wire`.
@@ -30,6 +31,7 @@ pub mod fuzzing;
 mod limit;
 mod metrics;
 mod openapi;
+mod origin;
 mod parse;
 mod request;
 mod resources;
@@ -39,5 +41,6 @@ mod service;
 mod settings;
 mod watch;
 
+pub use origin::{CorsOrigin, HostName};
 pub use server::Server;
 pub use settings::{Gateway, Invalid, Settings, WebhookSecret};

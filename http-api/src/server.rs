@@ -33,10 +33,11 @@ use crate::events::socket::{self, Upgrade};
 use crate::limit::Limiter;
 use crate::metrics::{Metrics, Transport};
 use crate::openapi;
+use crate::origin::Origins;
 use crate::parse::Parser;
 use crate::request::trace;
 use crate::routes::Router;
-use crate::service::{self, Service};
+use crate::service::{self, Ends, Service};
 use crate::settings::Settings;
 use crate::watch::{self, Late, Phase, Watch, Watched};
 
@@ -84,6 +85,7 @@ impl Server {
         let app = App {
             metrics: Arc::new(Metrics::new(handle.clone(), Arc::clone(&feed))),
             handle,
+            origins: Origins::new(&settings.http_hosts, &settings.cors_origins),
             limiter: Limiter::new(settings.rate_limit_per_minute),
             position: AtomicU64::new(0),
             batch_room: Arc::new(Semaphore::new(settings.batch_bytes_in_flight_max)),
@@ -208,7 +210,9 @@ async fn connection(
     mut stopped: signal::Receiver<bool>,
     seat: Seat,
 ) {
-    let address = seat.address;
+    // An address that is unknown belongs to a connection that is gone.
+    let Ok(own) = socket.local_addr() else { return };
+    let ends = Ends { client: seat.address, own: own.ip() };
     // Answers are small; waiting to fill a packet only adds latency.
     let _ = socket.set_nodelay(true);
     let watch = Arc::new(Watch::new());
@@ -219,8 +223,7 @@ async fn connection(
         async move {
             let has_ambiguous_length =
                 watch.begin(request.headers().contains_key(TRANSFER_ENCODING));
-            let mut reply =
-                service::respond(&service, request, address, has_ambiguous_length).await;
+            let mut reply = service::respond(&service, request, ends, has_ambiguous_length).await;
             *upgrade.lock() = reply.extensions_mut().remove::<Upgrade>();
             match reply.body_mut() {
                 Body::Whole(_) => watch.enter(Phase::Idle),

@@ -14,19 +14,20 @@ use engine::ids::Position;
 use engine::trace::TraceId;
 use hyper::body::Body;
 use hyper::header::{
-    CACHE_CONTROL, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, HOST, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Version};
+use hyper::{HeaderMap, Method, Request, StatusCode, Version};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::answer::problem;
-use crate::answer::reply::{POSITION, REPLAYED, Reply};
+use crate::answer::reply::{self, POSITION, REPLAYED, Reply};
 use crate::call::{App, Call};
 use crate::endpoint::{BodyKind, Endpoint};
 use crate::failure::Failure;
 use crate::limit::Standing;
+use crate::origin::{Exposure, Origins};
 use crate::parse::{LARGE_BYTES, Unfinished};
 use crate::request::extract::{self, BodyLimits};
 use crate::request::query::Query;
@@ -42,12 +43,20 @@ pub(crate) struct Service {
     pub(crate) app: App,
 }
 
+/// The addresses of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) client: IpAddr,
+    /// The address of this machine that the client connected to.
+    pub(crate) own: IpAddr,
+}
+
 /// Answers one request. `has_ambiguous_length` is true when its head has both a length and a
 /// transfer encoding.
 pub(crate) async fn respond<B>(
     service: &Arc<Service>,
     request: Request<B>,
-    address: IpAddr,
+    ends: Ends,
     has_ambiguous_length: bool,
 ) -> Reply
 where
@@ -63,20 +72,26 @@ where
         Found::OtherMethod { pattern, .. } => pattern,
         Found::Nothing => UNMATCHED,
     };
-    let is_counted = found.endpoint().is_none_or(|endpoint| endpoint.is_counted);
+    let is_preflight = Origins::is_preflight(&head);
+    let is_counted = !is_preflight && found.endpoint().is_none_or(|endpoint| endpoint.is_counted);
     let limiter = app.limiter.as_ref().filter(|_| is_counted);
-    let mut standing = limiter.map(|limiter| limiter.take(address, started));
-    let result = match check_head(app, &head, has_ambiguous_length) {
-        Ok(()) => answer(service, &head, body, found, &trace, standing).await,
-        Err(failure) => Err(failure),
+    let mut standing = limiter.map(|limiter| limiter.take(ends.client, started));
+    let exposure = found.endpoint().map_or(Exposure::Usual, |endpoint| endpoint.exposure);
+    let checked = check_head(app, &head, has_ambiguous_length)
+        .and_then(|()| app.origins.check(&head, ends.own, exposure));
+    let result = match (checked, found) {
+        (Err(failure), _) => Err(failure),
+        (Ok(()), Found::OtherMethod { allow, .. }) if is_preflight => preflight(app, &head, allow),
+        (Ok(()), found) => answer(service, &head, body, found, &trace, standing).await,
     };
     let mut reply = result.unwrap_or_else(|failure| problem::reply(failure, &trace));
     if let (Some(limiter), Some(standing)) = (limiter, &mut standing) {
         if reply.headers().contains_key(REPLAYED) {
-            limiter.give_back(address, standing);
+            limiter.give_back(ends.client, standing);
         }
         standing.write(reply.headers_mut());
     }
+    app.origins.mark(head.headers.get(ORIGIN), reply.headers_mut());
     finish(app, &mut reply, &trace);
 
     let status = reply.status().as_u16();
@@ -92,6 +107,13 @@ where
         "answered"
     );
     reply
+}
+
+/// Answers the question of a browser whether a page may send a request.
+fn preflight(app: &App, head: &Parts, allow: HeaderValue) -> Result<Reply, Failure> {
+    let mut reply = reply::empty(StatusCode::NO_CONTENT);
+    reply.headers_mut().extend(app.origins.preflight(&head.headers, allow)?);
+    Ok(reply)
 }
 
 async fn answer<B>(

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::origin::{CorsOrigin, HostName};
+
 /// The most secrets at the same time: two, for a rotation.
 const SECRETS_MAX: usize = 2;
 
@@ -25,6 +27,11 @@ pub struct Settings {
     pub hold_ttl_max_ms: u64,
     /// The most active holds; more are refused. At least 1.
     pub active_holds_max: u64,
+    /// Names and addresses that clients give as `Host`, beside loopback names and the address that
+    /// a connection arrives at. A request with another `Host` is refused.
+    pub http_hosts: Vec<HostName>,
+    /// Origins whose web pages may use this server. Others may not change anything.
+    pub cors_origins: Vec<CorsOrigin>,
     /// The gateway that charges for orders. All nodes should have the same one, because the leader
     /// makes the calls.
     pub gateway: Gateway,
@@ -86,6 +93,8 @@ impl Default for Settings {
             hold_ttl_ms: 120_000,
             hold_ttl_max_ms: 3_600_000,
             active_holds_max: 1_000_000,
+            http_hosts: Vec::new(),
+            cors_origins: Vec::new(),
             gateway: Gateway::None,
             webhook_secrets: Vec::new(),
             webhook_unsigned: false,

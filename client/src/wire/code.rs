@@ -32,7 +32,7 @@ words! {
         Unauthorized = "unauthorized",
         /// A webhook's signature is missing or wrong.
         InvalidSignature = "invalid_signature",
-        /// The credentials do not allow this.
+        /// A web page of another origin sent this, or the credentials do not allow it.
         Forbidden = "forbidden",
         /// No such route, order or product.
         NotFound = "not_found",
@@ -48,6 +48,8 @@ words! {
         UriTooLong = "uri_too_long",
         /// The route does not read bodies of this content type.
         UnsupportedMediaType = "unsupported_media_type",
+        /// The node does not answer to the name in `Host`.
+        MisdirectedRequest = "misdirected_request",
         /// Fewer units are available than requested.
         InsufficientStock = "insufficient_stock",
         /// More units than one order or one user may have.
@@ -137,6 +139,7 @@ impl ErrorCode {
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
             Self::UnsupportedMediaType => 415,
+            Self::MisdirectedRequest => 421,
             Self::ValidationError
             | Self::IdempotencyKeyReused
             | Self::OrderNotCancellable
@@ -169,6 +172,7 @@ impl ErrorCode {
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::UriTooLong => "URI_TOO_LONG",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::MisdirectedRequest => "MISDIRECTED_REQUEST",
             Self::InsufficientStock => "INSUFFICIENT_STOCK",
             Self::PurchaseLimitExceeded => "PURCHASE_LIMIT_EXCEEDED",
             Self::HoldExpired => "HOLD_EXPIRED",
@@ -216,6 +220,7 @@ impl ErrorCode {
             Self::PayloadTooLarge => "/problems/payload-too-large",
             Self::UriTooLong => "/problems/uri-too-long",
             Self::UnsupportedMediaType => "/problems/unsupported-media-type",
+            Self::MisdirectedRequest => "/problems/misdirected-request",
             Self::InsufficientStock => "/problems/insufficient-stock",
             Self::PurchaseLimitExceeded => "/problems/purchase-limit-exceeded",
             Self::HoldExpired => "/problems/hold-expired",
@@ -263,6 +268,7 @@ impl ErrorCode {
             Self::PayloadTooLarge => "Payload too large",
             Self::UriTooLong => "Request target too long",
             Self::UnsupportedMediaType => "Unsupported media type",
+            Self::MisdirectedRequest => "Misdirected request",
             Self::InsufficientStock => "Insufficient stock",
             Self::PurchaseLimitExceeded => "Purchase limit exceeded",
             Self::HoldExpired => "Hold expired",
@@ -312,6 +318,7 @@ impl ErrorCode {
             | Self::PayloadTooLarge
             | Self::UriTooLong
             | Self::UnsupportedMediaType
+            | Self::MisdirectedRequest
             | Self::InsufficientStock
             | Self::PurchaseLimitExceeded
             | Self::HoldExpired

@@ -1,4 +1,4 @@
-//! The flags that `dev` and `serve` share: payments, holds and limits.
+//! The flags that `dev` and `serve` share: payments, holds, browsers and limits.
 //!
 //! This file only declares flags; `node::running` maps them to the settings of the crates below.
 
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use http_api::WebhookSecret;
+use http_api::{CorsOrigin, HostName, WebhookSecret};
 
 use crate::address;
 use crate::exit::CliError;
@@ -169,6 +169,21 @@ impl Holds {
     }
 }
 
+/// The flags for web browsers.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Browsers")]
+pub(crate) struct Browsers {
+    /// Answer requests whose `Host` has this name or address, beside loopback names, the address
+    /// that a connection arrives at and the advertised one; separate several by commas. Other
+    /// names get 421, so that no web page can reach the node under a name of its own
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) http_host: Vec<HostName>,
+    /// Let web pages of this origin use the API, such as https://shop.example; separate several by
+    /// commas. Pages of other origins cannot change anything or subscribe to events
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    pub(crate) cors_origin: Vec<CorsOrigin>,
+}
+
 /// The flags for limits and checks.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits and checks")]
@@ -228,6 +243,8 @@ pub(crate) struct Limits {
     /// Keep about this many events; the newest few hundred always stay
     #[arg(long, value_name = "N", default_value = "4194304")]
     pub(crate) event_retention_count: u64,
+    #[command(flatten)]
+    pub(crate) browsers: Browsers,
     #[command(flatten)]
     pub(crate) holds: Holds,
 }

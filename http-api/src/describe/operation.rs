@@ -55,7 +55,11 @@ impl Operation {
             parameters: Vec::new(),
             body: None,
             answers: Vec::new(),
-            codes: BTreeSet::from([ErrorCode::MalformedRequest, ErrorCode::UriTooLong]),
+            codes: BTreeSet::from([
+                ErrorCode::MalformedRequest,
+                ErrorCode::UriTooLong,
+                ErrorCode::MisdirectedRequest,
+            ]),
             word: None,
             messages: None,
             is_counted: false,
@@ -81,6 +85,11 @@ impl Operation {
     /// The names of the query parameters that it takes.
     pub(crate) fn query_parameters(&self) -> Vec<String> {
         parameters::in_query(&self.parameters)
+    }
+
+    /// It refuses web pages of other origins.
+    pub(crate) fn refuses_pages(self) -> Operation {
+        self.refuses(&[ErrorCode::Forbidden])
     }
 
     /// It reads the body of a request.

@@ -106,7 +106,9 @@ fn meaning(code: ErrorCode) -> &'static str {
         }
         ErrorCode::Unauthorized => "credentials are missing or wrong.",
         ErrorCode::InvalidSignature => "the signature is missing or wrong.",
-        ErrorCode::Forbidden => "the credentials do not allow this.",
+        ErrorCode::Forbidden => {
+            "a web page of another origin sent this, or the credentials do not allow it."
+        }
         ErrorCode::NotFound => "it does not exist, or it was archived.",
         ErrorCode::MethodNotAllowed => "the path has other methods.",
         ErrorCode::NotAcceptable => "the `Accept` header excludes JSON.",
@@ -115,6 +117,9 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::UriTooLong => "the path and query are too long.",
         ErrorCode::UnsupportedMediaType => {
             "the body is not `application/json`, or it has a content encoding."
+        }
+        ErrorCode::MisdirectedRequest => {
+            "the node does not answer to the name in `Host`; its operator can add names."
         }
         ErrorCode::InsufficientStock => "fewer units are for sale than were requested.",
         ErrorCode::PurchaseLimitExceeded => {

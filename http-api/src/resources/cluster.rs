@@ -8,6 +8,7 @@ mod schemas;
 mod snapshots;
 
 use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
+use crate::origin::Exposure;
 
 pub(crate) static RESOURCE: Resource = Resource {
     name: "Cluster",
@@ -21,6 +22,7 @@ endpoints! {
         Endpoint::post("/api/v1/cluster/snapshot", BodyKind::None, describe::take_snapshot)
         => snapshots::take,
     Backup: Endpoint::get("/api/v1/cluster/backup", describe::backup).own_format()
+        .exposes(Exposure::Guarded)
         => backups::get,
     SetPayments:
         Endpoint::post("/api/v1/cluster/payments", BodyKind::Json, describe::set_payments)

@@ -4,6 +4,7 @@ mod describe;
 mod handle;
 
 use crate::endpoint::{Endpoint, Resource, endpoints};
+use crate::origin::Exposure;
 
 pub(crate) static RESOURCE: Resource = Resource {
     name: "Events",
@@ -12,6 +13,10 @@ pub(crate) static RESOURCE: Resource = Resource {
 };
 
 endpoints! {
-    Stream: Endpoint::get("/api/v1/events", describe::stream).own_format() => handle::stream,
-    Socket: Endpoint::get("/api/v1/ws", describe::socket).own_format() => handle::socket,
+    Stream: Endpoint::get("/api/v1/events", describe::stream).own_format()
+        .exposes(Exposure::Guarded)
+        => handle::stream,
+    Socket: Endpoint::get("/api/v1/ws", describe::socket).own_format()
+        .exposes(Exposure::Socket)
+        => handle::socket,
 }

@@ -194,7 +194,7 @@ async fn the_bounds_of_a_batch_are_kept() {
     fixture.send(header).await.problem(400, "idempotency_key_invalid");
     // Refused by its length, before a byte of it arrives.
     let large = format!(
-        "POST {BATCH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        "POST {BATCH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n",
         (2 << 20) + 1
     );

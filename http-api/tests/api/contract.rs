@@ -12,9 +12,20 @@ use crate::harness::Answer;
 
 static CONTRACT: OnceLock<Contract> = OnceLock::new();
 
-/// Headers that HTTP itself puts on an answer.
-const HTTP_HEADERS: [&str; 5] =
-    ["content-type", "content-length", "transfer-encoding", "date", "connection"];
+/// Headers that HTTP itself puts on an answer, and those that only browsers read.
+const HTTP_HEADERS: [&str; 11] = [
+    "content-type",
+    "content-length",
+    "transfer-encoding",
+    "date",
+    "connection",
+    "vary",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
+    "access-control-max-age",
+];
 
 pub(crate) struct Contract {
     /// The document with closed objects: an undocumented field is an error.
@@ -127,8 +138,11 @@ impl Contract {
             }
             response
         };
-        json!({"400": problem(false), "404": problem(false), "405": problem(true),
-               "414": problem(false),
+        // The answer to a preflight.
+        let empty = json!({"headers": problem(false)["headers"]});
+        json!({"204": empty, "400": problem(false), "403": problem(false),
+               "404": problem(false), "405": problem(true),
+               "414": problem(false), "421": problem(false),
                "429": self.document["components"]["responses"]["TooManyRequests"]})
     }
 

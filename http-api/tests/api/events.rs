@@ -38,7 +38,8 @@ impl Stream {
     /// Opens one with more headers.
     async fn open_with(fixture: &Fixture, query: &str, headers: &str) -> Stream {
         let mut socket = TcpStream::connect(fixture.address).await.unwrap();
-        let head = format!("GET /api/v1/events{query} HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
+        let head =
+            format!("GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
         socket.write_all(head.as_bytes()).await.unwrap();
         let mut stream = Stream { socket, head: String::new(), text: String::new() };
         while !stream.text.contains("\r\n\r\n") {
@@ -335,7 +336,7 @@ async fn a_connection_is_usable_after_a_head_request_for_a_stream() {
         assert_eq!(fixture.send(call).await.status, 200);
     }
     let both =
-        b"HEAD /api/events HTTP/1.1\r\nHost: a\r\n\r\nGET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
+        b"HEAD /api/events HTTP/1.1\r\nHost: localhost\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let raw = fixture.raw(both).await;
     assert_eq!(raw.text.matches("HTTP/1.1 200").count(), 2, "{raw:?}");
     let none = async || metric(&fixture, "event_subscribers ").await == 0;
@@ -364,7 +365,7 @@ async fn a_subscriber_that_does_not_read_is_disconnected_alone() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut lazy = socket.connect(fixture.address).await.unwrap();
-    lazy.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    lazy.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut eager = Stream::open(&fixture, "?types=order.placed").await;
     let cut_off = async || {
         let orders = (0..64).map(|_| async {

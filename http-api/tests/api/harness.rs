@@ -129,7 +129,8 @@ impl Fixture {
             *request.method_mut() = call.method;
             *request.uri_mut() = call.target.parse().unwrap();
             *request.headers_mut() = call.headers;
-            request.headers_mut().insert("host", "localhost".parse().unwrap());
+            let host = "localhost".parse().unwrap();
+            request.headers_mut().entry("host").or_insert(host);
             let (head, mut body) = sender.send_request(request).await.unwrap().into_parts();
             let endless = head.headers.get("content-type").is_some_and(|it| it == EVENT_STREAM);
             let body = if endless {

@@ -27,7 +27,8 @@ async fn connect(fixture: &Fixture) -> TcpStream {
 /// Begins an order of `length` bytes, and waits until the server asks for them.
 async fn begin(fixture: &Fixture, length: usize) -> TcpStream {
     let mut stream = connect(fixture).await;
-    let head = "POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+    let head =
+        "POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     let head = format!("{head}Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut go_on = [0; 25];
@@ -45,7 +46,7 @@ async fn slow_heads_and_bodies_are_timed_out_and_delay_nobody() {
     // One byte at a time, for longer than a head may take.
     let mut head = connect(&fixture).await;
     let dripping = async {
-        for byte in b"GET /livez HTTP/1.1\r\nHost: a\r\nX: yyyyyyyyyyyyyyy".chunks(1) {
+        for byte in b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: yyyyyyyyyyyyyyy".chunks(1) {
             if head.write_all(byte).await.is_err() {
                 break;
             }
@@ -55,14 +56,16 @@ async fn slow_heads_and_bodies_are_timed_out_and_delay_nobody() {
     };
     let body = async {
         let mut stream = connect(&fixture).await;
-        let head = "POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+        let head =
+            "POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
         stream.write_all(format!("{head}Content-Length: 100\r\n\r\n{{").as_bytes()).await.unwrap();
         read_all(&mut stream, Duration::from_secs(5)).await
     };
     // A slow body is no better.
     let drops = async {
         let mut stream = connect(&fixture).await;
-        let head = "POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+        let head =
+            "POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
         stream.write_all(format!("{head}Content-Length: 100\r\n\r\n").as_bytes()).await.unwrap();
         for _ in 0..80 {
             if stream.write_all(b" ").await.is_err() {
@@ -92,7 +95,7 @@ async fn slow_heads_and_bodies_are_timed_out_and_delay_nobody() {
     let mut slow = connect(&fixture).await;
     let text = order(product, 1).to_string();
     let head = format!(
-        "POST /api/v1/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        "POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         text.len()
     );
     for piece in [head.as_str(), &text[..5], &text[5..]] {
@@ -110,7 +113,7 @@ async fn idle_connections_live_longer_than_heads_and_end() {
     for _ in 0..2 {
         // Longer than a head may take, shorter than a connection may be idle.
         tokio::time::sleep(Duration::from_millis(600)).await;
-        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         let mut piece = [0; 2048];
         let length = stream.read(&mut piece).await.unwrap();
         assert!(piece[..length].starts_with(b"HTTP/1.1 200"));
@@ -134,7 +137,8 @@ async fn an_unread_answer_does_not_keep_its_connection() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(fixture.address).await.unwrap();
-    let ask = "GET /api/v1/products?consistency=stale HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2_000);
+    let ask =
+        "GET /api/v1/products?consistency=stale HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2_000);
     let write = tokio::time::timeout(Duration::from_secs(10), stream.write_all(ask.as_bytes()));
     let _ = write.await.expect("the server takes the requests or closes");
     tokio::time::sleep(Duration::from_millis(1_500)).await;
@@ -167,7 +171,7 @@ async fn connections_beyond_the_limit_are_refused_and_seats_come_back() {
     idle.truncate(15);
     let served = async || {
         let mut stream = connect().await;
-        let ask = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let ask = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(ask).await.is_ok()
             && read_all(&mut stream, Duration::from_secs(5)).await.status() == Some(200)
     };
@@ -185,7 +189,7 @@ async fn a_server_that_stops_finishes_what_runs() {
     let mut running = begin(&fixture, body.len()).await;
     running.write_all(&body.as_bytes()[..5]).await.unwrap();
     let mut idle = connect(&fixture).await;
-    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut piece = [0; 2048];
     let length = idle.read(&mut piece).await.unwrap();
     assert!(piece[..length].starts_with(b"HTTP/1.1 200"));

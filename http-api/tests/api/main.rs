@@ -14,6 +14,7 @@ mod holds;
 mod limits;
 mod monitors;
 mod orders;
+mod origins;
 mod products;
 mod protocol;
 mod queries;

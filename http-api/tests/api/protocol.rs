@@ -12,7 +12,7 @@ const ORDERS: &str = "/api/v1/orders";
 
 fn post(headers: &str, body: &str) -> String {
     format!(
-        "POST {ORDERS} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{headers}\r\n{body}"
+        "POST {ORDERS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}\r\n{body}"
     )
 }
 
@@ -49,14 +49,14 @@ async fn invalid_http_is_refused_and_closed() {
             ),
         ),
         ("no host", get("")),
-        ("two hosts", get("Host: a\r\nHost: b\r\n")),
-        ("NUL in a header", get("Host: a\r\nX: a\0b\r\n")),
-        ("bare CR in a header", get("Host: a\r\nX: a\rb\r\n")),
-        ("bare LF in a header", get("Host: a\r\nX: a\nb\r\n")),
-        ("space before the colon", get("Host: a\r\nX : b\r\n")),
-        ("folded header", get("Host: a\r\nX: b\r\n c\r\n")),
+        ("two hosts", get("Host: localhost\r\nHost: b\r\n")),
+        ("NUL in a header", get("Host: localhost\r\nX: a\0b\r\n")),
+        ("bare CR in a header", get("Host: localhost\r\nX: a\rb\r\n")),
+        ("bare LF in a header", get("Host: localhost\r\nX: a\nb\r\n")),
+        ("space before the colon", get("Host: localhost\r\nX : b\r\n")),
+        ("folded header", get("Host: localhost\r\nX: b\r\n c\r\n")),
         ("HTTP/0.9", b"GET /livez\r\n\r\n".to_vec()),
-        ("HTTP/1.2", b"GET /livez HTTP/1.2\r\nHost: a\r\n\r\n".to_vec()),
+        ("HTTP/1.2", b"GET /livez HTTP/1.2\r\nHost: localhost\r\n\r\n".to_vec()),
         ("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec()),
         ("TLS hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec()),
     ];
@@ -101,12 +101,13 @@ async fn large_bodies_are_refused_before_they_are_read() {
     let large = format!("X: {}\r\n", "y".repeat(64 << 10));
     for headers in [many, large] {
         let raw = fixture
-            .raw(format!("GET /livez HTTP/1.1\r\nHost: a\r\n{headers}\r\n").as_bytes())
+            .raw(format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").as_bytes())
             .await;
         assert!(matches!(raw.status(), None | Some(431)), "{}", raw.text);
         assert!(raw.closed);
     }
-    let target = |length: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "y".repeat(length));
+    let target =
+        |length: usize| format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "y".repeat(length));
     let raw = fixture.raw(target(9 << 10).as_bytes()).await;
     assert_eq!(raw.status(), Some(414), "{}", raw.text);
     assert!(raw.text.contains("uri_too_long"));
@@ -127,14 +128,14 @@ async fn chunks_and_pipelines_work() {
     let chunks = format!("a\r\n{head}\r\n{:x}\r\n{tail}\r\n0\r\n\r\n", tail.len());
     let sized = post(&format!("Content-Length: {}\r\n", body.len()), &body);
     let encoded = post("Transfer-Encoding: chunked\r\n", &chunks);
-    let last = "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let last = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     // A chunked request after one with a length: the length belongs to the first.
     let raw = fixture.raw([sized.as_str(), &encoded, &encoded, last].concat().as_bytes()).await;
     assert!(raw.closed);
     assert_eq!(raw.text.matches("HTTP/1.1 201").count(), 3, "{}", raw.text);
     assert_eq!(raw.text.matches("HTTP/1.1 200").count(), 1);
     let pipeline: String = (0..1_000)
-        .map(|i| format!("GET /api/v1/orders/{}?consistency=stale HTTP/1.1\r\nHost: a\r\nX-Trace-Id: t{i}\r\n\r\n", 1 + i % 3))
+        .map(|i| format!("GET /api/v1/orders/{}?consistency=stale HTTP/1.1\r\nHost: localhost\r\nX-Trace-Id: t{i}\r\n\r\n", 1 + i % 3))
         .collect();
     let raw = fixture.raw(format!("{pipeline}{last}").as_bytes()).await;
     let traces: Vec<_> =
@@ -177,9 +178,9 @@ async fn old_http_and_whole_addresses_are_understood() {
     assert!(old.text.starts_with("HTTP/1.0 200"), "{}", old.text);
     assert!(old.closed);
     let whole =
-        b"GET http://somewhere/livez HTTP/1.1\r\nHost: somewhere\r\nConnection: close\r\n\r\n";
+        b"GET http://localhost/livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_eq!(fixture.raw(whole).await.status(), Some(200));
-    let connect = b"CONNECT somewhere:80 HTTP/1.1\r\nHost: somewhere\r\nConnection: close\r\n\r\n";
+    let connect = b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let connect = fixture.raw(connect).await;
     assert_eq!(connect.status(), Some(405), "{}", connect.text);
     assert!(connect.text.to_lowercase().contains("\r\nallow: "));

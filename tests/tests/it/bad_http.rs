@@ -79,19 +79,22 @@ async fn requests_that_are_not_http_are_refused() {
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("HTTP/0.9", b"GET /livez\r\n\r\n".to_vec()),
         ("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
-        ("HTTP/1.2", b"GET /livez HTTP/1.2\r\nHost: a\r\n\r\n".to_vec()),
-        ("HTTP/9.9", b"GET /livez HTTP/9.9\r\nHost: a\r\n\r\n".to_vec()),
+        ("HTTP/1.2", b"GET /livez HTTP/1.2\r\nHost: localhost\r\n\r\n".to_vec()),
+        ("HTTP/9.9", b"GET /livez HTTP/9.9\r\nHost: localhost\r\n\r\n".to_vec()),
         ("TLS", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", [7; 64].as_slice()].concat()),
         ("noise", vec![0xff; 300]),
         ("blank lines, then noise", b"\r\n\r\n\r\nxyz\r\n\r\n".to_vec()),
         ("no host", b"GET /livez HTTP/1.1\r\n\r\n".to_vec()),
-        ("two hosts", b"GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_vec()),
-        ("NUL in a header", b"GET /livez HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n".to_vec()),
-        ("bare CR in a header", b"GET /livez HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n".to_vec()),
-        ("space before colon", b"GET /livez HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n".to_vec()),
-        ("header without colon", b"GET /livez HTTP/1.1\r\nHost: a\r\nXYZ\r\n\r\n".to_vec()),
-        ("folded header", b"GET /livez HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n".to_vec()),
-        ("space in the target", b"GET /liv ez HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
+        ("two hosts", b"GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: b\r\n\r\n".to_vec()),
+        ("NUL in a header", b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n".to_vec()),
+        (
+            "bare CR in a header",
+            b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: a\rb\r\n\r\n".to_vec(),
+        ),
+        ("space before colon", b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX : b\r\n\r\n".to_vec()),
+        ("header without colon", b"GET /livez HTTP/1.1\r\nHost: localhost\r\nXYZ\r\n\r\n".to_vec()),
+        ("folded header", b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: b\r\n c\r\n\r\n".to_vec()),
+        ("space in the target", b"GET /liv ez HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
         (
             "two lengths",
             post(&format!("Content-Length: {length}\r\nContent-Length: 5\r\n"), &json).into(),
@@ -214,7 +217,7 @@ async fn slow_clients_are_disconnected_and_delay_no_others() {
     let cases: [(&str, &[u8]); 4] = [
         ("nothing at all", b""),
         ("half a request line", b"GET /liv"),
-        ("half of the headers", b"GET /livez HTTP/1.1\r\nHost: a\r\nX-"),
+        ("half of the headers", b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-"),
         ("half of the body", &order[..half]),
     ];
     let start = Instant::now();
@@ -304,7 +307,7 @@ async fn pipelined_requests_are_answered_in_order() {
     let mut bytes = Vec::new();
     for number in 0..1_000 {
         let get = format!(
-            "GET {PRODUCTS}/{product} HTTP/1.1\r\nHost: a\r\nX-Consistency: stale\r\n\
+            "GET {PRODUCTS}/{product} HTTP/1.1\r\nHost: localhost\r\nX-Consistency: stale\r\n\
              X-Trace-Id: pipelined-{number}\r\n\r\n"
         );
         bytes.extend_from_slice(get.as_bytes());
@@ -327,7 +330,7 @@ async fn a_refused_request_is_told_so_before_its_body() {
     let address = cluster.caller().address(2);
     let head = |kind: &str| {
         format!(
-            "POST {ORDERS} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\n\
+            "POST {ORDERS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n\
              Content-Length: 100\r\nExpect: 100-continue\r\n\r\n"
         )
     };

@@ -258,7 +258,7 @@ async fn listen(from: IpAddr, node: SocketAddr, query: &str, buffer: Option<u32>
     }
     socket.bind(SocketAddr::new(from, 0)).expect("a loopback address");
     let mut stream = socket.connect(node).await.expect("a connection");
-    let head = format!("GET /api/v1/events{query} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let head = format!("GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     stream.write_all(head.as_bytes()).await.expect("the request goes out");
     let mut piece = [0; 15];
     timeout(PATIENCE, stream.read_exact(&mut piece)).await.expect("in time").expect("a head");

@@ -61,7 +61,7 @@ async fn offer(
     let mut connection = Connection::open(address).await;
     let body = shop::order(product, 1, "none").to_string();
     let request = format!(
-        "POST {ORDERS} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+        "POST {ORDERS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
@@ -271,7 +271,7 @@ async fn ten_thousand_idle_connections_and_floods_of_headers_delay_no_client() {
             let line = "X-Flood: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(40);
             let flood = async {
                 use tokio::io::AsyncWriteExt as _;
-                let head = b"GET /livez HTTP/1.1\r\nHost: a\r\n";
+                let head = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n";
                 let mut sent = request.write_all(head).await;
                 while sent.is_ok() {
                     sent = request.write_all(line.as_bytes()).await;

@@ -172,6 +172,8 @@ pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Sett
     let settings = Settings {
         hold_ttl_ms,
         hold_ttl_max_ms,
+        http_hosts: limits.browsers.http_host.clone(),
+        cors_origins: limits.browsers.cors_origin.clone(),
         gateway: payments.gateway(),
         webhook_secrets: payments.webhooks.secrets()?,
         webhook_unsigned: payments.webhooks.unsigned,

@@ -189,7 +189,9 @@ async fn run_once(
 /// Starts the node. Rebuilds it first if its data is damaged and `--rebuild-wait-s` allows that.
 async fn start(config: Config, options: &Options, port: Port) -> Result<Running, CliError> {
     let Options { payments, limits, .. } = options;
-    let settings = running::http_settings(payments, limits)?;
+    let mut settings = running::http_settings(payments, limits)?;
+    // Clients learn this name from the other nodes.
+    settings.http_hosts.extend(config.advertise_http.parse().ok());
     if settings.gateway == Gateway::None && settings.webhook_secrets.is_empty() {
         tracing::warn!(
             "nothing can pay an order here: there is no --payment-gateway and no --webhook-secret"
