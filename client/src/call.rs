@@ -236,6 +236,9 @@ impl Call {
         let (mut headers, trace_id) = scope.headers(ACCEPTED)?;
         if !self.body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::JSON));
+            // A misspelt field must not be ignored.
+            let strict = HeaderValue::from_static(wire::HANDLING_STRICT);
+            headers.insert(HeaderName::from_static(wire::PREFER), strict);
         }
         if let Some(key) = self.key.as_ref().filter(|_| self.key_header) {
             headers.insert(HeaderName::from_static(wire::IDEMPOTENCY_KEY), visible(key));

@@ -42,8 +42,8 @@ pub use envelope::{
 };
 pub use event::{Event, EventType, SocketFrame, SocketRequest};
 pub use header::{
-    CONSISTENCY, CONSISTENCY_STALE, IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, JSON, MERGE_PATCH,
-    MIN_POSITION, NDJSON, POSITION, PROBLEM_JSON, SIGNATURE, TRACE_ID,
+    CONSISTENCY, CONSISTENCY_STALE, HANDLING_STRICT, IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, JSON,
+    MERGE_PATCH, MIN_POSITION, NDJSON, POSITION, PREFER, PROBLEM_JSON, SIGNATURE, TRACE_ID,
 };
 pub use health::{Health, HealthStatus, Probe, ServiceState, Services, Test};
 pub use hold::{ExtendRequest, Hold, HoldLine, HoldRequest, HoldStatus};

@@ -26,7 +26,8 @@ use crate::metrics::Metrics;
 use crate::origin::Origins;
 use crate::parse::Parser;
 use crate::request::extract;
-use crate::request::fields::Errors;
+use crate::request::fields::{Errors, Fields};
+use crate::request::json::Object;
 use crate::request::query::{self, Query};
 use crate::settings::Settings;
 
@@ -90,6 +91,11 @@ impl<'a> Call<'a> {
     /// The query of the request.
     pub(crate) fn query(&self) -> Result<Query<'a>, Failure> {
         Query::parse(self.query)
+    }
+
+    /// The fields of a body, handled as the caller prefers.
+    pub(crate) fn fields<'o, 'b>(&self, object: &'o Object<'b>) -> Fields<'o, 'b> {
+        Fields::of(object, extract::handling(self.headers))
     }
 
     /// How fresh the caller wants the answer.

@@ -20,6 +20,12 @@ pub const MIN_POSITION: &str = "x-min-position";
 /// Request header that says how fresh a read must be.
 pub const CONSISTENCY: &str = "x-consistency";
 
+/// Request header with the caller's preferences (RFC 7240).
+pub const PREFER: &str = "prefer";
+
+/// The value of [`PREFER`] that makes the server refuse every field whose name it does not know.
+pub const HANDLING_STRICT: &str = "handling=strict";
+
 /// The value of [`CONSISTENCY`] for a read of the node's local state.
 pub const CONSISTENCY_STALE: &str = "stale";
 

@@ -46,6 +46,17 @@ fn results(results: &[BatchResult]) -> Step {
 }
 
 #[tokio::test]
+async fn every_body_is_sent_for_strict_handling() {
+    let placed = include_str!("../goldens/order.json");
+    let server = Server::start([reply(201, placed, &[]), reply(200, placed, &[])]).await;
+    client(&server).create_order(&OrderRequest::of([(1, 1)])).await.unwrap();
+    client(&server).order(7).await.unwrap();
+    let preferred: Vec<_> =
+        server.seen().iter().map(|seen| seen.header("prefer").map(str::to_owned)).collect();
+    assert_eq!(preferred, [Some("handling=strict".to_owned()), None], "a read has no body");
+}
+
+#[tokio::test]
 async fn only_retryable_orders_of_a_batch_are_sent_again_under_their_keys() {
     let server = Server::start([
         problem(ErrorCode::CommitTimeout),

@@ -93,7 +93,8 @@ impl Operation {
     }
 
     /// It reads the body of a request.
-    pub(crate) fn reads_body(self) -> Operation {
+    pub(crate) fn reads_body(mut self) -> Operation {
+        self.parameters.push("Prefer");
         self.refuses(&[
             ErrorCode::RequestTimeout,
             ErrorCode::PayloadTooLarge,

@@ -58,6 +58,11 @@ pub(crate) fn all() -> Value {
             }),
             "Change the product only if it still has one of these versions (its `ETag`), else 412. The weak form of a tag, which compressing proxies make, counts as the tag.",
         ),
+        "Prefer": header(
+            "Prefer",
+            json!({"type": "string", "examples": [wire::HANDLING_STRICT]}),
+            "`handling=strict` refuses every field of the body whose name is unknown with 422. By default only a name that is nearly a known one is refused (RFC 7240).",
+        ),
         "TraceId": header(
             "X-Trace-Id",
             json!({"type": "string", "examples": ["550e8400-e29b-41d4-a716-446655440000"]}),

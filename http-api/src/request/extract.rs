@@ -15,7 +15,7 @@ use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderVa
 use crate::answer::views;
 use crate::bounds::ID_MAX;
 use crate::failure::Failure;
-use crate::request::fields;
+use crate::request::fields::{self, Handling};
 use crate::request::json::{Object, Value};
 
 /// Refuses callers that do not accept JSON. Errors are JSON in any case.
@@ -192,6 +192,7 @@ pub(crate) fn any_key(headers: &HeaderMap, body: Option<&Object<'_>>) -> Option<
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(wire::IDEMPOTENCY_KEY);
 const MIN_POSITION: HeaderName = HeaderName::from_static(wire::MIN_POSITION);
+const PREFER: HeaderName = HeaderName::from_static(wire::PREFER);
 const CONSISTENCY: HeaderName = HeaderName::from_static(wire::CONSISTENCY);
 
 /// The text of the `Idempotency-Key` header; [`fields::idempotency_key`] validates it. A string in
@@ -232,6 +233,20 @@ pub(crate) fn min_position(headers: &HeaderMap) -> Result<Option<Position>, Fail
     let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     let number = digits.and_then(|text| text.parse().ok()).filter(|number| *number <= ID_MAX);
     number.map(|number| Some(Position(number))).ok_or_else(bad)
+}
+
+/// How the caller wants unknown fields handled. Of several `handling` preferences the first counts
+/// (RFC 7240, 2); other preferences and values are ignored.
+pub(crate) fn handling(headers: &HeaderMap) -> Handling {
+    let texts = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    let preferences = texts.flat_map(|text| text.split(','));
+    let mut values = preferences.filter_map(|preference| {
+        let (name, value) = preference.split(';').next()?.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        name.trim().eq_ignore_ascii_case("handling").then_some(value)
+    });
+    let is_strict = values.next().is_some_and(|value| value.eq_ignore_ascii_case("strict"));
+    if is_strict { Handling::Strict } else { Handling::Lenient }
 }
 
 /// The text of the `X-Consistency` header.
@@ -308,6 +323,35 @@ mod tests {
             headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         headers
+    }
+
+    #[test]
+    fn the_first_handling_that_is_preferred_counts() {
+        let of = |values: &[&str]| {
+            handling(&headers(&values.iter().map(|value| ("prefer", *value)).collect::<Vec<_>>()))
+        };
+        for strict in [
+            &["handling=strict"][..],
+            &["Handling=Strict"],
+            &["handling=\"strict\""],
+            &["respond-async, handling = strict; x=1"],
+            &["return=minimal", "handling=strict"],
+            &["handling=strict, handling=lenient"],
+        ] {
+            assert_eq!(of(strict), Handling::Strict, "{strict:?}");
+        }
+        for lenient in [
+            &[][..],
+            &["handling=lenient"],
+            &["handling=lenient", "handling=strict"],
+            &["handling"],
+            &["strict"],
+            &["handling=stricter"],
+            &["wait=5; handling=strict"],
+            &["x-handling=strict"],
+        ] {
+            assert_eq!(of(lenient), Handling::Lenient, "{lenient:?}");
+        }
     }
 
     #[test]

@@ -38,39 +38,61 @@ impl Errors {
     }
 }
 
+/// What happens to fields with unknown names, as the `Prefer` header says (RFC 7240).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Handling {
+    /// They are ignored, unless they are nearly known.
+    #[default]
+    Lenient,
+    /// They are refused.
+    Strict,
+}
+
 /// The fields of one object.
 pub(crate) struct Fields<'o, 'a> {
     object: &'o Object<'a>,
+    handling: Handling,
     /// The list that the object is an element of, and its index.
     element: Option<(&'static str, usize)>,
 }
 
 impl<'o, 'a> Fields<'o, 'a> {
     /// The fields of a whole body.
-    pub(crate) fn of(object: &'o Object<'a>) -> Fields<'o, 'a> {
-        Fields { object, element: None }
+    pub(crate) fn of(object: &'o Object<'a>, handling: Handling) -> Fields<'o, 'a> {
+        Fields { object, handling, element: None }
     }
 
-    /// The fields of an element of a list.
-    pub(crate) fn of_element(
+    /// The fields of an element of a list in these fields.
+    pub(crate) fn element(
+        &self,
         object: &'o Object<'a>,
         list: &'static str,
         index: usize,
     ) -> Fields<'o, 'a> {
-        Fields { object, element: Some((list, index)) }
+        Fields { object, handling: self.handling, element: Some((list, index)) }
+    }
+
+    /// The fields of an object in these fields that stands for a whole body.
+    pub(crate) fn whole(&self, object: &'o Object<'a>) -> Fields<'o, 'a> {
+        Fields { object, handling: self.handling, element: None }
     }
 
     /// Refuses names that differ from a `known` one only by case, `_` or `-`. Ignored as unknown, a
-    /// misspelt key or limit would change what the request does.
+    /// misspelt key or limit would change what the request does. Strict handling refuses every
+    /// name that is not `known`.
     pub(crate) fn check_names(&self, known: &[&str], errors: &mut Errors) {
         let given = self.object.0.iter().map(|(name, _)| name.as_ref());
-        let misspelt = given.filter(|name| !known.contains(name)).filter_map(|name| {
-            let meant = known.iter().find(|known| spells_the_same(known, name))?;
-            Some((name, meant))
+        let refused = given.filter(|name| !known.contains(name)).filter_map(|name| {
+            let meant = known.iter().find(|known| spells_the_same(known, name));
+            (meant.is_some() || self.handling == Handling::Strict).then_some((name, meant))
         });
-        for (name, meant) in misspelt.take(MISSPELT_MAX) {
-            let text = format!("This field is unknown; did you mean {meant}?");
-            errors.add(self.path(name), text);
+        for (name, meant) in refused.take(REFUSED_NAMES_MAX) {
+            let text = match meant {
+                Some(meant) => format!("This field is unknown; did you mean {meant}?"),
+                None => format!("This field is unknown; known are: {}.", known.join(", ")),
+            };
+            let shown = name.char_indices().nth(NAME_BYTES_MAX).map_or(name, |(at, _)| &name[..at]);
+            errors.add(self.path(shown), text);
         }
     }
 
@@ -211,8 +233,8 @@ impl<'o, 'a> Fields<'o, 'a> {
     }
 }
 
-/// The most misspelt names that an answer lists for one object.
-const MISSPELT_MAX: usize = 16;
+/// The most refused names that an answer lists for one object.
+const REFUSED_NAMES_MAX: usize = 16;
 
 /// Whether two names are equal but for case, `_` and `-`.
 fn spells_the_same(one: &str, other: &str) -> bool {
@@ -223,7 +245,7 @@ fn spells_the_same(one: &str, other: &str) -> bool {
     other.len() <= NAME_BYTES_MAX && plain(one) == plain(other)
 }
 
-/// Longer names are not compared with the known ones.
+/// Longer names are not compared with the known ones, and are shown cut to as many characters.
 const NAME_BYTES_MAX: usize = 64;
 
 pub(crate) const NOT_A_STRING: &str = "must be a string.";
@@ -335,7 +357,7 @@ mod tests {
     fn every_invalid_field_is_named_once_with_its_path() {
         let body = br#"{"a": "2", "name": 7, "price": [1], "sku": "a\u0000b", "empty": " "}"#;
         let object = json::parse(body).unwrap();
-        let fields = Fields::of_element(&object, "items", 3);
+        let fields = Fields::of(&object, Handling::Lenient).element(&object, "items", 3);
         let mut errors = Errors::default();
         assert_eq!(fields.required_integer("a", 1..=5, &mut errors), None);
         assert_eq!(fields.required_integer("missing_one", 1..=5, &mut errors), None);
@@ -370,7 +392,7 @@ mod tests {
             let body = format!("{{\"price\":{json}}}");
             let object = json::parse(body.as_bytes()).unwrap();
             let mut errors = Errors::default();
-            let price = Fields::of(&object).price("price", &mut errors);
+            let price = Fields::of(&object, Handling::Lenient).price("price", &mut errors);
             errors.check().map(|()| price)
         };
         assert_eq!(price_of("0.10").unwrap(), Some(Money(10)));

@@ -12,7 +12,7 @@ use crate::answer::reply::{self, Reply, ReplyExt};
 use crate::answer::views;
 use crate::call::Call;
 use crate::failure::Failure;
-use crate::request::fields::{Errors, Fields};
+use crate::request::fields::Errors;
 use crate::request::json::{self, Value};
 
 /// The timeout of the snapshot behind a backup: the state may be large.
@@ -48,7 +48,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
 /// `POST /cluster/payments`
 pub(crate) async fn set_payments(call: &Call<'_>) -> Result<Reply, Failure> {
     let object = json::parse(&call.body)?;
-    let fields = Fields::of(&object);
+    let fields = call.fields(&object);
     let mut errors = Errors::default();
     fields.check_names(&["paused"], &mut errors);
     let paused = match fields.required("paused", &mut errors) {

@@ -24,7 +24,7 @@ fn shown(call: &Call<'_>) -> Reply {
 /// `POST /cluster/members`
 pub(crate) async fn add(call: &Call<'_>) -> Result<Reply, Failure> {
     let object = json::parse(&call.body)?;
-    let member = read_member(&Fields::of(&object))?;
+    let member = read_member(&call.fields(&object))?;
     change(call, Change::Add(member)).await?;
     let handle = &call.app.handle;
     let join = handle.join_info();
@@ -58,7 +58,7 @@ pub(crate) async fn remove(call: &Call<'_>) -> Result<Reply, Failure> {
 pub(crate) async fn transfer(call: &Call<'_>) -> Result<Reply, Failure> {
     let object = if call.body.is_empty() { Object::default() } else { json::parse(&call.body)? };
     let mut errors = Errors::default();
-    let fields = Fields::of(&object);
+    let fields = call.fields(&object);
     fields.check_names(&["to"], &mut errors);
     let to = fields.id("to", &mut errors).map(NodeId);
     errors.check()?;
@@ -135,10 +135,11 @@ fn is_host_and_port(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::fields::Handling;
 
     fn read(body: &str) -> Result<Member, Failure> {
         let object = json::parse(body.as_bytes())?;
-        read_member(&Fields::of(&object))
+        read_member(&Fields::of(&object, Handling::Lenient))
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::call::{Call, unexpected};
 use crate::failure::Failure;
 use crate::request::extract;
 use crate::request::fields::{Errors, Fields, idempotency_key};
-use crate::request::json::{self, Object};
+use crate::request::json;
 use crate::resources::orders::write::{read_lines, read_user};
 use crate::settings::Settings;
 
@@ -26,7 +26,7 @@ const MISSING: &str = "Hold not found.";
 pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
-    let command = read_hold(&object, header_key.as_deref(), &call.app.settings)?;
+    let command = read_hold(&call.fields(&object), header_key.as_deref(), &call.app.settings)?;
     let mut applied = call.propose(Command::CreateHold(command)).await?;
     let (id, replayed) = match &applied.outcome {
         Outcome::HoldCreated(id) => (*id, false),
@@ -74,7 +74,7 @@ pub(crate) async fn release(call: &Call<'_>) -> Result<Reply, Failure> {
 pub(crate) async fn extend(call: &Call<'_>) -> Result<Reply, Failure> {
     let hold = HoldId(call.id(MISSING)?);
     let object = json::parse(&call.body)?;
-    let command = read_extension(hold, &object, &call.app.settings)?;
+    let command = read_extension(hold, &call.fields(&object), &call.app.settings)?;
     let mut applied = call.propose(Command::ExtendHold(command)).await?;
     match &applied.outcome {
         Outcome::HoldExtended(id) => written(call, 200, *id, &mut applied).await,
@@ -121,24 +121,23 @@ const HOLD_FIELDS: [&str; 7] =
 
 /// Reads the body of `POST /holds`.
 fn read_hold(
-    object: &Object<'_>,
+    fields: &Fields<'_, '_>,
     header_key: Option<&str>,
     settings: &Settings,
 ) -> Result<CreateHold, Failure> {
-    let fields = Fields::of(object);
     let mut errors = Errors::default();
     fields.check_names(&HOLD_FIELDS, &mut errors);
     let key = idempotency_key(header_key, fields.key(&mut errors))?.map(Box::from);
-    let user = read_user(&fields, settings, &mut errors);
+    let user = read_user(fields, settings, &mut errors);
     let lines = if fields.optional("items").is_some() {
         if fields.optional("product_id").is_some() {
             fields.fault("product_id", "must be left out when there are items.", &mut errors);
         }
-        read_lines(&fields, &mut errors)
+        read_lines(fields, &mut errors)
     } else {
-        read_only_line(&fields, &mut errors).into_iter().collect()
+        read_only_line(fields, &mut errors).into_iter().collect()
     };
-    let ttl_ms = read_ttl_ms(&fields, settings, &mut errors).unwrap_or(settings.hold_ttl_ms);
+    let ttl_ms = read_ttl_ms(fields, settings, &mut errors).unwrap_or(settings.hold_ttl_ms);
     errors.finish(Some(CreateHold {
         user,
         lines,
@@ -170,17 +169,13 @@ fn read_only_line(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<Line> 
 
 fn read_extension(
     hold: HoldId,
-    object: &Object<'_>,
+    fields: &Fields<'_, '_>,
     settings: &Settings,
 ) -> Result<ExtendHold, Failure> {
-    let fields = Fields::of(object);
     let mut errors = Errors::default();
     fields.check_names(&["ttl_seconds"], &mut errors);
-    let ttl_ms = fields.required("ttl_seconds", &mut errors).and(read_ttl_ms(
-        &fields,
-        settings,
-        &mut errors,
-    ));
+    let ttl_ms =
+        fields.required("ttl_seconds", &mut errors).and(read_ttl_ms(fields, settings, &mut errors));
     let ttl_max_ms = settings.hold_ttl_max_ms;
     errors.finish(ttl_ms.map(|ttl_ms| ExtendHold { hold, ttl_ms, ttl_max_ms }))
 }
@@ -196,9 +191,10 @@ mod tests {
     use engine::ids::UserId;
 
     use super::*;
+    use crate::request::fields::Handling;
 
     fn read_with(body: &str, settings: &Settings) -> Result<CreateHold, Failure> {
-        read_hold(&json::parse(body.as_bytes())?, None, settings)
+        read_hold(&Fields::of(&json::parse(body.as_bytes())?, Handling::Lenient), None, settings)
     }
 
     fn read(body: &str) -> Result<CreateHold, Failure> {
@@ -284,7 +280,7 @@ mod tests {
     fn an_extension_needs_a_duration() {
         let read = |body: &str| {
             let object = json::parse(body.as_bytes()).unwrap();
-            read_extension(HoldId(1), &object, &Settings::default())
+            read_extension(HoldId(1), &Fields::of(&object, Handling::Lenient), &Settings::default())
         };
         let extension = read(r#"{"ttl_seconds":3600}"#).unwrap();
         assert_eq!((extension.ttl_ms, extension.ttl_max_ms), (3_600_000, 3_600_000));

@@ -22,7 +22,7 @@ use crate::answer::rows;
 use crate::call::{Call, unexpected};
 use crate::failure::Failure;
 use crate::request::extract;
-use crate::request::fields::{Errors, Fields};
+use crate::request::fields::{Errors, Fields, Handling};
 use crate::request::json::{self, Malformed, Value};
 use crate::request::query;
 use crate::settings::Settings;
@@ -83,17 +83,20 @@ fn read_batch(call: &Call<'_>) -> Result<Batch, Failure> {
         }
     };
     errors.check()?;
+    let handling = extract::handling(call.headers);
     if extract::is_ndjson(call.headers) {
-        let orders = read_lines(&call.body, settings)?;
+        let orders = read_lines(&call.body, settings, handling)?;
         return Ok(Batch { atomic: asked.unwrap_or(false), orders });
     }
-    read_object(&call.body, asked, settings)
+    let object = json::parse(&call.body)?;
+    read_object(&Fields::of(&object, handling), asked, settings)
 }
 
 /// Reads one order per line, without blank lines.
 fn read_lines(
     body: &[u8],
     settings: &Settings,
+    handling: Handling,
 ) -> Result<Vec<Result<PlaceOrder, Failure>>, Failure> {
     let mut orders = Vec::new();
     for line in body.split(|byte| *byte == b'\n') {
@@ -103,7 +106,7 @@ fn read_lines(
         if orders.len() == BATCH_ORDERS_MAX {
             return Err(too_many());
         }
-        let read = |line| read_order(&json::parse(line)?, None, settings);
+        let read = |line| read_order(&Fields::of(&json::parse(line)?, handling), None, settings);
         orders.push(read(line));
     }
     if orders.is_empty() {
@@ -113,9 +116,11 @@ fn read_lines(
 }
 
 /// `asked` is the query's `atomic`; that of the body must agree.
-fn read_object(body: &[u8], asked: Option<bool>, settings: &Settings) -> Result<Batch, Failure> {
-    let object = json::parse(body)?;
-    let fields = Fields::of(&object);
+fn read_object(
+    fields: &Fields<'_, '_>,
+    asked: Option<bool>,
+    settings: &Settings,
+) -> Result<Batch, Failure> {
     let mut errors = Errors::default();
     fields.check_names(&["orders", "atomic"], &mut errors);
     let atomic = match fields.optional("atomic") {
@@ -145,7 +150,7 @@ fn read_object(body: &[u8], asked: Option<bool>, settings: &Settings) -> Result<
         _ => return Err(too_many()),
     }
     let read = |element: &Value<'_>| match element {
-        Value::Object(order) => read_order(order, None, settings),
+        Value::Object(order) => read_order(&fields.whole(order), None, settings),
         _ => Err(Malformed::NotAnObject.into()),
     };
     Ok(Batch { atomic, orders: elements.iter().map(read).collect() })
@@ -392,11 +397,12 @@ mod tests {
     use super::*;
 
     fn lines(body: &str) -> Result<Vec<Result<PlaceOrder, Failure>>, Failure> {
-        read_lines(body.as_bytes(), &Settings::default())
+        read_lines(body.as_bytes(), &Settings::default(), Handling::Lenient)
     }
 
     fn object(body: &str) -> Result<Batch, Failure> {
-        read_object(body.as_bytes(), None, &Settings::default())
+        let object = json::parse(body.as_bytes()).unwrap();
+        read_object(&Fields::of(&object, Handling::Lenient), None, &Settings::default())
     }
 
     const GOOD: &str = r#"{"items":[{"product_id":1,"quantity":1}]}"#;

@@ -21,7 +21,8 @@ pub(crate) const REQUIRED: &str = "order_id is required";
 
 /// `POST /tasks/order-processed`
 pub(crate) async fn order_processed(call: &Call<'_>) -> Result<Reply, Failure> {
-    let id = read(&call.body)?;
+    let object = if call.body.is_empty() { Object::default() } else { json::parse(&call.body)? };
+    let id = read(&call.fields(&object))?;
     call.wait_until_fresh(Freshness::Linearizable).await?;
     let (position, order) = read::one(call, id, Freshness::Linearizable).await?;
     tracing::info!(
@@ -37,13 +38,12 @@ pub(crate) async fn order_processed(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply::of(202, &body).at(position).version(version))
 }
 
-fn read(body: &[u8]) -> Result<OrderId, Failure> {
-    let object = if body.is_empty() { Object::default() } else { json::parse(body)? };
-    let fields = Fields::of(&object);
+fn read(fields: &Fields<'_, '_>) -> Result<OrderId, Failure> {
     if fields.optional("order_id").is_none() {
         return Err(Failure::malformed_as(REQUIRED));
     }
     let mut errors = Errors::default();
+    fields.check_names(&["order_id"], &mut errors);
     let id = fields.id("order_id", &mut errors);
     errors.finish(id.map(OrderId))
 }
@@ -53,20 +53,25 @@ mod tests {
     use client::wire::ErrorCode;
 
     use super::*;
+    use crate::request::fields::Handling;
+
+    fn order_of(body: &str) -> Result<OrderId, Failure> {
+        read(&Fields::of(&json::parse(body.as_bytes())?, Handling::Lenient))
+    }
 
     #[test]
     fn an_order_is_required() {
-        assert_eq!(read(br#"{"order_id":7,"x":1}"#).unwrap(), OrderId(7));
-        for body in ["", "{}", r#"{"order_id":null}"#] {
-            let text = format!("{:?}", read(body.as_bytes()).unwrap_err());
+        assert_eq!(order_of(r#"{"order_id":7,"x":1}"#).unwrap(), OrderId(7));
+        for body in ["{}", r#"{"order_id":null}"#] {
+            let text = format!("{:?}", order_of(body).unwrap_err());
             assert!(text.contains("Some(\"order_id is required\")"), "{body}: {text}");
         }
         for body in [r#"{"order_id":"7"}"#, r#"{"order_id":0}"#, r#"{"order_id":1.5}"#] {
-            let code = read(body.as_bytes()).unwrap_err().code();
+            let code = order_of(body).unwrap_err().code();
             assert_eq!(code, ErrorCode::ValidationError, "{body}");
         }
-        for body in [" ", "[]", "{"] {
-            let code = read(body.as_bytes()).unwrap_err().code();
+        for body in ["", " ", "[]", "{"] {
+            let code = order_of(body).unwrap_err().code();
             assert_eq!(code, ErrorCode::MalformedRequest, "{body}");
         }
     }

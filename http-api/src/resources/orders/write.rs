@@ -18,7 +18,7 @@ use crate::call::{Call, unexpected};
 use crate::failure::Failure;
 use crate::request::extract;
 use crate::request::fields::{Errors, Fields, NOT_A_STRING, idempotency_key, is_key, key_invalid};
-use crate::request::json::{self, Object, Value};
+use crate::request::json::{self, Value};
 use crate::request::query::percent_decode;
 use crate::settings::{Gateway, Settings};
 
@@ -28,7 +28,7 @@ pub(crate) const MISSING: &str = "Order not found.";
 pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
-    let command = read_order(&object, header_key.as_deref(), &call.app.settings)?;
+    let command = read_order(&call.fields(&object), header_key.as_deref(), &call.app.settings)?;
     let placed = place(call, command).await?;
     Ok(placed.reply(rows::answer(&placed.order)))
 }
@@ -37,7 +37,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
 pub(crate) async fn purchase(call: &Call<'_>) -> Result<Reply, Failure> {
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
-    let command = read_purchase(&object, header_key.as_deref(), &call.app.settings)?;
+    let command = read_purchase(&call.fields(&object), header_key.as_deref(), &call.app.settings)?;
     let placed = place(call, command).await?;
     let mut view = views::order(&placed.order);
     view.product = match &placed.applied.product {
@@ -117,21 +117,20 @@ const PURCHASE_FIELDS: [&str; 4] = ["product_id", "quantity", "user_id", "idempo
 
 /// Reads the body of `POST /orders`.
 pub(crate) fn read_order(
-    object: &Object<'_>,
+    fields: &Fields<'_, '_>,
     header_key: Option<&str>,
     settings: &Settings,
 ) -> Result<PlaceOrder, Failure> {
-    let fields = Fields::of(object);
     let mut errors = Errors::default();
     fields.check_names(&ORDER_FIELDS, &mut errors);
-    let key = read_key(&fields, header_key, settings, &mut errors)?;
-    let user = read_user(&fields, settings, &mut errors);
-    let (hold, lines) = read_hold_or_lines(&fields, &mut errors);
+    let key = read_key(fields, header_key, settings, &mut errors)?;
+    let user = read_user(fields, settings, &mut errors);
+    let (hold, lines) = read_hold_or_lines(fields, &mut errors);
     // By default, orders from holds are paid through a webhook.
     let usual =
         if hold.is_some() { PaymentMethod::Webhook } else { usual_payment_method(settings) };
-    let payment_method = read_payment_method(&fields, usual, &mut errors);
-    let metadata = read_metadata(&fields, &mut errors);
+    let payment_method = read_payment_method(fields, usual, &mut errors);
+    let metadata = read_metadata(fields, &mut errors);
     errors.check()?;
     if payment_method == PaymentMethod::Mock && settings.gateway == Gateway::None {
         return Err(Failure::new(
@@ -153,16 +152,15 @@ fn usual_payment_method(settings: &Settings) -> PaymentMethod {
 
 /// Reads the body of `POST /orders/purchase`.
 fn read_purchase(
-    object: &Object<'_>,
+    fields: &Fields<'_, '_>,
     header_key: Option<&str>,
     settings: &Settings,
 ) -> Result<PlaceOrder, Failure> {
-    let fields = Fields::of(object);
     let mut errors = Errors::default();
     fields.check_names(&PURCHASE_FIELDS, &mut errors);
-    let key = read_key(&fields, header_key, settings, &mut errors)?;
-    let user = read_user(&fields, settings, &mut errors);
-    let line = read_line(&fields, &mut errors);
+    let key = read_key(fields, header_key, settings, &mut errors)?;
+    let user = read_user(fields, settings, &mut errors);
+    let line = read_line(fields, &mut errors);
     errors.finish(line.map(|line| order_of(vec![line], user, key, settings)))
 }
 
@@ -242,7 +240,7 @@ pub(crate) fn read_lines(fields: &Fields<'_, '_>, errors: &mut Errors) -> Vec<Li
     }
     let read = |(index, element): (usize, &Value<'_>)| match element {
         Value::Object(line) => {
-            let fields = Fields::of_element(line, "items", index);
+            let fields = fields.element(line, "items", index);
             fields.check_names(&["product_id", "quantity"], errors);
             read_line(&fields, errors)
         }
@@ -310,7 +308,7 @@ fn read_metadata(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<Box<str
 /// `POST /orders/{id}/cancel`
 pub(crate) async fn cancel(call: &Call<'_>) -> Result<Reply, Failure> {
     let order = OrderId(call.id(MISSING)?);
-    let reason = read_reason(&call.body)?;
+    let reason = read_reason(call)?;
     let mut applied = call.propose(Command::CancelOrder(CancelOrder { order, reason })).await?;
     let already = match &applied.outcome {
         Outcome::Cancelled { already, .. } => *already,
@@ -355,13 +353,16 @@ pub(crate) async fn fence(call: &Call<'_>) -> Result<Reply, Failure> {
 }
 
 /// Reads the optional body of a cancel.
-fn read_reason(body: &[u8]) -> Result<Option<Box<str>>, Failure> {
-    if body.is_empty() {
+fn read_reason(call: &Call<'_>) -> Result<Option<Box<str>>, Failure> {
+    if call.body.is_empty() {
         return Ok(None);
     }
-    let object = json::parse(body)?;
+    let object = json::parse(&call.body)?;
+    reason_of(&call.fields(&object))
+}
+
+fn reason_of(fields: &Fields<'_, '_>) -> Result<Option<Box<str>>, Failure> {
     let mut errors = Errors::default();
-    let fields = Fields::of(&object);
     fields.check_names(&["reason"], &mut errors);
     let reason = fields.text("reason", REASON_BYTES_MAX, &mut errors);
     errors.check()?;
@@ -371,13 +372,14 @@ fn read_reason(body: &[u8]) -> Result<Option<Box<str>>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::fields::Handling;
 
     fn read_with(
         body: &str,
         key: Option<&str>,
         settings: &Settings,
     ) -> Result<PlaceOrder, Failure> {
-        read_order(&json::parse(body.as_bytes())?, key, settings)
+        read_order(&Fields::of(&json::parse(body.as_bytes())?, Handling::Lenient), key, settings)
     }
 
     fn simulated() -> Settings {
@@ -545,8 +547,10 @@ mod tests {
     #[test]
     fn a_purchase_is_an_order_of_one_line() {
         let settings = Settings::default();
-        let read =
-            |body: &str| read_purchase(&json::parse(body.as_bytes()).unwrap(), None, &settings);
+        let read = |body: &str| {
+            let object = json::parse(body.as_bytes()).unwrap();
+            read_purchase(&Fields::of(&object, Handling::Lenient), None, &settings)
+        };
         let order = read(r#"{"product_id":4,"quantity":3,"idempotency_key":"k"}"#).unwrap();
         assert_eq!(order.lines, [Line { product: ProductId(4), quantity: Quantity(3) }]);
         assert_eq!(order.key.as_deref(), Some("k"));
@@ -557,12 +561,13 @@ mod tests {
 
     #[test]
     fn the_reason_of_a_cancel_is_optional() {
-        assert_eq!(read_reason(b"").unwrap(), None);
-        assert_eq!(read_reason(b"{}").unwrap(), None);
-        assert_eq!(read_reason(br#"{"reason":"late"}"#).unwrap().as_deref(), Some("late"));
+        let read =
+            |body: &str| reason_of(&Fields::of(&json::parse(body.as_bytes())?, Handling::Lenient));
+        assert_eq!(read("{}").unwrap(), None);
+        assert_eq!(read(r#"{"reason":"late"}"#).unwrap().as_deref(), Some("late"));
         let long = format!(r#"{{"reason":"{}"}}"#, "x".repeat(256));
-        for body in [r#"{"reason":1}"#, "[]", "{", &long] {
-            assert!(read_reason(body.as_bytes()).is_err(), "{body}");
+        for body in ["", r#"{"reason":1}"#, "[]", "{", &long] {
+            assert!(read(body).is_err(), "{body}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::call::{Call, unexpected};
 use crate::failure::Failure;
 use crate::request::extract;
 use crate::request::fields::{Errors, Fields, NOT_A_STRING, idempotency_key};
-use crate::request::json::{self, Object, Value};
+use crate::request::json::{self, Value};
 use crate::request::signature;
 use crate::settings::Settings;
 
@@ -23,7 +23,7 @@ pub(crate) async fn webhook(call: &Call<'_>) -> Result<Reply, Failure> {
         .inspect_err(|_| call.app.metrics.signature_refused())?;
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
-    let command = read_report(&object, header_key.as_deref(), &call.app.settings)?;
+    let command = read_report(&call.fields(&object), header_key.as_deref(), &call.app.settings)?;
     let (key, report) = (command.key.clone(), command.report);
     let order = command.order;
     let log = |result: &str| {
@@ -60,11 +60,10 @@ pub(crate) async fn webhook(call: &Call<'_>) -> Result<Reply, Failure> {
 }
 
 fn read_report(
-    object: &Object<'_>,
+    fields: &Fields<'_, '_>,
     header_key: Option<&str>,
     settings: &Settings,
 ) -> Result<PaymentWebhook, Failure> {
-    let fields = Fields::of(object);
     let mut errors = Errors::default();
     let known = ["idempotency_key", "order_id", "status", "amount", "payload"];
     fields.check_names(&known, &mut errors);
@@ -76,9 +75,9 @@ fn read_report(
         fields.required("idempotency_key", &mut errors);
     }
     let order = fields.required("order_id", &mut errors).and(fields.id("order_id", &mut errors));
-    let report = read_result(&fields, &mut errors);
+    let report = read_result(fields, &mut errors);
     let amount = fields.amount("amount", &mut errors);
-    let payload = read_payload(&fields, &mut errors);
+    let payload = read_payload(fields, &mut errors);
     let command = match (key, order, report) {
         (Some(key), Some(order), Some(report)) => Some(PaymentWebhook {
             key: key.into(),
@@ -129,9 +128,14 @@ mod tests {
     use engine::money::Money;
 
     use super::*;
+    use crate::request::fields::Handling;
 
     fn read(body: &str) -> Result<PaymentWebhook, Failure> {
-        read_report(&json::parse(body.as_bytes())?, None, &Settings::default())
+        read_report(
+            &Fields::of(&json::parse(body.as_bytes())?, Handling::Lenient),
+            None,
+            &Settings::default(),
+        )
     }
 
     #[test]

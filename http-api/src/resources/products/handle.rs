@@ -85,7 +85,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
 /// `POST /products`
 pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let object = json::parse(&call.body)?;
-    let command = read_product(&Fields::of(&object))?;
+    let command = read_product(&call.fields(&object))?;
     let applied = call.propose(Command::CreateProduct(command)).await?;
     let Outcome::ProductCreated(id) = applied.outcome else {
         return Err(refused(call, &applied));
@@ -127,7 +127,7 @@ fn read_product(fields: &Fields<'_, '_>) -> Result<CreateProduct, Failure> {
 pub(crate) async fn replace(call: &Call<'_>) -> Result<Reply, Failure> {
     let product = ProductId(call.id(MISSING)?);
     let object = json::parse(&call.body)?;
-    let whole = read_product(&Fields::of(&object))?;
+    let whole = read_product(&call.fields(&object))?;
     let update = UpdateProduct {
         product,
         expected_version: None,
@@ -146,7 +146,7 @@ pub(crate) async fn replace(call: &Call<'_>) -> Result<Reply, Failure> {
 pub(crate) async fn patch(call: &Call<'_>) -> Result<Reply, Failure> {
     let product = ProductId(call.id(MISSING)?);
     let object = json::parse(&call.body)?;
-    let patch = read_patch(product, &Fields::of(&object))?;
+    let patch = read_patch(product, &call.fields(&object))?;
     if is_empty(&patch) { unchanged(call, product).await } else { update(call, patch).await }
 }
 
@@ -291,17 +291,21 @@ mod tests {
     use engine::money::Money;
 
     use super::*;
+    use crate::request::fields::Handling;
 
     fn faults<T: std::fmt::Debug>(result: Result<T, Failure>) -> String {
         format!("{:?}", result.unwrap_err())
     }
 
     fn create_of(body: &str) -> Result<CreateProduct, Failure> {
-        read_product(&Fields::of(&json::parse(body.as_bytes()).unwrap()))
+        read_product(&Fields::of(&json::parse(body.as_bytes()).unwrap(), Handling::Lenient))
     }
 
     fn patch_of(body: &str) -> Result<UpdateProduct, Failure> {
-        read_patch(ProductId(1), &Fields::of(&json::parse(body.as_bytes()).unwrap()))
+        read_patch(
+            ProductId(1),
+            &Fields::of(&json::parse(body.as_bytes()).unwrap(), Handling::Lenient),
+        )
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::call::{Call, unexpected};
 use crate::failure::Failure;
 use crate::request::extract;
 use crate::request::fields::{Errors, Fields, idempotency_key, integer};
-use crate::request::json::{self, Object, Value};
+use crate::request::json::{self, Value};
 use crate::request::query::{self, Query};
 
 /// `POST /products/{id}/adjustments`
@@ -27,7 +27,7 @@ pub(crate) async fn adjust(call: &Call<'_>) -> Result<Reply, Failure> {
     let product = ProductId(call.id(MISSING)?);
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
-    let command = read_adjustment(product, &object, header_key.as_deref())?;
+    let command = read_adjustment(product, &call.fields(&object), header_key.as_deref())?;
     let applied = call.propose(Command::AdjustStock(command)).await?;
     let (id, replayed) = match applied.outcome {
         Outcome::StockAdjusted { adjustment, .. } => (adjustment, false),
@@ -50,15 +50,14 @@ pub(crate) async fn adjust(call: &Call<'_>) -> Result<Reply, Failure> {
 
 fn read_adjustment(
     product: ProductId,
-    object: &Object<'_>,
+    fields: &Fields<'_, '_>,
     header_key: Option<&str>,
 ) -> Result<AdjustStock, Failure> {
-    let fields = Fields::of(object);
     let mut errors = Errors::default();
     let known = ["delta", "set", "expected", "reason", "idempotency_key"];
     fields.check_names(&known, &mut errors);
     let key = idempotency_key(header_key, fields.key(&mut errors))?.map(Box::from);
-    let change = read_change(&fields, &mut errors);
+    let change = read_change(fields, &mut errors);
     let expected = fields.integer("expected", 0..=STOCK_MAX.unsigned_abs(), &mut errors);
     let expected = expected.and_then(|units| i64::try_from(units).ok());
     let reason = fields.required_text("reason", REASON_BYTES_MAX, &mut errors);
@@ -154,9 +153,14 @@ fn read_after(query: &Query<'_>, errors: &mut Errors) -> Option<LedgerPlace> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::fields::Handling;
 
     fn read(body: &str) -> Result<AdjustStock, Failure> {
-        read_adjustment(ProductId(3), &json::parse(body.as_bytes()).unwrap(), None)
+        read_adjustment(
+            ProductId(3),
+            &Fields::of(&json::parse(body.as_bytes()).unwrap(), Handling::Lenient),
+            None,
+        )
     }
 
     #[test]

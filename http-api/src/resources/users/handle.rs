@@ -16,7 +16,7 @@ use crate::request::json;
 /// `POST /users`
 pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let object = json::parse(&call.body)?;
-    let applied = call.propose(Command::CreateUser(read_user(&Fields::of(&object))?)).await?;
+    let applied = call.propose(Command::CreateUser(read_user(&call.fields(&object))?)).await?;
     let id = match applied.outcome {
         Outcome::UserCreated(id) => id,
         Outcome::Rejected(rejection) => {
@@ -67,6 +67,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::fields::Handling;
 
     #[test]
     fn addresses_have_two_sides() {
@@ -81,7 +82,7 @@ mod tests {
     #[test]
     fn both_fields_are_needed() {
         let object = json::parse(b"{\"name\": 1}").unwrap();
-        let text = format!("{:?}", read_user(&Fields::of(&object)).unwrap_err());
+        let text = format!("{:?}", read_user(&Fields::of(&object, Handling::Lenient)).unwrap_err());
         assert!(text.contains("The name field must be a string.") && text.contains("email"));
     }
 }
