@@ -19,6 +19,12 @@ pub struct OrderQuery {
     pub status: Option<OrderStatus>,
     /// Only orders with a line of this product.
     pub product_id: Option<u64>,
+    /// Only orders with a line of the product that has this SKU now; not with `product_id`.
+    pub sku: Option<String>,
+    /// Only orders created at this time or later: RFC 3339, or a day, which begins in UTC.
+    pub created_after: Option<String>,
+    /// Only orders created before this time.
+    pub created_before: Option<String>,
     /// The part of the list.
     pub paging: Paging,
 }
@@ -53,6 +59,8 @@ impl Default for Paging {
 pub struct ProductQuery {
     /// Only these products; empty means all.
     pub ids: Vec<u64>,
+    /// Only the product with this SKU.
+    pub sku: Option<String>,
     /// `next_cursor` of the previous page; `None` for the first one.
     pub cursor: Option<String>,
     /// Products per page, at most 10,000.
@@ -110,6 +118,9 @@ impl OrderQuery {
         path.number("user_id", self.user_id);
         path.text("status", self.status.map(OrderStatus::as_str));
         path.number("product_id", self.product_id);
+        path.text("sku", self.sku.as_deref());
+        path.text("created_after", self.created_after.as_deref());
+        path.text("created_before", self.created_before.as_deref());
         match &self.paging {
             Paging::Page { page, per_page } => {
                 path.number("page", Some(*page));
@@ -130,6 +141,7 @@ impl ProductQuery {
         let mut path = Path::new("/api/v1/products");
         let ids = self.ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
         path.text("ids", (!ids.is_empty()).then_some(ids.as_str()));
+        path.text("sku", self.sku.as_deref());
         path.text("cursor", self.cursor.as_deref());
         path.number("limit", self.limit);
         path.text
@@ -185,11 +197,16 @@ mod tests {
             user_id: Some(1),
             status: Some(OrderStatus::Paid),
             product_id: Some(5),
+            created_after: Some("2026-02-23T10:30:00+01:00".to_owned()),
             paging: Paging::Page { page: 2, per_page: Some(50) },
+            ..OrderQuery::default()
         };
         assert_eq!(
             query.path(),
-            "/api/v1/orders?user_id=1&status=PAID&product_id=5&page=2&per_page=50"
+            concat!(
+                "/api/v1/orders?user_id=1&status=PAID&product_id=5",
+                "&created_after=2026-02-23T10%3A30%3A00%2B01%3A00&page=2&per_page=50"
+            )
         );
         let paging = Paging::Cursor { cursor: Some("a+b/=&".to_owned()), limit: 1000 };
         let query = OrderQuery { paging, ..OrderQuery::default() };
@@ -199,8 +216,10 @@ mod tests {
     #[test]
     fn products() {
         assert_eq!(ProductQuery::default().path(), "/api/v1/products");
-        let query = ProductQuery { ids: vec![1, 5], cursor: None, limit: Some(10) };
+        let query = ProductQuery { ids: vec![1, 5], limit: Some(10), ..ProductQuery::default() };
         assert_eq!(query.path(), "/api/v1/products?ids=1%2C5&limit=10");
+        let query = ProductQuery { sku: Some("A 1".to_owned()), ..ProductQuery::default() };
+        assert_eq!(query.path(), "/api/v1/products?sku=A%201");
     }
 
     #[test]

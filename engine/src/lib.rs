@@ -50,6 +50,7 @@ mod packed;
 mod postings;
 mod products;
 mod record;
+mod scan;
 mod schedule;
 mod sessions;
 mod statuses;

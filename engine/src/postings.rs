@@ -1,8 +1,11 @@
 //! The orders of one user or one product: ascending ids in four bytes each. Long lists also count
 //! the orders of each block by status, so that any page of any status is found without a full scan.
 
+use std::ops::Range;
+
 use crate::ids::OrderId;
 use crate::order::Status;
+use crate::scan::Scan;
 use crate::statuses::Statuses;
 
 /// Ids that are counted together.
@@ -109,15 +112,19 @@ impl Postings {
         rank < self.len() && self.get(rank) == id
     }
 
-    /// The ids in both lists, newest first. Scans the shorter list and steps through the other.
-    pub(crate) fn common<'a>(&'a self, other: &'a Postings) -> impl Iterator<Item = u64> + 'a {
+    /// The ids of the shorter list within `ids`, newest first, and whether each is in both lists.
+    pub(crate) fn compare<'a>(
+        &'a self,
+        other: &'a Postings,
+        ids: Range<u64>,
+    ) -> impl Iterator<Item = (u64, bool)> + 'a {
         let (short, long) = if self.len() <= other.len() { (self, other) } else { (other, self) };
-        let mut end = long.len();
-        (0..short.len()).rev().map(|at| short.get(at)).filter(move |&id| {
+        let mut end = long.rank(ids.end);
+        (short.rank(ids.start)..short.rank(ids.end)).rev().map(|at| short.get(at)).map(move |id| {
             let above = long.rank_below(id + 1, end);
             let found = above > 0 && long.get(above - 1) == id;
             end = above - usize::from(found);
-            found
+            (id, found)
         })
     }
 }
@@ -154,43 +161,57 @@ impl Counts {
         block[to as usize] += 1;
     }
 
-    /// How many orders in the list have this status.
-    pub(crate) fn total(&self, status: Status) -> u64 {
-        self.blocks.iter().map(|block| u64::from(block[status as usize])).sum()
+    /// How many of the first `end` orders of the list have this status.
+    fn count_below(&self, list: &Postings, statuses: &Statuses, end: usize, status: Status) -> u64 {
+        let blocks = self.blocks[..end / BLOCK].iter();
+        let counted: u64 = blocks.map(|block| u64::from(block[status as usize])).sum();
+        counted + count(list, statuses, end / BLOCK * BLOCK..end, status)
     }
 }
 
-/// Orders among the first `end` of a list that have a status, newest first: skips `skip` of them
-/// and returns at most `limit`. With counts it skips whole blocks.
+/// How many of these places in a list have an order with this status, by looking at each.
+fn count(list: &Postings, statuses: &Statuses, places: Range<usize>, status: Status) -> u64 {
+    places.filter(|at| statuses.get(list.get(*at) - 1) == Some(status)).count() as u64
+}
+
+/// How many of these places in a list have an order with this status.
+pub(crate) fn count_between(
+    list: &Postings,
+    counts: Option<&Counts>,
+    statuses: &Statuses,
+    places: Range<usize>,
+    status: Status,
+) -> u64 {
+    let Some(counts) = counts else { return count(list, statuses, places, status) };
+    let below = |end| counts.count_below(list, statuses, end, status);
+    below(places.end).saturating_sub(below(places.start))
+}
+
+/// Finds the ids of orders in a list that have a status, newest first. The walk's indices are
+/// places in the list. With counts it skips whole blocks.
 pub(crate) fn newest(
     list: &Postings,
     counts: Option<&Counts>,
     statuses: &Statuses,
     status: Status,
-    (end, skip, limit): (usize, u64, usize),
-) -> Vec<OrderId> {
-    let (mut end, mut skip) = (end, skip);
-    let mut found = Vec::new();
-    while end > 0 && found.len() < limit {
+    scan: &mut Scan,
+) {
+    while scan.step() {
+        let end = scan.end as usize;
         if end.is_multiple_of(BLOCK)
             && let Some(counts) = counts
         {
             let count = u64::from(counts.blocks[end / BLOCK - 1][status as usize]);
-            if count <= skip {
-                (end, skip) = (end - BLOCK, skip - count);
+            if scan.skip_block(BLOCK as u64, count) {
                 continue;
             }
         }
-        end -= 1;
-        let id = list.get(end);
+        scan.end -= 1;
+        let id = list.get(end - 1);
         if statuses.get(id - 1) == Some(status) {
-            match skip {
-                0 => found.push(OrderId(id)),
-                _ => skip -= 1,
-            }
+            scan.take(id);
         }
     }
-    found
 }
 
 #[cfg(test)]
@@ -235,18 +256,38 @@ mod tests {
         let every_third = list((1..=20_000).step_by(3));
         let counts = Counts::of(&every_third, &statuses);
         for wanted in Status::ALL {
-            let all: Vec<OrderId> =
-                (1..=20_000).step_by(3).filter(|id| status(*id) == wanted).map(OrderId).collect();
-            assert_eq!(counts.total(wanted), all.len() as u64);
+            let all: Vec<u64> =
+                (1..=20_000).step_by(3).filter(|id| status(*id) == wanted).collect();
             for end in [0, 1, 1023, 1024, 1025, 3000, every_third.len()] {
-                for skip in [0, 1, 40, 1024, 1500, 9_999] {
-                    let window = (end, skip, 7);
-                    let below = all.iter().rev().filter(|id| every_third.rank(id.0) < end);
-                    let page: Vec<_> = below.copied().skip(skip as usize).take(7).collect();
-                    let counted = newest(&every_third, Some(&counts), &statuses, wanted, window);
-                    assert_eq!(counted, page, "{wanted} {window:?}");
-                    let plain = newest(&every_third, None, &statuses, wanted, window);
-                    assert_eq!(plain, page, "{wanted} {window:?}");
+                for (start, skip) in [0, 1, 40, 1024, 1500, 9_999]
+                    .map(|skip| (0, skip))
+                    .into_iter()
+                    .chain([(900, 3)])
+                {
+                    let places = start.min(end)..end;
+                    let within: Vec<u64> = all
+                        .iter()
+                        .rev()
+                        .copied()
+                        .filter(|id| places.contains(&every_third.rank(*id)))
+                        .collect();
+                    let page: Vec<_> = within.iter().copied().skip(skip as usize).take(7).collect();
+                    for counts in [Some(&counts), None] {
+                        let total =
+                            count_between(&every_third, counts, &statuses, places.clone(), wanted);
+                        assert_eq!(total, within.len() as u64, "{wanted} {places:?}");
+                        for steps in [1, usize::MAX] {
+                            let (start, end) = (places.start as u64, places.end as u64);
+                            let found = Vec::new();
+                            let mut scan = Scan { start, end, skip, wanted: 7, steps, found };
+                            newest(&every_third, counts, &statuses, wanted, &mut scan);
+                            while !scan.is_done() {
+                                scan.steps = steps;
+                                newest(&every_third, counts, &statuses, wanted, &mut scan);
+                            }
+                            assert_eq!(scan.found, page, "{wanted} {places:?} {skip}");
+                        }
+                    }
                 }
             }
         }
@@ -271,8 +312,16 @@ mod tests {
             let mut common: Vec<u64> = one.intersection(&two).copied().collect();
             common.reverse();
             let (one, two) = (list(one), list(two));
-            prop_assert_eq!(one.common(&two).collect::<Vec<_>>(), common.clone());
-            prop_assert_eq!(two.common(&one).collect::<Vec<_>>(), common);
+            for ids in [0..u64::MAX, 50..120, 50..51, 70..70] {
+                let expected: Vec<u64> =
+                    common.iter().copied().filter(|id| ids.contains(id)).collect();
+                for (one, two) in [(&one, &two), (&two, &one)] {
+                    let compared = one.compare(two, ids.clone());
+                    let found: Vec<u64> =
+                        compared.filter(|(_, common)| *common).map(|(id, _)| id).collect();
+                    prop_assert_eq!(&found, &expected);
+                }
+            }
         }
 
         #[test]

@@ -1,11 +1,15 @@
 //! Lists of orders: exact totals and any page, without reading rows.
 //!
 //! Statuses and the lists of order ids per user and product answer everything here, so it makes no
-//! difference whether an order's row is in memory.
+//! difference whether an order's row is in memory. A [`Listing`] is read in steps, so that a reader
+//! can give the state back in between.
+
+use std::ops::Range;
 
 use crate::ids::{OrderId, ProductId, UserId};
 use crate::order::Status;
 use crate::postings::{self, Counts, Postings};
+use crate::scan::Scan;
 use crate::state::State;
 
 /// The most ids on one page, whatever the caller requests.
@@ -20,6 +24,10 @@ pub struct OrderFilter {
     pub status: Option<Status>,
     /// Orders with a line of this product.
     pub product: Option<ProductId>,
+    /// Orders with this id or a greater one. Ids grow with the time of creation.
+    pub first: Option<OrderId>,
+    /// Orders with a smaller id than this.
+    pub below: Option<OrderId>,
 }
 
 /// Which part of the list, newest first.
@@ -46,50 +54,98 @@ pub enum Page {
 pub struct OrderPage {
     /// The orders, newest first.
     pub ids: Vec<OrderId>,
-    /// How many orders match the filter, on all pages together.
-    pub total: u64,
+    /// How many orders match the filter, on all pages together; `None` for [`Page::Before`], which
+    /// need not look at them all.
+    pub total: Option<u64>,
     /// Whether older ones follow.
     pub has_more: bool,
 }
 
-/// A window into a list: ids below `end`, after skipping `skip` of them, at most `limit`.
-struct Window {
-    end: u64,
+/// A list that is being read, newest first.
+///
+/// Orders that move between two steps may be in it, or be counted, as they were before or after.
+/// Orders that are placed after the first step are not in it.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    filter: OrderFilter,
+    /// Ids on the page. One more is looked for, to know whether there are more.
+    limit: u64,
+    /// Ids to look at: from the lowest up to those that are done.
+    ids: Range<u64>,
+    /// Matching orders to pass over before the page begins.
     skip: u64,
-    limit: usize,
+    found: Vec<OrderId>,
+    /// The total, unless the page has none. Orders of both a user and a product are counted one by
+    /// one, all others in the first step.
+    total: Option<u64>,
+    is_begun: bool,
+}
+
+impl Listing {
+    /// A list of which nothing was read yet.
+    pub fn new(filter: OrderFilter, page: Page) -> Listing {
+        let (end, skip, limit, total) = match page {
+            Page::Number { page, per_page } => {
+                let per_page = per_page.min(PAGE_MAX);
+                (None, page.saturating_sub(1).saturating_mul(per_page), per_page, Some(0))
+            }
+            Page::Before { id, limit } => (id, 0, limit.min(PAGE_MAX), None),
+        };
+        let end = [end, filter.below].into_iter().flatten().min();
+        let start = filter.first.map_or(1, |id| id.0).max(1);
+        let ids = start..end.map_or(u64::MAX, |id| id.0);
+        Listing { filter, limit, ids, skip, found: Vec::new(), total, is_begun: false }
+    }
+
+    /// The page as far as it was read.
+    pub fn into_page(mut self) -> OrderPage {
+        let has_more = self.found.len() as u64 > self.limit;
+        self.found.truncate(self.limit as usize);
+        OrderPage { ids: self.found, total: self.total, has_more }
+    }
+
+    /// How many ids are still to be found.
+    fn wanted(&self) -> usize {
+        (self.limit as usize + 1).saturating_sub(self.found.len())
+    }
+
+    /// Sets the total in the first step, unless the page has none.
+    fn count(&mut self, total: impl FnOnce() -> u64) {
+        if !std::mem::replace(&mut self.is_begun, true) && self.total.is_some() {
+            self.total = Some(total());
+        }
+    }
 }
 
 impl State {
     /// A page of the matching orders, newest first, and how many match in all.
     pub fn list_orders(&self, filter: &OrderFilter, page: Page) -> OrderPage {
-        let (end, skip, limit) = match page {
-            Page::Number { page, per_page } => {
-                let per_page = per_page.min(PAGE_MAX);
-                (u64::MAX, page.saturating_sub(1).saturating_mul(per_page), per_page)
-            }
-            Page::Before { id, limit } => (id.map_or(u64::MAX, |id| id.0), 0, limit.min(PAGE_MAX)),
-        };
-        // One more than requested, to know whether there are more.
-        let window = Window { end, skip, limit: limit as usize + 1 };
-        let (mut ids, total) = match (filter.user, filter.product) {
-            (None, None) => self.list_all(filter.status, &window),
+        let mut listing = Listing::new(*filter, page);
+        while !self.list_some(&mut listing, usize::MAX) {}
+        listing.into_page()
+    }
+
+    /// Continues a list, and looks at about `steps` orders or blocks of orders at most. Returns
+    /// whether the page is complete.
+    pub fn list_some(&self, listing: &mut Listing, steps: usize) -> bool {
+        listing.ids.end = listing.ids.end.min(self.orders.len() + 1);
+        let filter = listing.filter;
+        match (filter.user, filter.product) {
+            (None, None) => self.list_all(listing, steps),
             (Some(user), None) => {
                 let counts = self.users.counts(user);
-                self.list_posted(self.users.orders(user), counts, filter.status, &window)
+                self.list_posted(self.users.orders(user), counts, listing, steps)
             }
             (None, Some(product)) => {
                 let entry = self.products.entry(product);
                 let counts = entry.and_then(|entry| entry.counts.as_ref());
-                self.list_posted(self.posted(product), counts, filter.status, &window)
+                self.list_posted(self.posted(product), counts, listing, steps)
             }
             (Some(user), Some(product)) => match (self.users.orders(user), self.posted(product)) {
-                (Some(one), Some(other)) => self.list_common(one, other, filter.status, &window),
-                _ => (Vec::new(), 0),
+                (Some(one), Some(other)) => self.list_common(one, other, listing, steps),
+                _ => true,
             },
-        };
-        let has_more = ids.len() as u64 > limit;
-        ids.truncate(limit as usize);
-        OrderPage { ids, total, has_more }
+        }
     }
 
     /// The orders of a product, archived or not: orders outlive their products.
@@ -97,17 +153,30 @@ impl State {
         self.products.entry(product).map(|entry| &entry.orders)
     }
 
-    fn list_all(&self, status: Option<Status>, window: &Window) -> (Vec<OrderId>, u64) {
+    fn list_all(&self, listing: &mut Listing, steps: usize) -> bool {
         let statuses = self.orders.statuses();
-        let Some(status) = status else {
-            let newest = window.end.saturating_sub(1).min(statuses.len());
-            let first = newest.saturating_sub(window.skip);
-            let ids = (1..=first).rev().take(window.limit).map(OrderId).collect();
-            return (ids, statuses.len());
+        // An order's slot is its id − 1.
+        let slots = listing.ids.start - 1..listing.ids.end.saturating_sub(1);
+        let Some(status) = listing.filter.status else {
+            listing.count(|| slots.end.saturating_sub(slots.start));
+            let newest = slots.end.saturating_sub(listing.skip);
+            let ids = (slots.start + 1..newest + 1).rev().map(OrderId);
+            listing.found.extend(ids.take(listing.wanted()));
+            return true;
         };
-        let end = window.end.saturating_sub(1);
-        let slots = statuses.newest(status, end, window.skip, window.limit);
-        (slots.into_iter().map(|slot| OrderId(slot + 1)).collect(), statuses.count(status))
+        listing.count(|| statuses.count_between(slots.clone(), status));
+        let mut scan = Scan {
+            start: slots.start,
+            end: slots.end,
+            skip: listing.skip,
+            wanted: listing.wanted(),
+            steps,
+            found: Vec::new(),
+        };
+        statuses.newest(status, &mut scan);
+        listing.found.extend(scan.found.iter().map(|slot| OrderId(slot + 1)));
+        (listing.skip, listing.ids.end) = (scan.skip, scan.end + 1);
+        scan.is_done()
     }
 
     /// The orders in one list.
@@ -115,25 +184,38 @@ impl State {
         &self,
         list: Option<&Postings>,
         counts: Option<&Counts>,
-        status: Option<Status>,
-        window: &Window,
-    ) -> (Vec<OrderId>, u64) {
-        let Some(list) = list else { return (Vec::new(), 0) };
-        let below = list.rank(window.end);
-        let Some(status) = status else {
-            let first = below.saturating_sub(usize::try_from(window.skip).unwrap_or(usize::MAX));
-            let ids = (0..first).rev().take(window.limit).map(|at| OrderId(list.get(at))).collect();
-            return (ids, list.len() as u64);
+        listing: &mut Listing,
+        steps: usize,
+    ) -> bool {
+        let Some(list) = list else { return true };
+        let places = list.rank(listing.ids.start)..list.rank(listing.ids.end);
+        let Some(status) = listing.filter.status else {
+            listing.count(|| places.len() as u64);
+            let skip = usize::try_from(listing.skip).unwrap_or(usize::MAX);
+            let newest = places.end.saturating_sub(skip);
+            let ids = (places.start..newest).rev().map(|at| OrderId(list.get(at)));
+            listing.found.extend(ids.take(listing.wanted()));
+            return true;
         };
         let statuses = self.orders.statuses();
-        let total = match counts {
-            Some(counts) => counts.total(status),
-            None => (0..list.len())
-                .filter(|at| statuses.get(list.get(*at) - 1) == Some(status))
-                .count() as u64,
+        listing.count(|| postings::count_between(list, counts, statuses, places.clone(), status));
+        let mut scan = Scan {
+            start: places.start as u64,
+            end: places.end as u64,
+            skip: listing.skip,
+            wanted: listing.wanted(),
+            steps,
+            found: Vec::new(),
         };
-        let part = (below, window.skip, window.limit);
-        (postings::newest(list, counts, statuses, status, part), total)
+        postings::newest(list, counts, statuses, status, &mut scan);
+        listing.found.extend(scan.found.iter().copied().map(OrderId));
+        listing.skip = scan.skip;
+        if let Ok(end) = usize::try_from(scan.end)
+            && end < places.end
+        {
+            listing.ids.end = list.get(end);
+        }
+        scan.is_done()
     }
 
     /// The orders in both lists.
@@ -141,22 +223,30 @@ impl State {
         &self,
         one: &Postings,
         other: &Postings,
-        status: Option<Status>,
-        window: &Window,
-    ) -> (Vec<OrderId>, u64) {
+        listing: &mut Listing,
+        steps: usize,
+    ) -> bool {
         let statuses = self.orders.statuses();
-        let matches = |id: &u64| status.is_none_or(|status| statuses.get(*id - 1) == Some(status));
-        let (mut ids, mut total, mut skip) = (Vec::new(), 0, window.skip);
-        for id in one.common(other).filter(matches) {
-            total += 1;
-            if id >= window.end || ids.len() >= window.limit {
+        let status = listing.filter.status;
+        let compared = one.compare(other, listing.ids.clone());
+        for (taken, (id, is_common)) in compared.enumerate() {
+            if taken == steps {
+                return false;
+            }
+            listing.ids.end = id;
+            if !is_common || status.is_some_and(|status| statuses.get(id - 1) != Some(status)) {
                 continue;
             }
-            match skip {
-                0 => ids.push(OrderId(id)),
-                _ => skip -= 1,
+            if let Some(total) = &mut listing.total {
+                *total += 1;
+            }
+            match (listing.skip, listing.wanted()) {
+                (_, 0) if listing.total.is_none() => return true,
+                (_, 0) => {}
+                (0, _) => listing.found.push(OrderId(id)),
+                _ => listing.skip -= 1,
             }
         }
-        (ids, total)
+        true
     }
 }

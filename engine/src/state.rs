@@ -236,6 +236,11 @@ impl State {
         self.products.active(id)
     }
 
+    /// The product with this SKU, unless it does not exist or is archived.
+    pub fn product_by_sku(&self, sku: &str) -> Option<&Product> {
+        self.products.by_sku(sku).and_then(|id| self.products.active(id))
+    }
+
     /// The products with ids above `after`, ascending, without archived ones.
     pub fn products(&self, after: ProductId) -> impl Iterator<Item = &Product> {
         let start = usize::try_from(after.0).unwrap_or(usize::MAX).min(self.products.len());

@@ -3,7 +3,10 @@
 //!
 //! It stays in memory when an order's row does not, so that applying never needs the disk.
 
+use std::ops::Range;
+
 use crate::order::Status;
+use crate::scan::Scan;
 
 /// Orders per word group: the same 64 that share a chunk.
 const BLOCK: u64 = 64;
@@ -87,35 +90,45 @@ impl Statuses {
             .sum()
     }
 
-    /// Slots below `end` with this status, newest first: skips `skip` of them and returns at most
-    /// `limit`. Skips whole groups and blocks by their counts.
-    pub(crate) fn newest(&self, status: Status, end: u64, skip: u64, limit: usize) -> Vec<u64> {
-        let (mut end, mut skip) = (end.min(self.len), skip);
-        let mut found = Vec::new();
-        while end > 0 && found.len() < limit {
+    /// How many orders of these slots have this status.
+    pub(crate) fn count_between(&self, slots: Range<u64>, status: Status) -> u64 {
+        self.count_below(slots.end, status).saturating_sub(self.count_below(slots.start, status))
+    }
+
+    /// How many of the first `end` orders have this status.
+    fn count_below(&self, end: u64, status: Status) -> u64 {
+        let end = end.min(self.len);
+        let groups = end / GROUP;
+        let counts = self.groups[..groups as usize].iter();
+        let grouped: u64 = counts.map(|counts| u64::from(counts[status as usize])).sum();
+        let blocks = groups * (GROUP / BLOCK)..end / BLOCK;
+        let blocked: u64 = blocks.map(|block| self.count_in_block(block, status)).sum();
+        let rest = end / BLOCK * BLOCK..end;
+        grouped + blocked + rest.filter(|slot| self.get(*slot) == Some(status)).count() as u64
+    }
+
+    /// Finds slots with this status, newest first. Skips whole groups and blocks by their counts.
+    pub(crate) fn newest(&self, status: Status, scan: &mut Scan) {
+        scan.end = scan.end.min(self.len);
+        while scan.step() {
+            let end = scan.end;
             if end.is_multiple_of(GROUP) {
                 let count = u64::from(self.groups[(end / GROUP) as usize - 1][status as usize]);
-                if count <= skip {
-                    (end, skip) = (end - GROUP, skip - count);
+                if scan.skip_block(GROUP, count) {
                     continue;
                 }
             }
             if end.is_multiple_of(BLOCK) {
                 let count = self.count_in_block(end / BLOCK - 1, status);
-                if count <= skip {
-                    (end, skip) = (end - BLOCK, skip - count);
+                if scan.skip_block(BLOCK, count) {
                     continue;
                 }
             }
-            end -= 1;
-            if self.get(end) == Some(status) {
-                match skip {
-                    0 => found.push(end),
-                    _ => skip -= 1,
-                }
+            scan.end -= 1;
+            if self.get(scan.end) == Some(status) {
+                scan.take(scan.end);
             }
         }
-        found
     }
 
     /// Whether the counts agree with the statuses.
@@ -171,7 +184,28 @@ mod tests {
                 for skip in [0, 1, 9, 63, 64, 1000, 16_384, 40_000] {
                     let expected: Vec<u64> =
                         below.iter().copied().skip(skip as usize).take(50).collect();
-                    assert_eq!(statuses.newest(status, end, skip, 50), expected, "{end} {skip}");
+                    for steps in [1, 7, usize::MAX] {
+                        let mut scan =
+                            Scan { start: 0, end, skip, wanted: 50, steps, found: vec![] };
+                        statuses.newest(status, &mut scan);
+                        while !scan.is_done() {
+                            scan.steps = steps;
+                            statuses.newest(status, &mut scan);
+                        }
+                        assert_eq!(scan.found, expected, "{end} {skip} {steps}");
+                    }
+                }
+                for start in [0, 1, 64, 20_004, GROUP - 1, GROUP, end] {
+                    let range = start..end.max(start);
+                    let count = below.iter().filter(|slot| **slot >= start).count() as u64;
+                    assert_eq!(statuses.count_between(range.clone(), status), count, "{range:?}");
+                    let (skip, wanted) = (40, 50);
+                    let mut scan =
+                        Scan { start, end, skip, wanted, steps: usize::MAX, found: vec![] };
+                    statuses.newest(status, &mut scan);
+                    let within = below.iter().copied().filter(|slot| *slot >= start);
+                    let expected: Vec<u64> = within.skip(40).take(50).collect();
+                    assert_eq!(scan.found, expected, "{range:?}");
                 }
             }
         }

@@ -436,32 +436,49 @@ fn lists_are_exact_at_their_edges() {
     };
     let all = OrderFilter::default();
     let numbered = |page| Page::Number { page, per_page: 4 };
-    assert_eq!(list(all, numbered(1)), (vec![10, 9, 8, 7], 10, true));
-    assert_eq!(list(all, numbered(0)), (vec![10, 9, 8, 7], 10, true));
-    assert_eq!(list(all, numbered(3)), (vec![2, 1], 10, false));
-    assert_eq!(list(all, numbered(4)), (vec![], 10, false));
-    assert_eq!(list(all, numbered(u64::MAX)), (vec![], 10, false));
+    assert_eq!(list(all, numbered(1)), (vec![10, 9, 8, 7], Some(10), true));
+    assert_eq!(list(all, numbered(0)), (vec![10, 9, 8, 7], Some(10), true));
+    assert_eq!(list(all, numbered(3)), (vec![2, 1], Some(10), false));
+    assert_eq!(list(all, numbered(4)), (vec![], Some(10), false));
+    assert_eq!(list(all, numbered(u64::MAX)), (vec![], Some(10), false));
     assert!(!list(all, Page::Number { page: 1, per_page: 10 }).2);
-    assert_eq!(list(all, Page::Before { id: None, limit: 2 }), (vec![10, 9], 10, true));
+    assert_eq!(list(all, Page::Before { id: None, limit: 2 }), (vec![10, 9], None, true));
     let before = |id, limit| Page::Before { id: Some(OrderId(id)), limit };
-    assert_eq!(list(all, before(9, 2)), (vec![8, 7], 10, true));
-    assert_eq!(list(all, before(3, 2)), (vec![2, 1], 10, false));
-    assert_eq!(list(all, before(1, 2)), (vec![], 10, false));
-    assert_eq!(list(all, before(0, 2)), (vec![], 10, false));
-    assert_eq!(list(all, before(99, 0)), (vec![], 10, true));
+    assert_eq!(list(all, before(9, 2)), (vec![8, 7], None, true));
+    assert_eq!(list(all, before(3, 2)), (vec![2, 1], None, false));
+    assert_eq!(list(all, before(1, 2)), (vec![], None, false));
+    assert_eq!(list(all, before(0, 2)), (vec![], None, false));
+    assert_eq!(list(all, before(99, 0)), (vec![], None, true));
     let cancelled = OrderFilter { status: Some(Status::Cancelled), ..all };
-    assert_eq!(list(cancelled, numbered(1)), (vec![6, 1], 2, false));
-    assert_eq!(list(cancelled, before(6, 1)), (vec![1], 2, false));
+    assert_eq!(list(cancelled, numbered(1)), (vec![6, 1], Some(2), false));
+    assert_eq!(list(cancelled, before(6, 1)), (vec![1], None, false));
     let second = OrderFilter { product: Some(ProductId(2)), ..all };
-    assert_eq!(list(second, numbered(2)), (vec![2], 5, false));
+    assert_eq!(list(second, numbered(2)), (vec![2], Some(5), false));
     let user = OrderFilter { user: user_id(0), ..all };
-    assert_eq!(list(user, numbered(1)), (vec![10, 7, 4, 1], 4, false));
+    assert_eq!(list(user, numbered(1)), (vec![10, 7, 4, 1], Some(4), false));
     let both = OrderFilter { user: user_id(0), product: Some(ProductId(2)), ..all };
-    assert_eq!(list(both, numbered(1)), (vec![10, 4], 2, false));
+    assert_eq!(list(both, numbered(1)), (vec![10, 4], Some(2), false));
     let three = OrderFilter { status: Some(Status::Pending), ..both };
-    assert_eq!(list(three, before(10, 1)), (vec![4], 2, false));
+    assert_eq!(list(three, before(10, 1)), (vec![4], None, false));
     let nobody = OrderFilter { user: user_id(55), ..all };
-    assert_eq!(list(nobody, numbered(1)), (vec![], 0, false));
+    assert_eq!(list(nobody, numbered(1)), (vec![], Some(0), false));
+    let range = |first, below| (Some(OrderId(first)), Some(OrderId(below)));
+    for (filter, (first, below), ids) in [
+        (all, range(3, 6), vec![5, 4, 3]),
+        (all, range(0, 2), vec![1]),
+        (all, range(6, 3), vec![]),
+        (all, range(11, 99), vec![]),
+        (cancelled, range(2, 99), vec![6]),
+        (second, range(3, 8), vec![6, 4]),
+        (user, range(4, 10), vec![7, 4]),
+        (both, range(5, 99), vec![10]),
+        (three, range(1, 10), vec![4]),
+    ] {
+        let filter = OrderFilter { first, below, ..filter };
+        let total = ids.len() as u64;
+        assert_eq!(list(filter, numbered(1)), (ids.clone(), Some(total), false), "{filter:?}");
+        assert_eq!(list(filter, before(99, 9)), (ids, None, false), "{filter:?}");
+    }
 }
 
 /// Rows that are prefetched for sixteen commands must not decide for any of them: each is carried

@@ -251,11 +251,13 @@ impl Script {
                 })
                 .transpose()?,
             product: args.find("product")?.map(ProductId),
+            ..OrderFilter::default()
         };
         let page = Page::Number { page: args.or("page", 1)?, per_page: args.or("per", 15)? };
         let page = self.machine.state.list_orders(&filter, page);
         let ids: Vec<_> = page.ids.iter().map(|id| id.0).collect();
         let more = if page.has_more { ", more" } else { "" };
-        Ok(format!("{ids:?} of {}{more}", page.total))
+        let total = page.total.ok_or("a numbered page has a total")?;
+        Ok(format!("{ids:?} of {total}{more}"))
     }
 }

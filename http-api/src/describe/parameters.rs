@@ -26,6 +26,14 @@ const TYPES: &str = r"^[a-z]+\.([a-z_]+|\*)(,[a-z]+\.([a-z_]+|\*))*$";
 
 /// All parameters.
 pub(crate) fn all() -> Value {
+    let (mut all, lists) = (paths_and_headers(), of_lists());
+    if let (Value::Object(all), Value::Object(lists)) = (&mut all, lists) {
+        all.extend(lists);
+    }
+    all
+}
+
+fn paths_and_headers() -> Value {
     json!({
         "OrderId": path("id", "Id", "Id of the order. Anything else is 404."),
         "HoldId": path("id", "Id", "Id of the hold. Anything else is 404."),
@@ -88,9 +96,30 @@ pub(crate) fn all() -> Value {
         ),
         "ConsistencyHeader":
             header("X-Consistency", consistency(), "The same as the parameter `consistency`."),
+    })
+}
+
+/// Filters, pages and places of lists and streams.
+fn of_lists() -> Value {
+    json!({
         "UserFilter": query("user_id", schema("Id"), "Only orders of this user."),
         "StatusFilter": query("status", schema("OrderStatus"), "Only orders in this status."),
         "ProductFilter": query("product_id", schema("Id"), "Only orders with this product."),
+        "SkuFilter": query(
+            "sku",
+            json!({"type": "string", "minLength": 1, "examples": ["LP-1"]}),
+            "Only orders with the product that has this SKU now. Cannot be combined with `product_id`.",
+        ),
+        "CreatedAfter": query(
+            "created_after",
+            moment("2026-02-23T00:00:00Z"),
+            "Only orders created at this time or later: RFC 3339, or a day such as `2026-02-23`, which begins in UTC.",
+        ),
+        "CreatedBefore": query(
+            "created_before",
+            moment("2026-02-24T00:00:00Z"),
+            "Only orders created before this time. With `created_after`, adjacent ranges share no order and miss none.",
+        ),
         "Page": query(
             "page",
             json!({"type": "integer", "minimum": 1, "maximum": ID_MAX, "default": 1}),
@@ -144,6 +173,11 @@ pub(crate) fn all() -> Value {
             }),
             "Only these products, separated by commas. Products that do not exist are skipped.",
         ),
+        "ProductSku": query(
+            "sku",
+            json!({"type": "string", "minLength": 1, "examples": ["LP-1"]}),
+            "Only the product with this SKU.",
+        ),
         "ProductCursor": query(
             "cursor",
             schema("Id"),
@@ -186,6 +220,10 @@ pub(crate) fn in_query(components: &[&'static str]) -> Vec<String> {
         .filter(|parameter| parameter["in"] == "query")
         .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
         .collect()
+}
+
+fn moment(example: &str) -> Value {
+    json!({"type": "string", "examples": [example]})
 }
 
 fn consistency() -> Value {

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
+use engine::ids::Timestamp;
 use percent_encoding::percent_decode_str;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::failure::Failure;
 use crate::request::fields::{Errors, integer};
@@ -63,6 +66,17 @@ impl<'a> Query<'a> {
         Some(value.as_ref()).filter(|value| !value.is_empty())
     }
 
+    /// A time that may be missing, in milliseconds: RFC 3339, or a day, which begins in UTC. Parts
+    /// of a millisecond count as a whole one.
+    pub(crate) fn moment(&self, name: &str, errors: &mut Errors) -> Option<Timestamp> {
+        let text = self.text(name, errors)?;
+        let moment = moment_of(text);
+        if moment.is_none() {
+            fault(name, "must be a time such as 2026-02-23T10:30:00Z, or a day.", errors);
+        }
+        moment
+    }
+
     /// An integer that may be missing.
     pub(crate) fn integer(
         &self,
@@ -78,6 +92,19 @@ impl<'a> Query<'a> {
 /// Adds an error of a parameter; `rest` ends a sentence that begins with the parameter.
 pub(crate) fn fault(name: &str, rest: &str, errors: &mut Errors) {
     errors.add(name.to_owned(), format!("The {} parameter {rest}", name.replace('_', " ")));
+}
+
+/// Times before 1970 are as good as 1970, when nothing was sold.
+fn moment_of(text: &str) -> Option<Timestamp> {
+    let text = match (text.len(), text.rfind(' ')) {
+        (10, _) => format!("{text}T00:00:00Z"),
+        // In a query, the plus of an offset is a space unless it is escaped.
+        (_, Some(at)) if at > 10 => text.replace(' ', "+"),
+        _ => text.to_owned(),
+    };
+    let moment = OffsetDateTime::parse(&text, &Rfc3339).ok()?;
+    let ms = moment.unix_timestamp_nanos().max(0).unsigned_abs().div_ceil(1_000_000);
+    u64::try_from(ms).ok().map(Timestamp)
 }
 
 fn form_decode(text: &str) -> Result<Cow<'_, str>, Failure> {
@@ -118,6 +145,43 @@ mod tests {
         assert_eq!(query.integer("user_id", 1..=9, &mut errors), None);
         assert!(errors.check().is_ok());
         assert!(Query::parse(None).unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn times_are_rfc_3339_or_days() {
+        for (text, ms) in [
+            ("2026-02-23T10:30:00Z", 1_771_842_600_000),
+            ("2026-02-23T10:30:00.000Z", 1_771_842_600_000),
+            ("2026-02-23t10:30:00z", 1_771_842_600_000),
+            ("2026-02-23T11:30:00%2B01:00", 1_771_842_600_000),
+            ("2026-02-23T11:30:00+01:00", 1_771_842_600_000),
+            ("2026-02-23T10:30:00.0000001Z", 1_771_842_600_001),
+            ("2026-02-23", 1_771_804_800_000),
+            ("1969-12-31T23:59:59Z", 0),
+        ] {
+            let query = format!("at={text}");
+            let query = Query::parse(Some(&query)).unwrap();
+            let mut errors = Errors::default();
+            assert_eq!(query.moment("at", &mut errors), Some(Timestamp(ms)), "{text}");
+            errors.check().unwrap();
+        }
+        for text in [
+            "1771842600",
+            "2026-02-23T10:30:00",
+            "2026-02-23 10:30",
+            "2026-02-30",
+            "23.02.2026",
+            "2026-2-23",
+            "now",
+            "-2026-02-23T10:30:00Z",
+            "2026-02-23T10:30:00 x",
+        ] {
+            let query = format!("at={text}");
+            let query = Query::parse(Some(&query)).unwrap();
+            let mut errors = Errors::default();
+            assert_eq!(query.moment("at", &mut errors), None, "{text}");
+            assert!(errors.check().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod batch;
 mod describe;
 pub(crate) mod examples;
+mod list;
 mod read;
 pub(crate) mod schemas;
 mod task;
@@ -23,7 +24,7 @@ fn made_order(state: &State, key: &str) -> bool {
 }
 
 endpoints! {
-    List: Endpoint::get("/api/v1/orders", describe::list) => read::list,
+    List: Endpoint::get("/api/v1/orders", describe::list) => list::list,
     Create: Endpoint::post("/api/v1/orders", BodyKind::Json, describe::create).keyed(made_order)
         => write::create,
     Purchase: Endpoint::post("/api/v1/orders/purchase", BodyKind::Json, describe::purchase)

@@ -1,5 +1,9 @@
 //! Invalid query strings, on every list. None of them may fall back to a default.
 
+use std::time::Duration;
+
+use serde_json::json;
+
 use crate::harness::{Call, Fixture, order};
 
 /// The lists, each with the name and bound of its limit, and the name of its cursor.
@@ -77,6 +81,58 @@ async fn unknown_parameters_are_refused_and_the_known_ones_named() {
     for path in ["/livez", "/readyz", "/health", "/api/v1/health", "/metrics"] {
         assert_eq!(fixture.get(&format!("{path}?verbose&_=1")).await.status, 200, "{path}");
     }
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_are_listed_by_time_and_by_sku() {
+    let fixture = Fixture::start().await;
+    let body = json!({"name": "Widget", "price": "1", "stock": 90, "sku": "A&1"});
+    let widget = fixture.post("/api/v1/products", &body).await.expect(201)["data"]["id"].clone();
+    let other = fixture.product("1.00", 90).await;
+    let mut times = Vec::new();
+    for n in 0..9 {
+        let product = if n % 3 == 0 { widget.as_u64().unwrap() } else { other };
+        let body = fixture.post("/api/v1/orders", &order(product, 1)).await.expect(201);
+        times.push(body["data"]["created_at"].as_str().unwrap().to_owned());
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    let ids = async |query: &str| {
+        let body = fixture.get(&format!("/api/v1/orders?{query}")).await.expect(200);
+        let ids = body["data"].as_array().unwrap().iter().map(|order| order["id"].clone());
+        let ids: Vec<u64> = ids.map(|id| id.as_u64().unwrap()).collect();
+        (ids, body["meta"]["total"].as_u64())
+    };
+    let since = |n: usize| (n as u64 + 1..=9).rev().collect::<Vec<u64>>();
+    for (n, time) in times.iter().enumerate() {
+        let listed = since(n);
+        let total = Some(listed.len() as u64);
+        assert_eq!(ids(&format!("created_after={time}")).await, (listed, total), "{time}");
+        let older = (1..=n as u64).rev().collect::<Vec<_>>();
+        let total = Some(older.len() as u64);
+        assert_eq!(ids(&format!("created_before={time}")).await, (older, total), "{time}");
+    }
+    let (from, to) = (&times[2], &times[6]);
+    let both = format!("created_after={from}&created_before={to}");
+    assert_eq!(ids(&both).await, (vec![6, 5, 4, 3], Some(4)));
+    assert_eq!(ids(&format!("{both}&limit=9")).await, (vec![6, 5, 4, 3], None));
+    assert_eq!(ids(&format!("{both}&sku=A%261")).await, (vec![4], Some(1)));
+    assert_eq!(ids(&format!("{both}&status=PAID")).await, (vec![], Some(0)));
+    assert_eq!(ids(&format!("created_after={to}&created_before={from}")).await.0, []);
+    assert_eq!(ids("created_after=2999-01-01").await, (vec![], Some(0)));
+    assert_eq!(ids("created_before=2999-01-01T00:00:00%2B01:00").await.1, Some(9));
+    assert_eq!(ids("sku=A%261").await, (vec![7, 4, 1], Some(3)));
+    assert_eq!(ids("sku=none").await, (vec![], Some(0)));
+    fixture.get("/api/v1/orders?created_after=soon").await.invalid("created_after");
+    fixture.get("/api/v1/orders?sku=a&product_id=1").await.invalid("sku");
+    let products = async |query: &str| {
+        let body = fixture.get(&format!("/api/v1/products?{query}")).await.expect(200);
+        body["data"].as_array().unwrap().iter().map(|row| row["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(products("sku=A%261").await, std::slice::from_ref(&widget));
+    assert_eq!(products(&format!("sku=A%261&ids={other},{widget}")).await, [widget]);
+    assert!(products(&format!("sku=A%261&ids={other}")).await.is_empty());
+    assert!(products("sku=none").await.is_empty());
     fixture.stop().await;
 }
 

@@ -269,7 +269,7 @@ fn look_at_list(
     let at = end_of(state.applied_index());
     let found = state.list_orders(filter, page);
     let ids = listed(oracle, filter, at);
-    let total = ids.len() as u64;
+    let total = matches!(page, Page::Number { .. }).then_some(ids.len() as u64);
     let (rest, limit): (Vec<OrderId>, u64) = match page {
         Page::Number { page, per_page } => {
             let skip = (page.max(1) - 1) * per_page;
@@ -286,7 +286,7 @@ fn look_at_list(
     {
         true => Ok(()),
         false => Err(format!(
-            "{filter:?} {page:?} at {at}: {found:?}, by the model {total}: {expected:?}"
+            "{filter:?} {page:?} at {at}: {found:?}, by the model {total:?}: {expected:?}"
         )),
     }
 }
@@ -314,6 +314,8 @@ fn look_at_catalogue(oracle: &Oracle, state: &State) -> Result<(), String> {
 /// The matching orders of the model, newest first.
 fn listed(oracle: &Oracle, filter: &OrderFilter, at: Position) -> Vec<OrderId> {
     let orders = oracle.model.orders.iter().enumerate().rev();
+    let ids = filter.first.map_or(0, |id| id.0)..filter.below.map_or(u64::MAX, |id| id.0);
+    let orders = orders.filter(|(at, _)| ids.contains(&(*at as u64 + 1)));
     let matching = orders.filter(|(_, order)| {
         let Some(progress) = order.progress.at(at) else { return false };
         filter.status.is_none_or(|status| progress.status == status)

@@ -55,6 +55,15 @@ pub(crate) struct List {
     /// List only orders with a line of this product
     #[arg(long, value_name = "ID", value_parser = address::row_id)]
     product_id: Option<u64>,
+    /// List only orders with a line of the product that has this SKU
+    #[arg(long, conflicts_with = "product_id")]
+    sku: Option<String>,
+    /// List only orders created at this time or later, such as 2026-02-23T10:30:00Z or 2026-02-23
+    #[arg(long, value_name = "TIME")]
+    created_after: Option<String>,
+    /// List only orders created before this time
+    #[arg(long, value_name = "TIME")]
+    created_before: Option<String>,
     /// Show this page
     #[arg(long, value_name = "N", default_value = "1")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
@@ -161,6 +170,9 @@ async fn list(options: &List) -> Result<(), CliError> {
         user_id: options.user_id,
         status: options.status,
         product_id: options.product_id,
+        sku: options.sku.clone(),
+        created_after: options.created_after.clone(),
+        created_before: options.created_before.clone(),
         paging: Paging::Page { page: options.page, per_page: Some(options.per_page) },
     };
     let client = options.remote.client()?;

@@ -33,6 +33,9 @@ pub(crate) struct List {
     /// List only these products
     #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     ids: Vec<u64>,
+    /// List only the product with this SKU
+    #[arg(long)]
+    sku: Option<String>,
     /// List at most this many products, by id
     #[arg(long, value_name = "N", default_value = "10000")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000))]
@@ -147,6 +150,7 @@ pub(crate) fn run(command: &Command) -> Result<(), CliError> {
 async fn list(options: &List) -> Result<(), CliError> {
     let query = ProductQuery {
         ids: options.ids.clone(),
+        sku: options.sku.clone(),
         cursor: options.cursor.clone(),
         limit: Some(options.limit),
     };

@@ -13,10 +13,12 @@ pub(crate) fn list() -> Operation {
     Operation::new("listOrders", "List orders")
         .text(
             "Newest first. By page number with totals, or by `cursor` and `limit` to walk through \
-             all orders. An empty parameter counts as missing.",
+             all orders. An empty parameter counts as missing. A long list is read in steps: an \
+             order that moves meanwhile may be counted in `total` by its old status or its new one.",
         )
-        .takes(&["UserFilter", "StatusFilter", "ProductFilter", "Page", "PerPage"])
-        .takes(&["OrderCursor", "OrderLimit"])
+        .takes(&["UserFilter", "StatusFilter", "ProductFilter", "SkuFilter"])
+        .takes(&["CreatedAfter", "CreatedBefore"])
+        .takes(&["Page", "PerPage", "OrderCursor", "OrderLimit"])
         .reads()
         .lists("A page of orders.", "OrderList", examples::order_list())
 }

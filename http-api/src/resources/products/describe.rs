@@ -13,7 +13,7 @@ const CHANGES: [ErrorCode; 2] = [ErrorCode::NotFound, ErrorCode::VersionMismatch
 pub(crate) fn list() -> Operation {
     Operation::new("listProducts", "List products")
         .text("By ascending id, without archived products.")
-        .takes(&["Ids", "ProductCursor", "ProductLimit"])
+        .takes(&["Ids", "ProductSku", "ProductCursor", "ProductLimit"])
         .reads()
         .lists("Products.", "ProductList", examples::product_list())
 }

@@ -1,5 +1,7 @@
 //! Products: list, read, create, replace, patch, archive.
 
+use std::borrow::Cow;
+
 use client::wire::{CursorMeta, Envelope, ErrorCode, ProductList};
 use engine::command::{ArchiveProduct, Command, CreateProduct, UpdateProduct};
 use engine::ids::{Position, ProductId};
@@ -28,11 +30,18 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Reply, Failure> {
     let mut errors = Errors::default();
     let freshness = call.freshness(&query, &mut errors);
     let ids = read_ids(&query, &mut errors);
+    let sku = query.text("sku", &mut errors);
     let limit = query.integer("limit", 1..=LIST_MAX, &mut errors).unwrap_or(LIST_MAX);
     let after = query.integer("cursor", 1..=ID_MAX, &mut errors).unwrap_or(0);
     errors.check()?;
     call.wait_until_fresh(freshness).await?;
     let (position, mut rows) = call.app.handle.read(|state| {
+        let of_sku = sku.map(|sku| state.product_by_sku(sku).map_or(0, |product| product.id.0));
+        let ids = match (of_sku, &ids) {
+            (None, ids) => ids.as_deref().map(Cow::Borrowed),
+            (Some(id), Some(ids)) if !ids.contains(&id) => Some(Cow::Owned(Vec::new())),
+            (Some(id), _) => Some(Cow::Owned(vec![id])),
+        };
         let rows = pick(state, ids.as_deref(), ProductId(after), limit);
         (state.position(), rows)
     });

@@ -379,6 +379,8 @@ fn any_list(sim: &mut Sim) -> Look {
         user: sim.random.percent(30).then(|| UserId(1 + sim.random.below(5))),
         status: sim.random.percent(50).then(|| *sim.random.pick(&Status::ALL)),
         product: sim.random.percent(50).then(|| any_product(sim)),
+        first: sim.random.percent(15).then(|| any_order(sim)),
+        below: sim.random.percent(15).then(|| any_order(sim)),
     };
     let page = match sim.random.percent(50) {
         true => {
