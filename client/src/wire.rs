@@ -52,7 +52,7 @@ pub use order::{
     OrderRequest, OrderStatus, PaymentMethod, PaymentStatus, PurchaseRequest, SagaStatus,
 };
 pub use patch::Patch;
-pub use problem::Problem;
+pub use problem::{Problem, Shortage};
 pub use product::{Product, ProductPatch, ProductRequest};
 pub use stock::{
     Adjustment, AdjustmentRequest, LedgerCounters, LedgerDeltas, LedgerReference, LedgerRow,

@@ -128,15 +128,18 @@ pub enum Rejection {
     UserRequired,
     /// Fewer units are available than requested.
     #[error(
-        "Insufficient stock for product ID {product}. Requested: {requested}, available: {available}."
+        "Insufficient stock for product ID {product}. Requested: {requested}, available: {available}.{}",
+        words_of_more(.also)
     )]
     InsufficientStock {
-        /// The product.
+        /// The first such product, in the order of the lines.
         product: ProductId,
         /// Requested units, all lines together.
         requested: u64,
         /// Available units.
         available: i64,
+        /// All other such products, in the order of the lines.
+        also: Box<[Shortage]>,
     },
     /// More units than one order may request.
     #[error("At most {limit} of product {product} per order. Requested: {requested}.")]
@@ -260,9 +263,40 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// All products of which fewer units are available than requested, if this is why.
+    pub fn shortages(&self) -> Vec<Shortage> {
+        match self {
+            &Rejection::InsufficientStock { product, requested, available, ref also } => {
+                let first = Shortage { product, requested, available };
+                std::iter::once(first).chain(also.iter().copied()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether fewer units were available than requested.
     pub(crate) fn is_lack_of_stock(&self) -> bool {
         matches!(self, Rejection::InsufficientStock { .. })
+    }
+}
+
+/// A product of which fewer units are available than requested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// The product.
+    pub product: ProductId,
+    /// Requested units, all lines together.
+    pub requested: u64,
+    /// Available units.
+    pub available: i64,
+}
+
+/// How many more products are short.
+fn words_of_more(also: &[Shortage]) -> String {
+    match also.len() {
+        0 => String::new(),
+        1 => " (and 1 more product)".into(),
+        more => format!(" (and {more} more products)"),
     }
 }
 

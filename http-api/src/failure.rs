@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use client::wire::{ErrorCode, RefusedOrder};
+use client::wire::{ErrorCode, RefusedOrder, Shortage};
 use engine::ids::{OrderId, Position};
 use engine::outcome::Rejection;
 use engine::trace::TraceId;
@@ -33,6 +33,8 @@ pub(crate) struct Details {
     pub(crate) errors: Option<BTreeMap<String, Vec<String>>>,
     /// The orders because of which an atomic batch was refused.
     pub(crate) results: Option<Vec<RefusedOrder>>,
+    /// The products that are short.
+    pub(crate) shortages: Option<Vec<Shortage>>,
     pub(crate) allow: Option<HeaderValue>,
     pub(crate) seen: Option<(Position, Freshness)>,
     pub(crate) retry_after_s: Option<u64>,
@@ -50,6 +52,7 @@ impl Failure {
             word: None,
             errors: None,
             results: None,
+            shortages: None,
             allow: None,
             seen: None,
             retry_after_s: says_when_to_retry(code).then_some(RETRY_AFTER_S),
@@ -135,6 +138,7 @@ impl Failure {
             Place::Field(name) => Failure::field(name, text),
             Place::Batch(items) => Failure::batch(items, text),
         };
+        failure.0.shortages = shortages(rejection);
         failure.0.order = match rejection {
             Rejection::HoldConsumed { order, .. } => Some(*order),
             _ => None,
@@ -145,12 +149,13 @@ impl Failure {
     /// An atomic batch was refused. The code is that of its first refused order if that is a 409.
     fn batch(items: &[(usize, Rejection)], text: String) -> Failure {
         let refused = |(index, rejection): &(usize, Rejection)| {
-            let Details { code, detail, .. } = *Failure::rejected(rejection).0;
+            let Details { code, detail, shortages, .. } = *Failure::rejected(rejection).0;
             RefusedOrder {
                 index: *index as u64,
                 status: code.status(),
                 error: Cow::Borrowed(code.as_str()),
                 message: detail.into_owned(),
+                shortages,
             }
         };
         let results: Vec<RefusedOrder> = items.iter().map(refused).collect();
@@ -209,6 +214,11 @@ impl Failure {
         self.0.errors.as_ref()
     }
 
+    /// The products that are short, if that is why.
+    pub(crate) fn shortages(&self) -> Option<&[Shortage]> {
+        self.0.shortages.as_deref()
+    }
+
     /// The message.
     pub(crate) fn detail(&self) -> &str {
         &self.0.detail
@@ -223,6 +233,17 @@ impl Failure {
     pub(crate) fn into_details(self) -> Details {
         *self.0
     }
+}
+
+/// The products that are short, if that is why.
+fn shortages(rejection: &Rejection) -> Option<Vec<Shortage>> {
+    let short = rejection.shortages();
+    let shown = short.iter().map(|shortage| Shortage {
+        product_id: shortage.product.0,
+        requested: shortage.requested,
+        available: u64::try_from(shortage.available).unwrap_or(0),
+    });
+    (!short.is_empty()).then(|| shown.collect())
 }
 
 /// Whether answers with this code have a `Retry-After`.

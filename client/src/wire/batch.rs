@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorCode, Order, OrderRequest, Outcome};
+use super::{ErrorCode, Order, OrderRequest, Outcome, Shortage};
 
 /// The body of `POST /orders/batch`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,9 @@ pub struct BatchResult {
     /// For `validation_error`: what is wrong, by field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<BTreeMap<String, Vec<String>>>,
+    /// For `insufficient_stock`: every product that is short, in the order of the lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortages: Option<Vec<Shortage>>,
 }
 
 impl BatchResult {
@@ -101,4 +104,7 @@ pub struct RefusedOrder {
     pub error: Cow<'static, str>,
     /// What went wrong.
     pub message: String,
+    /// For `insufficient_stock`: every product that is short, in the order of the lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortages: Option<Vec<Shortage>>,
 }

@@ -7,6 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{ErrorCode, Outcome, RefusedOrder};
 
+/// A product of which fewer units are for sale than requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Shortage {
+    /// The product.
+    pub product_id: u64,
+    /// Requested units, all lines of the product together.
+    pub requested: u64,
+    /// Units for sale; in an atomic batch, without those of the orders before.
+    pub available: u64,
+}
+
 /// Every error, in the shape of RFC 9457.
 // The code is text, so that a reader understands the status and outcome of a problem whose code is
 // newer than the reader. `Problem::code` gives the known ones.
@@ -46,6 +58,10 @@ pub struct Problem {
     /// For an atomic batch: every order because of which it was refused; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<Vec<RefusedOrder>>,
+    /// For `insufficient_stock` of an order or a hold: every product that is short, in the order of
+    /// the lines; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortages: Option<Vec<Shortage>>,
     /// Seconds to wait before a retry; absent when no wait is suggested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
@@ -75,6 +91,7 @@ impl Problem {
             retryable: code.is_retryable(),
             errors: None,
             results: None,
+            shortages: None,
             retry_after: None,
             order_id: None,
             trace_id: trace_id.into(),

@@ -7,7 +7,7 @@ use engine::ids::{OrderId, Position, ProductId, UserId};
 use engine::ledger::Cause;
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
-use engine::outcome::{Outcome, Rejection};
+use engine::outcome::{Outcome, Rejection, Shortage};
 
 use crate::model::{At, Model};
 use crate::rows::{Hold, Key, Order, Progress, Request, Versions};
@@ -259,13 +259,18 @@ impl Model {
     }
 
     pub(crate) fn check_stock(&self, wanted: &[(ProductId, u64)]) -> Result<(), Rejection> {
+        let mut short = Vec::new();
         for &(product, requested) in wanted {
             let available = self.active(product).map_or(0, |found| found.available);
             if available < requested as i64 {
-                return Err(Rejection::InsufficientStock { product, requested, available });
+                short.push(Shortage { product, requested, available });
             }
         }
-        Ok(())
+        if short.is_empty() {
+            return Ok(());
+        }
+        let Shortage { product, requested, available } = short.remove(0);
+        Err(Rejection::InsufficientStock { product, requested, available, also: short.into() })
     }
 
     /// Moves an order along one of the four legal transitions, and its units with it.

@@ -12,7 +12,7 @@ use crate::ids::{HoldId, ProductId, Quantity, UserId};
 use crate::keys::{self, KeyHash};
 use crate::money::Money;
 use crate::order::{Item, Items, LINES_MAX, Line, METADATA_BYTES_MAX};
-use crate::outcome::Rejection;
+use crate::outcome::{Rejection, Shortage};
 use crate::product::Product;
 use crate::state::State;
 use crate::taken::Taken;
@@ -216,16 +216,19 @@ impl State {
     }
 
     fn check_stock(&self, demands: &[Demand], staged: &Staged) -> Result<(), Rejection> {
-        for &Demand { product, units } in demands {
-            let row = self.products.active(product);
-            let ahead = staged.units.get(&product).map_or(0, |units| *units as i64);
-            let available = row.map_or(0, |product| product.stock.available()) - ahead;
-            if i64::try_from(units).is_ok_and(|units| units <= available) {
-                continue;
-            }
-            return Err(Rejection::InsufficientStock { product, requested: units, available });
-        }
-        Ok(())
+        let mut short = demands.iter().filter_map(|demand| self.shortage(*demand, staged));
+        let Some(Shortage { product, requested, available }) = short.next() else { return Ok(()) };
+        Err(Rejection::InsufficientStock { product, requested, available, also: short.collect() })
+    }
+
+    /// Whether fewer units are available than demanded, after the orders of the batch before.
+    fn shortage(&self, demand: Demand, staged: &Staged) -> Option<Shortage> {
+        let Demand { product, units: requested } = demand;
+        let row = self.products.active(product);
+        let ahead = staged.units.get(&product).map_or(0, |units| *units as i64);
+        let available = row.map_or(0, |product| product.stock.available()) - ahead;
+        let is_short = i64::try_from(requested).is_ok_and(|units| units > available);
+        is_short.then_some(Shortage { product, requested, available })
     }
 }
 

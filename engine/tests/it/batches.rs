@@ -29,7 +29,12 @@ fn refused(outcome: Outcome) -> (usize, Rejection) {
 }
 
 fn lacking(requested: u64, available: i64) -> Rejection {
-    Rejection::InsufficientStock { product: ProductId(1), requested, available }
+    Rejection::InsufficientStock {
+        product: ProductId(1),
+        requested,
+        available,
+        also: Box::default(),
+    }
 }
 
 #[test]

@@ -40,7 +40,12 @@ fn a_hold_sets_units_aside_and_emits_an_event() {
         machine.run(Command::PlaceOrder(order(&[(1, 1)]))),
         machine.run(Command::CreateHold(hold(&[(1, 1)]))),
     ] {
-        let refusal = Rejection::InsufficientStock { product, requested: 1, available: 0 };
+        let refusal = Rejection::InsufficientStock {
+            product,
+            requested: 1,
+            available: 0,
+            also: Box::default(),
+        };
         assert_eq!(rejected(outcome), refusal);
     }
     let totals = machine.state.totals();
@@ -194,7 +199,12 @@ fn a_refused_hold_leaves_nothing() {
         ),
         (
             hold(&[(1, 2), (2, 2)]),
-            Rejection::InsufficientStock { product: ProductId(2), requested: 2, available: 1 },
+            Rejection::InsufficientStock {
+                product: ProductId(2),
+                requested: 2,
+                available: 1,
+                also: Box::default(),
+            },
         ),
     ] {
         assert_eq!(rejected(machine.run(Command::CreateHold(hold))), refusal);
@@ -318,7 +328,8 @@ fn a_hold_that_lacks_stock_is_refused_without_an_entry() {
     let known = CreateHold { key: Some("k".into()), ..hold(&[(1, 1)]) };
     machine.make_hold(known.clone());
     let lacks = |hold: CreateHold, now| machine.state.hold_lacks_stock(&hold, Timestamp(now));
-    let refusal = Rejection::InsufficientStock { product, requested: 1, available: 0 };
+    let refusal =
+        Rejection::InsufficientStock { product, requested: 1, available: 0, also: Box::default() };
     assert_eq!(lacks(hold(&[(1, 1)]), 99), Some(refusal.clone()));
     assert_eq!(machine.state.lacks_stock(&order(&[(1, 1)]), Timestamp(99)), Some(refusal));
     assert_eq!(lacks(hold(&[(1, 1)]), 100), None, "the unit may come back");

@@ -39,7 +39,10 @@ fn lines_of_one_product_are_summed_before_the_check() {
     let mut machine = Machine::default();
     let product = machine.product("1", 1);
     let refusal = rejected(machine.run(Command::PlaceOrder(order(&[(1, 1), (1, 1)]))));
-    assert_eq!(refusal, Rejection::InsufficientStock { product, requested: 2, available: 1 });
+    assert_eq!(
+        refusal,
+        Rejection::InsufficientStock { product, requested: 2, available: 1, also: Box::default() }
+    );
     assert_eq!(machine.stock(product).stock.available(), 1);
     assert_eq!(machine.state.totals().rejected_insufficient_stock, 1);
     assert_eq!(machine.events().last(), Some(&"order.rejected"));

@@ -19,12 +19,13 @@ const CHALLENGE: &str = "Holdfast-Signature realm=\"payments\"";
 /// Makes the answer to a request that failed.
 pub(crate) fn reply(failure: Failure, trace: &TraceId) -> Reply {
     let details = failure.into_details();
-    let Details { code, detail, word, errors, results, allow, .. } = details;
+    let Details { code, detail, word, errors, results, shortages, allow, .. } = details;
     let Details { seen, retry_after_s, order, close, .. } = details;
     let mut problem = Problem::new(code, detail, trace.to_string());
     problem.error = word.map_or(problem.error, Cow::Borrowed);
     problem.errors = errors;
     problem.results = results;
+    problem.shortages = shortages;
     problem.retry_after = retry_after_s;
     problem.order_id = order.map(|id| id.0);
     let mut reply = reply::of(problem.status, &problem);
@@ -57,7 +58,7 @@ mod tests {
 
     use client::wire::Outcome;
     use engine::ids::{HoldId, OrderId, Position, ProductId};
-    use engine::outcome::Rejection;
+    use engine::outcome::{Rejection, Shortage};
     use http_body_util::BodyExt;
     use raft_node::{ProposeError, ReadError};
 
@@ -75,17 +76,24 @@ mod tests {
 
     #[tokio::test]
     async fn problems_have_the_documented_json() {
-        let rejection =
-            Rejection::InsufficientStock { product: ProductId(5), requested: 10, available: 3 };
+        let also = Shortage { product: ProductId(2), requested: 1, available: 0 };
+        let rejection = Rejection::InsufficientStock {
+            product: ProductId(5),
+            requested: 10,
+            available: 3,
+            also: [also].into(),
+        };
         let reply = reply(Failure::rejected(&rejection), &trace());
         assert_eq!(reply.status(), 409);
         assert_eq!(reply.headers()[CONTENT_TYPE], "application/problem+json");
-        let detail = "Insufficient stock for product ID 5. Requested: 10, available: 3.";
+        let detail = "Insufficient stock for product ID 5. Requested: 10, available: 3. (and 1 more product)";
         let golden = concat!(
             r#"{"type":"/problems/insufficient-stock","title":"Insufficient stock","status":409,"#,
             r#""detail":"DETAIL","success":false,"message":"DETAIL","#,
             r#""error":"insufficient_stock","error_code":"INSUFFICIENT_STOCK","#,
             r#""outcome":"rejected","retryable":false,"errors":null,"#,
+            r#""shortages":[{"product_id":5,"requested":10,"available":3},"#,
+            r#"{"product_id":2,"requested":1,"available":0}],"#,
             r#""trace_id":"550e8400-e29b-41d4-a716-446655440000"}"#,
         );
         assert_eq!(text(reply).await, golden.replace("DETAIL", detail));
@@ -108,8 +116,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_is_refused_with_409_and_names_the_orders_at_fault() {
-        let lacking =
-            Rejection::InsufficientStock { product: ProductId(5), requested: 10, available: 3 };
+        let lacking = Rejection::InsufficientStock {
+            product: ProductId(5),
+            requested: 10,
+            available: 3,
+            also: Box::default(),
+        };
         let missing = Rejection::ProductNotFound(ProductId(9));
         for (items, code) in [
             (vec![(1, lacking.clone()), (2, missing.clone())], ErrorCode::InsufficientStock),

@@ -40,7 +40,11 @@ pub(crate) fn problems(codes: &BTreeSet<ErrorCode>) -> Value {
                 status: missing.status(),
                 error: missing.as_str().into(),
                 message: "Product 9 not found.".to_owned(),
+                shortages: None,
             }]);
+        }
+        if code == &ErrorCode::InsufficientStock {
+            problem.shortages = Some(vec![shortage()]);
         }
         if code == &ErrorCode::HoldConsumed {
             problem.order_id = Some(7);
@@ -48,6 +52,11 @@ pub(crate) fn problems(codes: &BTreeSet<ErrorCode>) -> Value {
         (code.as_str().to_owned(), json!({"summary": code.title(), "value": value(&problem)}))
     };
     codes.iter().map(example).collect::<Map<_, _>>().into()
+}
+
+/// The shortage that [`detail`] describes.
+pub(crate) fn shortage() -> wire::Shortage {
+    wire::Shortage { product_id: 5, requested: 10, available: 3 }
 }
 
 pub(crate) fn detail(code: ErrorCode) -> &'static str {

@@ -87,6 +87,7 @@ pub(crate) fn shared() -> Value {
     let rest = Shapes::answers()
         .of::<wire::Outcome>()
         .of::<wire::Problem>()
+        .of::<wire::Shortage>()
         .with("Problem.type", json!({"pattern": "^/problems/[a-z-]+$"}))
         .with("Problem.status", json!({"minimum": 400, "maximum": 599}))
         .with("Problem.success", json!({"const": false}))

@@ -258,3 +258,52 @@ async fn a_retried_adjustment_is_not_counted() {
     fixture.post("/api/v1/orders/batch", &batch).await.problem(429, "too_many_requests");
     fixture.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_names_every_product_that_is_short() {
+    let fixture = Fixture::start().await;
+    let (one, many, none) = (
+        fixture.product("1", 1).await,
+        fixture.product("1", 9).await,
+        fixture.product("1", 0).await,
+    );
+    let line = |product: u64, quantity: u64| json!({"product_id": product, "quantity": quantity});
+    let short = |product: u64, requested: u64, available: u64| json!({"product_id": product, "requested": requested, "available": available});
+    let lines = json!([line(one, 2), line(many, 9), line(none, 1), line(one, 1)]);
+    let expected = json!([short(one, 3, 1), short(none, 1, 0)]);
+    let words = format!(
+        "Insufficient stock for product ID {one}. Requested: 3, available: 1. (and 1 more product)"
+    );
+    let refused = async |path: &str, body: Value| {
+        fixture.post(path, &body).await.problem(409, "insufficient_stock")
+    };
+    let body = json!({"items": lines, "payment_method": "none"});
+    for (path, body) in [("/api/v1/orders", &body), ("/api/v1/holds", &json!({"items": lines}))] {
+        let problem = refused(path, body.clone()).await;
+        assert_eq!(
+            (&problem["shortages"], &problem["detail"]),
+            (&expected, &json!(words)),
+            "{path}"
+        );
+    }
+    let problem = refused("/api/v1/orders/purchase", line(none, 2)).await;
+    assert_eq!(problem["shortages"], json!([short(none, 2, 0)]));
+    // Each order of a batch has its own; an atomic one counts the orders before it. The log decides
+    // the first, because one of its orders is placed.
+    let batch = json!({"orders": [order(many, 5), body]});
+    let results = fixture.post("/api/v1/orders/batch", &batch).await.expect(200);
+    assert_eq!(results["data"][0]["status"], 201, "{results}");
+    let after = json!([short(one, 3, 1), short(many, 9, 4), short(none, 1, 0)]);
+    assert_eq!(results["data"][1]["shortages"], after);
+    let batch = json!({"atomic": true, "orders": [order(many, 2), body, order(many, 3)]});
+    let problem = refused("/api/v1/orders/batch", batch).await;
+    let after = json!([short(one, 3, 1), short(many, 9, 2), short(none, 1, 0)]);
+    assert_eq!(problem["results"][0]["shortages"], after, "{problem}");
+    assert_eq!(problem["results"][1]["shortages"], json!([short(many, 3, 2)]));
+    assert!(problem.get("shortages").is_none(), "they are those of its orders");
+    // Other refusals have none.
+    let adjust = format!("/api/v1/products/{one}/adjustments");
+    let problem = refused(&adjust, json!({"delta": -5, "reason": "lost"})).await;
+    assert!(problem.get("shortages").is_none());
+    fixture.stop().await;
+}

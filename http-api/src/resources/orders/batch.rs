@@ -8,7 +8,7 @@ use std::iter::Peekable;
 use std::time::Instant;
 use std::vec::IntoIter;
 
-use client::wire::ErrorCode;
+use client::wire::{ErrorCode, Shortage};
 use engine::command::{BATCH_ORDERS_MAX, Command, PlaceBatch, PlaceOrder};
 use engine::ids::{OrderId, Position};
 use engine::order::Order;
@@ -346,6 +346,8 @@ struct Problem<'a> {
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a BTreeMap<String, Vec<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shortages: Option<&'a [Shortage]>,
 }
 
 /// Appends the JSON of one result.
@@ -369,6 +371,7 @@ fn show(index: usize, settled: &Settled, out: &mut Vec<u8>) {
                 outcome: code.outcome().as_str(),
                 retryable: code.is_retryable(),
                 errors: failure.fields(),
+                shortages: failure.shortages(),
             };
             serde_json::to_writer(out, &problem).expect("problems have string keys");
         }

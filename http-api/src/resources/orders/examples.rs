@@ -3,7 +3,7 @@
 use client::wire::{self, ErrorCode, OrderStatus};
 use serde_json::{Value, json};
 
-use crate::describe::examples::{MOMENT, TRACE, VERSION, detail, value};
+use crate::describe::examples::{MOMENT, TRACE, VERSION, detail, shortage, value};
 use crate::resources::products::examples::product_row;
 
 /// The body of an order.
@@ -130,6 +130,7 @@ pub(crate) fn batch() -> Value {
         message: Some(detail(code).to_owned()),
         outcome: Some(code.outcome()),
         retryable: Some(code.is_retryable()),
+        shortages: Some(vec![shortage()]),
         ..wire::BatchResult::default()
     };
     let order = Some(order_row(OrderStatus::Pending));

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::command::{Command, PlaceOrder};
 use engine::ids::{Position, ProductId};
 use engine::order::Line;
-use engine::outcome::{Outcome, Rejection};
+use engine::outcome::{Outcome, Rejection, Shortage};
 
 use super::{Oracle, end_of, equal};
 
@@ -116,18 +116,25 @@ impl Oracle {
         taken: &Taken,
         at: Position,
     ) -> Result<(), String> {
-        let Rejection::InsufficientStock { product, requested, available } = *reason else {
+        let named = reason.shortages();
+        if named.is_empty() {
             return Err(format!("{lines:?} are refused without an entry: {reason}"));
-        };
-        let left = self.available(product, taken, at);
-        equal(&format!("stock of product {product} at {at}"), Some(available), left)?;
-        let lines = lines.iter().filter(|line| line.product == product);
-        let asked: u64 = lines.map(|line| u64::from(line.quantity.0)).sum();
-        equal(&format!("units of product {product} asked for"), requested, asked)?;
-        match available < requested as i64 {
-            true => Ok(()),
-            false => Err(format!("{requested} of product {product} are there at {at}")),
         }
+        let mut short = Vec::new();
+        for (n, line) in lines.iter().enumerate() {
+            let product = line.product;
+            if lines[..n].iter().any(|before| before.product == product) {
+                continue;
+            }
+            let same = lines.iter().filter(|line| line.product == product);
+            let requested: u64 = same.map(|line| u64::from(line.quantity.0)).sum();
+            match self.available(product, taken, at) {
+                Some(available) if available >= requested as i64 => {}
+                Some(available) => short.push(Shortage { product, requested, available }),
+                None => return Err(format!("product {product} is not there at {at}")),
+            }
+        }
+        equal(&format!("products that are short at {at}"), named, short)
     }
 
     /// The units of a product for sale at a position, when this many are taken.
