@@ -21,6 +21,7 @@ mod event;
 mod header;
 mod health;
 mod hold;
+mod metadata;
 mod order;
 mod patch;
 mod problem;
@@ -47,9 +48,10 @@ pub use header::{
 };
 pub use health::{Health, HealthStatus, Probe, ServiceState, Services, Test};
 pub use hold::{ExtendRequest, Hold, HoldLine, HoldRequest, HoldStatus};
+pub use metadata::Metadata;
 pub use order::{
-    ByKey, CancelRequest, KeyState, Metadata, Order, OrderEvent, OrderLine, OrderLineRequest,
-    OrderRequest, OrderStatus, PaymentMethod, PaymentStatus, PurchaseRequest, SagaStatus,
+    ByKey, CancelRequest, KeyState, Order, OrderEvent, OrderLine, OrderLineRequest, OrderRequest,
+    OrderStatus, PaymentMethod, PaymentStatus, PurchaseRequest, SagaStatus,
 };
 pub use patch::Patch;
 pub use problem::{Problem, Shortage};

@@ -40,7 +40,7 @@ fn add_unknown_fields(value: &mut Value, name: &str) {
 }
 
 fn metadata() -> Metadata {
-    [("channel".to_owned(), Value::from("web"))].into_iter().collect()
+    Metadata::from_text(r#"{"channel":"web"}"#).unwrap()
 }
 
 fn line(id: u64, order_id: u64, product_id: u64, quantity: u64, minor: i64) -> OrderLine {
@@ -210,6 +210,7 @@ fn batches() {
         status: 404,
         error: "not_found".into(),
         message: "Product 9 not found.".to_owned(),
+        shortages: None,
     }]);
     golden(include_str!("goldens/problem_batch.json"), &problem);
 }
@@ -256,8 +257,7 @@ fn adjustments_and_ledgers() {
 #[test]
 fn tasks() {
     golden(include_str!("goldens/task_request.json"), &TaskRequest { order_id: 7 });
-    let message = "Task queued".to_owned();
-    let answer = TaskQueued { message, order: OrderAnswer::new(order()) };
+    let answer = TaskQueued::new(order());
     golden(include_str!("goldens/task.json"), &answer);
 }
 
@@ -338,7 +338,8 @@ fn health_and_probes() {
 #[test]
 fn problems() {
     let detail = "Insufficient stock for product ID 5. Requested: 10, available: 3.";
-    let problem = Problem::new(ErrorCode::InsufficientStock, detail, "t-1");
+    let mut problem = Problem::new(ErrorCode::InsufficientStock, detail, "t-1");
+    problem.shortages = Some(vec![Shortage { product_id: 5, requested: 10, available: 3 }]);
     golden(include_str!("goldens/problem.json"), &problem);
 
     let required = |words: &str| vec![words.to_owned()];

@@ -24,13 +24,13 @@ use crate::settings::Settings;
 /// not stable, or when an order exceeds a bound or does not survive its encoding.
 pub fn body(bytes: &[u8]) -> bool {
     let Ok(object) = json::parse(bytes) else { return false };
-    // There is no canonical text of numbers beyond 64 bits and double precision.
-    if let Some(text) = json::canonical(&object) {
+    let text = json::canonical(&object);
+    let again = json::parse(text.as_bytes()).expect("canonical text is a body");
+    assert_eq!(json::canonical(&again), text);
+    // `serde_json` has no value for numbers beyond double precision.
+    if let Ok(read) = serde_json::from_str::<serde_json::Value>(&text) {
         let sent: serde_json::Value = serde_json::from_slice(bytes).expect("valid JSON");
-        let read: serde_json::Value = serde_json::from_str(&text).expect("valid JSON");
         assert_eq!(read, sent, "{text}");
-        let again = json::parse(text.as_bytes()).expect("canonical text is a body");
-        assert_eq!(json::canonical(&again).as_deref(), Some(&*text));
     }
     let fields = Fields::of(&object, Handling::Lenient);
     if let Ok(order) = read_order(&fields, None, &Settings::default()) {

@@ -5,10 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::Product;
+use super::metadata::Metadata;
 use super::word::words;
-
-/// Free data that the caller attached to an order: at most 20 keys and 4 KiB of JSON.
-pub type Metadata = serde_json::Map<String, serde_json::Value>;
 
 words! {
     /// The status of an order: PENDING → PROCESSING → PAID or FAILED; PENDING → CANCELLED.

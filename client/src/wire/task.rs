@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::OrderAnswer;
+use super::{Order, OrderStatus};
 
 /// The body of `POST /tasks/order-processed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,21 @@ pub struct TaskRequest {
 pub struct TaskQueued {
     /// Always `Task queued`.
     pub message: String,
+    /// Always `true`.
+    pub success: bool,
+    /// The same as `data.id`.
+    pub order_id: u64,
+    /// The same as `data.status`.
+    pub status: OrderStatus,
     /// The order, as of the answer.
-    #[serde(flatten)]
-    pub order: OrderAnswer,
+    pub data: Order,
+}
+
+impl TaskQueued {
+    /// The answer for an order.
+    #[must_use]
+    pub fn new(order: Order) -> Self {
+        let message = "Task queued".to_owned();
+        Self { message, success: true, order_id: order.id, status: order.status, data: order }
+    }
 }

@@ -17,6 +17,7 @@ mod rows;
 mod sheet;
 mod source;
 mod summary;
+mod whole;
 
 use std::fs::File;
 use std::io::Read;

@@ -79,7 +79,7 @@ pub(crate) fn shared() -> Value {
             "type": "object",
             "maxProperties": METADATA_KEYS_MAX,
             "description": format!(
-                "Free data, stored with the order: at most {METADATA_BYTES_MAX} bytes of JSON, numbers of at most 64 bits."
+                "Free data, stored with the order: at most {METADATA_BYTES_MAX} bytes of JSON. Numbers keep their text."
             ),
             "examples": [{"cart": "c-9"}],
         },

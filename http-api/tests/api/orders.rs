@@ -5,6 +5,8 @@ use serde_json::json;
 
 use crate::harness::{Call, Fixture, order, settings};
 
+const ORDERS: &str = "/api/v1/orders";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_is_placed_read_and_paid() {
     let fixture = Fixture::start().await;
@@ -265,5 +267,39 @@ async fn settings_can_demand_users_and_keys() {
     body["idempotency_key"] = json!("k2");
     let full = fixture.post("/api/v1/orders", &body).await.problem(503, "overloaded");
     assert_eq!((&full["outcome"], &full["retryable"]), (&json!("not_applied"), &json!(true)));
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_in_metadata_keep_their_text() {
+    let fixture = Fixture::start().await;
+    let product = fixture.product("1", 9).await;
+    let body = |key: &str, metadata: &str| {
+        let line = format!(r#"{{"product_id":{product},"quantity":1}}"#);
+        format!(
+            r#"{{"items":[{line}],"payment_method":"none","idempotency_key":"{key}","metadata":{metadata}}}"#
+        )
+    };
+    for (n, metadata) in
+        [r#"{"a":1.10}"#, r#"{"a":12345678901234567890}"#, r#"{"a":-0.0,"b":[1E+2,{"c":0.1000}]}"#]
+            .into_iter()
+            .enumerate()
+    {
+        let key = format!("k{n}");
+        let kept = format!(r#""metadata":{metadata}"#);
+        let placed = fixture.send(Call::text("POST", ORDERS, body(&key, metadata))).await;
+        let id = placed.expect(201)["data"]["id"].clone();
+        let again = fixture.send(Call::text("POST", ORDERS, body(&key, metadata))).await;
+        assert_eq!(again.expect(200)["data"]["id"], id);
+        let by_key = fixture.get(&format!("{ORDERS}/by-key/{key}")).await;
+        let list = fixture.get(&format!("{ORDERS}?limit=1")).await;
+        let get = fixture.get(&format!("{ORDERS}/{id}")).await;
+        for answer in [placed, by_key, list, get] {
+            let text = String::from_utf8(answer.body.to_vec()).unwrap();
+            assert!(text.contains(&kept), "{kept} in {text}");
+        }
+    }
+    let other = fixture.send(Call::text("POST", ORDERS, body("k0", r#"{"a":1.1}"#))).await;
+    other.problem(422, "idempotency_key_reused");
     fixture.stop().await;
 }

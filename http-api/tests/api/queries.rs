@@ -118,7 +118,7 @@ async fn orders_are_listed_by_time_and_by_sku() {
     assert_eq!(ids(&format!("{both}&limit=9")).await, (vec![6, 5, 4, 3], None));
     assert_eq!(ids(&format!("{both}&sku=A%261")).await, (vec![4], Some(1)));
     assert_eq!(ids(&format!("{both}&status=PAID")).await, (vec![], Some(0)));
-    assert_eq!(ids(&format!("created_after={to}&created_before={from}")).await.0, []);
+    assert_eq!(ids(&format!("created_after={to}&created_before={from}")).await, (vec![], Some(0)));
     assert_eq!(ids("created_after=2999-01-01").await, (vec![], Some(0)));
     assert_eq!(ids("created_before=2999-01-01T00:00:00%2B01:00").await.1, Some(9));
     assert_eq!(ids("sku=A%261").await, (vec![7, 4, 1], Some(3)));

@@ -56,7 +56,6 @@ REFUSALS = re.compile(
     "|must name the user of hold"
     "|named by an earlier order of the batch"
     "|differs from the atomic parameter"
-    "|must hold numbers of at most 64 bits"
     "|total amount is too large"
     "|stock would be too large"
 )

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::cell;
 use super::sheet::{Cells, Columns};
+use super::whole;
 
 /// A row that can be read from a file.
 pub(crate) trait Body: Sized {
@@ -50,7 +51,7 @@ impl Body for ImportedProduct {
         let request = ProductRequest {
             name: cell::restored(required(cells, "name")?).to_owned(),
             price: cell::price(required(cells, "price")?).map_err(in_column("price"))?,
-            stock: whole(cells, "stock")?,
+            stock: whole_number(cells, "stock")?,
             sku: sku(cells)?,
             max_per_order: optional(cells, "max_per_order")?,
             max_per_user: optional(cells, "max_per_user")?,
@@ -60,8 +61,10 @@ impl Body for ImportedProduct {
     }
 
     fn from_json(text: &[u8]) -> Result<ImportedProduct, String> {
-        let ProductOrigin { id } = json(text)?;
-        Ok(ImportedProduct { id, request: json(text)? })
+        let names: Vec<&str> = ["id", "stock"].iter().chain(&LIMITS).copied().collect();
+        let text = whole::members(text, &names)?;
+        let ProductOrigin { id } = json(&text)?;
+        Ok(ImportedProduct { id, request: json(&text)? })
     }
 }
 
@@ -127,7 +130,10 @@ impl Body for ImportedOrder {
         };
         let request = OrderRequest {
             user_id: optional(cells, "user_id")?,
-            items: vec![OrderLineRequest { product_id, quantity: whole(cells, "quantity")? }],
+            items: vec![OrderLineRequest {
+                product_id,
+                quantity: whole_number(cells, "quantity")?,
+            }],
             payment_method: cells.get("payment_method").map(payment_method).transpose()?,
             idempotency_key: text("idempotency_key"),
             ..OrderRequest::default()
@@ -146,8 +152,9 @@ impl Body for ImportedOrder {
     }
 
     fn from_json(text: &[u8]) -> Result<ImportedOrder, String> {
-        let OrderOrigin { id, status, items } = json(text)?;
-        let mut request: OrderRequest = json(text)?;
+        let text = whole::members(text, &ORDER_NUMBERS)?;
+        let OrderOrigin { id, status, items } = json(&text)?;
+        let mut request: OrderRequest = json(&text)?;
         if !request.items.is_empty() {
             // An export names the hold that an order was made from. It is gone.
             request.hold_id = request.hold_id.filter(|_| id.is_none());
@@ -167,9 +174,15 @@ impl Body for OrderRequest {
     }
 
     fn from_json(text: &[u8]) -> Result<OrderRequest, String> {
-        json(text)
+        json(&whole::members(text, &ORDER_NUMBERS)?)
     }
 }
+
+/// The limits of a product, which are whole numbers.
+const LIMITS: [&str; 3] = ["max_per_order", "max_per_user", "low_stock_threshold"];
+
+/// The whole numbers of an order.
+const ORDER_NUMBERS: [&str; 5] = ["id", "user_id", "hold_id", "product_id", "quantity"];
 
 fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     serde_json::from_slice(text).map_err(|error| error.to_string())
@@ -189,7 +202,7 @@ fn required<'a>(cells: &'a Cells, column: &str) -> Result<&'a str, String> {
     cells.get(column).ok_or_else(|| format!("{column}: the cell is empty"))
 }
 
-fn whole(cells: &Cells, column: &'static str) -> Result<u64, String> {
+fn whole_number(cells: &Cells, column: &'static str) -> Result<u64, String> {
     cell::whole(required(cells, column)?).map_err(in_column(column))
 }
 

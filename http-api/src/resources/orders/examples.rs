@@ -140,7 +140,5 @@ pub(crate) fn batch() -> Value {
 
 /// An order whose task was dispatched.
 pub(crate) fn task() -> Value {
-    let message = "Task queued".to_owned();
-    let order = wire::OrderAnswer::new(order_row(OrderStatus::Pending));
-    value(&wire::TaskQueued { message, order })
+    value(&wire::TaskQueued::new(order_row(OrderStatus::Pending)))
 }

@@ -4,7 +4,7 @@
 //! removes it. So a task cannot get lost, and dispatching never pays twice. The hook checks that
 //! the order exists and logs that.
 
-use client::wire::{OrderAnswer, TaskQueued};
+use client::wire::TaskQueued;
 use engine::ids::OrderId;
 
 use super::read;
@@ -32,10 +32,8 @@ pub(crate) async fn order_processed(call: &Call<'_>) -> Result<Reply, Failure> {
         status = order.status.as_str(),
         trace_id = %call.trace,
     );
-    let order = OrderAnswer::new(views::order(&order));
-    let version = order.data.version;
-    let body = TaskQueued { message: "Task queued".to_owned(), order };
-    Ok(reply::of(202, &body).at(position).version(version))
+    let body = TaskQueued::new(views::order(&order));
+    Ok(reply::of(202, &body).at(position).version(body.data.version))
 }
 
 fn read(fields: &Fields<'_, '_>) -> Result<OrderId, Failure> {

@@ -294,15 +294,12 @@ fn read_metadata(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<Box<str
         return None;
     }
     let text = json::canonical(object);
-    match &text {
-        None => fields.fault(name, "must hold numbers of at most 64 bits.", errors),
-        Some(text) if text.len() > METADATA_BYTES_MAX => {
-            let rest = format!("must not be greater than {METADATA_BYTES_MAX} bytes.");
-            fields.fault(name, &rest, errors);
-        }
-        Some(_) => {}
+    if text.len() > METADATA_BYTES_MAX {
+        let rest = format!("must not be greater than {METADATA_BYTES_MAX} bytes.");
+        fields.fault(name, &rest, errors);
+        return None;
     }
-    text.map(String::into_boxed_str)
+    Some(text.into_boxed_str())
 }
 
 /// `POST /orders/{id}/cancel`
@@ -498,7 +495,6 @@ mod tests {
             ("payment_method", format!(r#"{{"items":[{item}],"payment_method":1}}"#)),
             ("idempotency_key", format!(r#"{{"items":[{item}],"idempotency_key":1}}"#)),
             ("metadata", format!(r#"{{"items":[{item}],"metadata":[]}}"#)),
-            ("metadata", format!(r#"{{"items":[{item}],"metadata":{{"a":1e400}}}}"#)),
             ("metadata", format!(r#"{{"items":[{item}],"metadata":{{{}}}}}"#, many_keys.join(","))),
             (
                 "metadata",

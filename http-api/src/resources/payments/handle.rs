@@ -111,15 +111,12 @@ fn read_result(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<Report> {
 fn read_payload(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<Box<str>> {
     let name = "payload";
     let text = json::canonical_value(fields.optional(name)?);
-    match &text {
-        None => fields.fault(name, "must hold numbers of at most 64 bits.", errors),
-        Some(text) if text.len() > PAYLOAD_BYTES_MAX => {
-            let rest = format!("must not be greater than {PAYLOAD_BYTES_MAX} bytes.");
-            fields.fault(name, &rest, errors);
-        }
-        Some(_) => {}
+    if text.len() > PAYLOAD_BYTES_MAX {
+        let rest = format!("must not be greater than {PAYLOAD_BYTES_MAX} bytes.");
+        fields.fault(name, &rest, errors);
+        return None;
     }
-    text.map(String::into_boxed_str)
+    Some(text.into_boxed_str())
 }
 
 #[cfg(test)]
@@ -174,7 +171,6 @@ mod tests {
             ("amount", "100000000000000000"),
             ("amount", "true"),
             ("payload", &long),
-            ("payload", "{\"a\":1e400}"),
         ] {
             let fields =
                 [("idempotency_key", "\"k\""), ("order_id", "7"), ("status", "\"success\"")];
