@@ -7,10 +7,14 @@ SEEDS ?= 1000
 FROM ?= 1
 SECONDS_EACH ?= 60
 
-.PHONY: help check test gate dev bench sim fuzz coverage hooks
+COMPOSE := docker compose -f deploy/compose.yaml
+# What `seed` runs. Without Docker: HOLDFAST_URL=http://127.0.0.1:8080 make seed RUN=holdfast
+RUN ?= $(COMPOSE) exec -T holdfast-1 holdfast
+
+.PHONY: help check test gate dev bench sim fuzz coverage hooks deb setup up down logs seed db-reset
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 check: ## Check format and lints, run unit and core tests: what to run before each commit
 	cargo fmt --all -- --check
@@ -41,3 +45,24 @@ coverage: ## Measure line coverage by unit and core tests; the report is target/
 
 hooks: ## Refuse commits of unformatted sources from now on, in this clone
 	git config core.hooksPath .githooks
+
+deb: ## Build the Debian package in target/deb
+	cargo build --locked --profile dist -p holdfast
+	deploy/deb/build target/dist/holdfast
+
+setup: up seed ## Start nodes in Docker and create sample products
+
+up: ## Start three nodes, Prometheus and Grafana in Docker
+	$(COMPOSE) up --build --detach --wait
+
+down: ## Stop what `make up` started; the data stays
+	$(COMPOSE) down
+
+logs: ## Follow the logs of the nodes in Docker
+	$(COMPOSE) logs --follow holdfast-1 holdfast-2 holdfast-3
+
+seed: ## Create sample products there; products that exist stay as they are
+	$(RUN) import --format csv /dev/stdin <deploy/seed.csv
+
+db-reset: ## Stop what `make up` started and delete its data
+	$(COMPOSE) down --volumes
