@@ -308,6 +308,7 @@ fn cluster() {
         payments_paused: false,
         rebuilt_from: Some(3),
         next_member_id: 5,
+        warnings: vec!["the clock is behind".to_owned()],
         members: vec![leader, follower],
     };
     golden(include_str!("goldens/cluster.json"), &Envelope::new(cluster));
@@ -326,6 +327,7 @@ fn health_and_probes() {
         },
         node_id: 2,
         leader_id: None,
+        warnings: Vec::new(),
         timestamp: timestamp(),
     };
     golden(include_str!("goldens/health.json"), &health);

@@ -347,6 +347,11 @@ impl Writer<'_, '_> {
             ),
             ("writes_refused", "1 while the disks take no writes, else 0", node.writes_refused),
             (
+                "clock_behind_seconds",
+                "Seconds that the leader's clock is behind the clocks of the nodes",
+                node.clock_behind_ms / 1_000,
+            ),
+            (
                 "disk_stalled_ms",
                 "Milliseconds since the disk last completed a sync that is waiting",
                 node.disk_stalled_ms,

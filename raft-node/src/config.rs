@@ -140,6 +140,9 @@ pub struct CoreConfig {
     pub entry_cache_bytes: usize,
     /// A learner that is behind by at most this many entries has caught up and is promoted.
     pub promote_lag_entries_max: u64,
+    /// The largest gap between the leader's clock and the clocks of the nodes that is taken without
+    /// an operator, in milliseconds.
+    pub clock_step_ms_max: u64,
     /// Entries before the newest snapshot that stay in the log, for followers that were away
     /// briefly.
     pub log_margin_entries: u64,
@@ -168,6 +171,7 @@ impl Default for CoreConfig {
             read_retry_after_ms: 250,
             entry_cache_bytes: 32 << 20,
             promote_lag_entries_max: 128,
+            clock_step_ms_max: 24 * 3_600_000,
             log_margin_entries: 1_000,
         }
     }

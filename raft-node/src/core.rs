@@ -63,6 +63,9 @@ use crate::members::Membership;
 use crate::message::{Forwarded, PeerMessage};
 use crate::snapshot::Meta;
 
+/// The longest time between two entries, in milliseconds.
+const IDLE_MS: u64 = 3_600_000;
+
 /// The identity of a core and the state it starts from.
 #[derive(Debug)]
 pub struct Start {
@@ -101,7 +104,9 @@ pub struct Core {
     peer_clocks: PeerClocks,
     clock: LeaderClock,
     next_deadline: Option<Timestamp>,
-    tick_proposed_for: Option<Timestamp>,
+    time_proposed_for: Option<Timestamp>,
+    /// A new leader without any replicated time stamps nothing before this index is applied.
+    time_unknown_until: Option<u64>,
     applied_index: u64,
     state_clock: Timestamp,
     /// The members, as of the committed entries that were handed out.
@@ -190,7 +195,8 @@ impl Core {
             peer_clocks: PeerClocks::default(),
             clock: LeaderClock::default(),
             next_deadline: None,
-            tick_proposed_for: None,
+            time_proposed_for: None,
+            time_unknown_until: None,
             applied_index: start.applied_index,
             state_clock: start.clock,
             members: start.members,
@@ -214,6 +220,7 @@ impl Core {
     /// Takes all inputs of a moment, then collects the actions.
     pub fn step(&mut self, now: Now, inputs: impl IntoIterator<Item = Input>) -> Actions {
         self.now = now;
+        self.clock.look(now);
         let mut actions = Actions::default();
         for input in inputs {
             self.take(input, &mut actions);
@@ -262,8 +269,9 @@ impl Core {
                     self.handed_out.applied(index);
                 }
                 self.state_clock = self.state_clock.max(clock);
-                if self.raw.raft.state == StateRole::Leader {
-                    self.clock.catch_up(self.state_clock, self.now);
+                self.clock.catch_up(self.state_clock, self.now);
+                if self.time_unknown_until.is_some_and(|until| until <= self.applied_index) {
+                    self.take_agreed_time();
                 }
                 for seq in answered {
                     self.requests.remove(seq);
@@ -274,7 +282,7 @@ impl Core {
                 if deadline != self.next_deadline
                     || deadline.is_some_and(|at| at <= self.state_clock)
                 {
-                    self.tick_proposed_for = None;
+                    self.time_proposed_for = None;
                 }
                 self.next_deadline = deadline;
             }
@@ -306,17 +314,30 @@ impl Core {
         actions.failed.extend(self.requests.expire(now_ms));
         actions.reads_failed.extend(self.reads.expire(now_ms));
         self.tick_snapshots(actions);
-        if let Some(deadline) = self.next_deadline
+        let agreed = self.peer_clocks.agreed(self.now);
+        self.clock.follow(agreed, self.config.clock_step_ms_max, self.now);
+        self.propose_time();
+    }
+
+    /// As leader, proposes an entry without commands when a deadline has come and nothing else
+    /// carries the clock. Also after an idle hour, so that a restarted node knows the time.
+    fn propose_time(&mut self) {
+        let own = self.clock.now(self.now);
+        let is_new = self.state_clock == Timestamp(0);
+        let idle = (!is_new).then(|| self.state_clock.plus_ms(IDLE_MS));
+        let due = self.next_deadline.into_iter().chain(idle).min();
+        if let Some(due) = due
             && self.raw.raft.state == StateRole::Leader
             && self.pending.is_empty()
+            && self.time_unknown_until.is_none()
             && !self.refuses_writes()
-            && deadline <= self.clock.now(self.now)
-            && self.tick_proposed_for != Some(deadline)
+            && due <= own
+            && self.time_proposed_for != Some(due)
         {
-            // An entry without commands carries the clock, which is all that expiry needs.
-            let empty = entry::Builder::new(self.clock.now(self.now)).finish();
+            // The clock is all that expiry needs.
+            let empty = entry::Builder::new(own).finish();
             if self.raw.propose(vec![], empty).is_ok() {
-                self.tick_proposed_for = Some(deadline);
+                self.time_proposed_for = Some(due);
             }
         }
     }
@@ -440,21 +461,31 @@ impl Core {
             self.pending.clear();
             self.requests.resend_all();
             self.reads.leader_changed();
-            self.tick_proposed_for = None;
+            self.time_proposed_for = None;
+            self.time_unknown_until = None;
             self.admin.proposed = None;
             self.stop_sending();
             if self.raw.raft.state == StateRole::Leader {
-                let wall = self.peer_clocks.agreed_wall_ms(self.now);
-                self.clock = LeaderClock::start(wall, self.state_clock, self.now);
+                self.take_agreed_time();
+                // Entries that are not applied yet may tell the time.
+                let last_index = self.raw.raft.raft_log.last_index();
+                let is_unknown = self.state_clock == Timestamp(0);
+                self.time_unknown_until = is_unknown.then_some(last_index);
             }
         }
         self.route_requests(actions);
     }
 
+    fn take_agreed_time(&mut self) {
+        self.time_unknown_until = None;
+        let agreed = self.peer_clocks.agreed(self.now);
+        self.clock.lead(agreed, self.state_clock, self.now);
+    }
+
     /// Group commit: puts all waiting commands into one entry, and lets it grow while syncs are in
     /// flight.
     fn propose_pending(&mut self) {
-        if self.raw.raft.state != StateRole::Leader {
+        if self.raw.raft.state != StateRole::Leader || self.time_unknown_until.is_some() {
             return;
         }
         while !self.pending.is_empty()

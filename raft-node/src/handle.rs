@@ -21,6 +21,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use self::metrics::Metrics;
+use crate::core::clock::Behind;
 use crate::core::{Request, Space};
 use crate::error::{EventsError, ProposeError, ReadError, SnapshotError};
 use crate::members::Role;
@@ -78,6 +79,8 @@ pub struct Status {
     pub rebuilt_from: Option<NodeId>,
     /// The lowest id above all that members have or had, as far as this node knows.
     pub next_member_id: NodeId,
+    /// See [`Handle::warnings`].
+    pub warnings: Vec<String>,
     /// All members, by id.
     pub members: Vec<Member>,
 }
@@ -342,6 +345,13 @@ impl Handle {
         }
     }
 
+    /// What an operator should look at, as sentences. The node works all the same. Cheap: for
+    /// probes.
+    pub fn warnings(&self) -> Vec<String> {
+        let view = self.shared.view.read();
+        view.clock_behind.map(|(ms, why)| clock_warning(ms, why)).into_iter().collect()
+    }
+
     /// The cluster as this node sees it, with or without a majority. Brings the digest up to date,
     /// so it takes the state's write lock.
     pub fn status(&self) -> Status {
@@ -394,6 +404,7 @@ impl Handle {
             payments_paused,
             rebuilt_from: shared.identity.rebuilt().last().map(|rebuilt| rebuilt.from),
             next_member_id: membership.next_id(),
+            warnings: self.warnings(),
             members: members.collect(),
         }
     }
@@ -420,4 +431,19 @@ impl Handle {
     pub fn metrics(&self) -> Metrics {
         metrics::metrics(&self.shared)
     }
+}
+
+fn clock_warning(behind_ms: u64, why: Behind) -> String {
+    let action = match why {
+        Behind::Waits => "it takes the time within a minute, after requests that waited",
+        Behind::Disagreed => {
+            "most clocks are not within 5 s of each other: set the clocks of the machines"
+        }
+        Behind::NeedsOperator => {
+            "it does not take more than a day by itself: check the clocks, then run `holdfast clock \
+             accept`"
+        }
+    };
+    let seconds = behind_ms / 1_000;
+    format!("the cluster's clock is {seconds} s behind the clocks of its machines: {action}")
 }

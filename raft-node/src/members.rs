@@ -75,6 +75,8 @@ pub enum Ask {
         /// The new leader, or any other voter.
         to: Option<NodeId>,
     },
+    /// The clocks of the nodes are right, however far the leader's clock is behind them.
+    AcceptClock,
 }
 
 /// Why the leader refuses an [`Ask`]. Nothing has changed.

@@ -74,11 +74,13 @@ pub enum Bug {
     StalledLeads,
     /// An entry that was handed out by its index is lost when it is read back.
     ReadBackLoses,
+    /// The leader's clock takes every gap at once.
+    ClockStepAtOnce,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 32] = [
+    pub const ALL: [Bug; 33] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -111,6 +113,7 @@ impl Bug {
         Bug::WipedNodeBelieved,
         Bug::StalledLeads,
         Bug::ReadBackLoses,
+        Bug::ClockStepAtOnce,
     ];
 }
 

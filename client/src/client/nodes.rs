@@ -81,6 +81,16 @@ impl Client {
         self.run(call.json(&TransferRequest { to })?, decode::envelope).await
     }
 
+    /// `POST /cluster/accept-clock`: says that the clocks of the nodes are right, however far the
+    /// cluster's clock is behind them. Safe to repeat.
+    ///
+    /// # Errors
+    /// When no leader was found in time.
+    pub async fn accept_clock(&self) -> Result<Answer<Cluster>, Error> {
+        let call = Call::write(Method::POST, "/api/v1/cluster/accept-clock", Repeat::Replace);
+        self.run(call, decode::envelope).await
+    }
+
     /// `POST /cluster/payments`: pauses or resumes payments on all nodes.
     ///
     /// # Errors

@@ -48,6 +48,9 @@ pub struct Cluster {
     /// The lowest id above all ids that members have or had.
     #[serde(default)]
     pub next_member_id: u64,
+    /// What an operator should look at, as sentences; the node works all the same.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// All members, by ascending id.
     pub members: Vec<Member>,
 }

@@ -38,6 +38,9 @@ pub struct Health {
     pub node_id: u64,
     /// The leader as the node knows it; null when it knows none.
     pub leader_id: Option<u64>,
+    /// What an operator should look at, as sentences; the node works all the same.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// When the node answered, on its own clock.
     pub timestamp: String,
 }

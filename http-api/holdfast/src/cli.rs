@@ -6,7 +6,9 @@ use crate::bulk::{export, import};
 use crate::exit::{self, CliError};
 use crate::node::{dev, serve};
 use crate::offline::{recover, restore, verify};
-use crate::remote::{backup, events, holds, members, orders, payments, products, snapshot, status};
+use crate::remote::{
+    backup, clock, events, holds, members, orders, payments, products, snapshot, status,
+};
 use crate::{bench, remote};
 
 /// Holdfast: a replicated order engine that sells without overselling.
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     Members(members::Command),
     /// Transfer leadership to another node
     TransferLeader(members::Transfer),
+    /// Let the cluster's clock take a large gap
+    #[command(subcommand)]
+    Clock(clock::Command),
     /// Put a running cluster under load and measure it. The products and orders of the run stay in
     /// the cluster
     Bench(bench::Options),
@@ -87,6 +92,7 @@ impl Command {
             Command::Export(options) => export::run(&options),
             Command::Members(command) => members::run(&command),
             Command::TransferLeader(options) => members::transfer(&options),
+            Command::Clock(command) => clock::run(&command),
             Command::Bench(options) => bench::run(&options),
         }
     }

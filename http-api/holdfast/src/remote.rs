@@ -3,6 +3,7 @@
 //! The client crate owns retries, deadlines and keys; nothing here repeats a request.
 
 pub(crate) mod backup;
+pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod holds;
 pub(crate) mod members;

@@ -225,6 +225,7 @@ pub(crate) fn cluster(status: raft_node::Status) -> wire::Cluster {
         payments_paused: status.payments_paused,
         rebuilt_from: status.rebuilt_from.map(|id| id.0),
         next_member_id: status.next_member_id.0,
+        warnings: status.warnings,
         members,
     }
 }

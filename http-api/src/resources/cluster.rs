@@ -34,4 +34,7 @@ endpoints! {
     TransferLeader:
         Endpoint::post("/api/v1/cluster/transfer-leader", BodyKind::Json, describe::transfer_leader)
         => members::transfer,
+    AcceptClock:
+        Endpoint::post("/api/v1/cluster/accept-clock", BodyKind::None, describe::accept_clock)
+        => members::accept_clock,
 }

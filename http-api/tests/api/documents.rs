@@ -205,6 +205,7 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
     calls.push((Call::new("DELETE", "/api/v1/cluster/members/4"), 200));
     let to = json!({"to": 1});
     calls.push((Call::json("POST", "/api/v1/cluster/transfer-leader", &to), 200));
+    calls.push((Call::new("POST", "/api/v1/cluster/accept-clock"), 200));
     let ready = async || fixture.get("/readyz").await.status == 200;
     fixture.until("ready", ready).await;
     calls

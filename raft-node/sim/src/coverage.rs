@@ -156,6 +156,10 @@ coverage! {
     clock_jumps_backwards,
     /// Clocks that ran too fast or too slow.
     clocks_drifting,
+    /// Sleeps of all machines.
+    sleeps_of_all,
+    /// Times that the replicated clock was seen after it had taken the time of a sleep.
+    clock_steps,
     /// Leaders told to transfer leadership.
     transfers,
     /// Commands forwarded to a leader.

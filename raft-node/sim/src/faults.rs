@@ -2,6 +2,7 @@
 
 mod links;
 
+use raft_node::core::clock::GAP_MS;
 use raft_node::core::{Input, Space};
 use raft_node::log::LogStore;
 
@@ -10,7 +11,7 @@ use crate::event::{Event, Mend};
 use crate::host::life::Crash;
 use crate::host::{Host, place};
 use crate::plan::FaultKind;
-use crate::sim::Sim;
+use crate::sim::{Sim, Slept};
 use crate::time::{MS, SECOND};
 
 /// Checks the replicated clock against a bound: at least two nodes' clocks must have been there at
@@ -28,6 +29,44 @@ pub(super) fn watch_clocks(sim: &mut Sim, hosts: &[Host]) {
         let bound = sim.clock_bound.1;
         sim.fail(format!("the replicated clock is at {clock}, all clocks but one at {bound}"));
     }
+    watch_sleep(sim);
+}
+
+/// Lets all machines sleep: their monotonic clocks stand still, their wall clocks go on. Once in a
+/// run, so that [`watch_sleep`] knows when the time may be taken.
+fn sleep_all(sim: &mut Sim, hosts: &mut [Host]) {
+    // A cluster without any entry takes any time.
+    if sim.slept.is_some() || sim.oracle.model.clock.0 == 0 {
+        return;
+    }
+    sim.cover.sleeps_of_all += 1;
+    watch_clocks(sim, hosts);
+    let minutes = *sim.random.pick(&[5, 60, 60, 1_800]);
+    sim.say(|| format!("all machines sleep for {minutes} minutes"));
+    for host in hosts {
+        host.clock.jump(minutes * 60_000);
+    }
+    sim.slept =
+        Some(Slept { at: sim.now, clock_max: sim.clock_bound.1, needs_operator: minutes > 1_440 });
+}
+
+/// Checks that the time of a sleep is not taken at once, nor ever if it was longer than a day.
+fn watch_sleep(sim: &mut Sim) {
+    let Some(slept) = sim.slept else { return };
+    let passed = (sim.now - slept.at) / MS;
+    // A monotonic clock may run a tenth too fast, and the clock is corrected by a hundredth more.
+    let bound = slept.clock_max + passed * 112 / 100 + GAP_MS;
+    let clock = sim.oracle.model.clock.0;
+    if clock <= bound {
+        return;
+    }
+    if slept.needs_operator || passed < 50_000 {
+        return sim.fail(format!(
+            "the replicated clock is at {clock}, {passed} ms after a sleep that began at {}",
+            slept.clock_max
+        ));
+    }
+    sim.cover.clock_steps += 1;
 }
 
 /// How many nodes may be lost for good.
@@ -136,6 +175,7 @@ fn inject(sim: &mut Sim, hosts: &mut [Host], kind: FaultKind) {
             let drift_ppm = sim.random.between(0, 200_000) as i64 - 100_000;
             hosts[some].clock.drift(sim.now, drift_ppm);
         }
+        FaultKind::SleepAll => sleep_all(sim, hosts),
         FaultKind::Transfer => {
             if let Some(leader) = leader {
                 sim.cover.transfers += 1;

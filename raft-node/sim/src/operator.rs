@@ -50,7 +50,7 @@ fn is_over(sim: &mut Sim) -> bool {
             gone
         }
         Ask::Change(Change::Promote(_)) => true,
-        Ask::Transfer { .. } => sim.now > task.since + 5 * SECOND,
+        Ask::Transfer { .. } | Ask::AcceptClock => sim.now > task.since + 5 * SECOND,
     }
 }
 

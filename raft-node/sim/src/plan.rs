@@ -40,10 +40,11 @@ pub(super) enum FaultKind {
     DamageSnapshot,
     ClockJump,
     ClockDrift,
+    SleepAll,
     Transfer,
 }
 
-const ALL_FAULTS: [FaultKind; 27] = [
+const ALL_FAULTS: [FaultKind; 28] = [
     FaultKind::Isolate,
     FaultKind::OneWay,
     FaultKind::Split,
@@ -70,6 +71,7 @@ const ALL_FAULTS: [FaultKind; 27] = [
     FaultKind::DamageSnapshot,
     FaultKind::ClockJump,
     FaultKind::ClockDrift,
+    FaultKind::SleepAll,
     FaultKind::Transfer,
 ];
 

@@ -39,9 +39,22 @@ pub(crate) struct Sim {
     pub(crate) bug: Option<Bug>,
     /// The highest value that the replicated clock may have, and the time of that bound.
     pub(crate) clock_bound: (Time, u64),
+    /// The sleep of all machines, if there was one.
+    pub(crate) slept: Option<Slept>,
     /// The faults are over.
     pub(crate) resting: bool,
     pub(crate) failure: Option<String>,
+}
+
+/// A sleep of all machines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slept {
+    /// When they woke.
+    pub(crate) at: Time,
+    /// The highest value that the replicated clock may have had then.
+    pub(crate) clock_max: u64,
+    /// Whether only an operator may let the clock take the time.
+    pub(crate) needs_operator: bool,
 }
 
 impl Sim {

@@ -72,6 +72,7 @@ impl World {
             provider: Provider::new(&plan.provider),
             bug,
             clock_bound: (0, 0),
+            slept: None,
             resting: false,
             failure: None,
             random,

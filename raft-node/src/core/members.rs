@@ -176,6 +176,10 @@ impl Core {
         match ask {
             Ask::Change(change) => self.judge_change(change),
             Ask::Transfer { from, to } => self.judge_transfer(*from, *to),
+            Ask::AcceptClock => {
+                self.clock.accept();
+                Some(Ok(self.members.index))
+            }
         }
     }
 

@@ -46,6 +46,7 @@ impl Core {
             snapshot_receiving: self.transfers.is_receiving(),
             snapshots_installed: self.transfers.installed,
             clock: if is_leader { self.clock.now(self.now) } else { Timestamp(0) },
+            clock_behind: self.clock.behind().filter(|_| is_leader),
             matched: if is_leader { self.matched() } else { Vec::new() },
             outstanding: self.requests.len(),
             pending: self.pending.len(),

@@ -6,6 +6,7 @@ use engine::ids::{NodeId, Timestamp};
 use raft::eraftpb::MessageType;
 
 use super::actions::Why;
+use super::clock::Behind;
 
 /// The view of a core.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,9 @@ pub struct View {
     pub snapshots_installed: u64,
     /// The leader's clock now; 0 on other nodes.
     pub clock: Timestamp,
+    /// On the leader, milliseconds by which its clock is behind the clocks of the nodes, and why;
+    /// none if it follows them.
+    pub clock_behind: Option<(u64, Behind)>,
     /// The known match index of each voter, on the leader, and whether the voter is active.
     pub matched: Vec<(NodeId, u64, bool)>,
     /// Open requests of this node.

@@ -64,6 +64,15 @@ impl Handle {
         Ok(verdict)
     }
 
+    /// Says that the clocks of the nodes are right, however far the leader's clock is behind them.
+    /// It catches up after its usual wait. Without a gap nothing changes.
+    ///
+    /// # Errors
+    /// See [`ProposeError`].
+    pub async fn accept_clock(&self, deadline: Instant) -> Result<Verdict, ProposeError> {
+        self.ask(Ask::AcceptClock, deadline).await
+    }
+
     async fn ask(&self, ask: Ask, deadline: Instant) -> Result<Verdict, ProposeError> {
         let shared = &self.shared;
         if shared.stopping.load(Ordering::Relaxed) || shared.failure.borrow().is_some() {

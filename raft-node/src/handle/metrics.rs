@@ -93,6 +93,9 @@ pub struct Metrics {
     pub open_orders: u64,
     /// Bytes that the node may still write on the disk of the data directory.
     pub disk_free_bytes: u64,
+    /// On the leader, milliseconds by which its clock is behind the clocks of the nodes; 0 while it
+    /// follows them.
+    pub clock_behind_ms: u64,
     /// 1 while this node refuses writes because of the disks, else 0.
     pub writes_refused: u64,
     /// Milliseconds for which this node's disk has not answered; 0 while nothing waits for it.
@@ -153,6 +156,7 @@ pub(super) fn metrics(shared: &Shared) -> Metrics {
         payment_calls_total: counters.payment_calls.get(),
         open_orders,
         disk_free_bytes: counters.disk_free_bytes.get(),
+        clock_behind_ms: view.clock_behind.map_or(0, |(ms, _)| ms),
         writes_refused: u64::from(view.refuses_writes),
         disk_stalled_ms: view.stalled_ms,
     }

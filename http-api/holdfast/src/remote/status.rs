@@ -31,6 +31,10 @@ pub(crate) fn render(cluster: &Cluster, url: &str) -> String {
             "\nthis node was rebuilt: it was node {before}, whose data was damaged"
         ));
     }
+    for warning in &cluster.warnings {
+        more.push_str("\nwarning: ");
+        more.push_str(warning);
+    }
     format!(
         "cluster {}, as node {} at {url} sees it\nleader {leader}, term {}, committed {}, \
          applied {}, digest {}{more}\n\n{table}",
@@ -96,6 +100,7 @@ mod tests {
             payments_paused: true,
             rebuilt_from: None,
             next_member_id: 3,
+            warnings: vec!["the clock is behind".to_owned()],
             members: vec![
                 member(1, MemberRole::Leader, Some(90), Some(0)),
                 member(2, MemberRole::Follower, None, None),
@@ -104,7 +109,8 @@ mod tests {
         let text = render(&cluster, "http://127.0.0.1:8080");
         assert!(text.contains("leader node 1, term 3, committed 90, applied 88, digest 00ff"));
         assert!(text.contains("payments are paused"), "{text}");
-        let rows: Vec<&str> = text.lines().skip(4).collect();
+        assert!(text.contains("warning: the clock is behind"), "{text}");
+        let rows: Vec<&str> = text.lines().skip(5).collect();
         assert_eq!(rows[0].split_whitespace().count(), 7);
         assert!(rows[1].ends_with("90    0  yes"), "{}", rows[1]);
         assert!(rows[2].ends_with("-    -  no"), "{}", rows[2]);

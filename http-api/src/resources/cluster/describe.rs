@@ -103,3 +103,15 @@ pub(crate) fn transfer_leader() -> Operation {
         .writes()
         .refuses(&[ErrorCode::UnknownMember, ErrorCode::CannotLead])
 }
+
+pub(crate) fn accept_clock() -> Operation {
+    Operation::new("acceptClock", "Accept the clocks of the nodes")
+        .text(
+            "The cluster's clock takes no gap of more than a day by itself, because all deadlines \
+             in it would come at once. This says that the clocks of the machines are right; the \
+             cluster's clock takes the gap within a minute. Without a gap nothing changes. Safe to \
+             repeat.",
+        )
+        .lists("The clocks are accepted.", "ClusterAnswer", examples::cluster())
+        .writes()
+}

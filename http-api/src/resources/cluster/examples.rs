@@ -18,6 +18,7 @@ pub(crate) fn cluster() -> Value {
         payments_paused: false,
         rebuilt_from: None,
         next_member_id: 2,
+        warnings: Vec::new(),
         members: vec![wire::Member {
             id: 1,
             role: wire::MemberRole::Leader,

@@ -66,6 +66,13 @@ pub(crate) async fn transfer(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(shown(call))
 }
 
+/// `POST /cluster/accept-clock`
+pub(crate) async fn accept_clock(call: &Call<'_>) -> Result<Reply, Failure> {
+    judged(call.app.handle.accept_clock(call.deadline).await?)?;
+    tracing::info!(trace_id = %call.trace, "an operator accepted the clocks of the nodes");
+    Ok(shown(call))
+}
+
 async fn change(call: &Call<'_>, change: Change) -> Result<(), Failure> {
     let shown = format!("{change:?}");
     let verdict = call.app.handle.change_members(change, call.deadline).await?;

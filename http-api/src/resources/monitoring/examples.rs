@@ -19,6 +19,7 @@ pub(crate) fn health(status: wire::HealthStatus) -> Value {
         },
         node_id: 1,
         leader_id: well.then_some(2),
+        warnings: Vec::new(),
         timestamp: MOMENT.to_owned(),
     })
 }

@@ -11,12 +11,12 @@ use crate::metrics::CONTENT_TYPE;
 
 /// `GET /health`
 pub(crate) async fn health(call: &Call<'_>) -> Result<Reply, Failure> {
-    let health = health_of(&call.app.handle.health());
+    let health = health_of(&call.app.handle.health(), call.app.handle.warnings());
     let code = if health.status == HealthStatus::Ok { 200 } else { 503 };
     Ok(reply::of(code, &health))
 }
 
-fn health_of(status: &NodeHealth) -> Health {
+fn health_of(status: &NodeHealth, warnings: Vec<String>) -> Health {
     let state = |works| if works { ServiceState::Ok } else { ServiceState::Down };
     // Payments run on the leader only; elsewhere the worker waits.
     let leads = status.leader_id == Some(status.node_id);
@@ -38,6 +38,7 @@ fn health_of(status: &NodeHealth) -> Health {
         services,
         node_id: status.node_id.0,
         leader_id: status.leader_id.map(|id| id.0),
+        warnings,
         timestamp: views::now(),
     }
 }
@@ -104,10 +105,12 @@ mod tests {
 
     #[test]
     fn any_part_that_is_down_degrades_the_node() {
-        assert_eq!(health_of(&status()).status, HealthStatus::Ok);
+        assert_eq!(health_of(&status(), Vec::new()).status, HealthStatus::Ok);
+        let warned = health_of(&status(), vec!["a warning".to_owned()]);
+        assert_eq!(warned.status, HealthStatus::Ok, "a warning degrades nothing");
         let follower = NodeHealth { leader_id: Some(NodeId(2)), ..status() };
-        assert_eq!(health_of(&follower).services.worker, ServiceState::Standby);
-        assert_eq!(health_of(&follower).status, HealthStatus::Ok);
+        assert_eq!(health_of(&follower, Vec::new()).services.worker, ServiceState::Standby);
+        assert_eq!(health_of(&follower, Vec::new()).status, HealthStatus::Ok);
         for broken in [
             NodeHealth { leader_id: None, ..status() },
             NodeHealth { quorum: false, ..status() },
@@ -116,7 +119,7 @@ mod tests {
             NodeHealth { disk_answers: false, ..status() },
             NodeHealth { worker_ok: false, ..status() },
         ] {
-            assert_eq!(health_of(&broken).status, HealthStatus::Degraded);
+            assert_eq!(health_of(&broken, Vec::new()).status, HealthStatus::Degraded);
         }
     }
 }

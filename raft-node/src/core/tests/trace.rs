@@ -104,6 +104,7 @@ pub(super) fn asked(id: u64, input: &Input) -> Option<String> {
 fn ask(ask: &Ask) -> String {
     match ask {
         Ask::Change(change) => self::change(change),
+        Ask::AcceptClock => "accept the clocks".to_owned(),
         Ask::Transfer { from, to: Some(to) } => {
             format!("transfer leadership from n{from} to n{to}")
         }
