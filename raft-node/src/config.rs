@@ -148,6 +148,58 @@ pub struct CoreConfig {
     pub log_margin_entries: u64,
 }
 
+/// What depends on the round trip between the nodes. All nodes should have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timings {
+    /// Interval between a leader's heartbeats, in milliseconds, 20 to 5,000: about the longest
+    /// round trip, or more.
+    pub heartbeat_ms: u64,
+    /// A follower that hears nothing for one to two times this many milliseconds starts an
+    /// election. At most 60,000, and at least four heartbeats, since some get lost.
+    pub election_ms: u64,
+}
+
+impl Default for Timings {
+    fn default() -> Timings {
+        Timings { heartbeat_ms: 100, election_ms: 500 }
+    }
+}
+
+impl Timings {
+    /// Checks the bounds, and the one against the other.
+    ///
+    /// # Errors
+    /// Names the first invalid setting.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let Timings { heartbeat_ms, election_ms } = *self;
+        let refuse = |setting, reason: String| Err(Invalid { setting, reason });
+        if !(20..=5_000).contains(&heartbeat_ms) {
+            return refuse("heartbeat-ms", format!("is {heartbeat_ms}: must be 20 to 5,000"));
+        }
+        let least = 4 * heartbeat_ms;
+        if !(least..=60_000).contains(&election_ms) {
+            let reason = format!("is {election_ms}: must be {least} (four heartbeats) to 60,000");
+            return refuse("election-ms", reason);
+        }
+        Ok(())
+    }
+}
+
+impl CoreConfig {
+    /// Sets everything that follows from the timings.
+    #[must_use]
+    pub fn with_timings(mut self, timings: Timings) -> CoreConfig {
+        let Timings { heartbeat_ms, election_ms } = timings;
+        self.tick_ms = heartbeat_ms / 2;
+        self.heartbeat_ticks = 2;
+        self.election_ticks = (election_ms / self.tick_ms) as usize;
+        // Before an answer can be here, asking again only adds load.
+        self.read_retry_after_ms = (5 * heartbeat_ms / 2).max(250);
+        self.resend_after_ms = (10 * heartbeat_ms).max(1_000);
+        self
+    }
+}
+
 impl Default for CoreConfig {
     fn default() -> CoreConfig {
         CoreConfig {
@@ -284,5 +336,32 @@ mod tests {
             spoil(&mut config);
             assert_eq!(config.validate().expect_err("refused").setting, setting);
         }
+    }
+
+    #[test]
+    fn timings_are_checked_against_each_other_and_the_defaults_change_nothing() {
+        let timings = |heartbeat_ms, election_ms| Timings { heartbeat_ms, election_ms };
+        for (heartbeat_ms, election_ms, wrong) in [
+            (100, 500, None),
+            (500, 5_000, None),
+            (20, 80, None),
+            (5_000, 60_000, None),
+            (19, 500, Some("heartbeat-ms")),
+            (5_001, 60_000, Some("heartbeat-ms")),
+            (200, 799, Some("election-ms")),
+            (200, 60_001, Some("election-ms")),
+        ] {
+            let refused = timings(heartbeat_ms, election_ms).validate().err();
+            assert_eq!(
+                refused.map(|invalid| invalid.setting),
+                wrong,
+                "{heartbeat_ms} {election_ms}"
+            );
+        }
+        let defaults = format!("{:?}", CoreConfig::default());
+        let same = CoreConfig::default().with_timings(Timings::default());
+        assert_eq!(format!("{same:?}"), defaults);
+        let wide = CoreConfig::default().with_timings(timings(500, 5_000));
+        assert_eq!((wide.tick_ms, wide.heartbeat_ticks, wide.election_ticks), (250, 2, 20));
     }
 }

@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use http_api::{CorsOrigin, HostName, WebhookSecret};
+use raft_node::config::Timings;
 
 use crate::address;
 use crate::exit::CliError;
@@ -182,6 +183,29 @@ pub(crate) struct Browsers {
     /// commas. Pages of other origins cannot change anything or subscribe to events
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) cors_origin: Vec<CorsOrigin>,
+}
+
+/// The flags for the timing of the cluster.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Timing")]
+pub(crate) struct Timing {
+    /// Send heartbeats every this many milliseconds while leading: about the longest round trip
+    /// between two nodes. Give all nodes the same
+    #[arg(long, value_name = "MS", default_value = "100")]
+    heartbeat_ms: u64,
+    /// Start an election after hearing no leader for one to two times this many milliseconds: about
+    /// ten round trips, at least four heartbeats. Give all nodes the same
+    #[arg(long, value_name = "MS", default_value = "500")]
+    election_ms: u64,
+}
+
+impl Timing {
+    /// The timings, if they are in bounds and fit each other.
+    pub(crate) fn timings(&self) -> Result<Timings, CliError> {
+        let timings = Timings { heartbeat_ms: self.heartbeat_ms, election_ms: self.election_ms };
+        timings.validate().map_err(|error| CliError::Usage(format!("--{error}")))?;
+        Ok(timings)
+    }
 }
 
 /// The flags for limits and checks.

@@ -46,6 +46,7 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use raft_node::config::Timings;
 use raft_node::simulation;
 pub use raft_node::simulation::Bug;
 
@@ -57,8 +58,23 @@ pub use self::trace::Show;
 /// Runs one seed to its end, or to the first violation. A panic of the code under test is a failure
 /// of the run, in builds that unwind.
 pub fn run(seed: u64, bug: Option<Bug>, show: Show) -> Report {
+    run_changed(seed, bug, show, |_| {})
+}
+
+/// Runs one seed with five nodes that are `round_trip_ms` apart and have these timings; without
+/// scheduled faults if it is `quiet`.
+pub fn run_wide(seed: u64, round_trip_ms: u64, timings: Timings, quiet: bool) -> Report {
+    run_changed(seed, None, Show::Nothing, |plan| plan.widen(round_trip_ms, timings, quiet))
+}
+
+fn run_changed(
+    seed: u64,
+    bug: Option<Bug>,
+    show: Show,
+    change: impl FnOnce(&mut plan::Plan),
+) -> Report {
     simulation::plant(bug);
-    let world = AssertUnwindSafe(|| world::World::new(seed, bug, show).run());
+    let world = AssertUnwindSafe(|| world::World::new(seed, bug, show, change).run());
     let report = catch_unwind(world).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());

@@ -4,7 +4,7 @@
 //! Every seed draws its own subset of faults and its own rates (swarm testing). A run with
 //! everything at once hides bugs that need one fault for long.
 
-use raft_node::config::CoreConfig;
+use raft_node::config::{CoreConfig, Timings};
 use raft_node::payment;
 
 use super::net::Quality;
@@ -270,6 +270,28 @@ impl Plan {
             park_ms: random.between(100, 15_000),
             parked_max: *random.pick(&[2, 1_000]),
             parks_until: if random.percent(40) { random.below(faults_until) } else { 0 },
+        }
+    }
+}
+
+impl Plan {
+    /// Puts five nodes far apart, with the timings for that.
+    pub(super) fn widen(&mut self, round_trip_ms: u64, timings: Timings, quiet: bool) {
+        (self.nodes, self.spares) = (5, 0);
+        self.core = CoreConfig::default().with_timings(timings);
+        self.net = Quality {
+            delay_min_us: round_trip_ms * MS / 2,
+            delay_mean_us: round_trip_ms * MS / 20,
+            loss_ppm: self.net.loss_ppm.min(10_000),
+            ..self.net.clone()
+        };
+        self.request_timeout_ms = 5_000;
+        self.rest = 120 * SECOND;
+        if quiet {
+            self.faults.clear();
+            self.net.loss_ppm = 0;
+            (self.step_crash_ppm, self.vote_crash_ppm) = (0, 0);
+            (self.install_crash_ppm, self.checkpoint_crash_ppm) = (0, 0);
         }
     }
 }

@@ -42,9 +42,16 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, bug: Option<Bug>, show: Show) -> World {
+    /// `change` adapts what the seed drew.
+    pub(super) fn new(
+        seed: u64,
+        bug: Option<Bug>,
+        show: Show,
+        change: impl FnOnce(&mut Plan),
+    ) -> World {
         let mut random = Random::new(seed);
-        let plan = Plan::draw(&mut random);
+        let mut plan = Plan::draw(&mut random);
+        change(&mut plan);
         let voters: Vec<NodeId> = (1..=plan.nodes as u64).map(NodeId).collect();
         let all = (1..=(plan.nodes + plan.spares) as u64).map(NodeId);
         let founders = voters.iter().map(|id| member(*id, None)).collect();

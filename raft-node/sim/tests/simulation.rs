@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use raft_node::config::Timings;
 use raft_sim::{Coverage, Report, Show};
 
 /// The seeds of every build. Long runs take others.
@@ -89,5 +90,33 @@ fn a_seed_lives_the_same_life_twice() {
             "seed {} lived two lives",
             first.seed
         );
+    }
+}
+
+/// Seeds for each round trip of a wide network.
+const WIDE_SEEDS: std::ops::RangeInclusive<u64> = 1..=6;
+
+#[test]
+fn five_nodes_far_apart_keep_every_promise_and_their_leader() {
+    let seeds: Vec<u64> = WIDE_SEEDS.collect();
+    let elections = |report: &Report| {
+        let mut counters = report.coverage.each().into_iter();
+        counters.find(|(name, _)| *name == "elections").expect("a counter").1
+    };
+    for (round_trip_ms, heartbeat_ms, election_ms) in [(100, 200, 2_000), (250, 500, 5_000)] {
+        let timings = Timings { heartbeat_ms, election_ms };
+        let elections_of = |quiet| {
+            let run = |seed| raft_sim::run_wide(seed, round_trip_ms, timings, quiet);
+            let reports = on_all_cores(&seeds, run);
+            for Report { seed, failure, .. } in &reports {
+                assert!(failure.is_none(), "{round_trip_ms} ms, seed {seed}: {failure:?}");
+            }
+            reports.iter().map(elections).sum::<u64>()
+        };
+        elections_of(false);
+        let quiet = elections_of(true);
+        println!("{round_trip_ms} ms: {quiet} elections in {} quiet runs", seeds.len());
+        // Two candidates may split the votes of the first one.
+        assert!(quiet <= 2 * seeds.len() as u64, "{quiet} elections at {round_trip_ms} ms");
     }
 }

@@ -17,7 +17,7 @@ use crate::node::join;
 use crate::node::rebuild;
 use crate::node::running::{self, Port, Running};
 use crate::output::print_line;
-use crate::settings::{File, Limits, Payments};
+use crate::settings::{File, Limits, Payments, Timing};
 use crate::signals::Signals;
 
 /// The default log filter. It quiets the libraries, which log a lot. `raft` also matches every
@@ -73,6 +73,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) limits: Limits,
     #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
     pub(crate) logging: logging::Options,
     #[command(flatten)]
     pub(crate) file: File,
@@ -105,6 +107,7 @@ async fn serve(mut options: Options) -> Result<(), CliError> {
 
     let mut config =
         running::node_config(options.id, &options.data, &options.payments, &options.limits);
+    config.core = config.core.with_timings(options.timing.timings()?);
     config.cluster_name.clone_from(&options.cluster);
     config.raft_addr = options.raft;
     config.advertise_http = advertised_http(&options, port.address())?;
