@@ -1,5 +1,5 @@
-//! The leader's clock. It is monotonic, follows the clocks of a majority, and takes no large step at
-//! once.
+//! The leader's clock. It is monotonic, follows the clocks of a majority, and takes no large step
+//! at once.
 //!
 //! Deadlines fire by this clock. If all machines of a cluster sleep for an hour, everything would
 //! expire at the moment they wake, before a payment or a cancellation that waited could arrive.
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(late.now(now(200, 0)), Timestamp(2 * HOUR + 10));
     }
 
-    /// Follows a clock that is `ahead_ms` of the monotonic one, each second from `from_s` to `to_s`.
+    /// Follows a clock that is `ahead_ms` of the monotonic one, each second.
     fn follow(clock: &mut LeaderClock, ahead_ms: u64, (from_s, to_s): (u64, u64)) -> Timestamp {
         let mut last = clock.now(now(from_s * 1_000, 0));
         for second in from_s..=to_s {

@@ -21,7 +21,7 @@ async fn send_junk(address: std::net::SocketAddr, until: Instant) -> u64 {
     }
     body.extend_from_slice(b"0]}");
     let head = format!(
-        "POST {ORDERS}/batch HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+        "POST {ORDERS}/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n",
         body.len()
     );
