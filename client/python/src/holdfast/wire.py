@@ -1,0 +1,886 @@
+"""The JSON objects of the API, as `client/generate-types` writes them: do not edit.
+
+A key that is not required may be absent. A newer server may send keys and words that are missing here.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
+
+EventType = Literal["order.placed", "order.processing", "order.paid", "order.failed", "order.cancelled", "order.rejected", "hold.created", "hold.extended", "hold.consumed", "hold.expired", "hold.released", "product.created", "product.updated", "product.archived", "stock.adjusted", "stock.low", "stock.sold_out", "payment.conflict", "payment.unmatched"]
+"""The type of an event."""
+
+HealthStatus = Literal["ok", "degraded"]
+"""Whether a node can work. `degraded` comes with 503."""
+
+HoldStatus = Literal["active", "consumed", "expired", "released"]
+"""The status of a hold: `active`, then `consumed` by one order, `expired` at its deadline, or `released`."""
+
+KeyState = Literal["applied", "fenced", "unused"]
+"""The state of an idempotency key. `applied`: it made an order. `fenced`: it can never make one. `unused`: neither."""
+
+MemberRole = Literal["leader", "follower", "candidate", "learner", "unknown"]
+"""The role of a member, as far as the answering node knows."""
+
+OrderStatus = Literal["PENDING", "PROCESSING", "PAID", "FAILED", "CANCELLED"]
+"""The status of an order: PENDING → PROCESSING → PAID or FAILED; PENDING → CANCELLED. Nothing else."""
+
+Outcome = Literal["not_applied", "rejected", "unknown"]
+"""Whether a request that failed may have taken effect. `not_applied`: it never entered the log. `rejected`: it was decided and has no effect. `unknown`: it may have taken effect, or may yet."""
+
+PaymentMethod = Literal["mock", "webhook", "none"]
+"""Who decides whether an order is paid. `mock`: the payment worker asks the simulated gateway; nodes without one refuse it. `webhook`: a webhook brings the result, else the order is cancelled at its deadline. `none`: the order stays PENDING until it is cancelled."""
+
+PaymentResult = Literal["success", "failure"]
+"""The result of a payment."""
+
+PaymentStatus = Literal["pending", "unsettled", "succeeded", "declined"]
+"""The status of an order's payment. `unsettled`: the result of an attempt is unknown, and the payment worker asks for it again."""
+
+SagaStatus = Literal["RESERVED", "CONFIRMED", "CANCELLED"]
+"""The same status in the words of older clients."""
+
+ServiceState = Literal["ok", "standby", "down"]
+"""The state of one part of a node. `standby`: it works, but another node does its work now."""
+
+WebhookConflict = Literal["late", "under_way", "amount", "method"]
+"""Why the result of a payment cannot be applied to its order."""
+
+WebhookResult = Literal["applied", "duplicate", "conflict", "unmatched"]
+"""What was done with the result of a payment."""
+
+
+class _AdjustmentRequired(TypedDict):
+    created_at: str
+    """When it was made."""
+    delta: int
+    """Units that were added, or taken out when negative."""
+    expected: Optional[int]
+    """The stock that was expected; null for none."""
+    id: int
+    """The adjustment's id, from 1."""
+    idempotency_key: Optional[str]
+    """The key of the request, if any."""
+    product_id: int
+    """The product."""
+    reason: str
+    """Why."""
+    set: Optional[int]
+    """The stock that `set` asked for; null for a `delta`."""
+    stock: int
+    """Units that could be sold right after it."""
+    trace_id: Optional[str]
+    """Trace id of the request."""
+    version: int
+    """Its position in the log."""
+
+
+class Adjustment(_AdjustmentRequired, total=False):
+    """An adjustment of the stock of a product. It never changes."""
+
+    product: Product
+    """The product after the request; absent when it is archived."""
+
+
+class _AdjustmentRequestRequired(TypedDict):
+    reason: str
+    """Why; the ledger shows it. At most 255 bytes of UTF-8, not blank, no control
+    characters."""
+
+
+class AdjustmentRequest(_AdjustmentRequestRequired, total=False):
+    """The body of `POST /products/{id}/adjustments`: exactly one of `delta` and `set`."""
+
+    delta: Optional[int]
+    """Units to add, or to take out when negative; not 0."""
+    expected: Optional[int]
+    """Units that must be for sale before, else the answer is 409 `stock_mismatch`."""
+    idempotency_key: Optional[str]
+    """Makes retries safe: 1 to 255 printable characters."""
+    set: Optional[int]
+    """Units that can be sold afterwards. Reserved and held units are on top."""
+
+
+class _BatchRequestRequired(TypedDict):
+    orders: List[OrderRequest]
+    """The orders, 1 to 1,000, each with its own idempotency key, if any."""
+
+
+class BatchRequest(_BatchRequestRequired, total=False):
+    """The body of `POST /orders/batch`."""
+
+    atomic: Optional[bool]
+    """Place all orders or none. Otherwise each order is placed or refused on its own."""
+
+
+class _BatchResultRequired(TypedDict):
+    index: int
+    """The place of the order in the request, from 0."""
+    status: int
+    """The HTTP status that the order would have had on its own: 201 when it was placed, 200
+    when its key had placed it before."""
+
+
+class BatchResult(_BatchResultRequired, total=False):
+    """The result of one order of a batch: the order, or an error."""
+
+    error: str
+    """The error code; absent when there is an order, as are all fields of the error."""
+    error_code: str
+    """The error code in capitals."""
+    errors: Dict[str, List[str]]
+    """For `validation_error`: what is wrong, by field."""
+    message: str
+    """What went wrong."""
+    order: Order
+    """The order right after the batch; absent when there is an error."""
+    outcome: Outcome
+    """Whether the order may have taken effect."""
+    retryable: bool
+    """Whether the same order may succeed when it is sent again later."""
+
+
+class _ByKeyRequired(TypedDict):
+    state: KeyState
+    """The state of the key."""
+
+
+class ByKey(_ByKeyRequired, total=False):
+    """The state of an idempotency key, and its order."""
+
+    order: Order
+    """The order that the key made; absent unless `state` is `applied`."""
+
+
+class CancelRequest(TypedDict, total=False):
+    """The optional body of `POST /orders/{id}/cancel`."""
+
+    reason: Optional[str]
+    """Why; kept in the order's history. At most 255 bytes of UTF-8, not blank, no control
+    characters."""
+
+
+class Cluster(TypedDict):
+    """The cluster as the answering node sees it, without a quorum."""
+
+    applied_index: int
+    """Last log index that the node has applied."""
+    cluster_id: str
+    """The cluster's id."""
+    commit_index: int
+    """Last log index that the node knows to be committed."""
+    digest: str
+    """Digest of the state at `applied_index`; equal on every node."""
+    leader_id: Optional[int]
+    """The leader; null when the node knows none."""
+    members: List[Member]
+    """All members, by ascending id."""
+    next_member_id: int
+    """The lowest id above all ids that members have or had."""
+    node_id: int
+    """The node that answers."""
+    payments_paused: bool
+    """Whether payments wait until they are resumed."""
+    rebuilt_from: Optional[int]
+    """The member whose data this node had before the data was damaged and the node was rebuilt
+    as a new member; null when that never happened."""
+    term: int
+    """The node's term."""
+
+
+class CursorMeta(TypedDict):
+    """Where the next page of a list begins."""
+
+    has_more: bool
+    """Whether more rows follow."""
+    next_cursor: Optional[str]
+    """Send this as the cursor (in a ledger as `after`) to get the next page; null on the last
+    page."""
+
+
+class _EventRequired(TypedDict):
+    id: str
+    """Its id, `<position>.<n>`: the same on every node, ascending, and what `after` takes."""
+    timestamp: str
+    """When, on the cluster's clock."""
+    trace_id: str
+    """Trace id of the request behind it."""
+    type: EventType
+    """Its type."""
+
+
+class Event(_EventRequired, total=False):
+    """One thing that happened. Its type says which fields are there; the others are absent."""
+
+    adjustment_id: int
+    """The adjustment."""
+    amount: str
+    """Its amount, if it gave one."""
+    amount_minor: int
+    """The same in hundredths."""
+    available_stock: int
+    """Units that can be sold."""
+    cancelled_at: str
+    """When the order was cancelled."""
+    delta: int
+    """Units that were added, or taken out when negative."""
+    expires_at: str
+    """Its deadline."""
+    hold_id: int
+    """The hold."""
+    items: List[OrderLineRequest]
+    """What it holds."""
+    low_stock_threshold: int
+    """The number of units at which `stock.low` is sent."""
+    name: str
+    """The name that older clients know it by."""
+    order_id: int
+    """The order."""
+    product_id: int
+    """The product."""
+    product_ids: List[int]
+    """The products that the order names, each once."""
+    reason: str
+    """Why an order failed or was cancelled; for `payment.conflict`: `late`, `under_way`,
+    `amount` or `method`."""
+    result: str
+    """The payment's result."""
+    saga_status: SagaStatus
+    """The same in the words of older clients."""
+    status: OrderStatus
+    """The status that the order entered."""
+    total_amount: str
+    """The order's total."""
+    total_amount_minor: int
+    """The same in hundredths."""
+    user_id: int
+    """The user of the order or hold."""
+    webhook_id: int
+    """The payment result."""
+
+
+class ExtendRequest(TypedDict):
+    """The body of `POST /holds/{id}/extend`."""
+
+    ttl_seconds: int
+    """For how many seconds from now, at least 1. A hold lives at most as long as the server
+    allows (3,600 seconds unless set otherwise), and an extension never shortens it."""
+
+
+class Founder(TypedDict):
+    """A node that founded the cluster."""
+
+    http_addr: Optional[str]
+    """Where clients reached it; null when it never said so."""
+    id: int
+    """Its id."""
+    raft_addr: str
+    """Where its peers reached it."""
+
+
+class Health(TypedDict):
+    """The body of `GET /health`, with status 200 or 503."""
+
+    leader_id: Optional[int]
+    """The leader as the node knows it; null when it knows none."""
+    node_id: int
+    """The node that answers."""
+    services: Services
+    """The parts behind that judgement."""
+    status: HealthStatus
+    """Whether the node is fit for work."""
+    timestamp: str
+    """When the node answered, on its own clock."""
+
+
+class _HoldRequired(TypedDict):
+    created_at: str
+    """When the hold was made."""
+    expires_at: str
+    """From this time on the hold cannot be used."""
+    hold_id: int
+    """The same as `id`."""
+    id: int
+    """The hold's id, from 1."""
+    idempotency_key: Optional[str]
+    """The key that made the hold, if any."""
+    items: List[HoldLine]
+    """The lines, 1 to 100, in the order in which they were sent."""
+    order_id: Optional[int]
+    """The order that took it over; null otherwise."""
+    status: HoldStatus
+    """The hold's status."""
+    trace_id: Optional[str]
+    """Trace id of the request that made the hold."""
+    updated_at: str
+    """When the hold last changed."""
+    user_id: Optional[int]
+    """The user it is for; null when the request named none."""
+    version: int
+    """Position of the hold's last change, also its `ETag`."""
+
+
+class Hold(_HoldRequired, total=False):
+    """A hold as it is at one position."""
+
+    product_id: int
+    """The product of a hold with exactly one line; absent otherwise."""
+    qty: int
+    """The same as `quantity`, in the word of older clients."""
+    quantity: int
+    """The quantity of a hold with exactly one line; absent otherwise."""
+
+
+class HoldLine(TypedDict):
+    """One line of a hold. It has no price: that is taken when the hold becomes an order."""
+
+    product_id: int
+    """What is held."""
+    quantity: int
+    """How many, 1 to 1,000,000."""
+
+
+class HoldRequest(TypedDict, total=False):
+    """The body of `POST /holds`: either `items`, or `product_id` with `quantity` or `qty`."""
+
+    idempotency_key: Optional[str]
+    """Makes retries safe: 1 to 255 printable characters."""
+    items: Optional[List[OrderLineRequest]]
+    """What to hold: 1 to 100 lines. Lines with the same product are added up before the
+    check."""
+    product_id: Optional[int]
+    qty: Optional[int]
+    quantity: Optional[int]
+    ttl_seconds: Optional[int]
+    """For how many seconds, at least 1: 120 by default, at most what the server allows (3,600
+    unless set otherwise)."""
+    user_id: Optional[int]
+    """The user it is for; an order from the hold belongs to them."""
+
+
+class KnownIncarnation(TypedDict):
+    """The data directory that is known under an id."""
+
+    id: int
+    """The id."""
+    incarnation: str
+    """The random number of the directory, 16 hexadecimal digits."""
+
+
+class LedgerCounters(TypedDict):
+    """The counters of a product."""
+
+    held: int
+    """Units in active holds."""
+    on_hand: int
+    """Units in the house."""
+    reserved: int
+    """Units in open orders."""
+    sold: int
+    """Units in paid orders."""
+    stock: int
+    """Units that can be sold."""
+
+
+class LedgerDeltas(TypedDict):
+    """Changes of the counters of a product."""
+
+    held: int
+    """Of the units in active holds."""
+    on_hand: int
+    """Of the units in the house."""
+    reserved: int
+    """Of the units in open orders."""
+    sold: int
+    """Of the units in paid orders."""
+    stock: int
+    """Of the units that can be sold."""
+
+
+class LedgerReference(TypedDict):
+    """What moved units."""
+
+    id: int
+    """Its id."""
+    type: str
+    """`order`, `hold` or `adjustment`."""
+
+
+class LedgerRow(TypedDict):
+    """One movement of units."""
+
+    cause: str
+    """Why the units moved: `created`, `order`, `sale`, `release`, `cancel`, `adjustment`,
+    `hold`, `hold_consume`, `hold_release` or `hold_expire`."""
+    counters: LedgerCounters
+    """The counters after the movement."""
+    deltas: LedgerDeltas
+    """By how much each counter changed."""
+    index: int
+    """Position of the movement in the log."""
+    line: int
+    """Number of the row among those of the same position, from 0."""
+    reason: Optional[str]
+    """The reason of an adjustment; null otherwise."""
+    reference: Optional[LedgerReference]
+    """What moved them; null for the creation of the product."""
+    time: str
+    """When, on the replicated clock."""
+
+
+class Member(TypedDict):
+    """One member of the cluster."""
+
+    healthy: bool
+    """Whether the answering node has heard from it lately; true for itself."""
+    http_addr: Optional[str]
+    """Where clients reach it; null when it never said so."""
+    id: int
+    """The member's id, from 1."""
+    lag: Optional[int]
+    """Entries that the member is behind the leader; null unless the leader answers."""
+    match_index: Optional[int]
+    """Last log index known to be on the member; null unless the leader answers."""
+    raft_addr: str
+    """Where its peers reach it."""
+    replaces: Optional[int]
+    """The member whose place a learner takes when it gets its vote, if any."""
+    role: MemberRole
+    """Its role."""
+
+
+class MemberAdded(TypedDict):
+    """What a joining node has to know."""
+
+    cluster_id: str
+    """The cluster's id."""
+    cluster_name: str
+    """The cluster's name."""
+    founders: List[Founder]
+    """The nodes that founded it."""
+    incarnations: List[KnownIncarnation]
+    """The data directories that the answering node knows."""
+    members: List[Member]
+    """All members now, by ascending id."""
+
+
+class _MemberRequestRequired(TypedDict):
+    id: int
+    """Its id: one that no member has or ever had."""
+    raft_addr: str
+    """Where its peers reach it: HOST:PORT, at most 255 bytes."""
+
+
+class MemberRequest(_MemberRequestRequired, total=False):
+    """The body of `POST /cluster/members`: a node that is to join."""
+
+    http_addr: Optional[str]
+    """Where clients reach it: HOST:PORT, at most 255 bytes."""
+    incarnation: Optional[str]
+    """The random number of its data directory, 16 hexadecimal digits, which `--join` sends.
+    Without it, the first directory that is met under the id counts."""
+    replaces: Optional[int]
+    """The member whose place it takes: that one leaves in the step in which this one gets its
+    vote."""
+
+
+class _OrderRequired(TypedDict):
+    cancelled_at: Optional[str]
+    """When the order was cancelled; null otherwise."""
+    created_at: str
+    """When the order was placed."""
+    failure_reason: Optional[str]
+    """Why the order is FAILED, or CANCELLED when its payment timed out or a reason was given;
+    else null."""
+    hold_id: Optional[int]
+    """The hold that the order was made from, if any."""
+    id: int
+    """The order's id, from 1."""
+    idempotency_key: Optional[str]
+    """The key that made the order, if any."""
+    items: List[OrderLine]
+    """The lines, 1 to 100, in the order in which they were sent."""
+    metadata: Optional[Dict[str, Any]]
+    """What the caller attached; null for nothing."""
+    order_id: int
+    """The same as `id`."""
+    payment_method: PaymentMethod
+    """Who decides about the payment."""
+    payment_status: Optional[PaymentStatus]
+    """The payment's status; null when the order ended without a payment."""
+    saga_status: SagaStatus
+    """The same in the words of older clients."""
+    status: OrderStatus
+    """The order's status."""
+    total_amount: str
+    """Sum of the lines as decimal text."""
+    total_amount_minor: int
+    """Sum of the lines in minor units."""
+    total_price: str
+    """The same as `total_amount`."""
+    trace_id: Optional[str]
+    """Trace id of the request that placed the order."""
+    updated_at: str
+    """When the order last changed."""
+    user_id: Optional[int]
+    """The user who ordered; null when the order names none."""
+    version: int
+    """Position of the order's last change, also its `ETag`."""
+
+
+class Order(_OrderRequired, total=False):
+    """An order as it is at one position."""
+
+    product: Product
+    """The product after the sale, in the answer to a purchase only."""
+    product_id: int
+    """The product of an order with exactly one line; absent otherwise."""
+    quantity: int
+    """The quantity of an order with exactly one line; absent otherwise."""
+
+OrderEvent = TypedDict(
+    "OrderEvent",
+    {
+        "cause": "str",
+        "from": "Optional[OrderStatus]",
+        "index": "int",
+        "reason": "Optional[str]",
+        "time": "str",
+        "to": "OrderStatus",
+        "trace_id": "Optional[str]",
+    },
+)
+"""One step in the history of an order."""
+
+
+class OrderLine(TypedDict):
+    """One line of an order, priced when the order was placed."""
+
+    id: int
+    """Number of the line in its order, from 1."""
+    line_total: str
+    """Price of the line as decimal text."""
+    order_id: int
+    """The order that the line belongs to."""
+    product_id: int
+    """What was ordered."""
+    quantity: int
+    """How many, 1 to 1,000,000."""
+    unit_price: str
+    """Price of one as decimal text."""
+    unit_price_minor: int
+    """Price of one in minor units."""
+
+
+class OrderLineRequest(TypedDict):
+    """One line that a request asks for."""
+
+    product_id: int
+    """What is ordered."""
+    quantity: int
+    """How many, 1 to 1,000,000."""
+
+
+class OrderRequest(TypedDict, total=False):
+    """The body of `POST /orders`: either `items` or `hold_id`."""
+
+    hold_id: Optional[int]
+    """The hold to turn into an order, instead of `items`."""
+    idempotency_key: Optional[str]
+    """Makes retries safe: 1 to 255 printable characters."""
+    items: Optional[List[OrderLineRequest]]
+    """What is ordered, instead of `hold_id`: 1 to 100 lines. Lines with the same product are
+    added up before the check."""
+    metadata: Optional[Dict[str, Any]]
+    """Free data to keep with the order."""
+    payment_method: Optional[PaymentMethod]
+    """Who decides about the payment. By default `webhook` for an order from a hold and where
+    nodes have no payment gateway, else `mock`."""
+    user_id: Optional[int]
+    """Who orders."""
+
+
+class PageMeta(TypedDict):
+    """Where a page of orders stands in the whole list."""
+
+    current_page: Optional[int]
+    """Number of this page, from 1; null for a list by cursor."""
+    has_more: bool
+    """Whether more orders follow."""
+    last_page: Optional[int]
+    """Number of the last page, at least 1; null for a list by cursor."""
+    next_cursor: Optional[str]
+    """Send this as the cursor (in a ledger as `after`) to get the next page; null on the last
+    page."""
+    per_page: int
+    """Most orders on one page: `per_page` (at most 50) or `limit` (at most 1,000)."""
+    total: Optional[int]
+    """Orders that match the filters; null for a list by cursor."""
+
+
+class PaymentsRequest(TypedDict):
+    """The body of `POST /cluster/payments`."""
+
+    paused: bool
+    """Whether payments wait."""
+
+
+class _ProbeRequired(TypedDict):
+    status: HealthStatus
+    """`ok` with 200, `degraded` with 503."""
+
+
+class Probe(_ProbeRequired, total=False):
+    """The body of `GET /livez` and `GET /readyz`, with status 200 or 503."""
+
+    reason: str
+    """Why not, in words; absent with 200."""
+
+
+class _ProblemRequired(TypedDict):
+    detail: str
+    """What went wrong, with which value, and what to do."""
+    error: str
+    """The error code."""
+    error_code: str
+    """The error code in capitals."""
+    errors: Optional[Dict[str, List[str]]]
+    """For `validation_error`: what is wrong, by field; null otherwise."""
+    message: str
+    """The same as `detail`."""
+    outcome: Outcome
+    """Whether the request may have taken effect."""
+    retryable: bool
+    """Whether the same request may succeed when it is sent again later."""
+    status: int
+    """The HTTP status."""
+    success: bool
+    """Always `false`."""
+    title: str
+    """The kind of problem."""
+    trace_id: str
+    """The same as `X-Trace-Id`. The server's log has more under this id."""
+    type: str
+    """Path that names the kind of problem, such as `/problems/insufficient-stock`."""
+
+
+class Problem(_ProblemRequired, total=False):
+    """Every error, in the shape of RFC 9457."""
+
+    order_id: int
+    """For `hold_consumed`: the order that the hold became."""
+    results: List[RefusedOrder]
+    """For an atomic batch: every order because of which it was refused; absent otherwise."""
+    retry_after: int
+    """Seconds to wait before a retry; absent when no wait is suggested."""
+
+
+class Product(TypedDict):
+    """A product and its counters at one position. `stock + held + reserved = on_hand` and `on_hand + sold = total_stock` always hold."""
+
+    available_stock: int
+    """The same as `stock`."""
+    created_at: str
+    """When the product was created."""
+    held: int
+    """Units in active holds."""
+    id: int
+    """The product's id, from 1."""
+    low_stock_threshold: Optional[int]
+    """The event `stock.low` is sent when the units that can be sold fall to this number; null
+    for none."""
+    max_per_order: Optional[int]
+    """Most units in one order; null when unlimited."""
+    max_per_user: Optional[int]
+    """Most units for one user over all orders; null when unlimited."""
+    name: str
+    """Its name."""
+    on_hand: int
+    """Units in the house, held and reserved ones included."""
+    price: str
+    """Price of one as decimal text, at most `"99999999.99"`."""
+    price_minor: int
+    """Price of one in minor units."""
+    reserved: int
+    """Units in open orders."""
+    sku: Optional[str]
+    """The caller's own identifier of the product, if any."""
+    sold: int
+    """Units in paid orders."""
+    stock: int
+    """Units that can be sold."""
+    total_stock: int
+    """Units on hand and units sold."""
+    updated_at: str
+    """When the product or one of its counters last changed."""
+    version: int
+    """Position of the last change, also the `ETag`."""
+
+
+class ProductPatch(TypedDict, total=False):
+    """The body of `PATCH /products/{id}`: missing fields stay as they are; null removes `sku` and the limits."""
+
+    low_stock_threshold: Optional[int]
+    """The new number of units at which the event `stock.low` is sent."""
+    max_per_order: Optional[int]
+    """The new limit for one order."""
+    max_per_user: Optional[int]
+    """The new limit for one user."""
+    name: str
+    """The new name. At most 255 bytes of UTF-8, not blank, no control characters."""
+    price: Union[str, Union[int, Decimal]]
+    sku: Optional[str]
+    """The new identifier, unlike that of any other product. At most 64 bytes of UTF-8, not
+    blank, no control characters."""
+    stock: int
+    """Units that can be sold from now on. Reserved and held units are on top."""
+
+
+class _ProductRequestRequired(TypedDict):
+    name: str
+    """The name. At most 255 bytes of UTF-8, not blank, no control characters."""
+    price: Union[str, Union[int, Decimal]]
+    """Price of one as decimal text with at most two places; a JSON number is read too."""
+    stock: int
+    """Units that can be sold. Reserved and held units are on top; setting this never erases
+    them."""
+
+
+class ProductRequest(_ProductRequestRequired, total=False):
+    """The body of `POST /products` and of `PUT /products/{id}`. A `PUT` removes optional fields that are missing."""
+
+    low_stock_threshold: Optional[int]
+    """The event `stock.low` is sent when the units that can be sold fall to this number."""
+    max_per_order: Optional[int]
+    """Most units in one order."""
+    max_per_user: Optional[int]
+    """Most units of one user: open, held and paid ones, counted from the first request that
+    sets a limit. Orders and holds must then name a user."""
+    sku: Optional[str]
+    """The caller's own identifier, unlike that of any other product. At most 64 bytes of UTF-8,
+    not blank, no control characters."""
+
+
+class _PurchaseRequestRequired(TypedDict):
+    product_id: int
+    """What is bought."""
+    quantity: int
+    """How many, 1 to 1,000,000."""
+
+
+class PurchaseRequest(_PurchaseRequestRequired, total=False):
+    """The body of `POST /orders/purchase`: one product, one quantity."""
+
+    idempotency_key: Optional[str]
+    """Makes retries safe: 1 to 255 printable characters."""
+    user_id: Optional[int]
+    """Who buys."""
+
+
+class RefusedOrder(TypedDict):
+    """An order because of which an atomic batch was refused."""
+
+    error: str
+    """The error code that the order would have had on its own."""
+    index: int
+    """The place of the order in the request, from 0."""
+    message: str
+    """What went wrong."""
+    status: int
+    """The HTTP status that the order would have had on its own."""
+
+
+class Services(TypedDict):
+    """The parts of a node."""
+
+    quorum: ServiceState
+    """Whether a leader with a majority is known."""
+    raft: ServiceState
+    """The replication thread and its log."""
+    storage: ServiceState
+    """The checkpoints of the state."""
+    worker: ServiceState
+    """The payment worker."""
+
+
+class Snapshot(TypedDict):
+    """A snapshot of the answering node's state."""
+
+    bytes: int
+    """The size of its file in bytes."""
+    digest: str
+    """Digest of the state at `index`; equal on every node."""
+    index: int
+    """Last log index that it holds."""
+    term: int
+    """The term of the entry at that index."""
+
+
+class TransferRequest(TypedDict, total=False):
+    """The body of `POST /cluster/transfer-leader`."""
+
+    to: Optional[int]
+    """The member that shall lead; the best other voter by default."""
+
+
+class User(TypedDict):
+    """A user."""
+
+    created_at: str
+    """When the user was created."""
+    email: str
+    """Their e-mail address."""
+    id: int
+    """The user's id, from 1."""
+    name: str
+    """Their name."""
+    version: int
+    """Position of the creation, also the `ETag`."""
+
+
+class UserRequest(TypedDict):
+    """The body of `POST /users`."""
+
+    email: str
+    """The e-mail address, unlike that of any other user; at most 255 bytes of UTF-8."""
+    name: str
+    """The name. At most 255 bytes of UTF-8, not blank, no control characters."""
+
+
+class WebhookReceipt(TypedDict):
+    """What was done with the result of a payment."""
+
+    conflict: Optional[WebhookConflict]
+    """Why the result cannot be applied; null unless it is in conflict."""
+    duplicate: bool
+    """Whether the result was recorded before; then this delivery changed nothing."""
+    order_id: int
+    """The order."""
+    order_status: Optional[OrderStatus]
+    """The status of the order now; null when there is no such order."""
+    parked: bool
+    """Whether the result waits for its order. Only earlier versions let one wait."""
+    result: WebhookResult
+    """What was done with the result."""
+
+
+class _WebhookRequestRequired(TypedDict):
+    order_id: int
+    """The order."""
+    status: PaymentResult
+    """The result of the payment."""
+
+
+class WebhookRequest(_WebhookRequestRequired, total=False):
+    """The body of `POST /payments/webhook`."""
+
+    amount: Optional[Union[str, Union[int, Decimal]]]
+    """How much was paid. An amount other than the order's total is a conflict."""
+    idempotency_key: Optional[str]
+    """The provider's name for this result, the same in every delivery: 1 to 255 printable
+    characters. Required when webhooks are signed, because the signature covers it; without a
+    secret the header will do."""
+    payload: Any
+    """Anything else, kept with the result: at most 4 KiB of JSON, numbers of at most 64
+    bits."""
