@@ -227,8 +227,8 @@ impl State {
         let row = self.products.active(product);
         let ahead = staged.units.get(&product).map_or(0, |units| *units as i64);
         let available = row.map_or(0, |product| product.stock.available()) - ahead;
-        let is_short = i64::try_from(requested).is_ok_and(|units| units > available);
-        is_short.then_some(Shortage { product, requested, available })
+        let is_enough = i64::try_from(requested).is_ok_and(|units| units <= available);
+        (!is_enough).then_some(Shortage { product, requested, available })
     }
 }
 
