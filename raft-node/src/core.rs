@@ -27,6 +27,7 @@ mod reads;
 mod ready;
 mod requests;
 mod room;
+mod sending;
 mod snapshots;
 mod space;
 mod stall;
@@ -34,6 +35,7 @@ mod stall;
 mod tests;
 mod transfers;
 mod view;
+mod window;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -288,6 +290,12 @@ impl Core {
             }
             Input::SnapshotTaken(meta, older) => self.taken(*meta, older, actions),
             Input::SnapshotLost(index) => self.lost(index, actions),
+            Input::PartSent { to, index, offset, ok } => {
+                self.part_sent(to, index, offset, ok, actions);
+            }
+            Input::PartialFound { from, index, offset } => {
+                self.partial_found(from, index, offset, actions);
+            }
             Input::PartWritten(index, ok) => self.part_written(index, ok, actions),
             Input::SnapshotPrepared(index, ok) => self.prepared(index, ok, actions),
             Input::Unreachable(peer) => self.raw.report_unreachable(peer.0),
@@ -401,6 +409,9 @@ impl Core {
             PeerMessage::SnapshotPart { index, offset, size, bytes } => {
                 self.part_arrived(from, (index, offset, size), bytes, actions);
             }
+            PeerMessage::SnapshotNews { index, news } => {
+                self.take_snapshot_news(from, index, news, actions);
+            }
         }
     }
 
@@ -464,7 +475,6 @@ impl Core {
             self.time_proposed_for = None;
             self.time_unknown_until = None;
             self.admin.proposed = None;
-            self.stop_sending();
             if self.raw.raft.state == StateRole::Leader {
                 self.take_agreed_time();
                 // Entries that are not applied yet may tell the time.

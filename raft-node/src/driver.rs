@@ -275,6 +275,9 @@ fn stop_rolled_back(shared: &Shared, log: &EngineLog, lost: RolledBack) {
 
 /// Hands actions to the duties they are for. A closed queue means that the node stops.
 fn perform(shared: &Shared, actions: Actions, outputs: &Outputs) {
+    if let Some(held) = actions.held {
+        shared.snapshots.hold(held);
+    }
     for (to, message) in actions.send {
         outputs.links.send(to, message, shared);
     }

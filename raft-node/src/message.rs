@@ -24,7 +24,7 @@ use raft::eraftpb;
 use crate::members::{self, Ask, Verdict};
 
 /// The newest version of hello and frames that this build speaks.
-pub const NEWEST: u16 = 2;
+pub const NEWEST: u16 = 3;
 /// The oldest version that this build speaks. Each release speaks its own version and that of the
 /// release before, so a cluster can be upgraded node by node.
 pub const OLDEST: u16 = 2;
@@ -177,6 +177,13 @@ pub enum PeerMessage {
         /// is busy with it.
         offset: u64,
     },
+    /// What one side of a transfer tells the other about the file. Version 3.
+    SnapshotNews {
+        /// The snapshot's index.
+        index: u64,
+        /// The news.
+        news: SnapshotNews,
+    },
     /// A part of a snapshot file.
     SnapshotPart {
         /// The snapshot's index.
@@ -188,6 +195,27 @@ pub enum PeerMessage {
         /// The part.
         bytes: Vec<u8>,
     },
+}
+
+/// News about a snapshot file that is being sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotNews {
+    /// The sender has the file and reads or checks it.
+    Busy,
+    /// The sender has no such file.
+    Gone,
+    /// The receiver got all of the file and cannot use it.
+    Damaged,
+}
+
+impl PeerMessage {
+    /// The first version of the protocol that has this message.
+    pub fn since(&self) -> u16 {
+        match self {
+            PeerMessage::SnapshotNews { .. } => 3,
+            _ => OLDEST,
+        }
+    }
 }
 
 /// A client's command on its way to the leader.
@@ -290,6 +318,7 @@ const KIND_VERDICT: u8 = 7;
 const KIND_REMOVED: u8 = 8;
 const KIND_FETCH_SNAPSHOT: u8 = 16;
 const KIND_SNAPSHOT_PART: u8 = 17;
+const KIND_SNAPSHOT_NEWS: u8 = 18;
 
 /// Appends one frame with these messages to `out`.
 pub fn encode_frame(wall_ms: u64, messages: &[PeerMessage], out: &mut Vec<u8>) {
@@ -318,6 +347,7 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
         PeerMessage::Removed => KIND_REMOVED,
         PeerMessage::FetchSnapshot { .. } => KIND_FETCH_SNAPSHOT,
         PeerMessage::SnapshotPart { .. } => KIND_SNAPSHOT_PART,
+        PeerMessage::SnapshotNews { .. } => KIND_SNAPSHOT_NEWS,
     });
     let length_at = out.len();
     out.extend_from_slice(&[0; 4]);
@@ -360,6 +390,10 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
                 out.extend_from_slice(&number.to_le_bytes());
             }
         }
+        PeerMessage::SnapshotNews { index, news } => {
+            out.extend_from_slice(&index.to_le_bytes());
+            out.push(*news as u8);
+        }
         PeerMessage::SnapshotPart { index, offset, size, bytes } => {
             for number in [index, offset, size] {
                 out.extend_from_slice(&number.to_le_bytes());
@@ -383,7 +417,7 @@ pub fn size_hint(message: &PeerMessage) -> usize {
         PeerMessage::Room { .. } => 8,
         PeerMessage::Ask { .. } | PeerMessage::Verdict { .. } => 512,
         PeerMessage::Removed => 8,
-        PeerMessage::FetchSnapshot { .. } => 16,
+        PeerMessage::FetchSnapshot { .. } | PeerMessage::SnapshotNews { .. } => 16,
         PeerMessage::SnapshotPart { bytes, .. } => 24 + bytes.len(),
     }
 }
@@ -470,6 +504,16 @@ fn decode_message(kind: u8, bytes: &[u8]) -> Result<PeerMessage, Error> {
             size: reader.u64()?,
             bytes: reader.0.to_vec(),
         }),
+        KIND_SNAPSHOT_NEWS => {
+            let index = reader.u64()?;
+            let news = match *reader.0 {
+                [0] => SnapshotNews::Busy,
+                [1] => SnapshotNews::Gone,
+                [2] => SnapshotNews::Damaged,
+                _ => return Err(Error::Malformed("news about a snapshot")),
+            };
+            Ok(PeerMessage::SnapshotNews { index, news })
+        }
         _ => Err(Error::Malformed("unknown kind of message")),
     }
 }
@@ -549,6 +593,7 @@ mod tests {
             PeerMessage::Verdict { ticket: 5, verdict: Err(members::Refusal::InProgress) },
             PeerMessage::FetchSnapshot { index: 7, offset: 9 },
             PeerMessage::SnapshotPart { index: 7, offset: 9, size: 12, bytes: vec![5; 3] },
+            PeerMessage::SnapshotNews { index: 7, news: SnapshotNews::Gone },
         ]
     }
 

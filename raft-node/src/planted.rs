@@ -4,6 +4,7 @@
 //! sit deeper ask [`is_planted`], and are compiled only with the feature `simulation`.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use engine::planted;
 
@@ -66,6 +67,12 @@ pub enum Bug {
     CompactedPastSnapshot,
     /// A snapshot that arrives counts without its last part.
     SnapshotWithoutLastPart,
+    /// A part of a snapshot that arrives twice is written twice.
+    PartWrittenTwice,
+    /// Parts of a snapshot are written as they arrive, whatever is missing before them.
+    PartsOutOfOrder,
+    /// A snapshot that is being sent is removed when newer ones are taken.
+    SentSnapshotRemoved,
     /// A replacement takes effect at once, without a joint phase.
     JointPhaseSkipped,
     /// A node that lost its disk is believed under its old id.
@@ -80,7 +87,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 33] = [
+    pub const ALL: [Bug; 36] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -108,6 +115,9 @@ impl Bug {
         Bug::ParkedSurvivesRestore,
         Bug::CompactedPastSnapshot,
         Bug::SnapshotWithoutLastPart,
+        Bug::PartWrittenTwice,
+        Bug::PartsOutOfOrder,
+        Bug::SentSnapshotRemoved,
         Bug::PromotedTooSoon,
         Bug::JointPhaseSkipped,
         Bug::WipedNodeBelieved,
@@ -152,10 +162,20 @@ pub(crate) fn compacted_too_far(target: u64, applied_index: u64) -> u64 {
     }
 }
 
-/// Where a snapshot's file that is being received ends: where it does, unless a bug is planted.
-pub(crate) fn without_last_part(end: u64, part: u64, size: u64) -> u64 {
-    match is_planted(Bug::SnapshotWithoutLastPart) && end + part >= size {
-        true => size,
-        false => end,
+/// Whether a snapshot's file is taken for complete although its last part is missing.
+pub(crate) fn without_last_part(end: u64, part: u64, size: u64) -> bool {
+    is_planted(Bug::SnapshotWithoutLastPart) && end.saturating_add(part) >= size
+}
+
+/// Whether a part of a snapshot is written although it does not follow the part before.
+pub(crate) fn writes_parts_anywhere() -> bool {
+    is_planted(Bug::PartWrittenTwice) || is_planted(Bug::PartsOutOfOrder)
+}
+
+/// The snapshots that are being sent, which a planted bug forgets.
+pub(crate) fn unless_forgotten(held: BTreeSet<u64>) -> BTreeSet<u64> {
+    match is_planted(Bug::SentSnapshotRemoved) {
+        true => BTreeSet::new(),
+        false => held,
     }
 }

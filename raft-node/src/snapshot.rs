@@ -6,15 +6,17 @@
 //! [`Snapshots`] writes, verifies, keeps, sends and receives them.
 //!
 //! A file is renamed into place after it was written, synced and read back. The next startup
-//! removes files with other names. The log is never truncated past the older of two such files, so
-//! one damaged file loses nothing. [`crate::core`] decides when to take one, whom to send it, and
-//! how far to truncate the log.
+//! removes one that was being written, and continues one that was being received. The log is never
+//! truncated past the older of two such files, so one damaged file loses nothing. [`crate::core`]
+//! decides when to take one, whom to send it, and how far to truncate the log.
 
 pub mod backup;
 pub mod files;
 pub mod format;
+mod incoming;
 mod schedule;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,16 +24,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use engine::checkpoint::image::{Fill, Image, Visit};
 use engine::checkpoint::{CheckpointStore, open};
 use engine::store;
+use parking_lot::Mutex;
 
 use self::files::Files;
 use self::format::{END_BYTES, Header};
+use self::incoming::Incoming;
 pub use self::schedule::Schedule;
 use crate::members::Membership;
 
 /// Name of a snapshot that is being written.
 const TAKING: &str = "taking.new";
-/// Name of a snapshot that is being received.
-const INCOMING: &str = "incoming.new";
 /// Bytes gathered per write.
 const WRITE_BYTES: usize = 256 << 10;
 
@@ -104,6 +106,12 @@ pub struct Snapshots {
     cluster: [u8; 16],
     cluster_name: String,
     cancelled: Arc<AtomicBool>,
+    /// Files that this process has read to their end: their size and digest.
+    sound: Mutex<BTreeMap<u64, (u64, u64)>>,
+    /// Files that are being sent.
+    held: Mutex<BTreeSet<u64>>,
+    /// The file that is being received.
+    incoming: Mutex<Option<Incoming>>,
 }
 
 /// A snapshot that is being written.
@@ -123,7 +131,15 @@ impl Draft {
 impl Snapshots {
     /// Opens these files without changing them.
     pub fn over(files: Arc<dyn Files>, cluster: [u8; 16]) -> Snapshots {
-        Snapshots { files, cluster, cluster_name: String::new(), cancelled: Arc::default() }
+        Snapshots {
+            files,
+            cluster,
+            cluster_name: String::new(),
+            cancelled: Arc::default(),
+            sound: Mutex::default(),
+            held: Mutex::default(),
+            incoming: Mutex::default(),
+        }
     }
 
     /// Sets the cluster's name, for the files written from now on.
@@ -132,15 +148,14 @@ impl Snapshots {
         Snapshots { cluster_name: cluster_name.into(), ..self }
     }
 
-    /// Opens these files. Removes unfinished files of a former process.
+    /// Opens these files. Removes what a former process was writing; what it was receiving can be
+    /// continued.
     ///
     /// # Errors
     /// When the files cannot be listed or removed.
     pub fn open(files: Arc<dyn Files>, cluster: [u8; 16]) -> Result<Snapshots, Error> {
         let snapshots = Snapshots::over(files, cluster);
-        for name in [TAKING, INCOMING] {
-            snapshots.files.remove(name).map_err(at(name))?;
-        }
+        snapshots.files.remove(TAKING).map_err(at(TAKING))?;
         Ok(snapshots)
     }
 
@@ -229,6 +244,7 @@ impl Snapshots {
             return Err(stranger(TAKING, format!("of index {} when read back", read.index)));
         }
         self.files.rename(TAKING, &name_of(meta.index)).map_err(at(TAKING))?;
+        self.remember(&meta);
         Ok(meta)
     }
 
@@ -237,7 +253,37 @@ impl Snapshots {
     /// # Errors
     /// When it cannot be read or is damaged.
     pub fn verify(&self, index: u64) -> Result<Meta, Error> {
-        self.read(&name_of(index), &mut |_, _| Ok(()))
+        self.sound.lock().remove(&index);
+        let meta = self.read(&name_of(index), &mut |_, _| Ok(()))?;
+        self.remember(&meta);
+        Ok(meta)
+    }
+
+    /// Verifies a file before it is sent, unless this process has read all of it before: reading
+    /// takes as long as the file is large.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged.
+    pub fn verify_once(&self, index: u64) -> Result<(), Error> {
+        match self.unverified_bytes(index)? {
+            0 => Ok(()),
+            _ => self.verify(index).map(drop),
+        }
+    }
+
+    /// How many bytes [`Snapshots::verify_once`] reads.
+    ///
+    /// # Errors
+    /// When the size of the file is not known.
+    pub fn unverified_bytes(&self, index: u64) -> Result<u64, Error> {
+        let known = self.sound.lock().get(&index).copied();
+        let name = name_of(index);
+        let size = self.files.size(&name).map_err(at(&name))?.unwrap_or(0);
+        Ok(if known.is_some_and(|(bytes, _)| bytes == size) { 0 } else { size })
+    }
+
+    fn remember(&self, meta: &Meta) {
+        self.sound.lock().insert(meta.index, (meta.bytes, meta.digest));
     }
 
     /// Fills an empty store with the content of a file.
@@ -284,48 +330,27 @@ impl Snapshots {
         }
     }
 
-    /// Writes a part of a snapshot that is being received. The first part begins a new file.
-    ///
-    /// # Errors
-    /// When it cannot be written, or does not follow the part before.
-    pub fn receive(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        if offset == 0 {
-            self.files.create(INCOMING).map_err(at(INCOMING))?;
-        }
-        let size = self.files.size(INCOMING).map_err(at(INCOMING))?;
-        if size != Some(offset) {
-            return Err(stranger(INCOMING, format!("{size:?} bytes long, not {offset}")));
-        }
-        self.files.append(INCOMING, bytes).map_err(at(INCOMING))
+    /// Sets the snapshots that are being sent: [`Snapshots::keep_only`] spares them.
+    pub fn hold(&self, indexes: BTreeSet<u64>) {
+        *self.held.lock() = indexes;
     }
 
-    /// Completes a received file: syncs, reads it back, and renames it into place.
-    ///
-    /// # Errors
-    /// When it is damaged, of another cluster, or of another index or term.
-    pub fn received(&self, index: u64, term: u64) -> Result<Meta, Error> {
-        self.files.sync(INCOMING).map_err(at(INCOMING))?;
-        let meta = self.read(INCOMING, &mut |_, _| Ok(()))?;
-        if (meta.index, meta.term) != (index, term) {
-            let what = format!("of index {} in term {}", meta.index, meta.term);
-            return Err(stranger(INCOMING, what));
-        }
-        self.files.rename(INCOMING, &name_of(index)).map_err(at(INCOMING))?;
-        Ok(meta)
-    }
-
-    /// Removes all files but those of these indexes.
+    /// Removes all files but those of these indexes and those that are being sent.
     ///
     /// # Errors
     /// When one cannot be removed.
     pub fn keep_only(&self, kept: &[u64]) -> Result<(), Error> {
+        let held = self.held.lock().clone();
+        #[cfg(feature = "simulation")]
+        let held = crate::planted::unless_forgotten(held);
         for index in self.indexes()? {
-            if !kept.contains(&index) {
+            if !kept.contains(&index) && !held.contains(&index) {
                 let name = name_of(index);
                 self.files.remove(&name).map_err(at(&name))?;
+                self.sound.lock().remove(&index);
             }
         }
-        Ok(())
+        self.remove_incoming_up_to(kept.iter().copied().max().unwrap_or(0))
     }
 
     /// Moves a damaged file aside for inspection.
@@ -334,6 +359,7 @@ impl Snapshots {
     /// When it cannot be renamed.
     pub fn set_aside(&self, index: u64) -> Result<(), Error> {
         let name = name_of(index);
+        self.sound.lock().remove(&index);
         self.files.rename(&name, &format!("{name}.damaged")).map_err(at(&name))
     }
 

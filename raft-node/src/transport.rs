@@ -2,9 +2,11 @@
 //!
 //! Links follow the membership: a new member gets one, a former member loses it and is told so when
 //! it connects. A node that is not known yet is answered under the address in its hello, since it
-//! may be a member of a change that has not arrived here. Links lose messages when a queue is full
-//! or a connection breaks, which raft and the request ids tolerate. Nothing is believed before the
-//! hello named this cluster, this node and the known incarnation.
+//! may be a member of a change that has not arrived here. Parts of snapshots have a connection of
+//! their own, opened on demand: no heartbeat waits behind them, nor in the kernel's buffers. Links
+//! lose messages when a queue is full or a connection breaks, which raft and the request ids
+//! tolerate. Nothing is believed before the hello named this cluster, this node and the known
+//! incarnation.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -47,7 +49,11 @@ const RECONNECT_MAX: Duration = Duration::from_secs(1);
 const UNWANTED: Duration = Duration::from_secs(10);
 /// Bytes of messages per frame.
 const FRAME_BYTES_TARGET: usize = 4 << 20;
-/// Most incoming connections: each peer has one, and may be opening another.
+/// Parts of snapshots that wait for a link. A transfer has fewer under way.
+const PARTS_QUEUED_MAX: usize = 32;
+/// A connection for parts that carries none for this long is closed.
+const PARTS_IDLE: Duration = Duration::from_secs(5);
+/// Most incoming connections: each peer has two, and may be opening another.
 const CONNECTIONS_MAX: usize = 64;
 
 /// State that the tasks of the links share.
@@ -67,8 +73,9 @@ impl Hub {
 /// A link to one peer.
 struct Link {
     queue: mpsc::Sender<PeerMessage>,
+    parts: mpsc::Sender<PeerMessage>,
     raft_addr: String,
-    task: AbortHandle,
+    tasks: [AbortHandle; 2],
 }
 
 /// Sends messages to peers. Cheap to clone.
@@ -80,9 +87,13 @@ pub(crate) struct Links {
 impl Links {
     /// Puts a message into the peer's queue. Drops the message when the queue is full.
     pub(crate) fn send(&self, to: NodeId, message: PeerMessage, shared: &Shared) {
-        if let Some(link) = self.links.read().get(&to)
-            && link.queue.try_send(message).is_err()
-        {
+        let links = self.links.read();
+        let Some(link) = links.get(&to) else { return };
+        let queue = match message {
+            PeerMessage::SnapshotPart { .. } => &link.parts,
+            _ => &link.queue,
+        };
+        if queue.try_send(message).is_err() {
             shared.counters.peer_messages_dropped.add(1);
         }
     }
@@ -121,7 +132,7 @@ async fn keep_links(shared: Arc<Shared>, links: Links, queue_messages: usize, hu
             links.retain(|id, link| {
                 let keep = wanted.get(id).is_some_and(|addr| *addr == link.raft_addr);
                 if !keep {
-                    link.task.abort();
+                    link.tasks.iter().for_each(AbortHandle::abort);
                 }
                 keep
             });
@@ -132,8 +143,10 @@ async fn keep_links(shared: Arc<Shared>, links: Links, queue_messages: usize, hu
                 let (queue, receiver) = mpsc::channel(queue_messages);
                 let kept =
                     keep_link(Arc::clone(&shared), id, raft_addr.clone(), receiver, hub.seen(id));
-                let task = tasks.spawn(kept);
-                links.insert(id, Link { queue, raft_addr, task });
+                let (parts, part_queue) = mpsc::channel(PARTS_QUEUED_MAX);
+                let sent = send_parts(Arc::clone(&shared), id, raft_addr.clone(), part_queue);
+                let tasks = [tasks.spawn(kept), tasks.spawn(sent)];
+                links.insert(id, Link { queue, parts, raft_addr, tasks });
             }
         }
         while tasks.try_join_next().is_some() {}
@@ -171,10 +184,10 @@ async fn keep_link(
     let mut wait = RECONNECT_MIN;
     loop {
         match timeout(HANDSHAKE_TIMEOUT, connect(&shared, peer, &raft_addr)).await {
-            Ok(Ok(stream)) => {
+            Ok(Ok((stream, version))) => {
                 wait = RECONNECT_MIN;
                 tracing::debug!(node = shared.node().0, peer = peer.0, "link is up");
-                let Err(error) = feed(&shared, stream, &mut queue).await else { return };
+                let Err(error) = feed(&shared, stream, version, &mut queue).await else { return };
                 tracing::debug!(node = shared.node().0, peer = peer.0, %error, "link broke");
             }
             Ok(Err(error)) => {
@@ -195,11 +208,43 @@ async fn keep_link(
     }
 }
 
-async fn connect(shared: &Shared, peer: NodeId, raft_addr: &str) -> io::Result<TcpStream> {
+/// Sends parts of snapshots over connections of their own. What cannot be sent is dropped: the peer
+/// requests it again.
+async fn send_parts(
+    shared: Arc<Shared>,
+    peer: NodeId,
+    raft_addr: String,
+    mut queue: mpsc::Receiver<PeerMessage>,
+) {
+    let mut bytes = Vec::new();
+    while let Some(first) = queue.recv().await {
+        let connected = timeout(HANDSHAKE_TIMEOUT, connect(&shared, peer, &raft_addr)).await;
+        let Ok(Ok((mut stream, _))) = connected else {
+            while queue.try_recv().is_ok() {}
+            sleep(RECONNECT_MAX).await;
+            continue;
+        };
+        let mut part = Some(first);
+        while let Some(message) = part {
+            message::encode_frame(shared.now().wall_ms, &[message], &mut bytes);
+            let written = timeout(WRITE_TIMEOUT, stream.write_all(&bytes)).await;
+            bytes.clear();
+            if !matches!(written, Ok(Ok(()))) {
+                tracing::debug!(node = shared.node().0, peer = peer.0, "no parts can be sent");
+                break;
+            }
+            part = timeout(PARTS_IDLE, queue.recv()).await.ok().flatten();
+        }
+        bytes.shrink_to(0);
+    }
+}
+
+/// Opens a connection. Returns it with the version of the protocol that both sides speak.
+async fn connect(shared: &Shared, peer: NodeId, raft_addr: &str) -> io::Result<(TcpStream, u16)> {
     let mut stream = dial(raft_addr).await?;
     let own = own_hello(shared, peer, HelloVerdict::Welcome);
     stream.write_all(&own.encode()).await?;
-    let hello = read_hello(&mut stream).await?;
+    let (version, hello) = read_hello(&mut stream).await?;
     shared.heard_verdict(peer, hello.verdict);
     if hello.verdict != HelloVerdict::Welcome {
         return Err(io::Error::other(format!("node {peer} refuses: {:?}", hello.verdict)));
@@ -208,7 +253,7 @@ async fn connect(shared: &Shared, peer: NodeId, raft_addr: &str) -> io::Result<T
         return Err(io::Error::other(format!("node {} answers there", hello.from)));
     }
     match judge(shared, &hello)? {
-        HelloVerdict::Welcome => Ok(stream),
+        HelloVerdict::Welcome => Ok((stream, version)),
         verdict => Err(refused(&hello, verdict)),
     }
 }
@@ -228,6 +273,7 @@ async fn dial(raft_addr: &str) -> io::Result<TcpStream> {
 async fn feed(
     shared: &Shared,
     mut stream: TcpStream,
+    version: u16,
     queue: &mut mpsc::Receiver<PeerMessage>,
 ) -> io::Result<()> {
     let mut messages = Vec::new();
@@ -245,6 +291,7 @@ async fn feed(
             size += message::size_hint(&message);
             messages.push(message);
         }
+        messages.retain(|message: &PeerMessage| message.since() <= version);
         message::encode_frame(shared.now().wall_ms, &messages, &mut bytes);
         messages.clear();
         timeout(WRITE_TIMEOUT, stream.write_all(&bytes)).await??;
@@ -304,14 +351,14 @@ async fn receive(shared: &Shared, mut stream: TcpStream, hub: &Hub) -> io::Resul
 async fn welcome(shared: &Shared, stream: &mut TcpStream, hub: &Hub) -> io::Result<Hello> {
     let told = timeout(HANDSHAKE_TIMEOUT, read_hello(stream)).await?;
     let (to, verdict) = match &told {
-        Ok(hello) => (hello.from, judge(shared, hello)?),
+        Ok((_, hello)) => (hello.from, judge(shared, hello)?),
         Err(error) if speaks_other_version(error) => (NodeId(0), HelloVerdict::Version),
         // This is no peer, so it gets no answer.
-        Err(_) => return told,
+        Err(_) => return told.map(|(_, hello)| hello),
     };
     let answer = own_hello(shared, to, verdict).encode();
     timeout(HANDSHAKE_TIMEOUT, stream.write_all(&answer)).await??;
-    let hello = told.inspect_err(|error| {
+    let (_, hello) = told.inspect_err(|error| {
         tracing::warn!(node = shared.node().0, %error, "a peer was refused");
     })?;
     if verdict != HelloVerdict::Welcome {
@@ -341,15 +388,17 @@ fn own_hello(shared: &Shared, to: NodeId, verdict: HelloVerdict) -> Hello {
     }
 }
 
-async fn read_hello(stream: &mut TcpStream) -> io::Result<Hello> {
+/// Reads a hello, and the version of the protocol to speak with its sender.
+async fn read_hello(stream: &mut TcpStream) -> io::Result<(u16, Hello)> {
     let mut bytes = vec![0; HELLO_HEAD_BYTES];
     stream.read_exact(&mut bytes).await?;
     let head = bytes.first_chunk().expect("it was made that long");
     let head = HelloHead::decode(*head).map_err(io::Error::other)?;
-    head.version().map_err(io::Error::other)?;
+    let version = head.version().map_err(io::Error::other)?;
     bytes.resize(HELLO_HEAD_BYTES + head.length, 0);
     stream.read_exact(&mut bytes[HELLO_HEAD_BYTES..]).await?;
-    Hello::decode(&bytes).map_err(io::Error::other)
+    let hello = Hello::decode(&bytes).map_err(io::Error::other)?;
+    Ok((version, hello))
 }
 
 fn speaks_other_version(error: &io::Error) -> bool {

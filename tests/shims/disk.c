@@ -1,6 +1,7 @@
 /* Loaded before libc into a node under test: every sync of a file takes so many microseconds longer,
  * and from the moment on that a given file exists it fails as a dying disk makes it fail. While
- * another file exists syncs do not end. Writes go on, but those to the checkpoint fail while another file exists. */
+ * another file exists syncs do not end. Writes go on, but those to the checkpoint fail while another
+ * file exists. Reads of snapshots take so many microseconds longer for each kibibyte. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
@@ -41,8 +42,8 @@ int fsync(int file) {
     return (int)syscall(SYS_fsync, file);
 }
 
-/* Whether a file is one of the checkpoint's. */
-static int is_checkpoint(int file) {
+/* Whether the path of a file has this part. */
+static int is_in(int file, const char *part) {
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     ssize_t length = readlink(link, path, sizeof path - 1);
@@ -50,13 +51,23 @@ static int is_checkpoint(int file) {
         return 0;
     }
     path[length] = 0;
-    return strstr(path, "/state/") != NULL;
+    return strstr(path, part) != NULL;
 }
 
 ssize_t pwrite64(int file, const void *bytes, size_t length, off64_t at) {
-    if (exists("FAIL_CHECKPOINT_WHEN") && is_checkpoint(file)) {
+    if (exists("FAIL_CHECKPOINT_WHEN") && is_in(file, "/state/")) {
         errno = EIO;
         return -1;
     }
     return syscall(SYS_pwrite64, file, bytes, length, at);
+}
+
+ssize_t pread64(int file, void *bytes, size_t length, off64_t at) {
+    ssize_t got = syscall(SYS_pread64, file, bytes, length, at);
+    const char *delay = getenv("DELAY_READ_US");
+    if (delay != NULL && got > 0 && is_in(file, "/snapshots/")) {
+        useconds_t us = (useconds_t)atoi(delay) * (useconds_t)(1 + got / 1024);
+        usleep(us);
+    }
+    return got;
 }

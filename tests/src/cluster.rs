@@ -34,6 +34,7 @@ pub struct Options {
     disk: Option<Disk>,
     failing_disk: bool,
     sync_delay: Option<Duration>,
+    read_delay: Option<Duration>,
     files_max: Option<(u64, u64)>,
     existing: Option<(String, PathBuf)>,
     rebuild_wait_s: u64,
@@ -53,6 +54,7 @@ impl Options {
             disk: None,
             failing_disk: false,
             sync_delay: None,
+            read_delay: None,
             files_max: None,
             existing: None,
             rebuild_wait_s: 0,
@@ -124,6 +126,13 @@ impl Options {
         self
     }
 
+    /// Makes reading a kibibyte of a snapshot file take this much longer on every node.
+    #[must_use]
+    pub fn snapshot_read_delay(mut self, delay: Duration) -> Self {
+        self.read_delay = Some(delay);
+        self
+    }
+
     /// Starts every node under this soft and this hard limit of open files.
     #[must_use]
     pub fn files_max(mut self, soft: u64, hard: u64) -> Self {
@@ -155,10 +164,11 @@ impl Options {
             .zip(addresses.chunks(2))
             .map(|(id, pair)| Node::new(id, pair[0], pair[1], dir.path()))
             .collect();
-        if self.failing_disk || self.sync_delay.is_some() {
+        if self.failing_disk || self.sync_delay.or(self.read_delay).is_some() {
             let shim = shims::disk(dir.path());
             for node in &mut nodes {
-                (node.shim, node.sync_delay) = (Some(shim.clone()), self.sync_delay);
+                node.shim = Some(shim.clone());
+                (node.sync_delay, node.read_delay) = (self.sync_delay, self.read_delay);
             }
         }
         for node in &mut nodes {

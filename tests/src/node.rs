@@ -29,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) shim: Option<PathBuf>,
     /// The time that this library adds to every sync.
     pub(crate) sync_delay: Option<Duration>,
+    /// The time that it adds to reading a kibibyte of a snapshot.
+    pub(crate) read_delay: Option<Duration>,
     /// The soft and the hard limit of open files that the process starts with.
     pub(crate) files_max: Option<(u64, u64)>,
     forgiven: usize,
@@ -49,6 +51,7 @@ impl Node {
             paused: false,
             shim: None,
             sync_delay: None,
+            read_delay: None,
             files_max: None,
             forgiven: 0,
         }
@@ -72,6 +75,8 @@ impl Node {
             command.env(shims::FAIL_CHECKPOINT_WHEN, trigger);
             let delay_us = self.sync_delay.unwrap_or_default().as_micros();
             command.env(shims::DELAY_SYNC_US, delay_us.to_string());
+            let delay_us = self.read_delay.unwrap_or_default().as_micros();
+            command.env(shims::DELAY_READ_US, delay_us.to_string());
         }
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.unwrap_or_else(|error| panic!("{}: {error}", self.log.display()));

@@ -36,6 +36,10 @@ pub fn failing_checkpoint_trigger(data: &Path) -> PathBuf {
 /// The environment variable with the microseconds that each sync takes longer.
 pub(crate) const DELAY_SYNC_US: &str = "DELAY_SYNC_US";
 
+/// The environment variable with the microseconds that reading a kibibyte of a snapshot takes
+/// longer.
+pub(crate) const DELAY_READ_US: &str = "DELAY_READ_US";
+
 /// Compiles the shim that makes the disk slow or fail, and returns where it is.
 ///
 /// # Panics

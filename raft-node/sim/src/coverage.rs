@@ -84,6 +84,12 @@ coverage! {
     states_from_snapshots,
     /// Truncations of a log at its front.
     logs_cut,
+    /// Transfers that went on with what an earlier one had brought.
+    transfers_resumed,
+    /// Words of a sender that it is busy with a snapshot.
+    senders_busy,
+    /// Snapshots that a receiver could not use.
+    transfers_unusable,
     /// Parts of snapshots sent.
     snapshot_parts_sent,
     /// Snapshot transfers given up by the receiver.

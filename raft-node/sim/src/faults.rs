@@ -257,6 +257,9 @@ fn spoil_disk(sim: &mut Sim, host: &mut Host, kind: FaultKind) {
         }
         FaultKind::FullDisk => {
             host.disk.full = true;
+            if sim.random.percent(50) {
+                host.want_snapshot();
+            }
             sim.after(lasts, Event::Mend(Mend::FullDisk(host.id)));
         }
         FaultKind::LowDisk => {

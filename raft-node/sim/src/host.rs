@@ -27,7 +27,7 @@ use raft_node::core::{Actions, Append, Apply, Core, Input, Space, View};
 use raft_node::log::LogStore;
 use raft_node::log::memory::MemoryLog;
 use raft_node::members::Membership;
-use raft_node::message::{self, FRAME_HEADER_BYTES, PeerMessage};
+use raft_node::message::{self, FRAME_HEADER_BYTES, PeerMessage, SnapshotNews};
 use raft_node::payment::worker::Worker;
 use raft_node::simulation::Bug;
 use raft_node::snapshot::Schedule;
@@ -73,6 +73,8 @@ pub(super) struct DiskFaults {
     pub(super) log_hangs_since: Option<Time>,
     /// The node led when its disk began to hang.
     pub(super) led_when_hung: bool,
+    /// The next snapshot that is sent is damaged.
+    pub(super) damages_sent_snapshot: bool,
     /// A checkpoint row was damaged.
     pub(super) checkpoint_damaged: bool,
 }
@@ -411,6 +413,9 @@ impl Host {
 
     /// Hands actions to their duties, in production's order.
     fn perform(&mut self, sim: &mut Sim, actions: Actions) {
+        if let Some(held) = actions.held {
+            self.hold_snapshots(held);
+        }
         let mut by_peer: BTreeMap<NodeId, Vec<PeerMessage>> = BTreeMap::new();
         for (to, message) in actions.send {
             match &message {
@@ -424,6 +429,11 @@ impl Host {
                 | PeerMessage::Verdict { .. }
                 | PeerMessage::FetchSnapshot { .. }
                 | PeerMessage::SnapshotPart { .. } => {}
+                PeerMessage::SnapshotNews { news, .. } => match news {
+                    SnapshotNews::Busy => sim.cover.senders_busy += 1,
+                    SnapshotNews::Damaged => sim.cover.transfers_unusable += 1,
+                    SnapshotNews::Gone => {}
+                },
             }
             if let Some(process) = &mut self.up {
                 process.voted |= gives_vote(&message);

@@ -41,13 +41,25 @@ pub(super) struct Net {
     cuts: Vec<u32>,
     /// When the last frame of each link arrives.
     last_arrival: Vec<Time>,
+    /// The same for parts of snapshots, which have connections of their own; and until when each is
+    /// busy sending.
+    last_part: Vec<Time>,
+    sending_until: Vec<Time>,
     pub(super) quality: Quality,
 }
 
 impl Net {
     pub(super) fn new(nodes: usize, quality: Quality) -> Net {
         let links = nodes * nodes;
-        Net { nodes, cuts: vec![0; links], last_arrival: vec![0; links], quality }
+        let idle = || vec![0; links];
+        Net {
+            nodes,
+            cuts: vec![0; links],
+            last_arrival: idle(),
+            last_part: idle(),
+            sending_until: idle(),
+            quality,
+        }
     }
 
     fn link(&self, from: NodeId, to: NodeId) -> usize {
@@ -67,7 +79,28 @@ impl Net {
     /// Mends everything. Links are new, so frames delayed in bad times do not delay later ones.
     pub(super) fn mend_all(&mut self) {
         self.cuts.fill(0);
-        self.last_arrival.fill(0);
+        for times in [&mut self.last_arrival, &mut self.last_part, &mut self.sending_until] {
+            times.fill(0);
+        }
+    }
+
+    /// Decides what happens to a part of a snapshot that is sent now and takes so long to send.
+    pub(super) fn send_part(
+        &mut self,
+        now: Time,
+        (from, to): (NodeId, NodeId),
+        takes: Time,
+        random: &mut Random,
+    ) -> Fate {
+        let link = self.link(from, to);
+        let sent = self.sending_until[link].max(now) + takes;
+        std::mem::swap(&mut self.last_arrival[link], &mut self.last_part[link]);
+        let fate = self.send(sent, from, to, random);
+        std::mem::swap(&mut self.last_arrival[link], &mut self.last_part[link]);
+        if !matches!(fate, Fate::Cut) {
+            self.sending_until[link] = sent;
+        }
+        fate
     }
 
     pub(super) fn delay(&self, random: &mut Random) -> u64 {

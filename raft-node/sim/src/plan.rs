@@ -141,6 +141,8 @@ pub(super) struct DiskPlan {
     pub(super) write_us: u64,
     pub(super) sync_us: u64,
     pub(super) checkpoint_us: u64,
+    /// Time to read a kibibyte of a snapshot.
+    pub(super) read_us_per_kib: u64,
     /// Percentage of power cuts in which an unsynced record survives, drawn for each record.
     pub(super) kept_percent: u64,
 }
@@ -193,6 +195,8 @@ pub(super) struct Plan {
     pub(super) snapshot_log_bytes: u64,
     pub(super) snapshot_entries_max: u64,
     pub(super) snapshot_part_bytes: usize,
+    /// Speed of a link for parts of snapshots, in bytes a millisecond.
+    pub(super) link_bytes_per_ms: u64,
     pub(super) disk: DiskPlan,
     pub(super) provider: ProviderPlan,
     pub(super) mix: Mix,
@@ -252,10 +256,12 @@ impl Plan {
             snapshot_log_bytes: *random.pick(&[u64::MAX, 20_000, 100_000]),
             snapshot_entries_max: *random.pick(&[0, 10, 50, 50, 100]),
             snapshot_part_bytes: *random.pick(&[500, 2_000, 20_000]),
+            link_bytes_per_ms: *random.pick(&[u64::MAX, 100, 20, 5]),
             disk: DiskPlan {
                 write_us: random.between(10, 300),
                 sync_us: random.between(100, 10_000),
                 checkpoint_us: random.between(1_000, 100_000),
+                read_us_per_kib: *random.pick(&[0, 0, 1_000, 20_000]),
                 kept_percent: *random.pick(&[0, 50, 90]),
             },
             provider: provider(random),

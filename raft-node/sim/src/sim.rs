@@ -99,9 +99,21 @@ impl Sim {
         20 * MS + self.random.waiting(self.plan.fault_lasts_us)
     }
 
+    /// Sends a frame with a part of a snapshot between two nodes.
+    pub(crate) fn transmit_part(&mut self, from: NodeId, to: NodeId, bytes: Vec<u8>) {
+        let takes = bytes.len() as u64 * MS / self.plan.link_bytes_per_ms;
+        let fate = self.net.send_part(self.now, (from, to), takes, &mut self.random);
+        self.meet_fate(fate, from, to, bytes);
+    }
+
     /// Sends a frame between two nodes.
     pub(crate) fn transmit(&mut self, from: NodeId, to: NodeId, bytes: Vec<u8>) {
-        match self.net.send(self.now, from, to, &mut self.random) {
+        let fate = self.net.send(self.now, from, to, &mut self.random);
+        self.meet_fate(fate, from, to, bytes);
+    }
+
+    fn meet_fate(&mut self, fate: Fate, from: NodeId, to: NodeId, bytes: Vec<u8>) {
+        match fate {
             Fate::Cut => {
                 self.cover.frames_cut += 1;
                 // An idle connection over a cut link breaks sooner or later.

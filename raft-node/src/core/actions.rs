@@ -1,5 +1,7 @@
 //! What a core asks its surroundings to do, as data.
 
+use std::collections::BTreeSet;
+
 use ::engine::ids::NodeId;
 use raft::eraftpb::{Entry, HardState};
 
@@ -60,6 +62,9 @@ pub struct Actions {
     pub verdicts: Vec<(u64, Result<Verdict, NoOutcome>)>,
     /// Tasks for snapshot files and the front of the log.
     pub files: Vec<FileTask>,
+    /// The snapshots that are being sent, if they changed. Their files must not be removed from
+    /// here on.
+    pub held: Option<BTreeSet<u64>>,
     /// This node has lost entries that it acknowledged. It stops, and nothing else here is done.
     pub rolled_back: Option<RolledBack>,
 }
@@ -134,7 +139,7 @@ pub struct Install {
 /// A task for snapshot files. They run in this order, beside everything else.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FileTask {
-    /// Send a part of a snapshot to a peer. Do nothing if there is no such file.
+    /// Send a part of a snapshot to a peer, then report [`super::input::Input::PartSent`].
     Send {
         /// The peer.
         to: NodeId,
@@ -143,8 +148,23 @@ pub enum FileTask {
         /// Where the part begins.
         offset: u64,
     },
-    /// Write a part that arrived, then report [`super::input::Input::PartWritten`]. The first part
-    /// begins a new file.
+    /// Read all of a snapshot that a peer could not use. If it is damaged, move it aside and report
+    /// [`super::input::Input::SnapshotLost`].
+    Verify {
+        /// The snapshot's index.
+        index: u64,
+    },
+    /// Begin to receive a file, or continue one that is here in part, then report
+    /// [`super::input::Input::PartialFound`], or [`super::input::Input::PartWritten`] if it fails.
+    Begin {
+        /// The sender.
+        from: NodeId,
+        /// The snapshot's index.
+        index: u64,
+        /// Its term.
+        term: u64,
+    },
+    /// Write a part that arrived, then report [`super::input::Input::PartWritten`].
     Write {
         /// The snapshot's index.
         index: u64,

@@ -62,6 +62,26 @@ pub enum Input {
     SnapshotTaken(Box<Meta>, u64),
     /// The snapshot of this index is damaged.
     SnapshotLost(u64),
+    /// A part of a snapshot was given to the link to a peer, or there is no such file.
+    PartSent {
+        /// The peer.
+        to: NodeId,
+        /// The snapshot's index.
+        index: u64,
+        /// Where the part begins.
+        offset: u64,
+        /// Whether the file is there.
+        ok: bool,
+    },
+    /// This much of a snapshot is here from an earlier transfer.
+    PartialFound {
+        /// The sender.
+        from: NodeId,
+        /// The snapshot's index.
+        index: u64,
+        /// Where the first missing part begins.
+        offset: u64,
+    },
     /// A received part of the snapshot of this index was written, or writing failed.
     PartWritten(u64, bool),
     /// The received snapshot of this index was verified and made into a state, or that failed.

@@ -53,7 +53,7 @@ impl Core {
             let install = (!ready.snapshot().is_empty())
                 .then(|| self.install(number, ready.snapshot(), actions));
             let messages = ready.take_messages();
-            messages.iter().for_each(|message| self.note_sent(message));
+            messages.iter().for_each(|message| self.note_sent(message, actions));
             actions.send.extend(addressed(messages));
             for state in ready.take_read_states() {
                 actions.reads_ready.extend(self.reads.answered(&state));

@@ -1,44 +1,34 @@
-//! Snapshots in the core: when the log may be truncated, who gets a snapshot, and how a received
-//! one replaces the log.
+//! Snapshots in the core: how a node gets one, how it replaces the log, and how far the log may be
+//! truncated. `sending` has the other side.
 //!
-//! Raft's message holds only the metadata of a snapshot. The follower requests the file part by
-//! part, so at most one part is in flight and heartbeats never wait behind it. It hands the message
-//! to raft only after the file was verified and made into a state beside the old one. Both sides
-//! give up after a silence. The leader then tells raft that the transfer failed, and raft starts
-//! again with the newest snapshot.
+//! Raft's message holds only the metadata of a snapshot. The follower fetches the file part by
+//! part, with several parts under way (`window`), and continues a file that it has in part. It
+//! hands the message to raft only after the file was verified and made into a state beside the old
+//! one. A transfer that makes progress goes on whatever is offered meanwhile, also from a node that
+//! leads no longer: what a snapshot holds is committed. It ends after a silence, or when its sender
+//! has no such file.
 
 use engine::ids::NodeId;
-use raft::eraftpb::{Message, MessageType};
-use raft::{ProgressState, SnapshotStatus, StateRole};
+use raft::eraftpb::Message;
 
 use super::Core;
 use super::actions::{Actions, FileTask, Install};
-use super::transfers::{Receiving, Sending, Stage};
+use super::transfers::{Receiving, Stage};
+use super::window::Window;
 use crate::members::Membership;
-use crate::message::PeerMessage;
+use crate::message::{PeerMessage, SnapshotNews};
 use crate::snapshot::Meta;
 
-/// A lost part is requested again after this time.
-const ASK_AGAIN_MS: u64 = 1_000;
-/// A side that hears nothing for this long gives up the transfer.
-const SILENCE_MAX_MS: u64 = 10_000;
-/// A transfer that takes longer no longer keeps the log from being truncated.
-const LOG_KEPT_MS_MAX: u64 = 600_000;
+/// Interval at which a node that works on a file without asking says so.
+pub(super) const SAY_BUSY_MS: u64 = 1_000;
+/// A transfer without a sign of life from the other side for this long is over.
+pub(super) const SILENCE_MAX_MS: u64 = 10_000;
+/// The same when another snapshot was offered meanwhile.
+const SILENCE_REPLACED_MS: u64 = 3_000;
 /// The offset in requests of a follower that has the whole file and is busy with it.
-const ALL: u64 = u64::MAX;
+pub(super) const ALL: u64 = u64::MAX;
 
 impl Core {
-    /// Starts a transfer when raft sends a message about a snapshot.
-    pub(super) fn note_sent(&mut self, message: &Message) {
-        if message.get_msg_type() != MessageType::MsgSnapshot {
-            return;
-        }
-        let index = message.get_snapshot().get_metadata().index;
-        let now_ms = self.now.mono_ms;
-        let sending = Sending { index, since_ms: now_ms, heard_ms: now_ms };
-        self.transfers.sending.insert(NodeId(message.to), sending);
-    }
-
     /// Handles raft's message about a snapshot. It waits for the file, unless the snapshot holds
     /// nothing new for this node.
     pub(super) fn offered(&mut self, from: NodeId, message: Box<Message>, actions: &mut Actions) {
@@ -52,41 +42,67 @@ impl Core {
             let _ = self.raw.step(*message);
             return;
         }
-        let now_ms = self.now.mono_ms;
-        if let Some(receiving) = &mut self.transfers.receiving
-            && (receiving.from, receiving.index, receiving.term) == (from, index, term)
-        {
-            // The same snapshot again: keep the received parts.
-            receiving.message = message;
+        if let Some(receiving) = &mut self.transfers.receiving {
+            if (receiving.from, receiving.index, receiving.term) == (from, index, term) {
+                receiving.message = message;
+            } else {
+                receiving.next = Some((from, message));
+            }
             return;
         }
+        self.begin_receiving(from, message, actions);
+    }
+
+    fn begin_receiving(&mut self, from: NodeId, message: Box<Message>, actions: &mut Actions) {
+        let about = message.get_snapshot().get_metadata();
+        let (index, term) = (about.index, about.term);
+        let now_ms = self.now.mono_ms;
         let receiving = Receiving {
             from,
             message,
             index,
             term,
-            offset: 0,
-            stage: Stage::Asking,
-            asked_ms: now_ms,
+            window: Window::new(0, now_ms),
+            stage: Stage::Beginning,
+            told_ms: now_ms,
             heard_ms: now_ms,
+            next: None,
         };
         self.transfers.replace(Some(receiving), actions);
-        actions.send.push((from, PeerMessage::FetchSnapshot { index, offset: 0 }));
+        actions.files.push(FileTask::Begin { from, index, term });
     }
 
-    /// Handles a peer's request for a part of a snapshot.
-    pub(super) fn fetched(&mut self, from: NodeId, index: u64, offset: u64, actions: &mut Actions) {
+    /// Requests the first parts, once it is known how much of the file is here.
+    pub(super) fn partial_found(
+        &mut self,
+        from: NodeId,
+        index: u64,
+        offset: u64,
+        actions: &mut Actions,
+    ) {
         let now_ms = self.now.mono_ms;
-        let Some(sending) = self.transfers.sending.get_mut(&from) else { return };
-        if sending.index == index {
-            sending.heard_ms = now_ms;
-            if offset != ALL {
-                actions.files.push(FileTask::Send { to: from, index, offset });
-            }
+        let Some(receiving) = &mut self.transfers.receiving else { return };
+        let awaited = (receiving.from, receiving.index, receiving.stage);
+        if awaited != (from, index, Stage::Beginning) {
+            return;
+        }
+        receiving.stage = Stage::Fetching;
+        receiving.heard_ms = now_ms;
+        receiving.window = Window::new(offset, now_ms);
+        let offsets = receiving.window.ask(now_ms);
+        self.fetch(offsets, actions);
+    }
+
+    /// Requests parts of the file that is being fetched.
+    fn fetch(&mut self, offsets: Vec<u64>, actions: &mut Actions) {
+        let Some(receiving) = &self.transfers.receiving else { return };
+        let (from, index) = (receiving.from, receiving.index);
+        for offset in offsets {
+            actions.send.push((from, PeerMessage::FetchSnapshot { index, offset }));
         }
     }
 
-    /// Handles a part of a snapshot. Parts other than the requested one are late copies.
+    /// Handles a part of a snapshot.
     pub(super) fn part_arrived(
         &mut self,
         from: NodeId,
@@ -94,42 +110,75 @@ impl Core {
         bytes: Vec<u8>,
         actions: &mut Actions,
     ) {
+        let now_ms = self.now.mono_ms;
         let (index, offset, size) = part;
         let Some(receiving) = &mut self.transfers.receiving else { return };
-        let awaited = (receiving.from, receiving.index, receiving.offset, receiving.stage);
-        let end = offset.saturating_add(bytes.len() as u64);
-        if awaited != (from, index, offset, Stage::Asking) || bytes.is_empty() || end > size {
+        if (receiving.from, receiving.index, receiving.stage) != (from, index, Stage::Fetching) {
             return;
         }
-        receiving.heard_ms = self.now.mono_ms;
-        receiving.offset = end;
-        receiving.stage = Stage::Writing;
+        receiving.heard_ms = now_ms;
         #[cfg(feature = "simulation")]
-        let end = crate::planted::without_last_part(end, bytes.len() as u64, size);
-        actions.files.push(FileTask::Write { index, offset, bytes });
-        if end == size {
+        let last = bytes.len() as u64;
+        let (parts, again) = receiving.window.arrived(offset, size, bytes, now_ms);
+        let writes = parts.into_iter();
+        let writes = writes.map(|(offset, bytes)| FileTask::Write { index, offset, bytes });
+        actions.files.extend(writes);
+        let complete = receiving.window.is_complete();
+        #[cfg(feature = "simulation")]
+        let complete = complete || crate::planted::without_last_part(offset + last, last, size);
+        if complete {
             receiving.stage = Stage::Preparing;
-            let (index, term) = (receiving.index, receiving.term);
-            actions.files.push(FileTask::Prepare { index, term });
+            receiving.told_ms = now_ms;
+            actions.files.push(FileTask::Prepare { index, term: receiving.term });
         }
+        self.fetch(again, actions);
     }
 
-    /// Requests the next part after one was written.
+    /// Requests more after a part was written.
     pub(super) fn part_written(&mut self, index: u64, ok: bool, actions: &mut Actions) {
         let now_ms = self.now.mono_ms;
         let Some(receiving) = &mut self.transfers.receiving else { return };
-        if receiving.index != index || receiving.stage == Stage::Asking {
+        if receiving.index != index {
             return;
         }
         if !ok {
-            return self.transfers.replace(None, actions);
+            return self.stop_receiving(actions);
         }
-        if receiving.stage == Stage::Writing {
-            receiving.stage = Stage::Asking;
-            receiving.asked_ms = now_ms;
-            let offset = receiving.offset;
-            let ask = PeerMessage::FetchSnapshot { index, offset };
-            actions.send.push((receiving.from, ask));
+        if receiving.stage == Stage::Fetching {
+            receiving.window.written();
+            let offsets = receiving.window.ask(now_ms);
+            self.fetch(offsets, actions);
+        }
+    }
+
+    /// Ends the open transfer, and begins the one that was offered meanwhile.
+    fn stop_receiving(&mut self, actions: &mut Actions) {
+        let next = self.transfers.receiving.as_mut().and_then(|receiving| receiving.next.take());
+        self.transfers.replace(None, actions);
+        if let Some((from, message)) = next {
+            self.offered(from, message, actions);
+        }
+    }
+
+    /// Handles what the other side of a transfer says about the file.
+    pub(super) fn take_snapshot_news(
+        &mut self,
+        from: NodeId,
+        index: u64,
+        news: SnapshotNews,
+        actions: &mut Actions,
+    ) {
+        let now_ms = self.now.mono_ms;
+        if news == SnapshotNews::Damaged {
+            return self.sent_damaged(from, index, actions);
+        }
+        let Some(receiving) = &mut self.transfers.receiving else { return };
+        if (receiving.from, receiving.index, receiving.stage) != (from, index, Stage::Fetching) {
+            return;
+        }
+        match news {
+            SnapshotNews::Gone => self.stop_receiving(actions),
+            _ => receiving.heard_ms = now_ms,
         }
     }
 
@@ -141,14 +190,36 @@ impl Core {
             self.transfers.prepares_stale -= 1;
             return;
         }
-        let Some(receiving) =
-            self.transfers.receiving.take_if(|receiving| receiving.index == index)
-        else {
+        let Some(receiving) = &mut self.transfers.receiving else { return };
+        if receiving.index != index || receiving.stage != Stage::Preparing {
+            return;
+        }
+        if !ok {
+            // What was sent may be damaged. The sender looks.
+            let news = PeerMessage::SnapshotNews { index, news: SnapshotNews::Damaged };
+            actions.send.push((receiving.from, news));
+            receiving.stage = Stage::Fetching;
+            return self.stop_receiving(actions);
+        }
+        receiving.stage = Stage::Ready;
+        self.pass_to_raft(actions);
+    }
+
+    /// Hands the message about a snapshot whose state is ready to raft. After a change of leader it
+    /// speaks for the new one, which hears that its follower has what is committed up to there.
+    fn pass_to_raft(&mut self, actions: &mut Actions) {
+        let (term, leader) = (self.raw.raft.term, self.raw.raft.leader_id);
+        let Some(receiving) = self.transfers.receiving.take_if(|receiving| {
+            receiving.stage == Stage::Ready
+                && (receiving.message.term >= term || leader != raft::INVALID_ID)
+        }) else {
             return;
         };
-        if ok {
-            let _ = self.raw.step(*receiving.message);
+        let mut message = receiving.message;
+        if message.term < term {
+            (message.term, message.from) = (term, leader);
         }
+        let _ = self.raw.step(*message);
         if self.raw.snap().is_none() {
             // It came too late, or is unusable.
             actions.files.push(FileTask::Forget);
@@ -203,64 +274,44 @@ impl Core {
         self.compact(actions);
     }
 
-    /// Withdraws a damaged snapshot.
-    pub(super) fn lost(&mut self, index: u64, actions: &mut Actions) {
-        self.raw.mut_store().withdraw(index);
-        let sent = self.transfers.sending.extract_if(.., |_, sending| sending.index == index);
-        for (peer, _) in sent {
-            // Otherwise raft would wait for it for ever.
-            self.raw.report_snapshot(peer.0, SnapshotStatus::Failure);
-        }
-        actions.files.push(FileTask::Take);
-    }
-
-    /// Stops sending after a change of leader: the new leader sends its own.
-    pub(super) fn stop_sending(&mut self) {
-        self.transfers.sending.clear();
-    }
-
     /// At every tick: requests lost parts again, and ends silent transfers.
     pub(super) fn tick_snapshots(&mut self, actions: &mut Actions) {
-        let now_ms = self.now.mono_ms;
-        if self.raw.raft.state == StateRole::Leader {
-            self.report_sent();
-        }
+        self.tick_sending(actions);
         if self.raw.store().take_missed() {
             actions.files.push(FileTask::Take);
         }
         self.compact(actions);
-        let Some(receiving) = &mut self.transfers.receiving else { return };
-        let silent = receiving.stage == Stage::Asking
-            && now_ms.saturating_sub(receiving.heard_ms) >= SILENCE_MAX_MS;
-        if silent {
-            return self.transfers.replace(None, actions);
-        }
-        if now_ms.saturating_sub(receiving.asked_ms) >= ASK_AGAIN_MS {
-            receiving.asked_ms = now_ms;
-            // The leader must not mistake work for silence.
-            let busy = receiving.stage != Stage::Asking;
-            let offset = if busy { ALL } else { receiving.offset };
-            let ask = PeerMessage::FetchSnapshot { index: receiving.index, offset };
-            actions.send.push((receiving.from, ask));
-        }
+        self.pass_to_raft(actions);
+        self.tick_receiving(actions);
     }
 
-    /// Tells raft the result of each transfer.
-    fn report_sent(&mut self) {
+    fn tick_receiving(&mut self, actions: &mut Actions) {
         let now_ms = self.now.mono_ms;
-        let mut over = Vec::new();
-        for (peer, sending) in &self.transfers.sending {
-            let progress = self.raw.raft.prs().get(peer.0);
-            let waits = progress.is_some_and(|progress| progress.state == ProgressState::Snapshot);
-            if !waits {
-                over.push((*peer, SnapshotStatus::Finish));
-            } else if now_ms.saturating_sub(sending.heard_ms) >= SILENCE_MAX_MS {
-                over.push((*peer, SnapshotStatus::Failure));
-            }
+        let leader = NodeId(self.raw.raft.leader_id);
+        let Some(receiving) = &mut self.transfers.receiving else { return };
+        let silence_ms_max = match receiving.next {
+            Some(_) => SILENCE_REPLACED_MS,
+            None => SILENCE_MAX_MS,
+        };
+        let silent_ms = now_ms.saturating_sub(receiving.heard_ms);
+        if receiving.stage == Stage::Fetching && silent_ms >= silence_ms_max {
+            return self.stop_receiving(actions);
         }
-        for (peer, status) in over {
-            self.transfers.sending.remove(&peer);
-            self.raw.report_snapshot(peer.0, status);
+        if receiving.stage == Stage::Fetching
+            && let Some(offset) = receiving.window.missing(now_ms)
+        {
+            return self.fetch(vec![offset], actions);
+        }
+        // Nobody must mistake work for silence: neither the sender, nor a new leader that sends
+        // nothing because an older transfer goes on.
+        if now_ms.saturating_sub(receiving.told_ms) >= SAY_BUSY_MS {
+            receiving.told_ms = now_ms;
+            let (from, index) = (receiving.from, receiving.index);
+            let is_other = ![from, self.node, NodeId(raft::INVALID_ID)].contains(&leader);
+            let sender = (receiving.stage != Stage::Fetching).then_some(from);
+            for to in sender.into_iter().chain(is_other.then_some(leader)) {
+                actions.send.push((to, PeerMessage::FetchSnapshot { index, offset: ALL }));
+            }
         }
     }
 
@@ -273,13 +324,7 @@ impl Core {
     fn compact(&mut self, actions: &mut Actions) {
         let store = self.raw.store();
         let Some(newest) = store.offered().map(|meta| meta.index) else { return };
-        let now_ms = self.now.mono_ms;
-        let sent = self.transfers.sending.values();
-        let sent = sent
-            .filter(|sending| now_ms.saturating_sub(sending.since_ms) < LOG_KEPT_MS_MAX)
-            .map(|sending| sending.index)
-            .min()
-            .unwrap_or(u64::MAX);
+        let sent = self.transfers.held.first().copied().unwrap_or(u64::MAX);
         let margin = newest.saturating_sub(self.config.log_margin_entries);
         let target = self.transfers.older.min(margin).min(sent);
         #[cfg(feature = "simulation")]

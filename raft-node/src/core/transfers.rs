@@ -1,17 +1,38 @@
-//! The snapshot transfers from and to this node, as data; `snapshots` decides.
+//! The snapshot transfers from and to this node, as data; `snapshots` and `sending` decide.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::ids::NodeId;
 use raft::eraftpb::Message;
 
 use super::actions::{Actions, FileTask};
+use super::window::Window;
 
 /// A transfer to a peer.
 pub(super) struct Sending {
+    /// The file that the peer fetches, or is about to.
     pub(super) index: u64,
-    pub(super) since_ms: u64,
+    /// The furthest part that was requested, and when the first such request came.
+    pub(super) furthest: u64,
+    pub(super) moved_ms: u64,
     pub(super) heard_ms: u64,
+    /// Where the parts begin that were requested and are not read yet.
+    pub(super) reading: BTreeSet<u64>,
+    /// When a part was last sent, or the peer was told that this node is busy.
+    pub(super) sent_ms: u64,
+}
+
+impl Sending {
+    pub(super) fn new(index: u64, now_ms: u64) -> Sending {
+        Sending {
+            index,
+            furthest: 0,
+            moved_ms: now_ms,
+            heard_ms: now_ms,
+            reading: BTreeSet::new(),
+            sent_ms: now_ms,
+        }
+    }
 }
 
 /// A transfer to this node.
@@ -21,26 +42,33 @@ pub(super) struct Receiving {
     pub(super) message: Box<Message>,
     pub(super) index: u64,
     pub(super) term: u64,
-    pub(super) offset: u64,
+    pub(super) window: Window,
     pub(super) stage: Stage,
-    pub(super) asked_ms: u64,
+    /// When the sender was last told that this node is busy.
+    pub(super) told_ms: u64,
     pub(super) heard_ms: u64,
+    /// What a leader offered meanwhile. It is fetched if the sender of this one falls silent.
+    pub(super) next: Option<(NodeId, Box<Message>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// A part was requested.
-    Asking,
-    /// A part is being written.
-    Writing,
+    /// It is looked up how much of the file is here already.
+    Beginning,
+    /// Parts are under way.
+    Fetching,
     /// The file is complete and is being made into a state.
     Preparing,
+    /// The state is ready and waits for a leader.
+    Ready,
 }
 
 /// All transfers.
 #[derive(Default)]
 pub(super) struct Transfers {
     pub(super) sending: BTreeMap<NodeId, Sending>,
+    /// The files that were last named as those that must not be removed.
+    pub(super) held: BTreeSet<u64>,
     pub(super) receiving: Option<Receiving>,
     /// Number of files that are being made into a state for a transfer that is over. The next
     /// reports are about those, even if the same snapshot comes from another node by then.

@@ -48,9 +48,24 @@ pub(super) fn run_files(
     while let Ok(task) = queue.recv() {
         match task {
             FileTask::Send { to, index, offset } => {
-                if let Some(part) = part(shared, index, offset, part_bytes) {
+                let part = part(shared, index, offset, part_bytes);
+                let ok = part.is_some();
+                if let Some(part) = part {
                     links.send(to, part, shared);
                 }
+                shared.send(Input::PartSent { to, index, offset, ok });
+            }
+            FileTask::Verify { index } => {
+                if let Err(error) = shared.snapshots.verify(index) {
+                    set_aside(shared, index, &error);
+                }
+            }
+            FileTask::Begin { from, index, term } => {
+                let begun = shared.snapshots.begin_receiving(from, index, term);
+                shared.send(match told(shared, "a snapshot cannot be received", begun) {
+                    Some(offset) => Input::PartialFound { from, index, offset },
+                    None => Input::PartWritten(index, false),
+                });
             }
             FileTask::Write { index, offset, bytes } => {
                 // The rest of a nearly full disk belongs to the log.
@@ -94,16 +109,22 @@ fn told<T, E: std::error::Error>(
         .ok()
 }
 
-/// Reads a part of a file. The whole file is read before its first part is sent; a damaged file is
-/// moved aside.
+/// Moves a damaged file aside, and tells the core. A file that cannot be read is left alone.
+fn set_aside(shared: &Shared, index: u64, error: &snapshot::Error) {
+    told(shared, "a snapshot cannot be used", Err::<(), _>(error));
+    if error.is_damage() {
+        let moved = shared.snapshots.set_aside(index);
+        told(shared, "a damaged snapshot cannot be moved aside", moved);
+        shared.send(Input::SnapshotLost(index));
+    }
+}
+
+/// Reads a part of a file. A file that this process has neither written nor verified is read to its
+/// end before.
 fn part(shared: &Shared, index: u64, offset: u64, bytes_max: usize) -> Option<PeerMessage> {
     let snapshots = &shared.snapshots;
-    if offset == 0
-        && let Err(error) = snapshots.verify(index)
-    {
-        told(shared, "a snapshot is damaged and moved aside", Err::<(), _>(error));
-        told(shared, "it cannot be moved aside", snapshots.set_aside(index));
-        shared.send(Input::SnapshotLost(index));
+    if let Err(error) = snapshots.verify_once(index) {
+        set_aside(shared, index, &error);
         return None;
     }
     let read = snapshots.part(index, offset, bytes_max);

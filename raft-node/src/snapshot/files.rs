@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,12 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// What the system says.
     fn create(&self, name: &str) -> io::Result<()>;
+
+    /// Opens a file that is there, to append to its first `length` bytes. Drops the rest.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn reopen(&self, name: &str, length: u64) -> io::Result<()>;
 
     /// Appends to the file.
     ///
@@ -131,6 +137,14 @@ impl Files for DirectoryFiles {
         options.create(true).truncate(true).write(true);
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(self.dir.join(name))?;
+        self.writing.lock().insert(name.into(), Writing { file, unsynced: 0 });
+        Ok(())
+    }
+
+    fn reopen(&self, name: &str, length: u64) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(self.dir.join(name))?;
+        file.set_len(length)?;
+        file.seek(SeekFrom::End(0))?;
         self.writing.lock().insert(name.into(), Writing { file, unsynced: 0 });
         Ok(())
     }
@@ -265,6 +279,14 @@ impl Files for MemoryFiles {
 
     fn create(&self, name: &str) -> io::Result<()> {
         self.inner.lock().files.insert(name.into(), MemoryFile::default());
+        Ok(())
+    }
+
+    fn reopen(&self, name: &str, length: u64) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        let file = inner.file(name)?;
+        file.bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        file.synced = file.synced.min(file.bytes.len());
         Ok(())
     }
 

@@ -264,6 +264,17 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// Reads on as far as blocks of rows are whole, and returns how many bytes those are: the rest
+    /// of the file is missing or damaged, or is its end.
+    pub fn sound_bytes(&mut self) -> u64 {
+        loop {
+            let before = self.offset;
+            if !matches!(self.block(), Ok(KIND_ROWS)) {
+                return before;
+            }
+        }
+    }
+
     /// Reads the next block into the buffer and returns its kind.
     fn block(&mut self) -> Result<u8, Error> {
         let offset = self.offset;

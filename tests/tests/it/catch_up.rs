@@ -2,6 +2,7 @@
 //! applies entries meanwhile, and its log stays bounded.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tests::load::Load;
@@ -84,6 +85,21 @@ async fn until_cut(cluster: &Cluster, load: &Load, node: u64, past: f64) {
     }
 }
 
+/// Waits until a node is ready and has installed a snapshot.
+async fn wait_installed(caller: &Caller, node: u64) {
+    wait::until("the snapshot took the place of its log", 2 * wait::READY, async || {
+        let ready = caller.send(node, &Call::get("/readyz")).await;
+        if !ready.as_ref().is_ok_and(|answer| answer.status == 200) {
+            return Err(format!("{ready:?}"));
+        }
+        match metrics(caller, node).await["snapshots_installed_total"] {
+            0.0 => Err("not installed".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_sends_a_snapshot_goes_on_applying() {
     let options = Options::new("a_leader_that_sends_a_snapshot").alone();
@@ -106,17 +122,7 @@ async fn a_leader_that_sends_a_snapshot_goes_on_applying() {
     assert_eq!(cluster.leader().await, leader, "the machine is too busy for this test");
 
     cluster.restart(away);
-    wait::until("the snapshot took the place of its log", wait::READY, async || {
-        let ready = caller.send(away, &Call::get("/readyz")).await;
-        if !ready.as_ref().is_ok_and(|answer| answer.status == 200) {
-            return Err(format!("{ready:?}"));
-        }
-        match metrics(&caller, away).await["snapshots_installed_total"] {
-            0.0 => Err("not installed".to_owned()),
-            _ => Ok(()),
-        }
-    })
-    .await;
+    wait_installed(&caller, away).await;
     let with = longest(&cut, &waits(&caller, leader).await);
     let record = load.stop().await;
     let sent = metrics(&caller, leader).await;
@@ -141,4 +147,29 @@ async fn a_leader_that_sends_a_snapshot_goes_on_applying() {
     }
     cluster.agree().await;
     record.assert_kept(&caller, &[away]).await;
+}
+
+/// Reading the whole file takes longer than a follower waits before it requests a part again: a
+/// leader that reads the file anew for each request is never done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_arrives_that_takes_seconds_to_read() {
+    let options = Options::new("a_snapshot_that_takes_seconds").flag("--snapshot-log-mb", "4");
+    let mut cluster = options.snapshot_read_delay(Duration::from_millis(10)).start().await;
+    let caller = cluster.caller().clone();
+    let mut random = cluster.random(1);
+    let product = shop::create_product(&caller, &mut random, "1.00", 100_000_000).await;
+    let leader = cluster.leader().await;
+    fill(&caller, leader, product).await;
+    let away = leader % 3 + 1;
+    cluster.kill(away);
+    let load = Load::start(&caller, cluster.seed(), product, "none", 2);
+    let last = metrics(&caller, leader).await["raft_last_index"];
+    until_cut(&cluster, &load, leader, last).await;
+    let bytes = metrics(&caller, leader).await["snapshot_bytes"];
+    assert!(bytes / 1024.0 * 0.01 > 3.0, "reading {bytes} bytes takes no seconds");
+    let begun = Instant::now();
+    cluster.restart(away);
+    wait_installed(&caller, away).await;
+    println!("{bytes} bytes arrived after {:.1} s", begun.elapsed().as_secs_f64());
+    load.stop().await.assert_kept(&caller, &[away]).await;
 }

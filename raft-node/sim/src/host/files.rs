@@ -1,6 +1,6 @@
 //! The snapshot files of a process, as data.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use engine::state::State;
@@ -33,6 +33,8 @@ pub(super) struct FileDuty {
     pub(super) taking: Option<Taking>,
     pub(super) tasks: VecDeque<FileTask>,
     pub(super) busy: bool,
+    /// Files that are being sent and were there when that began.
+    pub(super) held: BTreeSet<u64>,
     pub(super) prepared: Option<Prepared>,
     /// A state that replaced the old one on disk, but not yet in memory.
     pub(super) installing: Option<(Install, Prepared)>,
@@ -49,6 +51,7 @@ impl FileDuty {
             taking: None,
             tasks: VecDeque::new(),
             busy: false,
+            held: BTreeSet::new(),
             prepared: None,
             installing: None,
             install_begun: false,

@@ -35,6 +35,13 @@ impl Host {
         self.after(sim, delay, Duty::SnapshotWritten);
     }
 
+    /// Makes a snapshot due at the next checkpoint.
+    pub(crate) fn want_snapshot(&mut self) {
+        if let Some(process) = &mut self.up {
+            process.files.wanted = true;
+        }
+    }
+
     /// Completes the snapshot that was begun.
     pub(super) fn finish_snapshot(&mut self, sim: &mut Sim) {
         let Some(process) = &mut self.up else { return };
@@ -63,7 +70,7 @@ impl Host {
         let older = indexes.iter().copied().rfind(|index| *index < meta.index).unwrap_or(0);
         let newest = indexes.last().copied().unwrap_or(meta.index);
         let kept = if newest > meta.index { vec![newest] } else { vec![older, meta.index] };
-        files.snapshots.keep_only(&kept).expect("memory removes files");
+        self.keep_only(sim, &kept);
         self.mail(sim, Input::SnapshotTaken(Box::new(meta), older));
     }
 
@@ -82,11 +89,24 @@ impl Host {
         }
         let Some(task) = files.tasks.front() else { return };
         files.busy = true;
+        let snapshots = &files.snapshots;
+        let read_bytes = match task {
+            FileTask::Send { index, .. } => {
+                let part = sim.plan.snapshot_part_bytes as u64;
+                snapshots.unverified_bytes(*index).unwrap_or(0) + part
+            }
+            FileTask::Verify { .. } | FileTask::Prepare { .. } => {
+                let name = |name: &String| self.files.size(name).ok().flatten();
+                self.files.list().iter().flatten().filter_map(name).max().unwrap_or(0)
+            }
+            _ => 0,
+        };
         let mean_us = match task {
             FileTask::Prepare { .. } => 5 * sim.plan.disk.checkpoint_us,
             _ => sim.plan.disk.write_us,
         };
-        let delay = self.disk_us(sim, mean_us);
+        let read_us = read_bytes * sim.plan.disk.read_us_per_kib / 1_024;
+        let delay = self.disk_us(sim, mean_us) + read_us * (1 + self.disk.slower);
         self.after(sim, delay, Duty::FileTask);
     }
 
@@ -97,6 +117,17 @@ impl Host {
         let Some(task) = files.tasks.pop_front() else { return };
         match task {
             FileTask::Send { to, index, offset } => self.send_part(sim, to, index, offset),
+            FileTask::Verify { index } => {
+                if files.snapshots.verify(index).is_err() {
+                    self.set_aside(sim, index);
+                }
+            }
+            FileTask::Begin { from, index, term } => {
+                let begun = files.snapshots.begin_receiving(from, index, term);
+                let offset = begun.expect("memory makes files");
+                sim.cover.transfers_resumed += u64::from(offset > 0);
+                self.mail(sim, Input::PartialFound { from, index, offset });
+            }
             FileTask::Write { index, offset, bytes } => {
                 let written = !self.disk.full && files.snapshots.receive(offset, &bytes).is_ok();
                 self.mail(sim, Input::PartWritten(index, written));
@@ -104,8 +135,13 @@ impl Host {
             FileTask::Prepare { index, term } => {
                 let prepared = self.prepare(index, term);
                 sim.say(|| {
-                    format!("n{} prepares the snapshot at {index}: {:?}", self.id, prepared.err())
+                    format!("n{} prepares the snapshot at {index}: {:?}", self.id, prepared)
                 });
+                if let Err(what) = prepared
+                    && sim.cover.snapshots_damaged == 0
+                {
+                    sim.fail(format!("node {}: no snapshot as it was sent: {what}", self.id));
+                }
                 let ok = self.up.as_ref().is_some_and(|process| process.files.prepared.is_some());
                 self.mail(sim, Input::SnapshotPrepared(index, ok));
             }
@@ -126,17 +162,63 @@ impl Host {
     fn send_part(&mut self, sim: &mut Sim, to: NodeId, index: u64, offset: u64) {
         let Some(process) = &mut self.up else { return };
         let snapshots = &process.files.snapshots;
-        if offset == 0 && snapshots.verify(index).is_err() {
-            if snapshots.set_aside(index).is_ok() {
-                sim.cover.snapshots_found_damaged += 1;
+        let verified = snapshots.verify_once(index);
+        if verified.is_ok() && self.disk.damages_sent_snapshot {
+            self.disk.damages_sent_snapshot = false;
+            if self.two_sound_snapshots().is_some() {
+                self.flip_bit(sim, index);
             }
-            return self.mail(sim, Input::SnapshotLost(index));
         }
-        let part = snapshots.part(index, offset, sim.plan.snapshot_part_bytes);
-        if let Ok(Some((size, bytes))) = part {
+        let Some(process) = &mut self.up else { return };
+        let snapshots = &process.files.snapshots;
+        let part = match verified {
+            Ok(()) => snapshots.part(index, offset, sim.plan.snapshot_part_bytes),
+            Err(error) => {
+                self.set_aside(sim, index);
+                Err(error)
+            }
+        };
+        let part = part.ok().flatten();
+        let ok = part.is_some();
+        if let Some((size, bytes)) = part {
             sim.cover.snapshot_parts_sent += 1;
             let part = PeerMessage::SnapshotPart { index, offset, size, bytes };
-            self.send(sim, to, &[part]);
+            let mut bytes = Vec::new();
+            message::encode_frame(self.clock.now(sim.now).wall_ms, &[part], &mut bytes);
+            sim.transmit_part(self.id, to, bytes);
+        }
+        self.mail(sim, Input::PartSent { to, index, offset, ok });
+    }
+
+    /// Moves a damaged file aside.
+    fn set_aside(&mut self, sim: &mut Sim, index: u64) {
+        let Some(process) = &mut self.up else { return };
+        process.files.held.remove(&index);
+        if process.files.snapshots.set_aside(index).is_ok() {
+            sim.cover.snapshots_found_damaged += 1;
+        }
+        self.mail(sim, Input::SnapshotLost(index));
+    }
+
+    /// Notes which files are being sent.
+    pub(super) fn hold_snapshots(&mut self, held: BTreeSet<u64>) {
+        let Some(process) = &mut self.up else { return };
+        let there = process.files.snapshots.indexes().unwrap_or_default();
+        let new = held.iter().filter(|index| there.contains(index));
+        let before = &process.files.held;
+        let known = before.intersection(&held).chain(new).copied().collect();
+        process.files.held = known;
+        process.files.snapshots.hold(held);
+    }
+
+    /// Removes all files but these. One that is being sent must stay.
+    fn keep_only(&mut self, sim: &mut Sim, kept: &[u64]) {
+        let Some(process) = &mut self.up else { return };
+        let files = &process.files;
+        files.snapshots.keep_only(kept).expect("memory removes files");
+        let there = files.snapshots.indexes().unwrap_or_default();
+        if let Some(gone) = files.held.iter().find(|index| !there.contains(index)) {
+            sim.fail(format!("node {} sends the snapshot at {gone} and removed it", self.id));
         }
     }
 
@@ -204,7 +286,7 @@ impl Host {
         process.handed_out = process.handed_out.max(index);
         process.checkpoint_index = index;
         process.unmarked = None;
-        process.files.snapshots.keep_only(&[index]).expect("memory removes files");
+        self.keep_only(sim, &[index]);
         self.reached(sim, index);
         self.mail(sim, Input::Applied { index, clock, answered: Vec::new() });
         self.mail(sim, Input::NextDeadline(next_deadline));
@@ -219,7 +301,8 @@ impl Host {
             // Nobody gets its result.
             let _ = process.files.snapshots.finish(taking.draft, &*taking.store);
         }
-        let receiving = self.files.size("incoming.new").is_ok_and(|size| size.is_some());
+        let names = self.files.list().unwrap_or_default();
+        let receiving = names.iter().any(|name| name.starts_with("incoming"));
         sim.cover.transfers_torn += u64::from(receiving);
         sim.cover.installs_torn += u64::from(process.files.installing.is_some());
         let random = &mut sim.random;
@@ -305,17 +388,30 @@ impl Host {
         Ok(())
     }
 
-    /// Flips a bit in one of two snapshots, unless one is damaged already. Snapshots that end
-    /// before the log begins do not count: without the other one the node would be lost.
-    pub(crate) fn damage_snapshot(&mut self, sim: &mut Sim) {
+    /// Two snapshots, unless one is damaged already. Snapshots that end before the log begins do
+    /// not count: without the other one the node would be lost.
+    fn two_sound_snapshots(&self) -> Option<[u64; 2]> {
         let snapshots = Snapshots::over(Arc::clone(&self.files) as Arc<dyn Files>, CLUSTER_ID);
         let mut indexes = snapshots.indexes().unwrap_or_default();
         indexes.retain(|index| *index >= self.log.compacted().0);
-        if indexes.len() < 2 || indexes.iter().any(|index| snapshots.verify(*index).is_err()) {
+        let is_sound = |index: &u64| snapshots.verify(*index).is_ok();
+        indexes.iter().all(is_sound).then(|| indexes.last_chunk().copied()).flatten()
+    }
+
+    /// Flips a bit in one of two sound snapshots.
+    pub(crate) fn damage_snapshot(&mut self, sim: &mut Sim) {
+        let Some(indexes) = self.two_sound_snapshots() else { return };
+        // Half of the time a file decays after its sender has read it to its end.
+        if sim.random.percent(50) {
+            self.disk.damages_sent_snapshot = true;
             return;
         }
         // The newer one is sent and read back.
         let index = if sim.random.percent(70) { indexes[1] } else { indexes[0] };
+        self.flip_bit(sim, index);
+    }
+
+    fn flip_bit(&self, sim: &mut Sim, index: u64) {
         let bit = sim.random.next();
         sim.cover.snapshots_damaged += 1;
         sim.say(|| format!("n{}: the snapshot at {index} is damaged", self.id));

@@ -1,5 +1,7 @@
 //! What a node does with snapshot files, in memory.
 
+use ::engine::ids::NodeId;
+
 use super::world::World;
 use crate::core::{FileTask, Input};
 use crate::log::LogStore;
@@ -11,6 +13,14 @@ use crate::snapshot::Meta;
 pub(super) struct Files {
     /// The newest snapshot and its bytes. Every node that offers one has this one.
     pub(super) snapshot: Option<(Meta, Vec<u8>)>,
+    /// Whose snapshot is arriving, and its index.
+    pub(super) receiving: Option<(NodeId, u64)>,
+    /// Number of parts that were read to be sent.
+    pub(super) reads: usize,
+    /// Reads do not end.
+    pub(super) reads_hang: bool,
+    /// Snapshots that a peer could not use, and that were read again.
+    pub(super) verified: Vec<u64>,
     /// The file that is arriving. One node at a time receives one.
     pub(super) received: Vec<u8>,
     /// Node, index and term of each log compaction.
@@ -33,8 +43,16 @@ impl Files {
         for task in tasks {
             match task {
                 FileTask::Send { to, index, offset } => {
+                    if self.reads_hang {
+                        continue;
+                    }
+                    self.reads += 1;
                     let (meta, bytes) = self.snapshot.as_ref().expect("there is one");
-                    assert_eq!(meta.index, index);
+                    let ok = meta.index == index;
+                    world.input(id, Input::PartSent { to, index, offset, ok });
+                    if !ok {
+                        continue;
+                    }
                     if self.lose_parts > 0 {
                         self.lose_parts -= 1;
                         continue;
@@ -45,10 +63,25 @@ impl Files {
                     let part = PeerMessage::SnapshotPart { index, offset, size, bytes: part };
                     world.send(id, to, part);
                 }
+                FileTask::Verify { index } => {
+                    world.note_of(id, || format!("verify snapshot {index}"));
+                    self.verified.push(index);
+                }
+                FileTask::Begin { from, index, .. } => {
+                    let known = self.receiving.replace((from, index));
+                    if known != self.receiving {
+                        self.received.clear();
+                    }
+                    let offset = self.received.len() as u64;
+                    if offset > 0 {
+                        world.note_of(id, || format!("has {offset} bytes of snapshot {index}"));
+                    }
+                    world.input(id, Input::PartialFound { from, index, offset });
+                }
                 FileTask::Write { index, offset, bytes } => {
                     world
                         .note_of(id, || format!("write {} bytes of snapshot {index}", bytes.len()));
-                    self.received.truncate(usize::try_from(offset).expect("small"));
+                    assert_eq!(self.received.len() as u64, offset, "parts are written in order");
                     self.received.extend(bytes);
                     world.input(id, Input::PartWritten(index, true));
                 }

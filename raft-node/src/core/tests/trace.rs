@@ -198,6 +198,7 @@ pub(super) fn message(message: &PeerMessage) -> String {
         PeerMessage::FetchSnapshot { index, offset } => {
             format!("FetchSnapshot {index} from byte {offset}")
         }
+        PeerMessage::SnapshotNews { index, news } => format!("SnapshotNews {index} {news:?}"),
         PeerMessage::SnapshotPart { index, offset, size, bytes } => {
             let end = offset + bytes.len() as u64;
             format!("SnapshotPart {index} bytes {offset} to {end} of {size}")
