@@ -79,7 +79,7 @@ class Script:
                     return False
                 status, headers, content = rendered(answer)
                 if fault == "cut":
-                    status, content = 200, b'{"success": true, "da'
+                    status, content = 200, b'{"success": true, "data": {"id": 6}}'
                     headers["Content-Length"] = "500"
                 elif "stream" in answer:
                     headers.update({"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"})

@@ -118,6 +118,8 @@ export interface BatchResult {
   outcome?: Outcome;
   /** Whether the same order may succeed when it is sent again later. */
   retryable?: boolean;
+  /** For `insufficient_stock`: every product that is short, in the order of the lines. */
+  shortages?: Shortage[];
   /** The HTTP status that the order would have had on its own: 201 when it was placed, 200 when its key had placed it before. */
   status: number;
 }
@@ -160,6 +162,8 @@ export interface Cluster {
   rebuilt_from: number | null;
   /** The node's term. */
   term: number;
+  /** What an operator should look at, as sentences; the node works all the same. */
+  warnings: string[];
 }
 
 /** Where the next page of a list begins. */
@@ -254,6 +258,8 @@ export interface Health {
   status: HealthStatus;
   /** When the node answered, on its own clock. */
   timestamp: string;
+  /** What an operator should look at, as sentences; the node works all the same. */
+  warnings: string[];
 }
 
 /** A hold as it is at one position. */
@@ -587,6 +593,8 @@ export interface Problem {
   retry_after?: number;
   /** Whether the same request may succeed when it is sent again later. */
   retryable: boolean;
+  /** For `insufficient_stock` of an order or a hold: every product that is short, in the order of the lines; absent otherwise. */
+  shortages?: Shortage[];
   /** The HTTP status. */
   status: number;
   /** Always `false`. */
@@ -694,6 +702,8 @@ export interface RefusedOrder {
   index: number;
   /** What went wrong. */
   message: string;
+  /** For `insufficient_stock`: every product that is short, in the order of the lines. */
+  shortages?: Shortage[];
   /** The HTTP status that the order would have had on its own. */
   status: number;
 }
@@ -708,6 +718,16 @@ export interface Services {
   storage: ServiceState;
   /** The payment worker. */
   worker: ServiceState;
+}
+
+/** A product of which fewer units are for sale than requested. */
+export interface Shortage {
+  /** Units for sale; in an atomic batch, without those of the orders before. */
+  available: number;
+  /** The product. */
+  product_id: number;
+  /** Requested units, all lines of the product together. */
+  requested: number;
 }
 
 /** A snapshot of the answering node's state. */

@@ -68,7 +68,7 @@ function send(answer, response) {
   const { status, headers, content } = rendered(answer);
   if (answer.fault === "cut") {
     response.writeHead(200, { "Content-Length": 500 });
-    response.write('{"success": true, "da', () => response.socket.destroy());
+    response.write('{"success": true, "data": {"id": 6}}', () => response.socket.destroy());
   } else if (answer.stream !== undefined) {
     response.writeHead(status, { "Content-Type": "text/event-stream" });
     response.write(content, () => answer.then === "close" && response.end());

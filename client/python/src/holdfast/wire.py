@@ -139,6 +139,8 @@ class BatchResult(_BatchResultRequired, total=False):
     """Whether the order may have taken effect."""
     retryable: bool
     """Whether the same order may succeed when it is sent again later."""
+    shortages: List[Shortage]
+    """For `insufficient_stock`: every product that is short, in the order of the lines."""
 
 
 class _ByKeyRequired(TypedDict):
@@ -187,6 +189,8 @@ class Cluster(TypedDict):
     as a new member; null when that never happened."""
     term: int
     """The node's term."""
+    warnings: List[str]
+    """What an operator should look at, as sentences; the node works all the same."""
 
 
 class CursorMeta(TypedDict):
@@ -292,6 +296,8 @@ class Health(TypedDict):
     """Whether the node is fit for work."""
     timestamp: str
     """When the node answered, on its own clock."""
+    warnings: List[str]
+    """What an operator should look at, as sentences; the node works all the same."""
 
 
 class _HoldRequired(TypedDict):
@@ -674,6 +680,9 @@ class Problem(_ProblemRequired, total=False):
     """For an atomic batch: every order because of which it was refused; absent otherwise."""
     retry_after: int
     """Seconds to wait before a retry; absent when no wait is suggested."""
+    shortages: List[Shortage]
+    """For `insufficient_stock` of an order or a hold: every product that is short, in the order
+    of the lines; absent otherwise."""
 
 
 class Product(TypedDict):
@@ -778,9 +787,7 @@ class PurchaseRequest(_PurchaseRequestRequired, total=False):
     """Who buys."""
 
 
-class RefusedOrder(TypedDict):
-    """An order because of which an atomic batch was refused."""
-
+class _RefusedOrderRequired(TypedDict):
     error: str
     """The error code that the order would have had on its own."""
     index: int
@@ -789,6 +796,13 @@ class RefusedOrder(TypedDict):
     """What went wrong."""
     status: int
     """The HTTP status that the order would have had on its own."""
+
+
+class RefusedOrder(_RefusedOrderRequired, total=False):
+    """An order because of which an atomic batch was refused."""
+
+    shortages: List[Shortage]
+    """For `insufficient_stock`: every product that is short, in the order of the lines."""
 
 
 class Services(TypedDict):
@@ -802,6 +816,17 @@ class Services(TypedDict):
     """The checkpoints of the state."""
     worker: ServiceState
     """The payment worker."""
+
+
+class Shortage(TypedDict):
+    """A product of which fewer units are for sale than requested."""
+
+    available: int
+    """Units for sale; in an atomic batch, without those of the orders before."""
+    product_id: int
+    """The product."""
+    requested: int
+    """Requested units, all lines of the product together."""
 
 
 class Snapshot(TypedDict):
