@@ -182,6 +182,7 @@ mod tests {
         let router = Router::new();
         for Path { pattern, endpoints, .. } in &router.paths {
             let concrete = pattern.replace("{id}", "17").replace("{key}", "a%2Fb");
+            let concrete = concrete.replace("{file}", "app.js");
             let short = concrete.replace("/api/v1/", "/api/");
             for path in [concrete, short] {
                 for method in METHODS {
@@ -226,8 +227,9 @@ mod tests {
         let router = Router::new();
         for path in [
             "",
-            "/",
             "*",
+            "/console",
+            "/console/",
             "/api",
             "/api/v1",
             "/orders",

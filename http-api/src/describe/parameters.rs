@@ -41,6 +41,18 @@ fn paths_and_headers() -> Value {
         "UserId": path("id", "Id", "Id of the user. Anything else is 404."),
         "MemberId": path("id", "Id", "Id of the member. Anything else is 404."),
         "Key": path("key", "IdempotencyKey", "The key, percent-encoded."),
+        "ConsoleFile": json!({
+            "name": "file",
+            "in": "path",
+            "required": true,
+            "schema": {"type": "string", "pattern": r"^[a-z]+\.js$", "examples": ["app.js"]},
+            "description": "The name of the script. Anything else is 404.",
+        }),
+        "IfNoneMatch": header(
+            "If-None-Match",
+            json!({"type": "string", "examples": ["\"0123456789abcdef0123456789abcdef\""]}),
+            "Answer 304 if the file still has one of these tags.",
+        ),
         "IdempotencyKey": header(
             "Idempotency-Key",
             schema("IdempotencyKey"),
@@ -273,6 +285,14 @@ pub(crate) fn headers() -> Value {
             "The answer must not be cached, and proxies must pass on its bytes as they are.",
         ),
         "X-Accel-Buffering": always(word("no"), "nginx must pass on the stream as it comes."),
+        "Cache-Control.file": always(
+            word("no-cache"),
+            "Ask with `If-None-Match` before each use of a kept copy.",
+        ),
+        "ETag.file": always(
+            json!({"type": "string", "pattern": "^\"[0-9a-f]{32}\"$"}),
+            "Names the content of the file.",
+        ),
         "ETag": always(
             json!({"type": "string", "pattern": "^\"[0-9]+\"$"}),
             "The `version` of the row in quotes, for `If-Match`.",

@@ -1,5 +1,7 @@
-//! The documents about the API itself. [`crate::call::Documents`] has their texts.
+//! The console, and the documents about the API itself. [`crate::call::Documents`] has the texts
+//! of the latter.
 
+mod console;
 mod describe;
 mod handle;
 
@@ -7,10 +9,22 @@ use serde_json::Value;
 
 use crate::endpoint::{Endpoint, Resource, endpoints};
 
-pub(crate) static RESOURCE: Resource =
-    Resource { name: "Documents", about: "This document.", schemas: Value::default };
+pub(crate) static RESOURCE: Resource = Resource {
+    name: "Documents",
+    about: "This document, and the console.",
+    schemas: Value::default,
+};
 
 endpoints! {
     OpenApi: Endpoint::get("/openapi.json", describe::openapi).own_format() => handle::openapi,
+    Console: Endpoint::get("/", describe::console).own_format().uncounted() => console::page,
+    ConsoleStyle: Endpoint::get("/console/app.css", describe::console_style)
+        .own_format()
+        .uncounted()
+        => console::style,
+    ConsoleScript: Endpoint::get("/console/{file}", describe::console_script)
+        .own_format()
+        .uncounted()
+        => console::script,
     Page: Endpoint::get("/docs", describe::page).own_format() => handle::page,
 }

@@ -267,9 +267,16 @@ async fn paths_methods_and_types_that_do_not_exist() {
             fixture.send(call).await.problem(404, "not_found");
         }
     }
-    for path in
-        ["/", "/api", "/api/v1", "/api/v1/nothing", "/orders", "/api/v1/orders/", "/api/v3/orders"]
-    {
+    for path in [
+        "/console/no.js",
+        "/console",
+        "/api",
+        "/api/v1",
+        "/api/v1/nothing",
+        "/orders",
+        "/api/v1/orders/",
+        "/api/v3/orders",
+    ] {
         fixture.get(path).await.problem(404, "not_found");
     }
     for (method, path, allow) in [

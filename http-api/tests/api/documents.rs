@@ -32,7 +32,8 @@ async fn the_router_has_exactly_the_documented_paths() {
             .filter(|(other, ..)| other == path)
             .map(|(_, method, _)| method)
             .collect();
-        let concrete = path.replace("{id}", "9").replace("{key}", "none");
+        let concrete =
+            path.replace("{id}", "9").replace("{key}", "none").replace("{file}", "app.js");
         let alias = concrete.replace("/api/v1/", "/api/");
         for target in BTreeSet::from([concrete, alias]) {
             for method in METHODS {
@@ -186,9 +187,17 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         "/metrics",
         "/openapi.json",
         "/docs",
+        "/",
+        "/console/app.css",
+        "/console/app.js",
     ] {
         calls.push((Call::new("GET", read), 200));
         calls.push((Call::new("HEAD", read), 200));
+    }
+    for file in ["/", "/console/app.css", "/console/app.js"] {
+        let tag = fixture.get(file).await.header("etag").unwrap().to_owned();
+        calls.push((Call::new("GET", file).header("if-none-match", &tag), 304));
+        calls.push((Call::new("HEAD", file).header("if-none-match", &format!("W/{tag}")), 304));
     }
     calls.push((Call::new("GET", "/api/v1/cluster/backup"), 200));
     calls.push((Call::new("GET", "/api/v1/cluster/backup?consistency=stale"), 200));
@@ -300,5 +309,21 @@ async fn documents_are_served_whatever_the_caller_takes() {
     }
     let page = fixture.get("/docs").await;
     assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/?from=a-link", "text/html; charset=utf-8"),
+        ("/console/app.css", "text/css; charset=utf-8"),
+        ("/console/app.js", "text/javascript; charset=utf-8"),
+    ] {
+        let file = fixture.send(Call::new("GET", path).header("accept", "text/html")).await;
+        assert_eq!((file.status, file.header("content-type")), (200, Some(kind)));
+        let policy = file.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
+        let old = Call::new("GET", path).header("if-none-match", "\"old\"");
+        assert_eq!(fixture.send(old).await.body, file.body);
+    }
+    for path in ["/console/index.html", "/console/..%2fapp.js", "/console/no.js"] {
+        fixture.get(path).await.problem(404, "not_found");
+    }
     fixture.stop().await;
 }

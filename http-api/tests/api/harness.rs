@@ -317,7 +317,13 @@ impl Answer {
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(self.header("x-frame-options"), Some("DENY"));
         let is_stream = self.header("content-type") == Some(EVENT_STREAM);
-        let cache = if is_stream { "no-store, no-transform" } else { "no-store" };
+        // A file of the console may be kept. Its tag is 32 digits in quotes.
+        let is_file = self.header("etag").is_some_and(|tag| tag.len() == 34);
+        let cache = match (is_stream, is_file) {
+            (true, _) => "no-store, no-transform",
+            (_, true) => "no-cache",
+            _ => "no-store",
+        };
         assert_eq!(self.header("cache-control"), Some(cache));
     }
 }

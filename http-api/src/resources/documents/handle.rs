@@ -3,11 +3,10 @@
 use client::wire;
 use hyper::header::CONTENT_SECURITY_POLICY;
 
+use super::console::PAGE_TYPE;
 use crate::answer::reply::{self, Reply, ReplyExt};
 use crate::call::Call;
 use crate::failure::Failure;
-
-pub(crate) const PAGE_TYPE: &str = "text/html; charset=utf-8";
 
 /// What browsers may do with the page: show it, with its own styles.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
