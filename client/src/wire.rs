@@ -34,7 +34,7 @@ mod word;
 
 pub use batch::{BatchRequest, BatchResult, RefusedOrder};
 pub use cluster::{
-    Cluster, Founder, KnownIncarnation, Member, MemberAdded, MemberRequest, MemberRole,
+    Cluster, Founder, KnownIncarnation, Member, MemberAdded, MemberRequest, MemberRole, NodeState,
     PaymentsRequest, Snapshot, TransferRequest,
 };
 pub use code::{ErrorCode, Outcome};

@@ -286,6 +286,7 @@ fn cluster() {
         match_index: None,
         lag: None,
         healthy: true,
+        last_contact_ms: Some(40),
     };
     let follower = Member {
         id: 2,
@@ -296,6 +297,7 @@ fn cluster() {
         match_index: Some(118),
         lag: Some(2),
         healthy: false,
+        last_contact_ms: None,
     };
     let cluster = Cluster {
         cluster_id: "holdfast".to_owned(),
@@ -309,6 +311,14 @@ fn cluster() {
         rebuilt_from: Some(3),
         next_member_id: 5,
         warnings: vec!["the clock is behind".to_owned()],
+        node: Some(NodeState {
+            version: "0.1.0".to_owned(),
+            uptime_seconds: 90,
+            disk_free_bytes: 1_000_000_000,
+            memory_bytes: Some(50_000_000),
+            files_open: Some(40),
+            files_max: None,
+        }),
         members: vec![leader, follower],
     };
     golden(include_str!("goldens/cluster.json"), &Envelope::new(cluster));

@@ -33,6 +33,7 @@ mod metrics;
 mod openapi;
 mod origin;
 mod parse;
+mod process;
 mod request;
 mod resources;
 mod routes;

@@ -22,6 +22,7 @@ use prometheus_client::registry::{Registry, Unit};
 use raft_node::Handle;
 
 use crate::events::Feed;
+use crate::process::Process;
 
 /// The content type of `/metrics`.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -346,6 +347,7 @@ impl Writer<'_, '_> {
                 node.disk_free_bytes,
             ),
             ("writes_refused", "1 while the disks take no writes, else 0", node.writes_refused),
+            ("uptime_seconds", "Seconds since the node started", node.uptime_seconds),
             (
                 "clock_behind_seconds",
                 "Seconds that the leader's clock is behind the clocks of the nodes",
@@ -358,6 +360,17 @@ impl Writer<'_, '_> {
             ),
         ] {
             self.gauge(name, help, value)?;
+        }
+        let process = Process::now();
+        for (name, help, value) in [
+            ("memory_bytes", "Resident memory of the process", process.memory_bytes),
+            ("files_open", "Open files and connections of the process", process.files_open),
+            ("files_max", "Files and connections that it may have open", process.files_max),
+        ] {
+            // A limit that does not exist is no number.
+            if let Some(value) = value {
+                self.gauge(name, help, value)?;
+            }
         }
         for (name, help, value) in [
             ("raft_elections", "Elections since the process started", node.elections_total),

@@ -104,6 +104,8 @@ pub struct Member {
     pub lag: Option<u64>,
     /// Whether it was heard from recently.
     pub healthy: bool,
+    /// Milliseconds since it was heard; none for this node, and if it never was.
+    pub last_contact_ms: Option<u64>,
 }
 
 /// Assumed error of this node's clock against the leader's, in milliseconds, when it refuses
@@ -390,6 +392,7 @@ impl Handle {
                 lag: matched.map(|matched| view.last_index.saturating_sub(matched)),
                 // Idle links carry a frame a second, so three seconds of silence mean trouble.
                 healthy: own || heard.is_some_and(|(_, ms_ago)| *ms_ago <= 3_000),
+                last_contact_ms: heard.filter(|_| !own).map(|(_, ms_ago)| *ms_ago),
             }
         });
         Status {

@@ -51,8 +51,29 @@ pub struct Cluster {
     /// What an operator should look at, as sentences; the node works all the same.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// The process that answers; null from a node that does not say.
+    #[serde(default)]
+    pub node: Option<NodeState>,
     /// All members, by ascending id.
     pub members: Vec<Member>,
+}
+
+/// The process of the answering node, and how much room it has left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NodeState {
+    /// The version of its program.
+    pub version: String,
+    /// Seconds since it started.
+    pub uptime_seconds: u64,
+    /// Free bytes on the disk of its data directory.
+    pub disk_free_bytes: u64,
+    /// Memory that it uses, in bytes; null if the system does not say.
+    pub memory_bytes: Option<u64>,
+    /// Open files and connections; null if the system does not say.
+    pub files_open: Option<u64>,
+    /// How many it may have; null without a limit, or if the system does not say.
+    pub files_max: Option<u64>,
 }
 
 /// A snapshot of the answering node's state.
@@ -90,6 +111,9 @@ pub struct Member {
     pub lag: Option<u64>,
     /// Whether the answering node has heard from it lately; true for itself.
     pub healthy: bool,
+    /// Milliseconds since the answering node heard from it; null for itself, and if it never did.
+    #[serde(default)]
+    pub last_contact_ms: Option<u64>,
 }
 
 /// The body of `POST /cluster/members`: a node that is to join.

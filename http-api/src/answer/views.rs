@@ -14,6 +14,8 @@ use engine::webhook::Conflict;
 use raft_node::LedgerEntry;
 use time::OffsetDateTime;
 
+use crate::process::Process;
+
 /// Why an order failed or was cancelled, if anybody said why.
 pub(crate) fn failure_reason(order: &Order) -> Option<&str> {
     let is_undone = matches!(order.status, Status::Failed | Status::Cancelled);
@@ -201,7 +203,17 @@ pub(crate) fn user(user: &User) -> wire::User {
 }
 
 /// The cluster as this node sees it.
-pub(crate) fn cluster(status: raft_node::Status) -> wire::Cluster {
+pub(crate) fn cluster(handle: &raft_node::Handle) -> wire::Cluster {
+    let status = handle.status();
+    let (process, metrics) = (Process::now(), handle.metrics());
+    let node = wire::NodeState {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_seconds: metrics.uptime_seconds,
+        disk_free_bytes: metrics.disk_free_bytes,
+        memory_bytes: process.memory_bytes,
+        files_open: process.files_open,
+        files_max: process.files_max,
+    };
     let member = |member: raft_node::Member| wire::Member {
         id: member.id.0,
         role: member.role.parse().unwrap_or(MemberRole::Unknown),
@@ -211,6 +223,7 @@ pub(crate) fn cluster(status: raft_node::Status) -> wire::Cluster {
         match_index: member.match_index,
         lag: member.lag,
         healthy: member.healthy,
+        last_contact_ms: member.last_contact_ms,
     };
     let mut members: Vec<_> = status.members.into_iter().map(member).collect();
     members.sort_by_key(|member| member.id);
@@ -226,6 +239,7 @@ pub(crate) fn cluster(status: raft_node::Status) -> wire::Cluster {
         rebuilt_from: status.rebuilt_from.map(|id| id.0),
         next_member_id: status.next_member_id.0,
         warnings: status.warnings,
+        node: Some(node),
         members,
     }
 }

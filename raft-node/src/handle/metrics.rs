@@ -9,6 +9,8 @@ use crate::shared::Shared;
 /// Numbers for a metrics page. Totals count since the node started.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
+    /// Seconds since the node started.
+    pub uptime_seconds: u64,
     /// Current term.
     pub term: u64,
     /// 1 on the leader, else 0.
@@ -112,6 +114,7 @@ pub(super) fn metrics(shared: &Shared) -> Metrics {
     let counters = &shared.counters;
     let seconds = |micros: &Counter| micros.get() as f64 / 1e6;
     Metrics {
+        uptime_seconds: shared.now().mono_ms / 1_000,
         term: view.term,
         is_leader: u64::from(view.is_leader),
         elections_total: view.elections,

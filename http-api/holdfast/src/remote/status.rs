@@ -1,6 +1,9 @@
 //! `holdfast status`: shows the members of a cluster as one of its nodes sees them.
 
-use client::wire::{Cluster, Member};
+use std::time::Duration;
+
+use client::Client;
+use client::wire::{Cluster, Member, NodeState};
 
 use crate::exit::CliError;
 use crate::remote;
@@ -10,9 +13,50 @@ use crate::table::{Align, Table, or_dash};
 pub(crate) fn run(options: &remote::Options) -> Result<(), CliError> {
     remote::block_on(async {
         let client = options.client()?;
-        let answer = client.cluster().await.map_err(|error| remote::failure(&error))?;
+        let mut answer = client.cluster().await.map_err(|error| remote::failure(&error))?;
+        add_progress(&mut answer.data).await;
         options.print(&answer.data, |cluster| render(cluster, &answer.receipt.url))
     })
+}
+
+/// How long the leader may take to tell how far the members are.
+const LEADER_MAX: Duration = Duration::from_secs(2);
+
+/// Adds what only the leader knows: how far each member has replicated. Without an answer of the
+/// leader it stays unknown.
+async fn add_progress(cluster: &mut Cluster) {
+    if cluster.leader_id.is_none_or(|leader| leader == cluster.node_id) {
+        return;
+    }
+    let leader = cluster.members.iter().find(|member| Some(member.id) == cluster.leader_id);
+    let Some(address) = leader.and_then(|leader| leader.http_addr.as_ref()) else { return };
+    let client = Client::builder().base_urls([format!("http://{address}")]).deadline(LEADER_MAX);
+    let Ok(client) = client.build() else { return };
+    let Ok(view) = client.cluster().await else { return };
+    for member in &mut cluster.members {
+        if let Some(known) = view.data.members.iter().find(|known| known.id == member.id) {
+            (member.match_index, member.lag) = (known.match_index, known.lag);
+        }
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+/// Renders the process that answered.
+fn process(node: &NodeState) -> String {
+    let files = match (node.files_open, node.files_max) {
+        (Some(open), Some(max)) => format!("{open} of {max}"),
+        (open, _) => or_dash(open),
+    };
+    format!(
+        "\nversion {}, up {} s, memory {}, disk free {}, open files {files}",
+        node.version,
+        node.uptime_seconds,
+        or_dash(node.memory_bytes.map(mib)),
+        mib(node.disk_free_bytes)
+    )
 }
 
 /// Renders the state of the cluster and its members.
@@ -22,7 +66,7 @@ pub(crate) fn render(cluster: &Cluster, url: &str) -> String {
         None => "unknown".to_owned(),
     };
     let table = table(&cluster.members);
-    let mut more = String::new();
+    let mut more = cluster.node.as_ref().map(process).unwrap_or_default();
     if cluster.payments_paused {
         more.push_str("\npayments are paused");
     }
@@ -56,6 +100,7 @@ pub(crate) fn table(members: &[Member]) -> Table {
         ("RAFT", Align::Left),
         ("MATCH", Align::Right),
         ("LAG", Align::Right),
+        ("HEARD", Align::Right),
         ("HEALTHY", Align::Left),
     ]);
     for member in members {
@@ -66,6 +111,7 @@ pub(crate) fn table(members: &[Member]) -> Table {
             member.raft_addr.clone(),
             or_dash(member.match_index),
             or_dash(member.lag),
+            or_dash(member.last_contact_ms.map(|ms| format!("{ms} ms"))),
             if member.healthy { "yes" } else { "no" }.to_owned(),
         ]);
     }
@@ -88,6 +134,7 @@ mod tests {
             match_index,
             lag,
             healthy: id == 1,
+            last_contact_ms: (id == 2).then_some(4_000),
         };
         let cluster = Cluster {
             cluster_id: "shop".into(),
@@ -101,6 +148,14 @@ mod tests {
             rebuilt_from: None,
             next_member_id: 3,
             warnings: vec!["the clock is behind".to_owned()],
+            node: Some(NodeState {
+                version: "1.2.3".into(),
+                uptime_seconds: 90,
+                disk_free_bytes: 5 << 20,
+                memory_bytes: None,
+                files_open: Some(7),
+                files_max: Some(1_024),
+            }),
             members: vec![
                 member(1, MemberRole::Leader, Some(90), Some(0)),
                 member(2, MemberRole::Follower, None, None),
@@ -109,11 +164,13 @@ mod tests {
         let text = render(&cluster, "http://127.0.0.1:8080");
         assert!(text.contains("leader node 1, term 3, committed 90, applied 88, digest 00ff"));
         assert!(text.contains("payments are paused"), "{text}");
+        let process = "version 1.2.3, up 90 s, memory -, disk free 5 MiB, open files 7 of 1024";
+        assert!(text.contains(process), "{text}");
         assert!(text.contains("warning: the clock is behind"), "{text}");
-        let rows: Vec<&str> = text.lines().skip(5).collect();
-        assert_eq!(rows[0].split_whitespace().count(), 7);
-        assert!(rows[1].ends_with("90    0  yes"), "{}", rows[1]);
-        assert!(rows[2].ends_with("-    -  no"), "{}", rows[2]);
+        let rows: Vec<&str> = text.lines().skip(6).collect();
+        assert_eq!(rows[0].split_whitespace().count(), 8);
+        assert!(rows[1].trim_end().ends_with("yes"), "{}", rows[1]);
+        assert!(rows[2].ends_with("4000 ms  no"), "{}", rows[2]);
         let alone = Cluster { leader_id: None, rebuilt_from: Some(7), members: vec![], ..cluster };
         let text = render(&alone, "u");
         assert!(text.contains("leader unknown") && text.contains("it was node 7"), "{text}");

@@ -63,5 +63,5 @@ pub(crate) async fn set_payments(call: &Call<'_>) -> Result<Reply, Failure> {
     let handle = &call.app.handle;
     handle.set_payments(paused, call.trace.clone(), call.deadline).await?;
     tracing::info!(paused, trace_id = %call.trace, "payments were paused or resumed");
-    Ok(reply::of(200, &Envelope::new(views::cluster(handle.status()))))
+    Ok(reply::of(200, &Envelope::new(views::cluster(handle))))
 }

@@ -19,6 +19,14 @@ pub(crate) fn cluster() -> Value {
         rebuilt_from: None,
         next_member_id: 2,
         warnings: Vec::new(),
+        node: Some(wire::NodeState {
+            version: "0.1.0".to_owned(),
+            uptime_seconds: 86_400,
+            disk_free_bytes: 53_687_091_200,
+            memory_bytes: Some(268_435_456),
+            files_open: Some(120),
+            files_max: Some(1_048_576),
+        }),
         members: vec![wire::Member {
             id: 1,
             role: wire::MemberRole::Leader,
@@ -28,6 +36,7 @@ pub(crate) fn cluster() -> Value {
             match_index: Some(4711),
             lag: Some(0),
             healthy: true,
+            last_contact_ms: None,
         }],
     }))
 }
@@ -53,6 +62,7 @@ pub(crate) fn member_added() -> Value {
         match_index: Some(match_index),
         lag: Some(lag),
         healthy: true,
+        last_contact_ms: Some(12),
     };
     value(&wire::Envelope::new(wire::MemberAdded {
         cluster_id: "9c1b0e6f00c0ffee9c1b0e6f00c0ffee".to_owned(),

@@ -18,7 +18,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
 }
 
 fn shown(call: &Call<'_>) -> Reply {
-    reply::of(200, &Envelope::new(views::cluster(call.app.handle.status())))
+    reply::of(200, &Envelope::new(views::cluster(&call.app.handle)))
 }
 
 /// `POST /cluster/members`
@@ -42,7 +42,7 @@ pub(crate) async fn add(call: &Call<'_>) -> Result<Reply, Failure> {
         cluster_name: join.cluster_name,
         founders: join.founders.into_iter().map(founder).collect(),
         incarnations: join.met.into_iter().map(known).collect(),
-        members: views::cluster(handle.status()).members,
+        members: views::cluster(handle).members,
     };
     Ok(reply::of(200, &Envelope::new(added)))
 }

@@ -38,6 +38,7 @@ fn answers() -> Shapes {
     Shapes::answers()
         .of::<wire::MemberRole>()
         .of::<wire::Member>()
+        .of::<wire::NodeState>()
         .of::<wire::Cluster>()
         .with("Cluster.digest", number())
         .with("Cluster.members", some())
