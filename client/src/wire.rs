@@ -34,8 +34,8 @@ mod word;
 
 pub use batch::{BatchRequest, BatchResult, RefusedOrder};
 pub use cluster::{
-    Cluster, Founder, KnownIncarnation, Member, MemberAdded, MemberRequest, MemberRole, NodeState,
-    PaymentsRequest, Snapshot, TransferRequest,
+    Cluster, Founder, KnownIncarnation, LevelRequest, Member, MemberAdded, MemberRequest,
+    MemberRole, NodeState, PaymentsRequest, Snapshot, TransferRequest,
 };
 pub use code::{ErrorCode, Outcome};
 pub use envelope::{

@@ -307,6 +307,8 @@ fn cluster() {
         commit_index: 120,
         applied_index: 118,
         digest: "00f1e2d3c4b5a697".to_owned(),
+        level: 1,
+        level_newest: 1,
         payments_paused: false,
         rebuilt_from: Some(3),
         next_member_id: 5,

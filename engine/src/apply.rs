@@ -29,6 +29,7 @@ use crate::command::{Command, Envelope, Rules};
 use crate::entry::Entry;
 use crate::ids::{Position, RequestId};
 use crate::keys::KeyHash;
+use crate::level::NEWEST;
 use crate::outcome::{Outcome, Rejection};
 use crate::state::{Observer, State};
 
@@ -62,6 +63,17 @@ pub enum Error {
         position: Position,
         /// What is wrong with its bytes.
         source: codec::Error,
+    },
+    /// The cluster uses rules that this build does not know.
+    #[error(
+        "entry {index} raises the cluster to level {level}, and this build knows levels up to \
+         {NEWEST}: use the build of the other nodes"
+    )]
+    NeedsLevel {
+        /// The entry's index.
+        index: u64,
+        /// The level.
+        level: u32,
     },
 }
 
@@ -118,6 +130,9 @@ impl State {
                     .map_err(|source| Error::MalformedCommand { position, source })?;
                 let key = match &envelope.command {
                     Command::PlaceOrder(order) => key_name(order),
+                    Command::RaiseLevel(raise) if raise.to > NEWEST => {
+                        return Err(Error::NeedsLevel { index, level: raise.to });
+                    }
                     _ => None,
                 };
                 ready.push(Ready { position, rules, envelope, key });
@@ -132,6 +147,7 @@ impl State {
                 self.position = position;
                 let Envelope { request, ref trace, command } = envelope;
                 let at = self.clock;
+                let rules = self.level.rules(rules);
                 let cx = Context { position, at, trace, rules, events, observer };
                 let outcome = self.execute(command, key, request, cx);
                 observer.applied(self, position, request, outcome);
@@ -179,6 +195,7 @@ impl State {
             Command::Tick => Ok(Outcome::Ticked),
             Command::BeginCluster(command) => Ok(self.begin_cluster(&mut cx, &command)),
             Command::SetPayments(command) => Ok(self.set_payments(&command)),
+            Command::RaiseLevel(command) => Ok(self.raise_level(&command)),
         };
         result.unwrap_or_else(|rejection: Rejection| {
             self.totals.reject(&rejection);

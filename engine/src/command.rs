@@ -11,21 +11,25 @@ use crate::codec::{self, Error};
 use crate::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, UserId};
 use crate::money::Money;
 use crate::order::{Line, PaymentMethod};
+use crate::secret::Secret;
 use crate::trace::TraceId;
 use crate::webhook::Report;
 
 /// The version of the command encoding written today.
 pub const VERSION: u8 = 2;
 
-/// Which rules decide what a command does. The version byte of its envelope says it, so a log that
-/// an earlier build wrote gives the same state for ever.
+/// The version of envelopes at level 0. It is laid out as [`VERSION`].
+const VERSION_AT_LEVEL_0: u8 = 1;
+
+/// Which rules decide what a command does: the cluster's level says it, and at level 0 the version
+/// byte of the envelope. So a log that an earlier build wrote gives the same state for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rules {
-    /// Version 1: a report of a payment waits for an order that does not exist yet, and decides it
-    /// when it is placed. A report decides an order of any payment method.
+    /// Level 0, version 1: a report of a payment waits for an order that does not exist yet, and
+    /// decides it when it is placed. A report decides an order of any payment method.
     Parking,
-    /// Version 2: no report waits. Reports that still do decide nothing. A report decides only an
-    /// order that waits for one.
+    /// Level 1, or version 2: no report waits. Reports that still do decide nothing. A report
+    /// decides only an order that waits for one.
     NoParking,
 }
 
@@ -41,9 +45,16 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Encodes the envelope.
+    /// Encodes the envelope for a cluster whose level is not below 1.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode_versioned(VERSION, self)
+    }
+
+    /// Encodes the envelope for a cluster at this level, so that every build that may be in it
+    /// reads it. A level that was raised meanwhile changes the rules, but never whether it can be
+    /// read.
+    pub fn encode_at(&self, level: u32) -> Vec<u8> {
+        codec::encode_versioned(if level == 0 { VERSION_AT_LEVEL_0 } else { VERSION }, self)
     }
 
     /// Decodes what [`Envelope::encode`] wrote, now or in an earlier build, with its rules.
@@ -52,7 +63,7 @@ impl Envelope {
     /// When the version is unknown or the bytes encode no envelope.
     pub fn decode(bytes: &[u8]) -> Result<(Rules, Envelope), Error> {
         let rules = match bytes.first() {
-            Some(1) => Rules::Parking,
+            Some(&VERSION_AT_LEVEL_0) => Rules::Parking,
             Some(&VERSION) => Rules::NoParking,
             Some(&found) => return Err(Error::UnknownVersion(found)),
             None => return Err(Error::Malformed("empty".into())),
@@ -100,6 +111,8 @@ pub enum Command {
     BeginCluster(BeginCluster),
     /// See [`SetPayments`].
     SetPayments(SetPayments),
+    /// See [`RaiseLevel`].
+    RaiseLevel(RaiseLevel),
 }
 
 /// Validate, price, reserve, create the order, record its key and its payment task: all or nothing.
@@ -357,6 +370,16 @@ pub struct BeginCluster {
 pub struct SetPayments {
     /// Whether payments are paused.
     pub paused: bool,
+}
+
+/// Raise the cluster's level. A level that is reached already changes nothing. Only a leader
+/// proposes it, when every member speaks the level; a build that does not know it stops here.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RaiseLevel {
+    /// The level, 1 to [`crate::level::NEWEST`].
+    pub to: u32,
+    /// Random bytes. The cluster uses those of its first raise.
+    pub secret: Secret,
 }
 
 /// Create a user.

@@ -36,6 +36,8 @@ pub(crate) enum Table {
     Fence = 9,
     /// The cluster's lineage, unless it is the default.
     Lineage = 10,
+    /// The cluster's level, unless it is 0.
+    Level = 11,
 }
 
 /// Hashes rows, reusing one buffer.

@@ -87,6 +87,8 @@ pub enum Outcome {
     ClusterBegun,
     /// Payments are paused, or resumed.
     PaymentsSet,
+    /// The cluster is at this level, now or before.
+    LevelRaised(u32),
     /// The request id was applied before, or belongs to an earlier boot of its node. Nothing
     /// changed.
     Ignored,

@@ -19,6 +19,7 @@ use crate::ids::{
 };
 use crate::keys::{KeyHash, Keys, Scope};
 use crate::ledger;
+use crate::level::Level;
 use crate::lineage::Lineage;
 use crate::order::Status;
 use crate::orders::Orders;
@@ -78,6 +79,11 @@ pub(crate) fn hash_lineage(hasher: &mut RowHasher, lineage: &Lineage) -> u64 {
     if lineage.is_plain() { 0 } else { hasher.hash(Table::Lineage, 0, lineage) }
 }
 
+/// The digest's share of the level: 0 at level 0.
+pub(crate) fn hash_level(hasher: &mut RowHasher, level: &Level) -> u64 {
+    if level.is_plain() { 0 } else { hasher.hash(Table::Level, 0, level) }
+}
+
 /// An observer that does nothing: for replay, when nobody waits for an answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
@@ -98,6 +104,7 @@ pub struct State {
     pub(crate) sessions: Sessions,
     pub(crate) totals: Totals,
     pub(crate) lineage: Lineage,
+    pub(crate) level: Level,
     pub(crate) orders: Orders,
     pub(crate) holds: Holds,
     pub(crate) webhooks: Webhooks,
@@ -146,6 +153,11 @@ impl State {
         self.clock
     }
 
+    /// The level whose rules the cluster uses, up to [`crate::level::NEWEST`].
+    pub fn level(&self) -> u32 {
+        self.level.number
+    }
+
     /// Hashes at least `rows` changed rows, if there are that many, so that [`State::digest`] and a
     /// freeze have fewer to hash at once. Returns how many it hashed.
     pub fn hash_touched(&mut self, rows: usize) -> usize {
@@ -167,7 +179,8 @@ impl State {
                 .wrapping_add(self.adjustments.digest(&mut self.hasher))
                 .wrapping_add(self.fences.digest(&mut self.hasher))
                 .wrapping_add(self.users.digest())
-                .wrapping_add(hash_lineage(&mut self.hasher, &self.lineage));
+                .wrapping_add(hash_lineage(&mut self.hasher, &self.lineage))
+                .wrapping_add(hash_level(&mut self.hasher, &self.level));
         #[cfg(feature = "planted-bugs")]
         if crate::planted::is_planted(crate::planted::Bug::DigestOfMemory) {
             return digest.wrapping_add(self.orders.resident_chunks() as u64);

@@ -20,6 +20,7 @@ pub mod clock;
 mod disk_wait;
 mod handed_out;
 mod input;
+mod level;
 mod members;
 mod observe;
 mod outbox;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 
 use ::engine::entry;
 use ::engine::ids::{NodeId, Timestamp};
+use ::engine::secret::Secret;
 use raft::eraftpb::MessageType;
 use raft::{RawNode, StateRole};
 
@@ -51,6 +53,7 @@ use self::clock::{LeaderClock, PeerClocks};
 use self::disk_wait::Stall;
 use self::handed_out::HandedOut;
 pub use self::input::{Input, Now, ReadTicket, Request};
+use self::level::Levels;
 use self::outbox::Outbox;
 use self::reads::Reads;
 use self::requests::Requests;
@@ -81,6 +84,12 @@ pub struct Start {
     pub applied_index: u64,
     /// The replicated clock at that index.
     pub clock: Timestamp,
+    /// The cluster's level at that index.
+    pub level: u32,
+    /// The highest level that this node speaks: [`::engine::level::NEWEST`].
+    pub speaks: u32,
+    /// Random bytes that no other node knows, for a cluster that has no secret yet.
+    pub secret: Secret,
     /// The existing snapshots, newest first.
     pub snapshots: Vec<Meta>,
     /// Makes election timeouts a function of (seed, node, term).
@@ -114,6 +123,7 @@ pub struct Core {
     /// The members, as of the committed entries that were handed out.
     members: Membership,
     admin: Admin,
+    levels: Levels,
     /// The commit index in the written hard state.
     written_commit: u64,
     seen_term: u64,
@@ -203,6 +213,7 @@ impl Core {
             state_clock: start.clock,
             members: start.members,
             admin: Admin::default(),
+            levels: Levels::new(start.level, start.speaks, start.secret),
             written_commit: 0,
             seen_term: 0,
             seen_leader: raft::INVALID_ID,
@@ -251,7 +262,8 @@ impl Core {
                     actions.send.push((from, PeerMessage::Removed));
                 }
             }
-            Input::Peer { from, wall_ms, messages } => {
+            Input::Peer { from, speaks, wall_ms, messages } => {
+                self.levels.heard(from, speaks);
                 self.peer_clocks.heard(from, wall_ms, self.now);
                 self.heard.insert(from, self.now.mono_ms);
                 for message in messages {
@@ -263,7 +275,8 @@ impl Core {
             Input::Read { ticket, .. } if self.admin.removed => actions.reads_failed.push(ticket),
             Input::Read { ticket, deadline_ms } => self.reads.push(ticket, deadline_ms),
             Input::Persisted(number) => self.persisted(number, actions),
-            Input::Applied { index, clock, answered } => {
+            Input::Applied { index, clock, level, answered } => {
+                self.levels.applied(level);
                 // An entry applied just before a snapshot was installed is reported after it.
                 if index > self.applied_index {
                     self.applied_index = index;
@@ -274,6 +287,7 @@ impl Core {
                 self.clock.catch_up(self.state_clock, self.now);
                 if self.time_unknown_until.is_some_and(|until| until <= self.applied_index) {
                     self.take_agreed_time();
+                    self.begin_at_newest();
                 }
                 for seq in answered {
                     self.requests.remove(seq);
@@ -475,6 +489,7 @@ impl Core {
             self.time_proposed_for = None;
             self.time_unknown_until = None;
             self.admin.proposed = None;
+            self.lead_levels();
             if self.raw.raft.state == StateRole::Leader {
                 self.take_agreed_time();
                 // Entries that are not applied yet may tell the time.

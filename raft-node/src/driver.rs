@@ -408,7 +408,7 @@ fn apply_entries(shared: &Shared, handed: Instant, entries: Vec<Entry>) -> Resul
         let tell = shared.view.read().is_leader && tracing::enabled!(tracing::Level::INFO);
         let mut effects = Effects::new(node, boot, tell);
         // The lock is held for one entry at a time, so that readers get their turn.
-        let (index, clock, next_deadline, newest_event) = {
+        let (index, clock, level, next_deadline, newest_event) = {
             let mut state = shared.state.write();
             warn_if_slow("wait for the state", started);
             if entry.index <= state.applied_index() {
@@ -418,8 +418,10 @@ fn apply_entries(shared: &Shared, handed: Instant, entries: Vec<Entry>) -> Resul
             if let Err(error) = replica::apply(&mut state, &entry, &mut effects) {
                 return Err(format!("apply at index {}: {error}", entry.index));
             }
-            (state.applied_index(), state.clock(), state.next_deadline(), state.last_event())
+            let (next_deadline, newest_event) = (state.next_deadline(), state.last_event());
+            (state.applied_index(), state.clock(), state.level(), next_deadline, newest_event)
         };
+        shared.level.fetch_max(level, Ordering::Relaxed);
         warn_if_slow("applying an entry", started);
         shared.counters.entries_applied.add(1);
         shared.counters.applied_bytes.add(entry.data.len() as u64 + ENTRY_BYTES);
@@ -429,7 +431,7 @@ fn apply_entries(shared: &Shared, handed: Instant, entries: Vec<Entry>) -> Resul
         let answered = shared.answers.settle(effects.answers);
         shared.applied(index);
         shared.told(newest_event);
-        shared.send(Input::Applied { index, clock, answered });
+        shared.send(Input::Applied { index, clock, level, answered });
         shared.send(Input::NextDeadline(next_deadline));
         effects.events.iter().for_each(tell_event);
     }

@@ -14,6 +14,7 @@ use engine::command::{Command, Envelope};
 use engine::event::{Event, EventId, EventPage};
 use engine::hold::Hold;
 use engine::ids::{HoldId, NodeId, OrderId, Position, RequestId, Timestamp};
+use engine::level;
 use engine::order::Order;
 use engine::state::{OrderLookup, State};
 use engine::trace::TraceId;
@@ -73,6 +74,10 @@ pub struct Status {
     pub applied_index: u64,
     /// Digest of the state at the applied index.
     pub digest: u64,
+    /// The level whose rules the cluster uses, as of the applied index.
+    pub level: u32,
+    /// The newest level that this node speaks.
+    pub level_newest: u32,
     /// Whether payments are paused.
     pub payments_paused: bool,
     /// The member that owned this directory before its data was damaged.
@@ -157,7 +162,8 @@ impl Handle {
             .await_answer(deadline.into_std() + GRACE)
             .inspect_err(|_| shared.counters.proposals_refused.add(1))?;
         let request = RequestId { node: shared.node(), boot: shared.identity.boot(), seq };
-        let envelope = Envelope { request, trace, command }.encode().into();
+        let envelope = Envelope { request, trace, command };
+        let envelope = envelope.encode_at(shared.level.load(Ordering::Relaxed)).into();
         let deadline_ms = shared.mono_ms(deadline.into_std());
         shared.send(crate::core::Input::Propose(Request { seq, envelope, deadline_ms }));
         // Every proposer gets an answer while the node exists: its command may be in the log.
@@ -359,9 +365,10 @@ impl Handle {
     pub fn status(&self) -> Status {
         let shared = &self.shared;
         let view = shared.view.read().clone();
-        let (applied_index, digest, payments_paused) = {
+        let (applied_index, digest, payments_paused, level) = {
             let mut state = shared.hashed_state();
-            (state.applied_index(), state.digest(), state.payments_paused())
+            let (digest, paused) = (state.digest(), state.payments_paused());
+            (state.applied_index(), digest, paused, state.level())
         };
         let membership = shared.members.borrow().clone();
         let members = membership.members.iter().map(|member| {
@@ -404,6 +411,8 @@ impl Handle {
             commit_index: view.commit_index.max(applied_index),
             applied_index,
             digest,
+            level,
+            level_newest: level::NEWEST,
             payments_paused,
             rebuilt_from: shared.identity.rebuilt().last().map(|rebuilt| rebuilt.from),
             next_member_id: membership.next_id(),

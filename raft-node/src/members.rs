@@ -77,6 +77,18 @@ pub enum Ask {
     },
     /// The clocks of the nodes are right, however far the leader's clock is behind them.
     AcceptClock,
+    /// Add a member that speaks levels up to `speaks`. A build before levels reads no such request.
+    Add {
+        /// The member.
+        member: Member,
+        /// The highest level that its build speaks.
+        speaks: u32,
+    },
+    /// Raise the cluster's level. A build before levels reads no such request.
+    Raise {
+        /// The level.
+        to: u32,
+    },
 }
 
 /// Why the leader refuses an [`Ask`]. Nothing has changed.
@@ -128,6 +140,25 @@ pub enum Refusal {
     /// An id or address that no member can have.
     #[error("{0}")]
     Invalid(String),
+    /// A node does not speak the level.
+    #[error(
+        "node {node} speaks levels up to {speaks}, and this needs level {needs}: start it with a \
+         newer build"
+    )]
+    Speaks {
+        /// The node.
+        node: NodeId,
+        /// The highest level that it speaks.
+        speaks: u32,
+        /// The level.
+        needs: u32,
+    },
+    /// The level is raised only when every member says that it speaks it.
+    #[error(
+        "node {0} was not heard within 3 s, so nobody knows which levels it speaks: start it, or \
+         remove it"
+    )]
+    NotHeard(NodeId),
 }
 
 /// The answer to an [`Ask`]: the log index from which it holds, or why it is refused.

@@ -18,6 +18,7 @@
 use std::sync::Arc;
 
 use engine::ids::NodeId;
+use engine::level;
 use protobuf::Message as _;
 use raft::eraftpb;
 
@@ -28,6 +29,9 @@ pub const NEWEST: u16 = 3;
 /// The oldest version that this build speaks. Each release speaks its own version and that of the
 /// release before, so a cluster can be upgraded node by node.
 pub const OLDEST: u16 = 2;
+/// The last version of builds before levels. A build that speaks level N says version 2 + N.
+const AT_LEVEL_0: u16 = 2;
+const _: () = assert!(NEWEST as u32 == AT_LEVEL_0 as u32 + level::NEWEST);
 /// The largest frame: a guard against random lengths, well above one append message.
 pub const FRAME_BYTES_MAX: usize = 32 << 20;
 /// The first bytes of a hello in every version: the versions that the speaker knows, and the length
@@ -53,6 +57,8 @@ pub struct Hello {
     pub to: NodeId,
     /// The speaker's incarnation.
     pub incarnation: u64,
+    /// The highest level that the speaker's build speaks.
+    pub speaks: u32,
     /// The speaker's raft address, so that a node that does not know it yet can answer.
     pub raft_addr: String,
 }
@@ -259,7 +265,8 @@ impl Hello {
         let length = HELLO_REST_BYTES_MAX - 255 + address.len();
         let mut out = Vec::with_capacity(HELLO_HEAD_BYTES + length);
         out.extend_from_slice(&MAGIC.to_le_bytes());
-        for number in [NEWEST, OLDEST, length as u16] {
+        let newest = u16::try_from(self.speaks).unwrap_or(u16::MAX).saturating_add(AT_LEVEL_0);
+        for number in [newest, OLDEST, length as u16] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out.push(self.verdict as u8);
@@ -295,6 +302,7 @@ impl Hello {
             from: NodeId(reader.u64()?),
             to: NodeId(reader.u64()?),
             incarnation: reader.u64()?,
+            speaks: u32::from(head.newest.saturating_sub(AT_LEVEL_0)),
             raft_addr: {
                 let length = usize::from(reader.array::<1>()?[0]);
                 let address = reader.take(length)?.to_vec();
@@ -616,6 +624,7 @@ mod tests {
             from: NodeId(1),
             to: NodeId(2),
             incarnation: u64::MAX,
+            speaks: level::NEWEST,
             raft_addr: "shop-1:7001".into(),
         }
     }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use engine::level;
+use engine::secret::Secret;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -70,6 +72,9 @@ impl Node {
             members,
             applied_index: state.applied_index(),
             clock: state.clock(),
+            level: state.level(),
+            speaks: level::NEWEST,
+            secret: Secret(rand::random()),
             snapshots: found,
             // Any number works in production; it only has to differ between boots and nodes.
             seed: identity.incarnation() ^ identity.boot().rotate_left(32),

@@ -83,11 +83,13 @@ pub enum Bug {
     ReadBackLoses,
     /// The leader's clock takes every gap at once.
     ClockStepAtOnce,
+    /// The level is raised without asking which levels the learners speak.
+    LearnersNotAsked,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 36] = [
+    pub const ALL: [Bug; 37] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -124,6 +126,7 @@ impl Bug {
         Bug::StalledLeads,
         Bug::ReadBackLoses,
         Bug::ClockStepAtOnce,
+        Bug::LearnersNotAsked,
     ];
 }
 

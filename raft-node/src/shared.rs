@@ -6,7 +6,7 @@ pub(crate) mod prepared;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
 use crossbeam::channel;
@@ -81,6 +81,8 @@ pub(crate) struct Shared {
     pub(crate) worker_alive: AtomicBool,
     pub(crate) stopping: AtomicBool,
     pub(crate) calls_in_flight: AtomicUsize,
+    /// The cluster's level as of the applied state.
+    pub(crate) level: AtomicU32,
     /// The members as this node knows them.
     pub(crate) members: watch::Sender<Membership>,
     /// Why the cluster refuses this node, if a peer said so.
@@ -132,6 +134,7 @@ impl Shared {
             identity: parts.identity,
             cluster_name: parts.cluster_name,
             advertised: parts.advertised,
+            level: AtomicU32::new(parts.state.level()),
             state: RwLock::new(parts.state),
             data_dir: parts.data_dir,
             store: RwLock::new(parts.store),

@@ -21,8 +21,8 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use engine::checkpoint::CheckpointStore;
 use engine::checkpoint::image::{Fill, Image, Visit};
-use engine::checkpoint::{CheckpointStore, open};
 use engine::store;
 use parking_lot::Mutex;
 
@@ -80,7 +80,7 @@ impl Error {
         match self {
             Error::Damaged { .. } | Error::Stranger { .. } => true,
             Error::Io { .. } => false,
-            Error::Checkpoint { source, .. } => !matches!(source, open::Error::Store(_)),
+            Error::Checkpoint { source, .. } => source.is_damage(),
         }
     }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ids::NodeId;
+use engine::level;
 use parking_lot::{Mutex, RwLock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -342,7 +343,8 @@ async fn receive(shared: &Shared, mut stream: TcpStream, hub: &Hub) -> io::Resul
             return Err(refused(&hello, HelloVerdict::Removed));
         }
         let (wall_ms, messages) = message::decode_frame(&body, crc).map_err(io::Error::other)?;
-        shared.send_from_peer(Input::Peer { from: hello.from, wall_ms, messages });
+        let Hello { from, speaks, .. } = hello;
+        shared.send_from_peer(Input::Peer { from, speaks, wall_ms, messages });
         body.shrink_to(FRAME_BYTES_TARGET);
     }
 }
@@ -384,6 +386,7 @@ fn own_hello(shared: &Shared, to: NodeId, verdict: HelloVerdict) -> Hello {
         from: shared.node(),
         to,
         incarnation: shared.identity.incarnation(),
+        speaks: level::NEWEST,
         raft_addr: shared.advertised.raft.clone(),
     }
 }

@@ -13,7 +13,8 @@ use crate::decode;
 use crate::error::Error;
 use crate::retry::Repeat;
 use crate::wire::{
-    Cluster, Health, MemberAdded, MemberRequest, PaymentsRequest, Probe, Snapshot, TransferRequest,
+    Cluster, Health, LevelRequest, MemberAdded, MemberRequest, PaymentsRequest, Probe, Snapshot,
+    TransferRequest,
 };
 
 /// Nodes. Each method fails with an [`Error`] when no node answered.
@@ -55,7 +56,8 @@ impl Client {
     /// caught up. Safe to repeat: an existing member is a success.
     ///
     /// # Errors
-    /// Rejected with `member_conflict`, `unknown_member`, `quorum_at_risk`, `change_in_progress`.
+    /// Rejected with `member_conflict`, `unknown_member`, `quorum_at_risk`, `change_in_progress`,
+    /// `level_conflict`.
     pub async fn add_member(&self, request: &MemberRequest) -> Result<Answer<MemberAdded>, Error> {
         let call = Call::write(Method::POST, "/api/v1/cluster/members", Repeat::Replace);
         self.run(call.json(request)?, decode::envelope).await
@@ -89,6 +91,16 @@ impl Client {
     pub async fn accept_clock(&self) -> Result<Answer<Cluster>, Error> {
         let call = Call::write(Method::POST, "/api/v1/cluster/accept-clock", Repeat::Replace);
         self.run(call, decode::envelope).await
+    }
+
+    /// `POST /cluster/level`: raises the cluster's level, to the newest that the answering node
+    /// speaks by default. Safe to repeat. There is no way back.
+    ///
+    /// # Errors
+    /// Rejected with `level_conflict`.
+    pub async fn raise_level(&self, to: Option<u32>) -> Result<Answer<Cluster>, Error> {
+        let call = Call::write(Method::POST, "/api/v1/cluster/level", Repeat::Replace);
+        self.run(call.json(&LevelRequest { to })?, decode::envelope).await
     }
 
     /// `POST /cluster/payments`: pauses or resumes payments on all nodes.

@@ -38,6 +38,12 @@ pub struct Cluster {
     pub applied_index: u64,
     /// Digest of the state at `applied_index`; equal on every node.
     pub digest: String,
+    /// The level whose rules the cluster uses, as of `applied_index`.
+    #[serde(default)]
+    pub level: u32,
+    /// The newest level that the node speaks.
+    #[serde(default)]
+    pub level_newest: u32,
     /// Whether payments wait until they are resumed.
     #[serde(default)]
     pub payments_paused: bool,
@@ -135,6 +141,10 @@ pub struct MemberRequest {
     /// vote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces: Option<u64>,
+    /// The highest level that its build speaks, which `--join` sends; 0 by default. A cluster at a
+    /// higher level refuses the node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speaks: Option<u32>,
 }
 
 /// What a joining node has to know.
@@ -181,6 +191,15 @@ pub struct KnownIncarnation {
 pub struct PaymentsRequest {
     /// Whether payments wait.
     pub paused: bool,
+}
+
+/// The body of `POST /cluster/level`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LevelRequest {
+    /// The level, from 1; the newest that the answering node speaks by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<u32>,
 }
 
 /// The body of `POST /cluster/transfer-leader`.

@@ -86,6 +86,8 @@ words! {
         QuorumAtRisk = "quorum_at_risk",
         /// An id or address belongs to another member, or did.
         MemberConflict = "member_conflict",
+        /// A node does not speak the level, or was not heard, so nobody knows.
+        LevelConflict = "level_conflict",
         /// No such member.
         UnknownMember = "unknown_member",
         /// The named voter cannot lead, or no voter can.
@@ -132,6 +134,7 @@ impl ErrorCode {
             | Self::ChangeInProgress
             | Self::QuorumAtRisk
             | Self::MemberConflict
+            | Self::LevelConflict
             | Self::UnknownMember
             | Self::CannotLead => 409,
             Self::EventsGone => 410,
@@ -191,6 +194,7 @@ impl ErrorCode {
             Self::ChangeInProgress => "CHANGE_IN_PROGRESS",
             Self::QuorumAtRisk => "QUORUM_AT_RISK",
             Self::MemberConflict => "MEMBER_CONFLICT",
+            Self::LevelConflict => "LEVEL_CONFLICT",
             Self::UnknownMember => "UNKNOWN_MEMBER",
             Self::CannotLead => "CANNOT_LEAD",
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
@@ -239,6 +243,7 @@ impl ErrorCode {
             Self::ChangeInProgress => "/problems/change-in-progress",
             Self::QuorumAtRisk => "/problems/quorum-at-risk",
             Self::MemberConflict => "/problems/member-conflict",
+            Self::LevelConflict => "/problems/level-conflict",
             Self::UnknownMember => "/problems/unknown-member",
             Self::CannotLead => "/problems/cannot-lead",
             Self::TooManyRequests => "/problems/too-many-requests",
@@ -287,6 +292,7 @@ impl ErrorCode {
             Self::ChangeInProgress => "Change in progress",
             Self::QuorumAtRisk => "Quorum at risk",
             Self::MemberConflict => "Member conflict",
+            Self::LevelConflict => "Level conflict",
             Self::UnknownMember => "Unknown member",
             Self::CannotLead => "Cannot lead",
             Self::TooManyRequests => "Too many requests",
@@ -337,6 +343,7 @@ impl ErrorCode {
             | Self::ChangeInProgress
             | Self::QuorumAtRisk
             | Self::MemberConflict
+            | Self::LevelConflict
             | Self::UnknownMember
             | Self::CannotLead => Outcome::Rejected,
             Self::RequestTimeout

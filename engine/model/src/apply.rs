@@ -53,7 +53,7 @@ impl Model {
         envelope: Envelope,
         predicted: &mut Predicted,
     ) {
-        let parks = rules == Rules::Parking;
+        let parks = rules == Rules::Parking && self.level == 0;
         let mut at = At { position, trace: &envelope.trace, parks, predicted };
         let outcome = match self.admit(envelope.request) {
             true => self.carry_out(&mut at, envelope.command),
@@ -93,6 +93,10 @@ impl Model {
             Command::SetPayments(command) => {
                 self.payments_paused = command.paused;
                 Ok(Outcome::PaymentsSet)
+            }
+            Command::RaiseLevel(command) => {
+                self.level = self.level.max(command.to);
+                Ok(Outcome::LevelRaised(self.level))
             }
             Command::BeginCluster(command) => {
                 self.payments_paused |= command.pause_payments;

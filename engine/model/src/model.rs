@@ -56,6 +56,8 @@ pub struct Model {
     pub(crate) emails: BTreeSet<Box<str>>,
     /// Whether payments are paused.
     pub payments_paused: bool,
+    /// The level of the cluster.
+    pub level: u32,
     /// Name and e-mail address of each user.
     pub users: Vec<(Box<str>, Box<str>)>,
     /// Per node its newest boot and the applied numbers of that boot.

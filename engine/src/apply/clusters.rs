@@ -1,7 +1,8 @@
-//! The commands about the cluster itself: begin a new one, pause and resume payments.
+//! The commands about the cluster itself: begin a new one, pause and resume payments, raise the
+//! level.
 
 use crate::apply::context::Context;
-use crate::command::{BeginCluster, Rules, SetPayments};
+use crate::command::{BeginCluster, RaiseLevel, Rules, SetPayments};
 use crate::ids::{OrderId, Timestamp, WebhookId};
 use crate::outcome::Outcome;
 #[cfg(feature = "planted-bugs")]
@@ -36,6 +37,12 @@ impl State {
     pub(crate) fn set_payments(&mut self, command: &SetPayments) -> Outcome {
         self.lineage.payments_paused = command.paused;
         Outcome::PaymentsSet
+    }
+
+    /// Raises the cluster's level.
+    pub(crate) fn raise_level(&mut self, command: &RaiseLevel) -> Outcome {
+        self.level.raise(command.to, command.secret);
+        Outcome::LevelRaised(self.level.number)
     }
 
     /// Whether payments are paused until [`SetPayments`] resumes them.

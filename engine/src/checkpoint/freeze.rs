@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use crate::adjustment::Adjustment;
 use crate::checkpoint::dead::Key;
-use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, Stored, key};
+use crate::checkpoint::rows::{FORMAT, LEVELS, Meta, ProductRow, Stored, key};
 use crate::chunks::FrozenChunks;
 use crate::codec::{ROW_VERSION, encode_row, encode_summed_row};
 use crate::events::FrozenEvents;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::ProductId;
+use crate::level::Level;
 use crate::lineage::Lineage;
 use crate::order::Order;
 use crate::packed::PackedLedger;
@@ -35,6 +36,7 @@ pub struct Frozen {
     generation: u64,
     meta: Meta,
     lineage: Lineage,
+    level: Level,
     orders: FrozenChunks<Order>,
     holds: FrozenChunks<Hold>,
     webhooks: FrozenChunks<Webhook>,
@@ -99,7 +101,7 @@ impl State {
         replaced_keys(&fences, &mut replaced);
         let dead = self.dead.freeze(replaced);
         let meta = Meta {
-            format: FORMAT,
+            format: if self.level.is_plain() { FORMAT } else { LEVELS },
             applied_index: self.applied_index,
             applied_term: self.applied_term,
             position: self.position,
@@ -125,6 +127,7 @@ impl State {
             generation,
             meta,
             lineage: self.lineage.clone(),
+            level: self.level.clone(),
             orders,
             holds,
             webhooks,
@@ -184,8 +187,7 @@ impl Frozen {
             store.sync()?;
         }
         let writes = self.writes();
-        // The default lineage has no row.
-        let rows = staged + writes.len() as u64 - u64::from(self.lineage.is_plain());
+        let rows = staged + writes.iter().filter(|(_, row)| row.is_some()).count() as u64;
         store.publish(writes)?;
         store.sync()?;
         Ok(Written {
@@ -243,6 +245,10 @@ impl Frozen {
         let lineage = Some(&self.lineage).filter(|lineage| !lineage.is_plain());
         let lineage = lineage.map(|lineage| encode_row(ROW_VERSION, lineage));
         writes.push((key::LINEAGE.to_vec(), lineage));
+        // A level never falls, so there is nothing to remove.
+        if !self.level.is_plain() {
+            writes.push((key::LEVEL.to_vec(), Some(encode_row(ROW_VERSION, &self.level))));
+        }
         writes.push((key::META.to_vec(), Some(encode_row(ROW_VERSION, &self.meta))));
         writes
     }

@@ -18,7 +18,9 @@ use crate::checkpoint::chunks;
 use crate::checkpoint::freeze::Stage;
 use crate::checkpoint::ledgers;
 use crate::checkpoint::products::{ReadProduct, read_products};
-use crate::checkpoint::read::{Error, decode, inconsistent, row_error, row_sum, scan};
+use crate::checkpoint::read::{
+    Error, decode, inconsistent, read_level, read_meta, row_error, row_sum, scan,
+};
 use crate::checkpoint::rows::{Meta, Stored, key};
 use crate::codec::{self, ROW_VERSION};
 use crate::digest::{RowHasher, Table};
@@ -29,7 +31,7 @@ use crate::ledger::SEGMENT_ROWS;
 use crate::lineage::Lineage;
 use crate::order::Order;
 use crate::packed::{EventRows, LedgerRows, Span};
-use crate::state::{State, hash_lineage};
+use crate::state::{State, hash_level, hash_lineage};
 use crate::store::{self, CheckpointStore};
 use crate::user::User;
 use crate::webhook::Webhook;
@@ -57,10 +59,7 @@ impl Image {
     /// When the store cannot be read or the row is damaged.
     pub fn open(store: &dyn CheckpointStore) -> Result<Option<Image>, Error> {
         let Some(meta_row) = store.get(key::META)? else { return Ok(None) };
-        let meta: Meta = decode(key::META, &meta_row)?;
-        if !meta.is_known() {
-            return Err(Error::UnknownFormat(meta.format));
-        }
+        let meta = read_meta(&meta_row)?;
         Ok(Some(Image {
             meta,
             meta_row,
@@ -87,6 +86,11 @@ impl Image {
             visit(key::LINEAGE, &row)?;
             let lineage = decode::<Lineage>(key::LINEAGE, &row)?;
             self.sum = self.sum.wrapping_add(hash_lineage(&mut self.hasher, &lineage));
+        }
+        if let Some(row) = store.get(key::LEVEL)? {
+            visit(key::LEVEL, &row)?;
+            let level = read_level(store)?;
+            self.sum = self.sum.wrapping_add(hash_level(&mut self.hasher, &level));
         }
         let tail = store.get(key::EVENTS_TAIL)?;
         let events = match &tail {

@@ -8,7 +8,9 @@ use crate::checkpoint::ahead::{Inline, ReadAhead};
 use crate::checkpoint::chunks::{Leftovers, ReadChunk, read_chunks};
 use crate::checkpoint::ledgers::{ReadLedgers, read_ledgers};
 use crate::checkpoint::products::{StoredProducts, read_products, single_rows};
-use crate::checkpoint::read::{decode, inconsistent, read_lineage, row_error, scan, scan_keys};
+use crate::checkpoint::read::{
+    decode, inconsistent, read_level, read_lineage, read_meta, row_error, scan, scan_keys,
+};
 use crate::checkpoint::rows::{Meta, key};
 use crate::codec::{self, ROW_VERSION};
 use crate::event::Event;
@@ -40,10 +42,7 @@ impl State {
     /// As [`State::open`].
     pub fn open_ahead(store: &dyn CheckpointStore, ahead: &impl ReadAhead) -> Result<State, Error> {
         let Some(bytes) = store.get(key::META)? else { return State::open_unpublished(store) };
-        let meta: Meta = decode(key::META, &bytes)?;
-        if !meta.is_known() {
-            return Err(Error::UnknownFormat(meta.format));
-        }
+        let meta = read_meta(&bytes)?;
         let mut state = State {
             applied_index: meta.applied_index,
             applied_term: meta.applied_term,
@@ -52,6 +51,7 @@ impl State {
             sessions: meta.sessions.clone(),
             totals: meta.totals.clone(),
             lineage: read_lineage(store)?,
+            level: read_level(store)?,
             ..State::new()
         };
         state.read_products(store, &meta, ahead)?;

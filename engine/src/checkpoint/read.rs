@@ -2,9 +2,10 @@
 
 use bincode::Decode;
 
-use crate::checkpoint::rows::key;
+use crate::checkpoint::rows::{Meta, is_known, key};
 use crate::codec::{self, ROW_VERSION};
 use crate::invariants::Violation;
+use crate::level::{Level, NEWEST};
 use crate::lineage::Lineage;
 use crate::store::{self, CheckpointStore};
 
@@ -26,6 +27,9 @@ pub enum Error {
     /// The format is one that this build does not know.
     #[error("unknown checkpoint format {0}")]
     UnknownFormat(u32),
+    /// The cluster uses rules that this build does not know.
+    #[error("the checkpoint is at level {0}, and this build knows levels up to {NEWEST}")]
+    UnknownLevel(u32),
     /// A row is missing, superfluous or contradicts another one.
     #[error("the checkpoint contradicts itself: {0}")]
     Inconsistent(String),
@@ -42,6 +46,19 @@ pub enum Error {
     Invariant(#[from] Violation),
 }
 
+impl Error {
+    /// Whether the rows differ from what was written. A store that cannot be read may be readable
+    /// later, and what a newer build wrote is good for that build.
+    pub fn is_damage(&self) -> bool {
+        !matches!(self, Error::Store(_) | Error::UnknownFormat(_) | Error::UnknownLevel(_))
+    }
+
+    /// Whether a newer build wrote the checkpoint.
+    pub fn is_of_newer_build(&self) -> bool {
+        matches!(self, Error::UnknownFormat(_) | Error::UnknownLevel(_))
+    }
+}
+
 pub(super) fn inconsistent(what: impl Into<String>) -> Error {
     Error::Inconsistent(what.into())
 }
@@ -51,6 +68,27 @@ pub(super) fn read_lineage(store: &dyn CheckpointStore) -> Result<Lineage, Error
     match store.get(key::LINEAGE)? {
         Some(bytes) => decode(key::LINEAGE, &bytes),
         None => Ok(Lineage::default()),
+    }
+}
+
+/// Reads the row that publishes a checkpoint, if this build knows its format.
+pub(super) fn read_meta(row: &[u8]) -> Result<Meta, Error> {
+    let format: u32 = codec::decode_row_start(ROW_VERSION, row).map_err(row_error(key::META))?;
+    match is_known(format) {
+        true => decode(key::META, row),
+        false => Err(Error::UnknownFormat(format)),
+    }
+}
+
+/// Reads the cluster's level; level 0 has no row.
+pub(super) fn read_level(store: &dyn CheckpointStore) -> Result<Level, Error> {
+    let Some(bytes) = store.get(key::LEVEL)? else { return Ok(Level::default()) };
+    // Later levels may add to the row, behind its number.
+    let number: u32 =
+        codec::decode_row_start(ROW_VERSION, &bytes).map_err(row_error(key::LEVEL))?;
+    match number <= NEWEST {
+        true => decode(key::LEVEL, &bytes),
+        false => Err(Error::UnknownLevel(number)),
     }
 }
 

@@ -23,8 +23,12 @@ use crate::state::hash_counts;
 use crate::totals::Totals;
 use crate::webhook::Webhook;
 
-/// The version of the layout as a whole. Older ones can still be read.
+/// The version of the layout as a whole at level 0. Older ones can still be read.
 pub(crate) const FORMAT: u32 = 3;
+
+/// The version with a row for the level, from level 1 on. A build before levels refuses it by name.
+/// Version 4 has the rows of 3: it stands for a log with envelopes of version 2.
+pub(crate) const LEVELS: u32 = 5;
 
 /// The first format: each product had a row of its own.
 pub(crate) const SINGLE_PRODUCTS: u32 = 1;
@@ -32,6 +36,11 @@ pub(crate) const SINGLE_PRODUCTS: u32 = 1;
 /// The last format in which each ledger segment had a row of its own, and all checkpoints wrote a
 /// chunk under the same key. Such rows stay until they are replaced.
 pub(crate) const SINGLE_SEGMENTS: u32 = 2;
+
+/// Whether this build knows the format.
+pub(crate) fn is_known(format: u32) -> bool {
+    (SINGLE_PRODUCTS..=FORMAT).contains(&format) || format == LEVELS
+}
 
 /// The row that publishes a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
@@ -91,11 +100,6 @@ impl<C> Decode<C> for Meta {
 }
 
 impl Meta {
-    /// Whether this build knows the format.
-    pub(crate) fn is_known(&self) -> bool {
-        (SINGLE_PRODUCTS..=FORMAT).contains(&self.format)
-    }
-
     /// Its share of the digest.
     pub(crate) fn hash(&self, hasher: &mut RowHasher) -> u64 {
         let counts = (
@@ -205,6 +209,8 @@ pub(crate) mod key {
 
     /// The cluster's lineage, unless it is the default.
     pub(crate) const LINEAGE: &[u8] = b"lineage";
+    /// The cluster's level, unless it is 0.
+    pub(crate) const LEVEL: &[u8] = b"level";
 
     fn join<const N: usize>(kind: u8, numbers: [u64; N]) -> Vec<u8> {
         let mut key = Vec::with_capacity(1 + 8 * N);
@@ -274,6 +280,7 @@ pub(crate) mod key {
             META => return "meta".into(),
             EVENTS_TAIL => return "newest events".into(),
             LINEAGE => return "lineage".into(),
+            LEVEL => return "level".into(),
             _ => {}
         }
         let Some((kind, rest)) = key.split_first() else { return "without a key".into() };

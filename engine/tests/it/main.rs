@@ -8,6 +8,7 @@ mod clusters;
 mod events;
 mod holds;
 mod image;
+mod level;
 mod limits;
 mod orders;
 mod payments;

@@ -7,7 +7,7 @@ use crate::exit::{self, CliError};
 use crate::node::{dev, serve};
 use crate::offline::{recover, restore, verify};
 use crate::remote::{
-    backup, clock, events, holds, members, orders, payments, products, snapshot, status,
+    backup, clock, events, holds, level, members, orders, payments, products, snapshot, status,
 };
 use crate::{bench, remote};
 
@@ -61,6 +61,9 @@ pub(crate) enum Command {
     /// List, add and remove the members of a running cluster
     #[command(subcommand)]
     Members(members::Command),
+    /// Raise the level of a running cluster, after an upgrade of all its nodes
+    #[command(subcommand)]
+    Level(level::Command),
     /// Transfer leadership to another node
     TransferLeader(members::Transfer),
     /// Let the cluster's clock take a large gap
@@ -91,6 +94,7 @@ impl Command {
             Command::Import(options) => import::run(&options),
             Command::Export(options) => export::run(&options),
             Command::Members(command) => members::run(&command),
+            Command::Level(command) => level::run(&command),
             Command::TransferLeader(options) => members::transfer(&options),
             Command::Clock(command) => clock::run(&command),
             Command::Bench(options) => bench::run(&options),

@@ -6,6 +6,7 @@ pub(crate) mod backup;
 pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod holds;
+pub(crate) mod level;
 pub(crate) mod members;
 pub(crate) mod orders;
 pub(crate) mod payments;

@@ -235,6 +235,8 @@ pub(crate) fn cluster(handle: &raft_node::Handle) -> wire::Cluster {
         commit_index: status.commit_index,
         applied_index: status.applied_index,
         digest: format!("{:016x}", status.digest),
+        level: status.level,
+        level_newest: status.level_newest,
         payments_paused: status.payments_paused,
         rebuilt_from: status.rebuilt_from.map(|id| id.0),
         next_member_id: status.next_member_id.0,

@@ -147,6 +147,9 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::MemberConflict => {
             "another member has the id or an address, a member had the id before, or there are too many members."
         }
+        ErrorCode::LevelConflict => {
+            "a node runs a build that does not speak the level, or was not heard, so its levels are not known."
+        }
         ErrorCode::UnknownMember => "no member has this id.",
         ErrorCode::CannotLead => "no reachable voter was named or found.",
         ErrorCode::TooManyRequests => "the address has used up its requests of this minute.",

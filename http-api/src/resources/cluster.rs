@@ -3,6 +3,7 @@
 mod backups;
 mod describe;
 mod examples;
+mod level;
 mod members;
 mod schemas;
 mod snapshots;
@@ -12,7 +13,7 @@ use crate::origin::Exposure;
 
 pub(crate) static RESOURCE: Resource = Resource {
     name: "Cluster",
-    about: "Nodes, snapshots, backups and payments of the cluster.",
+    about: "Nodes, snapshots, backups, payments and level of the cluster.",
     schemas: schemas::all,
 };
 
@@ -27,6 +28,9 @@ endpoints! {
     SetPayments:
         Endpoint::post("/api/v1/cluster/payments", BodyKind::Json, describe::set_payments)
         => backups::set_payments,
+    RaiseLevel:
+        Endpoint::post("/api/v1/cluster/level", BodyKind::Json, describe::raise_level)
+        => level::raise,
     AddMember: Endpoint::post("/api/v1/cluster/members", BodyKind::Json, describe::add_member)
         => members::add,
     RemoveMember: Endpoint::delete("/api/v1/cluster/members/{id}", describe::remove_member)

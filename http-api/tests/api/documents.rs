@@ -209,7 +209,8 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
     calls.push((socket.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="), 101));
     calls.push((Call::new("DELETE", "/api/v1/products/1"), 204));
     // A member that never joins, which has no vote; the only voter transfers leadership to itself.
-    let member = json!({"id": 4, "raft_addr": "127.0.0.1:1"});
+    let member = json!({"id": 4, "raft_addr": "127.0.0.1:1", "speaks": 1});
+    calls.push((Call::json("POST", "/api/v1/cluster/level", &json!({"to": 1})), 200));
     calls.push((Call::json("POST", "/api/v1/cluster/members", &member), 200));
     calls.push((Call::new("DELETE", "/api/v1/cluster/members/4"), 200));
     let to = json!({"to": 1});

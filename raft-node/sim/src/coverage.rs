@@ -262,7 +262,7 @@ coverage! {
     reports_repeated,
     /// Reports that came before their order and decide nothing.
     reports_refused,
-    /// Reports that came before their order and waited, as builds of before let them.
+    /// Reports that came before their order and waited, as level 0 lets them.
     reports_parked,
     /// Reports that waited for their order and found it, whatever the result.
     reports_matched,
@@ -342,6 +342,14 @@ coverage! {
     transfers_done,
     /// Frames of nodes that came back without their disk.
     frames_of_strangers,
+    /// Raises of the level that were applied.
+    levels_raised,
+    /// Raises of the level that the leader refused.
+    raises_refused,
+    /// Nodes that got a newer build.
+    builds_replaced,
+    /// Runs of a cluster that a build before levels founded.
+    runs_founded_at_level_0,
     /// Runs with three nodes.
     runs_of_three,
     /// Runs with five or seven nodes.

@@ -90,6 +90,8 @@ pub(super) struct Host {
     installed: (u64, u64),
     pub(super) disk: DiskFaults,
     pub(super) clock: NodeClock,
+    /// The highest level that its build speaks. Builds only get newer.
+    pub(super) speaks: u32,
     boot: u64,
     /// Numbers the processes, so that events of one do not reach the next.
     pub(super) life: u64,
@@ -177,7 +179,7 @@ pub(super) fn place(id: NodeId) -> usize {
 }
 
 impl Host {
-    pub(super) fn new(id: NodeId, voters: Vec<NodeId>, clock: NodeClock) -> Host {
+    pub(super) fn new(id: NodeId, voters: Vec<NodeId>, clock: NodeClock, speaks: u32) -> Host {
         let joined = voters.contains(&id);
         Host {
             id,
@@ -188,6 +190,7 @@ impl Host {
             installed: (0, 0),
             disk: DiskFaults::default(),
             clock,
+            speaks,
             boot: 0,
             life: 0,
             log_damaged: false,
@@ -249,7 +252,7 @@ impl Host {
     }
 
     /// Takes a frame from a peer.
-    pub(super) fn frame(&mut self, sim: &mut Sim, from: NodeId, bytes: &[u8]) {
+    pub(super) fn frame(&mut self, sim: &mut Sim, from: NodeId, speaks: u32, bytes: &[u8]) {
         let Some(process) = &mut self.up else { return };
         let decoded = bytes
             .first_chunk::<FRAME_HEADER_BYTES>()
@@ -267,7 +270,15 @@ impl Host {
         for message in &messages {
             sim.say(|| format!("n{} gets from n{from}: {}", self.id, Brief(message)));
         }
-        self.mail(sim, Input::Peer { from, wall_ms, messages });
+        self.mail(sim, Input::Peer { from, speaks, wall_ms, messages });
+    }
+
+    /// A build that meets a level that it does not speak stops. No raise may lead to that.
+    fn check_level(&self, sim: &mut Sim, level: u32) {
+        if level > self.speaks {
+            let (id, speaks) = (self.id, self.speaks);
+            sim.fail(format!("node {id} speaks level {speaks} and meets level {level}"));
+        }
     }
 
     /// Takes a new judgement of its disk space.

@@ -4,11 +4,13 @@
 pub(crate) mod task;
 
 use engine::ids::NodeId;
+use engine::level::NEWEST;
 use raft_node::core::Input;
 use raft_node::members::{Ask, Change, Role};
 
-use self::task::{Task, member};
+use self::task::{RAISES, Task, member};
 use crate::event::Event;
+use crate::host::life::Crash;
 use crate::host::{Host, place};
 use crate::sim::Sim;
 use crate::time::{MS, SECOND, Time};
@@ -27,10 +29,15 @@ pub(super) fn operate(sim: &mut Sim, hosts: &mut [Host]) {
     if is_over(sim) {
         sim.operator.task = None;
     }
-    if sim.operator.task.is_none() {
+    if sim.operator.task.is_none() && sim.plan.spares > 0 {
         begin(sim, hosts);
     }
     ask_again(sim, hosts);
+    if sim.plan.founded_at_level_0 && sim.random.percent(60) {
+        sim.operator.tickets += 1;
+        let ticket = RAISES + sim.operator.tickets;
+        ask_some(sim, hosts, ticket, Ask::Raise { to: NEWEST });
+    }
     let delay = sim.random.between(200 * MS, 3 * SECOND);
     sim.after(delay, Event::Operate);
 }
@@ -39,7 +46,7 @@ fn is_over(sim: &mut Sim) -> bool {
     let members = sim.electorate.now();
     let Some(task) = &sim.operator.task else { return false };
     match &task.ask {
-        Ask::Change(Change::Add(member)) => {
+        Ask::Add { member, .. } => {
             let votes = members.role(member.id) == Some(Role::Voter) && !members.is_joint();
             // A lost node has to be replaced before another may be lost.
             votes || (member.replaces.is_none() && sim.now > task.since + PATIENCE)
@@ -49,7 +56,7 @@ fn is_over(sim: &mut Sim) -> bool {
             sim.cover.leaders_removed += u64::from(gone && task.of_leader);
             gone
         }
-        Ask::Change(Change::Promote(_)) => true,
+        Ask::Change(Change::Add(_) | Change::Promote(_)) | Ask::Raise { .. } => true,
         Ask::Transfer { .. } | Ask::AcceptClock => sim.now > task.since + 5 * SECOND,
     }
 }
@@ -66,9 +73,7 @@ fn begin(sim: &mut Sim, hosts: &mut [Host]) {
     let (ask, of_leader) = match sim.random.below(10) {
         0..=3 => {
             let Some(spare) = spare else { return };
-            hosts[spare].joined = true;
-            hosts[spare].start(sim);
-            (Ask::Change(Change::Add(member(hosts[spare].id, None))), false)
+            (joins(sim, &mut hosts[spare], None), false)
         }
         4..=5 if members.voters.len() > VOTERS_MIN => {
             let of_leader = sim.random.percent(40);
@@ -91,9 +96,7 @@ fn begin(sim: &mut Sim, hosts: &mut [Host]) {
             }
             sim.cover.nodes_wiped += 1;
             hosts[place(some)].wipe(sim);
-            hosts[spare].joined = true;
-            hosts[spare].start(sim);
-            (Ask::Change(Change::Add(member(hosts[spare].id, Some(some)))), false)
+            (joins(sim, &mut hosts[spare], Some(some)), false)
         }
         _ => {
             let Some(from) = leader else { return };
@@ -108,15 +111,37 @@ fn begin(sim: &mut Sim, hosts: &mut [Host]) {
 
 /// Asks any node that can answer.
 fn ask_again(sim: &mut Sim, hosts: &mut [Host]) {
+    let Some(task) = &mut sim.operator.task else { return };
+    if let Ask::Add { member, speaks } = &mut task.ask
+        && *speaks < sim.oracle.model.level
+    {
+        // It was started with a build that may not join any more.
+        let host = &mut hosts[place(member.id)];
+        (*speaks, host.speaks) = (NEWEST, NEWEST);
+        host.crash(sim, Crash::Kill);
+        host.start(sim);
+    }
     let Some(task) = &sim.operator.task else { return };
     let ask = task.ask.clone();
+    sim.operator.tickets += 1;
+    let ticket = sim.operator.tickets;
+    ask_some(sim, hosts, ticket, ask);
+}
+
+/// A spare machine starts, perhaps in the place of a member.
+fn joins(sim: &mut Sim, spare: &mut Host, replaces: Option<NodeId>) -> Ask {
+    spare.speaks = spare.speaks.max(sim.oracle.model.level);
+    spare.joined = true;
+    spare.start(sim);
+    Ask::Add { member: member(spare.id, replaces), speaks: spare.speaks }
+}
+
+fn ask_some(sim: &mut Sim, hosts: &mut [Host], ticket: u64, ask: Ask) {
     let able: Vec<usize> =
         (0..hosts.len()).filter(|at| hosts[*at].up.is_some() && !hosts[*at].wiped).collect();
     if able.is_empty() {
         return;
     }
-    sim.operator.tickets += 1;
-    let ticket = sim.operator.tickets;
     let host = &mut hosts[*sim.random.pick(&able)];
     let patience_ms = sim.random.between(200, 5_000);
     let deadline_ms = host.clock.now(sim.now).mono_ms + patience_ms;

@@ -209,9 +209,9 @@ pub(super) struct Plan {
     pub(super) active_holds_max: u64,
     pub(super) park_ms: u64,
     pub(super) parked_max: u64,
-    /// Until when commands are written as builds wrote them that let reports of payments wait for
-    /// their order.
-    pub(super) parks_until: Time,
+    /// A build before levels founded the cluster. Its nodes get the newest build one by one, each
+    /// when it starts again, and an operator asks for the newest level all the while.
+    pub(super) founded_at_level_0: bool,
 }
 
 impl Plan {
@@ -275,7 +275,7 @@ impl Plan {
             active_holds_max: *random.pick(&[3, 1_000_000]),
             park_ms: random.between(100, 15_000),
             parked_max: *random.pick(&[2, 1_000]),
-            parks_until: if random.percent(40) { random.below(faults_until) } else { 0 },
+            founded_at_level_0: random.percent(40),
         }
     }
 }

@@ -4,6 +4,7 @@ mod copy;
 mod rest;
 
 use engine::ids::NodeId;
+use engine::level::NEWEST;
 use raft_node::members::Membership;
 use raft_node::simulation::Bug;
 
@@ -57,11 +58,15 @@ impl World {
         let founders = voters.iter().map(|id| member(*id, None)).collect();
         let hosts = all
             .map(|id| {
+                // Machines that join later may have either build.
+                let is_old =
+                    plan.founded_at_level_0 && (id.0 as usize <= plan.nodes || random.percent(50));
+                let speaks = if is_old { 0 } else { NEWEST };
                 let drift_ppm = random.between(0, 400) as i64 - 200;
                 let wrong = random.percent(plan.clocks_wrong_percent);
                 let error_ms = if wrong { plan.clock_jump_ms } else { 500 };
                 let offset_ms = random.between(0, 2 * error_ms) as i64 - error_ms as i64;
-                Host::new(id, voters.clone(), NodeClock::new(drift_ppm, offset_ms))
+                Host::new(id, voters.clone(), NodeClock::new(drift_ppm, offset_ms), speaks)
             })
             .collect();
         let clients = (0..plan.clients).map(Client::new).collect();
@@ -146,7 +151,8 @@ impl World {
         }
         sim.after(0, Event::WatchClocks);
         sim.after(2 * SECOND, Event::Fault);
-        if sim.plan.spares > 0 {
+        sim.cover.runs_founded_at_level_0 += u64::from(sim.plan.founded_at_level_0);
+        if sim.plan.spares > 0 || sim.plan.founded_at_level_0 {
             sim.after(3 * SECOND, Event::Operate);
         }
         sim.after(sim.plan.faults_until, Event::Rest);
@@ -173,7 +179,8 @@ impl World {
                 if stranger && !sim.planted(Bug::WipedNodeBelieved) {
                     return;
                 }
-                self.hosts[place(to)].frame(sim, from, &bytes);
+                let speaks = self.hosts[place(from)].speaks;
+                self.hosts[place(to)].frame(sim, from, speaks, &bytes);
             }
             Event::LinkBroke { node, peer } => {
                 let host = &mut self.hosts[place(node)];

@@ -67,4 +67,5 @@ found! {
     a_leader_that_leads_although_its_disk_hangs: StalledLeads,
     an_entry_lost_between_handed_out_and_read_back: ReadBackLoses,
     a_clock_that_takes_an_hour_of_sleep_at_once: ClockStepAtOnce,
+    a_raise_that_asks_no_learner: LearnersNotAsked,
 }

@@ -30,6 +30,8 @@ pub enum Input {
     Peer {
         /// The sender, as the connection's hello proved.
         from: NodeId,
+        /// The highest level that the sender speaks, as the connection's hello says.
+        speaks: u32,
         /// The sender's wall clock at sending.
         wall_ms: u64,
         /// The messages.
@@ -53,6 +55,8 @@ pub enum Input {
         index: u64,
         /// The replicated clock after it.
         clock: Timestamp,
+        /// The cluster's level after it.
+        level: u32,
         /// This node's requests that were answered by it.
         answered: Vec<u64>,
     },

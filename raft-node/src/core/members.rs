@@ -139,7 +139,7 @@ impl Core {
             return;
         }
         let now_ms = self.now.mono_ms;
-        let mut own = Vec::new();
+        let (mut own, mut abroad) = (Vec::new(), Vec::new());
         for open in &mut self.admin.open {
             if open.asked_at_ms.is_some_and(|at| now_ms < at + ASK_EVERY_MS) {
                 continue;
@@ -148,12 +148,19 @@ impl Core {
             let (ticket, ask) = (open.ticket, open.ask.clone());
             match leader == self.node.0 {
                 true => own.push((ticket, ask)),
-                false => actions.send.push((NodeId(leader), PeerMessage::Ask { ticket, ask })),
+                false => abroad.push((ticket, ask)),
             }
         }
         for (ticket, ask) in own {
             if let Some(verdict) = self.judge(&ask) {
                 self.take_verdict(ticket, verdict, actions);
+            }
+        }
+        let leader = NodeId(leader);
+        for (ticket, ask) in abroad {
+            match for_build(ask, leader, self.levels.of(leader)) {
+                Ok(ask) => actions.send.push((leader, PeerMessage::Ask { ticket, ask })),
+                Err(refusal) => self.take_verdict(ticket, Err(refusal), actions),
             }
         }
     }
@@ -174,7 +181,10 @@ impl Core {
             return None;
         }
         match ask {
-            Ask::Change(change) => self.judge_change(change),
+            // A build before levels asks for it, or somebody on its behalf.
+            Ask::Change(change) => self.judge_change(change, 0),
+            Ask::Add { member, speaks } => self.judge_change(&Change::Add(member.clone()), *speaks),
+            Ask::Raise { to } => self.judge_raise(*to),
             Ask::Transfer { from, to } => self.judge_transfer(*from, *to),
             Ask::AcceptClock => {
                 self.clock.accept();
@@ -183,13 +193,19 @@ impl Core {
         }
     }
 
-    fn judge_change(&mut self, change: &Change) -> Option<Verdict> {
+    /// Judges a change. A member to be added speaks levels up to `speaks`.
+    fn judge_change(&mut self, change: &Change, speaks: u32) -> Option<Verdict> {
         match self.members.standing(change) {
             Err(refusal) => return Some(Err(refusal)),
             // The change is complete when its joint phase is.
             Ok(Standing::Done) if self.members.is_joint() => return None,
             Ok(Standing::Done) => return Some(Ok(self.members.index)),
             Ok(Standing::New) => {}
+        }
+        if let Change::Add(member) = change
+            && let Err(refusal) = self.may_join(member.id, speaks)?
+        {
+            return Some(Err(refusal));
         }
         if self.is_changing() {
             let other = self.admin.proposed.as_ref().is_some_and(|proposed| proposed != change);
@@ -233,7 +249,7 @@ impl Core {
     }
 
     /// Returns whether a change is proposed and not applied, or between its two steps.
-    fn is_changing(&self) -> bool {
+    pub(super) fn is_changing(&self) -> bool {
         self.members.is_joint() || self.raw.raft.has_pending_conf()
     }
 
@@ -346,5 +362,16 @@ impl Core {
         };
         let both = [majority(&self.members.voters), majority(&self.members.voters_outgoing)];
         both.into_iter().flatten().max().unwrap_or(u64::MAX)
+    }
+}
+
+/// The request as the leader's build understands it, if it speaks levels up to `speaks`.
+fn for_build(ask: Ask, leader: NodeId, speaks: u32) -> Result<Ask, Refusal> {
+    match ask {
+        Ask::Add { member, .. } if speaks == 0 => Ok(Ask::Change(Change::Add(member))),
+        Ask::Raise { to } if speaks == 0 => {
+            Err(Refusal::Speaks { node: leader, speaks, needs: to })
+        }
+        ask => Ok(ask),
     }
 }

@@ -2,6 +2,7 @@
 //! and read. Nothing leaves a core before the sync that it depends on.
 
 mod files;
+mod level;
 mod members;
 mod room;
 mod scripts;
@@ -205,7 +206,7 @@ fn entries_are_never_put_into_a_message_that_starts_elsewhere() {
     let appends: Vec<_> = world.wire.drain(..).collect();
     for (from, to, message) in appends {
         let wall_ms = world.now().wall_ms;
-        world.input(to.0, Input::Peer { from, wall_ms, messages: vec![message] });
+        world.input(to.0, Input::Peer { from, speaks: 0, wall_ms, messages: vec![message] });
     }
     world.cut.clear();
     let acknowledged: Vec<_> = world.wire.drain(..).map(|(_, _, message)| message).collect();
@@ -225,9 +226,15 @@ fn entries_are_never_put_into_a_message_that_starts_elsewhere() {
     // and the refusal asks for everything from further back.
     let now = world.now();
     let inputs = [
-        Input::Peer { from: NodeId(follower), wall_ms: now.wall_ms, messages: acknowledged },
+        Input::Peer {
+            from: NodeId(follower),
+            speaks: 0,
+            wall_ms: now.wall_ms,
+            messages: acknowledged,
+        },
         Input::Peer {
             from: NodeId(behind),
+            speaks: 0,
             wall_ms: now.wall_ms,
             messages: vec![PeerMessage::Raft(Box::new(refusal))],
         },
@@ -313,6 +320,7 @@ fn a_node_that_lost_what_it_acknowledged_says_so_instead_of_panicking() {
         world.now(),
         [Input::Peer {
             from: NodeId(leader),
+            speaks: 0,
             wall_ms: 0,
             messages: vec![PeerMessage::Raft(Box::new(heartbeat))],
         }],

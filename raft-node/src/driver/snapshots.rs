@@ -199,13 +199,14 @@ pub(super) fn install(
     log.install(index, term, hard_state, members).map_err(|error| text(&error))?;
     log.mark(index, term).map_err(|error| text(&error))?;
     let (clock, next_deadline) = (state.clock(), state.next_deadline());
-    let newest_event = state.last_event();
+    let (newest_event, level) = (state.last_event(), state.level());
     let (old_state, old_store) = {
         // Replace both at once: the state knows places in its own store.
         let mut served = shared.state.write();
         let old_store = std::mem::replace(&mut *shared.store.write(), store);
         (std::mem::replace(&mut *served, state), old_store)
     };
+    shared.level.fetch_max(level, Ordering::Relaxed);
     shared.counters.checkpoint_index.set(index);
     told(shared, "old snapshots cannot be removed", shared.snapshots.keep_only(&[index]));
     tracing::info!(node = shared.node().0, index, "a snapshot replaced state and log");
@@ -225,7 +226,7 @@ pub(super) fn install(
         let _ = fs::remove_dir_all(path);
     });
     Ok(vec![
-        Input::Applied { index, clock, answered: Vec::new() },
+        Input::Applied { index, clock, level, answered: Vec::new() },
         Input::NextDeadline(next_deadline),
         Input::SnapshotTaken(Box::new(meta), index),
     ])
@@ -366,7 +367,7 @@ impl Taker {
         answer(askers, &Err(reason.clone()));
         self.retry_at = Some(Instant::now() + RETRY);
         let damaged = matches!(error, snapshot::Error::Checkpoint { source, .. }
-            if !matches!(source, engine::checkpoint::open::Error::Store(_)));
+            if source.is_damage());
         // A damaged row must not stay in use. At the next startup the node moves the checkpoint
         // aside and makes it again.
         if damaged && Arc::ptr_eq(store, &shared.store()) {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{GRACE, Handle};
 use crate::config::Join;
 use crate::error::ProposeError;
-use crate::members::{Ask, Change, Membership, Verdict};
+use crate::members::{Ask, Change, Member, Membership, Verdict};
 
 impl Handle {
     /// Asks for a change of the membership, until it is made or the leader refuses it. Safe to
@@ -22,7 +22,33 @@ impl Handle {
         change: Change,
         deadline: Instant,
     ) -> Result<Verdict, ProposeError> {
-        let verdict = self.ask(Ask::Change(change), deadline).await?;
+        self.ask_and_see(Ask::Change(change), deadline).await
+    }
+
+    /// Asks for a new member whose build speaks levels up to `speaks`. Safe to repeat.
+    ///
+    /// # Errors
+    /// See [`ProposeError`]; only [`ProposeError::TimedOut`] leaves the outcome open.
+    pub async fn add_member(
+        &self,
+        member: Member,
+        speaks: u32,
+        deadline: Instant,
+    ) -> Result<Verdict, ProposeError> {
+        self.ask_and_see(Ask::Add { member, speaks }, deadline).await
+    }
+
+    /// Asks to raise the cluster's level, until it is raised or the leader refuses it. Safe to
+    /// repeat. There is no way back.
+    ///
+    /// # Errors
+    /// See [`ProposeError`]; only [`ProposeError::TimedOut`] leaves the outcome open.
+    pub async fn raise_level(&self, to: u32, deadline: Instant) -> Result<Verdict, ProposeError> {
+        self.ask_and_see(Ask::Raise { to }, deadline).await
+    }
+
+    async fn ask_and_see(&self, ask: Ask, deadline: Instant) -> Result<Verdict, ProposeError> {
+        let verdict = self.ask(ask, deadline).await?;
         // Wait until the caller can see the change here.
         if let Ok(index) = &verdict {
             let _ = timeout_at(deadline, self.shared.await_applied(*index)).await;

@@ -15,7 +15,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::checkpoint;
 use engine::state::State;
 use engine::store::sled::SledStore;
 
@@ -155,9 +154,9 @@ fn sweep(data_dir: &Path, current: &Current) {
     }
 }
 
-/// Why a snapshot gives no state.
+/// Why a checkpoint or snapshot gives no state.
 enum Unusable {
-    /// The file differs from what was written.
+    /// It differs from what was written.
     Damaged(String),
     /// Something else failed.
     Failed(String),
@@ -192,7 +191,7 @@ impl Opening<'_> {
     fn state(&self, boot: u64) -> Result<(SledStore, State), StartError> {
         let existed = self.path().exists();
         let opened = match existed && self.died_opening() {
-            true => Err("the process ended while it was opened".to_owned()),
+            true => Err(Unusable::Damaged("the process ended while it was opened".to_owned())),
             false => self.try_open(),
         };
         let (store, reason) = match opened {
@@ -204,7 +203,9 @@ impl Opening<'_> {
                 let lost = compacted > 0 || boot > 0;
                 (lost.then_some(store), format!("ends at index {applied}"))
             }
-            Err(reason) => (None, reason),
+            // A newer build wrote it, so it is of use to that build.
+            Err(Unusable::Failed(reason)) => return Err(self.failed(reason)),
+            Err(Unusable::Damaged(reason)) => (None, reason),
         };
         // A new directory, or one with an empty checkpoint, has nothing to move aside.
         match store {
@@ -221,19 +222,28 @@ impl Opening<'_> {
         named.is_ok_and(|named| named == self.current.dir.as_bytes())
     }
 
-    fn try_open(&self) -> Result<(SledStore, State), String> {
+    /// Everything counts as damage, except what a newer build wrote.
+    fn try_open(&self) -> Result<(SledStore, State), Unusable> {
         let marker = self.data_dir.join(OPENING);
-        let text = |error: std::io::Error| format!("{}: {error}", marker.display());
+        let text =
+            |error: std::io::Error| Unusable::Damaged(format!("{}: {error}", marker.display()));
         let name = self.current.dir.as_bytes();
         write_durably(&marker, |file| file.write_all(name)).map_err(text)?;
         // Builds that unwind notice a panic without dying of it.
         let opened = catch_unwind(AssertUnwindSafe(|| {
-            let store = SledStore::open(&self.path()).map_err(|error| chain(&error))?;
+            let damaged = |error: &dyn std::error::Error| Unusable::Damaged(chain(error));
+            let store = SledStore::open(&self.path()).map_err(|error| damaged(&error))?;
             let state = State::open_ahead(&store, &SecondThread);
-            Ok((store, state.map_err(|error| chain(&error))?))
+            let state = state.map_err(|error| match error.is_of_newer_build() {
+                true => Unusable::Failed(chain(&error)),
+                false => damaged(&error),
+            })?;
+            Ok((store, state))
         }));
         fs::remove_file(&marker).map_err(text)?;
-        opened.unwrap_or_else(|panic| Err(format!("sled gave up: {}", text_of(&*panic))))
+        opened.unwrap_or_else(|panic| {
+            Err(Unusable::Damaged(format!("sled gave up: {}", text_of(&*panic))))
+        })
     }
 
     /// Truncates the log behind everything that the state holds, since a part of that is damaged.
@@ -326,7 +336,8 @@ impl Opening<'_> {
                  sound snapshot"
             )));
         }
-        self.try_open().map_err(|reason| self.failed(reason))
+        self.try_open()
+            .map_err(|(Unusable::Damaged(reason) | Unusable::Failed(reason))| self.failed(reason))
     }
 
     fn restored(&self, index: u64) -> Result<(SledStore, State), Unusable> {
@@ -338,8 +349,8 @@ impl Opening<'_> {
             false => failed(&error),
         })?;
         let state = State::open_ahead(&store, &SecondThread).map_err(|error| match error {
-            checkpoint::open::Error::Store(error) => failed(&error),
-            other => Unusable::Damaged(chain(&other)),
+            error if error.is_damage() => Unusable::Damaged(chain(&error)),
+            error => failed(&error),
         })?;
         Ok((store, state))
     }

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use engine::command::{BeginCluster, Command, Envelope};
+use engine::command::{BeginCluster, Command, Envelope, RaiseLevel};
 use engine::entry::Builder;
 use engine::ids::{NodeId, RequestId};
+use engine::level;
+use engine::secret::Secret;
 use engine::state::State;
 use engine::store::sled::SledStore;
 use engine::trace::TraceId;
@@ -94,13 +96,16 @@ pub(super) fn build(
     })
 }
 
-/// The first entry of the new cluster.
+/// The first entry of the new cluster, which uses the newest level.
 fn entry(founding: &Founding<'_>, state: &State, index: u64, term: u64) -> Entry {
     let command = Command::BeginCluster(BeginCluster { pause_payments: founding.pause_payments });
-    // Later new clusters count as later boots of nobody.
-    let request = RequestId { node: NOBODY, boot: index, seq: 1 };
+    let raise = RaiseLevel { to: level::NEWEST, secret: Secret(rand::random()) };
     let mut builder = Builder::new(state.clock());
-    builder.push(&Envelope { request, trace: TraceId::NONE, command }.encode());
+    for (seq, command) in [(1, Command::RaiseLevel(raise)), (2, command)] {
+        // Later new clusters count as later boots of nobody.
+        let request = RequestId { node: NOBODY, boot: index, seq };
+        builder.push(&Envelope { request, trace: TraceId::NONE, command }.encode());
+    }
     Entry { index, term, data: builder.finish().into(), ..Entry::default() }
 }
 

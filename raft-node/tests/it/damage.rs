@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use engine::checkpoint::CheckpointStore;
 use engine::order::PaymentMethod;
+use engine::store::sled::SledStore;
 use raft_node::payment::{SimulatedGateway, SimulatedSettings};
 use raft_node::verify::{Notebook, verify};
 use raft_node::{Config, Node, StartError};
@@ -83,6 +85,28 @@ async fn a_state_that_killed_the_process_that_opened_it_is_set_aside_and_made_ag
     fs::write(&marker, "state-17").expect("written");
     whole(&config).await.stop().await;
     assert_eq!(aside(&config), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_of_a_newer_build_stays_where_it_is() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = sold(dir.path()).await;
+    let row = |level: u32| Some(engine::codec::encode_row(1, &(level, [7_u8; 32])));
+    let publish = |row| {
+        let store = SledStore::open(&config.data_dir.join("state")).expect("opens");
+        let before = store.get(b"level").expect("readable");
+        store.publish(vec![(b"level".to_vec(), row)]).expect("published");
+        store.sync().expect("synced");
+        before
+    };
+    let before = publish(row(99));
+    let error = refusal(&config).await;
+    assert!(error.to_string().contains("the checkpoint is at level 99"), "{error}");
+    assert!(!error.is_damage(), "rebuilding it would lose it");
+    assert_eq!(aside(&config), Vec::<PathBuf>::new());
+    // The newer build finds everything.
+    publish(before);
+    whole(&config).await.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::ids::{NodeId, OrderId};
+use engine::level;
 use engine::order::{PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
 use engine::state::OrderLookup;
 use engine::trace::TraceId;
 use raft_node::directory::identity;
-use raft_node::members::Change;
 use raft_node::payment::{SimulatedGateway, SimulatedSettings};
 use raft_node::recovery::{self, Error, Restore};
 use raft_node::snapshot::backup;
@@ -71,7 +71,7 @@ async fn join(member: &Handle, id: u64, dir: &Path, cluster_name: &str) -> Node 
         incarnation,
         replaces: None,
     };
-    let verdict = member.change_members(Change::Add(added), soon()).await.expect("judged");
+    let verdict = member.add_member(added, level::NEWEST, soon()).await.expect("judged");
     verdict.expect("taken in");
     let info: Join = member.join_info();
     config.join = Some(info);

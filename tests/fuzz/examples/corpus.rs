@@ -13,12 +13,14 @@ use engine::checkpoint::CheckpointStore;
 use engine::command::{
     AdjustStock, ArchiveProduct, BeginCluster, CancelOrder, ClaimPayments, Command, CreateHold,
     CreateProduct, CreateUser, Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook,
-    PlaceBatch, PlaceOrder, ReleaseHold, SetPayments, SettlePayments, UpdateProduct, Verdict,
+    PlaceBatch, PlaceOrder, RaiseLevel, ReleaseHold, SetPayments, SettlePayments, UpdateProduct,
+    Verdict,
 };
 use engine::entry::Builder;
 use engine::ids::{HoldId, NodeId, OrderId, ProductId, Quantity, RequestId, Timestamp, UserId};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
+use engine::secret::Secret;
 use engine::state::{State, Unobserved};
 use engine::store::memory::MemoryStore;
 use engine::trace::TraceId;
@@ -238,6 +240,7 @@ fn commands(day: u64) -> Vec<Command> {
         Command::ArchiveProduct(ArchiveProduct { product: ProductId(day), expected_version: None }),
         Command::SetPayments(SetPayments { paused: day.is_multiple_of(2) }),
         Command::BeginCluster(BeginCluster { pause_payments: false }),
+        Command::RaiseLevel(RaiseLevel { to: 1, secret: Secret([7; 32]) }),
         Command::Tick,
     ]
 }
@@ -288,6 +291,7 @@ fn hello() -> Hello {
         from: NodeId(1),
         to: NodeId(2),
         incarnation: 99,
+        speaks: 1,
         raft_addr: "shop-1:7001".into(),
     }
 }
@@ -317,7 +321,8 @@ fn messages(shop: &Shop) -> Vec<PeerMessage> {
         PeerMessage::Taken { term: 7, seqs: vec![3, 4] },
         PeerMessage::Refused(vec![1, 2, u64::MAX]),
         PeerMessage::Room { low: true, refuses: false },
-        PeerMessage::Ask { ticket: 5, ask: Ask::Change(members::Change::Add(member)) },
+        PeerMessage::Ask { ticket: 4, ask: Ask::Raise { to: 1 } },
+        PeerMessage::Ask { ticket: 5, ask: Ask::Add { member, speaks: 1 } },
         PeerMessage::Ask { ticket: 6, ask: Ask::Transfer { from: NodeId(1), to: None } },
         PeerMessage::Removed,
         PeerMessage::Verdict { ticket: 5, verdict: Ok(7) },

@@ -4,11 +4,12 @@ use engine::adjustment::Change;
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
     CreateUser, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceBatch, PlaceOrder,
-    ReleaseHold, SetPayments, SettlePayments, UpdateProduct, Verdict,
+    RaiseLevel, ReleaseHold, SetPayments, SettlePayments, UpdateProduct, Verdict,
 };
 use engine::ids::{HoldId, NodeId, OrderId, ProductId, Quantity, UserId};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
+use engine::secret::Secret;
 use engine::webhook::Report;
 use proptest::collection::vec;
 use proptest::option::of;
@@ -279,6 +280,9 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
         // Mostly they go on, so that most orders are paid.
         1 => (0_u8..4).prop_map(|n| {
             Op::Plain(Command::SetPayments(SetPayments { paused: n == 0 }))
+        }),
+        1 => any::<[u8; 32]>().prop_map(|bytes| {
+            Op::Plain(Command::RaiseLevel(RaiseLevel { to: 1, secret: Secret(bytes) }))
         }),
         3 => (update(), expect.clone()).prop_map(|(update, expect)| Op::Versioned(update, expect)),
         1 => (archive, expect).prop_map(|(archive, expect)| Op::Versioned(archive, expect)),

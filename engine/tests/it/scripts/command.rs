@@ -155,6 +155,7 @@ pub(super) fn command(name: &str, args: &mut Arguments<'_>) -> Result<Command> {
             name: "someone".into(),
             email: args.need::<String>("email")?.into(),
         }),
+        "raise" => crate::level::raise(args.need("to")?),
         "tick" => Command::Tick,
         other => return Err(format!("no command is called {other}").into()),
     })

@@ -62,6 +62,7 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         Outcome::Ticked => "ticked".into(),
         Outcome::ClusterBegun => "began a cluster".into(),
         Outcome::PaymentsSet => "set payments".into(),
+        Outcome::LevelRaised(level) => format!("at level {level}"),
         Outcome::Ignored => "ignored".into(),
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use client::Client;
 use client::wire::{ErrorCode, KnownIncarnation, MemberAdded, MemberRequest};
 use engine::ids::NodeId;
+use engine::level;
 use raft_node::directory::identity;
 use raft_node::{Config, Join, Peer};
 
@@ -39,6 +40,7 @@ pub(crate) async fn ask(
         http_addr: Some(config.advertise_http.clone()),
         incarnation: Some(format!("{incarnation:016x}")),
         replaces,
+        speaks: Some(level::NEWEST),
     };
     let started = Instant::now();
     loop {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use client::wire::{Cluster, ErrorCode, MemberAdded, MemberRequest, MemberRole};
 use client::{Client, Error};
 use engine::ids::NodeId;
+use engine::level;
 use raft_node::directory::rebuild::Rebuild;
 use raft_node::{Config, StartError};
 
@@ -138,6 +139,7 @@ async fn ask(
         http_addr: Some(config.advertise_http.clone()),
         incarnation: Some(format!("{:016x}", plan.incarnation)),
         replaces: plan.replaces.map(|id| id.0),
+        speaks: Some(level::NEWEST),
     };
     let asked = client.add_member(&request).await;
     if let Err(error) = &asked

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use client::wire::{Member, MemberRequest};
+use engine::level;
 
 use crate::address;
 use crate::exit::CliError;
@@ -98,6 +99,7 @@ async fn add(options: &Add) -> Result<(), CliError> {
         http_addr: options.http.clone(),
         incarnation: None,
         replaces: options.replaces,
+        speaks: Some(level::NEWEST),
     };
     let client = options.remote.client()?;
     let answer = client.add_member(&request).await.map_err(|error| remote::failure(&error))?;

@@ -67,6 +67,10 @@ pub(crate) fn render(cluster: &Cluster, url: &str) -> String {
     };
     let table = table(&cluster.members);
     let mut more = cluster.node.as_ref().map(process).unwrap_or_default();
+    more.push_str(&format!("\nlevel {} of {}", cluster.level, cluster.level_newest));
+    if cluster.level < cluster.level_newest {
+        more.push_str(": raise it with `holdfast level raise` once all nodes run this build");
+    }
     if cluster.payments_paused {
         more.push_str("\npayments are paused");
     }
@@ -144,6 +148,8 @@ mod tests {
             commit_index: 90,
             applied_index: 88,
             digest: "00ff".into(),
+            level: 0,
+            level_newest: 1,
             payments_paused: true,
             rebuilt_from: None,
             next_member_id: 3,
@@ -163,11 +169,12 @@ mod tests {
         };
         let text = render(&cluster, "http://127.0.0.1:8080");
         assert!(text.contains("leader node 1, term 3, committed 90, applied 88, digest 00ff"));
-        assert!(text.contains("payments are paused"), "{text}");
         let process = "version 1.2.3, up 90 s, memory -, disk free 5 MiB, open files 7 of 1024";
         assert!(text.contains(process), "{text}");
+        assert!(text.contains("\npayments are paused"), "{text}");
+        assert!(text.contains("\nlevel 0 of 1: raise it"), "{text}");
         assert!(text.contains("warning: the clock is behind"), "{text}");
-        let rows: Vec<&str> = text.lines().skip(6).collect();
+        let rows: Vec<&str> = text.lines().skip(7).collect();
         assert_eq!(rows[0].split_whitespace().count(), 8);
         assert!(rows[1].trim_end().ends_with("yes"), "{}", rows[1]);
         assert!(rows[2].ends_with("4000 ms  no"), "{}", rows[2]);

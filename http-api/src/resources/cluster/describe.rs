@@ -57,6 +57,19 @@ pub(crate) fn set_payments() -> Operation {
         .writes()
 }
 
+pub(crate) fn raise_level() -> Operation {
+    Operation::new("raiseLevel", "Raise the level")
+        .text(
+            "The level says which rules the cluster uses. It can be raised once every member was \
+             heard and runs a build that speaks it. There is no way back: older builds cannot \
+             join, nor read the data. Repeating the call is safe. The body is optional.",
+        )
+        .optional_body("LevelRequest", json!({"to": 1}))
+        .lists("The cluster is at this level or above.", "ClusterAnswer", examples::cluster())
+        .writes()
+        .refuses(&[ErrorCode::LevelConflict])
+}
+
 pub(crate) fn add_member() -> Operation {
     Operation::new("addMember", "Add a node")
         .text(
@@ -71,6 +84,7 @@ pub(crate) fn add_member() -> Operation {
             ErrorCode::QuorumAtRisk,
             ErrorCode::MemberConflict,
             ErrorCode::UnknownMember,
+            ErrorCode::LevelConflict,
         ])
 }
 

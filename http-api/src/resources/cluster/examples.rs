@@ -15,6 +15,8 @@ pub(crate) fn cluster() -> Value {
         commit_index: 4711,
         applied_index: 4711,
         digest: "00c0ffee00c0ffee".to_owned(),
+        level: 1,
+        level_newest: 1,
         payments_paused: false,
         rebuilt_from: None,
         next_member_id: 2,
@@ -47,6 +49,7 @@ pub(crate) fn member_request() -> Value {
         id: 4,
         raft_addr: "10.0.0.4:9080".to_owned(),
         http_addr: Some("10.0.0.4:8080".to_owned()),
+        speaks: Some(1),
         ..wire::MemberRequest::default()
     })
 }

@@ -24,9 +24,12 @@ fn shown(call: &Call<'_>) -> Reply {
 /// `POST /cluster/members`
 pub(crate) async fn add(call: &Call<'_>) -> Result<Reply, Failure> {
     let object = json::parse(&call.body)?;
-    let member = read_member(&call.fields(&object))?;
-    change(call, Change::Add(member)).await?;
+    let (member, speaks) = read_member(&call.fields(&object))?;
     let handle = &call.app.handle;
+    let shown = format!("{member:?}");
+    let verdict = handle.add_member(member, speaks, call.deadline).await?;
+    tracing::info!(member = shown, speaks, ?verdict, trace_id = %call.trace, "a new member");
+    judged(verdict)?;
     let join = handle.join_info();
     let founder = |peer: raft_node::Peer| Founder {
         id: peer.id.0,
@@ -80,7 +83,7 @@ async fn change(call: &Call<'_>, change: Change) -> Result<(), Failure> {
     judged(verdict)
 }
 
-fn judged(verdict: Verdict) -> Result<(), Failure> {
+pub(super) fn judged(verdict: Verdict) -> Result<(), Failure> {
     let refusal = match verdict {
         Ok(_) => return Ok(()),
         Err(refusal) => refusal,
@@ -93,15 +96,17 @@ fn judged(verdict: Verdict) -> Result<(), Failure> {
         | Refusal::UsedBefore(_)
         | Refusal::AddressTaken { .. }
         | Refusal::TooMany => ErrorCode::MemberConflict,
+        Refusal::Speaks { .. } | Refusal::NotHeard(_) => ErrorCode::LevelConflict,
         Refusal::CannotLead(_) | Refusal::NobodyElse => ErrorCode::CannotLead,
         Refusal::Invalid(_) => return Err(Failure::field("raft_addr", refusal.to_string())),
     };
     Err(Failure::new(code, format!("Refused: {refusal}.")))
 }
 
-fn read_member(fields: &Fields<'_, '_>) -> Result<Member, Failure> {
+/// The member, and the highest level that its build speaks.
+fn read_member(fields: &Fields<'_, '_>) -> Result<(Member, u32), Failure> {
     let mut errors = Errors::default();
-    let known = ["id", "raft_addr", "http_addr", "incarnation", "replaces"];
+    let known = ["id", "raft_addr", "http_addr", "incarnation", "replaces", "speaks"];
     fields.check_names(&known, &mut errors);
     fields.required("id", &mut errors);
     let id = fields.id("id", &mut errors);
@@ -119,6 +124,9 @@ fn read_member(fields: &Fields<'_, '_>) -> Result<Member, Failure> {
         fields.fault("incarnation", "must be 16 hexadecimal digits.", &mut errors);
     }
     let replaces = fields.id("replaces", &mut errors).map(NodeId);
+    // Builds before levels say nothing.
+    let speaks = fields.integer("speaks", 0..=u64::from(u32::MAX), &mut errors).unwrap_or(0);
+    let speaks = u32::try_from(speaks).unwrap_or(u32::MAX);
     let member = id.zip(raft_addr).map(|(id, raft_addr)| Member {
         id: NodeId(id),
         raft_addr: raft_addr.into(),
@@ -126,7 +134,7 @@ fn read_member(fields: &Fields<'_, '_>) -> Result<Member, Failure> {
         incarnation: number.and_then(Result::ok),
         replaces,
     });
-    errors.finish(member)
+    errors.finish(member).map(|member| (member, speaks))
 }
 
 /// Whether the text is a host name or address, and a port to connect to.
@@ -145,6 +153,10 @@ mod tests {
     use crate::request::fields::Handling;
 
     fn read(body: &str) -> Result<Member, Failure> {
+        read_both(body).map(|(member, _)| member)
+    }
+
+    fn read_both(body: &str) -> Result<(Member, u32), Failure> {
         let object = json::parse(body.as_bytes())?;
         read_member(&Fields::of(&object, Handling::Lenient))
     }
@@ -157,7 +169,13 @@ mod tests {
         .unwrap();
         assert_eq!((member.id, member.incarnation), (NodeId(4), Some(255)));
         assert_eq!((member.http_addr, member.replaces), (None, Some(NodeId(3))));
+        let speaks = |more: &str| {
+            let body = format!(r#"{{"id":4,"raft_addr":"a:1"{more}}}"#);
+            read_both(&body).map(|(_, speaks)| speaks)
+        };
+        assert_eq!((speaks("").unwrap(), speaks(r#","speaks":1"#).unwrap()), (0, 1));
         for (body, field) in [
+            (r#"{"id":4,"raft_addr":"a:1","speaks":-1}"#, "speaks"),
             (r#"{"raft_addr":"a:1"}"#, "id"),
             (r#"{"id":0,"raft_addr":"a:1"}"#, "id"),
             (r#"{"id":4}"#, "raft_addr"),

@@ -29,6 +29,7 @@ fn requests() -> Shapes {
         .with("MemberRequest.http_addr", address())
         .with("MemberRequest.incarnation", json!({"pattern": "^[0-9a-fA-F]{16}$"}))
         .of::<wire::PaymentsRequest>()
+        .of::<wire::LevelRequest>()
         .of::<wire::TransferRequest>()
 }
 

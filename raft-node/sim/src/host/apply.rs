@@ -126,6 +126,9 @@ impl Host {
             Ok(None) => {}
             Err(what) => return sim.fail(format!("node {}: {what}", self.id)),
         }
+        let level = process.state.level();
+        self.check_level(sim, level);
+        let Some(process) = &mut self.up else { return };
         process.files.schedule.grew(entry.data.len() as u64 + 48);
         sim.trace.mix(process.state.position().0);
         self.finish_apply(sim, effects);
@@ -134,7 +137,7 @@ impl Host {
     fn finish_apply(&mut self, sim: &mut Sim, effects: Effects) {
         let Some(process) = &mut self.up else { return };
         let (index, clock) = (process.state.applied_index(), process.state.clock());
-        let next_deadline = process.state.next_deadline();
+        let (level, next_deadline) = (process.state.level(), process.state.next_deadline());
         if index.is_multiple_of(64)
             && let Err(violation) = process.state.check_invariants()
         {
@@ -146,7 +149,7 @@ impl Host {
             self.answer(sim, seq, applied);
         }
         self.reached(sim, index);
-        self.mail(sim, Input::Applied { index, clock, answered });
+        self.mail(sim, Input::Applied { index, clock, level, answered });
         self.mail(sim, Input::NextDeadline(next_deadline));
         self.start_apply(sim);
     }
@@ -208,6 +211,7 @@ fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
                 cover.batches_in_part += u64::from(refused && some);
             }
             Outcome::Rejected(Rejection::BatchRefused { .. }) => cover.batches_refused += 1,
+            Outcome::LevelRaised(_) => cover.levels_raised += 1,
             Outcome::PaymentsSet => cover.payments_set += 1,
             Outcome::ProductArchived(_) => cover.products_archived += 1,
             Outcome::Rejected(Rejection::InsufficientStock { .. }) => cover.rejected_stock += 1,

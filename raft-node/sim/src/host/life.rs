@@ -1,5 +1,7 @@
 //! The beginning and end of a process: start, crash, orderly stop.
 
+use engine::level::NEWEST;
+use engine::secret::Secret;
 use raft_node::core::{Space, Start};
 use raft_node::log::{self, LogStore};
 use raft_node::snapshot::Snapshots;
@@ -67,6 +69,11 @@ impl Host {
                 self.id
             ));
         }
+        if self.boot > 0 && self.speaks < NEWEST && sim.random.percent(60) {
+            self.speaks = NEWEST;
+            sim.cover.builds_replaced += 1;
+        }
+        self.check_level(sim, state.level());
         self.boot += 1;
         self.awake_since = sim.now;
         self.clock.boot(sim.now);
@@ -95,6 +102,9 @@ impl Host {
             members,
             applied_index,
             clock: state.clock(),
+            level: state.level(),
+            speaks: self.speaks,
+            secret: Secret(std::array::from_fn(|_| sim.random.next() as u8)),
             snapshots: found,
             seed: sim.random.next(),
         };

@@ -93,12 +93,8 @@ impl Host {
         let request = RequestId { node: self.id, boot: process.boot, seq };
         process.waiting.insert(seq, (request, waiter));
         sim.say(|| format!("n{} proposes {seq}: {command:?}", self.id));
-        let mut envelope = Envelope { request, trace, command }.encode();
-        if sim.now < sim.plan.parks_until {
-            // The encodings differ in their version alone.
-            envelope[0] = 1;
-        }
-        let envelope = envelope.into();
+        let level = process.state.level();
+        let envelope = Envelope { request, trace, command }.encode_at(level).into();
         self.mail(sim, Input::Propose(Request { seq, envelope, deadline_ms }));
         true
     }

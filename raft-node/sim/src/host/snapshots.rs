@@ -280,7 +280,7 @@ impl Host {
         self.log.mark(index, term);
         state.set_resident_chunks_max(sim.plan.resident_chunks_max);
         state.set_event_retention(sim.plan.events_kept_max, sim.plan.events_kept_ms);
-        let (clock, next_deadline) = (state.clock(), state.next_deadline());
+        let (clock, next_deadline, level) = (state.clock(), state.next_deadline(), state.level());
         process.state = state;
         process.committed.retain(|waits| waits.last_index() > index);
         process.handed_out = process.handed_out.max(index);
@@ -288,7 +288,8 @@ impl Host {
         process.unmarked = None;
         self.keep_only(sim, &[index]);
         self.reached(sim, index);
-        self.mail(sim, Input::Applied { index, clock, answered: Vec::new() });
+        self.check_level(sim, level);
+        self.mail(sim, Input::Applied { index, clock, level, answered: Vec::new() });
         self.mail(sim, Input::NextDeadline(next_deadline));
         self.mail(sim, Input::SnapshotTaken(Box::new(meta), index));
     }

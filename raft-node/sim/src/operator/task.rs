@@ -3,6 +3,9 @@
 use engine::ids::NodeId;
 use raft_node::members::{Ask, Change, Member};
 
+/// Tickets from here on ask for a raise of the level, beside the task.
+pub(crate) const RAISES: u64 = 1 << 32;
+
 use crate::coverage::Coverage;
 use crate::time::Time;
 
@@ -41,9 +44,12 @@ impl Operator {
 
     /// Takes a node's answer to a request.
     pub(crate) fn told(&mut self, ticket: u64, refused: bool, cover: &mut Coverage) {
+        if ticket >= RAISES {
+            cover.raises_refused += u64::from(refused);
+            return;
+        }
         let Some(task) = self.task.as_ref().filter(|task| ticket > task.first) else { return };
-        let replaces =
-            matches!(&task.ask, Ask::Change(Change::Add(member)) if member.replaces.is_some());
+        let replaces = matches!(&task.ask, Ask::Add { member, .. } if member.replaces.is_some());
         if refused {
             cover.changes_refused += 1;
             self.refused |= matches!(task.ask, Ask::Change(Change::Remove(_)));

@@ -111,7 +111,7 @@ fn a_change_is_applied_once_its_membership_is_on_disk() {
 }
 
 /// Asks a node, as an operator would, and waits for the verdict.
-fn ask(world: &mut World, node: u64, ask: Ask) -> Result<Verdict, NoOutcome> {
+pub(super) fn ask(world: &mut World, node: u64, ask: Ask) -> Result<Verdict, NoOutcome> {
     let ticket = world.now_ms;
     let deadline_ms = world.now_ms + 5_000;
     world.input(node, Input::Ask { ticket, ask, deadline_ms });

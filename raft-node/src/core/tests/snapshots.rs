@@ -180,7 +180,7 @@ fn a_state_made_for_a_transfer_that_is_over_is_not_installed() {
     let from = NodeId(next);
     let hears = |world: &mut World, message| {
         let wall_ms = world.now().wall_ms;
-        world.input(away, Input::Peer { from, wall_ms, messages: vec![message] });
+        world.input(away, Input::Peer { from, speaks: 0, wall_ms, messages: vec![message] });
     };
     let mut offer = raft::eraftpb::Message::default();
     offer.set_msg_type(MessageType::MsgSnapshot);
@@ -289,7 +289,7 @@ fn a_transfer_goes_on_after_a_change_of_leader() {
     about.set_conf_state(founders().conf_state());
     let wall_ms = world.now().wall_ms;
     let messages = vec![PeerMessage::Raft(Box::new(offer))];
-    world.input(away, Input::Peer { from, wall_ms, messages });
+    world.input(away, Input::Peer { from, speaks: 0, wall_ms, messages });
     files.run_ms(&mut world, 3_000);
     let installed = world.host(away).installed.clone().expect("the transfer went on");
     assert_eq!(installed.index, index);

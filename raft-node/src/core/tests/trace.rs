@@ -109,6 +109,8 @@ fn ask(ask: &Ask) -> String {
             format!("transfer leadership from n{from} to n{to}")
         }
         Ask::Transfer { from, to: None } => format!("transfer leadership from n{from}"),
+        Ask::Add { member, speaks } => format!("add n{} that speaks level {speaks}", member.id),
+        Ask::Raise { to } => format!("raise the level to {to}"),
     }
 }
 

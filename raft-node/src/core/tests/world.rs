@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ::engine::command::{Command, Envelope};
 use ::engine::entry;
 use ::engine::ids::{NodeId, RequestId, Timestamp};
+use ::engine::secret::Secret;
 use ::engine::trace::TraceId;
 use raft::eraftpb::Entry;
 
@@ -44,6 +45,10 @@ pub(super) struct Host {
     /// A node that lost what it acknowledged takes no further input.
     pub(super) rolled_back: Option<RolledBack>,
     pub(super) down: bool,
+    /// The highest level that its build speaks.
+    pub(super) speaks: u32,
+    /// The level of what it applied.
+    pub(super) level: u32,
 }
 
 /// Nodes, their messages, and one monotonic clock for all.
@@ -81,13 +86,27 @@ pub(super) fn joining(id: u64, replaces: Option<u64>) -> Member {
     }
 }
 
+/// The core of a build before levels.
 pub(super) fn new_core(id: u64, boot: u64, log: &Arc<MemoryLog>, applied_index: u64) -> Core {
+    core_speaking(0, id, boot, log, applied_index)
+}
+
+fn core_speaking(
+    speaks: u32,
+    id: u64,
+    boot: u64,
+    log: &Arc<MemoryLog>,
+    applied_index: u64,
+) -> Core {
     let start = Start {
         node: NodeId(id),
         boot,
         members: log::members_or_founders(&**log, applied_index, founders).expect("in memory"),
         applied_index,
         clock: Timestamp(0),
+        level: 0,
+        speaks,
+        secret: Secret::default(),
         snapshots: Vec::new(),
         seed: 7,
     };
@@ -98,6 +117,16 @@ pub(super) fn new_core(id: u64, boot: u64, log: &Arc<MemoryLog>, applied_index: 
 impl World {
     pub(super) fn new() -> World {
         World::of(3)
+    }
+
+    /// A world of nodes that speak these levels. The first three are the founders.
+    pub(super) fn speaking(levels: &[u32]) -> World {
+        let mut world = World::of(levels.len() as u64);
+        for (host, (id, speaks)) in world.hosts.iter_mut().zip((1..).zip(levels)) {
+            host.speaks = *speaks;
+            host.core = core_speaking(*speaks, id, 1, &host.log, 0);
+        }
+        world
     }
 
     /// A world of `nodes` nodes. The first three are the founders, the others are not members yet.
@@ -121,6 +150,8 @@ impl World {
                     installed: None,
                     rolled_back: None,
                     down: false,
+                    speaks: 0,
+                    level: 0,
                 }
             })
             .collect();
@@ -274,6 +305,9 @@ impl World {
             host.entries_with_commands += usize::from(!parsed.envelopes.is_empty());
             for envelope in parsed.envelopes {
                 let (_, envelope) = Envelope::decode(envelope).expect("well formed");
+                if let Command::RaiseLevel(raise) = &envelope.command {
+                    host.level = raise.to;
+                }
                 let RequestId { node, boot, seq } = envelope.request;
                 if (node.0, boot) == (id, host.boot) {
                     answered.push(seq);
@@ -285,7 +319,8 @@ impl World {
             self.note_of(id, || format!("-> client done n{id}#{seq}"));
         }
         let index = entries.last()?.index;
-        Some(Input::Applied { index, clock, answered })
+        let level = self.host(id).level;
+        Some(Input::Applied { index, clock, level, answered })
     }
 
     /// Delivers everything that is on the wire, and what that causes.
@@ -313,8 +348,8 @@ impl World {
 
     fn receive(&mut self, from: NodeId, to: NodeId, message: PeerMessage) {
         if !self.cut.contains(&(from.0, to.0)) {
-            let wall_ms = self.now().wall_ms;
-            self.input(to.0, Input::Peer { from, wall_ms, messages: vec![message] });
+            let (wall_ms, speaks) = (self.now().wall_ms, self.host(from.0).speaks);
+            self.input(to.0, Input::Peer { from, speaks, wall_ms, messages: vec![message] });
         }
     }
 
@@ -388,5 +423,5 @@ fn install(host: &mut Host, install: &Install, append: &Append) -> Input {
     host.log.install(*index, *term, append.hard_state.as_ref(), members).expect("in memory");
     host.applied_index = *index;
     host.installed = Some(install.clone());
-    Input::Applied { index: *index, clock: Timestamp(0), answered: Vec::new() }
+    Input::Applied { index: *index, clock: Timestamp(0), level: 0, answered: Vec::new() }
 }

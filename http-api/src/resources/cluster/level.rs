@@ -1,0 +1,30 @@
+//! Raises the cluster's level. Any node takes the request, the leader decides.
+
+use client::wire::Envelope;
+use engine::level;
+
+use super::members::judged;
+use crate::answer::reply::{self, Reply};
+use crate::answer::views;
+use crate::call::Call;
+use crate::failure::Failure;
+use crate::request::fields::Errors;
+use crate::request::json::{self, Object};
+
+/// `POST /cluster/level`
+pub(crate) async fn raise(call: &Call<'_>) -> Result<Reply, Failure> {
+    let object = if call.body.is_empty() { Object::default() } else { json::parse(&call.body)? };
+    let fields = call.fields(&object);
+    let mut errors = Errors::default();
+    fields.check_names(&["to"], &mut errors);
+    let to = fields.id("to", &mut errors).map_or(Some(level::NEWEST), |to| u32::try_from(to).ok());
+    if to.is_none() {
+        fields.fault("to", "must be a level.", &mut errors);
+    }
+    let to = errors.finish(to)?;
+    let handle = &call.app.handle;
+    let verdict = handle.raise_level(to, call.deadline).await?;
+    tracing::info!(to, ?verdict, trace_id = %call.trace, "a raise of the level");
+    judged(verdict)?;
+    Ok(reply::of(200, &Envelope::new(views::cluster(handle.status()))))
+}
