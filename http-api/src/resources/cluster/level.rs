@@ -26,5 +26,5 @@ pub(crate) async fn raise(call: &Call<'_>) -> Result<Reply, Failure> {
     let verdict = handle.raise_level(to, call.deadline).await?;
     tracing::info!(to, ?verdict, trace_id = %call.trace, "a raise of the level");
     judged(verdict)?;
-    Ok(reply::of(200, &Envelope::new(views::cluster(handle.status()))))
+    Ok(reply::of(200, &Envelope::new(views::cluster(handle))))
 }
