@@ -32,6 +32,9 @@ impl World {
         sim.net.quality.loss_ppm = 0;
         sim.net.quality.damage_ppm = 0;
         sim.net.quality.delay_mean_us = sim.net.quality.delay_mean_us.min(5 * MS);
+        // A majority may need a snapshot first: its transfer takes a second or two at most.
+        sim.plan.link_bytes_per_ms = sim.plan.link_bytes_per_ms.max(100);
+        sim.plan.disk.read_us_per_kib = sim.plan.disk.read_us_per_kib.min(1_000);
         sim.plan.client_loss_ppm = 0;
         sim.plan.provider.request_lost_ppm = 0;
         sim.plan.provider.answer_lost_ppm = 0;
