@@ -7,7 +7,7 @@ use hyper::Uri;
 use crate::endpoints::Endpoints;
 use crate::retry::Backoff;
 use crate::scope::Inner;
-use crate::transport::Transport;
+use crate::transport::{Tls, Transport};
 
 /// The most base URLs of one client.
 const BASE_URLS_MAX: usize = 64;
@@ -29,6 +29,8 @@ pub struct Builder {
     connections_max: usize,
     response_bytes_max: usize,
     backoff: Backoff,
+    #[cfg(feature = "tls")]
+    authorities: Option<Vec<u8>>,
 }
 
 /// Why a client cannot be built.
@@ -46,6 +48,9 @@ pub enum BuildError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The authorities cannot be used.
+    #[error("the authorities for https cannot be used: {0}")]
+    Authorities(String),
     /// A setting is out of its bounds.
     #[error("{setting} must be {bounds}")]
     OutOfBounds {
@@ -67,12 +72,14 @@ impl Default for Builder {
             connections_max: 256,
             response_bytes_max: 32 * 1024 * 1024,
             backoff: Backoff { base: Duration::from_millis(50), max: Duration::from_secs(2) },
+            #[cfg(feature = "tls")]
+            authorities: None,
         }
     }
 }
 
 impl Builder {
-    /// Adds the URL of one node, `http://host[:port][/path]`; 1 to 64 in all.
+    /// Adds the URL of one node, `http://host[:port][/path]` or `https://…`; 1 to 64 in all.
     ///
     /// The client asks the first one, and the others when it fails.
     #[must_use]
@@ -85,6 +92,16 @@ impl Builder {
     #[must_use]
     pub fn base_urls<U: Into<String>>(mut self, urls: impl IntoIterator<Item = U>) -> Self {
         self.base_urls.extend(urls.into_iter().map(Into::into));
+        self
+    }
+
+    /// Believes servers whose certificate one of these authorities signed, given as certificates in
+    /// PEM form, for base URLs with `https`. There are no others: authorities of the system do not
+    /// count.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities = Some(pem.into());
         self
     }
 
@@ -151,13 +168,27 @@ impl Builder {
         if self.base_urls.is_empty() || self.base_urls.len() > BASE_URLS_MAX {
             return Err(BuildError::BaseUrlCount(self.base_urls.len()));
         }
-        let urls = self.base_urls.iter().map(|url| base_url(url)).collect::<Result<Vec<_>, _>>()?;
+        #[cfg(feature = "tls")]
+        let tls: Tls = match &self.authorities {
+            Some(pem) => Some(
+                crate::secure::config(pem)
+                    .map_err(|error| BuildError::Authorities(error.to_string()))?,
+            ),
+            None => None,
+        };
+        #[cfg(feature = "tls")]
+        let has_tls = tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let (tls, has_tls): (Tls, bool) = ((), false);
+        let urls = self.base_urls.iter().map(|url| base_url(url, has_tls));
+        let urls = urls.collect::<Result<Vec<_>, _>>()?;
         Ok(Inner {
             endpoints: Endpoints::new(urls),
             transport: Transport::new(
                 self.connections_max,
                 self.connect_timeout,
                 self.response_bytes_max,
+                tls,
             ),
             deadline: self.deadline,
             attempt_timeout: self.attempt_timeout,
@@ -191,7 +222,7 @@ impl Builder {
 }
 
 /// Checks a base URL and removes a slash at its end.
-fn base_url(url: &str) -> Result<String, BuildError> {
+fn base_url(url: &str, has_tls: bool) -> Result<String, BuildError> {
     let refuse = |reason| Err(BuildError::BaseUrl { url: url.to_owned(), reason });
     // The URI type silently drops a fragment, so check before parsing.
     if url.contains(['#', '?']) {
@@ -205,7 +236,8 @@ fn base_url(url: &str) -> Result<String, BuildError> {
     };
     match uri.scheme_str() {
         Some("http") => {}
-        Some("https") => return refuse("TLS is not supported"),
+        Some("https") if has_tls => {}
+        Some("https") => return refuse("https needs the authorities to believe"),
         _ => return refuse("it must begin with http://"),
     }
     match uri.authority() {

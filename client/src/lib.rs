@@ -5,7 +5,7 @@
 //! this crate.
 //!
 //! The crate knows no domain types: the wire format is a promise to others, the engine's types are
-//! not. It has no TLS and no blocking interface, and it needs a tokio runtime.
+//! not. It has no blocking interface and needs a tokio runtime. The feature `tls` brings HTTPS.
 #![cfg_attr(feature = "http", doc = include_str!("guide.md"))]
 
 pub mod wire;
@@ -36,6 +36,8 @@ mod query;
 mod retry;
 #[cfg(feature = "http")]
 mod scope;
+#[cfg(feature = "tls")]
+mod secure;
 #[cfg(feature = "http")]
 mod sign;
 #[cfg(feature = "http")]

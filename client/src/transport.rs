@@ -32,10 +32,22 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most header lines in one answer.
 const HEADERS_MAX: usize = 100;
 
+/// What opens connections.
+#[cfg(feature = "tls")]
+pub(crate) type Connector = crate::secure::Secure;
+#[cfg(not(feature = "tls"))]
+pub(crate) type Connector = HttpConnector;
+
+/// The settings of TLS. Without the feature there are none.
+#[cfg(feature = "tls")]
+pub(crate) type Tls = Option<Arc<rustls::ClientConfig>>;
+#[cfg(not(feature = "tls"))]
+pub(crate) type Tls = ();
+
 /// The connection pool and its bounds.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    http: legacy::Client<HttpConnector, Tracked>,
+    http: legacy::Client<Connector, Tracked>,
     slots: Semaphore,
     connections_max: usize,
     response_bytes_max: usize,
@@ -56,11 +68,16 @@ impl Transport {
         connections_max: usize,
         connect_timeout: Duration,
         response_bytes_max: usize,
+        tls: Tls,
     ) -> Self {
         let mut connector = HttpConnector::new();
         connector.enforce_http(true);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(connect_timeout));
+        #[cfg(feature = "tls")]
+        let connector = crate::secure::Secure::new(connector, tls, connect_timeout);
+        #[cfg(not(feature = "tls"))]
+        let () = tls;
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)

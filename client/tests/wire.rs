@@ -321,6 +321,7 @@ fn cluster() {
             files_open: Some(40),
             files_max: None,
         }),
+        insecure: vec!["http".into()],
         members: vec![leader, follower],
     };
     golden(include_str!("goldens/cluster.json"), &Envelope::new(cluster));

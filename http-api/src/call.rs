@@ -45,6 +45,8 @@ pub(crate) struct App {
     pub(crate) batch_room: Arc<Semaphore>,
     /// Handles requests with large bodies.
     pub(crate) parser: Parser,
+    /// Permits for TLS handshakes.
+    pub(crate) handshakes: Semaphore,
     /// Permits to read backups.
     pub(crate) backups: Arc<Semaphore>,
     pub(crate) documents: Documents,

@@ -40,8 +40,10 @@ mod routes;
 mod server;
 mod service;
 mod settings;
+mod tls;
 mod watch;
 
 pub use origin::{CorsOrigin, HostName};
 pub use server::Server;
 pub use settings::{Gateway, Invalid, Settings, WebhookSecret};
+pub use tls::HttpTls;

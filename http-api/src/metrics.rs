@@ -16,13 +16,15 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetri
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use raft_node::Handle;
 
 use crate::events::Feed;
 use crate::process::Process;
+use crate::settings::Settings;
+use crate::tls::HttpTls;
 
 /// The content type of `/metrics`.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -62,6 +64,12 @@ impl From<Transport> for Over {
     }
 }
 
+/// A part of the node that anybody may use.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Open {
+    what: &'static str,
+}
+
 type Latencies = Family<Answered, Histogram, fn() -> Histogram>;
 
 /// All metrics of a server.
@@ -81,7 +89,7 @@ fn histogram() -> Histogram {
 
 impl Metrics {
     /// Registers all metrics.
-    pub(crate) fn new(handle: Handle, feed: Arc<Feed>) -> Metrics {
+    pub(crate) fn new(handle: Handle, feed: Arc<Feed>, settings: &Settings) -> Metrics {
         let mut registry = Registry::default();
         let requests = Latencies::new_with_constructor(histogram);
         let reservations = histogram();
@@ -110,7 +118,13 @@ impl Metrics {
             "Payment webhooks without a signature that this node accepts",
             signatures_refused.clone(),
         );
-        registry.register_collector(Box::new(Node(handle, feed)));
+        let open: Family<Open, Gauge> = Family::default();
+        let help = "1 for each part of this node that is open to everybody who reaches it";
+        registry.register("holdfast_insecure", help, open.clone());
+        for &what in &settings.insecure {
+            open.get_or_create(&Open { what }).set(1);
+        }
+        registry.register_collector(Box::new(Node(handle, feed, settings.tls.clone())));
         Metrics { registry, requests, reservations, sent, cut_off, signatures_refused }
     }
 
@@ -168,7 +182,7 @@ fn known(method: &Method) -> &'static str {
 }
 
 /// Metrics that are read from the node on request.
-struct Node(Handle, Arc<Feed>);
+struct Node(Handle, Arc<Feed>, Option<Arc<HttpTls>>);
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,6 +203,8 @@ impl Collector for Node {
         writer.gauge("event_subscribers", "Subscribers to events", self.1.subscribers() as u64)?;
         writer.holds(&totals, holds, node.holds_refused_without_entry_total)?;
         writer.webhooks(&totals, parked)?;
+        writer.links(&node)?;
+        writer.expiry(&node, self.2.as_deref())?;
         writer.node(&node)
     }
 }
@@ -318,6 +334,31 @@ impl Writer<'_, '_> {
         for (kind, why, count) in refused {
             let labels = [("kind", kind.as_str()), ("why", why)];
             ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn links(&mut self, node: &raft_node::Metrics) -> fmt::Result {
+        let (name, help) = ("holdfast_peer_links", "Open links to and from peers");
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (tls, links) in [("yes", node.peer_links_tls), ("no", node.peer_links_plain)] {
+            let labels = [("tls", tls)];
+            let links = i64::try_from(links).unwrap_or(i64::MAX);
+            ConstGauge::new(links).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn expiry(&mut self, node: &raft_node::Metrics, http: Option<&HttpTls>) -> fmt::Result {
+        let http = http.map(HttpTls::not_after_s);
+        let (name, help) =
+            ("holdfast_tls_not_after_seconds", "When a certificate expires, since 1970");
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (which, not_after_s) in [("peer", node.peer_tls_not_after_s), ("http", http)] {
+            let Some(not_after_s) = not_after_s else { continue };
+            let labels = [("which", which)];
+            let not_after_s = i64::try_from(not_after_s).unwrap_or(i64::MAX);
+            ConstGauge::new(not_after_s).encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }

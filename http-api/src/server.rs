@@ -21,6 +21,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use parking_lot::Mutex;
 use raft_node::Handle;
+use raft_node::tls::stream::Stream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch as signal};
 use tokio::task::{JoinHandle, JoinSet};
@@ -39,10 +40,16 @@ use crate::request::trace;
 use crate::routes::Router;
 use crate::service::{self, Ends, Service};
 use crate::settings::Settings;
+use crate::tls;
 use crate::watch::{self, Late, Phase, Watch, Watched};
 
 /// Backups that clients may read at the same time; each keeps a large file open.
 const BACKUPS_MAX: usize = 2;
+
+/// TLS handshakes that may be under way; more wait.
+const HANDSHAKES_MAX: usize = 64;
+/// How long a connection may take until it speaks TLS.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The pause after a failed accept, for example for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -83,7 +90,7 @@ impl Server {
         let feed = Feed::new(settings.event_subscribers_max);
         let filling = tokio::spawn(Arc::clone(&feed).run(handle.clone()));
         let app = App {
-            metrics: Arc::new(Metrics::new(handle.clone(), Arc::clone(&feed))),
+            metrics: Arc::new(Metrics::new(handle.clone(), Arc::clone(&feed), &settings)),
             handle,
             origins: Origins::new(&settings.http_hosts, &settings.cors_origins),
             limiter: Limiter::new(settings.rate_limit_per_minute),
@@ -91,6 +98,7 @@ impl Server {
             batch_room: Arc::new(Semaphore::new(settings.batch_bytes_in_flight_max)),
             parser: Parser::start()?,
             backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
+            handshakes: Semaphore::new(HANDSHAKES_MAX),
             settings,
             feed,
             stopped: stopped.clone(),
@@ -157,6 +165,8 @@ async fn accept(
             Some(seat) => {
                 connections.spawn(connection(socket, service.clone(), stopped.clone(), seat));
             }
+            // A client that expects TLS cannot read an answer without it.
+            None if service.app.settings.tls.is_some() => {}
             None => refuse(&socket, ErrorCode::Overloaded, "There are too many connections."),
         }
     }
@@ -215,6 +225,8 @@ async fn connection(
     let ends = Ends { client: seat.address, own: own.ip() };
     // Answers are small; waiting to fill a packet only adds latency.
     let _ = socket.set_nodelay(true);
+    let opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, open(&service.app, socket)).await;
+    let Ok(Some(socket)) = opened else { return };
     let watch = Arc::new(Watch::new());
     let upgrade: Arc<Mutex<Option<Upgrade>>> = Arc::default();
     let app = &service.app;
@@ -295,11 +307,27 @@ async fn connection(
         app.metrics.cut_off(Transport::Sse);
     }
     tracing::debug!(?late, "a connection timed out");
-    // Not while an earlier answer is being written.
-    if late == Late::Head && !watch.is_writing() {
-        let socket = serving.into_parts().io.into_socket();
+    // Not while an earlier answer is being written, and not where the client expects TLS.
+    if late == Late::Head
+        && !watch.is_writing()
+        && let Stream::Plain(socket) = serving.into_parts().io.into_socket()
+    {
         refuse(&socket, ErrorCode::RequestTimeout, "The request did not arrive in time.");
     }
+}
+
+/// Brings a connection to where requests can be read. With a certificate, a client that does not
+/// speak TLS is told so.
+async fn open(app: &App, socket: TcpStream) -> Option<Stream> {
+    let Some(tls) = &app.settings.tls else { return Some(Stream::Plain(socket)) };
+    if !tls::begins_with_tls(&socket).await.ok()? {
+        let detail = "This port speaks TLS: send the request to https://.";
+        refuse(&socket, ErrorCode::MalformedRequest, detail);
+        return None;
+    }
+    // The semaphore is never closed.
+    let _permit = app.handshakes.acquire().await.ok()?;
+    tls.accept(socket).await.inspect_err(|error| tracing::debug!(%error, "a handshake failed")).ok()
 }
 
 /// Answers without a request, as far as the socket takes the bytes at once.

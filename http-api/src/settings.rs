@@ -1,9 +1,11 @@
 //! Every setting of the server, and the bounds that are checked at startup.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::origin::{CorsOrigin, HostName};
+use crate::tls::HttpTls;
 
 /// The most secrets at the same time: two, for a rotation.
 const SECRETS_MAX: usize = 2;
@@ -32,6 +34,10 @@ pub struct Settings {
     pub http_hosts: Vec<HostName>,
     /// Origins whose web pages may use this server. Others may not change anything.
     pub cors_origins: Vec<CorsOrigin>,
+    /// The certificate for clients. With it, the server speaks HTTPS alone.
+    pub tls: Option<Arc<HttpTls>>,
+    /// What of this node is open to everybody who reaches it, for `/cluster` and the metrics.
+    pub insecure: Vec<&'static str>,
     /// The gateway that charges for orders. All nodes should have the same one, because the leader
     /// makes the calls.
     pub gateway: Gateway,
@@ -95,6 +101,8 @@ impl Default for Settings {
             active_holds_max: 1_000_000,
             http_hosts: Vec::new(),
             cors_origins: Vec::new(),
+            tls: None,
+            insecure: Vec::new(),
             gateway: Gateway::None,
             webhook_secrets: Vec::new(),
             webhook_unsigned: false,

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use parking_lot::Mutex;
+use raft_node::tls::stream::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::settings::Settings;
 
@@ -174,7 +174,7 @@ const READ_BYTES: usize = 8 << 10;
 /// A socket whose traffic is recorded.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    socket: TcpStream,
+    socket: Stream,
     watch: Arc<Watch>,
 }
 
@@ -198,12 +198,12 @@ impl Drop for Streaming {
 
 impl Watched {
     /// Watches a socket.
-    pub(crate) fn new(socket: TcpStream, watch: Arc<Watch>) -> Watched {
+    pub(crate) fn new(socket: Stream, watch: Arc<Watch>) -> Watched {
         Watched { socket, watch }
     }
 
     /// The socket, once the HTTP library is done with it.
-    pub(crate) fn into_socket(self) -> TcpStream {
+    pub(crate) fn into_socket(self) -> Stream {
         self.socket
     }
 

@@ -219,6 +219,8 @@ impl Cluster {
             .args(["--http", &format!("{ip}:{}", net::HTTP_PORT)])
             .args(["--raft", &format!("{ip}:{}", net::RAFT_PORT)])
             .args(node.join.as_ref().unwrap_or(&peers))
+            // Nobody else is on the networks of the namespaces.
+            .args(["--insecure-peers", "--insecure-http"])
             .args(["--rebuild-wait-s", if node.rebuilds { "30" } else { "0" }])
             .args(&settings.flags)
             .envs(settings.environment.iter().cloned())

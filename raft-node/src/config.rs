@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use engine::ids::NodeId;
 
 use crate::invalid::Invalid;
 use crate::payment;
+use crate::tls::PeerTls;
 
 /// The smallest useful disk reserve, in bytes. The log grows by files that are allocated in steps,
 /// and the checkpoint grows by segments.
@@ -41,6 +43,17 @@ pub struct Join {
     pub met: BTreeMap<NodeId, u64>,
 }
 
+/// Whom a node believes to be another node.
+#[derive(Clone, Debug)]
+pub enum PeerSecurity {
+    /// Everybody on this machine, and nobody else: all addresses must be loopback addresses.
+    Loopback,
+    /// Everybody who can reach the raft port. Only for networks where all others are trusted.
+    Insecure,
+    /// Nodes with a certificate.
+    Tls(Arc<PeerTls>),
+}
+
 /// Settings of a node. [`Config::new`] gives the defaults.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -52,6 +65,8 @@ pub struct Config {
     pub cluster_name: String,
     /// Where the raft port listens. Port 0 takes any free port.
     pub raft_addr: SocketAddr,
+    /// Whom this node believes to be another node.
+    pub peer_security: PeerSecurity,
     /// The raft address that `status` shows.
     pub advertise_raft: String,
     /// The HTTP address that `status` shows.
@@ -238,6 +253,7 @@ impl Config {
             data_dir: data_dir.into(),
             cluster_name: "holdfast".into(),
             raft_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            peer_security: PeerSecurity::Loopback,
             advertise_raft: String::new(),
             advertise_http: String::new(),
             peers: Vec::new(),
@@ -283,6 +299,14 @@ impl Config {
         if self.peers.len() > 9 {
             return refuse("peer", "at most 9 voters");
         }
+        if matches!(self.peer_security, PeerSecurity::Loopback) {
+            if !self.raft_addr.ip().to_canonical().is_loopback() {
+                return refuse("raft", NEEDS_CERTIFICATES);
+            }
+            if self.peers.iter().any(|peer| is_far(&peer.raft_addr)) {
+                return refuse("peer", NEEDS_CERTIFICATES);
+            }
+        }
         if self.core.heartbeat_ticks == 0 || self.core.election_ticks <= self.core.heartbeat_ticks {
             return refuse("election_ticks", "must be more than heartbeat_ticks");
         }
@@ -308,6 +332,17 @@ impl Config {
     }
 }
 
+/// Why a node without certificates does not listen for other machines.
+const NEEDS_CERTIFICATES: &str = "an address that other machines can reach needs certificates of \
+    all nodes (--peer-cert, --peer-key, --peer-ca; `holdfast certs` makes them), because whoever \
+    reaches the raft port owns the cluster; on a network where every machine is trusted, say \
+    --insecure-peers";
+
+/// Whether this is the address of another machine. Names are looked up when they are dialled.
+fn is_far(raft_addr: &str) -> bool {
+    raft_addr.parse::<SocketAddr>().is_ok_and(|address| !address.ip().to_canonical().is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,7 +356,13 @@ mod tests {
         let good = Config::new(NodeId(1), "x");
         assert_eq!(good.validate(), Ok(()));
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 8] = [
+        let cases: [(&str, Spoil); 11] = [
+            ("raft", |c| c.raft_addr = "0.0.0.0:7001".parse().unwrap()),
+            ("raft", |c| c.raft_addr = "[2001:db8::1]:7001".parse().unwrap()),
+            ("peer", |c| {
+                let far = Peer { raft_addr: "192.0.2.2:7002".into(), ..peer(2) };
+                c.peers = vec![peer(1), far];
+            }),
             ("id", |c| c.node_id = NodeId(0)),
             ("cluster", |c| c.cluster_name.clear()),
             ("peer", |c| c.peers = vec![peer(2), peer(3)]),
@@ -336,6 +377,10 @@ mod tests {
             spoil(&mut config);
             assert_eq!(config.validate().expect_err("refused").setting, setting);
         }
+        let mut open = good.clone();
+        open.raft_addr = "0.0.0.0:7001".parse().unwrap();
+        open.peer_security = PeerSecurity::Insecure;
+        assert_eq!(open.validate(), Ok(()));
     }
 
     #[test]

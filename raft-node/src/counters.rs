@@ -14,6 +14,10 @@ impl Counter {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
+    pub(crate) fn subtract(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
+    }
+
     pub(crate) fn set(&self, n: u64) {
         self.0.store(n, Ordering::Relaxed);
     }
@@ -47,6 +51,10 @@ pub(crate) struct Counters {
     pub(crate) log_bytes: Counter,
     pub(crate) peer_messages_dropped: Counter,
     pub(crate) peer_frames_dropped: Counter,
+    /// Open links with TLS, in both directions.
+    pub(crate) peer_links_tls: Counter,
+    /// Open links without TLS.
+    pub(crate) peer_links_plain: Counter,
     pub(crate) payment_calls: Counter,
     pub(crate) disk_free_bytes: Counter,
 }

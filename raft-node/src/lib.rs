@@ -32,10 +32,11 @@ pub mod shared;
 pub mod simulation;
 pub mod snapshot;
 mod sold_out;
+pub mod tls;
 pub mod transport;
 pub mod verify;
 
-pub use config::{Config, Join, Peer};
+pub use config::{Config, Join, Peer, PeerSecurity};
 pub use error::{EventsError, ProposeError, ReadError, SnapshotError};
 pub use handle::backup::Backup;
 pub use handle::ledger::{LedgerEntry, LedgerPage, LedgerPlace};

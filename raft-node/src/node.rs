@@ -92,6 +92,7 @@ impl Node {
             identity,
             cluster_name: config.cluster_name.clone(),
             advertised: Advertised { raft, http: config.advertise_http.clone() },
+            peer_security: config.peer_security.clone(),
             state,
             members: newest,
             store,

@@ -21,6 +21,7 @@ use tokio::sync::{oneshot, watch};
 use self::answers::{Answer, Answers};
 use self::applied::{AppliedWaiters, Barrier};
 use self::prepared::{Asker, Prepared};
+use crate::config::PeerSecurity;
 use crate::core::{Input, NoOutcome, Now, ReadTicket, Space, View};
 use crate::counters::Counters;
 use crate::directory::identity::Identity;
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) cluster_name: String,
     /// The addresses that `status` shows. Empty texts mean unknown.
     pub(crate) advertised: Advertised,
+    pub(crate) peer_security: PeerSecurity,
     pub(crate) state: RwLock<State>,
     /// The directory that holds everything durable.
     pub(crate) data_dir: PathBuf,
@@ -113,6 +115,7 @@ pub(crate) struct Parts {
     pub(crate) identity: Identity,
     pub(crate) cluster_name: String,
     pub(crate) advertised: Advertised,
+    pub(crate) peer_security: PeerSecurity,
     pub(crate) state: State,
     pub(crate) members: Membership,
     pub(crate) store: Arc<SledStore>,
@@ -135,6 +138,7 @@ impl Shared {
             cluster_name: parts.cluster_name,
             advertised: parts.advertised,
             level: AtomicU32::new(parts.state.level()),
+            peer_security: parts.peer_security,
             state: RwLock::new(parts.state),
             data_dir: parts.data_dir,
             store: RwLock::new(parts.store),

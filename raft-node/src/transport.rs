@@ -6,7 +6,11 @@
 //! their own, opened on demand: no heartbeat waits behind them, nor in the kernel's buffers. Links
 //! lose messages when a queue is full or a connection breaks, which raft and the request ids
 //! tolerate. Nothing is believed before the hello named this cluster, this node and the known
-//! incarnation.
+//! incarnation. With TLS, nothing is read before the handshake, and the certificate must be that
+//! of the node that the hello names.
+
+mod seats;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,26 +20,26 @@ use std::time::Duration;
 use engine::ids::NodeId;
 use engine::level;
 use parking_lot::{Mutex, RwLock};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::core::Input;
+use crate::counters::Counter;
 use crate::members::{MEMBERS_MAX, Membership};
 use crate::message::{
     self, FRAME_HEADER_BYTES, HELLO_HEAD_BYTES, Hello, HelloHead, HelloVerdict, PeerMessage,
 };
 use crate::shared::Shared;
+use crate::tls::stream::Stream;
+use seats::{Seat, Seats};
+use wire::Route;
 
 /// Timeout of a hello, and of opening a connection.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
-/// A peer whose machine does not acknowledge bytes for this long is unreachable, and the link
-/// connects again. Otherwise the kernel would keep a connection for a quarter of an hour that a
-/// firewall forgot, or wait as long after a partition as the partition took.
-const ACKNOWLEDGED_MAX: Duration = Duration::from_secs(3);
 /// A frame that cannot be written within this time means a dead peer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval between empty frames on idle links. They also keep the clocks compared.
@@ -54,8 +58,12 @@ const FRAME_BYTES_TARGET: usize = 4 << 20;
 const PARTS_QUEUED_MAX: usize = 32;
 /// A connection for parts that carries none for this long is closed.
 const PARTS_IDLE: Duration = Duration::from_secs(5);
-/// Most incoming connections: each peer has two, and may be opening another.
-const CONNECTIONS_MAX: usize = 64;
+/// Bytes of a frame that are read before memory for more is taken: what a peer announces costs
+/// nothing until it arrives.
+const READ_BYTES: usize = 64 << 10;
+/// A link with TLS is opened again after this time, so that an expired certificate shows while the
+/// others still work.
+const RENEWED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// State that the tasks of the links share.
 struct Hub {
@@ -183,11 +191,14 @@ async fn keep_link(
     seen: Arc<Notify>,
 ) {
     let mut wait = RECONNECT_MIN;
+    let mut route = Route::default();
     loop {
-        match timeout(HANDSHAKE_TIMEOUT, connect(&shared, peer, &raft_addr)).await {
+        let connected = connect(&shared, &mut route, peer, &raft_addr);
+        match timeout(HANDSHAKE_TIMEOUT, connected).await {
             Ok(Ok((stream, version))) => {
                 wait = RECONNECT_MIN;
                 tracing::debug!(node = shared.node().0, peer = peer.0, "link is up");
+                let _counted = Counted::new(&shared, &stream);
                 let Err(error) = feed(&shared, stream, version, &mut queue).await else { return };
                 tracing::debug!(node = shared.node().0, peer = peer.0, %error, "link broke");
             }
@@ -217,9 +228,10 @@ async fn send_parts(
     raft_addr: String,
     mut queue: mpsc::Receiver<PeerMessage>,
 ) {
-    let mut bytes = Vec::new();
+    let (mut bytes, mut route) = (Vec::new(), Route::default());
     while let Some(first) = queue.recv().await {
-        let connected = timeout(HANDSHAKE_TIMEOUT, connect(&shared, peer, &raft_addr)).await;
+        let connected = connect(&shared, &mut route, peer, &raft_addr);
+        let connected = timeout(HANDSHAKE_TIMEOUT, connected).await;
         let Ok(Ok((mut stream, _))) = connected else {
             while queue.try_recv().is_ok() {}
             sleep(RECONNECT_MAX).await;
@@ -228,7 +240,7 @@ async fn send_parts(
         let mut part = Some(first);
         while let Some(message) = part {
             message::encode_frame(shared.now().wall_ms, &[message], &mut bytes);
-            let written = timeout(WRITE_TIMEOUT, stream.write_all(&bytes)).await;
+            let written = timeout(WRITE_TIMEOUT, send(&mut stream, &bytes)).await;
             bytes.clear();
             if !matches!(written, Ok(Ok(()))) {
                 tracing::debug!(node = shared.node().0, peer = peer.0, "no parts can be sent");
@@ -241,10 +253,16 @@ async fn send_parts(
 }
 
 /// Opens a connection. Returns it with the version of the protocol that both sides speak.
-async fn connect(shared: &Shared, peer: NodeId, raft_addr: &str) -> io::Result<(TcpStream, u16)> {
-    let mut stream = dial(raft_addr).await?;
+async fn connect(
+    shared: &Shared,
+    route: &mut Route,
+    peer: NodeId,
+    raft_addr: &str,
+) -> io::Result<(Stream, u16)> {
+    let mut stream = wire::dial(&shared.peer_security, route, peer, raft_addr).await?;
     let own = own_hello(shared, peer, HelloVerdict::Welcome);
     stream.write_all(&own.encode()).await?;
+    stream.flush().await?;
     let (version, hello) = read_hello(&mut stream).await?;
     shared.heard_verdict(peer, hello.verdict);
     if hello.verdict != HelloVerdict::Welcome {
@@ -259,27 +277,20 @@ async fn connect(shared: &Shared, peer: NodeId, raft_addr: &str) -> io::Result<(
     }
 }
 
-async fn dial(raft_addr: &str) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(raft_addr).await?;
-    stream.set_nodelay(true)?;
-    #[cfg(target_os = "linux")]
-    {
-        let limit_ms = u32::try_from(ACKNOWLEDGED_MAX.as_millis()).unwrap_or(u32::MAX);
-        rustix::net::sockopt::set_tcp_user_timeout(&stream, limit_ms)?;
-    }
-    Ok(stream)
-}
-
 /// Sends queued messages, many to a frame. Returns only when the node stops.
 async fn feed(
     shared: &Shared,
-    mut stream: TcpStream,
+    mut stream: Stream,
     version: u16,
     queue: &mut mpsc::Receiver<PeerMessage>,
 ) -> io::Result<()> {
     let mut messages = Vec::new();
     let mut bytes = Vec::new();
+    let ends = Instant::now() + RENEWED_AFTER.mul_f64(0.75 + rand::random::<f64>() / 2.0);
     loop {
+        if stream.is_tls() && Instant::now() >= ends {
+            return Err(io::Error::other("it is opened again, to check the certificates"));
+        }
         match timeout(IDLE, queue.recv()).await {
             Ok(None) => return Ok(()),
             Ok(Some(message)) => messages.push(message),
@@ -295,49 +306,88 @@ async fn feed(
         messages.retain(|message: &PeerMessage| message.since() <= version);
         message::encode_frame(shared.now().wall_ms, &messages, &mut bytes);
         messages.clear();
-        timeout(WRITE_TIMEOUT, stream.write_all(&bytes)).await??;
+        timeout(WRITE_TIMEOUT, send(&mut stream, &bytes)).await??;
         bytes.clear();
         bytes.shrink_to(FRAME_BYTES_TARGET);
     }
 }
 
+/// Writes everything, also what TLS keeps back.
+async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+/// Counts a link while it is up.
+struct Counted<'a>(&'a Counter);
+
+impl<'a> Counted<'a> {
+    fn new(shared: &'a Shared, stream: &Stream) -> Counted<'a> {
+        let counters = &shared.counters;
+        let links =
+            if stream.is_tls() { &counters.peer_links_tls } else { &counters.peer_links_plain };
+        links.add(1);
+        Counted(links)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.subtract(1);
+    }
+}
+
 async fn accept(shared: Arc<Shared>, listener: TcpListener, hub: Arc<Hub>) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let seats = Arc::new(Seats::default());
     let mut links = JoinSet::new();
     loop {
         while links.try_join_next().is_some() {}
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, source) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(node = shared.node().0, %error, "a peer could not be accepted");
                 sleep(RECONNECT_MIN).await;
                 continue;
             }
         };
-        // Over the limit the connection is closed at once. A real peer tries again.
-        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
+        if !wire::may_come_from(&shared.peer_security, source) {
+            tracing::warn!(node = shared.node().0, %source, "a peer from another machine was refused");
+            continue;
+        }
+        let (seat, lost) = seats.take();
         let (shared, hub) = (Arc::clone(&shared), Arc::clone(&hub));
         links.spawn(async move {
-            let _permit = permit;
-            if let Err(error) = receive(&shared, stream, &hub).await {
-                tracing::debug!(node = shared.node().0, %error, "a peer's link ended");
+            let ended = tokio::select! {
+                ended = receive(&shared, stream, seat, &hub) => ended,
+                _ = lost => Err(io::Error::other("newer connections took its seat")),
+            };
+            if let Err(error) = ended {
+                tracing::debug!(node = shared.node().0, %source, %error, "a peer's link ended");
             }
         });
     }
 }
 
-async fn receive(shared: &Shared, mut stream: TcpStream, hub: &Hub) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let hello = welcome(shared, &mut stream, hub).await?;
+async fn receive(shared: &Shared, stream: TcpStream, mut seat: Seat, hub: &Hub) -> io::Result<()> {
+    let welcomed = async {
+        let mut stream = wire::accept(&shared.peer_security, stream).await?;
+        let hello = welcome(shared, &mut stream, hub).await?;
+        io::Result::Ok((stream, hello))
+    };
+    let (stream, hello) = timeout(HANDSHAKE_TIMEOUT, welcomed).await??;
+    let is_member = shared.members.borrow().member(hello.from).is_some();
+    if !seat.settle(hello.from, is_member) {
+        return Err(io::Error::other("there are too many connections of nodes"));
+    }
     hub.seen(hello.from).notify_one();
+    let _counted = Counted::new(shared, &stream);
     let mut stream = BufReader::with_capacity(64 << 10, stream);
     let mut body = Vec::new();
     loop {
         let mut header = [0; FRAME_HEADER_BYTES];
         timeout(SILENCE_MAX, stream.read_exact(&mut header)).await??;
         let (length, crc) = message::decode_frame_header(header).map_err(io::Error::other)?;
-        body.resize(length, 0);
-        timeout(SILENCE_MAX, stream.read_exact(&mut body)).await??;
+        timeout(SILENCE_MAX, read_body(&mut stream, length, &mut body)).await??;
         // A member that was removed meanwhile has to connect again, and is told.
         if shared.members.borrow().was_removed(hello.from) {
             return Err(refused(&hello, HelloVerdict::Removed));
@@ -349,9 +399,33 @@ async fn receive(shared: &Shared, mut stream: TcpStream, hub: &Hub) -> io::Resul
     }
 }
 
+/// Reads `length` bytes into an empty buffer, which grows as they arrive.
+async fn read_body(
+    stream: &mut (impl AsyncRead + Unpin),
+    length: usize,
+    body: &mut Vec<u8>,
+) -> io::Result<()> {
+    body.clear();
+    while body.len() < length {
+        let step = READ_BYTES.min(length - body.len());
+        body.try_reserve(step).map_err(io::Error::other)?;
+        if (&mut *stream).take(step as u64).read_buf(body).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}
+
 /// Reads a peer's hello and answers it, with the reason if it is refused.
-async fn welcome(shared: &Shared, stream: &mut TcpStream, hub: &Hub) -> io::Result<Hello> {
-    let told = timeout(HANDSHAKE_TIMEOUT, read_hello(stream)).await?;
+async fn welcome(shared: &Shared, stream: &mut Stream, hub: &Hub) -> io::Result<Hello> {
+    let told = read_hello(stream).await;
+    if let Ok((_, hello)) = &told
+        && !wire::proves(stream, &shared.peer_security, hello.from)
+    {
+        let (node, from) = (shared.node().0, hello.from.0);
+        tracing::warn!(node, from, "a peer was refused: its certificate is not that of this node");
+        return Err(io::Error::other("the certificate is that of another node or cluster"));
+    }
     let (to, verdict) = match &told {
         Ok((_, hello)) => (hello.from, judge(shared, hello)?),
         Err(error) if speaks_other_version(error) => (NodeId(0), HelloVerdict::Version),
@@ -359,7 +433,7 @@ async fn welcome(shared: &Shared, stream: &mut TcpStream, hub: &Hub) -> io::Resu
         Err(_) => return told.map(|(_, hello)| hello),
     };
     let answer = own_hello(shared, to, verdict).encode();
-    timeout(HANDSHAKE_TIMEOUT, stream.write_all(&answer)).await??;
+    send(stream, &answer).await?;
     let (_, hello) = told.inspect_err(|error| {
         tracing::warn!(node = shared.node().0, %error, "a peer was refused");
     })?;
@@ -379,7 +453,12 @@ async fn welcome(shared: &Shared, stream: &mut TcpStream, hub: &Hub) -> io::Resu
     Ok(hello)
 }
 
+/// What this node says of itself. A node of another cluster learns the verdict alone.
 fn own_hello(shared: &Shared, to: NodeId, verdict: HelloVerdict) -> Hello {
+    if matches!(verdict, HelloVerdict::Cluster | HelloVerdict::Version) {
+        let (from, raft_addr) = (shared.node(), String::new());
+        return Hello { verdict, cluster: Default::default(), from, to, incarnation: 0, raft_addr };
+    }
     Hello {
         verdict,
         cluster: shared.identity.cluster(),
@@ -392,7 +471,7 @@ fn own_hello(shared: &Shared, to: NodeId, verdict: HelloVerdict) -> Hello {
 }
 
 /// Reads a hello, and the version of the protocol to speak with its sender.
-async fn read_hello(stream: &mut TcpStream) -> io::Result<(u16, Hello)> {
+async fn read_hello(stream: &mut Stream) -> io::Result<(u16, Hello)> {
     let mut bytes = vec![0; HELLO_HEAD_BYTES];
     stream.read_exact(&mut bytes).await?;
     let head = bytes.first_chunk().expect("it was made that long");
@@ -443,18 +522,4 @@ fn refused(hello: &Hello, verdict: HelloVerdict) -> io::Error {
         ),
         HelloVerdict::Removed => format!("node {from} was removed from the cluster"),
     })
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-
-    /// The fault `half-open` of the jepsen crate shows why; it needs a packet filter.
-    #[tokio::test]
-    async fn a_link_whose_bytes_nobody_acknowledges_is_given_up_soon() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = dial(&listener.local_addr().unwrap().to_string()).await.unwrap();
-        let limit_ms = rustix::net::sockopt::tcp_user_timeout(&stream).unwrap();
-        assert_eq!(Duration::from_millis(u64::from(limit_ms)), ACKNOWLEDGED_MAX);
-    }
 }

@@ -277,6 +277,11 @@ impl Cluster {
         value.clone_into(&mut self.flags[at + 1]);
     }
 
+    /// Gives one node flags of its own for all later starts, instead of those it had.
+    pub fn set_own_flags(&mut self, id: u64, flags: &[String]) {
+        self.node_mut(id).own_flags = flags.to_vec();
+    }
+
     /// The `--peer` values that made the cluster.
     #[must_use]
     pub fn peers(&self) -> &[String] {

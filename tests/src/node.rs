@@ -25,6 +25,8 @@ pub(crate) struct Node {
     pub(crate) join: Option<Vec<String>>,
     process: Option<Child>,
     paused: bool,
+    /// Flags that the other nodes do not have.
+    pub(crate) own_flags: Vec<String>,
     /// A library that is loaded before libc.
     pub(crate) shim: Option<PathBuf>,
     /// The time that this library adds to every sync.
@@ -47,6 +49,7 @@ impl Node {
             data,
             log,
             join: None,
+            own_flags: Vec::new(),
             process: None,
             paused: false,
             shim: None,
@@ -62,7 +65,7 @@ impl Node {
         assert!(self.process.is_none(), "node {} runs already", self.id);
         let peers = if self.join.is_some() { &[] } else { peers };
         let mut command = serve(self.id, &self.data, self.http, self.raft, peers, flags);
-        command.args(self.join.iter().flatten());
+        command.args(self.join.iter().flatten()).args(&self.own_flags);
         if let Some(limits) = self.files_max {
             command = with_files_max(&command, limits);
         }

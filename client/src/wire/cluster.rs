@@ -60,6 +60,10 @@ pub struct Cluster {
     /// The process that answers; null from a node that does not say.
     #[serde(default)]
     pub node: Option<NodeState>,
+    /// What of the answering node is open to everybody who reaches it: `http`, `peers`, or
+    /// `peers_migrate` while links without TLS are taken too.
+    #[serde(default)]
+    pub insecure: Vec<String>,
     /// All members, by ascending id.
     pub members: Vec<Member>,
 }

@@ -9,7 +9,7 @@ use crate::offline::{recover, restore, verify};
 use crate::remote::{
     backup, clock, events, holds, level, members, orders, payments, products, snapshot, status,
 };
-use crate::{bench, remote};
+use crate::{bench, certs, remote};
 
 /// Holdfast: a replicated order engine that sells without overselling.
 #[derive(Debug, Parser)]
@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Let the cluster's clock take a large gap
     #[command(subcommand)]
     Clock(clock::Command),
+    /// Make and show the certificates of nodes
+    #[command(subcommand)]
+    Certs(certs::Command),
     /// Put a running cluster under load and measure it. The products and orders of the run stay in
     /// the cluster
     Bench(bench::Options),
@@ -97,6 +100,7 @@ impl Command {
             Command::Level(command) => level::run(&command),
             Command::TransferLeader(options) => members::transfer(&options),
             Command::Clock(command) => clock::run(&command),
+            Command::Certs(command) => certs::run(&command),
             Command::Bench(options) => bench::run(&options),
         }
     }

@@ -9,6 +9,7 @@
 mod address;
 mod bench;
 mod bulk;
+mod certs;
 mod cli;
 mod config;
 mod environment;

@@ -6,4 +6,5 @@ mod files;
 pub(crate) mod join;
 pub(crate) mod rebuild;
 pub(crate) mod running;
+mod security;
 pub(crate) mod serve;

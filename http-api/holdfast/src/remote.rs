@@ -16,11 +16,12 @@ pub(crate) mod status;
 mod stock;
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use client::wire::{Outcome, Problem};
-use client::{Cause, Client, Error};
+use client::{Builder, Cause, Client, Error};
 use serde::Serialize;
 
 use crate::exit::{CliError, chain};
@@ -35,6 +36,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     #[arg(value_delimiter = ',')]
     pub(crate) url: Vec<String>,
+    /// Believe servers whose certificate an authority of this file signed, for URLs with https
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
@@ -49,9 +53,9 @@ pub(crate) struct Options {
 impl Options {
     /// Creates a client for these URLs. Call it inside a runtime.
     pub(crate) fn client(&self) -> Result<Client, CliError> {
-        Client::builder()
-            .base_urls(&self.url)
-            .deadline(Duration::from_secs(self.timeout_s))
+        let builder =
+            Client::builder().base_urls(&self.url).deadline(Duration::from_secs(self.timeout_s));
+        believing(builder, self.ca_file.as_deref())?
             .build()
             .map_err(|error| CliError::Usage(chain(&error)))
     }
@@ -79,6 +83,21 @@ impl Options {
         };
         output::write_line(text.trim_end())
     }
+}
+
+/// Lets a client believe the authorities of a file.
+pub(crate) fn believing(builder: Builder, ca_file: Option<&Path>) -> Result<Builder, CliError> {
+    let Some(path) = ca_file else { return Ok(builder) };
+    let pem = std::fs::read(path).map_err(|error| {
+        CliError::Usage(format!("cannot read --ca-file {}: {error}", path.display()))
+    })?;
+    Ok(builder.authorities(pem))
+}
+
+/// The base URL of the node at this address.
+pub(crate) fn base_url(address: &str, ca_file: Option<&Path>) -> String {
+    let scheme = if ca_file.is_some() { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 /// Runs a client command on this thread.

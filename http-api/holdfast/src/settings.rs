@@ -170,10 +170,10 @@ impl Holds {
     }
 }
 
-/// The flags for web browsers.
+/// The flags for who may reach the HTTP port.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Browsers")]
-pub(crate) struct Browsers {
+#[command(next_help_heading = "Clients and browsers")]
+pub(crate) struct Clients {
     /// Answer requests whose `Host` has this name or address, beside loopback names, the address
     /// that a connection arrives at and the advertised one; separate several by commas. Other
     /// names get 421, so that no web page can reach the node under a name of its own
@@ -183,6 +183,10 @@ pub(crate) struct Browsers {
     /// commas. Pages of other origins cannot change anything or subscribe to events
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) cors_origin: Vec<CorsOrigin>,
+    /// Serve clients of other machines although requests need no credentials: whoever reaches the
+    /// port can do everything
+    #[arg(long)]
+    pub(crate) insecure_http: bool,
 }
 
 /// The flags for the timing of the cluster.
@@ -268,7 +272,7 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "N", default_value = "4194304")]
     pub(crate) event_retention_count: u64,
     #[command(flatten)]
-    pub(crate) browsers: Browsers,
+    pub(crate) clients: Clients,
     #[command(flatten)]
     pub(crate) holds: Holds,
 }

@@ -242,6 +242,8 @@ pub(crate) fn cluster(handle: &raft_node::Handle) -> wire::Cluster {
         next_member_id: status.next_member_id.0,
         warnings: status.warnings,
         node: Some(node),
+        // The server knows.
+        insecure: Vec::new(),
         members,
     }
 }

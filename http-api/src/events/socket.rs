@@ -13,7 +13,7 @@ use engine::ids::UserId;
 use futures_util::{SinkExt, StreamExt};
 use hyper::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
+use raft_node::tls::stream::Stream;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -104,7 +104,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// Serves one WebSocket to its end.
-pub(crate) async fn run(context: Context<'_>, socket: TcpStream, read: &Bytes, upgrade: Upgrade) {
+pub(crate) async fn run(context: Context<'_>, socket: Stream, read: &Bytes, upgrade: Upgrade) {
     let Some(subscription) = upgrade.0.lock().take() else { return };
     let config = WebSocketConfig::default()
         .read_buffer_size(MESSAGE_BYTES_MAX)
@@ -127,7 +127,7 @@ pub(crate) async fn run(context: Context<'_>, socket: TcpStream, read: &Bytes, u
 }
 
 struct Session {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Stream>,
     channels: BTreeSet<UserId>,
     subscription: Subscription,
     write_timeout: Duration,

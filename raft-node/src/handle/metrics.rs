@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::config::PeerSecurity;
 use crate::counters::Counter;
 use crate::histogram::Histogram;
 use crate::shared::Shared;
@@ -87,6 +88,12 @@ pub struct Metrics {
     pub peer_messages_dropped_total: u64,
     /// Frames from peers dropped because the core was behind.
     pub peer_frames_dropped_total: u64,
+    /// Open links to and from peers with TLS.
+    pub peer_links_tls: u64,
+    /// Open links without TLS.
+    pub peer_links_plain: u64,
+    /// The end of the validity of this node's certificate for peers, in seconds since 1970.
+    pub peer_tls_not_after_s: Option<u64>,
     /// Open calls to the payment gateway.
     pub payment_calls_in_flight: u64,
     /// Calls to the payment gateway made.
@@ -155,6 +162,12 @@ pub(super) fn metrics(shared: &Shared) -> Metrics {
             .collect(),
         peer_messages_dropped_total: counters.peer_messages_dropped.get(),
         peer_frames_dropped_total: counters.peer_frames_dropped.get(),
+        peer_links_tls: counters.peer_links_tls.get(),
+        peer_links_plain: counters.peer_links_plain.get(),
+        peer_tls_not_after_s: match &shared.peer_security {
+            PeerSecurity::Tls(tls) => Some(tls.not_after_s()),
+            PeerSecurity::Loopback | PeerSecurity::Insecure => None,
+        },
         payment_calls_in_flight: shared.calls_in_flight.load(Ordering::Relaxed) as u64,
         payment_calls_total: counters.payment_calls.get(),
         open_orders,

@@ -3,6 +3,7 @@
 mod cluster;
 mod damage;
 mod files;
+mod links;
 mod recovery;
 mod snapshots;
 mod support;

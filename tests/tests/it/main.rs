@@ -23,6 +23,7 @@ mod operations;
 mod overload;
 mod payment_holes;
 mod payments;
+mod peer_tls;
 mod power_cut;
 mod products;
 mod put_back;

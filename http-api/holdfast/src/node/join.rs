@@ -1,6 +1,7 @@
 //! `serve --join`: asks a running cluster to add a new node, before the node starts.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use client::Client;
@@ -24,14 +25,13 @@ pub(crate) async fn ask(
     config: &Config,
     addresses: &[String],
     replaces: Option<u64>,
+    ca_file: Option<&Path>,
 ) -> Result<Option<Join>, CliError> {
     let incarnation = identity::begin_join(config)
         .map_err(|error| CliError::because("cannot use the data directory", &error))?;
     let Some(incarnation) = incarnation else { return Ok(None) };
-    let urls = addresses.iter().map(|address| format!("http://{address}"));
-    let client = Client::builder()
-        .base_urls(urls)
-        .deadline(TIMEOUT)
+    let urls = addresses.iter().map(|address| remote::base_url(address, ca_file));
+    let client = remote::believing(Client::builder().base_urls(urls).deadline(TIMEOUT), ca_file)?
         .build()
         .map_err(|error| CliError::Usage(chain(&error)))?;
     let request = MemberRequest {

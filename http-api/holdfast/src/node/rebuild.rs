@@ -4,6 +4,7 @@
 //! The damaged data stays in place until they agree. [`raft_node::directory::rebuild`] then moves
 //! it aside.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use client::wire::{Cluster, ErrorCode, MemberAdded, MemberRequest, MemberRole};
@@ -11,7 +12,7 @@ use client::{Client, Error};
 use engine::ids::NodeId;
 use engine::level;
 use raft_node::directory::rebuild::Rebuild;
-use raft_node::{Config, StartError};
+use raft_node::{Config, PeerSecurity, StartError};
 
 use crate::exit::{CliError, chain};
 use crate::node::{join, running};
@@ -30,6 +31,7 @@ pub(crate) async fn rebuild(
     damage: &StartError,
     others: &[String],
     patience: Duration,
+    ca_file: Option<&Path>,
 ) -> Result<(), CliError> {
     let failed = |reason: String| {
         let CliError::Failed(refused) = running::cannot_start(config.node_id, damage) else {
@@ -56,9 +58,9 @@ pub(crate) async fn rebuild(
         others = addresses.join(","),
         "the data of this node is damaged: asking the others to add it as a new member"
     );
-    let client = Client::builder()
-        .base_urls(addresses.iter().map(|address| format!("http://{address}")))
-        .deadline(ROUND_MAX.min(patience))
+    let urls = addresses.iter().map(|address| remote::base_url(address, ca_file));
+    let builder = Client::builder().base_urls(urls).deadline(ROUND_MAX.min(patience));
+    let client = remote::believing(builder, ca_file)?
         .build()
         .map_err(|error| CliError::Usage(chain(&error)))?;
     let (begun, mut pause) = (Instant::now(), PAUSE_MIN);
@@ -128,7 +130,10 @@ async fn ask(
     }
     let from = rebuild.node();
     let place = place(&view, rebuild)?;
-    let to = rebuild.plan().map_or(NodeId(view.next_member_id), |plan| plan.to);
+    let to = match rebuild.plan() {
+        Some(plan) => plan.to,
+        None => new_id(&config.peer_security, NodeId(view.next_member_id))?,
+    };
     let plan = rebuild.decide(to, place.replaces)?;
     if place.remove_first {
         client.remove_member(from.0).await?;
@@ -146,9 +151,21 @@ async fn ask(
         && error.code() == Some(ErrorCode::MemberConflict)
     {
         // Another node has or had that id.
-        rebuild.decide(NodeId(view.next_member_id.max(to.0 + 1)), place.replaces)?;
+        let next = NodeId(view.next_member_id.max(to.0 + 1));
+        rebuild.decide(new_id(&config.peer_security, next)?, place.replaces)?;
     }
     Ok(asked?.data)
+}
+
+/// The id of the rebuilt node: the next one, or the next one that its certificate proves.
+fn new_id(security: &PeerSecurity, next: NodeId) -> Result<NodeId, Refusal> {
+    let PeerSecurity::Tls(tls) = security else { return Ok(next) };
+    tls.id_from(next).ok_or_else(|| {
+        Refusal::Final(format!(
+            "a rebuilt node gets a new id, and the certificate of this node proves none from {next} \
+             on: make one with `holdfast certs create-node --spare-id {next}`"
+        ))
+    })
 }
 
 /// What happens to the old member.

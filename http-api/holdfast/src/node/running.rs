@@ -15,6 +15,7 @@ use raft_node::{Config, Handle, Node, StartError, directory};
 use tokio::net::TcpSocket;
 
 use crate::exit::{CliError, chain};
+use crate::node::security;
 use crate::settings::{Limits, Payments};
 
 /// How long open requests may take to finish when the node stops.
@@ -44,7 +45,8 @@ impl Running {
         limits: &Limits,
         port: Port,
     ) -> Result<Running, CliError> {
-        let (id, settings) = (config.node_id, http_settings(payments, limits)?);
+        let (id, mut settings) = (config.node_id, http_settings(payments, limits)?);
+        settings.insecure = security::insecure(&config.peer_security, port.address());
         let node = replicate(config, payments, limits).await;
         let node = node.map_err(|error| cannot_start(id, &error))?;
         Running::serve(node, settings, port).await
@@ -172,8 +174,8 @@ pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Sett
     let settings = Settings {
         hold_ttl_ms,
         hold_ttl_max_ms,
-        http_hosts: limits.browsers.http_host.clone(),
-        cors_origins: limits.browsers.cors_origin.clone(),
+        http_hosts: limits.clients.http_host.clone(),
+        cors_origins: limits.clients.cors_origin.clone(),
         gateway: payments.gateway(),
         webhook_secrets: payments.webhooks.secrets()?,
         webhook_unsigned: payments.webhooks.unsigned,

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use engine::ids::NodeId;
-use http_api::Gateway;
+use http_api::{Gateway, HttpTls};
 use raft_node::Config;
 
 use crate::address::{self, Peer};
@@ -16,6 +17,7 @@ use crate::node::files;
 use crate::node::join;
 use crate::node::rebuild;
 use crate::node::running::{self, Port, Running};
+use crate::node::security;
 use crate::output::print_line;
 use crate::settings::{File, Limits, Payments, Timing};
 use crate::signals::Signals;
@@ -69,6 +71,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", value_parser = address::host_port)]
     pub(crate) advertise_raft: Option<String>,
     #[command(flatten)]
+    pub(crate) peers: security::Peers,
+    #[command(flatten)]
+    pub(crate) https: security::Https,
+    #[command(flatten)]
     pub(crate) payments: Payments,
     #[command(flatten)]
     pub(crate) limits: Limits,
@@ -103,6 +109,7 @@ async fn serve(mut options: Options) -> Result<(), CliError> {
     options.limits = files::fit(&options.limits, 1)?;
     let mut signals =
         Signals::install().map_err(|error| CliError::because("cannot catch signals", &error))?;
+    security::check_http(options.http, options.limits.clients.insecure_http)?;
     let port = Port::take(options.http, "clients", "--http")?;
 
     let mut config =
@@ -110,6 +117,7 @@ async fn serve(mut options: Options) -> Result<(), CliError> {
     config.core = config.core.with_timings(options.timing.timings()?);
     config.cluster_name.clone_from(&options.cluster);
     config.raft_addr = options.raft;
+    config.peer_security = options.peers.security(options.id, &options.cluster)?;
     config.advertise_http = advertised_http(&options, port.address())?;
     config.advertise_raft = advertised_raft(&options)?;
     config.peers = options.peer.iter().map(raft_peer).collect();
@@ -117,7 +125,7 @@ async fn serve(mut options: Options) -> Result<(), CliError> {
 
     if !options.join.is_empty() {
         config.join = tokio::select! {
-            asked = join::ask(&config, &options.join, options.replaces) => asked?,
+            asked = join::ask(&config, &options.join, options.replaces, options.https.ca_file.as_deref()) => asked?,
             signal = signals.next() => {
                 tracing::info!(signal, "stopped before the cluster added the node");
                 return Ok(());
@@ -125,18 +133,23 @@ async fn serve(mut options: Options) -> Result<(), CliError> {
         };
     }
 
+    let certificate = options.https.certificate()?;
+    let fresh = security::keep_fresh(&config.peer_security, certificate.as_ref());
     let mut port = port;
-    loop {
+    let end = loop {
         // A rebuilt node keeps its addresses, also those that the system chose.
-        match run_once(&config, &options, port, &mut signals).await? {
-            End::Stopped => return Ok(()),
-            End::RolledBack { http, raft } => {
+        match run_once(&config, &options, certificate.clone(), port, &mut signals).await {
+            Ok(End::Stopped) => break Ok(()),
+            Err(error) => break Err(error),
+            Ok(End::RolledBack { http, raft }) => {
                 tracing::warn!("starting again, to rebuild this node from the others");
                 port = Port::take(http, "clients", "--http")?;
                 config.raft_addr = raft;
             }
         }
-    }
+    };
+    fresh.abort();
+    end
 }
 
 /// How a node ended that did not fail for good.
@@ -151,11 +164,12 @@ enum End {
 async fn run_once(
     config: &Config,
     options: &Options,
+    certificate: Option<Arc<HttpTls>>,
     port: Port,
     signals: &mut Signals,
 ) -> Result<End, CliError> {
     let running = tokio::select! {
-        started = start(config.clone(), options, port) => started?,
+        started = start(config.clone(), options, certificate, port) => started?,
         signal = signals.next() => {
             tracing::info!(signal, "stopped before the node was ready");
             return Ok(End::Stopped);
@@ -190,11 +204,18 @@ async fn run_once(
 }
 
 /// Starts the node. Rebuilds it first if its data is damaged and `--rebuild-wait-s` allows that.
-async fn start(config: Config, options: &Options, port: Port) -> Result<Running, CliError> {
+async fn start(
+    config: Config,
+    options: &Options,
+    certificate: Option<Arc<HttpTls>>,
+    port: Port,
+) -> Result<Running, CliError> {
     let Options { payments, limits, .. } = options;
     let mut settings = running::http_settings(payments, limits)?;
     // Clients learn this name from the other nodes.
     settings.http_hosts.extend(config.advertise_http.parse().ok());
+    settings.tls = certificate;
+    settings.insecure = security::insecure(&config.peer_security, port.address());
     if settings.gateway == Gateway::None && settings.webhook_secrets.is_empty() {
         tracing::warn!(
             "nothing can pay an order here: there is no --payment-gateway and no --webhook-secret"
@@ -206,7 +227,8 @@ async fn start(config: Config, options: &Options, port: Port) -> Result<Running,
         && options.rebuild_wait_s > 0
     {
         let patience = Duration::from_secs(options.rebuild_wait_s);
-        rebuild::rebuild(&config, damage, &others(options), patience).await?;
+        let ca_file = options.https.ca_file.as_deref();
+        rebuild::rebuild(&config, damage, &others(options), patience, ca_file).await?;
         started = running::replicate(config.clone(), payments, limits).await;
     }
     let node = started.map_err(|error| running::cannot_start(config.node_id, &error))?;

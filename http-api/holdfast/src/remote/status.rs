@@ -162,6 +162,7 @@ mod tests {
                 files_open: Some(7),
                 files_max: Some(1_024),
             }),
+            insecure: vec!["http".into()],
             members: vec![
                 member(1, MemberRole::Leader, Some(90), Some(0)),
                 member(2, MemberRole::Follower, None, None),

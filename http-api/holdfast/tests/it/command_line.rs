@@ -316,6 +316,11 @@ fn a_node_with_wrong_settings_says_what_is_wrong_once() {
         assert!(said.starts_with("holdfast: ") && said.contains(reason), "{said}");
     };
     refused(&["--raft", "0.0.0.0:7"], 2, "--advertise-raft");
+    let far = ["--raft", "0.0.0.0:7", "--advertise-raft", "a:7"];
+    refused(&far, 2, "--insecure-peers");
+    refused(&["--raft", "127.0.0.1:7", "--peer", "1=192.0.2.1:7"], 2, "--insecure-peers");
+    let missing = ["--peer-cert", "/no.crt", "--peer-key", "/no.key", "--peer-ca", "/no.ca"];
+    refused(&[&far[..], &missing].concat(), 2, "/no.crt");
     refused(&["--raft", "127.0.0.1:7", "--peer", "2=127.0.0.1:8"], 2, "--peer");
     refused(&["--raft", "127.0.0.1:7", "--peer", "1=a:1", "--peer", "1=b:1"], 2, "--peer");
     let raft = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();

@@ -29,6 +29,7 @@ pub(crate) fn cluster() -> Value {
             files_open: Some(120),
             files_max: Some(1_048_576),
         }),
+        insecure: Vec::new(),
         members: vec![wire::Member {
             id: 1,
             role: wire::MemberRole::Leader,

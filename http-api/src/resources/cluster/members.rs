@@ -18,7 +18,9 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
 }
 
 fn shown(call: &Call<'_>) -> Reply {
-    reply::of(200, &Envelope::new(views::cluster(&call.app.handle)))
+    let mut cluster = views::cluster(&call.app.handle);
+    cluster.insecure = call.app.settings.insecure.iter().map(|&what| what.to_owned()).collect();
+    reply::of(200, &Envelope::new(cluster))
 }
 
 /// `POST /cluster/members`

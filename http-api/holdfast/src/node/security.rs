@@ -1,0 +1,286 @@
+//! Who may reach a node: the flags for certificates, and what without them is refused by name.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, ValueEnum};
+use engine::ids::NodeId;
+use http_api::HttpTls;
+use raft_node::PeerSecurity;
+use raft_node::tls::certificate::PairFiles;
+use raft_node::tls::{Mode, PeerFiles, PeerTls};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use crate::exit::{CliError, chain};
+
+/// How often the files of certificates are looked at.
+const LOOK: Duration = Duration::from_secs(60);
+/// A day, in seconds.
+const DAY_S: u64 = 24 * 3600;
+/// Before this many days a certificate that expires is logged, once for each.
+const WARN_DAYS: [u64; 3] = [1, 7, 30];
+
+/// The flags for links between nodes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "TLS between nodes")]
+pub(crate) struct Peers {
+    /// Prove to the other nodes with this certificate which node this is; `holdfast certs` makes
+    /// one. All links then use TLS. SIGHUP reads the files again
+    #[arg(long, value_name = "FILE", requires_all = ["peer_key", "peer_ca"])]
+    pub(crate) peer_cert: Option<PathBuf>,
+    /// Read the key of --peer-cert from this file
+    #[arg(long, value_name = "FILE", requires = "peer_cert")]
+    pub(crate) peer_key: Option<PathBuf>,
+    /// Believe nodes whose certificate an authority of this file signed; it may hold several
+    #[arg(long, value_name = "FILE", requires = "peer_cert")]
+    pub(crate) peer_ca: Option<PathBuf>,
+    /// With `migrate`, take and open links without TLS too, while other nodes have no certificates
+    /// yet
+    #[arg(long, value_name = "MODE", value_enum, default_value = "require")]
+    pub(crate) peer_tls: PeerTlsMode,
+    /// Listen for other machines without certificates: whoever reaches the raft port owns the
+    /// cluster
+    #[arg(long, conflicts_with = "peer_cert")]
+    pub(crate) insecure_peers: bool,
+}
+
+/// The flags for HTTPS.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "HTTPS")]
+pub(crate) struct Https {
+    /// Speak HTTPS with this certificate, and nothing else; it may be that of --peer-cert. SIGHUP
+    /// reads the files again
+    #[arg(long, value_name = "FILE", requires = "http_key")]
+    pub(crate) http_cert: Option<PathBuf>,
+    /// Read the key of --http-cert from this file
+    #[arg(long, value_name = "FILE", requires = "http_cert")]
+    pub(crate) http_key: Option<PathBuf>,
+    /// Ask the other nodes over HTTPS, for --join and to rebuild this node, and believe servers
+    /// whose certificate an authority of this file signed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+impl Https {
+    /// The certificate for clients, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub(crate) fn certificate(&self) -> Result<Option<Arc<HttpTls>>, CliError> {
+        let (Some(cert), Some(key)) = (&self.http_cert, &self.http_key) else { return Ok(None) };
+        let files = PairFiles { cert: cert.clone(), key: key.clone() };
+        let tls = HttpTls::load(files).map_err(|error| CliError::Usage(chain(&error)))?;
+        Ok(Some(Arc::new(tls)))
+    }
+}
+
+/// A certificate that may be replaced while the node runs.
+trait Certificate: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn reload(&self) -> Result<(), raft_node::tls::Error>;
+    fn has_changed(&self) -> bool;
+    fn not_after_s(&self) -> u64;
+}
+
+impl Certificate for PeerTls {
+    fn name(&self) -> &'static str {
+        "--peer-cert"
+    }
+
+    fn reload(&self) -> Result<(), raft_node::tls::Error> {
+        PeerTls::reload(self)
+    }
+
+    fn has_changed(&self) -> bool {
+        PeerTls::has_changed(self)
+    }
+
+    fn not_after_s(&self) -> u64 {
+        PeerTls::not_after_s(self)
+    }
+}
+
+impl Certificate for HttpTls {
+    fn name(&self) -> &'static str {
+        "--http-cert"
+    }
+
+    fn reload(&self) -> Result<(), raft_node::tls::Error> {
+        HttpTls::reload(self)
+    }
+
+    fn has_changed(&self) -> bool {
+        HttpTls::has_changed(self)
+    }
+
+    fn not_after_s(&self) -> u64 {
+        HttpTls::not_after_s(self)
+    }
+}
+
+/// What `--peer-tls` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PeerTlsMode {
+    Require,
+    Migrate,
+}
+
+impl Peers {
+    /// Whom node `id` of this cluster believes.
+    ///
+    /// # Errors
+    /// The certificates cannot be used.
+    pub(crate) fn security(&self, id: u64, cluster: &str) -> Result<PeerSecurity, CliError> {
+        let Peers { peer_cert: Some(cert), peer_key: Some(key), peer_ca: Some(ca), .. } = self
+        else {
+            return match (self.insecure_peers, self.peer_tls) {
+                (_, PeerTlsMode::Migrate) => Err(CliError::Usage(
+                    "--peer-tls migrate needs --peer-cert, --peer-key and --peer-ca".to_owned(),
+                )),
+                (true, PeerTlsMode::Require) => Ok(PeerSecurity::Insecure),
+                (false, PeerTlsMode::Require) => Ok(PeerSecurity::Loopback),
+            };
+        };
+        let pair = PairFiles { cert: cert.clone(), key: key.clone() };
+        let mode = match self.peer_tls {
+            PeerTlsMode::Require => Mode::Require,
+            PeerTlsMode::Migrate => Mode::Migrate,
+        };
+        let files = PeerFiles { pair, ca: ca.clone() };
+        let tls = PeerTls::load(files, mode, NodeId(id), cluster)
+            .map_err(|error| CliError::Usage(chain(&error)))?;
+        Ok(PeerSecurity::Tls(Arc::new(tls)))
+    }
+}
+
+/// Refuses to serve clients of other machines, unless `allowed` says so.
+///
+/// # Errors
+/// The address is not a loopback address, and not allowed.
+pub(crate) fn check_http(http: SocketAddr, allowed: bool) -> Result<(), CliError> {
+    if allowed || http.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    Err(CliError::Usage(format!(
+        "--http {http} can be reached by other machines, and requests need no credentials: whoever \
+         sends them owns the cluster. On a network where every machine is trusted, or behind a \
+         proxy that checks requests, say --insecure-http"
+    )))
+}
+
+/// What of a node is open to everybody who reaches it. It is logged at every start.
+pub(crate) fn insecure(peers: &PeerSecurity, http: SocketAddr) -> Vec<&'static str> {
+    let mut open = Vec::new();
+    if !http.ip().to_canonical().is_loopback() {
+        tracing::warn!(%http, "insecure: everybody who reaches the HTTP port can do everything");
+        open.push("http");
+    }
+    match peers {
+        PeerSecurity::Loopback => {}
+        PeerSecurity::Insecure => {
+            tracing::warn!("insecure: everybody who reaches the raft port owns the cluster");
+            open.push("peers");
+        }
+        PeerSecurity::Tls(tls) if tls.mode() == Mode::Migrate => {
+            tracing::warn!("insecure: links without TLS are taken until --peer-tls is require");
+            open.push("peers_migrate");
+        }
+        PeerSecurity::Tls(_) => {}
+    }
+    open
+}
+
+/// Reads certificates again on SIGHUP and when their files change, and warns before they expire.
+/// The task ends when the handle is aborted.
+pub(crate) fn keep_fresh(peers: &PeerSecurity, http: Option<&Arc<HttpTls>>) -> JoinHandle<()> {
+    let mut certificates: Vec<(Arc<dyn Certificate>, Option<u64>)> = Vec::new();
+    if let PeerSecurity::Tls(tls) = peers {
+        certificates.push((Arc::clone(tls) as Arc<dyn Certificate>, None));
+    }
+    if let Some(tls) = http {
+        certificates.push((Arc::clone(tls) as Arc<dyn Certificate>, None));
+    }
+    tokio::spawn(async move {
+        // Without a handler, SIGHUP would end the process.
+        let Ok(mut asked) = signal(SignalKind::hangup()) else { return };
+        loop {
+            for (certificate, warned) in &mut certificates {
+                warn_of_expiry(&**certificate, warned);
+            }
+            let by_signal = tokio::select! {
+                _ = asked.recv() => true,
+                () = tokio::time::sleep(LOOK) => false,
+            };
+            for (certificate, warned) in &mut certificates {
+                if by_signal || certificate.has_changed() {
+                    *warned = None;
+                    reload(&**certificate);
+                }
+            }
+        }
+    })
+}
+
+fn reload(certificate: &dyn Certificate) {
+    let which = certificate.name();
+    match certificate.reload() {
+        Ok(()) => tracing::info!(
+            which,
+            not_after_s = certificate.not_after_s(),
+            "read the certificate again"
+        ),
+        Err(error) => {
+            let error = chain(&error);
+            tracing::error!(which, error, "the new certificate cannot be used; the old one stays");
+        }
+    }
+}
+
+/// Logs that a certificate expires, once for each of [`WARN_DAYS`].
+fn warn_of_expiry(certificate: &dyn Certificate, warned: &mut Option<u64>) {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let left_days = certificate.not_after_s().saturating_sub(now.as_secs()) / DAY_S;
+    let Some(bound) = bound(left_days) else { return };
+    if *warned != Some(bound) {
+        *warned = Some(bound);
+        let hint =
+            "replace the files, for example by `holdfast certs create-node`, and send SIGHUP";
+        let which = certificate.name();
+        tracing::warn!(which, left_days, hint, "a certificate expires soon");
+    }
+}
+
+/// The smallest of the bounds that so many days are within.
+fn bound(left_days: u64) -> Option<u64> {
+    WARN_DAYS.into_iter().find(|bound| left_days <= *bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_machines_are_served_only_by_name() {
+        for (http, near) in [("127.0.0.1:80", true), ("[::1]:80", true), ("0.0.0.0:80", false)] {
+            let http: SocketAddr = http.parse().unwrap();
+            assert_eq!(check_http(http, false).is_ok(), near, "{http}");
+            assert!(check_http(http, true).is_ok());
+            let expected: &[&str] = if near { &[] } else { &["http"] };
+            assert_eq!(insecure(&PeerSecurity::Loopback, http), expected);
+        }
+        let near = "127.0.0.1:80".parse().unwrap();
+        assert_eq!(insecure(&PeerSecurity::Insecure, near), ["peers"]);
+    }
+
+    #[test]
+    fn each_warning_of_expiry_comes_once() {
+        for (left_days, expected) in
+            [(0, Some(1)), (1, Some(1)), (2, Some(7)), (30, Some(30)), (31, None)]
+        {
+            assert_eq!(bound(left_days), expected, "{left_days}");
+        }
+    }
+}
