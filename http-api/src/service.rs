@@ -21,6 +21,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode, Version};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::answer::compress::compress;
 use crate::answer::problem;
 use crate::answer::reply::{self, POSITION, REPLAYED, Reply};
 use crate::call::{App, Call};
@@ -93,6 +94,9 @@ where
     }
     app.origins.mark(head.headers.get(ORIGIN), reply.headers_mut());
     finish(app, &mut reply, &trace);
+    if head.method != Method::HEAD {
+        reply = compress(&app.parser, &head.headers, reply).await;
+    }
 
     let status = reply.status().as_u16();
     let took = started.elapsed();

@@ -294,8 +294,8 @@ pub(crate) fn headers() -> Value {
             "Names the content of the file.",
         ),
         "ETag": always(
-            json!({"type": "string", "pattern": "^\"[0-9]+\"$"}),
-            "The `version` of the row in quotes, for `If-Match`.",
+            json!({"type": "string", "pattern": "^(W/)?\"[0-9]+\"$"}),
+            "The `version` of the row in quotes, for `If-Match`. Weak when the answer is compressed.",
         ),
         "Location": always(
             json!({"type": "string", "pattern": "^/api/v1/[a-z]+/[0-9]+$"}),

@@ -13,7 +13,8 @@ use crate::harness::Answer;
 static CONTRACT: OnceLock<Contract> = OnceLock::new();
 
 /// Headers that HTTP itself puts on an answer, and those that only browsers read.
-const HTTP_HEADERS: [&str; 11] = [
+const HTTP_HEADERS: [&str; 12] = [
+    "content-encoding",
     "content-type",
     "content-length",
     "transfer-encoding",

@@ -186,3 +186,33 @@ async fn old_http_and_whole_addresses_are_understood() {
     assert!(connect.text.to_lowercase().contains("\r\nallow: "));
     fixture.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_answers_are_compressed_on_request_and_streams_never() {
+    let fixture = Fixture::start().await;
+    for _ in 0..8 {
+        fixture.product("1", 1).await;
+    }
+    let ask = async |path: &str, accept: &str| {
+        let head =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: {accept}\r\n\r\n");
+        fixture.raw(head.as_bytes()).await.text.to_ascii_lowercase()
+    };
+    for (path, accept, coding) in [
+        ("/api/v1/products", "gzip", Some("gzip")),
+        ("/api/v1/products", "gzip, deflate, br, zstd", Some("zstd")),
+        ("/openapi.json", "gzip", Some("gzip")),
+        ("/api/v1/products", "br", None),
+        ("/api/v1/products", "gzip;q=0", None),
+        ("/api/v1/products/1", "gzip", None),
+        ("/api/v1/events", "gzip", None),
+    ] {
+        let answer = ask(path, accept).await;
+        assert!(answer.starts_with("http/1.1 200"), "{path}: {answer}");
+        let found = answer.split("content-encoding: ").nth(1).and_then(|it| it.lines().next());
+        assert_eq!(found, coding, "{path} {accept}");
+        let varies = answer.contains("vary: accept-encoding");
+        assert_eq!(varies, !path.ends_with("/1") && !path.ends_with("/events"), "{path}");
+    }
+    fixture.stop().await;
+}
