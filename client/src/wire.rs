@@ -26,6 +26,7 @@ mod order;
 mod patch;
 mod problem;
 mod product;
+mod shortage;
 mod stock;
 mod task;
 mod user;
@@ -54,8 +55,9 @@ pub use order::{
     OrderStatus, PaymentMethod, PaymentStatus, PurchaseRequest, SagaStatus,
 };
 pub use patch::Patch;
-pub use problem::{Problem, Shortage};
+pub use problem::Problem;
 pub use product::{Product, ProductPatch, ProductRequest};
+pub use shortage::Shortage;
 pub use stock::{
     Adjustment, AdjustmentRequest, LedgerCounters, LedgerDeltas, LedgerReference, LedgerRow,
 };

@@ -14,6 +14,7 @@ pub mod backup;
 pub mod files;
 pub mod format;
 mod incoming;
+mod partial;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +29,7 @@ use parking_lot::Mutex;
 
 use self::files::Files;
 use self::format::{END_BYTES, Header};
-use self::incoming::Incoming;
+use self::partial::Incoming;
 pub use self::schedule::Schedule;
 use crate::members::Membership;
 

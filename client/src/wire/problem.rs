@@ -5,19 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorCode, Outcome, RefusedOrder};
-
-/// A product of which fewer units are for sale than requested.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Shortage {
-    /// The product.
-    pub product_id: u64,
-    /// Requested units, all lines of the product together.
-    pub requested: u64,
-    /// Units for sale; in an atomic batch, without those of the orders before.
-    pub available: u64,
-}
+use super::{ErrorCode, Outcome, RefusedOrder, Shortage};
 
 /// Every error, in the shape of RFC 9457.
 // The code is text, so that a reader understands the status and outcome of a problem whose code is

@@ -5,17 +5,11 @@ use std::io::BufReader;
 
 use engine::ids::NodeId;
 
+use super::partial::Incoming;
 use super::{Error, Input, Meta, Snapshots, WRITE_BYTES, at, format, name_of, stranger};
 
 /// The names of all files that are being received begin so.
 const PREFIX: &str = "incoming";
-
-/// The file that is being received.
-pub(super) struct Incoming {
-    name: String,
-    /// Bytes that this process wrote or read back.
-    bytes: u64,
-}
 
 /// The name tells which file of which node it is.
 fn incoming_name(from: NodeId, index: u64, term: u64) -> String {
