@@ -16,7 +16,7 @@ pub(super) const PARTS_MAX: usize = 16;
 const BYTES_MAX: u64 = 4 << 20;
 /// Bounds on the silence after which the first missing part is requested again, in milliseconds.
 const PATIENCE_MS_MIN: u64 = 1_000;
-const PATIENCE_MS_MAX: u64 = 4_000;
+const PATIENCE_MS_MAX: u64 = 8_000;
 
 /// A part that was requested.
 struct Asked {
@@ -86,7 +86,10 @@ impl Window {
 
     fn request(&mut self, offset: u64, now_ms: u64) {
         self.numbers += 1;
-        self.asked.insert(offset, Asked { number: self.numbers, at_ms: now_ms });
+        // The time since the first request counts: nobody knows which one a part answers, and what
+        // is requested again too early takes the room of a slow link (RFC 6298, section 3).
+        let at_ms = self.asked.get(&offset).map_or(now_ms, |asked| asked.at_ms);
+        self.asked.insert(offset, Asked { number: self.numbers, at_ms });
         self.stirred_ms = now_ms;
     }
 

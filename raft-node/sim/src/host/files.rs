@@ -35,6 +35,8 @@ pub(super) struct FileDuty {
     pub(super) busy: bool,
     /// Files that are being sent and were there when that began.
     pub(super) held: BTreeSet<u64>,
+    /// A part of the file that is being received could not be written.
+    pub(super) unwritten: bool,
     pub(super) prepared: Option<Prepared>,
     /// A state that replaced the old one on disk, but not yet in memory.
     pub(super) installing: Option<(Install, Prepared)>,
@@ -52,6 +54,7 @@ impl FileDuty {
             tasks: VecDeque::new(),
             busy: false,
             held: BTreeSet::new(),
+            unwritten: false,
             prepared: None,
             installing: None,
             install_begun: false,

@@ -123,6 +123,7 @@ impl Host {
                 }
             }
             FileTask::Begin { from, index, term } => {
+                files.unwritten = false;
                 let begun = files.snapshots.begin_receiving(from, index, term);
                 let offset = begun.expect("memory makes files");
                 sim.cover.transfers_resumed += u64::from(offset > 0);
@@ -130,15 +131,18 @@ impl Host {
             }
             FileTask::Write { index, offset, bytes } => {
                 let written = !self.disk.full && files.snapshots.receive(offset, &bytes).is_ok();
+                files.unwritten |= !written;
                 self.mail(sim, Input::PartWritten(index, written));
             }
             FileTask::Prepare { index, term } => {
+                let unwritten = files.unwritten;
                 let prepared = self.prepare(index, term);
                 sim.say(|| {
                     format!("n{} prepares the snapshot at {index}: {:?}", self.id, prepared)
                 });
                 if let Err(what) = prepared
                     && sim.cover.snapshots_damaged == 0
+                    && !unwritten
                 {
                     sim.fail(format!("node {}: no snapshot as it was sent: {what}", self.id));
                 }
