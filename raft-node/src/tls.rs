@@ -19,7 +19,7 @@ use parking_lot::RwLock;
 use rustls::client::{Resumption, WebPkiServerVerifier, danger::ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use self::certificate::{Loaded, PairFiles};
@@ -132,11 +132,10 @@ impl PeerTls {
         names::server_name(peer, &self.label)
     }
 
-    /// Whether a certificate that an authority signed is that of a peer.
+    /// Whether a certificate that an authority signed is that of a peer. A wildcard is no node's
+    /// name: it would prove every id.
     pub(crate) fn is_of(&self, certificate: &CertificateDer<'_>, peer: NodeId) -> bool {
-        ParsedCertificate::try_from(certificate).is_ok_and(|parsed| {
-            rustls::client::verify_server_name(&parsed, &self.name_of(peer)).is_ok()
-        })
+        names_node(certificate, &names::of_node(peer, &self.label))
     }
 }
 
@@ -204,6 +203,11 @@ fn read(files: &PeerFiles, node: NodeId, label: &str) -> Result<Current, Error> 
     Ok(Current { server: Arc::new(server), client: Arc::new(client), own, not_after_s, changed })
 }
 
+/// Whether a certificate has exactly this name, among others perhaps.
+fn names_node(certificate: &CertificateDer<'_>, name: &str) -> bool {
+    certificate::dns_names(certificate).iter().any(|one| one.eq_ignore_ascii_case(name))
+}
+
 /// Checks a node's own certificate as its peers will: better an error now than silence later.
 fn check(
     chain: &[CertificateDer<'static>],
@@ -226,5 +230,8 @@ fn check(
             .build()
             .map_err(general)?;
     as_client.verify_client_cert(leaf, others, now)?;
-    Ok(())
+    match names_node(leaf, &name.to_str()) {
+        true => Ok(()),
+        false => Err(rustls::CertificateError::NotValidForName.into()),
+    }
 }

@@ -456,8 +456,15 @@ async fn welcome(shared: &Shared, stream: &mut Stream, hub: &Hub) -> io::Result<
 /// What this node says of itself. A node of another cluster learns the verdict alone.
 fn own_hello(shared: &Shared, to: NodeId, verdict: HelloVerdict) -> Hello {
     if matches!(verdict, HelloVerdict::Cluster | HelloVerdict::Version) {
-        let (from, raft_addr) = (shared.node(), String::new());
-        return Hello { verdict, cluster: Default::default(), from, to, incarnation: 0, raft_addr };
+        return Hello {
+            verdict,
+            cluster: Default::default(),
+            from: shared.node(),
+            to,
+            incarnation: 0,
+            speaks: level::NEWEST,
+            raft_addr: String::new(),
+        };
     }
     Hello {
         verdict,

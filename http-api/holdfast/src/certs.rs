@@ -155,7 +155,7 @@ fn common_name(name: &str) -> DistinguishedName {
 
 /// The cluster's label in the certificate of an authority.
 fn label(certificate: &[u8]) -> Option<String> {
-    let names = names_in(certificate);
+    let names = certificate::dns_names(certificate);
     names.iter().find_map(|name| names::label_of_authority(name)).map(str::to_owned)
 }
 
@@ -191,26 +191,12 @@ fn show(path: &Path) -> Result<(), CliError> {
         let left_days = (i64::try_from(not_after_s).unwrap_or(i64::MAX) - now_s) / (24 * 3600);
         print_line(&format!(
             "certificate {number}: {}, valid from {} to {}, {left_days} days left",
-            names_in(one).join(" "),
+            certificate::dns_names(one).join(" "),
             date(not_before_s),
             date(not_after_s)
         ))?;
     }
     Ok(())
-}
-
-/// The DNS names in a certificate. They are looked for as bytes: a tag, a length and the text.
-fn names_in(certificate: &[u8]) -> Vec<String> {
-    const DNS_NAME: u8 = 0x82;
-    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-
-    let name = |at: usize| {
-        let (&[tag, length], rest) = certificate.get(at..)?.split_first_chunk::<2>()?;
-        let text = std::str::from_utf8(rest.get(..usize::from(length))?).ok()?;
-        let is_name = tag == DNS_NAME && text.contains('.') && text.bytes().all(inner);
-        is_name.then(|| text.to_owned())
-    };
-    (0..certificate.len()).filter_map(name).collect()
 }
 
 fn failed(error: rcgen::Error) -> CliError {
@@ -259,7 +245,8 @@ mod tests {
             assert!(error.contains(&format!("{id}.node.")), "{error}");
         }
         run_words(&["show", file("node-2.crt").to_str().unwrap()]).unwrap();
-        let names = names_in(&certificate::read_chain(&file("node-2.crt")).unwrap()[0]);
+        let names =
+            certificate::dns_names(&certificate::read_chain(&file("node-2.crt")).unwrap()[0]);
         assert_eq!(names.len(), 2, "{names:?}");
     }
 

@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// Run a whole cluster in one process, with sample products, for a first try
     Dev(dev::Options),
     /// Run one node of a cluster
-    Serve(serve::Options),
+    Serve(Box<serve::Options>),
     /// Show the members of a running cluster and how far each one has replicated
     Status(remote::Options),
     /// List, create, change and archive products, adjust their stock, show their ledgers
@@ -82,7 +82,7 @@ impl Command {
     pub(crate) fn run(self) -> Result<(), CliError> {
         match self {
             Command::Dev(options) => dev::run(options),
-            Command::Serve(options) => serve::run(options),
+            Command::Serve(options) => serve::run(*options),
             Command::Status(options) => status::run(&options),
             Command::Products(command) => products::run(&command),
             Command::Orders(command) => orders::run(&command),

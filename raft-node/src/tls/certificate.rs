@@ -85,6 +85,13 @@ fn read(path: &Path, is_secret: bool) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
+/// The DNS names in a certificate, wildcards included. None for bytes that are no certificate.
+pub fn dns_names(certificate: &[u8]) -> Vec<String> {
+    let certificate = CertificateDer::from(certificate);
+    let parsed = webpki::EndEntityCert::try_from(&certificate);
+    parsed.map_or_else(|_| Vec::new(), |one| one.valid_dns_names().map(str::to_owned).collect())
+}
+
 /// The beginning and the end of a certificate's validity, in seconds since 1970. `None` for bytes
 /// that are no certificate.
 pub fn validity(certificate: &[u8]) -> Option<(u64, u64)> {

@@ -56,7 +56,14 @@ pub(super) async fn dial(
     let stream = connect(raft_addr, false).await?;
     let connector = TlsConnector::from(tls.current().client.clone());
     match connector.connect(tls.name_of(peer), stream).await {
-        Ok(stream) => checked(stream.into()),
+        Ok(stream) => {
+            let stream = checked(stream.into())?;
+            // TLS would take a wildcard.
+            match proves(&stream, security, peer) {
+                true => Ok(stream),
+                false => Err(io::Error::other("the certificate is not that of the peer alone")),
+            }
+        }
         Err(error) if migrates && is_no_tls(&error) => {
             let stream = connect(raft_addr, false).await?;
             route.plain_until = Some(Instant::now() + PLAIN_FOR);
@@ -94,8 +101,8 @@ fn checked(stream: TlsStream<TcpStream>) -> io::Result<Stream> {
     }
 }
 
-/// Whether the node at the other end is `peer`, as far as its certificate says so. A plain connection
-/// proves nothing and passes.
+/// Whether the node at the other end is `peer`, as far as its certificate says so. A plain
+/// connection proves nothing and passes.
 pub(super) fn proves(stream: &Stream, security: &PeerSecurity, peer: NodeId) -> bool {
     match (stream, security) {
         (Stream::Tls(stream), PeerSecurity::Tls(tls)) => {

@@ -34,21 +34,21 @@ struct Pair {
 
 impl Authority {
     fn new() -> Authority {
-        let mut params = CertificateParams::new([names::of_authority(CLUSTER)]).unwrap();
+        let mut params = CertificateParams::new([names::of_authority(CLUSTER)]).expect("works");
         params.distinguished_name.push(DnType::CommonName, "authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap();
+        let key = KeyPair::generate().expect("works");
+        let certificate = params.self_signed(&key).expect("works");
         Authority { issuer: Issuer::new(params, key), certificate }
     }
 
     /// Signs a certificate that is valid until the beginning of this year.
     fn sign(&self, name: &str, until_year: i32) -> Pair {
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).expect("works");
         params.not_after = rcgen::date_time_ymd(until_year, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        Pair { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
+        let key = KeyPair::generate().expect("works");
+        Pair { certificate: params.signed_by(&key, &self.issuer).expect("works"), key }
     }
 
     fn node(&self, id: u64) -> Pair {
@@ -60,8 +60,8 @@ fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
 
     let path = dir.join(name);
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&path, text).expect("works");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("works");
     path
 }
 
@@ -77,7 +77,7 @@ async fn cluster(dir: &Path, authority: &Authority) -> (Vec<Config>, Vec<Node>, 
     let mut configs = configs(dir, 3);
     for (id, config) in (1..).zip(&mut configs) {
         let files = files(dir, id, authority, &authority.node(id));
-        let tls = PeerTls::load(files, Mode::Require, NodeId(id), CLUSTER).unwrap();
+        let tls = PeerTls::load(files, Mode::Require, NodeId(id), CLUSTER).expect("works");
         config.peer_security = PeerSecurity::Tls(Arc::new(tls));
     }
     let mut nodes = Vec::new();
@@ -102,24 +102,24 @@ async fn read_all(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
 /// node says over TLS.
 async fn say(raft: &str, believed: &Authority, own: Option<&Pair>, hello: &Hello) -> Vec<u8> {
     let mut roots = RootCertStore::empty();
-    roots.add(believed.certificate.der().clone()).unwrap();
+    roots.add(believed.certificate.der().clone()).expect("works");
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .unwrap()
+        .expect("works")
         .with_root_certificates(roots);
     let mut config = match own {
         None => builder.with_no_client_auth(),
         Some(Pair { certificate, key }) => {
             let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
-            let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-            builder.with_client_auth_cert(chain, key).unwrap()
+            let key = PrivateKeyDer::try_from(key.serialize_der()).expect("works");
+            builder.with_client_auth_cert(chain, key).expect("works")
         }
     };
     config.alpn_protocols = vec![b"holdfast-raft/1".to_vec()];
     let name = names::of_node(hello.to, &names::label(CLUSTER));
-    let stream = TcpStream::connect(raft).await.unwrap();
+    let stream = TcpStream::connect(raft).await.expect("works");
     let connector = TlsConnector::from(Arc::new(config));
-    let connected = connector.connect(ServerName::try_from(name).unwrap(), stream).await;
+    let connected = connector.connect(ServerName::try_from(name).expect("works"), stream).await;
     let mut stream = connected.expect("the node shows its certificate first");
     let _ = stream.write_all(&hello.encode()).await;
     let mut bytes = Vec::new();
@@ -131,7 +131,7 @@ async fn say(raft: &str, believed: &Authority, own: Option<&Pair>, hello: &Hello
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_nodes_with_certificates_of_this_cluster_get_an_answer() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("works");
     let authority = Authority::new();
     let (configs, nodes, handles) = cluster(dir.path(), &authority).await;
     propose(&handles[0], product(5)).await;
@@ -146,11 +146,12 @@ async fn only_nodes_with_certificates_of_this_cluster_get_an_answer() {
         from: NodeId(2),
         to: NodeId(1),
         incarnation: 1,
+        speaks: engine::level::NEWEST,
         raft_addr: "127.0.0.1:9".to_owned(),
     };
     for bytes in [&hello.encode()[..], b"GET / HTTP/1.1\r\n\r\n", b"x", b"\x15\x03\x03", b""] {
-        let mut stream = TcpStream::connect(&raft).await.unwrap();
-        stream.write_all(bytes).await.unwrap();
+        let mut stream = TcpStream::connect(&raft).await.expect("works");
+        stream.write_all(bytes).await.expect("works");
         let heard = read_all(&mut stream).await;
         assert_eq!(heard, b"", "a stranger that sent {bytes:?}");
     }
@@ -183,7 +184,7 @@ async fn only_nodes_with_certificates_of_this_cluster_get_an_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_that_only_hold_connections_keep_no_node_out() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("works");
     let authority = Authority::new();
     let (configs, mut nodes, handles) = cluster(dir.path(), &authority).await;
     let raft = configs[0].peers[0].raft_addr.clone();
@@ -201,7 +202,7 @@ async fn strangers_that_only_hold_connections_keep_no_node_out() {
         }
     });
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let last = nodes.pop().unwrap();
+    let last = nodes.pop().expect("works");
     drop(handles);
     last.stop().await;
     nodes.push(start(&configs[2]).await);
@@ -216,10 +217,12 @@ async fn strangers_that_only_hold_connections_keep_no_node_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_change_while_nodes_run_and_bad_ones_are_not_used() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("works");
     let authority = Authority::new();
     let (configs, nodes, handles) = cluster(dir.path(), &authority).await;
     let PeerSecurity::Tls(tls) = &configs[0].peer_security else { panic!("it has certificates") };
+    // The files of the other nodes were written after this one had read the authority's.
+    tls.reload().expect("it is the same authority");
     assert!(!tls.has_changed());
     let before = tls.not_after_s();
 
@@ -245,14 +248,14 @@ async fn certificates_change_while_nodes_run_and_bad_ones_are_not_used() {
     write(dir.path(), "ca.crt", &both);
     for config in &configs {
         let PeerSecurity::Tls(tls) = &config.peer_security else { panic!("certificates") };
-        tls.reload().unwrap();
+        tls.reload().expect("works");
         assert!(!tls.has_changed());
     }
     assert_ne!(tls.not_after_s(), before);
     // Links that are opened from now on use it.
     let mut nodes = nodes;
     drop(handles);
-    let last = nodes.pop().unwrap();
+    let last = nodes.pop().expect("works");
     last.stop().await;
     nodes.push(start(&configs[2]).await);
     let handles: Vec<Handle> = nodes.iter().map(Node::handle).collect();

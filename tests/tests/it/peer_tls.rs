@@ -1,5 +1,5 @@
-//! Certificates of nodes, on real processes: made by `holdfast certs`, brought in while clients order,
-//! and needed as soon as another machine could reach the raft port.
+//! Certificates of nodes, on real processes: `holdfast certs` makes them, a cluster changes to them
+//! while clients order, and a raft port that other machines could reach needs them.
 
 use tests::load::Load;
 use tests::{Cluster, Options, cluster::holdfast, shop};
@@ -7,10 +7,11 @@ use tests::{Cluster, Options, cluster::holdfast, shop};
 /// Makes certificates of three nodes of the cluster, with the program under test.
 fn make_certificates(cluster: &Cluster) {
     let dir = cluster.dir().join("certs");
-    let dir = dir.to_str().unwrap();
+    let dir = dir.to_str().expect("works");
     let name = &cluster.flags()[1];
     let run = |words: &[&str]| {
-        let output = holdfast().arg("certs").args(words).args(["--dir", dir]).output().unwrap();
+        let output =
+            holdfast().arg("certs").args(words).args(["--dir", dir]).output().expect("works");
         assert!(output.status.success(), "{words:?}: {output:?}");
     };
     run(&["create-ca", "--cluster", name]);
@@ -20,7 +21,8 @@ fn make_certificates(cluster: &Cluster) {
 }
 
 fn flags(cluster: &Cluster, id: u64, mode: &str) -> Vec<String> {
-    let file = |name: &str| cluster.dir().join("certs").join(name).to_str().unwrap().to_owned();
+    let file =
+        |name: &str| cluster.dir().join("certs").join(name).to_str().expect("works").to_owned();
     let flag = |name: &str, value: String| [name.to_owned(), value];
     [
         flag("--peer-cert", file(&format!("node-{id}.crt"))),

@@ -124,8 +124,9 @@ async fn serve(mut options: Options) -> Result<(), CliError> {
     config.validate().map_err(|error| CliError::Usage(format!("--{error}")))?;
 
     if !options.join.is_empty() {
+        let ca_file = options.https.ca_file.as_deref();
         config.join = tokio::select! {
-            asked = join::ask(&config, &options.join, options.replaces, options.https.ca_file.as_deref()) => asked?,
+            asked = join::ask(&config, &options.join, options.replaces, ca_file) => asked?,
             signal = signals.next() => {
                 tracing::info!(signal, "stopped before the cluster added the node");
                 return Ok(());

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::wire::{Envelope, ErrorCode};
+use client::wire::ErrorCode;
 use raft_node::SnapshotError;
 use tokio::time::Instant;
 
+use super::members::shown;
 use crate::answer::download::Download;
 use crate::answer::reply::{self, Reply, ReplyExt};
-use crate::answer::views;
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::request::fields::Errors;
@@ -63,5 +63,5 @@ pub(crate) async fn set_payments(call: &Call<'_>) -> Result<Reply, Failure> {
     let handle = &call.app.handle;
     handle.set_payments(paused, call.trace.clone(), call.deadline).await?;
     tracing::info!(paused, trace_id = %call.trace, "payments were paused or resumed");
-    Ok(reply::of(200, &Envelope::new(views::cluster(handle))))
+    Ok(shown(call))
 }

@@ -1,11 +1,9 @@
 //! Raises the cluster's level. Any node takes the request, the leader decides.
 
-use client::wire::Envelope;
 use engine::level;
 
-use super::members::judged;
-use crate::answer::reply::{self, Reply};
-use crate::answer::views;
+use super::members::{judged, shown};
+use crate::answer::reply::Reply;
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::request::fields::Errors;
@@ -26,5 +24,5 @@ pub(crate) async fn raise(call: &Call<'_>) -> Result<Reply, Failure> {
     let verdict = handle.raise_level(to, call.deadline).await?;
     tracing::info!(to, ?verdict, trace_id = %call.trace, "a raise of the level");
     judged(verdict)?;
-    Ok(reply::of(200, &Envelope::new(views::cluster(handle))))
+    Ok(shown(call))
 }

@@ -17,7 +17,8 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(shown(call))
 }
 
-fn shown(call: &Call<'_>) -> Reply {
+/// The cluster as this node sees it.
+pub(super) fn shown(call: &Call<'_>) -> Reply {
     let mut cluster = views::cluster(&call.app.handle);
     cluster.insecure = call.app.settings.insecure.iter().map(|&what| what.to_owned()).collect();
     reply::of(200, &Envelope::new(cluster))
