@@ -247,7 +247,7 @@ mod tests {
         run_words(&["show", file("node-2.crt").to_str().unwrap()]).unwrap();
         let names =
             certificate::dns_names(&certificate::read_chain(&file("node-2.crt")).unwrap()[0]);
-        assert_eq!(names.len(), 2, "{names:?}");
+        assert_eq!(names.len(), 3, "two ids and a host: {names:?}");
     }
 
     #[test]

@@ -10,6 +10,9 @@ use super::files::{CLUSTER_ID, Prepared, Taking};
 use super::life::Crash;
 use super::*;
 
+/// The longest that reading a file takes.
+const READ_US_MAX: u64 = 10 * SECOND;
+
 impl Host {
     /// Begins a snapshot if one is due, right after a checkpoint.
     pub(super) fn begin_snapshot(&mut self, sim: &mut Sim) {
@@ -106,7 +109,9 @@ impl Host {
             _ => sim.plan.disk.write_us,
         };
         let read_us = read_bytes * sim.plan.disk.read_us_per_kib / 1_024;
-        let delay = self.disk_us(sim, mean_us) + read_us * (1 + self.disk.slower);
+        // A disk that is slow in two ways must not outlast the faults.
+        let read_us = (read_us * (1 + self.disk.slower)).min(READ_US_MAX);
+        let delay = self.disk_us(sim, mean_us) + read_us;
         self.after(sim, delay, Duty::FileTask);
     }
 
