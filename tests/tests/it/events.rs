@@ -372,7 +372,7 @@ async fn a_websocket_on_any_node_tells_users_how_their_orders_end() {
     let product = shop::create_product(caller, &mut random, "2.50", STOCK).await;
     for node in [1, 2, 3] {
         let stream = TcpStream::connect(caller.address(node)).await.expect("a connection");
-        let opened = tokio_tungstenite::client_async("ws://a/api/v1/ws", stream).await;
+        let opened = tokio_tungstenite::client_async("ws://localhost/api/v1/ws", stream).await;
         let (mut socket, _) = opened.expect("a WebSocket");
         let say = json!({"subscribe": format!("private-orders.{node}")});
         socket.send(Message::text(say.to_string())).await.expect("it goes out");
