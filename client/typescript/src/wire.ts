@@ -148,12 +148,20 @@ export interface Cluster {
   commit_index: number;
   /** Digest of the state at `applied_index`; equal on every node. */
   digest: string;
+  /** What of the answering node is open to everybody who reaches it: `http`, `peers`, or `peers_migrate` while links without TLS are taken too. */
+  insecure: string[];
   /** The leader; null when the node knows none. */
   leader_id: number | null;
+  /** The level whose rules the cluster uses, as of `applied_index`. */
+  level: number;
+  /** The newest level that the node speaks. */
+  level_newest: number;
   /** All members, by ascending id. */
   members: Member[];
   /** The lowest id above all ids that members have or had. */
   next_member_id: number;
+  /** The process that answers; null from a node that does not say. */
+  node: NodeState | null;
   /** The node that answers. */
   node_id: number;
   /** Whether payments wait until they are resumed. */
@@ -198,7 +206,7 @@ export interface Event {
   items?: OrderLineRequest[];
   /** The number of units at which `stock.low` is sent. */
   low_stock_threshold?: number;
-  /** The name that older clients know it by. */
+  /** The name that clients of the older systems use. */
   name?: string;
   /** The order. */
   order_id?: number;
@@ -383,6 +391,12 @@ export interface LedgerRow {
   time: string;
 }
 
+/** The body of `POST /cluster/level`. */
+export interface LevelRequest {
+  /** The level, from 1; the newest that the answering node speaks by default. */
+  to?: number | null;
+}
+
 /** One member of the cluster. */
 export interface Member {
   /** Whether the answering node has heard from it lately; true for itself. */
@@ -393,6 +407,8 @@ export interface Member {
   id: number;
   /** Entries that the member is behind the leader; null unless the leader answers. */
   lag: number | null;
+  /** Milliseconds since the answering node heard from it; null for itself, and if it never did. */
+  last_contact_ms: number | null;
   /** Last log index known to be on the member; null unless the leader answers. */
   match_index: number | null;
   /** Where its peers reach it. */
@@ -429,6 +445,24 @@ export interface MemberRequest {
   raft_addr: string;
   /** The member whose place it takes: that one leaves in the step in which this one gets its vote. */
   replaces?: number | null;
+  /** The highest level that its build speaks, which `--join` sends; 0 by default. A cluster at a higher level refuses the node. */
+  speaks?: number | null;
+}
+
+/** The process of the answering node, and how much room it has left. */
+export interface NodeState {
+  /** Free bytes on the disk of its data directory. */
+  disk_free_bytes: number;
+  /** How many it may have; null without a limit, or if the system does not say. */
+  files_max: number | null;
+  /** Open files and connections; null if the system does not say. */
+  files_open: number | null;
+  /** Memory that it uses, in bytes; null if the system does not say. */
+  memory_bytes: number | null;
+  /** Seconds since it started. */
+  uptime_seconds: number;
+  /** The version of its program. */
+  version: string;
 }
 
 /** An order as it is at one position. */

@@ -174,12 +174,21 @@ class Cluster(TypedDict):
     """Last log index that the node knows to be committed."""
     digest: str
     """Digest of the state at `applied_index`; equal on every node."""
+    insecure: List[str]
+    """What of the answering node is open to everybody who reaches it: `http`, `peers`, or
+    `peers_migrate` while links without TLS are taken too."""
     leader_id: Optional[int]
     """The leader; null when the node knows none."""
+    level: int
+    """The level whose rules the cluster uses, as of `applied_index`."""
+    level_newest: int
+    """The newest level that the node speaks."""
     members: List[Member]
     """All members, by ascending id."""
     next_member_id: int
     """The lowest id above all ids that members have or had."""
+    node: Optional[NodeState]
+    """The process that answers; null from a node that does not say."""
     node_id: int
     """The node that answers."""
     payments_paused: bool
@@ -238,7 +247,7 @@ class Event(_EventRequired, total=False):
     low_stock_threshold: int
     """The number of units at which `stock.low` is sent."""
     name: str
-    """The name that older clients know it by."""
+    """The name that clients of the older systems use."""
     order_id: int
     """The order."""
     product_id: int
@@ -435,6 +444,13 @@ class LedgerRow(TypedDict):
     """When, on the replicated clock."""
 
 
+class LevelRequest(TypedDict, total=False):
+    """The body of `POST /cluster/level`."""
+
+    to: Optional[int]
+    """The level, from 1; the newest that the answering node speaks by default."""
+
+
 class Member(TypedDict):
     """One member of the cluster."""
 
@@ -446,6 +462,9 @@ class Member(TypedDict):
     """The member's id, from 1."""
     lag: Optional[int]
     """Entries that the member is behind the leader; null unless the leader answers."""
+    last_contact_ms: Optional[int]
+    """Milliseconds since the answering node heard from it; null for itself, and if it never
+    did."""
     match_index: Optional[int]
     """Last log index known to be on the member; null unless the leader answers."""
     raft_addr: str
@@ -489,6 +508,26 @@ class MemberRequest(_MemberRequestRequired, total=False):
     replaces: Optional[int]
     """The member whose place it takes: that one leaves in the step in which this one gets its
     vote."""
+    speaks: Optional[int]
+    """The highest level that its build speaks, which `--join` sends; 0 by default. A cluster at
+    a higher level refuses the node."""
+
+
+class NodeState(TypedDict):
+    """The process of the answering node, and how much room it has left."""
+
+    disk_free_bytes: int
+    """Free bytes on the disk of its data directory."""
+    files_max: Optional[int]
+    """How many it may have; null without a limit, or if the system does not say."""
+    files_open: Optional[int]
+    """Open files and connections; null if the system does not say."""
+    memory_bytes: Optional[int]
+    """Memory that it uses, in bytes; null if the system does not say."""
+    uptime_seconds: int
+    """Seconds since it started."""
+    version: str
+    """The version of its program."""
 
 
 class _OrderRequired(TypedDict):
