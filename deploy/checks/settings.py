@@ -47,7 +47,9 @@ def start(text):
         secret = pathlib.Path(home) / "webhook-secret"
         secret.write_text("whsec-of-the-settings-check-0123456789\n")
         secret.chmod(0o600)
-        text = text.replace("/etc/holdfast/webhook-secret", str(secret))
+        for made in (["create-ca", "--cluster", "holdfast"], ["create-node", "--id", "1"]):
+            subprocess.run([BINARY, "certs", *made, "--dir", home], check=True, capture_output=True)
+        text = text.replace("/etc/holdfast/", f"{home}/")
         http, raft = free_port(), free_port()
         file.write_text(text.replace(":8080", f":{http}").replace(":9080", f":{raft}"))
         command = [BINARY, "serve", "--config", file, "--data", f"{home}/data"]
