@@ -179,8 +179,8 @@ pub(crate) struct Clients {
     /// names get 421, so that no web page can reach the node under a name of its own
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) http_host: Vec<HostName>,
-    /// Let web pages of this origin use the API, such as `https://shop.example`; separate several by
-    /// commas. Pages of other origins cannot change anything or subscribe to events
+    /// Let web pages of this origin use the API, such as `https://shop.example`; separate several
+    /// by commas. Pages of other origins cannot change anything or subscribe to events
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) cors_origin: Vec<CorsOrigin>,
     /// Serve clients of other machines although requests need no credentials: whoever reaches the
