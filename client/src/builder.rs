@@ -237,8 +237,12 @@ fn base_url(url: &str, has_tls: bool) -> Result<String, BuildError> {
     match uri.scheme_str() {
         Some("http") => {}
         Some("https") if has_tls => {}
-        Some("https") => return refuse("https needs the authorities to believe"),
-        _ => return refuse("it must begin with http://"),
+        Some("https") => {
+            return refuse(
+                "https needs the certificates of its authorities: `--ca-file`, in Rust `authorities`",
+            );
+        }
+        _ => return refuse("it must begin with http:// or https://"),
     }
     match uri.authority() {
         Some(authority) if authority.as_str().contains('@') => {

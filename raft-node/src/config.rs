@@ -334,8 +334,8 @@ impl Config {
 
 /// Why a node without certificates does not listen for other machines.
 const NEEDS_CERTIFICATES: &str = "an address that other machines can reach needs certificates of \
-    all nodes (--peer-cert, --peer-key, --peer-ca; `holdfast certs` makes them), because whoever \
-    reaches the raft port owns the cluster; on a network where every machine is trusted, say \
+    all nodes (--peer-cert, --peer-key, --peer-ca; `holdfast certs` makes them), because everybody \
+    who reaches the raft port owns the cluster; on a network where every machine is trusted, say \
     --insecure-peers";
 
 /// Whether this is the address of another machine. Names are looked up when they are dialled.

@@ -80,7 +80,7 @@ async fn a_backup_that_ends_early_is_none() {
     let server = Server::start([cut_off(1), cut_off(7_000)]).await;
     for _ in 0..2 {
         let backup = client(&server).backup().await.unwrap();
-        assert_eq!(backup.bytes(), 7_000, "so many were promised");
+        assert_eq!(backup.bytes(), 7_000, "as many as its length said");
         let error = whole(backup).await.unwrap_err();
         let report = error.report().expect("a call was made");
         assert!(matches!(report.cause, Cause::Broken { .. }), "{report:?}");

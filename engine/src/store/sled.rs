@@ -32,7 +32,7 @@ const DISCARDED_BYTES: usize = 8 << 10;
 const COLLECTIONS: usize = 128;
 
 /// Waits until a store's file is unlocked. A store that this process just closed keeps its lock for
-/// a moment, until sled's threads have ended. Whoever opens a store locks other processes out.
+/// a moment, until sled's threads have ended. An open store locks other processes out.
 fn wait_for_lock(log: &Path) -> std::io::Result<()> {
     match File::open(log) {
         Ok(file) => file.lock(),

@@ -267,7 +267,7 @@ fn a_report_about_an_order_that_does_not_exist_never_decides_anything() {
     assert_eq!((machine.state.parked_webhooks(), machine.state.next_deadline()), (0, None));
     let id = machine.place(waiting());
     machine.come_back();
-    // Whoever has the id now is somebody else, even when the report is delivered again.
+    // Another order has the id now, also when the report is delivered again.
     let pending = Some(Status::Pending);
     assert_eq!(tell(&mut machine, webhook("success", 1, YES)), again(unmatched(1), pending));
     assert_eq!(tell(&mut machine, webhook("success", 1, NO)), {

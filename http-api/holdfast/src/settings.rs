@@ -183,8 +183,8 @@ pub(crate) struct Clients {
     /// by commas. Pages of other origins cannot change anything or subscribe to events
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) cors_origin: Vec<CorsOrigin>,
-    /// Serve clients of other machines although requests need no credentials: whoever reaches the
-    /// port can do everything
+    /// Serve clients of other machines although requests need no credentials: everybody who
+    /// reaches the port can do everything
     #[arg(long)]
     pub(crate) insecure_http: bool,
 }

@@ -99,7 +99,7 @@ impl Core {
         let request = RequestId { node: NodeId(0), boot, seq: 1 };
         let mut builder = Builder::new(self.clock.now(self.now));
         builder.push(&Envelope { request, trace: TraceId::NONE, command }.encode_at(0));
-        // Raft refuses while leadership is transferred. Whoever asked asks again.
+        // Raft refuses while leadership is transferred. The node that asked asks again.
         if self.raw.propose(vec![], builder.finish()).is_ok() {
             self.levels.raising = Some(to);
         }

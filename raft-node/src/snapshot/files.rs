@@ -54,7 +54,7 @@ pub trait Files: Send + Sync {
     /// What the system says.
     fn size(&self, name: &str) -> io::Result<Option<u64>>;
 
-    /// At most so many bytes from an offset on; fewer only at the end of the file.
+    /// Reads at most `length` bytes from an offset on; fewer only at the end of the file.
     ///
     /// # Errors
     /// What the system says.
@@ -90,7 +90,7 @@ struct Writing {
     unsynced: usize,
 }
 
-/// A file is synced after so many bytes at the latest: one of gigabytes that goes to the disk at
+/// A file is synced after this many bytes at the latest: one of gigabytes that goes to the disk at
 /// its end would keep the log's syncs waiting.
 const UNSYNCED_BYTES_MAX: usize = 4 << 20;
 
@@ -227,7 +227,7 @@ struct MemoryFile {
 }
 
 impl MemoryFiles {
-    /// Loses power: of what was not synced, each file keeps what `kept` gives of so many bytes.
+    /// Loses power: each file keeps the first `kept(n)` of its `n` bytes that were not synced.
     pub fn crash(&self, mut kept: impl FnMut(usize) -> usize) {
         let mut inner = self.inner.lock();
         inner.operations_left = None;
@@ -240,7 +240,7 @@ impl MemoryFiles {
         }
     }
 
-    /// Lets so many further appends and syncs succeed and fails all after them.
+    /// Lets `operations` further appends and syncs succeed and fails all after them.
     pub fn fail_after(&self, operations: u64) {
         self.inner.lock().operations_left = Some(operations);
     }

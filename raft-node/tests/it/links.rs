@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use engine::ids::NodeId;
 use raft_node::message::{Hello, HelloVerdict};
@@ -20,6 +21,9 @@ use crate::support::{configs, product, propose, ready, start, until};
 
 const CLUSTER: &str = "holdfast";
 
+/// Certificates are written, read and used as they should be.
+const SOUND: &str = "a sound certificate, file or connection";
+
 /// An authority with its certificate.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -34,21 +38,21 @@ struct Pair {
 
 impl Authority {
     fn new() -> Authority {
-        let mut params = CertificateParams::new([names::of_authority(CLUSTER)]).expect("works");
+        let mut params = CertificateParams::new([names::of_authority(CLUSTER)]).expect(SOUND);
         params.distinguished_name.push(DnType::CommonName, "authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let key = KeyPair::generate().expect("works");
-        let certificate = params.self_signed(&key).expect("works");
+        let key = KeyPair::generate().expect(SOUND);
+        let certificate = params.self_signed(&key).expect(SOUND);
         Authority { issuer: Issuer::new(params, key), certificate }
     }
 
     /// Signs a certificate that is valid until the beginning of this year.
     fn sign(&self, name: &str, until_year: i32) -> Pair {
-        let mut params = CertificateParams::new([name.to_owned()]).expect("works");
+        let mut params = CertificateParams::new([name.to_owned()]).expect(SOUND);
         params.not_after = rcgen::date_time_ymd(until_year, 1, 1);
-        let key = KeyPair::generate().expect("works");
-        Pair { certificate: params.signed_by(&key, &self.issuer).expect("works"), key }
+        let key = KeyPair::generate().expect(SOUND);
+        Pair { certificate: params.signed_by(&key, &self.issuer).expect(SOUND), key }
     }
 
     fn node(&self, id: u64) -> Pair {
@@ -60,8 +64,14 @@ fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
 
     let path = dir.join(name);
-    std::fs::write(&path, text).expect("works");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("works");
+    std::fs::write(&path, text).expect(SOUND);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect(SOUND);
+    // Each write is a minute later than the one before, however coarse the file system's clock is.
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let minutes = WRITES.fetch_add(1, Ordering::Relaxed);
+    let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(60 * minutes);
+    let file = std::fs::File::options().append(true).open(&path).expect(SOUND);
+    file.set_modified(changed).expect(SOUND);
     path
 }
 
@@ -77,7 +87,7 @@ async fn cluster(dir: &Path, authority: &Authority) -> (Vec<Config>, Vec<Node>, 
     let mut configs = configs(dir, 3);
     for (id, config) in (1..).zip(&mut configs) {
         let files = files(dir, id, authority, &authority.node(id));
-        let tls = PeerTls::load(files, Mode::Require, NodeId(id), CLUSTER).expect("works");
+        let tls = PeerTls::load(files, Mode::Require, NodeId(id), CLUSTER).expect(SOUND);
         config.peer_security = PeerSecurity::Tls(Arc::new(tls));
     }
     let mut nodes = Vec::new();
@@ -102,24 +112,24 @@ async fn read_all(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
 /// node says over TLS.
 async fn say(raft: &str, believed: &Authority, own: Option<&Pair>, hello: &Hello) -> Vec<u8> {
     let mut roots = RootCertStore::empty();
-    roots.add(believed.certificate.der().clone()).expect("works");
+    roots.add(believed.certificate.der().clone()).expect(SOUND);
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .expect("works")
+        .expect(SOUND)
         .with_root_certificates(roots);
     let mut config = match own {
         None => builder.with_no_client_auth(),
         Some(Pair { certificate, key }) => {
             let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
-            let key = PrivateKeyDer::try_from(key.serialize_der()).expect("works");
-            builder.with_client_auth_cert(chain, key).expect("works")
+            let key = PrivateKeyDer::try_from(key.serialize_der()).expect(SOUND);
+            builder.with_client_auth_cert(chain, key).expect(SOUND)
         }
     };
     config.alpn_protocols = vec![b"holdfast-raft/1".to_vec()];
     let name = names::of_node(hello.to, &names::label(CLUSTER));
-    let stream = TcpStream::connect(raft).await.expect("works");
+    let stream = TcpStream::connect(raft).await.expect(SOUND);
     let connector = TlsConnector::from(Arc::new(config));
-    let connected = connector.connect(ServerName::try_from(name).expect("works"), stream).await;
+    let connected = connector.connect(ServerName::try_from(name).expect(SOUND), stream).await;
     let mut stream = connected.expect("the node shows its certificate first");
     let _ = stream.write_all(&hello.encode()).await;
     let mut bytes = Vec::new();
@@ -131,7 +141,7 @@ async fn say(raft: &str, believed: &Authority, own: Option<&Pair>, hello: &Hello
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_nodes_with_certificates_of_this_cluster_get_an_answer() {
-    let dir = tempfile::tempdir().expect("works");
+    let dir = tempfile::tempdir().expect(SOUND);
     let authority = Authority::new();
     let (configs, nodes, handles) = cluster(dir.path(), &authority).await;
     propose(&handles[0], product(5)).await;
@@ -150,8 +160,8 @@ async fn only_nodes_with_certificates_of_this_cluster_get_an_answer() {
         raft_addr: "127.0.0.1:9".to_owned(),
     };
     for bytes in [&hello.encode()[..], b"GET / HTTP/1.1\r\n\r\n", b"x", b"\x15\x03\x03", b""] {
-        let mut stream = TcpStream::connect(&raft).await.expect("works");
-        stream.write_all(bytes).await.expect("works");
+        let mut stream = TcpStream::connect(&raft).await.expect(SOUND);
+        stream.write_all(bytes).await.expect(SOUND);
         let heard = read_all(&mut stream).await;
         assert_eq!(heard, b"", "a stranger that sent {bytes:?}");
     }
@@ -184,16 +194,19 @@ async fn only_nodes_with_certificates_of_this_cluster_get_an_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_that_only_hold_connections_keep_no_node_out() {
-    let dir = tempfile::tempdir().expect("works");
+    let dir = tempfile::tempdir().expect(SOUND);
     let authority = Authority::new();
     let (configs, mut nodes, handles) = cluster(dir.path(), &authority).await;
     let raft = configs[0].peers[0].raft_addr.clone();
     // Holds all seats for those that have not said who they are, all the time.
+    let opened = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&opened);
     let occupying = tokio::spawn(async move {
         let mut held = std::collections::VecDeque::new();
         loop {
             if let Ok(stream) = TcpStream::connect(&raft).await {
                 held.push_back(stream);
+                counted.fetch_add(1, Ordering::Relaxed);
             }
             if held.len() > 64 {
                 held.pop_front();
@@ -201,8 +214,8 @@ async fn strangers_that_only_hold_connections_keep_no_node_out() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let last = nodes.pop().expect("works");
+    until("all seats are taken", || opened.load(Ordering::Relaxed) > 64).await;
+    let last = nodes.pop().expect(SOUND);
     drop(handles);
     last.stop().await;
     nodes.push(start(&configs[2]).await);
@@ -217,7 +230,7 @@ async fn strangers_that_only_hold_connections_keep_no_node_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_change_while_nodes_run_and_bad_ones_are_not_used() {
-    let dir = tempfile::tempdir().expect("works");
+    let dir = tempfile::tempdir().expect(SOUND);
     let authority = Authority::new();
     let (configs, nodes, handles) = cluster(dir.path(), &authority).await;
     let PeerSecurity::Tls(tls) = &configs[0].peer_security else { panic!("it has certificates") };
@@ -232,7 +245,6 @@ async fn certificates_change_while_nodes_run_and_bad_ones_are_not_used() {
         (authority.node(1).certificate.pem(), authority.node(1).key.serialize_pem()),
         ("garbage".to_owned(), "garbage".to_owned()),
     ] {
-        tokio::time::sleep(Duration::from_millis(20)).await;
         write(dir.path(), "1.crt", &cert);
         write(dir.path(), "1.key", &key);
         assert!(tls.has_changed());
@@ -248,14 +260,14 @@ async fn certificates_change_while_nodes_run_and_bad_ones_are_not_used() {
     write(dir.path(), "ca.crt", &both);
     for config in &configs {
         let PeerSecurity::Tls(tls) = &config.peer_security else { panic!("certificates") };
-        tls.reload().expect("works");
+        tls.reload().expect(SOUND);
         assert!(!tls.has_changed());
     }
     assert_ne!(tls.not_after_s(), before);
     // Links that are opened from now on use it.
     let mut nodes = nodes;
     drop(handles);
-    let last = nodes.pop().expect("works");
+    let last = nodes.pop().expect(SOUND);
     last.stop().await;
     nodes.push(start(&configs[2]).await);
     let handles: Vec<Handle> = nodes.iter().map(Node::handle).collect();

@@ -41,7 +41,7 @@ pub(crate) struct Peers {
     /// yet
     #[arg(long, value_name = "MODE", value_enum, default_value = "require")]
     pub(crate) peer_tls: PeerTlsMode,
-    /// Listen for other machines without certificates: whoever reaches the raft port owns the
+    /// Listen for other machines without certificates: everybody who reaches the raft port owns the
     /// cluster
     #[arg(long, conflicts_with = "peer_cert")]
     pub(crate) insecure_peers: bool,
@@ -165,8 +165,8 @@ pub(crate) fn check_http(http: SocketAddr, allowed: bool) -> Result<(), CliError
         return Ok(());
     }
     Err(CliError::Usage(format!(
-        "--http {http} can be reached by other machines, and requests need no credentials: whoever \
-         sends them owns the cluster. On a network where every machine is trusted, or behind a \
+        "--http {http} can be reached by other machines, and requests need no credentials: everybody \
+         who sends them owns the cluster. On a network where every machine is trusted, or behind a \
          proxy that checks requests, say --insecure-http"
     )))
 }
@@ -253,7 +253,7 @@ fn warn_of_expiry(certificate: &dyn Certificate, warned: &mut Option<u64>) {
     }
 }
 
-/// The smallest of the bounds that so many days are within.
+/// The smallest of [`WARN_DAYS`] that is not below `left_days`.
 fn bound(left_days: u64) -> Option<u64> {
     WARN_DAYS.into_iter().find(|bound| left_days <= *bound)
 }
