@@ -290,8 +290,8 @@ pub(crate) fn headers() -> Value {
             "Ask with `If-None-Match` before each use of a kept copy.",
         ),
         "ETag.file": always(
-            json!({"type": "string", "pattern": "^\"[0-9a-f]{32}\"$"}),
-            "Names the content of the file.",
+            json!({"type": "string", "pattern": "^(W/)?\"[0-9a-f]{32}\"$"}),
+            "Names the content of the file. Weak when the answer is compressed.",
         ),
         "ETag": always(
             json!({"type": "string", "pattern": "^(W/)?\"[0-9]+\"$"}),

@@ -2,7 +2,7 @@
 
 use engine::level;
 
-use super::members::{judged, shown};
+use super::members::{LEVEL_MAX, judged, shown};
 use crate::answer::reply::Reply;
 use crate::call::Call;
 use crate::failure::Failure;
@@ -15,10 +15,8 @@ pub(crate) async fn raise(call: &Call<'_>) -> Result<Reply, Failure> {
     let fields = call.fields(&object);
     let mut errors = Errors::default();
     fields.check_names(&["to"], &mut errors);
-    let to = fields.id("to", &mut errors).map_or(Some(level::NEWEST), |to| u32::try_from(to).ok());
-    if to.is_none() {
-        fields.fault("to", "must be a level.", &mut errors);
-    }
+    let to = fields.integer("to", 1..=LEVEL_MAX, &mut errors);
+    let to = to.map_or(Some(level::NEWEST), |to| u32::try_from(to).ok());
     let to = errors.finish(to)?;
     let handle = &call.app.handle;
     let verdict = handle.raise_level(to, call.deadline).await?;

@@ -12,6 +12,9 @@ use crate::failure::Failure;
 use crate::request::fields::{Errors, Fields};
 use crate::request::json::{self, Object};
 
+/// The highest level that a request can name. What is above the newest is refused by the leader.
+pub(crate) const LEVEL_MAX: u64 = u32::MAX as u64;
+
 /// `GET /cluster`
 pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(shown(call))
@@ -128,7 +131,7 @@ fn read_member(fields: &Fields<'_, '_>) -> Result<(Member, u32), Failure> {
     }
     let replaces = fields.id("replaces", &mut errors).map(NodeId);
     // Builds before levels say nothing.
-    let speaks = fields.integer("speaks", 0..=u64::from(u32::MAX), &mut errors).unwrap_or(0);
+    let speaks = fields.integer("speaks", 0..=LEVEL_MAX, &mut errors).unwrap_or(0);
     let speaks = u32::try_from(speaks).unwrap_or(u32::MAX);
     let member = id.zip(raft_addr).map(|(id, raft_addr)| Member {
         id: NodeId(id),

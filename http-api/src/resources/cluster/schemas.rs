@@ -4,6 +4,7 @@ use client::wire;
 use raft_node::members::ADDRESS_BYTES_MAX;
 use serde_json::{Value, json};
 
+use super::members::LEVEL_MAX;
 use crate::describe::shapes::Shapes;
 
 /// A port from 1 to 65535, zeros before it allowed.
@@ -28,8 +29,10 @@ fn requests() -> Shapes {
         .with("MemberRequest.raft_addr", address())
         .with("MemberRequest.http_addr", address())
         .with("MemberRequest.incarnation", json!({"pattern": "^[0-9a-fA-F]{16}$"}))
+        .with("MemberRequest.speaks", json!({"minimum": 0, "maximum": LEVEL_MAX}))
         .of::<wire::PaymentsRequest>()
         .of::<wire::LevelRequest>()
+        .with("LevelRequest.to", json!({"minimum": 1, "maximum": LEVEL_MAX}))
         .of::<wire::TransferRequest>()
 }
 
