@@ -234,8 +234,12 @@ pub(crate) fn in_query(components: &[&'static str]) -> Vec<String> {
         .collect()
 }
 
+/// A time of RFC 3339 or a day. Which months are short has no words in a schema.
 fn moment(example: &str) -> Value {
-    json!({"type": "string", "examples": [example]})
+    let day = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])";
+    let clock = r"([01][0-9]|2[0-3]):[0-5][0-9]";
+    let time = format!(r"{clock}:[0-5][0-9](\.[0-9]{{1,9}})?([Zz]|[+-]{clock})");
+    json!({"type": "string", "pattern": format!("^{day}([Tt]{time})?$"), "examples": [example]})
 }
 
 fn consistency() -> Value {

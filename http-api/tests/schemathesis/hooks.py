@@ -46,6 +46,8 @@ REFUSALS = re.compile(
     "|must be an integer"
     "|must not be greater than [0-9]+ bytes"
     "|cannot be combined with (page or per_page|product_id)"
+    # The thirtieth of February.
+    "|must be a time such as"
     # The longest life of a hold is a setting.
     "|ttl seconds field must not be greater than"
     "|must not differ from the quantity field"
