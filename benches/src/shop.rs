@@ -1,5 +1,6 @@
 //! Orders as a stream of encoded commands, and a state to apply them to.
 
+use engine::actor::Actor;
 use engine::command::{
     ClaimPayments, Command, CreateProduct, Envelope, PaymentResult, PlaceOrder, SettlePayments,
     Verdict,
@@ -137,7 +138,7 @@ impl Shop {
     fn traced(&mut self, trace: TraceId, command: Command) -> Vec<u8> {
         self.seq += 1;
         let request = RequestId { node: NodeId(1), boot: 1, seq: self.seq };
-        Envelope { request, trace, command }.encode()
+        Envelope { request, trace, actor: Actor::Nobody, command }.encode()
     }
 
     fn entry(&mut self, commands: &[Vec<u8>]) -> Vec<u8> {

@@ -145,7 +145,7 @@ impl State {
             }
             for Ready { position, rules, envelope, key } in ready.drain(..) {
                 self.position = position;
-                let Envelope { request, ref trace, command } = envelope;
+                let Envelope { request, ref trace, actor: _, command } = envelope;
                 let at = self.clock;
                 let rules = self.level.rules(rules);
                 let cx = Context { position, at, trace, rules, events, observer };

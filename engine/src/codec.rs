@@ -5,12 +5,12 @@
 //! encoding can be replaced here. Decoding never panics, and never allocates more than the input
 //! justifies, whatever the bytes.
 
-use bincode::config::{Configuration, Fixint, Limit, LittleEndian, Varint};
+use bincode::config::{Config as _, Configuration, Fixint, Limit, LittleEndian, Varint};
 use bincode::de::DecoderImpl;
 use bincode::de::read::SliceReader;
-use bincode::enc::EncoderImpl;
 use bincode::enc::write::Writer;
-use bincode::error::EncodeError;
+use bincode::enc::{Encoder, EncoderImpl};
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 /// The largest value that is decoded; guards against absurd lengths.
@@ -19,6 +19,21 @@ pub const VALUE_BYTES_MAX: usize = 64 << 20;
 type Config = Configuration<LittleEndian, Varint, Limit<VALUE_BYTES_MAX>>;
 
 const CONFIG: Config = bincode::config::standard().with_limit::<VALUE_BYTES_MAX>();
+
+/// Says [`Layout::First`] to an encoder. bincode hands no context to encoders, but they know their
+/// configuration, and only decoders obey its limit.
+const FIRST_LAYOUT: Configuration<LittleEndian, Varint, Limit<1>> = CONFIG.with_limit::<1>();
+
+/// The layout of an encoded command; see [`crate::layout`]. A struct that has a field which is
+/// [`Added`](crate::layout::Added), and whatever contains it, derives `Decode` with
+/// `#[bincode(decode_context = "Layout")]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Versions 1 and 2: without the actor and without added fields.
+    First,
+    /// Version 3: with all of them.
+    Third,
+}
 
 /// The version of rows that contain only their value.
 pub(crate) const ROW_VERSION: u8 = 1;
@@ -65,6 +80,31 @@ pub fn encode_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
         .expect("encoding into memory fails only on values that bincode cannot express");
 }
 
+/// The layout that an encoder writes.
+pub(crate) fn layout_of<E: Encoder>(encoder: &E) -> Layout {
+    match encoder.config().limit() == FIRST_LAYOUT.limit() {
+        true => Layout::First,
+        false => Layout::Third,
+    }
+}
+
+/// Appends the encoding of `value` in this layout to `out`.
+pub(crate) fn encode_as<T: Encode>(layout: Layout, value: &T, out: &mut Vec<u8>) {
+    match layout {
+        Layout::First => bincode::encode_into_writer(value, End(out), FIRST_LAYOUT)
+            .expect("encoding into memory fails only on values that bincode cannot express"),
+        Layout::Third => encode_into(value, out),
+    }
+}
+
+/// Decodes a value in this layout. It must fill `bytes` exactly.
+///
+/// # Errors
+/// [`Error::Malformed`] for anything else.
+pub(crate) fn decode_as<T: Decode<Layout>>(layout: Layout, bytes: &[u8]) -> Result<T, Error> {
+    exactly(bytes, bincode::decode_from_slice_with_context(bytes, CONFIG, layout))
+}
+
 /// Appends an encoding of `value` that is never read back, for hashing.
 pub(crate) fn encode_for_hash<T: Encode>(value: &T, out: &mut Vec<u8>) {
     bincode::encode_into_writer(value, End(out), FIXED)
@@ -76,8 +116,12 @@ pub(crate) fn encode_for_hash<T: Encode>(value: &T, out: &mut Vec<u8>) {
 /// # Errors
 /// [`Error::Malformed`] for anything else.
 pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, Error> {
-    let (value, used) = bincode::decode_from_slice(bytes, CONFIG)
-        .map_err(|error| Error::Malformed(error.to_string()))?;
+    exactly(bytes, bincode::decode_from_slice(bytes, CONFIG))
+}
+
+/// The value, if it took all of `bytes`.
+fn exactly<T>(bytes: &[u8], read: Result<(T, usize), DecodeError>) -> Result<T, Error> {
+    let (value, used) = read.map_err(|error| Error::Malformed(error.to_string()))?;
     if used != bytes.len() {
         return Err(Error::Malformed(format!("{} bytes left over", bytes.len() - used)));
     }

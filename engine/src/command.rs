@@ -6,20 +6,25 @@
 
 use bincode::{Decode, Encode};
 
+use crate::actor::Actor;
 use crate::adjustment::Change;
 use crate::codec::{self, Error};
 use crate::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, UserId};
+use crate::layout::Layout;
 use crate::money::Money;
 use crate::order::{Line, PaymentMethod};
 use crate::secret::Secret;
 use crate::trace::TraceId;
 use crate::webhook::Report;
 
-/// The version of the command encoding written today.
-pub const VERSION: u8 = 2;
+/// The version of envelopes written today: [`Layout::Third`].
+pub const VERSION: u8 = 3;
 
-/// The version of envelopes at level 0. It is laid out as [`VERSION`].
+/// The version of envelopes at level 0: [`Layout::First`].
 const VERSION_AT_LEVEL_0: u8 = 1;
+
+/// The version that builds of level 1 wrote first: [`Layout::First`].
+const VERSION_BEFORE_LAYOUTS: u8 = 2;
 
 /// Which rules decide what a command does: the cluster's level says it, and at level 0 the version
 /// byte of the envelope. So a log that an earlier build wrote gives the same state for ever.
@@ -28,18 +33,20 @@ pub enum Rules {
     /// Level 0, version 1: a report of a payment waits for an order that does not exist yet, and
     /// decides it when it is placed. A report decides an order of any payment method.
     Parking,
-    /// Level 1, or version 2: no report waits. Reports that still do decide nothing. A report
+    /// Level 1, or a version above 1: no report waits. Reports that still do decide nothing. A report
     /// decides only an order that waits for one.
     NoParking,
 }
 
 /// A command with the identity of its request. Its encoding is what travels and is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     /// The command is applied at most once under this id.
     pub request: RequestId,
     /// Follows the command into history, events and logs.
     pub trace: TraceId,
+    /// Who asks.
+    pub actor: Actor,
     /// The command itself.
     pub command: Command,
 }
@@ -47,14 +54,28 @@ pub struct Envelope {
 impl Envelope {
     /// Encodes the envelope for a cluster whose level is not below 1.
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode_versioned(VERSION, self)
+        self.encode_as(VERSION, Layout::Third)
     }
 
     /// Encodes the envelope for a cluster at this level, so that every build that may be in it
     /// reads it. A level that was raised meanwhile changes the rules, but never whether it can be
-    /// read.
+    /// read. At level 0 the actor and all fields that are [`Added`](crate::layout::Added) are lost.
     pub fn encode_at(&self, level: u32) -> Vec<u8> {
-        codec::encode_versioned(if level == 0 { VERSION_AT_LEVEL_0 } else { VERSION }, self)
+        match level {
+            0 => self.encode_as(VERSION_AT_LEVEL_0, Layout::First),
+            _ => self.encode(),
+        }
+    }
+
+    fn encode_as(&self, version: u8, layout: Layout) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128);
+        out.push(version);
+        codec::encode_as(layout, &(self.request, &self.trace), &mut out);
+        if layout == Layout::Third {
+            codec::encode_as(layout, &self.actor, &mut out);
+        }
+        codec::encode_as(layout, &self.command, &mut out);
+        out
     }
 
     /// Decodes what [`Envelope::encode`] wrote, now or in an earlier build, with its rules.
@@ -62,18 +83,28 @@ impl Envelope {
     /// # Errors
     /// When the version is unknown or the bytes encode no envelope.
     pub fn decode(bytes: &[u8]) -> Result<(Rules, Envelope), Error> {
-        let rules = match bytes.first() {
-            Some(&VERSION_AT_LEVEL_0) => Rules::Parking,
-            Some(&VERSION) => Rules::NoParking,
+        let (rules, layout) = match bytes.first() {
+            Some(&VERSION_AT_LEVEL_0) => (Rules::Parking, Layout::First),
+            Some(&VERSION_BEFORE_LAYOUTS) => (Rules::NoParking, Layout::First),
+            Some(&VERSION) => (Rules::NoParking, Layout::Third),
             Some(&found) => return Err(Error::UnknownVersion(found)),
             None => return Err(Error::Malformed("empty".into())),
         };
-        Ok((rules, codec::decode(&bytes[1..])?))
+        let body = &bytes[1..];
+        let (request, trace, actor, command) = match layout {
+            Layout::First => {
+                let (request, trace, command) = codec::decode_as(layout, body)?;
+                (request, trace, Actor::default(), command)
+            }
+            Layout::Third => codec::decode_as(layout, body)?,
+        };
+        Ok((rules, Envelope { request, trace, actor, command }))
     }
 }
 
 /// All commands.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(decode_context = "Layout")]
 pub enum Command {
     /// See [`PlaceOrder`].
     PlaceOrder(PlaceOrder),

@@ -57,6 +57,10 @@ id! {
     AdjustmentId
 }
 id! {
+    /// The id of an API token.
+    TokenId
+}
+id! {
     /// A stock location. All stock is at [`LocationId::DEFAULT`] today. The id is part of every
     /// stock key, so more locations will need no migration.
     LocationId

@@ -10,6 +10,7 @@
 //! and output. [`state`] contains the rows, [`apply`] changes them, [`query`] and [`invariants`]
 //! read them. [`checkpoint`] and [`store`] write the state to disk and read it back.
 
+pub mod actor;
 pub mod adjustment;
 pub mod codec;
 pub mod command;
@@ -19,6 +20,7 @@ pub mod fence;
 pub mod few;
 pub mod hold;
 pub mod ids;
+pub mod layout;
 pub mod ledger;
 pub mod level;
 pub mod money;

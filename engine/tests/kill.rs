@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::{Command as Process, Stdio};
 
+use engine::actor::Actor;
 use engine::adjustment::Change;
 use engine::command::{
     AdjustStock, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, Envelope,
@@ -53,7 +54,8 @@ fn entry(index: u64) -> Vec<u8> {
     let mut push = |command| {
         seq += 1;
         let request = RequestId { node: NodeId(1), boot: 1, seq };
-        let envelope = Envelope { request, trace: TraceId::Uuid([1; 16]), command };
+        let envelope =
+            Envelope { request, trace: TraceId::Uuid([1; 16]), actor: Actor::Nobody, command };
         builder.push(&envelope.encode());
     };
     if index == 1 {

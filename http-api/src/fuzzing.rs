@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use engine::actor::Actor;
 use engine::command::{Command, Envelope, Rules};
 use engine::ids::{NodeId, Quantity, RequestId};
 use engine::order::LINES_MAX;
@@ -41,6 +42,7 @@ pub fn body(bytes: &[u8]) -> bool {
         let envelope = Envelope {
             request: RequestId { node: NodeId(1), boot: 1, seq: 1 },
             trace: TraceId::Uuid([7; 16]),
+            actor: Actor::Nobody,
             command: Command::PlaceOrder(order),
         };
         let read = Envelope::decode(&envelope.encode());

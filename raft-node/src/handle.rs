@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use engine::actor::Actor;
 use engine::checkpoint;
 use engine::command::{Command, Envelope};
 use engine::event::{Event, EventId, EventPage};
@@ -162,7 +163,7 @@ impl Handle {
             .await_answer(deadline.into_std() + GRACE)
             .inspect_err(|_| shared.counters.proposals_refused.add(1))?;
         let request = RequestId { node: shared.node(), boot: shared.identity.boot(), seq };
-        let envelope = Envelope { request, trace, command };
+        let envelope = Envelope { request, trace, actor: Actor::Nobody, command };
         let envelope = envelope.encode_at(shared.level.load(Ordering::Relaxed)).into();
         let deadline_ms = shared.mono_ms(deadline.into_std());
         shared.send(crate::core::Input::Propose(Request { seq, envelope, deadline_ms }));

@@ -53,6 +53,7 @@ pub(crate) fn orders_refused(outcome: &Outcome) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use engine::actor::Actor;
     use engine::command::{CreateHold, CreateProduct, Envelope, PlaceOrder};
     use engine::entry;
     use engine::ids::{HoldId, NodeId, ProductId, Quantity, RequestId};
@@ -70,7 +71,9 @@ mod tests {
             let request = RequestId { node: NodeId(1), boot: 1, seq };
             let product = CreateProduct { name: "x".into(), stock, ..CreateProduct::default() };
             let command = Command::CreateProduct(product);
-            entry.push(&Envelope { request, trace: TraceId::NONE, command }.encode());
+            entry.push(
+                &Envelope { request, trace: TraceId::NONE, actor: Actor::Nobody, command }.encode(),
+            );
         }
         state.apply(1, 1, &entry.finish(), &mut Unobserved).expect("an entry");
         state

@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use benches::shop::{Orders, place_order};
 use criterion::{Criterion, Throughput, criterion_group};
+use engine::actor::Actor;
 use engine::command::{Command, Envelope};
 use engine::entry::{Builder, Entry};
 use engine::ids::{NodeId, RequestId, Timestamp};
@@ -51,6 +52,7 @@ fn envelope(number: u64, lines: u64) -> Envelope {
     Envelope {
         request: RequestId { node: NodeId(1), boot: 1, seq: number },
         trace: TraceId::Uuid(u128::from(number).to_be_bytes()),
+        actor: Actor::Nobody,
         command: Command::PlaceOrder(place_order(number, 1_000, orders)),
     }
 }

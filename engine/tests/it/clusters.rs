@@ -1,5 +1,6 @@
 //! A cluster that begins with the rows of another, and payments that wait.
 
+use engine::actor::Actor;
 use engine::checkpoint::image::{Fill, Image};
 use engine::command::{BeginCluster, Command, Envelope, PlaceOrder, SetPayments};
 use engine::ids::{NodeId, OrderId, RequestId, Timestamp};
@@ -41,7 +42,8 @@ fn a_new_cluster_takes_requests_of_nodes_with_old_names_and_tells_orders_apart()
     assert_eq!(epochs(machine.run(claim(1, tasks))), [(before, 0), (after, 1)]);
     // A request that is sent twice is applied once.
     let request = RequestId { node: NodeId(1), boot: 1, seq: 1 };
-    let again = Envelope { request, trace: TraceId::NONE, command: Command::Tick };
+    let again =
+        Envelope { request, trace: TraceId::NONE, actor: Actor::Nobody, command: Command::Tick };
     assert_eq!(machine.run_envelopes(vec![again]), [Outcome::Ignored]);
 }
 

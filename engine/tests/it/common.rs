@@ -1,6 +1,7 @@
 //! Shared by the engine's tests: a state that gets commands as from a leader, and short ways to
 //! write commands.
 
+use engine::actor::Actor;
 use engine::adjustment::Change;
 use engine::checkpoint::{CheckpointStore, read_events};
 use engine::command::{
@@ -67,7 +68,7 @@ impl Machine {
             .map(|command| {
                 self.seq += 1;
                 let request = RequestId { node: NodeId(1), boot: 1, seq: self.seq };
-                Envelope { request, trace: TraceId::Uuid([7; 16]), command }
+                Envelope { request, trace: TraceId::Uuid([7; 16]), actor: Actor::Nobody, command }
             })
             .collect();
         self.run_envelopes(envelopes)
@@ -77,7 +78,8 @@ impl Machine {
     pub(crate) fn run_parking(&mut self, command: Command) -> Outcome {
         self.seq += 1;
         let request = RequestId { node: NodeId(1), boot: 1, seq: self.seq };
-        let envelope = Envelope { request, trace: TraceId::Uuid([7; 16]), command };
+        let envelope =
+            Envelope { request, trace: TraceId::Uuid([7; 16]), actor: Actor::Nobody, command };
         let payload = entry_under(self.now, &[(Rules::Parking, envelope)]);
         self.run_payload(payload).pop().expect("one command, one outcome")
     }
@@ -215,13 +217,10 @@ pub(crate) fn entry(now: u64, envelopes: &[Envelope]) -> Vec<u8> {
 pub(crate) fn entry_under(now: u64, envelopes: &[(Rules, Envelope)]) -> Vec<u8> {
     let mut builder = Builder::new(Timestamp(now));
     for (rules, envelope) in envelopes {
-        let mut bytes = envelope.encode();
-        // The encodings differ in their version alone.
-        bytes[0] = match rules {
-            Rules::Parking => 1,
-            Rules::NoParking => engine::command::VERSION,
-        };
-        builder.push(&bytes);
+        builder.push(&envelope.encode_at(match rules {
+            Rules::Parking => 0,
+            Rules::NoParking => 1,
+        }));
     }
     builder.finish()
 }

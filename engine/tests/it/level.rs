@@ -1,12 +1,13 @@
 //! The level: rules, checkpoints, and builds that do not know it.
 
+use engine::actor::Actor;
 use engine::apply::Error;
 use engine::checkpoint::CheckpointStore;
 use engine::checkpoint::image::{Fill, Image};
 use engine::codec;
-use engine::command::{Command, Envelope, RaiseLevel};
+use engine::command::{Command, Envelope, RaiseLevel, Rules};
 use engine::entry::Builder;
-use engine::ids::{NodeId, OrderId, RequestId, Timestamp};
+use engine::ids::{NodeId, OrderId, RequestId, Timestamp, TokenId};
 use engine::level::NEWEST;
 use engine::order::{PaymentMethod, Status};
 use engine::outcome::Outcome;
@@ -48,11 +49,29 @@ fn the_level_decides_whatever_version_an_envelope_has() {
 
 #[test]
 fn an_envelope_for_level_0_is_as_builds_before_levels_wrote_it() {
-    let request = RequestId { node: NodeId(1), boot: 1, seq: 1 };
-    let envelope = Envelope { request, trace: TraceId::NONE, command: Command::Tick };
-    let (old, new) = (envelope.encode_at(0), envelope.encode_at(1));
-    assert_eq!((old[0], new[0], &old[1..]), (1, 2, &new[1..]));
-    assert_eq!(new, envelope.encode());
+    let request = RequestId { node: NodeId(1), boot: 2, seq: 3 };
+    let actor = Actor::Token(TokenId(9));
+    let envelope = Envelope { request, trace: TraceId::NONE, actor, command: Command::Tick };
+    // Request, no trace, the number of the command.
+    let body = [&[1, 2, 3][..], &codec_of(&TraceId::NONE), &[15]].concat();
+    let old = [&[1][..], &body].concat();
+    assert_eq!(envelope.encode_at(0), old);
+    let known = Envelope { actor: Actor::Nobody, ..envelope.clone() };
+    assert_eq!(Envelope::decode(&old), Ok((Rules::Parking, known.clone())));
+    // Builds of level 1 wrote the same as version 2 before envelopes had an actor.
+    let between = [&[2][..], &body].concat();
+    assert_eq!(Envelope::decode(&between), Ok((Rules::NoParking, known)));
+    let new = envelope.encode_at(1);
+    assert_eq!((new[0], &new), (3, &envelope.encode()));
+    assert_eq!(new.len(), old.len() + 2, "the actor takes two bytes");
+    assert_eq!(Envelope::decode(&new), Ok((Rules::NoParking, envelope)));
+    assert_eq!(Envelope::decode(&[4]), Err(codec::Error::UnknownVersion(4)));
+}
+
+fn codec_of(trace: &TraceId) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    codec::encode_into(trace, &mut bytes);
+    bytes
 }
 
 #[test]
@@ -84,7 +103,12 @@ fn the_level_is_in_checkpoints_snapshots_and_the_digest() {
 fn a_build_below_the_level_stops_and_says_so() {
     let mut machine = Machine::default();
     let request = RequestId { node: NodeId(0), boot: 1, seq: 1 };
-    let envelope = Envelope { request, trace: TraceId::NONE, command: raise(NEWEST + 1) };
+    let envelope = Envelope {
+        request,
+        trace: TraceId::NONE,
+        actor: Actor::Nobody,
+        command: raise(NEWEST + 1),
+    };
     let mut builder = Builder::new(Timestamp(1));
     builder.push(&envelope.encode_at(0));
     let applied = machine.state.apply(1, 1, &builder.finish(), &mut machine.recorder);

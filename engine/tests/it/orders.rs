@@ -1,6 +1,7 @@
 //! Orders through their commands: checks, reservations, keys, moves and lists.
 
 use crate::common::*;
+use engine::actor::Actor;
 use engine::command::{CancelOrder, Command, PlaceOrder, UpdateProduct, Verdict};
 use engine::fence::KeyState;
 use engine::ids::{OrderId, Position, ProductId, Quantity, Timestamp, UserId};
@@ -371,6 +372,7 @@ fn requests_are_applied_once() {
     let envelope = |boot, seq, command| Envelope {
         request: RequestId { node: NodeId(2), boot, seq },
         trace: TraceId::NONE,
+        actor: Actor::Nobody,
         command,
     };
     let outcomes = machine.run_envelopes(vec![

@@ -3,6 +3,7 @@
 mod commands;
 mod compare;
 
+use engine::actor::Actor;
 use engine::command::{ClaimPayments, Command, CreateProduct, Envelope, Rules};
 use engine::entry::Entry;
 use engine::event::{Event, EventId};
@@ -131,7 +132,8 @@ impl Sender {
         };
         self.seq += 1;
         let request = RequestId { node: NodeId(1), boot: self.boot, seq: self.seq };
-        let envelope = Envelope { request, trace: TraceId::Uuid([3; 16]), command };
+        let envelope =
+            Envelope { request, trace: TraceId::Uuid([3; 16]), actor: Actor::Nobody, command };
         self.sent.push(envelope.clone());
         Some(envelope)
     }
@@ -249,7 +251,7 @@ proptest! {
         drop(Entry::parse(&bytes));
         drop(Envelope::decode(&bytes));
         // The same behind a good version byte, so that the decoder gets past it.
-        for version in [1, 2] {
+        for version in [1, 2, 3] {
             let versioned: Vec<u8> = std::iter::once(version).chain(bytes.clone()).collect();
             drop(Entry::parse(&versioned));
             drop(Envelope::decode(&versioned));

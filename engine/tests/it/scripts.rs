@@ -11,6 +11,7 @@ mod text;
 use std::fmt::Write;
 use std::path::Path;
 
+use engine::actor::Actor;
 use engine::command::{Command, Envelope, PlaceBatch};
 use engine::event::{EventId, EventPage};
 use engine::hold;
@@ -96,7 +97,7 @@ impl Script {
         self.machine.seq += 1;
         let (boot, seq) = (boot.unwrap_or(1), seq.unwrap_or(1_000 + self.machine.seq));
         let request = RequestId { node: NodeId(1), boot, seq };
-        let envelope = Envelope { request, trace: TraceId::NONE, command };
+        let envelope = Envelope { request, trace: TraceId::NONE, actor: Actor::Nobody, command };
         match &mut self.entry {
             Some(entry) => {
                 entry.push(envelope);

@@ -4,6 +4,7 @@
 //! the raise only when every member said on its link, within the last seconds, that it speaks it,
 //! and while no member comes or goes. Until the raise is applied, no member is added.
 
+use ::engine::actor::Actor;
 use ::engine::command::{Command, Envelope, RaiseLevel};
 use ::engine::entry::Builder;
 use ::engine::ids::{NodeId, RequestId, Timestamp};
@@ -98,7 +99,9 @@ impl Core {
         let boot = self.raw.raft.raft_log.last_index() + 1;
         let request = RequestId { node: NodeId(0), boot, seq: 1 };
         let mut builder = Builder::new(self.clock.now(self.now));
-        builder.push(&Envelope { request, trace: TraceId::NONE, command }.encode_at(0));
+        builder.push(
+            &Envelope { request, trace: TraceId::NONE, actor: Actor::System, command }.encode_at(0),
+        );
         // Raft refuses while leadership is transferred. The node that asked asks again.
         if self.raw.propose(vec![], builder.finish()).is_ok() {
             self.levels.raising = Some(to);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use engine::actor::Actor;
 use engine::command::{BeginCluster, Command, Envelope, RaiseLevel};
 use engine::entry::Builder;
 use engine::ids::{NodeId, RequestId};
@@ -104,7 +105,9 @@ fn entry(founding: &Founding<'_>, state: &State, index: u64, term: u64) -> Entry
     for (seq, command) in [(1, Command::RaiseLevel(raise)), (2, command)] {
         // Later new clusters count as later boots of nobody.
         let request = RequestId { node: NOBODY, boot: index, seq };
-        builder.push(&Envelope { request, trace: TraceId::NONE, command }.encode());
+        builder.push(
+            &Envelope { request, trace: TraceId::NONE, actor: Actor::System, command }.encode(),
+        );
     }
     Entry { index, term, data: builder.finish().into(), ..Entry::default() }
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use engine::actor::Actor;
 use engine::adjustment::Change;
 use engine::checkpoint::CheckpointStore;
 use engine::command::{
@@ -17,7 +18,9 @@ use engine::command::{
     Verdict,
 };
 use engine::entry::Builder;
-use engine::ids::{HoldId, NodeId, OrderId, ProductId, Quantity, RequestId, Timestamp, UserId};
+use engine::ids::{
+    HoldId, NodeId, OrderId, ProductId, Quantity, RequestId, Timestamp, TokenId, UserId,
+};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
 use engine::secret::Secret;
@@ -129,7 +132,13 @@ impl Shop {
                     0 => TraceId::Uuid([7; 16]),
                     _ => TraceId::Text(format!("checkout-{seq}").into()),
                 };
-                let bytes = Envelope { request, trace, command: command.clone() }.encode();
+                let (actor, level) = match seq % 3 {
+                    0 => (Actor::Nobody, 0),
+                    1 => (Actor::Token(TokenId(seq)), 1),
+                    _ => (Actor::Customer { user: UserId(seq) }, 1),
+                };
+                let envelope = Envelope { request, trace, actor, command: command.clone() };
+                let bytes = envelope.encode_at(level);
                 entry.push(&bytes);
                 self.commands.push(bytes);
             }

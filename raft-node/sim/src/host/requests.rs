@@ -1,5 +1,6 @@
 //! The front door: proposals, reads, and their answers.
 
+use engine::actor::Actor;
 use engine::command::{Command, Envelope};
 use engine::ids::{Position, Timestamp};
 use engine::outcome::Outcome;
@@ -94,7 +95,8 @@ impl Host {
         process.waiting.insert(seq, (request, waiter));
         sim.say(|| format!("n{} proposes {seq}: {command:?}", self.id));
         let level = process.state.level();
-        let envelope = Envelope { request, trace, command }.encode_at(level).into();
+        let envelope =
+            Envelope { request, trace, actor: Actor::Nobody, command }.encode_at(level).into();
         self.mail(sim, Input::Propose(Request { seq, envelope, deadline_ms }));
         true
     }

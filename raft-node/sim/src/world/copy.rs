@@ -1,6 +1,7 @@
 //! What a copy of the cluster does that begins anew with the rows of this one: reports of payments
 //! that wait for an order here must decide nobody there.
 
+use engine::actor::Actor;
 use engine::command::{BeginCluster, Command, Envelope, PaymentWebhook, PlaceOrder};
 use engine::entry::Builder;
 use engine::event::Event;
@@ -44,14 +45,14 @@ impl World {
             return Err("no node is there to be copied".into());
         };
         let state = &mut process.state;
-        for (seq, (version, command)) in (1..).zip(copied(next)) {
+        for (seq, (level, command)) in (1..).zip(copied(next)) {
             index += 1;
             // A node that was not there before, so that its numbers are new.
             let request = RequestId { node: NodeId(1_000), boot: 1, seq };
-            let mut bytes = Envelope { request, trace: TraceId::NONE, command }.encode();
-            bytes[0] = version;
+            let actor = Actor::Nobody;
+            let envelope = Envelope { request, trace: TraceId::NONE, actor, command };
             let mut builder = Builder::new(state.clock());
-            builder.push(&bytes);
+            builder.push(&envelope.encode_at(level));
             let payload = builder.finish();
             let predicted = oracle.model.apply(index, &payload)?;
             let mut witness = Witness::default();
@@ -69,8 +70,8 @@ impl World {
     }
 }
 
-/// The commands, each with the version of its encoding.
-fn copied(next: OrderId) -> [(u8, Command); 3] {
+/// The commands, each with the level for which it is encoded.
+fn copied(next: OrderId) -> [(u32, Command); 3] {
     let report = PaymentWebhook {
         key: "copied".into(),
         order: next,
@@ -93,8 +94,8 @@ fn copied(next: OrderId) -> [(u8, Command); 3] {
         require_user: false,
     };
     [
-        (1, Command::PaymentWebhook(report)),
-        (2, Command::BeginCluster(BeginCluster { pause_payments: true })),
-        (2, Command::PlaceOrder(place)),
+        (0, Command::PaymentWebhook(report)),
+        (1, Command::BeginCluster(BeginCluster { pause_payments: true })),
+        (1, Command::PlaceOrder(place)),
     ]
 }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ::engine::actor::Actor;
 use ::engine::command::{Command, Envelope};
 use ::engine::entry;
 use ::engine::ids::{NodeId, RequestId, Timestamp};
@@ -383,7 +384,12 @@ impl World {
 
     pub(super) fn propose(&mut self, id: u64, seq: u64) {
         let request = RequestId { node: NodeId(id), boot: self.host(id).boot, seq };
-        let envelope = Envelope { request, trace: TraceId::NONE, command: Command::Tick };
+        let envelope = Envelope {
+            request,
+            trace: TraceId::NONE,
+            actor: Actor::Nobody,
+            command: Command::Tick,
+        };
         let deadline_ms = self.now_ms + 5_000;
         self.input(
             id,
