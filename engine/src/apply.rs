@@ -8,6 +8,7 @@
 //! no command is ever applied in part. A refusal is an [`Outcome`] that all nodes share. An
 //! [`Error`] is a fault of one node, which then stops.
 
+mod auth;
 mod batch;
 mod clusters;
 pub(crate) mod context;
@@ -196,6 +197,9 @@ impl State {
             Command::BeginCluster(command) => Ok(self.begin_cluster(&mut cx, &command)),
             Command::SetPayments(command) => Ok(self.set_payments(&command)),
             Command::RaiseLevel(command) => Ok(self.raise_level(&command)),
+            Command::SetAuth(command) => Ok(self.set_auth(&command)),
+            Command::CreateToken(command) => self.create_token(&cx, command),
+            Command::RevokeToken(command) => self.revoke_token(&command),
         };
         result.unwrap_or_else(|rejection: Rejection| {
             self.totals.reject(&rejection);

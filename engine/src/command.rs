@@ -8,8 +8,9 @@ use bincode::{Decode, Encode};
 
 use crate::actor::Actor;
 use crate::adjustment::Change;
+use crate::auth::{Mode, Scopes};
 use crate::codec::{self, Error};
-use crate::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, UserId};
+use crate::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, TokenId, UserId};
 use crate::layout::Layout;
 use crate::money::Money;
 use crate::order::{Line, PaymentMethod};
@@ -144,6 +145,23 @@ pub enum Command {
     SetPayments(SetPayments),
     /// See [`RaiseLevel`].
     RaiseLevel(RaiseLevel),
+    /// See [`SetAuth`].
+    SetAuth(SetAuth),
+    /// See [`CreateToken`].
+    CreateToken(CreateToken),
+    /// See [`RevokeToken`].
+    RevokeToken(RevokeToken),
+}
+
+impl Command {
+    /// The level from which on a cluster may apply it. Nodes refuse it below: builds before that
+    /// level cannot read it.
+    pub fn level(&self) -> u32 {
+        match self {
+            Command::SetAuth(_) | Command::CreateToken(_) | Command::RevokeToken(_) => 1,
+            _ => 0,
+        }
+    }
 }
 
 /// Validate, price, reserve, create the order, record its key and its payment task: all or nothing.
@@ -420,4 +438,35 @@ pub struct CreateUser {
     pub name: Box<str>,
     /// 1 to [`crate::user::FIELD_BYTES_MAX`] bytes, unique.
     pub email: Box<str>,
+}
+
+/// Set whether requests need credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SetAuth {
+    /// The mode from here on.
+    pub mode: Mode,
+}
+
+/// Create a token. The log sees only the hash of its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct CreateToken {
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    /// The name of its owner, 1 to [`crate::auth::OWNER_BYTES_MAX`] bytes.
+    pub owner: Box<str>,
+    /// The user whose rows it is limited to. Its scopes are then within [`Scopes::OF_USERS`].
+    pub user: Option<UserId>,
+    /// At least one.
+    pub scopes: Scopes,
+    /// At most [`crate::auth::LABEL_BYTES_MAX`] bytes.
+    pub label: Box<str>,
+    /// The time to live, in milliseconds, at least 1; `None` for no end.
+    pub ttl_ms: Option<u64>,
+}
+
+/// Revoke a token, for good. Revoking again changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RevokeToken {
+    /// The token.
+    pub token: TokenId,
 }

@@ -38,6 +38,10 @@ pub(crate) enum Table {
     Lineage = 10,
     /// The cluster's level, unless it is 0.
     Level = 11,
+    /// Tokens by id.
+    Token = 12,
+    /// Whether credentials are required, and how many tokens there were.
+    Auth = 13,
 }
 
 /// Hashes rows, reusing one buffer.

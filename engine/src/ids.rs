@@ -57,10 +57,6 @@ id! {
     AdjustmentId
 }
 id! {
-    /// The id of an API token.
-    TokenId
-}
-id! {
     /// A stock location. All stock is at [`LocationId::DEFAULT`] today. The id is part of every
     /// stock key, so more locations will need no migration.
     LocationId
@@ -68,6 +64,11 @@ id! {
 id! {
     /// A node of the cluster, from 1.
     NodeId
+}
+
+id! {
+    /// A token's id: from 1, assigned by apply in log order, never used again.
+    TokenId
 }
 
 impl LocationId {

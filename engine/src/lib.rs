@@ -12,6 +12,7 @@
 
 pub mod actor;
 pub mod adjustment;
+pub mod auth;
 pub mod codec;
 pub mod command;
 pub mod entry;
@@ -59,6 +60,7 @@ mod schedule;
 mod sessions;
 mod statuses;
 mod taken;
+pub mod tokens;
 mod users;
 mod webhooks;
 

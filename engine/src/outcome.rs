@@ -1,7 +1,8 @@
 //! The outcome of a command. Every node computes the same one; the node that received the request
 //! answers with it.
 
-use crate::ids::{AdjustmentId, HoldId, OrderId, Position, ProductId, UserId};
+use crate::auth::Mode;
+use crate::ids::{AdjustmentId, HoldId, OrderId, Position, ProductId, TokenId, UserId};
 use crate::money::Money;
 use crate::order::Status;
 use crate::trace::TraceId;
@@ -89,6 +90,22 @@ pub enum Outcome {
     PaymentsSet,
     /// The cluster is at this level, now or before.
     LevelRaised(u32),
+    /// Requests need credentials as the mode says.
+    AuthSet {
+        /// The mode.
+        mode: Mode,
+        /// It was so before; nothing changed.
+        already: bool,
+    },
+    /// A token was created.
+    TokenCreated(TokenId),
+    /// The token counts for nothing from here on.
+    TokenRevoked {
+        /// The token.
+        token: TokenId,
+        /// It was revoked before; nothing changed.
+        already: bool,
+    },
     /// The request id was applied before, or belongs to an earlier boot of its node. Nothing
     /// changed.
     Ignored,
@@ -259,6 +276,12 @@ pub enum Rejection {
     /// Another user has this e-mail address.
     #[error("The email has already been taken.")]
     EmailTaken,
+    /// As many tokens exist as may.
+    #[error("There are too many tokens; revoke some first.")]
+    TooManyTokens,
+    /// There never was such a token.
+    #[error("Token {0} not found.")]
+    TokenNotFound(TokenId),
     /// The command breaks a bound that the edge should have checked. Names the field.
     #[error("The {0} field is invalid.")]
     Invalid(&'static str),

@@ -28,6 +28,8 @@ pub enum Bug {
     ParkedById,
     /// Reports that wait for their order do so in a copy of the cluster, too, and decide there.
     ParkedSurvivesRestore,
+    /// Revoking a token answers as if it was revoked, and it still counts.
+    RevocationLost,
 }
 
 thread_local! {

@@ -30,6 +30,7 @@ use crate::record::Record;
 use crate::schedule::Schedule;
 use crate::sessions::Sessions;
 use crate::taken::Taken;
+use crate::tokens::Tokens;
 use crate::trace::TraceId;
 use crate::user::User;
 use crate::users::Users;
@@ -111,6 +112,7 @@ pub struct State {
     pub(crate) products: Products,
     pub(crate) adjustments: Chunks<Adjustment>,
     pub(crate) users: Users,
+    pub(crate) tokens: Tokens,
     pub(crate) keys: Keys,
     pub(crate) fences: Chunks<Fence>,
     pub(crate) events: Events,
@@ -179,6 +181,7 @@ impl State {
                 .wrapping_add(self.adjustments.digest(&mut self.hasher))
                 .wrapping_add(self.fences.digest(&mut self.hasher))
                 .wrapping_add(self.users.digest())
+                .wrapping_add(self.tokens.digest(&mut self.hasher))
                 .wrapping_add(hash_lineage(&mut self.hasher, &self.lineage))
                 .wrapping_add(hash_level(&mut self.hasher, &self.level));
         #[cfg(feature = "planted-bugs")]

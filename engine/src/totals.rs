@@ -110,6 +110,8 @@ impl Totals {
             | Rejection::VersionMismatch { .. }
             | Rejection::SkuTaken
             | Rejection::EmailTaken
+            | Rejection::TooManyTokens
+            | Rejection::TokenNotFound(_)
             | Rejection::Invalid(_) => &mut self.rejected_other,
         };
         *counter += 1;

@@ -293,6 +293,8 @@ fn place_of(rejection: &Rejection) -> Place<'_> {
         }
         Rejection::NotCancellable { .. } => Place::Code(ErrorCode::OrderNotCancellable),
         Rejection::VersionMismatch { .. } => Place::Code(ErrorCode::VersionMismatch),
+        Rejection::TokenNotFound(_) => Place::Code(ErrorCode::NotFound),
+        Rejection::TooManyTokens => Place::Code(ErrorCode::Overloaded),
         Rejection::SkuTaken => Place::Field("sku"),
         Rejection::EmailTaken => Place::Field("email"),
         Rejection::Invalid(field) => Place::Field(field),
@@ -318,6 +320,13 @@ impl From<ProposeError> for Failure {
             ProposeError::Stalled => Failure::new(
                 ErrorCode::Overloaded,
                 "The disk of this node does not answer; nothing was applied. Other nodes go on.",
+            ),
+            ProposeError::LevelTooLow { needed, level } => Failure::new(
+                ErrorCode::LevelTooLow,
+                format!(
+                    "The cluster is at level {level}, and this needs level {needed}: raise it with \
+                     `holdfast level raise` once all members run this build."
+                ),
             ),
             ProposeError::Stopping => stopping(),
             ProposeError::TimedOut => Failure::unknown(),

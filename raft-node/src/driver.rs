@@ -418,6 +418,7 @@ fn apply_entries(shared: &Shared, handed: Instant, entries: Vec<Entry>) -> Resul
             if let Err(error) = replica::apply(&mut state, &entry, &mut effects) {
                 return Err(format!("apply at index {}: {error}", entry.index));
             }
+            shared.publish_auth(&state);
             let (next_deadline, newest_event) = (state.next_deadline(), state.last_event());
             (state.applied_index(), state.clock(), state.level(), next_deadline, newest_event)
         };

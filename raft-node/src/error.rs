@@ -19,6 +19,14 @@ pub enum ProposeError {
     /// The disk of this node does not answer. Certainly not applied.
     #[error("the disk does not answer")]
     Stalled,
+    /// The cluster's level is too low for the command. Certainly not applied.
+    #[error("the cluster is at level {level}, and this needs level {needed}")]
+    LevelTooLow {
+        /// The level that it needs.
+        needed: u32,
+        /// The cluster's.
+        level: u32,
+    },
     /// The node stops. Certainly not applied.
     #[error("the node stops")]
     Stopping,

@@ -18,6 +18,7 @@ use engine::ids::{HoldId, NodeId, OrderId, Position, RequestId, Timestamp};
 use engine::level;
 use engine::order::Order;
 use engine::state::{OrderLookup, State};
+use engine::tokens::Auth;
 use engine::trace::TraceId;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
@@ -155,6 +156,11 @@ impl Handle {
         shared.counters.proposals.add(1);
         if shared.stopping.load(Ordering::Relaxed) || shared.failure.borrow().is_some() {
             return Err(ProposeError::Stopping);
+        }
+        let (needed, level) = (command.level(), shared.level.load(Ordering::Relaxed));
+        if needed > level {
+            shared.counters.proposals_refused.add(1);
+            return Err(ProposeError::LevelTooLow { needed, level });
         }
         if let Some(refused) = self.refuse_sold_out(&command, deadline).await {
             return Ok(refused);
@@ -318,6 +324,16 @@ impl Handle {
     /// are not kept for a subscriber that waits here, so waiting costs nothing.
     pub fn watch_events(&self) -> watch::Receiver<EventId> {
         self.shared.told.subscribe()
+    }
+
+    /// The mode and the tokens as of the applied state. Does not look at the state.
+    pub fn auth(&self) -> Auth {
+        self.shared.auth.borrow().clone()
+    }
+
+    /// Follows the mode and the tokens.
+    pub fn watch_auth(&self) -> watch::Receiver<Auth> {
+        self.shared.auth.subscribe()
     }
 
     /// A hold that [`State::hold`] reports as stored, read from the checkpoint.

@@ -63,6 +63,8 @@ pub enum Bug {
     ParkedById,
     /// Reports that wait for their order go on waiting in a restored copy.
     ParkedSurvivesRestore,
+    /// Revoking a token answers as if it was revoked, and it still counts.
+    RevocationLost,
     /// The log is cut as far as it was applied, whatever the snapshots hold.
     CompactedPastSnapshot,
     /// A snapshot that arrives counts without its last part.
@@ -89,7 +91,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 37] = [
+    pub const ALL: [Bug; 38] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -115,6 +117,7 @@ impl Bug {
         Bug::PauseIgnored,
         Bug::ParkedById,
         Bug::ParkedSurvivesRestore,
+        Bug::RevocationLost,
         Bug::CompactedPastSnapshot,
         Bug::SnapshotWithoutLastPart,
         Bug::PartWrittenTwice,
@@ -148,6 +151,7 @@ pub fn plant(bug: Option<Bug>) {
         Bug::PauseIgnored => Some(planted::Bug::PauseIgnored),
         Bug::ParkedById => Some(planted::Bug::ParkedById),
         Bug::ParkedSurvivesRestore => Some(planted::Bug::ParkedSurvivesRestore),
+        Bug::RevocationLost => Some(planted::Bug::RevocationLost),
         _ => None,
     }));
 }

@@ -14,6 +14,7 @@ use engine::event::EventId;
 use engine::ids::NodeId;
 use engine::state::State;
 use engine::store::sled::SledStore;
+use engine::tokens::Auth;
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use rustc_hash::FxHashMap;
 use tokio::sync::{oneshot, watch};
@@ -85,6 +86,8 @@ pub(crate) struct Shared {
     pub(crate) calls_in_flight: AtomicUsize,
     /// The cluster's level as of the applied state.
     pub(crate) level: AtomicU32,
+    /// The mode and the tokens as of the applied state.
+    pub(crate) auth: watch::Sender<Auth>,
     /// The members as this node knows them.
     pub(crate) members: watch::Sender<Membership>,
     /// Why the cluster refuses this node, if a peer said so.
@@ -138,6 +141,7 @@ impl Shared {
             cluster_name: parts.cluster_name,
             advertised: parts.advertised,
             level: AtomicU32::new(parts.state.level()),
+            auth: watch::Sender::new(parts.state.auth().clone()),
             peer_security: parts.peer_security,
             state: RwLock::new(parts.state),
             data_dir: parts.data_dir,
@@ -211,6 +215,18 @@ impl Shared {
             }
         }
         self.state.write()
+    }
+
+    /// Shows readers the mode and the tokens of this state, if they changed.
+    pub(crate) fn publish_auth(&self, state: &State) {
+        let auth = state.auth();
+        self.auth.send_if_modified(|shown| {
+            let moves = shown.generation() != auth.generation();
+            if moves {
+                shown.clone_from(auth);
+            }
+            moves
+        });
     }
 
     pub(crate) fn stop_core(&self) {

@@ -88,6 +88,8 @@ words! {
         MemberConflict = "member_conflict",
         /// A node does not speak the level, or was not heard, so nobody knows.
         LevelConflict = "level_conflict",
+        /// The cluster's level is too low for the request.
+        LevelTooLow = "level_too_low",
         /// No such member.
         UnknownMember = "unknown_member",
         /// The named voter cannot lead, or no voter can.
@@ -135,6 +137,7 @@ impl ErrorCode {
             | Self::QuorumAtRisk
             | Self::MemberConflict
             | Self::LevelConflict
+            | Self::LevelTooLow
             | Self::UnknownMember
             | Self::CannotLead => 409,
             Self::EventsGone => 410,
@@ -195,6 +198,7 @@ impl ErrorCode {
             Self::QuorumAtRisk => "QUORUM_AT_RISK",
             Self::MemberConflict => "MEMBER_CONFLICT",
             Self::LevelConflict => "LEVEL_CONFLICT",
+            Self::LevelTooLow => "LEVEL_TOO_LOW",
             Self::UnknownMember => "UNKNOWN_MEMBER",
             Self::CannotLead => "CANNOT_LEAD",
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
@@ -244,6 +248,7 @@ impl ErrorCode {
             Self::QuorumAtRisk => "/problems/quorum-at-risk",
             Self::MemberConflict => "/problems/member-conflict",
             Self::LevelConflict => "/problems/level-conflict",
+            Self::LevelTooLow => "/problems/level-too-low",
             Self::UnknownMember => "/problems/unknown-member",
             Self::CannotLead => "/problems/cannot-lead",
             Self::TooManyRequests => "/problems/too-many-requests",
@@ -293,6 +298,7 @@ impl ErrorCode {
             Self::QuorumAtRisk => "Quorum at risk",
             Self::MemberConflict => "Member conflict",
             Self::LevelConflict => "Level conflict",
+            Self::LevelTooLow => "Level too low",
             Self::UnknownMember => "Unknown member",
             Self::CannotLead => "Cannot lead",
             Self::TooManyRequests => "Too many requests",
@@ -344,6 +350,7 @@ impl ErrorCode {
             | Self::QuorumAtRisk
             | Self::MemberConflict
             | Self::LevelConflict
+            | Self::LevelTooLow
             | Self::UnknownMember
             | Self::CannotLead => Outcome::Rejected,
             Self::RequestTimeout

@@ -98,7 +98,11 @@ impl Model {
                 self.level = self.level.max(command.to);
                 Ok(Outcome::LevelRaised(self.level))
             }
+            Command::SetAuth(command) => Ok(self.set_auth(command.mode)),
+            Command::CreateToken(command) => self.create_token(at, command),
+            Command::RevokeToken(command) => self.revoke_token(command.token),
             Command::BeginCluster(command) => {
+                self.tokens.fill(None);
                 self.payments_paused |= command.pause_payments;
                 self.sessions.clear();
                 if !at.parks {

@@ -17,6 +17,7 @@ mod orders;
 mod payments;
 mod products;
 mod rows;
+mod tokens;
 
 pub use self::model::{Model, Predicted};
 pub use self::rows::{

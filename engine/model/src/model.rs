@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use engine::auth::{Mode, Token};
 use engine::event::Event;
 use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, Timestamp};
 use engine::outcome::Outcome;
@@ -58,6 +59,10 @@ pub struct Model {
     pub payments_paused: bool,
     /// The level of the cluster.
     pub level: u32,
+    /// Whether requests need credentials.
+    pub auth_mode: Mode,
+    /// The tokens, from id 1; `None` where one was revoked.
+    pub tokens: Vec<Option<Token>>,
     /// Name and e-mail address of each user.
     pub users: Vec<(Box<str>, Box<str>)>,
     /// Per node its newest boot and the applied numbers of that boot.

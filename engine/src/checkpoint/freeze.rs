@@ -18,6 +18,7 @@ use crate::packed::PackedLedger;
 use crate::products::{FrozenBlocks, FrozenLedgers, FrozenSegment, LOCATION, NewHomes};
 use crate::state::State;
 use crate::store::{CheckpointStore, Error, Row, Write};
+use crate::tokens::FrozenTokens;
 use crate::user::User;
 use crate::webhook::Webhook;
 
@@ -49,6 +50,7 @@ pub struct Frozen {
     dead: Arc<Vec<Key>>,
     ledgers: FrozenLedgers,
     users: Vec<User>,
+    tokens: FrozenTokens,
 }
 
 /// Proof that a [`Frozen`] part is on disk, for [`State::release`].
@@ -121,7 +123,7 @@ impl State {
             ledger_blocks: ledgers.next,
             checkpoint: self.generation,
         };
-        let users = self.users.take_dirty();
+        let (users, tokens) = (self.users.take_dirty(), self.tokens.take_dirty());
         let generation = self.generation;
         Frozen {
             generation,
@@ -138,6 +140,7 @@ impl State {
             dead,
             ledgers,
             users,
+            tokens,
         }
     }
 
@@ -156,6 +159,7 @@ impl State {
         self.dead.release();
         self.products.release(&done.segments);
         self.users.release();
+        self.tokens.release();
     }
 
     /// Evicts some chunks that a synced checkpoint has, a few hundred of each kind. True when there
@@ -248,6 +252,16 @@ impl Frozen {
         // A level never falls, so there is nothing to remove.
         if !self.level.is_plain() {
             writes.push((key::LEVEL.to_vec(), Some(encode_row(ROW_VERSION, &self.level))));
+        }
+        // There are few tokens, so their rows need no numbers of checkpoints: the transaction
+        // replaces and removes them.
+        let FrozenTokens { head, rows } = &self.tokens;
+        for (id, token) in rows {
+            let row = token.as_deref().map(|token| encode_row(ROW_VERSION, token));
+            writes.push((key::token(*id), row));
+        }
+        if !head.is_plain() {
+            writes.push((key::AUTH.to_vec(), Some(encode_row(ROW_VERSION, head))));
         }
         writes.push((key::META.to_vec(), Some(encode_row(ROW_VERSION, &self.meta))));
         writes

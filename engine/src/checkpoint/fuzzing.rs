@@ -10,6 +10,7 @@ use bincode::{Decode, Encode};
 use super::ledgers::Block;
 use super::rows::{Meta, ProductRow, SINGLE_SEGMENTS};
 use crate::adjustment::Adjustment;
+use crate::auth::Token;
 use crate::codec::{self, ROW_VERSION};
 use crate::fence::Fence;
 use crate::hold::Hold;
@@ -17,6 +18,7 @@ use crate::lineage::Lineage;
 use crate::order::Order;
 use crate::packed::{EventRows, LedgerRows, PackedEvents, PackedLedger};
 use crate::record::Chunk;
+use crate::tokens::Head;
 use crate::user::User;
 use crate::webhook::Webhook;
 
@@ -34,6 +36,8 @@ pub fn row(bytes: &[u8]) -> Vec<&'static str> {
         ("summed webhooks", summed::<Chunk<Webhook>>(bytes)),
         ("summed adjustments", summed::<Chunk<Adjustment>>(bytes)),
         ("summed fences", summed::<Chunk<Fence>>(bytes)),
+        ("tokens", plain::<Head>(bytes)),
+        ("token", plain::<Token>(bytes)),
         ("user", plain::<User>(bytes)),
         ("product", codec::decode_row::<ProductRow<LedgerRows>>(ROW_VERSION, bytes).is_ok()),
         ("products", codec::decode_row::<Vec<ProductRow<LedgerRows>>>(ROW_VERSION, bytes).is_ok()),

@@ -14,12 +14,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adjustment::Adjustment;
+use crate::auth::Token;
 use crate::checkpoint::chunks;
 use crate::checkpoint::freeze::Stage;
 use crate::checkpoint::ledgers;
 use crate::checkpoint::products::{ReadProduct, read_products};
 use crate::checkpoint::read::{
-    Error, decode, inconsistent, read_level, read_meta, row_error, row_sum, scan,
+    Error, decode, inconsistent, read_auth, read_level, read_meta, row_error, row_sum, scan,
 };
 use crate::checkpoint::rows::{Meta, Stored, key};
 use crate::codec::{self, ROW_VERSION};
@@ -33,6 +34,7 @@ use crate::order::Order;
 use crate::packed::{EventRows, LedgerRows, Span};
 use crate::state::{State, hash_level, hash_lineage};
 use crate::store::{self, CheckpointStore};
+use crate::tokens::hash_token;
 use crate::user::User;
 use crate::webhook::Webhook;
 
@@ -92,6 +94,7 @@ impl Image {
             let level = read_level(store)?;
             self.sum = self.sum.wrapping_add(hash_level(&mut self.hasher, &level));
         }
+        self.read_tokens(store, visit)?;
         let tail = store.get(key::EVENTS_TAIL)?;
         let events = match &tail {
             None => 0,
@@ -165,6 +168,18 @@ impl Image {
             self.segments.push(segments);
         }
         Ok(())
+    }
+
+    fn read_tokens(&mut self, store: &dyn CheckpointStore, visit: Visit<'_>) -> Result<(), Error> {
+        if let Some(row) = store.get(key::AUTH)? {
+            visit(key::AUTH, &row)?;
+            self.sum = self.sum.wrapping_add(read_auth(store)?.hash(&mut self.hasher));
+        }
+        scan(store, key::TOKEN, |[_], key, bytes| {
+            let token: Token = decode(key, bytes)?;
+            self.sum = self.sum.wrapping_add(hash_token(&mut self.hasher, &token));
+            Ok(visit(key, bytes)?)
+        })
     }
 
     /// Visits the ledger segments: those with rows of their own, and the blocks of all others.

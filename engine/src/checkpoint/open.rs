@@ -4,24 +4,28 @@
 use crate::adjustment::Adjustment;
 use crate::apply::context::FETCHED_AT_ONCE;
 use crate::apply::plan::{demands, demands_of};
+use crate::auth::Token;
 use crate::checkpoint::ahead::{Inline, ReadAhead};
 use crate::checkpoint::chunks::{Leftovers, ReadChunk, read_chunks};
 use crate::checkpoint::ledgers::{ReadLedgers, read_ledgers};
 use crate::checkpoint::products::{StoredProducts, read_products, single_rows};
 use crate::checkpoint::read::{
-    decode, inconsistent, read_level, read_lineage, read_meta, row_error, scan, scan_keys,
+    decode, inconsistent, read_auth, read_level, read_lineage, read_meta, row_error, scan,
+    scan_keys,
 };
 use crate::checkpoint::rows::{Meta, key};
 use crate::codec::{self, ROW_VERSION};
+use crate::digest::RowHasher;
 use crate::event::Event;
 use crate::fence::Fence;
 use crate::hold::Hold;
-use crate::ids::{UserId, WebhookId};
+use crate::ids::{TokenId, UserId, WebhookId};
 use crate::keys::{self, KeyHash, Scope, Used};
 use crate::order::{Order, Status};
 use crate::packed::{EventRows, Span};
 use crate::state::State;
 use crate::store::CheckpointStore;
+use crate::tokens::Tokens;
 use crate::user::User;
 use crate::webhook::{Fate, Webhook};
 
@@ -56,6 +60,7 @@ impl State {
         };
         state.read_products(store, &meta, ahead)?;
         state.read_users(store, &meta)?;
+        state.tokens = read_tokens(store, &mut state.hasher)?;
         let leftovers = [
             read_chunks(store, &meta, ahead, key_of, |chunk| state.read_orders(chunk))?,
             read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_holds(chunk))?,
@@ -295,6 +300,21 @@ impl State {
         self.events.restore(extent, spans.into_iter(), &tail, lowest);
         Ok(())
     }
+}
+
+/// Reads the mode and the tokens.
+fn read_tokens(store: &dyn CheckpointStore, hasher: &mut RowHasher) -> Result<Tokens, Error> {
+    let head = read_auth(store)?;
+    let mut tokens: Vec<Token> = Vec::new();
+    scan(store, key::TOKEN, |[id], key, bytes| {
+        let token: Token = decode(key, bytes)?;
+        if token.id != TokenId(id) {
+            return Err(inconsistent(format!("token row {}", key::name(key))));
+        }
+        tokens.push(token);
+        Ok(())
+    })?;
+    Tokens::restore(head, tokens, hasher).ok_or_else(|| inconsistent("tokens that never were"))
 }
 
 /// The key that made an order, and the hashed meaning of the request.

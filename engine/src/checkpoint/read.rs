@@ -8,6 +8,7 @@ use crate::invariants::Violation;
 use crate::level::{Level, NEWEST};
 use crate::lineage::Lineage;
 use crate::store::{self, CheckpointStore};
+use crate::tokens::Head;
 
 /// Why a store contains no valid state. The caller sets the store aside; it never continues with a
 /// part.
@@ -68,6 +69,14 @@ pub(super) fn read_lineage(store: &dyn CheckpointStore) -> Result<Lineage, Error
     match store.get(key::LINEAGE)? {
         Some(bytes) => decode(key::LINEAGE, &bytes),
         None => Ok(Lineage::default()),
+    }
+}
+
+/// Reads what is about all tokens; the default has no row.
+pub(super) fn read_auth(store: &dyn CheckpointStore) -> Result<Head, Error> {
+    match store.get(key::AUTH)? {
+        Some(bytes) => decode(key::AUTH, &bytes),
+        None => Ok(Head::default()),
     }
 }
 

@@ -188,7 +188,7 @@ pub(crate) struct ProductRow<L> {
 pub(crate) mod key {
     use std::fmt::Write;
 
-    use crate::ids::{LocationId, ProductId, UserId};
+    use crate::ids::{LocationId, ProductId, TokenId, UserId};
 
     /// The row that publishes a checkpoint.
     pub(crate) const META: &[u8] = b"meta";
@@ -209,6 +209,11 @@ pub(crate) mod key {
 
     /// The cluster's lineage, unless it is the default.
     pub(crate) const LINEAGE: &[u8] = b"lineage";
+    /// What is about all tokens, unless it is the default.
+    pub(crate) const AUTH: &[u8] = b"tokens";
+    /// Tokens.
+    pub(crate) const TOKEN: u8 = b'T';
+
     /// The cluster's level, unless it is 0.
     pub(crate) const LEVEL: &[u8] = b"level";
 
@@ -274,6 +279,10 @@ pub(crate) mod key {
         join(USER, [id.0])
     }
 
+    pub(crate) fn token(id: TokenId) -> Vec<u8> {
+        join(TOKEN, [id.0])
+    }
+
     /// A key in readable form: its letter and its numbers, else its bytes.
     pub(crate) fn name(key: &[u8]) -> String {
         match key {
@@ -281,6 +290,7 @@ pub(crate) mod key {
             EVENTS_TAIL => return "newest events".into(),
             LINEAGE => return "lineage".into(),
             LEVEL => return "level".into(),
+            AUTH => return "tokens".into(),
             _ => {}
         }
         let Some((kind, rest)) = key.split_first() else { return "without a key".into() };

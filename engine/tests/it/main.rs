@@ -16,6 +16,7 @@ mod products;
 mod properties;
 mod scripts;
 mod store;
+mod tokens;
 mod webhooks;
 
 /// Other threads read the state, write what was frozen and use the stores.

@@ -15,7 +15,7 @@ use engine::actor::Actor;
 use engine::command::{Command, Envelope, PlaceBatch};
 use engine::event::{EventId, EventPage};
 use engine::hold;
-use engine::ids::{HoldId, NodeId, OrderId, ProductId, RequestId, UserId};
+use engine::ids::{HoldId, NodeId, OrderId, ProductId, RequestId, TokenId, UserId};
 use engine::order::Status;
 use engine::query::{OrderFilter, Page};
 use engine::state::{Lookup, OrderLookup, State};
@@ -33,7 +33,7 @@ fn the_engine_does_what_the_golden_scripts_say() {
         .map(|file| file.expect("listed").path())
         .collect();
     scripts.sort();
-    assert!(scripts.len() >= 13, "some scripts are missing");
+    assert!(scripts.len() >= 14, "some scripts are missing");
     for path in scripts {
         let ran = goldenscript::run(&mut Script::default(), &path);
         ran.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -68,6 +68,7 @@ impl goldenscript::Runner for Script {
             }
             "apply" => out = self.apply()?,
             "show" => self.show(&mut args, &mut out)?,
+            "tokens" => self.tokens(&mut out)?,
             "list" => out = self.list(&mut args)?,
             "events" => self.events(&mut args, &mut out)?,
             "key" => out = format!("{:?}", self.machine.state.key_state(args.word()?)),
@@ -156,6 +157,20 @@ impl Script {
         }
         if let Some(id) = args.find("product")? {
             self.show_product(ProductId(id), out)?;
+        }
+        Ok(())
+    }
+
+    /// Shows the mode and all tokens.
+    fn tokens(&self, out: &mut String) -> Result<()> {
+        let auth = self.machine.state.auth();
+        writeln!(out, "auth {} generation={}", auth.mode().as_str(), auth.generation())?;
+        for token in auth.tokens(TokenId(0)) {
+            write!(out, "  {} of {} {:?}", token.id, token.owner, token.label)?;
+            token.user.map_or(Ok(()), |user| write!(out, " user={user}"))?;
+            token.expires_at.map_or(Ok(()), |end| write!(out, " until {}", end.0))?;
+            let scopes: Vec<_> = token.scopes.iter().map(|scope| scope.as_str()).collect();
+            writeln!(out, " {}", scopes.join(" "))?;
         }
         Ok(())
     }

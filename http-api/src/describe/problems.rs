@@ -150,6 +150,9 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::LevelConflict => {
             "a node runs a build that does not speak the level, or was not heard, so its levels are not known."
         }
+        ErrorCode::LevelTooLow => {
+            "the cluster's level is too low for the request: `holdfast level raise` raises it."
+        }
         ErrorCode::UnknownMember => "no member has this id.",
         ErrorCode::CannotLead => "no reachable voter was named or found.",
         ErrorCode::TooManyRequests => "the address has used up its requests of this minute.",

@@ -316,6 +316,14 @@ coverage! {
     leases_taken_over,
     /// Times that payments were paused or resumed.
     payments_set,
+    /// Times that the mode of credentials changed.
+    auth_set,
+    /// Tokens created.
+    tokens_created,
+    /// Tokens revoked.
+    tokens_revoked,
+    /// Commands refused because the cluster's level is too low for them.
+    level_too_low,
     /// Claims of payments while payments were paused.
     claims_put_off,
     /// Results for an attempt that was settled already.

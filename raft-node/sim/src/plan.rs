@@ -109,13 +109,15 @@ pub(super) enum Operation {
     Adjust,
     /// Payments are paused or resumed.
     SetPayments,
+    /// A token is created or revoked, or the mode is set.
+    Tokens,
 }
 
 /// The mix of client operations.
 #[derive(Clone, Debug)]
 pub(super) struct Mix {
     /// Operations with their weights.
-    pub(super) operations: [(Operation, u64); 25],
+    pub(super) operations: [(Operation, u64); 26],
     pub(super) keyed_percent: u64,
     pub(super) stale_percent: u64,
     /// Weights of the payment methods mock, webhook and none.
@@ -430,6 +432,7 @@ fn mix(random: &mut Random) -> Mix {
             (Operation::Fence, weight(0, 4)),
             (Operation::Adjust, weight(0, 8)),
             (Operation::SetPayments, weight(0, 2)),
+            (Operation::Tokens, weight(0, 4)),
         ],
         keyed_percent: weight(50, 100),
         stale_percent: weight(0, 50),

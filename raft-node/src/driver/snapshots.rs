@@ -204,6 +204,7 @@ pub(super) fn install(
         // Replace both at once: the state knows places in its own store.
         let mut served = shared.state.write();
         let old_store = std::mem::replace(&mut *shared.store.write(), store);
+        shared.publish_auth(&state);
         (std::mem::replace(&mut *served, state), old_store)
     };
     shared.level.fetch_max(level, Ordering::Relaxed);

@@ -1,12 +1,14 @@
 //! Random commands, shaped so that they meet: few ids, small numbers, some of each out of range.
 
 use engine::adjustment::Change;
+use engine::auth::{Mode, Scope, Scopes};
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
-    CreateUser, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceBatch, PlaceOrder,
-    RaiseLevel, ReleaseHold, SetPayments, SettlePayments, UpdateProduct, Verdict,
+    CreateToken, CreateUser, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceBatch,
+    PlaceOrder, RaiseLevel, ReleaseHold, RevokeToken, SetAuth, SetPayments, SettlePayments,
+    UpdateProduct, Verdict,
 };
-use engine::ids::{HoldId, NodeId, OrderId, ProductId, Quantity, UserId};
+use engine::ids::{HoldId, NodeId, OrderId, ProductId, Quantity, TokenId, UserId};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
 use engine::secret::Secret;
@@ -126,6 +128,27 @@ prop_compose! {
             payment_deadline_ms,
             open_orders_max,
             require_user,
+        })
+    }
+}
+
+prop_compose! {
+    fn create_token()(
+        byte in any::<u8>(),
+        owner in prop_oneof![1 => Just(""), 9 => Just("shop")],
+        user in of(1_u64..4),
+        scopes in 0_u32..1 << Scope::ALL.len(),
+        for_users in any::<bool>(),
+        ttl_ms in of(0_u64..400),
+    ) -> Command {
+        let limit = if for_users { Scopes::OF_USERS.0 } else { u32::MAX };
+        Command::CreateToken(CreateToken {
+            hash: [byte; 32],
+            owner: owner.into(),
+            user: user.map(UserId),
+            scopes: Scopes(scopes & limit),
+            label: "random".into(),
+            ttl_ms,
         })
     }
 }
@@ -283,6 +306,12 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
         }),
         1 => any::<[u8; 32]>().prop_map(|bytes| {
             Op::Plain(Command::RaiseLevel(RaiseLevel { to: 1, secret: Secret(bytes) }))
+        }),
+        1 => prop::sample::select(Mode::ALL.to_vec())
+            .prop_map(|mode| Op::Plain(Command::SetAuth(SetAuth { mode }))),
+        2 => create_token().prop_map(Op::Plain),
+        2 => (0_u64..6).prop_map(|id| {
+            Op::Plain(Command::RevokeToken(RevokeToken { token: TokenId(id) }))
         }),
         3 => (update(), expect.clone()).prop_map(|(update, expect)| Op::Versioned(update, expect)),
         1 => (archive, expect).prop_map(|(archive, expect)| Op::Versioned(archive, expect)),

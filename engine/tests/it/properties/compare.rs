@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use engine::checkpoint::CheckpointStore;
 use engine::fence::KeyState;
 use engine::hold;
-use engine::ids::{AdjustmentId, HoldId, OrderId, ProductId, UserId, WebhookId};
+use engine::ids::{AdjustmentId, HoldId, OrderId, ProductId, TokenId, UserId, WebhookId};
 use engine::order::Status;
 use engine::query::{Listing, OrderFilter, Page};
 use engine::state::{Lookup, OrderLookup, State};
@@ -31,6 +31,8 @@ pub(super) fn compare(state: &State, store: &dyn CheckpointStore, model: &Model)
     compare_adjustments(state, store, model);
     compare_products(state, model);
     compare_schedules(state, model);
+    assert_eq!(state.auth().mode(), model.auth_mode);
+    assert!(state.auth().tokens(TokenId(0)).eq(model.live_tokens()));
 }
 
 fn compare_order(state: &State, store: &dyn CheckpointStore, id: OrderId, expected: &Order) {

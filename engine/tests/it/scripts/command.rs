@@ -7,12 +7,13 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use engine::adjustment::Change;
+use engine::auth::{Mode, Scope, Scopes};
 use engine::command::{
-    AdjustStock, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateUser,
-    ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold, SettlePayments,
-    UpdateProduct, Verdict,
+    AdjustStock, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateToken,
+    CreateUser, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold,
+    RevokeToken, SetAuth, SettlePayments, UpdateProduct, Verdict,
 };
-use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, Quantity, UserId};
+use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, Quantity, TokenId, UserId};
 use engine::order::{Line, PaymentMethod};
 use engine::webhook::Report;
 use goldenscript::ArgumentConsumer;
@@ -122,6 +123,20 @@ pub(super) fn command(name: &str, args: &mut Arguments<'_>) -> Result<Command> {
             ttl_ms: args.need("ttl")?,
             ttl_max_ms: args.or("max", 1_000)?,
         }),
+        "auth" => {
+            let word = args.word()?;
+            let mode = Mode::ALL.into_iter().find(|mode| mode.as_str() == word);
+            Command::SetAuth(SetAuth { mode: mode.ok_or("no such mode")? })
+        }
+        "token" => Command::CreateToken(CreateToken {
+            hash: [args.or("hash", 7)?; 32],
+            owner: args.text("owner").unwrap_or_else(|| "shop".into()),
+            user: args.find("user")?.map(UserId),
+            scopes: scopes(args)?,
+            label: args.text("label").unwrap_or_default(),
+            ttl_ms: args.find("ttl")?,
+        }),
+        "revoke" => Command::RevokeToken(RevokeToken { token: TokenId(args.need("token")?) }),
         "product" => Command::CreateProduct(CreateProduct {
             name: args.text("name").unwrap_or_else(|| "thing".into()),
             sku: args.text("sku"),
@@ -195,4 +210,14 @@ fn verdict(args: &mut Arguments<'_>) -> Result<Verdict> {
 pub(super) fn position(text: &str) -> Result<Position> {
     let (index, command) = text.split_once('.').ok_or("positions read INDEX.COMMAND")?;
     Ok(Position::new(index.parse()?, command.parse()?))
+}
+
+/// All arguments without a name as scopes, with a dot for their colon.
+fn scopes(args: &mut Arguments<'_>) -> Result<Scopes> {
+    let mut scopes = Scopes::default();
+    while let Some(text) = args.0.next_pos() {
+        let scope = Scope::ALL.iter().find(|scope| scope.as_str() == text.replace('.', ":"));
+        scopes = scopes.with(*scope.ok_or_else(|| format!("no scope is called {text}"))?);
+    }
+    Ok(scopes)
 }

@@ -63,6 +63,11 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         Outcome::ClusterBegun => "began a cluster".into(),
         Outcome::PaymentsSet => "set payments".into(),
         Outcome::LevelRaised(level) => format!("at level {level}"),
+        Outcome::AuthSet { mode, already: false } => format!("auth is {}", mode.as_str()),
+        Outcome::AuthSet { mode, already: true } => format!("auth was {}", mode.as_str()),
+        Outcome::TokenCreated(id) => format!("created token {id}"),
+        Outcome::TokenRevoked { token, already: false } => format!("revoked token {token}"),
+        Outcome::TokenRevoked { token, already: true } => format!("token {token} was revoked"),
         Outcome::Ignored => "ignored".into(),
     }
 }

@@ -1,12 +1,13 @@
 //! Chooses a client's next request: every kind, mostly valid, some about rows that do not exist.
 
 use engine::adjustment::Change;
+use engine::auth::{Mode, Scopes};
 use engine::command::{
-    AdjustStock, ArchiveProduct, CancelOrder, Command, CreateHold, CreateProduct, CreateUser,
-    ExtendHold, FenceKey, PaymentWebhook, PlaceBatch, PlaceOrder, ReleaseHold, SetPayments,
-    UpdateProduct,
+    AdjustStock, ArchiveProduct, CancelOrder, Command, CreateHold, CreateProduct, CreateToken,
+    CreateUser, ExtendHold, FenceKey, PaymentWebhook, PlaceBatch, PlaceOrder, ReleaseHold,
+    RevokeToken, SetAuth, SetPayments, UpdateProduct,
 };
-use engine::ids::{HoldId, OrderId, Position, ProductId, Quantity, UserId};
+use engine::ids::{HoldId, OrderId, Position, ProductId, Quantity, TokenId, UserId};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
 use engine::query::{OrderFilter, Page};
@@ -122,6 +123,7 @@ impl Client {
                 let paused = !sim.oracle.model.payments_paused && sim.random.percent(80);
                 Ask::Command(Command::SetPayments(SetPayments { paused }))
             }
+            Operation::Tokens => Ask::Command(tokens(sim)),
             Operation::ReadHold => {
                 let what = Look::Hold(any_hold(sim));
                 self.read(sim, what)
@@ -318,6 +320,28 @@ impl Client {
             true => Freshness::Stale,
         };
         Ask::Read(what, freshness)
+    }
+}
+
+/// Creates or revokes a token, or sets the mode.
+fn tokens(sim: &mut Sim) -> Command {
+    let known = sim.oracle.model.tokens.len() as u64;
+    match sim.random.below(5) {
+        0 => Command::SetAuth(SetAuth { mode: *sim.random.pick(&Mode::ALL) }),
+        1 | 2 => {
+            Command::RevokeToken(RevokeToken { token: TokenId(sim.random.between(1, known + 1)) })
+        }
+        _ => {
+            let user = sim.random.percent(30).then(|| UserId(1 + sim.random.below(5)));
+            Command::CreateToken(CreateToken {
+                hash: [sim.random.below(256) as u8; 32],
+                owner: "shop".into(),
+                user,
+                scopes: if user.is_some() { Scopes::OF_USERS } else { Scopes::ALL },
+                label: "".into(),
+                ttl_ms: sim.random.percent(50).then(|| sim.random.between(1, 10_000)),
+            })
+        }
     }
 }
 

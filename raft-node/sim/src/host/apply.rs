@@ -212,6 +212,9 @@ fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
             }
             Outcome::Rejected(Rejection::BatchRefused { .. }) => cover.batches_refused += 1,
             Outcome::LevelRaised(_) => cover.levels_raised += 1,
+            Outcome::AuthSet { already: false, .. } => cover.auth_set += 1,
+            Outcome::TokenCreated(_) => cover.tokens_created += 1,
+            Outcome::TokenRevoked { already: false, .. } => cover.tokens_revoked += 1,
             Outcome::PaymentsSet => cover.payments_set += 1,
             Outcome::ProductArchived(_) => cover.products_archived += 1,
             Outcome::Rejected(Rejection::InsufficientStock { .. }) => cover.rejected_stock += 1,

@@ -89,6 +89,10 @@ impl Host {
             sim.cover.overloaded += 1;
             return false;
         }
+        if command.level() > process.state.level() {
+            sim.cover.level_too_low += 1;
+            return false;
+        }
         let seq = process.next_seq;
         process.next_seq += 1;
         let request = RequestId { node: self.id, boot: process.boot, seq };

@@ -1,0 +1,302 @@
+//! Who sent a request, and what they may do.
+//!
+//! Credentials are a bearer token: the root token of this node, from a file, or a token of the
+//! cluster, of which the replicated state has a hash. This file decides by what this node has
+//! applied. Apply decides once more for writes, and reads look again after their barrier, so a
+//! revoked token counts for nothing from its position in the log on, also on a node that lags.
+
+mod base64url;
+pub(crate) mod secret;
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use client::wire::ErrorCode;
+use engine::actor::Actor;
+use engine::auth::{Mode, Scope, Scopes};
+use engine::ids::{Timestamp, TokenId, UserId};
+use hyper::HeaderMap;
+use hyper::header::AUTHORIZATION;
+use raft_node::Handle;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use self::secret::Secret;
+use crate::failure::Failure;
+
+/// The longest wait for the end of a token's life; then its stream looks again.
+const LOOK_MAX: Duration = Duration::from_secs(60);
+
+/// The root token of a node, hashed. Who has it may do everything here.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RootToken([u8; 32]);
+
+impl RootToken {
+    /// The shortest root token, in bytes.
+    pub const BYTES_MIN: usize = 32;
+    /// The longest root token, in bytes.
+    pub const BYTES_MAX: usize = 255;
+
+    /// Keeps the hash of a token of 32 to 255 visible ASCII characters.
+    ///
+    /// # Errors
+    /// What is wrong with the token. It does not quote it.
+    pub fn new(text: &str) -> Result<RootToken, &'static str> {
+        let is_sound = (Self::BYTES_MIN..=Self::BYTES_MAX).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        match is_sound {
+            true => Ok(RootToken(Sha256::digest(text).into())),
+            false => Err("a root token has 32 to 255 visible ASCII characters"),
+        }
+    }
+
+    fn is(&self, text: &str) -> bool {
+        let given: [u8; 32] = Sha256::digest(text).into();
+        given.ct_eq(&self.0).into()
+    }
+}
+
+impl fmt::Debug for RootToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RootToken(…)")
+    }
+}
+
+/// What an endpoint demands of its callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Its row does not say. It is closed to all but administrators, and a test fails.
+    Unset,
+    /// Nothing.
+    Open,
+    /// Credentials that are valid, whatever they allow.
+    Known,
+    /// Credentials with a scope.
+    Scope(Scope),
+    /// Credentials with a scope, or a signature, which the handler checks.
+    Signed(Scope),
+}
+
+impl Access {
+    /// The scope that credentials must have.
+    pub(crate) fn scope(self) -> Option<Scope> {
+        match self {
+            Access::Unset => Some(Scope::AuthAdmin),
+            Access::Open | Access::Known => None,
+            Access::Scope(scope) | Access::Signed(scope) => Some(scope),
+        }
+    }
+}
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Principal {
+    pub(crate) actor: Actor,
+    pub(crate) scopes: Scopes,
+    /// The user whose rows the credentials are limited to.
+    pub(crate) user: Option<UserId>,
+    /// When the credentials end.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// The generation of the tokens when this was decided.
+    generation: u64,
+}
+
+/// Decides who may do what on this node.
+pub(crate) struct Gate {
+    root: Option<RootToken>,
+    handle: Handle,
+}
+
+impl Gate {
+    pub(crate) fn new(root: Option<RootToken>, handle: Handle) -> Gate {
+        Gate { root, handle }
+    }
+
+    /// Whether credentials are required here. A root token that is given is enforced: a node that
+    /// has one is never open because nobody has set the mode yet.
+    pub(crate) fn mode(&self) -> Mode {
+        match self.handle.auth().mode() {
+            Mode::Off if self.root.is_some() => Mode::Required,
+            mode => mode,
+        }
+    }
+
+    /// Whether somebody has the root token of this node.
+    pub(crate) fn has_root(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// Finds out who sent a request, if they may use the endpoint. Also says whether it came
+    /// without credentials although the mode asks for them, as `optional` allows.
+    pub(crate) fn admit(
+        &self,
+        headers: &HeaderMap,
+        access: Access,
+    ) -> Result<(Principal, bool), Failure> {
+        let mode = self.mode();
+        if mode == Mode::Off || access == Access::Open {
+            return Ok((self.anonymous(), false));
+        }
+        let principal = match bearer(headers)? {
+            Some(text) => self.recognise(text).ok_or_else(wrong)?,
+            None if matches!(access, Access::Signed(_)) => return Ok((self.anonymous(), false)),
+            None if mode == Mode::Optional => return Ok((self.anonymous(), true)),
+            None => return Err(missing()),
+        };
+        match access.scope() {
+            Some(scope) if !principal.scopes.has(scope) => Err(lacks(scope)),
+            _ => Ok((principal, false)),
+        }
+    }
+
+    /// Whether the principal still may do what it could. Cheap while no token has changed.
+    pub(crate) fn look_again(&self, principal: &Principal) -> Result<(), Failure> {
+        let auth = self.handle.auth();
+        let is_over = principal.expires_at.is_some_and(|end| end <= self.now());
+        let is_gone = match principal.actor {
+            Actor::Token(id) if auth.generation() != principal.generation => {
+                auth.token(id).is_none()
+            }
+            Actor::Nobody => auth.generation() != principal.generation && self.shuts_out_nobody(),
+            _ => false,
+        };
+        if is_over || is_gone { Err(wrong()) } else { Ok(()) }
+    }
+
+    /// Returns when the principal may no longer go on: its token was revoked or has expired, or
+    /// credentials are required now and it has none.
+    pub(crate) async fn ended(&self, principal: Principal) {
+        let mut changes = self.handle.watch_auth();
+        loop {
+            if self.look_again(&principal).is_err() {
+                return;
+            }
+            let rest = principal.expires_at.map(|end| end.0.saturating_sub(self.now().0));
+            let wait = rest.map_or(LOOK_MAX, |ms| Duration::from_millis(ms.max(1)).min(LOOK_MAX));
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    fn shuts_out_nobody(&self) -> bool {
+        self.mode() == Mode::Required
+    }
+
+    /// Somebody without credentials: where they are not asked for, that is no limit.
+    fn anonymous(&self) -> Principal {
+        Principal {
+            actor: Actor::Nobody,
+            scopes: Scopes::ALL,
+            user: None,
+            expires_at: None,
+            generation: self.handle.auth().generation(),
+        }
+    }
+
+    fn recognise(&self, text: &str) -> Option<Principal> {
+        let auth = self.handle.auth();
+        let generation = auth.generation();
+        if self.root.as_ref().is_some_and(|root| root.is(text)) {
+            let actor = Actor::Root(self.handle.node_id());
+            let (scopes, user, expires_at) = (Scopes::ALL, None, None);
+            return Some(Principal { actor, scopes, user, expires_at, generation });
+        }
+        let secret = Secret::read(text)?;
+        let token = auth.token(secret.id)?;
+        let is_right: bool = secret.hash().ct_eq(&token.hash).into();
+        if !is_right || !token.is_live(self.now()) {
+            return None;
+        }
+        let (actor, scopes) = (Actor::Token(token.id), token.scopes);
+        let (user, expires_at) = (token.user, token.expires_at);
+        Some(Principal { actor, scopes, user, expires_at, generation })
+    }
+
+    /// The moment by which tokens are judged here: the replicated clock, or this machine's if that
+    /// is later, because the clock of an idle cluster stands still. Apply judges by the replicated
+    /// clock alone.
+    fn now(&self) -> Timestamp {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = Timestamp(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX));
+        self.handle.read(|state| state.clock()).max(wall)
+    }
+}
+
+impl Principal {
+    /// The token that was used, if it was one.
+    pub(crate) fn token(&self) -> Option<TokenId> {
+        match self.actor {
+            Actor::Token(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+/// The text of the bearer token of a request.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(value), None) => value,
+        (Some(_), Some(_)) => {
+            return Err(Failure::malformed("There must be at most one Authorization header."));
+        }
+    };
+    let parts = value.to_str().ok().and_then(|text| text.split_once(' '));
+    match parts {
+        Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(text.trim())),
+        _ => Err(wrong()),
+    }
+}
+
+fn missing() -> Failure {
+    let text = "This cluster asks for credentials: send `Authorization: Bearer` and a token.";
+    Failure::new(ErrorCode::Unauthorized, text)
+}
+
+/// One text for all that may be wrong with a token: a stranger learns nothing.
+pub(crate) fn wrong() -> Failure {
+    let text = "The token is unknown, was revoked or has expired.";
+    Failure::new(ErrorCode::Unauthorized, text)
+}
+
+fn lacks(scope: Scope) -> Failure {
+    let text = format!("The token lacks the scope {}.", scope.as_str());
+    Failure::new(ErrorCode::Forbidden, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_token_is_long_and_not_shown() {
+        let text = "0123456789abcdef0123456789ABCDEF";
+        let root = RootToken::new(text).unwrap();
+        assert!(root.is(text) && !root.is(&text[1..]) && !root.is(""));
+        assert_eq!(format!("{root:?}"), "RootToken(…)");
+        for wrong in ["", &text[1..], "0123456789abcdef 0123456789ABCDEF", &"x".repeat(256)] {
+            assert!(RootToken::new(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_bearer_and_given_once() {
+        let read = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(AUTHORIZATION, value.parse().unwrap());
+            }
+            bearer(&headers).map(|text| text.map(str::to_owned)).map_err(|failure| failure.code())
+        };
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&["Bearer abc"]), Ok(Some("abc".into())));
+        assert_eq!(read(&["bEARER  abc "]), Ok(Some("abc".into())));
+        for wrong in ["Basic abc", "Bearer", "abc", ""] {
+            assert_eq!(read(&[wrong]), Err(ErrorCode::Unauthorized), "{wrong}");
+        }
+        assert_eq!(read(&["Bearer a", "Bearer a"]), Err(ErrorCode::MalformedRequest));
+    }
+}
