@@ -49,7 +49,7 @@ pub enum Error {
         /// The index applied last.
         applied: u64,
     },
-    /// The payload is no entry.
+    /// The payload is not an entry.
     #[error("entry {index} cannot be decoded")]
     MalformedEntry {
         /// The entry's index.

@@ -53,7 +53,7 @@ pub trait Observer {
 /// A payment task that may be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DuePayment {
-    /// Since when; sorts the tasks together with the order's id.
+    /// From when it may be claimed. Tasks are sorted by it, then by the order's id.
     pub due: Timestamp,
     /// The order to be paid.
     pub order: OrderId,

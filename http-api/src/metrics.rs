@@ -408,7 +408,7 @@ impl Writer<'_, '_> {
             ("files_open", "Open files and connections of the process", process.files_open),
             ("files_max", "Files and connections that it may have open", process.files_max),
         ] {
-            // A limit that does not exist is no number.
+            // Without a limit there is no value.
             if let Some(value) = value {
                 self.gauge(name, help, value)?;
             }

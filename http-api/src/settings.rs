@@ -36,7 +36,8 @@ pub struct Settings {
     pub cors_origins: Vec<CorsOrigin>,
     /// The certificate for clients. With it, the server speaks HTTPS alone.
     pub tls: Option<Arc<HttpTls>>,
-    /// What of this node is open to everybody who reaches it, for `/cluster` and the metrics.
+    /// The parts of this node that are open to everybody who reaches them, for `/cluster` and the
+    /// metrics.
     pub insecure: Vec<&'static str>,
     /// The gateway that charges for orders. All nodes should have the same one, because the leader
     /// makes the calls.

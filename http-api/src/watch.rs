@@ -326,7 +326,7 @@ mod tests {
             watch.arrived(b"content-length: 1\r\n");
             watch.enter(Phase::Idle);
             watch.arrived(b"GET / HTTP/1.1\r\n\r\n");
-            assert!(!watch.begin(true), "what arrived before it is no part of a head");
+            assert!(!watch.begin(true), "what arrived before it is not part of a head");
             assert!(!watch.begin(false));
         }
         let watch = Watch::new();

@@ -80,7 +80,7 @@ pub fn fail(place: &Path) -> Result<(), String> {
         .filter(|(_, rest)| rest.split(' ').next() == Some(&path))
         .filter_map(|(device, _)| device.strip_prefix("/dev/"))
         .next_back()
-        .ok_or_else(|| format!("{path} is no image of a disk"))?;
+        .ok_or_else(|| format!("{path} is not an image of a disk"))?;
     let trigger = PathBuf::from(format!("/sys/fs/ext4/{device}/trigger_fs_error"));
     fs::write(&trigger, "jepsen").map_err(|error| failed(&trigger, &error))?;
     match File::create(place.join("probe")) {

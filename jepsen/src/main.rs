@@ -19,7 +19,7 @@ const INSIDE: &str = "HOLDFAST_JEPSEN_RUN";
 ///
 /// Needs root, `ip`, `iptables` and `cc`. Ends with 0 only when everything was valid, with 1 when
 /// a promise was broken, with 2 when too little happened or a search was given up, and with 3 when
-/// the run could not be carried out.
+/// the run could not start or end.
 #[derive(Debug, Parser)]
 #[command(name = "jepsen", version)]
 struct Cli {
@@ -182,7 +182,7 @@ fn inside_or_out(
         Some(0) => Ok(Verdict::Valid),
         Some(1) => Ok(Verdict::Invalid),
         Some(2) => Ok(Verdict::Unknown),
-        _ => Err("the run could not be carried out".to_owned()),
+        _ => Err("the run did not start or did not end; the lines above say why".to_owned()),
     }
 }
 

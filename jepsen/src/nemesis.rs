@@ -106,7 +106,10 @@ pub fn named(name: &str) -> Result<Vec<String>, String> {
             let parts = || name.split('+');
             if let Some(part) = parts().find(|part| !all().any(|known| known == *part)) {
                 let names: Vec<String> = all().collect();
-                return Err(format!("`{part}` is no nemesis: {GROUPS}, {}", names.join(", ")));
+                return Err(format!(
+                    "`{part}` is not a nemesis: expected {GROUPS}, {}",
+                    names.join(", ")
+                ));
             }
             let is_network = |name: &str| is_partition(name) || is_of_packets(name);
             for of_one_kind in [is_network, is_of_members] {

@@ -39,8 +39,9 @@ const RESERVE_MIB: &str = "16";
 /// # Errors
 /// When the run could not be executed; the folder has what there is.
 pub async fn run(config: &Config, net: Net, folder: &Path) -> Result<Judgements, String> {
-    let workload = Workload::named(&config.workload)
-        .ok_or_else(|| format!("`{}` is no workload", config.workload))?;
+    let workload = Workload::named(&config.workload).ok_or_else(|| {
+        format!("`{}` is not a workload: `jepsen list` shows them", config.workload)
+    })?;
     let mut faults = Vec::new();
     for name in &config.nemesis {
         faults.extend(nemesis::named(name)?);

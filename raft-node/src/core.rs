@@ -436,7 +436,7 @@ impl Core {
             return;
         }
         let lag = self.raw.raft.raft_log.committed.saturating_sub(self.applied_index);
-        // Requests that wait for an election are no backlog.
+        // Requests that wait for an election are not a backlog.
         let is_led = self.raw.raft.leader_id != raft::INVALID_ID;
         if lag > self.config.apply_lag_entries_max
             || !self.requests.has_room(&request)

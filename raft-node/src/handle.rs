@@ -257,8 +257,8 @@ impl Handle {
         look(&self.shared.state.read())
     }
 
-    /// These orders as they are here, in the order asked for; absent ones are left out. Old orders
-    /// are read from the checkpoint.
+    /// Reads orders from this node, in the order of `ids`; absent ones are left out. Old orders are
+    /// read from the checkpoint.
     ///
     /// # Errors
     /// [`ReadError::Storage`] when a stored row cannot be read.
@@ -292,8 +292,8 @@ impl Handle {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// The events after `id` that are together: at most `limit` of them from memory, or the rest of
-    /// one stored chunk; none when nothing was told since. Any id will do.
+    /// The next events after `id`: at most `limit` from memory, or the rest of one stored chunk.
+    /// Empty when there are none yet. `id` need not be that of an event.
     ///
     /// # Errors
     /// See [`EventsError`].
@@ -317,7 +317,7 @@ impl Handle {
                 None => tokio::task::yield_now().await,
             }
         }
-        Err(EventsError::Storage("a chunk of events that is kept cannot be found".into()))
+        Err(EventsError::Storage("a retained chunk of events is missing".into()))
     }
 
     /// Follows the newest event: it changes when there are new ones to be read. Events themselves
@@ -370,8 +370,7 @@ impl Handle {
         }
     }
 
-    /// What an operator should look at, as sentences. The node works all the same. Cheap: for
-    /// probes.
+    /// What an operator should look at, as sentences. The node still works. Cheap: for probes.
     pub fn warnings(&self) -> Vec<String> {
         let view = self.shared.view.read();
         view.clock_behind.map(|(ms, why)| clock_warning(ms, why)).into_iter().collect()
@@ -438,8 +437,8 @@ impl Handle {
         }
     }
 
-    /// Takes a snapshot of what was applied here up to now, and waits until it counts. One that is
-    /// there already will do.
+    /// Takes a snapshot of at least what this node has applied by now, and waits until the file is
+    /// complete. If one of that index exists, returns it.
     ///
     /// # Errors
     /// See [`SnapshotError`].
@@ -464,7 +463,9 @@ impl Handle {
 
 fn clock_warning(behind_ms: u64, why: Behind) -> String {
     let action = match why {
-        Behind::Waits => "it takes the time within a minute, after requests that waited",
+        Behind::Waits => {
+            "it takes their time within a minute, so that requests that waited come first"
+        }
         Behind::Disagreed => {
             "most clocks are not within 5 s of each other: set the clocks of the machines"
         }

@@ -72,7 +72,7 @@ pub enum Error {
 
 impl Error {
     /// Returns whether the log differs from what was written. Then the node no longer knows what it
-    /// voted and acknowledged. A mere failure, such as a full disk, is no damage.
+    /// voted and acknowledged. A mere failure, such as a full disk, is not damage.
     pub fn is_damage(&self) -> bool {
         match self {
             Error::Store { .. } => false,

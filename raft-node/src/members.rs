@@ -97,7 +97,7 @@ pub enum Refusal {
     /// Another change is in progress.
     #[error("another change of the membership is in progress; try again when it is done")]
     InProgress,
-    /// The voters that are heard would be no majority after the change.
+    /// The voters that are heard would not be a majority after the change.
     #[error(
         "only {healthy} of the {voters} voters after the change can be heard: the cluster would lose \
          its majority"
@@ -456,7 +456,7 @@ impl Change {
     /// The change that an entry carries; an entry that ends a joint phase has none.
     ///
     /// # Errors
-    /// When the bytes are no change.
+    /// When the bytes are not a change.
     pub fn of(entry: &ConfChangeV2) -> Result<Option<Change>, codec::Error> {
         if entry.get_context().is_empty() {
             return Ok(None);

@@ -233,7 +233,7 @@ pub struct Forwarded {
     pub envelope: Arc<[u8]>,
 }
 
-/// Why bytes are no hello and no frame.
+/// Why bytes are neither a hello nor a frame.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Another protocol.
@@ -286,15 +286,15 @@ impl Hello {
     /// # Errors
     /// When there is no common version, or the bytes are damaged.
     pub fn decode(bytes: &[u8]) -> Result<Hello, Error> {
-        let head = bytes.first_chunk().ok_or(Error::Malformed("cut off"))?;
+        let head = bytes.first_chunk().ok_or(Error::Malformed("truncated"))?;
         let head = HelloHead::decode(*head)?;
         head.version()?;
-        let (told, crc) = bytes.split_last_chunk().ok_or(Error::Malformed("cut off"))?;
+        let (told, crc) = bytes.split_last_chunk().ok_or(Error::Malformed("truncated"))?;
         let whole = HELLO_HEAD_BYTES + head.length == bytes.len();
         if !whole || u32::from_le_bytes(*crc) != crc32fast::hash(told) {
             return Err(Error::Checksum);
         }
-        let mut reader = Reader(told.get(HELLO_HEAD_BYTES..).ok_or(Error::Malformed("cut off"))?);
+        let mut reader = Reader(told.get(HELLO_HEAD_BYTES..).ok_or(Error::Malformed("truncated"))?);
         let verdict = usize::from(reader.array::<1>()?[0]);
         let hello = Hello {
             verdict: *HelloVerdict::ALL.get(verdict).ok_or(Error::Malformed("verdict"))?,
@@ -531,7 +531,7 @@ struct Reader<'a>(&'a [u8]);
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], Error> {
         if length > self.0.len() {
-            return Err(Error::Malformed("cut off"));
+            return Err(Error::Malformed("truncated"));
         }
         let (taken, rest) = self.0.split_at(length);
         self.0 = rest;
@@ -572,11 +572,11 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<(u64, Vec<PeerMessage>), Error> {
-        let header = bytes.first_chunk().ok_or(Error::Malformed("cut off"))?;
+        let header = bytes.first_chunk().ok_or(Error::Malformed("truncated"))?;
         let (length, crc) = decode_frame_header(*header)?;
         let body = &bytes[FRAME_HEADER_BYTES..];
         if body.len() != length {
-            return Err(Error::Malformed("cut off"));
+            return Err(Error::Malformed("truncated"));
         }
         decode_frame(body, crc)
     }

@@ -158,7 +158,7 @@ impl Node {
     }
 
     /// Whether this node stopped because its log has lost entries that it acknowledged. Its data
-    /// counts as damaged at the next start; see [`StartError::is_damage`].
+    /// counts as damaged at the next startup; see [`StartError::is_damage`].
     pub fn is_rolled_back(&self) -> bool {
         self.shared.rolled_back.load(Ordering::Relaxed)
     }

@@ -43,7 +43,7 @@ pub enum Bug {
     ReleaseLost,
     /// Opening a checkpoint forgets the idempotency keys of its orders.
     KeysForgotten,
-    /// A request that reaches the log twice is carried out twice.
+    /// A request that reaches the log twice is executed twice.
     SessionsForgotten,
     /// The digest covers what happens to be in memory.
     DigestOfMemory,

@@ -76,7 +76,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns whether a file differs from what was written. A mere failure is no damage.
+    /// Returns whether a file differs from what was written. A mere failure is not damage.
     pub fn is_damage(&self) -> bool {
         match self {
             Error::Damaged { .. } | Error::Stranger { .. } => true,

@@ -132,8 +132,8 @@ impl PeerTls {
         names::server_name(peer, &self.label)
     }
 
-    /// Whether a certificate that an authority signed is that of a peer. A wildcard is no node's
-    /// name: it would prove every id.
+    /// Whether a certificate that an authority signed is that of a peer. A wildcard
+    /// does not count: it would prove every id.
     pub(crate) fn is_of(&self, certificate: &CertificateDer<'_>, peer: NodeId) -> bool {
         names_node(certificate, &names::of_node(peer, &self.label))
     }

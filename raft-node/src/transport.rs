@@ -205,7 +205,11 @@ async fn keep_link(
             Ok(Err(error)) => {
                 tracing::debug!(node = shared.node().0, peer = peer.0, %error, "no link");
             }
-            Err(_) => tracing::debug!(node = shared.node().0, peer = peer.0, "no link in time"),
+            Err(_) => tracing::debug!(
+                node = shared.node().0,
+                peer = peer.0,
+                "a link was not accepted in time"
+            ),
         }
         // raft probes an unreachable peer instead of streaming to it.
         shared.send(Input::Unreachable(peer));
@@ -243,7 +247,11 @@ async fn send_parts(
             let written = timeout(WRITE_TIMEOUT, send(&mut stream, &bytes)).await;
             bytes.clear();
             if !matches!(written, Ok(Ok(()))) {
-                tracing::debug!(node = shared.node().0, peer = peer.0, "no parts can be sent");
+                tracing::debug!(
+                    node = shared.node().0,
+                    peer = peer.0,
+                    "parts of a snapshot cannot be sent"
+                );
                 break;
             }
             part = timeout(PARTS_IDLE, queue.recv()).await.ok().flatten();
@@ -429,7 +437,7 @@ async fn welcome(shared: &Shared, stream: &mut Stream, hub: &Hub) -> io::Result<
     let (to, verdict) = match &told {
         Ok((_, hello)) => (hello.from, judge(shared, hello)?),
         Err(error) if speaks_other_version(error) => (NodeId(0), HelloVerdict::Version),
-        // This is no peer, so it gets no answer.
+        // This is not a peer, so it gets no answer.
         Err(_) => return told.map(|(_, hello)| hello),
     };
     let answer = own_hello(shared, to, verdict).encode();

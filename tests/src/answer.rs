@@ -45,7 +45,7 @@ impl Answer {
     /// The `data` of a success, after checking the envelope.
     ///
     /// # Panics
-    /// When the body is no success.
+    /// When the body is not a success.
     #[must_use]
     #[track_caller]
     pub fn data(&self) -> Value {

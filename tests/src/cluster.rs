@@ -270,7 +270,7 @@ impl Cluster {
     /// Changes a flag for all later starts of a node.
     ///
     /// # Panics
-    /// When the flag was not given at the start.
+    /// When the nodes were not started with the flag.
     pub fn set_flag(&mut self, name: &str, value: &str) {
         let at = self.flags.iter().position(|flag| flag == name);
         let at = at.unwrap_or_else(|| panic!("{name} was not given"));

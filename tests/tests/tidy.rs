@@ -368,7 +368,7 @@ fn collect(dir: &Path, found: &mut BTreeMap<String, String>) {
     }
 }
 
-/// The numbered lines that are no comments.
+/// The numbered lines that are not comments.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"))
 }

@@ -54,7 +54,7 @@ pub struct Cluster {
     /// The lowest id above all ids that members have or had.
     #[serde(default)]
     pub next_member_id: u64,
-    /// What an operator should look at, as sentences; the node works all the same.
+    /// What an operator should look at, as sentences; the node still works.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// The process that answers; null from a node that does not say.

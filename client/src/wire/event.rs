@@ -146,7 +146,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// What it tells of, if this version knows the type.
+    /// Its type, if this version knows it.
     #[must_use]
     pub fn kind(&self) -> Option<EventType> {
         self.event_type.parse().ok()
@@ -209,7 +209,7 @@ mod tests {
             r#""trace_id":"t","product_id":5,"available_stock":0}"#,
         );
         assert_eq!(serde_json::to_string(&event).unwrap(), golden);
-        let later = golden.replace("sold_out", "on_fire").replace("delta", "more");
+        let later = golden.replace("sold_out", "on_fire");
         let read: Event = serde_json::from_str(&later).unwrap();
         assert_eq!((read.kind(), read.product_id), (None, Some(5)));
         assert_eq!(

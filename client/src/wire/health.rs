@@ -38,7 +38,7 @@ pub struct Health {
     pub node_id: u64,
     /// The leader as the node knows it; null when it knows none.
     pub leader_id: Option<u64>,
-    /// What an operator should look at, as sentences; the node works all the same.
+    /// What an operator should look at, as sentences; the node still works.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// When the node answered, on its own clock.

@@ -126,7 +126,7 @@ async fn a_retry_under_the_same_key_resolves_an_unknown_outcome() {
         ("commit timeout", problem(ErrorCode::CommitTimeout)),
         ("garbage", reply(201, "<html>", &[])),
         ("no http", Step::BytesThenClose(b"\x00\x01\x02 hello\r\n\r\n".to_vec())),
-        ("success that is none", reply(201, &ORDER.replacen("true", "false", 1), &[])),
+        ("a success without its flag", reply(201, &ORDER.replacen("true", "false", 1), &[])),
         ("a proxy's error", reply(502, "Bad Gateway", &[])),
     ] {
         let server = Server::start([doubtful, replayed()]).await;
@@ -486,7 +486,7 @@ async fn a_degraded_node_is_an_answer_about_its_health() {
     let client = client(&server);
     let answer = client.health().await.unwrap();
     assert_eq!((answer.receipt.status, answer.status), (503, HealthStatus::Degraded));
-    assert_eq!(answer.receipt.attempts, 2, "a problem is no answer about health");
+    assert_eq!(answer.receipt.attempts, 2, "a problem is not a health report");
     assert_eq!(client.livez().await.unwrap().status, HealthStatus::Degraded);
     assert_eq!(client.readyz().await.unwrap().status, HealthStatus::Degraded);
     assert_eq!(client.cluster().await.unwrap().members.len(), 2);

@@ -170,7 +170,7 @@ export interface Cluster {
   rebuilt_from: number | null;
   /** The node's term. */
   term: number;
-  /** What an operator should look at, as sentences; the node works all the same. */
+  /** What an operator should look at, as sentences; the node still works. */
   warnings: string[];
 }
 
@@ -266,7 +266,7 @@ export interface Health {
   status: HealthStatus;
   /** When the node answered, on its own clock. */
   timestamp: string;
-  /** What an operator should look at, as sentences; the node works all the same. */
+  /** What an operator should look at, as sentences; the node still works. */
   warnings: string[];
 }
 

@@ -1,4 +1,4 @@
-//! Carrying entries out, command by command.
+//! Applies entries, command by command.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::model::{At, Model, Predicted};
 use crate::rows::Order;
 
 impl Model {
-    /// Carries out an entry.
+    /// Applies an entry.
     ///
     /// # Errors
     /// When its bytes cannot be decoded, or the books do not balance after it.
@@ -45,7 +45,7 @@ impl Model {
         self.forget_parked(&mut at, self.clock);
     }
 
-    /// Carries out the command at a position, and adds its outcome and events to the prediction.
+    /// Executes the command at a position, and adds its outcome and events to the prediction.
     pub fn execute(
         &mut self,
         position: Position,
@@ -56,7 +56,7 @@ impl Model {
         let parks = rules == Rules::Parking && self.level == 0;
         let mut at = At { position, trace: &envelope.trace, parks, predicted };
         let outcome = match self.admit(envelope.request) {
-            true => self.carry_out(&mut at, envelope.command),
+            true => self.dispatch(&mut at, envelope.command),
             false => Outcome::Ignored,
         };
         predicted.outcomes.push((envelope.request, outcome));
@@ -70,7 +70,7 @@ impl Model {
         request.boot == *boot && seen.insert(request.seq)
     }
 
-    fn carry_out(&mut self, at: &mut At<'_>, command: Command) -> Outcome {
+    fn dispatch(&mut self, at: &mut At<'_>, command: Command) -> Outcome {
         let result = match command {
             Command::PlaceOrder(command) => self.place(at, command),
             Command::PlaceBatch(command) => self.place_batch(at, command),
@@ -142,7 +142,7 @@ impl Model {
             && order.deadline.is_some_and(|deadline| deadline <= self.clock)
     }
 
-    /// Cancels an order whose payment deadline passed. True when it did.
+    /// Cancels an order whose payment deadline passed. Returns whether it did.
     pub(crate) fn expire_if_due(&mut self, at: &mut At<'_>, id: OrderId) -> bool {
         let is_late = self.order(id).is_some_and(|order| self.is_late(order));
         if is_late {

@@ -216,7 +216,7 @@ fn a_refused_hold_leaves_nothing() {
 }
 
 #[test]
-fn a_key_makes_one_hold_and_is_no_key_of_an_order() {
+fn a_key_makes_one_hold_and_stays_free_for_an_order() {
     let mut machine = Machine::default();
     machine.product("1", 5);
     let keyed_hold = || CreateHold { key: Some("k".into()), ..hold(&[(1, 1)]) };

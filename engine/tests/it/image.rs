@@ -61,7 +61,7 @@ fn a_store_filled_from_an_image_gives_the_same_state_while_checkpoints_go_on() {
     let (index, digest) = (state.applied_index(), state.digest());
     state.keep_old_events(true);
     let (head, rows) = rows(&store, || {
-        // Chunks are sealed, open ones removed, products replaced, events told and let go.
+        // Chunks are sealed, open ones removed, products replaced, events added and dropped.
         for part in second.chunks(61) {
             apply_all(&mut state, part);
             state.set_event_retention(0, 0);
@@ -74,7 +74,7 @@ fn a_store_filled_from_an_image_gives_the_same_state_while_checkpoints_go_on() {
     let copy = filled(&rows);
     let mut opened = State::open(&copy).expect("opens");
     assert_eq!((opened.applied_index(), opened.digest()), head);
-    // It goes on as the first did.
+    // The copy applies the rest of the log as the original did.
     apply_all(&mut opened, second);
     assert_eq!(opened.digest(), state.digest());
     let old = OrderId(1);

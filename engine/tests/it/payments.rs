@@ -56,7 +56,7 @@ fn only_an_expired_lease_can_be_taken_over() {
     }
     let task = machine.order(id).task.expect("still open");
     assert_eq!(task.claim.expect("claimed").node, NodeId(2));
-    assert_eq!(machine.order(id).history.len(), 2, "taking over is no move");
+    assert_eq!(machine.order(id).history.len(), 2, "taking over is not a move");
     // The first worker's late answer is for the same attempt, hence as good as the second's.
     assert_eq!(machine.settle(id, 1, Verdict::Succeeded), 1);
     assert_eq!(machine.settle(id, 1, declined()), 0);

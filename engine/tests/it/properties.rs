@@ -161,17 +161,17 @@ fn with_version(model: &Model, mut command: Command, expect: Expect) -> Command 
 }
 
 proptest! {
-    /// The engine, a twin that is closed and reopened at will, and the model stay one.
+    /// A state, one that is often closed and reopened, and the model agree after every entry.
     #[test]
-    fn any_history_is_told_alike(
+    fn engine_and_model_agree_on_any_history(
         cancelled in prop_oneof![Just(0_u64), 40_u64..140],
         steps in vec(step(), 1..40),
         per_page in 1_u64..8,
         before in 0_u64..20,
     ) {
         let mut state = State::new();
-        let mut twin = State::new();
-        twin.set_resident_chunks_max(0);
+        let mut reopened = State::new();
+        reopened.set_resident_chunks_max(0);
         let store = MemoryStore::new();
         let mut model = Model::default();
         let mut sender = Sender { boot: 1, seq: 0, sent: Vec::new() };
@@ -216,38 +216,38 @@ proptest! {
             prop_assert_eq!(&recorder.events, &expected.events, "at entry {}", index);
             told.extend(recorder.events);
             state.check_invariants().expect("sound");
-            twin.apply(index, 1, payload, &mut Unobserved).expect("well formed");
-            prop_assert_eq!(state.digest(), twin.digest());
+            reopened.apply(index, 1, payload, &mut Unobserved).expect("well formed");
+            prop_assert_eq!(state.digest(), reopened.digest());
             if step.checkpoint {
-                let written = twin.freeze().write(&store).expect("written");
-                twin.release(&written);
+                let written = reopened.freeze().write(&store).expect("written");
+                reopened.release(&written);
             }
             if step.reopen {
-                twin = State::open(&store).expect("opened");
-                twin.set_resident_chunks_max(0);
+                reopened = State::open(&store).expect("opened");
+                reopened.set_resident_chunks_max(0);
                 for (index, payload) in (1..).zip(&log) {
-                    if index > twin.applied_index() {
-                        twin.apply(index, 1, payload, &mut Unobserved).expect("well formed");
+                    if index > reopened.applied_index() {
+                        reopened.apply(index, 1, payload, &mut Unobserved).expect("well formed");
                     }
                 }
-                prop_assert_eq!(state.digest(), twin.digest(), "reopened at {}", index);
+                prop_assert_eq!(state.digest(), reopened.digest(), "reopened at {}", index);
             }
             // Rows change rarely between two looks, and each outcome was compared.
             if step.checkpoint || step.reopen {
-                compare(&twin, &store, &model);
+                compare(&reopened, &store, &model);
             }
         }
-        compare(&twin, &store, &model);
+        compare(&reopened, &store, &model);
         compare(&state, &store, &model);
-        for state in [&state, &twin] {
+        for state in [&state, &reopened] {
             let kept = events_after(state, &store, EventId::default(), per_page as usize * 9);
-            prop_assert!(kept == told, "the events are kept as they were told");
+            prop_assert!(kept == told, "the stored events are those that were told");
         }
-        compare_lists(&twin, &model, per_page, before);
+        compare_lists(&reopened, &model, per_page, before);
     }
 
     #[test]
-    fn random_bytes_are_no_entry_and_no_command(bytes in vec(any::<u8>(), 0..400)) {
+    fn random_bytes_are_neither_an_entry_nor_a_command(bytes in vec(any::<u8>(), 0..400)) {
         drop(Entry::parse(&bytes));
         drop(Envelope::decode(&bytes));
         // The same behind a good version byte, so that the decoder gets past it.

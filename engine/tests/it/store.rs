@@ -27,15 +27,15 @@ fn keeps_the_contract(store: &dyn CheckpointStore) {
     assert_eq!(all(store, ""), []);
     store.sync().expect("an empty store syncs");
     store.stage(vec![row("b2", "two"), row("b1", "one"), row("a", "zero")]).expect("written");
-    store.stage(Vec::new()).expect("nothing is no trouble");
+    store.stage(Vec::new()).expect("an empty change is allowed");
     store.sync().expect("synced");
     assert_eq!(store.get(b"a").expect("readable"), Some(b"zero".to_vec()));
     let (a, two) = (row("a", "new"), row("c", "three"));
     store
         .publish(vec![(a.0, Some(a.1)), (b"b1".to_vec(), None), (two.0, Some(two.1))])
         .expect("published");
-    store.publish(vec![(b"absent".to_vec(), None)]).expect("removing nothing is no trouble");
-    store.publish(Vec::new()).expect("nothing is no trouble");
+    store.publish(vec![(b"absent".to_vec(), None)]).expect("removing an absent row is allowed");
+    store.publish(Vec::new()).expect("an empty change is allowed");
     store.sync().expect("synced");
     let pair = |key: &str, value: &str| (key.to_string(), value.to_string());
     assert_eq!(all(store, ""), [pair("a", "new"), pair("b2", "two"), pair("c", "three")]);
@@ -96,7 +96,7 @@ fn sled_names_the_path_that_it_cannot_open() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("file");
     std::fs::write(&file, "in the way").expect("written");
-    let error = SledStore::open(&file.join("state")).expect_err("a file is no directory");
+    let error = SledStore::open(&file.join("state")).expect_err("a file is not a directory");
     assert!(error.to_string().contains("state"), "{error}");
     assert!(std::error::Error::source(&error).is_some());
 }

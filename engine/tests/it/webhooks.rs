@@ -145,7 +145,7 @@ fn a_webhook_key_is_recorded_once_for_good() {
     let report = || webhook("k", id.0, YES);
     assert_eq!(tell(&mut machine, report()), applied(id, Status::Paid));
     machine.pass(1_000_000);
-    // The payload may differ from one delivery to the next, and settings are none of its meaning.
+    // The payload may differ between deliveries, and settings are not part of its meaning.
     let other = PaymentWebhook { payload: Some("{\"try\":2}".into()), parked_max: 0, ..report() };
     let duplicate = again(applied(id, Status::Paid), Some(Status::Paid));
     assert_eq!(tell(&mut machine, other), duplicate);

@@ -1,4 +1,4 @@
-//! Finds variables of the environment that look like settings and are none.
+//! Finds variables of the environment that look like settings and are not.
 
 use clap::{Command, CommandFactory as _};
 
@@ -37,7 +37,7 @@ fn flags(command: &Command) -> Vec<String> {
     own.chain(command.get_subcommands().flat_map(flags)).collect()
 }
 
-/// A note for each variable that is no setting.
+/// A note for each variable that is not a setting.
 fn unknown(variables: impl Iterator<Item = (String, String)>, known: &[String]) -> Vec<String> {
     let is_ours = |name: &str| {
         let name = name.to_ascii_uppercase();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_no_setting_is_named_with_the_one_that_was_meant() {
+    fn an_unknown_variable_is_named_with_the_setting_that_was_meant() {
         for (name, near) in [
             ("HOLDFAST_OPEN_ORDER_MAX", "mean HOLDFAST_OPEN_ORDERS_MAX?"),
             ("HOLDFAST_OPENORDERS_MAX", "mean HOLDFAST_OPEN_ORDERS_MAX?"),

@@ -77,7 +77,7 @@ fn accepted(headers: &HeaderMap) -> Option<Coding> {
     best.0
 }
 
-/// One coding of the header, with its weight. A weight that is no number counts as 0.
+/// One coding of the header, with its weight. A weight that is not a number counts as 0.
 fn offer(text: &str) -> (&str, f32) {
     let (name, parameters) = text.split_once(';').unwrap_or((text, ""));
     let weight = match parameters.trim().split_once('=') {

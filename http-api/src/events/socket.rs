@@ -204,7 +204,7 @@ impl Session {
                 return Err(End::Gone);
             }
         };
-        let frame = match self.carry_out(&text) {
+        let frame = match self.handle_message(&text) {
             Ok(frame) => frame,
             Err(message) => {
                 self.invalid += 1;
@@ -218,8 +218,8 @@ impl Session {
         self.send_frame(&frame).await
     }
 
-    /// Carries out a message.
-    fn carry_out(&mut self, text: &str) -> Result<SocketFrame, &'static str> {
+    /// Handles a message of the client.
+    fn handle_message(&mut self, text: &str) -> Result<SocketFrame, &'static str> {
         const SHAPES: &str = "A message is {\"subscribe\": channel}, {\"unsubscribe\": channel} or \
                               {\"ping\": number}.";
         const NO_CHANNEL: &str = "A channel is private-orders. and the id of a user.";

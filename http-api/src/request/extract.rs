@@ -206,7 +206,7 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Cow<'_, str>
     Ok(text.map(|text| quoted_string(text).unwrap_or(Cow::Borrowed(text))))
 }
 
-/// The content of a string in quotes (RFC 8941, 3.3.3), or `None` if the text is no such string.
+/// The content of a string in quotes (RFC 8941, 3.3.3), or `None` if the text is not one.
 fn quoted_string(text: &str) -> Option<Cow<'_, str>> {
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
     if !inner.contains(['"', '\\']) {
@@ -257,7 +257,7 @@ pub(crate) fn consistency(headers: &HeaderMap) -> Option<&[u8]> {
 /// The condition of `If-Match`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum IfMatch {
-    /// Any version will do.
+    /// Any version.
     Any,
     /// One of these versions, without tags that this API never produces: they match nothing.
     Versions(Vec<Position>),

@@ -1,4 +1,4 @@
-"""What the schema fuzzer cannot know about the values that it makes up."""
+"""Tells the schema fuzzer what the API document cannot say about values."""
 
 import hashlib
 import hmac
@@ -29,8 +29,8 @@ class SignedWebhooks(requests.auth.AuthBase):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    # A position that the node has not reached makes a read wait and then say 503, as it should:
-    # any position that is one becomes one that was reached. What is none stays as it is.
+    # A read at a position that the node has not reached waits and then answers 503, as it should.
+    # So every valid position becomes 1, which was reached. Invalid ones stay.
     position = case.headers.get("X-Min-Position") if case.headers else None
     if position is not None and str(position).isascii() and str(position).isdigit() and int(position) < 2**53:
         case.headers["X-Min-Position"] = "1"
@@ -70,7 +70,7 @@ def documented_requests_are_understood(context, response, case):
     if response.status_code not in (400, 422):
         return
     if case.headers and case.headers.get("If-Match") == "":
-        # An empty header is made up to see whether a missing one is noticed.
+        # The fuzzer sends an empty header in place of a missing one.
         return
     # Where a client asks for it, fields that the document does not name are refused.
     is_strict = "strict" in str((case.headers or {}).get("Prefer", ""))

@@ -172,7 +172,10 @@ mod tests {
                 r#"{"process":1,"type":"ok","f":"dump","time":2,"value":{}}"#,
                 "line 2: `value` lacks",
             ),
-            (r#"{"process":2,"type":"invoke","f":"x","time":2}"#, "line 2: `x` is no operation"),
+            (
+                r#"{"process":2,"type":"invoke","f":"x","time":2}"#,
+                "line 2: `x` is not an operation",
+            ),
         ] {
             let error = parse(&format!("{good}\n{bad}\n")).expect_err(bad).to_string();
             assert!(error.contains(said), "{bad}: {error}");

@@ -23,12 +23,12 @@ pub enum ValueError {
     },
     /// The operation is unknown.
     #[error(
-        "`{0}` is no operation: create_product, place_order, cancel, read_product, read_order or \
-         dump"
+        "`{0}` is not an operation: expected create_product, place_order, cancel, read_product, \
+         read_order or dump"
     )]
     Operation(String),
     /// The status is unknown.
-    #[error("`{0}` is no status: PENDING, PROCESSING, PAID, FAILED or CANCELLED")]
+    #[error("`{0}` is not a status: expected PENDING, PROCESSING, PAID, FAILED or CANCELLED")]
     Status(String),
     /// A quantity is zero, or the sum of lines is too large.
     #[error("the quantity of `{0}` must be from 1 to 2^63 - 1")]
@@ -264,7 +264,7 @@ mod tests {
             ("place_order", json!({"items": []}), "an order needs"),
             ("create_product", json!({"product": "p", "stock": "x"}), "`stock` must be"),
             ("read_order", json!({"order": "o", "stale": 1}), "`stale` must be a boolean"),
-            ("ship", json!({}), "`ship` is no operation"),
+            ("ship", json!({}), "`ship` is not an operation"),
         ] {
             let error = call(f, &value).expect_err(f).to_string();
             assert!(error.contains(said), "{value}: {error}");

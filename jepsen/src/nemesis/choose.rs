@@ -1,4 +1,4 @@
-//! Chooses nodes at random, and refuses faults that no code carries out.
+//! Chooses nodes at random, and refuses faults that have no code.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -10,8 +10,8 @@ pub(super) fn some(ids: &[usize], count: usize, random: &mut StdRng) -> Vec<usiz
     some
 }
 
-/// The error for a fault that nobody carries out. Taking another one instead would make a run prove
-/// what it did not do.
+/// The error for a fault without code. Taking another fault instead would make a run prove what it
+/// did not do.
 pub(super) fn unknown(name: &str) -> String {
-    format!("no code carries out the fault `{name}`")
+    format!("the fault `{name}` has no code: add it to `begin_one`")
 }

@@ -244,7 +244,7 @@ impl Queue {
             let mut verdict = [0; 8];
             verdict[..4].copy_from_slice(&ACCEPT.to_be_bytes());
             verdict[4..].copy_from_slice(&packet.to_be_bytes());
-            // A packet whose connection is gone is no loss.
+            // A packet whose connection is gone may be lost.
             let _ = send(&self.socket, &message(VERDICT, VERDICT_HEAD, &verdict));
         }
     }
@@ -261,7 +261,7 @@ mod tests {
         told.extend(message(PACKET, PACKET_HEAD + 1, &[9; 7]));
         told.extend(message(PACKET, PACKET_HEAD, &[0, 0, 0, 3, 8, 0, 1]));
         assert_eq!(packets(&told), [258, 3]);
-        assert_eq!(packets(&told[..told.len() - 1]), [258], "one that is cut off is none");
+        assert_eq!(packets(&told[..told.len() - 1]), [258], "a truncated one is not a packet");
         assert!(packets(&[7; 40]).is_empty());
     }
 }

@@ -362,7 +362,7 @@ coverage! {
     runs_of_three,
     /// Runs with five or seven nodes.
     runs_of_more,
-    /// Runs with four or six nodes, where half is no majority.
+    /// Runs with four or six nodes, where half is not a majority.
     runs_of_even,
     /// Runs that ended with a minority still down.
     runs_with_minority_down,

@@ -55,7 +55,7 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    /// What the trace's hash takes for it, with the node or client that it is about.
+    /// The numbers that stand for it in the trace's hash: its kind, and the node or client.
     pub(crate) fn kind(&self) -> (u64, u64) {
         match self {
             Event::Frame { from, to, .. } => (1, from.0 << 8 | to.0),
@@ -131,13 +131,13 @@ pub(crate) enum Duty {
     Written,
     Synced,
     Apply,
-    /// The checkpointer looks whether something changed, and then has written it.
+    /// The checkpointer looks for changes, and then has written them.
     Freeze,
     Frozen,
     /// A snapshot is written to its end, and the next task about files is done.
     SnapshotWritten,
     FileTask,
-    /// The payment task looks what there is to do.
+    /// The payment task looks for work.
     Poll,
     /// A call was answered, or took too long.
     CallEnded {
@@ -218,7 +218,7 @@ pub(crate) struct Wanted {
     pub(crate) limit: usize,
 }
 
-/// What it is answered.
+/// The answer to a subscriber.
 #[derive(Clone, Debug)]
 pub(crate) enum Heard {
     Events(Vec<Told>),

@@ -85,7 +85,7 @@ pub struct RolledBack {
     pub leader: NodeId,
     /// Its term.
     pub term: u64,
-    /// What it knows that this node acknowledged, and that is committed.
+    /// The highest committed index that this node acknowledged, as that leader knows.
     pub acknowledged: u64,
     /// The last index of this log.
     pub last_index: u64,

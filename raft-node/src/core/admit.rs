@@ -25,7 +25,7 @@ const TERM_AHEAD_MAX: u64 = 1 << 20;
 /// Bytes that a message of entries may have beyond what senders aim at.
 const APPEND_BYTES_EXTRA: u64 = 64 << 10;
 
-/// What of the core decides about a message.
+/// The parts of the core's state that decide about a message.
 #[derive(Clone, Copy, Debug)]
 struct Facts {
     node: NodeId,
@@ -53,7 +53,7 @@ fn judge(message: &Message, from: NodeId, facts: &Facts) -> Result<(), Why> {
         MsgHeartbeat if message.term >= facts.term && is_beyond(message.commit) => {
             Err(Why::BeyondLog)
         }
-        // What is said to the leader of another term raft passes over.
+        // Raft ignores a message to the leader of another term.
         MsgAppendResponse
             if facts.leads && message.term == facts.term && is_beyond(message.index) =>
         {

@@ -126,8 +126,8 @@ impl LeaderClock {
         }
     }
 
-    /// Must be called at least once a second. Time that passed unseen was no time for this process:
-    /// it was suspended, and the gap is treated as any other.
+    /// Must be called at least once a second. A longer gap means that the process was suspended. It
+    /// is treated as any other gap.
     pub fn look(&mut self, now: Now) {
         if now.mono_ms.saturating_sub(self.seen_mono_ms) > GAP_MS {
             let stood = self.now(Now { mono_ms: self.seen_mono_ms, ..now });

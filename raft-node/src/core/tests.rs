@@ -301,7 +301,7 @@ fn what_waits_for_the_applier_beyond_its_bound_is_read_back_from_the_log() {
     assert!(matches!(&actions.apply[..], [Apply::UpTo(last)] if *last == log.last_index()));
 }
 
-/// raft-rs ends the process over such a heartbeat, at every start again.
+/// raft-rs ends the process over such a heartbeat, after every restart.
 #[test]
 fn a_node_that_lost_what_it_acknowledged_says_so_instead_of_panicking() {
     let mut world = World::new();

@@ -133,7 +133,8 @@ fn entries(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name().into_string();
-        let name = name.map_err(|name| io::Error::other(format!("{name:?} is no name")))?;
+        let name = name
+            .map_err(|name| io::Error::other(format!("the name {name:?} is not valid Unicode")))?;
         found.push((name, entry.path()));
     }
     found.sort();
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_that_is_cut_off_anywhere_is_finished_later() {
+    fn a_switch_interrupted_anywhere_is_finished_later() {
         let mut cuts = 0;
         loop {
             let dir = tempfile::tempdir().expect("a directory");

@@ -87,7 +87,7 @@ pub(super) fn run_files(
                 if let Err(error) = log.compact(index, term) {
                     return shared.fail(error.to_string());
                 }
-                // If one is asked for already it will do.
+                // One purge that is already requested is enough.
                 let _ = purges.try_send(());
             }
             FileTask::Take => shared.snapshot_askers.lock().push(oneshot::channel().0),
@@ -292,7 +292,7 @@ impl Taker {
     fn begin(&mut self, shared: &Arc<Shared>, log: &Arc<EngineLog>) {
         let askers = std::mem::take(&mut self.askers);
         let index = shared.counters.checkpoint_index.get();
-        // An existing snapshot of this index will do.
+        // A snapshot of this index may exist.
         if let Ok(there) = shared.snapshots.found()
             && let Some(meta) = there.into_iter().find(|meta| meta.index == index)
         {
@@ -370,7 +370,7 @@ impl Taker {
         let damaged = matches!(error, snapshot::Error::Checkpoint { source, .. }
             if source.is_damage());
         // A damaged row must not stay in use. At the next startup the node moves the checkpoint
-        // aside and makes it again.
+        // aside and rebuilds it.
         if damaged && Arc::ptr_eq(store, &shared.store()) {
             return shared.fail(reason);
         }

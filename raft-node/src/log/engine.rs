@@ -305,7 +305,7 @@ fn cut_wrongly(files: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Turns raft-engine's error about what it read into ours. An error of the system is no damage.
+/// Turns raft-engine's error about what it read into ours. An error of the system is not damage.
 fn of_engine(path: &Path, error: &raft_engine::Error) -> Error {
     let (path, reason) = (path.display().to_string(), error.to_string());
     match error {

@@ -122,7 +122,7 @@ pub(crate) fn cut_wrongly(path: &Path, number: u64) -> io::Result<Option<(u64, S
     let Some(reason) = broken else { return Ok(None) };
     for next in at + 1..end {
         let room = (bytes.len() - next) as u64;
-        // Nearly every place that is no record fails here.
+        // Nearly every place where no record begins fails here.
         let Some(word) = bytes[next..].first_chunk::<8>() else { break };
         let length = u64::from_be_bytes(*word) >> 8;
         if word[7] != 0 || !(RECORD_HEADER_BYTES..=room).contains(&length) {

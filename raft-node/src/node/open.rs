@@ -103,7 +103,7 @@ pub(crate) fn look(config: &Config, raft_addr: SocketAddr) -> Result<Opened, Sta
             path = %opening.path().display(),
             index = state.applied_index(),
             synced = marked,
-            "the checkpoint has lost its newest part, which is made again from the log"
+            "the checkpoint has lost its newest part, which is rebuilt from the log"
         );
     }
     // Check now what will be replayed: a damaged node must not vote first and notice later.
@@ -187,7 +187,7 @@ impl Opening<'_> {
         self.current.index > self.log.compacted().0
     }
 
-    /// Opens the state from its checkpoint, or makes it again.
+    /// Opens the state from its checkpoint, or rebuilds it.
     fn state(&self, boot: u64) -> Result<(SledStore, State), StartError> {
         let existed = self.path().exists();
         let opened = match existed && self.died_opening() {

@@ -39,7 +39,7 @@ const KIND_HEADER: u8 = 1;
 const KIND_ROWS: u8 = 2;
 const KIND_END: u8 = 3;
 
-/// Why a file is no valid snapshot.
+/// Why a file is not a valid snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read.
@@ -211,7 +211,7 @@ impl<R: Read> Reader<R> {
     /// Reads the header.
     ///
     /// # Errors
-    /// When it is no snapshot, of another version, or damaged.
+    /// When it is not a snapshot, has another version, or is damaged.
     pub fn new(input: R) -> Result<(Reader<R>, Header), Error> {
         let hash = Xxh3::new();
         let mut reader = Reader { input, hash, offset: 0, blocks: 0, body: Vec::new() };
@@ -313,7 +313,7 @@ impl<R: Read> Reader<R> {
                 Ok(())
             }
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                Err(Error::Damaged { offset: self.offset, what: "cut off" })
+                Err(Error::Damaged { offset: self.offset, what: "truncated" })
             }
             Err(source) => Err(Error::Io { offset: self.offset, source }),
         }
@@ -323,10 +323,10 @@ impl<R: Read> Reader<R> {
 /// Reads only the last block of a file: was the file written to its end?
 ///
 /// # Errors
-/// When it is no end of a file of this size.
+/// When it is not the end of a file of this size.
 pub fn check_end(block: &[u8], offset: u64) -> Result<(), Error> {
     let damaged = |what| Error::Damaged { offset, what };
-    let (head, body) = block.split_at_checked(BLOCK_HEAD).ok_or_else(|| damaged("cut off"))?;
+    let (head, body) = block.split_at_checked(BLOCK_HEAD).ok_or_else(|| damaged("truncated"))?;
     if block.len() != END_BYTES || crc32fast::hash(body).to_le_bytes() != head[4..] {
         return Err(damaged("no end"));
     }
@@ -339,7 +339,7 @@ fn each_row(
     offset: u64,
     visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
 ) -> Result<u64, Error> {
-    let damaged = || Error::Damaged { offset, what: "a row is cut off" };
+    let damaged = || Error::Damaged { offset, what: "a row is truncated" };
     let mut rows = 0;
     while !body.is_empty() {
         let (head, rest) = body.split_at_checked(6).ok_or_else(damaged)?;

@@ -85,7 +85,7 @@ fn read(path: &Path, is_secret: bool) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// The DNS names in a certificate, wildcards included. None for bytes that are no certificate.
+/// The DNS names in a certificate, wildcards included. Empty for bytes that are not a certificate.
 pub fn dns_names(certificate: &[u8]) -> Vec<String> {
     let certificate = CertificateDer::from(certificate);
     let parsed = webpki::EndEntityCert::try_from(&certificate);
@@ -93,7 +93,7 @@ pub fn dns_names(certificate: &[u8]) -> Vec<String> {
 }
 
 /// The beginning and the end of a certificate's validity, in seconds since 1970. `None` for bytes
-/// that are no certificate.
+/// that are not a certificate.
 pub fn validity(certificate: &[u8]) -> Option<(u64, u64)> {
     const SEQUENCE: u8 = 0x30;
     const VERSION: u8 = 0xa0;

@@ -13,7 +13,7 @@ const ZONE: &str = "holdfast.internal";
 const LABEL_BYTES_MAX: usize = 63;
 
 /// The part of the names that stands for a cluster: its name in lower case, or 16 digits of a hash
-/// of it if that is no label of DNS.
+/// of it if that is not a label of DNS.
 pub fn label(cluster: &str) -> String {
     let lower = cluster.to_ascii_lowercase();
     let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';

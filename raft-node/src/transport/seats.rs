@@ -17,7 +17,7 @@ const UNKNOWN_MAX: usize = 16;
 const KNOWN_MAX: usize = 80;
 /// Most connections of one node: it has two, and may be opening another of each.
 const PER_NODE_MAX: usize = 4;
-/// Most connections of nodes that are no members, as far as this node knows.
+/// Most connections of nodes that are not members, as far as this node knows.
 const OTHERS_MAX: usize = 16;
 
 /// The seats of one listener.
@@ -122,7 +122,7 @@ mod tests {
         assert!(!silent[0].0.settle(NodeId(9), true), "too late");
         assert!(node.settle(NodeId(2), true));
         let _more: Vec<_> = (0..UNKNOWN_MAX).map(|_| seats.take()).collect();
-        assert!(!is_lost(&mut lost), "it is no stranger");
+        assert!(!is_lost(&mut lost), "it is not a stranger");
     }
 
     #[test]

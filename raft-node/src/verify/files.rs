@@ -117,8 +117,8 @@ pub(super) fn log(
         notebook.note(
             &path,
             format!(
-                "{what}; nothing that is known to have been synced is lost: a start cuts it off \
-                 behind index {last}"
+                "{what}; nothing that is known to have been synced is lost: startup truncates \
+                 the log behind index {last}"
             ),
         );
     }

@@ -51,7 +51,7 @@ pub struct Report {
     pub states: Vec<Made>,
     /// Files that differ from what was written, or contradict others.
     pub damage: Vec<Finding>,
-    /// Findings that are no damage, such as the torn end of a log after a crash.
+    /// Findings that are not damage, such as the torn end of a log after a crash.
     pub notes: Vec<Finding>,
 }
 

@@ -29,7 +29,7 @@ pub(super) fn checkpoint(
     notebook.look_at(&dir);
     let target = scratch.join("state");
     if !copy(&dir, &target)? {
-        notebook.note(&dir, "no checkpoint: a start makes it again from snapshot and log");
+        notebook.note(&dir, "no checkpoint: startup rebuilds it from snapshot and log");
         return Ok(None);
     }
     // sled may panic over damaged files instead of returning an error.
@@ -51,11 +51,11 @@ pub(super) fn checkpoint(
         }
         Ok(Err(what)) => {
             let what = what.replace(&target.display().to_string(), &dir.display().to_string());
-            notebook.damage(&dir, format!("{what}; a start makes it again from snapshot and log"));
+            notebook.damage(&dir, format!("{what}; startup rebuilds it from snapshot and log"));
             Ok(None)
         }
         Err(_) => {
-            notebook.damage(&dir, "sled cannot open it; a start makes it again");
+            notebook.damage(&dir, "sled cannot open it; startup rebuilds it");
             Ok(None)
         }
     }
@@ -93,7 +93,7 @@ pub(super) fn against_log(
     notebook.look_at(&dir);
     let installed = Current::read(data).map_or(0, |current| current.index);
     if installed > log.compacted().0 && applied == installed {
-        let what = "a snapshot took its place and the log has not followed: a start ends that";
+        let what = "a snapshot replaced the state and not yet the log: startup finishes that";
         notebook.note(&dir, what);
         return None;
     }

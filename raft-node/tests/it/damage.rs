@@ -136,7 +136,7 @@ async fn pages_damaged_anywhere_in_the_checkpoint_cost_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_damaged_where_the_checkpoint_holds_everything_is_cut_off_behind_a_snapshot() {
+async fn a_log_damaged_where_the_checkpoint_holds_everything_is_truncated_behind_a_snapshot() {
     let dir = tempfile::tempdir().expect("a directory");
     let config = sold(dir.path()).await;
     damage_entry(&config, "early-7");

@@ -190,8 +190,8 @@ async fn damaged_and_unknown_backups_and_directories_in_use_are_refused() {
         assert!(backup::check(&file).is_err(), "byte {at}");
     }
     fs::write(&file, &sound[..sound.len() - 1]).expect("written");
-    let refused = recovery::restore(&wanted).expect_err("cut off").to_string();
-    assert!(refused.contains("cut off"), "{refused}");
+    let refused = recovery::restore(&wanted).expect_err("truncated").to_string();
+    assert!(refused.contains("truncated"), "{refused}");
     let mut newer = sound.clone();
     newer[6] = 9;
     fs::write(&file, newer).expect("written");

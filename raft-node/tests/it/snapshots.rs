@@ -1,4 +1,4 @@
-//! Snapshots of real nodes: a follower far behind, a bounded log, a state made again.
+//! Snapshots of real nodes: a follower far behind, a bounded log, a rebuilt state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -115,7 +115,7 @@ async fn a_follower_far_behind_gets_a_snapshot_under_load() {
     assert!(view.read(|state| state.totals().orders_created) > placed);
     let orders = view.orders(&[OrderId(1), OrderId(40)]).await.expect("read");
     assert_eq!(orders.len(), 2, "rows from before the snapshot can be read");
-    // It is as good as the others, also after a start from its own disk.
+    // It is as good as the others, also after a restart from its own disk.
     let first = nodes.remove(0);
     drop(handles.remove(0));
     first.stop().await;
@@ -197,7 +197,7 @@ async fn a_lost_checkpoint_is_made_again_from_a_snapshot_and_the_log() {
     load.stop().await;
     let snapshot = handle.take_snapshot(soon()).await.expect("taken");
     assert_eq!(snapshot.index, handle.status().applied_index);
-    assert_eq!(handle.take_snapshot(soon()).await.expect("it will do"), snapshot);
+    assert_eq!(handle.take_snapshot(soon()).await.expect("the same one"), snapshot);
     propose(&handle, order(Some("last"), 1, PaymentMethod::None)).await;
     let before = handle.status();
     node.stop().await;

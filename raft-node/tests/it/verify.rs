@@ -228,7 +228,7 @@ async fn a_checkpoint_of_another_time_is_noticed_and_none_is_worth_a_note() {
 }
 
 #[test]
-fn what_is_no_data_directory_is_not_checked() {
+fn only_data_directories_are_checked() {
     let dir = tempfile::tempdir().expect("a directory");
     let checked = verify(dir.path(), dir.path(), &Notebook::default());
     assert!(matches!(checked, Err(Error::NoData(_))), "{checked:?}");

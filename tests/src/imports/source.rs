@@ -1,6 +1,6 @@
 //! Reads what one source file declares, imports and names.
 //!
-//! It works on tokens, so comments and strings are no imports. It skips everything under
+//! It works on tokens, so comments and strings do not count as imports. It skips everything under
 //! `#[cfg(test)]`. It does not expand macros: names that a macro makes are unknown here, and
 //! paths inside a macro call count like any other code.
 
@@ -42,10 +42,10 @@ impl Module {
     /// Reads a file.
     ///
     /// # Panics
-    /// When the text is no Rust.
+    /// When the text is not Rust.
     pub(super) fn read(file: &str, text: &str) -> Module {
         let tokens: TokenStream =
-            text.parse().unwrap_or_else(|error| panic!("{file} is no Rust: {error}"));
+            text.parse().unwrap_or_else(|error| panic!("{file} is not Rust: {error}"));
         let mut module = Module::default();
         module.scan(tokens, true);
         module
@@ -116,7 +116,7 @@ impl Module {
                     continue;
                 }
             }
-            // After `.` or `::`: the name that follows is no path of this module.
+            // After `.` or `::`: the name that follows is not a path of this module.
             at += usize::from(matches!(tokens.get(at), Some(TokenTree::Ident(_))));
         }
     }

@@ -84,7 +84,7 @@ async fn killing_a_follower_hardly_delays_clients() {
     let killed_at = Instant::now();
     cluster.kill(follower);
     load.progress(200).await;
-    assert_eq!(cluster.leader().await, leader, "a lost follower is no reason for an election");
+    assert_eq!(cluster.leader().await, leader, "a lost follower causes no election");
     cluster.restart(follower);
     cluster.wait_node_ready(follower).await;
     load.progress(50).await;

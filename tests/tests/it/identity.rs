@@ -83,7 +83,7 @@ async fn a_directory_serves_only_its_own_node_and_cluster() {
     assert!(!status.success(), "{status}");
     assert!(said.contains("node 2") && said.contains("node 3"), "says whose: {said}");
 
-    // The refused starts changed nothing.
+    // The refused startups changed nothing.
     cluster.restart(2);
     cluster.wait_ready().await;
     assert_eq!(shop::product(cluster.caller(), 2, product).await["stock"], 10);

@@ -172,7 +172,7 @@ async fn cut_logs(cluster: &Cluster, load: &Load) {
 }
 
 /// Starts a node on damaged data and waits until it is ready. sled may end the process once, over
-/// its files: the next start does not open them.
+/// its files: the next startup does not open them.
 async fn comes_back(cluster: &mut Cluster, node: u64) {
     cluster.restart(node);
     if let Some(status) = cluster.ready_or_ended(node).await {

@@ -199,7 +199,7 @@ class Cluster(TypedDict):
     term: int
     """The node's term."""
     warnings: List[str]
-    """What an operator should look at, as sentences; the node works all the same."""
+    """What an operator should look at, as sentences; the node still works."""
 
 
 class CursorMeta(TypedDict):
@@ -306,7 +306,7 @@ class Health(TypedDict):
     timestamp: str
     """When the node answered, on its own clock."""
     warnings: List[str]
-    """What an operator should look at, as sentences; the node works all the same."""
+    """What an operator should look at, as sentences; the node still works."""
 
 
 class _HoldRequired(TypedDict):

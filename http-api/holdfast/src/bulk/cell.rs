@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_lost_its_digits_is_no_sku() {
+    fn a_number_that_lost_its_digits_is_not_a_sku() {
         for text in ["4.00638E+12", "4,00638E+12", "1.5E+3"] {
             assert!(sku(text).unwrap_err().contains("shortened"), "{text}");
         }

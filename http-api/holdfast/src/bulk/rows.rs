@@ -140,7 +140,7 @@ impl Body for ImportedOrder {
         };
         let status = cells.get("status").map(|status| {
             serde_json::from_value(status.to_uppercase().into())
-                .map_err(|_| format!("status: {status:?} is no status of an order"))
+                .map_err(|_| format!("status: {status:?} is not a status of an order"))
         });
         Ok(ImportedOrder {
             id: optional(cells, "order_id")?,

@@ -59,7 +59,7 @@ pub(crate) struct Sheet<R> {
     separator: u8,
     /// The known column of each field.
     columns: Vec<Option<&'static str>>,
-    /// The headings that are no known column, by number if empty. Their cells are not read.
+    /// The headings that are not known columns, by number if empty. Their cells are not read.
     pub(crate) ignored: Vec<String>,
     lines: LineCounter,
 }

@@ -55,7 +55,7 @@ fn connections(share: u64) -> u64 {
 /// Raises the soft limit as far as it goes, and returns it.
 fn raise() -> u64 {
     let limit = getrlimit(Resource::Nofile);
-    // `None` is no limit.
+    // `None` means that there is no limit.
     if limit.current != limit.maximum {
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
         if let Err(error) = setrlimit(Resource::Nofile, raised) {

@@ -162,8 +162,8 @@ fn new_id(security: &PeerSecurity, next: NodeId) -> Result<NodeId, Refusal> {
     let PeerSecurity::Tls(tls) = security else { return Ok(next) };
     tls.id_from(next).ok_or_else(|| {
         Refusal::Final(format!(
-            "a rebuilt node gets a new id, and the certificate of this node proves none from {next} \
-             on: make one with `holdfast certs create-node --spare-id {next}`"
+            "a rebuilt node gets a new id, and the certificate of this node proves no id from \
+             {next} on: make one with `holdfast certs create-node --spare-id {next}`"
         ))
     })
 }

@@ -171,7 +171,7 @@ pub(crate) fn check_http(http: SocketAddr, allowed: bool) -> Result<(), CliError
     )))
 }
 
-/// What of a node is open to everybody who reaches it. It is logged at every start.
+/// The parts of a node that are open to everybody who reaches them. Logged at every startup.
 pub(crate) fn insecure(peers: &PeerSecurity, http: SocketAddr) -> Vec<&'static str> {
     let mut open = Vec::new();
     if !http.ip().to_canonical().is_loopback() {

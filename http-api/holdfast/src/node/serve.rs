@@ -92,7 +92,7 @@ pub(crate) fn run(options: Options) -> Result<(), CliError> {
     let runtime = running::runtime()?;
     let result = runtime.block_on(serve(options));
     if result.is_err() {
-        // What still waits for a disk that hangs would keep the process.
+        // A task that waits for a disk that hangs would keep the process alive.
         runtime.shutdown_background();
     }
     result.map_err(|error| {
@@ -153,7 +153,7 @@ async fn serve(mut options: Options) -> Result<(), CliError> {
     end
 }
 
-/// How a node ended that did not fail for good.
+/// How a run of the node ended, unless it failed for good.
 enum End {
     /// It was asked to.
     Stopped,
@@ -193,7 +193,7 @@ async fn run_once(
             }
         }
     };
-    // A listener of its own: the caller's goes on if the node starts again.
+    // A separate listener, because `signals` is used again if the node starts again.
     if !matches!(end, Ok(End::RolledBack { .. }))
         && let Ok(further) = Signals::install()
     {
@@ -218,9 +218,7 @@ async fn start(
     settings.tls = certificate;
     settings.insecure = security::insecure(&config.peer_security, port.address());
     if settings.gateway == Gateway::None && settings.webhook_secrets.is_empty() {
-        tracing::warn!(
-            "nothing can pay an order here: there is no --payment-gateway and no --webhook-secret"
-        );
+        tracing::warn!("nothing can pay an order here: set --payment-gateway or --webhook-secret");
     }
     let mut started = running::replicate(config.clone(), payments, limits).await;
     if let Err(damage) = &started
@@ -257,7 +255,7 @@ fn advertised_http(options: &Options, listening: SocketAddr) -> Result<String, C
     reachable(options.advertise_http.clone().or(listed), listening, "http")
 }
 
-/// The address of this node for the other nodes, likewise.
+/// The address of this node for the other nodes, found in the same way.
 fn advertised_raft(options: &Options) -> Result<String, CliError> {
     let listed = options.own_entry().map(|peer| peer.raft.clone());
     reachable(options.advertise_raft.clone().or(listed), options.raft, "raft")
@@ -271,7 +269,7 @@ fn reachable(
     match advertised {
         Some(address) => Ok(address),
         None if listening.ip().is_unspecified() => Err(CliError::Usage(format!(
-            "--{flag} {listening} is no address that others can connect to: \
+            "--{flag} {listening} is not an address that others can connect to: \
              add --advertise-{flag} HOST:PORT"
         ))),
         None if listening.port() == 0 => Err(CliError::Usage(format!(

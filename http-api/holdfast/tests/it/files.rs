@@ -203,7 +203,7 @@ fn no_file_is_overwritten_and_no_link_followed() {
 }
 
 #[test]
-fn a_variable_that_is_no_setting_is_named() {
+fn an_unknown_variable_is_named() {
     let run = |name: &str, value: &str| {
         let mut command = holdfast(&["verify", "--data", "/nowhere/at/all"]);
         text(&command.env(name, value).output().unwrap().stderr).to_owned()

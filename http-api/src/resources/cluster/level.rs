@@ -20,7 +20,7 @@ pub(crate) async fn raise(call: &Call<'_>) -> Result<Reply, Failure> {
     let to = errors.finish(to)?;
     let handle = &call.app.handle;
     let verdict = handle.raise_level(to, call.deadline).await?;
-    tracing::info!(to, ?verdict, trace_id = %call.trace, "a raise of the level");
+    tracing::info!(to, ?verdict, trace_id = %call.trace, "raising the level");
     judged(verdict)?;
     Ok(shown(call))
 }

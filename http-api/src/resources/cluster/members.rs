@@ -34,7 +34,7 @@ pub(crate) async fn add(call: &Call<'_>) -> Result<Reply, Failure> {
     let handle = &call.app.handle;
     let shown = format!("{member:?}");
     let verdict = handle.add_member(member, speaks, call.deadline).await?;
-    tracing::info!(member = shown, speaks, ?verdict, trace_id = %call.trace, "a new member");
+    tracing::info!(member = shown, speaks, ?verdict, trace_id = %call.trace, "adding a member");
     judged(verdict)?;
     let join = handle.join_info();
     let founder = |peer: raft_node::Peer| Founder {
@@ -85,7 +85,7 @@ pub(crate) async fn accept_clock(call: &Call<'_>) -> Result<Reply, Failure> {
 async fn change(call: &Call<'_>, change: Change) -> Result<(), Failure> {
     let shown = format!("{change:?}");
     let verdict = call.app.handle.change_members(change, call.deadline).await?;
-    tracing::info!(change = shown, ?verdict, trace_id = %call.trace, "a change of the members");
+    tracing::info!(change = shown, ?verdict, trace_id = %call.trace, "changing the members");
     judged(verdict)
 }
 

@@ -38,8 +38,8 @@ fn the_core_does_what_the_golden_scripts_say() {
 /// One line of a script.
 #[derive(goldenscript::Command)]
 enum Step {
-    /// Starts nodes 1 to 3, the founders, and as many more as there shall be, which are no members
-    /// yet. If a leader is named, it is elected before the script goes on.
+    /// Starts nodes 1 to 3, the founders, and more nodes that are not members yet. If a leader is
+    /// named, it is elected before the script continues.
     Cluster {
         #[arg(key)]
         nodes: Option<u64>,
@@ -210,7 +210,7 @@ impl Script {
 
     fn campaign(&mut self, id: u64) -> Result<(), Box<dyn Error>> {
         if self.world.host(id).core.raw.raft.state != StateRole::Follower {
-            return Err(format!("n{id} is no follower").into());
+            return Err(format!("n{id} is not a follower").into());
         }
         for _ in 0..ELECTION_TICKS_MAX {
             self.world.now_ms += 50;

@@ -101,7 +101,7 @@ fn a_history_keeps_what_some_entry_needs() {
 }
 
 #[test]
-fn both_twins_keep_the_contract() {
+fn engine_log_and_memory_log_keep_the_contract() {
     contract(&|| Box::new(MemoryLog::default()));
     let dir = tempfile::tempdir().expect("a directory");
     contract(&|| Box::new(EngineLog::open(dir.path(), false).expect("opens")));
@@ -185,9 +185,9 @@ fn what_was_synced_is_never_taken_for_a_torn_end() {
             }
         }
     }
-    println!("{refused} refused, {found} found by reading, {cut} cut off");
+    println!("{refused} refused, {found} found by reading, {cut} truncated");
     assert!(refused > 20 && found > 100 && (1..30).contains(&cut), "{refused} {found} {cut}");
-    // A real torn end is cut off.
+    // A real torn end is truncated.
     for length in [end - 1, end - 100, end - 320] {
         std::fs::write(&file, &sound[..length]).expect("written");
         let log = EngineLog::open(dir.path(), true).expect("opens");
@@ -221,7 +221,7 @@ fn a_thread_that_reads_two_logs_is_given_the_entries_of_each() {
 }
 
 #[test]
-fn what_was_cut_off_or_begun_anew_stays_so_and_its_files_go() {
+fn a_truncated_or_replaced_log_stays_so_and_its_files_go() {
     let dir = tempfile::tempdir().expect("a directory");
     let open = |existed| EngineLog::open_with(dir.path(), existed, 0).expect("opens");
     let log = open(false);
