@@ -1,4 +1,4 @@
-//! Bugs planted on purpose. Each has to be found by the simulation, or it is not good enough.
+//! Bugs planted on purpose. The simulation has to find each of them, or it is not good enough.
 //!
 //! Most are planted where a simulated node touches its disk, its clock or its clients. The few that
 //! sit deeper ask [`is_planted`], and are compiled only with the feature `simulation`.
