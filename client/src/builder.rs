@@ -29,6 +29,7 @@ pub struct Builder {
     connections_max: usize,
     response_bytes_max: usize,
     backoff: Backoff,
+    event_silence: Duration,
     #[cfg(feature = "tls")]
     authorities: Option<Vec<u8>>,
 }
@@ -72,6 +73,7 @@ impl Default for Builder {
             connections_max: 256,
             response_bytes_max: 32 * 1024 * 1024,
             backoff: Backoff { base: Duration::from_millis(50), max: Duration::from_secs(2) },
+            event_silence: Duration::from_secs(5),
             #[cfg(feature = "tls")]
             authorities: None,
         }
@@ -162,6 +164,16 @@ impl Builder {
         self
     }
 
+    /// How long a stream of events may send nothing until the client asks the next node for it: 5 s
+    /// by default, 3 s to 3 min.
+    ///
+    /// The client has nodes send heartbeats three times as often.
+    #[must_use]
+    pub const fn event_silence(mut self, silence: Duration) -> Self {
+        self.event_silence = silence;
+        self
+    }
+
     /// Checks the settings and makes what all clones of the client share.
     pub(crate) fn into_inner(self) -> Result<Inner, BuildError> {
         self.check_bounds()?;
@@ -194,6 +206,7 @@ impl Builder {
             attempt_timeout: self.attempt_timeout,
             attempts_max: self.attempts_max,
             backoff: self.backoff,
+            event_silence: self.event_silence,
         })
     }
 
@@ -206,6 +219,11 @@ impl Builder {
             ("backoff base", time(self.backoff.base), "1 ms to 1 h"),
             ("backoff max", time(self.backoff.max), "1 ms to 1 h"),
             ("backoff base", self.backoff.base <= self.backoff.max, "at most the backoff max"),
+            (
+                "event_silence",
+                (Duration::from_secs(3)..=Duration::from_secs(180)).contains(&self.event_silence),
+                "3 s to 3 min",
+            ),
             ("attempts_max", (1..=100).contains(&self.attempts_max), "1 to 100"),
             ("connections_max", (1..=10_000).contains(&self.connections_max), "1 to 10,000"),
             (
@@ -305,6 +323,8 @@ mod tests {
             usable().deadline(long),
             usable().attempt_timeout(zero),
             usable().connect_timeout(long),
+            usable().event_silence(Duration::from_millis(2999)),
+            usable().event_silence(Duration::from_secs(181)),
             usable().attempts_max(0),
             usable().attempts_max(101),
             usable().connections_max(0),

@@ -1,7 +1,6 @@
 //! Subscribing to events: a stream from one node, resumed at another when it breaks.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use http_body_util::BodyExt;
@@ -16,9 +15,6 @@ use crate::query::EventQuery;
 use crate::retry::{self, Repeat, Situation};
 use crate::scope::{Inner, Scope};
 use crate::wire::{Event, Outcome};
-
-/// How long a stream may be silent: three of the servers' heartbeats.
-const SILENCE_MAX: Duration = Duration::from_secs(45);
 
 /// The longest block of a stream, in bytes.
 const BLOCK_BYTES_MAX: usize = 256 * 1024;
@@ -38,6 +34,8 @@ pub struct EventStream {
     /// The node to ask next.
     index: usize,
     open: Option<Open>,
+    /// An event that came while the stream was opened.
+    early: Option<Event>,
 }
 
 /// A stream from one node.
@@ -57,8 +55,8 @@ struct Block {
 impl EventStream {
     pub(crate) fn new(inner: Arc<Inner>, scope: Scope, query: &EventQuery) -> Self {
         let index = scope.pinned.unwrap_or_else(|| inner.endpoints.first(Instant::now()));
-        let (path, last) = (query.path(), query.after.clone());
-        Self { inner, scope, path, last, index, open: None }
+        let (path, last) = (query.path(inner.event_silence), query.after.clone());
+        Self { inner, scope, path, last, index, open: None, early: None }
     }
 
     /// The id to continue after: that of the last returned event, else that of the stream's
@@ -78,9 +76,13 @@ impl EventStream {
         while self.open.is_none() {
             let open = self.connect().await?;
             self.open = Some(open);
-            // The first block has the id at which the stream begins.
-            if self.last.is_none() && self.block().await.is_err() {
-                self.broken();
+            // The block with the id at which the stream begins comes first, though a proxy may add
+            // comments before it.
+            while self.last.is_none() && self.open.is_some() {
+                match self.block().await {
+                    Ok(event) => self.early = event,
+                    Err(Broken) => self.broken(),
+                }
             }
         }
         Ok(())
@@ -97,6 +99,9 @@ impl EventStream {
     pub async fn next(&mut self) -> Result<Event, Error> {
         loop {
             self.open().await?;
+            if let Some(event) = self.early.take() {
+                return Ok(event);
+            }
             match self.block().await {
                 Ok(Some(event)) => return Ok(event),
                 Ok(None) => {}
@@ -108,7 +113,8 @@ impl EventStream {
     /// Takes the next block of the open stream, and its event if it has one.
     async fn block(&mut self) -> Result<Option<Event>, Broken> {
         let open = self.open.as_mut().ok_or(Broken)?;
-        let block = timeout(SILENCE_MAX, open.block()).await.map_err(|_| Broken)??;
+        let silence = self.inner.event_silence;
+        let block = timeout(silence, open.block()).await.map_err(|_| Broken)??;
         let event = match block.data.is_empty() {
             true => None,
             // Never skip an unreadable event silently.

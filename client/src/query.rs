@@ -1,6 +1,7 @@
 //! Query strings and path segments.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -100,9 +101,11 @@ pub struct EventQuery {
 }
 
 impl EventQuery {
-    /// The path with the query string, without the id to begin after.
-    pub(crate) fn path(&self) -> String {
+    /// The path with the query string, without the id to begin after. It asks for heartbeats so
+    /// often that three fit into the longest `silence` of a stream.
+    pub(crate) fn path(&self, silence: Duration) -> String {
         let mut path = Path::new("/api/v1/events");
+        path.number("heartbeat_seconds", Some((silence.as_secs() / 3).clamp(1, 60)));
         path.number("user_id", self.user_id);
         path.number("product_id", self.product_id);
         let types = self.types.join(",");

@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) attempt_timeout: Duration,
     pub(crate) attempts_max: u32,
     pub(crate) backoff: Backoff,
+    /// How long a stream of events may send nothing.
+    pub(crate) event_silence: Duration,
 }
 
 /// What each clone has of its own.

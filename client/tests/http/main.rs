@@ -5,6 +5,7 @@
 mod bulk;
 mod calls;
 mod cluster;
+mod events;
 mod garbage;
 mod holds;
 mod support;

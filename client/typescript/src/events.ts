@@ -74,8 +74,8 @@ export class EventStream implements AsyncIterableIterator<Event> {
       const { response, stop } = await this.#connect();
       const { silenceTimeoutMs } = this.#scope.settings;
       this.#open = { stop, blocks: blocksOf(response, silenceTimeoutMs) };
-      // The first block has the id at which the stream begins.
-      if (this.lastId === undefined) this.#first = await this.#block();
+      // The block with the id at which the stream begins comes first, though a proxy may add comments before it.
+      while (this.#open && this.lastId === undefined) this.#first = await this.#block();
     }
   }
 

@@ -211,6 +211,11 @@ fn of_lists() -> Value {
             schema("EventId"),
             "Start after this event; its id may come from any node. By default, start with the next event.",
         ),
+        "Heartbeat": query(
+            "heartbeat_seconds",
+            json!({"type": "integer", "minimum": 1, "maximum": 60, "default": 15}),
+            "How often to send a comment when there are no events, so that a client soon knows a dead connection.",
+        ),
         "LastEventId": header(
             "Last-Event-ID",
             schema("EventId"),

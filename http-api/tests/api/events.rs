@@ -328,6 +328,23 @@ async fn subscribers_are_bounded_and_hear_that_they_are_connected() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_chooses_how_often_it_hears_that_it_is_connected() {
+    let fixture = Fixture::with(settings()).await;
+    let mut stream = Stream::open(&fixture, "?heartbeat_seconds=1").await;
+    let started = Instant::now();
+    let first = stream.next().await.expect("the place of the stream");
+    assert!(first.id.is_some(), "{first:?}");
+    let beat = stream.next().await.expect("the stream goes on");
+    assert_eq!(beat.comment.as_deref(), Some("heartbeat"));
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    for wrong in ["0", "61", "often"] {
+        let path = format!("/api/v1/events?heartbeat_seconds={wrong}");
+        fixture.get(&path).await.problem(422, "validation_error");
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_is_usable_after_a_head_request_for_a_stream() {
     let settings = Settings { event_subscribers_max: 1, ..settings() };
     let fixture = Fixture::with(settings).await;

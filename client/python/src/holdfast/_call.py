@@ -48,7 +48,7 @@ class Settings:
     attempts_max: Optional[int] = None
     backoff_base_s: float = 0.05
     backoff_max_s: float = 2.0
-    silence_timeout_s: float = 20.0
+    silence_timeout_s: float = 5.0
 
     def check(self) -> None:
         """Raises ValueError for a setting that cannot work."""

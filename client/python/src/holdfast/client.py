@@ -52,7 +52,7 @@ class Client:
         attempt_timeout_s: float = 6.0,
         stall_timeout_s: float = 1.5,
         connect_timeout_s: float = 1.0,
-        silence_timeout_s: float = 20.0,
+        silence_timeout_s: float = 5.0,
         attempts_max: Optional[int] = None,
         backoff_base_s: float = 0.05,
         backoff_max_s: float = 2.0,
@@ -68,7 +68,7 @@ class Client:
             sent again; each further round gets twice as long, up to `attempt_timeout_s`.
         connect_timeout_s: time for connecting.
         silence_timeout_s: an event stream that hears nothing for this long moves to the next node. Nodes
-            send a heartbeat every 15 s.
+            are asked for heartbeats three times as often, but for at most one a second.
         attempts_max: most attempts of a call; None sets no limit but the deadline.
         backoff_base_s, backoff_max_s: the first and the longest wait between attempts.
         answer_bytes_max: the longest body of an answer.
@@ -436,7 +436,9 @@ class Client:
         after: the `last_id` of an earlier stream; `0.0` begins with the oldest event. By default the
             stream begins when it is opened.
         """
-        query = _given(user_id=user_id, product_id=product_id, types=",".join(types) or None)
+        heartbeat_s = min(max(int(self._scope.settings.silence_timeout_s / 3), 1), 60)
+        names = ",".join(types) or None
+        query = _given(user_id=user_id, product_id=product_id, types=names, heartbeat_seconds=heartbeat_s)
         path = _with_query("/api/v1/events", query)
         return EventStream(self._scope, self._endpoints, self._transport, path, after)
 

@@ -62,8 +62,9 @@ class EventStream(Iterator[Event]):
         """Opens the stream, unless it is open: it returns all events from then on."""
         while self._open is None:
             self._open = self._connect()
-            # The first block has the id at which the stream begins.
-            if self.last_id is None:
+            # The block with the id at which the stream begins comes first, though a proxy may add
+            # comments before it.
+            while self._open is not None and self.last_id is None:
                 self._first = self._block()
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ const SOCKET: &str = "\
 pub(crate) fn stream() -> Operation {
     Operation::new("streamEvents", "Subscribe to events")
         .text(STREAM)
-        .takes(&["EventUser", "EventProduct", "EventTypes", "After", "LastEventId"])
+        .takes(&["EventUser", "EventProduct", "EventTypes", "After", "LastEventId", "Heartbeat"])
         .answers(
             200,
             "The stream.",

@@ -1,6 +1,8 @@
 //! Subscribes to events: as a stream, or over a WebSocket.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use client::wire::ErrorCode;
 use engine::event::EventId;
@@ -23,12 +25,16 @@ use crate::request::query::{self, Query};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+/// The heartbeats that a subscriber may ask for. More would cost more than they tell.
+pub(super) const HEARTBEAT_SECONDS: RangeInclusive<u64> = 1..=60;
+
 /// `GET /events`
 pub(crate) async fn stream(call: &Call<'_>) -> Result<Reply, Failure> {
     let query = call.query()?;
     let mut errors = Errors::default();
     let filter = Filter::read(&query, &mut errors);
     let after = read_after(call.headers, &query, &mut errors);
+    let heartbeat = query.integer("heartbeat_seconds", HEARTBEAT_SECONDS, &mut errors);
     errors.check()?;
     if let Some(position) = call.min_position {
         let reached = call.app.handle.wait_for(position, call.deadline).await;
@@ -48,7 +54,8 @@ pub(crate) async fn stream(call: &Call<'_>) -> Result<Reply, Failure> {
         kept.map_err(|error| lost(call, error))?;
     }
     let app = call.app;
-    let (heartbeat, metrics) = (app.settings.event_heartbeat, Arc::clone(&app.metrics));
+    let heartbeat = heartbeat.map_or(app.settings.event_heartbeat, Duration::from_secs);
+    let metrics = Arc::clone(&app.metrics);
     let stopped = app.stopped.clone();
     let body = EventStream::new(subscription, start, filter, heartbeat, metrics, stopped);
     Ok(reply::events(body).at(app.handle.read(|state| state.position())))
