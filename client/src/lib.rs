@@ -37,7 +37,7 @@ mod retry;
 #[cfg(feature = "http")]
 mod scope;
 #[cfg(feature = "tls")]
-mod secure;
+pub mod secure;
 #[cfg(feature = "http")]
 mod sign;
 #[cfg(feature = "http")]

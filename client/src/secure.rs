@@ -1,4 +1,7 @@
 //! Connections with or without TLS, by the scheme of the base URL.
+//!
+//! Public for HTTP clients of other services, such as a node's payment gateway: they then trust
+//! servers in the same way.
 
 use std::fmt;
 use std::future::Future;
@@ -25,7 +28,7 @@ use crate::attempt::Source;
 
 /// Opens connections.
 #[derive(Clone)]
-pub(crate) struct Secure {
+pub struct Secure {
     http: HttpConnector,
     tls: Option<TlsConnector>,
     /// Time for a handshake.
@@ -40,7 +43,8 @@ impl fmt::Debug for Secure {
 
 impl Secure {
     /// Opens connections with `http`, and TLS on them if the URL says `https`.
-    pub(crate) fn new(
+    #[must_use]
+    pub fn new(
         mut http: HttpConnector,
         tls: Option<Arc<ClientConfig>>,
         within: Duration,
@@ -59,6 +63,14 @@ pub(crate) fn config(pem: &[u8]) -> Result<Arc<ClientConfig>, Source> {
     if roots.is_empty() {
         return Err("there is no certificate in PEM form".into());
     }
+    of_roots(roots)
+}
+
+/// The same with authorities that are read already.
+///
+/// # Errors
+/// When the cryptography of this build has no version of TLS in common with the settings.
+pub fn of_roots(roots: RootCertStore) -> Result<Arc<ClientConfig>, Source> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -95,8 +107,10 @@ impl Service<Uri> for Secure {
 
 /// A connection.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub enum Stream {
+    /// Without TLS.
     Plain(TcpStream),
+    /// With TLS.
     Tls(Box<TlsStream<TcpStream>>),
 }
 

@@ -159,8 +159,18 @@ impl Command {
     pub fn level(&self) -> u32 {
         match self {
             Command::SetAuth(_) | Command::CreateToken(_) | Command::RevokeToken(_) => 1,
+            Command::PlaceOrder(order) => order.level(),
+            Command::PlaceBatch(batch) => {
+                batch.orders.iter().map(PlaceOrder::level).max().unwrap_or(0)
+            }
             _ => 0,
         }
+    }
+}
+
+impl PlaceOrder {
+    fn level(&self) -> u32 {
+        u32::from(self.payment_method == PaymentMethod::Gateway)
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) enum Table {
     Token = 12,
     /// Whether credentials are required, and how many tokens there were.
     Auth = 13,
+    /// Which orders have payment keys of the old kind, unless it is none.
+    KeyScheme = 14,
 }
 
 /// Hashes rows, reusing one buffer.

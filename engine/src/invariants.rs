@@ -153,7 +153,7 @@ impl State {
             if let Some(task) = &order.task {
                 tasks += 1;
                 ensure!(
-                    self.tasks.contains(task.due, order.id),
+                    self.tasks.of(order.payment_method).contains(task.due, order.id),
                     "order {} has a payment task that is not scheduled",
                     order.id
                 );

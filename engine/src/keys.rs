@@ -108,6 +108,7 @@ pub(crate) fn of_order(
         PaymentMethod::Mock => 0,
         PaymentMethod::Webhook => 1,
         PaymentMethod::None => 2,
+        PaymentMethod::Gateway => 3,
     };
     Meaning::default()
         .option(user.map(|user| user.0))

@@ -38,6 +38,11 @@ impl Lineage {
         u32::try_from(begun).expect("they are bounded")
     }
 
+    /// Whether no cluster has begun since this epoch.
+    pub(crate) fn is_newest(&self, epoch: u32) -> bool {
+        epoch as usize == self.begun.len()
+    }
+
     /// Whether this is the default.
     pub(crate) fn is_plain(&self) -> bool {
         *self == Lineage::default()

@@ -72,6 +72,9 @@ pub enum PaymentMethod {
     Webhook,
     /// Nobody: the order stays PENDING until somebody cancels it or a webhook settles it.
     None,
+    /// The worker on the leader asks a payment service. [`PaymentMethod::Mock`] is for the simulated
+    /// gateway alone, so a change of gateways charges nobody for an order of a trial.
+    Gateway,
 }
 
 impl PaymentMethod {
@@ -81,7 +84,13 @@ impl PaymentMethod {
             PaymentMethod::Mock => "mock",
             PaymentMethod::Webhook => "webhook",
             PaymentMethod::None => "none",
+            PaymentMethod::Gateway => "gateway",
         }
+    }
+
+    /// Whether the payment worker obtains the payment.
+    pub fn has_worker(self) -> bool {
+        matches!(self, PaymentMethod::Mock | PaymentMethod::Gateway)
     }
 }
 

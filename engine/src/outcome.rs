@@ -124,6 +124,11 @@ pub struct ClaimedPayment {
     pub epoch: u32,
     /// How often this attempt got no answer so far.
     pub unanswered: u32,
+    /// Whether an earlier claim, or a cluster that this one is a copy of, may have sent the attempt
+    /// to the gateway.
+    pub maybe_sent: bool,
+    /// How long the gateway may have known the order, in milliseconds.
+    pub age_ms: u64,
     /// The amount to charge.
     pub amount: Money,
     /// The trace id of the order.

@@ -21,15 +21,17 @@ use crate::keys::{KeyHash, Keys, Scope};
 use crate::ledger;
 use crate::level::Level;
 use crate::lineage::Lineage;
-use crate::order::Status;
+use crate::order::{PaymentMethod, Status};
 use crate::orders::Orders;
 use crate::outcome::Outcome;
+use crate::payment_keys::KeyScheme;
 use crate::product::Product;
 use crate::products::{LedgerHome, Products};
 use crate::record::Record;
 use crate::schedule::Schedule;
 use crate::sessions::Sessions;
 use crate::taken::Taken;
+use crate::tasks::Tasks;
 use crate::tokens::Tokens;
 use crate::trace::TraceId;
 use crate::user::User;
@@ -85,6 +87,11 @@ pub(crate) fn hash_level(hasher: &mut RowHasher, level: &Level) -> u64 {
     if level.is_plain() { 0 } else { hasher.hash(Table::Level, 0, level) }
 }
 
+/// The digest's share of the scheme of payment keys: 0 for the default.
+pub(crate) fn hash_key_scheme(hasher: &mut RowHasher, scheme: &KeyScheme) -> u64 {
+    if scheme.is_plain() { 0 } else { hasher.hash(Table::KeyScheme, 0, scheme) }
+}
+
 /// An observer that does nothing: for replay, when nobody waits for an answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
@@ -106,6 +113,7 @@ pub struct State {
     pub(crate) totals: Totals,
     pub(crate) lineage: Lineage,
     pub(crate) level: Level,
+    pub(crate) key_scheme: KeyScheme,
     pub(crate) orders: Orders,
     pub(crate) holds: Holds,
     pub(crate) webhooks: Webhooks,
@@ -121,7 +129,7 @@ pub struct State {
     /// Units that users have of products with a limit per user.
     pub(crate) taken: Taken,
     /// Payment tasks by the moment from which they may be claimed.
-    pub(crate) tasks: Schedule<OrderId>,
+    pub(crate) tasks: Tasks,
     /// Orders that wait for a webhook, by their deadline.
     pub(crate) deadlines: Schedule<OrderId>,
     pub(crate) hasher: RowHasher,
@@ -183,7 +191,8 @@ impl State {
                 .wrapping_add(self.users.digest())
                 .wrapping_add(self.tokens.digest(&mut self.hasher))
                 .wrapping_add(hash_lineage(&mut self.hasher, &self.lineage))
-                .wrapping_add(hash_level(&mut self.hasher, &self.level));
+                .wrapping_add(hash_level(&mut self.hasher, &self.level))
+                .wrapping_add(hash_key_scheme(&mut self.hasher, &self.key_scheme));
         #[cfg(feature = "planted-bugs")]
         if crate::planted::is_planted(crate::planted::Bug::DigestOfMemory) {
             return digest.wrapping_add(self.orders.resident_chunks() as u64);
@@ -314,10 +323,11 @@ impl State {
         self.keys.get(KeyHash::of(Scope::Order, key))?.order()
     }
 
-    /// Payment tasks that may be claimed at `now`, earliest first, at most `limit`; only those
-    /// after `after`, if it is given. Empty while payments are paused.
+    /// Payment tasks of a method that may be claimed at `now`, earliest first, at most `limit`; only
+    /// those after `after`, if it is given. Empty while payments are paused.
     pub fn due_payments(
         &self,
+        method: PaymentMethod,
         now: Timestamp,
         after: Option<(Timestamp, OrderId)>,
         limit: usize,
@@ -327,6 +337,7 @@ impl State {
         }
         let attempt = |id| self.task(id).expect("a scheduled order has its task").attempt;
         self.tasks
+            .of(method)
             .due_after(now, after)
             .take(limit)
             .map(|(due, order)| DuePayment { due, order, attempt: attempt(order) })

@@ -20,6 +20,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use raft_node::Handle;
+use raft_node::payment::GatewayState;
 
 use crate::events::Feed;
 use crate::process::Process;
@@ -338,6 +339,16 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
+    fn gateway_answers(&mut self, answers: &[(&'static str, u64)]) -> fmt::Result {
+        let (name, help) = ("payment_answers", "Answers of the payment gateway, by kind");
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (kind, count) in answers {
+            let labels = [("kind", *kind)];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
     fn links(&mut self, node: &raft_node::Metrics) -> fmt::Result {
         let (name, help) = ("holdfast_peer_links", "Open links to and from peers");
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -365,6 +376,7 @@ impl Writer<'_, '_> {
 
     fn node(&mut self, node: &raft_node::Metrics) -> fmt::Result {
         self.refused_messages(&node.peer_messages_refused)?;
+        self.gateway_answers(&node.payment_answers)?;
         for (name, help, value) in [
             ("raft_term", "Current term", node.term),
             ("raft_is_leader", "1 on the leader, else 0", node.is_leader),
@@ -382,6 +394,15 @@ impl Writer<'_, '_> {
             ("compacted_index", "Last index that was truncated from the log", node.compacted_index),
             ("log_bytes", "Size of the log's files", node.log_bytes),
             ("payment_calls_in_flight", "Gateway calls under way", node.payment_calls_in_flight),
+            (
+                "payment_gateway_state",
+                "Calls to the payment gateway: 0 go through, 1 a few, 2 none",
+                match node.gateway_state {
+                    GatewayState::Closed => 0,
+                    GatewayState::HalfOpen => 1,
+                    GatewayState::Open => 2,
+                },
+            ),
             (
                 "disk_free_bytes",
                 "Free bytes on the disk of the data directory",

@@ -132,11 +132,13 @@ impl Default for Settings {
 /// What charges for orders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Gateway {
-    /// Nothing: orders wait for a webhook, and `mock` is refused.
+    /// Nothing: orders wait for a webhook, and `gateway` and `mock` are refused.
     #[default]
     None,
     /// The simulated gateway, which takes no money.
     Simulated,
+    /// A payment service over HTTP.
+    Http,
 }
 
 /// A secret that a payment provider signs its webhooks with. It is never shown.

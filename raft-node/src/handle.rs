@@ -28,6 +28,7 @@ use crate::core::clock::Behind;
 use crate::core::{Request, Space};
 use crate::error::{EventsError, ProposeError, ReadError, SnapshotError};
 use crate::members::Role;
+use crate::payment::GatewayState;
 use crate::replica::Applied;
 use crate::shared::Shared;
 use crate::snapshot::Meta;
@@ -373,7 +374,12 @@ impl Handle {
     /// What an operator should look at, as sentences. The node still works. Cheap: for probes.
     pub fn warnings(&self) -> Vec<String> {
         let view = self.shared.view.read();
-        view.clock_behind.map(|(ms, why)| clock_warning(ms, why)).into_iter().collect()
+        let clock = view.clock_behind.map(|(ms, why)| clock_warning(ms, why));
+        let gateway = match self.shared.gateway.state() {
+            GatewayState::Closed => None,
+            _ => Some(gateway_warning(self.shared.gateway.fault().as_deref())),
+        };
+        clock.into_iter().chain(gateway).collect()
     }
 
     /// The cluster as this node sees it, with or without a majority. Brings the digest up to date,
@@ -476,4 +482,13 @@ fn clock_warning(behind_ms: u64, why: Behind) -> String {
     };
     let seconds = behind_ms / 1_000;
     format!("the cluster's clock is {seconds} s behind the clocks of its machines: {action}")
+}
+
+fn gateway_warning(fault: Option<&str>) -> String {
+    match fault {
+        Some(fault) => format!("the payment gateway refuses this node: {fault}"),
+        None => "the payment gateway does not answer: few or no orders are charged until it does; \
+                 look at it and at the network"
+            .to_owned(),
+    }
 }

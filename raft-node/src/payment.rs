@@ -3,11 +3,13 @@
 //!
 //! [`worker::Worker`] decides and does no I/O; the driver, or the simulator, performs its actions.
 
+mod breaker;
 pub mod gateway;
 pub mod simulated;
 pub mod worker;
 
-pub use gateway::{Answer, Charge, NoGateway, PaymentGateway, Try};
+pub use breaker::GatewayState;
+pub use gateway::{Answer, Capabilities, Charge, Fault, NoGateway, PaymentGateway, Try};
 pub use simulated::{SimulatedGateway, SimulatedSettings};
 
 use crate::invalid::Invalid;
@@ -18,6 +20,9 @@ pub struct Config {
     /// Waits in milliseconds between unanswered tries of an attempt, and between attempts. The last
     /// one repeats.
     pub backoff_ms: Vec<u64>,
+    /// Waits in milliseconds between look-ups of an attempt that the gateway has not decided. The
+    /// last one repeats.
+    pub look_up_waits_ms: Vec<u64>,
     /// How long a claim reserves its tasks for one worker, in milliseconds. Longer than
     /// `call_timeout_ms`.
     pub lease_ms: u64,
@@ -35,6 +40,9 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             backoff_ms: vec![1_000, 3_000, 5_000],
+            look_up_waits_ms: vec![
+                10_000, 60_000, 300_000, 1_800_000, 7_200_000, 21_600_000, 86_400_000,
+            ],
             lease_ms: 10_000,
             call_timeout_ms: 5_000,
             calls_max: 65_536,
@@ -47,8 +55,12 @@ impl Default for Config {
 impl Config {
     /// The wait after `failures` unsuccessful tries, counted from 0.
     pub fn backoff(&self, failures: u32) -> u64 {
-        let last = self.backoff_ms.len().saturating_sub(1);
-        self.backoff_ms.get((failures as usize).min(last)).copied().unwrap_or(0)
+        nth_or_last(&self.backoff_ms, failures as usize)
+    }
+
+    /// The wait before the look-up after `asked` others, counted from 0.
+    pub fn look_up_wait(&self, asked: u32) -> u64 {
+        nth_or_last(&self.look_up_waits_ms, asked as usize)
     }
 
     /// Checks the bounds.
@@ -60,6 +72,9 @@ impl Config {
         if self.backoff_ms.is_empty() {
             return refuse("payment-backoff-ms", "needs at least one wait");
         }
+        if self.look_up_waits_ms.is_empty() {
+            return refuse("look_up_waits_ms", "needs at least one wait");
+        }
         if self.lease_ms <= self.call_timeout_ms {
             return refuse("lease_ms", "must be longer than call_timeout_ms");
         }
@@ -68,4 +83,8 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn nth_or_last(waits_ms: &[u64], n: usize) -> u64 {
+    waits_ms.get(n).or(waits_ms.last()).copied().unwrap_or(0)
 }

@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 use engine::planted;
 
+use crate::payment::Answer;
+
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
@@ -33,6 +35,10 @@ pub enum Bug {
     LastOfBatchDropped,
     /// Each try of a payment attempt has a key of its own.
     KeyPerTry,
+    /// A key that the provider has not seen counts as declined.
+    UnseenIsDeclined,
+    /// A payment that is decided later counts as paid.
+    PendingIsPaid,
     /// A checkpoint publishes before what it refers to is staged.
     PublishBeforeStage,
     /// A checkpoint writes its applied index apart from its rows.
@@ -91,7 +97,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 38] = [
+    pub const ALL: [Bug; 40] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -103,6 +109,8 @@ impl Bug {
         Bug::ExpireByLocalClock,
         Bug::LastOfBatchDropped,
         Bug::KeyPerTry,
+        Bug::UnseenIsDeclined,
+        Bug::PendingIsPaid,
         Bug::PublishBeforeStage,
         Bug::AppliedIndexApart,
         Bug::OpenedWithoutSync,
@@ -184,5 +192,14 @@ pub(crate) fn unless_forgotten(held: BTreeSet<u64>) -> BTreeSet<u64> {
     match is_planted(Bug::SentSnapshotRemoved) {
         true => BTreeSet::new(),
         false => held,
+    }
+}
+
+/// The gateway's answer, which a planted bug takes for another.
+pub(crate) fn misread(answer: Answer) -> Answer {
+    match answer {
+        Answer::Unseen if is_planted(Bug::UnseenIsDeclined) => Answer::Declined("unseen".into()),
+        Answer::Pending { .. } if is_planted(Bug::PendingIsPaid) => Answer::Succeeded,
+        answer => answer,
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod answers;
 mod applied;
+pub(crate) mod gateway;
 pub(crate) mod prepared;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::answers::{Answer, Answers};
 use self::applied::{AppliedWaiters, Barrier};
+use self::gateway::GatewayView;
 use self::prepared::{Asker, Prepared};
 use crate::config::PeerSecurity;
 use crate::core::{Input, NoOutcome, Now, ReadTicket, Space, View};
@@ -84,6 +86,8 @@ pub(crate) struct Shared {
     pub(crate) worker_alive: AtomicBool,
     pub(crate) stopping: AtomicBool,
     pub(crate) calls_in_flight: AtomicUsize,
+    /// What the payment worker knows of its gateway.
+    pub(crate) gateway: GatewayView,
     /// The cluster's level as of the applied state.
     pub(crate) level: AtomicU32,
     /// The mode and the tokens as of the applied state.
@@ -161,6 +165,7 @@ impl Shared {
             worker_alive: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             calls_in_flight: AtomicUsize::new(0),
+            gateway: GatewayView::default(),
             members: watch::Sender::new(parts.members),
             unwanted: Mutex::new(None),
             reads_max: parts.reads_max,

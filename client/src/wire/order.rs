@@ -59,8 +59,9 @@ impl From<OrderStatus> for SagaStatus {
 }
 
 words! {
-    /// Who decides whether an order is paid. `mock`: the payment worker asks the simulated gateway;
-    /// nodes without one refuse it. `webhook`: a webhook brings the result, else the order is
+    /// Who decides whether an order is paid. `gateway`: the payment worker asks the gateway of the
+    /// nodes; without one they refuse it. `mock`: the same, but only while that is the simulated
+    /// gateway, which takes no money. `webhook`: a webhook brings the result, else the order is
     /// cancelled at its deadline. `none`: the order stays PENDING until it is cancelled.
     PaymentMethod {
         /// The payment worker of the cluster asks the simulated gateway.
@@ -69,6 +70,8 @@ words! {
         Webhook = "webhook",
         /// Nobody: the order stays PENDING until it is cancelled.
         None = "none",
+        /// The payment worker of the cluster asks its payment gateway.
+        Gateway = "gateway",
     }
 }
 

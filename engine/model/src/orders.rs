@@ -123,6 +123,7 @@ impl Model {
             unanswered: 0,
             due: self.clock,
             claimed_by: None,
+            first_claimed_at: None,
             failure_reason: None,
             updated_at: self.clock,
         };

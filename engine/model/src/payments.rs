@@ -37,6 +37,7 @@ impl Model {
             order.progress.change(at.position, |progress| {
                 progress.due = now.plus_ms(command.lease_ms);
                 progress.claimed_by = Some(command.node);
+                progress.first_claimed_at.get_or_insert(now);
                 progress.updated_at = now;
             });
             claimed.push(ClaimedPayment {
@@ -44,6 +45,8 @@ impl Model {
                 attempt,
                 epoch: 0,
                 unanswered: before.unanswered,
+                maybe_sent: before.claimed_by.is_some() || before.unanswered > 0,
+                age_ms: before.first_claimed_at.map_or(0, |first| now.0 - first.0),
                 amount: order.total,
                 trace: order.trace.clone(),
             });

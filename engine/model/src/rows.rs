@@ -132,6 +132,8 @@ pub struct Progress {
     pub due: Timestamp,
     /// The node that has claimed the attempt, until it is due.
     pub claimed_by: Option<NodeId>,
+    /// When its first attempt was claimed first.
+    pub first_claimed_at: Option<Timestamp>,
     /// Why it failed or was cancelled.
     pub failure_reason: Option<Box<str>>,
     /// When it last changed.
@@ -174,7 +176,7 @@ pub struct Order {
 impl Order {
     /// Whether the worker still has to settle its payment.
     pub fn has_task(&self) -> bool {
-        self.request.method == PaymentMethod::Mock && !self.progress.now().status.is_final()
+        self.request.method.has_worker() && !self.progress.now().status.is_final()
     }
 }
 

@@ -43,6 +43,10 @@ impl State {
 
     /// Raises the cluster's level.
     pub(crate) fn raise_level(&mut self, command: &RaiseLevel) -> Outcome {
+        if self.level() == 0 {
+            // Attempts of these orders may be under way under the keys that they have had.
+            self.key_scheme.named = self.orders.len();
+        }
         self.level.raise(command.to, command.secret);
         Outcome::LevelRaised(self.level.number)
     }

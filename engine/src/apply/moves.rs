@@ -108,11 +108,11 @@ impl State {
         order.failure_reason = reason.clone();
         let task = order.task.take();
         let deadline = order.payment_deadline;
-        let (user, total) = (order.user, order.total);
+        let (user, total, method) = (order.user, order.total, order.payment_method);
         let placed = order.placed();
         let demands = demands(order.items.iter().map(|item| (item.product, item.quantity)));
         if let Some(task) = task {
-            self.tasks.remove(task.due, id);
+            self.tasks.remove(method, task.due, id);
         }
         if let Some(deadline) = deadline {
             self.deadlines.remove(deadline, id);

@@ -142,7 +142,7 @@ impl State {
             created_at: cx.at,
             updated_at: cx.at,
             version: cx.position,
-            task: (command.payment_method == PaymentMethod::Mock).then_some(PaymentTask {
+            task: command.payment_method.has_worker().then_some(PaymentTask {
                 attempt: 1,
                 attempts_max: command.payment_attempts_max,
                 unanswered: 0,
@@ -154,7 +154,7 @@ impl State {
             history,
         };
         if let Some(task) = &order.task {
-            self.tasks.insert(task.due, id);
+            self.tasks.insert(order.payment_method, task.due, id);
         }
         if let Some(deadline) = order.payment_deadline {
             self.deadlines.insert(deadline, id);

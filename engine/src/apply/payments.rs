@@ -53,12 +53,22 @@ impl State {
         let due = claim.lease_until;
         self.reschedule(cx, id, task, PaymentTask { claim: Some(claim), due, ..task });
         self.totals.payment_claims += 1;
+        let epoch = self.lineage.epoch(id);
+        // The cluster that this one is a copy of may have done what this state does not know.
+        let is_copied = !self.lineage.is_newest(epoch);
         let order = self.orders.resident(id).expect("an open order is resident");
+        let first_claim = || order.history.iter().find(|row| row.to == Status::Processing);
+        let known_since = match is_copied {
+            true => order.created_at,
+            false => first_claim().map_or(cx.at, |row| row.at),
+        };
         Some(ClaimedPayment {
             order: id,
             attempt,
-            epoch: self.lineage.epoch(id),
+            epoch,
             unanswered: task.unanswered,
+            maybe_sent: is_copied || task.claim.is_some() || task.unanswered > 0,
+            age_ms: cx.at.0.saturating_sub(known_since.0),
             amount: order.total,
             trace: order.trace.clone(),
         })
@@ -129,9 +139,9 @@ impl State {
         before: PaymentTask,
         after: PaymentTask,
     ) {
-        self.tasks.remove(before.due, id);
-        self.tasks.insert(after.due, id);
         let order = self.orders.change(id);
+        self.tasks.remove(order.payment_method, before.due, id);
+        self.tasks.insert(order.payment_method, after.due, id);
         order.task = Some(after);
         (order.updated_at, order.version) = (cx.at, cx.position);
     }

@@ -15,6 +15,7 @@ use crate::level::Level;
 use crate::lineage::Lineage;
 use crate::order::Order;
 use crate::packed::PackedLedger;
+use crate::payment_keys::KeyScheme;
 use crate::products::{FrozenBlocks, FrozenLedgers, FrozenSegment, LOCATION, NewHomes};
 use crate::state::State;
 use crate::store::{CheckpointStore, Error, Row, Write};
@@ -38,6 +39,7 @@ pub struct Frozen {
     meta: Meta,
     lineage: Lineage,
     level: Level,
+    key_scheme: KeyScheme,
     orders: FrozenChunks<Order>,
     holds: FrozenChunks<Hold>,
     webhooks: FrozenChunks<Webhook>,
@@ -130,6 +132,7 @@ impl State {
             meta,
             lineage: self.lineage.clone(),
             level: self.level.clone(),
+            key_scheme: self.key_scheme,
             orders,
             holds,
             webhooks,
@@ -262,6 +265,10 @@ impl Frozen {
         }
         if !head.is_plain() {
             writes.push((key::AUTH.to_vec(), Some(encode_row(ROW_VERSION, head))));
+        }
+        if !self.key_scheme.is_plain() {
+            let row = encode_row(ROW_VERSION, &self.key_scheme);
+            writes.push((key::KEY_SCHEME.to_vec(), Some(row)));
         }
         writes.push((key::META.to_vec(), Some(encode_row(ROW_VERSION, &self.meta))));
         writes

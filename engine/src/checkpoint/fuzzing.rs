@@ -17,6 +17,7 @@ use crate::hold::Hold;
 use crate::lineage::Lineage;
 use crate::order::Order;
 use crate::packed::{EventRows, LedgerRows, PackedEvents, PackedLedger};
+use crate::payment_keys::KeyScheme;
 use crate::record::Chunk;
 use crate::tokens::Head;
 use crate::user::User;
@@ -30,6 +31,7 @@ pub fn row(bytes: &[u8]) -> Vec<&'static str> {
     let kinds = [
         ("meta", meta(bytes)),
         ("lineage", plain::<Lineage>(bytes)),
+        ("payment keys", plain::<KeyScheme>(bytes)),
         ("orders", plain::<Chunk<Order>>(bytes)),
         ("summed orders", summed::<Chunk<Order>>(bytes)),
         ("summed holds", summed::<Chunk<Hold>>(bytes)),

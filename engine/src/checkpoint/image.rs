@@ -32,7 +32,8 @@ use crate::ledger::SEGMENT_ROWS;
 use crate::lineage::Lineage;
 use crate::order::Order;
 use crate::packed::{EventRows, LedgerRows, Span};
-use crate::state::{State, hash_level, hash_lineage};
+use crate::payment_keys::KeyScheme;
+use crate::state::{State, hash_key_scheme, hash_level, hash_lineage};
 use crate::store::{self, CheckpointStore};
 use crate::tokens::hash_token;
 use crate::user::User;
@@ -95,6 +96,11 @@ impl Image {
             self.sum = self.sum.wrapping_add(hash_level(&mut self.hasher, &level));
         }
         self.read_tokens(store, visit)?;
+        if let Some(row) = store.get(key::KEY_SCHEME)? {
+            visit(key::KEY_SCHEME, &row)?;
+            let scheme = decode::<KeyScheme>(key::KEY_SCHEME, &row)?;
+            self.sum = self.sum.wrapping_add(hash_key_scheme(&mut self.hasher, &scheme));
+        }
         let tail = store.get(key::EVENTS_TAIL)?;
         let events = match &tail {
             None => 0,

@@ -10,7 +10,7 @@ use crate::checkpoint::chunks::{Leftovers, ReadChunk, read_chunks};
 use crate::checkpoint::ledgers::{ReadLedgers, read_ledgers};
 use crate::checkpoint::products::{StoredProducts, read_products, single_rows};
 use crate::checkpoint::read::{
-    decode, inconsistent, read_auth, read_level, read_lineage, read_meta, row_error, scan,
+    decode, inconsistent, read_auth, read_level, read_meta, read_row_or_default, row_error, scan,
     scan_keys,
 };
 use crate::checkpoint::rows::{Meta, key};
@@ -54,8 +54,9 @@ impl State {
             clock: meta.clock,
             sessions: meta.sessions.clone(),
             totals: meta.totals.clone(),
-            lineage: read_lineage(store)?,
+            lineage: read_row_or_default(store, key::LINEAGE)?,
             level: read_level(store)?,
+            key_scheme: read_row_or_default(store, key::KEY_SCHEME)?,
             ..State::new()
         };
         state.read_products(store, &meta, ahead)?;
@@ -168,7 +169,10 @@ impl State {
         }
         if !order.status.is_final() {
             if let Some(task) = &order.task {
-                self.tasks.insert(task.due, id);
+                if !order.payment_method.has_worker() {
+                    return Err(inconsistent(format!("order {id} has a payment task")));
+                }
+                self.tasks.insert(order.payment_method, task.due, id);
             }
             if let Some(deadline) = order.payment_deadline {
                 self.deadlines.insert(deadline, id);

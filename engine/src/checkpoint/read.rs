@@ -6,7 +6,6 @@ use crate::checkpoint::rows::{Meta, is_known, key};
 use crate::codec::{self, ROW_VERSION};
 use crate::invariants::Violation;
 use crate::level::{Level, NEWEST};
-use crate::lineage::Lineage;
 use crate::store::{self, CheckpointStore};
 use crate::tokens::Head;
 
@@ -64,11 +63,14 @@ pub(super) fn inconsistent(what: impl Into<String>) -> Error {
     Error::Inconsistent(what.into())
 }
 
-/// Reads the cluster's lineage; the default has no row.
-pub(super) fn read_lineage(store: &dyn CheckpointStore) -> Result<Lineage, Error> {
-    match store.get(key::LINEAGE)? {
-        Some(bytes) => decode(key::LINEAGE, &bytes),
-        None => Ok(Lineage::default()),
+/// Reads a row whose default is not stored.
+pub(super) fn read_row_or_default<T: Decode<()> + Default>(
+    store: &dyn CheckpointStore,
+    key: &[u8],
+) -> Result<T, Error> {
+    match store.get(key)? {
+        Some(bytes) => decode(key, &bytes),
+        None => Ok(T::default()),
     }
 }
 

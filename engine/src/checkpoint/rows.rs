@@ -216,6 +216,8 @@ pub(crate) mod key {
 
     /// The cluster's level, unless it is 0.
     pub(crate) const LEVEL: &[u8] = b"level";
+    /// Which orders have payment keys of the old kind, unless it is none.
+    pub(crate) const KEY_SCHEME: &[u8] = b"payment keys";
 
     fn join<const N: usize>(kind: u8, numbers: [u64; N]) -> Vec<u8> {
         let mut key = Vec::with_capacity(1 + 8 * N);
@@ -291,6 +293,7 @@ pub(crate) mod key {
             LINEAGE => return "lineage".into(),
             LEVEL => return "level".into(),
             AUTH => return "tokens".into(),
+            KEY_SCHEME => return "payment keys".into(),
             _ => {}
         }
         let Some((kind, rest)) = key.split_first() else { return "without a key".into() };

@@ -2,10 +2,11 @@
 
 use engine::actor::Actor;
 use engine::checkpoint::image::{Fill, Image};
-use engine::command::{BeginCluster, Command, Envelope, PlaceOrder, SetPayments};
+use engine::command::{BeginCluster, Command, Envelope, PlaceOrder, RaiseLevel, SetPayments};
 use engine::ids::{NodeId, OrderId, RequestId, Timestamp};
 use engine::order::{PaymentMethod, Status};
 use engine::outcome::Outcome;
+use engine::secret::Secret;
 use engine::state::{State, Unobserved};
 use engine::store::memory::MemoryStore;
 use engine::trace::TraceId;
@@ -81,7 +82,7 @@ fn paused_payments_wait_and_go_on_where_they_were() {
     let plain = machine.state.digest();
     machine.run(begin(true));
     assert!(machine.state.payments_paused());
-    assert_eq!(machine.state.due_payments(Timestamp(u64::MAX), None, 9), []);
+    assert_eq!(machine.state.due_payments(PaymentMethod::Mock, Timestamp(u64::MAX), None, 9), []);
     assert_eq!(machine.claim(&[order]), []);
     assert_ne!(machine.state.digest(), plain);
 
@@ -104,7 +105,7 @@ fn paused_payments_wait_and_go_on_where_they_were() {
         machine.run(Command::SetPayments(SetPayments { paused: false })),
         Outcome::PaymentsSet
     );
-    let due = machine.state.due_payments(Timestamp(u64::MAX), None, 9);
+    let due = machine.state.due_payments(PaymentMethod::Mock, Timestamp(u64::MAX), None, 9);
     assert_eq!((due.len(), due[0].order, due[0].attempt), (1, order, 1));
     assert_eq!(machine.claim(&[order]), [order]);
     // A log that is replayed ends where the machine is.
@@ -126,5 +127,42 @@ fn payments_that_went_on_again_leave_nothing_behind_in_a_checkpoint() {
         let mut opened = State::open(&store).expect("opens");
         assert_eq!(opened.payments_paused(), paused);
         assert_eq!(opened.digest(), machine.state.digest());
+    }
+}
+
+#[test]
+fn orders_keep_the_payment_keys_that_they_had_before_level_1() {
+    let mut machine = Machine::default();
+    machine.product("2.50", 10);
+    let before = machine.place(mock_order(&[(1, 1)]));
+    let key = |machine: &Machine, order| {
+        machine.state.payment_keys().attempt("shop", machine.state.payment_epoch(order), order, 1)
+    };
+    assert_eq!(key(&machine, before), "shop-1-1");
+    machine.run(Command::RaiseLevel(RaiseLevel { to: 1, secret: Secret([7; 32]) }));
+    let after = machine.place(mock_order(&[(1, 1)]));
+    assert_eq!(key(&machine, before), "shop-1-1");
+    let of_lineage = key(&machine, after);
+    assert!(of_lineage.ends_with(".0-2-1") && !of_lineage.starts_with("shop"), "{of_lineage}");
+    machine.run(Command::RaiseLevel(RaiseLevel { to: 1, secret: Secret([8; 32]) }));
+    machine.come_back();
+    assert_eq!((key(&machine, before), key(&machine, after)), ("shop-1-1".into(), of_lineage));
+}
+
+#[test]
+fn a_copy_asks_before_it_charges_for_an_order_of_the_original() {
+    let mut machine = Machine::default();
+    machine.product("2.50", 10);
+    let old = machine.place(mock_order(&[(1, 1)]));
+    machine.pass(5_000);
+    machine.run(Command::BeginCluster(BeginCluster { pause_payments: false }));
+    let new = machine.place(mock_order(&[(1, 1)]));
+    match machine.run(claim(1, vec![(old, 1), (new, 1)])) {
+        Outcome::Claimed(claimed) => {
+            let told = |n: usize| (claimed[n].epoch, claimed[n].maybe_sent, claimed[n].age_ms);
+            assert_eq!(told(0), (0, true, 5_000), "the original may have charged it");
+            assert_eq!(told(1), (1, false, 0));
+        }
+        other => panic!("{other:?}"),
     }
 }

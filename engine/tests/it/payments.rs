@@ -3,7 +3,7 @@
 use crate::common::*;
 use engine::command::{Command, PlaceOrder, Verdict};
 use engine::ids::{NodeId, OrderId, Timestamp};
-use engine::order::Status;
+use engine::order::{PaymentMethod, Status};
 use engine::outcome::Outcome;
 
 fn machine_with_order(attempts: u32) -> (Machine, OrderId) {
@@ -17,9 +17,12 @@ fn machine_with_order(attempts: u32) -> (Machine, OrderId) {
 #[test]
 fn a_paid_order_sells_its_units() {
     let (mut machine, id) = machine_with_order(1);
-    let due = machine.state.due_payments(Timestamp(0), None, 10);
+    let due = machine.state.due_payments(PaymentMethod::Mock, Timestamp(0), None, 10);
     assert_eq!((due.len(), due[0].order, due[0].attempt), (1, id, 1));
-    assert_eq!(machine.state.due_payments(Timestamp(0), Some((due[0].due, id)), 10), []);
+    assert_eq!(
+        machine.state.due_payments(PaymentMethod::Mock, Timestamp(0), Some((due[0].due, id)), 10),
+        []
+    );
     assert_eq!(machine.state.next_payment_due(), Some(Timestamp(0)));
     machine.events();
     match machine.run(claim(1, vec![(id, 1)])) {
@@ -47,7 +50,7 @@ fn only_an_expired_lease_can_be_taken_over() {
     let (mut machine, id) = machine_with_order(1);
     machine.claim(&[id]);
     assert_eq!(machine.run(claim(2, vec![(id, 1)])), Outcome::Claimed(vec![]));
-    assert_eq!(machine.state.due_payments(Timestamp(9_999), None, 10), []);
+    assert_eq!(machine.state.due_payments(PaymentMethod::Mock, Timestamp(9_999), None, 10), []);
     assert_eq!(machine.state.next_payment_due(), Some(Timestamp(10_000)));
     machine.now = 10_000;
     match machine.run(claim(2, vec![(id, 1)])) {
@@ -140,4 +143,44 @@ fn times_saturate_at_the_maximum() {
     assert_eq!(machine.state.next_payment_due(), Some(Timestamp(u64::MAX)));
     machine.run(Command::Tick);
     machine.state.check_invariants().expect("sound");
+}
+
+#[test]
+fn tasks_of_one_gateway_do_not_hide_those_of_another() {
+    let mut machine = Machine::default();
+    machine.product("2.50", 10);
+    let mock = machine.place(mock_order(&[(1, 1)]));
+    let gateway = PlaceOrder { payment_method: PaymentMethod::Gateway, ..mock_order(&[(1, 1)]) };
+    let gateway = machine.place(gateway);
+    let due = |machine: &Machine, method| {
+        let due = machine.state.due_payments(method, Timestamp(0), None, 1);
+        due.into_iter().map(|task| task.order).collect::<Vec<_>>()
+    };
+    assert_eq!(due(&machine, PaymentMethod::Mock), [mock]);
+    assert_eq!(due(&machine, PaymentMethod::Gateway), [gateway]);
+    assert_eq!(machine.state.payment_tasks(), 2);
+    machine.claim(&[gateway]);
+    machine.settle(gateway, 1, Verdict::Succeeded);
+    assert_eq!(machine.order(gateway).status, Status::Paid);
+    assert_eq!(due(&machine, PaymentMethod::Gateway), []);
+    assert_eq!(due(&machine, PaymentMethod::Mock), [mock]);
+}
+
+#[test]
+fn a_claim_says_whether_an_earlier_one_may_have_been_sent_and_since_when() {
+    let (mut machine, id) = machine_with_order(2);
+    let claimed = |machine: &mut Machine, attempt| match machine.run(claim(1, vec![(id, attempt)]))
+    {
+        Outcome::Claimed(claimed) => (claimed[0].maybe_sent, claimed[0].age_ms),
+        other => panic!("{other:?}"),
+    };
+    machine.pass(100);
+    assert_eq!(claimed(&mut machine, 1), (false, 0));
+    // Its lease ends without a result: the call may have been made.
+    machine.pass(60_000);
+    assert_eq!(claimed(&mut machine, 1), (true, 60_000));
+    machine.settle(id, 1, Verdict::NoAnswer { retry_in_ms: 0 });
+    assert_eq!(claimed(&mut machine, 1), (true, 60_000));
+    machine.settle(id, 1, Verdict::Declined { reason: "no".into(), retry_in_ms: 0 });
+    assert_eq!(claimed(&mut machine, 2), (false, 60_000), "a new attempt has a new key");
 }

@@ -47,6 +47,14 @@ pub(crate) fn node_id(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Whether a host of a URL is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    let address = host.parse::<std::net::IpAddr>();
+    host.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
 /// Parses `HOST:PORT` that others connect to: a name or an IP address, and a port above 0.
 pub(crate) fn host_port(text: &str) -> Result<String, String> {
     let (host, port) = text

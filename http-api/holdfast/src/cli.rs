@@ -9,7 +9,7 @@ use crate::offline::{recover, restore, verify};
 use crate::remote::{
     backup, clock, events, holds, level, members, orders, payments, products, snapshot, status,
 };
-use crate::{bench, certs, remote};
+use crate::{bench, certs, gateway, remote};
 
 /// Holdfast: a replicated order engine that sells without overselling.
 #[derive(Debug, Parser)]
@@ -52,6 +52,9 @@ pub(crate) enum Command {
     /// Pause or resume payments
     #[command(subcommand)]
     Payments(payments::Command),
+    /// Check a payment service
+    #[command(subcommand)]
+    Gateway(gateway::Command),
     /// Show past events, and follow new ones
     Events(events::Options),
     /// Create products or place orders from a CSV or NDJSON file
@@ -93,6 +96,7 @@ impl Command {
             Command::Restore(options) => restore::run(&options),
             Command::Recover(options) => recover::run(&options),
             Command::Payments(command) => payments::run(&command),
+            Command::Gateway(command) => gateway::run(&command),
             Command::Events(options) => events::run(&options),
             Command::Import(options) => import::run(&options),
             Command::Export(options) => export::run(&options),

@@ -14,6 +14,7 @@ mod cli;
 mod config;
 mod environment;
 mod exit;
+mod gateway;
 mod logging;
 mod node;
 mod offline;

@@ -8,7 +8,7 @@ use std::io::{self, Read as _};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
@@ -17,6 +17,7 @@ use raft_node::config::Timings;
 
 use crate::address;
 use crate::exit::CliError;
+use crate::gateway;
 
 /// The flag that names the configuration file.
 #[derive(Debug, Clone, Args)]
@@ -32,8 +33,9 @@ pub(crate) struct File {
 #[command(next_help_heading = "Payments")]
 pub(crate) struct Payments {
     /// Charge orders through this gateway. With `none`, orders wait for a payment webhook, and
-    /// the payment method `mock` is refused. `simulated` is for trials: it takes no money and
-    /// decides by chance. Give all nodes the same [default: none for serve, simulated for dev]
+    /// the payment methods `gateway` and `mock` are refused. `simulated` is for trials: it takes no
+    /// money and decides by chance. `http` is the payment service at --gateway-url. Give all nodes
+    /// the same [default: none for serve, simulated for dev]
     #[arg(long, value_name = "GATEWAY", value_enum)]
     pub(crate) payment_gateway: Option<Gateway>,
     /// Let this share of the simulated payments succeed; the gateway declines the rest
@@ -60,6 +62,8 @@ pub(crate) struct Payments {
     #[arg(long, value_name = "S", default_value = "900")]
     pub(crate) payment_deadline_s: NonZeroU64,
     #[command(flatten)]
+    pub(crate) service: gateway::Flags,
+    #[command(flatten)]
     pub(crate) webhooks: Webhooks,
 }
 
@@ -68,6 +72,7 @@ pub(crate) struct Payments {
 pub(crate) enum Gateway {
     None,
     Simulated,
+    Http,
 }
 
 /// The flags for payment webhooks.
@@ -115,33 +120,34 @@ impl Webhooks {
             let given = self.webhook_secret.iter();
             return Ok(given.map(|secret| WebhookSecret::new(&*secret.0)).collect());
         };
-        let mut text = String::new();
-        let read = std::fs::File::open(file).and_then(|opened| {
-            let is_exposed = is_exposed(&opened)?;
-            opened.take(SECRETS_BYTES_MAX).read_to_string(&mut text)?;
-            Ok(is_exposed)
-        });
-        let is_exposed = read.map_err(|error| {
-            let what = format!("cannot read --webhook-secret-file {}", file.display());
-            CliError::because(what, &error)
-        })?;
-        if is_exposed {
-            let file = file.display();
-            return Err(CliError::Usage(format!(
-                "every user of this machine can read --webhook-secret-file {file}: `chmod o= {file}`"
-            )));
-        }
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let secrets: Vec<_> = lines.map(WebhookSecret::new).collect();
-        if secrets.is_empty() {
-            let text = format!(
-                "--webhook-secret-file {} holds no secret: expected one per line",
-                file.display()
-            );
-            return Err(CliError::Usage(text));
-        }
-        Ok(secrets)
+        let secrets = secrets_of(file, "--webhook-secret-file")?;
+        Ok(secrets.into_iter().map(WebhookSecret::new).collect())
     }
+}
+
+/// Reads a file of secrets, one per line, that `flag` names. Other users must not be able to.
+pub(crate) fn secrets_of(file: &Path, flag: &str) -> Result<Vec<String>, CliError> {
+    let mut text = String::new();
+    let read = std::fs::File::open(file).and_then(|opened| {
+        let is_exposed = is_exposed(&opened)?;
+        opened.take(SECRETS_BYTES_MAX).read_to_string(&mut text)?;
+        Ok(is_exposed)
+    });
+    let file = file.display();
+    let is_exposed =
+        read.map_err(|error| CliError::because(format!("cannot read {flag} {file}"), &error))?;
+    if is_exposed {
+        return Err(CliError::Usage(format!(
+            "every user of this machine can read {flag} {file}: `chmod o= {file}`"
+        )));
+    }
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let secrets: Vec<String> = lines.map(str::to_owned).collect();
+    if secrets.is_empty() {
+        let text = format!("{flag} {file} holds no secret: expected one per line");
+        return Err(CliError::Usage(text));
+    }
+    Ok(secrets)
 }
 
 /// Whether users can read an open file who are neither its owner nor in its group. The group is
@@ -283,6 +289,7 @@ impl Payments {
         match self.payment_gateway {
             None | Some(Gateway::None) => http_api::Gateway::None,
             Some(Gateway::Simulated) => http_api::Gateway::Simulated,
+            Some(Gateway::Http) => http_api::Gateway::Http,
         }
     }
 

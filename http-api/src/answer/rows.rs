@@ -204,7 +204,12 @@ mod tests {
                 unit_price: Money(price),
             };
             let statuses = wire::OrderStatus::ALL;
-            let methods = [PaymentMethod::Mock, PaymentMethod::Webhook, PaymentMethod::None];
+            let methods = [
+                PaymentMethod::Mock,
+                PaymentMethod::Webhook,
+                PaymentMethod::None,
+                PaymentMethod::Gateway,
+            ];
             Order {
                 id: OrderId(id),
                 user: some.then_some(UserId(7)),

@@ -317,6 +317,7 @@ pub(crate) fn payment_method(method: PaymentMethod) -> wire::PaymentMethod {
         PaymentMethod::Mock => wire::PaymentMethod::Mock,
         PaymentMethod::Webhook => wire::PaymentMethod::Webhook,
         PaymentMethod::None => wire::PaymentMethod::None,
+        PaymentMethod::Gateway => wire::PaymentMethod::Gateway,
     }
 }
 
@@ -326,6 +327,7 @@ pub(crate) fn engine_payment_method(method: wire::PaymentMethod) -> PaymentMetho
         wire::PaymentMethod::Mock => PaymentMethod::Mock,
         wire::PaymentMethod::Webhook => PaymentMethod::Webhook,
         wire::PaymentMethod::None => PaymentMethod::None,
+        wire::PaymentMethod::Gateway => PaymentMethod::Gateway,
     }
 }
 

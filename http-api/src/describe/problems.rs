@@ -139,7 +139,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::IdempotencyKeyReused => "the key was used for another request.",
         ErrorCode::OrderNotCancellable => "the order is no longer PENDING.",
         ErrorCode::PaymentMethodUnavailable => {
-            "the order asks for `mock`, and this node has no payment gateway."
+            "the order asks for `gateway` or `mock`, and this node does not have that gateway."
         }
         ErrorCode::UpgradeRequired => "the request is not a WebSocket handshake of RFC 6455.",
         ErrorCode::ChangeInProgress => "another membership change is under way.",

@@ -312,6 +312,14 @@ coverage! {
     payment_answers_lost,
     /// Calls that reached the provider twice.
     payment_calls_doubled,
+    /// Questions about a key that may have been sent.
+    payment_look_ups,
+    /// Of those, about keys that the provider had not seen.
+    payments_unseen,
+    /// Answers that a payment is decided later.
+    payments_pending,
+    /// Times that a breaker opened.
+    breakers_opened,
     /// Payment tasks taken over after another node's lease expired.
     leases_taken_over,
     /// Times that payments were paused or resumed.

@@ -244,7 +244,7 @@ impl Host {
             Duty::FileTask => self.file_task(sim),
             Duty::Poll => self.poll_payments(sim),
             Duty::CallEnded { number, charge, answer } => {
-                self.call_ended(number, &charge, answer);
+                self.call_ended(sim, number, charge, answer);
             }
             Duty::KeepAlive => self.keep_alive(sim),
             Duty::ReadEvents { wanted, chunk } => self.read_events(sim, wanted, chunk),

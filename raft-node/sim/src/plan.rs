@@ -4,6 +4,7 @@
 //! Every seed draws its own subset of faults and its own rates (swarm testing). A run with
 //! everything at once hides bugs that need one fault for long.
 
+use engine::order::PaymentMethod;
 use raft_node::config::{CoreConfig, Timings};
 use raft_node::payment;
 
@@ -135,6 +136,15 @@ pub(super) struct ProviderPlan {
     pub(super) request_lost_ppm: u64,
     pub(super) answer_lost_ppm: u64,
     pub(super) doubled_ppm: u64,
+    /// Payments that are decided late, and how late at most.
+    pub(super) pending_ppm: u64,
+    pub(super) pending_ms_max: u64,
+    /// The payment method of its orders.
+    pub(super) method: PaymentMethod,
+    /// It can be asked about a key without charging.
+    pub(super) looks_up: bool,
+    /// The worker guards its calls with a breaker.
+    pub(super) has_breaker: bool,
 }
 
 /// The speed of the disks, in microseconds.
@@ -225,6 +235,7 @@ impl Plan {
         let requests = random.between(200, 2_500);
         let think_us = faults_until * clients as u64 / requests;
         let spares = *random.pick(&[0, 0, 0, 2, 4]);
+        let founded_at_level_0 = random.percent(40);
         Plan {
             nodes,
             spares,
@@ -266,7 +277,7 @@ impl Plan {
                 read_us_per_kib: *random.pick(&[0, 0, 1_000, 20_000]),
                 kept_percent: *random.pick(&[0, 50, 90]),
             },
-            provider: provider(random),
+            provider: provider(random, founded_at_level_0),
             mix: mix(random),
             request_timeout_ms: random.between(500, 5_000),
             attempts_max: random.between(1, 6) as u32,
@@ -277,7 +288,7 @@ impl Plan {
             active_holds_max: *random.pick(&[3, 1_000_000]),
             park_ms: random.between(100, 15_000),
             parked_max: *random.pick(&[2, 1_000]),
-            founded_at_level_0: random.percent(40),
+            founded_at_level_0,
         }
     }
 }
@@ -383,6 +394,7 @@ fn payments(random: &mut Random) -> payment::Config {
     let call_timeout_ms = random.between(100, 3_000);
     payment::Config {
         backoff_ms: vec![random.between(10, 300), random.between(100, 1_000)],
+        look_up_waits_ms: vec![random.between(10, 300), random.between(100, 3_000)],
         lease_ms: call_timeout_ms + random.between(1, 3_000),
         call_timeout_ms,
         calls_max: *random.pick(&[1, 4, 10_000]),
@@ -391,7 +403,7 @@ fn payments(random: &mut Random) -> payment::Config {
     }
 }
 
-fn provider(random: &mut Random) -> ProviderPlan {
+fn provider(random: &mut Random, founded_at_level_0: bool) -> ProviderPlan {
     let low = random.between(1, 200);
     ProviderPlan {
         success_ppm: *random.pick(&[0, 300_000, 800_000, 1_000_000]),
@@ -400,6 +412,15 @@ fn provider(random: &mut Random) -> ProviderPlan {
         request_lost_ppm: *random.pick(&[0, 20_000, 200_000]),
         answer_lost_ppm: *random.pick(&[0, 20_000, 200_000]),
         doubled_ppm: *random.pick(&[0, 50_000]),
+        pending_ppm: *random.pick(&[0, 100_000, 500_000]),
+        pending_ms_max: *random.pick(&[50, 1_000, 20_000]),
+        // Level 0 knows no other method.
+        method: match founded_at_level_0 || random.percent(30) {
+            true => PaymentMethod::Mock,
+            false => PaymentMethod::Gateway,
+        },
+        looks_up: random.percent(70),
+        has_breaker: random.percent(40),
     }
 }
 

@@ -50,18 +50,20 @@ pub(crate) async fn run(
 ) {
     let (answers, mut answered) = mpsc::unbounded_channel();
     let limit = Duration::from_millis(config.call_timeout_ms);
-    let can_charge = gateway.is_there();
+    let (can_charge, capabilities) = (gateway.is_there(), gateway.capabilities());
+    let method = gateway.method();
     let calls = Calls { gateway, limit, answers };
     let mut ticks = interval(Duration::from_millis(config.poll_ms));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut worker = Worker::new(shared.node(), shared.cluster_name.clone(), config);
+    let (node, cluster) = (shared.node(), shared.cluster_name.clone());
+    let mut worker = Worker::new(node, cluster, capabilities, config);
     let mut tasks: JoinSet<Done> = JoinSet::new();
     shared.worker_alive.store(true, Ordering::Relaxed);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             Some(answers) = answered.recv() => {
-                answers.into_iter().for_each(|(which, answer)| worker.called(which, answer));
+                take_answers(&shared, &mut worker, answers);
                 continue;
             }
             Some(done) = tasks.join_next(), if !tasks.is_empty() => {
@@ -73,14 +75,35 @@ pub(crate) async fn run(
             let view = shared.view.read();
             (view.leads_in_term, view.clock)
         };
-        let commands = worker.poll(leads && can_charge, |after, limit| {
+        let now_ms = shared.now().mono_ms;
+        let commands = worker.poll(now_ms, leads && can_charge, |after, limit| {
             let state = shared.state.read();
-            state.due_payments(clock.max(state.clock()), after, limit)
+            state.due_payments(method, clock.max(state.clock()), after, limit)
         });
         for (proposal, command) in commands {
             tasks.spawn(propose(handle.clone(), proposal, command));
         }
         shared.calls_in_flight.store(worker.calls_in_flight(), Ordering::Relaxed);
+        shared.gateway.show(worker.gateway_state());
+    }
+}
+
+/// Hands answers to the worker, and tells the operator of faults.
+fn take_answers(shared: &Shared, worker: &mut Worker, answers: Answers) {
+    let now_ms = shared.now().mono_ms;
+    for (which, answer) in answers {
+        shared.gateway.count(&answer);
+        if let Answer::Faulty(fault) = &answer {
+            let (order, attempt) = (which.order.0, which.attempt);
+            tracing::error!(order, attempt, reason = %fault.reason, "payment_gateway_fault");
+            shared.gateway.found(fault);
+        }
+        let before = worker.gateway_state();
+        worker.called(now_ms, which, answer);
+        let state = worker.gateway_state();
+        if state != before {
+            tracing::warn!(state = state.as_str(), "payment_gateway_breaker");
+        }
     }
 }
 
@@ -94,7 +117,9 @@ fn take(
     match done {
         Ok(Done::Called) => {}
         Ok(Done::Proposed(proposal, outcome)) => {
-            let charges = worker.proposed(proposal, outcome);
+            // The state has applied the claim, so an order keeps the key that it gets here.
+            let keys = shared.state.read().payment_keys();
+            let charges = worker.proposed(proposal, outcome, &keys);
             if !charges.is_empty() {
                 shared.counters.payment_calls.add(charges.len() as u64);
                 let (gateway, answers) = (Arc::clone(&calls.gateway), calls.answers.clone());
@@ -120,7 +145,7 @@ async fn call(
     answers: mpsc::UnboundedSender<Answers>,
 ) -> Done {
     let mut open: Vec<Option<Try>> = charges.iter().map(|charge| Some(charge.which())).collect();
-    let mut calls = gateway.charge_all(charges);
+    let mut calls = gateway.settle_all(charges);
     let hand_on = async {
         while let Some(answered) = calls.next().await {
             // A second answer to a call is ignored.
@@ -133,7 +158,7 @@ async fn call(
     // The calls take turns by themselves. With a budget for each, most would be polled in vain.
     let _ = timeout(limit, unconstrained(hand_on)).await;
     let unanswered: Answers =
-        open.into_iter().flatten().map(|which| (which, Answer::NoAnswer)).collect();
+        open.into_iter().flatten().map(|which| (which, Answer::Unknown)).collect();
     if !unanswered.is_empty() {
         let _ = answers.send(unanswered);
     }
@@ -169,6 +194,8 @@ mod tests {
             unanswered: 3,
             amount: Money(1),
             trace: TraceId::NONE,
+            look_up_first: false,
+            may_charge: true,
         };
         let (answers, mut answered) = mpsc::unbounded_channel();
         let charges = (1..=500).map(charge).collect();
@@ -182,7 +209,7 @@ mod tests {
         assert_eq!(all.len(), 500);
         for (order, (which, answer)) in (1..).zip(all) {
             assert_eq!((which.order, which.unanswered), (OrderId(order), 3));
-            let wanted = if order % 2 == 0 { Answer::Succeeded } else { Answer::NoAnswer };
+            let wanted = if order % 2 == 0 { Answer::Succeeded } else { Answer::Unknown };
             assert_eq!(answer, wanted, "order {order}");
         }
     }

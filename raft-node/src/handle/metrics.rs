@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::config::PeerSecurity;
 use crate::counters::Counter;
 use crate::histogram::Histogram;
+use crate::payment::GatewayState;
 use crate::shared::Shared;
 
 /// Numbers for a metrics page. Totals count since the node started.
@@ -98,6 +99,10 @@ pub struct Metrics {
     pub payment_calls_in_flight: u64,
     /// Calls to the payment gateway made.
     pub payment_calls_total: u64,
+    /// Answers of the gateway, by kind.
+    pub payment_answers: Vec<(&'static str, u64)>,
+    /// What the breaker in front of the gateway lets through.
+    pub gateway_state: GatewayState,
     /// Orders that are PENDING or PROCESSING.
     pub open_orders: u64,
     /// Bytes that the node may still write on the disk of the data directory.
@@ -170,6 +175,8 @@ pub(super) fn metrics(shared: &Shared) -> Metrics {
         },
         payment_calls_in_flight: shared.calls_in_flight.load(Ordering::Relaxed) as u64,
         payment_calls_total: counters.payment_calls.get(),
+        payment_answers: shared.gateway.answers(),
+        gateway_state: shared.gateway.state(),
         open_orders,
         disk_free_bytes: counters.disk_free_bytes.get(),
         clock_behind_ms: view.clock_behind.map_or(0, |(ms, _)| ms),

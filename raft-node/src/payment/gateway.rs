@@ -1,10 +1,14 @@
 //! The interface to a payment provider.
+//!
+//! An outcome is what the provider says, not what the node makes of it. Only `Succeeded` and
+//! `Declined` are definite. All others leave the order as it is, and the worker asks again.
 
 use std::future::Future;
 use std::pin::Pin;
 
 use engine::ids::OrderId;
 use engine::money::Money;
+use engine::order::PaymentMethod;
 use engine::trace::TraceId;
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt as _};
 
@@ -14,8 +18,8 @@ const ANSWERS_AT_ONCE: usize = 64;
 /// One call to the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// The gateway's idempotency key, `<cluster>-<order>-<attempt>`. It is the same for every try
-    /// of an attempt on every node, so an attempt charges at most once.
+    /// The gateway's idempotency key, `<lineage>.<epoch>-<order>-<attempt>`. It is the same for
+    /// every try of an attempt on every node, so an attempt charges at most once.
     pub key: String,
     /// The order.
     pub order: OrderId,
@@ -27,6 +31,10 @@ pub struct Charge {
     pub amount: Money,
     /// The order's trace id.
     pub trace: TraceId,
+    /// Look the key up first: the provider may have seen it.
+    pub look_up_first: bool,
+    /// Charge under a key that the provider has not seen. Not set when it may have forgotten it.
+    pub may_charge: bool,
 }
 
 /// Identifies the try of an attempt of an order.
@@ -50,12 +58,46 @@ impl Charge {
 /// The gateway's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Charged, now or by an earlier try under the same key.
+    /// Charged, now or by an earlier try under the same key: the whole amount.
     Succeeded,
     /// Definitely not charged, now or ever, under this key.
     Declined(Box<str>),
+    /// The provider has the payment and decides later.
+    Pending {
+        /// When the provider wants to be asked again, in milliseconds.
+        ask_in_ms: Option<u64>,
+    },
+    /// The provider knows nothing under this key. It may have forgotten it.
+    Unseen,
     /// Unknown: it may have been charged.
-    NoAnswer,
+    Unknown,
+    /// Not carried out: the provider wants fewer calls.
+    Busy {
+        /// When it takes calls again, in milliseconds.
+        retry_in_ms: Option<u64>,
+    },
+    /// Something other than the customer's payment is wrong. The order waits for an operator.
+    Faulty(Fault),
+}
+
+/// What an operator has to repair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What is wrong, and what to do.
+    pub reason: Box<str>,
+    /// Whether only this payment is concerned. Otherwise all calls would fail.
+    pub is_of_payment: bool,
+}
+
+/// What a gateway can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// It can be asked about a key without charging.
+    pub looks_up: bool,
+    /// Its calls go to another machine, so a breaker guards it.
+    pub is_remote: bool,
+    /// How long it remembers a key after the first call, in milliseconds; `None` means for ever.
+    pub key_retention_ms: Option<u64>,
 }
 
 /// An open call.
@@ -66,21 +108,53 @@ pub type Calls<'a> = Pin<Box<dyn Stream<Item = Vec<(usize, Answer)>> + Send + 'a
 
 /// A payment provider that honours idempotency keys.
 pub trait PaymentGateway: Send + Sync + 'static {
+    /// The payment method of the orders that it charges for.
+    fn method(&self) -> PaymentMethod {
+        PaymentMethod::Mock
+    }
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
     /// Charges, or returns the result of an earlier try under the same key. The worker bounds the
-    /// time of a call. A dropped call counts as unanswered.
+    /// time of a call. A dropped call counts as [`Answer::Unknown`].
     fn charge(&self, charge: Charge) -> Call<'_>;
+
+    /// Asks what became of a key, without charging. Only for gateways that can.
+    fn look_up<'a>(&'a self, _: &'a Charge) -> Call<'a> {
+        Box::pin(async { Answer::Unknown })
+    }
 
     /// Whether there is a provider at all. Without one the worker claims no tasks.
     fn is_there(&self) -> bool {
         true
     }
 
+    /// Looks up first where that is due, and charges if the provider knows nothing and may be
+    /// asked to.
+    fn settle(&self, charge: Charge) -> Call<'_> {
+        Box::pin(async move {
+            if charge.look_up_first {
+                match self.look_up(&charge).await {
+                    Answer::Unseen => {}
+                    answer => return answer,
+                }
+            }
+            match charge.may_charge {
+                true => self.charge(charge).await,
+                false => Answer::Unseen,
+            }
+        })
+    }
+
     /// Makes many calls at once, for gateways that can wait for all of them at lower cost. The
     /// answers must be the same as for single calls. The first answer to a call counts. A call
-    /// without an answer at the end of the stream counts as unanswered.
-    fn charge_all(&self, charges: Vec<Charge>) -> Calls<'_> {
+    /// without an answer at the end of the stream counts as [`Answer::Unknown`].
+    fn settle_all(&self, charges: Vec<Charge>) -> Calls<'_> {
         let call = |(at, charge): (usize, Charge)| {
-            let call = self.charge(charge);
+            let call = self.settle(charge);
             async move { (at, call.await) }
         };
         let calls: FuturesUnordered<_> = (0..).zip(charges).map(call).collect();
@@ -94,10 +168,53 @@ pub struct NoGateway;
 
 impl PaymentGateway for NoGateway {
     fn charge(&self, _: Charge) -> Call<'_> {
-        Box::pin(async { Answer::NoAnswer })
+        Box::pin(async { Answer::Unknown })
     }
 
     fn is_there(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// Knows no key, and counts the charges.
+    #[derive(Default)]
+    struct Forgetful(AtomicU32);
+
+    impl PaymentGateway for Forgetful {
+        fn charge(&self, _: Charge) -> Call<'_> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Answer::Succeeded })
+        }
+
+        fn look_up<'a>(&'a self, _: &'a Charge) -> Call<'a> {
+            Box::pin(async { Answer::Unseen })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_may_be_forgotten_is_not_charged_again() {
+        let gateway = Forgetful::default();
+        let charge = |look_up_first, may_charge| Charge {
+            key: "k-1-1".into(),
+            order: OrderId(1),
+            attempt: 1,
+            unanswered: 1,
+            amount: Money(1),
+            trace: TraceId::NONE,
+            look_up_first,
+            may_charge,
+        };
+        assert_eq!(gateway.settle(charge(true, false)).await, Answer::Unseen);
+        assert_eq!(gateway.settle(charge(false, false)).await, Answer::Unseen);
+        assert_eq!(gateway.0.load(Ordering::Relaxed), 0);
+        assert_eq!(gateway.settle(charge(true, true)).await, Answer::Succeeded);
+        assert_eq!(gateway.settle(charge(false, true)).await, Answer::Succeeded);
+        assert_eq!(gateway.0.load(Ordering::Relaxed), 2);
     }
 }

@@ -52,7 +52,7 @@ impl SimulatedGateway {
         let delay = low + draw(tried | 1) % (high.saturating_sub(low) + 1);
         let million = u64::from(PER_MILLION);
         if draw(tried | 2) % million < u64::from(self.settings.error_ppm) {
-            return (delay, Answer::NoAnswer);
+            return (delay, Answer::Unknown);
         }
         let answer = if draw(3) % million < u64::from(self.settings.success_ppm) {
             Answer::Succeeded
@@ -73,7 +73,7 @@ impl PaymentGateway for SimulatedGateway {
     }
 
     /// Waits once for all calls with equal delays.
-    fn charge_all(&self, charges: Vec<Charge>) -> Calls<'_> {
+    fn settle_all(&self, charges: Vec<Charge>) -> Calls<'_> {
         let begun = Instant::now();
         let decide = |(at, charge): (usize, Charge)| {
             let (delay, answer) = self.decide(&charge);
@@ -111,6 +111,8 @@ mod tests {
             unanswered,
             amount: Money(1),
             trace: TraceId::NONE,
+            look_up_first: false,
+            may_charge: true,
         }
     }
 
@@ -133,7 +135,7 @@ mod tests {
         let gateway = SimulatedGateway::new(settings);
         let charges: Vec<_> = (0..500).map(|key| charge(key, 0)).collect();
         let begun = Instant::now();
-        let mut calls = gateway.charge_all(charges.clone());
+        let mut calls = gateway.settle_all(charges.clone());
         let mut answered = std::collections::BTreeMap::new();
         let mut pieces = 0;
         while let Some(answers) = calls.next().await {
@@ -156,7 +158,7 @@ mod tests {
         let gateway = SimulatedGateway::new(settings);
         for key in 0..100 {
             let answered =
-                (0..100).find(|tries| gateway.decide(&charge(key, *tries)).1 != Answer::NoAnswer);
+                (0..100).find(|tries| gateway.decide(&charge(key, *tries)).1 != Answer::Unknown);
             assert!(answered.is_some());
         }
     }

@@ -3,15 +3,15 @@
 //! Claims and results are replicated in batches. A lost claim costs a lease; a lost result is
 //! proposed again. Attempts are numbered, so a result counts once.
 
-use std::fmt::Write as _;
-
 use engine::command::{ClaimPayments, Command, PaymentResult, SettlePayments, Verdict};
 use engine::ids::{NodeId, OrderId, Timestamp};
 use engine::outcome::{ClaimedPayment, Outcome};
+use engine::payment_keys::PaymentKeys;
 use engine::state::DuePayment;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Answer, Charge, Config, Try};
+use super::breaker::{Breaker, Ended};
+use super::{Answer, Capabilities, Charge, Config, GatewayState, Try};
 
 /// Identifies a command that the worker proposed.
 pub type ProposalId = u64;
@@ -21,8 +21,16 @@ const CLAIMS_IN_FLIGHT_MAX: usize = 4;
 /// After this many polls the worker starts again from the earliest task, since one may have become
 /// due before those that it has seen. Without an open claim it does so at once.
 const LOOKS_MAX: u32 = 64;
-/// Room for the numbers of most keys.
-const KEY_DIGITS: usize = 24;
+/// A key is not charged again within this time of its end at the provider, in milliseconds: the
+/// provider's clock may differ, and a call takes time.
+const RETENTION_MARGIN_MS: u64 = 3_600_000;
+/// The wait after a fault that an operator has to repair, in milliseconds.
+const FAULT_WAIT_MS: u64 = 10_000;
+/// Bounds on the waits that a gateway may ask for, in milliseconds.
+const ASKED_WAIT_MS_MIN: u64 = 1_000;
+const ASKED_WAIT_MS_MAX: u64 = 86_400_000;
+/// The wait for a busy gateway that names none, in milliseconds.
+const BUSY_WAIT_MS: u64 = 5_000;
 /// Most open results, in batches.
 const RESULTS_IN_FLIGHT_MAX: usize = 4;
 
@@ -30,7 +38,9 @@ const RESULTS_IN_FLIGHT_MAX: usize = 4;
 pub struct Worker {
     node: NodeId,
     cluster: String,
+    capabilities: Capabilities,
     config: Config,
+    breaker: Breaker,
     next_proposal: ProposalId,
     /// Sets and maps here are only read by key, so their order decides nothing.
     claiming: FxHashSet<OrderId>,
@@ -44,12 +54,19 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker of this node, in the cluster of this name.
-    pub fn new(node: NodeId, cluster: String, config: Config) -> Worker {
+    /// A worker of this node, in the cluster of this name, for a gateway that can do this.
+    pub fn new(
+        node: NodeId,
+        cluster: String,
+        capabilities: Capabilities,
+        config: Config,
+    ) -> Worker {
         Worker {
             node,
             cluster,
+            capabilities,
             config,
+            breaker: Breaker::new(),
             next_proposal: 1,
             claiming: FxHashSet::default(),
             claims: FxHashMap::default(),
@@ -66,11 +83,17 @@ impl Worker {
         self.calling.len()
     }
 
-    /// Returns the commands to propose now. `due` returns at most the given number of due tasks of
-    /// the state, from a place on. A node that does not lead claims nothing, but still proposes the
-    /// results of its calls.
+    /// What the breaker lets through.
+    pub fn gateway_state(&self) -> GatewayState {
+        self.breaker.state()
+    }
+
+    /// Returns the commands to propose at `now_ms` of a monotonic clock. `due` returns at most the
+    /// given number of due tasks of the state, from a place on. A node that does not lead claims
+    /// nothing, but still proposes the results of its calls.
     pub fn poll(
         &mut self,
+        now_ms: u64,
         leads: bool,
         due: impl FnOnce(Option<(Timestamp, OrderId)>, usize) -> Vec<DuePayment>,
     ) -> Vec<(ProposalId, Command)> {
@@ -82,19 +105,26 @@ impl Worker {
             self.settling.insert(proposal, results.clone());
             commands.push((proposal, Command::SettlePayments(SettlePayments { results })));
         }
-        if leads {
-            commands.extend(self.claim(due));
+        match leads {
+            true => commands.extend(self.claim(now_ms, due)),
+            // It knows nothing of a gateway that it does not call.
+            false => self.breaker = Breaker::new(),
         }
         commands
     }
 
     fn claim(
         &mut self,
+        now_ms: u64,
         due: impl FnOnce(Option<(Timestamp, OrderId)>, usize) -> Vec<DuePayment>,
     ) -> Option<(ProposalId, Command)> {
         self.looks += 1;
         let busy = self.calling.len() + self.claiming.len();
-        let room = self.config.calls_max.saturating_sub(busy).min(self.config.batch_max);
+        let calls_max = match self.breaker.calls_max(now_ms) {
+            Some(few) => few.min(self.config.calls_max),
+            None => self.config.calls_max,
+        };
+        let room = calls_max.saturating_sub(busy).min(self.config.batch_max);
         if room == 0 || self.claims.len() >= CLAIMS_IN_FLIGHT_MAX {
             return None;
         }
@@ -129,7 +159,13 @@ impl Worker {
     }
 
     /// Takes the outcome of a proposed command; `None` if it is unknown. Returns the calls to make.
-    pub fn proposed(&mut self, proposal: ProposalId, outcome: Option<Outcome>) -> Vec<Charge> {
+    /// `keys` are those of a state that has applied the command.
+    pub fn proposed(
+        &mut self,
+        proposal: ProposalId,
+        outcome: Option<Outcome>,
+        keys: &PaymentKeys,
+    ) -> Vec<Charge> {
         if let Some(orders) = self.claims.remove(&proposal) {
             for order in &orders {
                 self.claiming.remove(order);
@@ -144,7 +180,7 @@ impl Worker {
                 // Some of them may still be due.
                 self.seen = None;
             }
-            return claimed.into_iter().map(|claimed| self.call(claimed)).collect();
+            return claimed.into_iter().map(|claimed| self.call(claimed, keys)).collect();
         }
         if let Some(results) = self.settling.remove(&proposal)
             && !matches!(outcome, Some(Outcome::Settled(_)))
@@ -155,24 +191,32 @@ impl Worker {
         Vec::new()
     }
 
-    fn call(&mut self, claimed: ClaimedPayment) -> Charge {
-        let ClaimedPayment { order, attempt, epoch, unanswered, amount, trace } = claimed;
+    fn call(&mut self, claimed: ClaimedPayment, keys: &PaymentKeys) -> Charge {
+        let ClaimedPayment { order, attempt, epoch, unanswered, amount, trace, .. } = claimed;
         self.calling.insert((order, attempt));
-        // A cluster made from another may give out an order id that the other has given out too.
-        // The gateway must not take the two orders for one.
-        let mut key = String::with_capacity(self.cluster.len() + KEY_DIGITS);
-        key.push_str(&self.cluster);
-        if epoch > 0 {
-            let _ = write!(key, ".{epoch}");
+        let Capabilities { looks_up, key_retention_ms, .. } = self.capabilities;
+        let is_kept = |kept| claimed.age_ms.saturating_add(RETENTION_MARGIN_MS) < kept;
+        Charge {
+            key: keys.attempt(&self.cluster, epoch, order, attempt),
+            order,
+            attempt,
+            unanswered,
+            amount,
+            trace,
+            look_up_first: claimed.maybe_sent && looks_up,
+            may_charge: !claimed.maybe_sent || key_retention_ms.is_none_or(is_kept),
         }
-        let _ = write!(key, "-{order}-{attempt}");
-        Charge { key, order, attempt, unanswered, amount, trace }
     }
 
-    /// A call ended.
-    pub fn called(&mut self, which: Try, answer: Answer) {
+    /// A call ended at `now_ms`.
+    pub fn called(&mut self, now_ms: u64, which: Try, answer: Answer) {
         let Try { order, attempt, unanswered } = which;
         self.calling.remove(&(order, attempt));
+        if self.capabilities.is_remote {
+            self.breaker.ended(now_ms, ended(&answer));
+        }
+        #[cfg(feature = "simulation")]
+        let answer = crate::planted::misread(answer);
         let verdict = match answer {
             Answer::Succeeded => Verdict::Succeeded,
             Answer::Declined(mut reason) => {
@@ -182,9 +226,44 @@ impl Worker {
                 let retry_in_ms = self.config.backoff(attempt.saturating_sub(1));
                 Verdict::Declined { reason, retry_in_ms }
             }
-            Answer::NoAnswer => Verdict::NoAnswer { retry_in_ms: self.config.backoff(unanswered) },
+            open => Verdict::NoAnswer { retry_in_ms: self.wait(&open, unanswered) },
         };
         self.results.push(PaymentResult { order, attempt, verdict });
+    }
+
+    /// How long to wait after an answer that decides nothing, when `unanswered` came before.
+    fn wait(&self, answer: &Answer, unanswered: u32) -> u64 {
+        let asked_for = |ms: u64| ms.clamp(ASKED_WAIT_MS_MIN, ASKED_WAIT_MS_MAX);
+        let config = &self.config;
+        match answer {
+            Answer::Pending { ask_in_ms: Some(ms) } => asked_for(*ms),
+            Answer::Pending { ask_in_ms: None } => config.look_up_wait(unanswered),
+            Answer::Busy { retry_in_ms } => asked_for(retry_in_ms.unwrap_or(BUSY_WAIT_MS)),
+            Answer::Faulty(fault) if !fault.is_of_payment => FAULT_WAIT_MS,
+            Answer::Faulty(_) | Answer::Unseen => config.look_up_wait(unanswered),
+            // Soon at first, then as often as a look-up is useful.
+            Answer::Unknown if self.capabilities.looks_up => {
+                let quick = u32::try_from(config.backoff_ms.len()).unwrap_or(u32::MAX);
+                match unanswered.checked_sub(quick) {
+                    None => config.backoff(unanswered),
+                    Some(asked) => config.look_up_wait(asked),
+                }
+            }
+            _ => config.backoff(unanswered),
+        }
+    }
+}
+
+/// What an answer says about the gateway.
+fn ended(answer: &Answer) -> Ended {
+    match answer {
+        Answer::Succeeded | Answer::Declined(_) | Answer::Pending { .. } | Answer::Unseen => {
+            Ended::Answered
+        }
+        Answer::Unknown => Ended::Unknown,
+        Answer::Busy { retry_in_ms } => Ended::Busy(retry_in_ms.unwrap_or(BUSY_WAIT_MS)),
+        Answer::Faulty(fault) if fault.is_of_payment => Ended::Answered,
+        Answer::Faulty(_) => Ended::Refused,
     }
 }
 
@@ -193,13 +272,19 @@ mod tests {
     use std::collections::BTreeSet;
 
     use engine::money::Money;
+    use engine::state::State;
     use engine::trace::TraceId;
 
     use super::*;
+    use crate::payment::Fault;
 
     fn worker() -> Worker {
         let config = Config { calls_max: 3, batch_max: 2, ..Config::default() };
-        Worker::new(NodeId(1), "shop".into(), config)
+        Worker::new(NodeId(1), "shop".into(), Capabilities::default(), config)
+    }
+
+    fn keys() -> PaymentKeys {
+        State::new().payment_keys()
     }
 
     fn claimed_of(order: u64) -> ClaimedPayment {
@@ -208,6 +293,8 @@ mod tests {
             attempt: 1,
             epoch: 0,
             unanswered: 0,
+            maybe_sent: false,
+            age_ms: 0,
             amount: Money(100),
             trace: TraceId::NONE,
         }
@@ -233,22 +320,18 @@ mod tests {
     #[test]
     fn tasks_are_claimed_once_and_calls_are_bounded() {
         let mut worker = worker();
-        let first = worker.poll(true, due);
+        let first = worker.poll(0, true, due);
         assert_eq!(claims(&first), vec![1, 2]);
-        let second = worker.poll(true, due);
+        let second = worker.poll(0, true, due);
         assert_eq!(claims(&second), vec![3], "only three calls may be under way");
-        assert!(worker.poll(true, due).is_empty());
-        let calls = worker.proposed(first[0].0, Some(Outcome::Claimed(vec![claimed_of(1)])));
+        assert!(worker.poll(0, true, due).is_empty());
+        let calls =
+            worker.proposed(first[0].0, Some(Outcome::Claimed(vec![claimed_of(1)])), &keys());
         assert_eq!(calls.len(), 1);
         assert_eq!(calls[0].key, "shop-1-1");
-        let later = ClaimedPayment { epoch: 2, ..claimed_of(1) };
-        assert_eq!(
-            super::Worker::new(NodeId(1), "shop".into(), Config::default()).call(later).key,
-            "shop.2-1-1"
-        );
         // The claim of 2 was refused, so it may be claimed again; 1 is being called.
-        assert_eq!(claims(&worker.poll(true, due)), vec![2]);
-        assert!(worker.poll(false, due).is_empty(), "who does not lead claims nothing");
+        assert_eq!(claims(&worker.poll(0, true, due)), vec![2]);
+        assert!(worker.poll(0, false, due).is_empty(), "who does not lead claims nothing");
     }
 
     /// What the state tells of a set of due tasks.
@@ -265,54 +348,110 @@ mod tests {
     #[test]
     fn a_task_that_becomes_due_before_those_that_were_seen_is_claimed_all_the_same() {
         let config = Config { calls_max: 1_000, batch_max: 1, ..Config::default() };
-        let mut worker = Worker::new(NodeId(1), "shop".into(), config);
+        let mut worker = Worker::new(NodeId(1), "shop".into(), Capabilities::default(), config);
         let mut due: BTreeSet<_> = (1..=300).map(|id| (Timestamp(50), OrderId(id))).collect();
-        let first = worker.poll(true, of(&due));
+        let first = worker.poll(0, true, of(&due));
         assert_eq!(claims(&first), [1], "this claim stays under way");
         due.insert((Timestamp(40), OrderId(999)));
         let mut polls = 0;
         loop {
             polls += 1;
             assert!(polls <= LOOKS_MAX, "it was not looked for");
-            let commands = worker.poll(true, of(&due));
+            let commands = worker.poll(0, true, of(&due));
             let claimed = claims(&commands);
             if claimed == [999] {
                 break;
             }
             assert_eq!(claimed.len(), 1, "others are claimed meanwhile");
             due.remove(&(Timestamp(50), OrderId(claimed[0])));
-            worker.proposed(commands[0].0, Some(Outcome::Claimed(vec![claimed_of(claimed[0])])));
+            worker.proposed(
+                commands[0].0,
+                Some(Outcome::Claimed(vec![claimed_of(claimed[0])])),
+                &keys(),
+            );
         }
     }
 
     #[test]
     fn claims_under_way_hide_no_task_behind_them() {
         let config = Config { calls_max: 1_000, batch_max: 100, ..Config::default() };
-        let mut worker = Worker::new(NodeId(1), "shop".into(), config);
+        let mut worker = Worker::new(NodeId(1), "shop".into(), Capabilities::default(), config);
         let due: BTreeSet<_> = (1..=350).map(|id| (Timestamp(50), OrderId(id))).collect();
         for first in [1, 101, 201] {
-            assert_eq!(claims(&worker.poll(true, of(&due)))[0], first);
+            assert_eq!(claims(&worker.poll(0, true, of(&due)))[0], first);
         }
         worker.seen = None;
-        assert_eq!(claims(&worker.poll(true, of(&due))), (301..=350).collect::<Vec<_>>());
+        assert_eq!(claims(&worker.poll(0, true, of(&due))), (301..=350).collect::<Vec<_>>());
     }
 
     #[test]
     fn results_are_handed_in_until_they_are_recorded() {
         let mut worker = worker();
-        let claim = worker.poll(true, due);
-        let calls = worker.proposed(claim[0].0, Some(Outcome::Claimed(vec![claimed_of(1)])));
-        worker.called(calls[0].which(), Answer::NoAnswer);
+        let claim = worker.poll(0, true, due);
+        let calls =
+            worker.proposed(claim[0].0, Some(Outcome::Claimed(vec![claimed_of(1)])), &keys());
+        worker.called(0, calls[0].which(), Answer::Unknown);
         for _ in 0..2 {
-            let commands = worker.poll(false, due);
+            let commands = worker.poll(0, false, due);
             let [(proposal, Command::SettlePayments(settle))] = &commands[..] else {
                 panic!("{commands:?}");
             };
             assert_eq!(settle.results[0].verdict, Verdict::NoAnswer { retry_in_ms: 1_000 });
-            assert!(worker.proposed(*proposal, None).is_empty());
+            assert!(worker.proposed(*proposal, None, &keys()).is_empty());
         }
-        let commands = worker.poll(false, due);
-        worker.proposed(commands[0].0, Some(Outcome::Settled(1)));
-        assert!(worker.poll(false, due).is_empty());
+        let commands = worker.poll(0, false, due);
+        worker.proposed(commands[0].0, Some(Outcome::Settled(1)), &keys());
+        assert!(worker.poll(0, false, due).is_empty());
+    }
+
+    /// A worker for a gateway that is asked before it charges again and forgets keys after a day.
+    fn careful() -> Worker {
+        let capabilities =
+            Capabilities { looks_up: true, is_remote: true, key_retention_ms: Some(86_400_000) };
+        Worker::new(NodeId(1), "shop".into(), capabilities, Config::default())
+    }
+
+    #[test]
+    fn what_may_have_been_sent_is_looked_up_and_not_charged_when_its_key_may_be_forgotten() {
+        let mut worker = careful();
+        let mut flags = |maybe_sent, age_ms| {
+            let claimed = ClaimedPayment { maybe_sent, age_ms, ..claimed_of(1) };
+            let charge = worker.call(claimed, &keys());
+            (charge.look_up_first, charge.may_charge)
+        };
+        assert_eq!(flags(false, 0), (false, true));
+        assert_eq!(flags(true, 0), (true, true));
+        assert_eq!(flags(true, 82_799_999), (true, true));
+        assert_eq!(flags(true, 82_800_000), (true, false), "an hour before the key's end");
+        assert_eq!(flags(false, 90_000_000), (false, true), "a new attempt has a new key");
+    }
+
+    #[test]
+    fn look_ups_become_rarer_and_the_gateway_may_say_when() {
+        let worker = careful();
+        let waits = |answer: &Answer| [0, 1, 3, 4, 99].map(|asked| worker.wait(answer, asked));
+        let unknown = [1_000, 3_000, 10_000, 60_000, 86_400_000];
+        assert_eq!(waits(&Answer::Unknown), unknown);
+        let pending = Answer::Pending { ask_in_ms: None };
+        assert_eq!(waits(&pending), [10_000, 60_000, 1_800_000, 7_200_000, 86_400_000]);
+        let asked = |ms| worker.wait(&Answer::Pending { ask_in_ms: Some(ms) }, 9);
+        assert_eq!([0, 2_500, u64::MAX].map(asked), [1_000, 2_500, 86_400_000]);
+    }
+
+    #[test]
+    fn nothing_is_claimed_while_the_breaker_is_open() {
+        let mut worker = careful();
+        let first = worker.poll(0, true, due);
+        let claimed = (1..=10).map(claimed_of).collect();
+        let calls = worker.proposed(first[0].0, Some(Outcome::Claimed(claimed)), &keys());
+        let fault = Fault { reason: "401".into(), is_of_payment: false };
+        worker.called(0, calls[0].which(), Answer::Faulty(fault));
+        assert_eq!(worker.gateway_state(), GatewayState::Open);
+        for call in &calls[1..] {
+            worker.called(0, call.which(), Answer::Succeeded);
+        }
+        let more = |after: Option<_>, limit| due(after.filter(|_| false), limit);
+        assert_eq!(claims(&worker.poll(1, true, more)), Vec::<u64>::new());
+        assert_eq!(claims(&worker.poll(5_000, true, more)), [1], "one at first");
     }
 }

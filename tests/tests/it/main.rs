@@ -14,6 +14,7 @@ mod failover;
 mod few_files;
 mod formats;
 mod full_disk;
+mod gateway;
 mod holds;
 mod identity;
 mod large_bodies;

@@ -31,7 +31,8 @@ pub(super) fn lines() -> impl Strategy<Value = Vec<Line>> {
 
 pub(super) fn payment_method() -> impl Strategy<Value = PaymentMethod> {
     prop_oneof![
-        3 => Just(PaymentMethod::Mock),
+        2 => Just(PaymentMethod::Mock),
+        2 => Just(PaymentMethod::Gateway),
         1 => Just(PaymentMethod::Webhook),
         1 => Just(PaymentMethod::None),
     ]

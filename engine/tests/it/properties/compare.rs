@@ -6,7 +6,7 @@ use engine::checkpoint::CheckpointStore;
 use engine::fence::KeyState;
 use engine::hold;
 use engine::ids::{AdjustmentId, HoldId, OrderId, ProductId, TokenId, UserId, WebhookId};
-use engine::order::Status;
+use engine::order::{PaymentMethod, Status};
 use engine::query::{Listing, OrderFilter, Page};
 use engine::state::{Lookup, OrderLookup, State};
 use engine::webhook::Fate;
@@ -189,10 +189,14 @@ fn compare_schedules(state: &State, model: &Model) {
         .collect();
     due.sort_unstable();
     assert_eq!(state.payments_paused(), model.payments_paused);
-    let due: Vec<_> = due.into_iter().map(|(_, id, attempt)| (id, attempt)).collect();
-    let found = state.due_payments(model.clock, None, usize::MAX);
-    let found: Vec<_> = found.iter().map(|task| (task.order, task.attempt)).collect();
-    assert_eq!(found, due);
+    for method in [PaymentMethod::Mock, PaymentMethod::Gateway] {
+        let of = |id: OrderId| model.orders[id.0 as usize - 1].request.method == method;
+        let due = due.iter().filter(|(_, id, _)| of(*id));
+        let due: Vec<_> = due.map(|(_, id, attempt)| (*id, *attempt)).collect();
+        let found = state.due_payments(method, model.clock, None, usize::MAX);
+        let found: Vec<_> = found.iter().map(|task| (task.order, task.attempt)).collect();
+        assert_eq!(found, due);
+    }
 }
 
 /// The ids of the matching orders, newest first.

@@ -184,6 +184,7 @@ fn place_order(args: &mut Arguments<'_>) -> Result<PlaceOrder> {
         payment_method: match args.text("payment").as_deref() {
             None | Some("none") => PaymentMethod::None,
             Some("mock") => PaymentMethod::Mock,
+            Some("gateway") => PaymentMethod::Gateway,
             Some("webhook") => PaymentMethod::Webhook,
             Some(other) => return Err(format!("no payment method is called {other}").into()),
         },

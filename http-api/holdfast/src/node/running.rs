@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use engine::ids::NodeId;
 use http_api::{Gateway, Server, Settings};
-use raft_node::payment::{NoGateway, PaymentGateway, SimulatedGateway, SimulatedSettings};
+use raft_node::payment::PaymentGateway;
 use raft_node::{Config, Handle, Node, StartError, directory};
 use tokio::net::TcpSocket;
 
 use crate::exit::{CliError, chain};
+use crate::gateway;
 use crate::node::security;
 use crate::settings::{Limits, Payments};
 
@@ -25,6 +26,9 @@ const GRACE: Duration = Duration::from_secs(5);
 const CONNECTIONS_WAITING_MAX: u32 = 4096;
 /// Added to the slowest answer of the simulated gateway, for the timeout of a call.
 const CALL_MARGIN_MS: u64 = 1_000;
+
+/// Added to the longest call to a payment service, for the lease of a claim.
+const LEASE_MARGIN_MS: u64 = 15_000;
 
 /// What to do with a node whose data is damaged: it may have lost what it acknowledged.
 const BY_HAND: &str = "; if a majority of the others runs, replace this node by a new member: \
@@ -47,7 +51,7 @@ impl Running {
     ) -> Result<Running, CliError> {
         let (id, mut settings) = (config.node_id, http_settings(payments, limits)?);
         settings.insecure = security::insecure(&config.peer_security, port.address());
-        let node = replicate(config, payments, limits).await;
+        let node = replicate(config, gateway::of(payments)?, limits).await;
         let node = node.map_err(|error| cannot_start(id, &error))?;
         Running::serve(node, settings, port).await
     }
@@ -106,21 +110,13 @@ impl Running {
 /// Starts replication.
 pub(crate) async fn replicate(
     mut config: Config,
-    payments: &Payments,
+    gateway: Arc<dyn PaymentGateway>,
     limits: &Limits,
 ) -> Result<Node, StartError> {
     config.disk_reserve_bytes = limits.disk_reserve_mb << 20;
     config.disk_stall_exit_ms = limits.disk_stall_exit_s * 1_000;
     config.core.outstanding_age_max_ms = limits.queue_ms_max.get();
     config.core.outstanding_max = limits.queue_max as usize;
-    let gateway: Arc<dyn PaymentGateway> = match payments.gateway() {
-        Gateway::None => Arc::new(NoGateway),
-        Gateway::Simulated => Arc::new(SimulatedGateway::new(SimulatedSettings {
-            success_ppm: payments.payment_success_rate,
-            error_ppm: payments.payment_error_rate,
-            delay_ms: payments.payment_delay_ms.clone(),
-        })),
-    };
     Node::start(config, gateway).await
 }
 
@@ -155,6 +151,11 @@ pub(crate) fn node_config(
     let slowest_ms = payments.payment_delay_ms.end() + CALL_MARGIN_MS;
     waits.call_timeout_ms = waits.call_timeout_ms.max(slowest_ms);
     waits.lease_ms = waits.lease_ms.max(2 * waits.call_timeout_ms);
+    if payments.gateway() == Gateway::Http {
+        waits.call_timeout_ms = gateway::CALL_MS_MAX;
+        waits.lease_ms = gateway::CALL_MS_MAX + LEASE_MARGIN_MS;
+        (waits.calls_max, waits.batch_max) = (gateway::CALLS_MAX, gateway::CALLS_MAX);
+    }
     config
 }
 

@@ -12,6 +12,7 @@ use raft_node::Config;
 
 use crate::address::{self, Peer};
 use crate::exit::CliError;
+use crate::gateway;
 use crate::logging::{self, Format};
 use crate::node::files;
 use crate::node::join;
@@ -220,7 +221,8 @@ async fn start(
     if settings.gateway == Gateway::None && settings.webhook_secrets.is_empty() {
         tracing::warn!("nothing can pay an order here: set --payment-gateway or --webhook-secret");
     }
-    let mut started = running::replicate(config.clone(), payments, limits).await;
+    let gateway = gateway::of(payments)?;
+    let mut started = running::replicate(config.clone(), Arc::clone(&gateway), limits).await;
     if let Err(damage) = &started
         && damage.is_damage()
         && options.rebuild_wait_s > 0
@@ -228,7 +230,7 @@ async fn start(
         let patience = Duration::from_secs(options.rebuild_wait_s);
         let ca_file = options.https.ca_file.as_deref();
         rebuild::rebuild(&config, damage, &others(options), patience, ca_file).await?;
-        started = running::replicate(config.clone(), payments, limits).await;
+        started = running::replicate(config.clone(), gateway, limits).await;
     }
     let node = started.map_err(|error| running::cannot_start(config.node_id, &error))?;
     Running::serve(node, settings, port).await

@@ -37,7 +37,7 @@ pub(crate) fn create() -> Operation {
         .writes()
         .refuses(PLACING)
         .refuses(&ENDED)
-        .refuses(&[ErrorCode::PaymentMethodUnavailable])
+        .refuses(&[ErrorCode::PaymentMethodUnavailable, ErrorCode::LevelTooLow])
 }
 
 pub(crate) fn purchase() -> Operation {
@@ -49,6 +49,7 @@ pub(crate) fn purchase() -> Operation {
         .replays(examples::purchase())
         .writes()
         .refuses(PLACING)
+        .refuses(&[ErrorCode::LevelTooLow])
 }
 
 pub(crate) fn batch() -> Operation {
@@ -69,7 +70,11 @@ pub(crate) fn batch() -> Operation {
         .writes()
         .refuses(PLACING)
         .refuses(&ENDED)
-        .refuses(&[ErrorCode::BatchRejected, ErrorCode::PaymentMethodUnavailable])
+        .refuses(&[
+            ErrorCode::BatchRejected,
+            ErrorCode::PaymentMethodUnavailable,
+            ErrorCode::LevelTooLow,
+        ])
 }
 
 pub(crate) fn by_key() -> Operation {

@@ -132,14 +132,25 @@ pub(crate) fn read_order(
     let payment_method = read_payment_method(fields, usual, &mut errors);
     let metadata = read_metadata(fields, &mut errors);
     errors.check()?;
-    if payment_method == PaymentMethod::Mock && settings.gateway == Gateway::None {
-        return Err(Failure::new(
-            ErrorCode::PaymentMethodUnavailable,
-            "This node has no payment gateway, so it takes no order with the payment method mock; \
-             use webhook or none, or start the nodes with --payment-gateway simulated.",
-        ));
-    }
+    let payment_method = available(payment_method, settings.gateway)?;
     Ok(PlaceOrder { hold, payment_method, metadata, ..order_of(lines, user, key, settings) })
+}
+
+/// The payment method as this node's gateway carries it out.
+fn available(method: PaymentMethod, gateway: Gateway) -> Result<PaymentMethod, Failure> {
+    let refused = |detail| Err(Failure::new(ErrorCode::PaymentMethodUnavailable, detail));
+    match (method, gateway) {
+        (PaymentMethod::Mock | PaymentMethod::Gateway, Gateway::None) => refused(
+            "This node has no payment gateway, so it takes no order with the payment methods \
+             gateway and mock; use webhook or none, or start the nodes with --payment-gateway.",
+        ),
+        (PaymentMethod::Mock, Gateway::Http) => refused(
+            "The payment method mock is for the simulated gateway; this node has a payment \
+             service: use gateway.",
+        ),
+        (PaymentMethod::Gateway, Gateway::Simulated) => Ok(PaymentMethod::Mock),
+        (method, _) => Ok(method),
+    }
 }
 
 /// Who decides about the payment of an order that does not say so and comes from no hold.
@@ -147,6 +158,7 @@ fn usual_payment_method(settings: &Settings) -> PaymentMethod {
     match settings.gateway {
         Gateway::None => PaymentMethod::Webhook,
         Gateway::Simulated => PaymentMethod::Mock,
+        Gateway::Http => PaymentMethod::Gateway,
     }
 }
 

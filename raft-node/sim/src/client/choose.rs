@@ -164,7 +164,7 @@ impl Client {
         let [mock, webhook, none] = sim.plan.mix.methods;
         let drawn = sim.random.below(mock + webhook + none);
         let payment_method = match drawn {
-            drawn if drawn < mock => PaymentMethod::Mock,
+            drawn if drawn < mock => sim.plan.provider.method,
             drawn if drawn < mock + webhook => PaymentMethod::Webhook,
             _ => PaymentMethod::None,
         };

@@ -123,7 +123,12 @@ impl Host {
         self.up = Some(Box::new(Process {
             core,
             state,
-            worker: Worker::new(self.id, CLUSTER.into(), sim.plan.payments.clone()),
+            worker: Worker::new(
+                self.id,
+                CLUSTER.into(),
+                sim.provider.capabilities(),
+                sim.plan.payments.clone(),
+            ),
             boot: self.boot,
             mailbox: Vec::new(),
             frames_waiting: 0,

@@ -3,7 +3,7 @@
 use engine::outcome::Outcome;
 use engine::trace::TraceId;
 use raft_node::payment::worker::ProposalId;
-use raft_node::payment::{Answer, Charge};
+use raft_node::payment::{Answer, Charge, GatewayState};
 
 use super::waiting::Waiter;
 use super::*;
@@ -23,8 +23,10 @@ impl Host {
         let clock = process.view.clock.max(process.state.clock());
         let state = &process.state;
         let leads = process.view.leads_in_term;
-        let commands =
-            process.worker.poll(leads, |after, limit| state.due_payments(clock, after, limit));
+        let method = sim.plan.provider.method;
+        let commands = process.worker.poll(sim.now / MS, leads, |after, limit| {
+            state.due_payments(method, clock, after, limit)
+        });
         for (proposal, command) in commands {
             let waiter = Waiter::Payments(proposal);
             let deadline_ms = self.deadline_ms(sim, PROPOSAL_TIMEOUT_MS);
@@ -42,7 +44,8 @@ impl Host {
         outcome: Option<Outcome>,
     ) {
         let Some(process) = &mut self.up else { return };
-        for charge in process.worker.proposed(proposal, outcome) {
+        let keys = process.state.payment_keys();
+        for charge in process.worker.proposed(proposal, outcome, &keys) {
             self.call(sim, charge);
         }
     }
@@ -58,11 +61,16 @@ impl Host {
         if known != Some(charge.amount) {
             sim.fail(format!("{charge:?} asks for another amount than {known:?}"));
         }
-        let late = Duty::CallEnded { number, charge: charge.clone(), answer: Answer::NoAnswer };
+        let late = Duty::CallEnded { number, charge: charge.clone(), answer: Answer::Unknown };
         self.after(sim, timeout_us, late);
         if sim.planted(Bug::KeyPerTry) {
             charge.key = format!("{}-{}", charge.key, charge.unanswered);
         }
+        self.ask(sim, number, charge);
+    }
+
+    /// Sends the next request of a call.
+    fn ask(&mut self, sim: &mut Sim, number: u64, charge: Charge) {
         if sim.random.ppm(sim.plan.provider.request_lost_ppm) {
             sim.cover.payment_requests_lost += 1;
             return;
@@ -77,11 +85,29 @@ impl Host {
         sim.after(delay, Event::ProviderAsked { call });
     }
 
-    /// Ends a call: it was answered or timed out.
-    pub(super) fn call_ended(&mut self, number: u64, charge: &Charge, answer: Answer) {
+    /// A request was answered, or its call timed out.
+    pub(super) fn call_ended(
+        &mut self,
+        sim: &mut Sim,
+        number: u64,
+        mut charge: Charge,
+        answer: Answer,
+    ) {
         let Some(process) = &mut self.up else { return };
-        if process.calls.remove(&number) {
-            process.worker.called(charge.which(), answer);
+        if !process.calls.contains(&number) {
+            return;
+        }
+        let is_charged_now = answer == Answer::Unseen && charge.look_up_first && charge.may_charge;
+        if is_charged_now && !sim.planted(Bug::UnseenIsDeclined) {
+            sim.cover.payments_unseen += 1;
+            charge.look_up_first = false;
+            return self.ask(sim, number, charge);
+        }
+        process.calls.remove(&number);
+        let before = process.worker.gateway_state();
+        process.worker.called(sim.now / MS, charge.which(), answer);
+        if before == GatewayState::Closed && process.worker.gateway_state() != before {
+            sim.cover.breakers_opened += 1;
         }
     }
 }
@@ -89,27 +115,41 @@ impl Host {
 /// A request reaches the provider, which decides, and answers or not.
 pub(crate) fn provider_asked(sim: &mut Sim, call: Call) {
     let Call { node, life, number, charge } = call;
-    let done = match sim.provider.charge(&charge) {
-        Ok(done) => done,
-        Err(what) => return sim.fail(what),
-    };
-    if done.decided {
-        let (charged, refused) = sim.provider.of(charge.order);
-        sim.say(|| format!("provider: {} charged {charged} refused {refused}", charge.key));
-        match sim.provider.was_charged(&charge) {
-            true => sim.cover.payment_charges += 1,
-            false => sim.cover.payment_declines += 1,
+    let answer = match charge.look_up_first {
+        true => {
+            sim.cover.payment_look_ups += 1;
+            sim.provider.look_up(sim.now, &charge)
         }
-    }
-    if done.answer == Answer::NoAnswer {
+        false => match charged(sim, &charge) {
+            Ok(answer) => answer,
+            Err(what) => return sim.fail(what),
+        },
+    };
+    if answer == Answer::Unknown {
         sim.cover.payment_no_answers += 1;
         return;
     }
+    sim.cover.payments_pending += u64::from(matches!(answer, Answer::Pending { .. }));
     if sim.random.ppm(sim.plan.provider.answer_lost_ppm) {
         sim.cover.payment_answers_lost += 1;
         return;
     }
     let delay = sim.provider.delay_ms(&charge) * MS + sim.random.waiting(2 * MS);
-    let duty = Duty::CallEnded { number, charge, answer: done.answer };
+    let duty = Duty::CallEnded { number, charge, answer };
     sim.after(delay, Event::Node { node, life, duty });
+}
+
+/// A request to charge reaches the provider.
+fn charged(sim: &mut Sim, charge: &Charge) -> Result<Answer, String> {
+    let is_pending = !sim.resting && sim.random.ppm(sim.plan.provider.pending_ppm);
+    let done = sim.provider.charge(sim.now, charge, is_pending)?;
+    if done.is_new {
+        let (charged, refused) = sim.provider.of(charge.order);
+        sim.say(|| format!("provider: {} charged {charged} refused {refused}", charge.key));
+        match sim.provider.is_charged(charge) {
+            true => sim.cover.payment_charges += 1,
+            false => sim.cover.payment_declines += 1,
+        }
+    }
+    Ok(done.answer)
 }

@@ -38,7 +38,9 @@ impl World {
         sim.plan.client_loss_ppm = 0;
         sim.plan.provider.request_lost_ppm = 0;
         sim.plan.provider.answer_lost_ppm = 0;
-        sim.provider.calm();
+        sim.provider.calm(sim.now);
+        // A breaker that is open waits up to a minute.
+        sim.plan.rest += if sim.plan.provider.has_breaker { 70 * SECOND } else { 0 };
         let mut lost = self.hosts.iter().filter(|host| host.log_damaged || host.damaged).count();
         for host in &mut self.hosts {
             host.disk.full = false;

@@ -1,0 +1,61 @@
+// A payment service for Holdfast: `node payment_service.ts PORT SECRET_FILE [DATABASE]`, Node 22.18 or newer.
+//
+// It keeps docs/GATEWAY.md with Node alone. Replace `charge` by a call to your provider, under the same
+// idempotency key.
+
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { DatabaseSync } from "node:sqlite";
+
+const [port, secretFile, database = ":memory:"] = process.argv.slice(2);
+const secrets = readFileSync(secretFile!, "utf8").split("\n").map((line) => line.trim()).filter(Boolean);
+const db = new DatabaseSync(database);
+db.exec("CREATE TABLE IF NOT EXISTS done (key TEXT PRIMARY KEY, request TEXT, answer TEXT)");
+
+type Answer = { status: string; [field: string]: unknown };
+
+function charge(body: { key: string; amount_minor: number }): Answer {
+  if (body.amount_minor % 1000 === 13) return { status: "declined", reason: "card declined" };
+  return { status: "succeeded", ref: `p-${body.key}`, amount_minor: body.amount_minor };
+}
+
+function isSigned(header: string, signed: string): boolean {
+  const parts = header.split(",").map((part) => part.split("=", 2));
+  const moment = parts.find(([name]) => name === "t")?.[1] ?? "";
+  if (!/^\d+$/.test(moment) || Math.abs(Date.now() / 1000 - Number(moment)) > 300) return false;
+  const good = secrets.map((secret) => createHmac("sha256", secret).update(`${moment}.${signed}`).digest());
+  const given = parts.filter(([name]) => name === "v1").map(([, hex]) => Buffer.from(hex ?? "", "hex"));
+  return given.some((one) => good.some((other) => one.length === other.length && timingSafeEqual(one, other)));
+}
+
+function decide(method: string, path: string, key: string, header: string, raw: string): [number, Answer | object] {
+  if (!isSigned(header, `${method}.${path}.${key}.${raw}`)) return [401, { error: "signature" }];
+  if (path !== `/v1/payments/${key}`) return [400, { error: "the path and Idempotency-Key differ" }];
+  const row = db.prepare("SELECT request, answer FROM done WHERE key = ?").get(key);
+  const save = (request: string, answer: Answer): [number, Answer] => {
+    db.prepare("INSERT INTO done VALUES (?, ?, ?)").run(key, request, JSON.stringify(answer));
+    return [200, answer];
+  };
+  if (method === "GET" && !row) return [404, { status: "unseen" }];
+  // A charge that comes after DELETE must not take money.
+  if (method === "DELETE" && !row) return save("", { status: "declined", reason: "cancelled" });
+  if (method === "PUT" && !row) return save(raw, charge(JSON.parse(raw)));
+  if (method === "PUT" && row!["request"] !== raw && row!["request"] !== "") {
+    return [422, { error: "the key was used for another request" }];
+  }
+  return [200, JSON.parse(String(row!["answer"]))];
+}
+
+createServer((request, response) => {
+  const chunks: Buffer[] = [];
+  request.on("data", (chunk) => chunks.push(chunk));
+  request.on("end", () => {
+    const header = (name: string) => String(request.headers[name] ?? "");
+    const raw = Buffer.concat(chunks).toString();
+    const [status, body] = decide(
+      request.method!, request.url!, header("idempotency-key"), header("holdfast-signature"), raw,
+    );
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  });
+}).listen(Number(port), "127.0.0.1");

@@ -1,0 +1,100 @@
+//! Payments through a payment service over HTTP.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+use tests::payment_service::PaymentService;
+use tests::shop::{self, ORDERS};
+use tests::{Cluster, Options, wait};
+
+/// A cluster that charges through this service.
+async fn cluster_of(test: &str, service: &PaymentService) -> Cluster {
+    let secret = format!("target/e2e-secret-{}", rand::random::<u64>());
+    let secret = tests::cluster::workspace().join(secret);
+    fs::write(&secret, "0123456789abcdef0123456789abcdef\n").expect("written");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("its mode is set");
+    let cluster = Options::new(test)
+        .flag("--payment-gateway", "http")
+        .flag("--gateway-url", &service.url())
+        .flag("--gateway-secret-file", secret.to_str().expect("a path in UTF-8"))
+        .flag("--payment-backoff-ms", "100,200,400")
+        .start()
+        .await;
+    fs::remove_file(&secret).expect("all nodes have read it");
+    cluster
+}
+
+async fn place(cluster: &Cluster, product: u64) -> u64 {
+    let call = shop::place(&shop::order(product, 1, "gateway"));
+    shop::id(&cluster.caller().ask(1, &call).await.expect(201).data())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_charges_each_order_at_most_once_although_answers_and_a_leader_are_lost() {
+    let service = PaymentService::start(true).await;
+    let test = "a_service_charges_each_order_at_most_once_although_answers_and_a_leader_are_lost";
+    let mut cluster = cluster_of(test, &service).await;
+    let product =
+        shop::create_product(cluster.caller(), &mut cluster.random(1), "1.50", 1_000).await;
+    let mut orders = Vec::new();
+    for _ in 0..40 {
+        orders.push(place(&cluster, product).await);
+    }
+    let dead = cluster.kill_leader().await;
+    cluster.restart(dead);
+    cluster.wait_ready().await;
+    shop::all_settled(cluster.caller(), 1).await;
+    let mut paid = 0;
+    for order in orders {
+        let data = cluster.caller().get(1, &format!("{ORDERS}/{order}")).await.expect(200).data();
+        assert_eq!(data["payment_method"], "gateway");
+        let charges = service.charges(order);
+        match data["status"].as_str() {
+            Some("PAID") => assert_eq!(charges, [150], "order {order}"),
+            Some("FAILED") => assert_eq!(charges, [0_i64; 0], "order {order}"),
+            other => panic!("order {order} is {other:?}"),
+        }
+        paid += u64::from(data["status"] == "PAID");
+    }
+    assert_eq!(paid, 32, "every fifth is declined");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_refuses_the_node_stops_the_calls_and_orders_can_be_cancelled() {
+    let service = PaymentService::start(false).await;
+    let test = "a_service_that_refuses_the_node_stops_the_calls_and_orders_can_be_cancelled";
+    let cluster = cluster_of(test, &service).await;
+    let caller = cluster.caller();
+    let product = shop::create_product(caller, &mut cluster.random(1), "1.50", 1_000).await;
+    service.refuse(true);
+    place(&cluster, product).await;
+    let leader = cluster.leader().await;
+    let warnings = async || {
+        let health: Value = caller.get(leader, "/health").await.json();
+        health["warnings"].to_string()
+    };
+    wait::until("the breaker opens", wait::READY, async || {
+        let warnings = warnings().await;
+        if warnings.contains("--gateway-secret-file") { Ok(()) } else { Err(warnings) }
+    })
+    .await;
+    // A few orders are tried all the same, to see whether the service works again.
+    wait::until("an order that waits is cancelled", wait::READY, async || {
+        let waiting = place(&cluster, product).await;
+        let answer = caller.ask(1, &shop::cancel(waiting)).await;
+        if answer.status == 200 { Ok(()) } else { Err(format!("{answer:?}")) }
+    })
+    .await;
+    let asked = service.requests();
+    service.refuse(false);
+    shop::all_settled(caller, 1).await;
+    assert!(service.requests() > asked);
+    wait::until("the warning goes", wait::READY, async || {
+        // The breaker trusts the service again after some more orders.
+        place(&cluster, product).await;
+        let warnings = warnings().await;
+        if warnings.contains("gateway") { Err(warnings) } else { Ok(()) }
+    })
+    .await;
+}
