@@ -100,6 +100,7 @@ impl Backup {
             *request.uri_mut() =
                 format!("{url}{PATH}").parse().expect("the base URL was checked before");
             *request.headers_mut() = headers.clone();
+            inner.authorize(request.headers_mut());
             let left = deadline.saturating_duration_since(Instant::now());
             let failure = match inner.transport.open(request, url, left).await {
                 Ok(body) => {

@@ -1,8 +1,10 @@
 //! The settings of a client, each with its default and its bounds.
 
+use std::fmt;
 use std::time::Duration;
 
 use hyper::Uri;
+use hyper::header::HeaderValue;
 
 use crate::endpoints::Endpoints;
 use crate::retry::Backoff;
@@ -14,6 +16,9 @@ const BASE_URLS_MAX: usize = 64;
 
 /// The longest base URL, in bytes.
 const BASE_URL_BYTES_MAX: usize = 1024;
+
+/// The longest token, in bytes.
+const TOKEN_BYTES_MAX: usize = 4096;
 
 /// The longest time that any setting accepts.
 const TIME_MAX: Duration = Duration::from_secs(3600);
@@ -30,8 +35,19 @@ pub struct Builder {
     response_bytes_max: usize,
     backoff: Backoff,
     event_silence: Duration,
+    token: Option<Token>,
     #[cfg(feature = "tls")]
     authorities: Option<Vec<u8>>,
+}
+
+/// A bearer token. It is never shown.
+#[derive(Clone)]
+struct Token(String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
 }
 
 /// Why a client cannot be built.
@@ -49,6 +65,9 @@ pub enum BuildError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The token cannot be sent.
+    #[error("a token has 1 to 4096 visible ASCII characters")]
+    Token,
     /// The authorities cannot be used.
     #[error("the authorities for https cannot be used: {0}")]
     Authorities(String),
@@ -74,6 +93,7 @@ impl Default for Builder {
             response_bytes_max: 32 * 1024 * 1024,
             backoff: Backoff { base: Duration::from_millis(50), max: Duration::from_secs(2) },
             event_silence: Duration::from_secs(5),
+            token: None,
             #[cfg(feature = "tls")]
             authorities: None,
         }
@@ -104,6 +124,14 @@ impl Builder {
     #[must_use]
     pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.authorities = Some(pem.into());
+        self
+    }
+
+    /// Proves with this token who sends the requests: a token of the cluster, or the root token of
+    /// its nodes. Over `http` others on the way can read it.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(Token(token.into()));
         self
     }
 
@@ -192,9 +220,11 @@ impl Builder {
         let has_tls = tls.is_some();
         #[cfg(not(feature = "tls"))]
         let (tls, has_tls): (Tls, bool) = ((), false);
+        let authorization = self.token.as_ref().map(authorization).transpose()?;
         let urls = self.base_urls.iter().map(|url| base_url(url, has_tls));
         let urls = urls.collect::<Result<Vec<_>, _>>()?;
         Ok(Inner {
+            authorization,
             endpoints: Endpoints::new(urls),
             transport: Transport::new(
                 self.connections_max,
@@ -237,6 +267,16 @@ impl Builder {
             None => Ok(()),
         }
     }
+}
+
+/// The value of `Authorization`.
+fn authorization(Token(token): &Token) -> Result<HeaderValue, BuildError> {
+    let sound = (1..=TOKEN_BYTES_MAX).contains(&token.len())
+        && token.bytes().all(|byte| byte.is_ascii_graphic());
+    let value = HeaderValue::try_from(format!("Bearer {token}")).ok().filter(|_| sound);
+    let mut value = value.ok_or(BuildError::Token)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Checks a base URL and removes a slash at its end.
@@ -310,6 +350,17 @@ mod tests {
         assert_eq!(Client::builder().build().err(), Some(BuildError::BaseUrlCount(0)));
         let many = Client::builder().base_urls(["http://127.0.0.1"; 65]).build();
         assert_eq!(many.err(), Some(BuildError::BaseUrlCount(65)));
+    }
+
+    #[tokio::test]
+    async fn a_token_is_checked_and_not_shown() {
+        let with = |token: &str| Client::builder().base_url("http://127.0.0.1:1").token(token);
+        assert!(with("hft_secret").build().is_ok());
+        for wrong in ["", "two words", "line\n", "ü", &"x".repeat(4097)] {
+            assert_eq!(with(wrong).build().err(), Some(BuildError::Token), "{wrong}");
+        }
+        let shown = format!("{:?} {:?}", with("hft_secret"), with("hft_secret").build());
+        assert!(!shown.contains("secret"), "{shown}");
     }
 
     #[tokio::test]

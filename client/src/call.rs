@@ -194,6 +194,7 @@ impl Call {
             .parse()
             .expect("base URL and path were checked before the first attempt");
         *request.headers_mut() = headers.clone();
+        inner.authorize(request.headers_mut());
         let left = deadline.saturating_duration_since(Instant::now());
         inner.transport.send(request, url, left.min(inner.attempt_timeout)).await
     }

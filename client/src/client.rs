@@ -1,5 +1,6 @@
 //! The client itself: how it is built, and how its clones differ.
 
+mod auth;
 mod batches;
 mod events;
 mod holds;

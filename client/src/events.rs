@@ -186,6 +186,7 @@ impl EventStream {
             .parse()
             .expect("base URL and path hold only what a URL may");
         *request.headers_mut() = headers.clone();
+        self.inner.authorize(request.headers_mut());
         let left = deadline.saturating_duration_since(Instant::now());
         self.inner.transport.open(request, url, left.min(self.inner.attempt_timeout)).await
     }

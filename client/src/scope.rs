@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::HeaderMap;
-use hyper::header::{ACCEPT, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
 use uuid::Uuid;
 
 use crate::endpoints::Endpoints;
@@ -30,6 +30,8 @@ pub enum Consistency {
 /// What all clones share.
 #[derive(Debug)]
 pub(crate) struct Inner {
+    /// The value of `Authorization`, if there is a token.
+    pub(crate) authorization: Option<HeaderValue>,
     pub(crate) endpoints: Endpoints,
     pub(crate) transport: Transport,
     pub(crate) deadline: Duration,
@@ -38,6 +40,15 @@ pub(crate) struct Inner {
     pub(crate) backoff: Backoff,
     /// How long a stream of events may send nothing.
     pub(crate) event_silence: Duration,
+}
+
+impl Inner {
+    /// Adds the credentials, if there are any.
+    pub(crate) fn authorize(&self, headers: &mut HeaderMap) {
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+    }
 }
 
 /// What each clone has of its own.

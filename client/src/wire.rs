@@ -12,6 +12,7 @@
 //! - readers ignore unknown fields, so the sender may be newer. An unknown word of an enumeration
 //!   is an error.
 
+mod auth;
 mod batch;
 mod cluster;
 mod code;
@@ -33,6 +34,10 @@ mod user;
 mod webhook;
 mod word;
 
+pub use auth::{
+    ActorKind, Auth, AuthMode, AuthRequest, NewToken, RevokedToken, Scope, Session, Token,
+    TokenRequest,
+};
 pub use batch::{BatchRequest, BatchResult, RefusedOrder};
 pub use cluster::{
     Cluster, Founder, KnownIncarnation, LevelRequest, Member, MemberAdded, MemberRequest,

@@ -25,6 +25,7 @@ mod webhooks;
 
 use smallvec::SmallVec;
 
+use crate::actor::Actor;
 use crate::codec;
 use crate::command::{Command, Envelope, Rules};
 use crate::entry::Entry;
@@ -146,11 +147,11 @@ impl State {
             }
             for Ready { position, rules, envelope, key } in ready.drain(..) {
                 self.position = position;
-                let Envelope { request, ref trace, actor: _, command } = envelope;
+                let Envelope { request, ref trace, actor, command } = envelope;
                 let at = self.clock;
                 let rules = self.level.rules(rules);
                 let cx = Context { position, at, trace, rules, events, observer };
-                let outcome = self.execute(command, key, request, cx);
+                let outcome = self.execute(command, actor, key, request, cx);
                 observer.applied(self, position, request, outcome);
                 events = 0;
             }
@@ -169,6 +170,7 @@ impl State {
     fn execute(
         &mut self,
         command: Command,
+        actor: Actor,
         key: Option<KeyHash>,
         request: RequestId,
         mut cx: Context<'_>,
@@ -176,6 +178,11 @@ impl State {
         if !self.sessions.admit(request) {
             self.totals.commands_ignored += 1;
             return Outcome::Ignored;
+        }
+        if !self.may_act(actor, &command) {
+            let rejection = Rejection::Unauthorized;
+            self.totals.reject(&rejection);
+            return Outcome::Rejected(rejection);
         }
         let result = match command {
             Command::PlaceOrder(command) => self.place_order(&mut cx, command, key),

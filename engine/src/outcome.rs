@@ -281,6 +281,9 @@ pub enum Rejection {
     /// Another user has this e-mail address.
     #[error("The email has already been taken.")]
     EmailTaken,
+    /// The token of the sender was revoked or has expired, or credentials are required by now.
+    #[error("The token is unknown, was revoked or has expired.")]
+    Unauthorized,
     /// As many tokens exist as may.
     #[error("There are too many tokens; revoke some first.")]
     TooManyTokens,

@@ -110,6 +110,7 @@ impl Totals {
             | Rejection::VersionMismatch { .. }
             | Rejection::SkuTaken
             | Rejection::EmailTaken
+            | Rejection::Unauthorized
             | Rejection::TooManyTokens
             | Rejection::TokenNotFound(_)
             | Rejection::Invalid(_) => &mut self.rejected_other,

@@ -101,7 +101,8 @@ pub(crate) struct Principal {
     generation: u64,
 }
 
-/// Decides who may do what on this node.
+/// Decides who may do what on this node. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Gate {
     root: Option<RootToken>,
     handle: Handle,
@@ -165,7 +166,7 @@ impl Gate {
 
     /// Returns when the principal may no longer go on: its token was revoked or has expired, or
     /// credentials are required now and it has none.
-    pub(crate) async fn ended(&self, principal: Principal) {
+    pub(crate) async fn ended(self, principal: Principal) {
         let mut changes = self.handle.watch_auth();
         loop {
             if self.look_again(&principal).is_err() {

@@ -17,6 +17,7 @@ use hyper::{HeaderMap, Method, Version};
 use raft_node::{Applied, Handle};
 use tokio::sync::{Semaphore, watch};
 
+use crate::auth::{Gate, Principal};
 use crate::bounds::ID_MAX;
 use crate::events::Feed;
 use crate::failure::Failure;
@@ -40,6 +41,7 @@ pub(crate) struct App {
     /// Becomes true when the server stops.
     pub(crate) stopped: watch::Receiver<bool>,
     pub(crate) origins: Origins,
+    pub(crate) gate: Gate,
     pub(crate) limiter: Option<Limiter>,
     /// Bytes that are left for the bodies of batches.
     pub(crate) batch_room: Arc<Semaphore>,
@@ -66,6 +68,8 @@ pub(crate) struct Call<'a> {
     /// The body; empty for endpoints that read none.
     pub(crate) body: Bytes,
     pub(crate) trace: &'a TraceId,
+    /// Who sent it.
+    pub(crate) principal: Principal,
     /// The answer must reflect this position.
     pub(crate) min_position: Option<Position>,
     /// When the answer must be ready.
@@ -138,13 +142,24 @@ impl<'a> Call<'a> {
         if let Some(position) = self.min_position {
             self.app.handle.wait_for(position, self.deadline).await.map_err(failed)?;
         }
-        Ok(())
+        // What was applied meanwhile may have revoked the token.
+        self.app.gate.look_again(&self.principal)
+    }
+
+    /// Makes sure that the token of the caller was not revoked anywhere before this request. For
+    /// changes that are no commands, which apply would check.
+    pub(crate) async fn confirm(&self) -> Result<(), Failure> {
+        match self.principal.token() {
+            Some(_) => self.wait_until_fresh(Freshness::Linearizable).await,
+            None => Ok(()),
+        }
     }
 
     /// Replicates a command and waits for its outcome.
     pub(crate) async fn propose(&self, command: Command) -> Result<Applied, Failure> {
         let handle = &self.app.handle;
-        Ok(handle.propose(command, self.trace.clone(), self.deadline).await?)
+        let (actor, trace) = (self.principal.actor, self.trace.clone());
+        Ok(handle.propose_as(actor, command, trace, self.deadline).await?)
     }
 
     /// Reads the row of an order that exists.

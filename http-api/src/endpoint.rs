@@ -6,10 +6,12 @@
 
 use std::sync::OnceLock;
 
+use engine::auth::Scope;
 use engine::state::State;
 use hyper::Method;
 use serde_json::Value;
 
+use crate::auth::Access;
 use crate::describe::operation::Operation;
 use crate::origin::Exposure;
 
@@ -48,6 +50,8 @@ pub(crate) struct Endpoint {
     pub(crate) knows_key: Option<KnowsKey>,
     /// What a page of another origin could do with a request.
     pub(crate) exposure: Exposure,
+    /// What it demands of its callers.
+    pub(crate) access: Access,
     /// The names of its query parameters, taken from its description when first needed.
     parameters: OnceLock<Vec<String>>,
 }
@@ -69,6 +73,7 @@ impl Endpoint {
             is_counted,
             knows_key,
             exposure: Exposure::Usual,
+            access: Access::Unset,
             parameters: OnceLock::new(),
         }
     }
@@ -120,6 +125,31 @@ impl Endpoint {
         self
     }
 
+    /// Demands a token with a scope, where credentials are asked for.
+    pub(crate) const fn needs(self, scope: Scope) -> Endpoint {
+        self.with_access(Access::Scope(scope))
+    }
+
+    /// Demands a token with a scope, or a signature, which its handler checks.
+    pub(crate) const fn signed(self, scope: Scope) -> Endpoint {
+        self.with_access(Access::Signed(scope))
+    }
+
+    /// Demands valid credentials, whatever they allow.
+    pub(crate) const fn known(self) -> Endpoint {
+        self.with_access(Access::Known)
+    }
+
+    /// Demands nothing of its callers.
+    pub(crate) const fn open(self) -> Endpoint {
+        self.with_access(Access::Open)
+    }
+
+    const fn with_access(mut self, access: Access) -> Endpoint {
+        self.access = access;
+        self
+    }
+
     /// No rate limit counts it: monitors ask as often as they must.
     pub(crate) const fn uncounted(mut self) -> Endpoint {
         self.is_counted = false;
@@ -150,6 +180,9 @@ impl Endpoint {
         }
         if self.body != BodyKind::None {
             operation = operation.reads_body();
+        }
+        if self.access != Access::Open {
+            operation = operation.demands(self.access);
         }
         operation
     }

@@ -18,6 +18,7 @@
 //! limits. Decisions that depend on the replicated state belong to the engine.
 
 mod answer;
+mod auth;
 mod bounds;
 mod call;
 mod describe;
@@ -43,6 +44,7 @@ mod settings;
 mod tls;
 mod watch;
 
+pub use auth::RootToken;
 pub use origin::{CorsOrigin, HostName};
 pub use server::Server;
 pub use settings::{Gateway, Invalid, Settings, WebhookSecret};

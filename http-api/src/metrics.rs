@@ -71,6 +71,11 @@ struct Open {
     what: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Anonymous {
+    route: &'static str,
+}
+
 type Latencies = Family<Answered, Histogram, fn() -> Histogram>;
 
 /// All metrics of a server.
@@ -82,6 +87,7 @@ pub(crate) struct Metrics {
     sent: Family<Over, Counter>,
     cut_off: Family<Over, Counter>,
     signatures_refused: Counter,
+    anonymous: Family<Anonymous, Counter>,
 }
 
 fn histogram() -> Histogram {
@@ -119,6 +125,12 @@ impl Metrics {
             "Payment webhooks without a signature that this node accepts",
             signatures_refused.clone(),
         );
+        let anonymous = Family::default();
+        registry.register(
+            "holdfast_anonymous_requests",
+            "Requests without credentials that the mode `required` would refuse",
+            Family::clone(&anonymous),
+        );
         let open: Family<Open, Gauge> = Family::default();
         let help = "1 for each part of this node that is open to everybody who reaches it";
         registry.register("holdfast_insecure", help, open.clone());
@@ -126,7 +138,7 @@ impl Metrics {
             open.get_or_create(&Open { what }).set(1);
         }
         registry.register_collector(Box::new(Node(handle, feed, settings.tls.clone())));
-        Metrics { registry, requests, reservations, sent, cut_off, signatures_refused }
+        Metrics { registry, requests, reservations, sent, cut_off, signatures_refused, anonymous }
     }
 
     /// Counts an answered request.
@@ -159,6 +171,11 @@ impl Metrics {
     /// Counts a webhook whose signature was refused.
     pub(crate) fn signature_refused(&self) {
         self.signatures_refused.inc();
+    }
+
+    /// Counts a request without credentials, while they are optional.
+    pub(crate) fn anonymous(&self, route: &'static str) {
+        self.anonymous.get_or_create(&Anonymous { route }).inc();
     }
 
     /// The text of `/metrics`.

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::describe::{examples, parameters, problems, schemas};
+use crate::describe::{examples, operation, parameters, problems, schemas};
 use crate::routes;
 
 /// The introduction: what is true of all operations.
@@ -57,6 +57,7 @@ fn build() -> Value {
         "tags": tags,
         "paths": paths,
         "components": {
+            "securitySchemes": operation::security_schemes(),
             "schemas": schemas,
             "parameters": parameters::all(),
             "headers": parameters::headers(),
@@ -77,7 +78,10 @@ fn merge(all: &mut Value, more: Value) {
 mod tests {
     use std::collections::BTreeMap;
 
+    use engine::auth::Scope;
+
     use super::*;
+    use crate::auth::Access;
 
     /// Calls `visit` with every object of a document.
     fn walk<'v>(value: &'v Value, visit: &mut dyn FnMut(&'v Map<String, Value>)) {
@@ -122,6 +126,10 @@ mod tests {
             }
         });
         for (kind, components) in document()["components"].as_object().unwrap() {
+            // These are referred to by name.
+            if kind == "securitySchemes" {
+                continue;
+            }
             for name in components.as_object().unwrap().keys() {
                 let target = format!("#/components/{kind}/{name}");
                 assert!(used.contains(&target), "{target} is not used");
@@ -142,6 +150,31 @@ mod tests {
                 assert!(operation["responses"].as_object().unwrap().len() > 1, "{id}");
             }
         }
+    }
+
+    #[test]
+    fn every_endpoint_says_what_it_demands() {
+        let (mut open, mut scopes) = (Vec::new(), BTreeSet::new());
+        for (_, endpoint) in routes::endpoints() {
+            let (method, path) = (&endpoint.method, endpoint.path);
+            assert_ne!(endpoint.access, Access::Unset, "{method} {path} needs a scope");
+            scopes.extend(endpoint.access.scope());
+            if endpoint.access == Access::Open {
+                open.push(path);
+            }
+            let lower = method.as_str().to_lowercase();
+            let security = &document()["paths"][path][lower]["security"];
+            for way in security.as_array().unwrap() {
+                let name = way.as_object().unwrap().keys().next().unwrap();
+                assert!(document()["components"]["securitySchemes"][name].is_object(), "{name}");
+            }
+        }
+        open.retain(|path| !path.starts_with("/console/"));
+        let health = ["/api/v1/health", "/api/v1/test", "/health", "/livez", "/readyz"];
+        assert_eq!(open, [&health[..], &["/openapi.json", "/", "/docs"]].concat());
+        // Nothing of this scope has an endpoint yet.
+        let waits = Scope::PaymentsAdmin;
+        assert!(Scope::ALL.iter().all(|scope| *scope == waits || scopes.contains(scope)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The resources of the API, one folder each: its endpoints, their handlers, and what the OpenAPI
 //! document says of them.
 
+pub(crate) mod auth;
 pub(crate) mod cluster;
 pub(crate) mod documents;
 pub(crate) mod events;

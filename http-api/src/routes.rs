@@ -11,7 +11,7 @@ use crate::call::Call;
 use crate::endpoint::{Endpoint, Resource};
 use crate::failure::Failure;
 use crate::resources::{
-    cluster, documents, events, holds, monitoring, orders, payments, products, users,
+    auth, cluster, documents, events, holds, monitoring, orders, payments, products, users,
 };
 
 /// Lists the resources, in the order of the OpenAPI document.
@@ -47,6 +47,7 @@ resources! {
     Products: products,
     Users: users,
     Events: events,
+    Auth: auth,
     Cluster: cluster,
     Monitoring: monitoring,
     Documents: documents,

@@ -27,6 +27,7 @@ use tokio::sync::{Semaphore, watch as signal};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::answer::reply::Body;
+use crate::auth::Gate;
 use crate::call::{App, Documents};
 use crate::docs;
 use crate::events::Feed;
@@ -91,6 +92,7 @@ impl Server {
         let filling = tokio::spawn(Arc::clone(&feed).run(handle.clone()));
         let app = App {
             metrics: Arc::new(Metrics::new(handle.clone(), Arc::clone(&feed), &settings)),
+            gate: Gate::new(settings.root_token.clone(), handle.clone()),
             handle,
             origins: Origins::new(&settings.http_hosts, &settings.cors_origins),
             limiter: Limiter::new(settings.rate_limit_per_minute),
@@ -297,6 +299,7 @@ async fn connection(
             let context = socket::Context {
                 settings: &app.settings,
                 metrics: &app.metrics,
+                gate: &app.gate,
                 stopped: &app.stopped,
             };
             socket::run(context, parts.io.into_socket(), &parts.read_buf, upgrade).await;

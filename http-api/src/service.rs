@@ -24,6 +24,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::answer::compress::compress;
 use crate::answer::problem;
 use crate::answer::reply::{self, POSITION, REPLAYED, Reply};
+use crate::auth::Principal;
 use crate::call::{App, Call};
 use crate::endpoint::{BodyKind, Endpoint};
 use crate::failure::Failure;
@@ -145,6 +146,10 @@ where
         Found::OtherMethod { allow, .. } => return Err(Failure::method_not_allowed(allow)),
         Found::Nothing => return Err(Failure::not_found("There is no such path.")),
     };
+    let (principal, is_anonymous) = app.gate.admit(&head.headers, endpoint.access)?;
+    if is_anonymous {
+        app.metrics.anonymous(endpoint.path);
+    }
     if endpoint.answers_json {
         extract::accepts_json(&head.headers)?;
     }
@@ -166,7 +171,8 @@ where
     let over_s = over.map(|standing| standing.reset_s);
     let deadline = tokio::time::Instant::now() + app.settings.request_timeout;
     if body.len() <= LARGE_BYTES {
-        let asked = Asked { route, endpoint, argument, body, min_position, over_s, deadline };
+        let asked =
+            Asked { route, endpoint, argument, body, principal, min_position, over_s, deadline };
         return handle(app, head, trace, asked).await;
     }
     let (service, head, trace) = (Arc::clone(service), head.clone(), trace.clone());
@@ -176,7 +182,8 @@ where
             return Err(too_many_large());
         }
         let argument = &argument;
-        let asked = Asked { route, endpoint, argument, body, min_position, over_s, deadline };
+        let asked =
+            Asked { route, endpoint, argument, body, principal, min_position, over_s, deadline };
         let result = handle(&service.app, &head, &trace, asked).await;
         drop(room);
         result
@@ -195,6 +202,7 @@ struct Asked<'a> {
     endpoint: &'static Endpoint,
     argument: &'a str,
     body: Bytes,
+    principal: Principal,
     min_position: Option<Position>,
     /// Seconds until a client over its rate limit may send again.
     over_s: Option<u64>,
@@ -208,7 +216,8 @@ async fn handle(
     trace: &TraceId,
     asked: Asked<'_>,
 ) -> Result<Reply, Failure> {
-    let Asked { route, endpoint, argument, body, min_position, over_s, deadline } = asked;
+    let Asked { route, endpoint, argument, body, principal, min_position, over_s, deadline } =
+        asked;
     if let Some(reset_s) = over_s
         && !is_repeated(app, endpoint, &head.headers, &body)
     {
@@ -223,6 +232,7 @@ async fn handle(
         query: head.uri.query(),
         body,
         trace,
+        principal,
         min_position,
         deadline,
     };

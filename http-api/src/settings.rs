@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::RootToken;
 use crate::origin::{CorsOrigin, HostName};
 use crate::tls::HttpTls;
 
@@ -36,6 +37,9 @@ pub struct Settings {
     pub cors_origins: Vec<CorsOrigin>,
     /// The certificate for clients. With it, the server speaks HTTPS alone.
     pub tls: Option<Arc<HttpTls>>,
+    /// The root token of this node. With it, the node always asks for credentials, unless the
+    /// cluster's mode is `optional`.
+    pub root_token: Option<RootToken>,
     /// The parts of this node that are open to everybody who reaches them, for `/cluster` and the
     /// metrics.
     pub insecure: Vec<&'static str>,
@@ -103,6 +107,7 @@ impl Default for Settings {
             http_hosts: Vec::new(),
             cors_origins: Vec::new(),
             tls: None,
+            root_token: None,
             insecure: Vec::new(),
             gateway: Gateway::None,
             webhook_secrets: Vec::new(),

@@ -143,12 +143,26 @@ impl Handle {
         self.shared.node()
     }
 
-    /// Replicates a command and waits until this node has applied it.
+    /// Replicates a command of this node itself and waits until this node has applied it.
+    ///
+    /// # Errors
+    /// As [`Handle::propose_as`].
+    pub async fn propose(
+        &self,
+        command: Command,
+        trace: TraceId,
+        deadline: Instant,
+    ) -> Result<Applied, ProposeError> {
+        self.propose_as(Actor::System, command, trace, deadline).await
+    }
+
+    /// Replicates a command that somebody asked for and waits until this node has applied it.
     ///
     /// # Errors
     /// See [`ProposeError`]; only [`ProposeError::TimedOut`] leaves the outcome open.
-    pub async fn propose(
+    pub async fn propose_as(
         &self,
+        actor: Actor,
         command: Command,
         trace: TraceId,
         deadline: Instant,
@@ -170,7 +184,7 @@ impl Handle {
             .await_answer(deadline.into_std() + GRACE)
             .inspect_err(|_| shared.counters.proposals_refused.add(1))?;
         let request = RequestId { node: shared.node(), boot: shared.identity.boot(), seq };
-        let envelope = Envelope { request, trace, actor: Actor::Nobody, command };
+        let envelope = Envelope { request, trace, actor, command };
         let envelope = envelope.encode_at(shared.level.load(Ordering::Relaxed)).into();
         let deadline_ms = shared.mono_ms(deadline.into_std());
         shared.send(crate::core::Input::Propose(Request { seq, envelope, deadline_ms }));

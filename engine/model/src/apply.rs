@@ -56,6 +56,9 @@ impl Model {
         let parks = rules == Rules::Parking && self.level == 0;
         let mut at = At { position, trace: &envelope.trace, parks, predicted };
         let outcome = match self.admit(envelope.request) {
+            true if self.shuts_out(envelope.actor, &envelope.command) => {
+                Outcome::Rejected(Rejection::Unauthorized)
+            }
             true => self.dispatch(&mut at, envelope.command),
             false => Outcome::Ignored,
         };

@@ -1,7 +1,8 @@
 //! Tokens and the mode.
 
+use engine::actor::Actor;
 use engine::auth::{Mode, Scopes, TOKENS_MAX, Token};
-use engine::command::CreateToken;
+use engine::command::{Command, CreateToken};
 use engine::ids::TokenId;
 use engine::outcome::{Outcome, Rejection};
 
@@ -53,6 +54,27 @@ impl Model {
         let row = at.and_then(|at| self.tokens.get_mut(at));
         let row = row.ok_or(Rejection::TokenNotFound(token))?;
         Ok(Outcome::TokenRevoked { token, already: row.take().is_none() })
+    }
+
+    /// Whether the sender of a command has no right to send it any more.
+    pub(crate) fn shuts_out(&self, actor: Actor, command: &Command) -> bool {
+        let signed_or_own = matches!(
+            command,
+            Command::PaymentWebhook(_)
+                | Command::ClaimPayments(_)
+                | Command::SettlePayments(_)
+                | Command::Tick
+                | Command::BeginCluster(_)
+                | Command::RaiseLevel(_)
+        );
+        match actor {
+            Actor::Token(id) => {
+                let mut live = self.live_tokens().filter(|token| token.is_live(self.clock));
+                !live.any(|token| token.id == id)
+            }
+            Actor::Nobody => self.auth_mode == Mode::Required && !signed_or_own,
+            _ => false,
+        }
     }
 
     /// The tokens that were not revoked.

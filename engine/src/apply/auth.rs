@@ -1,8 +1,9 @@
 //! The commands about tokens and the mode.
 
+use crate::actor::Actor;
 use crate::apply::context::Context;
-use crate::auth::{LABEL_BYTES_MAX, OWNER_BYTES_MAX, Scopes, Token};
-use crate::command::{CreateToken, RevokeToken, SetAuth};
+use crate::auth::{LABEL_BYTES_MAX, Mode, OWNER_BYTES_MAX, Scopes, Token};
+use crate::command::{Command, CreateToken, RevokeToken, SetAuth};
 use crate::outcome::{Outcome, Rejection};
 #[cfg(feature = "planted-bugs")]
 use crate::planted::{Bug, is_planted};
@@ -13,6 +14,18 @@ impl State {
     /// The mode and the tokens.
     pub fn auth(&self) -> &Auth {
         self.tokens.auth()
+    }
+
+    /// Whether the sender of a command may act here and now. The node that took the request judged
+    /// its scopes by what it had applied, and scopes never change; the token may have been revoked
+    /// or have expired since, or credentials may be required by now.
+    pub(crate) fn may_act(&self, actor: Actor, command: &Command) -> bool {
+        let auth = self.tokens.auth();
+        match actor {
+            Actor::Token(id) => auth.token(id).is_some_and(|token| token.is_live(self.clock)),
+            Actor::Nobody => auth.mode() != Mode::Required || needs_nobody(command),
+            Actor::System | Actor::Root(_) | Actor::Customer { .. } => true,
+        }
     }
 
     /// Sets whether requests need credentials.
@@ -65,4 +78,17 @@ impl State {
         let already = !self.tokens.revoke(token, &mut self.hasher);
         Ok(Outcome::TokenRevoked { token, already })
     }
+}
+
+/// Whether nobody has to ask for a command: nodes send it by themselves, or it has a signature.
+fn needs_nobody(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::PaymentWebhook(_)
+            | Command::ClaimPayments(_)
+            | Command::SettlePayments(_)
+            | Command::Tick
+            | Command::BeginCluster(_)
+            | Command::RaiseLevel(_)
+    )
 }

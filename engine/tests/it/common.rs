@@ -68,7 +68,7 @@ impl Machine {
             .map(|command| {
                 self.seq += 1;
                 let request = RequestId { node: NodeId(1), boot: 1, seq: self.seq };
-                Envelope { request, trace: TraceId::Uuid([7; 16]), actor: Actor::Nobody, command }
+                Envelope { request, trace: TraceId::Uuid([7; 16]), actor: Actor::System, command }
             })
             .collect();
         self.run_envelopes(envelopes)

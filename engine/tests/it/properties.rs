@@ -8,7 +8,7 @@ use engine::command::{ClaimPayments, Command, CreateProduct, Envelope, Rules};
 use engine::entry::Entry;
 use engine::event::{Event, EventId};
 use engine::hold;
-use engine::ids::{HoldId, NodeId, OrderId, Position, RequestId, Timestamp};
+use engine::ids::{HoldId, NodeId, OrderId, Position, RequestId, Timestamp, TokenId};
 use engine::money::Money;
 use engine::state::{State, Unobserved};
 use engine::store::memory::MemoryStore;
@@ -132,8 +132,12 @@ impl Sender {
         };
         self.seq += 1;
         let request = RequestId { node: NodeId(1), boot: self.boot, seq: self.seq };
-        let envelope =
-            Envelope { request, trace: TraceId::Uuid([3; 16]), actor: Actor::Nobody, command };
+        let actor = match self.seq % 8 {
+            0 => Actor::Nobody,
+            1 => Actor::Token(TokenId(self.seq / 8 % 4)),
+            _ => Actor::Root(NodeId(1)),
+        };
+        let envelope = Envelope { request, trace: TraceId::Uuid([3; 16]), actor, command };
         self.sent.push(envelope.clone());
         Some(envelope)
     }
@@ -194,13 +198,17 @@ proptest! {
                     }
                     other => other,
                 };
-                let Some(envelope) = sender.envelope(&model, operation) else { continue };
+                let Some(mut envelope) = sender.envelope(&model, operation) else { continue };
                 let position = Position::new(index, envelopes.len() as u64);
                 // Some were written before reports stopped to wait for their orders.
                 let rules = match envelope.request.seq % 3 {
                     0 => Rules::NoParking,
                     _ => Rules::Parking,
                 };
+                if rules == Rules::Parking {
+                    // They did not say who asks.
+                    envelope.actor = Actor::Nobody;
+                }
                 model.execute(position, rules, envelope.clone(), &mut expected);
                 envelopes.push((rules, envelope));
             }

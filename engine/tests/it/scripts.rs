@@ -77,7 +77,8 @@ impl goldenscript::Runner for Script {
             "reopen" => out = self.reopen()?,
             name => {
                 let command = command::command(name, &mut args)?;
-                out = self.submit(command, args.find("boot")?, args.find("request")?)?;
+                let actor = args.find("as")?.map_or(Actor::Nobody, |id| Actor::Token(TokenId(id)));
+                out = self.submit(command, actor, args.find("boot")?, args.find("request")?)?;
             }
         }
         args.end()?;
@@ -87,7 +88,13 @@ impl goldenscript::Runner for Script {
 
 impl Script {
     /// Applies a command, or adds it to the batch or entry that was started.
-    fn submit(&mut self, command: Command, boot: Option<u64>, seq: Option<u64>) -> Result<String> {
+    fn submit(
+        &mut self,
+        command: Command,
+        actor: Actor,
+        boot: Option<u64>,
+        seq: Option<u64>,
+    ) -> Result<String> {
         if let Some(batch) = &mut self.batch {
             let Command::PlaceOrder(order) = command else {
                 return Err("only orders can be in a batch".into());
@@ -98,7 +105,7 @@ impl Script {
         self.machine.seq += 1;
         let (boot, seq) = (boot.unwrap_or(1), seq.unwrap_or(1_000 + self.machine.seq));
         let request = RequestId { node: NodeId(1), boot, seq };
-        let envelope = Envelope { request, trace: TraceId::NONE, actor: Actor::Nobody, command };
+        let envelope = Envelope { request, trace: TraceId::NONE, actor, command };
         match &mut self.entry {
             Some(entry) => {
                 entry.push(envelope);
@@ -111,7 +118,7 @@ impl Script {
     /// Ends the batch or entry that was started, and applies it.
     fn apply(&mut self) -> Result<String> {
         if let Some(batch) = self.batch.take() {
-            return self.submit(Command::PlaceBatch(batch), None, None);
+            return self.submit(Command::PlaceBatch(batch), Actor::Nobody, None, None);
         }
         let entry = self.entry.take().ok_or("no entry was started")?;
         Ok(self.apply_entry(entry))

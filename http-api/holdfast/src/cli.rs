@@ -7,7 +7,8 @@ use crate::exit::{self, CliError};
 use crate::node::{dev, serve};
 use crate::offline::{recover, restore, verify};
 use crate::remote::{
-    backup, clock, events, holds, level, members, orders, payments, products, snapshot, status,
+    auth, backup, clock, events, holds, level, members, orders, payments, products, snapshot,
+    status, tokens,
 };
 use crate::{bench, certs, gateway, remote};
 
@@ -72,6 +73,12 @@ pub(crate) enum Command {
     /// Let the cluster's clock take a large gap
     #[command(subcommand)]
     Clock(clock::Command),
+    /// Show and set whether a running cluster asks for credentials; make a root token
+    #[command(subcommand)]
+    Auth(auth::Command),
+    /// Create, list and revoke the tokens of a running cluster
+    #[command(subcommand)]
+    Tokens(tokens::Command),
     /// Make and show the certificates of nodes
     #[command(subcommand)]
     Certs(certs::Command),
@@ -104,6 +111,8 @@ impl Command {
             Command::Level(command) => level::run(&command),
             Command::TransferLeader(options) => members::transfer(&options),
             Command::Clock(command) => clock::run(&command),
+            Command::Auth(command) => auth::run(&command),
+            Command::Tokens(command) => tokens::run(&command),
             Command::Certs(command) => certs::run(&command),
             Command::Bench(options) => bench::run(&options),
         }

@@ -9,7 +9,8 @@ const PREFIX: &str = "HOLDFAST_";
 
 /// Variables that are read and have no flag: by this program, or by the project's own scripts and
 /// tests, which pass their environment on to the nodes that they start.
-const WITHOUT_FLAG: [&str; 6] = [
+const WITHOUT_FLAG: [&str; 7] = [
+    crate::credentials::VARIABLE,
     "HOLDFAST_PLANTED_BUG",
     "HOLDFAST_BINARY",
     "HOLDFAST_INSIDE",

@@ -12,6 +12,7 @@ mod bulk;
 mod certs;
 mod cli;
 mod config;
+mod credentials;
 mod environment;
 mod exit;
 mod gateway;

@@ -2,6 +2,7 @@
 //!
 //! The client crate owns retries, deadlines and keys; nothing here repeats a request.
 
+pub(crate) mod auth;
 pub(crate) mod backup;
 pub(crate) mod clock;
 pub(crate) mod events;
@@ -14,6 +15,7 @@ pub(crate) mod products;
 pub(crate) mod snapshot;
 pub(crate) mod status;
 mod stock;
+pub(crate) mod tokens;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ use client::wire::{Outcome, Problem};
 use client::{Builder, Cause, Client, Error};
 use serde::Serialize;
 
+use crate::credentials;
 use crate::exit::{CliError, chain};
 use crate::output;
 use crate::settings;
@@ -39,6 +42,10 @@ pub(crate) struct Options {
     /// Believe servers whose certificate an authority of this file signed, for URLs with https
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Prove who asks by the token in this file: one of the cluster, or the root token of its nodes.
+    /// Without it, the token in the variable HOLDFAST_TOKEN is used, if it is set
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
@@ -53,9 +60,18 @@ pub(crate) struct Options {
 impl Options {
     /// Creates a client for these URLs. Call it inside a runtime.
     pub(crate) fn client(&self) -> Result<Client, CliError> {
-        let builder =
-            Client::builder().base_urls(&self.url).deadline(Duration::from_secs(self.timeout_s));
-        believing(builder, self.ca_file.as_deref())?
+        self.client_of(self.url.clone(), Duration::from_secs(self.timeout_s))
+    }
+
+    /// Creates a client for other URLs of the same cluster.
+    pub(crate) fn client_of(
+        &self,
+        urls: Vec<String>,
+        deadline: Duration,
+    ) -> Result<Client, CliError> {
+        let builder = Client::builder().base_urls(urls).deadline(deadline);
+        let builder = believing(builder, self.ca_file.as_deref())?;
+        credentials::authorized(builder, "--token-file", self.token_file.as_deref(), true)?
             .build()
             .map_err(|error| CliError::Usage(chain(&error)))
     }

@@ -13,8 +13,10 @@ use hyper::header::{
 use crate::answer::reply::{self, Reply, ReplyExt};
 use crate::failure::{Details, Failure};
 
-/// The value of `WWW-Authenticate` in a 401.
-const CHALLENGE: &str = "Holdfast-Signature realm=\"payments\"";
+/// The value of `WWW-Authenticate` in a 401 for a signature.
+const SIGNATURE_CHALLENGE: &str = "Holdfast-Signature realm=\"payments\"";
+/// The same for a token.
+const TOKEN_CHALLENGE: &str = "Bearer realm=\"holdfast\"";
 
 /// Makes the answer to a request that failed.
 pub(crate) fn reply(failure: Failure, trace: &TraceId) -> Reply {
@@ -40,8 +42,13 @@ pub(crate) fn reply(failure: Failure, trace: &TraceId) -> Reply {
     if code == ErrorCode::UpgradeRequired {
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
-    if code == ErrorCode::InvalidSignature {
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+    let challenge = match code {
+        ErrorCode::InvalidSignature => Some(SIGNATURE_CHALLENGE),
+        ErrorCode::Unauthorized => Some(TOKEN_CHALLENGE),
+        _ => None,
+    };
+    if let Some(challenge) = challenge {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     if close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

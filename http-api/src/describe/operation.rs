@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::parameters::{self, ALWAYS, COUNTED, EVERYWHERE, READS};
 use super::problems;
 use super::words::{headers, json_content, reference, schema};
+use crate::auth::Access;
 
 /// What an endpoint takes and answers.
 pub(crate) struct Operation {
@@ -25,6 +26,7 @@ pub(crate) struct Operation {
     /// The messages of the WebSocket.
     messages: Option<Value>,
     is_counted: bool,
+    access: Access,
 }
 
 struct Body {
@@ -63,6 +65,7 @@ impl Operation {
             word: None,
             messages: None,
             is_counted: false,
+            access: Access::Open,
         }
     }
 
@@ -90,6 +93,13 @@ impl Operation {
     /// It refuses web pages of other origins.
     pub(crate) fn refuses_pages(self) -> Operation {
         self.refuses(&[ErrorCode::Forbidden])
+    }
+
+    /// It asks for credentials.
+    pub(crate) fn demands(mut self, access: Access) -> Operation {
+        self.access = access;
+        let codes = [ErrorCode::Unauthorized, ErrorCode::Forbidden];
+        self.refuses(if access == Access::Known { &codes[..1] } else { &codes })
     }
 
     /// It reads the body of a request.
@@ -269,6 +279,7 @@ impl Operation {
             "description": self.description,
             "parameters": parameters,
             "responses": responses,
+            "security": security(self.access),
         });
         if let Some(Body { schema: of, required, example, lines, merges }) = &self.body {
             let mut content = json!({wire::JSON: {"schema": schema(of), "example": example}});
@@ -287,3 +298,35 @@ impl Operation {
         operation
     }
 }
+
+/// What credentials an operation asks for, each way alone: a token, with its scope, or a signature.
+fn security(access: Access) -> Value {
+    let token =
+        json!({ TOKEN: access.scope().map(|scope| vec![scope.as_str()]).unwrap_or_default() });
+    match access {
+        Access::Open => json!([]),
+        Access::Signed(_) => json!([{ SIGNATURE: [] }, token]),
+        Access::Unset | Access::Known | Access::Scope(_) => json!([token]),
+    }
+}
+
+/// The ways to prove who sends a request.
+pub(crate) fn security_schemes() -> Value {
+    json!({
+        TOKEN: {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A token of the cluster, or the root token of a node; see *Credentials*. \
+                            The names beside it are the scopes that the token must have.",
+        },
+        SIGNATURE: {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Holdfast-Signature",
+            "description": "See *Signed webhooks*.",
+        },
+    })
+}
+
+const TOKEN: &str = "token";
+const SIGNATURE: &str = "signature";

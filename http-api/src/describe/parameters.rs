@@ -40,6 +40,7 @@ fn paths_and_headers() -> Value {
         "ProductId": path("id", "Id", "Id of the product. Anything else is 404."),
         "UserId": path("id", "Id", "Id of the user. Anything else is 404."),
         "MemberId": path("id", "Id", "Id of the member. Anything else is 404."),
+        "TokenId": path("id", "Id", "Id of the token. Anything else is 404."),
         "Key": path("key", "IdempotencyKey", "The key, percent-encoded."),
         "ConsoleFile": json!({
             "name": "file",

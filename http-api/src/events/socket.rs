@@ -25,6 +25,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::Subscription;
 use super::feed::Ended;
 use super::render::{self, Rendered};
+use crate::auth::{Gate, Principal};
 use crate::bounds::ID_MAX;
 use crate::metrics::{Metrics, Transport};
 use crate::settings::Settings;
@@ -50,12 +51,12 @@ const CLOSE: Duration = Duration::from_secs(1);
 
 /// A subscription, handed from the handler to the connection that becomes a WebSocket.
 #[derive(Clone)]
-pub(crate) struct Upgrade(Arc<Mutex<Option<Subscription>>>);
+pub(crate) struct Upgrade(Arc<Mutex<Option<(Subscription, Principal)>>>);
 
 impl Upgrade {
-    /// An upgrade with the client's subscription.
-    pub(crate) fn new(subscription: Subscription) -> Upgrade {
-        Upgrade(Arc::new(Mutex::new(Some(subscription))))
+    /// An upgrade with the client's subscription, for as long as its credentials count.
+    pub(crate) fn new(subscription: Subscription, principal: Principal) -> Upgrade {
+        Upgrade(Arc::new(Mutex::new(Some((subscription, principal)))))
     }
 }
 
@@ -99,13 +100,14 @@ impl From<Error> for End {
 pub(crate) struct Context<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) metrics: &'a Metrics,
+    pub(crate) gate: &'a Gate,
     /// Becomes true when the server stops.
     pub(crate) stopped: &'a watch::Receiver<bool>,
 }
 
 /// Serves one WebSocket to its end.
 pub(crate) async fn run(context: Context<'_>, socket: Stream, read: &Bytes, upgrade: Upgrade) {
-    let Some(subscription) = upgrade.0.lock().take() else { return };
+    let Some((subscription, principal)) = upgrade.0.lock().take() else { return };
     let config = WebSocketConfig::default()
         .read_buffer_size(MESSAGE_BYTES_MAX)
         .write_buffer_size(0)
@@ -117,7 +119,7 @@ pub(crate) async fn run(context: Context<'_>, socket: Stream, read: &Bytes, upgr
     let write_timeout = context.settings.write_timeout;
     let mut session =
         Session { socket, channels: BTreeSet::new(), subscription, write_timeout, invalid: 0 };
-    let end = session.serve(context).await;
+    let end = session.serve(context, principal).await;
     tracing::debug!(?end, "a WebSocket ends");
     match end {
         End::Gone => {}
@@ -135,7 +137,8 @@ struct Session {
 }
 
 impl Session {
-    async fn serve(&mut self, context: Context<'_>) -> End {
+    async fn serve(&mut self, context: Context<'_>, principal: Principal) -> End {
+        let mut shut_out = std::pin::pin!(context.gate.clone().ended(principal));
         let mut stopped = context.stopped.clone();
         let stopping = async { drop(stopped.wait_for(|stop| *stop).await) };
         let mut stopping = std::pin::pin!(stopping);
@@ -147,6 +150,9 @@ impl Session {
             let done = tokio::select! {
                 () = &mut stopping => {
                     Err(End::Close(CloseCode::Away, "the server is stopping"))
+                }
+                () = &mut shut_out => {
+                    Err(End::Close(CloseCode::Policy, "the credentials no longer count"))
                 }
                 _ = heartbeat.tick() => {
                     unanswered += 1;

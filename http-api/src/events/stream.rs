@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use engine::event::EventId;
 use hyper::body::Frame;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::feed::Ended;
@@ -42,22 +41,26 @@ struct Source {
     filter: Filter,
     heartbeat: Duration,
     metrics: Arc<Metrics>,
-    stopped: watch::Receiver<bool>,
+    /// Ends when the stream must.
+    end: End,
     due: Instant,
 }
 
+/// Ends when the server stops, or when the credentials of the subscriber no longer count.
+pub(crate) type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 impl EventStream {
-    /// A stream of the selected events after `start`. It ends when the server stops.
+    /// A stream of the selected events after `start`, until `end`.
     pub(crate) fn new(
         subscription: Subscription,
         start: EventId,
         filter: Filter,
         heartbeat: Duration,
         metrics: Arc<Metrics>,
-        stopped: watch::Receiver<bool>,
+        end: End,
     ) -> EventStream {
         let due = Instant::now() + heartbeat;
-        let source = Source { subscription, filter, heartbeat, metrics, stopped, due };
+        let source = Source { subscription, filter, heartbeat, metrics, end, due };
         // With this id a client can resume without a gap before the first event.
         let hello = format!(": events\nretry: {RETRY_MS}\nid: {start}\n\n");
         let next = std::future::ready(Some((source, hello.into())));
@@ -97,7 +100,7 @@ impl Source {
             }
             tokio::select! {
                 biased;
-                () = async { drop(self.stopped.wait_for(|stop| *stop).await) } => return None,
+                () = &mut self.end => return None,
                 () = sleep_until(self.due) => {
                     self.due = Instant::now() + self.heartbeat;
                     return Some((self, Bytes::from_static(b": heartbeat\n\n")));

@@ -27,10 +27,15 @@ pub(crate) const WINDOW_S: u64 = 300;
 pub(crate) const SIGNATURES_MAX: usize = 8;
 
 /// Checks the signature of a request against this node's clock. Without secrets every request is
-/// refused, unless the settings allow unsigned ones.
-pub(crate) fn check(settings: &Settings, headers: &HeaderMap, body: &[u8]) -> Result<(), Failure> {
+/// refused, unless the settings allow unsigned ones and nobody asks for credentials.
+pub(crate) fn check(
+    settings: &Settings,
+    headers: &HeaderMap,
+    body: &[u8],
+    is_open: bool,
+) -> Result<(), Failure> {
     if settings.webhook_secrets.is_empty() {
-        return match settings.webhook_unsigned {
+        return match settings.webhook_unsigned && is_open {
             true => Ok(()),
             false => Err(refused(
                 "This node has no webhook secret, so it cannot tell who sent this payment result. \
@@ -191,10 +196,11 @@ mod tests {
     #[test]
     fn without_a_secret_all_are_refused_unless_unsigned_ones_are_wanted() {
         let with = |webhook_unsigned| Settings { webhook_unsigned, ..Settings::default() };
-        assert!(check(&with(false), &HeaderMap::new(), BODY).is_err());
-        assert!(check(&with(true), &HeaderMap::new(), BODY).is_ok());
+        assert!(check(&with(false), &HeaderMap::new(), BODY, true).is_err());
+        assert!(check(&with(true), &HeaderMap::new(), BODY, true).is_ok());
+        assert!(check(&with(true), &HeaderMap::new(), BODY, false).is_err(), "tokens are required");
         let webhook_secrets = vec![WebhookSecret::new(SECRET)];
         let both = Settings { webhook_secrets, ..with(true) };
-        assert!(check(&both, &HeaderMap::new(), BODY).is_err(), "there is a secret");
+        assert!(check(&both, &HeaderMap::new(), BODY, true).is_err(), "there is a secret");
     }
 }

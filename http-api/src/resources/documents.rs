@@ -16,15 +16,18 @@ pub(crate) static RESOURCE: Resource = Resource {
 };
 
 endpoints! {
-    OpenApi: Endpoint::get("/openapi.json", describe::openapi).own_format() => handle::openapi,
-    Console: Endpoint::get("/", describe::console).own_format().uncounted() => console::page,
+    OpenApi: Endpoint::get("/openapi.json", describe::openapi).own_format()
+        .open() => handle::openapi,
+    Console: Endpoint::get("/", describe::console).own_format().uncounted().open() => console::page,
     ConsoleStyle: Endpoint::get("/console/app.css", describe::console_style)
         .own_format()
         .uncounted()
+        .open()
         => console::style,
     ConsoleScript: Endpoint::get("/console/{file}", describe::console_script)
         .own_format()
         .uncounted()
+        .open()
         => console::script,
-    Page: Endpoint::get("/docs", describe::page).own_format() => handle::page,
+    Page: Endpoint::get("/docs", describe::page).own_format().open() => handle::page,
 }

@@ -3,6 +3,8 @@
 mod describe;
 mod handle;
 
+use engine::auth::Scope;
+
 use crate::endpoint::{Endpoint, Resource, endpoints};
 use crate::origin::Exposure;
 
@@ -15,8 +17,10 @@ pub(crate) static RESOURCE: Resource = Resource {
 endpoints! {
     Stream: Endpoint::get("/api/v1/events", describe::stream).own_format()
         .exposes(Exposure::Guarded)
+        .needs(Scope::EventsRead)
         => handle::stream,
     Socket: Endpoint::get("/api/v1/ws", describe::socket).own_format()
         .exposes(Exposure::Socket)
+        .needs(Scope::EventsRead)
         => handle::socket,
 }

@@ -5,6 +5,8 @@ mod examples;
 mod handle;
 mod schemas;
 
+use engine::auth::Scope;
+
 use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
 
 pub(crate) static RESOURCE: Resource =
@@ -13,9 +15,12 @@ pub(crate) static RESOURCE: Resource =
 endpoints! {
     Create: Endpoint::post("/api/v1/holds", BodyKind::Json, describe::create)
         .keyed(|state, key| state.hold_by_key(key).is_some())
+        .needs(Scope::OrdersWrite)
         => handle::create,
-    Get: Endpoint::get("/api/v1/holds/{id}", describe::get) => handle::get,
-    Release: Endpoint::delete("/api/v1/holds/{id}", describe::release) => handle::release,
+    Get: Endpoint::get("/api/v1/holds/{id}", describe::get).needs(Scope::OrdersRead) => handle::get,
+    Release: Endpoint::delete("/api/v1/holds/{id}", describe::release)
+        .needs(Scope::OrdersWrite) => handle::release,
     Extend: Endpoint::post("/api/v1/holds/{id}/extend", BodyKind::Json, describe::extend)
+        .needs(Scope::OrdersWrite)
         => handle::extend,
 }

@@ -5,6 +5,8 @@ mod examples;
 mod handle;
 mod schemas;
 
+use engine::auth::Scope;
+
 use crate::endpoint::{Endpoint, Resource, endpoints};
 
 pub(crate) static RESOURCE: Resource = Resource {
@@ -14,11 +16,13 @@ pub(crate) static RESOURCE: Resource = Resource {
 };
 
 endpoints! {
-    Health: Endpoint::get("/api/v1/health", describe::health).uncounted() => handle::health,
-    Test: Endpoint::get("/api/v1/test", describe::test) => handle::test,
-    BareHealth: Endpoint::get("/health", describe::bare_health).uncounted() => handle::health,
-    Live: Endpoint::get("/livez", describe::live).uncounted() => handle::live,
-    Ready: Endpoint::get("/readyz", describe::ready).uncounted() => handle::ready,
+    Health: Endpoint::get("/api/v1/health", describe::health).uncounted().open() => handle::health,
+    Test: Endpoint::get("/api/v1/test", describe::test).open() => handle::test,
+    BareHealth: Endpoint::get("/health", describe::bare_health).uncounted()
+        .open() => handle::health,
+    Live: Endpoint::get("/livez", describe::live).uncounted().open() => handle::live,
+    Ready: Endpoint::get("/readyz", describe::ready).uncounted().open() => handle::ready,
     Metrics: Endpoint::get("/metrics", describe::metrics).uncounted().own_format()
+        .needs(Scope::MetricsRead)
         => handle::metrics,
 }

@@ -9,6 +9,7 @@ pub(crate) mod schemas;
 mod task;
 pub(crate) mod write;
 
+use engine::auth::Scope;
 use engine::state::State;
 
 use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
@@ -24,21 +25,30 @@ fn made_order(state: &State, key: &str) -> bool {
 }
 
 endpoints! {
-    List: Endpoint::get("/api/v1/orders", describe::list) => list::list,
-    Create: Endpoint::post("/api/v1/orders", BodyKind::Json, describe::create).keyed(made_order)
+    List: Endpoint::get("/api/v1/orders", describe::list).needs(Scope::OrdersRead) => list::list,
+    Create: Endpoint::post("/api/v1/orders", BodyKind::Json, describe::create)
+        .keyed(made_order)
+        .needs(Scope::OrdersWrite)
         => write::create,
     Purchase: Endpoint::post("/api/v1/orders/purchase", BodyKind::Json, describe::purchase)
         .keyed(made_order)
+        .needs(Scope::OrdersWrite)
         => write::purchase,
     PlaceBatch: Endpoint::post("/api/v1/orders/batch", BodyKind::Bulk, describe::batch)
+        .needs(Scope::OrdersWrite)
         => batch::place,
-    ByKey: Endpoint::get("/api/v1/orders/by-key/{key}", describe::by_key) => read::by_key,
+    ByKey: Endpoint::get("/api/v1/orders/by-key/{key}", describe::by_key)
+        .needs(Scope::OrdersRead) => read::by_key,
     FenceKey: Endpoint::post("/api/v1/orders/by-key/{key}/fence", BodyKind::None, describe::fence)
+        .needs(Scope::OrdersWrite)
         => write::fence,
-    Get: Endpoint::get("/api/v1/orders/{id}", describe::get) => read::get,
+    Get: Endpoint::get("/api/v1/orders/{id}", describe::get).needs(Scope::OrdersRead) => read::get,
     Cancel: Endpoint::post("/api/v1/orders/{id}/cancel", BodyKind::Json, describe::cancel)
+        .needs(Scope::OrdersWrite)
         => write::cancel,
-    History: Endpoint::get("/api/v1/orders/{id}/events", describe::history) => read::events,
+    History: Endpoint::get("/api/v1/orders/{id}/events", describe::history)
+        .needs(Scope::OrdersRead) => read::events,
     Processed: Endpoint::post("/api/v1/tasks/order-processed", BodyKind::Json, describe::processed)
+        .needs(Scope::Tasks)
         => task::order_processed,
 }

@@ -5,6 +5,8 @@ mod examples;
 mod handle;
 mod schemas;
 
+use engine::auth::Scope;
+
 use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
 
 pub(crate) static RESOURCE: Resource = Resource {
@@ -16,5 +18,6 @@ pub(crate) static RESOURCE: Resource = Resource {
 endpoints! {
     Webhook: Endpoint::post("/api/v1/payments/webhook", BodyKind::Json, describe::webhook)
         .keyed(|state, key| state.webhook_by_key(key).is_some())
+        .signed(Scope::PaymentsWebhook)
         => handle::webhook,
 }

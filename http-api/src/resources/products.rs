@@ -6,6 +6,8 @@ mod handle;
 mod schemas;
 mod stock;
 
+use engine::auth::Scope;
+
 use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
 
 pub(crate) static RESOURCE: Resource = Resource {
@@ -15,16 +17,24 @@ pub(crate) static RESOURCE: Resource = Resource {
 };
 
 endpoints! {
-    List: Endpoint::get("/api/v1/products", describe::list) => handle::list,
+    List: Endpoint::get("/api/v1/products", describe::list)
+        .needs(Scope::CatalogRead) => handle::list,
     Create: Endpoint::post("/api/v1/products", BodyKind::Json, describe::create)
+        .needs(Scope::CatalogWrite)
         => handle::create,
-    Get: Endpoint::get("/api/v1/products/{id}", describe::get) => handle::get,
-    Replace: Endpoint::put("/api/v1/products/{id}", describe::replace) => handle::replace,
-    Patch: Endpoint::patch("/api/v1/products/{id}", describe::patch) => handle::patch,
-    Archive: Endpoint::delete("/api/v1/products/{id}", describe::archive) => handle::archive,
+    Get: Endpoint::get("/api/v1/products/{id}", describe::get)
+        .needs(Scope::CatalogRead) => handle::get,
+    Replace: Endpoint::put("/api/v1/products/{id}", describe::replace)
+        .needs(Scope::CatalogWrite) => handle::replace,
+    Patch: Endpoint::patch("/api/v1/products/{id}", describe::patch)
+        .needs(Scope::CatalogWrite) => handle::patch,
+    Archive: Endpoint::delete("/api/v1/products/{id}", describe::archive)
+        .needs(Scope::CatalogWrite) => handle::archive,
     AdjustStock:
         Endpoint::post("/api/v1/products/{id}/adjustments", BodyKind::Json, describe::adjust)
         .keyed(|state, key| state.adjustment_by_key(key).is_some())
+        .needs(Scope::StockWrite)
         => stock::adjust,
-    Ledger: Endpoint::get("/api/v1/products/{id}/ledger", describe::ledger) => stock::ledger,
+    Ledger: Endpoint::get("/api/v1/products/{id}/ledger", describe::ledger)
+        .needs(Scope::StockRead) => stock::ledger,
 }

@@ -152,6 +152,15 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         (result(3), 200),
         (result(9), 200),
     ]);
+    let token = json!({"owner": "shop", "scopes": ["orders:read"], "expires_in_s": 60});
+    calls.extend([
+        (Call::json("POST", "/api/v1/auth/tokens", &token), 201),
+        (Call::new("GET", "/api/v1/auth/tokens"), 200),
+        (Call::new("DELETE", "/api/v1/auth/tokens/1"), 200),
+        (Call::json("PUT", "/api/v1/auth/mode", &json!({"mode": "off"})), 200),
+        (Call::new("GET", "/api/v1/auth/mode"), 200),
+        (Call::new("GET", "/api/v1/session"), 200),
+    ]);
     let task = json!({"order_id": 1});
     calls.push((Call::json("POST", "/api/v1/tasks/order-processed", &task), 202));
     let reads = [

@@ -52,6 +52,9 @@ impl Fixture {
     pub(crate) async fn with_config(settings: Settings, change: fn(&mut Config)) -> Fixture {
         let fixture = Fixture::launch(settings, 1, change).await;
         fixture.until("ready", async || fixture.get("/readyz").await.status == 200).await;
+        // A new cluster raises its level in one of its first entries.
+        let level = || fixture.handle.read(|state| state.level());
+        fixture.until("at the newest level", async || level() == engine::level::NEWEST).await;
         fixture
     }
 

@@ -5,6 +5,7 @@
 mod contract;
 mod harness;
 
+mod auth;
 mod bad_input;
 mod batches;
 mod documents;

@@ -330,6 +330,8 @@ coverage! {
     tokens_created,
     /// Tokens revoked.
     tokens_revoked,
+    /// Commands refused because their sender's token was gone, or because they had none.
+    rejected_unauthorized,
     /// Commands refused because the cluster's level is too low for them.
     level_too_low,
     /// Claims of payments while payments were paused.

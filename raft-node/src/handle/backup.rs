@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use engine::actor::Actor;
 use engine::command::{Command, SetPayments};
 use engine::trace::TraceId;
 use tokio::time::Instant;
@@ -54,10 +55,12 @@ impl Handle {
     /// See [`ProposeError`].
     pub async fn set_payments(
         &self,
+        actor: Actor,
         paused: bool,
         trace: TraceId,
         deadline: Instant,
     ) -> Result<Applied, ProposeError> {
-        self.propose(Command::SetPayments(SetPayments { paused }), trace, deadline).await
+        let command = Command::SetPayments(SetPayments { paused });
+        self.propose_as(actor, command, trace, deadline).await
     }
 }

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use engine::actor::Actor;
 use engine::ids::{NodeId, OrderId};
 use engine::level;
 use engine::order::{PaymentMethod, Status};
@@ -143,7 +144,7 @@ async fn a_backup_becomes_a_cluster_of_its_own_that_others_join() {
     let waiting = handle.read(|state| state.open_orders());
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert_eq!(handle.read(|state| state.open_orders()), waiting, "nothing is charged");
-    handle.set_payments(false, TraceId::NONE, soon()).await.expect("replicated");
+    handle.set_payments(Actor::System, false, TraceId::NONE, soon()).await.expect("replicated");
     until("payments go on", || handle.read(|state| state.open_orders()) == 0).await;
     assert_eq!(status_of(&handle, after), Status::Paid);
 

@@ -82,7 +82,7 @@ async fn dev(mut options: Options) -> Result<(), CliError> {
     let plan = Plan::new(options.data.clone(), nodes, options.http.port(), options.fresh)?;
     options.limits = files::fit(&options.limits, plan.raft().len())?;
     let options = &options;
-    security::check_http(options.http, options.limits.clients.insecure_http)?;
+    security::check_http(options.http, false, options.limits.clients.insecure_http)?;
     // Bind the ports first: if one is in use, no data has been touched.
     let ports = ports(options.http, plan.raft().len())?;
     plan.check_raft_ports()?;

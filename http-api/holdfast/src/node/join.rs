@@ -1,17 +1,16 @@
 //! `serve --join`: asks a running cluster to add a new node, before the node starts.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use client::Client;
 use client::wire::{ErrorCode, KnownIncarnation, MemberAdded, MemberRequest};
 use engine::ids::NodeId;
 use engine::level;
 use raft_node::directory::identity;
 use raft_node::{Config, Join, Peer};
 
-use crate::exit::{CliError, chain};
+use crate::exit::CliError;
+use crate::node::security::Https;
 use crate::remote;
 
 /// How long to wait for a leader, and for other changes of members to end.
@@ -25,15 +24,12 @@ pub(crate) async fn ask(
     config: &Config,
     addresses: &[String],
     replaces: Option<u64>,
-    ca_file: Option<&Path>,
+    https: &Https,
 ) -> Result<Option<Join>, CliError> {
     let incarnation = identity::begin_join(config)
         .map_err(|error| CliError::because("cannot use the data directory", &error))?;
     let Some(incarnation) = incarnation else { return Ok(None) };
-    let urls = addresses.iter().map(|address| remote::base_url(address, ca_file));
-    let client = remote::believing(Client::builder().base_urls(urls).deadline(TIMEOUT), ca_file)?
-        .build()
-        .map_err(|error| CliError::Usage(chain(&error)))?;
+    let client = https.client(addresses, TIMEOUT)?;
     let request = MemberRequest {
         id: config.node_id.0,
         raft_addr: config.advertise_raft.clone(),

@@ -4,7 +4,6 @@
 //! The damaged data stays in place until they agree. [`raft_node::directory::rebuild`] then moves
 //! it aside.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use client::wire::{Cluster, ErrorCode, MemberAdded, MemberRequest, MemberRole};
@@ -15,6 +14,7 @@ use raft_node::directory::rebuild::Rebuild;
 use raft_node::{Config, PeerSecurity, StartError};
 
 use crate::exit::{CliError, chain};
+use crate::node::security::Https;
 use crate::node::{join, running};
 use crate::remote;
 
@@ -31,7 +31,7 @@ pub(crate) async fn rebuild(
     damage: &StartError,
     others: &[String],
     patience: Duration,
-    ca_file: Option<&Path>,
+    https: &Https,
 ) -> Result<(), CliError> {
     let failed = |reason: String| {
         let CliError::Failed(refused) = running::cannot_start(config.node_id, damage) else {
@@ -58,11 +58,7 @@ pub(crate) async fn rebuild(
         others = addresses.join(","),
         "the data of this node is damaged: asking the others to add it as a new member"
     );
-    let urls = addresses.iter().map(|address| remote::base_url(address, ca_file));
-    let builder = Client::builder().base_urls(urls).deadline(ROUND_MAX.min(patience));
-    let client = remote::believing(builder, ca_file)?
-        .build()
-        .map_err(|error| CliError::Usage(chain(&error)))?;
+    let client = https.client(&addresses, ROUND_MAX.min(patience))?;
     let (begun, mut pause) = (Instant::now(), PAUSE_MIN);
     let added = loop {
         match ask(config, &client, &mut rebuild).await {

@@ -50,7 +50,7 @@ impl Running {
         port: Port,
     ) -> Result<Running, CliError> {
         let (id, mut settings) = (config.node_id, http_settings(payments, limits)?);
-        settings.insecure = security::insecure(&config.peer_security, port.address());
+        settings.insecure = security::insecure(&config.peer_security, port.address(), false);
         let node = replicate(config, gateway::of(payments)?, limits).await;
         let node = node.map_err(|error| cannot_start(id, &error))?;
         Running::serve(node, settings, port).await

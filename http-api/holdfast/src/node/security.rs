@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueEnum};
+use client::Client;
 use engine::ids::NodeId;
-use http_api::HttpTls;
+use http_api::{HttpTls, RootToken};
 use raft_node::PeerSecurity;
 use raft_node::tls::certificate::PairFiles;
 use raft_node::tls::{Mode, PeerFiles, PeerTls};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use crate::credentials;
 use crate::exit::{CliError, chain};
+use crate::remote;
 
 /// How often the files of certificates are looked at.
 const LOOK: Duration = Duration::from_secs(60);
@@ -58,6 +61,14 @@ pub(crate) struct Https {
     /// Read the key of --http-cert from this file
     #[arg(long, value_name = "FILE", requires = "http_cert")]
     pub(crate) http_key: Option<PathBuf>,
+    /// Do everything for who sends the token in this file, and ask everybody else for a token of the
+    /// cluster; `holdfast auth init` makes one. The file has one line of 32 or more characters
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root_token_file: Option<PathBuf>,
+    /// Ask the other nodes to add this one with the token in this file, for --join and to rebuild
+    /// it; its scopes are cluster:join and cluster:read [default: that of --root-token-file]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) join_token_file: Option<PathBuf>,
     /// Ask the other nodes over HTTPS, for --join and to rebuild this node, and believe servers
     /// whose certificate an authority of this file signed
     #[arg(long, value_name = "FILE")]
@@ -65,6 +76,45 @@ pub(crate) struct Https {
 }
 
 impl Https {
+    /// The root token, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be read or is too short.
+    pub(crate) fn root_token(&self) -> Result<Option<RootToken>, CliError> {
+        let Some(path) = &self.root_token_file else { return Ok(None) };
+        let text = credentials::read("--root-token-file", path)?;
+        let wrong = |what| CliError::Usage(format!("--root-token-file {}: {what}", path.display()));
+        RootToken::new(&text).map(Some).map_err(wrong)
+    }
+
+    /// A client that asks these other nodes to add this one.
+    ///
+    /// # Errors
+    /// A file cannot be used.
+    pub(crate) fn client(
+        &self,
+        addresses: &[String],
+        deadline: Duration,
+    ) -> Result<Client, CliError> {
+        let ca_file = self.ca_file.as_deref();
+        let urls = addresses.iter().map(|address| remote::base_url(address, ca_file));
+        let builder = Client::builder().base_urls(urls).deadline(deadline);
+        let (flag, file) = match &self.join_token_file {
+            Some(file) => ("--join-token-file", Some(file)),
+            None => ("--root-token-file", self.root_token_file.as_ref()),
+        };
+        let builder = remote::believing(builder, ca_file)?;
+        let file = file.map(PathBuf::as_path);
+        credentials::authorized(builder, flag, file, false)?
+            .build()
+            .map_err(|error| CliError::Usage(chain(&error)))
+    }
+
+    /// Whether strangers get nothing: who speaks must have a token, which nobody on the way reads.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.http_cert.is_some() && self.root_token_file.is_some()
+    }
+
     /// The certificate for clients, if there is one.
     ///
     /// # Errors
@@ -156,25 +206,34 @@ impl Peers {
     }
 }
 
-/// Refuses to serve clients of other machines, unless `allowed` says so.
+/// Refuses to serve clients of other machines, unless they need credentials, or `allowed` says so.
 ///
 /// # Errors
 /// The address is not a loopback address, and not allowed.
-pub(crate) fn check_http(http: SocketAddr, allowed: bool) -> Result<(), CliError> {
-    if allowed || http.ip().to_canonical().is_loopback() {
+pub(crate) fn check_http(
+    http: SocketAddr,
+    is_guarded: bool,
+    allowed: bool,
+) -> Result<(), CliError> {
+    if allowed || is_guarded || http.ip().to_canonical().is_loopback() {
         return Ok(());
     }
     Err(CliError::Usage(format!(
-        "--http {http} can be reached by other machines, and requests need no credentials: everybody \
-         who sends them owns the cluster. On a network where every machine is trusted, or behind a \
-         proxy that checks requests, say --insecure-http"
+        "--http {http} can be reached by other machines, and whoever reaches it would own the \
+         cluster: give a certificate with --http-cert and --http-key, and a root token with \
+         --root-token-file (`holdfast auth init`). On a network where every machine is trusted, or \
+         behind a proxy that checks requests, say --insecure-http"
     )))
 }
 
 /// The parts of a node that are open to everybody who reaches them. Logged at every startup.
-pub(crate) fn insecure(peers: &PeerSecurity, http: SocketAddr) -> Vec<&'static str> {
+pub(crate) fn insecure(
+    peers: &PeerSecurity,
+    http: SocketAddr,
+    is_guarded: bool,
+) -> Vec<&'static str> {
     let mut open = Vec::new();
-    if !http.ip().to_canonical().is_loopback() {
+    if !is_guarded && !http.ip().to_canonical().is_loopback() {
         tracing::warn!(%http, "insecure: everybody who reaches the HTTP port can do everything");
         open.push("http");
     }
@@ -266,13 +325,13 @@ mod tests {
     fn other_machines_are_served_only_by_name() {
         for (http, near) in [("127.0.0.1:80", true), ("[::1]:80", true), ("0.0.0.0:80", false)] {
             let http: SocketAddr = http.parse().unwrap();
-            assert_eq!(check_http(http, false).is_ok(), near, "{http}");
-            assert!(check_http(http, true).is_ok());
+            assert_eq!(check_http(http, false, false).is_ok(), near, "{http}");
+            assert!(check_http(http, false, true).is_ok() && check_http(http, true, false).is_ok());
             let expected: &[&str] = if near { &[] } else { &["http"] };
-            assert_eq!(insecure(&PeerSecurity::Loopback, http), expected);
+            assert_eq!(insecure(&PeerSecurity::Loopback, http, false), expected);
         }
         let near = "127.0.0.1:80".parse().unwrap();
-        assert_eq!(insecure(&PeerSecurity::Insecure, near), ["peers"]);
+        assert_eq!(insecure(&PeerSecurity::Insecure, near, false), ["peers"]);
     }
 
     #[test]

@@ -110,7 +110,8 @@ async fn serve(mut options: Options) -> Result<(), CliError> {
     options.limits = files::fit(&options.limits, 1)?;
     let mut signals =
         Signals::install().map_err(|error| CliError::because("cannot catch signals", &error))?;
-    security::check_http(options.http, options.limits.clients.insecure_http)?;
+    let is_guarded = options.https.is_guarded();
+    security::check_http(options.http, is_guarded, options.limits.clients.insecure_http)?;
     let port = Port::take(options.http, "clients", "--http")?;
 
     let mut config =
@@ -125,9 +126,8 @@ async fn serve(mut options: Options) -> Result<(), CliError> {
     config.validate().map_err(|error| CliError::Usage(format!("--{error}")))?;
 
     if !options.join.is_empty() {
-        let ca_file = options.https.ca_file.as_deref();
         config.join = tokio::select! {
-            asked = join::ask(&config, &options.join, options.replaces, ca_file) => asked?,
+            asked = join::ask(&config, &options.join, options.replaces, &options.https) => asked?,
             signal = signals.next() => {
                 tracing::info!(signal, "stopped before the cluster added the node");
                 return Ok(());
@@ -217,7 +217,9 @@ async fn start(
     // Clients learn this name from the other nodes.
     settings.http_hosts.extend(config.advertise_http.parse().ok());
     settings.tls = certificate;
-    settings.insecure = security::insecure(&config.peer_security, port.address());
+    settings.root_token = options.https.root_token()?;
+    let is_guarded = options.https.is_guarded();
+    settings.insecure = security::insecure(&config.peer_security, port.address(), is_guarded);
     if settings.gateway == Gateway::None && settings.webhook_secrets.is_empty() {
         tracing::warn!("nothing can pay an order here: set --payment-gateway or --webhook-secret");
     }
@@ -228,8 +230,8 @@ async fn start(
         && options.rebuild_wait_s > 0
     {
         let patience = Duration::from_secs(options.rebuild_wait_s);
-        let ca_file = options.https.ca_file.as_deref();
-        rebuild::rebuild(&config, damage, &others(options), patience, ca_file).await?;
+        let others = others(options);
+        rebuild::rebuild(&config, damage, &others, patience, &options.https).await?;
         started = running::replicate(config.clone(), gateway, limits).await;
     }
     let node = started.map_err(|error| running::cannot_start(config.node_id, &error))?;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use client::Client;
 use client::wire::{Cluster, Member, NodeState};
 
 use crate::exit::CliError;
@@ -14,7 +13,7 @@ pub(crate) fn run(options: &remote::Options) -> Result<(), CliError> {
     remote::block_on(async {
         let client = options.client()?;
         let mut answer = client.cluster().await.map_err(|error| remote::failure(&error))?;
-        add_progress(&mut answer.data).await;
+        add_progress(&mut answer.data, options).await;
         options.print(&answer.data, |cluster| render(cluster, &answer.receipt.url))
     })
 }
@@ -24,14 +23,14 @@ const LEADER_MAX: Duration = Duration::from_secs(2);
 
 /// Adds what only the leader knows: how far each member has replicated. Without an answer of the
 /// leader it stays unknown.
-async fn add_progress(cluster: &mut Cluster) {
+async fn add_progress(cluster: &mut Cluster, options: &remote::Options) {
     if cluster.leader_id.is_none_or(|leader| leader == cluster.node_id) {
         return;
     }
     let leader = cluster.members.iter().find(|member| Some(member.id) == cluster.leader_id);
     let Some(address) = leader.and_then(|leader| leader.http_addr.as_ref()) else { return };
-    let client = Client::builder().base_urls([format!("http://{address}")]).deadline(LEADER_MAX);
-    let Ok(client) = client.build() else { return };
+    let url = remote::base_url(address, options.ca_file.as_deref());
+    let Ok(client) = options.client_of(vec![url], LEADER_MAX) else { return };
     let Ok(view) = client.cluster().await else { return };
     for member in &mut cluster.members {
         if let Some(known) = view.data.members.iter().find(|known| known.id == member.id) {

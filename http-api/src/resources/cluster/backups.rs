@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::wire::ErrorCode;
+use engine::outcome::Outcome;
 use raft_node::SnapshotError;
 use tokio::time::Instant;
 
@@ -61,7 +62,11 @@ pub(crate) async fn set_payments(call: &Call<'_>) -> Result<Reply, Failure> {
     };
     let paused = errors.finish(paused)?;
     let handle = &call.app.handle;
-    handle.set_payments(paused, call.trace.clone(), call.deadline).await?;
+    let actor = call.principal.actor;
+    let applied = handle.set_payments(actor, paused, call.trace.clone(), call.deadline).await?;
+    if let Outcome::Rejected(rejection) = &applied.outcome {
+        return Err(Failure::rejected(rejection).at(applied.position));
+    }
     tracing::info!(paused, trace_id = %call.trace, "payments were paused or resumed");
     Ok(shown(call))
 }

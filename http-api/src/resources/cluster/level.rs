@@ -11,6 +11,7 @@ use crate::request::json::{self, Object};
 
 /// `POST /cluster/level`
 pub(crate) async fn raise(call: &Call<'_>) -> Result<Reply, Failure> {
+    call.confirm().await?;
     let object = if call.body.is_empty() { Object::default() } else { json::parse(&call.body)? };
     let fields = call.fields(&object);
     let mut errors = Errors::default();

@@ -29,6 +29,7 @@ pub(super) fn shown(call: &Call<'_>) -> Reply {
 
 /// `POST /cluster/members`
 pub(crate) async fn add(call: &Call<'_>) -> Result<Reply, Failure> {
+    call.confirm().await?;
     let object = json::parse(&call.body)?;
     let (member, speaks) = read_member(&call.fields(&object))?;
     let handle = &call.app.handle;
@@ -58,6 +59,7 @@ pub(crate) async fn add(call: &Call<'_>) -> Result<Reply, Failure> {
 
 /// `DELETE /cluster/members/{id}`
 pub(crate) async fn remove(call: &Call<'_>) -> Result<Reply, Failure> {
+    call.confirm().await?;
     let id = NodeId(call.id("There is no such member.")?);
     change(call, Change::Remove(id)).await?;
     Ok(shown(call))
@@ -65,6 +67,7 @@ pub(crate) async fn remove(call: &Call<'_>) -> Result<Reply, Failure> {
 
 /// `POST /cluster/transfer-leader`
 pub(crate) async fn transfer(call: &Call<'_>) -> Result<Reply, Failure> {
+    call.confirm().await?;
     let object = if call.body.is_empty() { Object::default() } else { json::parse(&call.body)? };
     let mut errors = Errors::default();
     let fields = call.fields(&object);
@@ -77,6 +80,7 @@ pub(crate) async fn transfer(call: &Call<'_>) -> Result<Reply, Failure> {
 
 /// `POST /cluster/accept-clock`
 pub(crate) async fn accept_clock(call: &Call<'_>) -> Result<Reply, Failure> {
+    call.confirm().await?;
     judged(call.app.handle.accept_clock(call.deadline).await?)?;
     tracing::info!(trace_id = %call.trace, "an operator accepted the clocks of the nodes");
     Ok(shown(call))

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 
 /// `POST /cluster/snapshot`
 pub(crate) async fn take(call: &Call<'_>) -> Result<Reply, Failure> {
+    call.confirm().await?;
     let taken = call.app.handle.take_snapshot(call.deadline).await;
     let meta = taken.map_err(|error| match error {
         SnapshotError::NotInTime => Failure::new(

@@ -56,8 +56,14 @@ pub(crate) async fn stream(call: &Call<'_>) -> Result<Reply, Failure> {
     let app = call.app;
     let heartbeat = heartbeat.map_or(app.settings.event_heartbeat, Duration::from_secs);
     let metrics = Arc::clone(&app.metrics);
-    let stopped = app.stopped.clone();
-    let body = EventStream::new(subscription, start, filter, heartbeat, metrics, stopped);
+    let (mut stopped, ended) = (app.stopped.clone(), app.gate.clone().ended(call.principal));
+    let end = Box::pin(async move {
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => {}
+            () = ended => {}
+        }
+    });
+    let body = EventStream::new(subscription, start, filter, heartbeat, metrics, end);
     Ok(reply::events(body).at(app.handle.read(|state| state.position())))
 }
 
@@ -76,7 +82,7 @@ pub(crate) async fn socket(call: &Call<'_>) -> Result<Reply, Failure> {
         .at(start.position);
     let headers = reply.headers_mut();
     headers.insert(socket::ACCEPT, socket::accept(key));
-    reply.extensions_mut().insert(Upgrade::new(subscription));
+    reply.extensions_mut().insert(Upgrade::new(subscription, call.principal));
     Ok(reply)
 }
 

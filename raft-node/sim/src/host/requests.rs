@@ -2,7 +2,7 @@
 
 use engine::actor::Actor;
 use engine::command::{Command, Envelope};
-use engine::ids::{Position, Timestamp};
+use engine::ids::{Position, Timestamp, TokenId};
 use engine::outcome::Outcome;
 use engine::trace::TraceId;
 use raft_node::core::{NoOutcome, ReadTicket, Request};
@@ -89,6 +89,10 @@ impl Host {
             sim.cover.overloaded += 1;
             return false;
         }
+        let actor = match waiter {
+            Waiter::Client { .. } => some_actor(sim, self.id),
+            Waiter::Payments(_) => Actor::System,
+        };
         if command.level() > process.state.level() {
             sim.cover.level_too_low += 1;
             return false;
@@ -99,8 +103,7 @@ impl Host {
         process.waiting.insert(seq, (request, waiter));
         sim.say(|| format!("n{} proposes {seq}: {command:?}", self.id));
         let level = process.state.level();
-        let envelope =
-            Envelope { request, trace, actor: Actor::Nobody, command }.encode_at(level).into();
+        let envelope = Envelope { request, trace, actor, command }.encode_at(level).into();
         self.mail(sim, Input::Propose(Request { seq, envelope, deadline_ms }));
         true
     }
@@ -302,5 +305,17 @@ impl Host {
                 self.ask_log(sim, client, attempt, *command, deadline_ms);
             }
         }
+    }
+}
+
+/// Who sends a client's request: mostly an operator, some with a token that may be gone, some
+/// nobody. At rest every request must succeed.
+fn some_actor(sim: &mut Sim, node: NodeId) -> Actor {
+    let known = sim.oracle.model.tokens.len() as u64;
+    match sim.random.below(20) {
+        _ if sim.resting || known == 0 => Actor::Root(node),
+        0 => Actor::Nobody,
+        1 | 2 => Actor::Token(TokenId(sim.random.between(1, known + 1))),
+        _ => Actor::Root(node),
     }
 }

@@ -1,0 +1,56 @@
+//! Examples of credentials.
+
+use client::wire::{self, Scope};
+use serde_json::{Value, json};
+
+use crate::describe::examples::{MOMENT, value};
+
+pub(crate) fn session() -> Value {
+    value(&wire::Envelope::new(wire::Session {
+        actor: wire::ActorKind::Token,
+        token_id: Some(17),
+        owner: Some("shop".to_owned()),
+        scopes: vec![Scope::CatalogRead, Scope::OrdersWrite],
+        expires_at: Some(MOMENT.to_owned()),
+        mode: wire::AuthMode::Required,
+    }))
+}
+
+pub(crate) fn auth() -> Value {
+    let (mode, here) = (wire::AuthMode::Required, wire::AuthMode::Required);
+    value(&wire::Envelope::new(wire::Auth { mode, here, tokens: 3 }))
+}
+
+pub(crate) fn tokens() -> Value {
+    value(&wire::Envelope::new(vec![wire::Token {
+        id: 17,
+        owner: "shop".to_owned(),
+        label: Some("web servers".to_owned()),
+        scopes: vec![Scope::CatalogRead, Scope::OrdersWrite],
+        created_at: MOMENT.to_owned(),
+        expires_at: None,
+        expired: false,
+    }]))
+}
+
+pub(crate) fn token_request() -> Value {
+    json!({
+        "owner": "shop",
+        "scopes": ["catalog:read", "orders:read", "orders:write"],
+        "label": "web servers",
+        "expires_in_s": 7_776_000,
+    })
+}
+
+/// The secret is made of zeros, so that no scanner takes it for one.
+pub(crate) fn new_token() -> Value {
+    value(&wire::Envelope::new(wire::NewToken {
+        id: 17,
+        token: format!("hft_17_{}_00000000", "A".repeat(43)),
+        expires_at: Some(MOMENT.to_owned()),
+    }))
+}
+
+pub(crate) fn revoked() -> Value {
+    value(&wire::Envelope::new(wire::RevokedToken { id: 17, already: false }))
+}
