@@ -184,6 +184,7 @@ impl State {
             self.totals.reject(&rejection);
             return Outcome::Rejected(rejection);
         }
+        self.bound = self.bound_user(actor);
         let result = match command {
             Command::PlaceOrder(command) => self.place_order(&mut cx, command, key),
             Command::PlaceBatch(command) => self.place_batch(&mut cx, command),
@@ -208,6 +209,7 @@ impl State {
             Command::CreateToken(command) => self.create_token(&cx, command),
             Command::RevokeToken(command) => self.revoke_token(&command),
         };
+        self.bound = None;
         result.unwrap_or_else(|rejection: Rejection| {
             self.totals.reject(&rejection);
             Outcome::Rejected(rejection)

@@ -52,9 +52,25 @@ impl Keys {
     }
 }
 
+/// What stands before the key of a sender that is limited to a user. No key that a client sends has
+/// this character, so no other sender can name the key.
+const OWNER: char = '\0';
+
+/// The key of a sender that is limited to a user, apart from equal keys of all others.
+pub fn owned(user: UserId, key: &str) -> Box<str> {
+    format!("{OWNER}{user}{OWNER}{key}").into()
+}
+
+/// A key as its sender knows it.
+pub fn plain(key: &str) -> &str {
+    let owned = key.strip_prefix(OWNER).and_then(|rest| rest.split_once(OWNER));
+    owned.map_or(key, |(_, plain)| plain)
+}
+
 /// Whether a text is a valid idempotency key: 1 to [`KEY_CHARS_MAX`] characters, none of them a
-/// control character.
+/// control character. What stands before it for its owner does not count.
 pub(crate) fn is_key(text: &str) -> bool {
+    let text = plain(text);
     // A character has at most four bytes; the cheap check comes first.
     (1..=4 * KEY_CHARS_MAX).contains(&text.len())
         && text.chars().count() <= KEY_CHARS_MAX

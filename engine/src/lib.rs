@@ -49,7 +49,7 @@ mod chunks;
 mod digest;
 mod events;
 mod holds;
-mod keys;
+pub mod keys;
 mod lineage;
 mod orders;
 mod packed;

@@ -284,6 +284,9 @@ pub enum Rejection {
     /// The token of the sender was revoked or has expired, or credentials are required by now.
     #[error("The token is unknown, was revoked or has expired.")]
     Unauthorized,
+    /// The sender is limited to another user.
+    #[error("The token is for another user.")]
+    OtherUser,
     /// As many tokens exist as may.
     #[error("There are too many tokens; revoke some first.")]
     TooManyTokens,

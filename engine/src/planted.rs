@@ -28,6 +28,8 @@ pub enum Bug {
     ParkedById,
     /// Reports that wait for their order do so in a copy of the cluster, too, and decide there.
     ParkedSurvivesRestore,
+    /// Whoever is limited to a user may change the orders and holds of others.
+    OwnerIgnored,
     /// Revoking a token answers as if it was revoked, and it still counts.
     RevocationLost,
 }

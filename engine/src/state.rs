@@ -121,6 +121,8 @@ pub struct State {
     pub(crate) adjustments: Chunks<Adjustment>,
     pub(crate) users: Users,
     pub(crate) tokens: Tokens,
+    /// While a command is executed: the user whose rows its sender is limited to.
+    pub(crate) bound: Option<UserId>,
     pub(crate) keys: Keys,
     pub(crate) fences: Chunks<Fence>,
     pub(crate) events: Events,

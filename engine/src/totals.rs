@@ -111,6 +111,7 @@ impl Totals {
             | Rejection::SkuTaken
             | Rejection::EmailTaken
             | Rejection::Unauthorized
+            | Rejection::OtherUser
             | Rejection::TooManyTokens
             | Rejection::TokenNotFound(_)
             | Rejection::Invalid(_) => &mut self.rejected_other,

@@ -89,6 +89,11 @@ impl Users {
         self.orders.get(id)
     }
 
+    /// Whether the order is this user's.
+    pub(crate) fn has_order(&self, id: UserId, order: OrderId) -> bool {
+        self.orders.get(id).is_some_and(|list| list.contains(order.0))
+    }
+
     /// Their counts by status, once there are many.
     pub(crate) fn counts(&self, id: UserId) -> Option<&Counts> {
         self.counts.get(&id)

@@ -6,6 +6,7 @@
 //! revoked token counts for nothing from its position in the log on, also on a node that lags.
 
 mod base64url;
+pub(crate) mod customers;
 pub(crate) mod secret;
 
 use std::fmt;

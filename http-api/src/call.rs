@@ -3,21 +3,25 @@
 //! A handler reads its [`Call`], asks the node through it, and returns a reply or a failure. This
 //! file does not know any handler.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use client::wire;
 use engine::command::Command;
-use engine::ids::{OrderId, Position};
+use engine::hold::Status;
+use engine::ids::{OrderId, Position, UserId};
+use engine::keys;
 use engine::order::Order;
-use engine::outcome::Outcome;
+use engine::outcome::{Outcome, Rejection};
+use engine::state::Lookup;
 use engine::trace::TraceId;
 use hyper::{HeaderMap, Method, Version};
 use raft_node::{Applied, Handle};
 use tokio::sync::{Semaphore, watch};
 
-use crate::auth::{Gate, Principal};
+use crate::auth::{Gate, Principal, customers};
 use crate::bounds::ID_MAX;
 use crate::events::Feed;
 use crate::failure::Failure;
@@ -146,6 +150,53 @@ impl<'a> Call<'a> {
         self.app.gate.look_again(&self.principal)
     }
 
+    /// An idempotency key as the state knows it: those of customers are apart.
+    pub(crate) fn owned_key<'k>(&self, key: Cow<'k, str>) -> Cow<'k, str> {
+        match self.principal.user {
+            Some(user) => Cow::Owned(keys::owned(user, &key).into()),
+            None => key,
+        }
+    }
+
+    /// Whether the caller must not learn that a row of this user exists.
+    pub(crate) fn is_foreign(&self, owner: Option<UserId>) -> bool {
+        self.principal.user.is_some() && owner != self.principal.user
+    }
+
+    /// How a hold of the caller ended, if that is why it is refused as unknown. Apply has not the
+    /// users of all holds that have ended, so it calls those of customers unknown.
+    pub(crate) async fn own_end(&self, rejection: &Rejection) -> Option<Rejection> {
+        let Rejection::HoldNotFound(id) = *rejection else { return None };
+        let user = self.principal.user?;
+        let handle = &self.app.handle;
+        let found = handle.read(|state| match state.hold(id) {
+            Lookup::Absent => None,
+            Lookup::Resident(hold) => Some(Some(hold.into_owned())),
+            Lookup::Stored => Some(None),
+        });
+        let hold = match found? {
+            Some(hold) => hold,
+            None => handle.stored_hold(id).await.ok()??,
+        };
+        match hold.status {
+            _ if hold.user != Some(user) => None,
+            Status::Active => None,
+            Status::Expired => Some(Rejection::HoldExpired(id)),
+            Status::Released => Some(Rejection::HoldReleased(id)),
+            Status::Consumed(order) => Some(Rejection::HoldConsumed { hold: id, order }),
+        }
+    }
+
+    /// The user whose rows the caller may list: the one that it asked for, or the one that it is
+    /// limited to.
+    pub(crate) fn listed_user(&self, asked: Option<UserId>) -> Result<Option<UserId>, Failure> {
+        match self.principal.user {
+            Some(user) if asked.is_some_and(|asked| asked != user) => Err(customers::other_user()),
+            Some(user) => Ok(Some(user)),
+            None => Ok(asked),
+        }
+    }
+
     /// Makes sure that the token of the caller was not revoked anywhere before this request. For
     /// changes that are no commands, which apply would check.
     pub(crate) async fn confirm(&self) -> Result<(), Failure> {
@@ -156,8 +207,11 @@ impl<'a> Call<'a> {
     }
 
     /// Replicates a command and waits for its outcome.
-    pub(crate) async fn propose(&self, command: Command) -> Result<Applied, Failure> {
+    pub(crate) async fn propose(&self, mut command: Command) -> Result<Applied, Failure> {
         let handle = &self.app.handle;
+        if let Some(user) = self.principal.user {
+            customers::bind(&mut command, user)?;
+        }
         let (actor, trace) = (self.principal.actor, self.trace.clone());
         Ok(handle.propose_as(actor, command, trace, self.deadline).await?)
     }

@@ -293,6 +293,7 @@ fn place_of(rejection: &Rejection) -> Place<'_> {
         }
         Rejection::NotCancellable { .. } => Place::Code(ErrorCode::OrderNotCancellable),
         Rejection::VersionMismatch { .. } => Place::Code(ErrorCode::VersionMismatch),
+        Rejection::OtherUser => Place::Code(ErrorCode::Forbidden),
         Rejection::Unauthorized => Place::Code(ErrorCode::Unauthorized),
         Rejection::TokenNotFound(_) => Place::Code(ErrorCode::NotFound),
         Rejection::TooManyTokens => Place::Code(ErrorCode::Overloaded),

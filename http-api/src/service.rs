@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use client::wire::{self, ErrorCode};
-use engine::ids::Position;
+use engine::ids::{Position, UserId};
+use engine::keys;
 use engine::trace::TraceId;
 use hyper::body::Body;
 use hyper::header::{
@@ -219,7 +220,7 @@ async fn handle(
     let Asked { route, endpoint, argument, body, principal, min_position, over_s, deadline } =
         asked;
     if let Some(reset_s) = over_s
-        && !is_repeated(app, endpoint, &head.headers, &body)
+        && !is_repeated(app, endpoint, &head.headers, &body, principal.user)
     {
         return Err(Failure::too_many_requests(reset_s));
     }
@@ -260,11 +261,18 @@ fn too_many_large() -> Failure {
 }
 
 /// Whether the request is a retry: its key has made something before, as far as this node knows.
-fn is_repeated(app: &App, endpoint: &Endpoint, headers: &HeaderMap, body: &[u8]) -> bool {
+fn is_repeated(
+    app: &App,
+    endpoint: &Endpoint,
+    headers: &HeaderMap,
+    body: &[u8],
+    user: Option<UserId>,
+) -> bool {
     let Some(knows_key) = endpoint.knows_key else { return false };
     let body = json::parse(body).ok();
     let Some(key) = extract::any_key(headers, body.as_ref()) else { return false };
-    app.handle.read(|state| knows_key(state, &key))
+    let owned = user.map(|user| keys::owned(user, &key));
+    app.handle.read(|state| knows_key(state, owned.as_deref().unwrap_or(&key)))
 }
 
 /// Checks what must be right for every path.

@@ -32,7 +32,7 @@ use crate::payment::GatewayState;
 use crate::replica::Applied;
 use crate::shared::Shared;
 use crate::snapshot::Meta;
-use crate::sold_out::{is_order_or_hold, lacks_stock, may_lack_stock, orders_refused};
+use crate::sold_out::{is_order_or_hold, lacks_stock, may_lack_stock, names_holds, orders_refused};
 
 /// The health of a node, read without touching its state.
 #[derive(Clone, Copy, Debug)]
@@ -177,7 +177,9 @@ impl Handle {
             shared.counters.proposals_refused.add(1);
             return Err(ProposeError::LevelTooLow { needed, level });
         }
-        if let Some(refused) = self.refuse_sold_out(&command, deadline).await {
+        // Whose a hold is decides the log.
+        let is_plain = !(names_holds(&command) && self.is_bound(actor));
+        if is_plain && let Some(refused) = self.refuse_sold_out(&command, deadline).await {
             return Ok(refused);
         }
         let (seq, answer) = shared
@@ -190,6 +192,18 @@ impl Handle {
         shared.send(crate::core::Input::Propose(Request { seq, envelope, deadline_ms }));
         // Every proposer gets an answer while the node exists: its command may be in the log.
         answer.await.unwrap_or(Err(ProposeError::TimedOut))
+    }
+
+    /// Whether somebody is limited to the rows of a user.
+    fn is_bound(&self, actor: Actor) -> bool {
+        match actor {
+            Actor::Customer { .. } => true,
+            Actor::Token(id) => {
+                let auth = self.shared.auth.borrow();
+                auth.token(id).is_some_and(|token| token.user.is_some())
+            }
+            Actor::Nobody | Actor::System | Actor::Root(_) => false,
+        }
     }
 
     /// Refuses orders or a hold for lack of stock without an entry, as a linearizable read. A

@@ -69,6 +69,8 @@ pub enum Bug {
     ParkedById,
     /// Reports that wait for their order go on waiting in a restored copy.
     ParkedSurvivesRestore,
+    /// Who is limited to a user may change the orders and holds of others.
+    OwnerIgnored,
     /// Revoking a token answers as if it was revoked, and it still counts.
     RevocationLost,
     /// The log is cut as far as it was applied, whatever the snapshots hold.
@@ -97,7 +99,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 40] = [
+    pub const ALL: [Bug; 41] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -125,6 +127,7 @@ impl Bug {
         Bug::PauseIgnored,
         Bug::ParkedById,
         Bug::ParkedSurvivesRestore,
+        Bug::OwnerIgnored,
         Bug::RevocationLost,
         Bug::CompactedPastSnapshot,
         Bug::SnapshotWithoutLastPart,
@@ -159,6 +162,7 @@ pub fn plant(bug: Option<Bug>) {
         Bug::PauseIgnored => Some(planted::Bug::PauseIgnored),
         Bug::ParkedById => Some(planted::Bug::ParkedById),
         Bug::ParkedSurvivesRestore => Some(planted::Bug::ParkedSurvivesRestore),
+        Bug::OwnerIgnored => Some(planted::Bug::OwnerIgnored),
         Bug::RevocationLost => Some(planted::Bug::RevocationLost),
         _ => None,
     }));

@@ -13,6 +13,11 @@ pub(crate) fn is_order_or_hold(command: &Command) -> bool {
     matches!(command, Command::PlaceOrder(_) | Command::PlaceBatch(_) | Command::CreateHold(_))
 }
 
+/// Returns whether a batch takes units of holds. A single order from a hold never lacks stock.
+pub(crate) fn names_holds(command: &Command) -> bool {
+    matches!(command, Command::PlaceBatch(batch) if batch.orders.iter().any(|it| it.hold.is_some()))
+}
+
 /// Returns whether stock may be lacking for a command. Faster than [`lacks_stock`], which is `None`
 /// whenever this is false. Most orders can be filled and need not be planned twice.
 pub(crate) fn may_lack_stock(state: &State, command: &Command) -> bool {

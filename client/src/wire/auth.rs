@@ -99,6 +99,9 @@ pub struct Token {
     pub id: u64,
     /// The name of its owner. Several tokens may have one owner.
     pub owner: String,
+    /// The user whose orders, holds, keys and events it is limited to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<u64>,
     /// What people call it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -133,8 +136,12 @@ pub struct NewToken {
 pub struct TokenRequest {
     /// The name of its owner.
     pub owner: String,
-    /// What it may do; at least one scope.
+    /// What it may do; at least one scope. With a user: `catalog:read`, `orders:read`,
+    /// `orders:write`, `users:read`, `events:read`.
     pub scopes: Vec<Scope>,
+    /// Limit it to the orders, holds, keys and events of this user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<u64>,
     /// What people call it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -165,6 +172,9 @@ pub struct Session {
     /// The name of its owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// The user whose orders, holds, keys and events they are limited to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<u64>,
     /// What the credentials allow; without any, what the mode lets everybody do.
     pub scopes: Vec<Scope>,
     /// When they end.

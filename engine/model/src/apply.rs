@@ -55,6 +55,7 @@ impl Model {
     ) {
         let parks = rules == Rules::Parking && self.level == 0;
         let mut at = At { position, trace: &envelope.trace, parks, predicted };
+        self.bound = self.user_of(envelope.actor);
         let outcome = match self.admit(envelope.request) {
             true if self.shuts_out(envelope.actor, &envelope.command) => {
                 Outcome::Rejected(Rejection::Unauthorized)
@@ -62,6 +63,7 @@ impl Model {
             true => self.dispatch(&mut at, envelope.command),
             false => Outcome::Ignored,
         };
+        self.bound = None;
         predicted.outcomes.push((envelope.request, outcome));
     }
 

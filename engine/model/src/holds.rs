@@ -35,6 +35,9 @@ impl Model {
         if command.ttl_ms == 0 || command.ttl_max_ms == 0 {
             return Err(Rejection::Invalid("ttl_seconds"));
         }
+        if self.is_foreign(command.user) {
+            return Err(Rejection::OtherUser);
+        }
         self.check_user(command.user, command.require_user)?;
         let active = |hold: &&Hold| hold.term.now().status == Status::Active;
         if self.holds.iter().filter(active).count() as u64 >= command.active_holds_max {
@@ -127,6 +130,10 @@ impl Model {
     pub(crate) fn usable_hold(&self, id: HoldId) -> Result<&Hold, Rejection> {
         let hold = self.hold(id).ok_or(Rejection::HoldNotFound(id))?;
         let term = hold.term.now();
+        // Customers learn from the node that answers how their hold ended.
+        if self.is_foreign(hold.user) || (self.bound.is_some() && term.status != Status::Active) {
+            return Err(Rejection::HoldNotFound(id));
+        }
         match term.status {
             Status::Active if self.clock < term.expires_at => Ok(hold),
             Status::Active | Status::Expired => Err(Rejection::HoldExpired(id)),

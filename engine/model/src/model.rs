@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::auth::{Mode, Token};
 use engine::event::Event;
-use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, Timestamp};
+use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, Timestamp, UserId};
 use engine::outcome::Outcome;
 use engine::trace::TraceId;
 
@@ -63,6 +63,8 @@ pub struct Model {
     pub auth_mode: Mode,
     /// The tokens, from id 1; `None` where one was revoked.
     pub tokens: Vec<Option<Token>>,
+    /// The user that the sender of the command under way is limited to.
+    pub(crate) bound: Option<UserId>,
     /// Name and e-mail address of each user.
     pub users: Vec<(Box<str>, Box<str>)>,
     /// Per node its newest boot and the applied numbers of that boot.

@@ -82,6 +82,9 @@ impl Model {
         if command.payment_attempts_max == 0 {
             return Err(Rejection::Invalid("payment_attempts"));
         }
+        if self.is_foreign(request.user) {
+            return Err(Rejection::OtherUser);
+        }
         let hold = command.hold.map(|id| self.usable_hold(id).cloned()).transpose()?;
         let user = match hold.as_ref().and_then(|hold| hold.user) {
             None => request.user,
@@ -168,6 +171,9 @@ impl Model {
     ) -> Result<Outcome, Rejection> {
         let order = command.order;
         let found = self.order(order).ok_or(Rejection::OrderNotFound)?;
+        if self.is_foreign(found.user) {
+            return Err(Rejection::OrderNotFound);
+        }
         match found.progress.now().status {
             Status::Pending => {
                 let already = self.expire_if_due(at, order);

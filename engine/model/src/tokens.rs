@@ -3,7 +3,7 @@
 use engine::actor::Actor;
 use engine::auth::{Mode, Scopes, TOKENS_MAX, Token};
 use engine::command::{Command, CreateToken};
-use engine::ids::TokenId;
+use engine::ids::{TokenId, UserId};
 use engine::outcome::{Outcome, Rejection};
 
 use crate::model::{At, Model};
@@ -75,6 +75,20 @@ impl Model {
             Actor::Nobody => self.auth_mode == Mode::Required && !signed_or_own,
             _ => false,
         }
+    }
+
+    /// The user that somebody is limited to.
+    pub(crate) fn user_of(&self, actor: Actor) -> Option<UserId> {
+        match actor {
+            Actor::Customer { user } => Some(user),
+            Actor::Token(id) => self.live_tokens().find(|token| token.id == id)?.user,
+            _ => None,
+        }
+    }
+
+    /// Whether something of this user is none of the sender's business.
+    pub(crate) fn is_foreign(&self, owner: Option<UserId>) -> bool {
+        self.bound.is_some() && owner != self.bound
     }
 
     /// The tokens that were not revoked.

@@ -191,6 +191,9 @@ impl State {
         if command.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
             return Err(Rejection::Invalid("reason"));
         }
+        if self.is_foreign_order(id) {
+            return Err(Rejection::OrderNotFound);
+        }
         match self.orders.status(id).ok_or(Rejection::OrderNotFound)? {
             Status::Cancelled => Ok(Outcome::Cancelled { order: id, already: true }),
             Status::Pending => {

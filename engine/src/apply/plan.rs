@@ -98,6 +98,7 @@ impl State {
         staged: &Staged,
     ) -> Result<Plan, Rejection> {
         check_order(command)?;
+        self.check_bound(command.user)?;
         let hold = command.hold.map(|id| self.usable_hold(id)).transpose()?;
         if let Some(hold) = hold.filter(|hold| staged.holds.contains(&hold.id)) {
             return Err(Rejection::HoldNamedTwice(hold.id));
@@ -133,6 +134,7 @@ impl State {
         if command.ttl_ms == 0 || command.ttl_max_ms == 0 {
             return Err(Rejection::Invalid("ttl_seconds"));
         }
+        self.check_bound(command.user)?;
         self.check_user(command.user, command.require_user)?;
         if self.holds.active() >= command.active_holds_max {
             return Err(Rejection::TooManyHolds);
@@ -150,6 +152,9 @@ impl State {
 
     /// The hold, if an order may still consume it or somebody may extend or release it.
     pub(crate) fn usable_hold(&self, id: HoldId) -> Result<&Hold, Rejection> {
+        if self.is_foreign_hold(id) {
+            return Err(Rejection::HoldNotFound(id));
+        }
         let status = match self.holds.resident(id) {
             Some(hold) => hold.status_at(self.clock),
             None => self.holds.status(id).ok_or(Rejection::HoldNotFound(id))?,

@@ -4,6 +4,7 @@
 //! copies of the view and serde's work per field, which costs more than the fields of a small
 //! order.
 
+use engine::keys;
 use engine::money::Money;
 use engine::order::{Item, Order, Status};
 use engine::trace::TraceId;
@@ -116,7 +117,7 @@ impl Text<'_> {
         let payment_status = views::payment_status(order);
         self.raw(r#"","payment_status":"#).string_or_null(payment_status.map(|it| it.as_str()));
         self.raw(r#","hold_id":"#).number_or_null(order.hold.map(|hold| hold.0));
-        self.raw(r#","idempotency_key":"#).string_or_null(order.key.as_deref());
+        self.raw(r#","idempotency_key":"#).string_or_null(order.key.as_deref().map(keys::plain));
         self.raw(r#","items":["#);
         for (item, id) in order.items.iter().zip(1..) {
             self.raw(if id == 1 { "" } else { "," }).line(order, item, id);

@@ -6,6 +6,7 @@ use client::wire::{self, MemberRole, PaymentStatus};
 use engine::adjustment::{Adjustment, Change};
 use engine::hold::{self, Hold};
 use engine::ids::{Position, Timestamp};
+use engine::keys;
 use engine::ledger::Cause;
 use engine::order::{HistoryRow, Line, Order, PaymentMethod, Status};
 use engine::product::Product;
@@ -36,7 +37,7 @@ pub(crate) fn order(order: &Order) -> wire::Order {
         payment_method: payment_method(order.payment_method),
         payment_status: payment_status(order),
         hold_id: order.hold.map(|hold| hold.0),
-        idempotency_key: order.key.as_deref().map(str::to_owned),
+        idempotency_key: order.key.as_deref().map(|key| keys::plain(key).to_owned()),
         items: lines(order),
         total_amount: total.clone(),
         total_price: total,
@@ -270,7 +271,7 @@ pub(crate) fn hold(hold: &Hold, now: Timestamp) -> wire::Hold {
         items,
         expires_at: moment(hold.expires_at),
         order_id: order.map(|order| order.0),
-        idempotency_key: hold.key.as_deref().map(str::to_owned),
+        idempotency_key: hold.key.as_deref().map(|key| keys::plain(key).to_owned()),
         created_at: moment(hold.created_at),
         updated_at: moment(hold.updated_at),
         version: hold.version.0,

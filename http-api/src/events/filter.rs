@@ -14,6 +14,8 @@ pub(crate) const TYPES_MAX: usize = 32;
 /// Conditions that an event must all meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Filter {
+    /// The user that the subscriber is limited to: their own events, and those about products.
+    bound: Option<UserId>,
     user: Option<UserId>,
     product: Option<ProductId>,
     /// A bit for each type, in the order of [`EventType::ALL`].
@@ -25,7 +27,8 @@ const _: () = assert!(EventType::ALL.len() <= 32, "types fit into their bits");
 impl Filter {
     /// Everything.
     #[cfg(test)]
-    pub(super) const ALL: Filter = Filter { user: None, product: None, types: u32::MAX };
+    pub(super) const ALL: Filter =
+        Filter { bound: None, user: None, product: None, types: u32::MAX };
 
     /// Reads `user_id`, `product_id` and `types`.
     pub(crate) fn read(query: &Query<'_>, errors: &mut Errors) -> Filter {
@@ -39,15 +42,34 @@ impl Filter {
                 0
             }
         };
-        Filter { user, product, types }
+        Filter { bound: None, user, product, types }
+    }
+
+    /// The same for a subscriber that is limited to a user.
+    pub(crate) fn bound_to(self, bound: Option<UserId>) -> Filter {
+        Filter { bound, ..self }
+    }
+
+    /// The user whose events are wanted.
+    pub(crate) fn user(&self) -> Option<UserId> {
+        self.user
     }
 
     /// Whether an event is wanted.
     pub(crate) fn wants(&self, rendered: &Rendered) -> bool {
         let kind = &rendered.event.kind;
         self.types & bit(rendered.kind) != 0
+            && self.bound.is_none_or(|user| may_see(user, rendered))
             && self.user.is_none_or(|user| kind.user() == Some(user))
             && self.product.is_none_or(|product| kind.is_about(product))
+    }
+}
+
+/// Whether a customer may learn of an event.
+fn may_see(user: UserId, rendered: &Rendered) -> bool {
+    match rendered.event.kind.user() {
+        Some(owner) => owner == user,
+        None => ["product.", "stock."].iter().any(|of| rendered.kind.as_str().starts_with(of)),
     }
 }
 
@@ -114,6 +136,20 @@ mod tests {
         assert_eq!(wanted("user_id=7&types=hold.expired&product_id="), ["hold.expired"]);
         assert_eq!(wanted("product_id=1&types=order.*").len(), 5);
         assert_eq!(wanted("product_id=3&types=product.*,payment.*").len(), 3);
+    }
+
+    #[test]
+    fn customers_learn_of_their_own_orders_and_of_products() {
+        let seen = |user: u64| -> Vec<&'static str> {
+            let filter = Filter::ALL.bound_to(Some(UserId(user)));
+            let all = tests::all().into_iter().map(|kind| Rendered::new(tests::event(0, kind)));
+            let wanted = all.filter(|rendered| filter.wants(rendered));
+            wanted.map(|rendered| rendered.kind.as_str()).collect()
+        };
+        let others = seen(8);
+        assert!(others.iter().all(|it| it.starts_with("product.") || it.starts_with("stock.")));
+        assert!(others.len() >= 5, "{others:?}");
+        assert_eq!(seen(7).len(), others.len() + wanted("user_id=7").len());
     }
 
     #[test]

@@ -116,9 +116,15 @@ pub(crate) async fn run(context: Context<'_>, socket: Stream, read: &Bytes, upgr
         .max_frame_size(Some(MESSAGE_BYTES_MAX));
     let (role, read) = (Role::Server, read.to_vec());
     let socket = WebSocketStream::from_partially_read(socket, read, role, Some(config)).await;
-    let write_timeout = context.settings.write_timeout;
-    let mut session =
-        Session { socket, channels: BTreeSet::new(), subscription, write_timeout, invalid: 0 };
+    let (write_timeout, bound) = (context.settings.write_timeout, principal.user);
+    let mut session = Session {
+        socket,
+        channels: BTreeSet::new(),
+        subscription,
+        write_timeout,
+        invalid: 0,
+        bound,
+    };
     let end = session.serve(context, principal).await;
     tracing::debug!(?end, "a WebSocket ends");
     match end {
@@ -134,6 +140,8 @@ struct Session {
     subscription: Subscription,
     write_timeout: Duration,
     invalid: u32,
+    /// The only user whose channel the client may have.
+    bound: Option<UserId>,
 }
 
 impl Session {
@@ -233,6 +241,9 @@ impl Session {
         let (event, channel, ping) = match request {
             SocketRequest { subscribe: Some(channel), unsubscribe: None, ping: None } => {
                 let user = user_of(&channel).ok_or(NO_CHANNEL)?;
+                if self.bound.is_some_and(|bound| bound != user) {
+                    return Err("The token is for another user.");
+                }
                 if self.channels.len() >= CHANNELS_MAX && !self.channels.contains(&user) {
                     return Err("A connection has at most 100 channels.");
                 }

@@ -244,3 +244,140 @@ async fn tokens_are_validated() {
     }
     fixture.stop().await;
 }
+
+/// A token that is limited to a user.
+async fn customer(fixture: &Fixture, user: u64) -> String {
+    let scopes = ["catalog:read", "orders:read", "orders:write", "users:read", "events:read"];
+    let body = json!({"owner": "shop", "scopes": scopes, "user_id": user});
+    let answer = fixture.as_root(Call::json("POST", "/api/v1/auth/tokens", &body)).await;
+    answer.expect(201)["data"]["token"].as_str().unwrap().to_owned()
+}
+
+/// What an answer says, without what differs between any two requests.
+fn essence(answer: &Answer, id: u64) -> (u16, Vec<(String, String)>, String) {
+    let varies = ["date", "x-trace-id", "x-position", "content-length"];
+    let headers = answer
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let headers = headers.filter(|(name, _)| !varies.contains(&name.as_str())).collect();
+    let mut body = answer.json();
+    body["trace_id"] = json!("");
+    (answer.status, headers, body.to_string().replace(&format!("old {id} "), "old ID "))
+}
+
+#[tokio::test]
+async fn a_foreign_id_is_answered_like_an_unknown_one() {
+    let fixture = Fixture::with(with_root()).await;
+    let product = json!({"name": "Widget", "price": "1.00", "stock": 50});
+    fixture.as_root(Call::json("POST", "/api/v1/products", &product)).await.expect(201);
+    for name in ["a", "b"] {
+        let user = json!({"name": name, "email": format!("{name}@example.com")});
+        fixture.as_root(Call::json("POST", "/api/v1/users", &user)).await.expect(201);
+    }
+    let (alice, bob) = (customer(&fixture, 1).await, customer(&fixture, 2).await);
+    let line = json!({"items": [{"product_id": 1, "quantity": 1}], "payment_method": "none"});
+    let hold = json!({"product_id": 1, "quantity": 1});
+    // Of Bob, of nobody, and one that has ended.
+    let place = Call::json("POST", "/api/v1/orders", &line);
+    let placed = fixture.send(bearer(place.clone(), &bob)).await.expect(201);
+    assert_eq!(placed["data"]["user_id"], 2, "it is filled in");
+    fixture.as_root(place.clone()).await.expect(201);
+    for token in [&bob, &bob] {
+        fixture.send(bearer(Call::json("POST", "/api/v1/holds", &hold), token)).await.expect(201);
+    }
+    fixture.as_root(Call::json("POST", "/api/v1/holds", &hold)).await.expect(201);
+    fixture.send(bearer(Call::new("DELETE", "/api/v1/holds/2"), &bob)).await.expect(204);
+    let extend = json!({"ttl_seconds": 60});
+    let unknown = 777;
+    for (foreign, calls) in [([1, 2, 1], "order"), ([1, 2, 3], "hold"), ([2, 2, 2], "user")] {
+        let requests = |id: u64| match calls {
+            "order" => vec![
+                Call::new("GET", &format!("/api/v1/orders/{id}")),
+                Call::new("GET", &format!("/api/v1/orders/{id}/events")),
+                Call::json("POST", &format!("/api/v1/orders/{id}/cancel"), &json!({})),
+            ],
+            "hold" => vec![
+                Call::new("GET", &format!("/api/v1/holds/{id}")),
+                Call::json("POST", &format!("/api/v1/holds/{id}/extend"), &extend),
+                Call::new("DELETE", &format!("/api/v1/holds/{id}")),
+                Call::json("POST", "/api/v1/orders", &json!({"hold_id": id})),
+            ],
+            _ => vec![Call::new("GET", &format!("/api/v1/users/{id}"))],
+        };
+        for id in foreign {
+            for (call, like) in requests(id).into_iter().zip(requests(unknown)) {
+                let what = format!("{} {}", call.method(), call.target());
+                let found = fixture.send(bearer(call, &alice)).await;
+                let missing = fixture.send(bearer(like, &alice)).await;
+                assert_eq!(essence(&found, id), essence(&missing, unknown), "{what}");
+                assert_eq!(found.status, 404, "{what}");
+            }
+        }
+    }
+    // Nothing of Bob's has changed, and he is told how his hold ended.
+    let read = |path: &str| bearer(Call::new("GET", path), &bob);
+    assert_eq!(
+        fixture.send(read("/api/v1/orders/1")).await.expect(200)["data"]["status"],
+        "PENDING"
+    );
+    assert_eq!(fixture.send(read("/api/v1/holds/1")).await.expect(200)["data"]["status"], "active");
+    let late = bearer(Call::json("POST", "/api/v1/holds/2/extend", &extend), &bob);
+    fixture.send(late).await.problem(409, "hold_released");
+    fixture.send(bearer(Call::new("DELETE", "/api/v1/holds/2"), &bob)).await.expect(204);
+    fixture.send(read("/api/v1/users/2")).await.expect(200);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn customers_have_keys_lists_and_users_of_their_own() {
+    let fixture = Fixture::with(with_root()).await;
+    let product = json!({"name": "Widget", "price": "1.00", "stock": 50});
+    fixture.as_root(Call::json("POST", "/api/v1/products", &product)).await.expect(201);
+    let (alice, bob) = (customer(&fixture, 1).await, customer(&fixture, 2).await);
+    let line = json!({"items": [{"product_id": 1, "quantity": 1}], "payment_method": "none"});
+    let place = Call::json("POST", "/api/v1/orders", &line).header("idempotency-key", "k");
+    let mut ids = Vec::new();
+    for (token, again) in [(&alice, false), (&bob, false), (&alice, true), (&bob, true)] {
+        let answer = fixture.send(bearer(place.clone(), token)).await;
+        let order = answer.expect(if again { 200 } else { 201 });
+        assert_eq!(order["data"]["idempotency_key"], "k");
+        ids.push(order["data"]["id"].as_u64().unwrap());
+    }
+    assert_eq!(ids, [1, 2, 1, 2]);
+    let by_key = Call::new("GET", "/api/v1/orders/by-key/k");
+    for (token, id) in [(&alice, json!(1)), (&bob, json!(2)), (&ROOT.to_owned(), json!(null))] {
+        let found = fixture.send(bearer(by_key.clone(), token)).await.expect(200);
+        assert_eq!(found["data"]["order"]["id"], id);
+    }
+    let fence = Call::new("POST", "/api/v1/orders/by-key/next/fence");
+    fixture.send(bearer(fence, &bob)).await.expect(200);
+    let next = Call::json("POST", "/api/v1/orders", &line).header("idempotency-key", "next");
+    fixture.send(bearer(next.clone(), &bob)).await.problem(409, "key_fenced");
+    fixture.send(bearer(next, &alice)).await.expect(201);
+    // Another user is refused, and lists have only own orders.
+    let mut other = line.clone();
+    other["user_id"] = json!(2);
+    let other = Call::json("POST", "/api/v1/orders", &other);
+    fixture.send(bearer(other, &alice)).await.problem(403, "forbidden");
+    let hold = json!({"product_id": 1, "quantity": 1, "user_id": 2});
+    let hold = Call::json("POST", "/api/v1/holds", &hold);
+    fixture.send(bearer(hold, &alice)).await.problem(403, "forbidden");
+    let batch = json!({"orders": [line, {"items": line["items"], "user_id": 2}]});
+    let batch = Call::json("POST", "/api/v1/orders/batch", &batch);
+    fixture.send(bearer(batch, &alice)).await.problem(403, "forbidden");
+    let list = |query: &str, token: &str| {
+        bearer(Call::new("GET", &format!("/api/v1/orders{query}")), token)
+    };
+    let own = fixture.send(list("", &alice)).await.expect(200);
+    let users: Vec<_> =
+        own["data"].as_array().unwrap().iter().map(|it| it["user_id"].clone()).collect();
+    assert_eq!(users, [json!(1), json!(1)]);
+    fixture.send(list("?user_id=2", &alice)).await.problem(403, "forbidden");
+    let events = bearer(Call::new("GET", "/api/v1/events?user_id=2"), &alice);
+    fixture.send(events).await.problem(403, "forbidden");
+    let everything = json!({"owner": "x", "scopes": ["stock:write"], "user_id": 1});
+    let everything = Call::json("POST", "/api/v1/auth/tokens", &everything);
+    fixture.as_root(everything).await.invalid("scopes");
+    fixture.stop().await;
+}

@@ -332,6 +332,8 @@ coverage! {
     tokens_revoked,
     /// Commands refused because their sender's token was gone, or because they had none.
     rejected_unauthorized,
+    /// Orders and holds refused because the sender is limited to another user.
+    rejected_other_user,
     /// Commands refused because the cluster's level is too low for them.
     level_too_low,
     /// Claims of payments while payments were paused.

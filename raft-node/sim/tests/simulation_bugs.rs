@@ -58,6 +58,7 @@ found! {
     a_pause_of_payments_that_is_ignored: PauseIgnored,
     a_report_that_waits_for_an_order_of_the_future: ParkedById,
     reports_that_wait_on_in_a_restored_copy: ParkedSurvivesRestore,
+    an_owner_that_is_not_asked_for: OwnerIgnored,
     a_revoked_token_that_still_counts: RevocationLost,
     a_log_cut_past_what_the_snapshots_hold: CompactedPastSnapshot,
     a_snapshot_without_its_last_part: SnapshotWithoutLastPart,

@@ -37,5 +37,6 @@ mod scenarios;
 mod smoke;
 mod stalled_disk;
 mod stock;
+mod tokens;
 mod transitions;
 mod webhooks;

@@ -5,7 +5,7 @@ use client::wire::{Scope, Token, TokenRequest};
 
 use crate::exit::CliError;
 use crate::remote;
-use crate::table::{Align, Table};
+use crate::table::{Align, Table, or_dash};
 
 /// The subcommands of `tokens`.
 #[derive(Debug, Clone, Subcommand)]
@@ -27,6 +27,9 @@ pub(crate) struct Create {
     /// Let it do this, such as `orders:write`; separate several by commas
     #[arg(long, value_name = "SCOPE", value_delimiter = ',', required = true)]
     scope: Vec<Scope>,
+    /// Limit it to the orders, holds, keys and events of this user
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    user: Option<u64>,
     /// Call it this
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
@@ -62,6 +65,7 @@ pub(crate) fn run(command: &Command) -> Result<(), CliError> {
                 let request = TokenRequest {
                     owner: options.owner.clone(),
                     scopes: options.scope.clone(),
+                    user_id: options.user,
                     label: options.label.clone(),
                     expires_in_s: options.expires_in_s,
                 };
@@ -91,6 +95,7 @@ fn table(tokens: &[Token]) -> String {
     let mut table = Table::new(&[
         ("id", Align::Right),
         ("owner", Align::Left),
+        ("user", Align::Right),
         ("label", Align::Left),
         ("until", Align::Left),
         ("scopes", Align::Left),
@@ -102,6 +107,7 @@ fn table(tokens: &[Token]) -> String {
         table.row(vec![
             token.id.to_string(),
             token.owner.clone(),
+            or_dash(token.user_id),
             token.label.clone().unwrap_or_default(),
             format!("{until}{over}"),
             scopes.join(" "),

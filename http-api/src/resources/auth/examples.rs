@@ -10,6 +10,7 @@ pub(crate) fn session() -> Value {
         actor: wire::ActorKind::Token,
         token_id: Some(17),
         owner: Some("shop".to_owned()),
+        user_id: None,
         scopes: vec![Scope::CatalogRead, Scope::OrdersWrite],
         expires_at: Some(MOMENT.to_owned()),
         mode: wire::AuthMode::Required,
@@ -25,6 +26,7 @@ pub(crate) fn tokens() -> Value {
     value(&wire::Envelope::new(vec![wire::Token {
         id: 17,
         owner: "shop".to_owned(),
+        user_id: None,
         label: Some("web servers".to_owned()),
         scopes: vec![Scope::CatalogRead, Scope::OrdersWrite],
         created_at: MOMENT.to_owned(),

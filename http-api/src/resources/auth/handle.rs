@@ -4,7 +4,7 @@ use client::wire::{self, Envelope};
 use engine::actor::Actor;
 use engine::auth::{LABEL_BYTES_MAX, Mode, OWNER_BYTES_MAX, Scope, Scopes, Token};
 use engine::command::{Command, CreateToken, RevokeToken, SetAuth};
-use engine::ids::{Timestamp, TokenId};
+use engine::ids::{Timestamp, TokenId, UserId};
 use engine::outcome::Outcome;
 use raft_node::Applied;
 
@@ -36,6 +36,7 @@ pub(crate) async fn session(call: &Call<'_>) -> Result<Reply, Failure> {
         },
         token_id: token_id.map(|id| id.0),
         owner,
+        user_id: principal.user.map(|user| user.0),
         scopes: scopes(principal.scopes),
         expires_at: principal.expires_at.map(views::moment),
         mode: mode_of(call.app.gate.mode()),
@@ -128,16 +129,22 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
 
 fn read_token(fields: &Fields<'_, '_>, hash: [u8; 32]) -> Result<CreateToken, Failure> {
     let mut errors = Errors::default();
-    fields.check_names(&["owner", "scopes", "label", "expires_in_s"], &mut errors);
+    fields.check_names(&["owner", "scopes", "user_id", "label", "expires_in_s"], &mut errors);
     let owner = fields.required_text("owner", OWNER_BYTES_MAX, &mut errors);
     let label = fields.text("label", LABEL_BYTES_MAX, &mut errors).unwrap_or_default();
     let scopes = read_scopes(fields, &mut errors);
+    let user = fields.id("user_id", &mut errors).map(UserId);
+    if user.is_some() && scopes.is_some_and(|scopes| !scopes.is_within(Scopes::OF_USERS)) {
+        let all: Vec<_> = Scopes::OF_USERS.iter().map(|scope| scope.as_str()).collect();
+        let rest = format!("must be among {} with a user_id.", all.join(", "));
+        fields.fault("scopes", &rest, &mut errors);
+    }
     let life_s = fields.integer("expires_in_s", 1..=LIFE_S_MAX, &mut errors);
     let ttl_ms = life_s.map(|seconds| seconds * 1000);
     errors.finish(owner.zip(scopes).map(|(owner, scopes)| CreateToken {
         hash,
         owner,
-        user: None,
+        user,
         scopes,
         label,
         ttl_ms,
@@ -193,6 +200,7 @@ fn view(token: &Token, now: Timestamp) -> wire::Token {
     wire::Token {
         id: token.id.0,
         owner: token.owner.to_string(),
+        user_id: token.user.map(|user| user.0),
         label: (!token.label.is_empty()).then(|| token.label.to_string()),
         scopes: scopes(token.scopes),
         created_at: views::moment(token.created_at),

@@ -36,6 +36,8 @@ pub(crate) async fn stream(call: &Call<'_>) -> Result<Reply, Failure> {
     let after = read_after(call.headers, &query, &mut errors);
     let heartbeat = query.integer("heartbeat_seconds", HEARTBEAT_SECONDS, &mut errors);
     errors.check()?;
+    call.listed_user(filter.user())?;
+    let filter = filter.bound_to(call.principal.user);
     if let Some(position) = call.min_position {
         let reached = call.app.handle.wait_for(position, call.deadline).await;
         reached.map_err(|error| Failure::read(&error, call.trace))?;

@@ -1,6 +1,6 @@
 //! Holds: create, read, extend, release.
 
-use client::wire::{self, Envelope};
+use client::wire::{self, Envelope, ErrorCode};
 use engine::command::{Command, CreateHold, ExtendHold, ReleaseHold};
 use engine::hold::Hold;
 use engine::ids::{HoldId, ProductId, Quantity, Timestamp};
@@ -31,7 +31,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let (id, replayed) = match &applied.outcome {
         Outcome::HoldCreated(id) => (*id, false),
         Outcome::HoldReplayed(id) => (*id, true),
-        other => return Err(refused(call, &applied, other)),
+        other => return Err(refused(call, &applied, other).await),
     };
     let reply = written(call, if replayed { 200 } else { 201 }, id, &mut applied).await?;
     Ok(if replayed { reply.replayed() } else { reply.location("holds", id.0) })
@@ -49,12 +49,15 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
         };
         (state.position(), state.clock(), found)
     });
-    let hold = match found {
-        None => return Err(Failure::not_found(MISSING).seen(position, freshness)),
-        Some(Some(hold)) => hold,
+    let missing = || Failure::not_found(MISSING).seen(position, freshness);
+    let hold = match found.ok_or_else(missing)? {
+        Some(hold) => hold,
         // A stored hold has ended, so it has not changed since.
-        Some(None) => stored(call, id).await?,
+        None => stored(call, id).await?,
     };
+    if call.is_foreign(hold.user) {
+        return Err(missing());
+    }
     Ok(shown(200, &hold, clock).at(position).fresh(freshness))
 }
 
@@ -66,7 +69,12 @@ pub(crate) async fn release(call: &Call<'_>) -> Result<Reply, Failure> {
         Outcome::HoldReleased { .. } => {
             Ok(reply::empty(StatusCode::NO_CONTENT).at(applied.position))
         }
-        other => Err(refused(call, &applied, other)),
+        other => match refused(call, &applied, other).await {
+            failure if failure.code() == ErrorCode::HoldReleased => {
+                Ok(reply::empty(StatusCode::NO_CONTENT).at(applied.position))
+            }
+            failure => Err(failure),
+        },
     }
 }
 
@@ -78,13 +86,16 @@ pub(crate) async fn extend(call: &Call<'_>) -> Result<Reply, Failure> {
     let mut applied = call.propose(Command::ExtendHold(command)).await?;
     match &applied.outcome {
         Outcome::HoldExtended(id) => written(call, 200, *id, &mut applied).await,
-        other => Err(refused(call, &applied, other)),
+        other => Err(refused(call, &applied, other).await),
     }
 }
 
-fn refused(call: &Call<'_>, applied: &Applied, outcome: &Outcome) -> Failure {
+async fn refused(call: &Call<'_>, applied: &Applied, outcome: &Outcome) -> Failure {
     match outcome {
-        Outcome::Rejected(rejection) => Failure::rejected(rejection).at(applied.position),
+        Outcome::Rejected(rejection) => {
+            let ended = call.own_end(rejection).await;
+            Failure::rejected(ended.as_ref().unwrap_or(rejection)).at(applied.position)
+        }
         other => unexpected(call, other),
     }
 }

@@ -292,6 +292,9 @@ async fn settle(
 ) -> Result<(), Failure> {
     let outcomes = match applied.outcome {
         Outcome::Batch(outcomes) if outcomes.len() == count => outcomes,
+        Outcome::Rejected(rejection) => {
+            return Err(Failure::rejected(&rejection).at(applied.position));
+        }
         other => return Err(unexpected(call, &other)),
     };
     let mut rows = applied.orders.into_iter().peekable();

@@ -24,9 +24,10 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Reply, Failure> {
     let query = call.query()?;
     let mut errors = Errors::default();
     let freshness = call.freshness(&query, &mut errors);
-    let wanted = read_wanted(&query, &mut errors);
+    let mut wanted = read_wanted(&query, &mut errors);
     let page = read_page(&query, &mut errors);
     errors.check()?;
+    wanted.user = call.listed_user(wanted.user)?;
     call.wait_until_fresh(freshness).await?;
     let filter = filter_of(call, &wanted).await?;
     let mut listing = Listing::new(filter, page);

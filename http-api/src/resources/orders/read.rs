@@ -59,8 +59,12 @@ pub(crate) async fn one(
     freshness: Freshness,
 ) -> Result<(Position, Box<Order>), Failure> {
     let (position, found) = call.app.handle.read(|state| (state.position(), look_up(state, id)));
-    let found = found.ok_or_else(|| Failure::not_found(MISSING).seen(position, freshness))?;
-    Ok((position, whole(call, id, found).await?))
+    let missing = || Failure::not_found(MISSING).seen(position, freshness);
+    let order = whole(call, id, found.ok_or_else(missing)?).await?;
+    if call.is_foreign(order.user) {
+        return Err(missing());
+    }
+    Ok((position, order))
 }
 
 /// The row of an order that was found. A stored order is final, so it has not changed since.
@@ -77,6 +81,7 @@ pub(crate) async fn by_key(call: &Call<'_>) -> Result<Reply, Failure> {
     if !is_key(&key) {
         return Err(key_invalid());
     }
+    let key = call.owned_key(key);
     let freshness = call.ready_to_read().await?;
     let (position, known, found) = call.app.handle.read(|state| {
         let known = state.key_state(&key);

@@ -76,6 +76,8 @@ async fn place(call: &Call<'_>, command: PlaceOrder) -> Result<Placed, Failure> 
         Outcome::Placed(id) => (*id, false),
         Outcome::Replayed(id) => (*id, true),
         Outcome::Rejected(rejection) => {
+            let ended = call.own_end(rejection).await;
+            let rejection = ended.as_ref().unwrap_or(rejection);
             return Err(Failure::rejected(rejection).at(applied.position));
         }
         other => return Err(unexpected(call, other)),

@@ -59,6 +59,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
     let freshness = call.ready_to_read().await?;
     let (position, user) =
         call.app.handle.read(|state| (state.position(), state.user(id).map(views::user)));
+    let user = user.filter(|user| !call.is_foreign(Some(UserId(user.id))));
     let user = user.ok_or_else(|| Failure::not_found(missing).seen(position, freshness))?;
     let reply = reply::of(200, &Envelope::new(&user)).at(position).version(user.version);
     Ok(reply.fresh(freshness))
