@@ -407,6 +407,7 @@ impl Writer<'_, '_> {
             ("snapshot_index", "Applied index of the newest snapshot", node.snapshot_index),
             ("snapshot_bytes", "Size of the newest snapshot", node.snapshot_bytes),
             ("snapshots_sending", "Peers that receive a snapshot now", node.snapshots_sending),
+            ("warnings", "Warnings of this node, which GET /cluster shows", node.warnings),
             ("rebuilds", "Times this node set damaged data aside and was rebuilt", node.rebuilds),
             ("compacted_index", "Last index that was truncated from the log", node.compacted_index),
             ("log_bytes", "Size of the log's files", node.log_bytes),

@@ -16,6 +16,7 @@ mod packets;
 mod pause;
 mod power;
 mod process;
+mod put_back;
 mod transfer;
 
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ use crate::cluster::Cluster;
 use crate::disks::Disk;
 
 /// The faults by name, with descriptions.
-pub const ALL: [(&str, &str); 31] = [
+pub const ALL: [(&str, &str); 32] = [
     ("halves", "two random parts that hear nothing of each other"),
     ("minority", "one random node, or two of five, separated from the rest"),
     ("bridge", "two parts joined by one node only"),
@@ -59,6 +60,7 @@ pub const ALL: [(&str, &str); 31] = [
     ("sync-error", "one sync of one node fails"),
     ("read-only", "the disk of the leader, or of another node, refuses all writes"),
     ("corruption", "bytes of a file of one node flipped while it is down: log, state, snapshot"),
+    ("put-back", "the data of one node, often the leader, is put back from a copy made before"),
     ("lagging", "a node is away until it needs a snapshot, and is killed while it installs one"),
 ];
 
@@ -163,6 +165,7 @@ enum State {
     Clock(clock::Shifted),
     Disk(disk::Trouble),
     Damaged(damage::Damaged),
+    PutBack(put_back::Copied),
     Lagging(lagging::Lagging),
 }
 
@@ -218,6 +221,8 @@ pub fn on_ms(name: &str, random: &mut StdRng) -> u64 {
     match name {
         _ if is_at_once(name) => 0,
         "half-open" => random.random_range(12_000..20_000),
+        // The others remember what a node did after about two seconds.
+        "put-back" => random.random_range(5_000..8_000),
         _ => random.random_range(2_000..8_000),
     }
 }
@@ -294,6 +299,11 @@ async fn begin_one(
             let damaged = damage::begin(cluster, any, random).await?;
             (json!({"node": any, "details": damaged.details}), State::Damaged(damaged))
         }
+        "put-back" => {
+            let node = if random.random_bool(0.5) { leader } else { any };
+            let copied = put_back::begin(cluster, node).await?;
+            (json!({"node": node, "leads": node == leader}), State::PutBack(copied))
+        }
         "lagging" => {
             let lagging = lagging::begin(cluster, any, random).await?;
             (lagging.value.clone(), State::Lagging(lagging))
@@ -333,6 +343,7 @@ impl State {
             State::Changed(changed) => vec![changed.node],
             State::Disk(trouble) => vec![trouble.node],
             State::Damaged(damaged) => vec![damaged.node],
+            State::PutBack(copied) => vec![copied.node],
             State::Lagging(lagging) => vec![lagging.node],
             State::Network(_)
             | State::Packets(_)
@@ -377,6 +388,7 @@ pub async fn end(active: Active, cluster: &mut Cluster) -> Result<Value, String>
             State::Clock(shifted) => shifted.end(cluster)?,
             State::Disk(trouble) => trouble.end(cluster).await?,
             State::Damaged(damaged) => damaged.end(cluster).await?,
+            State::PutBack(copied) => copied.end(cluster).await?,
             State::Lagging(mut behind) => {
                 // It returns while the later faults are still on, and may need their end.
                 behind.come_back(cluster).await?;

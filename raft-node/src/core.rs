@@ -27,6 +27,8 @@ mod observe;
 mod outbox;
 mod reads;
 mod ready;
+mod remembered;
+mod remembering;
 mod requests;
 mod room;
 mod sending;
@@ -48,7 +50,9 @@ use ::engine::secret::Secret;
 use raft::eraftpb::MessageType;
 use raft::{RawNode, StateRole};
 
-pub use self::actions::{Actions, Append, Apply, FileTask, Install, NoOutcome, RolledBack, Why};
+pub use self::actions::{
+    Actions, Append, Apply, FileTask, Install, Keep, NoOutcome, RolledBack, Why,
+};
 use self::admin::Admin;
 use self::clock::{LeaderClock, PeerClocks};
 use self::disk_wait::Stall;
@@ -57,6 +61,7 @@ pub use self::input::{Input, Now, ReadTicket, Request};
 use self::levels::Levels;
 use self::outbox::Outbox;
 use self::reads::Reads;
+use self::remembering::Remembering;
 use self::requests::Requests;
 use self::space::Room;
 pub use self::space::Space;
@@ -79,6 +84,8 @@ pub struct Start {
     pub node: NodeId,
     /// Its boot number.
     pub boot: u64,
+    /// A random number of this process: no other process of this boot has it.
+    pub run: u64,
     /// The members after the applied index; see [`LogStore::members_at`].
     pub members: Membership,
     /// The durable applied index of the replica. Raft hands out nothing at or below it.
@@ -87,6 +94,8 @@ pub struct Start {
     pub clock: Timestamp,
     /// The cluster's level at that index.
     pub level: u32,
+    /// The raft and HTTP addresses of this node, which the membership is to have.
+    pub addresses: Option<(String, Option<String>)>,
     /// The highest level that this node speaks: [`::engine::level::NEWEST`].
     pub speaks: u32,
     /// Random bytes that no other node knows, for a cluster that has no secret yet.
@@ -123,8 +132,11 @@ pub struct Core {
     state_clock: Timestamp,
     /// The members, as of the committed entries that were handed out.
     members: Membership,
+    /// See [`Start::addresses`].
+    addresses: Option<(String, Option<String>)>,
     admin: Admin,
     levels: Levels,
+    remembering: Remembering,
     /// The commit index in the written hard state.
     written_commit: u64,
     seen_term: u64,
@@ -163,6 +175,7 @@ impl Core {
         // votes under the membership before it.
         let changed_at = store.members_at(u64::MAX).map_or(0, |members| members.index);
         let conf = start.members.conf_state();
+        let memory = store.remembered();
         let mut view = LogView::new(store, conf, config.entry_cache_bytes)?;
         view.raise_commit(start.applied_index.max(changed_at));
         if let Some(newest) = start.snapshots.first() {
@@ -213,8 +226,10 @@ impl Core {
             applied_index: start.applied_index,
             state_clock: start.clock,
             members: start.members,
+            addresses: start.addresses,
             admin: Admin::default(),
             levels: Levels::new(start.level, start.speaks, start.secret),
+            remembering: Remembering::new(start.boot, start.run, memory),
             written_commit: 0,
             seen_term: 0,
             seen_leader: raft::INVALID_ID,
@@ -242,6 +257,8 @@ impl Core {
         }
         self.follow_role(&mut actions);
         self.mind_room(&mut actions);
+        self.keep_memory(&mut actions);
+        Core::keep_verdicts_of_operators(&mut actions);
         // What raft hands out may make room for the next read index or entry, so repeat until raft
         // has nothing more.
         loop {
@@ -268,6 +285,10 @@ impl Core {
                 self.peer_clocks.heard(from, wall_ms, self.now);
                 self.heard.insert(from, self.now.mono_ms);
                 for message in messages {
+                    let is_of_raft = matches!(message, PeerMessage::Raft(_));
+                    if is_of_raft && !self.is_introduced(from, speaks, actions) {
+                        continue;
+                    }
                     self.take_message(from, message, actions);
                 }
             }
@@ -276,6 +297,7 @@ impl Core {
             Input::Read { ticket, .. } if self.admin.removed => actions.reads_failed.push(ticket),
             Input::Read { ticket, deadline_ms } => self.reads.push(ticket, deadline_ms),
             Input::Persisted(number) => self.persisted(number, actions),
+            Input::Kept(number) => self.kept(number, actions),
             Input::Applied { index, clock, level, answered } => {
                 self.levels.applied(level);
                 // An entry applied just before a snapshot was installed is reported after it.
@@ -334,6 +356,7 @@ impl Core {
         }
         let now_ms = self.now.mono_ms;
         self.tick_members(actions);
+        self.tick_remembering(actions);
         actions.failed.extend(self.requests.expire(now_ms));
         actions.reads_failed.extend(self.reads.expire(now_ms));
         self.tick_snapshots(actions);
@@ -396,7 +419,9 @@ impl Core {
                 let mut seqs = Vec::with_capacity(commands.len().min(room));
                 for forwarded in commands.into_iter().take(room) {
                     seqs.push(forwarded.seq);
-                    self.pending.push_back(forwarded.envelope);
+                    if self.admits_command(from, &forwarded.envelope) {
+                        self.pending.push_back(forwarded.envelope);
+                    }
                 }
                 let term = self.raw.raft.term;
                 actions.send.push((from, PeerMessage::Taken { term, seqs }));
@@ -410,11 +435,18 @@ impl Core {
             PeerMessage::Refused(seqs) => self.requests.refused(&seqs),
             PeerMessage::Room { low, refuses } => self.take_news(from, low, refuses),
             PeerMessage::Ask { ticket, ask } => {
-                if let Some(verdict) = self.judge(&ask) {
+                if Core::may_ask_for(from, &ask)
+                    && let Some(verdict) = self.judge(&ask)
+                {
                     actions.send.push((from, PeerMessage::Verdict { ticket, verdict }));
                 }
             }
             PeerMessage::Removed => self.leave(actions),
+            PeerMessage::About { boot, run } => self.take_about(from, boot, run, actions),
+            PeerMessage::Remembered { run, remembered } => {
+                self.take_remembered(from, run, remembered, actions);
+            }
+            PeerMessage::Progress { index, term } => self.take_progress(from, index, term),
             PeerMessage::Verdict { ticket, verdict } => {
                 self.take_verdict(ticket, verdict, actions);
             }

@@ -7,6 +7,7 @@
 pub(crate) mod durable;
 pub(crate) mod history;
 pub mod identity;
+pub(crate) mod put_back;
 pub mod rebuild;
 pub(crate) mod stage;
 

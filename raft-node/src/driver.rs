@@ -28,6 +28,7 @@ use self::snapshots::Taker;
 use crate::causes::text_of;
 use crate::core::{Actions, Append, Apply, Core, FileTask, Input, RolledBack};
 use crate::counters::micros_since;
+use crate::directory::put_back;
 use crate::handle::Handle;
 use crate::log::LogStore;
 use crate::log::engine::EngineLog;
@@ -98,8 +99,7 @@ pub(crate) fn start(
             }
         })
     };
-    let outputs =
-        Outputs { appends, committed, files, links: links.clone(), log: Arc::clone(&log) };
+    let outputs = Outputs { appends, committed, files, links: links.clone() };
     let pace = Pace { tick, disk_stall_exit_ms };
     Ok(Threads {
         core: spawn(
@@ -167,7 +167,6 @@ struct Outputs {
     committed: Sender<Committed>,
     files: Sender<FileTask>,
     links: Links,
-    log: Arc<EngineLog>,
 }
 
 /// How often the core ticks, and when it gives its disk up.
@@ -217,8 +216,8 @@ fn run_core(
             next_tick = (next_tick + tick).max(moment);
         }
         let actions = core.step(shared.now(), inputs.drain(..));
-        if let Some(lost) = actions.rolled_back {
-            return stop_rolled_back(shared, &outputs.log, lost);
+        if let Some(rolled_back) = actions.rolled_back {
+            return stop_rolled_back(shared, rolled_back);
         }
         perform(shared, actions, outputs);
         warn_if_slow("a step of the core", moment);
@@ -258,19 +257,15 @@ fn give_disk_up(shared: &Shared, stalled_ms: u64) {
     }
 }
 
-/// Stops a node whose log has lost what it acknowledged. The watermark names it, so that the log is
-/// refused as damaged from now on and the node is rebuilt from the others.
-fn stop_rolled_back(shared: &Shared, log: &EngineLog, lost: RolledBack) {
-    let RolledBack { leader, term, acknowledged, last_index } = lost;
-    if let Err(error) = log.mark(acknowledged, term) {
-        tracing::error!(%error, "the watermark of the log cannot be written");
+/// Stops a node whose data is older than what it did, as a peer knows. The directory says so from
+/// now on, so that it counts as damaged and the node is rebuilt from the others.
+fn stop_rolled_back(shared: &Shared, rolled_back: RolledBack) {
+    let reason = rolled_back.to_string();
+    if let Err(error) = put_back::record(&shared.data_dir, &reason) {
+        tracing::error!(%error, "what is wrong with the data cannot be recorded");
     }
     shared.rolled_back.store(true, Ordering::Relaxed);
-    shared.fail(format!(
-        "RolledBack: this node acknowledged entries up to index {acknowledged}, as node {leader} \
-         knows, which leads in term {term}, but its log ends at {last_index}: its data was put \
-         back from an older copy, or its disk lost it"
-    ));
+    shared.fail(reason);
 }
 
 /// Hands actions to the duties they are for. A closed queue means that the node stops.
@@ -336,6 +331,12 @@ fn run_log(shared: &Shared, log: &EngineLog, queue: &Receiver<Append>) {
             shared.counters.sync_micros.add(micros_since(started));
             shared.counters.entries_appended.add(append.entries.len() as u64);
             shared.send(Input::Persisted(append.number));
+            if let Some(keep) = &append.keep {
+                if let Err(error) = log.remember(&keep.memory) {
+                    return shared.fail(error.to_string());
+                }
+                shared.send(Input::Kept(keep.number));
+            }
             installed.into_iter().for_each(|input| shared.send(input));
         }
     }
@@ -364,6 +365,7 @@ pub(crate) fn merge(append: &mut Append, next: Append) -> Option<Append> {
     append.entries.extend(next.entries);
     append.hard_state = next.hard_state.or(append.hard_state.take());
     append.members.extend(next.members);
+    append.keep = next.keep.or(append.keep.take());
     None
 }
 

@@ -24,6 +24,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use self::metrics::Metrics;
+use crate::addresses;
 use crate::core::clock::Behind;
 use crate::core::{Request, Space};
 use crate::error::{EventsError, ProposeError, ReadError, SnapshotError};
@@ -407,7 +408,11 @@ impl Handle {
             GatewayState::Closed => None,
             _ => Some(gateway_warning(self.shared.gateway.fault().as_deref())),
         };
-        clock.into_iter().chain(gateway).collect()
+        let members = self.shared.members.borrow();
+        let listed = addresses::difference(&self.shared.listed, &members);
+        let end = end_warning(view.commit_index);
+        let cluster = clock.into_iter().chain(listed).chain(self.shared.foreign());
+        cluster.chain(end).chain(gateway).collect()
     }
 
     /// The cluster as this node sees it, with or without a majority. Brings the digest up to date,
@@ -448,7 +453,9 @@ impl Handle {
                 match_index: matched,
                 lag: matched.map(|matched| view.last_index.saturating_sub(matched)),
                 // Idle links carry a frame a second, so three seconds of silence mean trouble.
-                healthy: own || heard.is_some_and(|(_, ms_ago)| *ms_ago <= 3_000),
+                healthy: own
+                    || (heard.is_some_and(|(_, ms_ago)| *ms_ago <= 3_000)
+                        && shared.linked.lock().contains(&member.id)),
                 last_contact_ms: heard.filter(|_| !own).map(|(_, ms_ago)| *ms_ago),
             }
         });
@@ -491,8 +498,21 @@ impl Handle {
 
     /// Numbers for a metrics page.
     pub fn metrics(&self) -> Metrics {
-        metrics::metrics(&self.shared)
+        let warnings = self.warnings().len() as u64;
+        Metrics { warnings, ..metrics::metrics(&self.shared) }
     }
+}
+
+/// Warns when nine tenths of the log's indexes are used: nothing can be written after the last one.
+fn end_warning(commit_index: u64) -> Option<String> {
+    let left = Position::INDEX_MAX.saturating_sub(commit_index);
+    (left < Position::INDEX_MAX / 10).then(|| {
+        format!(
+            "the log can take {left} more entries, of {} in all: move to a new cluster with `holdfast \
+             export` and `holdfast import` before it is full",
+            Position::INDEX_MAX
+        )
+    })
 }
 
 fn clock_warning(behind_ms: u64, why: Behind) -> String {
@@ -518,5 +538,19 @@ fn gateway_warning(fault: Option<&str>) -> String {
         None => "the payment gateway does not answer: few or no orders are charged until it does; \
                  look at it and at the network"
             .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_nears_its_last_index_is_warned_of() {
+        assert_eq!(end_warning(0), None);
+        assert_eq!(end_warning(Position::INDEX_MAX / 10 * 9), None);
+        let text = end_warning(Position::INDEX_MAX - 5).expect("it is nearly full");
+        assert!(text.contains("5 more entries"), "{text}");
+        assert!(end_warning(u64::MAX).is_some());
     }
 }

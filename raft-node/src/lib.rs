@@ -8,6 +8,7 @@
 //! Reading order: [`config`], [`message`], [`log`], [`core`], [`replica`], [`payment`], then the
 //! driver's parts [`directory`], [`transport`], [`driver`], and last the front door, [`handle`].
 
+pub mod addresses;
 mod causes;
 pub mod config;
 pub mod core;
@@ -20,6 +21,7 @@ mod histogram;
 mod invalid;
 pub mod log;
 pub mod members;
+pub mod memory;
 pub mod message;
 pub mod node;
 pub mod payment;

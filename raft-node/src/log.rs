@@ -14,6 +14,7 @@ pub mod view;
 use raft::eraftpb::{Entry, HardState};
 
 use crate::members::Membership;
+use crate::memory::Memory;
 
 /// Why the log cannot go on. Each error is final: the node stops, and after a restart it trusts
 /// only what it reads back.
@@ -155,6 +156,16 @@ pub trait LogStore: Send + Sync {
         hard_state: Option<&HardState>,
         members: &Membership,
     ) -> Result<(), Error>;
+
+    /// Writes what this node remembers of its peers, in the place of what it wrote before, and
+    /// syncs it.
+    ///
+    /// # Errors
+    /// When writing or syncing failed, as for [`LogStore::append`].
+    fn remember(&self, memory: &Memory) -> Result<(), Error>;
+
+    /// What was remembered last.
+    fn remembered(&self) -> Memory;
 
     /// The recorded membership after the entry at `index`. `None` only before the founders were
     /// recorded.

@@ -60,6 +60,15 @@ pub enum Change {
     Promote(NodeId),
     /// Remove a member for good.
     Remove(NodeId),
+    /// A member is at other addresses. Level 1.
+    Move {
+        /// The member.
+        id: NodeId,
+        /// Its raft address now.
+        raft_addr: String,
+        /// Its HTTP address now, if known.
+        http_addr: Option<String>,
+    },
 }
 
 /// A request of an operator. A repeated request for a completed change is answered as done, so
@@ -253,6 +262,13 @@ impl Membership {
                     member.replaces = None;
                 }
             }
+            Some(Change::Move { id, raft_addr, http_addr }) => {
+                let moved = next.members.iter_mut().find(|member| member.id == *id);
+                if let Some(member) = moved {
+                    member.raft_addr.clone_from(raft_addr);
+                    member.http_addr.clone_from(http_addr);
+                }
+            }
             Some(Change::Remove(_)) | None => {}
         }
         let members = std::mem::take(&mut next.members);
@@ -321,6 +337,17 @@ impl Membership {
                 Some(_) if self.removed.len() >= REMOVED_MAX => Err(Refusal::TooMany),
                 Some(_) => Ok(Standing::New),
             },
+            // Two members may exchange their addresses, so another may still have this one.
+            Change::Move { id, raft_addr, http_addr } => match self.member(*id) {
+                None => Err(Refusal::Unknown(*id)),
+                Some(_) if !are_addresses(raft_addr, http_addr.as_ref()) => {
+                    Err(Refusal::Invalid("an address that no member can have".into()))
+                }
+                Some(known) if (&known.raft_addr, &known.http_addr) == (raft_addr, http_addr) => {
+                    Ok(Standing::Done)
+                }
+                Some(_) => Ok(Standing::New),
+            },
         }
     }
 
@@ -336,8 +363,7 @@ impl Membership {
             let same = known.raft_addr == *raft_addr && same_directory;
             return if same { Ok(Standing::Done) } else { Err(Refusal::Taken(*id)) };
         }
-        let fits = |address: &String| (1..=ADDRESS_BYTES_MAX).contains(&address.len());
-        if id.0 == 0 || !fits(raft_addr) || !http_addr.as_ref().is_none_or(fits) {
+        if id.0 == 0 || !are_addresses(raft_addr, http_addr.as_ref()) {
             return Err(Refusal::Invalid("an id or address that no member can have".into()));
         }
         if let Some(replaced) = replaces.filter(|replaced| self.role(*replaced).is_none()) {
@@ -362,7 +388,7 @@ impl Membership {
     pub fn voters_after(&self, change: &Change) -> Vec<NodeId> {
         let mut voters = self.voters.clone();
         match change {
-            Change::Add(_) => {}
+            Change::Add(_) | Change::Move { .. } => {}
             Change::Promote(id) => {
                 let replaced = self.member(*id).and_then(|member| member.replaces);
                 voters.retain(|voter| Some(*voter) != replaced);
@@ -425,8 +451,9 @@ pub fn decode_verdict(bytes: &[u8]) -> Result<Verdict, codec::Error> {
 }
 
 impl Change {
-    /// The raft steps of the change. They always go through a joint phase. Raft enters it with this
-    /// entry and leaves it with an empty entry of its own.
+    /// The raft steps of the change. Those that change who has a vote go through a joint phase.
+    /// Raft enters it with this entry and leaves it with an empty entry of its own. A move names
+    /// the member again as what it is, in one step.
     pub fn entry(&self, now: &Membership) -> ConfChangeV2 {
         let single = |id: NodeId, kind| {
             let mut single = ConfChangeSingle::default();
@@ -445,9 +472,16 @@ impl Change {
                 }
             }
             Change::Remove(id) => steps.push(single(*id, ConfChangeType::RemoveNode)),
+            Change::Move { id, .. } => steps.push(match now.role(*id) {
+                Some(Role::Learner) => single(*id, ConfChangeType::AddLearnerNode),
+                Some(Role::Voter) | None => single(*id, ConfChangeType::AddNode),
+            }),
         }
         let mut entry = ConfChangeV2::default();
-        entry.set_transition(ConfChangeTransition::Implicit);
+        entry.set_transition(match self {
+            Change::Move { .. } => ConfChangeTransition::Auto,
+            _ => ConfChangeTransition::Implicit,
+        });
         entry.set_changes(steps.into());
         entry.set_context(codec::encode_versioned(VERSION, self).into());
         entry
@@ -463,6 +497,11 @@ impl Change {
         }
         codec::decode_versioned(VERSION, entry.get_context()).map(Some)
     }
+}
+
+fn are_addresses(raft_addr: &String, http_addr: Option<&String>) -> bool {
+    let fits = |address: &String| (1..=ADDRESS_BYTES_MAX).contains(&address.len());
+    fits(raft_addr) && http_addr.is_none_or(fits)
 }
 
 /// Returns whether an entry changes the membership.

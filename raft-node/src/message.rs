@@ -23,6 +23,7 @@ use protobuf::Message as _;
 use raft::eraftpb;
 
 use crate::members::{self, Ask, Verdict};
+use crate::memory::Remembered;
 
 /// The newest version of hello and frames that this build speaks.
 pub const NEWEST: u16 = 3;
@@ -168,6 +169,27 @@ pub enum PeerMessage {
     },
     /// The addressee was removed from the cluster.
     Removed,
+    /// What the sender says of itself after a start. Version 3.
+    About {
+        /// Its boot.
+        boot: u64,
+        /// The random number of its process.
+        run: u64,
+    },
+    /// What the sender remembers of the addressee. Version 3.
+    Remembered {
+        /// The run that asked.
+        run: u64,
+        /// What is remembered.
+        remembered: Remembered,
+    },
+    /// The last entry that is committed and on the sender's disk. Version 3.
+    Progress {
+        /// Its index.
+        index: u64,
+        /// Its term.
+        term: u64,
+    },
     /// The leader's answer.
     Verdict {
         /// The ticket of the request.
@@ -218,7 +240,10 @@ impl PeerMessage {
     /// The first version of the protocol that has this message.
     pub fn since(&self) -> u16 {
         match self {
-            PeerMessage::SnapshotNews { .. } => 3,
+            PeerMessage::SnapshotNews { .. }
+            | PeerMessage::About { .. }
+            | PeerMessage::Remembered { .. }
+            | PeerMessage::Progress { .. } => 3,
             _ => OLDEST,
         }
     }
@@ -324,6 +349,9 @@ const KIND_ROOM: u8 = 5;
 const KIND_ASK: u8 = 6;
 const KIND_VERDICT: u8 = 7;
 const KIND_REMOVED: u8 = 8;
+const KIND_ABOUT: u8 = 9;
+const KIND_REMEMBERED: u8 = 10;
+const KIND_PROGRESS: u8 = 11;
 const KIND_FETCH_SNAPSHOT: u8 = 16;
 const KIND_SNAPSHOT_PART: u8 = 17;
 const KIND_SNAPSHOT_NEWS: u8 = 18;
@@ -353,6 +381,9 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
         PeerMessage::Ask { .. } => KIND_ASK,
         PeerMessage::Verdict { .. } => KIND_VERDICT,
         PeerMessage::Removed => KIND_REMOVED,
+        PeerMessage::About { .. } => KIND_ABOUT,
+        PeerMessage::Remembered { .. } => KIND_REMEMBERED,
+        PeerMessage::Progress { .. } => KIND_PROGRESS,
         PeerMessage::FetchSnapshot { .. } => KIND_FETCH_SNAPSHOT,
         PeerMessage::SnapshotPart { .. } => KIND_SNAPSHOT_PART,
         PeerMessage::SnapshotNews { .. } => KIND_SNAPSHOT_NEWS,
@@ -385,6 +416,18 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
             out.extend_from_slice(&[u8::from(*low), u8::from(*refuses)]);
         }
         PeerMessage::Removed => {}
+        PeerMessage::About { boot: first, run: second }
+        | PeerMessage::Progress { index: first, term: second } => {
+            for number in [first, second] {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+        PeerMessage::Remembered { run, remembered } => {
+            let Remembered { boot, run: known, index, term } = remembered;
+            for number in [run, boot, known, index, term] {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+        }
         PeerMessage::Ask { ticket, ask } => {
             out.extend_from_slice(&ticket.to_le_bytes());
             out.extend_from_slice(&ask.encode());
@@ -425,7 +468,11 @@ pub fn size_hint(message: &PeerMessage) -> usize {
         PeerMessage::Room { .. } => 8,
         PeerMessage::Ask { .. } | PeerMessage::Verdict { .. } => 512,
         PeerMessage::Removed => 8,
-        PeerMessage::FetchSnapshot { .. } | PeerMessage::SnapshotNews { .. } => 16,
+        PeerMessage::FetchSnapshot { .. }
+        | PeerMessage::SnapshotNews { .. }
+        | PeerMessage::About { .. }
+        | PeerMessage::Progress { .. } => 16,
+        PeerMessage::Remembered { .. } => 40,
         PeerMessage::SnapshotPart { bytes, .. } => 24 + bytes.len(),
     }
 }
@@ -487,6 +534,27 @@ fn decode_message(kind: u8, bytes: &[u8]) -> Result<PeerMessage, Error> {
             }
             _ => Err(Error::Malformed("room")),
         },
+        KIND_ABOUT | KIND_PROGRESS => {
+            let (first, second) = (reader.u64()?, reader.u64()?);
+            match (reader.0.is_empty(), kind) {
+                (true, KIND_ABOUT) => Ok(PeerMessage::About { boot: first, run: second }),
+                (true, _) => Ok(PeerMessage::Progress { index: first, term: second }),
+                (false, _) => Err(Error::Malformed("more than two numbers")),
+            }
+        }
+        KIND_REMEMBERED => {
+            let run = reader.u64()?;
+            let remembered = Remembered {
+                boot: reader.u64()?,
+                run: reader.u64()?,
+                index: reader.u64()?,
+                term: reader.u64()?,
+            };
+            match reader.0.is_empty() {
+                true => Ok(PeerMessage::Remembered { run, remembered }),
+                false => Err(Error::Malformed("more than what is remembered")),
+            }
+        }
         KIND_REMOVED if bytes.is_empty() => Ok(PeerMessage::Removed),
         KIND_ASK => {
             let ticket = reader.u64()?;
@@ -598,6 +666,12 @@ mod tests {
                 ask: Ask::Transfer { from: NodeId(1), to: Some(NodeId(2)) },
             },
             PeerMessage::Removed,
+            PeerMessage::About { boot: 3, run: u64::MAX },
+            PeerMessage::Remembered {
+                run: 5,
+                remembered: Remembered { boot: 1, run: 2, index: 3, term: 4 },
+            },
+            PeerMessage::Progress { index: 8, term: 2 },
             PeerMessage::Verdict { ticket: 5, verdict: Err(members::Refusal::InProgress) },
             PeerMessage::FetchSnapshot { index: 7, offset: 9 },
             PeerMessage::SnapshotPart { index: 7, offset: 9, size: 12, bytes: vec![5; 3] },

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use self::error::StartError;
 use self::links::LinkRuntime;
 use self::open::{Opened, open};
+use crate::addresses;
 use crate::config::Config;
 use crate::core::{Core, Input, Start};
 use crate::driver::{self, Settings, Threads};
@@ -66,25 +67,35 @@ impl Node {
         let event_retention = (config.events_max, config.event_age_ms_max);
         state.set_event_retention(event_retention.0, event_retention.1);
 
+        // Addresses are useful before the changes that brought them are replayed.
+        let newest = log.members_at(u64::MAX).unwrap_or_else(|| members.clone());
+        let listed = newest.member(identity.node()).map(|member| member.raft_addr.clone());
+        let raft = match config.advertise_raft.is_empty() {
+            true => listed.unwrap_or_else(|| raft_addr.to_string()),
+            false => config.advertise_raft.clone(),
+        };
+        if let Some(difference) = addresses::difference(&config.peers, &newest) {
+            tracing::warn!(
+                node = identity.node().0,
+                difference,
+                "the --peer list is not in effect"
+            );
+        }
+        let http = Some(config.advertise_http.clone()).filter(|http| !http.is_empty());
         let start = Start {
             node: identity.node(),
             boot: identity.boot(),
+            run: rand::random(),
             members,
             applied_index: state.applied_index(),
             clock: state.clock(),
             level: state.level(),
+            addresses: Some((raft.clone(), http)),
             speaks: level::NEWEST,
             secret: Secret(rand::random()),
             snapshots: found,
             // Any number works in production; it only has to differ between boots and nodes.
             seed: identity.incarnation() ^ identity.boot().rotate_left(32),
-        };
-        // Addresses are useful before the changes that brought them are replayed.
-        let newest = log.members_at(u64::MAX).unwrap_or_else(|| start.members.clone());
-        let listed = newest.member(identity.node()).map(|member| member.raft_addr.clone());
-        let raft = match config.advertise_raft.is_empty() {
-            true => listed.unwrap_or_else(|| raft_addr.to_string()),
-            false => config.advertise_raft.clone(),
         };
         let (applied_index, next_deadline) = (state.applied_index(), state.next_deadline());
         let core = Core::new(start, config.core.clone(), Arc::clone(&log) as Arc<dyn LogStore>)?;
@@ -92,6 +103,7 @@ impl Node {
             identity,
             cluster_name: config.cluster_name.clone(),
             advertised: Advertised { raft, http: config.advertise_http.clone() },
+            listed: config.peers.clone(),
             peer_security: config.peer_security.clone(),
             state,
             members: newest,

@@ -95,11 +95,15 @@ pub enum Bug {
     ClockStepAtOnce,
     /// The level is raised without asking which levels the learners speak.
     LearnersNotAsked,
+    /// A node hears its peers before they told what they remember of it.
+    PutBackBelieved,
+    /// Nobody minds the address that a peer says it has now.
+    MovedNotHeard,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 41] = [
+    pub const ALL: [Bug; 43] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -141,6 +145,8 @@ impl Bug {
         Bug::ReadBackLoses,
         Bug::ClockStepAtOnce,
         Bug::LearnersNotAsked,
+        Bug::PutBackBelieved,
+        Bug::MovedNotHeard,
     ];
 }
 

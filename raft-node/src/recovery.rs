@@ -33,7 +33,7 @@ use crate::log::LogStore;
 use crate::members::{Member, Membership};
 use crate::node::error::StartError;
 use crate::node::open::{Opened, look};
-use crate::replica::replay;
+use crate::replica::{NotApplied, replay};
 use crate::snapshot::backup;
 
 /// The parameters of a restore.
@@ -119,12 +119,18 @@ pub fn survey(data: &Path) -> Result<Survivor, Error> {
 }
 
 /// Makes a new cluster of this node alone, from all its data. That includes entries that it does
-/// not know to be committed, since they may have been acknowledged.
+/// not know to be committed, since they may have been acknowledged. With `last_index`, it leaves
+/// out the entries after that one: for a log with an entry that no node can apply.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn force_new_cluster(data: &Path) -> Result<(Survivor, Begun), Error> {
+pub fn force_new_cluster(data: &Path, last_index: Option<u64>) -> Result<(Survivor, Begun), Error> {
     let (opened, survivor) = open(data)?;
+    let last = last_index.unwrap_or(survivor.last);
+    let (applied, end) = (opened.state.applied_index(), survivor.last);
+    if !(applied..=end).contains(&last) {
+        return Err(Error::LastIndex { last, applied, end });
+    }
     let Opened { identity, log, store, state, .. } = opened;
     // The data of a stopped node is complete only after its store is closed.
     drop((state, store));
@@ -135,8 +141,10 @@ pub fn force_new_cluster(data: &Path) -> Result<(Survivor, Begun), Error> {
     let store = open_store(&dir)?;
     let mut state = open_state(&dir, &store)?;
     state.set_event_retention(u64::MAX, u64::MAX);
-    let failed = |reason| Error::State { path: data.join("raft"), reason };
-    replay(&mut state, &*log, survivor.last).map_err(failed)?;
+    if let Err(NotApplied { index, reason }) = replay(&mut state, &*log, last) {
+        let (path, index) = (data.join("raft"), index - 1);
+        return Err(Error::NotApplied { path, index, reason });
+    }
     let written = state.freeze().write(&store);
     let written =
         written.map_err(|error| Error::State { path: dir.clone(), reason: chain(&error) })?;

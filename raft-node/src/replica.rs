@@ -146,15 +146,27 @@ pub fn apply(
     state.apply(entry.index, entry.term, data, observer)
 }
 
+/// An entry that cannot be read or applied. The state may have changed in part.
+#[derive(Debug)]
+pub(crate) struct NotApplied {
+    pub(crate) index: u64,
+    pub(crate) reason: String,
+}
+
 /// Applies the log's entries after the state's index, up to `last`. Nobody waits for their answers.
-pub(crate) fn replay(state: &mut State, log: &dyn LogStore, last: u64) -> Result<(), String> {
+pub(crate) fn replay(state: &mut State, log: &dyn LogStore, last: u64) -> Result<(), NotApplied> {
     const BYTES_AT_ONCE: u64 = 8 << 20;
     while state.applied_index() < last {
         let next = state.applied_index() + 1;
-        let entries = log.entries(next, last + 1, BYTES_AT_ONCE).map_err(|e| e.to_string())?;
+        let entries = log.entries(next, last + 1, BYTES_AT_ONCE);
+        let entries =
+            entries.map_err(|error| NotApplied { index: next, reason: error.to_string() })?;
         for entry in entries {
             let applied = apply(state, &entry, &mut Unobserved);
-            applied.map_err(|error| crate::causes::chain(&error))?;
+            applied.map_err(|error| NotApplied {
+                index: entry.index,
+                reason: crate::causes::chain(&error),
+            })?;
         }
     }
     Ok(())

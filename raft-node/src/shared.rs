@@ -5,10 +5,11 @@ mod applied;
 pub(crate) mod gateway;
 pub(crate) mod prepared;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel;
 use engine::event::EventId;
@@ -24,10 +25,10 @@ use self::answers::{Answer, Answers};
 use self::applied::{AppliedWaiters, Barrier};
 use self::gateway::GatewayView;
 use self::prepared::{Asker, Prepared};
-use crate::config::PeerSecurity;
+use crate::config::{Peer, PeerSecurity};
 use crate::core::{Input, NoOutcome, Now, ReadTicket, Space, View};
 use crate::counters::Counters;
-use crate::directory::identity::Identity;
+use crate::directory::identity::{self, Identity};
 use crate::error::{ProposeError, ReadError};
 use crate::members::{Membership, Verdict};
 use crate::message::HelloVerdict;
@@ -50,6 +51,9 @@ const HASH_TURNS_MAX: usize = 128;
 const OTHER_VERSION: &str = "another member speaks no version of the protocol that this node knows: \
                              upgrade one release at a time";
 
+/// How long a node of another cluster is shown after it was met.
+const FOREIGN_FOR: Duration = Duration::from_secs(30);
+
 type Judged = Result<Verdict, ProposeError>;
 
 /// Shared by all parts of a node.
@@ -58,6 +62,12 @@ pub(crate) struct Shared {
     pub(crate) cluster_name: String,
     /// The addresses that `status` shows. Empty texts mean unknown.
     pub(crate) advertised: Advertised,
+    /// The peers on the command line.
+    pub(crate) listed: Vec<Peer>,
+    /// Peers that our link to is up.
+    pub(crate) linked: Mutex<BTreeSet<NodeId>>,
+    /// The last peer of another cluster that was met at an address of this one, and when.
+    pub(crate) foreign: Mutex<Option<(Instant, String)>>,
     pub(crate) peer_security: PeerSecurity,
     pub(crate) state: RwLock<State>,
     /// The directory that holds everything durable.
@@ -122,6 +132,7 @@ pub(crate) struct Parts {
     pub(crate) identity: Identity,
     pub(crate) cluster_name: String,
     pub(crate) advertised: Advertised,
+    pub(crate) listed: Vec<Peer>,
     pub(crate) peer_security: PeerSecurity,
     pub(crate) state: State,
     pub(crate) members: Membership,
@@ -144,6 +155,9 @@ impl Shared {
             identity: parts.identity,
             cluster_name: parts.cluster_name,
             advertised: parts.advertised,
+            listed: parts.listed,
+            linked: Mutex::default(),
+            foreign: Mutex::default(),
             level: AtomicU32::new(parts.state.level()),
             auth: watch::Sender::new(parts.state.auth().clone()),
             peer_security: parts.peer_security,
@@ -345,7 +359,8 @@ impl Shared {
                 }
                 return;
             }
-            HelloVerdict::Cluster | HelloVerdict::Addressee => return,
+            HelloVerdict::Cluster => return self.met_foreign(peer, None),
+            HelloVerdict::Addressee => return,
         };
         let mut unwanted = self.unwanted.lock();
         if *unwanted != Some(reason) {
@@ -360,6 +375,29 @@ impl Shared {
                 "the cluster refuses this node"
             );
         }
+    }
+
+    /// Notes that a node at an address of this cluster belongs to another one.
+    pub(crate) fn met_foreign(&self, peer: NodeId, cluster: Option<[u8; 16]>) {
+        let id = cluster.map_or_else(String::new, |id| format!(" ({})", identity::text_of(&id)));
+        let text = format!(
+            "node {peer} belongs to another cluster{id} than this one ({}): two clusters were \
+             founded; keep one, and start the nodes of the other with --join on empty directories",
+            self.identity.cluster_id()
+        );
+        let mut foreign = self.foreign.lock();
+        let is_new =
+            foreign.as_ref().is_none_or(|(at, known)| *known != text || at.elapsed() > FOREIGN_FOR);
+        if is_new {
+            tracing::warn!(node = self.node().0, peer = peer.0, "{text}");
+        }
+        *foreign = Some((Instant::now(), text));
+    }
+
+    /// What is known of a node of another cluster, as long as it is still met.
+    pub(crate) fn foreign(&self) -> Option<String> {
+        let foreign = self.foreign.lock();
+        foreign.as_ref().filter(|(at, _)| at.elapsed() <= FOREIGN_FOR).map(|(_, text)| text.clone())
     }
 
     /// Asks the core for a read barrier. `None` when too many readers wait.

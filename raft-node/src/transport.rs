@@ -1,8 +1,9 @@
 //! Links to the peers: one outgoing and one incoming connection for each.
 //!
 //! Links follow the membership: a new member gets one, a former member loses it and is told so when
-//! it connects. A node that is not known yet is answered under the address in its hello, since it
-//! may be a member of a change that has not arrived here. Parts of snapshots have a connection of
+//! it connects. A member that says another address in its hello is dialled there first. A node that
+//! is not known yet is answered under the address in its hello, since it may be a member of a
+//! change that has not arrived here. Parts of snapshots have a connection of
 //! their own, opened on demand: no heartbeat waits behind them, nor in the kernel's buffers. Links
 //! lose messages when a queue is full or a connection breaks, which raft and the request ids
 //! tolerate. Nothing is believed before the hello named this cluster, this node and the known
@@ -27,9 +28,9 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::addresses::Addresses;
 use crate::core::Input;
 use crate::counters::Counter;
-use crate::members::{MEMBERS_MAX, Membership};
 use crate::message::{
     self, FRAME_HEADER_BYTES, HELLO_HEAD_BYTES, Hello, HelloHead, HelloVerdict, PeerMessage,
 };
@@ -69,8 +70,8 @@ const RENEWED_AFTER: Duration = Duration::from_secs(24 * 3600);
 struct Hub {
     /// Wakes the link to a peer when that peer connects to us.
     seen: Mutex<BTreeMap<NodeId, Arc<Notify>>>,
-    /// Addresses of nodes that are not in the membership as known here.
-    strangers: watch::Sender<BTreeMap<NodeId, String>>,
+    /// Where peers say they are.
+    addresses: watch::Sender<Addresses>,
 }
 
 impl Hub {
@@ -83,7 +84,8 @@ impl Hub {
 struct Link {
     queue: mpsc::Sender<PeerMessage>,
     parts: mpsc::Sender<PeerMessage>,
-    raft_addr: String,
+    /// Where to reach it, the best address first.
+    found_at: Arc<RwLock<Vec<String>>>,
     tasks: [AbortHandle; 2],
 }
 
@@ -118,50 +120,56 @@ pub(crate) fn start(
     runtime: &Handle,
 ) -> Links {
     let links = Links::default();
-    let strangers = watch::Sender::new(BTreeMap::new());
-    let hub = Arc::new(Hub { seen: Mutex::default(), strangers });
+    let addresses = watch::Sender::new(Addresses::new(&shared.listed));
+    let hub = Arc::new(Hub { seen: Mutex::default(), addresses });
     let keeping = keep_links(Arc::clone(shared), links.clone(), queue_messages, Arc::clone(&hub));
     tasks.spawn_on(keeping, runtime);
     tasks.spawn_on(accept(Arc::clone(shared), listener, hub), runtime);
     links
 }
 
-/// Keeps one link to every member, and to the strangers that asked for one.
+/// Keeps one link to every member, and to nodes that came and may be members soon.
 async fn keep_links(shared: Arc<Shared>, links: Links, queue_messages: usize, hub: Arc<Hub>) {
     let mut members = shared.members.subscribe();
-    let mut strangers = hub.strangers.subscribe();
+    let mut addresses = hub.addresses.subscribe();
     let mut tasks = JoinSet::new();
     loop {
-        let mut wanted =
-            wanted(shared.node(), &members.borrow_and_update(), &strangers.borrow_and_update());
-        // The node that this one replaces may have had this address.
-        wanted.retain(|_, raft_addr| *raft_addr != shared.advertised.raft);
+        let wanted = {
+            let (members, addresses) = (members.borrow_and_update(), addresses.borrow_and_update());
+            addresses.of_peers(&members, shared.node(), &shared.advertised.raft)
+        };
         {
             let mut links = links.links.write();
             links.retain(|id, link| {
-                let keep = wanted.get(id).is_some_and(|addr| *addr == link.raft_addr);
-                if !keep {
-                    link.tasks.iter().for_each(AbortHandle::abort);
+                match wanted.get(id) {
+                    Some(addresses) => link.found_at.write().clone_from(addresses),
+                    None => link.tasks.iter().for_each(AbortHandle::abort),
                 }
-                keep
+                wanted.contains_key(id)
             });
-            for (id, raft_addr) in wanted {
+            for (id, addresses) in wanted {
                 if links.contains_key(&id) {
                     continue;
                 }
                 let (queue, receiver) = mpsc::channel(queue_messages);
-                let kept =
-                    keep_link(Arc::clone(&shared), id, raft_addr.clone(), receiver, hub.seen(id));
+                let found_at = Arc::new(RwLock::new(addresses));
+                let kept = keep_link(
+                    Arc::clone(&shared),
+                    id,
+                    Arc::clone(&found_at),
+                    receiver,
+                    hub.seen(id),
+                );
                 let (parts, part_queue) = mpsc::channel(PARTS_QUEUED_MAX);
-                let sent = send_parts(Arc::clone(&shared), id, raft_addr.clone(), part_queue);
+                let sent = send_parts(Arc::clone(&shared), id, Arc::clone(&found_at), part_queue);
                 let tasks = [tasks.spawn(kept), tasks.spawn(sent)];
-                links.insert(id, Link { queue, parts, raft_addr, tasks });
+                links.insert(id, Link { queue, parts, found_at, tasks });
             }
         }
         while tasks.try_join_next().is_some() {}
         let changed = tokio::select! {
             changed = members.changed() => changed,
-            changed = strangers.changed() => changed,
+            changed = addresses.changed() => changed,
         };
         if changed.is_err() {
             return;
@@ -169,36 +177,28 @@ async fn keep_links(shared: Arc<Shared>, links: Links, queue_messages: usize, hu
     }
 }
 
-fn wanted(
-    own: NodeId,
-    members: &Membership,
-    strangers: &BTreeMap<NodeId, String>,
-) -> BTreeMap<NodeId, String> {
-    let mut wanted = strangers.clone();
-    for member in &members.members {
-        wanted.insert(member.id, member.raft_addr.clone());
-    }
-    wanted.retain(|id, _| *id != own && !members.was_removed(*id));
-    wanted
-}
-
 /// Connects, sends until the connection breaks, and connects again.
 async fn keep_link(
     shared: Arc<Shared>,
     peer: NodeId,
-    raft_addr: String,
+    found_at: Arc<RwLock<Vec<String>>>,
     mut queue: mpsc::Receiver<PeerMessage>,
     seen: Arc<Notify>,
 ) {
     let mut wait = RECONNECT_MIN;
-    let mut route = Route::default();
+    let (mut route, mut attempt) = (Route::default(), 0);
     loop {
+        let raft_addr = nth(&found_at, attempt);
         let connected = connect(&shared, &mut route, peer, &raft_addr);
+        // After a link that broke, the same address comes first again.
+        attempt += 1;
         match timeout(HANDSHAKE_TIMEOUT, connected).await {
             Ok(Ok((stream, version))) => {
+                attempt -= 1;
                 wait = RECONNECT_MIN;
                 tracing::debug!(node = shared.node().0, peer = peer.0, "link is up");
                 let _counted = Counted::new(&shared, &stream);
+                let _linked = Linked::new(&shared, peer);
                 let Err(error) = feed(&shared, stream, version, &mut queue).await else { return };
                 tracing::debug!(node = shared.node().0, peer = peer.0, %error, "link broke");
             }
@@ -229,14 +229,16 @@ async fn keep_link(
 async fn send_parts(
     shared: Arc<Shared>,
     peer: NodeId,
-    raft_addr: String,
+    found_at: Arc<RwLock<Vec<String>>>,
     mut queue: mpsc::Receiver<PeerMessage>,
 ) {
-    let (mut bytes, mut route) = (Vec::new(), Route::default());
+    let (mut bytes, mut route, mut attempt) = (Vec::new(), Route::default(), 0);
     while let Some(first) = queue.recv().await {
+        let raft_addr = nth(&found_at, attempt);
         let connected = connect(&shared, &mut route, peer, &raft_addr);
         let connected = timeout(HANDSHAKE_TIMEOUT, connected).await;
         let Ok(Ok((mut stream, _))) = connected else {
+            attempt += 1;
             while queue.try_recv().is_ok() {}
             sleep(RECONNECT_MAX).await;
             continue;
@@ -324,6 +326,28 @@ async fn feed(
 async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await?;
     stream.flush().await
+}
+
+/// The address to dial in an attempt: the same while links come up, else one after the other.
+fn nth(found_at: &RwLock<Vec<String>>, attempt: usize) -> String {
+    let found_at = found_at.read();
+    found_at.get(attempt % found_at.len().max(1)).cloned().unwrap_or_default()
+}
+
+/// Shows the link to a peer while it is up.
+struct Linked<'a>(&'a Shared, NodeId);
+
+impl<'a> Linked<'a> {
+    fn new(shared: &'a Shared, peer: NodeId) -> Linked<'a> {
+        shared.linked.lock().insert(peer);
+        Linked(shared, peer)
+    }
+}
+
+impl Drop for Linked<'_> {
+    fn drop(&mut self) {
+        self.0.linked.lock().remove(&self.1);
+    }
 }
 
 /// Counts a link while it is up.
@@ -445,18 +469,19 @@ async fn welcome(shared: &Shared, stream: &mut Stream, hub: &Hub) -> io::Result<
     let (_, hello) = told.inspect_err(|error| {
         tracing::warn!(node = shared.node().0, %error, "a peer was refused");
     })?;
+    if verdict == HelloVerdict::Cluster {
+        shared.met_foreign(hello.from, Some(hello.cluster));
+    }
     if verdict != HelloVerdict::Welcome {
         let error = refused(&hello, verdict);
         tracing::warn!(node = shared.node().0, peer = hello.from.0, %error, "a peer was refused");
         return Err(error);
     }
-    let known = shared.members.borrow().member(hello.from).is_some();
-    if !known && !hello.raft_addr.is_empty() {
-        hub.strangers.send_if_modified(|strangers| {
-            let room = strangers.len() < MEMBERS_MAX || strangers.contains_key(&hello.from);
-            room && strangers.insert(hello.from, hello.raft_addr.clone())
-                != Some(hello.raft_addr.clone())
-        });
+    let told = hub.addresses.send_if_modified(|it| it.told(hello.from, &hello.raft_addr));
+    let moved = shared.members.borrow().member(hello.from).map(|member| member.raft_addr.clone());
+    if let Some(was) = moved.filter(|was| told && *was != hello.raft_addr) {
+        let (node, peer, now) = (shared.node().0, hello.from.0, &hello.raft_addr);
+        tracing::warn!(node, peer, was, now, "a peer is at another address now");
     }
     Ok(hello)
 }

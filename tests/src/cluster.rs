@@ -288,6 +288,26 @@ impl Cluster {
         &self.peers
     }
 
+    /// Gives later starts other `--peer` values.
+    pub fn set_peers(&mut self, peers: Vec<String>) {
+        self.peers = peers;
+    }
+
+    /// Lets a stopped node listen for its peers at another address from its next start on. Later
+    /// starts of all nodes list it there.
+    ///
+    /// # Panics
+    /// When the node runs.
+    pub fn move_raft(&mut self, id: u64) {
+        let node = self.node_mut(id);
+        assert!(!node.is_running(), "node {id} runs");
+        node.raft = ports::free(1)[0];
+        let listed = format!("{id}={},{}", node.raft, node.http);
+        let own = format!("{id}=");
+        let listed_before = self.peers.iter_mut().filter(|peer| peer.starts_with(&own));
+        listed_before.for_each(|peer| peer.clone_from(&listed));
+    }
+
     /// Forgets the `--peer` values: later starts must find the members in their data.
     pub fn forget_peers(&mut self) {
         self.peers.clear();

@@ -12,6 +12,7 @@
 //! `formats` (data that earlier versions wrote), `members` (nodes that join,
 //! leave and are replaced), `full_disk` and `power_cut` (disks of their own, as root),
 //! `failed_sync`, `stalled_disk`, `put_back` (a directory put back from an older copy),
+//! `moved` (other addresses),
 //! `few_files` (open files run short), `catch_up` (a snapshot under load), `overload`,
 //! `events` (streams and WebSockets), `bad_input` and `bad_http`, `operations` (probes, metrics,
 //! `holdfast dev`),

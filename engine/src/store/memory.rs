@@ -51,6 +51,14 @@ impl MemoryStore {
         inner.operations_max = None;
     }
 
+    /// A copy of everything visible, as a copied directory has it. All of it is durable there.
+    #[must_use]
+    pub fn copy(&self) -> MemoryStore {
+        let rows = self.inner.lock().visible.clone();
+        let copy = Inner { durable: rows.clone(), visible: rows, ..Inner::default() };
+        MemoryStore { inner: Mutex::new(copy) }
+    }
+
     /// How many writes a crash could lose now.
     pub fn unsynced(&self) -> usize {
         self.inner.lock().unsynced.len()

@@ -64,6 +64,18 @@ coverage! {
     crashes_before_sync,
     /// Nodes that noticed a damaged log and did not come back.
     logs_damaged,
+    /// Data directories copied.
+    directories_copied,
+    /// Data directories put back from a copy.
+    directories_put_back,
+    /// Nodes that noticed that theirs was put back, and stopped.
+    put_backs_noticed,
+    /// Nodes that came back at another address.
+    nodes_moved,
+    /// Of those, recorded in the membership.
+    moves_recorded,
+    /// Frames to an address where the node is not any more.
+    frames_to_old_addresses,
     /// Checkpoints written.
     checkpoints,
     /// Checkpoints interrupted by a crash of the node.

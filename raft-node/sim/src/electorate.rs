@@ -65,6 +65,7 @@ impl Electorate {
                     cover.members_replaced += u64::from(replaced.is_some());
                 }
                 Some(Change::Remove(_)) => cover.members_removed += 1,
+                Some(Change::Move { .. }) => cover.moves_recorded += 1,
                 None => cover.joint_phases_left += 1,
             }
             let next = self.after(entry.index, change.as_ref())?;
@@ -87,14 +88,15 @@ impl Electorate {
             Some(_) if now.is_joint() => {
                 return Err(format!("index {index} changes the members within a joint phase"));
             }
-            None => {}
+            // It changes no vote.
+            None | Some(Change::Move { .. }) => {}
             Some(change) => {
                 conf.set_voters_outgoing(voters.clone());
                 conf.set_auto_leave(true);
                 voters = numbers(&now.voters_after(change));
                 match change {
                     Change::Add(member) => learners.push(member.id.0),
-                    Change::Promote(id) | Change::Remove(id) => {
+                    Change::Promote(id) | Change::Remove(id) | Change::Move { id, .. } => {
                         learners.retain(|learner| *learner != id.0);
                     }
                 }

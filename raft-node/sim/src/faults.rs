@@ -1,12 +1,14 @@
 //! The schedule of faults: when each one comes, what it does, and how it ends.
 
 mod links;
+mod put_back;
 
 use raft_node::core::clock::GAP_MS;
 use raft_node::core::{Input, Space};
 use raft_node::log::LogStore;
 
 use self::links::{cut, links, swizzle};
+use self::put_back::may_be_put_back;
 use crate::event::{Event, Mend};
 use crate::host::life::Crash;
 use crate::host::{Host, place};
@@ -158,6 +160,8 @@ fn inject(sim: &mut Sim, hosts: &mut [Host], kind: FaultKind) {
                 damage_checkpoint(sim, &mut hosts[some]);
             }
         }
+        FaultKind::MoveAddress => move_addresses(sim, hosts, some),
+        FaultKind::PutBack => put_back(sim, hosts, some),
         FaultKind::ClockJump => {
             // Earlier readings of the clocks count, too.
             watch_clocks(sim, hosts);
@@ -286,7 +290,7 @@ fn hang_disk(sim: &mut Sim, host: &mut Host) {
 
 /// Flips a bit in a part of the log that the watermark covers, of a minority of the nodes.
 fn damage_log(sim: &mut Sim, hosts: &mut [Host], some: usize) {
-    let lost = hosts.iter().filter(|host| host.log_damaged || host.damaged).count();
+    let lost = hosts.iter().filter(|host| host.is_lost()).count();
     let host = &mut hosts[some];
     let marked = host.log.marked();
     let first = host.log.first_index();
@@ -302,6 +306,38 @@ fn damage_log(sim: &mut Sim, hosts: &mut [Host], some: usize) {
     if sim.random.percent(70) {
         crash(sim, host, Crash::Kill);
     }
+}
+
+/// Lets nodes come back at other addresses: one of them, or most at once.
+fn move_addresses(sim: &mut Sim, hosts: &mut [Host], some: usize) {
+    // An operator who adds a node says where it is, and would have to be told.
+    if sim.plan.spares > 0 {
+        return;
+    }
+    let share = *sim.random.pick(&[0, 0, 60]);
+    for (at, host) in hosts.iter_mut().enumerate() {
+        if at == some || sim.random.percent(share) {
+            let how = any_crash(sim);
+            crash(sim, host, how);
+            host.move_address(sim);
+        }
+    }
+}
+
+/// Copies the directory of a node, or puts a copy back.
+fn put_back(sim: &mut Sim, hosts: &mut [Host], some: usize) {
+    // Where members change, the operator decides which node is lost.
+    if sim.plan.spares > 0 || hosts[some].is_lost() {
+        return;
+    }
+    let found = may_be_put_back(hosts, minority(sim.plan.nodes));
+    if found.is_empty() || sim.random.percent(20) {
+        crash(sim, &mut hosts[some], Crash::Kill);
+        return hosts[some].copy_directory(sim);
+    }
+    let victim = &mut hosts[*sim.random.pick(&found)];
+    crash(sim, victim, Crash::Kill);
+    victim.put_copy_back(sim);
 }
 
 /// Flips a bit in a row of the checkpoint, while the node is down.

@@ -6,11 +6,13 @@
 
 mod apply;
 mod checkpoint;
+mod copied;
 mod events;
 mod files;
 pub(crate) mod life;
 mod log;
 pub(crate) mod payments;
+pub(crate) mod put_back;
 mod requests;
 mod snapshots;
 mod waiting;
@@ -23,6 +25,8 @@ use engine::ids::{NodeId, RequestId};
 use engine::state::State;
 use engine::store::memory::MemoryStore;
 use raft::eraftpb::{Entry, Message, MessageType};
+use raft_node::addresses::Addresses;
+use raft_node::config::Peer;
 use raft_node::core::{Actions, Append, Apply, Core, Input, Space, View};
 use raft_node::log::LogStore;
 use raft_node::log::memory::MemoryLog;
@@ -33,6 +37,7 @@ use raft_node::simulation::Bug;
 use raft_node::snapshot::Schedule;
 use raft_node::snapshot::files::MemoryFiles;
 
+use self::copied::Copied;
 use self::files::FileDuty;
 use self::waiting::{Reader, Waiter};
 use crate::clock::NodeClock;
@@ -99,6 +104,14 @@ pub(super) struct Host {
     pub(super) log_damaged: bool,
     /// Lost for good: it must not come back under its id.
     pub(super) damaged: bool,
+    /// The peers on its command line: none before it moves.
+    listed: Vec<Peer>,
+    /// Where its process finds its peers.
+    addresses: Addresses,
+    /// An earlier copy of its directory.
+    copy: Option<Copied>,
+    /// Its directory was put back from a copy, whether the node has noticed or not.
+    put_back: bool,
     /// Its disk was lost, so it has another directory under an old id.
     pub(super) wiped: bool,
     /// It is or will be a member. The others are spare machines.
@@ -195,6 +208,10 @@ impl Host {
             life: 0,
             log_damaged: false,
             damaged: false,
+            listed: Vec::new(),
+            addresses: Addresses::default(),
+            copy: None,
+            put_back: false,
             wiped: false,
             joined,
             restarting: false,
@@ -208,6 +225,11 @@ impl Host {
     /// Returns whether this node believes that it leads.
     pub(super) fn leads(&self) -> bool {
         self.up.as_ref().is_some_and(|process| process.leads)
+    }
+
+    /// Returns whether it has lost a part of what it promised.
+    pub(super) fn is_lost(&self) -> bool {
+        self.log_damaged || self.damaged || self.put_back
     }
 
     pub(super) fn is_paused(&self) -> bool {
@@ -365,8 +387,8 @@ impl Host {
         let ticked = inputs.iter().any(|input| matches!(input, Input::Tick));
         let now = self.clock.now(sim.now);
         let actions = process.core.step(now, inputs);
-        if let Some(lost) = actions.rolled_back {
-            return sim.fail(format!("node {}: {lost:?}", self.id));
+        if let Some(rolled_back) = actions.rolled_back {
+            return self.stop_rolled_back(sim, rolled_back);
         }
         let role = process.core.role();
         if ticked || role != process.role {
@@ -436,6 +458,9 @@ impl Host {
                 | PeerMessage::Refused(_)
                 | PeerMessage::Room { .. }
                 | PeerMessage::Removed
+                | PeerMessage::About { .. }
+                | PeerMessage::Remembered { .. }
+                | PeerMessage::Progress { .. }
                 | PeerMessage::Ask { .. }
                 | PeerMessage::Verdict { .. }
                 | PeerMessage::FetchSnapshot { .. }
@@ -478,7 +503,39 @@ impl Host {
         self.up.as_mut().is_some_and(|process| std::mem::take(&mut process.voted))
     }
 
+    /// Comes back at another address, after its process has ended. Its operator lists where all
+    /// nodes are now.
+    pub(super) fn move_address(&mut self, sim: &mut Sim) {
+        sim.cover.nodes_moved += 1;
+        let address = format!("n{}.{}", self.id, sim.cover.nodes_moved);
+        sim.say(|| format!("n{} moves to {address}", self.id));
+        sim.addresses.insert(self.id, address);
+        let peer = |(id, raft_addr): (&NodeId, &String)| Peer {
+            id: *id,
+            raft_addr: raft_addr.clone(),
+            http_addr: None,
+        };
+        self.listed = sim.addresses.iter().map(peer).collect();
+    }
+
+    /// Learns from a connection where a peer is.
+    pub(super) fn is_told(&mut self, from: NodeId, address: &str) {
+        self.addresses.told(from, address);
+    }
+
+    /// Whether it dials the address where this peer is.
+    fn reaches(&self, sim: &Sim, peer: NodeId) -> bool {
+        let Some(process) = &self.up else { return false };
+        // Before any node moves, all are where everybody expects them.
+        sim.cover.nodes_moved == 0
+            || self.addresses.reaches(process.core.members(), peer, &sim.addresses[&peer])
+    }
+
     fn send(&mut self, sim: &mut Sim, to: NodeId, messages: &[PeerMessage]) {
+        if !self.reaches(sim, to) {
+            sim.cover.frames_to_old_addresses += 1;
+            return;
+        }
         let mut bytes = Vec::new();
         message::encode_frame(self.clock.now(sim.now).wall_ms, messages, &mut bytes);
         sim.transmit(self.id, to, bytes);
@@ -486,7 +543,8 @@ impl Host {
 
     /// Checks that a vote or an acknowledgement leaves only after the sync that backs it.
     fn check_promise(&self, sim: &mut Sim, message: &Message) {
-        if sim.bug.is_some_and(|bug| bug != Bug::OpenedWithoutSync) {
+        if sim.bug.is_some_and(|bug| !matches!(bug, Bug::OpenedWithoutSync | Bug::PutBackBelieved))
+        {
             // A planted bug has to be found by its effects, not by its place.
             return;
         }
@@ -503,6 +561,11 @@ impl Host {
             MessageType::MsgAppendResponse if !message.reject => message.index,
             _ => 0,
         };
+        let is_granted = kind == MessageType::MsgRequestVoteResponse && vote.is_some();
+        if self.put_back && (is_granted || acknowledged > 0) {
+            let id = self.id;
+            return sim.fail(format!("node {id} was put back from a copy and sends {message:?}"));
+        }
         let broken = (!asks_before && message.term > synced.term)
             || (synced.term == message.term && vote.is_some_and(|vote| vote != synced.vote))
             || (synced.term == message.term && acknowledged > self.log.synced_index());

@@ -56,7 +56,8 @@ fn is_over(sim: &mut Sim) -> bool {
             sim.cover.leaders_removed += u64::from(gone && task.of_leader);
             gone
         }
-        Ask::Change(Change::Add(_) | Change::Promote(_)) | Ask::Raise { .. } => true,
+        Ask::Change(Change::Add(_) | Change::Promote(_) | Change::Move { .. })
+        | Ask::Raise { .. } => true,
         Ask::Transfer { .. } | Ask::AcceptClock => sim.now > task.since + 5 * SECOND,
     }
 }

@@ -39,13 +39,15 @@ pub(super) enum FaultKind {
     DamageLog,
     DamageCheckpoint,
     DamageSnapshot,
+    PutBack,
+    MoveAddress,
     ClockJump,
     ClockDrift,
     SleepAll,
     Transfer,
 }
 
-const ALL_FAULTS: [FaultKind; 28] = [
+const ALL_FAULTS: [FaultKind; 30] = [
     FaultKind::Isolate,
     FaultKind::OneWay,
     FaultKind::Split,
@@ -70,6 +72,8 @@ const ALL_FAULTS: [FaultKind; 28] = [
     FaultKind::DamageLog,
     FaultKind::DamageCheckpoint,
     FaultKind::DamageSnapshot,
+    FaultKind::PutBack,
+    FaultKind::MoveAddress,
     FaultKind::ClockJump,
     FaultKind::ClockDrift,
     FaultKind::SleepAll,

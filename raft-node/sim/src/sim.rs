@@ -1,7 +1,7 @@
 //! What all parts of a run share: the time, the queue of events, the randomness, the judges.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use engine::ids::NodeId;
 use raft_node::simulation::Bug;
@@ -35,6 +35,8 @@ pub(crate) struct Sim {
     pub(crate) oracle: Oracle,
     pub(crate) electorate: Electorate,
     pub(crate) operator: Operator,
+    /// Where each node is.
+    pub(crate) addresses: BTreeMap<NodeId, String>,
     pub(crate) provider: Provider,
     pub(crate) bug: Option<Bug>,
     /// The highest value that the replicated clock may have, and the time of that bound.

@@ -55,6 +55,7 @@ impl World {
         change(&mut plan);
         let voters: Vec<NodeId> = (1..=plan.nodes as u64).map(NodeId).collect();
         let all = (1..=(plan.nodes + plan.spares) as u64).map(NodeId);
+        let addresses = all.clone().map(|id| (id, member(id, None).raft_addr)).collect();
         let founders = voters.iter().map(|id| member(*id, None)).collect();
         let hosts = all
             .map(|id| {
@@ -81,6 +82,7 @@ impl World {
             oracle: Oracle::default(),
             electorate: Electorate::new(Membership::founded(founders)),
             operator: Operator::default(),
+            addresses,
             provider: Provider::new(&plan.provider),
             bug,
             clock_bound: (0, 0),
@@ -180,6 +182,8 @@ impl World {
                     return;
                 }
                 let speaks = self.hosts[place(from)].speaks;
+                let address = &sim.addresses[&from];
+                self.hosts[place(to)].is_told(from, address);
                 self.hosts[place(to)].frame(sim, from, speaks, &bytes);
             }
             Event::LinkBroke { node, peer } => {

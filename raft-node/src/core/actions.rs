@@ -7,6 +7,7 @@ use raft::eraftpb::{Entry, HardState};
 
 use super::input::ReadTicket;
 use crate::members::{Membership, Verdict};
+use crate::memory::Memory;
 use crate::message::PeerMessage;
 
 /// An append to this node's log.
@@ -24,6 +25,19 @@ pub struct Append {
     pub hard_state: Option<HardState>,
     /// Memberships that took effect, stored with the append.
     pub members: Vec<Membership>,
+    /// What this node remembers of its peers, if that is to be written now. Such an append may have
+    /// the number of the one before it.
+    pub keep: Option<Keep>,
+}
+
+/// What a node remembers of its peers, to be written and synced, then reported in
+/// [`super::input::Input::Kept`].
+#[derive(Clone, Debug)]
+pub struct Keep {
+    /// Later ones have higher numbers.
+    pub number: u64,
+    /// The memory.
+    pub memory: Memory,
 }
 
 /// Why a request of this node got no outcome.
@@ -78,17 +92,38 @@ pub enum Apply {
     UpTo(u64),
 }
 
-/// Entries that this node acknowledged are not in its log any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RolledBack {
-    /// The leader that said so.
-    pub leader: NodeId,
-    /// Its term.
-    pub term: u64,
-    /// The highest committed index that this node acknowledged, as that leader knows.
-    pub acknowledged: u64,
-    /// The last index of this log.
-    pub last_index: u64,
+/// How a peer knows that the data of this node is older than what it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RolledBack {
+    /// Entries that this node acknowledged are not in its log any more.
+    #[error(
+        "RolledBack: this node acknowledged entries up to index {acknowledged} in term {term}, as \
+         node {peer} knows, but its log ends at {last_index} or has others: its data was put back \
+         from an older copy, or its disk lost it"
+    )]
+    Entries {
+        /// The peer that said so.
+        peer: NodeId,
+        /// The highest committed index that this node acknowledged, as that peer knows.
+        acknowledged: u64,
+        /// The term of that entry, or of the peer that leads.
+        term: u64,
+        /// The last index of this log.
+        last_index: u64,
+    },
+    /// The node was started more often than its data says.
+    #[error(
+        "RolledBack: node {peer} knows a boot {remembered} of this node that its data does not know, \
+         which counts boot {own} now: its data was put back from an older copy"
+    )]
+    Boot {
+        /// The peer that said so.
+        peer: NodeId,
+        /// The boot that it remembers.
+        remembered: u64,
+        /// The boot of this process.
+        own: u64,
+    },
 }
 
 /// Why a message does not reach raft.
@@ -108,6 +143,8 @@ pub enum Why {
     Entries,
     /// It is larger than any that is sent.
     Size,
+    /// A forwarded command does not decode, or only a leader proposes it.
+    Command,
 }
 
 impl Why {
@@ -121,6 +158,7 @@ impl Why {
             Why::BelowAcknowledged => "below_acknowledged",
             Why::Entries => "entries",
             Why::Size => "size",
+            Why::Command => "command",
         }
     }
 }

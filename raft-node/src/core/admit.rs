@@ -10,6 +10,7 @@
 //! acknowledge any more. A leader drops the rejection of such a follower, since raft would answer
 //! with the missing entries; so the follower hears the heartbeat.
 
+use ::engine::command::{Command, Envelope};
 use ::engine::ids::NodeId;
 use raft::StateRole;
 use raft::eraftpb::{Message, MessageType};
@@ -133,13 +134,33 @@ impl Core {
         let Err(why) = judge(message, from, &facts) else { return true };
         let kind = message.get_msg_type();
         if (kind, why) == (MessageType::MsgHeartbeat, Why::BeyondLog) {
-            actions.rolled_back = Some(RolledBack {
-                leader: from,
-                term: message.term,
+            actions.rolled_back = Some(RolledBack::Entries {
+                peer: from,
                 acknowledged: message.commit,
+                term: message.term,
                 last_index: facts.last_index,
             });
         }
+        self.count_refused(from, kind, why);
+        false
+    }
+
+    /// Whether a forwarded command may enter the log. All nodes stop at an entry that they cannot
+    /// read, also after each restart. A frame has a checksum, so only a peer with a bug sends one.
+    pub(super) fn admits_command(&mut self, from: NodeId, envelope: &[u8]) -> bool {
+        let is_sound = match Envelope::decode(envelope) {
+            Ok((_, envelope)) => {
+                !matches!(envelope.command, Command::RaiseLevel(_) | Command::BeginCluster(_))
+            }
+            Err(_) => false,
+        };
+        if !is_sound {
+            self.count_refused(from, MessageType::MsgPropose, Why::Command);
+        }
+        is_sound
+    }
+
+    fn count_refused(&mut self, from: NodeId, kind: MessageType, why: Why) {
         let count = self.refused.entry((kind as i32, why)).or_default();
         *count += 1;
         // The first, and then ever fewer.
@@ -153,7 +174,6 @@ impl Core {
                 "a message of a peer is refused"
             );
         }
-        false
     }
 }
 

@@ -49,6 +49,8 @@ pub enum Input {
     },
     /// The append with this number, and all before it, are on disk.
     Persisted(u64),
+    /// The memory of this number, and all before it, are on disk; see [`super::Keep`].
+    Kept(u64),
     /// The replica applied up to this index.
     Applied {
         /// The index.

@@ -21,6 +21,10 @@ use crate::message::PeerMessage;
 const ASKS_MAX: usize = 64;
 /// Interval between two requests to the leader.
 const ASK_EVERY_MS: u64 = 100;
+/// The ticket of the node's own requests. No operator has it.
+const OWN_TICKET: u64 = 0;
+/// How long the node's own request to be moved stays open.
+const MOVE_ASKED_FOR_MS: u64 = 5_000;
 
 impl Core {
     /// The members, as of the entries that this node knows to be committed.
@@ -108,6 +112,7 @@ impl Core {
             self.leave(actions);
         }
         self.promote();
+        self.ask_to_move();
         let now_ms = self.now.mono_ms;
         for open in self.admin.open.extract_if(.., |open| open.deadline_ms <= now_ms) {
             let sent = open.asked_at_ms.is_some();
@@ -115,6 +120,42 @@ impl Core {
             actions.verdicts.push((open.ticket, Err(failure)));
         }
         self.ask_leader(actions);
+    }
+
+    /// Asks the leader to record this node's addresses, if the membership has others.
+    fn ask_to_move(&mut self) {
+        let Some((raft_addr, http_addr)) = &self.addresses else { return };
+        let Some(known) = self.members.member(self.node) else { return };
+        let is_moved = known.raft_addr != *raft_addr
+            || (http_addr.is_some() && known.http_addr.is_some() && known.http_addr != *http_addr);
+        let is_open = self.admin.open.iter().any(|open| open.ticket == OWN_TICKET);
+        if !is_moved || is_open || self.levels.current == 0 || self.admin.removed {
+            return;
+        }
+        let change = Change::Move {
+            id: self.node,
+            raft_addr: raft_addr.clone(),
+            http_addr: http_addr.clone().or_else(|| known.http_addr.clone()),
+        };
+        self.admin.open.push(Open {
+            ticket: OWN_TICKET,
+            ask: Ask::Change(change),
+            deadline_ms: self.now.mono_ms + MOVE_ASKED_FOR_MS,
+            asked_at_ms: None,
+        });
+    }
+
+    /// Drops the verdicts on this node's own requests: it sees what became of them.
+    pub(super) fn keep_verdicts_of_operators(actions: &mut Actions) {
+        actions.verdicts.retain(|(ticket, _)| *ticket != OWN_TICKET);
+    }
+
+    /// Whether a node may ask for this. Only a node itself says where it is.
+    pub(super) fn may_ask_for(from: NodeId, ask: &Ask) -> bool {
+        match ask {
+            Ask::Change(Change::Move { id, .. }) => *id == from,
+            _ => true,
+        }
     }
 
     pub(super) fn take_ask(
@@ -201,6 +242,9 @@ impl Core {
             Ok(Standing::Done) if self.members.is_joint() => return None,
             Ok(Standing::Done) => return Some(Ok(self.members.index)),
             Ok(Standing::New) => {}
+        }
+        if matches!(change, Change::Move { .. }) && self.levels.current == 0 {
+            return None;
         }
         if let Change::Add(member) = change
             && let Err(refusal) = self.may_join(member.id, speaks)?

@@ -19,6 +19,8 @@ struct InFlight {
 #[derive(Default)]
 pub(super) struct Outbox {
     in_flight: VecDeque<InFlight>,
+    /// The number of the append that was handed out last.
+    newest: u64,
     /// Committed entries, oldest first, each with the number of the append that it waits for.
     to_apply: VecDeque<(u64, Vec<Entry>)>,
 }
@@ -34,6 +36,11 @@ impl Outbox {
         self.in_flight.len()
     }
 
+    /// The number of the append that was handed out last, 0 before the first.
+    pub(super) fn newest(&self) -> u64 {
+        self.newest
+    }
+
     /// The number of the oldest append that is not durable.
     pub(super) fn oldest_in_flight(&self) -> Option<u64> {
         self.in_flight.front().map(|append| append.number)
@@ -47,6 +54,7 @@ impl Outbox {
         messages: Vec<(NodeId, PeerMessage)>,
     ) {
         debug_assert!(self.in_flight.back().is_none_or(|before| before.number < number));
+        self.newest = number;
         self.in_flight.push_back(InFlight { number, last, messages });
     }
 

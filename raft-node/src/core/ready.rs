@@ -96,6 +96,7 @@ impl Core {
                     entries,
                     hard_state,
                     members: changed,
+                    keep: None,
                 });
                 self.raw.advance_append_async(ready);
             } else {

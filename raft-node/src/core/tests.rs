@@ -4,13 +4,18 @@
 mod files;
 mod level;
 mod members;
+mod put_back;
 mod room;
 mod scripts;
 mod snapshots;
 mod trace;
 mod world;
 
+use ::engine::actor::Actor;
 use ::engine::codec;
+use ::engine::command::{Command, Envelope, RaiseLevel};
+use ::engine::ids::RequestId;
+use ::engine::trace::TraceId;
 use raft::eraftpb::MessageType;
 
 use self::files::Files;
@@ -325,7 +330,8 @@ fn a_node_that_lost_what_it_acknowledged_says_so_instead_of_panicking() {
             messages: vec![PeerMessage::Raft(Box::new(heartbeat))],
         }],
     );
-    let lost = RolledBack { leader: NodeId(leader), term, acknowledged: 2, last_index: 0 };
+    let peer = NodeId(leader);
+    let lost = RolledBack::Entries { peer, acknowledged: 2, term, last_index: 0 };
     assert_eq!(actions.rolled_back, Some(lost));
     let refused = (MessageType::MsgHeartbeat, Why::BeyondLog, 1);
     assert_eq!(core.view().refused, [refused]);
@@ -354,5 +360,36 @@ fn a_leader_does_not_fill_in_what_a_follower_acknowledged_and_lost() {
     assert_eq!(log.last_index(), 0, "its log stays as it is");
     world.run_ms(300);
     let lost = world.host(victim).rolled_back.expect("a heartbeat tells it");
-    assert_eq!((lost.leader, lost.last_index), (NodeId(leader), 0));
+    let RolledBack::Entries { peer, last_index, .. } = lost else { panic!("{lost:?}") };
+    assert_eq!((peer, last_index), (NodeId(leader), 0));
+}
+
+#[test]
+fn a_forwarded_command_that_does_not_decode_never_enters_the_log() {
+    let mut world = World::new();
+    let leader = world.leader();
+    let from = NodeId(other_than(leader));
+    let raise = RaiseLevel { to: 9, secret: Secret::default() };
+    let request = RequestId { node: from, boot: 1, seq: 2 };
+    let raise = Envelope {
+        request,
+        trace: TraceId::NONE,
+        actor: Actor::default(),
+        command: Command::RaiseLevel(raise),
+    };
+    let forward = |seq, bytes: &[u8]| Forwarded { seq, envelope: Arc::from(bytes) };
+    let messages = vec![PeerMessage::Forward(vec![
+        forward(1, b"junk"),
+        forward(2, &raise.encode_at(0)),
+        forward(3, b""),
+    ])];
+    let before = world.host(leader).log.last_index();
+    world.input(leader, Input::Peer { from, speaks: 0, wall_ms: 0, messages });
+    world.run_ms(300);
+    assert_eq!(world.host(leader).log.last_index(), before);
+    let refused = world.host(leader).core.view().refused;
+    assert_eq!(refused, [(MessageType::MsgPropose, Why::Command, 3)]);
+    world.propose(from.0, 4);
+    world.run_ms(300);
+    assert_eq!(world.applied_seqs(leader), vec![4]);
 }

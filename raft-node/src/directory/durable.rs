@@ -48,6 +48,17 @@ pub enum Error {
         /// The node that wanted to open it.
         wanted: String,
     },
+    /// A peer knows that the data is older than what this node did.
+    #[error(
+        "{reason}. The node must not vote or acknowledge with it; if this copy is all that is left, \
+         remove {path} and run `holdfast recover --force-new-cluster`"
+    )]
+    PutBack {
+        /// The note in the directory.
+        path: PathBuf,
+        /// What the peer knows.
+        reason: String,
+    },
     /// It is new, and the configuration lists no peers to found a cluster with.
     #[error(
         "{0} is new: list every voter of the new cluster, this node too, or join a running cluster"
@@ -64,10 +75,10 @@ impl Error {
     /// nobody can tell whose data it is.
     pub fn is_damage(&self) -> bool {
         match self {
-            Error::BootMissing(_) => true,
-            Error::Damaged { path, .. } => path
-                .file_name()
-                .is_some_and(|name| ["boot", "peers", "current"].iter().any(|of| name == *of)),
+            Error::BootMissing(_) | Error::PutBack { .. } => true,
+            Error::Damaged { path, .. } => path.file_name().is_some_and(|name| {
+                ["boot", "peers", "current", "put-back"].iter().any(|of| name == *of)
+            }),
             _ => false,
         }
     }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::durable::{Error, at, lock, private_data_dir, read_optional, write_value};
 use super::history::{self, Rebuilt};
-use super::stage;
+use super::{put_back, stage};
 use crate::config::{Config, Join, Peer};
 
 /// Most remembered peers: a guard against a stranger that makes up ids.
@@ -87,6 +87,7 @@ impl Identity {
                 wanted: name(config.node_id, &config.cluster_name),
             });
         }
+        put_back::check(dir)?;
         let boot = read_optional::<u64>(&dir.join("boot"))?.unwrap_or(0);
         let met = read_optional(&dir.join("peers"))?.unwrap_or_default();
         let (dir, met) = (dir.clone(), Mutex::new(met));

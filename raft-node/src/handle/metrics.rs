@@ -77,6 +77,8 @@ pub struct Metrics {
     pub snapshots_installed_total: u64,
     /// Peers that a snapshot is being sent to.
     pub snapshots_sending: u64,
+    /// Warnings; see [`Handle::warnings`](crate::Handle::warnings).
+    pub warnings: u64,
     /// How often the data of this directory was damaged and rebuilt as a new member's.
     pub rebuilds: u64,
     /// The last index that was truncated at the front of the log.
@@ -159,6 +161,8 @@ pub(super) fn metrics(shared: &Shared) -> Metrics {
         snapshot_bytes: view.snapshot_bytes,
         snapshots_installed_total: view.snapshots_installed,
         snapshots_sending: view.snapshots_sending as u64,
+        // `Handle::metrics` counts them.
+        warnings: 0,
         rebuilds: shared.identity.rebuilt().len() as u64,
         compacted_index: view.compacted_index,
         log_bytes: counters.log_bytes.get(),

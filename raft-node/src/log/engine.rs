@@ -21,6 +21,7 @@ use super::needed::Needed;
 use super::{Error, LogStore, newest_members, record_members, records};
 use crate::directory::durable::{create_private_dir, write_durably};
 use crate::members::Membership;
+use crate::memory::Memory;
 
 /// The raft group. There is only one; its number is in the directory layout and in every record.
 const GROUP: u64 = 1;
@@ -31,6 +32,8 @@ const MEMBERS_END: &[u8] = b"members0";
 /// Key of the index and term of the last truncated entry. raft-engine's own record of that does not
 /// survive everything that its files go through, and it does not keep the term.
 const COMPACTED_KEY: &[u8] = b"compacted";
+/// Key of what the node remembers of its peers.
+const MEMORY_KEY: &[u8] = b"peers";
 /// Files are removed, and entries in them moved, when at most this share of their bytes is needed,
 /// in percent: with more, raft-engine would write again what is needed.
 const NEEDED_PERCENT_MAX: u64 = 70;
@@ -57,6 +60,7 @@ pub struct EngineLog {
     /// All kept memberships, oldest first.
     members: Mutex<Vec<Membership>>,
     compacted: Mutex<(u64, u64)>,
+    memory: Mutex<Memory>,
     /// Held while files are removed and entries moved. A fetch may meanwhile find an entry moved
     /// away, and then runs once more, alone.
     purging: Mutex<()>,
@@ -138,12 +142,19 @@ impl EngineLog {
             Some(bytes) => decode_compacted(&bytes)
                 .ok_or_else(|| broken("the record of the truncated entries is damaged".into()))?,
         };
+        let memory = match engine.get(GROUP, MEMORY_KEY) {
+            None => Memory::default(),
+            Some(bytes) => Memory::decode(&bytes).map_err(|error| {
+                broken(format!("what the node remembers of its peers is damaged: {error}"))
+            })?,
+        };
         let log = EngineLog {
             engine: Arc::new(engine),
             path,
             watermark: Mutex::new(watermark),
             members: Mutex::default(),
             compacted: Mutex::new(compacted),
+            memory: Mutex::new(memory),
             purging: Mutex::new(()),
             needed: Mutex::default(),
             number: OPENED.fetch_add(1, Ordering::Relaxed) + 1,
@@ -388,6 +399,22 @@ impl LogStore for EngineLog {
         Ok(())
     }
 
+    fn remember(&self, memory: &Memory) -> Result<(), Error> {
+        // Truncating the log writes it again.
+        let mut known = self.memory.lock();
+        let mut batch = LogBatch::with_capacity(1);
+        batch
+            .put(GROUP, MEMORY_KEY.to_vec(), memory.encode())
+            .map_err(|error| self.error(error))?;
+        self.engine.write(&mut batch, syncs()).map_err(|error| self.error(error))?;
+        known.clone_from(memory);
+        Ok(())
+    }
+
+    fn remembered(&self) -> Memory {
+        self.memory.lock().clone()
+    }
+
     fn members_at(&self, index: u64) -> Option<Membership> {
         newest_members(&self.members.lock(), index)
     }
@@ -400,7 +427,7 @@ impl LogStore for EngineLog {
         // append must not put a newer hard state in between.
         let history = self.members.lock();
         let hard_state = self.hard_state()?;
-        let mut batch = LogBatch::with_capacity(4);
+        let mut batch = LogBatch::with_capacity(5);
         batch
             .put_message(GROUP, HARD_STATE_KEY.to_vec(), &hard_state)
             .and_then(|()| batch.put(GROUP, COMPACTED_KEY.to_vec(), encode_compacted(index, term)))
@@ -409,6 +436,10 @@ impl LogStore for EngineLog {
             let (key, value) = (members_key(membership.index), membership.encode());
             batch.put(GROUP, key, value).map_err(|error| self.error(error))?;
         }
+        let memory = self.memory.lock();
+        batch
+            .put(GROUP, MEMORY_KEY.to_vec(), memory.encode())
+            .map_err(|error| self.error(error))?;
         batch.add_command(GROUP, Command::Compact { index: index + 1 });
         self.engine.write(&mut batch, true).map_err(|error| self.error(error))?;
         *self.compacted.lock() = (index, term);
@@ -428,12 +459,14 @@ impl LogStore for EngineLog {
             Some(hard_state) => hard_state.clone(),
             None => self.hard_state()?,
         };
-        let mut batch = LogBatch::with_capacity(3);
+        let memory = self.memory.lock();
+        let mut batch = LogBatch::with_capacity(4);
         batch.add_command(GROUP, Command::Clean);
         batch
             .put_message(GROUP, HARD_STATE_KEY.to_vec(), &hard_state)
             .and_then(|()| batch.put(GROUP, COMPACTED_KEY.to_vec(), encode_compacted(index, term)))
             .and_then(|()| batch.put(GROUP, members_key(members.index), members.encode()))
+            .and_then(|()| batch.put(GROUP, MEMORY_KEY.to_vec(), memory.encode()))
             .map_err(|error| self.error(error))?;
         let mut history = self.members.lock();
         let _alone = self.purging.lock();

@@ -11,6 +11,7 @@ use raft::eraftpb::{Entry, HardState};
 
 use super::{Error, LogStore, newest_members, record_members};
 use crate::members::Membership;
+use crate::memory::Memory;
 
 /// A raft log in memory.
 ///
@@ -30,6 +31,8 @@ struct Inner {
     hard_state: HardState,
     /// All kept memberships, oldest first.
     members: Vec<Membership>,
+    /// What the node remembers of its peers.
+    memory: Memory,
     /// How to undo each record that is not synced, oldest first.
     unsynced: VecDeque<Undo>,
     synced_hard_state: HardState,
@@ -48,6 +51,8 @@ struct Undo {
     members: Option<Vec<Membership>>,
     /// The truncated part before the record restarted the log.
     compacted: Option<(u64, u64)>,
+    /// What was remembered before it, if it changed that.
+    memory: Option<Memory>,
 }
 
 impl Inner {
@@ -60,6 +65,9 @@ impl Inner {
         self.hard_state = undo.hard_state;
         if let Some(members) = undo.members {
             self.members = members;
+        }
+        if let Some(memory) = undo.memory {
+            self.memory = memory;
         }
     }
 
@@ -136,6 +144,7 @@ impl MemoryLog {
             hard_state: hard_state_before,
             members: history,
             compacted: None,
+            memory: None,
         });
         if let Some(hard_state) = hard_state {
             inner.hard_state = hard_state.clone();
@@ -157,6 +166,7 @@ impl MemoryLog {
             hard_state: inner.hard_state.clone(),
             members: Some(std::mem::replace(&mut inner.members, vec![members.clone()])),
             compacted: Some(inner.compacted),
+            memory: None,
         };
         inner.unsynced.push_back(undo);
         inner.compacted = (index, term);
@@ -165,6 +175,45 @@ impl MemoryLog {
         if let Some(hard_state) = hard_state {
             inner.hard_state = hard_state.clone();
         }
+    }
+
+    /// Writes what the node remembers of its peers, without syncing it.
+    pub fn write_memory(&self, memory: &Memory) {
+        let inner = &mut *self.inner.lock();
+        let undo = Undo {
+            kept: inner.last_index(),
+            replaced: Vec::new(),
+            hard_state: inner.hard_state.clone(),
+            members: None,
+            compacted: None,
+            memory: Some(std::mem::replace(&mut inner.memory, memory.clone())),
+        };
+        inner.unsynced.push_back(undo);
+    }
+
+    /// What is remembered of the peers after the worst crash.
+    pub fn synced_memory(&self) -> Memory {
+        let inner = self.inner.lock();
+        let replaced = inner.unsynced.iter().find_map(|undo| undo.memory.clone());
+        replaced.unwrap_or_else(|| inner.memory.clone())
+    }
+
+    /// A copy of the directory, as it is after a power cut that loses nothing.
+    #[must_use]
+    pub fn copy(&self) -> MemoryLog {
+        let inner = self.inner.lock();
+        let copy = Inner {
+            entries: inner.entries.clone(),
+            compacted: inner.compacted,
+            hard_state: inner.hard_state.clone(),
+            members: inner.members.clone(),
+            memory: inner.memory.clone(),
+            unsynced: VecDeque::new(),
+            synced_hard_state: inner.hard_state.clone(),
+            watermark: inner.watermark,
+            damaged_at: inner.damaged_at,
+        };
+        MemoryLog { inner: Mutex::new(copy) }
     }
 
     /// Makes all written records durable.
@@ -298,6 +347,16 @@ impl LogStore for MemoryLog {
         self.write_all(entries, hard_state, members);
         self.sync();
         Ok(())
+    }
+
+    fn remember(&self, memory: &Memory) -> Result<(), Error> {
+        self.write_memory(memory);
+        self.sync();
+        Ok(())
+    }
+
+    fn remembered(&self) -> Memory {
+        self.inner.lock().memory.clone()
     }
 
     fn members_at(&self, index: u64) -> Option<Membership> {

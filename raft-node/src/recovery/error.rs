@@ -45,6 +45,32 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// An entry of the log cannot be applied.
+    #[error(
+        "{path}: the entry after index {index} cannot be applied: {reason}. To leave it and all after \
+         it out, repeat this with --last-index {index}"
+    )]
+    NotApplied {
+        /// The log.
+        path: PathBuf,
+        /// The last index that could be applied.
+        index: u64,
+        /// Why the next one could not.
+        reason: String,
+    },
+    /// The log has no such end, or the checkpoint is beyond it.
+    #[error(
+        "--last-index {last} must be from {applied}, which the checkpoint holds, to {end}, the last \
+         index of the log"
+    )]
+    LastIndex {
+        /// The wanted index.
+        last: u64,
+        /// The index of the checkpoint.
+        applied: u64,
+        /// The last index of the log.
+        end: u64,
+    },
     /// Something cannot be read or written.
     #[error("{path}: {source}")]
     Io {

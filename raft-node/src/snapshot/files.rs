@@ -240,6 +240,13 @@ impl MemoryFiles {
         }
     }
 
+    /// A copy of all files, as a copied directory has them.
+    #[must_use]
+    pub fn copy(&self) -> MemoryFiles {
+        let files = self.inner.lock().files.clone();
+        MemoryFiles { inner: Mutex::new(Memory { files, operations_left: None }) }
+    }
+
     /// Lets `operations` further appends and syncs succeed and fails all after them.
     pub fn fail_after(&self, operations: u64) {
         self.inner.lock().operations_left = Some(operations);

@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use engine::command::Envelope;
 use raft::eraftpb::{Entry, EntryType};
 
 use super::notebook::{Error, Notebook, at, copy};
 use crate::directory;
 use crate::directory::history::{self, Rebuilt};
 use crate::directory::identity::{self, Kept};
+use crate::directory::put_back;
 use crate::log::engine::{self as engine_log, EngineLog};
 use crate::log::{LogStore, records};
 
@@ -31,6 +33,9 @@ pub(super) fn identity(data: &Path, notebook: &Notebook) -> Result<Option<Kept>,
     }
     if let Err(error) = identity::Current::read(data) {
         notebook.damage(&data.join("current"), reason(&error));
+    }
+    if let Err(error) = put_back::check(data) {
+        notebook.damage(&data.join("put-back"), reason(&error));
     }
     match history::read(data) {
         Ok(history) => {
@@ -186,7 +191,13 @@ fn commands_in(entry: &Entry) -> Result<u64, String> {
     match entry.get_entry_type() {
         EntryType::EntryNormal if entry.data.is_empty() => Ok(0),
         EntryType::EntryNormal => match engine::entry::Entry::parse(&entry.data) {
-            Ok(parsed) => Ok(parsed.envelopes.len() as u64),
+            Ok(parsed) => {
+                for (bytes, n) in parsed.envelopes.iter().zip(0..) {
+                    let decoded = Envelope::decode(bytes);
+                    decoded.map_err(|error| format!("command {n} does not decode: {error}"))?;
+                }
+                Ok(parsed.envelopes.len() as u64)
+            }
             Err(error) => Err(error.to_string()),
         },
         EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => Ok(0),

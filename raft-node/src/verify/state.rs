@@ -14,7 +14,7 @@ use crate::causes::chain;
 use crate::directory::identity::{Current, Kept};
 use crate::log::LogStore;
 use crate::log::engine::EngineLog;
-use crate::replica::replay;
+use crate::replica::{NotApplied, replay};
 use crate::snapshot;
 use crate::snapshot::files::DirectoryFiles;
 use crate::snapshot::{Snapshots, name_of};
@@ -114,7 +114,7 @@ pub(super) fn against_log(
         // The log still has all entries, so make the checkpoint's state again from it.
         state if log.first_index() == 1 => {
             let mut made = State::new();
-            if let Err(what) = replay(&mut made, log, applied) {
+            if let Err(NotApplied { reason: what, .. }) = replay(&mut made, log, applied) {
                 notebook.damage(&files, what);
                 return None;
             }
@@ -142,7 +142,7 @@ pub(super) fn against_log(
         // A snapshot has to fill the gap. The next check looks for one.
         None => return Some(End { index: commit, digest: None }),
     };
-    if let Err(what) = replay(&mut now, log, commit) {
+    if let Err(NotApplied { reason: what, .. }) = replay(&mut now, log, commit) {
         notebook.damage(&files, what);
         return None;
     }
@@ -220,7 +220,7 @@ fn lead_on(path: &Path, mut state: State, log: &EngineLog, end: &End, notebook: 
     if from + 1 < log.first_index() || from >= end.index {
         return;
     }
-    if let Err(what) = replay(&mut state, log, end.index) {
+    if let Err(NotApplied { reason: what, .. }) = replay(&mut state, log, end.index) {
         return notebook.damage(path, format!("the log after it does not apply: {what}"));
     }
     notebook.made(format!("{} and log", name_of(from)), &mut state);

@@ -7,17 +7,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::actor::Actor;
-use engine::ids::{NodeId, OrderId};
+use engine::entry::Builder;
+use engine::ids::{NodeId, OrderId, Timestamp};
 use engine::level;
 use engine::order::{PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
 use engine::state::OrderLookup;
 use engine::trace::TraceId;
+use raft::eraftpb::Entry;
 use raft_node::directory::identity;
+use raft_node::log::LogStore as _;
+use raft_node::log::engine::EngineLog;
 use raft_node::payment::{SimulatedGateway, SimulatedSettings};
 use raft_node::recovery::{self, Error, Restore};
 use raft_node::snapshot::backup;
-use raft_node::{Config, Handle, Join, Node};
+use raft_node::{Config, Handle, Join, Node, verify};
 
 use crate::support::{configs, order, product, propose, ready, soon, start, until};
 
@@ -235,7 +239,7 @@ async fn a_survivor_becomes_a_cluster_with_all_that_it_has_and_the_old_nodes_sta
     assert_eq!((survivor.node, survivor.voters.len()), (NodeId(3), 3));
     assert!(survivor.last >= before.applied_index && survivor.committed <= survivor.last);
     assert_eq!(survivor, recovery::survey(&data).expect("sound"));
-    let (told, begun) = recovery::force_new_cluster(&data).expect("forced");
+    let (told, begun) = recovery::force_new_cluster(&data, None).expect("forced");
     assert_eq!((&told, begun.index), (&survivor, survivor.last));
     assert_eq!(begun.orders, 50);
     assert_ne!(begun.cluster_id, before.cluster_id);
@@ -261,6 +265,12 @@ async fn a_survivor_becomes_a_cluster_with_all_that_it_has_and_the_old_nodes_sta
     let stranger = old[0].handle();
     until("they find each other", || stranger.health().leader_id.is_some()).await;
     assert_ne!(stranger.status().cluster_id, begun.cluster_id);
+    until("both say that the other one belongs to another cluster", || {
+        [&stranger, &handle].iter().all(|one| {
+            one.warnings().iter().any(|said| said.contains("belongs to another cluster"))
+        })
+    })
+    .await;
     assert_eq!(votes(&handle), [3]);
     let seen = stranger.status().members;
     assert!(seen.iter().any(|member| member.id == NodeId(3) && !member.healthy), "{seen:?}");
@@ -289,12 +299,13 @@ async fn a_node_can_be_forced_again_and_one_in_use_cannot() {
     let node = start(&config).await;
     ready(&[node.handle()]).await;
     propose(&node.handle(), product(1_000)).await;
-    let refused = recovery::force_new_cluster(&config.data_dir).expect_err("in use").to_string();
+    let refused =
+        recovery::force_new_cluster(&config.data_dir, None).expect_err("in use").to_string();
     assert!(refused.contains("in use"), "{refused}");
     node.stop().await;
     let mut clusters = Vec::new();
     for round in 0..3 {
-        let (_, begun) = recovery::force_new_cluster(&config.data_dir).expect("forced");
+        let (_, begun) = recovery::force_new_cluster(&config.data_dir, None).expect("forced");
         clusters.push(begun.cluster_id);
         let gateway = Arc::new(SimulatedGateway::new(SimulatedSettings::default()));
         let node = Node::start(config.clone(), gateway).await.expect("starts");
@@ -306,4 +317,41 @@ async fn a_node_can_be_forced_again_and_one_in_use_cannot() {
     }
     clusters.dedup();
     assert_eq!(clusters.len(), 3);
+}
+
+/// The log of this node ends with an entry that no build can read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_no_node_can_apply_is_named_and_left_out_on_demand() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = configs(dir.path(), 1).remove(0);
+    let node = start(&config).await;
+    ready(&[node.handle()]).await;
+    propose(&node.handle(), product(1_000)).await;
+    placed(&node.handle(), "before").await;
+    node.stop().await;
+    let raft = config.data_dir.join("raft");
+    let last = {
+        let log = EngineLog::open(&raft, true).expect("opened");
+        let (last, hard_state) = (log.last_index(), log.hard_state().expect("read"));
+        let mut builder = Builder::new(Timestamp(1));
+        builder.push(b"junk");
+        let entry = Entry {
+            index: last + 1,
+            term: hard_state.term,
+            data: builder.finish().into(),
+            ..Entry::default()
+        };
+        log.append(&[entry], None).expect("appended");
+        last
+    };
+    let scratch = tempfile::tempdir().expect("a directory");
+    let report = verify::verify(&config.data_dir, scratch.path(), &verify::Notebook::default());
+    let report = format!("{:?}", report.expect("looked at"));
+    assert!(report.contains(&format!("entry {}: command 0 does not decode", last + 1)), "{report}");
+    let refused = recovery::force_new_cluster(&config.data_dir, None).expect_err("not applied");
+    assert!(refused.to_string().contains(&format!("--last-index {last}")), "{refused}");
+    let beyond = recovery::force_new_cluster(&config.data_dir, Some(last + 2));
+    assert!(matches!(beyond, Err(Error::LastIndex { .. })), "{beyond:?}");
+    let (_, begun) = recovery::force_new_cluster(&config.data_dir, Some(last)).expect("forced");
+    assert_eq!((begun.index, begun.orders), (last, 1));
 }

@@ -20,6 +20,7 @@ mod identity;
 mod large_bodies;
 mod lists;
 mod members;
+mod moved;
 mod operations;
 mod overload;
 mod payment_holes;

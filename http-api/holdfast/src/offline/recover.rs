@@ -22,6 +22,9 @@ pub(crate) struct Options {
     /// Create the new cluster: lose what only the other nodes had, and never admit them again
     #[arg(long)]
     force_new_cluster: bool,
+    /// Leave out the log entries after this index: for a log with an entry that no node can apply
+    #[arg(long, value_name = "INDEX", requires = "force_new_cluster")]
+    last_index: Option<u64>,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -42,7 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<(), CliError> {
              --force-new-cluster",
         );
     }
-    let forced = recovery::force_new_cluster(&options.data);
+    let forced = recovery::force_new_cluster(&options.data, options.last_index);
     let (survivor, begun) = forced.map_err(|error| restore::failure(&error))?;
     if options.json {
         let data = json!({"survivor": as_json(&survivor), "begun": restore::as_json(&begun)});

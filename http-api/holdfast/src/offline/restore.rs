@@ -67,9 +67,10 @@ pub(crate) fn run(options: &Options) -> Result<(), CliError> {
 /// Turns an error into a message and an exit code.
 pub(crate) fn failure(error: &Error) -> CliError {
     match error {
-        Error::NotEmpty { .. } | Error::SameName(_) | Error::NoData(_) => {
-            CliError::Usage(chain(error))
-        }
+        Error::NotEmpty { .. }
+        | Error::SameName(_)
+        | Error::NoData(_)
+        | Error::LastIndex { .. } => CliError::Usage(chain(error)),
         _ => CliError::Failed(chain(error)),
     }
 }

@@ -13,7 +13,7 @@ pub(crate) fn judge(sim: &mut Sim, hosts: &[Host]) {
         // A node whose disk was lost or damaged since may have been part of the majority.
         let has = |id: NodeId| {
             let host = &hosts[place(id)];
-            host.wiped || host.log_damaged || host.damaged || host.log.is_synced(index, term)
+            host.wiped || host.is_lost() || host.log.is_synced(index, term)
         };
         let judged = sim.bug.is_none_or(|bug| bug == Bug::JointPhaseSkipped);
         if judged && !sim.electorate.deciding(index).any(|members| members.is_quorum(has)) {

@@ -2,6 +2,7 @@
 
 use engine::level::NEWEST;
 use engine::secret::Secret;
+use raft_node::addresses::Addresses;
 use raft_node::core::{Space, Start};
 use raft_node::log::{self, LogStore};
 use raft_node::snapshot::Snapshots;
@@ -74,6 +75,7 @@ impl Host {
             sim.cover.builds_replaced += 1;
         }
         self.check_level(sim, state.level());
+        self.addresses = Addresses::new(&self.listed);
         self.boot += 1;
         self.awake_since = sim.now;
         self.clock.boot(sim.now);
@@ -99,10 +101,12 @@ impl Host {
         let start = Start {
             node: self.id,
             boot: self.boot,
+            run: sim.random.next(),
             members,
             applied_index,
             clock: state.clock(),
             level: state.level(),
+            addresses: Some((sim.addresses[&self.id].clone(), None)),
             speaks: self.speaks,
             secret: Secret(std::array::from_fn(|_| sim.random.next() as u8)),
             snapshots: found,
@@ -291,6 +295,9 @@ impl Host {
                 break;
             }
             self.log.write_all(entries, hard_state.as_ref(), members);
+            if let Some(keep) = &append.keep {
+                self.log.write_memory(&keep.memory);
+            }
         }
         self.log.sync();
         if self.up.as_ref().is_some_and(|process| process.files.installing.is_none()) {

@@ -63,6 +63,9 @@ impl Host {
         let append = append.clone();
         self.begin_install(sim, &append);
         self.log.write_all(&entries, hard_state.as_ref(), &append.members);
+        if let Some(keep) = &append.keep {
+            self.log.write_memory(&keep.memory);
+        }
         self.check_log(sim, &entries);
         let delay = self.disk_us(sim, sim.plan.disk.sync_us);
         self.after(sim, delay, Duty::Synced);
@@ -88,6 +91,9 @@ impl Host {
         self.log.sync();
         sim.say(|| format!("n{} synced append {}", self.id, append.number));
         self.mail(sim, Input::Persisted(append.number));
+        if let Some(keep) = append.keep {
+            self.mail(sim, Input::Kept(keep.number));
+        }
         self.end_install(sim);
         self.start_append(sim);
     }

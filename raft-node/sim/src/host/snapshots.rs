@@ -403,7 +403,8 @@ impl Host {
     fn two_sound_snapshots(&self) -> Option<[u64; 2]> {
         let snapshots = Snapshots::over(Arc::clone(&self.files) as Arc<dyn Files>, CLUSTER_ID);
         let mut indexes = snapshots.indexes().unwrap_or_default();
-        indexes.retain(|index| *index >= self.log.compacted().0);
+        // Nor do those before an installation that is under way.
+        indexes.retain(|index| *index >= self.log.compacted().0.max(self.installed.0));
         let is_sound = |index: &u64| snapshots.verify(*index).is_ok();
         indexes.iter().all(is_sound).then(|| indexes.last_chunk().copied()).flatten()
     }

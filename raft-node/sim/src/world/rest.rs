@@ -41,7 +41,7 @@ impl World {
         sim.provider.calm(sim.now);
         // A breaker that is open waits up to a minute.
         sim.plan.rest += if sim.plan.provider.has_breaker { 70 * SECOND } else { 0 };
-        let mut lost = self.hosts.iter().filter(|host| host.log_damaged || host.damaged).count();
+        let mut lost = self.hosts.iter().filter(|host| host.is_lost()).count();
         for host in &mut self.hosts {
             host.disk.full = false;
             host.disk.slower = 0;
@@ -50,7 +50,7 @@ impl World {
             host.judge_space(sim, Space::Ample);
             // Where members change, the operator decides which node is lost.
             let stays_down = sim.random.percent(10) && sim.plan.spares == 0;
-            if stays_down && lost < minority(sim.plan.nodes) && !host.log_damaged && !host.damaged {
+            if stays_down && lost < minority(sim.plan.nodes) && !host.is_lost() {
                 lost += 1;
                 host.crash(sim, Crash::PowerCut);
                 host.damaged = true;
@@ -131,7 +131,8 @@ impl World {
             let heard = self.subscribers[late].heard;
             return Some(format!("subscriber {late} has heard {heard} events of {told}"));
         }
-        let last = self.sim.oracle.last_index();
+        let sim = &self.sim;
+        let last = sim.oracle.last_index();
         for host in &mut self.hosts {
             let Some(process) = &mut host.up else {
                 match host.damaged {
@@ -139,6 +140,12 @@ impl World {
                     false => return Some(format!("node {} is down", host.id)),
                 }
             };
+            let member = sim.electorate.now().member(host.id);
+            if sim.oracle.model.level > 0
+                && member.is_some_and(|member| member.raft_addr != sim.addresses[&host.id])
+            {
+                return Some(format!("node {} is at {}", host.id, sim.addresses[&host.id]));
+            }
             let state = &process.state;
             if state.applied_index() != last {
                 let at = state.applied_index();

@@ -289,3 +289,47 @@ fn a_leader_that_loses_its_vote_stands_down_at_once() {
     let next = other_than(leader);
     assert!(members(&mut world, next).was_removed(NodeId(leader)));
 }
+
+#[test]
+fn a_node_at_another_address_is_recorded_there_at_level_1_only() {
+    for (speaks, recorded) in [(1, true), (0, false)] {
+        let mut world = World::speaking(&[speaks; 3]);
+        let leader = world.leader();
+        // The leader and a follower.
+        for id in [leader, other_than(leader)] {
+            world.host(id).core.addresses = Some((format!("moved{id}"), None));
+        }
+        world.run_ms(2_000);
+        for id in 1..=3 {
+            let now = members(&mut world, id);
+            assert!(now.voters.len() == 3 && !now.is_joint());
+            for member in &now.members {
+                let moved = member.id.0 == leader || member.id.0 == other_than(leader);
+                let expected = if moved && recorded { "moved" } else { "n" };
+                assert_eq!(member.raft_addr, format!("{expected}{}", member.id), "level {speaks}");
+            }
+        }
+        let verdicts = world.hosts.iter().map(|host| host.verdicts.len()).sum::<usize>();
+        assert_eq!(verdicts, 0, "no operator asked");
+        let index = members(&mut world, leader).index;
+        world.run_ms(2_000);
+        assert_eq!(members(&mut world, leader).index, index, "it is asked for once");
+    }
+}
+
+#[test]
+fn only_a_node_itself_says_where_it_is() {
+    let mut world = World::speaking(&[1, 1, 1]);
+    let leader = world.leader();
+    let (liar, other) = (other_than(leader), other_than(other_than(leader)));
+    let change = Change::Move { id: NodeId(other), raft_addr: "elsewhere".into(), http_addr: None };
+    let message = PeerMessage::Ask { ticket: 7, ask: Ask::Change(change) };
+    for from in [liar, other] {
+        let messages = vec![message.clone()];
+        world.input(leader, Input::Peer { from: NodeId(from), speaks: 1, wall_ms: 0, messages });
+        world.deliver();
+        let known = members(&mut world, leader).member(NodeId(other)).cloned();
+        let expected = if from == other { "elsewhere" } else { &format!("n{other}") };
+        assert_eq!(known.expect("a member").raft_addr, expected);
+    }
+}

@@ -122,6 +122,7 @@ fn change(change: &Change) -> String {
         },
         Change::Promote(id) => format!("promote n{id}"),
         Change::Remove(id) => format!("remove n{id}"),
+        Change::Move { id, raft_addr, .. } => format!("move n{id} to {raft_addr}"),
     }
 }
 
@@ -176,6 +177,7 @@ pub(super) fn append(append: &Append) -> String {
         parts.push(format!("term={} vote={vote} commit={}", state.term, state.commit));
     }
     parts.extend(append.members.iter().map(|members| format!("members of {}", members.index)));
+    parts.extend(append.keep.iter().map(|keep| format!("memory {}", keep.number)));
     parts.join(", ")
 }
 
@@ -194,6 +196,11 @@ pub(super) fn message(message: &PeerMessage) -> String {
         PeerMessage::Room { low, refuses } => format!("Room low={low} refuses={refuses}"),
         PeerMessage::Ask { ticket, ask } => format!("Ask #{ticket}: {}", self::ask(ask)),
         PeerMessage::Removed => "Removed".into(),
+        PeerMessage::About { boot, run } => format!("About boot={boot} run={run}"),
+        PeerMessage::Remembered { run, remembered } => {
+            format!("Remembered run={run} {remembered:?}")
+        }
+        PeerMessage::Progress { index, term } => format!("Progress {}", place(*index, *term)),
         PeerMessage::Verdict { ticket, verdict } => {
             format!("Verdict #{ticket}: {}", self::verdict(verdict))
         }

@@ -92,7 +92,7 @@ pub(super) fn new_core(id: u64, boot: u64, log: &Arc<MemoryLog>, applied_index: 
     core_speaking(0, id, boot, log, applied_index)
 }
 
-fn core_speaking(
+pub(super) fn core_speaking(
     speaks: u32,
     id: u64,
     boot: u64,
@@ -102,10 +102,12 @@ fn core_speaking(
     let start = Start {
         node: NodeId(id),
         boot,
+        run: 1_000 * id + boot,
         members: log::members_or_founders(&**log, applied_index, founders).expect("in memory"),
         applied_index,
         clock: Timestamp(0),
         level: 0,
+        addresses: None,
         speaks,
         secret: Secret::default(),
         snapshots: Vec::new(),
@@ -281,7 +283,12 @@ impl World {
         let (entries, hard_state) = (&append.entries, append.hard_state.as_ref());
         host.log.append_all(entries, hard_state, &append.members).expect("memory takes it");
         self.note_of(id, || "sync".into());
-        [Input::Persisted(append.number)].into_iter().chain(installed).collect()
+        let mut reports = vec![Input::Persisted(append.number)];
+        if let Some(keep) = &append.keep {
+            self.host(id).log.remember(&keep.memory).expect("memory takes it");
+            reports.push(Input::Kept(keep.number));
+        }
+        reports.into_iter().chain(installed).collect()
     }
 
     /// Applies entries; what the core is told then.
