@@ -7,6 +7,7 @@ use engine::command::{
 };
 use engine::entry;
 use engine::ids::{NodeId, OrderId, ProductId, Quantity, RequestId, Timestamp, UserId};
+use engine::layout::Added;
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
 use engine::product::STOCK_MAX;
@@ -169,6 +170,7 @@ pub fn place_order(number: u64, products: u64, orders: Orders) -> PlaceOrder {
         payment_deadline_ms: 900_000,
         open_orders_max: 1_000_000_000,
         require_user: false,
+        terms: Added::default(),
     }
 }
 

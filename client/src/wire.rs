@@ -53,7 +53,7 @@ pub use header::{
     MERGE_PATCH, MIN_POSITION, NDJSON, POSITION, PREFER, PROBLEM_JSON, SIGNATURE, TRACE_ID,
 };
 pub use health::{Health, HealthStatus, Probe, ServiceState, Services, Test};
-pub use hold::{ExtendRequest, Hold, HoldLine, HoldRequest, HoldStatus};
+pub use hold::{ExtendRequest, Hold, HoldLine, HoldRequest, HoldStatus, PricedLine};
 pub use metadata::Metadata;
 pub use order::{
     ByKey, CancelRequest, KeyState, Order, OrderEvent, OrderLine, OrderLineRequest, OrderRequest,

@@ -101,6 +101,10 @@ fn product() -> Product {
         max_per_order: None,
         max_per_user: Some(3),
         low_stock_threshold: Some(10),
+        opens_at: None,
+        closes_at: Some("2026-03-01T12:00:00.000Z".to_owned()),
+        min_per_order: None,
+        max_held_per_user: Some(2),
         created_at: "2026-02-23T10:00:00.000000Z".to_owned(),
         updated_at: "2026-02-23T10:35:00.000000Z".to_owned(),
         version: 4712,
@@ -401,7 +405,7 @@ fn product_requests() {
         sku: Some("LP-1".to_owned()),
         max_per_order: Some(5),
         max_per_user: None,
-        low_stock_threshold: None,
+        ..ProductRequest::default()
     };
     golden(include_str!("goldens/product_request.json"), &request);
     let patch = ProductPatch { price: Some("899.00".to_owned()), ..ProductPatch::default() };
@@ -433,7 +437,7 @@ fn words() {
     }
     assert_eq!(joined(OrderStatus::ALL), "PENDING PROCESSING PAID FAILED CANCELLED");
     assert_eq!(joined(SagaStatus::ALL), "RESERVED CONFIRMED CANCELLED");
-    assert_eq!(joined(PaymentMethod::ALL), "mock webhook none");
+    assert_eq!(joined(PaymentMethod::ALL), "mock webhook none gateway");
     assert_eq!(joined(PaymentStatus::ALL), "pending unsettled succeeded declined");
     assert_eq!(joined(KeyState::ALL), "applied fenced unused");
     assert_eq!(joined(MemberRole::ALL), "leader follower candidate learner unknown");
@@ -469,7 +473,12 @@ fn holds() {
             hold_id: 3,
             user_id: Some(1),
             status: HoldStatus::Active,
-            items: vec![HoldLine { product_id: 1, quantity: 2 }],
+            items: vec![HoldLine {
+                product_id: 1,
+                quantity: 2,
+                unit_price: Some("29.99".to_owned()),
+            }],
+            total_amount: Some("59.98".to_owned()),
             expires_at: "2026-02-23T10:32:00.000Z".to_owned(),
             order_id: None,
             idempotency_key: Some("hold-abc-123".to_owned()),

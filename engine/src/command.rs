@@ -11,9 +11,10 @@ use crate::adjustment::Change;
 use crate::auth::{Mode, Scopes};
 use crate::codec::{self, Error};
 use crate::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, TokenId, UserId};
-use crate::layout::Layout;
+use crate::layout::{Added, Layout};
 use crate::money::Money;
 use crate::order::{Line, PaymentMethod};
+use crate::sale::{Sale, SaleChange};
 use crate::secret::Secret;
 use crate::trace::TraceId;
 use crate::webhook::Report;
@@ -163,6 +164,8 @@ impl Command {
             Command::PlaceBatch(batch) => {
                 batch.orders.iter().map(PlaceOrder::level).max().unwrap_or(0)
             }
+            Command::CreateProduct(product) => u32::from(!product.sale.is_default()),
+            Command::UpdateProduct(product) => u32::from(!product.sale.is_default()),
             _ => 0,
         }
     }
@@ -170,12 +173,14 @@ impl Command {
 
 impl PlaceOrder {
     fn level(&self) -> u32 {
-        u32::from(self.payment_method == PaymentMethod::Gateway)
+        let is_new = self.payment_method == PaymentMethod::Gateway || !self.terms.is_default();
+        u32::from(is_new)
     }
 }
 
 /// Validate, price, reserve, create the order, record its key and its payment task: all or nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(decode_context = "Layout")]
 pub struct PlaceOrder {
     /// The customer. `None` means the user of the hold, if it has one. Another user than the hold's
     /// is refused.
@@ -199,6 +204,15 @@ pub struct PlaceOrder {
     pub open_orders_max: u64,
     /// Setting: refuse users that have no row.
     pub require_user: bool,
+    /// Conditions on the order.
+    pub terms: Added<OrderTerms>,
+}
+
+/// Conditions on an order that are not part of what its request means.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct OrderTerms {
+    /// Refuse when the total differs.
+    pub expected_total: Option<Money>,
 }
 
 /// The most orders of one [`PlaceBatch`].
@@ -206,6 +220,7 @@ pub const BATCH_ORDERS_MAX: usize = 1000;
 
 /// Place many orders with one command.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(decode_context = "Layout")]
 pub struct PlaceBatch {
     /// Place all or none; stock is checked for the sum of all orders. Otherwise each order is
     /// placed or refused as if it had come alone, in order.
@@ -347,6 +362,7 @@ pub struct ExtendHold {
 
 /// Create a product.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[bincode(decode_context = "Layout")]
 pub struct CreateProduct {
     /// 1 to [`crate::product::NAME_BYTES_MAX`] bytes.
     pub name: Box<str>,
@@ -364,10 +380,13 @@ pub struct CreateProduct {
     pub max_per_user: Option<u32>,
     /// Send an event when at most this many units are available.
     pub low_stock: Option<u32>,
+    /// The rules of its sale.
+    pub sale: Added<Sale>,
 }
 
 /// Replace or patch a product: `None` leaves a field as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[bincode(decode_context = "Layout")]
 pub struct UpdateProduct {
     /// The product.
     pub product: ProductId,
@@ -388,6 +407,8 @@ pub struct UpdateProduct {
     pub max_per_user: Option<Option<u32>>,
     /// New threshold of low stock, or none.
     pub low_stock: Option<Option<u32>>,
+    /// New rules of its sale.
+    pub sale: Added<SaleChange>,
 }
 
 /// Add units to a product, or remove units that are neither held nor reserved.

@@ -2,10 +2,14 @@
 
 use std::fmt;
 
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 use crate::ids::{HoldId, OrderId, Position, Timestamp, UserId};
-use crate::order::Line;
+use crate::money::Money;
+use crate::order::{Item, Items, Line};
 use crate::trace::TraceId;
 
 /// The status of a hold. All but the first are final.
@@ -45,7 +49,7 @@ impl fmt::Display for Status {
 }
 
 /// A stored hold.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hold {
     /// Its id.
     pub id: HoldId,
@@ -71,9 +75,81 @@ pub struct Hold {
     pub updated_at: Timestamp,
     /// The command that last changed it; its `ETag`.
     pub version: Position,
+    /// The price of one unit of each line when the hold was created, which its order pays. Holds
+    /// that were created at level 0 have none.
+    pub unit_prices: Option<Box<[Money]>>,
+}
+
+/// Added to the number of the status when prices follow the other fields. Rows without prices are
+/// as before holds had any.
+const HAS_PRICES: u32 = 4;
+
+impl Encode for Hold {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        let (number, order) = match self.status {
+            Status::Active => (0, None),
+            Status::Consumed(order) => (1, Some(order)),
+            Status::Expired => (2, None),
+            Status::Released => (3, None),
+        };
+        let has_prices = u32::from(self.unit_prices.is_some());
+        (self.id, self.user, &self.lines, number + HAS_PRICES * has_prices).encode(encoder)?;
+        order.map_or(Ok(()), |order| order.encode(encoder))?;
+        (&self.key, self.ttl_ms, self.expires_at, &self.trace).encode(encoder)?;
+        (self.created, self.created_at, self.updated_at, self.version).encode(encoder)?;
+        // As many as lines, so their number is not repeated.
+        let prices = self.unit_prices.iter().flatten();
+        prices.into_iter().try_for_each(|price| price.encode(encoder))
+    }
+}
+
+bincode::impl_borrow_decode!(Hold);
+
+impl<C> Decode<C> for Hold {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Hold, DecodeError> {
+        let (id, user, lines, number): (_, _, Vec<Line>, u32) = Decode::decode(decoder)?;
+        let status = match number % HAS_PRICES {
+            0 => Status::Active,
+            1 => Status::Consumed(Decode::decode(decoder)?),
+            2 => Status::Expired,
+            _ => Status::Released,
+        };
+        let (key, ttl_ms, expires_at, trace) = Decode::decode(decoder)?;
+        let (created, created_at, updated_at, version) = Decode::decode(decoder)?;
+        let unit_prices = match number / HAS_PRICES {
+            0 => None,
+            1 => Some(lines.iter().map(|_| Money::decode(decoder)).collect::<Result<_, _>>()?),
+            _ => return Err(DecodeError::Other("unknown status of a hold")),
+        };
+        Ok(Hold {
+            id,
+            user,
+            lines,
+            status,
+            key,
+            ttl_ms,
+            expires_at,
+            trace,
+            created,
+            created_at,
+            updated_at,
+            version,
+            unit_prices,
+        })
+    }
 }
 
 impl Hold {
+    /// Its lines with the prices at which it was created, if it has them.
+    pub fn items(&self) -> Option<Items> {
+        let prices = self.unit_prices.as_deref()?;
+        let mut items = Items::new();
+        for (&Line { product, quantity }, &unit_price) in self.lines.iter().zip(prices) {
+            items.push(Item { product, quantity, unit_price });
+        }
+        Some(items)
+    }
+
     /// Its status at a moment of the replicated clock: past its deadline a hold is expired, whether
     /// or not it was swept.
     pub fn status_at(&self, now: Timestamp) -> Status {
@@ -87,6 +163,8 @@ impl Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec;
+    use crate::ids::{ProductId, Quantity};
 
     #[test]
     fn a_hold_expires_at_its_deadline_and_not_before() {
@@ -103,10 +181,52 @@ mod tests {
             created_at: Timestamp(95),
             updated_at: Timestamp(95),
             version: Position(0),
+            unit_prices: None,
         };
         assert_eq!(hold.status_at(Timestamp(99)), Status::Active);
         assert_eq!(hold.status_at(Timestamp(100)), Status::Expired);
         hold.status = Status::Consumed(OrderId(7));
         assert_eq!(hold.status_at(Timestamp(100)), Status::Consumed(OrderId(7)));
+    }
+
+    #[test]
+    fn prices_come_after_a_row_as_it_was_before_holds_had_any() {
+        let line = |product| Line { product: ProductId(product), quantity: Quantity(2) };
+        let statuses =
+            [Status::Active, Status::Consumed(OrderId(7)), Status::Expired, Status::Released];
+        for (number, status) in (0..).zip(statuses) {
+            let plain = Hold {
+                id: HoldId(1),
+                user: Some(UserId(2)),
+                lines: vec![line(3), line(4)],
+                status,
+                key: Some("k".into()),
+                ttl_ms: 5,
+                expires_at: Timestamp(100),
+                trace: TraceId::NONE,
+                created: Position(1),
+                created_at: Timestamp(95),
+                updated_at: Timestamp(96),
+                version: Position(2),
+                unit_prices: None,
+            };
+            let (mut before, mut bytes, mut priced_bytes) = (Vec::new(), Vec::new(), Vec::new());
+            // As derived for the fields in order.
+            let Hold { id, user, lines, key, trace, .. } = plain.clone();
+            codec::encode_into(&(id, user, lines, status, key, 5_u64), &mut before);
+            let times = (Timestamp(95), Timestamp(96), Position(2));
+            codec::encode_into(&(Timestamp(100), trace, Position(1), times), &mut before);
+            codec::encode_into(&plain, &mut bytes);
+            assert_eq!(bytes, before, "{status}");
+            assert_eq!(codec::decode(&bytes), Ok(plain.clone()));
+            let unit_prices = Some(Box::from([Money(7), Money(8)]));
+            let priced = Hold { unit_prices, ..plain };
+            codec::encode_into(&priced, &mut priced_bytes);
+            assert_eq!(priced_bytes.len(), bytes.len() + 2);
+            assert_eq!((bytes[8], priced_bytes[8]), (number, number + 4), "the status");
+            assert_eq!(codec::decode(&priced_bytes), Ok(priced));
+            priced_bytes[8] += 4;
+            assert!(codec::decode::<Hold>(&priced_bytes).is_err());
+        }
     }
 }

@@ -71,6 +71,7 @@ impl State {
         let keyed = self.orders.len() + self.holds.len() + webhooks + adjustments;
         let keyed = keyed + self.fences.len();
         ensure!(self.keys.len() as u64 <= keyed, "more keys than rows that can have one");
+        ensure!(self.recount_held() == self.held, "what users have held is counted wrongly");
         let taken = self.recount_taken();
         ensure!(
             taken.is_within(&self.taken) && (!self.orders.all_resident() || taken == self.taken),
@@ -109,6 +110,19 @@ impl State {
         }
         ensure!(totals.orders_timed_out <= totals.orders_cancelled, "timed out but not cancelled");
         Ok(())
+    }
+
+    /// Units that users have in active holds, recomputed.
+    fn recount_held(&self) -> Taken {
+        let mut held = Taken::default();
+        for hold in self.holds.active_holds() {
+            for line in &hold.lines {
+                if let Some(user) = hold.user {
+                    held.add(line.product, user, u64::from(line.quantity.0));
+                }
+            }
+        }
+        held
     }
 
     /// Units that users have of products with a limit per user, recomputed from all rows in memory.

@@ -29,6 +29,7 @@ pub mod order;
 pub mod outcome;
 pub mod payment_keys;
 pub mod product;
+pub mod sale;
 pub mod secret;
 pub mod trace;
 pub mod user;

@@ -2,9 +2,9 @@
 //! answers with it.
 
 use crate::auth::Mode;
-use crate::ids::{AdjustmentId, HoldId, OrderId, Position, ProductId, TokenId, UserId};
+use crate::ids::{AdjustmentId, HoldId, OrderId, Position, ProductId, Timestamp, TokenId, UserId};
 use crate::money::Money;
-use crate::order::Status;
+use crate::order::{Item, Status};
 use crate::trace::TraceId;
 use crate::webhook::Fate;
 
@@ -232,6 +232,59 @@ pub enum Rejection {
     /// The idempotency key was used for another request.
     #[error("The idempotency key was used for another request.")]
     KeyReused,
+    /// The sale of the product has not opened.
+    #[error("The sale of product {product} is not open yet.")]
+    SaleNotOpen {
+        /// The product.
+        product: ProductId,
+        /// When it opens.
+        opens_at: Timestamp,
+        /// The replicated clock.
+        clock: Timestamp,
+    },
+    /// The sale of the product is over.
+    #[error("The sale of product {product} is closed.")]
+    SaleClosed {
+        /// The product.
+        product: ProductId,
+        /// When it closed.
+        closes_at: Timestamp,
+    },
+    /// Fewer units than one order must request.
+    #[error("At least {minimum} of product {product} per order. Requested: {requested}.")]
+    MinimumNotMet {
+        /// The product.
+        product: ProductId,
+        /// The minimum.
+        minimum: u32,
+        /// Requested units, all lines together.
+        requested: u64,
+    },
+    /// More units than one user may have in active holds.
+    #[error(
+        "At most {limit} of product {product} in holds of one user. Requested: {requested}, held: \
+         {held}."
+    )]
+    HeldLimitExceeded {
+        /// The product.
+        product: ProductId,
+        /// Its limit.
+        limit: u32,
+        /// Requested units, all lines together.
+        requested: u64,
+        /// Units that the user has in holds. Holds past their deadline count until they are swept.
+        held: u64,
+    },
+    /// The total differs from what the caller expected.
+    #[error("The total amount is {actual}, not {expected}.")]
+    TotalMismatch {
+        /// What the caller expected.
+        expected: Money,
+        /// The total.
+        actual: Money,
+        /// The lines with the prices that the order would have.
+        items: Box<[Item]>,
+    },
     /// The order's total is too large to represent.
     #[error("The total amount is too large.")]
     AmountOverflow,

@@ -32,6 +32,10 @@ pub enum Bug {
     OwnerIgnored,
     /// Revoking a token answers as if it was revoked, and it still counts.
     RevocationLost,
+    /// The sale of a product opens a millisecond late.
+    SaleOpensLate,
+    /// Opening a checkpoint forgets the prices of holds.
+    FrozenPriceLost,
 }
 
 thread_local! {

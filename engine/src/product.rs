@@ -1,9 +1,13 @@
 //! Products: what is for sale, and the counters that must always be right.
 
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 use crate::ids::{Position, ProductId, Timestamp};
 use crate::money::Money;
+use crate::sale::Sale;
 
 /// The longest product name, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -50,7 +54,7 @@ impl Counters {
 }
 
 /// A stored product.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Product {
     /// Its id.
     pub id: ProductId,
@@ -83,6 +87,59 @@ pub struct Product {
     pub updated_at: Timestamp,
     /// The command that last changed it; its `ETag`.
     pub version: Position,
+    /// The rules of its sale.
+    pub sale: Sale,
+}
+
+/// In the flags of a stored row: the product is archived.
+const ARCHIVED: u8 = 1;
+/// In the flags of a stored row: the rules of a sale follow the other fields. Rows without them are
+/// as before there were such rules.
+const HAS_SALE: u8 = 2;
+
+impl Encode for Product {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        let has_sale = self.sale != Sale::default();
+        let flags = u8::from(self.archived) * ARCHIVED + u8::from(has_sale) * HAS_SALE;
+        (self.id, &self.name, &self.sku, self.price).encode(encoder)?;
+        (self.max_per_order, self.max_per_user, self.counted_since).encode(encoder)?;
+        (self.low_stock, self.stock, self.brought_in, self.ledger_rows).encode(encoder)?;
+        (flags, self.created_at, self.updated_at, self.version).encode(encoder)?;
+        if has_sale { self.sale.encode(encoder) } else { Ok(()) }
+    }
+}
+
+bincode::impl_borrow_decode!(Product);
+
+impl<C> Decode<C> for Product {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Product, DecodeError> {
+        let (id, name, sku, price) = Decode::decode(decoder)?;
+        let (max_per_order, max_per_user, counted_since) = Decode::decode(decoder)?;
+        let (low_stock, stock, brought_in, ledger_rows) = Decode::decode(decoder)?;
+        let (flags, created_at, updated_at, version): (u8, _, _, _) = Decode::decode(decoder)?;
+        if flags & !(ARCHIVED | HAS_SALE) != 0 {
+            return Err(DecodeError::Other("unknown flags of a product"));
+        }
+        let has_sale = flags & HAS_SALE != 0;
+        Ok(Product {
+            id,
+            name,
+            sku,
+            price,
+            max_per_order,
+            max_per_user,
+            counted_since,
+            low_stock,
+            stock,
+            brought_in,
+            ledger_rows,
+            archived: flags & ARCHIVED != 0,
+            created_at,
+            updated_at,
+            version,
+            sale: if has_sale { Decode::decode(decoder)? } else { Sale::default() },
+        })
+    }
 }
 
 impl Product {

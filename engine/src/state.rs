@@ -130,6 +130,8 @@ pub struct State {
     pub(crate) dead: DeadRows,
     /// Units that users have of products with a limit per user.
     pub(crate) taken: Taken,
+    /// Units that users have in active holds.
+    pub(crate) held: Taken,
     /// Payment tasks by the moment from which they may be claimed.
     pub(crate) tasks: Tasks,
     /// Orders that wait for a webhook, by their deadline.

@@ -81,9 +81,9 @@ impl Totals {
     pub(crate) fn reject(&mut self, rejection: &Rejection) {
         let counter = match rejection {
             Rejection::InsufficientStock { .. } => &mut self.rejected_insufficient_stock,
-            Rejection::PurchaseLimitExceeded { .. } | Rejection::UserLimitExceeded { .. } => {
-                &mut self.rejected_purchase_limit
-            }
+            Rejection::PurchaseLimitExceeded { .. }
+            | Rejection::UserLimitExceeded { .. }
+            | Rejection::HeldLimitExceeded { .. } => &mut self.rejected_purchase_limit,
             Rejection::TooManyOpenOrders => &mut self.rejected_open_orders,
             Rejection::BatchRefused { items } => {
                 return items.iter().for_each(|(_, reason)| self.reject(reason));
@@ -101,6 +101,10 @@ impl Totals {
             | Rejection::HoldOfAnotherUser(_)
             | Rejection::HoldNamedTwice(_)
             | Rejection::TooManyHolds
+            | Rejection::SaleNotOpen { .. }
+            | Rejection::SaleClosed { .. }
+            | Rejection::MinimumNotMet { .. }
+            | Rejection::TotalMismatch { .. }
             | Rejection::AmountOverflow
             | Rejection::KeyFenced
             | Rejection::StockMismatch { .. }

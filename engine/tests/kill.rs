@@ -18,6 +18,7 @@ use engine::command::{
 };
 use engine::entry::Builder;
 use engine::ids::{HoldId, NodeId, OrderId, ProductId, Quantity, RequestId, Timestamp, UserId};
+use engine::layout::Added;
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
 use engine::state::{State, Unobserved};
@@ -96,6 +97,7 @@ fn entry(index: u64) -> Vec<u8> {
             payment_deadline_ms: 0,
             open_orders_max: u64::MAX,
             require_user: false,
+            terms: Added::default(),
         }));
     }
     // Waits for the first order of the next entry.

@@ -8,7 +8,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use client::wire::{ErrorCode, RefusedOrder, Shortage};
-use engine::ids::{OrderId, Position};
+use engine::ids::{OrderId, Position, Timestamp};
+use engine::money::Money;
+use engine::order::Item;
 use engine::outcome::Rejection;
 use engine::trace::TraceId;
 use hyper::header::HeaderValue;
@@ -38,6 +40,10 @@ pub(crate) struct Details {
     pub(crate) allow: Option<HeaderValue>,
     pub(crate) seen: Option<(Position, Freshness)>,
     pub(crate) retry_after_s: Option<u64>,
+    /// For a sale that opens later: when, and the replicated clock.
+    pub(crate) opens: Option<(Timestamp, Timestamp)>,
+    /// For another total than expected: that, the total, and the lines with their prices.
+    pub(crate) totals: Option<(Money, Money, Box<[Item]>)>,
     /// The conflicting order.
     pub(crate) order: Option<OrderId>,
     pub(crate) close: bool,
@@ -56,6 +62,8 @@ impl Failure {
             allow: None,
             seen: None,
             retry_after_s: says_when_to_retry(code).then_some(RETRY_AFTER_S),
+            opens: None,
+            totals: None,
             order: None,
             close: false,
         }))
@@ -139,10 +147,17 @@ impl Failure {
             Place::Batch(items) => Failure::batch(items, text),
         };
         failure.0.shortages = shortages(rejection);
-        failure.0.order = match rejection {
-            Rejection::HoldConsumed { order, .. } => Some(*order),
-            _ => None,
-        };
+        match rejection {
+            Rejection::HoldConsumed { order, .. } => failure.0.order = Some(*order),
+            &Rejection::SaleNotOpen { opens_at, clock, .. } => {
+                failure.0.opens = Some((opens_at, clock));
+                failure.0.retry_after_s = Some(wait_ms(opens_at, clock).div_ceil(1000));
+            }
+            &Rejection::TotalMismatch { expected, actual, ref items } => {
+                failure.0.totals = Some((expected, actual, items.clone()));
+            }
+            _ => {}
+        }
         failure
     }
 
@@ -235,6 +250,11 @@ impl Failure {
     }
 }
 
+/// How long a sale that opens then is still closed, in milliseconds.
+pub(crate) fn wait_ms(opens_at: Timestamp, clock: Timestamp) -> u64 {
+    opens_at.0.saturating_sub(clock.0)
+}
+
 /// The products that are short, if that is why.
 fn shortages(rejection: &Rejection) -> Option<Vec<Shortage>> {
     let short = rejection.shortages();
@@ -248,7 +268,7 @@ fn shortages(rejection: &Rejection) -> Option<Vec<Shortage>> {
 
 /// Whether answers with this code have a `Retry-After`.
 pub(crate) fn says_when_to_retry(code: ErrorCode) -> bool {
-    matches!(code.status(), 429 | 503)
+    matches!(code.status(), 425 | 429 | 503)
 }
 
 /// The code makes clients try another node.
@@ -283,6 +303,11 @@ fn place_of(rejection: &Rejection) -> Place<'_> {
         Rejection::PurchaseLimitExceeded { .. } | Rejection::UserLimitExceeded { .. } => {
             Place::Code(ErrorCode::PurchaseLimitExceeded)
         }
+        Rejection::SaleNotOpen { .. } => Place::Code(ErrorCode::SaleNotOpen),
+        Rejection::SaleClosed { .. } => Place::Code(ErrorCode::SaleClosed),
+        Rejection::MinimumNotMet { .. } => Place::Code(ErrorCode::MinimumNotMet),
+        Rejection::HeldLimitExceeded { .. } => Place::Code(ErrorCode::HeldLimitExceeded),
+        Rejection::TotalMismatch { .. } => Place::Code(ErrorCode::TotalMismatch),
         Rejection::KeyReused => Place::Code(ErrorCode::IdempotencyKeyReused),
         Rejection::KeyFenced => Place::Code(ErrorCode::KeyFenced),
         Rejection::BatchRefused { items } => Place::Batch(items),

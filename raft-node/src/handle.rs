@@ -173,7 +173,12 @@ impl Handle {
         if shared.stopping.load(Ordering::Relaxed) || shared.failure.borrow().is_some() {
             return Err(ProposeError::Stopping);
         }
-        let (needed, level) = (command.level(), shared.level.load(Ordering::Relaxed));
+        let (needed, mut level) = (command.level(), shared.level.load(Ordering::Relaxed));
+        if needed > level {
+            // Others may have raised the level already.
+            let _ = self.barrier(deadline).await;
+            level = shared.level.load(Ordering::Relaxed);
+        }
         if needed > level {
             shared.counters.proposals_refused.add(1);
             return Err(ProposeError::LevelTooLow { needed, level });

@@ -99,11 +99,15 @@ pub enum Bug {
     PutBackBelieved,
     /// Nobody minds the address that a peer says it has now.
     MovedNotHeard,
+    /// See [`planted::Bug::SaleOpensLate`].
+    SaleOpensLate,
+    /// See [`planted::Bug::FrozenPriceLost`].
+    FrozenPriceLost,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 43] = [
+    pub const ALL: [Bug; 45] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -147,6 +151,8 @@ impl Bug {
         Bug::LearnersNotAsked,
         Bug::PutBackBelieved,
         Bug::MovedNotHeard,
+        Bug::SaleOpensLate,
+        Bug::FrozenPriceLost,
     ];
 }
 
@@ -170,6 +176,8 @@ pub fn plant(bug: Option<Bug>) {
         Bug::ParkedSurvivesRestore => Some(planted::Bug::ParkedSurvivesRestore),
         Bug::OwnerIgnored => Some(planted::Bug::OwnerIgnored),
         Bug::RevocationLost => Some(planted::Bug::RevocationLost),
+        Bug::SaleOpensLate => Some(planted::Bug::SaleOpensLate),
+        Bug::FrozenPriceLost => Some(planted::Bug::FrozenPriceLost),
         _ => None,
     }));
 }

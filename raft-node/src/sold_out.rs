@@ -62,6 +62,7 @@ mod tests {
     use engine::command::{CreateHold, CreateProduct, Envelope, PlaceOrder};
     use engine::entry;
     use engine::ids::{HoldId, NodeId, ProductId, Quantity, RequestId};
+    use engine::layout::Added;
     use engine::order::PaymentMethod;
     use engine::state::Unobserved;
     use engine::trace::TraceId;
@@ -104,6 +105,7 @@ mod tests {
             payment_deadline_ms: 1,
             open_orders_max: 9,
             require_user: false,
+            terms: Added::default(),
         }
     }
 

@@ -54,6 +54,16 @@ words! {
         InsufficientStock = "insufficient_stock",
         /// More units than one order or one user may have.
         PurchaseLimitExceeded = "purchase_limit_exceeded",
+        /// The sale of a product has not opened.
+        SaleNotOpen = "sale_not_open",
+        /// The sale of a product is over.
+        SaleClosed = "sale_closed",
+        /// Fewer units than one order must request.
+        MinimumNotMet = "minimum_not_met",
+        /// The user would hold more units than allowed.
+        HeldLimitExceeded = "held_limit_exceeded",
+        /// The total differs from the expected one.
+        TotalMismatch = "total_mismatch",
         /// The hold has expired.
         HoldExpired = "hold_expired",
         /// An order has already consumed the hold.
@@ -127,6 +137,10 @@ impl ErrorCode {
             Self::RequestTimeout => 408,
             Self::InsufficientStock
             | Self::PurchaseLimitExceeded
+            | Self::SaleClosed
+            | Self::MinimumNotMet
+            | Self::HeldLimitExceeded
+            | Self::TotalMismatch
             | Self::HoldExpired
             | Self::HoldConsumed
             | Self::HoldReleased
@@ -150,6 +164,7 @@ impl ErrorCode {
             | Self::IdempotencyKeyReused
             | Self::OrderNotCancellable
             | Self::PaymentMethodUnavailable => 422,
+            Self::SaleNotOpen => 425,
             Self::UpgradeRequired => 426,
             Self::TooManyRequests => 429,
             Self::InternalError => 500,
@@ -181,6 +196,11 @@ impl ErrorCode {
             Self::MisdirectedRequest => "MISDIRECTED_REQUEST",
             Self::InsufficientStock => "INSUFFICIENT_STOCK",
             Self::PurchaseLimitExceeded => "PURCHASE_LIMIT_EXCEEDED",
+            Self::SaleNotOpen => "SALE_NOT_OPEN",
+            Self::SaleClosed => "SALE_CLOSED",
+            Self::MinimumNotMet => "MINIMUM_NOT_MET",
+            Self::HeldLimitExceeded => "HELD_LIMIT_EXCEEDED",
+            Self::TotalMismatch => "TOTAL_MISMATCH",
             Self::HoldExpired => "HOLD_EXPIRED",
             Self::HoldConsumed => "HOLD_CONSUMED",
             Self::HoldReleased => "HOLD_RELEASED",
@@ -231,6 +251,11 @@ impl ErrorCode {
             Self::MisdirectedRequest => "/problems/misdirected-request",
             Self::InsufficientStock => "/problems/insufficient-stock",
             Self::PurchaseLimitExceeded => "/problems/purchase-limit-exceeded",
+            Self::SaleNotOpen => "/problems/sale-not-open",
+            Self::SaleClosed => "/problems/sale-closed",
+            Self::MinimumNotMet => "/problems/minimum-not-met",
+            Self::HeldLimitExceeded => "/problems/held-limit-exceeded",
+            Self::TotalMismatch => "/problems/total-mismatch",
             Self::HoldExpired => "/problems/hold-expired",
             Self::HoldConsumed => "/problems/hold-consumed",
             Self::HoldReleased => "/problems/hold-released",
@@ -281,6 +306,11 @@ impl ErrorCode {
             Self::MisdirectedRequest => "Misdirected request",
             Self::InsufficientStock => "Insufficient stock",
             Self::PurchaseLimitExceeded => "Purchase limit exceeded",
+            Self::SaleNotOpen => "Sale not open",
+            Self::SaleClosed => "Sale closed",
+            Self::MinimumNotMet => "Minimum not met",
+            Self::HeldLimitExceeded => "Held limit exceeded",
+            Self::TotalMismatch => "Total mismatch",
             Self::HoldExpired => "Hold expired",
             Self::HoldConsumed => "Hold already used",
             Self::HoldReleased => "Hold released",
@@ -333,6 +363,11 @@ impl ErrorCode {
             | Self::MisdirectedRequest
             | Self::InsufficientStock
             | Self::PurchaseLimitExceeded
+            | Self::SaleNotOpen
+            | Self::SaleClosed
+            | Self::MinimumNotMet
+            | Self::HeldLimitExceeded
+            | Self::TotalMismatch
             | Self::HoldExpired
             | Self::HoldConsumed
             | Self::HoldReleased

@@ -35,6 +35,9 @@ pub struct Hold {
     pub status: HoldStatus,
     /// The lines, 1 to 100, in the order in which they were sent.
     pub items: Vec<HoldLine>,
+    /// Sum of the lines as decimal text, if they have prices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_amount: Option<String>,
     /// From this time on the hold cannot be used.
     pub expires_at: String,
     /// The order that took it over; null otherwise.
@@ -63,14 +66,30 @@ pub struct Hold {
     pub qty: Option<u64>,
 }
 
-/// One line of a hold. It has no price: that is taken when the hold becomes an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// One line of a hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HoldLine {
     /// What is held.
     pub product_id: u64,
     /// How many, 1 to 1,000,000.
     pub quantity: u64,
+    /// Price of one as decimal text when the hold was made, which its order pays. Absent in holds of
+    /// a cluster at level 0: their orders pay the price of their moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_price: Option<String>,
+}
+
+/// A line with its price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PricedLine {
+    /// The product.
+    pub product_id: u64,
+    /// How many, 1 to 1,000,000.
+    pub quantity: u64,
+    /// Price of one as decimal text.
+    pub unit_price: String,
 }
 
 /// The body of `POST /holds`: either `items`, or `product_id` with `quantity` or `qty`.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::Product;
+use super::decimal;
 use super::metadata::Metadata;
 use super::word::words;
 
@@ -200,6 +201,14 @@ pub struct OrderRequest {
     /// have no payment gateway, else `mock`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_method: Option<PaymentMethod>,
+    /// Refuse the order when its total differs: decimal text with at most two places; a JSON number
+    /// is read too.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "decimal::optional_text"
+    )]
+    pub expected_total: Option<String>,
     /// Makes retries safe: 1 to 255 printable characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
@@ -251,6 +260,14 @@ pub struct PurchaseRequest {
     /// Who buys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<u64>,
+    /// Refuse the order when its total differs: decimal text with at most two places; a JSON number
+    /// is read too.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "decimal::optional_text"
+    )]
+    pub expected_total: Option<String>,
     /// Makes retries safe: 1 to 255 printable characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,

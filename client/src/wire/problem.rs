@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorCode, Outcome, RefusedOrder, Shortage};
+use super::{ErrorCode, Outcome, PricedLine, RefusedOrder, Shortage};
 
 /// Every error, in the shape of RFC 9457.
 // The code is text, so that a reader understands the status and outcome of a problem whose code is
@@ -53,6 +53,24 @@ pub struct Problem {
     /// Seconds to wait before a retry; absent when no wait is suggested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// For `sale_not_open`: when the sale opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<String>,
+    /// For `sale_not_open`: the replicated clock at the refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<String>,
+    /// For `sale_not_open`: milliseconds until the sale opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// For `total_mismatch`: the total that the request expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// For `total_mismatch`: the total that the order would have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actual: Option<String>,
+    /// For `total_mismatch`: the lines with their prices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<PricedLine>>,
     /// For `hold_consumed`: the order that the hold became.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<u64>,
@@ -81,6 +99,12 @@ impl Problem {
             results: None,
             shortages: None,
             retry_after: None,
+            opens_at: None,
+            clock: None,
+            retry_after_ms: None,
+            expected: None,
+            actual: None,
+            items: None,
             order_id: None,
             trace_id: trace_id.into(),
         }

@@ -44,6 +44,18 @@ pub struct Product {
     /// none.
     #[serde(default)]
     pub low_stock_threshold: Option<u64>,
+    /// From this time on the product can be ordered and held; absent without an opening.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<String>,
+    /// From this time on it can no longer be; absent without a closing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes_at: Option<String>,
+    /// Fewest units in one order or hold; absent without a minimum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_per_order: Option<u64>,
+    /// Most units of one user in active holds; absent when unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_held_per_user: Option<u64>,
     /// When the product was created.
     pub created_at: String,
     /// When the product or one of its counters last changed.
@@ -78,10 +90,23 @@ pub struct ProductRequest {
     /// The event `stock.low` is sent when the units that can be sold fall to this number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low_stock_threshold: Option<u64>,
+    /// When the sale opens, as RFC 3339. New orders and holds are refused before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<String>,
+    /// When the sale closes, as RFC 3339, after `opens_at`. New orders and holds, and extensions of
+    /// holds, are refused from then on. A hold made before may still become an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes_at: Option<String>,
+    /// Fewest units in one order or hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_per_order: Option<u64>,
+    /// Most units of one user in active holds. Holds must then name a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_held_per_user: Option<u64>,
 }
 
-/// The body of `PATCH /products/{id}`: missing fields stay as they are; null removes `sku` and the
-/// limits.
+/// The body of `PATCH /products/{id}`: missing fields stay as they are; null removes `sku`, the
+/// limits and the window of the sale.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProductPatch {
@@ -110,4 +135,16 @@ pub struct ProductPatch {
     /// The new number of units at which the event `stock.low` is sent.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     pub low_stock_threshold: Patch<u64>,
+    /// When the sale opens, as RFC 3339.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub opens_at: Patch<String>,
+    /// When the sale closes, as RFC 3339, after `opens_at`.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub closes_at: Patch<String>,
+    /// The new minimum for one order.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub min_per_order: Patch<u64>,
+    /// The new limit of units of one user in active holds.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub max_held_per_user: Patch<u64>,
 }

@@ -3,7 +3,7 @@
 use engine::command::{CreateHold, ExtendHold};
 use engine::event::HoldChange;
 use engine::hold::Status;
-use engine::ids::{HoldId, Timestamp};
+use engine::ids::{HoldId, ProductId, Timestamp, UserId};
 use engine::ledger::Cause;
 use engine::outcome::{Outcome, Rejection};
 
@@ -43,12 +43,16 @@ impl Model {
         if self.holds.iter().filter(active).count() as u64 >= command.active_holds_max {
             return Err(Rejection::TooManyHolds);
         }
+        let mut prices = Vec::new();
         for line in &command.lines {
-            self.active(line.product).ok_or(Rejection::ProductNotFound(line.product))?;
+            let found = self.active(line.product);
+            prices.push(found.ok_or(Rejection::ProductNotFound(line.product))?.price);
         }
         let wanted = wanted(&command.lines);
+        self.check_windows(&wanted)?;
         self.check_per_order(&wanted)?;
         self.check_per_user(command.user, None, &wanted)?;
+        self.check_held(command.user, &wanted)?;
         self.check_stock(&wanted)?;
         let id = HoldId(self.holds.len() as u64 + 1);
         if let Some(key) = &command.key {
@@ -65,6 +69,7 @@ impl Model {
             created_at: self.clock,
             trace: at.trace.clone(),
             term: Versions::new(at.position, term),
+            prices: (self.level > 0).then_some(prices),
         });
         self.tell_hold(at, id, HoldChange::Created);
         for (product, units) in wanted {
@@ -101,6 +106,14 @@ impl Model {
         }
         let id = command.hold;
         let hold = self.usable_hold(id)?;
+        for line in &hold.lines {
+            let row = self.product(line.product).expect("a hold is of a product").now();
+            let closes_at =
+                row.sale.closes_at.filter(|closes| !row.archived && *closes <= self.clock);
+            if let Some(closes_at) = closes_at {
+                return Err(Rejection::SaleClosed { product: line.product, closes_at });
+            }
+        }
         let last = hold.created_at.plus_ms(command.ttl_max_ms);
         let until = self.clock.plus_ms(command.ttl_ms).min(last);
         if until > hold.term.now().expires_at {
@@ -109,6 +122,29 @@ impl Model {
             self.tell_hold(at, id, HoldChange::Extended);
         }
         Ok(Outcome::HoldExtended(id))
+    }
+
+    /// Checks limits of units in holds of one user.
+    fn check_held(
+        &self,
+        user: Option<UserId>,
+        wanted: &[(ProductId, u64)],
+    ) -> Result<(), Rejection> {
+        for &(product, requested) in wanted {
+            let row = self.active(product).expect("it was found");
+            let Some(limit) = row.sale.max_held_per_user else { continue };
+            let user = user.ok_or(Rejection::UserRequired)?;
+            let own = self
+                .holds
+                .iter()
+                .filter(|hold| hold.user == Some(user) && hold.term.now().status == Status::Active);
+            let lines = own.flat_map(|hold| &hold.lines).filter(|line| line.product == product);
+            let held: u64 = lines.map(|line| u64::from(line.quantity.0)).sum();
+            if held + requested > u64::from(limit) {
+                return Err(Rejection::HeldLimitExceeded { product, limit, requested, held });
+            }
+        }
+        Ok(())
     }
 
     /// Ends holds past their deadline.

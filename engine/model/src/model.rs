@@ -29,6 +29,8 @@ pub struct Predicted {
     pub matched: u64,
     /// Reports whose order did not exist, or was not placed in time.
     pub unmatched: u64,
+    /// Orders from holds that paid other prices than those of their moment.
+    pub at_frozen_prices: u64,
 }
 
 /// All rows, in lists; the first of each kind has id 1.

@@ -6,7 +6,7 @@ use engine::hold;
 use engine::ids::{OrderId, Position, ProductId, UserId};
 use engine::ledger::Cause;
 use engine::money::Money;
-use engine::order::{Line, PaymentMethod, Status};
+use engine::order::{Item, Line, PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection, Shortage};
 
 use crate::model::{At, Model};
@@ -99,20 +99,32 @@ impl Model {
         let lines = hold.as_ref().map_or(&request.lines, |hold| &hold.lines).clone();
         let mut total = Money(0);
         let mut prices = Vec::new();
-        for line in &lines {
-            let product =
-                self.active(line.product).ok_or(Rejection::ProductNotFound(line.product))?;
-            total = Money(total.0 + product.price.0 * i64::from(line.quantity.0));
-            prices.push(product.price);
+        let mut items = Vec::new();
+        for (n, &Line { product, quantity }) in lines.iter().enumerate() {
+            let price = match hold.as_ref().and_then(|hold| hold.prices.as_ref()) {
+                Some(promised) => promised[n],
+                None => self.active(product).ok_or(Rejection::ProductNotFound(product))?.price,
+            };
+            total = Money(total.0 + price.0 * i64::from(quantity.0));
+            prices.push(price);
+            items.push(Item { product, quantity, unit_price: price });
         }
+        let now = |item: &Item| self.product(item.product).map(|row| row.now().price);
+        let at_frozen_prices = items.iter().any(|item| now(item) != Some(item.unit_price));
         let wanted = wanted(&lines);
         if hold.is_none() {
+            self.check_windows(&wanted)?;
             self.check_per_order(&wanted)?;
         }
         self.check_per_user(user, hold.as_ref(), &wanted)?;
         if hold.is_none() {
             self.check_stock(&wanted)?;
         }
+        if let Some(expected) = command.terms.expected_total.filter(|expected| *expected != total) {
+            let items = items.into();
+            return Err(Rejection::TotalMismatch { expected, actual: total, items });
+        }
+        at.predicted.at_frozen_prices += u64::from(at_frozen_prices);
         let id = OrderId(self.orders.len() as u64 + 1);
         if let Some(hold) = command.hold {
             self.end_hold(at, hold, hold::Status::Consumed(id));
@@ -212,8 +224,30 @@ impl Model {
         }
     }
 
+    /// Checks that the sale of every product is open.
+    pub(crate) fn check_windows(&self, wanted: &[(ProductId, u64)]) -> Result<(), Rejection> {
+        let clock = self.clock;
+        for &(product, _) in wanted {
+            let sale = self.active(product).expect("it was found").sale;
+            match (sale.opens_at, sale.closes_at) {
+                (Some(opens_at), _) if opens_at > clock => {
+                    return Err(Rejection::SaleNotOpen { product, opens_at, clock });
+                }
+                (_, Some(closes_at)) if clock >= closes_at => {
+                    return Err(Rejection::SaleClosed { product, closes_at });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn check_per_order(&self, wanted: &[(ProductId, u64)]) -> Result<(), Rejection> {
         for &(product, requested) in wanted {
+            let minimum = self.active(product).and_then(|found| found.sale.min_per_order);
+            if let Some(minimum) = minimum.filter(|minimum| requested < u64::from(*minimum)) {
+                return Err(Rejection::MinimumNotMet { product, minimum, requested });
+            }
             let limit = self.active(product).and_then(|found| found.max_per_order);
             if let Some(limit) = limit.filter(|limit| requested > u64::from(*limit)) {
                 return Err(Rejection::PurchaseLimitExceeded { product, limit, requested });

@@ -7,6 +7,7 @@ use engine::ids::{AdjustmentId, Position, ProductId};
 use engine::ledger::Cause;
 use engine::money::Money;
 use engine::outcome::{Outcome, Rejection};
+use engine::sale::Sale;
 
 use crate::model::{At, Model};
 use crate::rows::{Adjustment, Product, Versions};
@@ -28,6 +29,7 @@ impl Model {
         check_price(command.price)?;
         check_stock(command.stock)?;
         check_limits(command.max_per_order, command.max_per_user)?;
+        check_sale(&command.sale)?;
         if !self.sku_is_free(&command.sku, None) {
             return Err(Rejection::SkuTaken);
         }
@@ -46,6 +48,7 @@ impl Model {
             brought_in: 0,
             archived: false,
             version: at.position,
+            sale: command.sale.0,
         };
         self.products.push(Versions::new(at.position, product));
         self.ledgers.push(Vec::new());
@@ -70,6 +73,14 @@ impl Model {
         }
         command.price.map_or(Ok(()), check_price)?;
         check_limits(command.max_per_order.flatten(), command.max_per_user.flatten())?;
+        let (old, new) = (product.sale, command.sale.0);
+        let sale = Sale {
+            opens_at: new.opens_at.unwrap_or(old.opens_at),
+            closes_at: new.closes_at.unwrap_or(old.closes_at),
+            min_per_order: new.min_per_order.unwrap_or(old.min_per_order),
+            max_held_per_user: new.max_held_per_user.unwrap_or(old.max_held_per_user),
+        };
+        check_sale(&sale)?;
         if command.sku.as_ref().is_some_and(|sku| !self.sku_is_free(sku, Some(id))) {
             return Err(Rejection::SkuTaken);
         }
@@ -78,6 +89,7 @@ impl Model {
         self.edit(at, id, |product| {
             product.name = command.name.clone().unwrap_or_else(|| product.name.clone());
             product.low_stock = command.low_stock.unwrap_or(product.low_stock);
+            product.sale = sale;
             product.price = command.price.unwrap_or(product.price);
             product.max_per_order = command.max_per_order.unwrap_or(product.max_per_order);
             product.max_per_user = command.max_per_user.unwrap_or(product.max_per_user);
@@ -181,6 +193,15 @@ fn check_stock(stock: i64) -> Result<(), Rejection> {
     match stock < 0 {
         true => Err(Rejection::Invalid("stock")),
         false => Ok(()),
+    }
+}
+
+fn check_sale(sale: &Sale) -> Result<(), Rejection> {
+    match (sale.opens_at, sale.closes_at) {
+        (Some(opens), Some(closes)) if closes <= opens => Err(Rejection::Invalid("closes_at")),
+        _ if sale.min_per_order == Some(0) => Err(Rejection::Invalid("min_per_order")),
+        _ if sale.max_held_per_user == Some(0) => Err(Rejection::Invalid("max_held_per_user")),
+        _ => Ok(()),
     }
 }
 

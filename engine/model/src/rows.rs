@@ -6,6 +6,7 @@ use engine::ids::{AdjustmentId, HoldId, NodeId, OrderId, Position, ProductId, Ti
 use engine::ledger::Cause;
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
+use engine::sale::Sale;
 use engine::trace::TraceId;
 use engine::webhook::{self, Fate};
 
@@ -98,6 +99,8 @@ pub struct Product {
     pub archived: bool,
     /// The command that last changed it.
     pub version: Position,
+    /// The rules of its sale.
+    pub sale: Sale,
 }
 
 /// The units on hand, held, reserved and sold.
@@ -214,6 +217,8 @@ pub struct Hold {
     pub trace: TraceId,
     /// How long it lasts, and how it ended.
     pub term: Versions<Term>,
+    /// The price of each line when it was created, from level 1 on.
+    pub prices: Option<Vec<Money>>,
 }
 
 /// How long a hold lasts, and how it ended.

@@ -4,7 +4,7 @@
 //! not it was swept. Its units count as held until it is swept, at the beginning of an entry.
 
 use crate::apply::context::Context;
-use crate::apply::plan::{Demands, demands_of};
+use crate::apply::plan::{Demands, HoldPlan, demands_of};
 use crate::command::{CreateHold, ExtendHold, ReleaseHold};
 use crate::event::{HoldChange, Kind};
 use crate::hold::{Hold, Status};
@@ -39,7 +39,7 @@ impl State {
             }
             None => {}
         }
-        let demands = self.plan_hold(&command)?;
+        let HoldPlan { demands, unit_prices } = self.plan_hold(&command)?;
         let id = HoldId(self.holds.len() + 1);
         if let Some(key) = key {
             let new = self.keys.insert(key, Used { id: id.0, fingerprint });
@@ -58,10 +58,14 @@ impl State {
             created_at: cx.at,
             updated_at: cx.at,
             version: cx.position,
+            unit_prices: self.freezes_prices().then_some(unit_prices),
         });
         self.totals.holds_created += 1;
         self.tell_hold(cx, id, HoldChange::Created);
         for demand in demands {
+            if let Some(user) = command.user {
+                self.held.add(demand.product, user, demand.units);
+            }
             self.take(command.user, cx.position, demand);
             let delta = Delta { held: demand.signed(), ..Delta::default() };
             self.shift(cx, demand.product, delta, ledger::Cause::Hold(id));
@@ -106,6 +110,7 @@ impl State {
             return Err(Rejection::Invalid("ttl_seconds"));
         }
         let hold = self.usable_hold(id)?;
+        self.check_extension(hold)?;
         let last = hold.created_at.plus_ms(command.ttl_max_ms);
         let expires_at = cx.at.plus_ms(command.ttl_ms).min(last);
         if expires_at > hold.expires_at {
@@ -155,6 +160,9 @@ impl State {
         (hold.updated_at, hold.version) = (cx.at, cx.position);
         let (user, created, demands) = (hold.user, hold.created, demands_of(&hold.lines));
         for demand in &demands {
+            if let Some(user) = user {
+                self.held.give_back(demand.product, user, demand.units);
+            }
             self.untake(user, created, *demand);
         }
         demands

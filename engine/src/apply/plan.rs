@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::command::{CreateHold, PlaceOrder};
 use crate::hold::{Hold, Status};
-use crate::ids::{HoldId, ProductId, Quantity, UserId};
+use crate::ids::{HoldId, ProductId, Quantity, Timestamp, UserId};
 use crate::keys::{self, KeyHash};
 use crate::money::Money;
 use crate::order::{Item, Items, LINES_MAX, Line, METADATA_BYTES_MAX};
@@ -53,6 +53,13 @@ pub(crate) fn demands_of(lines: &[Line]) -> Demands {
     demands(lines.iter().map(|line| (line.product, line.quantity)))
 }
 
+/// What creating a hold will do.
+pub(crate) struct HoldPlan {
+    pub(crate) demands: Demands,
+    /// The current price of one unit of each line.
+    pub(crate) unit_prices: Box<[Money]>,
+}
+
 /// What placing an order will do.
 pub(crate) struct Plan {
     /// The user of the order.
@@ -83,7 +90,7 @@ impl State {
             if hold.is_none() {
                 *staged.units.entry(product).or_default() += units;
             }
-            let row = self.products.active(product).expect("the plan found the product");
+            let row = &self.products.entry(product).expect("the plan found the product").product;
             if let Some(user) = plan.user.filter(|_| !is_counted(hold, row)) {
                 staged.taken.add(product, user, units);
             }
@@ -113,10 +120,15 @@ impl State {
             return Err(Rejection::TooManyOpenOrders);
         }
         let lines = hold.map_or(&command.lines[..], |hold| &hold.lines);
-        let items = self.price(lines)?;
+        let items = match hold.and_then(Hold::items) {
+            // Its prices are promised, also after the product was archived.
+            Some(items) => items,
+            None => self.price(lines)?,
+        };
         let demands = demands_of(lines);
-        // The hold obeyed the limit per order and already has its units.
+        // The hold obeyed the rules of the sale and already has its units.
         if hold.is_none() {
+            self.check_windows(&demands)?;
             self.check_limits(&demands)?;
         }
         self.check_user_limits(user, hold, &demands, staged)?;
@@ -124,11 +136,15 @@ impl State {
             self.check_stock(&demands, staged)?;
         }
         let total = total(&items).ok_or(Rejection::AmountOverflow)?;
+        if let Some(expected) = command.terms.expected_total.filter(|expected| *expected != total) {
+            let items = items.iter().copied().collect();
+            return Err(Rejection::TotalMismatch { expected, actual: total, items });
+        }
         Ok(Plan { user, demands, items, total })
     }
 
     /// Checks everything about a hold except its key.
-    pub(crate) fn plan_hold(&self, command: &CreateHold) -> Result<Demands, Rejection> {
+    pub(crate) fn plan_hold(&self, command: &CreateHold) -> Result<HoldPlan, Rejection> {
         check_lines(&command.lines)?;
         check_key(command.key.as_deref())?;
         if command.ttl_ms == 0 || command.ttl_max_ms == 0 {
@@ -139,15 +155,24 @@ impl State {
         if self.holds.active() >= command.active_holds_max {
             return Err(Rejection::TooManyHolds);
         }
-        for line in &command.lines {
-            self.products.active(line.product).ok_or(Rejection::ProductNotFound(line.product))?;
-        }
+        let items = self.price(&command.lines)?;
         let demands = demands_of(&command.lines);
+        self.check_windows(&demands)?;
         self.check_limits(&demands)?;
         let staged = Staged::default();
         self.check_user_limits(command.user, None, &demands, &staged)?;
+        self.check_held_limits(command.user, &demands)?;
         self.check_stock(&demands, &staged)?;
-        Ok(demands)
+        if self.freezes_prices() && total(&items).is_none() {
+            return Err(Rejection::AmountOverflow);
+        }
+        let unit_prices = items.iter().map(|item| item.unit_price).collect();
+        Ok(HoldPlan { demands, unit_prices })
+    }
+
+    /// Whether new holds get prices.
+    pub(crate) fn freezes_prices(&self) -> bool {
+        self.level.number > 0
     }
 
     /// The hold, if an order may still consume it or somebody may extend or release it.
@@ -186,9 +211,41 @@ impl State {
         Ok(items)
     }
 
+    /// Whether the sales of all products are open.
+    fn check_windows(&self, demands: &[Demand]) -> Result<(), Rejection> {
+        let clock = self.clock;
+        #[cfg(feature = "planted-bugs")]
+        let is_late = crate::planted::is_planted(crate::planted::Bug::SaleOpensLate);
+        for &Demand { product, .. } in demands {
+            let Some(row) = self.products.active(product) else { continue };
+            let opens_at = row.sale.opens_at;
+            #[cfg(feature = "planted-bugs")]
+            let opens_at = opens_at.map(|opens_at| opens_at.plus_ms(u64::from(is_late)));
+            if let Some(opens_at) = opens_at.filter(|opens_at| clock < *opens_at) {
+                #[cfg(feature = "planted-bugs")]
+                let opens_at = Timestamp(opens_at.0 - u64::from(is_late));
+                return Err(Rejection::SaleNotOpen { product, opens_at, clock });
+            }
+            check_closing(row, clock)?;
+        }
+        Ok(())
+    }
+
+    /// Whether no product of a hold is closed, so that it may be extended.
+    pub(crate) fn check_extension(&self, hold: &Hold) -> Result<(), Rejection> {
+        let mut rows = hold.lines.iter().filter_map(|line| self.products.active(line.product));
+        rows.try_for_each(|row| check_closing(row, self.clock))
+    }
+
+    /// Whether each demand is within the bounds of one order.
     fn check_limits(&self, demands: &[Demand]) -> Result<(), Rejection> {
         for &Demand { product, units } in demands {
-            let limit = self.products.active(product).and_then(|product| product.max_per_order);
+            let row = self.products.active(product);
+            let minimum = row.and_then(|row| row.sale.min_per_order);
+            if let Some(minimum) = minimum.filter(|minimum| units < u64::from(*minimum)) {
+                return Err(Rejection::MinimumNotMet { product, minimum, requested: units });
+            }
+            let limit = row.and_then(|row| row.max_per_order);
             if let Some(limit) = limit.filter(|limit| units > u64::from(*limit)) {
                 return Err(Rejection::PurchaseLimitExceeded { product, limit, requested: units });
             }
@@ -220,6 +277,19 @@ impl State {
         Ok(())
     }
 
+    /// Whether the user may have these units in holds too.
+    fn check_held_limits(&self, user: Option<UserId>, demands: &[Demand]) -> Result<(), Rejection> {
+        for &Demand { product, units: requested } in demands {
+            let row = self.products.active(product);
+            let Some(limit) = row.and_then(|row| row.sale.max_held_per_user) else { continue };
+            let held = self.held.get(product, user.ok_or(Rejection::UserRequired)?);
+            if held + requested > u64::from(limit) {
+                return Err(Rejection::HeldLimitExceeded { product, limit, requested, held });
+            }
+        }
+        Ok(())
+    }
+
     fn check_stock(&self, demands: &[Demand], staged: &Staged) -> Result<(), Rejection> {
         let mut short = demands.iter().filter_map(|demand| self.shortage(*demand, staged));
         let Some(Shortage { product, requested, available }) = short.next() else { return Ok(()) };
@@ -234,6 +304,16 @@ impl State {
         let available = row.map_or(0, |product| product.stock.available()) - ahead;
         let is_enough = i64::try_from(requested).is_ok_and(|units| units <= available);
         (!is_enough).then_some(Shortage { product, requested, available })
+    }
+}
+
+/// Whether the sale of a product is not over.
+fn check_closing(row: &Product, clock: Timestamp) -> Result<(), Rejection> {
+    match row.sale.closes_at {
+        Some(closes_at) if closes_at <= clock => {
+            Err(Rejection::SaleClosed { product: row.id, closes_at })
+        }
+        _ => Ok(()),
     }
 }
 

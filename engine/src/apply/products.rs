@@ -22,6 +22,7 @@ impl State {
         check_stock(command.stock)?;
         check_limit("max_per_order", command.max_per_order)?;
         check_limit("max_per_user", command.max_per_user)?;
+        command.sale.fault().map_or(Ok(()), |field| Err(Rejection::Invalid(field)))?;
         let id = ProductId(self.products.len() as u64 + 1);
         self.check_sku(id, command.sku.as_deref())?;
         self.products.create(Product {
@@ -40,6 +41,7 @@ impl State {
             created_at: cx.at,
             updated_at: cx.at,
             version: cx.position,
+            sale: command.sale.0,
         });
         let cause = ledger::Cause::Created;
         self.products.adjust(id, command.stock, cause, cx.position, cx.at);
@@ -69,6 +71,8 @@ impl State {
         if let Some(limit) = command.max_per_user {
             check_limit("max_per_user", limit)?;
         }
+        let sale = product.sale.with(command.sale.0);
+        sale.fault().map_or(Ok(()), |field| Err(Rejection::Invalid(field)))?;
         if let Some(sku) = &command.sku {
             self.check_sku(id, sku.as_deref())?;
         }
@@ -86,6 +90,7 @@ impl State {
             let counted = product.max_per_user.map(|_| cx.position);
             product.counted_since = product.counted_since.or(counted);
             product.low_stock = command.low_stock.unwrap_or(product.low_stock);
+            product.sale = sale;
             if let Some(sku) = command.sku {
                 product.sku = sku;
             }

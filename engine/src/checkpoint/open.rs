@@ -197,6 +197,12 @@ impl State {
 
     /// Restores holds with their indexes.
     fn read_holds(&mut self, chunk: ReadChunk<Hold, ()>) -> Result<(), Error> {
+        #[cfg(feature = "planted-bugs")]
+        let mut chunk = chunk;
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::is_planted(crate::planted::Bug::FrozenPriceLost) {
+            chunk.rows.iter_mut().for_each(|hold| hold.unit_prices = None);
+        }
         for hold in &chunk.rows {
             let id = hold.id;
             if let Some(key) = &hold.key {
@@ -212,6 +218,9 @@ impl State {
             }
             if !hold.status.is_final() {
                 for demand in demands_of(&hold.lines) {
+                    if let Some(user) = hold.user {
+                        self.held.add(demand.product, user, demand.units);
+                    }
                     self.take(hold.user, hold.created, demand);
                 }
             }

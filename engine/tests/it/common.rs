@@ -15,6 +15,7 @@ use engine::hold::Hold;
 use engine::ids::{
     HoldId, NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp, UserId,
 };
+use engine::layout::Added;
 use engine::order::{Line, Order, PaymentMethod};
 use engine::outcome::Outcome;
 use engine::product::Product;
@@ -255,6 +256,7 @@ pub(crate) fn order(of: &[(u64, u32)]) -> PlaceOrder {
         payment_deadline_ms: 1_000,
         open_orders_max: 1_000_000,
         require_user: false,
+        terms: Added::default(),
     }
 }
 

@@ -14,6 +14,7 @@ mod orders;
 mod payments;
 mod products;
 mod properties;
+mod sales;
 mod scripts;
 mod store;
 mod tokens;

@@ -11,7 +11,8 @@ use hyper::header::{
 };
 
 use crate::answer::reply::{self, Reply, ReplyExt};
-use crate::failure::{Details, Failure};
+use crate::answer::views;
+use crate::failure::{Details, Failure, wait_ms};
 
 /// The value of `WWW-Authenticate` in a 401 for a signature.
 const SIGNATURE_CHALLENGE: &str = "Holdfast-Signature realm=\"payments\"";
@@ -22,7 +23,7 @@ const TOKEN_CHALLENGE: &str = "Bearer realm=\"holdfast\"";
 pub(crate) fn reply(failure: Failure, trace: &TraceId) -> Reply {
     let details = failure.into_details();
     let Details { code, detail, word, errors, results, shortages, allow, .. } = details;
-    let Details { seen, retry_after_s, order, close, .. } = details;
+    let Details { seen, retry_after_s, order, close, opens, totals, .. } = details;
     let mut problem = Problem::new(code, detail, trace.to_string());
     problem.error = word.map_or(problem.error, Cow::Borrowed);
     problem.errors = errors;
@@ -30,6 +31,16 @@ pub(crate) fn reply(failure: Failure, trace: &TraceId) -> Reply {
     problem.shortages = shortages;
     problem.retry_after = retry_after_s;
     problem.order_id = order.map(|id| id.0);
+    if let Some((opens_at, clock)) = opens {
+        problem.opens_at = Some(views::moment(opens_at));
+        problem.clock = Some(views::moment(clock));
+        problem.retry_after_ms = Some(wait_ms(opens_at, clock));
+    }
+    if let Some((expected, actual, items)) = totals {
+        problem.expected = Some(expected.to_string());
+        problem.actual = Some(actual.to_string());
+        problem.items = Some(items.iter().map(views::priced_line).collect());
+    }
     let mut reply = reply::of(problem.status, &problem);
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::PROBLEM_JSON));

@@ -8,7 +8,8 @@ use engine::hold::{self, Hold};
 use engine::ids::{Position, Timestamp};
 use engine::keys;
 use engine::ledger::Cause;
-use engine::order::{HistoryRow, Line, Order, PaymentMethod, Status};
+use engine::money::Money;
+use engine::order::{HistoryRow, Item, Line, Order, PaymentMethod, Status};
 use engine::product::Product;
 use engine::user::User;
 use engine::webhook::Conflict;
@@ -122,6 +123,10 @@ pub(crate) fn product(product: &Product) -> wire::Product {
         max_per_order: product.max_per_order.map(u64::from),
         max_per_user: product.max_per_user.map(u64::from),
         low_stock_threshold: product.low_stock.map(u64::from),
+        opens_at: product.sale.opens_at.map(moment),
+        closes_at: product.sale.closes_at.map(moment),
+        min_per_order: product.sale.min_per_order.map(u64::from),
+        max_held_per_user: product.sale.max_held_per_user.map(u64::from),
         created_at: moment(product.created_at),
         updated_at: moment(product.updated_at),
         version: product.version.0,
@@ -257,18 +262,27 @@ pub(crate) fn hold(hold: &Hold, now: Timestamp) -> wire::Hold {
         hold::Status::Expired => (wire::HoldStatus::Expired, None),
         hold::Status::Released => (wire::HoldStatus::Released, None),
     };
-    let line = |line: &Line| wire::HoldLine {
+    let price = |at: usize| Some(hold.unit_prices.as_deref()?.get(at)?.to_string());
+    let line = |(at, line): (usize, &Line)| wire::HoldLine {
         product_id: line.product.0,
         quantity: line.quantity.0.into(),
+        unit_price: price(at),
     };
-    let items: Vec<_> = hold.lines.iter().map(line).collect();
-    let single = if let [line] = items[..] { Some(line) } else { None };
+    let items: Vec<_> = hold.lines.iter().enumerate().map(line).collect();
+    let single =
+        if let [line] = &items[..] { Some((line.product_id, line.quantity)) } else { None };
+    // The total was checked when the hold was made.
+    let total = hold.items().and_then(|items| {
+        let amount = |item: &Item| item.unit_price.times(item.quantity);
+        items.iter().try_fold(Money(0), |sum, item| sum.plus(amount(item)?))
+    });
     wire::Hold {
         id: hold.id.0,
         hold_id: hold.id.0,
         user_id: hold.user.map(|user| user.0),
         status,
         items,
+        total_amount: total.map(|total| total.to_string()),
         expires_at: moment(hold.expires_at),
         order_id: order.map(|order| order.0),
         idempotency_key: hold.key.as_deref().map(|key| keys::plain(key).to_owned()),
@@ -276,9 +290,18 @@ pub(crate) fn hold(hold: &Hold, now: Timestamp) -> wire::Hold {
         updated_at: moment(hold.updated_at),
         version: hold.version.0,
         trace_id: Some(hold.trace.to_string()),
-        product_id: single.map(|line| line.product_id),
-        quantity: single.map(|line| line.quantity),
-        qty: single.map(|line| line.quantity),
+        product_id: single.map(|(product, _)| product),
+        quantity: single.map(|(_, quantity)| quantity),
+        qty: single.map(|(_, quantity)| quantity),
+    }
+}
+
+/// The wire type of a line with its price.
+pub(crate) fn priced_line(item: &Item) -> wire::PricedLine {
+    wire::PricedLine {
+        product_id: item.product.0,
+        quantity: item.quantity.0.into(),
+        unit_price: item.unit_price.to_string(),
     }
 }
 

@@ -179,6 +179,7 @@ impl Operation {
             ErrorCode::Overloaded,
             ErrorCode::StorageFull,
             ErrorCode::CommitTimeout,
+            ErrorCode::LevelTooLow,
         ])
     }
 

@@ -125,6 +125,13 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::PurchaseLimitExceeded => {
             "the order or the user would have more units than allowed."
         }
+        ErrorCode::SaleNotOpen => "the sale of a product opens later, after `retry_after_ms`.",
+        ErrorCode::SaleClosed => "the sale of a product is over.",
+        ErrorCode::MinimumNotMet => "one order must request more units.",
+        ErrorCode::HeldLimitExceeded => "the user would have more units in holds than allowed.",
+        ErrorCode::TotalMismatch => {
+            "the total is `actual`, not `expected`; `items` has the prices."
+        }
         ErrorCode::HoldExpired => "the hold has expired.",
         ErrorCode::HoldConsumed => "the hold is already an order.",
         ErrorCode::HoldReleased => "the hold was released.",

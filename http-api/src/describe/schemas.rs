@@ -88,12 +88,15 @@ pub(crate) fn shared() -> Value {
         .of::<wire::Outcome>()
         .of::<wire::Problem>()
         .of::<wire::Shortage>()
+        .of::<wire::PricedLine>()
         .with("Problem.type", json!({"pattern": "^/problems/[a-z-]+$"}))
         .with("Problem.status", json!({"minimum": 400, "maximum": 599}))
         .with("Problem.success", json!({"const": false}))
         .with("Problem.error_code", json!({"pattern": "^[A-Z_]+$"}))
         .with("Problem.results", json!({"minItems": 1}))
         .with("Problem.retry_after", json!({"minimum": 1}))
+        .with("Problem.retry_after_ms", json!({"minimum": 1}))
+        .with("Problem.items", json!({"minItems": 1}))
         .and(Shapes::requests());
     if let (Value::Object(values), Value::Object(rest)) = (&mut values, rest) {
         values.extend(rest);

@@ -165,14 +165,15 @@ fn component(name: &str, value: &Value, is_answer: bool) -> Option<Value> {
         ("integer", name) if name.ends_with("_id") => "Id",
         ("integer", name) if name.ends_with("_minor") => "MinorUnits",
         ("string", "idempotency_key") => "IdempotencyKey",
-        ("string", "time" | "timestamp") => "Moment",
-        ("string", name) if name.ends_with("_at") => "Moment",
+        ("string", "time" | "timestamp" | "clock") => "Moment",
+        // Requests may have any offset.
+        ("string", name) if name.ends_with("_at") && is_answer => "Moment",
         ("string", "price") if !is_answer => "Price",
-        ("string", "amount") if !is_answer => "Amount",
+        ("string", "amount" | "expected_total") if !is_answer => "Amount",
         ("string", "price" | "unit_price" | "total_amount" | "total_price" | "line_total") => {
             "Money"
         }
-        ("string", "amount") => "Money",
+        ("string", "amount" | "expected" | "actual") => "Money",
         ("object", "metadata") => "Metadata",
         ("boolean", "success") => return Some(json!({"type": "boolean", "const": true})),
         ("object", "errors") => return Some(faults()),

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use client::wire::ErrorCode;
+use engine::ids::Timestamp;
 use engine::money::{Money, ParseError};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::bounds::{ID_MAX, KEY_CHARS_MAX};
 use crate::failure::Failure;
@@ -194,6 +197,16 @@ impl<'o, 'a> Fields<'o, 'a> {
         self.text(name, bytes_max, errors)
     }
 
+    /// An instant that may be missing: text as in RFC 3339, to the millisecond.
+    pub(crate) fn instant(&self, name: &str, errors: &mut Errors) -> Option<Timestamp> {
+        let wrong = "must be a time as in 2026-01-31T12:00:00Z.";
+        let result = match self.optional(name)? {
+            Value::Text(text) => instant(text).ok_or(wrong.into()),
+            _ => Err(wrong.into()),
+        };
+        self.note(name, result, errors)
+    }
+
     /// A price that may be missing: decimal text in a string or a number.
     pub(crate) fn price(&self, name: &str, errors: &mut Errors) -> Option<Money> {
         let result = match self.optional(name)? {
@@ -267,6 +280,13 @@ pub(crate) fn integer(text: &str, range: RangeInclusive<u64>) -> Result<u64, Cow
     } else {
         Ok(number)
     }
+}
+
+/// An instant from 1970 on.
+fn instant(text: &str) -> Option<Timestamp> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    let ms = u64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).ok()?;
+    Some(Timestamp(ms))
 }
 
 fn price(text: &str) -> Result<Money, Cow<'static, str>> {

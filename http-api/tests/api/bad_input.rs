@@ -198,6 +198,12 @@ async fn invalid_products_are_refused() {
         ("max_per_user", "\"x\""),
         ("low_stock_threshold", "0"),
         ("low_stock_threshold", "1.5"),
+        ("opens_at", "1"),
+        ("opens_at", "\"tomorrow\""),
+        ("closes_at", "\"2026-03-01\""),
+        ("closes_at", "\"1969-12-31T23:59:59Z\""),
+        ("min_per_order", "0"),
+        ("max_held_per_user", "0"),
     ] {
         let fields: Vec<_> = [("name", "\"n\""), ("price", "1"), ("stock", "1")]
             .into_iter()

@@ -288,7 +288,7 @@ impl Answer {
         assert_eq!(problem["trace_id"].as_str(), self.header("x-trace-id"));
         assert!(problem["title"].is_string() && problem["retryable"].is_boolean());
         assert_eq!(problem["errors"].is_object(), code == "validation_error", "{problem}");
-        assert_eq!(self.headers.contains_key("retry-after"), matches!(status, 429 | 503));
+        assert_eq!(self.headers.contains_key("retry-after"), matches!(status, 425 | 429 | 503));
         problem
     }
 

@@ -50,7 +50,9 @@ async fn a_hold_reserves_units_and_one_order_consumes_it() {
     assert_eq!(answer.header("location"), Some("/api/v1/holds/1"));
     assert_eq!(answer.header("etag"), Some(format!("\"{}\"", made["version"]).as_str()));
     assert_eq!((&made["hold_id"], &made["status"]), (&json!(1), &json!("active")));
-    assert_eq!(made["items"], json!([{"product_id": one, "quantity": 3}]));
+    let line = json!({"product_id": one, "quantity": 3, "unit_price": "9.99"});
+    assert_eq!(made["items"], json!([line]));
+    assert_eq!(made["total_amount"], "29.97");
     assert_eq!((&made["qty"], &made["quantity"]), (&json!(3), &json!(3)));
     assert_eq!(life_ms(&made), 120_000, "the default");
     let row = product(&fixture, one).await;

@@ -21,6 +21,7 @@ mod protocol;
 mod queries;
 mod races;
 mod rate;
+mod sales;
 mod sockets;
 mod stock;
 mod tasks;

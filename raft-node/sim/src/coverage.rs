@@ -268,6 +268,18 @@ coverage! {
     rejected_adjustment,
     /// Refusals because of a limit per user.
     rejected_user_limit,
+    /// Refusals because a sale had not opened.
+    rejected_not_open,
+    /// Refusals because a sale was closed.
+    rejected_closed,
+    /// Refusals because of a minimum per order.
+    rejected_minimum,
+    /// Refusals because of a limit of held units.
+    rejected_held_limit,
+    /// Refusals because of another total than expected.
+    rejected_total,
+    /// Orders from holds that paid other prices than those of their moment.
+    orders_at_frozen_prices,
     /// Reports of payments that settled their order.
     reports_applied,
     /// Duplicate reports.

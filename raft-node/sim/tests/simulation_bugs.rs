@@ -74,4 +74,6 @@ found! {
     a_raise_that_asks_no_learner: LearnersNotAsked,
     a_directory_put_back_that_is_believed: PutBackBelieved,
     a_moved_node_that_is_not_heard: MovedNotHeard,
+    a_sale_that_opens_too_late: SaleOpensLate,
+    prices_of_holds_forgotten_at_a_restart: FrozenPriceLost,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use engine::command::{Command, CreateProduct, PlaceOrder};
 use engine::ids::{NodeId, ProductId, Quantity};
+use engine::layout::Added;
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
 use engine::trace::TraceId;
@@ -92,5 +93,6 @@ pub(crate) fn order(key: Option<&str>, quantity: u32, payment_method: PaymentMet
         payment_deadline_ms: 200,
         open_orders_max: 1_000_000,
         require_user: false,
+        terms: Added::default(),
     })
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use engine::command::{Command, CreateProduct, PlaceOrder};
 use engine::ids::{NodeId, ProductId, Quantity};
+use engine::layout::Added;
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
 use engine::trace::TraceId;
@@ -44,6 +45,7 @@ async fn sell(node: &Node, numbers: std::ops::Range<u64>) {
             payment_deadline_ms: 1_000,
             open_orders_max: 1_000_000,
             require_user: false,
+            terms: Added::default(),
         };
         let order = Command::PlaceOrder(order);
         node.handle().propose(order, TraceId::NONE, soon()).await.expect("placed");

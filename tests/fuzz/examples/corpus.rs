@@ -21,6 +21,7 @@ use engine::entry::Builder;
 use engine::ids::{
     HoldId, NodeId, OrderId, ProductId, Quantity, RequestId, Timestamp, TokenId, UserId,
 };
+use engine::layout::Added;
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
 use engine::secret::Secret;
@@ -165,6 +166,7 @@ fn commands(day: u64) -> Vec<Command> {
         payment_deadline_ms: 60_000,
         open_orders_max: 1_000_000,
         require_user: true,
+        terms: Added::default(),
     };
     let create_hold = CreateHold {
         user: Some(UserId(day + 1)),

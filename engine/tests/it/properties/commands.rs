@@ -4,13 +4,14 @@ use engine::adjustment::Change;
 use engine::auth::{Mode, Scope, Scopes};
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
-    CreateToken, CreateUser, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceBatch,
-    PlaceOrder, RaiseLevel, ReleaseHold, RevokeToken, SetAuth, SetPayments, SettlePayments,
-    UpdateProduct, Verdict,
+    CreateToken, CreateUser, ExtendHold, FenceKey, OrderTerms, PaymentResult, PaymentWebhook,
+    PlaceBatch, PlaceOrder, RaiseLevel, ReleaseHold, RevokeToken, SetAuth, SetPayments,
+    SettlePayments, UpdateProduct, Verdict,
 };
-use engine::ids::{HoldId, NodeId, OrderId, ProductId, Quantity, TokenId, UserId};
+use engine::ids::{HoldId, NodeId, OrderId, ProductId, Quantity, Timestamp, TokenId, UserId};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
+use engine::sale::{Sale, SaleChange};
 use engine::secret::Secret;
 use engine::webhook::Report;
 use proptest::collection::vec;
@@ -116,6 +117,7 @@ prop_compose! {
         payment_deadline_ms in 0_u64..300,
         open_orders_max in prop_oneof![1 => Just(4), 4 => Just(1000_u64)],
         require_user in prop::bool::weighted(0.1),
+        expected_total in prop::option::weighted(0.1, 1_i64..6),
     ) -> Command {
         Command::PlaceOrder(PlaceOrder {
             user: user.map(UserId),
@@ -129,6 +131,7 @@ prop_compose! {
             payment_deadline_ms,
             open_orders_max,
             require_user,
+            terms: OrderTerms { expected_total: expected_total.map(|tens| Money(tens * 10)) }.into(),
         })
     }
 }
@@ -208,11 +211,35 @@ pub(super) enum Op {
     Restart,
 }
 
+/// Windows that open and close within a history, and small limits.
+fn sale() -> impl Strategy<Value = Sale> {
+    let instant = || prop::option::weighted(0.2, (0_u64..2_000).prop_map(Timestamp));
+    let limit = || prop::option::weighted(0.2, 0_u32..4);
+    (instant(), instant(), limit(), limit()).prop_map(
+        |(opens_at, closes_at, min_per_order, max_held_per_user)| Sale {
+            opens_at,
+            closes_at,
+            min_per_order,
+            max_held_per_user,
+        },
+    )
+}
+
+fn sale_change() -> impl Strategy<Value = SaleChange> {
+    (sale(), any::<[bool; 4]>()).prop_map(|(sale, [opens, closes, minimum, held])| SaleChange {
+        opens_at: opens.then_some(sale.opens_at),
+        closes_at: closes.then_some(sale.closes_at),
+        min_per_order: minimum.then_some(sale.min_per_order),
+        max_held_per_user: held.then_some(sale.max_held_per_user),
+    })
+}
+
 pub(super) fn update() -> impl Strategy<Value = Command> {
     let limit = of(of(0_u32..3));
     let user_limit = of(of(0_u32..5));
-    let fields = (1_u64..5, of(sku()), of(-1_i64..300), of(-1_i64..12), limit, user_limit);
-    fields.prop_map(|(product, sku, price, stock, max_per_order, max_per_user)| {
+    let sale = prop_oneof![2 => Just(SaleChange::default()), 1 => sale_change()];
+    let fields = (1_u64..5, of(sku()), of(-1_i64..300), of(-1_i64..12), limit, user_limit, sale);
+    fields.prop_map(|(product, sku, price, stock, max_per_order, max_per_user, sale)| {
         Command::UpdateProduct(UpdateProduct {
             product: ProductId(product),
             expected_version: None,
@@ -223,6 +250,7 @@ pub(super) fn update() -> impl Strategy<Value = Command> {
             max_per_order,
             max_per_user,
             low_stock: None,
+            sale: sale.into(),
         })
     })
 }
@@ -230,12 +258,19 @@ pub(super) fn update() -> impl Strategy<Value = Command> {
 pub(super) fn create() -> impl Strategy<Value = Command> {
     let limit = || of(prop_oneof![1 => Just(0_u32), 6 => 1_u32..6]);
     let stock = prop_oneof![1 => Just(-1_i64), 9 => 0_i64..20];
-    (sku(), -1_i64..500, stock, limit(), limit(), of(0_u32..4)).prop_map(
-        |(sku, price, stock, max_per_order, max_per_user, low_stock)| {
-            let (name, price) = ("thing".into(), Money(price));
-            let product =
-                CreateProduct { name, sku, price, stock, max_per_order, max_per_user, low_stock };
-            Command::CreateProduct(product)
+    let sale = prop_oneof![2 => Just(Sale::default()), 1 => sale()];
+    (sku(), -1_i64..500, stock, limit(), limit(), of(0_u32..4), sale).prop_map(
+        |(sku, price, stock, max_per_order, max_per_user, low_stock, sale)| {
+            Command::CreateProduct(CreateProduct {
+                name: "thing".into(),
+                sku,
+                price: Money(price),
+                stock,
+                max_per_order,
+                max_per_user,
+                low_stock,
+                sale: sale.into(),
+            })
         },
     )
 }

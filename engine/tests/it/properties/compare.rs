@@ -83,6 +83,7 @@ fn compare_holds(state: &State, store: &dyn CheckpointStore, model: &Model) {
             (term.status, term.expires_at, expected.term.changed(), &expected.lines),
             "hold {id}"
         );
+        assert_eq!(hold.unit_prices.as_deref(), expected.prices.as_deref(), "hold {id}");
     }
     assert_eq!(state.hold(HoldId(model.holds.len() as u64 + 1)), Lookup::Absent);
     assert_eq!(state.active_holds(), active_holds(model).count() as u64);
@@ -149,6 +150,7 @@ fn compare_products(state: &State, model: &Model) {
             (counters(expected), expected.available, expected.price, expected.version),
             "product {id}"
         );
+        assert_eq!(product.sale, expected.sale, "product {id}");
         let ledger = &model.ledgers[id.0 as usize - 1];
         assert_eq!(product.ledger_rows, ledger.len() as u64);
         for (number, row) in state.ledger(id) {

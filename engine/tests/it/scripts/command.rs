@@ -10,11 +10,14 @@ use engine::adjustment::Change;
 use engine::auth::{Mode, Scope, Scopes};
 use engine::command::{
     AdjustStock, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateToken,
-    CreateUser, ExtendHold, FenceKey, PaymentResult, PaymentWebhook, PlaceOrder, ReleaseHold,
-    RevokeToken, SetAuth, SettlePayments, UpdateProduct, Verdict,
+    CreateUser, ExtendHold, FenceKey, OrderTerms, PaymentResult, PaymentWebhook, PlaceOrder,
+    ReleaseHold, RevokeToken, SetAuth, SettlePayments, UpdateProduct, Verdict,
 };
-use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, Quantity, TokenId, UserId};
+use engine::ids::{
+    HoldId, NodeId, OrderId, Position, ProductId, Quantity, Timestamp, TokenId, UserId,
+};
 use engine::order::{Line, PaymentMethod};
+use engine::sale::{Sale, SaleChange};
 use engine::webhook::Report;
 use goldenscript::ArgumentConsumer;
 
@@ -145,6 +148,13 @@ pub(super) fn command(name: &str, args: &mut Arguments<'_>) -> Result<Command> {
             max_per_order: args.find("limit")?,
             max_per_user: args.find("per-user")?,
             low_stock: args.find("low")?,
+            sale: Sale {
+                opens_at: args.find("opens")?.map(Timestamp),
+                closes_at: args.find("closes")?.map(Timestamp),
+                min_per_order: args.find("min")?,
+                max_held_per_user: args.find("held")?,
+            }
+            .into(),
         }),
         "set" => Command::UpdateProduct(UpdateProduct {
             product: ProductId(args.need("product")?),
@@ -153,6 +163,13 @@ pub(super) fn command(name: &str, args: &mut Arguments<'_>) -> Result<Command> {
             stock: args.find("stock")?,
             max_per_user: args.find("per-user")?.map(Some),
             low_stock: args.find("low")?.map(Some),
+            sale: SaleChange {
+                opens_at: args.find("opens")?.map(Timestamp).map(Some),
+                closes_at: args.find("closes")?.map(Timestamp).map(Some),
+                min_per_order: args.find("min")?.map(Some),
+                max_held_per_user: args.find("held")?.map(Some),
+            }
+            .into(),
             ..UpdateProduct::default()
         }),
         "adjust" => Command::AdjustStock(AdjustStock {
@@ -194,6 +211,7 @@ fn place_order(args: &mut Arguments<'_>) -> Result<PlaceOrder> {
         payment_deadline_ms: args.or("deadline", 60_000)?,
         open_orders_max: args.or("open", 1_000_000)?,
         require_user: args.or("strict", false)?,
+        terms: OrderTerms { expected_total: args.find("total")? }.into(),
     })
 }
 

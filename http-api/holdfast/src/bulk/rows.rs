@@ -56,6 +56,7 @@ impl Body for ImportedProduct {
             max_per_order: optional(cells, "max_per_order")?,
             max_per_user: optional(cells, "max_per_user")?,
             low_stock_threshold: optional(cells, "low_stock_threshold")?,
+            ..ProductRequest::default()
         };
         Ok(ImportedProduct { id: optional(cells, "id")?, request })
     }

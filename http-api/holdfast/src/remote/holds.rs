@@ -152,9 +152,10 @@ mod tests {
             user_id: None,
             status: HoldStatus::Consumed,
             items: vec![
-                HoldLine { product_id: 1, quantity: 20 },
-                HoldLine { product_id: 12, quantity: 1 },
+                HoldLine { product_id: 1, quantity: 20, unit_price: None },
+                HoldLine { product_id: 12, quantity: 1, unit_price: None },
             ],
+            total_amount: None,
             expires_at: "2026-02-23T10:30:00.000Z".to_owned(),
             order_id: Some(7),
             idempotency_key: None,

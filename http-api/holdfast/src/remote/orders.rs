@@ -92,6 +92,9 @@ pub(crate) struct Place {
     /// Settle the payment by this method: mock, webhook or none
     #[arg(long, value_name = "METHOD", value_parser = PaymentMethod::from_str)]
     payment_method: Option<PaymentMethod>,
+    /// Refuse the order when its total is not this amount, such as 99.98
+    #[arg(long, value_name = "AMOUNT")]
+    expect_total: Option<String>,
     /// Use this idempotency key [default: a new one]
     #[arg(long)]
     key: Option<String>,
@@ -185,6 +188,7 @@ async fn place(options: &Place) -> Result<(), CliError> {
         user_id: options.user_id,
         items: options.item.iter().map(|item| item.0).collect(),
         hold_id: options.hold,
+        expected_total: options.expect_total.clone(),
         payment_method: options.payment_method,
         idempotency_key: options.key.clone(),
         ..OrderRequest::default()

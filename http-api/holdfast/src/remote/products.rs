@@ -81,13 +81,26 @@ struct Optional {
     /// Send an event when this many units or fewer are left for sale
     #[arg(long, value_name = "N")]
     low_stock_threshold: Option<u64>,
+    /// Open the sale at this time, such as 2026-03-01T12:00:00Z; refuse orders and holds before
+    #[arg(long, value_name = "TIME")]
+    opens_at: Option<String>,
+    /// Close the sale at this time; holds made before may still become orders
+    #[arg(long, value_name = "TIME")]
+    closes_at: Option<String>,
+    /// Require at least this many units per order
+    #[arg(long, value_name = "N")]
+    min_per_order: Option<u64>,
+    /// Allow at most this many units per user in active holds; holds must then name a user
+    #[arg(long, value_name = "N")]
+    max_held_per_user: Option<u64>,
 }
 
 /// The flags of `products update`.
 #[derive(Debug, Clone, Args)]
 #[group(id = "changed", required = true, multiple = true)]
 #[group(args = ["name", "price", "stock", "sku", "max_per_order", "max_per_user"])]
-#[group(args = ["low_stock_threshold", "clear"])]
+#[group(args = ["low_stock_threshold", "clear", "opens_at", "closes_at", "min_per_order"])]
+#[group(args = ["max_held_per_user"])]
 pub(crate) struct Update {
     /// The id of the product
     #[arg(value_parser = address::row_id)]
@@ -120,6 +133,10 @@ enum Field {
     MaxPerOrder,
     MaxPerUser,
     LowStockThreshold,
+    OpensAt,
+    ClosesAt,
+    MinPerOrder,
+    MaxHeldPerUser,
 }
 
 /// The flags of `products archive`.
@@ -174,6 +191,10 @@ async fn create(options: &Create) -> Result<(), CliError> {
         max_per_order: options.optional.max_per_order,
         max_per_user: options.optional.max_per_user,
         low_stock_threshold: options.optional.low_stock_threshold,
+        opens_at: options.optional.opens_at.clone(),
+        closes_at: options.optional.closes_at.clone(),
+        min_per_order: options.optional.min_per_order,
+        max_held_per_user: options.optional.max_held_per_user,
     };
     let client = options.remote.client()?;
     let answer = client.create_product(&request).await.map_err(|error| remote::failure(&error))?;
@@ -210,6 +231,14 @@ fn patch(options: &Update) -> Result<ProductPatch, CliError> {
             options,
             Field::LowStockThreshold,
             options.optional.low_stock_threshold,
+        )?,
+        opens_at: change(options, Field::OpensAt, options.optional.opens_at.clone())?,
+        closes_at: change(options, Field::ClosesAt, options.optional.closes_at.clone())?,
+        min_per_order: change(options, Field::MinPerOrder, options.optional.min_per_order)?,
+        max_held_per_user: change(
+            options,
+            Field::MaxHeldPerUser,
+            options.optional.max_held_per_user,
         )?,
     })
 }

@@ -36,6 +36,10 @@ pub(crate) fn create() -> Operation {
             ErrorCode::NotFound,
             ErrorCode::InsufficientStock,
             ErrorCode::PurchaseLimitExceeded,
+            ErrorCode::SaleNotOpen,
+            ErrorCode::SaleClosed,
+            ErrorCode::MinimumNotMet,
+            ErrorCode::HeldLimitExceeded,
             ErrorCode::IdempotencyKeyInvalid,
             ErrorCode::IdempotencyKeyMismatch,
             ErrorCode::IdempotencyKeyReused,
@@ -73,6 +77,6 @@ pub(crate) fn extend() -> Operation {
         .body("ExtendRequest", json!({"ttl_seconds": 120}))
         .shows("The hold with its deadline.", "HoldAnswer", active())
         .writes()
-        .refuses(&[ErrorCode::NotFound])
+        .refuses(&[ErrorCode::NotFound, ErrorCode::SaleClosed])
         .refuses(&ENDED)
 }

@@ -12,13 +12,14 @@ pub(crate) fn hold_request() -> Value {
 
 /// A hold of one line.
 pub(crate) fn hold(status: HoldStatus) -> Value {
-    let line = wire::HoldLine { product_id: 1, quantity: 2 };
+    let unit_price = Some("999.99".to_owned());
     value(&wire::Envelope::new(wire::Hold {
         id: 3,
         hold_id: 3,
         user_id: Some(1),
         status,
-        items: vec![line],
+        items: vec![wire::HoldLine { product_id: 1, quantity: 2, unit_price }],
+        total_amount: Some("1999.98".to_owned()),
         expires_at: MOMENT.to_owned(),
         order_id: (status == HoldStatus::Consumed).then_some(7),
         idempotency_key: Some("hold-abc-123".to_owned()),
@@ -26,8 +27,8 @@ pub(crate) fn hold(status: HoldStatus) -> Value {
         updated_at: MOMENT.to_owned(),
         version: VERSION,
         trace_id: Some(TRACE.to_owned()),
-        product_id: Some(line.product_id),
-        quantity: Some(line.quantity),
-        qty: Some(line.quantity),
+        product_id: Some(1),
+        quantity: Some(2),
+        qty: Some(2),
     }))
 }

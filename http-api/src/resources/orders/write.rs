@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use client::wire::{self, ByKey, Envelope, ErrorCode, KeyState, OrderAnswer};
-use engine::command::{CancelOrder, Command, FenceKey, PlaceOrder};
+use engine::command::{CancelOrder, Command, FenceKey, OrderTerms, PlaceOrder};
 use engine::ids::{HoldId, OrderId, ProductId, Quantity, UserId};
+use engine::layout::Added;
 use engine::order::{LINES_MAX, Line, METADATA_BYTES_MAX, Order, PaymentMethod, REASON_BYTES_MAX};
 use engine::outcome::Outcome;
 use raft_node::Applied;
@@ -112,10 +113,18 @@ async fn order_after(
     }
 }
 
-const ORDER_FIELDS: [&str; 6] =
-    ["user_id", "hold_id", "items", "payment_method", "idempotency_key", "metadata"];
+const ORDER_FIELDS: [&str; 7] = [
+    "user_id",
+    "hold_id",
+    "items",
+    "payment_method",
+    "idempotency_key",
+    "metadata",
+    "expected_total",
+];
 
-const PURCHASE_FIELDS: [&str; 4] = ["product_id", "quantity", "user_id", "idempotency_key"];
+const PURCHASE_FIELDS: [&str; 5] =
+    ["product_id", "quantity", "user_id", "idempotency_key", "expected_total"];
 
 /// Reads the body of `POST /orders`.
 pub(crate) fn read_order(
@@ -133,9 +142,10 @@ pub(crate) fn read_order(
         if hold.is_some() { PaymentMethod::Webhook } else { usual_payment_method(settings) };
     let payment_method = read_payment_method(fields, usual, &mut errors);
     let metadata = read_metadata(fields, &mut errors);
+    let terms = read_terms(fields, &mut errors).into();
     errors.check()?;
     let payment_method = available(payment_method, settings.gateway)?;
-    Ok(PlaceOrder { hold, payment_method, metadata, ..order_of(lines, user, key, settings) })
+    Ok(PlaceOrder { hold, payment_method, metadata, terms, ..order_of(lines, user, key, settings) })
 }
 
 /// The payment method as this node's gateway carries it out.
@@ -175,7 +185,16 @@ fn read_purchase(
     let key = read_key(fields, header_key, settings, &mut errors)?;
     let user = read_user(fields, settings, &mut errors);
     let line = read_line(fields, &mut errors);
-    errors.finish(line.map(|line| order_of(vec![line], user, key, settings)))
+    let terms = read_terms(fields, &mut errors);
+    errors.finish(line.map(|line| PlaceOrder {
+        terms: terms.into(),
+        ..order_of(vec![line], user, key, settings)
+    }))
+}
+
+/// The conditions on an order.
+fn read_terms(fields: &Fields<'_, '_>, errors: &mut Errors) -> OrderTerms {
+    OrderTerms { expected_total: fields.amount("expected_total", errors) }
 }
 
 /// An order with every setting resolved.
@@ -196,6 +215,7 @@ fn order_of(
         payment_deadline_ms: settings.payment_deadline_ms,
         open_orders_max: settings.open_orders_max,
         require_user: settings.require_users,
+        terms: Added::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use engine::command::{ArchiveProduct, Command, CreateProduct, UpdateProduct};
 use engine::ids::{Position, ProductId};
 use engine::outcome::Outcome;
 use engine::product::{NAME_BYTES_MAX, Product, SKU_BYTES_MAX, STOCK_MAX};
+use engine::sale::{Sale, SaleChange};
 use engine::state::State;
 use hyper::StatusCode;
 use raft_node::Applied;
@@ -104,8 +105,19 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply.location("products", id.0))
 }
 
-const PRODUCT_FIELDS: [&str; 7] =
-    ["name", "price", "stock", "sku", "max_per_order", "max_per_user", "low_stock_threshold"];
+const PRODUCT_FIELDS: [&str; 11] = [
+    "name",
+    "price",
+    "stock",
+    "sku",
+    "max_per_order",
+    "max_per_user",
+    "low_stock_threshold",
+    "opens_at",
+    "closes_at",
+    "min_per_order",
+    "max_held_per_user",
+];
 
 fn read_product(fields: &Fields<'_, '_>) -> Result<CreateProduct, Failure> {
     let mut errors = Errors::default();
@@ -117,12 +129,14 @@ fn read_product(fields: &Fields<'_, '_>) -> Result<CreateProduct, Failure> {
     let max_per_order = read_limit(fields, "max_per_order", &mut errors);
     let max_per_user = read_limit(fields, "max_per_user", &mut errors);
     let low_stock = read_limit(fields, "low_stock_threshold", &mut errors);
+    let sale = read_sale(fields, &mut errors);
     let product = match (name, price, stock) {
         (Some(name), Some(price), Some(stock)) => {
             let limits = CreateProduct {
                 max_per_order,
                 max_per_user,
                 low_stock,
+                sale: sale.into(),
                 ..CreateProduct::default()
             };
             Some(CreateProduct { name, sku, price, stock, ..limits })
@@ -147,6 +161,7 @@ pub(crate) async fn replace(call: &Call<'_>) -> Result<Reply, Failure> {
         max_per_order: Some(whole.max_per_order),
         max_per_user: Some(whole.max_per_user),
         low_stock: Some(whole.low_stock),
+        sale: replaced(whole.sale.0, call.app.handle.read(State::level)).into(),
     };
     self::update(call, update).await
 }
@@ -195,6 +210,7 @@ fn read_patch(product: ProductId, fields: &Fields<'_, '_>) -> Result<UpdateProdu
     let max_per_order = read_limit(fields, "max_per_order", &mut errors);
     let max_per_user = read_limit(fields, "max_per_user", &mut errors);
     let low_stock = read_limit(fields, "low_stock_threshold", &mut errors);
+    let sale = read_sale(fields, &mut errors);
     let patch = UpdateProduct {
         product,
         expected_version: None,
@@ -206,8 +222,45 @@ fn read_patch(product: ProductId, fields: &Fields<'_, '_>) -> Result<UpdateProdu
         max_per_order: fields.has("max_per_order").then_some(max_per_order),
         max_per_user: fields.has("max_per_user").then_some(max_per_user),
         low_stock: fields.has("low_stock_threshold").then_some(low_stock),
+        sale: SaleChange {
+            opens_at: fields.has("opens_at").then_some(sale.opens_at),
+            closes_at: fields.has("closes_at").then_some(sale.closes_at),
+            min_per_order: fields.has("min_per_order").then_some(sale.min_per_order),
+            max_held_per_user: fields.has("max_held_per_user").then_some(sale.max_held_per_user),
+        }
+        .into(),
     };
     errors.finish(Some(patch))
+}
+
+/// The rules of the sale.
+fn read_sale(fields: &Fields<'_, '_>, errors: &mut Errors) -> Sale {
+    let sale = Sale {
+        opens_at: fields.instant("opens_at", errors),
+        closes_at: fields.instant("closes_at", errors),
+        min_per_order: read_limit(fields, "min_per_order", errors),
+        max_held_per_user: read_limit(fields, "max_held_per_user", errors),
+    };
+    if let (Some(opens), Some(closes)) = (sale.opens_at, sale.closes_at)
+        && closes <= opens
+    {
+        fields.fault("closes_at", "must be later than the opens_at field.", errors);
+    }
+    sale
+}
+
+/// The change to these rules and no others. Without a window and limits, a cluster at level 0 takes
+/// it too: no product of such a cluster has any.
+fn replaced(sale: Sale, level: u32) -> SaleChange {
+    if level == 0 && sale == Sale::default() {
+        return SaleChange::default();
+    }
+    SaleChange {
+        opens_at: Some(sale.opens_at),
+        closes_at: Some(sale.closes_at),
+        min_per_order: Some(sale.min_per_order),
+        max_held_per_user: Some(sale.max_held_per_user),
+    }
 }
 
 fn read_stock(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<i64> {

@@ -10,7 +10,8 @@ use crate::describe::shapes::Shapes;
 use crate::describe::words::schema;
 
 /// The limits of a product.
-const LIMITS: [&str; 3] = ["max_per_order", "max_per_user", "low_stock_threshold"];
+const LIMITS: [&str; 5] =
+    ["max_per_order", "max_per_user", "low_stock_threshold", "min_per_order", "max_held_per_user"];
 
 /// All of them.
 pub(crate) fn all() -> Value {
@@ -24,6 +25,9 @@ fn requests() -> Shapes {
         for limit in LIMITS {
             let bounds = json!({"minimum": 1, "maximum": u32::MAX});
             shapes = shapes.with(&format!("{of}.{limit}"), bounds);
+        }
+        for instant in ["opens_at", "closes_at"] {
+            shapes = shapes.with(&format!("{of}.{instant}"), json!({"format": "date-time"}));
         }
         shapes = shapes
             .plain(&format!("{of}.name"), NAME_BYTES_MAX)

@@ -4,13 +4,14 @@ use engine::adjustment::Change;
 use engine::auth::{Mode, Scopes};
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, Command, CreateHold, CreateProduct, CreateToken,
-    CreateUser, ExtendHold, FenceKey, PaymentWebhook, PlaceBatch, PlaceOrder, ReleaseHold,
-    RevokeToken, SetAuth, SetPayments, UpdateProduct,
+    CreateUser, ExtendHold, FenceKey, OrderTerms, PaymentWebhook, PlaceBatch, PlaceOrder,
+    ReleaseHold, RevokeToken, SetAuth, SetPayments, UpdateProduct,
 };
-use engine::ids::{HoldId, OrderId, Position, ProductId, Quantity, TokenId, UserId};
+use engine::ids::{HoldId, OrderId, Position, ProductId, Quantity, Timestamp, TokenId, UserId};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
 use engine::query::{OrderFilter, Page};
+use engine::sale::{Sale, SaleChange};
 use engine::webhook::Report;
 
 use super::{Client, REMEMBERED_MAX};
@@ -156,17 +157,23 @@ impl Client {
             max_per_order: sim.random.percent(10).then_some(4),
             max_per_user: sim.random.percent(10).then_some(10),
             low_stock: sim.random.percent(40).then_some(5),
+            sale: first_sale(sim).into(),
         })
     }
 
     fn place(&mut self, sim: &mut Sim, keyed: bool) -> PlaceOrder {
-        let lines = (0..sim.random.between(1, 3)).map(|_| self.line(sim)).collect();
+        let lines: Vec<Line> = (0..sim.random.between(1, 3)).map(|_| self.line(sim)).collect();
         let [mock, webhook, none] = sim.plan.mix.methods;
         let drawn = sim.random.below(mock + webhook + none);
         let payment_method = match drawn {
             drawn if drawn < mock => sim.plan.provider.method,
             drawn if drawn < mock + webhook => PaymentMethod::Webhook,
             _ => PaymentMethod::None,
+        };
+        let expected_total = match sim.random.below(20) {
+            0 | 1 => total(sim, &lines),
+            2 => Some(Money(1)),
+            _ => None,
         };
         let place = PlaceOrder {
             user: sim.random.percent(50).then(|| UserId(1 + sim.random.below(5))),
@@ -179,6 +186,7 @@ impl Client {
             payment_deadline_ms: sim.plan.payment_deadline_ms,
             open_orders_max: sim.plan.open_orders_max,
             require_user: false,
+            terms: OrderTerms { expected_total }.into(),
         };
         if keyed {
             if self.placed.len() == REMEMBERED_MAX {
@@ -192,7 +200,12 @@ impl Client {
     /// An order that consumes a hold.
     fn consume(&mut self, sim: &mut Sim) -> PlaceOrder {
         let mut place = self.place(sim, false);
-        (place.hold, place.lines) = (Some(any_hold(sim)), Vec::new());
+        let hold = any_hold(sim);
+        (place.hold, place.lines) = (Some(hold), Vec::new());
+        let lines = sim.oracle.model.hold(hold).map(|hold| hold.lines.clone());
+        let expected_total = lines.filter(|_| sim.random.percent(10));
+        let expected_total = expected_total.and_then(|lines| total(sim, &lines));
+        place.terms = OrderTerms { expected_total }.into();
         if sim.random.percent(80) {
             place.user = None;
         }
@@ -368,7 +381,47 @@ fn change_product(sim: &mut Sim) -> Command {
         name: sim.random.percent(20).then(|| format!("renamed {}", sim.random.below(9)).into()),
         sku: sim.random.percent(20).then(|| Some(sku(sim))),
         low_stock: sim.random.percent(20).then(|| Some(sim.random.below(20) as u32)),
+        sale: sale_change(sim).into(),
         ..UpdateProduct::default()
+    })
+}
+
+/// Rules of a new product's sale: mostly none.
+fn first_sale(sim: &mut Sim) -> Sale {
+    Sale {
+        opens_at: sim.random.percent(5).then(|| soon(sim)),
+        min_per_order: sim.random.percent(5).then_some(2),
+        max_held_per_user: sim.random.percent(10).then_some(6),
+        ..Sale::default()
+    }
+}
+
+/// A sale that opens or closes soon, or one without a window.
+fn sale_change(sim: &mut Sim) -> SaleChange {
+    let (opens_at, closes_at) = match sim.random.below(6) {
+        0 => (Some(Some(soon(sim))), Some(None)),
+        1 => (None, Some(Some(soon(sim)))),
+        2 | 3 => (Some(None), Some(None)),
+        _ => (None, None),
+    };
+    SaleChange {
+        opens_at,
+        closes_at,
+        min_per_order: sim.random.percent(20).then_some(None),
+        max_held_per_user: sim.random.percent(10).then_some(Some(4)),
+    }
+}
+
+/// An instant of the next second.
+fn soon(sim: &mut Sim) -> Timestamp {
+    sim.oracle.model.clock.plus_ms(sim.random.below(1_000))
+}
+
+/// The total of lines by the newest prices, which may be others by the time of the order.
+fn total(sim: &Sim, lines: &[Line]) -> Option<Money> {
+    lines.iter().try_fold(Money(0), |sum, line| {
+        let price = sim.oracle.model.product(line.product)?.now().price;
+        sum.plus(price.times(line.quantity)?)
     })
 }
 

@@ -230,6 +230,13 @@ fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
             Outcome::Rejected(Rejection::UserLimitExceeded { .. }) => {
                 cover.rejected_user_limit += 1;
             }
+            Outcome::Rejected(Rejection::SaleNotOpen { .. }) => cover.rejected_not_open += 1,
+            Outcome::Rejected(Rejection::SaleClosed { .. }) => cover.rejected_closed += 1,
+            Outcome::Rejected(Rejection::MinimumNotMet { .. }) => cover.rejected_minimum += 1,
+            Outcome::Rejected(Rejection::HeldLimitExceeded { .. }) => {
+                cover.rejected_held_limit += 1;
+            }
+            Outcome::Rejected(Rejection::TotalMismatch { .. }) => cover.rejected_total += 1,
             Outcome::Reported { duplicate: true, .. } => cover.reports_repeated += 1,
             Outcome::Reported { fate: Fate::Applied, .. } => cover.reports_applied += 1,
             Outcome::Reported { fate: Fate::Parked, .. } => cover.reports_parked += 1,
@@ -248,6 +255,7 @@ fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
         }
     }
     cover.reports_unmatched += predicted.unmatched;
+    cover.orders_at_frozen_prices += predicted.at_frozen_prices;
     cover.reports_matched += predicted.matched;
 }
 

@@ -6,6 +6,7 @@ use engine::command::{BeginCluster, Command, Envelope, PaymentWebhook, PlaceOrde
 use engine::entry::Builder;
 use engine::event::Event;
 use engine::ids::{NodeId, OrderId, Position, ProductId, Quantity, RequestId};
+use engine::layout::Added;
 use engine::order::{Line, PaymentMethod};
 use engine::outcome::Outcome;
 use engine::state::{Observer, State};
@@ -92,6 +93,7 @@ fn copied(next: OrderId) -> [(u32, Command); 3] {
         payment_deadline_ms: 1_000,
         open_orders_max: u64::MAX,
         require_user: false,
+        terms: Added::default(),
     };
     [
         (0, Command::PaymentWebhook(report)),
