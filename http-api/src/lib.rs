@@ -35,6 +35,7 @@ mod openapi;
 mod origin;
 mod parse;
 mod process;
+mod proxy;
 mod request;
 mod resources;
 mod routes;
@@ -46,6 +47,7 @@ mod watch;
 
 pub use auth::RootToken;
 pub use origin::{CorsOrigin, HostName};
+pub use proxy::{Network, Proxies, ProxyHeader};
 pub use server::Server;
 pub use settings::{Gateway, Invalid, Settings, WebhookSecret};
 pub use tls::HttpTls;

@@ -194,7 +194,10 @@ impl Seat {
     fn take(seats: &Arc<Seats>, address: IpAddr, settings: &Settings) -> Option<Seat> {
         let mut taken = seats.lock();
         let here = taken.by_address.get(&address).copied().unwrap_or(0);
-        if taken.all >= settings.connections_max || here >= settings.connections_per_address_max {
+        // All clients behind a trusted proxy come from its address.
+        let is_alone = !settings.proxies.trusts(address);
+        let has_most = is_alone && here >= settings.connections_per_address_max;
+        if taken.all >= settings.connections_max || has_most {
             return None;
         }
         taken.all += 1;

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use client::wire::{self, ErrorCode};
@@ -39,6 +39,9 @@ use crate::routes::{self, Found, Route, Router, UNMATCHED};
 use crate::settings::Settings;
 
 const TRACE_ID: HeaderName = HeaderName::from_static(wire::TRACE_ID);
+
+/// How long a request without valid credentials may wait until this node is up to date.
+const CONFIRM: Duration = Duration::from_millis(500);
 
 /// The endpoints, and what their handlers share.
 pub(crate) struct Service {
@@ -78,7 +81,8 @@ where
     let is_preflight = Origins::is_preflight(&head);
     let is_counted = !is_preflight && found.endpoint().is_none_or(|endpoint| endpoint.is_counted);
     let limiter = app.limiter.as_ref().filter(|_| is_counted);
-    let mut standing = limiter.map(|limiter| limiter.take(ends.client, started));
+    let client = app.settings.proxies.client(ends.client, &head.headers);
+    let mut standing = limiter.map(|limiter| limiter.take(client, started));
     let exposure = found.endpoint().map_or(Exposure::Usual, |endpoint| endpoint.exposure);
     let checked = check_head(app, &head, has_ambiguous_length)
         .and_then(|()| app.origins.check(&head, ends.own, exposure));
@@ -90,7 +94,7 @@ where
     let mut reply = result.unwrap_or_else(|failure| problem::reply(failure, &trace));
     if let (Some(limiter), Some(standing)) = (limiter, &mut standing) {
         if reply.headers().contains_key(REPLAYED) {
-            limiter.give_back(ends.client, standing);
+            limiter.give_back(client, standing);
         }
         standing.write(reply.headers_mut());
     }
@@ -147,7 +151,7 @@ where
         Found::OtherMethod { allow, .. } => return Err(Failure::method_not_allowed(allow)),
         Found::Nothing => return Err(Failure::not_found("There is no such path.")),
     };
-    let (principal, is_anonymous) = app.gate.admit(&head.headers, endpoint.access)?;
+    let (principal, is_anonymous) = admit(app, head, endpoint).await?;
     if is_anonymous {
         app.metrics.anonymous(endpoint.path);
     }
@@ -195,6 +199,22 @@ where
             Unfinished::Lost => Failure::unknown(),
         })
     })
+}
+
+/// Finds out who sent a request. A token that this node does not know may be newer than what it has
+/// applied, as may the mode, so it asks the cluster before it refuses.
+async fn admit(app: &App, head: &Parts, endpoint: &Endpoint) -> Result<(Principal, bool), Failure> {
+    let admitted = app.gate.admit(&head.headers, endpoint.access);
+    match admitted {
+        Err(failure) if failure.code() == ErrorCode::Unauthorized => {
+            let soon = tokio::time::Instant::now() + CONFIRM;
+            match app.handle.barrier(soon).await {
+                Ok(()) => app.gate.admit(&head.headers, endpoint.access),
+                Err(_) => Err(failure),
+            }
+        }
+        admitted => admitted,
+    }
 }
 
 /// A request whose head was checked, with its whole body.

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use crate::auth::RootToken;
 use crate::origin::{CorsOrigin, HostName};
+use crate::proxy::Proxies;
 use crate::tls::HttpTls;
 
 /// The most secrets at the same time: two, for a rotation.
 const SECRETS_MAX: usize = 2;
+
+/// The most networks of trusted proxies: each request is compared with all of them.
+const NETWORKS_MAX: usize = 64;
 
 /// Settings of the server. `Default` has the documented values.
 ///
@@ -35,6 +39,8 @@ pub struct Settings {
     pub http_hosts: Vec<HostName>,
     /// Origins whose web pages may use this server. Others may not change anything.
     pub cors_origins: Vec<CorsOrigin>,
+    /// The reverse proxies that say for whom they ask.
+    pub proxies: Proxies,
     /// The certificate for clients. With it, the server speaks HTTPS alone.
     pub tls: Option<Arc<HttpTls>>,
     /// The root token of this node. With it, the node always asks for credentials, unless the
@@ -56,8 +62,8 @@ pub struct Settings {
     /// Whether an order must have an idempotency key.
     pub require_idempotency_key: bool,
     /// Requests per minute that one client address may send to this node; 0 for no limit.
-    /// Monitoring and retries with a known key are not counted. A reverse proxy counts as one
-    /// address.
+    /// Monitoring and retries with a known key are not counted. A reverse proxy that
+    /// is not among `proxies` counts as one address.
     pub rate_limit_per_minute: u32,
     /// The time from the complete head of a request to its answer. A write that is not confirmed by
     /// then is answered 504: its outcome is unknown.
@@ -86,8 +92,8 @@ pub struct Settings {
     pub target_bytes_max: usize,
     /// The most open connections; more are refused.
     pub connections_max: usize,
-    /// The most open connections of one address. A reverse proxy counts as one address; behind one,
-    /// set this as high as `connections_max`.
+    /// The most open connections of one address. Those of `proxies` count only towards
+    /// `connections_max`.
     pub connections_per_address_max: usize,
     /// The most event subscribers, over HTTP and WebSockets together. Each is also a connection.
     pub event_subscribers_max: usize,
@@ -106,6 +112,7 @@ impl Default for Settings {
             active_holds_max: 1_000_000,
             http_hosts: Vec::new(),
             cors_origins: Vec::new(),
+            proxies: Proxies::default(),
             tls: None,
             root_token: None,
             insecure: Vec::new(),
@@ -210,6 +217,7 @@ impl Settings {
                 self.webhook_secrets.iter().all(WebhookSecret::is_sound),
                 "of 16 to 255 visible ASCII characters each",
             ),
+            ("proxies", self.proxies.trusted.len() <= NETWORKS_MAX, "64 networks at most"),
             ("request_timeout", !self.request_timeout.is_zero(), positive),
             ("header_timeout", !self.header_timeout.is_zero(), positive),
             ("body_timeout", !self.body_timeout.is_zero(), positive),

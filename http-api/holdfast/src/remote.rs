@@ -42,8 +42,8 @@ pub(crate) struct Options {
     /// Believe servers whose certificate an authority of this file signed, for URLs with https
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// Prove who asks by the token in this file: one of the cluster, or the root token of its nodes.
-    /// Without it, the token in the variable HOLDFAST_TOKEN is used, if it is set
+    /// Prove who asks by the token in this file: one of the cluster, or the root token of its
+    /// nodes. Without it, the token in the variable HOLDFAST_TOKEN is used, if it is set
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// Print JSON instead of a table

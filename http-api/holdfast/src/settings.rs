@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use http_api::{CorsOrigin, HostName, WebhookSecret};
+use http_api::{CorsOrigin, HostName, Network, Proxies, ProxyHeader, WebhookSecret};
 use raft_node::config::Timings;
 
 use crate::address;
@@ -189,10 +189,36 @@ pub(crate) struct Clients {
     /// by commas. Pages of other origins cannot change anything or subscribe to events
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) cors_origin: Vec<CorsOrigin>,
+    /// Believe the reverse proxy at this address, or those of this network such as `10.0.0.0/8`,
+    /// for whom it asks; separate several by commas. Limits per address then count its clients,
+    /// and its own connections count only towards --connections-max
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) trusted_proxy: Vec<Network>,
+    /// Read the client's address from this header, which every trusted proxy must set
+    #[arg(long, value_name = "HEADER", value_enum, default_value = "x-forwarded-for")]
+    pub(crate) proxy_header: HeaderOfProxies,
     /// Serve clients of other machines although requests need no credentials: everybody who
     /// reaches the port can do everything
     #[arg(long)]
     pub(crate) insecure_http: bool,
+}
+
+/// What `--proxy-header` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HeaderOfProxies {
+    XForwardedFor,
+    Forwarded,
+}
+
+impl Clients {
+    /// The proxies that are believed.
+    pub(crate) fn proxies(&self) -> Proxies {
+        let header = match self.proxy_header {
+            HeaderOfProxies::XForwardedFor => ProxyHeader::XForwardedFor,
+            HeaderOfProxies::Forwarded => ProxyHeader::Forwarded,
+        };
+        Proxies { trusted: self.trusted_proxy.clone(), header }
+    }
 }
 
 /// The flags for the timing of the cluster.
@@ -257,7 +283,7 @@ pub(crate) struct Limits {
     pub(crate) require_idempotency_key: bool,
     /// Refuse requests with 429 after this many per minute from one client address; 0 sets no
     /// limit. Monitoring and orders repeated under their idempotency key do not count. All clients
-    /// behind one proxy count as one
+    /// behind one proxy count as one, unless it is a --trusted-proxy
     #[arg(long, value_name = "N", default_value = "0")]
     pub(crate) rate_limit_per_minute: u32,
     /// Serve at most this many connections of clients at a time, fewer if the limit of open files
@@ -266,7 +292,7 @@ pub(crate) struct Limits {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) connections_max: u32,
     /// Serve at most this many connections from one client address at a time. All clients behind
-    /// one proxy count as one: then set it as high as --connections-max
+    /// one proxy count as one, unless it is a --trusted-proxy
     #[arg(long, value_name = "N", default_value = "1000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) connections_per_address_max: u32,

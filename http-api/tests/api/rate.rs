@@ -1,6 +1,6 @@
 //! The rate limit over real sockets.
 
-use http_api::Settings;
+use http_api::{Proxies, Settings};
 use serde_json::json;
 
 use crate::harness::{Answer, Call, Fixture, order, settings};
@@ -129,4 +129,27 @@ async fn many_at_once_get_exactly_what_is_allowed() {
     assert_eq!(allowed as u64, left);
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 80 - allowed);
     std::sync::Arc::into_inner(fixture).unwrap().stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_behind_a_trusted_proxy_count_apart() {
+    let behind = |client: &str| Call::new("GET", "/api/v1/test").header("x-forwarded-for", client);
+    let trusted = vec!["127.0.0.0/8".parse().unwrap()];
+    for (trusted, apart) in [(trusted, true), (Vec::new(), false)] {
+        let proxies = Proxies { trusted, ..Proxies::default() };
+        let limited = Settings { rate_limit_per_minute: 1, proxies, ..settings() };
+        let fixture = Fixture::with(limited).await;
+        // Clients may write what they like before the proxy does.
+        for first in ["1.1.1.1", "9.9.9.9, 1.1.1.2", "1.1.1.1, 1.1.1.3"] {
+            let answer = fixture.send(behind(first)).await;
+            if apart {
+                answer.expect(200);
+                fixture.send(behind(first)).await.problem(429, "too_many_requests");
+            }
+        }
+        if !apart {
+            fixture.send(behind("1.1.1.4")).await.problem(429, "too_many_requests");
+        }
+        fixture.stop().await;
+    }
 }

@@ -81,6 +81,7 @@ async fn nobody_writes_after_credentials_are_required() {
     let listed = caller.ask(lagging, &read).await.expect(200);
     assert_eq!(listed.json()["data"].as_array().map(Vec::len), Some(1));
     // The mode and the tokens survive a restart of all nodes.
+    cluster.kill_all();
     cluster.restart_all();
     cluster.wait_ready().await;
     for node in caller.all() {

@@ -177,6 +177,7 @@ pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Sett
         hold_ttl_max_ms,
         http_hosts: limits.clients.http_host.clone(),
         cors_origins: limits.clients.cors_origin.clone(),
+        proxies: limits.clients.proxies(),
         gateway: payments.gateway(),
         webhook_secrets: payments.webhooks.secrets()?,
         webhook_unsigned: payments.webhooks.unsigned,
@@ -196,6 +197,7 @@ pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Sett
             "--hold-ttl-max-s is less than --hold-ttl-s: raise the one or lower the other"
                 .to_owned(),
         ),
+        "proxies" => CliError::Usage(format!("--trusted-proxy: {}", error.bound)),
         "webhook_secrets" => {
             CliError::Usage(format!("--webhook-secret: secrets must be {}", error.bound))
         }

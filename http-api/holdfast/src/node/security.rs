@@ -61,7 +61,7 @@ pub(crate) struct Https {
     /// Read the key of --http-cert from this file
     #[arg(long, value_name = "FILE", requires = "http_cert")]
     pub(crate) http_key: Option<PathBuf>,
-    /// Do everything for who sends the token in this file, and ask everybody else for a token of the
+    /// Do everything for who sends the token in this file, and ask all others for a token of the
     /// cluster; `holdfast auth init` makes one. The file has one line of 32 or more characters
     #[arg(long, value_name = "FILE")]
     pub(crate) root_token_file: Option<PathBuf>,
