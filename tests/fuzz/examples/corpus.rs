@@ -24,6 +24,7 @@ use engine::ids::{
 use engine::layout::Added;
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
+use engine::sale::Sale;
 use engine::secret::Secret;
 use engine::state::{State, Unobserved};
 use engine::store::memory::MemoryStore;
@@ -194,6 +195,7 @@ fn commands(day: u64) -> Vec<Command> {
             max_per_order: Some(10),
             max_per_user: Some(100),
             low_stock: Some(990),
+            sale: Added(Sale { opens_at: Some(Timestamp(1)), ..Sale::default() }),
         }),
         Command::CreateUser(CreateUser {
             name: "Ada".into(),
