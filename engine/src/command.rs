@@ -35,8 +35,8 @@ pub enum Rules {
     /// Level 0, version 1: a report of a payment waits for an order that does not exist yet, and
     /// decides it when it is placed. A report decides an order of any payment method.
     Parking,
-    /// Level 1, or a version above 1: no report waits. Reports that still do decide nothing. A report
-    /// decides only an order that waits for one.
+    /// Level 1, or a version above 1: no report waits. Reports that still do decide nothing. A
+    /// report decides only an order that waits for one.
     NoParking,
 }
 

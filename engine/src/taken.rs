@@ -2,8 +2,9 @@
 //!
 //! It counts only products that have, or once had, a limit per user, from the command that first
 //! set one ([`Product::counted_since`](crate::product::Product::counted_since)). So it never
-//! subtracts units that it did not add. A second table of this type has the units in active holds, of
-//! all products. Nothing here is stored: the counts are restored from the rows of orders and holds.
+//! subtracts units that it did not add. A second table of this type has the units in active holds,
+//! of all products. Nothing here is stored: the counts are restored from the rows of orders and
+//! holds.
 
 use std::collections::BTreeMap;
 

@@ -74,8 +74,8 @@ pub struct HoldLine {
     pub product_id: u64,
     /// How many, 1 to 1,000,000.
     pub quantity: u64,
-    /// Price of one as decimal text when the hold was made, which its order pays. Absent in holds of
-    /// a cluster at level 0: their orders pay the price of their moment.
+    /// Price of one as decimal text when the hold was made, which its order pays. Absent in holds
+    /// of a cluster at level 0: their orders pay the price of their moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit_price: Option<String>,
 }

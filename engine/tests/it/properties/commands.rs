@@ -117,7 +117,7 @@ prop_compose! {
         payment_deadline_ms in 0_u64..300,
         open_orders_max in prop_oneof![1 => Just(4), 4 => Just(1000_u64)],
         require_user in prop::bool::weighted(0.1),
-        expected_total in prop::option::weighted(0.1, 1_i64..6),
+        tens in prop::option::weighted(0.1, 1_i64..6),
     ) -> Command {
         Command::PlaceOrder(PlaceOrder {
             user: user.map(UserId),
@@ -131,7 +131,7 @@ prop_compose! {
             payment_deadline_ms,
             open_orders_max,
             require_user,
-            terms: OrderTerms { expected_total: expected_total.map(|tens| Money(tens * 10)) }.into(),
+            terms: OrderTerms { expected_total: tens.map(|tens| Money(tens * 10)) }.into(),
         })
     }
 }

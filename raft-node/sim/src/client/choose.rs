@@ -30,7 +30,9 @@ impl Client {
             // A request that may be repeated until it is answered: its key makes it one order.
             return match sim.random.percent(50) {
                 true => {
-                    let place = self.place(sim, true);
+                    let mut place = self.place(sim, true);
+                    // A cluster at level 0 would refuse them each time.
+                    place.terms = OrderTerms::default().into();
                     Ask::Command(Command::PlaceOrder(place))
                 }
                 false => Ask::Read(Look::Catalogue, Freshness::Linearizable),
