@@ -393,7 +393,7 @@ fn first_sale(sim: &mut Sim) -> Sale {
     Sale {
         opens_at: sim.random.percent(5).then(|| soon(sim)),
         min_per_order: sim.random.percent(5).then_some(2),
-        max_held_per_user: sim.random.percent(10).then_some(6),
+        max_held_per_user: sim.random.percent(10).then_some(2),
         ..Sale::default()
     }
 }
@@ -410,7 +410,7 @@ fn sale_change(sim: &mut Sim) -> SaleChange {
         opens_at,
         closes_at,
         min_per_order: sim.random.percent(20).then_some(None),
-        max_held_per_user: sim.random.percent(10).then_some(Some(4)),
+        max_held_per_user: sim.random.percent(10).then_some(Some(2)),
     }
 }
 
