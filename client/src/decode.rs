@@ -4,7 +4,9 @@
 use serde::de::DeserializeOwned;
 
 use crate::attempt::Source;
-use crate::wire::{Envelope, LedgerList, Order, OrderAnswer, OrderList, ProductList};
+use crate::wire::{
+    Envelope, LedgerList, Order, OrderAnswer, OrderList, ProductList, UnsettledList,
+};
 
 /// Decodes the body of a successful answer.
 pub(crate) type Decode<T> = fn(&[u8]) -> Result<T, Source>;
@@ -33,6 +35,13 @@ pub(crate) fn order_list(body: &[u8]) -> Result<OrderList, Source> {
 /// A page of products.
 pub(crate) fn product_list(body: &[u8]) -> Result<ProductList, Source> {
     let list: ProductList = serde_json::from_slice(body)?;
+    succeeded(list.success)?;
+    Ok(list)
+}
+
+/// A page of payments without a result.
+pub(crate) fn unsettled_list(body: &[u8]) -> Result<UnsettledList, Source> {
+    let list: UnsettledList = serde_json::from_slice(body)?;
     succeeded(list.success)?;
     Ok(list)
 }

@@ -27,6 +27,7 @@ mod order;
 mod patch;
 mod problem;
 mod product;
+mod settlement;
 mod shortage;
 mod stock;
 mod task;
@@ -62,6 +63,9 @@ pub use order::{
 pub use patch::Patch;
 pub use problem::Problem;
 pub use product::{Product, ProductPatch, ProductRequest};
+pub use settlement::{
+    RecheckRequest, SettleOutcome, SettleRequest, UnsettledList, UnsettledPayment,
+};
 pub use shortage::Shortage;
 pub use stock::{
     Adjustment, AdjustmentRequest, LedgerCounters, LedgerDeltas, LedgerReference, LedgerRow,

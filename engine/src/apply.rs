@@ -19,6 +19,7 @@ mod orders;
 mod payments;
 pub(crate) mod plan;
 mod products;
+mod settlement;
 mod stock;
 mod users;
 mod webhooks;
@@ -208,6 +209,8 @@ impl State {
             Command::SetAuth(command) => Ok(self.set_auth(&command)),
             Command::CreateToken(command) => self.create_token(&cx, command),
             Command::RevokeToken(command) => self.revoke_token(&command),
+            Command::SettleOrder(command) => self.settle_order(&mut cx, command),
+            Command::RecheckPayment(command) => self.recheck_payment(&cx, &command),
         };
         self.bound = None;
         result.unwrap_or_else(|rejection: Rejection| {

@@ -152,6 +152,10 @@ pub enum Command {
     CreateToken(CreateToken),
     /// See [`RevokeToken`].
     RevokeToken(RevokeToken),
+    /// See [`SettleOrder`].
+    SettleOrder(SettleOrder),
+    /// See [`RecheckPayment`].
+    RecheckPayment(RecheckPayment),
 }
 
 impl Command {
@@ -166,6 +170,7 @@ impl Command {
             }
             Command::CreateProduct(product) => u32::from(!product.sale.is_default()),
             Command::UpdateProduct(product) => u32::from(!product.sale.is_default()),
+            Command::SettleOrder(_) | Command::RecheckPayment(_) => 1,
             _ => 0,
         }
     }
@@ -460,6 +465,43 @@ pub struct RaiseLevel {
     pub to: u32,
     /// Random bytes. The cluster uses those of its first raise.
     pub secret: Secret,
+}
+
+/// End a PROCESSING order whose payment has no definite result, by the decision of an operator who
+/// knows what became of it. Repeating it changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SettleOrder {
+    /// The order.
+    pub order: OrderId,
+    /// The attempt that the operator looked at. Refused when another one is current.
+    pub attempt: u32,
+    /// How the order ends.
+    pub outcome: Settlement,
+    /// Why, 1 to [`crate::order::REASON_BYTES_MAX`] bytes.
+    pub reason: Box<str>,
+    /// Who decided, 1 to [`crate::order::REASON_BYTES_MAX`] bytes. A claim of the request.
+    pub actor: Box<str>,
+}
+
+/// How an operator ends an order.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Settlement {
+    /// The customer was charged.
+    Paid {
+        /// The payment at the provider, 1 to [`crate::order::REASON_BYTES_MAX`] bytes.
+        reference: Box<str>,
+    },
+    /// The customer was not charged, and will not be.
+    Failed,
+}
+
+/// Make the payment task of a PROCESSING order due at once.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RecheckPayment {
+    /// The order.
+    pub order: OrderId,
+    /// Refuse when another attempt is current.
+    pub attempt: Option<u32>,
 }
 
 /// Create a user.

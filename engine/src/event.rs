@@ -179,6 +179,21 @@ pub enum Kind {
         /// The product's threshold.
         threshold: u32,
     },
+    /// An operator decided about a payment without a definite result.
+    PaymentSettled {
+        /// The order.
+        order: OrderId,
+        /// Its customer.
+        user: Option<UserId>,
+        /// The attempt.
+        attempt: u32,
+        /// The payment at the provider; `None` when the customer was not charged.
+        reference: Option<Box<str>>,
+        /// Why the operator decided so.
+        reason: Box<str>,
+        /// Who decided, as the request says.
+        actor: Box<str>,
+    },
 }
 
 /// What happened to an order.
@@ -244,6 +259,7 @@ impl Kind {
             Kind::StockAdjusted { .. } => "stock.adjusted",
             Kind::SoldOut(_) => "stock.sold_out",
             Kind::LowStock { .. } => "stock.low",
+            Kind::PaymentSettled { .. } => "payment.settled",
         }
     }
 
@@ -252,7 +268,8 @@ impl Kind {
         match self {
             Kind::Order { user, .. }
             | Kind::OrderRejected { user, .. }
-            | Kind::Hold { user, .. } => *user,
+            | Kind::Hold { user, .. }
+            | Kind::PaymentSettled { user, .. } => *user,
             _ => None,
         }
     }
@@ -269,7 +286,9 @@ impl Kind {
             | Kind::ProductUpdated(product)
             | Kind::ProductArchived(product)
             | Kind::SoldOut(product) => *product == id,
-            Kind::PaymentConflict { .. } | Kind::PaymentUnmatched { .. } => false,
+            Kind::PaymentConflict { .. }
+            | Kind::PaymentUnmatched { .. }
+            | Kind::PaymentSettled { .. } => false,
         }
     }
 }

@@ -141,6 +141,8 @@ pub enum Cause {
     Cancelled,
     /// No payment arrived before the deadline.
     PaymentTimeout,
+    /// An operator decided about a payment without a definite result.
+    SettledByOperator,
 }
 
 impl Cause {
@@ -154,6 +156,7 @@ impl Cause {
             Cause::PaymentDeclined => "payment_declined",
             Cause::Cancelled => "cancelled",
             Cause::PaymentTimeout => "payment_timeout",
+            Cause::SettledByOperator => "settled_by_operator",
         }
     }
 }

@@ -106,6 +106,15 @@ pub enum Outcome {
         /// It was revoked before; nothing changed.
         already: bool,
     },
+    /// The order has ended as the operator said.
+    OrderSettled {
+        /// The order.
+        order: OrderId,
+        /// It had ended that way before; nothing changed.
+        already: bool,
+    },
+    /// The payment of the order is due now.
+    PaymentRechecked(OrderId),
     /// The request id was applied before, or belongs to an earlier boot of its node. Nothing
     /// changed.
     Ignored,
@@ -321,6 +330,25 @@ pub enum Rejection {
         order: OrderId,
         /// Its status.
         status: Status,
+    },
+    /// The order is not PROCESSING, so there is nothing to decide about its payment.
+    #[error("Order with status {status} has no payment without a result.")]
+    NotProcessing {
+        /// The order.
+        order: OrderId,
+        /// Its status.
+        status: Status,
+    },
+    /// A worker is calling the gateway about the order. Try again when its lease has ended.
+    #[error("A call to the gateway about order {0} is under way; try again in a minute.")]
+    PaymentInFlight(OrderId),
+    /// Another payment attempt is current.
+    #[error("Order {order} is at payment attempt {current} by now.")]
+    AttemptChanged {
+        /// The order.
+        order: OrderId,
+        /// Its current attempt.
+        current: u32,
     },
     /// The row has another version than the caller expected.
     #[error("The version is {current} by now.")]

@@ -26,6 +26,8 @@ pub enum Bug {
     PauseIgnored,
     /// A report waits for an order that does not exist yet, and decides the order that gets its id.
     ParkedById,
+    /// An operator settles a payment while a worker calls the gateway about it.
+    SettleIgnoresLease,
     /// Reports that wait for their order do so in a copy of the cluster, too, and decide there.
     ParkedSurvivesRestore,
     /// Whoever is limited to a user may change the orders and holds of others.

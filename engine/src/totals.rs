@@ -111,6 +111,9 @@ impl Totals {
             | Rejection::StockBelowZero { .. }
             | Rejection::StockOverflow
             | Rejection::NotCancellable { .. }
+            | Rejection::NotProcessing { .. }
+            | Rejection::PaymentInFlight(_)
+            | Rejection::AttemptChanged { .. }
             | Rejection::VersionMismatch { .. }
             | Rejection::SkuTaken
             | Rejection::EmailTaken

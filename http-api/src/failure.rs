@@ -317,6 +317,9 @@ fn place_of(rejection: &Rejection) -> Place<'_> {
             Place::Code(ErrorCode::Overloaded)
         }
         Rejection::NotCancellable { .. } => Place::Code(ErrorCode::OrderNotCancellable),
+        Rejection::NotProcessing { .. } => Place::Code(ErrorCode::OrderNotProcessing),
+        Rejection::PaymentInFlight(_) => Place::Code(ErrorCode::PaymentInFlight),
+        Rejection::AttemptChanged { .. } => Place::Code(ErrorCode::AttemptChanged),
         Rejection::VersionMismatch { .. } => Place::Code(ErrorCode::VersionMismatch),
         Rejection::OtherUser => Place::Code(ErrorCode::Forbidden),
         Rejection::Unauthorized => Place::Code(ErrorCode::Unauthorized),

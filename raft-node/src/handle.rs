@@ -29,7 +29,7 @@ use crate::core::clock::Behind;
 use crate::core::{Request, Space};
 use crate::error::{EventsError, ProposeError, ReadError, SnapshotError};
 use crate::members::Role;
-use crate::payment::GatewayState;
+use crate::payment::{Answer, Charge, GatewayState};
 use crate::replica::Applied;
 use crate::shared::Shared;
 use crate::snapshot::Meta;
@@ -353,6 +353,33 @@ impl Handle {
             }
         }
         Err(EventsError::Storage("a retained chunk of events is missing".into()))
+    }
+
+    /// The name of the cluster.
+    pub fn cluster_name(&self) -> &str {
+        &self.shared.cluster_name
+    }
+
+    /// Asks this node's gateway to make sure that the current payment attempt of an order takes no
+    /// money any more. `None` when the order has no attempt, or another gateway's.
+    pub async fn cancel_payment(&self, order: OrderId) -> Option<Answer> {
+        let gateway = &self.shared.payer;
+        let charge = self.read(|state| {
+            let OrderLookup::Resident(row) = state.order(order) else { return None };
+            let task = row.task.filter(|_| row.payment_method == gateway.method())?;
+            let (keys, epoch) = (state.payment_keys(), state.payment_epoch(order));
+            Some(Charge {
+                key: keys.attempt(&self.shared.cluster_name, epoch, order, task.attempt),
+                order,
+                attempt: task.attempt,
+                unanswered: task.unanswered,
+                amount: row.total,
+                trace: row.trace.clone(),
+                look_up_first: false,
+                may_charge: false,
+            })
+        })?;
+        Some(gateway.cancel(&charge).await)
     }
 
     /// Follows the newest event: it changes when there are new ones to be read. Events themselves

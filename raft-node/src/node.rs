@@ -113,6 +113,7 @@ impl Node {
             event_retention,
             outstanding_max: config.core.outstanding_max,
             reads_max: config.reads_max,
+            payer: Arc::clone(&gateway),
         });
         shared.counters.checkpoint_index.set(applied_index);
         shared.send(Input::NextDeadline(next_deadline));

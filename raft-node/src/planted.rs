@@ -35,6 +35,8 @@ pub enum Bug {
     LastOfBatchDropped,
     /// Each try of a payment attempt has a key of its own.
     KeyPerTry,
+    /// An operator settles a payment while a worker calls the provider about it.
+    SettleIgnoresLease,
     /// A key that the provider has not seen counts as declined.
     UnseenIsDeclined,
     /// A payment that is decided later counts as paid.
@@ -107,7 +109,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 45] = [
+    pub const ALL: [Bug; 46] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -119,6 +121,7 @@ impl Bug {
         Bug::ExpireByLocalClock,
         Bug::LastOfBatchDropped,
         Bug::KeyPerTry,
+        Bug::SettleIgnoresLease,
         Bug::UnseenIsDeclined,
         Bug::PendingIsPaid,
         Bug::PublishBeforeStage,
@@ -171,6 +174,7 @@ pub fn plant(bug: Option<Bug>) {
         Bug::BatchInPart => Some(planted::Bug::BatchInPart),
         Bug::DeadlineLate => Some(planted::Bug::DeadlineLate),
         Bug::EventsRemovedEarly => Some(planted::Bug::EventsRemovedEarly),
+        Bug::SettleIgnoresLease => Some(planted::Bug::SettleIgnoresLease),
         Bug::PauseIgnored => Some(planted::Bug::PauseIgnored),
         Bug::ParkedById => Some(planted::Bug::ParkedById),
         Bug::ParkedSurvivesRestore => Some(planted::Bug::ParkedSurvivesRestore),

@@ -91,9 +91,11 @@ fn shown(state: &State, outcome: &Outcome) -> (Option<Box<Order>>, Option<Box<Pr
             });
             (order, sold)
         }
-        Outcome::Replayed(id) | Outcome::KeyApplied(id) | Outcome::Cancelled { order: id, .. } => {
-            (order(*id), None)
-        }
+        Outcome::Replayed(id)
+        | Outcome::KeyApplied(id)
+        | Outcome::Cancelled { order: id, .. }
+        | Outcome::OrderSettled { order: id, .. }
+        | Outcome::PaymentRechecked(id) => (order(*id), None),
         Outcome::ProductCreated(id) | Outcome::ProductUpdated(id) => (None, product(*id)),
         Outcome::StockAdjusted { product: id, .. }
         | Outcome::AdjustmentReplayed { product: id, .. } => (None, product(*id)),

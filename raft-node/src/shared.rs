@@ -32,6 +32,7 @@ use crate::directory::identity::{self, Identity};
 use crate::error::{ProposeError, ReadError};
 use crate::members::{Membership, Verdict};
 use crate::message::HelloVerdict;
+use crate::payment::PaymentGateway;
 use crate::snapshot::Snapshots;
 
 /// A message in the mailbox of the core's thread.
@@ -98,6 +99,8 @@ pub(crate) struct Shared {
     pub(crate) calls_in_flight: AtomicUsize,
     /// What the payment worker knows of its gateway.
     pub(crate) gateway: GatewayView,
+    /// Charges for orders.
+    pub(crate) payer: Arc<dyn PaymentGateway>,
     /// The cluster's level as of the applied state.
     pub(crate) level: AtomicU32,
     /// The mode and the tokens as of the applied state.
@@ -142,6 +145,7 @@ pub(crate) struct Parts {
     pub(crate) event_retention: (u64, u64),
     pub(crate) outstanding_max: usize,
     pub(crate) reads_max: usize,
+    pub(crate) payer: Arc<dyn PaymentGateway>,
 }
 
 impl Shared {
@@ -180,6 +184,7 @@ impl Shared {
             stopping: AtomicBool::new(false),
             calls_in_flight: AtomicUsize::new(0),
             gateway: GatewayView::default(),
+            payer: parts.payer,
             members: watch::Sender::new(parts.members),
             unwanted: Mutex::new(None),
             reads_max: parts.reads_max,

@@ -1,4 +1,4 @@
-//! The endpoint for reports of payment providers.
+//! The endpoints for reports of payment providers, and for payments without a result.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,9 +9,12 @@ use crate::answer::Answer;
 use crate::call::Call;
 use crate::decode;
 use crate::error::Error;
+use crate::query::segment;
 use crate::retry::Repeat;
 use crate::sign::signature;
-use crate::wire::{WebhookReceipt, WebhookRequest};
+use crate::wire::{
+    Order, RecheckRequest, SettleRequest, UnsettledList, WebhookReceipt, WebhookRequest,
+};
 
 /// Payments.
 impl Client {
@@ -35,5 +38,53 @@ impl Client {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let signed = signature(secrets, now.as_secs(), call.body());
         self.run(call.signed(signed), decode::envelope).await
+    }
+
+    /// `GET /payments/unsettled`: a page of payments without a definite result, newest order first.
+    /// `cursor` is the `next_cursor` of the page before.
+    ///
+    /// # Errors
+    /// Rejected with `validation_error` when the limit or the cursor is out of range.
+    pub async fn unsettled_payments(
+        &self,
+        limit: u64,
+        cursor: Option<&str>,
+    ) -> Result<Answer<UnsettledList>, Error> {
+        let mut path = format!("/api/v1/payments/unsettled?limit={limit}");
+        if let Some(cursor) = cursor {
+            path.push_str("&cursor=");
+            path.push_str(&segment(cursor));
+        }
+        self.run(Call::read(path), decode::unsettled_list).await
+    }
+
+    /// `POST /orders/{id}/settle`: ends a PROCESSING order by an operator's decision. Repeating it
+    /// is a success.
+    ///
+    /// # Errors
+    /// Rejected with `order_not_processing`, `payment_in_flight`, `attempt_changed`, or
+    /// `payment_not_cancelled` when the gateway does not confirm a failure.
+    pub async fn settle_order(
+        &self,
+        id: u64,
+        request: &SettleRequest,
+    ) -> Result<Answer<Order>, Error> {
+        let path = format!("/api/v1/orders/{id}/settle");
+        let call = Call::write(Method::POST, path, Repeat::Cancel).json(request)?;
+        self.run(call, decode::order).await
+    }
+
+    /// `POST /orders/{id}/recheck`: makes the payment of a PROCESSING order due.
+    ///
+    /// # Errors
+    /// Rejected with `order_not_processing`, `payment_in_flight` or `attempt_changed`.
+    pub async fn recheck_payment(
+        &self,
+        id: u64,
+        request: &RecheckRequest,
+    ) -> Result<Answer<Order>, Error> {
+        let path = format!("/api/v1/orders/{id}/recheck");
+        let call = Call::write(Method::POST, path, Repeat::Replace).json(request)?;
+        self.run(call, decode::order).await
     }
 }

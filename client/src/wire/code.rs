@@ -100,6 +100,14 @@ words! {
         LevelConflict = "level_conflict",
         /// The cluster's level is too low for the request.
         LevelTooLow = "level_too_low",
+        /// The order is not PROCESSING, so there is nothing to decide about its payment.
+        OrderNotProcessing = "order_not_processing",
+        /// A call to the gateway about the payment is under way.
+        PaymentInFlight = "payment_in_flight",
+        /// Another payment attempt of the order is current.
+        AttemptChanged = "attempt_changed",
+        /// The gateway does not confirm that the payment takes no money.
+        PaymentNotCancelled = "payment_not_cancelled",
         /// No such member.
         UnknownMember = "unknown_member",
         /// The named voter cannot lead, or no voter can.
@@ -152,6 +160,10 @@ impl ErrorCode {
             | Self::MemberConflict
             | Self::LevelConflict
             | Self::LevelTooLow
+            | Self::OrderNotProcessing
+            | Self::PaymentInFlight
+            | Self::AttemptChanged
+            | Self::PaymentNotCancelled
             | Self::UnknownMember
             | Self::CannotLead => 409,
             Self::EventsGone => 410,
@@ -219,6 +231,10 @@ impl ErrorCode {
             Self::MemberConflict => "MEMBER_CONFLICT",
             Self::LevelConflict => "LEVEL_CONFLICT",
             Self::LevelTooLow => "LEVEL_TOO_LOW",
+            Self::OrderNotProcessing => "ORDER_NOT_PROCESSING",
+            Self::PaymentInFlight => "PAYMENT_IN_FLIGHT",
+            Self::AttemptChanged => "ATTEMPT_CHANGED",
+            Self::PaymentNotCancelled => "PAYMENT_NOT_CANCELLED",
             Self::UnknownMember => "UNKNOWN_MEMBER",
             Self::CannotLead => "CANNOT_LEAD",
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
@@ -274,6 +290,10 @@ impl ErrorCode {
             Self::MemberConflict => "/problems/member-conflict",
             Self::LevelConflict => "/problems/level-conflict",
             Self::LevelTooLow => "/problems/level-too-low",
+            Self::OrderNotProcessing => "/problems/order-not-processing",
+            Self::PaymentInFlight => "/problems/payment-in-flight",
+            Self::AttemptChanged => "/problems/attempt-changed",
+            Self::PaymentNotCancelled => "/problems/payment-not-cancelled",
             Self::UnknownMember => "/problems/unknown-member",
             Self::CannotLead => "/problems/cannot-lead",
             Self::TooManyRequests => "/problems/too-many-requests",
@@ -329,6 +349,10 @@ impl ErrorCode {
             Self::MemberConflict => "Member conflict",
             Self::LevelConflict => "Level conflict",
             Self::LevelTooLow => "Level too low",
+            Self::OrderNotProcessing => "Order not processing",
+            Self::PaymentInFlight => "Payment in flight",
+            Self::AttemptChanged => "Attempt changed",
+            Self::PaymentNotCancelled => "Payment not cancelled",
             Self::UnknownMember => "Unknown member",
             Self::CannotLead => "Cannot lead",
             Self::TooManyRequests => "Too many requests",
@@ -386,6 +410,10 @@ impl ErrorCode {
             | Self::MemberConflict
             | Self::LevelConflict
             | Self::LevelTooLow
+            | Self::OrderNotProcessing
+            | Self::PaymentInFlight
+            | Self::AttemptChanged
+            | Self::PaymentNotCancelled
             | Self::UnknownMember
             | Self::CannotLead => Outcome::Rejected,
             Self::RequestTimeout

@@ -46,6 +46,8 @@ words! {
         PaymentConflict = "payment.conflict",
         /// A payment result found no order in time.
         PaymentUnmatched = "payment.unmatched",
+        /// An operator ended an order whose payment had no definite result.
+        PaymentSettled = "payment.settled",
     }
 }
 
@@ -100,10 +102,19 @@ pub struct Event {
     /// The products that the order names, each once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product_ids: Option<Vec<u64>>,
-    /// Why an order failed or was cancelled; for `payment.conflict`: `late`,
-    /// `under_way`, `amount` or `method`.
+    /// Why an order failed or was cancelled, or why an operator decided so; for
+    /// `payment.conflict`: `late`, `under_way`, `amount` or `method`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Who decided, as the request said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The payment attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// The payment at the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_ref: Option<String>,
     /// When the order was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancelled_at: Option<String>,

@@ -106,6 +106,8 @@ impl Model {
             Command::SetAuth(command) => Ok(self.set_auth(command.mode)),
             Command::CreateToken(command) => self.create_token(at, command),
             Command::RevokeToken(command) => self.revoke_token(command.token),
+            Command::SettleOrder(command) => self.settle_order(at, command),
+            Command::RecheckPayment(command) => self.recheck(at, &command),
             Command::BeginCluster(command) => {
                 self.tokens.fill(None);
                 self.payments_paused |= command.pause_payments;

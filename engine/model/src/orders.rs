@@ -153,6 +153,7 @@ impl Model {
             attempts_max: command.payment_attempts_max,
             placed: at.position,
             created_at: self.clock,
+            settled_by_operator: false,
             reported: false,
             deadline: waits.then(|| self.clock.plus_ms(command.payment_deadline_ms)),
             trace: at.trace.clone(),

@@ -1,6 +1,8 @@
 //! Payments in the model: the worker's, and those that a provider reports.
 
-use engine::command::{ClaimPayments, PaymentResult, PaymentWebhook, Verdict};
+use engine::command::{
+    ClaimPayments, PaymentResult, PaymentWebhook, RecheckPayment, SettleOrder, Settlement, Verdict,
+};
 use engine::event::{Kind, OrderChange};
 use engine::ids::{OrderId, Timestamp, WebhookId};
 use engine::money::Money;
@@ -94,6 +96,68 @@ impl Model {
             progress.updated_at = now;
             change(progress);
         });
+    }
+
+    /// Ends an order as an operator says.
+    pub(crate) fn settle_order(
+        &mut self,
+        at: &mut At<'_>,
+        command: SettleOrder,
+    ) -> Result<Outcome, Rejection> {
+        let SettleOrder { order: id, attempt, outcome, reason, actor } = command;
+        let (to, reference) = match outcome {
+            Settlement::Paid { reference } => (Status::Paid, Some(reference)),
+            Settlement::Failed => (Status::Failed, None),
+        };
+        let status = self.order(id).map(|order| order.progress.now().status);
+        if status == Some(to) {
+            return Ok(Outcome::OrderSettled { order: id, already: true });
+        }
+        self.check_waiting(id, Some(attempt))?;
+        let order = &mut self.orders[id.0 as usize - 1];
+        order.settled_by_operator = true;
+        let (user, trace) = (order.user, order.trace.clone());
+        let change = match reference {
+            Some(_) => OrderChange::Paid,
+            None => OrderChange::Failed { reason: reason.clone() },
+        };
+        let kind = Kind::PaymentSettled { order: id, user, attempt, reference, reason, actor };
+        self.tell(at, Some(&trace), kind);
+        self.advance(at, id, change);
+        Ok(Outcome::OrderSettled { order: id, already: false })
+    }
+
+    /// Makes the payment of an order due.
+    pub(crate) fn recheck(
+        &mut self,
+        at: &At<'_>,
+        command: &RecheckPayment,
+    ) -> Result<Outcome, Rejection> {
+        let RecheckPayment { order, attempt } = *command;
+        self.check_waiting(order, attempt)?;
+        let now = self.clock;
+        let progress = &mut self.orders[order.0 as usize - 1].progress;
+        if progress.now().due > now {
+            progress
+                .change(at.position, |progress| (progress.due, progress.updated_at) = (now, now));
+        }
+        Ok(Outcome::PaymentRechecked(order))
+    }
+
+    /// Whether an operator may decide about the payment of an order.
+    fn check_waiting(&self, order: OrderId, attempt: Option<u32>) -> Result<(), Rejection> {
+        let found = self.order(order).ok_or(Rejection::OrderNotFound)?;
+        let progress = found.progress.now();
+        if !found.has_task() || progress.status != Status::Processing {
+            return Err(Rejection::NotProcessing { order, status: progress.status });
+        }
+        if attempt.is_some_and(|attempt| attempt != progress.attempt) {
+            return Err(Rejection::AttemptChanged { order, current: progress.attempt });
+        }
+        match progress.claimed_by.is_some() && progress.due > self.clock {
+            true => Err(Rejection::PaymentInFlight(order)),
+            false => Ok(()),
+        }
     }
 
     /// Takes a provider's report of a payment.

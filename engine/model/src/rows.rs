@@ -164,6 +164,8 @@ pub struct Order {
     pub placed: Position,
     /// When it was placed.
     pub created_at: Timestamp,
+    /// An operator settled it.
+    pub settled_by_operator: bool,
     /// A provider's report settled it, not the worker.
     pub reported: bool,
     /// When it is cancelled unless a payment arrives.

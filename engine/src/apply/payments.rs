@@ -132,7 +132,7 @@ impl State {
     }
 
     /// Replaces the payment task of an open order.
-    fn reschedule(
+    pub(crate) fn reschedule(
         &mut self,
         cx: &Context<'_>,
         id: OrderId,

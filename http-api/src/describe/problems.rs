@@ -160,6 +160,16 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::LevelTooLow => {
             "the cluster's level is too low for the request: `holdfast level raise` raises it."
         }
+        ErrorCode::OrderNotProcessing => {
+            "the order is not PROCESSING, so there is nothing to decide about its payment."
+        }
+        ErrorCode::PaymentInFlight => {
+            "a node is calling the gateway about the order; try again in a minute."
+        }
+        ErrorCode::AttemptChanged => "another payment attempt of the order is current.",
+        ErrorCode::PaymentNotCancelled => {
+            "the gateway does not confirm that the payment takes no money."
+        }
         ErrorCode::UnknownMember => "no member has this id.",
         ErrorCode::CannotLead => "no reachable voter was named or found.",
         ErrorCode::TooManyRequests => "the address has used up its requests of this minute.",

@@ -58,6 +58,7 @@ fn kind(kind: &Kind) -> EventType {
         Kind::StockAdjusted { .. } => EventType::StockAdjusted,
         Kind::SoldOut(_) => EventType::StockSoldOut,
         Kind::LowStock { .. } => EventType::StockLow,
+        Kind::PaymentSettled { .. } => EventType::PaymentSettled,
     }
 }
 
@@ -128,6 +129,15 @@ pub(crate) fn view(event: &Event) -> wire::Event {
             view.product_id = Some(product.0);
             view.available_stock = Some(*available);
             view.low_stock_threshold = Some(*threshold);
+        }
+        Kind::PaymentSettled { order, attempt, reference, reason, actor, .. } => {
+            let paid = reference.is_some();
+            view.order_id = Some(order.0);
+            view.status = Some(if paid { OrderStatus::Paid } else { OrderStatus::Failed });
+            view.attempt = Some(*attempt);
+            view.provider_ref = reference.as_deref().map(str::to_owned);
+            view.reason = Some(reason.to_string());
+            view.actor = Some(actor.to_string());
         }
     }
     view

@@ -3,7 +3,7 @@
 mod batch;
 mod describe;
 pub(crate) mod examples;
-mod list;
+pub(crate) mod list;
 mod read;
 pub(crate) mod schemas;
 mod task;

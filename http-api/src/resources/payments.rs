@@ -1,9 +1,11 @@
-//! Payments: where payment providers report their results.
+//! Payments: where payment providers report their results, and operators decide about payments
+//! without one.
 
 mod describe;
 mod examples;
 mod handle;
 mod schemas;
+mod settle;
 
 use engine::auth::Scope;
 
@@ -11,7 +13,7 @@ use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
 
 pub(crate) static RESOURCE: Resource = Resource {
     name: "Payments",
-    about: "Results that payment providers report.",
+    about: "Results that payment providers report, and payments without a result.",
     schemas: schemas::all,
 };
 
@@ -20,4 +22,13 @@ endpoints! {
         .keyed(|state, key| state.webhook_by_key(key).is_some())
         .signed(Scope::PaymentsWebhook)
         => handle::webhook,
+    Unsettled: Endpoint::get("/api/v1/payments/unsettled", describe::unsettled)
+        .needs(Scope::PaymentsAdmin)
+        => settle::unsettled,
+    Settle: Endpoint::post("/api/v1/orders/{id}/settle", BodyKind::Json, describe::settle)
+        .needs(Scope::PaymentsAdmin)
+        => settle::settle,
+    Recheck: Endpoint::post("/api/v1/orders/{id}/recheck", BodyKind::Json, describe::recheck)
+        .needs(Scope::PaymentsAdmin)
+        => settle::recheck,
 }

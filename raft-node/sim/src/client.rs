@@ -247,7 +247,9 @@ fn may_repeat(ask: &Ask) -> bool {
         | Command::FenceKey(_)
         | Command::SetPayments(_)
         | Command::SetAuth(_)
-        | Command::RevokeToken(_) => true,
+        | Command::RevokeToken(_)
+        | Command::SettleOrder(_)
+        | Command::RecheckPayment(_) => true,
         Command::PlaceOrder(place) => place.key.is_some(),
         Command::PlaceBatch(batch) => batch.orders.iter().all(|order| order.key.is_some()),
         Command::CreateHold(hold) => hold.key.is_some(),

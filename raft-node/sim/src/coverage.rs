@@ -344,6 +344,12 @@ coverage! {
     payments_pending,
     /// Times that a breaker opened.
     breakers_opened,
+    /// Orders that an operator ended.
+    orders_settled_by_operator,
+    /// Payments that an operator made due.
+    payments_rechecked,
+    /// Decisions of an operator that were refused because a call was under way.
+    rejected_in_flight,
     /// Payment tasks taken over after another node's lease expired.
     leases_taken_over,
     /// Times that payments were paused or resumed.

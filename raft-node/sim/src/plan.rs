@@ -116,13 +116,15 @@ pub(super) enum Operation {
     SetPayments,
     /// A token is created or revoked, or the mode is set.
     Tokens,
+    /// An operator ends an order, or makes its payment due.
+    Operate,
 }
 
 /// The mix of client operations.
 #[derive(Clone, Debug)]
 pub(super) struct Mix {
     /// Operations with their weights.
-    pub(super) operations: [(Operation, u64); 26],
+    pub(super) operations: [(Operation, u64); 27],
     pub(super) keyed_percent: u64,
     pub(super) stale_percent: u64,
     /// Weights of the payment methods mock, webhook and none.
@@ -458,6 +460,7 @@ fn mix(random: &mut Random) -> Mix {
             (Operation::Adjust, weight(0, 8)),
             (Operation::SetPayments, weight(0, 2)),
             (Operation::Tokens, weight(0, 4)),
+            (Operation::Operate, weight(0, 4)),
         ],
         keyed_percent: weight(50, 100),
         stale_percent: weight(0, 50),

@@ -42,6 +42,7 @@ found! {
     deadlines_by_the_local_clock: ExpireByLocalClock,
     the_last_command_of_a_batch_dropped: LastOfBatchDropped,
     a_key_for_each_try_of_a_payment: KeyPerTry,
+    an_operator_who_settles_while_a_call_is_under_way: SettleIgnoresLease,
     a_key_that_was_not_seen_counts_as_declined: UnseenIsDeclined,
     a_payment_that_pends_counts_as_paid: PendingIsPaid,
     a_checkpoint_published_before_it_is_staged: PublishBeforeStage,

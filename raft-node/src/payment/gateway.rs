@@ -127,6 +127,12 @@ pub trait PaymentGateway: Send + Sync + 'static {
         Box::pin(async { Answer::Unknown })
     }
 
+    /// Makes sure that a key never takes money, unless it has already: then the answer is
+    /// [`Answer::Succeeded`], else [`Answer::Declined`]. Only for gateways that can.
+    fn cancel<'a>(&'a self, _: &'a Charge) -> Call<'a> {
+        Box::pin(async { Answer::Unknown })
+    }
+
     /// Whether there is a provider at all. Without one the worker claims no tasks.
     fn is_there(&self) -> bool {
         true

@@ -1,4 +1,4 @@
-//! What the payment worker knows of its gateway, for health and metrics.
+//! The gateway of this node, and what the payment worker knows of it, for health and metrics.
 
 use parking_lot::Mutex;
 

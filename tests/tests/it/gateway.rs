@@ -3,10 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::payment_service::PaymentService;
 use tests::shop::{self, ORDERS};
-use tests::{Cluster, Options, wait};
+use tests::{Call, Cluster, Options, wait};
 
 /// A cluster that charges through this service.
 async fn cluster_of(test: &str, service: &PaymentService) -> Cluster {
@@ -97,4 +97,52 @@ async fn a_service_that_refuses_the_node_stops_the_calls_and_orders_can_be_cance
         if warnings.contains("gateway") { Err(warnings) } else { Ok(()) }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_ends_an_order_whose_service_does_not_tell() {
+    let service = PaymentService::start(false).await;
+    let test = "an_operator_ends_an_order_whose_service_does_not_tell";
+    let cluster = cluster_of(test, &service).await;
+    let caller = cluster.caller();
+    let product = shop::create_product(caller, &mut cluster.random(1), "1.50", 1_000).await;
+    service.refuse(true);
+    let order = place(&cluster, product).await;
+    wait::until("the payment is unsettled", wait::READY, async || {
+        let list = caller.get(1, "/api/v1/payments/unsettled").await.expect(200).data();
+        match list.as_array().map(Vec::as_slice) {
+            Some([one]) if one["in_flight"] == false => {
+                assert_eq!((&one["order_id"], &one["attempt"]), (&json!(order), &json!(1)));
+                Ok(())
+            }
+            _ => Err(list.to_string()),
+        }
+    })
+    .await;
+    let settle = async |body: Value| {
+        let call = Call::post(format!("{ORDERS}/{order}/settle"), &body);
+        let answer = caller.ask(1, &call).await;
+        (answer.status, answer.json())
+    };
+    let mut body = json!({
+        "outcome": "failed", "expected_attempt": 1, "reason": "no charge there", "actor": "ann",
+    });
+    let (status, problem) = settle(body.clone()).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("payment_not_cancelled")), "{problem}");
+    (body["expected_attempt"], body["force"]) = (json!(2), json!(true));
+    let (status, problem) = settle(body.clone()).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("attempt_changed")), "{problem}");
+    body["expected_attempt"] = json!(1);
+    for _ in 0..2 {
+        let (status, answer) = settle(body.clone()).await;
+        assert_eq!((status, &answer["data"]["status"]), (200, &json!("FAILED")), "{answer}");
+    }
+    let steps = caller.get(1, &format!("{ORDERS}/{order}/events")).await.expect(200).data();
+    assert_eq!(steps[2]["cause"], "settled_by_operator", "{steps}");
+    let (status, problem) = settle(json!({
+        "outcome": "paid", "expected_attempt": 1, "provider_ref": "p-1", "reason": "r", "actor": "a",
+    }))
+    .await;
+    assert_eq!((status, &problem["code"]), (409, &json!("order_not_processing")), "{problem}");
+    assert_eq!(service.charges(order), [0_i64; 0]);
 }

@@ -5,8 +5,8 @@ use engine::auth::{Mode, Scope, Scopes};
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
     CreateToken, CreateUser, ExtendHold, FenceKey, OrderTerms, PaymentResult, PaymentWebhook,
-    PlaceBatch, PlaceOrder, RaiseLevel, ReleaseHold, RevokeToken, SetAuth, SetPayments,
-    SettlePayments, UpdateProduct, Verdict,
+    PlaceBatch, PlaceOrder, RaiseLevel, RecheckPayment, ReleaseHold, RevokeToken, SetAuth,
+    SetPayments, SettleOrder, SettlePayments, Settlement, UpdateProduct, Verdict,
 };
 use engine::ids::{HoldId, NodeId, OrderId, ProductId, Quantity, Timestamp, TokenId, UserId};
 use engine::money::Money;
@@ -311,8 +311,27 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
     let user = (0_u8..5).prop_map(|email| {
         Command::CreateUser(CreateUser { name: "u".into(), email: format!("{email}@x").into() })
     });
+    let of_order = (0_u64..24, 1_u32..3, any::<bool>());
+    let operator = of_order.clone().prop_map(|(order, attempt, is_paid)| {
+        Command::SettleOrder(SettleOrder {
+            order: OrderId(order),
+            attempt,
+            outcome: match is_paid {
+                true => Settlement::Paid { reference: "p-1".into() },
+                false => Settlement::Failed,
+            },
+            reason: "looked at the provider".into(),
+            actor: "ann".into(),
+        })
+    });
+    let recheck = of_order.prop_map(|(order, attempt, any)| {
+        let attempt = (!any).then_some(attempt);
+        Command::RecheckPayment(RecheckPayment { order: OrderId(order), attempt })
+    });
     prop_oneof![
         12 => place().prop_map(Op::Plain),
+        3 => operator.prop_map(Op::Plain),
+        2 => recheck.prop_map(Op::Plain),
         6 => batch().prop_map(Op::Plain),
         4 => cancel.prop_map(Op::Plain),
         1 => claim.prop_map(Op::Plain),

@@ -11,7 +11,8 @@ use engine::auth::{Mode, Scope, Scopes};
 use engine::command::{
     AdjustStock, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct, CreateToken,
     CreateUser, ExtendHold, FenceKey, OrderTerms, PaymentResult, PaymentWebhook, PlaceOrder,
-    ReleaseHold, RevokeToken, SetAuth, SettlePayments, UpdateProduct, Verdict,
+    RecheckPayment, ReleaseHold, RevokeToken, SetAuth, SettleOrder, SettlePayments, Settlement,
+    UpdateProduct, Verdict,
 };
 use engine::ids::{
     HoldId, NodeId, OrderId, Position, ProductId, Quantity, Timestamp, TokenId, UserId,
@@ -96,6 +97,20 @@ pub(super) fn command(name: &str, args: &mut Arguments<'_>) -> Result<Command> {
                 attempt: args.need("attempt")?,
                 verdict: verdict(args)?,
             }],
+        }),
+        "operator" => Command::SettleOrder(SettleOrder {
+            order: OrderId(args.need("order")?),
+            attempt: args.need("attempt")?,
+            outcome: match args.text("reference") {
+                Some(reference) => Settlement::Paid { reference },
+                None => Settlement::Failed,
+            },
+            reason: args.text("reason").unwrap_or_else(|| "looked at the provider".into()),
+            actor: args.text("actor").unwrap_or_else(|| "ann".into()),
+        }),
+        "recheck" => Command::RecheckPayment(RecheckPayment {
+            order: OrderId(args.need("order")?),
+            attempt: args.find("attempt")?,
         }),
         "fence" => Command::FenceKey(FenceKey { key: args.need::<String>("key")?.into() }),
         "webhook" => Command::PaymentWebhook(PaymentWebhook {

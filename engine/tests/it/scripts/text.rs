@@ -68,6 +68,9 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         Outcome::TokenCreated(id) => format!("created token {id}"),
         Outcome::TokenRevoked { token, already: false } => format!("revoked token {token}"),
         Outcome::TokenRevoked { token, already: true } => format!("token {token} was revoked"),
+        Outcome::OrderSettled { order, already: false } => format!("settled order {order}"),
+        Outcome::OrderSettled { order, already: true } => format!("order {order} was settled"),
+        Outcome::PaymentRechecked(id) => format!("the payment of order {id} is due"),
         Outcome::Ignored => "ignored".into(),
     }
 }
@@ -92,6 +95,10 @@ pub(super) fn event(event: &Event) -> String {
         }
         Kind::LowStock { product, available, threshold } => {
             format!("product {product} available {available} of {threshold}")
+        }
+        Kind::PaymentSettled { order, attempt, reference, actor, .. } => {
+            let reference = reference.as_deref().unwrap_or("none");
+            format!("order {order}#{attempt} reference {reference} by {actor}")
         }
         Kind::ProductCreated(id)
         | Kind::ProductUpdated(id)

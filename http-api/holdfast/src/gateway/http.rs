@@ -323,6 +323,10 @@ impl PaymentGateway for HttpGateway {
     fn look_up<'a>(&'a self, charge: &'a Charge) -> Call<'a> {
         Box::pin(self.pay(Method::GET, &charge.key, Bytes::new(), charge.amount))
     }
+
+    fn cancel<'a>(&'a self, charge: &'a Charge) -> Call<'a> {
+        Box::pin(self.pay(Method::DELETE, &charge.key, Bytes::new(), charge.amount))
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! `holdfast orders`: shows, lists, places and cancels orders, and resolves unknown outcomes by
-//! key.
+//! `holdfast orders`: shows, lists, places and cancels orders, ends those whose payment has no
+//! result, and resolves unknown outcomes by key.
 
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use client::wire::{ByKey, CancelRequest, Order, OrderLineRequest, OrderRequest, OrderStatus};
-use client::wire::{PageMeta, PaymentMethod};
+use client::wire::{PageMeta, PaymentMethod, RecheckRequest, SettleOutcome, SettleRequest};
 use client::{OrderQuery, Paging};
 
 use crate::address;
@@ -27,6 +27,10 @@ pub(crate) enum Command {
     Batch(batch::Options),
     /// Cancel an order whose payment has not begun
     Cancel(Cancel),
+    /// End an order whose payment has no result, by your own decision
+    Settle(Settle),
+    /// Ask the payment gateway about an order again at once
+    Recheck(Recheck),
     /// Show the outcome of an idempotency key
     Key(Key),
     /// Resolve an unknown outcome: show the order of a key, or block the key for good
@@ -89,7 +93,7 @@ pub(crate) struct Place {
     /// Order for this user
     #[arg(long, value_name = "ID", value_parser = address::row_id)]
     user_id: Option<u64>,
-    /// Settle the payment by this method: mock, webhook or none
+    /// Settle the payment by this method: gateway, mock, webhook or none
     #[arg(long, value_name = "METHOD", value_parser = PaymentMethod::from_str)]
     payment_method: Option<PaymentMethod>,
     /// Refuse the order when its total is not this amount, such as 99.98
@@ -111,6 +115,44 @@ pub(crate) struct Cancel {
     /// Record this reason
     #[arg(long)]
     reason: Option<String>,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
+/// The flags of `orders settle`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Settle {
+    /// The id of the order
+    #[arg(value_parser = address::row_id)]
+    id: u64,
+    /// End it so: paid, if the customer was charged, or failed
+    #[arg(long, value_parser = SettleOutcome::from_str)]
+    outcome: SettleOutcome,
+    /// Refuse if another payment attempt is current than this one of `payments unsettled`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: u32,
+    /// Record this payment of the provider; needed for paid
+    #[arg(long, value_name = "ID", required_if_eq("outcome", "paid"))]
+    provider_ref: Option<String>,
+    /// Record this reason
+    #[arg(long)]
+    reason: String,
+    /// Record who decides
+    #[arg(long, value_name = "NAME")]
+    actor: String,
+    /// With failed, do not let the gateway confirm that it takes no money any more
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
+/// The flags of `orders recheck`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Recheck {
+    /// The id of the order
+    #[arg(value_parser = address::row_id)]
+    id: u64,
     #[command(flatten)]
     remote: remote::Options,
 }
@@ -157,6 +199,8 @@ pub(crate) fn run(command: &Command) -> Result<(), CliError> {
         Command::Place(options) => remote::block_on(place(options)),
         Command::Batch(options) => remote::block_on(batch::run(options)),
         Command::Cancel(options) => remote::block_on(cancel(options)),
+        Command::Settle(options) => remote::block_on(settle(options)),
+        Command::Recheck(options) => remote::block_on(recheck(options)),
         Command::Key(options) => remote::block_on(key(options)),
         Command::Fence(options) => remote::block_on(fence(options)),
     }
@@ -209,6 +253,26 @@ async fn cancel(options: &Cancel) -> Result<(), CliError> {
     let answer = client.cancel_order(options.id, &request).await;
     let answer = answer.map_err(|error| remote::failure(&error))?;
     options.remote.print(&answer.data, details)
+}
+
+async fn settle(options: &Settle) -> Result<(), CliError> {
+    let request = SettleRequest {
+        outcome: options.outcome,
+        expected_attempt: options.attempt,
+        provider_ref: options.provider_ref.clone(),
+        reason: options.reason.clone(),
+        actor: options.actor.clone(),
+        force: options.force,
+    };
+    let client = options.remote.client()?;
+    let answer = client.settle_order(options.id, &request).await;
+    options.remote.print(&answer.map_err(|error| remote::failure(&error))?.data, details)
+}
+
+async fn recheck(options: &Recheck) -> Result<(), CliError> {
+    let client = options.remote.client()?;
+    let answer = client.recheck_payment(options.id, &RecheckRequest::default()).await;
+    options.remote.print(&answer.map_err(|error| remote::failure(&error))?.data, details)
 }
 
 async fn key(options: &Key) -> Result<(), CliError> {

@@ -182,11 +182,11 @@ fn read_page(query: &Query<'_>, errors: &mut Errors) -> Page {
 }
 
 /// A cursor is the id of the last order of a page. Clients treat it as opaque.
-fn write_cursor(last: OrderId) -> String {
+pub(crate) fn write_cursor(last: OrderId) -> String {
     format!("o{last}")
 }
 
-fn read_cursor(text: &str) -> Option<OrderId> {
+pub(crate) fn read_cursor(text: &str) -> Option<OrderId> {
     integer(text.strip_prefix('o')?, 1..=ID_MAX).ok().map(OrderId)
 }
 

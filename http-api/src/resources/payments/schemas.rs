@@ -1,8 +1,10 @@
 //! Schemas of the results of payments.
 
 use client::wire;
+use engine::order::REASON_BYTES_MAX;
 use serde_json::{Value, json};
 
+use crate::bounds::LIMIT_MAX;
 use crate::describe::shapes::Shapes;
 
 /// All of them.
@@ -11,11 +13,22 @@ pub(crate) fn all() -> Value {
         .of::<wire::PaymentResult>()
         .of::<wire::WebhookRequest>()
         .optional("WebhookRequest.idempotency_key")
-        .rule("WebhookRequest", "required", json!(["order_id", "status"]));
+        .rule("WebhookRequest", "required", json!(["order_id", "status"]))
+        .of::<wire::SettleOutcome>()
+        .of::<wire::SettleRequest>()
+        .with("SettleRequest.expected_attempt", json!({"minimum": 1}))
+        .plain("SettleRequest.provider_ref", REASON_BYTES_MAX)
+        .plain("SettleRequest.reason", REASON_BYTES_MAX)
+        .plain("SettleRequest.actor", REASON_BYTES_MAX)
+        .of::<wire::RecheckRequest>()
+        .with("RecheckRequest.expected_attempt", json!({"minimum": 1}));
     let answers = Shapes::answers()
         .of::<wire::WebhookResult>()
         .of::<wire::WebhookConflict>()
         .of::<wire::WebhookReceipt>()
+        .of::<wire::UnsettledPayment>()
+        .of::<wire::UnsettledList>()
+        .with("UnsettledList.data", json!({"maxItems": LIMIT_MAX}))
         .envelope::<wire::WebhookReceipt>("WebhookAnswer");
     let mut all = requests.and(answers);
     all["Amount"] = json!({

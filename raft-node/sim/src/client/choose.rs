@@ -5,7 +5,8 @@ use engine::auth::{Mode, Scopes};
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, Command, CreateHold, CreateProduct, CreateToken,
     CreateUser, ExtendHold, FenceKey, OrderTerms, PaymentWebhook, PlaceBatch, PlaceOrder,
-    ReleaseHold, RevokeToken, SetAuth, SetPayments, UpdateProduct,
+    RecheckPayment, ReleaseHold, RevokeToken, SetAuth, SetPayments, SettleOrder, Settlement,
+    UpdateProduct,
 };
 use engine::ids::{HoldId, OrderId, Position, ProductId, Quantity, Timestamp, TokenId, UserId};
 use engine::money::Money;
@@ -127,6 +128,7 @@ impl Client {
                 Ask::Command(Command::SetPayments(SetPayments { paused }))
             }
             Operation::Tokens => Ask::Command(tokens(sim)),
+            Operation::Operate => Ask::Command(operate(sim)),
             Operation::ReadHold => {
                 let what = Look::Hold(any_hold(sim));
                 self.read(sim, what)
@@ -358,6 +360,33 @@ fn tokens(sim: &mut Sim) -> Command {
             })
         }
     }
+}
+
+/// An operator ends an order, mostly one that is PROCESSING, or makes its payment due.
+fn operate(sim: &mut Sim) -> Command {
+    let model = &sim.oracle.model;
+    if model.level == 0 {
+        return Command::CancelOrder(CancelOrder { order: any_order(sim), reason: None });
+    }
+    let processing = (1..).map(OrderId).zip(&model.orders);
+    let processing = processing.filter(|(_, row)| row.progress.now().status == Status::Processing);
+    let processing: Vec<OrderId> = processing.map(|(id, _)| id).collect();
+    let order = match processing.is_empty() || sim.random.percent(10) {
+        true => any_order(sim),
+        false => *sim.random.pick(&processing),
+    };
+    let current = sim.oracle.model.order(order).map_or(1, |row| row.progress.now().attempt);
+    let attempt = if sim.random.percent(10) { current + 1 } else { current };
+    if sim.random.percent(60) {
+        let attempt = sim.random.percent(50).then_some(attempt);
+        return Command::RecheckPayment(RecheckPayment { order, attempt });
+    }
+    let outcome = match sim.random.percent(50) {
+        true => Settlement::Paid { reference: format!("p-{order}").into() },
+        false => Settlement::Failed,
+    };
+    let (reason, actor) = ("looked at the provider".into(), "ann".into());
+    Command::SettleOrder(SettleOrder { order, attempt, outcome, reason, actor })
 }
 
 fn set_stock(sim: &mut Sim) -> Command {
