@@ -27,6 +27,7 @@ mod order;
 mod patch;
 mod problem;
 mod product;
+mod refund;
 mod settlement;
 mod shortage;
 mod stock;
@@ -63,6 +64,7 @@ pub use order::{
 pub use patch::Patch;
 pub use problem::Problem;
 pub use product::{Product, ProductPatch, ProductRequest};
+pub use refund::{OrderRefunds, Refund, RefundLine, RefundRequest, RefundStatus};
 pub use settlement::{
     RecheckRequest, SettleOutcome, SettleRequest, UnsettledList, UnsettledPayment,
 };

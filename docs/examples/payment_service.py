@@ -1,6 +1,6 @@
 """A payment service for Holdfast: `python3 payment_service.py PORT SECRET_FILE [DATABASE]`.
 
-It keeps docs/GATEWAY.md with the standard library alone. Replace `charge` by a call to your provider,
+It keeps docs/GATEWAY.md with the standard library alone. Replace `charge` and `refund` by calls to your provider,
 under the same idempotency key.
 """
 
@@ -26,6 +26,10 @@ def charge(body):
     return {"status": "succeeded", "ref": "p-" + body["key"], "amount_minor": body["amount_minor"]}
 
 
+def refund(body):
+    return {"status": "succeeded", "ref": "r-" + body["key"], "amount_minor": body["amount_minor"]}
+
+
 class Service(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -42,23 +46,24 @@ class Service(BaseHTTPRequestHandler):
         key = self.headers.get("Idempotency-Key", "")
         if not self.is_signed(key, raw):
             return self.answer(401, {"error": "signature"})
-        if self.path != f"/v1/payments/{key}":
+        kinds = {f"/v1/payments/{key}": charge, f"/v1/refunds/{key}": refund}
+        if self.path not in kinds:
             return self.answer(400, {"error": "the path and Idempotency-Key differ"})
         with one_at_a_time:
-            row = db.execute("SELECT request, answer FROM done WHERE key = ?", (key,)).fetchone()
+            row = db.execute("SELECT request, answer FROM done WHERE key = ?", (self.path,)).fetchone()
             request, known = (row[0], json.loads(row[1])) if row else (None, None)
             if self.command == "GET":
                 return self.answer(200, known) if row else self.answer(404, {"status": "unseen"})
             if self.command == "DELETE":
                 if not row:  # Fence the key: a charge that comes later must not take money.
                     known = {"status": "declined", "reason": "cancelled"}
-                    db.execute("INSERT INTO done VALUES (?, '', ?)", (key, json.dumps(known)))
+                    db.execute("INSERT INTO done VALUES (?, '', ?)", (self.path, json.dumps(known)))
                 return self.answer(200, known)
             if row and request not in ("", raw.decode()):
                 return self.answer(422, {"error": "the key was used for another request"})
             if not row:
-                known = charge(json.loads(raw))
-                db.execute("INSERT INTO done VALUES (?, ?, ?)", (key, raw.decode(), json.dumps(known)))
+                known = kinds[self.path](json.loads(raw))
+                db.execute("INSERT INTO done VALUES (?, ?, ?)", (self.path, raw.decode(), json.dumps(known)))
             self.answer(200, known)
 
     do_GET = do_PUT = do_DELETE = handle_request

@@ -1,7 +1,7 @@
 // A payment service for Holdfast: `node payment_service.ts PORT SECRET_FILE [DATABASE]`, Node 22.18 or newer.
 //
-// It keeps docs/GATEWAY.md with Node alone. Replace `charge` by a call to your provider, under the same
-// idempotency key.
+// It keeps docs/GATEWAY.md with Node alone. Replace `charge` and `refund` by calls to your provider, under
+// the same idempotency key.
 
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -20,6 +20,10 @@ function charge(body: { key: string; amount_minor: number }): Answer {
   return { status: "succeeded", ref: `p-${body.key}`, amount_minor: body.amount_minor };
 }
 
+function refund(body: { key: string; amount_minor: number }): Answer {
+  return { status: "succeeded", ref: `r-${body.key}`, amount_minor: body.amount_minor };
+}
+
 function isSigned(header: string, signed: string): boolean {
   const parts = header.split(",").map((part) => part.split("=", 2));
   const moment = parts.find(([name]) => name === "t")?.[1] ?? "";
@@ -31,16 +35,17 @@ function isSigned(header: string, signed: string): boolean {
 
 function decide(method: string, path: string, key: string, header: string, raw: string): [number, Answer | object] {
   if (!isSigned(header, `${method}.${path}.${key}.${raw}`)) return [401, { error: "signature" }];
-  if (path !== `/v1/payments/${key}`) return [400, { error: "the path and Idempotency-Key differ" }];
-  const row = db.prepare("SELECT request, answer FROM done WHERE key = ?").get(key);
+  const isRefund = path === `/v1/refunds/${key}`;
+  if (!isRefund && path !== `/v1/payments/${key}`) return [400, { error: "the path and Idempotency-Key differ" }];
+  const row = db.prepare("SELECT request, answer FROM done WHERE key = ?").get(path);
   const save = (request: string, answer: Answer): [number, Answer] => {
-    db.prepare("INSERT INTO done VALUES (?, ?, ?)").run(key, request, JSON.stringify(answer));
+    db.prepare("INSERT INTO done VALUES (?, ?, ?)").run(path, request, JSON.stringify(answer));
     return [200, answer];
   };
   if (method === "GET" && !row) return [404, { status: "unseen" }];
   // A charge that comes after DELETE must not take money.
   if (method === "DELETE" && !row) return save("", { status: "declined", reason: "cancelled" });
-  if (method === "PUT" && !row) return save(raw, charge(JSON.parse(raw)));
+  if (method === "PUT" && !row) return save(raw, (isRefund ? refund : charge)(JSON.parse(raw)));
   if (method === "PUT" && row!["request"] !== raw && row!["request"] !== "") {
     return [422, { error: "the key was used for another request" }];
   }

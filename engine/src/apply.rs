@@ -19,6 +19,7 @@ mod orders;
 mod payments;
 pub(crate) mod plan;
 mod products;
+mod refunds;
 mod settlement;
 mod stock;
 mod users;
@@ -162,6 +163,7 @@ impl State {
         self.orders.hash_touched(beyond(self.orders.touched()), &mut self.hasher);
         self.holds.hash_touched(beyond(self.holds.touched()), &mut self.hasher);
         self.webhooks.hash_touched(beyond(self.webhooks.touched()), &mut self.hasher);
+        self.refunds.hash_touched(beyond(self.refunds.touched()), &mut self.hasher);
         #[cfg(debug_assertions)]
         self.assert_sound();
         Ok(())
@@ -211,6 +213,9 @@ impl State {
             Command::RevokeToken(command) => self.revoke_token(&command),
             Command::SettleOrder(command) => self.settle_order(&mut cx, command),
             Command::RecheckPayment(command) => self.recheck_payment(&cx, &command),
+            Command::RequestRefund(command) => self.request_refund(&mut cx, command),
+            Command::ClaimRefunds(command) => Ok(self.claim_refunds(&cx, &command)),
+            Command::SettleRefunds(command) => Ok(self.settle_refunds(&mut cx, command)),
         };
         self.bound = None;
         result.unwrap_or_else(|rejection: Rejection| {

@@ -37,10 +37,11 @@ mod rows;
 use crate::adjustment::Adjustment;
 use crate::event::Event;
 use crate::hold::Hold;
-use crate::ids::{AdjustmentId, HoldId, OrderId, ProductId, WebhookId};
+use crate::ids::{AdjustmentId, HoldId, OrderId, ProductId, RefundId, WebhookId};
 use crate::ledger;
 use crate::order::Order;
 use crate::packed::EventRows;
+use crate::refund::Refund;
 use crate::state::State;
 use crate::store::Error;
 use crate::webhook::Webhook;
@@ -73,6 +74,14 @@ pub fn read_hold(store: &dyn CheckpointStore, id: HoldId) -> Result<Option<Hold>
 /// # Errors
 /// When the store cannot be read or the row is damaged.
 pub fn read_webhook(store: &dyn CheckpointStore, id: WebhookId) -> Result<Option<Webhook>, Error> {
+    read_chunked(store, id.0)
+}
+
+/// Reads a refund from the store, for those that [`State::refund`] reports as stored.
+///
+/// # Errors
+/// When the store cannot be read or the row is damaged.
+pub fn read_refund(store: &dyn CheckpointStore, id: RefundId) -> Result<Option<Refund>, Error> {
     read_chunked(store, id.0)
 }
 

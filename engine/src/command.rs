@@ -10,10 +10,13 @@ use crate::actor::Actor;
 use crate::adjustment::Change;
 use crate::auth::{Mode, Scopes};
 use crate::codec::{self, Error};
-use crate::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, TokenId, UserId};
+use crate::ids::{
+    HoldId, NodeId, OrderId, Position, ProductId, RefundId, RequestId, TokenId, UserId,
+};
 use crate::layout::{Added, Layout};
 use crate::money::Money;
 use crate::order::{Line, PaymentMethod};
+use crate::refund::{self, Facts};
 use crate::sale::{Sale, SaleChange};
 use crate::secret::Secret;
 use crate::trace::TraceId;
@@ -156,6 +159,12 @@ pub enum Command {
     SettleOrder(SettleOrder),
     /// See [`RecheckPayment`].
     RecheckPayment(RecheckPayment),
+    /// See [`RequestRefund`].
+    RequestRefund(RequestRefund),
+    /// See [`ClaimRefunds`].
+    ClaimRefunds(ClaimRefunds),
+    /// See [`SettleRefunds`].
+    SettleRefunds(SettleRefunds),
 }
 
 impl Command {
@@ -170,7 +179,11 @@ impl Command {
             }
             Command::CreateProduct(product) => u32::from(!product.sale.is_default()),
             Command::UpdateProduct(product) => u32::from(!product.sale.is_default()),
-            Command::SettleOrder(_) | Command::RecheckPayment(_) => 1,
+            Command::SettleOrder(_)
+            | Command::RecheckPayment(_)
+            | Command::RequestRefund(_)
+            | Command::ClaimRefunds(_)
+            | Command::SettleRefunds(_) => 1,
             _ => 0,
         }
     }
@@ -502,6 +515,55 @@ pub struct RecheckPayment {
     pub order: OrderId,
     /// Refuse when another attempt is current.
     pub attempt: Option<u32>,
+}
+
+/// Give money of a PAID order back, and take units back.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RequestRefund {
+    /// The order.
+    pub order: OrderId,
+    /// What the edge has read of the order, which is final.
+    pub facts: Facts,
+    /// The amount, at least 1. Without one it is the price of the lines, as far as that is left, or
+    /// without lines all that is left.
+    pub amount: Option<Money>,
+    /// The units that it is for.
+    pub lines: Vec<refund::Line>,
+    /// Why, 1 to [`crate::order::REASON_BYTES_MAX`] bytes.
+    pub reason: Box<str>,
+    /// Who decided, 1 to [`crate::order::REASON_BYTES_MAX`] bytes. A claim of the request.
+    pub actor: Box<str>,
+    /// Idempotency key, 1 to 255 printable characters.
+    pub key: Option<Box<str>>,
+    /// Setting: refuse with `TooManyRefunds` when this many refunds already wait for the gateway.
+    pub refunds_open_max: u64,
+}
+
+/// Claim due refunds for the worker of one node.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ClaimRefunds {
+    /// The node of the worker.
+    pub node: NodeId,
+    /// How long no other node may claim them, in milliseconds.
+    pub lease_ms: u64,
+    /// The refunds. Apply skips those that have moved on.
+    pub refunds: Vec<RefundId>,
+}
+
+/// What the gateway says about refunds.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SettleRefunds {
+    /// One result per refund. Apply skips those of refunds that have ended.
+    pub results: Vec<RefundResult>,
+}
+
+/// What the gateway says about one refund.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RefundResult {
+    /// The refund.
+    pub refund: RefundId,
+    /// The gateway's answer. A declined refund has failed.
+    pub verdict: Verdict,
 }
 
 /// Create a user.

@@ -44,6 +44,8 @@ pub(crate) enum Table {
     Auth = 13,
     /// Which orders have payment keys of the old kind, unless it is none.
     KeyScheme = 14,
+    /// Refunds by id.
+    Refund = 15,
 }
 
 /// Hashes rows, reusing one buffer.
@@ -82,6 +84,7 @@ pub(crate) fn ledger_hash(
         ledger::Cause::HoldRelease(id) => (7, id.0),
         ledger::Cause::HoldExpire(id) => (8, id.0),
         ledger::Cause::HoldConsume(id) => (9, id.0),
+        ledger::Cause::Return(id) => (10, id.0),
     };
     let numbers = [
         Table::Ledger as u64,

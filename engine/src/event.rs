@@ -6,7 +6,8 @@ use std::str::FromStr;
 use bincode::{Decode, Encode};
 
 use crate::ids::{
-    AdjustmentId, HoldId, OrderId, Position, ProductId, ProductIds, Timestamp, UserId, WebhookId,
+    AdjustmentId, HoldId, OrderId, Position, ProductId, ProductIds, RefundId, Timestamp, UserId,
+    WebhookId,
 };
 use crate::money::Money;
 use crate::order::Line;
@@ -194,6 +195,33 @@ pub enum Kind {
         /// Who decided, as the request says.
         actor: Box<str>,
     },
+    /// A refund was requested, or ended.
+    Refund {
+        /// The refund.
+        refund: RefundId,
+        /// Its order.
+        order: OrderId,
+        /// The customer.
+        user: Option<UserId>,
+        /// What the customer gets.
+        amount: Money,
+        /// What happened to it.
+        change: RefundChange,
+    },
+}
+
+/// What happened to a refund.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum RefundChange {
+    /// Requested: its units are back.
+    Requested,
+    /// The customer has the money.
+    Succeeded,
+    /// The customer does not get the money.
+    Failed {
+        /// The gateway's reason.
+        reason: Box<str>,
+    },
 }
 
 /// What happened to an order.
@@ -260,6 +288,11 @@ impl Kind {
             Kind::SoldOut(_) => "stock.sold_out",
             Kind::LowStock { .. } => "stock.low",
             Kind::PaymentSettled { .. } => "payment.settled",
+            Kind::Refund { change, .. } => match change {
+                RefundChange::Requested => "refund.requested",
+                RefundChange::Succeeded => "refund.succeeded",
+                RefundChange::Failed { .. } => "refund.failed",
+            },
         }
     }
 
@@ -269,7 +302,8 @@ impl Kind {
             Kind::Order { user, .. }
             | Kind::OrderRejected { user, .. }
             | Kind::Hold { user, .. }
-            | Kind::PaymentSettled { user, .. } => *user,
+            | Kind::PaymentSettled { user, .. }
+            | Kind::Refund { user, .. } => *user,
             _ => None,
         }
     }
@@ -288,7 +322,8 @@ impl Kind {
             | Kind::SoldOut(product) => *product == id,
             Kind::PaymentConflict { .. }
             | Kind::PaymentUnmatched { .. }
-            | Kind::PaymentSettled { .. } => false,
+            | Kind::PaymentSettled { .. }
+            | Kind::Refund { .. } => false,
         }
     }
 }

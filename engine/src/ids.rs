@@ -67,6 +67,10 @@ id! {
 }
 
 id! {
+    /// A refund's id: dense, from 1, assigned by apply in log order.
+    RefundId
+}
+id! {
     /// A token's id: from 1, assigned by apply in log order, never used again.
     TokenId
 }

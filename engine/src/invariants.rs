@@ -69,7 +69,8 @@ impl State {
         }
         let (webhooks, adjustments) = (self.webhooks.len(), self.adjustments.len());
         let keyed = self.orders.len() + self.holds.len() + webhooks + adjustments;
-        let keyed = keyed + self.fences.len();
+        let keyed = keyed + self.fences.len() + self.refunds.len();
+        self.check_refunds()?;
         ensure!(self.keys.len() as u64 <= keyed, "more keys than rows that can have one");
         ensure!(self.recount_held() == self.held, "what users have held is counted wrongly");
         let taken = self.recount_taken();
@@ -138,8 +139,19 @@ impl State {
         for order in self.orders.residents() {
             if !matches!(order.status, Status::Cancelled | Status::Failed) {
                 let placed = order.placed();
+                // Units that came back do not count.
+                let mut back = self.refunds.of(order.id).map(|known| known.restocked.clone());
                 for item in order.items.iter() {
-                    add(item.product, order.user, placed, item.quantity);
+                    let mut units = item.quantity.0;
+                    let left = back.as_mut().and_then(|back| back.get_mut(&item.product));
+                    if let Some(left) = left {
+                        let returned = u32::try_from(*left).unwrap_or(u32::MAX).min(units);
+                        units -= returned;
+                        *left -= u64::from(returned);
+                    }
+                    if units > 0 {
+                        add(item.product, order.user, placed, Quantity(units));
+                    }
                 }
             }
         }
@@ -296,6 +308,41 @@ impl State {
             webhook.fate == Fate::Unmatched || found == Some(Used { id: id.0, fingerprint }),
             "report {id} is not found by its key"
         );
+        Ok(())
+    }
+
+    /// Checks that refunds fit their orders and are scheduled.
+    fn check_refunds(&self) -> Result<(), Violation> {
+        ensure!(self.refunds.is_sound(), "the refund counts disagree with the refunds");
+        for refund in self.refunds.waiting_rows() {
+            let is_scheduled =
+                refund.task.is_some_and(|task| self.refunds.is_scheduled(task.due, refund.id));
+            ensure!(is_scheduled, "refund {} waits and is not scheduled", refund.id);
+        }
+        for refund in self.refunds.residents() {
+            let (id, order) = (refund.id, refund.order);
+            let status = self.orders.status(order);
+            ensure!(status == Some(Status::Paid), "refund {id} is of order {order}: {status:?}");
+            let known = self.refunds.of(order).filter(|known| known.ids.contains(&id));
+            let Some(known) = known else {
+                return Err(Violation(format!("refund {id} is not in the list of its order")));
+            };
+            ensure!(known.facts == refund.facts, "refund {id} has other facts of order {order}");
+            let total = known.facts.total;
+            ensure!(known.amount <= total, "order {order} gives {} of {total} back", known.amount);
+            let bought = known.facts.items.iter().map(|item| u64::from(item.quantity.0));
+            ensure!(
+                known.units.iter().zip(bought).all(|(back, bought)| *back <= bought),
+                "more units of order {order} came back than were bought"
+            );
+            if let Some(key) = &refund.key {
+                let used = Used { id: id.0, fingerprint: keys::of_refund_row(&refund) };
+                ensure!(
+                    self.keys.get(KeyHash::of(Scope::Refund, key)) == Some(used),
+                    "refund {id} is not found by its key"
+                );
+            }
+        }
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use crate::hold::Hold;
 use crate::ids::{HoldId, OrderId, ProductId, UserId};
 use crate::money::Money;
 use crate::order::{Line, Order, PaymentMethod};
+use crate::refund::{self, Refund};
 use crate::webhook::Report;
 
 pub(crate) use self::name::{KeyHash, Scope, Used};
@@ -195,6 +196,25 @@ pub(crate) fn of_adjustment(
 /// The meaning of the request that made an adjustment, taken back from its row.
 pub(crate) fn of_adjustment_row(row: &Adjustment) -> u32 {
     of_adjustment(row.product, row.change, row.expected, &row.reason)
+}
+
+/// The meaning of a request for a refund. Reason and actor may differ.
+pub(crate) fn of_refund(order: OrderId, amount: Option<Money>, lines: &[refund::Line]) -> u32 {
+    let mut meaning = Meaning::default();
+    let count = meaning
+        .number(order.0)
+        .option(amount.map(|amount| amount.0.cast_unsigned()))
+        .number(lines.len() as u64);
+    lines.iter().fold(count, |meaning, line| {
+        let numbers = [line.line, line.quantity.0, u32::from(line.restock)];
+        numbers.into_iter().fold(meaning, |meaning, number| meaning.number(u64::from(number)))
+    });
+    meaning.fingerprint()
+}
+
+/// The meaning of the request that made a refund, taken back from its row.
+pub(crate) fn of_refund_row(refund: &Refund) -> u32 {
+    of_refund(refund.order, refund.named_amount, &refund.lines)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use bincode::{Decode, Encode};
 
-use crate::ids::{AdjustmentId, HoldId, OrderId, Position, Timestamp};
+use crate::ids::{AdjustmentId, HoldId, OrderId, Position, RefundId, Timestamp};
 use crate::product::Counters;
 
 /// Ledger rows that are stored together.
@@ -31,6 +31,8 @@ pub enum Cause {
     HoldExpire(HoldId),
     /// An order consumed a hold: held units became reserved units.
     HoldConsume(OrderId),
+    /// A refund brought sold units back.
+    Return(RefundId),
 }
 
 impl Cause {
@@ -47,6 +49,7 @@ impl Cause {
             Cause::HoldRelease(_) => "hold_release",
             Cause::HoldExpire(_) => "hold_expire",
             Cause::HoldConsume(_) => "hold_consume",
+            Cause::Return(_) => "return",
         }
     }
 
@@ -62,7 +65,8 @@ impl Cause {
             | Cause::Adjustment(_)
             | Cause::Hold(_)
             | Cause::HoldRelease(_)
-            | Cause::HoldExpire(_) => None,
+            | Cause::HoldExpire(_)
+            | Cause::Return(_) => None,
         }
     }
 
@@ -70,6 +74,14 @@ impl Cause {
     pub fn hold(self) -> Option<HoldId> {
         match self {
             Cause::Hold(id) | Cause::HoldRelease(id) | Cause::HoldExpire(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The refund that brought the units back, if one did.
+    pub fn refund(self) -> Option<RefundId> {
+        match self {
+            Cause::Return(id) => Some(id),
             _ => None,
         }
     }

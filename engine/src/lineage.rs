@@ -38,6 +38,11 @@ impl Lineage {
         u32::try_from(begun).expect("they are bounded")
     }
 
+    /// The epoch of what begins now.
+    pub(crate) fn newest_epoch(&self) -> u32 {
+        u32::try_from(self.begun.len()).expect("they are bounded")
+    }
+
     /// Whether no cluster has begun since this epoch.
     pub(crate) fn is_newest(&self, epoch: u32) -> bool {
         epoch as usize == self.begun.len()

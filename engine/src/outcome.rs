@@ -2,7 +2,9 @@
 //! answers with it.
 
 use crate::auth::Mode;
-use crate::ids::{AdjustmentId, HoldId, OrderId, Position, ProductId, Timestamp, TokenId, UserId};
+use crate::ids::{
+    AdjustmentId, HoldId, OrderId, Position, ProductId, RefundId, Timestamp, TokenId, UserId,
+};
 use crate::money::Money;
 use crate::order::{Item, Status};
 use crate::trace::TraceId;
@@ -115,6 +117,14 @@ pub enum Outcome {
     },
     /// The payment of the order is due now.
     PaymentRechecked(OrderId),
+    /// A refund was accepted.
+    RefundRequested(RefundId),
+    /// The key had made this refund before; nothing changed.
+    RefundReplayed(RefundId),
+    /// The refunds that the worker has claimed, of those it asked for.
+    RefundsClaimed(Vec<ClaimedRefund>),
+    /// How many answers about refunds were recorded; the others were about refunds that have ended.
+    RefundsSettled(u64),
     /// The request id was applied before, or belongs to an earlier boot of its node. Nothing
     /// changed.
     Ignored,
@@ -141,6 +151,30 @@ pub struct ClaimedPayment {
     /// The amount to charge.
     pub amount: Money,
     /// The trace id of the order.
+    pub trace: TraceId,
+}
+
+/// A claimed refund, with all that the worker needs to call the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedRefund {
+    /// The refund.
+    pub refund: RefundId,
+    /// Its order.
+    pub order: OrderId,
+    /// How many clusters had begun from others when the order was placed, and when the refund was
+    /// requested: parts of their keys.
+    pub order_epoch: u32,
+    /// See `order_epoch`.
+    pub epoch: u32,
+    /// How often the gateway gave no answer so far.
+    pub unanswered: u32,
+    /// Whether the gateway may have seen it.
+    pub maybe_sent: bool,
+    /// How long the gateway may have known it, in milliseconds.
+    pub age_ms: u64,
+    /// The amount.
+    pub amount: Money,
+    /// The trace id of the request.
     pub trace: TraceId,
 }
 
@@ -339,6 +373,33 @@ pub enum Rejection {
         /// Its status.
         status: Status,
     },
+    /// The order is not PAID.
+    #[error("Order with status {status} cannot be refunded.")]
+    NotRefundable {
+        /// The order.
+        order: OrderId,
+        /// Its status.
+        status: Status,
+    },
+    /// More money than is left of what was paid.
+    #[error("At most {left} of order {order} is left to refund.")]
+    RefundExceedsPaid {
+        /// The order.
+        order: OrderId,
+        /// What is left.
+        left: Money,
+    },
+    /// More units than are left of a line.
+    #[error("Line {line} of order {order} has fewer units left to give back.")]
+    ReturnExceedsSold {
+        /// The order.
+        order: OrderId,
+        /// The line, from 1.
+        line: u32,
+    },
+    /// The order has as many refunds as it may, or as many wait for the gateway as may.
+    #[error("Too many refunds of the order, or too many that wait for the gateway.")]
+    TooManyRefunds,
     /// A worker is calling the gateway about the order. Try again when its lease has ended.
     #[error("A call to the gateway about order {0} is under way; try again in a minute.")]
     PaymentInFlight(OrderId),

@@ -10,7 +10,7 @@ use std::fmt::{self, Write as _};
 
 use bincode::{Decode, Encode};
 
-use crate::ids::OrderId;
+use crate::ids::{OrderId, RefundId};
 use crate::secret::Secret;
 use crate::state::State;
 
@@ -72,6 +72,13 @@ impl PaymentKeys {
             None if epoch > 0 => write!(key, "{cluster}.{epoch}-{order}"),
             None => write!(key, "{cluster}-{order}"),
         };
+        key
+    }
+
+    /// The key of a refund, which was requested in this epoch.
+    pub fn refund(&self, cluster: &str, epoch: u32, order: OrderId, refund: RefundId) -> String {
+        let mut key = self.prefix(cluster, epoch, order);
+        let _ = write!(key, "-r{refund}");
         key
     }
 

@@ -26,6 +26,10 @@ pub enum Bug {
     PauseIgnored,
     /// A report waits for an order that does not exist yet, and decides the order that gets its id.
     ParkedById,
+    /// Earlier refunds of an order do not count against its total.
+    RefundsNotCounted,
+    /// A refund brings twice the units back.
+    RestockTwice,
     /// An operator settles a payment while a worker calls the gateway about it.
     SettleIgnoresLease,
     /// Reports that wait for their order do so in a copy of the cluster, too, and decide there.

@@ -15,12 +15,14 @@ use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::holds::Holds;
 use crate::ids::{
-    AdjustmentId, HoldId, OrderId, Position, ProductId, RequestId, Timestamp, UserId, WebhookId,
+    AdjustmentId, HoldId, OrderId, Position, ProductId, RefundId, RequestId, Timestamp, UserId,
+    WebhookId,
 };
 use crate::keys::{KeyHash, Keys, Scope};
 use crate::ledger;
 use crate::level::Level;
 use crate::lineage::Lineage;
+use crate::money::Money;
 use crate::order::{PaymentMethod, Status};
 use crate::orders::Orders;
 use crate::outcome::Outcome;
@@ -28,6 +30,8 @@ use crate::payment_keys::KeyScheme;
 use crate::product::Product;
 use crate::products::{LedgerHome, Products};
 use crate::record::Record;
+use crate::refund::Refund;
+use crate::refunds::Refunds;
 use crate::schedule::Schedule;
 use crate::sessions::Sessions;
 use crate::taken::Taken;
@@ -117,6 +121,7 @@ pub struct State {
     pub(crate) orders: Orders,
     pub(crate) holds: Holds,
     pub(crate) webhooks: Webhooks,
+    pub(crate) refunds: Refunds,
     pub(crate) products: Products,
     pub(crate) adjustments: Chunks<Adjustment>,
     pub(crate) users: Users,
@@ -177,7 +182,8 @@ impl State {
     pub fn hash_touched(&mut self, rows: usize) -> usize {
         let mut hashed = self.orders.hash_touched(rows, &mut self.hasher);
         hashed += self.holds.hash_touched(rows.saturating_sub(hashed), &mut self.hasher);
-        hashed + self.webhooks.hash_touched(rows.saturating_sub(hashed), &mut self.hasher)
+        hashed += self.webhooks.hash_touched(rows.saturating_sub(hashed), &mut self.hasher);
+        hashed + self.refunds.hash_touched(rows.saturating_sub(hashed), &mut self.hasher)
     }
 
     /// A number that is equal on all nodes that applied the same entries. Hashes the rows that
@@ -189,6 +195,7 @@ impl State {
                 .wrapping_add(self.orders.digest(&mut self.hasher))
                 .wrapping_add(self.holds.digest(&mut self.hasher))
                 .wrapping_add(self.webhooks.digest(&mut self.hasher))
+                .wrapping_add(self.refunds.digest(&mut self.hasher))
                 .wrapping_add(self.products.digest(&mut self.hasher))
                 .wrapping_add(self.adjustments.digest(&mut self.hasher))
                 .wrapping_add(self.fences.digest(&mut self.hasher))
@@ -253,6 +260,47 @@ impl State {
     /// The newest payment report under this key.
     pub fn webhook_by_key(&self, key: &str) -> Option<WebhookId> {
         self.keys.get(KeyHash::of(Scope::Webhook, key)).map(|used| WebhookId(used.id))
+    }
+
+    /// A refund's row, or where to find it: [`crate::checkpoint::read_refund`] reads a stored one.
+    pub fn refund(&self, id: RefundId) -> Lookup<'_, Refund> {
+        self.refunds.lookup(id)
+    }
+
+    /// The refund that this key made.
+    pub fn refund_by_key(&self, key: &str) -> Option<RefundId> {
+        self.keys.get(KeyHash::of(Scope::Refund, key)).map(|used| RefundId(used.id))
+    }
+
+    /// The refunds of an order, ascending, and the sum of those that have not failed.
+    pub fn refunds_of(&self, order: OrderId) -> (Vec<RefundId>, Money) {
+        match self.refunds.of(order) {
+            Some(refunded) => (refunded.ids.clone(), refunded.amount),
+            None => (Vec::new(), Money(0)),
+        }
+    }
+
+    /// How many refunds wait for the gateway.
+    pub fn open_refunds(&self) -> u64 {
+        self.refunds.open()
+    }
+
+    /// Refunds that may be claimed at `now`, earliest first, at most `limit`; those of a payment
+    /// method. Empty while payments are paused.
+    pub fn due_refunds(
+        &self,
+        method: PaymentMethod,
+        now: Timestamp,
+        limit: usize,
+    ) -> Vec<RefundId> {
+        if self.lineage.payments_paused {
+            return Vec::new();
+        }
+        let is_of = |id: &RefundId| {
+            let refund = self.refunds.waiting(*id);
+            refund.is_some_and(|refund| refund.facts.payment_method == method)
+        };
+        self.refunds.due(now).filter(is_of).take(limit).collect()
     }
 
     /// How many payment reports wait for their orders.
@@ -406,6 +454,7 @@ impl State {
         self.orders.set_resident_chunks_max(chunks);
         self.holds.set_resident_chunks_max(chunks.min(Hold::RESIDENT_MAX));
         self.webhooks.set_resident_chunks_max(chunks.min(Webhook::RESIDENT_MAX));
+        self.refunds.set_resident_chunks_max(chunks.min(Refund::RESIDENT_MAX));
         self.adjustments.set_resident_chunks_max(chunks.min(Adjustment::RESIDENT_MAX));
         self.fences.set_resident_chunks_max(chunks.min(Fence::RESIDENT_MAX));
         self.events.set_resident_chunks_max(chunks.min(RESIDENT_CHUNKS_MAX));

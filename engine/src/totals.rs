@@ -113,6 +113,10 @@ impl Totals {
             | Rejection::NotCancellable { .. }
             | Rejection::NotProcessing { .. }
             | Rejection::PaymentInFlight(_)
+            | Rejection::NotRefundable { .. }
+            | Rejection::RefundExceedsPaid { .. }
+            | Rejection::ReturnExceedsSold { .. }
+            | Rejection::TooManyRefunds
             | Rejection::AttemptChanged { .. }
             | Rejection::VersionMismatch { .. }
             | Rejection::SkuTaken

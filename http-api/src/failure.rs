@@ -313,10 +313,14 @@ fn place_of(rejection: &Rejection) -> Place<'_> {
         Rejection::BatchRefused { items } => Place::Batch(items),
         Rejection::AmountOverflow => Place::Field("items"),
         Rejection::StockOverflow => Place::Field("stock"),
-        Rejection::TooManyOpenOrders | Rejection::TooManyHolds | Rejection::TooManyParked => {
-            Place::Code(ErrorCode::Overloaded)
-        }
+        Rejection::TooManyOpenOrders
+        | Rejection::TooManyHolds
+        | Rejection::TooManyParked
+        | Rejection::TooManyRefunds => Place::Code(ErrorCode::Overloaded),
         Rejection::NotCancellable { .. } => Place::Code(ErrorCode::OrderNotCancellable),
+        Rejection::NotRefundable { .. } => Place::Code(ErrorCode::NotRefundable),
+        Rejection::RefundExceedsPaid { .. } => Place::Code(ErrorCode::RefundExceedsPaid),
+        Rejection::ReturnExceedsSold { .. } => Place::Code(ErrorCode::ReturnExceedsSold),
         Rejection::NotProcessing { .. } => Place::Code(ErrorCode::OrderNotProcessing),
         Rejection::PaymentInFlight(_) => Place::Code(ErrorCode::PaymentInFlight),
         Rejection::AttemptChanged { .. } => Place::Code(ErrorCode::AttemptChanged),

@@ -10,4 +10,5 @@ pub(crate) mod monitoring;
 pub(crate) mod orders;
 pub(crate) mod payments;
 pub(crate) mod products;
+pub(crate) mod refunds;
 pub(crate) mod users;

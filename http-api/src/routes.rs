@@ -11,7 +11,7 @@ use crate::call::Call;
 use crate::endpoint::{Endpoint, Resource};
 use crate::failure::Failure;
 use crate::resources::{
-    auth, cluster, documents, events, holds, monitoring, orders, payments, products, users,
+    auth, cluster, documents, events, holds, monitoring, orders, payments, products, refunds, users,
 };
 
 /// Lists the resources, in the order of the OpenAPI document.
@@ -44,6 +44,7 @@ resources! {
     Orders: orders,
     Holds: holds,
     Payments: payments,
+    Refunds: refunds,
     Products: products,
     Users: users,
     Events: events,

@@ -14,9 +14,10 @@ use engine::checkpoint;
 use engine::command::{Command, Envelope};
 use engine::event::{Event, EventId, EventPage};
 use engine::hold::Hold;
-use engine::ids::{HoldId, NodeId, OrderId, Position, RequestId, Timestamp};
+use engine::ids::{HoldId, NodeId, OrderId, Position, RefundId, RequestId, Timestamp};
 use engine::level;
 use engine::order::Order;
+use engine::refund::Refund;
 use engine::state::{OrderLookup, State};
 use engine::tokens::Auth;
 use engine::trace::TraceId;
@@ -405,6 +406,17 @@ impl Handle {
     pub async fn stored_hold(&self, id: HoldId) -> Result<Option<Hold>, ReadError> {
         let store = self.shared.store();
         let read = tokio::task::spawn_blocking(move || checkpoint::read_hold(&*store, id));
+        let storage = |error: &dyn std::fmt::Display| ReadError::Storage(error.to_string());
+        read.await.map_err(|error| storage(&error))?.map_err(|error| storage(&error))
+    }
+
+    /// A refund that [`State::refund`] reports as stored, read from the checkpoint.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] when it cannot be read.
+    pub async fn stored_refund(&self, id: RefundId) -> Result<Option<Refund>, ReadError> {
+        let store = self.shared.store();
+        let read = tokio::task::spawn_blocking(move || checkpoint::read_refund(&*store, id));
         let storage = |error: &dyn std::fmt::Display| ReadError::Storage(error.to_string());
         read.await.map_err(|error| storage(&error))?.map_err(|error| storage(&error))
     }

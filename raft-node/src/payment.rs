@@ -5,11 +5,14 @@
 
 mod breaker;
 pub mod gateway;
+mod refunds;
 pub mod simulated;
 pub mod worker;
 
 pub use breaker::GatewayState;
-pub use gateway::{Answer, Capabilities, Charge, Fault, NoGateway, PaymentGateway, Try};
+pub use gateway::{
+    Answer, Capabilities, Charge, Fault, NoGateway, PaymentGateway, RefundCall, Try,
+};
 pub use simulated::{SimulatedGateway, SimulatedSettings};
 
 use crate::invalid::Invalid;

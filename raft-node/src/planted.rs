@@ -35,6 +35,12 @@ pub enum Bug {
     LastOfBatchDropped,
     /// Each try of a payment attempt has a key of its own.
     KeyPerTry,
+    /// Each call about a refund has a key of its own.
+    RefundKeyPerTry,
+    /// Earlier refunds of an order do not count against its total.
+    RefundsNotCounted,
+    /// A refund brings twice the units back.
+    RestockTwice,
     /// An operator settles a payment while a worker calls the provider about it.
     SettleIgnoresLease,
     /// A key that the provider has not seen counts as declined.
@@ -109,7 +115,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 46] = [
+    pub const ALL: [Bug; 49] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -121,6 +127,9 @@ impl Bug {
         Bug::ExpireByLocalClock,
         Bug::LastOfBatchDropped,
         Bug::KeyPerTry,
+        Bug::RefundKeyPerTry,
+        Bug::RefundsNotCounted,
+        Bug::RestockTwice,
         Bug::SettleIgnoresLease,
         Bug::UnseenIsDeclined,
         Bug::PendingIsPaid,
@@ -174,6 +183,8 @@ pub fn plant(bug: Option<Bug>) {
         Bug::BatchInPart => Some(planted::Bug::BatchInPart),
         Bug::DeadlineLate => Some(planted::Bug::DeadlineLate),
         Bug::EventsRemovedEarly => Some(planted::Bug::EventsRemovedEarly),
+        Bug::RefundsNotCounted => Some(planted::Bug::RefundsNotCounted),
+        Bug::RestockTwice => Some(planted::Bug::RestockTwice),
         Bug::SettleIgnoresLease => Some(planted::Bug::SettleIgnoresLease),
         Bug::PauseIgnored => Some(planted::Bug::PauseIgnored),
         Bug::ParkedById => Some(planted::Bug::ParkedById),

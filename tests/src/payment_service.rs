@@ -38,6 +38,8 @@ struct Ledger {
     /// Whether all requests are answered with 401.
     refuses: bool,
     payments: BTreeMap<String, Payment>,
+    /// What was given back, by key: the order and the amount.
+    refunds: BTreeMap<String, (u64, i64)>,
 }
 
 #[derive(Debug)]
@@ -82,9 +84,22 @@ impl PaymentService {
         format!("http://{}", self.address)
     }
 
+    /// From now on some requests and answers are lost.
+    pub fn lose(&self) {
+        lock(&self.ledger).loses = true;
+    }
+
     /// From now on every request gets 401, or none does.
     pub fn refuse(&self, refuses: bool) {
         lock(&self.ledger).refuses = refuses;
+    }
+
+    /// The amounts that it gave back for an order, one for each refund.
+    #[must_use]
+    pub fn refunds(&self, order: u64) -> Vec<i64> {
+        let ledger = lock(&self.ledger);
+        let of_order = ledger.refunds.values().filter(|(of, _)| *of == order);
+        of_order.map(|(_, amount)| *amount).collect()
     }
 
     /// How many requests it got.
@@ -119,6 +134,8 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let key = head.uri.path().rsplit('/').next().unwrap_or_default().to_owned();
+    let is_refund = head.uri.path().contains("/refunds/");
+    let decide = if is_refund { give_back } else { decide };
     let (status, body) = decide(&mut lock(&ledger), &head.method, &key, body);
     let mut response = Response::new(Full::new(body.to_string().into()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
@@ -157,5 +174,25 @@ fn decide(ledger: &mut Ledger, method: &Method, key: &str, body: Bytes) -> (u16,
     match payment.is_charged {
         true => (200, json!({"status": "succeeded", "amount_minor": payment.amount})),
         false => (200, json!({"status": "declined", "reason": "no funds"})),
+    }
+}
+
+/// Takes a request about a refund. Of those that are lost, half had their effect.
+fn give_back(ledger: &mut Ledger, method: &Method, key: &str, body: Bytes) -> (u16, Value) {
+    ledger.requests += 1;
+    let read: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let loses = if ledger.loses { ledger.requests % 3 } else { 2 };
+    if loses == 0 {
+        return (500, json!({"error": "lost before it had an effect"}));
+    }
+    if *method == Method::PUT && !ledger.refunds.contains_key(key) {
+        let order = read["order_id"].as_u64().unwrap_or_default();
+        let amount = read["amount_minor"].as_i64().unwrap_or_default();
+        ledger.refunds.insert(key.to_owned(), (order, amount));
+    }
+    match ledger.refunds.get(key) {
+        None => (404, json!({"status": "unseen"})),
+        Some(_) if loses == 1 => (500, json!({"error": "lost after it had its effect"})),
+        Some((_, amount)) => (200, json!({"status": "succeeded", "amount_minor": amount})),
     }
 }

@@ -13,7 +13,8 @@ use crate::query::segment;
 use crate::retry::Repeat;
 use crate::sign::signature;
 use crate::wire::{
-    Order, RecheckRequest, SettleRequest, UnsettledList, WebhookReceipt, WebhookRequest,
+    Order, OrderRefunds, RecheckRequest, Refund, RefundRequest, SettleRequest, UnsettledList,
+    WebhookReceipt, WebhookRequest,
 };
 
 /// Payments.
@@ -86,5 +87,38 @@ impl Client {
         let path = format!("/api/v1/orders/{id}/recheck");
         let call = Call::write(Method::POST, path, Repeat::Replace).json(request)?;
         self.run(call, decode::order).await
+    }
+
+    /// `POST /orders/{id}/refunds`: gives money, and perhaps units, of a PAID order back. Without
+    /// an idempotency key the client makes one, so that a retry refunds once.
+    ///
+    /// # Errors
+    /// Rejected with `not_refundable`, `refund_exceeds_paid`, `return_exceeds_sold` and others.
+    pub async fn request_refund(
+        &self,
+        order: u64,
+        request: &RefundRequest,
+    ) -> Result<Answer<Refund>, Error> {
+        let path = format!("/api/v1/orders/{order}/refunds");
+        let call = Call::write(Method::POST, path, Repeat::Keyed)
+            .keyed(request.idempotency_key.as_deref())?
+            .json(request)?;
+        self.run(call, decode::envelope).await
+    }
+
+    /// `GET /orders/{id}/refunds`: the refunds of an order.
+    ///
+    /// # Errors
+    /// Rejected with `not_found`.
+    pub async fn refunds(&self, order: u64) -> Result<Answer<OrderRefunds>, Error> {
+        self.run(Call::read(format!("/api/v1/orders/{order}/refunds")), decode::envelope).await
+    }
+
+    /// `GET /refunds/{id}`: a refund.
+    ///
+    /// # Errors
+    /// Rejected with `not_found`.
+    pub async fn refund(&self, id: u64) -> Result<Answer<Refund>, Error> {
+        self.run(Call::read(format!("/api/v1/refunds/{id}")), decode::envelope).await
     }
 }

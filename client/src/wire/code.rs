@@ -100,6 +100,12 @@ words! {
         LevelConflict = "level_conflict",
         /// The cluster's level is too low for the request.
         LevelTooLow = "level_too_low",
+        /// The order is not PAID.
+        NotRefundable = "not_refundable",
+        /// Less money than requested is left of what was paid.
+        RefundExceedsPaid = "refund_exceeds_paid",
+        /// A line has fewer units left to give back.
+        ReturnExceedsSold = "return_exceeds_sold",
         /// The order is not PROCESSING, so there is nothing to decide about its payment.
         OrderNotProcessing = "order_not_processing",
         /// A call to the gateway about the payment is under way.
@@ -160,6 +166,9 @@ impl ErrorCode {
             | Self::MemberConflict
             | Self::LevelConflict
             | Self::LevelTooLow
+            | Self::NotRefundable
+            | Self::RefundExceedsPaid
+            | Self::ReturnExceedsSold
             | Self::OrderNotProcessing
             | Self::PaymentInFlight
             | Self::AttemptChanged
@@ -231,6 +240,9 @@ impl ErrorCode {
             Self::MemberConflict => "MEMBER_CONFLICT",
             Self::LevelConflict => "LEVEL_CONFLICT",
             Self::LevelTooLow => "LEVEL_TOO_LOW",
+            Self::NotRefundable => "NOT_REFUNDABLE",
+            Self::RefundExceedsPaid => "REFUND_EXCEEDS_PAID",
+            Self::ReturnExceedsSold => "RETURN_EXCEEDS_SOLD",
             Self::OrderNotProcessing => "ORDER_NOT_PROCESSING",
             Self::PaymentInFlight => "PAYMENT_IN_FLIGHT",
             Self::AttemptChanged => "ATTEMPT_CHANGED",
@@ -290,6 +302,9 @@ impl ErrorCode {
             Self::MemberConflict => "/problems/member-conflict",
             Self::LevelConflict => "/problems/level-conflict",
             Self::LevelTooLow => "/problems/level-too-low",
+            Self::NotRefundable => "/problems/not-refundable",
+            Self::RefundExceedsPaid => "/problems/refund-exceeds-paid",
+            Self::ReturnExceedsSold => "/problems/return-exceeds-sold",
             Self::OrderNotProcessing => "/problems/order-not-processing",
             Self::PaymentInFlight => "/problems/payment-in-flight",
             Self::AttemptChanged => "/problems/attempt-changed",
@@ -349,6 +364,9 @@ impl ErrorCode {
             Self::MemberConflict => "Member conflict",
             Self::LevelConflict => "Level conflict",
             Self::LevelTooLow => "Level too low",
+            Self::NotRefundable => "Not refundable",
+            Self::RefundExceedsPaid => "Refund exceeds paid",
+            Self::ReturnExceedsSold => "Return exceeds sold",
             Self::OrderNotProcessing => "Order not processing",
             Self::PaymentInFlight => "Payment in flight",
             Self::AttemptChanged => "Attempt changed",
@@ -410,6 +428,9 @@ impl ErrorCode {
             | Self::MemberConflict
             | Self::LevelConflict
             | Self::LevelTooLow
+            | Self::NotRefundable
+            | Self::RefundExceedsPaid
+            | Self::ReturnExceedsSold
             | Self::OrderNotProcessing
             | Self::PaymentInFlight
             | Self::AttemptChanged

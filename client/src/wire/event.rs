@@ -48,6 +48,12 @@ words! {
         PaymentUnmatched = "payment.unmatched",
         /// An operator ended an order whose payment had no definite result.
         PaymentSettled = "payment.settled",
+        /// A refund was requested; units that come back are in stock again.
+        RefundRequested = "refund.requested",
+        /// The customer has the money of a refund.
+        RefundSucceeded = "refund.succeeded",
+        /// The customer does not get the money of a refund.
+        RefundFailed = "refund.failed",
     }
 }
 
@@ -106,6 +112,9 @@ pub struct Event {
     /// `payment.conflict`: `late`, `under_way`, `amount` or `method`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The refund.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refund_id: Option<u64>,
     /// Who decided, as the request said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,

@@ -90,7 +90,7 @@ pub struct LedgerRow {
     /// When, on the replicated clock.
     pub time: String,
     /// Why the units moved: `created`, `order`, `sale`, `release`, `cancel`, `adjustment`, `hold`,
-    /// `hold_consume`, `hold_release` or `hold_expire`.
+    /// `hold_consume`, `hold_release`, `hold_expire` or `return`.
     pub cause: Cow<'static, str>,
     /// What moved them; null for the creation of the product.
     pub reference: Option<LedgerReference>,
@@ -106,7 +106,7 @@ pub struct LedgerRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerReference {
-    /// `order`, `hold` or `adjustment`.
+    /// `order`, `hold`, `adjustment` or `refund`.
     #[serde(rename = "type")]
     pub kind: Cow<'static, str>,
     /// Its id.

@@ -108,6 +108,9 @@ impl Model {
             Command::RevokeToken(command) => self.revoke_token(command.token),
             Command::SettleOrder(command) => self.settle_order(at, command),
             Command::RecheckPayment(command) => self.recheck(at, &command),
+            Command::RequestRefund(command) => self.request_refund(at, command),
+            Command::ClaimRefunds(command) => Ok(self.claim_refunds(&command)),
+            Command::SettleRefunds(command) => Ok(self.settle_refunds(at, command.results)),
             Command::BeginCluster(command) => {
                 self.tokens.fill(None);
                 self.payments_paused |= command.pause_payments;

@@ -16,11 +16,12 @@ mod model;
 mod orders;
 mod payments;
 mod products;
+mod refunds;
 mod rows;
 mod tokens;
 
 pub use self::model::{Model, Predicted};
 pub use self::rows::{
-    Adjustment, Hold, Key, Movement, Order, Product, Progress, Report, Request, Term, Versions,
-    counters,
+    Adjustment, Hold, Key, Movement, Order, Product, Progress, Refund, Report, Request, Term,
+    Versions, counters,
 };

@@ -8,7 +8,7 @@ use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, Times
 use engine::outcome::Outcome;
 use engine::trace::TraceId;
 
-use crate::rows::{Adjustment, Hold, Key, Movement, Order, Product, Report, Versions};
+use crate::rows::{Adjustment, Hold, Key, Movement, Order, Product, Refund, Report, Versions};
 
 /// Applies entries to the model.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,8 @@ pub struct Model {
     /// The reports of providers.
     pub reports: Vec<Report>,
     pub(crate) report_keys: BTreeMap<Box<str>, usize>,
+    /// The refunds.
+    pub refunds: Vec<Refund>,
     /// The adjustments of stock.
     pub adjustments: Vec<Adjustment>,
     pub(crate) adjustment_keys: BTreeMap<Box<str>, usize>,

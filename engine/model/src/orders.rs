@@ -297,6 +297,13 @@ impl Model {
                 && hold.term.now().status == hold::Status::Active
         });
         let in_orders: u64 = orders.map(|order| units(&order.lines)).sum();
+        // Units that came back do not count.
+        let back = (1..)
+            .map(OrderId)
+            .zip(&self.orders)
+            .filter(|(_, order)| order.user == Some(user) && since <= order.placed);
+        let back: u64 = back.map(|(id, _)| self.returned(id, product)).sum();
+        let in_orders = in_orders - back;
         in_orders + holds.map(|hold| units(&hold.lines)).sum::<u64>()
     }
 

@@ -6,6 +6,7 @@ use engine::ids::{AdjustmentId, HoldId, NodeId, OrderId, Position, ProductId, Ti
 use engine::ledger::Cause;
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
+use engine::refund::{self, Facts};
 use engine::sale::Sale;
 use engine::trace::TraceId;
 use engine::webhook::{self, Fate};
@@ -241,6 +242,35 @@ pub enum Key {
     Made(OrderId),
     /// It can never make an order.
     Fenced,
+}
+
+/// A refund.
+#[derive(Clone, Debug)]
+pub struct Refund {
+    /// The order.
+    pub order: OrderId,
+    /// What it depends on of its order.
+    pub facts: Facts,
+    /// What makes two requests for a refund the same.
+    pub meaning: (OrderId, Option<Money>, Vec<refund::Line>),
+    /// What the customer gets.
+    pub amount: Money,
+    /// The units that it is for.
+    pub lines: Vec<refund::Line>,
+    /// Its idempotency key.
+    pub key: Option<Box<str>>,
+    /// Its status.
+    pub status: refund::Status,
+    /// How often the gateway gave no answer.
+    pub unanswered: u32,
+    /// When it may be claimed.
+    pub due: Timestamp,
+    /// The node that has claimed it, until it is due.
+    pub claimed_by: Option<NodeId>,
+    /// When it was requested.
+    pub created_at: Timestamp,
+    /// The trace id of its request.
+    pub trace: TraceId,
 }
 
 /// A provider's report.

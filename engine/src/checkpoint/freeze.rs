@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::adjustment::Adjustment;
 use crate::checkpoint::dead::Key;
-use crate::checkpoint::rows::{FORMAT, LEVELS, Meta, ProductRow, Stored, key};
+use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, REFUNDS, Stored, key};
 use crate::chunks::FrozenChunks;
 use crate::codec::{ROW_VERSION, encode_row, encode_summed_row};
 use crate::events::FrozenEvents;
@@ -17,6 +17,7 @@ use crate::order::Order;
 use crate::packed::PackedLedger;
 use crate::payment_keys::KeyScheme;
 use crate::products::{FrozenBlocks, FrozenLedgers, FrozenSegment, LOCATION, NewHomes};
+use crate::refund::Refund;
 use crate::state::State;
 use crate::store::{CheckpointStore, Error, Row, Write};
 use crate::tokens::FrozenTokens;
@@ -43,6 +44,7 @@ pub struct Frozen {
     orders: FrozenChunks<Order>,
     holds: FrozenChunks<Hold>,
     webhooks: FrozenChunks<Webhook>,
+    refunds: FrozenChunks<Refund>,
     adjustments: FrozenChunks<Adjustment>,
     fences: FrozenChunks<Fence>,
     events: FrozenEvents,
@@ -85,6 +87,7 @@ impl State {
         let orders = self.orders.take_dirty(self.generation);
         let holds = self.holds.take_dirty(self.generation);
         let webhooks = self.webhooks.take_dirty(self.generation);
+        let refunds = self.refunds.take_dirty(self.generation);
         let adjustments = self.adjustments.take_dirty(self.generation);
         let fences = self.fences.take_dirty(self.generation);
         let events = self.events.freeze();
@@ -101,11 +104,12 @@ impl State {
         replaced_keys(&orders, &mut replaced);
         replaced_keys(&holds, &mut replaced);
         replaced_keys(&webhooks, &mut replaced);
+        replaced_keys(&refunds, &mut replaced);
         replaced_keys(&adjustments, &mut replaced);
         replaced_keys(&fences, &mut replaced);
         let dead = self.dead.freeze(replaced);
         let meta = Meta {
-            format: if self.level.is_plain() { FORMAT } else { LEVELS },
+            format: if self.is_plain() { FORMAT } else { REFUNDS },
             applied_index: self.applied_index,
             applied_term: self.applied_term,
             position: self.position,
@@ -124,6 +128,7 @@ impl State {
             blocks: blocks.next,
             ledger_blocks: ledgers.next,
             checkpoint: self.generation,
+            refunds: self.refunds.len(),
         };
         let (users, tokens) = (self.users.take_dirty(), self.tokens.take_dirty());
         let generation = self.generation;
@@ -136,6 +141,7 @@ impl State {
             orders,
             holds,
             webhooks,
+            refunds,
             adjustments,
             fences,
             events,
@@ -147,6 +153,11 @@ impl State {
         }
     }
 
+    /// Whether a build before levels can read a checkpoint.
+    fn is_plain(&self) -> bool {
+        self.level.is_plain() && self.refunds.len() == 0
+    }
+
     /// Records that the last frozen part is on disk. A report of an earlier one changes nothing,
     /// since the last freeze took its rows again.
     pub fn release(&mut self, done: &Written) {
@@ -156,6 +167,7 @@ impl State {
         self.orders.release();
         self.holds.release();
         self.webhooks.release();
+        self.refunds.release();
         self.adjustments.release();
         self.fences.release();
         self.events.release();
@@ -172,6 +184,7 @@ impl State {
         self.orders.evict()
             | self.holds.evict()
             | self.webhooks.evict()
+            | self.refunds.evict()
             | self.adjustments.evict_some()
             | self.fences.evict_some()
             | self.events.evict_some()
@@ -216,6 +229,7 @@ impl Frozen {
         stage.add_chunks(&self.orders, checkpoint)?;
         stage.add_chunks(&self.holds, checkpoint)?;
         stage.add_chunks(&self.webhooks, checkpoint)?;
+        stage.add_chunks(&self.refunds, checkpoint)?;
         stage.add_chunks(&self.adjustments, checkpoint)?;
         stage.add_chunks(&self.fences, checkpoint)?;
         for (number, events) in &self.events.full {

@@ -19,6 +19,7 @@ use crate::order::Order;
 use crate::packed::{EventRows, LedgerRows, PackedEvents, PackedLedger};
 use crate::payment_keys::KeyScheme;
 use crate::record::Chunk;
+use crate::refund::Refund;
 use crate::tokens::Head;
 use crate::user::User;
 use crate::webhook::Webhook;
@@ -38,6 +39,7 @@ pub fn row(bytes: &[u8]) -> Vec<&'static str> {
         ("summed webhooks", summed::<Chunk<Webhook>>(bytes)),
         ("summed adjustments", summed::<Chunk<Adjustment>>(bytes)),
         ("summed fences", summed::<Chunk<Fence>>(bytes)),
+        ("summed refunds", summed::<Chunk<Refund>>(bytes)),
         ("tokens", plain::<Head>(bytes)),
         ("token", plain::<Token>(bytes)),
         ("user", plain::<User>(bytes)),

@@ -33,6 +33,7 @@ use crate::lineage::Lineage;
 use crate::order::Order;
 use crate::packed::{EventRows, LedgerRows, Span};
 use crate::payment_keys::KeyScheme;
+use crate::refund::Refund;
 use crate::state::{State, hash_key_scheme, hash_level, hash_lineage};
 use crate::store::{self, CheckpointStore};
 use crate::tokens::hash_token;
@@ -83,6 +84,7 @@ impl Image {
         self.read_open::<Order>(store, visit)?;
         self.read_open::<Hold>(store, visit)?;
         self.read_open::<Webhook>(store, visit)?;
+        self.read_open::<Refund>(store, visit)?;
         self.read_open::<Adjustment>(store, visit)?;
         self.read_open::<Fence>(store, visit)?;
         if let Some(row) = store.get(key::LINEAGE)? {
@@ -145,6 +147,7 @@ impl Image {
         self.read_sealed::<Order>(store, visit)?;
         self.read_sealed::<Hold>(store, visit)?;
         self.read_sealed::<Webhook>(store, visit)?;
+        self.read_sealed::<Refund>(store, visit)?;
         self.read_sealed::<Adjustment>(store, visit)?;
         self.read_sealed::<Fence>(store, visit)?;
         self.read_events(store, visit)?;

@@ -3,7 +3,7 @@
 
 use crate::adjustment::Adjustment;
 use crate::apply::context::FETCHED_AT_ONCE;
-use crate::apply::plan::{demands, demands_of};
+use crate::apply::plan::{Demand, demands, demands_of};
 use crate::auth::Token;
 use crate::checkpoint::ahead::{Inline, ReadAhead};
 use crate::checkpoint::chunks::{Leftovers, ReadChunk, read_chunks};
@@ -23,6 +23,7 @@ use crate::ids::{TokenId, UserId, WebhookId};
 use crate::keys::{self, KeyHash, Scope, Used};
 use crate::order::{Order, Status};
 use crate::packed::{EventRows, Span};
+use crate::refund::{self, Facts, Refund};
 use crate::state::State;
 use crate::store::CheckpointStore;
 use crate::tokens::Tokens;
@@ -66,6 +67,7 @@ impl State {
             read_chunks(store, &meta, ahead, key_of, |chunk| state.read_orders(chunk))?,
             read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_holds(chunk))?,
             read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_webhooks(chunk))?,
+            read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_refunds(chunk))?,
             read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_adjustments(chunk))?,
             read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_fences(chunk))?,
         ];
@@ -248,6 +250,36 @@ impl State {
             self.webhooks.note(webhook);
         }
         self.webhooks.restore(chunk.rows, chunk.hashes, chunk.open);
+        Ok(())
+    }
+
+    /// Restores refunds with their keys, and takes the units that came back from their customers.
+    fn read_refunds(&mut self, chunk: ReadChunk<Refund, ()>) -> Result<(), Error> {
+        for refund in &chunk.rows {
+            let (id, order) = (refund.id, refund.order);
+            if self.orders.status(order) != Some(Status::Paid) {
+                return Err(inconsistent(format!("refund {id} is of order {order}")));
+            }
+            let count = refund.facts.items.len();
+            let is_line = |line: &refund::Line| (1..=count).contains(&(line.line as usize));
+            if !refund.lines.iter().all(is_line) {
+                return Err(inconsistent(format!("refund {id} has lines that do not exist")));
+            }
+            if let Some(key) = &refund.key {
+                let used = Used { id: id.0, fingerprint: keys::of_refund_row(refund) };
+                if !self.keys.insert(KeyHash::of(Scope::Refund, key), used) {
+                    return Err(inconsistent(format!("refund {id} has the key of another")));
+                }
+            }
+            for (product, units) in refund.restocked() {
+                if self.products.entry(product).is_none() {
+                    return Err(inconsistent(format!("refund {id} is of no product {product}")));
+                }
+                let Facts { user, placed, .. } = refund.facts;
+                self.untake(user, placed, Demand { product, units });
+            }
+        }
+        self.refunds.restore(chunk.rows, chunk.hashes, chunk.open);
         Ok(())
     }
 

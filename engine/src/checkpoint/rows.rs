@@ -4,7 +4,8 @@
 //! their numbers. Values are versioned and checksummed rows of [`crate::codec`].
 
 use bincode::de::Decoder;
-use bincode::error::DecodeError;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 use crate::adjustment::Adjustment;
@@ -18,6 +19,7 @@ use crate::order::Order;
 use crate::packed::InChunk;
 use crate::product::Product;
 use crate::record::Chunk;
+use crate::refund::Refund;
 use crate::sessions::Sessions;
 use crate::state::hash_counts;
 use crate::totals::Totals;
@@ -30,6 +32,9 @@ pub(crate) const FORMAT: u32 = 3;
 /// Version 4 has the rows of 3: it stands for a log with envelopes of version 2.
 pub(crate) const LEVELS: u32 = 5;
 
+/// The version with refunds, which counts them in the row that publishes; from level 1 on.
+pub(crate) const REFUNDS: u32 = 6;
+
 /// The first format: each product had a row of its own.
 pub(crate) const SINGLE_PRODUCTS: u32 = 1;
 
@@ -39,11 +44,11 @@ pub(crate) const SINGLE_SEGMENTS: u32 = 2;
 
 /// Whether this build knows the format.
 pub(crate) fn is_known(format: u32) -> bool {
-    (SINGLE_PRODUCTS..=FORMAT).contains(&format) || format == LEVELS
+    (SINGLE_PRODUCTS..=FORMAT).contains(&format) || matches!(format, LEVELS | REFUNDS)
 }
 
 /// The row that publishes a checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Encode)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Meta {
     pub(crate) format: u32,
     pub(crate) applied_index: u64,
@@ -68,9 +73,39 @@ pub(crate) struct Meta {
     pub(crate) ledger_blocks: u64,
     /// The number of this checkpoint, from 1; 0 in formats 1 and 2.
     pub(crate) checkpoint: u64,
+    /// How many refunds there are; 0 in formats before [`REFUNDS`].
+    pub(crate) refunds: u64,
 }
 
 bincode::impl_borrow_decode!(Meta);
+
+impl Encode for Meta {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.format.encode(encoder)?;
+        self.applied_index.encode(encoder)?;
+        self.applied_term.encode(encoder)?;
+        self.position.encode(encoder)?;
+        self.clock.encode(encoder)?;
+        self.orders.encode(encoder)?;
+        self.holds.encode(encoder)?;
+        self.webhooks.encode(encoder)?;
+        self.adjustments.encode(encoder)?;
+        self.fences.encode(encoder)?;
+        self.events.encode(encoder)?;
+        self.products.encode(encoder)?;
+        self.users.encode(encoder)?;
+        self.totals.encode(encoder)?;
+        self.sessions.encode(encoder)?;
+        self.digest.encode(encoder)?;
+        self.blocks.encode(encoder)?;
+        self.ledger_blocks.encode(encoder)?;
+        self.checkpoint.encode(encoder)?;
+        match self.format >= REFUNDS {
+            true => self.refunds.encode(encoder),
+            false => Ok(()),
+        }
+    }
+}
 
 impl<C> Decode<C> for Meta {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Meta, DecodeError> {
@@ -95,6 +130,7 @@ impl<C> Decode<C> for Meta {
             blocks: if format <= SINGLE_PRODUCTS { 0 } else { Decode::decode(decoder)? },
             ledger_blocks: if format <= SINGLE_SEGMENTS { 0 } else { Decode::decode(decoder)? },
             checkpoint: if format <= SINGLE_SEGMENTS { 0 } else { Decode::decode(decoder)? },
+            refunds: if format < REFUNDS { 0 } else { Decode::decode(decoder)? },
         })
     }
 }
@@ -175,6 +211,7 @@ stored!(Hold, "hold", b'H', b'h', holds);
 stored!(Webhook, "webhook", b'W', b'w', webhooks);
 stored!(Adjustment, "adjustment", b'A', b'a', adjustments);
 stored!(Fence, "fence", b'F', b'f', fences);
+stored!(Refund, "refund", b'R', b'r', refunds);
 
 /// A product with the ledger rows after its last full segment, `L`, since both change together.
 /// They are packed when written, and [`LedgerRows`](crate::packed::LedgerRows) when read.
@@ -369,6 +406,7 @@ mod tests {
             blocks: 1,
             ledger_blocks: 1,
             checkpoint: 1,
+            refunds: 0,
         };
         let segment = Arc::new(PackedLedger::default());
         vec![

@@ -15,6 +15,8 @@ pub(crate) enum Scope {
     Adjustment,
     /// It makes a payment report.
     Webhook,
+    /// It makes a refund.
+    Refund,
 }
 
 impl Scope {
@@ -24,6 +26,7 @@ impl Scope {
             Scope::Hold => b"hold\0",
             Scope::Adjustment => b"adjustment\0",
             Scope::Webhook => b"webhook\0",
+            Scope::Refund => b"refund\0",
         }
     }
 }

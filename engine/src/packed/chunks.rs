@@ -15,6 +15,7 @@ use crate::codec;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::record::{Chunk, Record};
+use crate::refund::Refund;
 use crate::webhook::Webhook;
 
 /// A row whose encoding may depend on the rows before it in its chunk.
@@ -164,7 +165,7 @@ macro_rules! plain {
     )*};
 }
 
-plain!(Hold, Webhook, Adjustment, Fence);
+plain!(Hold, Webhook, Adjustment, Fence, Refund);
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ mod orders;
 mod payments;
 mod products;
 mod properties;
+mod refunds;
 mod sales;
 mod scripts;
 mod store;

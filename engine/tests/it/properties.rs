@@ -4,12 +4,16 @@ mod commands;
 mod compare;
 
 use engine::actor::Actor;
-use engine::command::{ClaimPayments, Command, CreateProduct, Envelope, Rules};
+use engine::command::{
+    ClaimPayments, ClaimRefunds, Command, CreateProduct, Envelope, RefundResult, Rules,
+    SettleRefunds,
+};
 use engine::entry::Entry;
 use engine::event::{Event, EventId};
 use engine::hold;
-use engine::ids::{HoldId, NodeId, OrderId, Position, RequestId, Timestamp, TokenId};
+use engine::ids::{HoldId, NodeId, OrderId, Position, RefundId, RequestId, Timestamp, TokenId};
 use engine::money::Money;
+use engine::order::Status;
 use engine::state::{State, Unobserved};
 use engine::store::memory::MemoryStore;
 use engine::trace::TraceId;
@@ -113,6 +117,30 @@ impl Sender {
                 let order = model.orders.get(webhook.order.0 as usize - 1);
                 webhook.amount = webhook.amount.and(order.map(|order| order.total));
                 Command::PaymentWebhook(webhook)
+            }
+            Op::Refund(which, mut refund) => {
+                let paid = (1..).map(OrderId).zip(&model.orders);
+                let paid = paid.filter(|(_, row)| row.progress.now().status == Status::Paid);
+                let paid: Vec<_> = paid.map(|(id, _)| id).collect();
+                // Now and then one that is not paid.
+                refund.order = match paid.is_empty() || refund.amount == Some(Money(39)) {
+                    true => OrderId(which.index(model.orders.len() + 2) as u64),
+                    false => paid[which.index(paid.len())],
+                };
+                if let Some(order) = model.order(refund.order) {
+                    refund.facts = Model::facts(order);
+                }
+                Command::RequestRefund(refund)
+            }
+            Op::ClaimRefunds(node) => {
+                let refunds = (1..=model.refunds.len() as u64 + 1).map(RefundId).collect();
+                let node = NodeId(node);
+                Command::ClaimRefunds(ClaimRefunds { node, lease_ms: 100, refunds })
+            }
+            Op::SettleRefund(which, verdict) => {
+                let refund = RefundId(which.index(model.refunds.len() + 2) as u64);
+                let results = vec![RefundResult { refund, verdict }];
+                Command::SettleRefunds(SettleRefunds { results })
             }
             Op::Consume(which, mut command) => {
                 let holds = (1..).map(HoldId).zip(&model.holds);

@@ -192,6 +192,7 @@ fn reference(cause: Cause) -> Option<wire::LedgerReference> {
         ("order", cause.order().map(|id| id.0)),
         ("hold", cause.hold().map(|id| id.0)),
         ("adjustment", cause.adjustment().map(|id| id.0)),
+        ("refund", cause.refund().map(|id| id.0)),
     ];
     let found = named.into_iter().find_map(|(kind, id)| Some((kind, id?)));
     found.map(|(kind, id)| wire::LedgerReference { kind: Cow::Borrowed(kind), id })

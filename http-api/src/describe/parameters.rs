@@ -37,6 +37,7 @@ fn paths_and_headers() -> Value {
     json!({
         "OrderId": path("id", "Id", "Id of the order. Anything else is 404."),
         "HoldId": path("id", "Id", "Id of the hold. Anything else is 404."),
+        "RefundId": path("id", "Id", "Id of the refund. Anything else is 404."),
         "ProductId": path("id", "Id", "Id of the product. Anything else is 404."),
         "UserId": path("id", "Id", "Id of the user. Anything else is 404."),
         "MemberId": path("id", "Id", "Id of the member. Anything else is 404."),

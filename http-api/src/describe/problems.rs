@@ -160,6 +160,9 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::LevelTooLow => {
             "the cluster's level is too low for the request: `holdfast level raise` raises it."
         }
+        ErrorCode::NotRefundable => "the order is not PAID.",
+        ErrorCode::RefundExceedsPaid => "less than the requested amount is left of what was paid.",
+        ErrorCode::ReturnExceedsSold => "a line has fewer units left than the request gives back.",
         ErrorCode::OrderNotProcessing => {
             "the order is not PROCESSING, so there is nothing to decide about its payment."
         }

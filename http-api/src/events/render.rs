@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use client::wire::{self, EventType, OrderLineRequest, OrderStatus};
-use engine::event::{Event, HoldChange, Kind, OrderChange};
+use engine::event::{Event, HoldChange, Kind, OrderChange, RefundChange};
 use engine::ids::{OrderId, UserId};
 
 use crate::answer::views::moment;
@@ -59,6 +59,11 @@ fn kind(kind: &Kind) -> EventType {
         Kind::SoldOut(_) => EventType::StockSoldOut,
         Kind::LowStock { .. } => EventType::StockLow,
         Kind::PaymentSettled { .. } => EventType::PaymentSettled,
+        Kind::Refund { change, .. } => match change {
+            RefundChange::Requested => EventType::RefundRequested,
+            RefundChange::Succeeded => EventType::RefundSucceeded,
+            RefundChange::Failed { .. } => EventType::RefundFailed,
+        },
     }
 }
 
@@ -129,6 +134,16 @@ pub(crate) fn view(event: &Event) -> wire::Event {
             view.product_id = Some(product.0);
             view.available_stock = Some(*available);
             view.low_stock_threshold = Some(*threshold);
+        }
+        Kind::Refund { refund, order, amount, change, .. } => {
+            view.refund_id = Some(refund.0);
+            view.order_id = Some(order.0);
+            view.amount = Some(amount.to_string());
+            view.amount_minor = Some(amount.0);
+            view.reason = match change {
+                RefundChange::Failed { reason } => Some(reason.to_string()),
+                RefundChange::Requested | RefundChange::Succeeded => None,
+            };
         }
         Kind::PaymentSettled { order, attempt, reference, reason, actor, .. } => {
             let paid = reference.is_some();

@@ -4,7 +4,7 @@ mod batch;
 mod describe;
 pub(crate) mod examples;
 pub(crate) mod list;
-mod read;
+pub(crate) mod read;
 pub(crate) mod schemas;
 mod task;
 pub(crate) mod write;

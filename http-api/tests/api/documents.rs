@@ -3,6 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use engine::command::{ClaimPayments, Command, PaymentResult, PlaceOrder, SettlePayments, Verdict};
+use engine::ids::{NodeId, ProductId, Quantity};
+use engine::layout::Added;
+use engine::order::{Line, PaymentMethod};
+use engine::outcome::Outcome;
+use engine::trace::TraceId;
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -230,11 +236,76 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
     calls
 }
 
+/// Requests about a payment without a result, which an operator then settles, and about refunds.
+async fn payment_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
+    let propose = async |command| {
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+        fixture.handle.propose(command, TraceId::NONE, deadline).await.unwrap().outcome
+    };
+    let product = json!({"name": "Ticket", "price": "9.99", "stock": 50});
+    let product = fixture.send(Call::json("POST", "/api/v1/products", &product)).await;
+    let product = ProductId(product.json()["data"]["id"].as_u64().unwrap());
+    let order = PlaceOrder {
+        user: None,
+        hold: None,
+        lines: vec![Line { product, quantity: Quantity(2) }],
+        payment_method: PaymentMethod::Gateway,
+        key: None,
+        metadata: None,
+        payment_attempts_max: 1,
+        payment_deadline_ms: 1_000,
+        open_orders_max: 1_000,
+        require_user: false,
+        terms: Added::default(),
+    };
+    let Outcome::Placed(id) = propose(Command::PlaceOrder(order)).await else { panic!("placed") };
+    // The gateway of this node is the simulated one, so nobody else claims the payment.
+    let claim = ClaimPayments { node: NodeId(1), lease_ms: 1, tasks: vec![(id, 1)] };
+    propose(Command::ClaimPayments(claim)).await;
+    let verdict = Verdict::NoAnswer { retry_in_ms: 86_400_000 };
+    let results = vec![PaymentResult { order: id, attempt: 1, verdict }];
+    propose(Command::SettlePayments(SettlePayments { results })).await;
+    let settled = json!({
+        "outcome": "paid", "expected_attempt": 1, "provider_ref": "p-1", "reason": "r", "actor": "ann",
+    });
+    let refund = json!({
+        "lines": [{"line": 1, "quantity": 1, "restock": true}], "reason": "returned",
+        "actor": "ann", "idempotency_key": "rma-9",
+    });
+    let refunds = format!("/api/v1/orders/{id}/refunds");
+    let mut calls = vec![
+        (Call::json("POST", &format!("/api/v1/orders/{id}/recheck"), &json!({})), 200),
+        (Call::new("GET", "/api/v1/payments/unsettled?limit=1"), 200),
+        (Call::new("GET", "/api/v1/payments/unsettled?consistency=stale"), 200),
+        (Call::json("POST", &format!("/api/v1/orders/{id}/settle"), &settled), 200),
+        (Call::json("POST", &format!("/api/v1/orders/{id}/settle"), &settled), 200),
+        (Call::json("POST", &refunds, &refund), 201),
+        (Call::json("POST", &refunds, &refund), 200),
+    ];
+    for read in [refunds, "/api/v1/refunds/1".to_owned()] {
+        calls.push((Call::new("GET", &read), 200));
+        calls.push((Call::new("GET", &format!("{read}?consistency=stale")), 200));
+    }
+    calls
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_documented_success_is_answered_as_documented() {
     let fixture = Fixture::start().await;
     let mut given = BTreeSet::new();
-    for (call, status) in all_successes(&fixture).await {
+    let mut calls = payment_successes(&fixture).await;
+    // The others name the first product.
+    let first = Fixture::start().await;
+    let others = all_successes(&first).await;
+    for (call, status) in others {
+        let (method, target) = (call.method().to_owned(), call.target().to_owned());
+        let answer = first.send(call).await;
+        assert_eq!(answer.status, status, "{method} {target}: {answer:?}");
+        answer.check_headers();
+        given.insert((contract().pattern(&target).unwrap().to_owned(), method, status));
+    }
+    first.stop().await;
+    for (call, status) in calls.drain(..) {
         let (method, target) = (call.method().to_owned(), call.target().to_owned());
         let answer = fixture.send(call).await;
         assert_eq!(answer.status, status, "{method} {target}: {answer:?}");

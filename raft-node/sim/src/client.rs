@@ -254,6 +254,7 @@ fn may_repeat(ask: &Ask) -> bool {
         Command::PlaceBatch(batch) => batch.orders.iter().all(|order| order.key.is_some()),
         Command::CreateHold(hold) => hold.key.is_some(),
         Command::AdjustStock(adjust) => adjust.key.is_some(),
+        Command::RequestRefund(refund) => refund.key.is_some(),
         _ => false,
     }
 }

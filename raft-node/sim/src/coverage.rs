@@ -350,6 +350,18 @@ coverage! {
     payments_rechecked,
     /// Decisions of an operator that were refused because a call was under way.
     rejected_in_flight,
+    /// Refunds requested.
+    refunds_requested,
+    /// Refunds that their key had made before.
+    refunds_replayed,
+    /// Calls to the provider about refunds.
+    refund_calls,
+    /// Of those, calls whose answer was lost after the provider had decided.
+    refund_answers_lost,
+    /// Refunds that the provider declined.
+    refunds_failed,
+    /// Refunds refused because more was wanted than is left.
+    rejected_refund,
     /// Payment tasks taken over after another node's lease expired.
     leases_taken_over,
     /// Times that payments were paused or resumed.

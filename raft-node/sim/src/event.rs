@@ -1,7 +1,7 @@
 //! The events of a run, as data.
 
 use engine::event::{Event as Told, EventId};
-use engine::ids::NodeId;
+use engine::ids::{NodeId, RefundId};
 use raft_node::payment::{Answer, Charge};
 
 use crate::ask::{Ask, Reply};
@@ -145,6 +145,12 @@ pub(crate) enum Duty {
         charge: Charge,
         answer: Answer,
     },
+    /// A call about a refund was answered, or took too long.
+    RefundEnded {
+        refund: RefundId,
+        unanswered: u32,
+        answer: Answer,
+    },
     /// Links that carry nothing else carry an empty frame.
     KeepAlive,
     /// A chunk of events has been read from the disk.
@@ -178,6 +184,7 @@ impl Duty {
             Duty::ReadEvents { .. } => 10,
             Duty::SnapshotWritten => 11,
             Duty::FileTask => 12,
+            Duty::RefundEnded { .. } => 13,
         }
     }
 }

@@ -268,6 +268,11 @@ impl Host {
             Duty::CallEnded { number, charge, answer } => {
                 self.call_ended(sim, number, charge, answer);
             }
+            Duty::RefundEnded { refund, unanswered, answer } => {
+                if let Some(process) = &mut self.up {
+                    process.worker.refunded(sim.now / MS, refund, unanswered, answer);
+                }
+            }
             Duty::KeepAlive => self.keep_alive(sim),
             Duty::ReadEvents { wanted, chunk } => self.read_events(sim, wanted, chunk),
         }

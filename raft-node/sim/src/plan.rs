@@ -118,13 +118,15 @@ pub(super) enum Operation {
     Tokens,
     /// An operator ends an order, or makes its payment due.
     Operate,
+    /// Money and units of an order go back.
+    Refund,
 }
 
 /// The mix of client operations.
 #[derive(Clone, Debug)]
 pub(super) struct Mix {
     /// Operations with their weights.
-    pub(super) operations: [(Operation, u64); 27],
+    pub(super) operations: [(Operation, u64); 28],
     pub(super) keyed_percent: u64,
     pub(super) stale_percent: u64,
     /// Weights of the payment methods mock, webhook and none.
@@ -461,6 +463,7 @@ fn mix(random: &mut Random) -> Mix {
             (Operation::SetPayments, weight(0, 2)),
             (Operation::Tokens, weight(0, 4)),
             (Operation::Operate, weight(0, 4)),
+            (Operation::Refund, weight(0, 6)),
         ],
         keyed_percent: weight(50, 100),
         stale_percent: weight(0, 50),

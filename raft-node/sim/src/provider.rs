@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use engine::ids::OrderId;
-use raft_node::payment::{Answer, Capabilities, Charge, SimulatedGateway, SimulatedSettings};
+use raft_node::payment::{
+    Answer, Capabilities, Charge, RefundCall, SimulatedGateway, SimulatedSettings,
+};
 
 use super::plan::ProviderPlan;
 use super::time::{MS, SECOND};
@@ -21,6 +23,8 @@ pub(super) struct Provider {
     capabilities: Capabilities,
     /// How long a payment that is decided late waits at most, in microseconds.
     pending_us_max: u64,
+    /// The refunds by key: the order, the amount, and whether the customer got it.
+    refunds: BTreeMap<String, (OrderId, i64, bool)>,
     /// The attempts of each order.
     ledger: BTreeMap<OrderId, BTreeMap<u32, Attempt>>,
 }
@@ -29,6 +33,7 @@ pub(super) struct Provider {
 #[derive(Debug)]
 struct Attempt {
     key: String,
+    amount: i64,
     is_charged: bool,
     /// When it is decided.
     decided_at: u64,
@@ -58,8 +63,39 @@ impl Provider {
                 key_retention_ms: None,
             },
             pending_us_max: plan.pending_ms_max * MS,
+            refunds: BTreeMap::new(),
             ledger: BTreeMap::new(),
         }
+    }
+
+    /// Takes a request for a refund.
+    ///
+    /// # Errors
+    /// When the customer would get more than was paid.
+    pub(super) fn refund(&mut self, refund: &RefundCall) -> Result<Answer, String> {
+        let answer = |is_given: bool| match is_given {
+            true => Answer::Succeeded,
+            false => Answer::Declined("refund declined".into()),
+        };
+        if let Some((.., is_given)) = self.refunds.get(&refund.key) {
+            return Ok(answer(*is_given));
+        }
+        let (order, amount) = (refund.order, refund.amount.0);
+        let attempts = self.ledger.get(&order).into_iter().flat_map(BTreeMap::values);
+        let paid: i64 = attempts.filter(|one| one.is_charged).map(|one| one.amount).sum();
+        // One that it has not charged was settled by an operator.
+        let is_given = paid > 0 && amount % 7 != 3;
+        if is_given && self.refunded(order) + amount > paid {
+            return Err(format!("{} gives more back than the {paid} of order {order}", refund.key));
+        }
+        self.refunds.insert(refund.key.clone(), (order, amount, is_given));
+        Ok(answer(is_given))
+    }
+
+    /// What the customer of an order got back.
+    pub(super) fn refunded(&self, order: OrderId) -> i64 {
+        let of_order = self.refunds.values().filter(|(of, _, is_given)| *of == order && *is_given);
+        of_order.map(|(_, amount, _)| amount).sum()
     }
 
     pub(super) fn capabilities(&self) -> Capabilities {
@@ -119,7 +155,8 @@ impl Provider {
             let is_charged = self.verdicts.decide(charge).1 == Answer::Succeeded;
             let wait = if is_pending { 1 + charge.amount.0.unsigned_abs() * MS } else { 0 };
             let decided_at = now + wait.min(self.pending_us_max);
-            attempts.insert(*attempt, Attempt { key: key.clone(), is_charged, decided_at });
+            let (key, amount) = (key.clone(), charge.amount.0);
+            attempts.insert(*attempt, Attempt { key, amount, is_charged, decided_at });
         }
         Ok(Done { answer: self.answer(now, charge), is_new })
     }

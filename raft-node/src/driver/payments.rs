@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::command::Command;
+use engine::ids::RefundId;
 use engine::outcome::Outcome;
 use engine::trace::TraceId;
 use futures_util::stream::StreamExt as _;
@@ -17,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::handle::Handle;
 use crate::payment::worker::{ProposalId, Worker};
-use crate::payment::{Answer, Charge, Config, PaymentGateway, Try};
+use crate::payment::{Answer, Charge, Config, PaymentGateway, RefundCall, Try};
 use crate::shared::Shared;
 
 /// How long a claim or result may take to be applied before it counts as lost.
@@ -27,6 +28,8 @@ enum Done {
     Proposed(ProposalId, Option<Outcome>),
     /// All calls of a claim have ended.
     Called,
+    /// A call about a refund has ended, after so many without an answer.
+    Refunded(RefundId, u32, Answer),
 }
 
 /// The gateway's answer, unchanged.
@@ -80,7 +83,11 @@ pub(crate) async fn run(
             let state = shared.state.read();
             state.due_payments(method, clock.max(state.clock()), after, limit)
         });
-        for (proposal, command) in commands {
+        let refunds = worker.poll_refunds(now_ms, leads && can_charge, |limit| {
+            let state = shared.state.read();
+            state.due_refunds(method, clock.max(state.clock()), limit)
+        });
+        for (proposal, command) in commands.into_iter().chain(refunds) {
             tasks.spawn(propose(handle.clone(), proposal, command));
         }
         shared.calls_in_flight.store(worker.calls_in_flight(), Ordering::Relaxed);
@@ -116,9 +123,19 @@ fn take(
 ) {
     match done {
         Ok(Done::Called) => {}
+        Ok(Done::Refunded(refund, unanswered, answer)) => {
+            shared.gateway.count(&answer);
+            if let Answer::Faulty(fault) = &answer {
+                tracing::error!(refund = refund.0, reason = %fault.reason, "refund_fault");
+            }
+            worker.refunded(shared.now().mono_ms, refund, unanswered, answer);
+        }
         Ok(Done::Proposed(proposal, outcome)) => {
             // The state has applied the claim, so an order keeps the key that it gets here.
             let keys = shared.state.read().payment_keys();
+            for refund in worker.refunds_proposed(proposal, outcome.as_ref(), &keys) {
+                tasks.spawn(give_back(Arc::clone(&calls.gateway), refund, calls.limit));
+            }
             let charges = worker.proposed(proposal, outcome, &keys);
             if !charges.is_empty() {
                 shared.counters.payment_calls.add(charges.len() as u64);
@@ -135,6 +152,13 @@ async fn propose(handle: Handle, proposal: ProposalId, command: Command) -> Done
     let deadline = Instant::now() + PROPOSAL_TIMEOUT;
     let applied = handle.propose(command, TraceId::NONE, deadline).await;
     Done::Proposed(proposal, applied.ok().map(|applied| applied.outcome))
+}
+
+/// Makes the call for a refund.
+async fn give_back(gateway: Arc<dyn PaymentGateway>, refund: RefundCall, limit: Duration) -> Done {
+    let (id, unanswered) = (refund.refund, refund.unanswered);
+    let answer = timeout(limit, gateway.settle_refund(refund)).await;
+    Done::Refunded(id, unanswered, answer.unwrap_or(Answer::Unknown))
 }
 
 /// Makes the calls of one claim. A call without an answer in time counts as unanswered.

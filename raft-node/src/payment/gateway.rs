@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use engine::ids::OrderId;
+use engine::ids::{OrderId, RefundId};
 use engine::money::Money;
 use engine::order::PaymentMethod;
 use engine::trace::TraceId;
@@ -53,6 +53,29 @@ impl Charge {
     pub fn which(&self) -> Try {
         Try { order: self.order, attempt: self.attempt, unanswered: self.unanswered }
     }
+}
+
+/// One refund to ask the gateway for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundCall {
+    /// The gateway's idempotency key, `<lineage>.<epoch>-<order>-r<refund>`.
+    pub key: String,
+    /// What the keys of the order's payment attempts begin with; at most one of them was charged.
+    pub payment: String,
+    /// The refund.
+    pub refund: RefundId,
+    /// The order.
+    pub order: OrderId,
+    /// Earlier calls that got no answer.
+    pub unanswered: u32,
+    /// What the customer gets.
+    pub amount: Money,
+    /// The trace id of the request.
+    pub trace: TraceId,
+    /// Look the key up first: the provider may have seen it.
+    pub look_up_first: bool,
+    /// Refund under a key that the provider has not seen.
+    pub may_refund: bool,
 }
 
 /// The gateway's answer.
@@ -131,6 +154,32 @@ pub trait PaymentGateway: Send + Sync + 'static {
     /// [`Answer::Succeeded`], else [`Answer::Declined`]. Only for gateways that can.
     fn cancel<'a>(&'a self, _: &'a Charge) -> Call<'a> {
         Box::pin(async { Answer::Unknown })
+    }
+
+    /// Gives money back, or returns the result of an earlier call under the same key.
+    fn refund(&self, _: RefundCall) -> Call<'_> {
+        Box::pin(async { Answer::Unknown })
+    }
+
+    /// Asks what became of a refund. Only for gateways that look up.
+    fn look_up_refund<'a>(&'a self, _: &'a RefundCall) -> Call<'a> {
+        Box::pin(async { Answer::Unknown })
+    }
+
+    /// Looks a refund up first where that is due, and asks for it if the provider knows nothing.
+    fn settle_refund(&self, refund: RefundCall) -> Call<'_> {
+        Box::pin(async move {
+            if refund.look_up_first {
+                match self.look_up_refund(&refund).await {
+                    Answer::Unseen => {}
+                    answer => return answer,
+                }
+            }
+            match refund.may_refund {
+                true => self.refund(refund).await,
+                false => Answer::Unseen,
+            }
+        })
     }
 
     /// Whether there is a provider at all. Without one the worker claims no tasks.

@@ -9,7 +9,7 @@ use futures_util::stream;
 use tokio::time::{Instant, sleep, sleep_until};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::gateway::{Answer, Call, Calls, Charge, PaymentGateway};
+use super::gateway::{Answer, Call, Calls, Charge, PaymentGateway, RefundCall};
 
 /// The whole, of which settings are parts.
 pub const PER_MILLION: u32 = 1_000_000;
@@ -69,6 +69,15 @@ impl PaymentGateway for SimulatedGateway {
         Box::pin(async move {
             sleep(Duration::from_millis(delay)).await;
             answer
+        })
+    }
+
+    /// Gives everything back.
+    fn refund(&self, _: RefundCall) -> Call<'_> {
+        let delay = Duration::from_millis(*self.settings.delay_ms.start());
+        Box::pin(async move {
+            sleep(delay).await;
+            Answer::Succeeded
         })
     }
 

@@ -4,14 +4,15 @@
 //! proposed again. Attempts are numbered, so a result counts once.
 
 use engine::command::{ClaimPayments, Command, PaymentResult, SettlePayments, Verdict};
-use engine::ids::{NodeId, OrderId, Timestamp};
+use engine::ids::{NodeId, OrderId, RefundId, Timestamp};
 use engine::outcome::{ClaimedPayment, Outcome};
 use engine::payment_keys::PaymentKeys;
 use engine::state::DuePayment;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::breaker::{Breaker, Ended};
-use super::{Answer, Capabilities, Charge, Config, GatewayState, Try};
+use super::refunds::{self, RefundDesk};
+use super::{Answer, Capabilities, Charge, Config, GatewayState, RefundCall, Try};
 
 /// Identifies a command that the worker proposed.
 pub type ProposalId = u64;
@@ -51,6 +52,7 @@ pub struct Worker {
     calling: FxHashSet<(OrderId, u32)>,
     results: Vec<PaymentResult>,
     settling: FxHashMap<ProposalId, Vec<PaymentResult>>,
+    refunds: RefundDesk,
 }
 
 impl Worker {
@@ -75,7 +77,52 @@ impl Worker {
             calling: FxHashSet::default(),
             results: Vec::new(),
             settling: FxHashMap::default(),
+            refunds: RefundDesk::new(),
         }
+    }
+
+    /// Returns the commands about refunds to propose at `now_ms` of a monotonic clock. `due` returns
+    /// at most the given number of due refunds. The breaker lets as many through as payments.
+    pub fn poll_refunds(
+        &mut self,
+        now_ms: u64,
+        leads: bool,
+        due: impl FnOnce(usize) -> Vec<RefundId>,
+    ) -> Vec<(ProposalId, Command)> {
+        let mut commands = Vec::new();
+        let proposal = self.new_proposal();
+        commands.extend(self.refunds.settle(proposal).map(|command| (proposal, command)));
+        if leads {
+            let proposal = self.new_proposal();
+            let calls_max = self.breaker.calls_max(now_ms);
+            let (node, lease_ms) = (self.node, self.config.lease_ms);
+            let claim = self.refunds.claim(proposal, node, lease_ms, calls_max, due);
+            commands.extend(claim.map(|command| (proposal, command)));
+        }
+        commands
+    }
+
+    /// Takes the outcome of a command about refunds; others are not its own. Returns the calls to
+    /// make. `keys` are as for [`Worker::proposed`].
+    pub fn refunds_proposed(
+        &mut self,
+        proposal: ProposalId,
+        outcome: Option<&Outcome>,
+        keys: &PaymentKeys,
+    ) -> Vec<RefundCall> {
+        let (cluster, capabilities) = (&self.cluster, self.capabilities);
+        self.refunds.proposed(proposal, outcome, |claimed| {
+            refunds::call(claimed, cluster, keys, capabilities, RETENTION_MARGIN_MS)
+        })
+    }
+
+    /// A call about a refund ended at `now_ms`, after `unanswered` others.
+    pub fn refunded(&mut self, now_ms: u64, refund: RefundId, unanswered: u32, answer: Answer) {
+        if self.capabilities.is_remote {
+            self.breaker.ended(now_ms, ended(&answer));
+        }
+        let verdict = refunds::verdict(&self.config, answer, unanswered);
+        self.refunds.called(refund, verdict);
     }
 
     /// Open calls.

@@ -146,3 +146,48 @@ async fn an_operator_ends_an_order_whose_service_does_not_tell() {
     assert_eq!((status, &problem["code"]), (409, &json!("order_not_processing")), "{problem}");
     assert_eq!(service.charges(order), [0_i64; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refunds_give_back_once_what_was_paid_and_no_more() {
+    let service = PaymentService::start(false).await;
+    let test = "refunds_give_back_once_what_was_paid_and_no_more";
+    let mut cluster = cluster_of(test, &service).await;
+    let caller = cluster.caller().clone();
+    let product = shop::create_product(&caller, &mut cluster.random(1), "1.50", 1_000).await;
+    // Order 5 would be declined.
+    let call = shop::place(&shop::order(product, 2, "gateway"));
+    let order = shop::id(&caller.ask(1, &call).await.expect(201).data());
+    shop::all_settled(&caller, 1).await;
+    service.lose();
+    let path = format!("{ORDERS}/{order}/refunds");
+    let line = json!({"line": 1, "quantity": 1, "restock": true});
+    let body = json!({
+        "lines": [line], "reason": "returned", "actor": "ann", "idempotency_key": "rma-1",
+    });
+    let refund = caller.ask(1, &Call::post(&path, &body)).await.expect(201).data();
+    assert_eq!((&refund["amount"], &refund["order_id"]), (&json!("1.50"), &json!(order)));
+    let again = caller.ask(2, &Call::post(&path, &body)).await.expect(200).data();
+    assert_eq!(again["id"], refund["id"]);
+    let stock = caller.get(1, &format!("/api/v1/products/{product}")).await.expect(200).data();
+    assert_eq!((&stock["stock"], &stock["sold"]), (&json!(999), &json!(1)));
+    let dead = cluster.kill_leader().await;
+    cluster.restart(dead);
+    cluster.wait_ready().await;
+    let rest = json!({"reason": "broken", "actor": "ann"});
+    let rest = caller.ask(1, &Call::post(&path, &rest)).await.expect(201).data();
+    assert_eq!(rest["amount"], "1.50", "all that is left");
+    let more = json!({"amount": "0.01", "reason": "more", "actor": "ann"});
+    let refused = caller.ask(1, &Call::post(&path, &more)).await;
+    assert_eq!((refused.status, &refused.json()["code"]), (409, &json!("refund_exceeds_paid")));
+    wait::until("the refunds succeeded", wait::SETTLED, async || {
+        let of = caller.get(1, &path).await.expect(200).data();
+        let all = of["refunds"].as_array().expect("a list").clone();
+        match all.len() == 2 && all.iter().all(|refund| refund["status"] == "succeeded") {
+            true => Ok(()),
+            false => Err(of.to_string()),
+        }
+    })
+    .await;
+    assert_eq!(service.refunds(order), [150, 150]);
+    assert_eq!(service.charges(order), [300]);
+}

@@ -5,12 +5,15 @@ use engine::auth::{Mode, Scope, Scopes};
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
     CreateToken, CreateUser, ExtendHold, FenceKey, OrderTerms, PaymentResult, PaymentWebhook,
-    PlaceBatch, PlaceOrder, RaiseLevel, RecheckPayment, ReleaseHold, RevokeToken, SetAuth,
-    SetPayments, SettleOrder, SettlePayments, Settlement, UpdateProduct, Verdict,
+    PlaceBatch, PlaceOrder, RaiseLevel, RecheckPayment, ReleaseHold, RequestRefund, RevokeToken,
+    SetAuth, SetPayments, SettleOrder, SettlePayments, Settlement, UpdateProduct, Verdict,
 };
-use engine::ids::{HoldId, NodeId, OrderId, ProductId, Quantity, Timestamp, TokenId, UserId};
+use engine::ids::{
+    HoldId, NodeId, OrderId, Position, ProductId, Quantity, Timestamp, TokenId, UserId,
+};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
+use engine::refund::{self, Facts};
 use engine::sale::{Sale, SaleChange};
 use engine::secret::Secret;
 use engine::webhook::Report;
@@ -157,6 +160,38 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn refund()(
+        amount in prop::option::weighted(0.5, 0_i64..40),
+        lines in vec((0_u32..4, 0_u32..3, any::<bool>()), 0..3),
+        blank in prop::bool::weighted(0.05),
+        key in prop::option::weighted(0.5, 0_u8..8),
+        refunds_open_max in prop_oneof![1 => Just(1), 6 => Just(1000_u64)],
+    ) -> RequestRefund {
+        let line = |(line, quantity, restock)| refund::Line {
+            line,
+            quantity: Quantity(quantity),
+            restock,
+        };
+        RequestRefund {
+            order: OrderId(0),
+            facts: Facts {
+                user: None,
+                placed: Position::new(1, 0),
+                payment_method: PaymentMethod::None,
+                total: Money(0),
+                items: Box::default(),
+            },
+            amount: amount.map(Money),
+            lines: lines.into_iter().map(line).collect(),
+            reason: if blank { "".into() } else { "returned".into() },
+            actor: "ann".into(),
+            key: key.map(|key| format!("key {key}").into()),
+            refunds_open_max,
+        }
+    }
+}
+
 pub(super) fn batch() -> impl Strategy<Value = Command> {
     (any::<bool>(), vec(place(), 0..6)).prop_map(|(atomic, orders)| {
         let order = |command| match command {
@@ -205,6 +240,11 @@ pub(super) enum Op {
     Settle(prop::sample::Index, Verdict),
     /// A provider reports the right amount for one of the newest orders, or one of the next.
     Report(prop::sample::Index, PaymentWebhook),
+    /// A refund of one of the paid orders. The facts follow from the order.
+    Refund(prop::sample::Index, RequestRefund),
+    /// A worker claims refunds, or reports on one that it has claimed.
+    ClaimRefunds(u64),
+    SettleRefund(prop::sample::Index, Verdict),
     /// An order takes one of the active holds over.
     Consume(prop::sample::Index, Command),
     /// From now on the node sends under a newer boot.
@@ -331,6 +371,11 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
     prop_oneof![
         12 => place().prop_map(Op::Plain),
         3 => operator.prop_map(Op::Plain),
+        8 => (any::<prop::sample::Index>(), refund())
+            .prop_map(|(which, refund)| Op::Refund(which, refund)),
+        2 => (1_u64..3).prop_map(Op::ClaimRefunds),
+        3 => (any::<prop::sample::Index>(), verdict())
+            .prop_map(|(which, verdict)| Op::SettleRefund(which, verdict)),
         2 => recheck.prop_map(Op::Plain),
         6 => batch().prop_map(Op::Plain),
         4 => cancel.prop_map(Op::Plain),

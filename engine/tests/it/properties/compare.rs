@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use engine::checkpoint::CheckpointStore;
 use engine::fence::KeyState;
 use engine::hold;
-use engine::ids::{AdjustmentId, HoldId, OrderId, ProductId, TokenId, UserId, WebhookId};
+use engine::ids::{AdjustmentId, HoldId, OrderId, ProductId, RefundId, TokenId, UserId, WebhookId};
 use engine::order::{PaymentMethod, Status};
 use engine::query::{Listing, OrderFilter, Page};
+use engine::refund;
 use engine::state::{Lookup, OrderLookup, State};
 use engine::webhook::Fate;
 use engine_model::{Key, Model, Order, Term, counters};
@@ -28,6 +29,7 @@ pub(super) fn compare(state: &State, store: &dyn CheckpointStore, model: &Model)
     }
     compare_holds(state, store, model);
     compare_reports(state, store, model);
+    compare_refunds(state, store, model);
     compare_adjustments(state, store, model);
     compare_products(state, model);
     compare_schedules(state, model);
@@ -111,6 +113,29 @@ fn compare_reports(state: &State, store: &dyn CheckpointStore, model: &Model) {
         );
     }
     assert_eq!(state.webhook(WebhookId(model.reports.len() as u64 + 1)), Lookup::Absent);
+}
+
+fn compare_refunds(state: &State, store: &dyn CheckpointStore, model: &Model) {
+    for (id, expected) in (1..).map(RefundId).zip(&model.refunds) {
+        let refund = match state.refund(id) {
+            Lookup::Resident(refund) => refund,
+            Lookup::Stored => {
+                let stored = engine::checkpoint::read_refund(store, id).expect("readable");
+                Cow::Owned(stored.expect("stored"))
+            }
+            Lookup::Absent => panic!("refund {id} is missing"),
+        };
+        assert_eq!(
+            (refund.order, refund.amount, refund.status, &refund.lines[..], &refund.key),
+            (expected.order, expected.amount, expected.status, &expected.lines[..], &expected.key),
+            "refund {id}"
+        );
+        let task = refund.task.map(|task| (task.due, task.unanswered));
+        let waits = expected.status == refund::Status::Requested;
+        assert_eq!(task, waits.then_some((expected.due, expected.unanswered)), "refund {id}");
+        assert!(state.refunds_of(refund.order).0.contains(&id));
+    }
+    assert_eq!(state.refund(RefundId(model.refunds.len() as u64 + 1)), Lookup::Absent);
 }
 
 fn compare_adjustments(state: &State, store: &dyn CheckpointStore, model: &Model) {

@@ -71,6 +71,15 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         Outcome::OrderSettled { order, already: false } => format!("settled order {order}"),
         Outcome::OrderSettled { order, already: true } => format!("order {order} was settled"),
         Outcome::PaymentRechecked(id) => format!("the payment of order {id} is due"),
+        Outcome::RefundRequested(id) => format!("requested refund {id}"),
+        Outcome::RefundReplayed(id) => format!("replayed refund {id}"),
+        Outcome::RefundsClaimed(claims) => {
+            let claims = claims.iter().map(|claim| {
+                format!(" {} {} unanswered={}", claim.refund, claim.amount, claim.unanswered)
+            });
+            format!("claimed refunds{}", claims.collect::<String>())
+        }
+        Outcome::RefundsSettled(results) => format!("settled {results} refunds"),
         Outcome::Ignored => "ignored".into(),
     }
 }
@@ -95,6 +104,9 @@ pub(super) fn event(event: &Event) -> String {
         }
         Kind::LowStock { product, available, threshold } => {
             format!("product {product} available {available} of {threshold}")
+        }
+        Kind::Refund { refund, order, amount, .. } => {
+            format!("refund {refund} of order {order}: {amount}")
         }
         Kind::PaymentSettled { order, attempt, reference, actor, .. } => {
             let reference = reference.as_deref().unwrap_or("none");

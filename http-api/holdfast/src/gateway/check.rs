@@ -6,15 +6,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use clap::Args;
-use engine::ids::OrderId;
+use engine::ids::{OrderId, RefundId};
 use engine::money::Money;
 use engine::trace::TraceId;
 use futures_util::future::join_all;
 use hyper::Method;
-use raft_node::payment::{Answer, Charge};
+use raft_node::payment::{Answer, Charge, RefundCall};
 
 use super::Flags;
-use super::http::{Ask, HttpGateway, Resource, Said, charge_body, read};
+use super::http::{Ask, HttpGateway, Resource, Said, charge_body, read, refund_body};
 use super::sign::{Signed, signature};
 use crate::exit::CliError;
 use crate::node::running;
@@ -86,6 +86,8 @@ impl Check {
         told("DELETE of a charged key says that it is charged", self.keeps_charge(7).await);
         told("PUTs of one key at a time charge once", self.at_once(8).await);
         told("a key in the path that differs from the header gets 400", self.two_keys(9).await);
+        told("PUT of a refund gives back, once", self.refunds(17).await);
+        told("GET of an unseen refund gets 404 {\"status\": \"unseen\"}", self.no_refund(18).await);
         let at = |moment: u64| {
             move |signed: Signed<'_>, secrets: &[String]| Some(signature(secrets, moment, signed))
         };
@@ -216,6 +218,46 @@ impl Check {
         match decided.windows(2).all(|pair| kind(pair[0]) == kind(pair[1])) && !decided.is_empty() {
             true => Ok(()),
             false => Err(format!("the answers are {answers:?}")),
+        }
+    }
+
+    fn refund(&self, case: u64) -> RefundCall {
+        let payment = format!("c0ffee000000.0-{}{case:02}", self.run);
+        RefundCall {
+            key: format!("{payment}-r1"),
+            payment,
+            refund: RefundId(1),
+            order: self.charge(case).order,
+            unanswered: 0,
+            amount: AMOUNT,
+            trace: TraceId::NONE,
+            look_up_first: false,
+            may_refund: true,
+        }
+    }
+
+    async fn ask_refund(&self, method: Method, refund: &RefundCall) -> Result<Said, String> {
+        let body = if method == Method::PUT { refund_body(refund) } else { Bytes::new() };
+        let ask = Ask { method, resource: Resource::Refunds, key: &refund.key, body };
+        self.gateway.ask(ask).await
+    }
+
+    async fn refunds(&self, case: u64) -> Case {
+        self.decided(&self.charge(case)).await?;
+        let refund = self.refund(case);
+        let first = self.ask_refund(Method::PUT, &refund).await?;
+        match read(&Method::PUT, &first, AMOUNT) {
+            Answer::Succeeded | Answer::Declined(_) | Answer::Pending { .. } => {}
+            other => return Err(format!("{} means {other:?}", shown(&first))),
+        }
+        same(&first, &self.ask_refund(Method::PUT, &refund).await?)
+    }
+
+    async fn no_refund(&self, case: u64) -> Case {
+        let said = self.ask_refund(Method::GET, &self.refund(case)).await?;
+        match read(&Method::GET, &said, AMOUNT) {
+            Answer::Unseen => Ok(()),
+            other => Err(format!("{} means {other:?}", shown(&said))),
         }
     }
 

@@ -19,7 +19,7 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use raft_node::payment::gateway::Call;
-use raft_node::payment::{Answer, Capabilities, Charge, Fault, PaymentGateway};
+use raft_node::payment::{Answer, Capabilities, Charge, Fault, PaymentGateway, RefundCall};
 use rustls::{ClientConfig, RootCertStore};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -95,12 +95,14 @@ impl Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resource {
     Payments,
+    Refunds,
 }
 
 impl Resource {
     fn as_str(self) -> &'static str {
         match self {
             Resource::Payments => "payments",
+            Resource::Refunds => "refunds",
         }
     }
 }
@@ -134,6 +136,17 @@ struct ChargeBody<'a> {
     key: &'a str,
     order_id: u64,
     attempt: u32,
+    amount_minor: i64,
+    trace_id: String,
+}
+
+/// The body of a refund. Calls about one refund have equal bodies.
+#[derive(Debug, Serialize)]
+struct RefundBody<'a> {
+    key: &'a str,
+    payment: &'a str,
+    order_id: u64,
+    refund_id: u64,
     amount_minor: i64,
     trace_id: String,
 }
@@ -217,9 +230,16 @@ impl HttpGateway {
             .unwrap_or_else(|_| Err(format!("no answer within {REQUEST_MS_MAX} ms")))
     }
 
-    /// Asks about a payment, and reads the answer as one about this amount.
-    async fn pay(&self, method: Method, key: &str, body: Bytes, amount: Money) -> Answer {
-        let ask = Ask { method: method.clone(), resource: Resource::Payments, key, body };
+    /// Asks about a payment or a refund, and reads the answer as one about this amount.
+    async fn settle_by(
+        &self,
+        method: Method,
+        resource: Resource,
+        key: &str,
+        body: Bytes,
+        amount: Money,
+    ) -> Answer {
+        let ask = Ask { method: method.clone(), resource, key, body };
         match self.ask(ask).await {
             Ok(said) => read(&method, &said, amount),
             Err(error) => {
@@ -238,6 +258,19 @@ pub(super) fn charge_body(charge: &Charge) -> Bytes {
         attempt: charge.attempt,
         amount_minor: charge.amount.0,
         trace_id: charge.trace.to_string(),
+    };
+    serde_json::to_vec(&body).expect("numbers and texts have a JSON form").into()
+}
+
+/// The body of a refund.
+pub(super) fn refund_body(refund: &RefundCall) -> Bytes {
+    let body = RefundBody {
+        key: &refund.key,
+        payment: &refund.payment,
+        order_id: refund.order.0,
+        refund_id: refund.refund.0,
+        amount_minor: refund.amount.0,
+        trace_id: refund.trace.to_string(),
     };
     serde_json::to_vec(&body).expect("numbers and texts have a JSON form").into()
 }
@@ -316,16 +349,30 @@ impl PaymentGateway for HttpGateway {
     fn charge(&self, charge: Charge) -> Call<'_> {
         Box::pin(async move {
             let body = charge_body(&charge);
-            self.pay(Method::PUT, &charge.key, body, charge.amount).await
+            self.settle_by(Method::PUT, Resource::Payments, &charge.key, body, charge.amount).await
         })
     }
 
     fn look_up<'a>(&'a self, charge: &'a Charge) -> Call<'a> {
-        Box::pin(self.pay(Method::GET, &charge.key, Bytes::new(), charge.amount))
+        let (key, resource) = (&charge.key, Resource::Payments);
+        Box::pin(self.settle_by(Method::GET, resource, key, Bytes::new(), charge.amount))
     }
 
     fn cancel<'a>(&'a self, charge: &'a Charge) -> Call<'a> {
-        Box::pin(self.pay(Method::DELETE, &charge.key, Bytes::new(), charge.amount))
+        let (key, resource) = (&charge.key, Resource::Payments);
+        Box::pin(self.settle_by(Method::DELETE, resource, key, Bytes::new(), charge.amount))
+    }
+
+    fn refund(&self, refund: RefundCall) -> Call<'_> {
+        Box::pin(async move {
+            let (key, body) = (&refund.key, refund_body(&refund));
+            self.settle_by(Method::PUT, Resource::Refunds, key, body, refund.amount).await
+        })
+    }
+
+    fn look_up_refund<'a>(&'a self, refund: &'a RefundCall) -> Call<'a> {
+        let (key, resource) = (&refund.key, Resource::Refunds);
+        Box::pin(self.settle_by(Method::GET, resource, key, Bytes::new(), refund.amount))
     }
 }
 

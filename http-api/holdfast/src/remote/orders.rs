@@ -4,8 +4,11 @@
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
+use client::wire::{
+    self, PageMeta, PaymentMethod, RecheckRequest, RefundLine, RefundRequest, SettleOutcome,
+    SettleRequest,
+};
 use client::wire::{ByKey, CancelRequest, Order, OrderLineRequest, OrderRequest, OrderStatus};
-use client::wire::{PageMeta, PaymentMethod, RecheckRequest, SettleOutcome, SettleRequest};
 use client::{OrderQuery, Paging};
 
 use crate::address;
@@ -31,6 +34,10 @@ pub(crate) enum Command {
     Settle(Settle),
     /// Ask the payment gateway about an order again at once
     Recheck(Recheck),
+    /// Give money of a paid order back, and take units back
+    Refund(Refund),
+    /// Show the refunds of an order
+    Refunds(Get),
     /// Show the outcome of an idempotency key
     Key(Key),
     /// Resolve an unknown outcome: show the order of a key, or block the key for good
@@ -147,6 +154,34 @@ pub(crate) struct Settle {
     remote: remote::Options,
 }
 
+/// The flags of `orders refund`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Refund {
+    /// The id of the order
+    #[arg(value_parser = address::row_id)]
+    id: u64,
+    /// Give this amount back [default: the price of the lines, or all that is left]
+    #[arg(long)]
+    amount: Option<String>,
+    /// Refund this quantity of a line; give it once per line
+    #[arg(long, value_name = "LINE[:QUANTITY]", value_delimiter = ',')]
+    line: Vec<Item>,
+    /// Put the units of the lines back into stock
+    #[arg(long, requires = "line")]
+    restock: bool,
+    /// Record this reason
+    #[arg(long)]
+    reason: String,
+    /// Record who decides
+    #[arg(long, value_name = "NAME")]
+    actor: String,
+    /// Use this idempotency key [default: a new one]
+    #[arg(long)]
+    key: Option<String>,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
 /// The flags of `orders recheck`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Recheck {
@@ -201,6 +236,8 @@ pub(crate) fn run(command: &Command) -> Result<(), CliError> {
         Command::Cancel(options) => remote::block_on(cancel(options)),
         Command::Settle(options) => remote::block_on(settle(options)),
         Command::Recheck(options) => remote::block_on(recheck(options)),
+        Command::Refund(options) => remote::block_on(refund(options)),
+        Command::Refunds(options) => remote::block_on(refunds(options)),
         Command::Key(options) => remote::block_on(key(options)),
         Command::Fence(options) => remote::block_on(fence(options)),
     }
@@ -273,6 +310,55 @@ async fn recheck(options: &Recheck) -> Result<(), CliError> {
     let client = options.remote.client()?;
     let answer = client.recheck_payment(options.id, &RecheckRequest::default()).await;
     options.remote.print(&answer.map_err(|error| remote::failure(&error))?.data, details)
+}
+
+async fn refund(options: &Refund) -> Result<(), CliError> {
+    let line = |item: &Item| {
+        let line = u32::try_from(item.0.product_id).unwrap_or(u32::MAX);
+        RefundLine { line, quantity: item.0.quantity, restock: options.restock }
+    };
+    let request = RefundRequest {
+        amount: options.amount.clone(),
+        lines: options.line.iter().map(line).collect(),
+        reason: options.reason.clone(),
+        actor: options.actor.clone(),
+        idempotency_key: options.key.clone(),
+    };
+    let client = options.remote.client()?;
+    let answer = client.request_refund(options.id, &request).await;
+    let answer = answer.map_err(|error| remote::failure(&error))?;
+    options.remote.print(&answer.data, |refund| refund_rows(std::slice::from_ref(refund)))
+}
+
+async fn refunds(options: &Get) -> Result<(), CliError> {
+    let client = options.remote.client()?;
+    let answer = client.refunds(options.id).await.map_err(|error| remote::failure(&error))?;
+    options.remote.print(&answer.data, |of| refund_rows(&of.refunds))
+}
+
+/// Renders refunds as a table, one per row.
+fn refund_rows(refunds: &[wire::Refund]) -> String {
+    let mut table = Table::new(&[
+        ("ID", Align::Right),
+        ("STATUS", Align::Left),
+        ("AMOUNT", Align::Right),
+        ("LINES", Align::Right),
+        ("REASON", Align::Left),
+        ("ACTOR", Align::Left),
+        ("CREATED", Align::Left),
+    ]);
+    for refund in refunds {
+        table.row(vec![
+            refund.id.to_string(),
+            refund.status.to_string(),
+            refund.amount.clone(),
+            refund.lines.len().to_string(),
+            refund.reason.clone(),
+            refund.actor.clone(),
+            refund.created_at.clone(),
+        ]);
+    }
+    table.to_string()
 }
 
 async fn key(options: &Key) -> Result<(), CliError> {

@@ -5,15 +5,17 @@ use engine::auth::{Mode, Scopes};
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, Command, CreateHold, CreateProduct, CreateToken,
     CreateUser, ExtendHold, FenceKey, OrderTerms, PaymentWebhook, PlaceBatch, PlaceOrder,
-    RecheckPayment, ReleaseHold, RevokeToken, SetAuth, SetPayments, SettleOrder, Settlement,
-    UpdateProduct,
+    RecheckPayment, ReleaseHold, RequestRefund, RevokeToken, SetAuth, SetPayments, SettleOrder,
+    Settlement, UpdateProduct,
 };
 use engine::ids::{HoldId, OrderId, Position, ProductId, Quantity, Timestamp, TokenId, UserId};
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
 use engine::query::{OrderFilter, Page};
+use engine::refund;
 use engine::sale::{Sale, SaleChange};
 use engine::webhook::Report;
+use engine_model::Model;
 
 use super::{Client, REMEMBERED_MAX};
 use crate::ask::{Ask, Freshness, Look};
@@ -129,6 +131,7 @@ impl Client {
             }
             Operation::Tokens => Ask::Command(tokens(sim)),
             Operation::Operate => Ask::Command(operate(sim)),
+            Operation::Refund => Ask::Command(self.refund(sim)),
             Operation::ReadHold => {
                 let what = Look::Hold(any_hold(sim));
                 self.read(sim, what)
@@ -285,6 +288,38 @@ impl Client {
         }
         self.reported.push(report.clone());
         Command::PaymentWebhook(report)
+    }
+
+    /// A refund, mostly of a paid order: of all, of an amount, or of lines.
+    fn refund(&mut self, sim: &mut Sim) -> Command {
+        let model = &sim.oracle.model;
+        let paid = (1..).map(OrderId).zip(&model.orders);
+        let paid = paid.filter(|(_, row)| row.progress.now().status == Status::Paid);
+        let paid: Vec<OrderId> = paid.map(|(id, _)| id).collect();
+        if model.level == 0 || paid.is_empty() {
+            return Command::CancelOrder(CancelOrder { order: any_order(sim), reason: None });
+        }
+        let order = *sim.random.pick(&paid);
+        let facts = Model::facts(sim.oracle.model.order(order).expect("it is paid"));
+        let mut lines = Vec::new();
+        if sim.random.percent(50) {
+            let line = sim.random.between(1, facts.items.len() as u64) as u32;
+            let bought = u64::from(facts.items[line as usize - 1].quantity.0);
+            let quantity = Quantity(sim.random.between(1, bought) as u32);
+            lines.push(refund::Line { line, quantity, restock: sim.random.percent(70) });
+        }
+        let total = facts.total.0.unsigned_abs();
+        let amount = sim.random.percent(40).then(|| Money(1 + sim.random.below(total + 1) as i64));
+        Command::RequestRefund(RequestRefund {
+            order,
+            facts,
+            amount,
+            lines,
+            reason: "returned".into(),
+            actor: "ann".into(),
+            key: sim.random.percent(70).then(|| self.key('r')),
+            refunds_open_max: *sim.random.pick(&[3, 1_000_000]),
+        })
     }
 
     /// An adjustment of stock. There are few keys, so some repeat, with the same request or

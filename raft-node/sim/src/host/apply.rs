@@ -220,6 +220,11 @@ fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
             Outcome::PaymentsSet => cover.payments_set += 1,
             Outcome::OrderSettled { already: false, .. } => cover.orders_settled_by_operator += 1,
             Outcome::PaymentRechecked(_) => cover.payments_rechecked += 1,
+            Outcome::RefundRequested(_) => cover.refunds_requested += 1,
+            Outcome::RefundReplayed(_) => cover.refunds_replayed += 1,
+            Outcome::Rejected(
+                Rejection::RefundExceedsPaid { .. } | Rejection::ReturnExceedsSold { .. },
+            ) => cover.rejected_refund += 1,
             Outcome::Rejected(Rejection::PaymentInFlight(_)) => cover.rejected_in_flight += 1,
             Outcome::ProductArchived(_) => cover.products_archived += 1,
             Outcome::Rejected(Rejection::InsufficientStock { .. }) => cover.rejected_stock += 1,
@@ -264,7 +269,7 @@ fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
 
 /// Counts the events of an entry, when the first node applies it.
 fn count_events(cover: &mut Coverage, events: &[engine::event::Event]) {
-    use engine::event::{HoldChange, Kind, OrderChange};
+    use engine::event::{HoldChange, Kind, OrderChange, RefundChange};
     cover.events_told += events.len() as u64;
     for event in events {
         let counter = match &event.kind {
@@ -280,6 +285,7 @@ fn count_events(cover: &mut Coverage, events: &[engine::event::Event]) {
             Kind::Hold { change: HoldChange::Expired, .. } => &mut cover.holds_expired,
             Kind::Hold { change: HoldChange::Released, .. } => &mut cover.holds_released,
             Kind::SoldOut(_) => &mut cover.sold_out,
+            Kind::Refund { change: RefundChange::Failed { .. }, .. } => &mut cover.refunds_failed,
             Kind::LowStock { .. } => &mut cover.stock_low,
             _ => continue,
         };

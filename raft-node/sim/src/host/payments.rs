@@ -3,7 +3,7 @@
 use engine::outcome::Outcome;
 use engine::trace::TraceId;
 use raft_node::payment::worker::ProposalId;
-use raft_node::payment::{Answer, Charge, GatewayState};
+use raft_node::payment::{Answer, Charge, GatewayState, RefundCall};
 
 use super::waiting::Waiter;
 use super::*;
@@ -27,7 +27,10 @@ impl Host {
         let commands = process.worker.poll(sim.now / MS, leads, |after, limit| {
             state.due_payments(method, clock, after, limit)
         });
-        for (proposal, command) in commands {
+        let refunds = process.worker.poll_refunds(sim.now / MS, leads, |limit| {
+            process.state.due_refunds(method, clock, limit)
+        });
+        for (proposal, command) in commands.into_iter().chain(refunds) {
             let waiter = Waiter::Payments(proposal);
             let deadline_ms = self.deadline_ms(sim, PROPOSAL_TIMEOUT_MS);
             if !self.propose(sim, command, TraceId::NONE, waiter, deadline_ms) {
@@ -45,9 +48,38 @@ impl Host {
     ) {
         let Some(process) = &mut self.up else { return };
         let keys = process.state.payment_keys();
+        let refunds = process.worker.refunds_proposed(proposal, outcome.as_ref(), &keys);
+        for refund in refunds {
+            self.give_back(sim, refund);
+        }
+        let Some(process) = &mut self.up else { return };
         for charge in process.worker.proposed(proposal, outcome, &keys) {
             self.call(sim, charge);
         }
+    }
+
+    /// Asks the provider for a refund. It decides at once; the request or the answer may get lost.
+    fn give_back(&mut self, sim: &mut Sim, mut call: RefundCall) {
+        sim.cover.refund_calls += 1;
+        let timeout_us = self.clock.true_us(sim.plan.payments.call_timeout_ms * MS);
+        let (refund, unanswered) = (call.refund, call.unanswered);
+        let lost = Duty::RefundEnded { refund, unanswered, answer: Answer::Unknown };
+        if sim.planted(Bug::RefundKeyPerTry) {
+            call.key = format!("{}-{unanswered}", call.key);
+        }
+        if sim.random.ppm(sim.plan.provider.request_lost_ppm) {
+            return self.after(sim, timeout_us, lost);
+        }
+        let answer = match sim.provider.refund(&call) {
+            Ok(answer) => answer,
+            Err(what) => return sim.fail(what),
+        };
+        if sim.random.ppm(sim.plan.provider.answer_lost_ppm) {
+            sim.cover.refund_answers_lost += 1;
+            return self.after(sim, timeout_us, lost);
+        }
+        let delay = sim.random.waiting(20 * MS);
+        self.after(sim, delay, Duty::RefundEnded { refund, unanswered, answer });
     }
 
     fn call(&mut self, sim: &mut Sim, mut charge: Charge) {

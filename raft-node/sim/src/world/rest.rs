@@ -2,6 +2,7 @@
 
 use engine::ids::{NodeId, OrderId};
 use engine::order::Status;
+use engine::refund;
 use raft_node::core::Space;
 use raft_node::log::LogStore;
 
@@ -151,6 +152,9 @@ impl World {
                 let at = state.applied_index();
                 return Some(format!("node {} is at index {at} of {last}", host.id));
             }
+            if state.open_refunds() > 0 {
+                return Some(format!("{} refunds are open", state.open_refunds()));
+            }
             if state.payment_tasks() > 0 || state.next_deadline().is_some() {
                 let (clock, due) = (state.clock(), state.next_payment_due());
                 let tasks = state.payment_tasks();
@@ -192,6 +196,16 @@ impl World {
         for (id, order) in (1..).map(OrderId).zip(&sim.oracle.model.orders) {
             let (charged, _) = sim.provider.of(id);
             let status = order.progress.now().status;
+            let refunds = sim.oracle.model.refunds.iter().filter(|refund| refund.order == id);
+            let given = refunds.filter(|refund| refund.status == refund::Status::Succeeded);
+            let given: i64 = given.map(|refund| refund.amount.0).sum();
+            let has_worker = order.request.method.has_worker();
+            if has_worker && given != sim.provider.refunded(id) {
+                let of_provider = sim.provider.refunded(id);
+                return Err(format!(
+                    "order {id}: {given} given back, {of_provider} by the provider"
+                ));
+            }
             // An operator may have been wrong about the provider.
             if order.settled_by_operator {
                 continue;
