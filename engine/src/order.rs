@@ -72,8 +72,8 @@ pub enum PaymentMethod {
     Webhook,
     /// Nobody: the order stays PENDING until somebody cancels it or a webhook settles it.
     None,
-    /// The worker on the leader asks a payment service. [`PaymentMethod::Mock`] is for the simulated
-    /// gateway alone, so a change of gateways charges nobody for an order of a trial.
+    /// The worker on the leader asks a payment service. [`PaymentMethod::Mock`] is for the
+    /// simulated gateway alone, so a change of gateways charges nobody for an order of a trial.
     Gateway,
 }
 

@@ -12,7 +12,6 @@ use bincode::{Decode, Encode};
 
 use crate::ids::{OrderId, RefundId};
 use crate::secret::Secret;
-use crate::state::State;
 
 /// What the hash of the secret is for.
 const CONTEXT: &str = "holdfast 2026 lineage of payment keys";
@@ -37,7 +36,7 @@ impl KeyScheme {
 pub struct LineageId([u8; 6]);
 
 impl LineageId {
-    fn of(secret: &Secret) -> LineageId {
+    pub(crate) fn of(secret: &Secret) -> LineageId {
         let hash = blake3::derive_key(CONTEXT, &secret.0);
         let mut id = [0; 6];
         id.copy_from_slice(&hash[..6]);
@@ -55,8 +54,9 @@ impl fmt::Display for LineageId {
 #[derive(Clone, Debug)]
 pub struct PaymentKeys {
     /// `None` at level 0, where all keys begin with the name.
-    lineage: Option<LineageId>,
-    named: u64,
+    pub(crate) lineage: Option<LineageId>,
+    /// Orders up to this id have keys that begin with the name of the cluster.
+    pub(crate) named: u64,
 }
 
 /// Room for the numbers of most keys.
@@ -87,19 +87,6 @@ impl PaymentKeys {
         let mut key = self.prefix(cluster, epoch, order);
         let _ = write!(key, "-{attempt}");
         key
-    }
-}
-
-impl State {
-    /// What makes the keys of payment attempts, as of now. An order that exists keeps its keys.
-    pub fn payment_keys(&self) -> PaymentKeys {
-        let lineage = (self.level() > 0).then(|| LineageId::of(&self.level.secret));
-        PaymentKeys { lineage, named: self.key_scheme.named }
-    }
-
-    /// How many clusters had begun from others when the order was placed.
-    pub fn payment_epoch(&self, order: OrderId) -> u32 {
-        self.lineage.epoch(order)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::money::Money;
 use crate::order::{PaymentMethod, Status};
 use crate::orders::Orders;
 use crate::outcome::Outcome;
-use crate::payment_keys::KeyScheme;
+use crate::payment_keys::{KeyScheme, LineageId, PaymentKeys};
 use crate::product::Product;
 use crate::products::{LedgerHome, Products};
 use crate::record::Record;
@@ -375,8 +375,19 @@ impl State {
         self.keys.get(KeyHash::of(Scope::Order, key))?.order()
     }
 
-    /// Payment tasks of a method that may be claimed at `now`, earliest first, at most `limit`; only
-    /// those after `after`, if it is given. Empty while payments are paused.
+    /// What makes the keys of payment attempts, as of now. An order that exists keeps its keys.
+    pub fn payment_keys(&self) -> PaymentKeys {
+        let lineage = (self.level() > 0).then(|| LineageId::of(&self.level.secret));
+        PaymentKeys { lineage, named: self.key_scheme.named }
+    }
+
+    /// How many clusters had begun from others when the order was placed.
+    pub fn payment_epoch(&self, order: OrderId) -> u32 {
+        self.lineage.epoch(order)
+    }
+
+    /// Payment tasks of a method that may be claimed at `now`, earliest first, at most `limit`;
+    /// only those after `after`, if it is given. Empty while payments are paused.
     pub fn due_payments(
         &self,
         method: PaymentMethod,

@@ -17,6 +17,9 @@ pub use simulated::{SimulatedGateway, SimulatedSettings};
 
 use crate::invalid::Invalid;
 
+/// Identifies a command that the worker proposed.
+pub type ProposalId = u64;
+
 /// Settings of the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {

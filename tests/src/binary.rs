@@ -73,8 +73,8 @@ fn find_or_build() -> PathBuf {
             cargo.args(["--profile", profile]);
         }
     }
-    // What cargo says to a test about its package is no news to another cargo, but build scripts that
-    // read it would run again, here and in the next build outside of tests.
+    // What cargo says to a test about its package is no news to another cargo, but build scripts
+    // that read it would run again, here and in the next build outside of tests.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|it| name.starts_with(it)) {

@@ -8,9 +8,9 @@
 //! `lists`, `transitions`, `races` and `races_failover` (many at once, and with the leader
 //! killed), `ramp` (load), `holds` and `webhooks` (holds and results of payments),
 //! `payment_holes` (orders that no stranger decides), `failover` (kills, pauses, stops),
-//! `payments`, `gateway` (a payment service over HTTP), `damage` and `identity` (lost, damaged or foreign data),
-//! `formats` (data that earlier versions wrote), `members` (nodes that join,
-//! leave and are replaced), `full_disk` and `power_cut` (disks of their own, as root),
+//! `payments`, `gateway` (a payment service over HTTP), `damage` and `identity` (lost, damaged or
+//! foreign data), `formats` (data that earlier versions wrote), `members` (nodes that join, leave
+//! and are replaced), `full_disk` and `power_cut` (disks of their own, as root),
 //! `failed_sync`, `stalled_disk`, `put_back` (a directory put back from an older copy),
 //! `moved` (other addresses),
 //! `few_files` (open files run short), `catch_up` (a snapshot under load), `overload`,

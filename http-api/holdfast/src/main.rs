@@ -22,6 +22,7 @@ mod offline;
 mod output;
 mod progress;
 mod remote;
+mod runtime;
 mod settings;
 mod signals;
 mod table;

@@ -17,7 +17,6 @@ use raft_node::config::Timings;
 
 use crate::address;
 use crate::exit::CliError;
-use crate::gateway;
 
 /// The flag that names the configuration file.
 #[derive(Debug, Clone, Args)]
@@ -62,7 +61,7 @@ pub(crate) struct Payments {
     #[arg(long, value_name = "S", default_value = "900")]
     pub(crate) payment_deadline_s: NonZeroU64,
     #[command(flatten)]
-    pub(crate) service: gateway::Flags,
+    pub(crate) service: ServiceFlags,
     #[command(flatten)]
     pub(crate) webhooks: Webhooks,
 }
@@ -73,6 +72,33 @@ pub(crate) enum Gateway {
     None,
     Simulated,
     Http,
+}
+
+/// The flags for a payment service over HTTP.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Payments")]
+pub(crate) struct ServiceFlags {
+    /// Send payments to the payment service at this URL, with `--payment-gateway http`. Plain
+    /// `http` is for services on this machine only
+    #[arg(long, value_name = "URL")]
+    pub(crate) gateway_url: Option<String>,
+    /// Sign requests to the payment service with the secrets of this file, one per line, two while
+    /// you rotate them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) gateway_secret_file: Option<PathBuf>,
+    /// Believe the payment service if an authority of this file signed its certificate, instead of
+    /// the authorities that the system trusts
+    #[arg(long, value_name = "FILE")]
+    pub(crate) gateway_ca_file: Option<PathBuf>,
+}
+
+impl ServiceFlags {
+    /// Whether any of them is given.
+    pub(crate) fn is_some(&self) -> bool {
+        self.gateway_url.is_some()
+            || self.gateway_secret_file.is_some()
+            || self.gateway_ca_file.is_some()
+    }
 }
 
 /// The flags for payment webhooks.

@@ -131,7 +131,7 @@ mod tests {
             wanted("types=order.paid,stock.*"),
             ["order.paid", "stock.adjusted", "stock.low", "stock.sold_out"]
         );
-        assert_eq!(wanted("user_id=7").len(), 11);
+        assert_eq!(wanted("user_id=7").len(), 15);
         assert_eq!(wanted("user_id=8"), [""; 0]);
         assert_eq!(wanted("user_id=7&types=hold.expired&product_id="), ["hold.expired"]);
         assert_eq!(wanted("product_id=1&types=order.*").len(), 5);

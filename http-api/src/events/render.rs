@@ -184,7 +184,7 @@ fn status(change: &OrderChange) -> OrderStatus {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use engine::ids::{AdjustmentId, HoldId, Position, ProductId, Timestamp, WebhookId};
+    use engine::ids::{AdjustmentId, HoldId, Position, ProductId, RefundId, Timestamp, WebhookId};
     use engine::money::Money;
     use engine::trace::TraceId;
     use engine::webhook::{Conflict, Report};
@@ -215,6 +215,13 @@ pub(super) mod tests {
             expires_at: Timestamp(1),
             change,
         };
+        let refund = |change| Kind::Refund {
+            refund: RefundId(6),
+            order: OrderId(9),
+            user,
+            amount: Money(5),
+            change,
+        };
         let (report, amount, gone) = (Report::Succeeded, Some(Money(5)), OrderId(8));
         vec![
             order(OrderChange::Placed),
@@ -242,6 +249,17 @@ pub(super) mod tests {
                 conflict: Conflict::Late,
             },
             Kind::PaymentUnmatched { webhook, order: gone, report, amount: None },
+            Kind::PaymentSettled {
+                order: OrderId(9),
+                user,
+                attempt: 1,
+                reference: Some("p-1".into()),
+                reason: "seen at the bank".into(),
+                actor: "ann".into(),
+            },
+            refund(RefundChange::Requested),
+            refund(RefundChange::Succeeded),
+            refund(RefundChange::Failed { reason: "closed account".into() }),
         ]
     }
 

@@ -17,8 +17,8 @@ use tokio::task::{JoinSet, unconstrained};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::handle::Handle;
-use crate::payment::worker::{ProposalId, Worker};
-use crate::payment::{Answer, Charge, Config, PaymentGateway, RefundCall, Try};
+use crate::payment::worker::Worker;
+use crate::payment::{Answer, Charge, Config, PaymentGateway, ProposalId, RefundCall, Try};
 use crate::shared::Shared;
 
 /// How long a claim or result may take to be applied before it counts as lost.

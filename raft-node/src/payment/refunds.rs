@@ -8,8 +8,7 @@ use engine::payment_keys::PaymentKeys;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::gateway::RefundCall;
-use super::worker::ProposalId;
-use super::{Answer, Capabilities, Config};
+use super::{Answer, Capabilities, Config, ProposalId};
 
 /// Most open calls.
 const CALLS_MAX: usize = 16;

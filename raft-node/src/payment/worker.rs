@@ -12,10 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::breaker::{Breaker, Ended};
 use super::refunds::{self, RefundDesk};
-use super::{Answer, Capabilities, Charge, Config, GatewayState, RefundCall, Try};
-
-/// Identifies a command that the worker proposed.
-pub type ProposalId = u64;
+use super::{Answer, Capabilities, Charge, Config, GatewayState, ProposalId, RefundCall, Try};
 
 /// Most open claims, in batches.
 const CLAIMS_IN_FLIGHT_MAX: usize = 4;
@@ -81,8 +78,9 @@ impl Worker {
         }
     }
 
-    /// Returns the commands about refunds to propose at `now_ms` of a monotonic clock. `due` returns
-    /// at most the given number of due refunds. The breaker lets as many through as payments.
+    /// Returns the commands about refunds to propose at `now_ms` of a monotonic clock. `due`
+    /// returns at most the given number of due refunds. The breaker lets as many through as
+    /// payments.
     pub fn poll_refunds(
         &mut self,
         now_ms: u64,

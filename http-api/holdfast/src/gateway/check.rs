@@ -13,11 +13,12 @@ use futures_util::future::join_all;
 use hyper::Method;
 use raft_node::payment::{Answer, Charge, RefundCall};
 
-use super::Flags;
 use super::http::{Ask, HttpGateway, Resource, Said, charge_body, read, refund_body};
+use super::service;
 use super::sign::{Signed, signature};
 use crate::exit::CliError;
-use crate::node::running;
+use crate::runtime;
+use crate::settings::ServiceFlags;
 
 /// The amount of a charge.
 const AMOUNT: Money = Money(100);
@@ -29,15 +30,15 @@ const AT_ONCE: usize = 8;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    service: Flags,
+    service: ServiceFlags,
 }
 
 /// Runs all cases and prints a line for each.
 pub(super) fn run(options: &Options) -> Result<(), CliError> {
-    let target = options.service.target()?;
+    let target = service::target(&options.service)?;
     let secrets = target.secrets().to_vec();
     let gateway = HttpGateway::new(target);
-    let failed = running::runtime()?.block_on(async {
+    let failed = runtime::start()?.block_on(async {
         let check = Check { gateway, secrets, run: now_s() };
         check.all().await
     });

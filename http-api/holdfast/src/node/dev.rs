@@ -24,6 +24,7 @@ use crate::node::files;
 use crate::node::running::{self, Port, Running};
 use crate::node::security;
 use crate::output::print_line;
+use crate::runtime;
 use crate::settings::{File, Gateway, Limits, Payments};
 use crate::signals::Signals;
 use home::{Home, Plan};
@@ -72,7 +73,7 @@ pub(crate) fn run(mut options: Options) -> Result<(), CliError> {
     options.payments.payment_gateway.get_or_insert(Gateway::Simulated);
     options.payments.webhooks.unsigned = options.webhook_unsigned;
     let _log = options.logging.start(Format::Text, FILTER)?;
-    running::runtime()?.block_on(dev(options))
+    runtime::start()?.block_on(dev(options))
 }
 
 async fn dev(mut options: Options) -> Result<(), CliError> {

@@ -159,16 +159,6 @@ pub(crate) fn node_config(
     config
 }
 
-/// The runtime of a node's connections, peers and gateway calls.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("io")
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::because("cannot start the runtime", &error))
-}
-
 /// The settings of the HTTP server, after validation.
 pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Settings, CliError> {
     let (hold_ttl_ms, hold_ttl_max_ms) = limits.holds.ttl_ms();

@@ -20,6 +20,7 @@ use crate::node::rebuild;
 use crate::node::running::{self, Port, Running};
 use crate::node::security;
 use crate::output::print_line;
+use crate::runtime;
 use crate::settings::{File, Limits, Payments, Timing};
 use crate::signals::Signals;
 
@@ -90,7 +91,7 @@ pub(crate) struct Options {
 /// Runs the node to its end.
 pub(crate) fn run(options: Options) -> Result<(), CliError> {
     let _log = options.logging.start(Format::Json, FILTER)?;
-    let runtime = running::runtime()?;
+    let runtime = runtime::start()?;
     let result = runtime.block_on(serve(options));
     if result.is_err() {
         // A task that waits for a disk that hangs would keep the process alive.

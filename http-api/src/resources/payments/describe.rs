@@ -55,8 +55,8 @@ pub(crate) fn settle() -> Operation {
             "For operators who know from the provider what became of a payment without a result. \
              Ends a PROCESSING order; its history says `settled_by_operator`, and the event \
              `payment.settled` has the reason and who decided. For `failed`, the gateway must \
-             confirm that the payment takes no money any more, unless `force` is set. An order that \
-             has ended that way already is a success.",
+             confirm that the payment takes no money any more, unless `force` is set. An order \
+             that has ended that way already is a success.",
         )
         .takes(&["OrderId"])
         .body("SettleRequest", examples::settle_request())

@@ -2,7 +2,7 @@
 
 use engine::outcome::Outcome;
 use engine::trace::TraceId;
-use raft_node::payment::worker::ProposalId;
+use raft_node::payment::ProposalId;
 use raft_node::payment::{Answer, Charge, GatewayState, RefundCall};
 
 use super::waiting::Waiter;

@@ -1,7 +1,7 @@
 //! The waiters at a node.
 
 use engine::command::Command;
-use raft_node::payment::worker::ProposalId;
+use raft_node::payment::ProposalId;
 
 use crate::ask::Look;
 
