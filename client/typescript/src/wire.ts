@@ -8,8 +8,14 @@
 /** Any other word, without losing the completion of the known ones. */
 type Other = string & {};
 
+/** Who sent a request. */
+export type ActorKind = "nobody" | "root" | "token" | Other;
+
+/** Whether requests need credentials. `off`: they count for nothing. `optional`: those that are given must be right. `required`: requests without any are refused. */
+export type AuthMode = "off" | "optional" | "required" | Other;
+
 /** The type of an event. */
-export type EventType = "order.placed" | "order.processing" | "order.paid" | "order.failed" | "order.cancelled" | "order.rejected" | "hold.created" | "hold.extended" | "hold.consumed" | "hold.expired" | "hold.released" | "product.created" | "product.updated" | "product.archived" | "stock.adjusted" | "stock.low" | "stock.sold_out" | "payment.conflict" | "payment.unmatched" | Other;
+export type EventType = "order.placed" | "order.processing" | "order.paid" | "order.failed" | "order.cancelled" | "order.rejected" | "hold.created" | "hold.extended" | "hold.consumed" | "hold.expired" | "hold.released" | "product.created" | "product.updated" | "product.archived" | "stock.adjusted" | "stock.low" | "stock.sold_out" | "payment.conflict" | "payment.unmatched" | "payment.settled" | "refund.requested" | "refund.succeeded" | "refund.failed" | Other;
 
 /** Whether a node can work. `degraded` comes with 503. */
 export type HealthStatus = "ok" | "degraded" | Other;
@@ -29,8 +35,8 @@ export type OrderStatus = "PENDING" | "PROCESSING" | "PAID" | "FAILED" | "CANCEL
 /** Whether a request that failed may have taken effect. `not_applied`: it never entered the log. `rejected`: it was decided and has no effect. `unknown`: it may have taken effect, or may yet. */
 export type Outcome = "not_applied" | "rejected" | "unknown" | Other;
 
-/** Who decides whether an order is paid. `mock`: the payment worker asks the simulated gateway; nodes without one refuse it. `webhook`: a webhook brings the result, else the order is cancelled at its deadline. `none`: the order stays PENDING until it is cancelled. */
-export type PaymentMethod = "mock" | "webhook" | "none" | Other;
+/** Who decides whether an order is paid. `gateway`: the payment worker asks the gateway of the nodes; without one they refuse it. `mock`: the same, but only while that is the simulated gateway, which takes no money. `webhook`: a webhook brings the result, else the order is cancelled at its deadline. `none`: the order stays PENDING until it is cancelled. */
+export type PaymentMethod = "mock" | "webhook" | "none" | "gateway" | Other;
 
 /** The result of a payment. */
 export type PaymentResult = "success" | "failure" | Other;
@@ -38,11 +44,20 @@ export type PaymentResult = "success" | "failure" | Other;
 /** The status of an order's payment. `unsettled`: the result of an attempt is unknown, and the payment worker asks for it again. */
 export type PaymentStatus = "pending" | "unsettled" | "succeeded" | "declined" | Other;
 
+/** The status of a refund. */
+export type RefundStatus = "requested" | "succeeded" | "failed" | Other;
+
 /** The same status in the words of older clients. */
 export type SagaStatus = "RESERVED" | "CONFIRMED" | "CANCELLED" | Other;
 
+/** A right that a token gives. */
+export type Scope = "catalog:read" | "catalog:write" | "stock:read" | "stock:write" | "orders:read" | "orders:write" | "users:read" | "users:write" | "events:read" | "payments:webhook" | "payments:admin" | "tasks" | "metrics:read" | "cluster:read" | "cluster:join" | "cluster:admin" | "backup" | "auth:admin" | Other;
+
 /** The state of one part of a node. `standby`: it works, but another node does its work now. */
 export type ServiceState = "ok" | "standby" | "down" | Other;
+
+/** How an operator ends an order. */
+export type SettleOutcome = "paid" | "failed" | Other;
 
 /** Why the result of a payment cannot be applied to its order. */
 export type WebhookConflict = "late" | "under_way" | "amount" | "method" | Other;
@@ -90,6 +105,22 @@ export interface AdjustmentRequest {
   reason: string;
   /** Units that can be sold afterwards. Reserved and held units are on top. */
   set?: number | null;
+}
+
+/** Whether requests need credentials. */
+export interface Auth {
+  /** The mode of the node that answered: one with a root token treats `off` as `required`. */
+  here: AuthMode;
+  /** The mode of the cluster. */
+  mode: AuthMode;
+  /** How many tokens there are, those that have expired included. */
+  tokens: number;
+}
+
+/** The body of `PUT /auth/mode`. */
+export interface AuthRequest {
+  /** The mode from here on. */
+  mode: AuthMode;
 }
 
 /** The body of `POST /orders/batch`. */
@@ -184,12 +215,16 @@ export interface CursorMeta {
 
 /** One thing that happened. Its type says which fields are there; the others are absent. */
 export interface Event {
+  /** Who decided, as the request said. */
+  actor?: string;
   /** The adjustment. */
   adjustment_id?: number;
   /** Its amount, if it gave one. */
   amount?: string;
   /** The same in hundredths. */
   amount_minor?: number;
+  /** The payment attempt. */
+  attempt?: number;
   /** Units that can be sold. */
   available_stock?: number;
   /** When the order was cancelled. */
@@ -214,8 +249,12 @@ export interface Event {
   product_id?: number;
   /** The products that the order names, each once. */
   product_ids?: number[];
-  /** Why an order failed or was cancelled; for `payment.conflict`: `late`, `under_way`, `amount` or `method`. */
+  /** The payment at the provider. */
+  provider_ref?: string;
+  /** Why an order failed or was cancelled, or why an operator decided so; for `payment.conflict`: `late`, `under_way`, `amount` or `method`. */
   reason?: string;
+  /** The refund. */
+  refund_id?: number;
   /** The payment's result. */
   result?: string;
   /** The same in the words of older clients. */
@@ -294,6 +333,8 @@ export interface Hold {
   quantity?: number;
   /** The hold's status. */
   status: HoldStatus;
+  /** Sum of the lines as decimal text, if they have prices. */
+  total_amount?: string;
   /** Trace id of the request that made the hold. */
   trace_id: string | null;
   /** When the hold last changed. */
@@ -304,12 +345,14 @@ export interface Hold {
   version: number;
 }
 
-/** One line of a hold. It has no price: that is taken when the hold becomes an order. */
+/** One line of a hold. */
 export interface HoldLine {
   /** What is held. */
   product_id: number;
   /** How many, 1 to 1,000,000. */
   quantity: number;
+  /** Price of one as decimal text when the hold was made, which its order pays. Absent in holds of a cluster at level 0: their orders pay the price of their moment. */
+  unit_price?: string;
 }
 
 /** The body of `POST /holds`: either `items`, or `product_id` with `quantity` or `qty`. */
@@ -367,13 +410,13 @@ export interface LedgerDeltas {
 export interface LedgerReference {
   /** Its id. */
   id: number;
-  /** `order`, `hold` or `adjustment`. */
+  /** `order`, `hold`, `adjustment` or `refund`. */
   type: string;
 }
 
 /** One movement of units. */
 export interface LedgerRow {
-  /** Why the units moved: `created`, `order`, `sale`, `release`, `cancel`, `adjustment`, `hold`, `hold_consume`, `hold_release` or `hold_expire`. */
+  /** Why the units moved: `created`, `order`, `sale`, `release`, `cancel`, `adjustment`, `hold`, `hold_consume`, `hold_release`, `hold_expire` or `return`. */
   cause: string;
   /** The counters after the movement. */
   counters: LedgerCounters;
@@ -447,6 +490,16 @@ export interface MemberRequest {
   replaces?: number | null;
   /** The highest level that its build speaks, which `--join` sends; 0 by default. A cluster at a higher level refuses the node. */
   speaks?: number | null;
+}
+
+/** A token that was just created. */
+export interface NewToken {
+  /** From then on it counts for nothing. */
+  expires_at?: string;
+  /** Its id, from 1. */
+  id: number;
+  /** The token itself, for `Authorization: Bearer`. Nobody can read it again: the cluster keeps a hash. */
+  token: string;
 }
 
 /** The process of the answering node, and how much room it has left. */
@@ -559,8 +612,22 @@ export interface OrderLineRequest {
   quantity: number;
 }
 
+/** The refunds of an order. */
+export interface OrderRefunds {
+  /** The order. */
+  order_id: number;
+  /** What customers got or get back, by refunds that have not failed. */
+  refunded: string;
+  /** The same in hundredths. */
+  refunded_minor: number;
+  /** The refunds, oldest first. */
+  refunds: Refund[];
+}
+
 /** The body of `POST /orders`: either `items` or `hold_id`. */
 export interface OrderRequest {
+  /** Refuse the order when its total differs: decimal text with at most two places; a JSON number is read too. */
+  expected_total?: string | number | null;
   /** The hold to turn into an order, instead of `items`. */
   hold_id?: number | null;
   /** Makes retries safe: 1 to 255 printable characters. */
@@ -597,6 +664,16 @@ export interface PaymentsRequest {
   paused: boolean;
 }
 
+/** A line with its price. */
+export interface PricedLine {
+  /** The product. */
+  product_id: number;
+  /** How many, 1 to 1,000,000. */
+  quantity: number;
+  /** Price of one as decimal text. */
+  unit_price: string;
+}
+
 /** The body of `GET /livez` and `GET /readyz`, with status 200 or 503. */
 export interface Probe {
   /** Why not, in words; absent with 200. */
@@ -607,6 +684,10 @@ export interface Probe {
 
 /** Every error, in the shape of RFC 9457. */
 export interface Problem {
+  /** For `total_mismatch`: the total that the order would have. */
+  actual?: string;
+  /** For `sale_not_open`: the replicated clock at the refusal. */
+  clock?: string;
   /** What went wrong, with which value, and what to do. */
   detail: string;
   /** The error code. */
@@ -615,8 +696,14 @@ export interface Problem {
   error_code: string;
   /** For `validation_error`: what is wrong, by field; null otherwise. */
   errors: Record<string, string[]> | null;
+  /** For `total_mismatch`: the total that the request expected. */
+  expected?: string;
+  /** For `total_mismatch`: the lines with their prices. */
+  items?: PricedLine[];
   /** The same as `detail`. */
   message: string;
+  /** For `sale_not_open`: when the sale opens. */
+  opens_at?: string;
   /** For `hold_consumed`: the order that the hold became. */
   order_id?: number;
   /** Whether the request may have taken effect. */
@@ -625,6 +712,8 @@ export interface Problem {
   results?: RefusedOrder[];
   /** Seconds to wait before a retry; absent when no wait is suggested. */
   retry_after?: number;
+  /** For `sale_not_open`: milliseconds until the sale opens. */
+  retry_after_ms?: number;
   /** Whether the same request may succeed when it is sent again later. */
   retryable: boolean;
   /** For `insufficient_stock` of an order or a hold: every product that is short, in the order of the lines; absent otherwise. */
@@ -645,6 +734,8 @@ export interface Problem {
 export interface Product {
   /** The same as `stock`. */
   available_stock: number;
+  /** From this time on it can no longer be; absent without a closing. */
+  closes_at?: string;
   /** When the product was created. */
   created_at: string;
   /** Units in active holds. */
@@ -653,14 +744,20 @@ export interface Product {
   id: number;
   /** The event `stock.low` is sent when the units that can be sold fall to this number; null for none. */
   low_stock_threshold: number | null;
+  /** Most units of one user in active holds; absent when unlimited. */
+  max_held_per_user?: number;
   /** Most units in one order; null when unlimited. */
   max_per_order: number | null;
   /** Most units for one user over all orders; null when unlimited. */
   max_per_user: number | null;
+  /** Fewest units in one order or hold; absent without a minimum. */
+  min_per_order?: number;
   /** Its name. */
   name: string;
   /** Units in the house, held and reserved ones included. */
   on_hand: number;
+  /** From this time on the product can be ordered and held; absent without an opening. */
+  opens_at?: string;
   /** Price of one as decimal text, at most `"99999999.99"`. */
   price: string;
   /** Price of one in minor units. */
@@ -681,16 +778,24 @@ export interface Product {
   version: number;
 }
 
-/** The body of `PATCH /products/{id}`: missing fields stay as they are; null removes `sku` and the limits. */
+/** The body of `PATCH /products/{id}`: missing fields stay as they are; null removes `sku`, the limits and the window of the sale. */
 export interface ProductPatch {
+  /** When the sale closes, as RFC 3339, after `opens_at`. */
+  closes_at?: string | null;
   /** The new number of units at which the event `stock.low` is sent. */
   low_stock_threshold?: number | null;
+  /** The new limit of units of one user in active holds. */
+  max_held_per_user?: number | null;
   /** The new limit for one order. */
   max_per_order?: number | null;
   /** The new limit for one user. */
   max_per_user?: number | null;
+  /** The new minimum for one order. */
+  min_per_order?: number | null;
   /** The new name. At most 255 bytes of UTF-8, not blank, no control characters. */
   name?: string;
+  /** When the sale opens, as RFC 3339. */
+  opens_at?: string | null;
   price?: string | number;
   /** The new identifier, unlike that of any other product. At most 64 bytes of UTF-8, not blank, no control characters. */
   sku?: string | null;
@@ -700,14 +805,22 @@ export interface ProductPatch {
 
 /** The body of `POST /products` and of `PUT /products/{id}`. A `PUT` removes optional fields that are missing. */
 export interface ProductRequest {
+  /** When the sale closes, as RFC 3339, after `opens_at`. New orders and holds, and extensions of holds, are refused from then on. A hold made before may still become an order. */
+  closes_at?: string | null;
   /** The event `stock.low` is sent when the units that can be sold fall to this number. */
   low_stock_threshold?: number | null;
+  /** Most units of one user in active holds. Holds must then name a user. */
+  max_held_per_user?: number | null;
   /** Most units in one order. */
   max_per_order?: number | null;
   /** Most units of one user: open, held and paid ones, counted from the first request that sets a limit. Orders and holds must then name a user. */
   max_per_user?: number | null;
+  /** Fewest units in one order or hold. */
+  min_per_order?: number | null;
   /** The name. At most 255 bytes of UTF-8, not blank, no control characters. */
   name: string;
+  /** When the sale opens, as RFC 3339. New orders and holds are refused before. */
+  opens_at?: string | null;
   /** Price of one as decimal text with at most two places; a JSON number is read too. */
   price: string | number;
   /** The caller's own identifier, unlike that of any other product. At most 64 bytes of UTF-8, not blank, no control characters. */
@@ -718,6 +831,8 @@ export interface ProductRequest {
 
 /** The body of `POST /orders/purchase`: one product, one quantity. */
 export interface PurchaseRequest {
+  /** Refuse the order when its total differs: decimal text with at most two places; a JSON number is read too. */
+  expected_total?: string | number | null;
   /** Makes retries safe: 1 to 255 printable characters. */
   idempotency_key?: string | null;
   /** What is bought. */
@@ -726,6 +841,68 @@ export interface PurchaseRequest {
   quantity: number;
   /** Who buys. */
   user_id?: number | null;
+}
+
+/** The body of `POST /orders/{id}/recheck`, which may be empty. */
+export interface RecheckRequest {
+  /** Refuse when another attempt is current. */
+  expected_attempt?: number | null;
+}
+
+/** A refund. */
+export interface Refund {
+  /** Who decided, as the request said. */
+  actor: string;
+  /** What the customer gets. */
+  amount: string;
+  /** The same in hundredths. */
+  amount_minor: number;
+  /** When it was requested. */
+  created_at: string;
+  /** Why it failed; null otherwise. */
+  failure_reason: string | null;
+  /** Its id. */
+  id: number;
+  /** The idempotency key of the request; null for none. */
+  idempotency_key: string | null;
+  /** The units that it is for. */
+  lines: RefundLine[];
+  /** The order. */
+  order_id: number;
+  /** Why. */
+  reason: string;
+  /** Its status. */
+  status: RefundStatus;
+  /** The trace id of the request. */
+  trace_id: string;
+  /** How often the gateway was asked without a definite answer. */
+  unanswered: number;
+  /** When it last changed. */
+  updated_at: string;
+}
+
+/** Units of a line of an order. */
+export interface RefundLine {
+  /** The line of the order, from 1. */
+  line: number;
+  /** How many of its units. */
+  quantity: number;
+  /** Whether they can be sold again. */
+  restock?: boolean;
+}
+
+/** The body of `POST /orders/{id}/refunds`. */
+export interface RefundRequest {
+  /** Who decides. At most 255 bytes of UTF-8, not blank, no control characters. */
+  actor: string;
+  /** What the customer gets. Without it, the price of the lines, as far as that is left; without lines too, all that is left. */
+  amount?: string | number | null;
+  /** Makes retries safe: 1 to 255 printable characters. */
+  idempotency_key?: string | null;
+  /** The units that it is for. */
+  lines?: RefundLine[] | null;
+  /** Why. At most 255 bytes of UTF-8, not blank, no control characters. */
+  reason: string;
 }
 
 /** An order because of which an atomic batch was refused. */
@@ -742,6 +919,14 @@ export interface RefusedOrder {
   status: number;
 }
 
+/** A token that was revoked. */
+export interface RevokedToken {
+  /** Whether it was revoked before. */
+  already: boolean;
+  /** Its id. */
+  id: number;
+}
+
 /** The parts of a node. */
 export interface Services {
   /** Whether a leader with a majority is known. */
@@ -752,6 +937,40 @@ export interface Services {
   storage: ServiceState;
   /** The payment worker. */
   worker: ServiceState;
+}
+
+/** What the credentials of a request are worth. */
+export interface Session {
+  /** Who sent the request. */
+  actor: ActorKind;
+  /** When they end. */
+  expires_at?: string;
+  /** Whether this node asks for credentials. */
+  mode: AuthMode;
+  /** The name of its owner. */
+  owner?: string;
+  /** What the credentials allow; without any, what the mode lets everybody do. */
+  scopes: Scope[];
+  /** The token that was used. */
+  token_id?: number;
+  /** The user whose orders, holds, keys and events they are limited to. */
+  user_id?: number;
+}
+
+/** The body of `POST /orders/{id}/settle`. */
+export interface SettleRequest {
+  /** Who decides. At most 255 bytes of UTF-8, not blank, no control characters. */
+  actor: string;
+  /** The attempt that you looked at, as `GET /payments/unsettled` shows it. */
+  expected_attempt: number;
+  /** With `failed`: do not ask the gateway to confirm that the payment takes no money any more. */
+  force?: boolean;
+  /** How the order ends. */
+  outcome: SettleOutcome;
+  /** The payment at the provider. Required for `paid`. At most 255 bytes of UTF-8, not blank, no control characters. */
+  provider_ref?: string | null;
+  /** Why. At most 255 bytes of UTF-8, not blank, no control characters. */
+  reason: string;
 }
 
 /** A product of which fewer units are for sale than requested. */
@@ -776,10 +995,70 @@ export interface Snapshot {
   term: number;
 }
 
+/** A token, without its secret. */
+export interface Token {
+  /** When it was created. */
+  created_at: string;
+  /** Whether it has expired, by the cluster's clock. */
+  expired: boolean;
+  /** From then on it counts for nothing. */
+  expires_at?: string;
+  /** Its id, from 1. */
+  id: number;
+  /** What people call it. */
+  label?: string;
+  /** The name of its owner. Several tokens may have one owner. */
+  owner: string;
+  /** What it may do. */
+  scopes: Scope[];
+  /** The user whose orders, holds, keys and events it is limited to. */
+  user_id?: number;
+}
+
+/** The body of `POST /auth/tokens`. */
+export interface TokenRequest {
+  /** It counts for this many seconds; without it, until it is revoked. */
+  expires_in_s?: number | null;
+  /** What people call it. At most 100 bytes of UTF-8, not blank, no control characters. */
+  label?: string | null;
+  /** The name of its owner. At most 64 bytes of UTF-8, not blank, no control characters. */
+  owner: string;
+  /** What it may do; at least one scope. With a user: `catalog:read`, `orders:read`, `orders:write`, `users:read`, `events:read`. */
+  scopes: Scope[];
+  /** Limit it to the orders, holds, keys and events of this user. */
+  user_id?: number | null;
+}
+
 /** The body of `POST /cluster/transfer-leader`. */
 export interface TransferRequest {
   /** The member that shall lead; the best other voter by default. */
   to?: number | null;
+}
+
+/** A payment that was begun and has no definite result. */
+export interface UnsettledPayment {
+  /** The amount. */
+  amount: string;
+  /** The same in hundredths. */
+  amount_minor: number;
+  /** The current attempt. */
+  attempt: number;
+  /** Whether a node may be calling about it now. */
+  in_flight: boolean;
+  /** When it is asked for next, or when the current call counts as lost. */
+  next_at: string;
+  /** The order, which is PROCESSING. */
+  order_id: number;
+  /** What the gateway knows the attempt as. */
+  payment_key: string;
+  /** Who is asked. */
+  payment_method: PaymentMethod;
+  /** When the payment of the order began. */
+  since: string;
+  /** The trace id of the order. */
+  trace_id: string;
+  /** How often it was asked for without a definite answer. */
+  unanswered: number;
 }
 
 /** A user. */

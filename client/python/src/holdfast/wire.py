@@ -8,7 +8,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
 
-EventType = Literal["order.placed", "order.processing", "order.paid", "order.failed", "order.cancelled", "order.rejected", "hold.created", "hold.extended", "hold.consumed", "hold.expired", "hold.released", "product.created", "product.updated", "product.archived", "stock.adjusted", "stock.low", "stock.sold_out", "payment.conflict", "payment.unmatched"]
+ActorKind = Literal["nobody", "root", "token"]
+"""Who sent a request."""
+
+AuthMode = Literal["off", "optional", "required"]
+"""Whether requests need credentials. `off`: they count for nothing. `optional`: those that are given must be right. `required`: requests without any are refused."""
+
+EventType = Literal["order.placed", "order.processing", "order.paid", "order.failed", "order.cancelled", "order.rejected", "hold.created", "hold.extended", "hold.consumed", "hold.expired", "hold.released", "product.created", "product.updated", "product.archived", "stock.adjusted", "stock.low", "stock.sold_out", "payment.conflict", "payment.unmatched", "payment.settled", "refund.requested", "refund.succeeded", "refund.failed"]
 """The type of an event."""
 
 HealthStatus = Literal["ok", "degraded"]
@@ -29,8 +35,8 @@ OrderStatus = Literal["PENDING", "PROCESSING", "PAID", "FAILED", "CANCELLED"]
 Outcome = Literal["not_applied", "rejected", "unknown"]
 """Whether a request that failed may have taken effect. `not_applied`: it never entered the log. `rejected`: it was decided and has no effect. `unknown`: it may have taken effect, or may yet."""
 
-PaymentMethod = Literal["mock", "webhook", "none"]
-"""Who decides whether an order is paid. `mock`: the payment worker asks the simulated gateway; nodes without one refuse it. `webhook`: a webhook brings the result, else the order is cancelled at its deadline. `none`: the order stays PENDING until it is cancelled."""
+PaymentMethod = Literal["mock", "webhook", "none", "gateway"]
+"""Who decides whether an order is paid. `gateway`: the payment worker asks the gateway of the nodes; without one they refuse it. `mock`: the same, but only while that is the simulated gateway, which takes no money. `webhook`: a webhook brings the result, else the order is cancelled at its deadline. `none`: the order stays PENDING until it is cancelled."""
 
 PaymentResult = Literal["success", "failure"]
 """The result of a payment."""
@@ -38,11 +44,20 @@ PaymentResult = Literal["success", "failure"]
 PaymentStatus = Literal["pending", "unsettled", "succeeded", "declined"]
 """The status of an order's payment. `unsettled`: the result of an attempt is unknown, and the payment worker asks for it again."""
 
+RefundStatus = Literal["requested", "succeeded", "failed"]
+"""The status of a refund."""
+
 SagaStatus = Literal["RESERVED", "CONFIRMED", "CANCELLED"]
 """The same status in the words of older clients."""
 
+Scope = Literal["catalog:read", "catalog:write", "stock:read", "stock:write", "orders:read", "orders:write", "users:read", "users:write", "events:read", "payments:webhook", "payments:admin", "tasks", "metrics:read", "cluster:read", "cluster:join", "cluster:admin", "backup", "auth:admin"]
+"""A right that a token gives."""
+
 ServiceState = Literal["ok", "standby", "down"]
 """The state of one part of a node. `standby`: it works, but another node does its work now."""
+
+SettleOutcome = Literal["paid", "failed"]
+"""How an operator ends an order."""
 
 WebhookConflict = Literal["late", "under_way", "amount", "method"]
 """Why the result of a payment cannot be applied to its order."""
@@ -100,6 +115,24 @@ class AdjustmentRequest(_AdjustmentRequestRequired, total=False):
     """Makes retries safe: 1 to 255 printable characters."""
     set: Optional[int]
     """Units that can be sold afterwards. Reserved and held units are on top."""
+
+
+class Auth(TypedDict):
+    """Whether requests need credentials."""
+
+    here: AuthMode
+    """The mode of the node that answered: one with a root token treats `off` as `required`."""
+    mode: AuthMode
+    """The mode of the cluster."""
+    tokens: int
+    """How many tokens there are, those that have expired included."""
+
+
+class AuthRequest(TypedDict):
+    """The body of `PUT /auth/mode`."""
+
+    mode: AuthMode
+    """The mode from here on."""
 
 
 class _BatchRequestRequired(TypedDict):
@@ -226,12 +259,16 @@ class _EventRequired(TypedDict):
 class Event(_EventRequired, total=False):
     """One thing that happened. Its type says which fields are there; the others are absent."""
 
+    actor: str
+    """Who decided, as the request said."""
     adjustment_id: int
     """The adjustment."""
     amount: str
     """Its amount, if it gave one."""
     amount_minor: int
     """The same in hundredths."""
+    attempt: int
+    """The payment attempt."""
     available_stock: int
     """Units that can be sold."""
     cancelled_at: str
@@ -254,9 +291,13 @@ class Event(_EventRequired, total=False):
     """The product."""
     product_ids: List[int]
     """The products that the order names, each once."""
+    provider_ref: str
+    """The payment at the provider."""
     reason: str
-    """Why an order failed or was cancelled; for `payment.conflict`: `late`, `under_way`,
-    `amount` or `method`."""
+    """Why an order failed or was cancelled, or why an operator decided so; for
+    `payment.conflict`: `late`, `under_way`, `amount` or `method`."""
+    refund_id: int
+    """The refund."""
     result: str
     """The payment's result."""
     saga_status: SagaStatus
@@ -345,15 +386,23 @@ class Hold(_HoldRequired, total=False):
     """The same as `quantity`, in the word of older clients."""
     quantity: int
     """The quantity of a hold with exactly one line; absent otherwise."""
+    total_amount: str
+    """Sum of the lines as decimal text, if they have prices."""
 
 
-class HoldLine(TypedDict):
-    """One line of a hold. It has no price: that is taken when the hold becomes an order."""
-
+class _HoldLineRequired(TypedDict):
     product_id: int
     """What is held."""
     quantity: int
     """How many, 1 to 1,000,000."""
+
+
+class HoldLine(_HoldLineRequired, total=False):
+    """One line of a hold."""
+
+    unit_price: str
+    """Price of one as decimal text when the hold was made, which its order pays. Absent in
+    holds of a cluster at level 0: their orders pay the price of their moment."""
 
 
 class HoldRequest(TypedDict, total=False):
@@ -419,7 +468,7 @@ class LedgerReference(TypedDict):
     id: int
     """Its id."""
     type: str
-    """`order`, `hold` or `adjustment`."""
+    """`order`, `hold`, `adjustment` or `refund`."""
 
 
 class LedgerRow(TypedDict):
@@ -427,7 +476,7 @@ class LedgerRow(TypedDict):
 
     cause: str
     """Why the units moved: `created`, `order`, `sale`, `release`, `cancel`, `adjustment`,
-    `hold`, `hold_consume`, `hold_release` or `hold_expire`."""
+    `hold`, `hold_consume`, `hold_release`, `hold_expire` or `return`."""
     counters: LedgerCounters
     """The counters after the movement."""
     deltas: LedgerDeltas
@@ -511,6 +560,21 @@ class MemberRequest(_MemberRequestRequired, total=False):
     speaks: Optional[int]
     """The highest level that its build speaks, which `--join` sends; 0 by default. A cluster at
     a higher level refuses the node."""
+
+
+class _NewTokenRequired(TypedDict):
+    id: int
+    """Its id, from 1."""
+    token: str
+    """The token itself, for `Authorization: Bearer`. Nobody can read it again: the cluster
+    keeps a hash."""
+
+
+class NewToken(_NewTokenRequired, total=False):
+    """A token that was just created."""
+
+    expires_at: str
+    """From then on it counts for nothing."""
 
 
 class NodeState(TypedDict):
@@ -627,9 +691,25 @@ class OrderLineRequest(TypedDict):
     """How many, 1 to 1,000,000."""
 
 
+class OrderRefunds(TypedDict):
+    """The refunds of an order."""
+
+    order_id: int
+    """The order."""
+    refunded: str
+    """What customers got or get back, by refunds that have not failed."""
+    refunded_minor: int
+    """The same in hundredths."""
+    refunds: List[Refund]
+    """The refunds, oldest first."""
+
+
 class OrderRequest(TypedDict, total=False):
     """The body of `POST /orders`: either `items` or `hold_id`."""
 
+    expected_total: Optional[Union[str, Union[int, Decimal]]]
+    """Refuse the order when its total differs: decimal text with at most two places; a JSON
+    number is read too."""
     hold_id: Optional[int]
     """The hold to turn into an order, instead of `items`."""
     idempotency_key: Optional[str]
@@ -669,6 +749,17 @@ class PaymentsRequest(TypedDict):
 
     paused: bool
     """Whether payments wait."""
+
+
+class PricedLine(TypedDict):
+    """A line with its price."""
+
+    product_id: int
+    """The product."""
+    quantity: int
+    """How many, 1 to 1,000,000."""
+    unit_price: str
+    """Price of one as decimal text."""
 
 
 class _ProbeRequired(TypedDict):
@@ -713,20 +804,30 @@ class _ProblemRequired(TypedDict):
 class Problem(_ProblemRequired, total=False):
     """Every error, in the shape of RFC 9457."""
 
+    actual: str
+    """For `total_mismatch`: the total that the order would have."""
+    clock: str
+    """For `sale_not_open`: the replicated clock at the refusal."""
+    expected: str
+    """For `total_mismatch`: the total that the request expected."""
+    items: List[PricedLine]
+    """For `total_mismatch`: the lines with their prices."""
+    opens_at: str
+    """For `sale_not_open`: when the sale opens."""
     order_id: int
     """For `hold_consumed`: the order that the hold became."""
     results: List[RefusedOrder]
     """For an atomic batch: every order because of which it was refused; absent otherwise."""
     retry_after: int
     """Seconds to wait before a retry; absent when no wait is suggested."""
+    retry_after_ms: int
+    """For `sale_not_open`: milliseconds until the sale opens."""
     shortages: List[Shortage]
     """For `insufficient_stock` of an order or a hold: every product that is short, in the order
     of the lines; absent otherwise."""
 
 
-class Product(TypedDict):
-    """A product and its counters at one position. `stock + held + reserved = on_hand` and `on_hand + sold = total_stock` always hold."""
-
+class _ProductRequired(TypedDict):
     available_stock: int
     """The same as `stock`."""
     created_at: str
@@ -766,17 +867,38 @@ class Product(TypedDict):
     """Position of the last change, also the `ETag`."""
 
 
-class ProductPatch(TypedDict, total=False):
-    """The body of `PATCH /products/{id}`: missing fields stay as they are; null removes `sku` and the limits."""
+class Product(_ProductRequired, total=False):
+    """A product and its counters at one position. `stock + held + reserved = on_hand` and `on_hand + sold = total_stock` always hold."""
 
+    closes_at: str
+    """From this time on it can no longer be; absent without a closing."""
+    max_held_per_user: int
+    """Most units of one user in active holds; absent when unlimited."""
+    min_per_order: int
+    """Fewest units in one order or hold; absent without a minimum."""
+    opens_at: str
+    """From this time on the product can be ordered and held; absent without an opening."""
+
+
+class ProductPatch(TypedDict, total=False):
+    """The body of `PATCH /products/{id}`: missing fields stay as they are; null removes `sku`, the limits and the window of the sale."""
+
+    closes_at: Optional[str]
+    """When the sale closes, as RFC 3339, after `opens_at`."""
     low_stock_threshold: Optional[int]
     """The new number of units at which the event `stock.low` is sent."""
+    max_held_per_user: Optional[int]
+    """The new limit of units of one user in active holds."""
     max_per_order: Optional[int]
     """The new limit for one order."""
     max_per_user: Optional[int]
     """The new limit for one user."""
+    min_per_order: Optional[int]
+    """The new minimum for one order."""
     name: str
     """The new name. At most 255 bytes of UTF-8, not blank, no control characters."""
+    opens_at: Optional[str]
+    """When the sale opens, as RFC 3339."""
     price: Union[str, Union[int, Decimal]]
     sku: Optional[str]
     """The new identifier, unlike that of any other product. At most 64 bytes of UTF-8, not
@@ -798,13 +920,22 @@ class _ProductRequestRequired(TypedDict):
 class ProductRequest(_ProductRequestRequired, total=False):
     """The body of `POST /products` and of `PUT /products/{id}`. A `PUT` removes optional fields that are missing."""
 
+    closes_at: Optional[str]
+    """When the sale closes, as RFC 3339, after `opens_at`. New orders and holds, and extensions
+    of holds, are refused from then on. A hold made before may still become an order."""
     low_stock_threshold: Optional[int]
     """The event `stock.low` is sent when the units that can be sold fall to this number."""
+    max_held_per_user: Optional[int]
+    """Most units of one user in active holds. Holds must then name a user."""
     max_per_order: Optional[int]
     """Most units in one order."""
     max_per_user: Optional[int]
     """Most units of one user: open, held and paid ones, counted from the first request that
     sets a limit. Orders and holds must then name a user."""
+    min_per_order: Optional[int]
+    """Fewest units in one order or hold."""
+    opens_at: Optional[str]
+    """When the sale opens, as RFC 3339. New orders and holds are refused before."""
     sku: Optional[str]
     """The caller's own identifier, unlike that of any other product. At most 64 bytes of UTF-8,
     not blank, no control characters."""
@@ -820,10 +951,86 @@ class _PurchaseRequestRequired(TypedDict):
 class PurchaseRequest(_PurchaseRequestRequired, total=False):
     """The body of `POST /orders/purchase`: one product, one quantity."""
 
+    expected_total: Optional[Union[str, Union[int, Decimal]]]
+    """Refuse the order when its total differs: decimal text with at most two places; a JSON
+    number is read too."""
     idempotency_key: Optional[str]
     """Makes retries safe: 1 to 255 printable characters."""
     user_id: Optional[int]
     """Who buys."""
+
+
+class RecheckRequest(TypedDict, total=False):
+    """The body of `POST /orders/{id}/recheck`, which may be empty."""
+
+    expected_attempt: Optional[int]
+    """Refuse when another attempt is current."""
+
+
+class Refund(TypedDict):
+    """A refund."""
+
+    actor: str
+    """Who decided, as the request said."""
+    amount: str
+    """What the customer gets."""
+    amount_minor: int
+    """The same in hundredths."""
+    created_at: str
+    """When it was requested."""
+    failure_reason: Optional[str]
+    """Why it failed; null otherwise."""
+    id: int
+    """Its id."""
+    idempotency_key: Optional[str]
+    """The idempotency key of the request; null for none."""
+    lines: List[RefundLine]
+    """The units that it is for."""
+    order_id: int
+    """The order."""
+    reason: str
+    """Why."""
+    status: RefundStatus
+    """Its status."""
+    trace_id: str
+    """The trace id of the request."""
+    unanswered: int
+    """How often the gateway was asked without a definite answer."""
+    updated_at: str
+    """When it last changed."""
+
+
+class _RefundLineRequired(TypedDict):
+    line: int
+    """The line of the order, from 1."""
+    quantity: int
+    """How many of its units."""
+
+
+class RefundLine(_RefundLineRequired, total=False):
+    """Units of a line of an order."""
+
+    restock: bool
+    """Whether they can be sold again."""
+
+
+class _RefundRequestRequired(TypedDict):
+    actor: str
+    """Who decides. At most 255 bytes of UTF-8, not blank, no control characters."""
+    reason: str
+    """Why. At most 255 bytes of UTF-8, not blank, no control characters."""
+
+
+class RefundRequest(_RefundRequestRequired, total=False):
+    """The body of `POST /orders/{id}/refunds`."""
+
+    amount: Optional[Union[str, Union[int, Decimal]]]
+    """What the customer gets. Without it, the price of the lines, as far as that is left;
+    without lines too, all that is left."""
+    idempotency_key: Optional[str]
+    """Makes retries safe: 1 to 255 printable characters."""
+    lines: Optional[List[RefundLine]]
+    """The units that it is for."""
 
 
 class _RefusedOrderRequired(TypedDict):
@@ -844,6 +1051,15 @@ class RefusedOrder(_RefusedOrderRequired, total=False):
     """For `insufficient_stock`: every product that is short, in the order of the lines."""
 
 
+class RevokedToken(TypedDict):
+    """A token that was revoked."""
+
+    already: bool
+    """Whether it was revoked before."""
+    id: int
+    """Its id."""
+
+
 class Services(TypedDict):
     """The parts of a node."""
 
@@ -855,6 +1071,50 @@ class Services(TypedDict):
     """The checkpoints of the state."""
     worker: ServiceState
     """The payment worker."""
+
+
+class _SessionRequired(TypedDict):
+    actor: ActorKind
+    """Who sent the request."""
+    mode: AuthMode
+    """Whether this node asks for credentials."""
+    scopes: List[Scope]
+    """What the credentials allow; without any, what the mode lets everybody do."""
+
+
+class Session(_SessionRequired, total=False):
+    """What the credentials of a request are worth."""
+
+    expires_at: str
+    """When they end."""
+    owner: str
+    """The name of its owner."""
+    token_id: int
+    """The token that was used."""
+    user_id: int
+    """The user whose orders, holds, keys and events they are limited to."""
+
+
+class _SettleRequestRequired(TypedDict):
+    actor: str
+    """Who decides. At most 255 bytes of UTF-8, not blank, no control characters."""
+    expected_attempt: int
+    """The attempt that you looked at, as `GET /payments/unsettled` shows it."""
+    outcome: SettleOutcome
+    """How the order ends."""
+    reason: str
+    """Why. At most 255 bytes of UTF-8, not blank, no control characters."""
+
+
+class SettleRequest(_SettleRequestRequired, total=False):
+    """The body of `POST /orders/{id}/settle`."""
+
+    force: bool
+    """With `failed`: do not ask the gateway to confirm that the payment takes no money any
+    more."""
+    provider_ref: Optional[str]
+    """The payment at the provider. Required for `paid`. At most 255 bytes of UTF-8, not blank,
+    no control characters."""
 
 
 class Shortage(TypedDict):
@@ -881,11 +1141,81 @@ class Snapshot(TypedDict):
     """The term of the entry at that index."""
 
 
+class _TokenRequired(TypedDict):
+    created_at: str
+    """When it was created."""
+    expired: bool
+    """Whether it has expired, by the cluster's clock."""
+    id: int
+    """Its id, from 1."""
+    owner: str
+    """The name of its owner. Several tokens may have one owner."""
+    scopes: List[Scope]
+    """What it may do."""
+
+
+class Token(_TokenRequired, total=False):
+    """A token, without its secret."""
+
+    expires_at: str
+    """From then on it counts for nothing."""
+    label: str
+    """What people call it."""
+    user_id: int
+    """The user whose orders, holds, keys and events it is limited to."""
+
+
+class _TokenRequestRequired(TypedDict):
+    owner: str
+    """The name of its owner. At most 64 bytes of UTF-8, not blank, no control characters."""
+    scopes: List[Scope]
+    """What it may do; at least one scope. With a user: `catalog:read`, `orders:read`,
+    `orders:write`, `users:read`, `events:read`."""
+
+
+class TokenRequest(_TokenRequestRequired, total=False):
+    """The body of `POST /auth/tokens`."""
+
+    expires_in_s: Optional[int]
+    """It counts for this many seconds; without it, until it is revoked."""
+    label: Optional[str]
+    """What people call it. At most 100 bytes of UTF-8, not blank, no control characters."""
+    user_id: Optional[int]
+    """Limit it to the orders, holds, keys and events of this user."""
+
+
 class TransferRequest(TypedDict, total=False):
     """The body of `POST /cluster/transfer-leader`."""
 
     to: Optional[int]
     """The member that shall lead; the best other voter by default."""
+
+
+class UnsettledPayment(TypedDict):
+    """A payment that was begun and has no definite result."""
+
+    amount: str
+    """The amount."""
+    amount_minor: int
+    """The same in hundredths."""
+    attempt: int
+    """The current attempt."""
+    in_flight: bool
+    """Whether a node may be calling about it now."""
+    next_at: str
+    """When it is asked for next, or when the current call counts as lost."""
+    order_id: int
+    """The order, which is PROCESSING."""
+    payment_key: str
+    """What the gateway knows the attempt as."""
+    payment_method: PaymentMethod
+    """Who is asked."""
+    since: str
+    """When the payment of the order began."""
+    trace_id: str
+    """The trace id of the order."""
+    unanswered: int
+    """How often it was asked for without a definite answer."""
 
 
 class User(TypedDict):
