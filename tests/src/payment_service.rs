@@ -3,7 +3,7 @@
 //!
 //! It does not check signatures: `holdfast gateway check` and its example services do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +40,8 @@ struct Ledger {
     payments: BTreeMap<String, Payment>,
     /// What was given back, by key: the order and the amount.
     refunds: BTreeMap<String, (u64, i64)>,
+    /// The keys of refunds that a request was about while it `loses`.
+    asked_about: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -177,12 +179,13 @@ fn decide(ledger: &mut Ledger, method: &Method, key: &str, body: Bytes) -> (u16,
     }
 }
 
-/// Takes a request about a refund. Of those that are lost, half had their effect.
+/// Takes a request about a refund. The first one of each key is lost, in turns before and after it
+/// had its effect.
 fn give_back(ledger: &mut Ledger, method: &Method, key: &str, body: Bytes) -> (u16, Value) {
     ledger.requests += 1;
     let read: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let loses = if ledger.loses { ledger.requests % 3 } else { 2 };
-    if loses == 0 {
+    let is_lost = ledger.loses && ledger.asked_about.insert(key.to_owned());
+    if is_lost && ledger.asked_about.len().is_multiple_of(2) {
         return (500, json!({"error": "lost before it had an effect"}));
     }
     if *method == Method::PUT && !ledger.refunds.contains_key(key) {
@@ -192,7 +195,7 @@ fn give_back(ledger: &mut Ledger, method: &Method, key: &str, body: Bytes) -> (u
     }
     match ledger.refunds.get(key) {
         None => (404, json!({"status": "unseen"})),
-        Some(_) if loses == 1 => (500, json!({"error": "lost after it had its effect"})),
+        Some(_) if is_lost => (500, json!({"error": "lost after it had its effect"})),
         Some((_, amount)) => (200, json!({"status": "succeeded", "amount_minor": amount})),
     }
 }

@@ -1,5 +1,7 @@
 //! Creates, reads and checks products and orders, with the sums that must always hold.
 
+use std::time::Duration;
+
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
@@ -118,7 +120,15 @@ pub async fn settled(caller: &Caller, node: u64, order: u64) -> Value {
 /// # Panics
 /// When some are still open after the limit.
 pub async fn all_settled(caller: &Caller, node: u64) {
-    wait::until("all orders were settled", wait::SETTLED, async || {
+    all_settled_within(caller, node, wait::SETTLED).await;
+}
+
+/// Waits until no order is open, for at most this long.
+///
+/// # Panics
+/// When that takes too long.
+pub async fn all_settled_within(caller: &Caller, node: u64, longest: Duration) {
+    wait::until("all orders were settled", longest, async || {
         let pending = order_total(caller, node, "status=PENDING").await;
         let processing = order_total(caller, node, "status=PROCESSING").await;
         if pending + processing == 0 {

@@ -2,16 +2,23 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tests::payment_service::PaymentService;
 use tests::shop::{self, ORDERS};
 use tests::{Call, Cluster, Options, wait};
 
-/// A cluster that charges through this service.
-async fn cluster_of(test: &str, service: &PaymentService) -> Cluster {
-    let secret = format!("target/e2e-secret-{}", rand::random::<u64>());
-    let secret = tests::cluster::workspace().join(secret);
+/// How long results may take after a leader died: its claims are over after 25 s, and what it may
+/// have sent is looked up after 10 s and again after a minute.
+const LOOKED_UP: Duration = Duration::from_secs(150);
+
+/// A cluster that charges through this service, and the directory of its secret, which nodes read
+/// at every startup.
+async fn cluster_of(test: &str, service: &PaymentService) -> (Cluster, TempDir) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let secret = dir.path().join("secret");
     fs::write(&secret, "0123456789abcdef0123456789abcdef\n").expect("written");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("its mode is set");
     let cluster = Options::new(test)
@@ -21,8 +28,7 @@ async fn cluster_of(test: &str, service: &PaymentService) -> Cluster {
         .flag("--payment-backoff-ms", "100,200,400")
         .start()
         .await;
-    fs::remove_file(&secret).expect("all nodes have read it");
-    cluster
+    (cluster, dir)
 }
 
 async fn place(cluster: &Cluster, product: u64) -> u64 {
@@ -34,7 +40,7 @@ async fn place(cluster: &Cluster, product: u64) -> u64 {
 async fn a_service_charges_each_order_at_most_once_although_answers_and_a_leader_are_lost() {
     let service = PaymentService::start(true).await;
     let test = "a_service_charges_each_order_at_most_once_although_answers_and_a_leader_are_lost";
-    let mut cluster = cluster_of(test, &service).await;
+    let (mut cluster, _secret) = cluster_of(test, &service).await;
     let product =
         shop::create_product(cluster.caller(), &mut cluster.random(1), "1.50", 1_000).await;
     let mut orders = Vec::new();
@@ -44,7 +50,7 @@ async fn a_service_charges_each_order_at_most_once_although_answers_and_a_leader
     let dead = cluster.kill_leader().await;
     cluster.restart(dead);
     cluster.wait_ready().await;
-    shop::all_settled(cluster.caller(), 1).await;
+    shop::all_settled_within(cluster.caller(), 1, LOOKED_UP).await;
     let mut paid = 0;
     for order in orders {
         let data = cluster.caller().get(1, &format!("{ORDERS}/{order}")).await.expect(200).data();
@@ -64,7 +70,7 @@ async fn a_service_charges_each_order_at_most_once_although_answers_and_a_leader
 async fn a_service_that_refuses_the_node_stops_the_calls_and_orders_can_be_cancelled() {
     let service = PaymentService::start(false).await;
     let test = "a_service_that_refuses_the_node_stops_the_calls_and_orders_can_be_cancelled";
-    let cluster = cluster_of(test, &service).await;
+    let (cluster, _secret) = cluster_of(test, &service).await;
     let caller = cluster.caller();
     let product = shop::create_product(caller, &mut cluster.random(1), "1.50", 1_000).await;
     service.refuse(true);
@@ -103,7 +109,7 @@ async fn a_service_that_refuses_the_node_stops_the_calls_and_orders_can_be_cance
 async fn an_operator_ends_an_order_whose_service_does_not_tell() {
     let service = PaymentService::start(false).await;
     let test = "an_operator_ends_an_order_whose_service_does_not_tell";
-    let cluster = cluster_of(test, &service).await;
+    let (cluster, _secret) = cluster_of(test, &service).await;
     let caller = cluster.caller();
     let product = shop::create_product(caller, &mut cluster.random(1), "1.50", 1_000).await;
     service.refuse(true);
@@ -128,10 +134,10 @@ async fn an_operator_ends_an_order_whose_service_does_not_tell() {
         "outcome": "failed", "expected_attempt": 1, "reason": "no charge there", "actor": "ann",
     });
     let (status, problem) = settle(body.clone()).await;
-    assert_eq!((status, &problem["code"]), (409, &json!("payment_not_cancelled")), "{problem}");
+    assert_eq!((status, &problem["error"]), (409, &json!("payment_not_cancelled")), "{problem}");
     (body["expected_attempt"], body["force"]) = (json!(2), json!(true));
     let (status, problem) = settle(body.clone()).await;
-    assert_eq!((status, &problem["code"]), (409, &json!("attempt_changed")), "{problem}");
+    assert_eq!((status, &problem["error"]), (409, &json!("attempt_changed")), "{problem}");
     body["expected_attempt"] = json!(1);
     for _ in 0..2 {
         let (status, answer) = settle(body.clone()).await;
@@ -143,7 +149,7 @@ async fn an_operator_ends_an_order_whose_service_does_not_tell() {
         "outcome": "paid", "expected_attempt": 1, "provider_ref": "p-1", "reason": "r", "actor": "a",
     }))
     .await;
-    assert_eq!((status, &problem["code"]), (409, &json!("order_not_processing")), "{problem}");
+    assert_eq!((status, &problem["error"]), (409, &json!("order_not_processing")), "{problem}");
     assert_eq!(service.charges(order), [0_i64; 0]);
 }
 
@@ -151,7 +157,7 @@ async fn an_operator_ends_an_order_whose_service_does_not_tell() {
 async fn refunds_give_back_once_what_was_paid_and_no_more() {
     let service = PaymentService::start(false).await;
     let test = "refunds_give_back_once_what_was_paid_and_no_more";
-    let mut cluster = cluster_of(test, &service).await;
+    let (mut cluster, _secret) = cluster_of(test, &service).await;
     let caller = cluster.caller().clone();
     let product = shop::create_product(&caller, &mut cluster.random(1), "1.50", 1_000).await;
     // Order 5 would be declined.
@@ -178,8 +184,8 @@ async fn refunds_give_back_once_what_was_paid_and_no_more() {
     assert_eq!(rest["amount"], "1.50", "all that is left");
     let more = json!({"amount": "0.01", "reason": "more", "actor": "ann"});
     let refused = caller.ask(1, &Call::post(&path, &more)).await;
-    assert_eq!((refused.status, &refused.json()["code"]), (409, &json!("refund_exceeds_paid")));
-    wait::until("the refunds succeeded", wait::SETTLED, async || {
+    assert_eq!((refused.status, &refused.json()["error"]), (409, &json!("refund_exceeds_paid")));
+    wait::until("the refunds succeeded", LOOKED_UP, async || {
         let of = caller.get(1, &path).await.expect(200).data();
         let all = of["refunds"].as_array().expect("a list").clone();
         match all.len() == 2 && all.iter().all(|refund| refund["status"] == "succeeded") {
