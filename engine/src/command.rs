@@ -64,7 +64,7 @@ impl Envelope {
 
     /// Encodes the envelope for a cluster at this level, so that every build that may be in it
     /// reads it. A level that was raised meanwhile changes the rules, but never whether it can be
-    /// read. At level 0 the actor and all fields that are [`Added`](crate::layout::Added) are lost.
+    /// read. At level 0 the actor and all fields that are [`Added`] are lost.
     pub fn encode_at(&self, level: u32) -> Vec<u8> {
         match level {
             0 => self.encode_as(VERSION_AT_LEVEL_0, Layout::First),
