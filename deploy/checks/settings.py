@@ -16,7 +16,7 @@ import yaml
 from cluster import BINARY, ROOT, free_port
 
 # Settings that need files or other nodes, so that a node alone cannot start with them.
-NOT_ALONE = {"join", "replaces"}
+NOT_ALONE = {"join", "replaces", "gateway-url", "gateway-secret-file"}
 
 
 def flags():

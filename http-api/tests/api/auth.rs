@@ -290,11 +290,25 @@ async fn a_foreign_id_is_answered_like_an_unknown_one() {
     fixture.send(bearer(Call::new("DELETE", "/api/v1/holds/2"), &bob)).await.expect(204);
     let extend = json!({"ttl_seconds": 60});
     let unknown = 777;
-    for (foreign, calls) in [([1, 2, 1], "order"), ([1, 2, 3], "hold"), ([2, 2, 2], "user")] {
+    // A refund of an order that Bob paid.
+    let paid = json!({"items": [{"product_id": 1, "quantity": 1}]});
+    let paid = fixture.send(bearer(Call::json("POST", "/api/v1/orders", &paid), &bob)).await;
+    let order = format!("/api/v1/orders/{}", paid.expect(201)["order_id"]);
+    let is_paid =
+        async || fixture.as_root(Call::new("GET", &order)).await.json()["status"] == "PAID";
+    fixture.until("paid", is_paid).await;
+    let refund = json!({"reason": "returned", "actor": "ann"});
+    let refund = Call::json("POST", &format!("{order}/refunds"), &refund);
+    fixture.as_root(refund).await.expect(201);
+    fixture.send(bearer(Call::new("GET", "/api/v1/refunds/1"), &bob)).await.expect(200);
+    let kinds =
+        [([1, 2, 1], "order"), ([1, 2, 3], "hold"), ([2, 2, 2], "user"), ([1, 1, 1], "refund")];
+    for (foreign, calls) in kinds {
         let requests = |id: u64| match calls {
             "order" => vec![
                 Call::new("GET", &format!("/api/v1/orders/{id}")),
                 Call::new("GET", &format!("/api/v1/orders/{id}/events")),
+                Call::new("GET", &format!("/api/v1/orders/{id}/refunds")),
                 Call::json("POST", &format!("/api/v1/orders/{id}/cancel"), &json!({})),
             ],
             "hold" => vec![
@@ -303,6 +317,7 @@ async fn a_foreign_id_is_answered_like_an_unknown_one() {
                 Call::new("DELETE", &format!("/api/v1/holds/{id}")),
                 Call::json("POST", "/api/v1/orders", &json!({"hold_id": id})),
             ],
+            "refund" => vec![Call::new("GET", &format!("/api/v1/refunds/{id}"))],
             _ => vec![Call::new("GET", &format!("/api/v1/users/{id}"))],
         };
         for id in foreign {

@@ -97,15 +97,14 @@ pub(crate) async fn request(call: &Call<'_>) -> Result<Reply, Failure> {
 pub(crate) async fn of_order(call: &Call<'_>) -> Result<Reply, Failure> {
     let order = OrderId(call.id(write::MISSING)?);
     let freshness = call.ready_to_read().await?;
-    let (position, exists, refunded, found) = call.app.handle.read(|state| {
+    // Refuses orders of others.
+    read::one(call, order, freshness).await?;
+    let (position, refunded, found) = call.app.handle.read(|state| {
         let (ids, refunded) = state.refunds_of(order);
         let found: Vec<_> =
             ids.into_iter().filter_map(|id| Some((id, look_up(state, id)?))).collect();
-        (state.position(), state.order_status(order).is_some(), refunded, found)
+        (state.position(), refunded, found)
     });
-    if !exists {
-        return Err(Failure::not_found(write::MISSING).seen(position, freshness));
-    }
     let mut refunds = Vec::with_capacity(found.len());
     for (id, found) in found {
         refunds.push(view(&*whole(call, id, found).await?));
@@ -124,8 +123,11 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
     let id = RefundId(call.id(MISSING)?);
     let freshness = call.ready_to_read().await?;
     let (position, found) = call.app.handle.read(|state| (state.position(), look_up(state, id)));
-    let found = found.ok_or_else(|| Failure::not_found(MISSING).seen(position, freshness))?;
-    let refund = whole(call, id, found).await?;
+    let missing = || Failure::not_found(MISSING).seen(position, freshness);
+    let refund = whole(call, id, found.ok_or_else(missing)?).await?;
+    if call.is_foreign(refund.facts.user) {
+        return Err(missing());
+    }
     let reply = reply::of(200, &Envelope::new(view(&refund))).at(position);
     Ok(reply.version(refund.version.0).fresh(freshness))
 }
@@ -191,6 +193,11 @@ fn read_request(fields: &Fields<'_, '_>, header_key: Option<&str>) -> Result<Wan
 fn read_lines(fields: &Fields<'_, '_>, errors: &mut Errors) -> Vec<Line> {
     let elements = match fields.optional("lines") {
         None => return Vec::new(),
+        Some(Value::Array(elements)) if elements.is_empty() => {
+            // Without the field, all that is left goes back. Nobody means that by no lines.
+            fields.fault("lines", "must have at least 1 item.", errors);
+            return Vec::new();
+        }
         Some(Value::Array(elements)) if elements.len() <= LINES_MAX => elements,
         Some(Value::Array(_)) => {
             fields.fault("lines", &format!("must not have more than {LINES_MAX} items."), errors);
@@ -254,6 +261,7 @@ mod tests {
             r#""amount":"0""#,
             r#""amount":"-1""#,
             r#""lines":{}"#,
+            r#""lines":[]"#,
             r#""lines":[1]"#,
             r#""lines":[{"line":0,"quantity":1}]"#,
             r#""lines":[{"line":1,"quantity":0}]"#,

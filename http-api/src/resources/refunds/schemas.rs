@@ -16,7 +16,7 @@ pub(crate) fn all() -> Value {
         .of::<wire::RefundRequest>()
         .is("RefundRequest.amount", schema("Amount"))
         .optional("RefundRequest.amount")
-        .with("RefundRequest.lines", json!({"maxItems": LINES_MAX}))
+        .with("RefundRequest.lines", json!({"minItems": 1, "maxItems": LINES_MAX}))
         .optional("RefundRequest.lines")
         .plain("RefundRequest.reason", REASON_BYTES_MAX)
         .plain("RefundRequest.actor", REASON_BYTES_MAX);
