@@ -5,6 +5,9 @@
 
 use std::cell::Cell;
 
+/// How late [`Bug::SaleOpensLate`] is, in milliseconds: some entries come meanwhile.
+pub(crate) const SALE_LATE_MS: u64 = 100;
+
 /// A bug in applying or in reading a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
@@ -38,7 +41,7 @@ pub enum Bug {
     OwnerIgnored,
     /// Revoking a token answers as if it was revoked, and it still counts.
     RevocationLost,
-    /// The sale of a product opens a millisecond late.
+    /// The sale of a product opens [`SALE_LATE_MS`] late, and says that it does not.
     SaleOpensLate,
     /// Opening a checkpoint forgets the prices of holds.
     FrozenPriceLost,

@@ -215,15 +215,18 @@ impl State {
     fn check_windows(&self, demands: &[Demand]) -> Result<(), Rejection> {
         let clock = self.clock;
         #[cfg(feature = "planted-bugs")]
-        let is_late = crate::planted::is_planted(crate::planted::Bug::SaleOpensLate);
+        let late_ms = match crate::planted::is_planted(crate::planted::Bug::SaleOpensLate) {
+            true => crate::planted::SALE_LATE_MS,
+            false => 0,
+        };
         for &Demand { product, .. } in demands {
             let Some(row) = self.products.active(product) else { continue };
             let opens_at = row.sale.opens_at;
             #[cfg(feature = "planted-bugs")]
-            let opens_at = opens_at.map(|opens_at| opens_at.plus_ms(u64::from(is_late)));
+            let opens_at = opens_at.map(|opens_at| opens_at.plus_ms(late_ms));
             if let Some(opens_at) = opens_at.filter(|opens_at| clock < *opens_at) {
                 #[cfg(feature = "planted-bugs")]
-                let opens_at = Timestamp(opens_at.0 - u64::from(is_late));
+                let opens_at = Timestamp(opens_at.0 - late_ms);
                 return Err(Rejection::SaleNotOpen { product, opens_at, clock });
             }
             check_closing(row, clock)?;
