@@ -41,11 +41,13 @@ LATER = {
 NOT_CAUSED = {
     "HoldfastClockBehind": "needs a clock that jumps by more than a minute",
     "HoldfastDiskLow": "needs a small file system",
+    "HoldfastLogNearlyFull": "needs billions of entries",
     "HoldfastLogNotTruncated": "needs a gigabyte of log",
     "HoldfastLogSyncSlow": "needs minutes of a slow disk",
     "HoldfastNodeLags": "needs thousands of entries that a node does not apply",
     "HoldfastOrdersPileUp": "needs 800,000 open orders",
     "HoldfastOrdersSlow": "needs minutes of slow orders",
+    "HoldfastPaymentsStopped": "needs a payment service that refuses the node for minutes",
 }
 
 

@@ -1,19 +1,21 @@
 """Waits until a node is ready and gives it something to read and to sell."""
 
 import json
+import os
 import sys
 import time
 import urllib.error
 import urllib.request
 
 url = sys.argv[1]
+TOKEN = os.environ["HOLDFAST_TEST_TOKEN"]
 
 
 def post(path, body):
     request = urllib.request.Request(
         f"{url}/api/v1/{path}",
         data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 201, answer.status

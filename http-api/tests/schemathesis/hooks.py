@@ -46,6 +46,13 @@ REFUSALS = re.compile(
     "|must be an integer"
     "|must not be greater than [0-9]+ bytes"
     "|cannot be combined with (page or per_page|product_id)"
+    # Rules between two fields.
+    "|must be later than the opens_at field"
+    "|must be among .* with a user_id"
+    # A settlement as paid names the payment.
+    "|provider ref field is required"
+    # Finer than a millisecond, or before 1970.
+    "|must be a time as in"
     # The thirtieth of February.
     "|must be a time such as"
     # The longest life of a hold is a setting.
