@@ -16,12 +16,12 @@ pub(crate) fn all() -> Value {
         .rule("WebhookRequest", "required", json!(["order_id", "status"]))
         .of::<wire::SettleOutcome>()
         .of::<wire::SettleRequest>()
-        .with("SettleRequest.expected_attempt", json!({"minimum": 1}))
+        .with("SettleRequest.expected_attempt", json!({"minimum": 1, "maximum": u32::MAX}))
         .plain("SettleRequest.provider_ref", REASON_BYTES_MAX)
         .plain("SettleRequest.reason", REASON_BYTES_MAX)
         .plain("SettleRequest.actor", REASON_BYTES_MAX)
         .of::<wire::RecheckRequest>()
-        .with("RecheckRequest.expected_attempt", json!({"minimum": 1}));
+        .with("RecheckRequest.expected_attempt", json!({"minimum": 1, "maximum": u32::MAX}));
     let answers = Shapes::answers()
         .of::<wire::WebhookResult>()
         .of::<wire::WebhookConflict>()

@@ -62,7 +62,7 @@ fn answers() -> Shapes {
         .of::<wire::LedgerRow>()
         .is("LedgerRow.index", schema("Position"))
         .of::<wire::LedgerReference>()
-        .with("LedgerReference.type", json!({"enum": ["order", "hold", "adjustment"]}))
+        .with("LedgerReference.type", json!({"enum": ["order", "hold", "adjustment", "refund"]}))
         .of::<wire::LedgerDeltas>()
         .of::<wire::LedgerCounters>()
         .of::<wire::CursorMeta>()
