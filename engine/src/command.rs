@@ -226,7 +226,7 @@ pub struct PlaceOrder {
     pub terms: Added<OrderTerms>,
 }
 
-/// Conditions on an order that are not part of what its request means.
+/// Conditions on an order. Two requests that differ only in these are the same request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct OrderTerms {
     /// Refuse when the total differs.

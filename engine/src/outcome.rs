@@ -381,7 +381,7 @@ pub enum Rejection {
         /// Its status.
         status: Status,
     },
-    /// More money than is left of what was paid.
+    /// The amount exceeds the paid amount less all refunds.
     #[error("At most {left} of order {order} is left to refund.")]
     RefundExceedsPaid {
         /// The order.

@@ -37,7 +37,7 @@ pub enum Bug {
     SettleIgnoresLease,
     /// Reports that wait for their order do so in a copy of the cluster, too, and decide there.
     ParkedSurvivesRestore,
-    /// Whoever is limited to a user may change the orders and holds of others.
+    /// A token that is limited to a user may change the orders and holds of others.
     OwnerIgnored,
     /// Revoking a token answers as if it was revoked, and it still counts.
     RevocationLost,

@@ -102,7 +102,7 @@ words! {
         LevelTooLow = "level_too_low",
         /// The order is not PAID.
         NotRefundable = "not_refundable",
-        /// Less money than requested is left of what was paid.
+        /// The amount exceeds the paid amount less all refunds.
         RefundExceedsPaid = "refund_exceeds_paid",
         /// A line has fewer units left to give back.
         ReturnExceedsSold = "return_exceeds_sold",

@@ -23,7 +23,7 @@ impl State {
         // ids.
         self.sessions = Sessions::default();
         let gives_up = cx.rules >= Rules::NoParking;
-        // Whoever has a token of the other cluster has none here: it may be a copy for a trial.
+        // A token of the other cluster counts for nothing here: this may be a copy for a trial.
         self.tokens.revoke_all(&mut self.hasher);
         #[cfg(feature = "planted-bugs")]
         let gives_up = gives_up && !is_planted(Bug::ParkedSurvivesRestore);
