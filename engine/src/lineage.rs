@@ -38,7 +38,7 @@ impl Lineage {
         u32::try_from(begun).expect("they are bounded")
     }
 
-    /// The epoch of what begins now.
+    /// The epoch of new orders.
     pub(crate) fn newest_epoch(&self) -> u32 {
         u32::try_from(self.begun.len()).expect("they are bounded")
     }
