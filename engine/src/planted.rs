@@ -41,7 +41,7 @@ pub enum Bug {
     OwnerIgnored,
     /// Revoking a token answers as if it was revoked, and it still counts.
     RevocationLost,
-    /// The sale of a product opens [`SALE_LATE_MS`] late, and says that it does not.
+    /// The sale of a product opens 100 ms late, and says that it does not.
     SaleOpensLate,
     /// Opening a checkpoint forgets the prices of holds.
     FrozenPriceLost,
