@@ -1,19 +1,39 @@
-// A payment service for Holdfast: `node payment_service.ts PORT SECRET_FILE [DATABASE]`, Node 22.18 or newer.
+// A payment service for Holdfast: `node payment_service.ts PORT SECRET_FILE [JOURNAL]`.
 //
+// Node 22.18 or newer runs it as it is. Node 20 runs what `tsc` makes of it; the types are in @types/node.
 // It keeps docs/GATEWAY.md with Node alone. Replace `charge` and `refund` by calls to your provider, under
 // the same idempotency key.
 
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, fsyncSync, openSync, readFileSync, truncateSync, writeSync } from "node:fs";
 import { createServer } from "node:http";
-import { DatabaseSync } from "node:sqlite";
-
-const [port, secretFile, database = ":memory:"] = process.argv.slice(2);
-const secrets = readFileSync(secretFile!, "utf8").split("\n").map((line) => line.trim()).filter(Boolean);
-const db = new DatabaseSync(database);
-db.exec("CREATE TABLE IF NOT EXISTS done (key TEXT PRIMARY KEY, request TEXT, answer TEXT)");
 
 type Answer = { status: string; [field: string]: unknown };
+type Row = { path: string; request: string; answer: Answer };
+
+const [port, secretFile, journal] = process.argv.slice(2);
+const secrets = readFileSync(secretFile!, "utf8").split("\n").map((line) => line.trim()).filter(Boolean);
+const done = new Map<string, Row>();
+if (journal && existsSync(journal)) {
+  // What follows the last line end was not written to its end, and nobody was told.
+  const bytes = readFileSync(journal);
+  const whole = bytes.subarray(0, bytes.lastIndexOf("\n") + 1);
+  truncateSync(journal, whole.length);
+  for (const line of whole.toString().split("\n").filter(Boolean)) {
+    const row: Row = JSON.parse(line);
+    done.set(row.path, row);
+  }
+}
+// Without a journal the service forgets its payments when it ends: for a trial.
+const file = journal ? openSync(journal, "a", 0o600) : undefined;
+
+function keep(row: Row): void {
+  if (file !== undefined) {
+    writeSync(file, JSON.stringify(row) + "\n");
+    fsyncSync(file);
+  }
+  done.set(row.path, row);
+}
 
 function charge(body: { key: string; amount_minor: number }): Answer {
   if (body.amount_minor % 1000 === 13) return { status: "declined", reason: "card declined" };
@@ -37,19 +57,19 @@ function decide(method: string, path: string, key: string, header: string, raw: 
   if (!isSigned(header, `${method}.${path}.${key}.${raw}`)) return [401, { error: "signature" }];
   const isRefund = path === `/v1/refunds/${key}`;
   if (!isRefund && path !== `/v1/payments/${key}`) return [400, { error: "the path and Idempotency-Key differ" }];
-  const row = db.prepare("SELECT request, answer FROM done WHERE key = ?").get(path);
+  const row = done.get(path);
   const save = (request: string, answer: Answer): [number, Answer] => {
-    db.prepare("INSERT INTO done VALUES (?, ?, ?)").run(path, request, JSON.stringify(answer));
+    keep({ path, request, answer });
     return [200, answer];
   };
   if (method === "GET" && !row) return [404, { status: "unseen" }];
   // A charge that comes after DELETE must not take money.
   if (method === "DELETE" && !row) return save("", { status: "declined", reason: "cancelled" });
   if (method === "PUT" && !row) return save(raw, (isRefund ? refund : charge)(JSON.parse(raw)));
-  if (method === "PUT" && row!["request"] !== raw && row!["request"] !== "") {
+  if (method === "PUT" && row!.request !== raw && row!.request !== "") {
     return [422, { error: "the key was used for another request" }];
   }
-  return [200, JSON.parse(String(row!["answer"]))];
+  return [200, row!.answer];
 }
 
 createServer((request, response) => {
