@@ -341,12 +341,14 @@ pub struct PaymentWebhook {
 
 /// Set units aside until a deadline, all lines or none.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(decode_context = "Layout")]
 pub struct CreateHold {
     /// The customer.
     pub user: Option<UserId>,
     /// As in [`PlaceOrder::lines`].
     pub lines: Vec<Line>,
-    /// The time to live, in milliseconds, at least 1. Part of what the request means.
+    /// The time to live, in milliseconds, at least 1. Part of what the request means, unless the
+    /// client left it to the server.
     pub ttl_ms: u64,
     /// Idempotency key, 1 to 255 printable characters.
     pub key: Option<Box<str>>,
@@ -357,6 +359,9 @@ pub struct CreateHold {
     pub active_holds_max: u64,
     /// Setting: refuse users that have no row.
     pub require_user: bool,
+    /// Whether the client named no time to live, so that `ttl_ms` is a setting. At level 0 it
+    /// counts as named.
+    pub ttl_is_default: Added<bool>,
 }
 
 /// Release an active hold and return its units. Releasing again changes nothing.

@@ -46,6 +46,8 @@ pub(crate) enum Table {
     KeyScheme = 14,
     /// Refunds by id.
     Refund = 15,
+    /// Which rows have short meanings, unless it is none.
+    ShortMeanings = 16,
 }
 
 /// Hashes rows, reusing one buffer.

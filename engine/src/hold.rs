@@ -63,6 +63,8 @@ pub struct Hold {
     pub key: Option<Box<str>>,
     /// The requested time to live, in milliseconds.
     pub ttl_ms: u64,
+    /// Whether the client left it to the server. Holds that were created at level 0 do not say so.
+    pub ttl_is_default: bool,
     /// The moment from which it is unusable.
     pub expires_at: Timestamp,
     /// The trace id of the request that created it.
@@ -84,6 +86,9 @@ pub struct Hold {
 /// as before holds had any.
 const HAS_PRICES: u32 = 4;
 
+/// Added to the number of the status when the client did not name the time to live.
+const HAS_DEFAULT_TTL: u32 = 8;
+
 impl Encode for Hold {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         let (number, order) = match self.status {
@@ -92,8 +97,10 @@ impl Encode for Hold {
             Status::Expired => (2, None),
             Status::Released => (3, None),
         };
-        let has_prices = u32::from(self.unit_prices.is_some());
-        (self.id, self.user, &self.lines, number + HAS_PRICES * has_prices).encode(encoder)?;
+        let number = number
+            + HAS_PRICES * u32::from(self.unit_prices.is_some())
+            + HAS_DEFAULT_TTL * u32::from(self.ttl_is_default);
+        (self.id, self.user, &self.lines, number).encode(encoder)?;
         order.map_or(Ok(()), |order| order.encode(encoder))?;
         (&self.key, self.ttl_ms, self.expires_at, &self.trace).encode(encoder)?;
         (self.created, self.created_at, self.updated_at, self.version).encode(encoder)?;
@@ -116,10 +123,12 @@ impl<C> Decode<C> for Hold {
         };
         let (key, ttl_ms, expires_at, trace) = Decode::decode(decoder)?;
         let (created, created_at, updated_at, version) = Decode::decode(decoder)?;
-        let unit_prices = match number / HAS_PRICES {
+        if number >= 2 * HAS_DEFAULT_TTL {
+            return Err(DecodeError::Other("unknown status of a hold"));
+        }
+        let unit_prices = match number & HAS_PRICES {
             0 => None,
-            1 => Some(lines.iter().map(|_| Money::decode(decoder)).collect::<Result<_, _>>()?),
-            _ => return Err(DecodeError::Other("unknown status of a hold")),
+            _ => Some(lines.iter().map(|_| Money::decode(decoder)).collect::<Result<_, _>>()?),
         };
         Ok(Hold {
             id,
@@ -128,6 +137,7 @@ impl<C> Decode<C> for Hold {
             status,
             key,
             ttl_ms,
+            ttl_is_default: number & HAS_DEFAULT_TTL != 0,
             expires_at,
             trace,
             created,
@@ -175,6 +185,7 @@ mod tests {
             status: Status::Active,
             key: None,
             ttl_ms: 5,
+            ttl_is_default: false,
             expires_at: Timestamp(100),
             trace: TraceId::NONE,
             created: Position(0),
@@ -202,6 +213,7 @@ mod tests {
                 status,
                 key: Some("k".into()),
                 ttl_ms: 5,
+                ttl_is_default: false,
                 expires_at: Timestamp(100),
                 trace: TraceId::NONE,
                 created: Position(1),
@@ -224,8 +236,11 @@ mod tests {
             codec::encode_into(&priced, &mut priced_bytes);
             assert_eq!(priced_bytes.len(), bytes.len() + 2);
             assert_eq!((bytes[8], priced_bytes[8]), (number, number + 4), "the status");
-            assert_eq!(codec::decode(&priced_bytes), Ok(priced));
-            priced_bytes[8] += 4;
+            assert_eq!(codec::decode(&priced_bytes), Ok(priced.clone()));
+            priced_bytes[8] += 8;
+            let default = Hold { ttl_is_default: true, ..priced };
+            assert_eq!(codec::decode(&priced_bytes), Ok(default));
+            priced_bytes[8] += 8;
             assert!(codec::decode::<Hold>(&priced_bytes).is_err());
         }
     }

@@ -8,7 +8,7 @@ use crate::adjustment::Adjustment;
 use crate::fence::KeyState;
 use crate::hold::{self, Hold};
 use crate::ids::{OrderId, Position, ProductId, Quantity, UserId};
-use crate::keys::{self, KeyHash, Scope, Used};
+use crate::keys::{self, KeyHash, Scope};
 use crate::ledger::SEGMENT_ROWS;
 use crate::money::Money;
 use crate::order::{Order, Status};
@@ -243,7 +243,7 @@ impl State {
             order.task
         );
         if let Some(key) = &order.key {
-            let used = Used { id: id.0, fingerprint: keys::of_order_row(order) };
+            let used = self.keys.used(Scope::Order, id.0, &keys::of_order_row(order));
             ensure!(
                 self.keys.get(KeyHash::of(Scope::Order, key)) == Some(used),
                 "order {id} is not found by its key"
@@ -271,7 +271,7 @@ impl State {
     fn check_hold(&self, hold: &Hold) -> Result<(), Violation> {
         let id = hold.id;
         if let Some(key) = &hold.key {
-            let used = Used { id: id.0, fingerprint: keys::of_hold_row(hold) };
+            let used = self.keys.used(Scope::Hold, id.0, &keys::of_hold_row(hold));
             ensure!(
                 self.keys.get(KeyHash::of(Scope::Hold, key)) == Some(used),
                 "hold {id} is not found by its key"
@@ -303,9 +303,10 @@ impl State {
             "report {id} waits for order {order}, which exists"
         );
         let found = self.keys.get(KeyHash::of(Scope::Webhook, &webhook.key));
-        let fingerprint = keys::of_webhook(order, webhook.report, webhook.amount);
+        let meaning = keys::of_webhook(order, webhook.report, webhook.amount);
+        let used = self.keys.used(Scope::Webhook, id.0, &meaning);
         ensure!(
-            webhook.fate == Fate::Unmatched || found == Some(Used { id: id.0, fingerprint }),
+            webhook.fate == Fate::Unmatched || found == Some(used),
             "report {id} is not found by its key"
         );
         Ok(())
@@ -336,7 +337,7 @@ impl State {
                 "more units of order {order} came back than were bought"
             );
             if let Some(key) = &refund.key {
-                let used = Used { id: id.0, fingerprint: keys::of_refund_row(&refund) };
+                let used = self.keys.used(Scope::Refund, id.0, &keys::of_refund_row(&refund));
                 ensure!(
                     self.keys.get(KeyHash::of(Scope::Refund, key)) == Some(used),
                     "refund {id} is not found by its key"
@@ -349,7 +350,8 @@ impl State {
     fn check_adjustment(&self, adjustment: &Adjustment) -> Result<(), Violation> {
         let id = adjustment.id;
         if let Some(key) = &adjustment.key {
-            let used = Used { id: id.0, fingerprint: keys::of_adjustment_row(adjustment) };
+            let used =
+                self.keys.used(Scope::Adjustment, id.0, &keys::of_adjustment_row(adjustment));
             ensure!(
                 self.keys.get(KeyHash::of(Scope::Adjustment, key)) == Some(used),
                 "adjustment {id} is not found by its key"

@@ -4,22 +4,22 @@
 //! short one. Keys are not stored by themselves: each is in the row that it made, and is restored
 //! from there.
 
+mod meaning;
 mod name;
+mod rule;
 mod table;
 
-use smallvec::SmallVec;
-use xxhash_rust::xxh3::xxh3_64;
+use crate::ids::UserId;
+use crate::secret::Secret;
 
-use crate::adjustment::{Adjustment, Change};
-use crate::hold::Hold;
-use crate::ids::{HoldId, OrderId, ProductId, UserId};
-use crate::money::Money;
-use crate::order::{Line, Order, PaymentMethod};
-use crate::refund::{self, Refund};
-use crate::webhook::Report;
-
+pub(crate) use self::meaning::{
+    Meaning, of_adjustment, of_adjustment_row, of_hold, of_hold_row, of_order, of_order_row,
+    of_refund, of_refund_row, of_webhook,
+};
 pub(crate) use self::name::{KeyHash, Scope, Used};
+pub(crate) use self::rule::{Rule, ShortMeanings};
 
+use self::rule::Places;
 use self::table::Table;
 
 /// The longest idempotency key, in characters.
@@ -29,27 +29,63 @@ pub(crate) const KEY_CHARS_MAX: usize = 255;
 ///
 /// It is only looked up and added to, never iterated, so its order does not matter.
 #[derive(Debug, Default)]
-pub(crate) struct Keys(Table);
+pub(crate) struct Keys {
+    rule: Rule,
+    table: Table,
+    /// Keys from before the cluster was raised to level 1, whose places anybody can compute. Empty
+    /// once the state was read from a checkpoint. No key is in both tables.
+    old: Table,
+}
 
 impl Keys {
+    /// No keys yet, of a cluster at level 1 or above.
+    pub(crate) fn keyed(secret: &Secret, short: ShortMeanings) -> Keys {
+        let table = Table::new(Places::keyed(secret));
+        Keys { rule: Rule::keyed(secret, short), table, old: Table::default() }
+    }
+
+    /// Begins level 1. These rows were made before.
+    pub(crate) fn raise(&mut self, secret: &Secret, short: ShortMeanings) {
+        let old = std::mem::replace(self, Keys::keyed(secret, short));
+        self.old = old.table;
+    }
+
+    /// How meanings are compared.
+    pub(crate) fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// What a row is found by that a request of this meaning made.
+    pub(crate) fn used(&self, scope: Scope, id: u64, meaning: &Meaning) -> Used {
+        Used { id, fingerprint: self.rule.fingerprint(scope, id, meaning) }
+    }
+
+    /// Whether a request of this meaning is the one that used the key.
+    pub(crate) fn is_same(&self, scope: Scope, used: Used, meaning: &Meaning) -> bool {
+        self.rule.fingerprint(scope, used.id, meaning) == used.fingerprint
+    }
+
     /// What the key was used for, if it was used.
     pub(crate) fn get(&self, key: KeyHash) -> Option<Used> {
-        self.0.get(key)
+        self.table.get(key).or_else(|| self.old.get(key))
     }
 
     /// Prefetches what a lookup of the key reads.
     pub(crate) fn fetch(&self, key: KeyHash) {
-        std::hint::black_box(self.0.fetch(key));
+        std::hint::black_box(self.table.fetch(key) ^ self.old.fetch(key));
     }
 
     /// Records a key's use. False when it was used before, which the caller must have ruled out.
     pub(crate) fn insert(&mut self, key: KeyHash, used: Used) -> bool {
-        self.0.insert(key, used).is_none()
+        if self.old.get(key).is_some() {
+            return self.old.insert(key, used).is_none();
+        }
+        self.table.insert(key, used).is_none()
     }
 
     /// How many keys were used.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.table.len() + self.old.len()
     }
 }
 
@@ -76,145 +112,6 @@ pub(crate) fn is_key(text: &str) -> bool {
     (1..=4 * KEY_CHARS_MAX).contains(&text.len())
         && text.chars().count() <= KEY_CHARS_MAX
         && !text.chars().any(char::is_control)
-}
-
-/// Collects what makes two requests the same. Settings and the key itself are not part of it.
-///
-/// Passed by reference from step to step, because it is large enough for an order of several lines.
-#[derive(Default)]
-struct Meaning(SmallVec<[u8; 256]>);
-
-impl Meaning {
-    fn number(&mut self, number: u64) -> &mut Meaning {
-        self.0.extend_from_slice(&number.to_le_bytes());
-        self
-    }
-
-    fn option(&mut self, number: Option<u64>) -> &mut Meaning {
-        self.number(u64::from(number.is_some())).number(number.unwrap_or_default())
-    }
-
-    fn text(&mut self, text: Option<&str>) -> &mut Meaning {
-        let with_length = self.option(text.map(|text| text.len() as u64));
-        with_length.0.extend_from_slice(text.unwrap_or_default().as_bytes());
-        with_length
-    }
-
-    fn lines(&mut self, lines: impl ExactSizeIterator<Item = Line>) -> &mut Meaning {
-        let count = self.number(lines.len() as u64);
-        lines.fold(count, |meaning, line| {
-            meaning.number(line.product.0).number(u64::from(line.quantity.0))
-        })
-    }
-
-    /// Two different requests have the same with a probability of one in four billion.
-    fn fingerprint(&self) -> u32 {
-        xxh3_64(&self.0) as u32
-    }
-}
-
-/// The meaning of a request for an order: who asks for what or takes which hold over, paid how.
-pub(crate) fn of_order(
-    user: Option<UserId>,
-    hold: Option<HoldId>,
-    lines: impl ExactSizeIterator<Item = Line>,
-    payment_method: PaymentMethod,
-    metadata: Option<&str>,
-) -> u32 {
-    let payment_method = match payment_method {
-        PaymentMethod::Mock => 0,
-        PaymentMethod::Webhook => 1,
-        PaymentMethod::None => 2,
-        PaymentMethod::Gateway => 3,
-    };
-    Meaning::default()
-        .option(user.map(|user| user.0))
-        .option(hold.map(|hold| hold.0))
-        .lines(lines)
-        .number(payment_method)
-        .text(metadata)
-        .fingerprint()
-}
-
-/// The meaning of the request that made an order, taken back from its row.
-pub(crate) fn of_order_row(order: &Order) -> u32 {
-    let user = order.user.filter(|_| !order.user_of_hold);
-    // The lines of an order from a hold are the hold's; the request named none.
-    let items = if order.hold.is_none() { &order.items[..] } else { &[] };
-    let lines = items.iter().map(|item| Line { product: item.product, quantity: item.quantity });
-    of_order(user, order.hold, lines, order.payment_method, order.metadata.as_deref())
-}
-
-/// The meaning of a request for a hold: who wants what for how long.
-pub(crate) fn of_hold(user: Option<UserId>, lines: &[Line], ttl_ms: u64) -> u32 {
-    Meaning::default()
-        .option(user.map(|user| user.0))
-        .lines(lines.iter().copied())
-        .number(ttl_ms)
-        .fingerprint()
-}
-
-/// The meaning of the request that made a hold, taken back from its row.
-pub(crate) fn of_hold_row(hold: &Hold) -> u32 {
-    of_hold(hold.user, &hold.lines, hold.ttl_ms)
-}
-
-/// The meaning of a report of a payment. Its payload is the provider's own business and may differ
-/// from one delivery to the next.
-pub(crate) fn of_webhook(order: OrderId, report: Report, amount: Option<Money>) -> u32 {
-    let report = match report {
-        Report::Succeeded => 0,
-        Report::Failed => 1,
-    };
-    Meaning::default()
-        .number(order.0)
-        .number(report)
-        .option(amount.map(|amount| amount.0.cast_unsigned()))
-        .fingerprint()
-}
-
-/// The meaning of a request to adjust a stock.
-pub(crate) fn of_adjustment(
-    product: ProductId,
-    change: Change,
-    expected: Option<i64>,
-    reason: &str,
-) -> u32 {
-    let (kind, units) = match change {
-        Change::By(units) => (0, units),
-        Change::To(units) => (1, units),
-    };
-    Meaning::default()
-        .number(product.0)
-        .number(kind)
-        .number(units.cast_unsigned())
-        .option(expected.map(i64::cast_unsigned))
-        .text(Some(reason))
-        .fingerprint()
-}
-
-/// The meaning of the request that made an adjustment, taken back from its row.
-pub(crate) fn of_adjustment_row(row: &Adjustment) -> u32 {
-    of_adjustment(row.product, row.change, row.expected, &row.reason)
-}
-
-/// The meaning of a request for a refund. Reason and actor may differ.
-pub(crate) fn of_refund(order: OrderId, amount: Option<Money>, lines: &[refund::Line]) -> u32 {
-    let mut meaning = Meaning::default();
-    let count = meaning
-        .number(order.0)
-        .option(amount.map(|amount| amount.0.cast_unsigned()))
-        .number(lines.len() as u64);
-    lines.iter().fold(count, |meaning, line| {
-        let numbers = [line.line, line.quantity.0, u32::from(line.restock)];
-        numbers.into_iter().fold(meaning, |meaning, number| meaning.number(u64::from(number)))
-    });
-    meaning.fingerprint()
-}
-
-/// The meaning of the request that made a refund, taken back from its row.
-pub(crate) fn of_refund_row(refund: &Refund) -> u32 {
-    of_refund(refund.order, refund.named_amount, &refund.lines)
 }
 
 #[cfg(test)]
@@ -244,10 +141,39 @@ mod tests {
         );
     }
 
+    /// Chosen keys: their names share the lowest bits, which are their place without a secret.
+    fn crowded(count: u128) -> impl Iterator<Item = KeyHash> {
+        (0..count).map(|number| KeyHash(number << 32 | 0x1234))
+    }
+
     #[test]
-    fn neighbouring_texts_do_not_run_together() {
-        let meaning = |one, other| Meaning::default().text(one).text(other).fingerprint();
-        assert_ne!(meaning(Some("ab"), Some("c")), meaning(Some("a"), Some("bc")));
-        assert_ne!(meaning(None, Some("")), meaning(Some(""), None));
+    fn chosen_keys_crowd_no_place_from_level_1_on() {
+        let secret = Secret([7; 32]);
+        let used = |id| Used { id, fingerprint: id };
+        let mut keys = Keys::default();
+        for (id, key) in (1..).zip(crowded(2_000)) {
+            assert!(keys.insert(key, used(id)));
+        }
+        assert_eq!(keys.table.longest(), 2_000, "level 0 can be crowded");
+        keys.raise(&secret, ShortMeanings::default());
+        for (id, key) in (1..).zip(crowded(18_000)) {
+            assert_eq!(keys.insert(key, used(id)), id > 2_000, "key {id}");
+        }
+        assert!(crowded(18_000).zip(1..).all(|(key, id)| keys.get(key) == Some(used(id))));
+        assert_eq!(keys.len(), 18_000);
+        assert!(keys.table.longest() < 60, "{}", keys.table.longest());
+    }
+
+    #[test]
+    fn rows_from_before_level_1_keep_short_meanings() {
+        let short = ShortMeanings { holds: 5, ..ShortMeanings::default() };
+        let before = Keys::default();
+        let after = Keys::keyed(&Secret([7; 32]), short);
+        let meaning = of_hold(None, &[], Some(1));
+        for id in [5, 6] {
+            let used = before.used(Scope::Hold, id, &meaning);
+            assert_eq!(after.is_same(Scope::Hold, used, &meaning), id == 5);
+        }
+        assert!(after.used(Scope::Refund, 5, &meaning).fingerprint > u64::from(u32::MAX));
     }
 }

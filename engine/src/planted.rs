@@ -45,6 +45,8 @@ pub enum Bug {
     SaleOpensLate,
     /// Opening a checkpoint forgets the prices of holds.
     FrozenPriceLost,
+    /// Keys from before level 1 are compared as if they were newer.
+    ShortMeaningsForgotten,
 }
 
 thread_local! {

@@ -18,7 +18,7 @@ use crate::ids::{
     AdjustmentId, HoldId, OrderId, Position, ProductId, RefundId, RequestId, Timestamp, UserId,
     WebhookId,
 };
-use crate::keys::{KeyHash, Keys, Scope};
+use crate::keys::{KeyHash, Keys, Scope, ShortMeanings};
 use crate::ledger;
 use crate::level::Level;
 use crate::lineage::Lineage;
@@ -94,6 +94,11 @@ pub(crate) fn hash_level(hasher: &mut RowHasher, level: &Level) -> u64 {
 /// The digest's share of the scheme of payment keys: 0 for the default.
 pub(crate) fn hash_key_scheme(hasher: &mut RowHasher, scheme: &KeyScheme) -> u64 {
     if scheme.is_plain() { 0 } else { hasher.hash(Table::KeyScheme, 0, scheme) }
+}
+
+/// The digest's share of which rows have short meanings: 0 for none.
+pub(crate) fn hash_short_meanings(hasher: &mut RowHasher, short: ShortMeanings) -> u64 {
+    if short.is_plain() { 0 } else { hasher.hash(Table::ShortMeanings, 0, &short) }
 }
 
 /// An observer that does nothing: for replay, when nobody waits for an answer.
@@ -189,7 +194,7 @@ impl State {
     /// A number that is equal on all nodes that applied the same entries. Hashes the rows that
     /// changed since the last call, and clock, totals and sessions.
     pub fn digest(&mut self) -> u64 {
-        let counts = self.counts();
+        let (counts, short) = (self.counts(), self.short_meanings());
         let digest =
             hash_counts(&mut self.hasher, self.clock, counts, &self.totals, &self.sessions)
                 .wrapping_add(self.orders.digest(&mut self.hasher))
@@ -203,12 +208,18 @@ impl State {
                 .wrapping_add(self.tokens.digest(&mut self.hasher))
                 .wrapping_add(hash_lineage(&mut self.hasher, &self.lineage))
                 .wrapping_add(hash_level(&mut self.hasher, &self.level))
-                .wrapping_add(hash_key_scheme(&mut self.hasher, &self.key_scheme));
+                .wrapping_add(hash_key_scheme(&mut self.hasher, &self.key_scheme))
+                .wrapping_add(hash_short_meanings(&mut self.hasher, short));
         #[cfg(feature = "planted-bugs")]
         if crate::planted::is_planted(crate::planted::Bug::DigestOfMemory) {
             return digest.wrapping_add(self.orders.resident_chunks() as u64);
         }
         digest
+    }
+
+    /// Which rows have short meanings.
+    pub(crate) fn short_meanings(&self) -> ShortMeanings {
+        self.keys.rule().short_meanings()
     }
 
     /// The number of rows of each kind, in the order of the digest.

@@ -80,6 +80,7 @@ fn entry(index: u64) -> Vec<u8> {
             ttl_max_ms: 50,
             active_holds_max: u64::MAX,
             require_user: false,
+            ttl_is_default: true.into(),
         }));
     }
     // One is taken over, one released, the others run out some entries later.

@@ -111,11 +111,13 @@ pub enum Bug {
     SaleOpensLate,
     /// See [`planted::Bug::FrozenPriceLost`].
     FrozenPriceLost,
+    /// See [`planted::Bug::ShortMeaningsForgotten`].
+    ShortMeaningsForgotten,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 49] = [
+    pub const ALL: [Bug; 50] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -165,6 +167,7 @@ impl Bug {
         Bug::MovedNotHeard,
         Bug::SaleOpensLate,
         Bug::FrozenPriceLost,
+        Bug::ShortMeaningsForgotten,
     ];
 }
 
@@ -193,6 +196,7 @@ pub fn plant(bug: Option<Bug>) {
         Bug::RevocationLost => Some(planted::Bug::RevocationLost),
         Bug::SaleOpensLate => Some(planted::Bug::SaleOpensLate),
         Bug::FrozenPriceLost => Some(planted::Bug::FrozenPriceLost),
+        Bug::ShortMeaningsForgotten => Some(planted::Bug::ShortMeaningsForgotten),
         _ => None,
     }));
 }

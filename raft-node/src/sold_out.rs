@@ -125,6 +125,7 @@ mod tests {
                     ttl_max_ms: 1,
                     active_holds_max: 9,
                     require_user: false,
+                    ttl_is_default: Added::default(),
                 };
                 let commands = [Command::PlaceOrder(order(None, lines)), Command::CreateHold(hold)];
                 for command in commands {

@@ -19,8 +19,11 @@ impl Model {
     ) -> Result<Outcome, Rejection> {
         if let Some((_, id)) = command.key.as_ref().and_then(|key| self.hold_keys.get(key)) {
             let known = self.hold(*id).expect("a key leads to a hold");
-            let same = (known.user, &known.lines, known.ttl_ms)
-                == (command.user, &command.lines, command.ttl_ms);
+            // Holds of level 0 have no prices, and do not know whether the client named their time.
+            let is_named = !*command.ttl_is_default || known.prices.is_none();
+            let ttl_ms = is_named.then_some(command.ttl_ms);
+            let same = (known.user, &known.lines, known.named_ttl_ms())
+                == (command.user, &command.lines, ttl_ms);
             return match same {
                 true => Ok(Outcome::HoldReplayed(*id)),
                 false => Err(Rejection::KeyReused),
@@ -64,6 +67,7 @@ impl Model {
             user: command.user,
             lines: command.lines,
             ttl_ms: command.ttl_ms,
+            ttl_is_default: *command.ttl_is_default && self.level > 0,
             key: command.key,
             created: at.position,
             created_at: self.clock,

@@ -210,6 +210,8 @@ pub struct Hold {
     pub lines: Vec<Line>,
     /// The requested time to live, in milliseconds.
     pub ttl_ms: u64,
+    /// Whether the client left it to the server.
+    pub ttl_is_default: bool,
     /// Its idempotency key.
     pub key: Option<Box<str>>,
     /// The command that created it.
@@ -222,6 +224,13 @@ pub struct Hold {
     pub term: Versions<Term>,
     /// The price of each line when it was created, from level 1 on.
     pub prices: Option<Vec<Money>>,
+}
+
+impl Hold {
+    /// The time to live that the client named.
+    pub(crate) fn named_ttl_ms(&self) -> Option<u64> {
+        (!self.ttl_is_default).then_some(self.ttl_ms)
+    }
 }
 
 /// How long a hold lasts, and how it ended.

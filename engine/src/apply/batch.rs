@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use crate::apply::context::{Context, FETCHED_AT_ONCE};
-use crate::apply::orders::{fingerprint, key_name};
+use crate::apply::orders::{key_name, meaning};
 use crate::apply::plan::{Plan, Staged};
 use crate::command::{BATCH_ORDERS_MAX, PlaceBatch, PlaceOrder};
 use crate::ids::{OrderId, ProductId, Timestamp};
@@ -155,10 +155,12 @@ impl State {
     ) -> Result<Step, Rejection> {
         let key = order.key.as_deref().map(|key| KeyHash::of(Scope::Order, key));
         if let Some(used) = key.and_then(|key| self.keys.get(key)) {
-            return Self::known_order(order, used).map(Step::Known);
+            return self.known_order(order, used).map(Step::Known);
         }
-        if let Some(&(first, meaning)) = key.and_then(|key| staged.keys.get(&key)) {
-            return match meaning == fingerprint(order) {
+        // The order that the key will make does not exist yet, so its meaning is not short.
+        let fingerprint = || self.keys.used(Scope::Order, u64::MAX, &meaning(order)).fingerprint;
+        if let Some(&(first, staged)) = key.and_then(|key| staged.keys.get(&key)) {
+            return match staged == fingerprint() {
                 true => Ok(Step::Same(first)),
                 false => Err(Rejection::KeyReused),
             };
@@ -166,7 +168,7 @@ impl State {
         let plan = self.plan_order(order, staged)?;
         self.stage(staged, order, &plan);
         if let Some(key) = key {
-            staged.keys.insert(key, (index, fingerprint(order)));
+            staged.keys.insert(key, (index, fingerprint()));
         }
         Ok(Step::Place(plan, key))
     }

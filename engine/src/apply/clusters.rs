@@ -4,6 +4,7 @@
 use crate::apply::context::Context;
 use crate::command::{BeginCluster, RaiseLevel, Rules, SetPayments};
 use crate::ids::{OrderId, Timestamp, WebhookId};
+use crate::keys::ShortMeanings;
 use crate::outcome::Outcome;
 #[cfg(feature = "planted-bugs")]
 use crate::planted::{Bug, is_planted};
@@ -43,11 +44,22 @@ impl State {
 
     /// Raises the cluster's level.
     pub(crate) fn raise_level(&mut self, command: &RaiseLevel) -> Outcome {
-        if self.level() == 0 {
+        let before = self.level();
+        if before == 0 {
             // Attempts of these orders may be under way under the keys that they have had.
             self.key_scheme.named = self.orders.len();
         }
         self.level.raise(command.to, command.secret);
+        if before == 0 && self.level() > 0 {
+            let short = ShortMeanings {
+                orders: self.orders.len(),
+                holds: self.holds.len(),
+                webhooks: self.webhooks.len(),
+                adjustments: self.adjustments.len(),
+                refunds: self.refunds.len(),
+            };
+            self.keys.raise(&self.level.secret, short);
+        }
         Outcome::LevelRaised(self.level.number)
     }
 

@@ -9,7 +9,7 @@ use crate::command::{CreateHold, ExtendHold, ReleaseHold};
 use crate::event::{HoldChange, Kind};
 use crate::hold::{Hold, Status};
 use crate::ids::{HoldId, OrderId, Timestamp};
-use crate::keys::{self, KeyHash, Scope, Used};
+use crate::keys::{self, KeyHash, Meaning, Scope};
 use crate::ledger::{self, Delta};
 use crate::outcome::{Outcome, Rejection};
 use crate::state::State;
@@ -29,20 +29,20 @@ impl State {
         cx: &mut Context<'_>,
         command: CreateHold,
     ) -> Result<Outcome, Rejection> {
-        let fingerprint = keys::of_hold(command.user, &command.lines, command.ttl_ms);
         let key = command.key.as_deref().map(|key| KeyHash::of(Scope::Hold, key));
-        match key.and_then(|key| self.keys.get(key)) {
-            Some(used) if used.fingerprint != fingerprint => return Err(Rejection::KeyReused),
-            Some(used) => {
-                self.totals.holds_replayed += 1;
-                return Ok(Outcome::HoldReplayed(HoldId(used.id)));
+        if let Some(used) = key.and_then(|key| self.keys.get(key)) {
+            let meaning = self.meaning_of_hold(&command, used.id);
+            if !self.keys.is_same(Scope::Hold, used, &meaning) {
+                return Err(Rejection::KeyReused);
             }
-            None => {}
+            self.totals.holds_replayed += 1;
+            return Ok(Outcome::HoldReplayed(HoldId(used.id)));
         }
         let HoldPlan { demands, unit_prices } = self.plan_hold(&command)?;
         let id = HoldId(self.holds.len() + 1);
         if let Some(key) = key {
-            let new = self.keys.insert(key, Used { id: id.0, fingerprint });
+            let used = self.keys.used(Scope::Hold, id.0, &self.meaning_of_hold(&command, id.0));
+            let new = self.keys.insert(key, used);
             assert!(new, "an unused key was looked up before");
         }
         self.holds.push(Hold {
@@ -52,6 +52,7 @@ impl State {
             status: Status::Active,
             key: command.key,
             ttl_ms: command.ttl_ms,
+            ttl_is_default: *command.ttl_is_default && self.level() > 0,
             expires_at: cx.at.plus_ms(command.ttl_ms.min(command.ttl_max_ms)),
             trace: cx.trace.clone(),
             created: cx.position,
@@ -71,6 +72,13 @@ impl State {
             self.shift(cx, demand.product, delta, ledger::Cause::Hold(id));
         }
         Ok(Outcome::HoldCreated(id))
+    }
+
+    /// The meaning of a request, to be compared with that of a hold. Holds that are older than
+    /// level 1 do not know whether the client named their time to live.
+    fn meaning_of_hold(&self, command: &CreateHold, hold: u64) -> Meaning {
+        let is_named = !*command.ttl_is_default || self.keys.rule().is_short(Scope::Hold, hold);
+        keys::of_hold(command.user, &command.lines, is_named.then_some(command.ttl_ms))
     }
 
     /// Why this hold, created now, would be refused for lack of stock, if it would; like

@@ -5,7 +5,7 @@ use crate::apply::plan::{Plan, Staged};
 use crate::command::{CancelOrder, PlaceOrder};
 use crate::event::{Kind, OrderChange};
 use crate::ids::{OrderId, ProductId, Timestamp, UserId};
-use crate::keys::{self, KeyHash, Scope, Used};
+use crate::keys::{self, KeyHash, Meaning, Scope, Used};
 use crate::ledger::{self, Delta};
 use crate::order::{
     Cause, History, HistoryRow, Order, PaymentMethod, PaymentTask, REASON_BYTES_MAX, Status,
@@ -43,7 +43,7 @@ impl State {
         // The key comes first: a request that was executed before is answered with its order,
         // whatever has changed since.
         if let Some(used) = key.and_then(|key| self.keys.get(key)) {
-            return Self::known_order(&command, used).map(|order| self.replayed(order));
+            return self.known_order(&command, used).map(|order| self.replayed(order));
         }
         let plan = match self.plan_order(&command, &Staged::default()) {
             Ok(plan) => plan,
@@ -87,9 +87,13 @@ impl State {
     }
 
     /// The order that a used key made, if this request means the same.
-    pub(crate) fn known_order(command: &PlaceOrder, used: Used) -> Result<OrderId, Rejection> {
+    pub(crate) fn known_order(
+        &self,
+        command: &PlaceOrder,
+        used: Used,
+    ) -> Result<OrderId, Rejection> {
         let order = used.order().ok_or(Rejection::KeyFenced)?;
-        match fingerprint(command) == used.fingerprint {
+        match self.keys.is_same(Scope::Order, used, &meaning(command)) {
             true => Ok(order),
             false => Err(Rejection::KeyReused),
         }
@@ -111,7 +115,7 @@ impl State {
     ) -> OrderId {
         let id = OrderId(self.orders.len() + 1);
         if let Some(key) = key {
-            let used = Used { id: id.0, fingerprint: fingerprint(&command) };
+            let used = self.keys.used(Scope::Order, id.0, &meaning(&command));
             assert!(self.keys.insert(key, used), "an unused key was looked up before");
         }
         if let Some(hold) = command.hold {
@@ -215,8 +219,8 @@ pub(crate) fn key_name(command: &PlaceOrder) -> Option<KeyHash> {
     command.key.as_deref().map(|key| KeyHash::of(Scope::Order, key))
 }
 
-/// The hashed meaning of a request for an order.
-pub(crate) fn fingerprint(command: &PlaceOrder) -> u32 {
+/// The meaning of a request for an order.
+pub(crate) fn meaning(command: &PlaceOrder) -> Meaning {
     keys::of_order(
         command.user,
         command.hold,

@@ -77,7 +77,7 @@ pub(crate) struct Staged {
     taken: Taken,
     holds: BTreeSet<HoldId>,
     /// Hashed keys, with the index of the order in the batch and the hashed meaning of its request.
-    pub(crate) keys: BTreeMap<KeyHash, (usize, u32)>,
+    pub(crate) keys: BTreeMap<KeyHash, (usize, u64)>,
 }
 
 impl State {

@@ -10,7 +10,7 @@ use crate::apply::plan::{Demand, check_key};
 use crate::command::{ClaimRefunds, RefundResult, RequestRefund, SettleRefunds, Verdict};
 use crate::event::{Kind, RefundChange};
 use crate::ids::{OrderId, RefundId};
-use crate::keys::{self, KeyHash, Scope, Used};
+use crate::keys::{self, KeyHash, Scope};
 use crate::ledger::{self, Delta};
 use crate::money::Money;
 use crate::order::{Claim, PaymentTask, REASON_BYTES_MAX, Status as OrderStatus};
@@ -25,10 +25,12 @@ impl State {
         cx: &mut Context<'_>,
         command: RequestRefund,
     ) -> Result<Outcome, Rejection> {
-        let fingerprint = keys::of_refund(command.order, command.amount, &command.lines);
+        let meaning = keys::of_refund(command.order, command.amount, &command.lines);
         let hash = command.key.as_deref().map(|key| KeyHash::of(Scope::Refund, key));
         match hash.and_then(|hash| self.keys.get(hash)) {
-            Some(used) if used.fingerprint != fingerprint => return Err(Rejection::KeyReused),
+            Some(used) if !self.keys.is_same(Scope::Refund, used, &meaning) => {
+                return Err(Rejection::KeyReused);
+            }
             Some(used) => return Ok(Outcome::RefundReplayed(RefundId(used.id))),
             None => {}
         }
@@ -38,7 +40,8 @@ impl State {
             command;
         let id = RefundId(self.refunds.len() + 1);
         if let Some(hash) = hash {
-            let new = self.keys.insert(hash, Used { id: id.0, fingerprint });
+            let used = self.keys.used(Scope::Refund, id.0, &meaning);
+            let new = self.keys.insert(hash, used);
             assert!(new, "an unused key was looked up before");
         }
         let has_worker = facts.payment_method.has_worker();

@@ -6,7 +6,7 @@ use crate::apply::plan::check_key;
 use crate::command::AdjustStock;
 use crate::event::Kind;
 use crate::ids::AdjustmentId;
-use crate::keys::{self, KeyHash, Scope, Used};
+use crate::keys::{self, KeyHash, Scope};
 use crate::ledger;
 use crate::order::REASON_BYTES_MAX;
 use crate::outcome::{Outcome, Rejection};
@@ -21,10 +21,12 @@ impl State {
         command: AdjustStock,
     ) -> Result<Outcome, Rejection> {
         let AdjustStock { product, change, expected, reason, key } = command;
-        let fingerprint = keys::of_adjustment(product, change, expected, &reason);
+        let meaning = keys::of_adjustment(product, change, expected, &reason);
         let hash = key.as_deref().map(|key| KeyHash::of(Scope::Adjustment, key));
         match hash.and_then(|hash| self.keys.get(hash)) {
-            Some(used) if used.fingerprint != fingerprint => return Err(Rejection::KeyReused),
+            Some(used) if !self.keys.is_same(Scope::Adjustment, used, &meaning) => {
+                return Err(Rejection::KeyReused);
+            }
             Some(used) => {
                 let adjustment = AdjustmentId(used.id);
                 return Ok(Outcome::AdjustmentReplayed { adjustment, product });
@@ -40,7 +42,8 @@ impl State {
         let delta = plan_adjustment(row, change, expected)?;
         let id = AdjustmentId(self.adjustments.len() + 1);
         if let Some(hash) = hash {
-            let new = self.keys.insert(hash, Used { id: id.0, fingerprint });
+            let used = self.keys.used(Scope::Adjustment, id.0, &meaning);
+            let new = self.keys.insert(hash, used);
             assert!(new, "an unused key was looked up before");
         }
         let available = before + delta;

@@ -14,7 +14,7 @@ use crate::apply::plan::check_key;
 use crate::command::{PaymentWebhook, Rules};
 use crate::event::{Kind, OrderChange};
 use crate::ids::{OrderId, WebhookId};
-use crate::keys::{self, KeyHash, Scope, Used};
+use crate::keys::{self, KeyHash, Scope};
 use crate::order::{Cause, PaymentMethod, Status};
 use crate::outcome::{Outcome, Rejection};
 use crate::state::State;
@@ -33,10 +33,10 @@ impl State {
         command: PaymentWebhook,
     ) -> Result<Outcome, Rejection> {
         let order = command.order;
-        let fingerprint = keys::of_webhook(order, command.report, command.amount);
+        let meaning = keys::of_webhook(order, command.report, command.amount);
         let key = KeyHash::of(Scope::Webhook, &command.key);
         if let Some(used) = self.keys.get(key) {
-            if used.fingerprint != fingerprint {
+            if !self.keys.is_same(Scope::Webhook, used, &meaning) {
                 return Err(Rejection::KeyReused);
             }
             let id = WebhookId(used.id);
@@ -79,7 +79,7 @@ impl State {
             self.tell_unmatched(cx, &webhook);
         }
         self.webhooks.push(Webhook { fate, ..webhook });
-        self.keys.insert(key, Used { id: id.0, fingerprint });
+        self.keys.insert(key, self.keys.used(Scope::Webhook, id.0, &meaning));
         Ok(self.answer_webhook(cx, order, fate, false))
     }
 

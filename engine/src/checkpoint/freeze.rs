@@ -11,6 +11,7 @@ use crate::events::FrozenEvents;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::ProductId;
+use crate::keys::ShortMeanings;
 use crate::level::Level;
 use crate::lineage::Lineage;
 use crate::order::Order;
@@ -41,6 +42,7 @@ pub struct Frozen {
     lineage: Lineage,
     level: Level,
     key_scheme: KeyScheme,
+    short_meanings: ShortMeanings,
     orders: FrozenChunks<Order>,
     holds: FrozenChunks<Hold>,
     webhooks: FrozenChunks<Webhook>,
@@ -138,6 +140,7 @@ impl State {
             lineage: self.lineage.clone(),
             level: self.level.clone(),
             key_scheme: self.key_scheme,
+            short_meanings: self.short_meanings(),
             orders,
             holds,
             webhooks,
@@ -283,6 +286,10 @@ impl Frozen {
         if !self.key_scheme.is_plain() {
             let row = encode_row(ROW_VERSION, &self.key_scheme);
             writes.push((key::KEY_SCHEME.to_vec(), Some(row)));
+        }
+        if !self.short_meanings.is_plain() {
+            let row = encode_row(ROW_VERSION, &self.short_meanings);
+            writes.push((key::SHORT_MEANINGS.to_vec(), Some(row)));
         }
         writes.push((key::META.to_vec(), Some(encode_row(ROW_VERSION, &self.meta))));
         writes

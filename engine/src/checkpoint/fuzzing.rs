@@ -14,6 +14,7 @@ use crate::auth::Token;
 use crate::codec::{self, ROW_VERSION};
 use crate::fence::Fence;
 use crate::hold::Hold;
+use crate::keys::ShortMeanings;
 use crate::lineage::Lineage;
 use crate::order::Order;
 use crate::packed::{EventRows, LedgerRows, PackedEvents, PackedLedger};
@@ -33,6 +34,7 @@ pub fn row(bytes: &[u8]) -> Vec<&'static str> {
         ("meta", meta(bytes)),
         ("lineage", plain::<Lineage>(bytes)),
         ("payment keys", plain::<KeyScheme>(bytes)),
+        ("short meanings", plain::<ShortMeanings>(bytes)),
         ("orders", plain::<Chunk<Order>>(bytes)),
         ("summed orders", summed::<Chunk<Order>>(bytes)),
         ("summed holds", summed::<Chunk<Hold>>(bytes)),

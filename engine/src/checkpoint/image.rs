@@ -28,13 +28,14 @@ use crate::digest::{RowHasher, Table};
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::{ProductId, Timestamp};
+use crate::keys::ShortMeanings;
 use crate::ledger::SEGMENT_ROWS;
 use crate::lineage::Lineage;
 use crate::order::Order;
 use crate::packed::{EventRows, LedgerRows, Span};
 use crate::payment_keys::KeyScheme;
 use crate::refund::Refund;
-use crate::state::{State, hash_key_scheme, hash_level, hash_lineage};
+use crate::state::{State, hash_key_scheme, hash_level, hash_lineage, hash_short_meanings};
 use crate::store::{self, CheckpointStore};
 use crate::tokens::hash_token;
 use crate::user::User;
@@ -102,6 +103,11 @@ impl Image {
             visit(key::KEY_SCHEME, &row)?;
             let scheme = decode::<KeyScheme>(key::KEY_SCHEME, &row)?;
             self.sum = self.sum.wrapping_add(hash_key_scheme(&mut self.hasher, &scheme));
+        }
+        if let Some(row) = store.get(key::SHORT_MEANINGS)? {
+            visit(key::SHORT_MEANINGS, &row)?;
+            let short = decode::<ShortMeanings>(key::SHORT_MEANINGS, &row)?;
+            self.sum = self.sum.wrapping_add(hash_short_meanings(&mut self.hasher, short));
         }
         let tail = store.get(key::EVENTS_TAIL)?;
         let events = match &tail {

@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::{TokenId, UserId, WebhookId};
-use crate::keys::{self, KeyHash, Scope, Used};
+use crate::keys::{self, KeyHash, Keys, Rule, Scope, Used};
 use crate::order::{Order, Status};
 use crate::packed::{EventRows, Span};
 use crate::refund::{self, Facts, Refund};
@@ -60,6 +60,12 @@ impl State {
             key_scheme: read_row_or_default(store, key::KEY_SCHEME)?,
             ..State::new()
         };
+        if state.level() > 0 {
+            let short = read_row_or_default(store, key::SHORT_MEANINGS)?;
+            state.keys = Keys::keyed(&state.level.secret, short);
+        }
+        let rule = state.keys.rule();
+        let key_of = |order: &Order| key_of(order, rule);
         state.read_products(store, &meta, ahead)?;
         state.read_users(store, &meta)?;
         state.tokens = read_tokens(store, &mut state.hasher)?;
@@ -208,7 +214,7 @@ impl State {
         for hold in &chunk.rows {
             let id = hold.id;
             if let Some(key) = &hold.key {
-                let used = Used { id: id.0, fingerprint: keys::of_hold_row(hold) };
+                let used = self.keys.used(Scope::Hold, id.0, &keys::of_hold_row(hold));
                 if !self.keys.insert(KeyHash::of(Scope::Hold, key), used) {
                     return Err(inconsistent(format!("hold {id} has the key of another")));
                 }
@@ -242,8 +248,8 @@ impl State {
             if before.is_some_and(|fate| fate != Fate::Unmatched) {
                 return Err(inconsistent(format!("webhook {id} has the key of another")));
             }
-            let fingerprint = keys::of_webhook(order, report, amount);
-            self.keys.insert(key, Used { id: id.0, fingerprint });
+            let meaning = keys::of_webhook(order, report, amount);
+            self.keys.insert(key, self.keys.used(Scope::Webhook, id.0, &meaning));
             if webhook.fate == Fate::Parked && self.orders.status(order).is_some() {
                 return Err(inconsistent(format!("webhook {id} waits for order {order}")));
             }
@@ -266,7 +272,7 @@ impl State {
                 return Err(inconsistent(format!("refund {id} has lines that do not exist")));
             }
             if let Some(key) = &refund.key {
-                let used = Used { id: id.0, fingerprint: keys::of_refund_row(refund) };
+                let used = self.keys.used(Scope::Refund, id.0, &keys::of_refund_row(refund));
                 if !self.keys.insert(KeyHash::of(Scope::Refund, key), used) {
                     return Err(inconsistent(format!("refund {id} has the key of another")));
                 }
@@ -288,7 +294,8 @@ impl State {
         for adjustment in &chunk.rows {
             let id = adjustment.id;
             if let Some(key) = &adjustment.key {
-                let used = Used { id: id.0, fingerprint: keys::of_adjustment_row(adjustment) };
+                let meaning = keys::of_adjustment_row(adjustment);
+                let used = self.keys.used(Scope::Adjustment, id.0, &meaning);
                 if !self.keys.insert(KeyHash::of(Scope::Adjustment, key), used) {
                     return Err(inconsistent(format!("adjustment {id} has the key of another")));
                 }
@@ -366,10 +373,11 @@ fn read_tokens(store: &dyn CheckpointStore, hasher: &mut RowHasher) -> Result<To
 #[derive(Clone, Copy, Debug)]
 struct OrderKey {
     name: KeyHash,
-    fingerprint: u32,
+    fingerprint: u64,
 }
 
-fn key_of(order: &Order) -> Option<OrderKey> {
+fn key_of(order: &Order, rule: Rule) -> Option<OrderKey> {
     let name = KeyHash::of(Scope::Order, order.key.as_deref()?);
-    Some(OrderKey { name, fingerprint: keys::of_order_row(order) })
+    let meaning = keys::of_order_row(order);
+    Some(OrderKey { name, fingerprint: rule.fingerprint(Scope::Order, order.id.0, &meaning) })
 }

@@ -255,6 +255,8 @@ pub(crate) mod key {
     pub(crate) const LEVEL: &[u8] = b"level";
     /// Which orders have payment keys of the old kind, unless it is none.
     pub(crate) const KEY_SCHEME: &[u8] = b"payment keys";
+    /// Which rows have short meanings, unless it is none.
+    pub(crate) const SHORT_MEANINGS: &[u8] = b"short meanings";
 
     fn join<const N: usize>(kind: u8, numbers: [u64; N]) -> Vec<u8> {
         let mut key = Vec::with_capacity(1 + 8 * N);
@@ -331,6 +333,7 @@ pub(crate) mod key {
             LEVEL => return "level".into(),
             AUTH => return "tokens".into(),
             KEY_SCHEME => return "payment keys".into(),
+            SHORT_MEANINGS => return "short meanings".into(),
             _ => {}
         }
         let Some((kind, rest)) = key.split_first() else { return "without a key".into() };

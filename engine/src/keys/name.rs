@@ -52,7 +52,7 @@ pub(crate) struct Used {
     /// The id of what it made; the scope says of which kind.
     pub(crate) id: u64,
     /// The hashed meaning of the request that made it.
-    pub(crate) fingerprint: u32,
+    pub(crate) fingerprint: u64,
 }
 
 impl Used {

@@ -5,6 +5,7 @@
 //! are, and a bucket is as long as its entries.
 
 use super::name::{KeyHash, Used};
+use super::rule::Places;
 
 /// Entries per bucket, on average.
 const BUCKET_ENTRIES: usize = 12;
@@ -21,7 +22,7 @@ const ID_BYTES: usize = 5;
 struct Entry {
     name: [u8; NAME_BYTES],
     id: [u8; ID_BYTES],
-    fingerprint: [u8; 4],
+    fingerprint: [u8; 8],
 }
 
 impl Entry {
@@ -38,13 +39,8 @@ impl Entry {
     fn used(&self) -> Used {
         let mut id = [0; 8];
         id[..ID_BYTES].copy_from_slice(&self.id);
-        let fingerprint = u32::from_le_bytes(self.fingerprint);
+        let fingerprint = u64::from_le_bytes(self.fingerprint);
         Used { id: u64::from_le_bytes(id), fingerprint }
-    }
-
-    /// The hash that selects the bucket.
-    fn hash(&self) -> u64 {
-        hash(&self.name)
     }
 }
 
@@ -53,36 +49,37 @@ fn name(key: KeyHash) -> [u8; NAME_BYTES] {
     std::array::from_fn(|at| bytes[at])
 }
 
-fn hash(name: &[u8; NAME_BYTES]) -> u64 {
-    let (low, _) = name.split_first_chunk::<8>().expect("a name is longer");
-    u64::from_le_bytes(*low)
-}
-
 type Bucket = Box<[Entry]>;
 
 /// The hash table; see the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Table {
+    places: Places,
     pages: Vec<Vec<Bucket>>,
     buckets: usize,
     len: usize,
 }
 
 impl Table {
+    /// An empty table with these places.
+    pub(super) fn new(places: Places) -> Table {
+        Table { places, ..Table::default() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
     pub(super) fn get(&self, key: KeyHash) -> Option<Used> {
         let name = name(key);
-        let bucket = self.bucket(self.place(hash(&name))?);
+        let bucket = self.bucket(self.place(&name)?);
         bucket.iter().find(|entry| entry.name == name).map(Entry::used)
     }
 
     /// Prefetches the bucket of a key; the result means nothing. It does not branch on what it
     /// reads, so that the processor can wait for many buckets at once.
     pub(super) fn fetch(&self, key: KeyHash) -> u8 {
-        let Some(at) = self.place(hash(&name(key))) else { return 0 };
+        let Some(at) = self.place(&name(key)) else { return 0 };
         let bucket = self.bucket(at);
         let middle = bucket.get(bucket.len() / 2);
         let touch = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.name[0]);
@@ -95,7 +92,7 @@ impl Table {
         if self.len >= self.buckets * BUCKET_ENTRIES {
             self.split();
         }
-        let at = self.place(entry.hash()).expect("there is a bucket");
+        let at = self.place(&entry.name).expect("there is a bucket");
         let bucket = self.bucket_mut(at);
         if let Some(before) = bucket.iter_mut().find(|before| before.name == entry.name) {
             return Some(std::mem::replace(before, entry).used());
@@ -108,8 +105,12 @@ impl Table {
         None
     }
 
-    /// The bucket of a hash: its lowest bits, one fewer while that bucket does not exist yet.
-    fn place(&self, hash: u64) -> Option<usize> {
+    /// The bucket of a name: the lowest bits of its place, one fewer while that bucket does not
+    /// exist yet.
+    fn place(&self, name: &[u8; NAME_BYTES]) -> Option<usize> {
+        let (low, high) = name.split_first_chunk::<8>().expect("a name is longer");
+        let (high, _) = high.split_first_chunk::<2>().expect("a name has ten bytes");
+        let hash = self.places.of(u64::from_le_bytes(*low), u16::from_le_bytes(*high).into());
         let mask = self.buckets.checked_next_power_of_two()? - 1;
         let at = hash as usize & mask;
         match at < self.buckets {
@@ -126,6 +127,12 @@ impl Table {
         &mut self.pages[at / PAGE][at % PAGE]
     }
 
+    /// The entries of the longest bucket.
+    #[cfg(test)]
+    pub(super) fn longest(&self) -> usize {
+        self.pages.iter().flatten().map(|bucket| bucket.len()).max().unwrap_or(0)
+    }
+
     /// Adds a bucket and moves its entries there from the one that had them so far.
     fn split(&mut self) {
         let new = self.buckets;
@@ -138,7 +145,7 @@ impl Table {
             // All of its bits except the highest.
             let from = new ^ (1 << new.ilog2());
             let entries = std::mem::take(self.bucket_mut(from));
-            let moves = |entry: &Entry| self.place(entry.hash()) == Some(new);
+            let moves = |entry: &Entry| self.place(&entry.name) == Some(new);
             let (go, stay): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| moves(entry));
             moved = go.into_boxed_slice();
             *self.bucket_mut(from) = stay.into_boxed_slice();
@@ -156,7 +163,7 @@ mod tests {
     use super::*;
 
     fn used(id: u64) -> Used {
-        Used { id, fingerprint: id as u32 ^ 0xaaaa_aaaa }
+        Used { id, fingerprint: id ^ 0xaaaa_aaaa_bbbb_bbbb }
     }
 
     /// A hash whose lowest bytes, which select the bucket, take few values.
@@ -193,8 +200,7 @@ mod tests {
         assert!((1..=50_000).all(|n| table.get(key(n)) == Some(used(n))));
         assert_eq!(table.get(key(0)), None);
         assert_eq!((table.len(), table.buckets), (50_000, 50_000_usize.div_ceil(BUCKET_ENTRIES)));
-        let longest = table.pages.iter().flatten().map(|bucket| bucket.len()).max();
-        assert!(longest < Some(6 * BUCKET_ENTRIES), "{longest:?}");
+        assert!(table.longest() < 6 * BUCKET_ENTRIES, "{}", table.longest());
     }
 
     #[test]

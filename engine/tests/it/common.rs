@@ -270,6 +270,7 @@ pub(crate) fn hold(of: &[(u64, u32)]) -> CreateHold {
         ttl_max_ms: 1_000,
         active_holds_max: 1_000_000,
         require_user: false,
+        ttl_is_default: Added::default(),
     }
 }
 

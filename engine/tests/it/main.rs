@@ -8,6 +8,7 @@ mod clusters;
 mod events;
 mod holds;
 mod image;
+mod keys;
 mod level;
 mod limits;
 mod orders;

@@ -289,6 +289,7 @@ async fn holds_that_left_memory_are_read_from_the_checkpoint() {
             ttl_max_ms: 600_000,
             active_holds_max: 100_000,
             require_user: false,
+            ttl_is_default: false.into(),
         })
     };
     // The newest ended holds stay in memory, some ten thousand of them.

@@ -80,4 +80,5 @@ found! {
     a_moved_node_that_is_not_heard: MovedNotHeard,
     a_sale_that_opens_too_late: SaleOpensLate,
     prices_of_holds_forgotten_at_a_restart: FrozenPriceLost,
+    keys_from_before_level_1_compared_as_newer_ones: ShortMeaningsForgotten,
 }

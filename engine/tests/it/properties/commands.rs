@@ -94,6 +94,7 @@ prop_compose! {
         ttl_max_ms in prop_oneof![1 => Just(0), 9 => 100_u64..600],
         active_holds_max in prop_oneof![1 => Just(2), 4 => Just(1000_u64)],
         require_user in prop::bool::weighted(0.1),
+        ttl_is_default in prop::bool::weighted(0.5),
     ) -> Command {
         Command::CreateHold(CreateHold {
             user: user.map(UserId),
@@ -104,6 +105,7 @@ prop_compose! {
             ttl_max_ms,
             active_holds_max,
             require_user,
+            ttl_is_default: ttl_is_default.into(),
         })
     }
 }

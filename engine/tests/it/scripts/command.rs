@@ -134,6 +134,7 @@ pub(super) fn command(name: &str, args: &mut Arguments<'_>) -> Result<Command> {
             ttl_max_ms: args.or("max", 1_000)?,
             active_holds_max: args.or("active", 1_000)?,
             require_user: args.or("strict", false)?,
+            ttl_is_default: args.or("default", false)?.into(),
         }),
         "release" => Command::ReleaseHold(ReleaseHold { hold: HoldId(args.need("hold")?) }),
         "extend" => Command::ExtendHold(ExtendHold {

@@ -148,15 +148,16 @@ fn read_hold(
     } else {
         read_only_line(fields, &mut errors).into_iter().collect()
     };
-    let ttl_ms = read_ttl_ms(fields, settings, &mut errors).unwrap_or(settings.hold_ttl_ms);
+    let ttl_ms = read_ttl_ms(fields, settings, &mut errors);
     errors.finish(Some(CreateHold {
         user,
         lines,
-        ttl_ms,
+        ttl_ms: ttl_ms.unwrap_or(settings.hold_ttl_ms),
         key,
         ttl_max_ms: settings.hold_ttl_max_ms,
         active_holds_max: settings.active_holds_max,
         require_user: settings.require_users,
+        ttl_is_default: ttl_ms.is_none().into(),
     }))
 }
 
@@ -232,6 +233,7 @@ mod tests {
         assert_eq!(hold.lines, [line(4, 3), line(5, 1)]);
         assert_eq!((hold.user, hold.key.as_deref()), (Some(UserId(7)), Some("k")));
         assert_eq!((hold.ttl_ms, hold.ttl_max_ms), (60_000, 3_600_000));
+        assert!(!*hold.ttl_is_default);
     }
 
     #[test]
@@ -245,6 +247,7 @@ mod tests {
         };
         let hold = read_with(r#"{"product_id":4,"qty":3,"user_id":1}"#, &settings).unwrap();
         assert_eq!((hold.ttl_ms, hold.ttl_max_ms), (5_000, 9_000));
+        assert!(*hold.ttl_is_default, "it is not part of what the request means");
         assert_eq!((hold.active_holds_max, hold.require_user), (7, true));
         let text = format!("{:?}", read_with(r#"{"product_id":4}"#, &settings).unwrap_err());
         for field in ["user_id", "quantity"] {

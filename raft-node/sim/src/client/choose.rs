@@ -252,6 +252,7 @@ impl Client {
             ttl_max_ms: sim.plan.hold_ttl_max_ms,
             active_holds_max: sim.plan.active_holds_max,
             require_user: false,
+            ttl_is_default: sim.random.percent(50).into(),
         })
     }
 
