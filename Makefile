@@ -11,7 +11,7 @@ COMPOSE := docker compose -f deploy/compose.yaml
 # What `seed` runs. Without Docker: HOLDFAST_URL=http://127.0.0.1:8080 make seed RUN=holdfast
 RUN ?= $(COMPOSE) exec -T holdfast-1 holdfast
 
-.PHONY: help check test gate dev bench sim fuzz coverage hooks deb setup up down logs seed db-reset
+.PHONY: help check test gate dev bench sim fuzz coverage hooks deb sbom setup up down logs seed db-reset
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ hooks: ## Refuse commits of unformatted sources from now on, in this clone
 deb: ## Build the Debian package in target/deb
 	cargo build --locked --profile dist -p holdfast
 	deploy/deb/build target/dist/holdfast
+
+sbom: ## Write what the program is made of (CycloneDX) to target/holdfast.cdx.json
+	mkdir -p target && deploy/sbom > target/holdfast.cdx.json
 
 setup: up seed ## Start nodes in Docker and create sample products
 
