@@ -7,6 +7,9 @@
 //! Each command is planned completely before it changes anything, so a refusal leaves no trace and
 //! no command is ever applied in part. A refusal is an [`Outcome`] that all nodes share. An
 //! [`Error`] is a fault of one node, which then stops.
+//!
+//! Bytes that encode no command have no effect on any node (decision 22): nodes of every build that
+//! knows the cluster's level read the same commands.
 
 mod auth;
 mod batch;
@@ -28,7 +31,6 @@ mod webhooks;
 use smallvec::SmallVec;
 
 use crate::actor::Actor;
-use crate::codec;
 use crate::command::{Command, Envelope, Rules};
 use crate::entry::Entry;
 use crate::ids::{Position, RequestId};
@@ -51,22 +53,6 @@ pub enum Error {
         index: u64,
         /// The index applied last.
         applied: u64,
-    },
-    /// The payload is not an entry.
-    #[error("entry {index} cannot be decoded")]
-    MalformedEntry {
-        /// The entry's index.
-        index: u64,
-        /// What is wrong with its bytes.
-        source: codec::Error,
-    },
-    /// A command in the entry cannot be decoded.
-    #[error("the command at position {position} cannot be decoded")]
-    MalformedCommand {
-        /// The command's position.
-        position: Position,
-        /// What is wrong with its bytes.
-        source: codec::Error,
     },
     /// The cluster uses rules that this build does not know.
     #[error(
@@ -98,12 +84,13 @@ struct Ready {
 impl State {
     /// Applies the entry at `index` of `term`, and tells the observer what each command did.
     ///
-    /// An empty payload is raft's own entry and only moves the index.
+    /// An empty payload is raft's own entry and only moves the index. So does a payload that is no
+    /// entry, and a command that cannot be decoded is left out: the observer hears of both.
     ///
     /// # Errors
-    /// When the entry is not the one after the last, or cannot be decoded. Refusals by the rules
-    /// are outcomes, not errors: an error is a fault of this node alone. The state may then have
-    /// changed in part; the caller discards it and stops.
+    /// When the entry is not the one after the last, or raises the cluster to a level that this
+    /// build does not know. Refusals by the rules are outcomes, not errors: an error is a fault of
+    /// this node alone. The state may then have changed in part; the caller discards it and stops.
     pub fn apply(
         &mut self,
         index: u64,
@@ -119,10 +106,15 @@ impl State {
             self.position = Position::new(index, 0);
             return Ok(());
         }
-        let entry =
-            Entry::parse(payload).map_err(|source| Error::MalformedEntry { index, source })?;
         (self.applied_index, self.applied_term) = (index, term);
         self.position = Position::new(index, 0);
+        let entry = match Entry::parse(payload) {
+            Ok(entry) => entry,
+            Err(error) => {
+                observer.undecodable(self.position, &error);
+                return Ok(());
+            }
+        };
         self.clock = self.clock.max(entry.clock);
         // Expiry and the first command share a position, so their events are numbered together.
         let mut events = self.expire_due(observer);
@@ -130,8 +122,13 @@ impl State {
         for (envelopes, first) in entry.envelopes.chunks(FETCHED_AT_ONCE).zip(0..) {
             for (bytes, n) in envelopes.iter().zip(first * FETCHED_AT_ONCE as u64..) {
                 let position = Position::new(index, n);
-                let (rules, envelope) = Envelope::decode(bytes)
-                    .map_err(|source| Error::MalformedCommand { position, source })?;
+                let (rules, envelope) = match Envelope::decode(bytes) {
+                    Ok(decoded) => decoded,
+                    Err(error) => {
+                        observer.undecodable(position, &error);
+                        continue;
+                    }
+                };
                 let key = match &envelope.command {
                     Command::PlaceOrder(order) => key_name(order),
                     Command::RaiseLevel(raise) if raise.to > NEWEST => {

@@ -5,6 +5,10 @@
 //! operator raises the level when every member speaks it; there is no way back. Level 0 has no
 //! row: it is the rules of the builds before there were levels.
 //!
+//! All builds that know a level read the same commands at it. A later build must therefore refuse
+//! at this level whatever a later level brings, and must encode [`RaiseLevel`] as today, so that a
+//! build that does not know the new level stops there by name.
+//!
 //! [`RaiseLevel`]: crate::command::RaiseLevel
 
 use bincode::{Decode, Encode};

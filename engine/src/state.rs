@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::adjustment::Adjustment;
 use crate::checkpoint::dead::DeadRows;
 use crate::chunks::Chunks;
+use crate::codec;
 use crate::digest::{RowHasher, Table};
 use crate::event::{Event, EventId, EventPage};
 use crate::events::{Events, RESIDENT_CHUNKS_MAX};
@@ -54,6 +55,12 @@ pub trait Observer {
     /// Something happened. Events of a command come before its [`Observer::applied`]. Events of
     /// deadlines that passed come before the first command of the entry.
     fn event(&mut self, event: &Event);
+
+    /// The bytes at this position encode no command, or the whole entry that begins there is none.
+    /// They have no effect on any node.
+    fn undecodable(&mut self, position: Position, error: &codec::Error) {
+        let _ = (position, error);
+    }
 }
 
 /// A payment task that may be claimed.

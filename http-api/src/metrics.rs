@@ -465,6 +465,11 @@ impl Writer<'_, '_> {
             ("entries_appended", "Entries appended to the log", node.entries_appended_total),
             ("entries_applied", "Entries applied", node.entries_applied_total),
             ("commands_applied", "Commands applied", node.commands_applied_total),
+            (
+                "commands_undecodable",
+                "Committed commands left out because their bytes encode none",
+                node.commands_undecodable_total,
+            ),
             ("log_syncs", "Log syncs", node.syncs_total),
             ("reads", "Reads that got their barrier", node.reads_total),
             (

@@ -40,6 +40,7 @@ pub(crate) struct Counters {
     pub(crate) entries_appended: Counter,
     pub(crate) entries_applied: Counter,
     pub(crate) commands_applied: Counter,
+    pub(crate) commands_undecodable: Counter,
     pub(crate) apply_micros: Counter,
     pub(crate) apply_waits: Recorder,
     pub(crate) checkpoints: Counter,

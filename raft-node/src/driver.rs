@@ -429,6 +429,11 @@ fn apply_entries(shared: &Shared, handed: Instant, entries: Vec<Entry>) -> Resul
         shared.counters.entries_applied.add(1);
         shared.counters.applied_bytes.add(entry.data.len() as u64 + ENTRY_BYTES);
         shared.counters.commands_applied.add(effects.commands);
+        shared.counters.commands_undecodable.add(effects.undecodable);
+        if let Some((position, what)) = &effects.first_undecodable {
+            let commands = effects.undecodable;
+            tracing::error!(%position, commands, %what, "undecodable commands left out");
+        }
         shared.counters.apply_micros.add(micros_since(started));
         shared.counters.apply_waits.record(handed.elapsed());
         let answered = shared.answers.settle(effects.answers);

@@ -46,12 +46,25 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// Commands that were applied.
     pub commands: u64,
+    /// Commands, or whole entries, that could not be decoded.
+    pub undecodable: u64,
+    /// The first of them, and what is wrong with its bytes.
+    pub first_undecodable: Option<(Position, String)>,
 }
 
 impl Effects {
     /// No effects yet. With `keep_events`, events are kept too.
     pub fn new(node: NodeId, boot: u64, keep_events: bool) -> Effects {
-        Effects { node, boot, keep_events, answers: Vec::new(), events: Vec::new(), commands: 0 }
+        Effects {
+            node,
+            boot,
+            keep_events,
+            answers: Vec::new(),
+            events: Vec::new(),
+            commands: 0,
+            undecodable: 0,
+            first_undecodable: None,
+        }
     }
 }
 
@@ -72,6 +85,11 @@ impl Observer for Effects {
         if self.keep_events {
             self.events.push(event.clone());
         }
+    }
+
+    fn undecodable(&mut self, position: Position, error: &engine::codec::Error) {
+        self.undecodable += 1;
+        self.first_undecodable.get_or_insert_with(|| (position, error.to_string()));
     }
 }
 
@@ -133,8 +151,8 @@ fn held(state: &State, outcome: &Outcome) -> Option<Box<Hold>> {
 /// Applies one committed entry, and tells the observer its effects.
 ///
 /// # Errors
-/// When the entry cannot be read: this node's copy is damaged, or a newer version wrote it. Going
-/// on would fork this replica, so the caller stops the node.
+/// When the entry is not the next one, or needs a newer build. Going on would fork this replica, so
+/// the caller stops the node.
 pub fn apply(
     state: &mut State,
     entry: &Entry,
@@ -148,7 +166,7 @@ pub fn apply(
     state.apply(entry.index, entry.term, data, observer)
 }
 
-/// An entry that cannot be read or applied. The state may have changed in part.
+/// An entry that cannot be read back or applied. The state may have changed in part.
 #[derive(Debug)]
 pub(crate) struct NotApplied {
     pub(crate) index: u64,

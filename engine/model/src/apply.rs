@@ -14,21 +14,20 @@ use crate::model::{At, Model, Predicted};
 use crate::rows::Order;
 
 impl Model {
-    /// Applies an entry.
+    /// Applies an entry. Bytes that cannot be decoded have no effect.
     ///
     /// # Errors
-    /// When its bytes cannot be decoded, or the books do not balance after it.
+    /// When the books do not balance after it.
     pub fn apply(&mut self, index: u64, payload: &[u8]) -> Result<Predicted, String> {
         let mut predicted = Predicted::default();
         if payload.is_empty() {
             return Ok(predicted);
         }
-        let entry = Entry::parse(payload).map_err(|error| format!("entry {index}: {error}"))?;
+        let Ok(entry) = Entry::parse(payload) else { return Ok(predicted) };
         self.begin(index, entry.clock, &mut predicted);
         for (n, bytes) in (0..).zip(entry.envelopes) {
             let position = Position::new(index, n);
-            let (rules, envelope) =
-                Envelope::decode(bytes).map_err(|e| format!("{position}: {e}"))?;
+            let Ok((rules, envelope)) = Envelope::decode(bytes) else { continue };
             self.execute(position, rules, envelope, &mut predicted);
         }
         self.balance()?;

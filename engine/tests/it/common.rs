@@ -29,9 +29,14 @@ use engine::webhook::Report;
 pub(crate) struct Recorder {
     pub(crate) outcomes: Vec<(Position, RequestId, Outcome)>,
     pub(crate) events: Vec<Event>,
+    pub(crate) undecodable: Vec<Position>,
 }
 
 impl Observer for Recorder {
+    fn undecodable(&mut self, position: Position, _: &engine::codec::Error) {
+        self.undecodable.push(position);
+    }
+
     fn applied(&mut self, state: &State, position: Position, request: RequestId, outcome: Outcome) {
         assert_eq!(state.position(), position);
         self.outcomes.push((position, request, outcome));

@@ -2,13 +2,14 @@
 
 use crate::common::*;
 use engine::actor::Actor;
-use engine::command::{CancelOrder, Command, PlaceOrder, UpdateProduct, Verdict};
+use engine::command::{CancelOrder, Command, Envelope, PlaceOrder, UpdateProduct, Verdict};
 use engine::fence::KeyState;
-use engine::ids::{OrderId, Position, ProductId, Quantity, Timestamp, UserId};
+use engine::ids::{NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp, UserId};
 use engine::order::{Cause, Line, PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
 use engine::query::{OrderFilter, Page};
 use engine::state::{OrderLookup, State, Unobserved};
+use engine::trace::TraceId;
 
 fn rejected(outcome: Outcome) -> Rejection {
     match outcome {
@@ -397,7 +398,7 @@ fn requests_are_applied_once() {
 }
 
 #[test]
-fn a_malformed_entry_stops_the_node() {
+fn an_entry_that_does_not_follow_the_last_stops_the_node() {
     let mut state = State::new();
     state.apply(1, 1, &[], &mut Unobserved).expect("raft's own entry");
     assert_eq!((state.applied_index(), state.applied_term()), (1, 1));
@@ -406,12 +407,46 @@ fn a_malformed_entry_stops_the_node() {
         let error = state.apply(index, 1, &[], &mut Unobserved).expect_err("not the next entry");
         assert_eq!(error.to_string(), format!("entry {index} cannot follow entry 1"));
     }
-    assert!(state.apply(2, 1, &[9, 9], &mut Unobserved).is_err());
-    assert_eq!(state.applied_index(), 1);
-    let mut builder = engine::entry::Builder::new(Timestamp(1));
-    builder.push(b"noise");
-    let error = state.apply(2, 1, &builder.finish(), &mut Unobserved).expect_err("no command");
-    assert!(error.to_string().contains("cannot be decoded"));
+}
+
+#[test]
+fn bytes_that_encode_no_command_have_no_effect_on_any_node() {
+    let mut machine = Machine { now: 5, ..Machine::default() };
+    machine.product("1", 9);
+    let before = machine.state.digest();
+    let index = machine.state.applied_index() + 1;
+    machine.state.apply(index, 1, &[9, 9], &mut machine.recorder).expect("it is left out");
+    assert_eq!(machine.recorder.undecodable, [Position::new(index, 0)]);
+    assert_eq!((machine.state.applied_index(), machine.state.digest()), (index, before));
+
+    let envelope = |seq| {
+        let request = RequestId { node: NodeId(1), boot: 9, seq };
+        let command = Command::PlaceOrder(order(&[(1, 1)]));
+        Envelope { request, trace: TraceId::NONE, actor: Actor::System, command }.encode()
+    };
+    let mut builder = engine::entry::Builder::new(Timestamp(7));
+    // The number of a command that no build knows, and a version of envelopes that none knows.
+    let unknown = [&envelope(3)[..6], &[250]].concat();
+    for bytes in [&envelope(1)[..], b"noise", &envelope(2), &unknown, &[99]] {
+        builder.push(bytes);
+    }
+    let payload = builder.finish();
+    let mut other = State::new();
+    for (index, payload) in (1..).zip(&machine.log) {
+        other.apply(index, 1, payload, &mut Unobserved).expect("well formed");
+    }
+    other.apply(index, 1, &[9, 9], &mut Unobserved).expect("it is left out");
+    machine.recorder.outcomes.clear();
+    for state in [&mut machine.state, &mut other] {
+        state.apply(index + 1, 1, &payload, &mut machine.recorder).expect("some is left out");
+        let positions: Vec<_> = machine.recorder.outcomes.drain(..).map(|row| row.0).collect();
+        assert_eq!(positions, [0, 2].map(|n| Position::new(index + 1, n)));
+        let skipped = [1, 3, 4].map(|n| Position::new(index + 1, n));
+        assert!(machine.recorder.undecodable.ends_with(&skipped));
+        machine.recorder.events.clear();
+    }
+    assert_eq!(machine.state.digest(), other.digest());
+    assert_eq!((machine.state.clock(), machine.state.open_orders()), (Timestamp(7), 2));
 }
 
 #[test]

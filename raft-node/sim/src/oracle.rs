@@ -81,9 +81,18 @@ impl<'a> Witness<'a> {
     pub(super) fn new(effects: &'a mut Effects) -> Witness<'a> {
         Witness { effects, outcomes: Vec::new(), events: Vec::new() }
     }
+
+    /// The first command that could not be decoded, and what is wrong with its bytes.
+    pub(super) fn undecodable(&self) -> Option<&(Position, String)> {
+        self.effects.first_undecodable.as_ref()
+    }
 }
 
 impl Observer for Witness<'_> {
+    fn undecodable(&mut self, position: Position, error: &engine::codec::Error) {
+        self.effects.undecodable(position, error);
+    }
+
     fn applied(&mut self, state: &State, position: Position, request: RequestId, outcome: Outcome) {
         self.outcomes.push((position, request, outcome.clone()));
         self.effects.applied(state, position, request, outcome);

@@ -45,6 +45,8 @@ pub struct Metrics {
     pub entries_applied_total: u64,
     /// Commands applied.
     pub commands_applied_total: u64,
+    /// Committed commands left out because their bytes encode none.
+    pub commands_undecodable_total: u64,
     /// Seconds spent applying.
     pub apply_seconds_total: f64,
     /// Time from commit to apply, per entry.
@@ -145,6 +147,7 @@ pub(super) fn metrics(shared: &Shared) -> Metrics {
         entries_appended_total: counters.entries_appended.get(),
         entries_applied_total: counters.entries_applied.get(),
         commands_applied_total: counters.commands_applied.get(),
+        commands_undecodable_total: counters.commands_undecodable.get(),
         apply_seconds_total: seconds(&counters.apply_micros),
         apply_waits: counters.apply_waits.histogram(),
         syncs_total: counters.syncs.get(),

@@ -157,11 +157,13 @@ fn scan_records(files: &Path, notebook: &Notebook) -> Result<Option<(PathBuf, St
     Ok(torn)
 }
 
-/// Reads every entry: none may be missing, terms never fall, contents can be decoded.
+/// Reads every entry: none may be missing, terms never fall. Names bytes that encode no command,
+/// which all nodes leave out.
 fn read_entries(log: &EngineLog, files: &Path, copy: &Path, dir: &Path, notebook: &Notebook) {
     notebook.look_at(files);
     let (mut next, end) = (log.first_index(), log.last_index() + 1);
     let (mut entries, mut commands, mut term) = (0_u64, 0_u64, log.compacted().1);
+    let mut undecodable = Undecodable::default();
     while next < end {
         let read = match log.entries(next, end, BYTES_AT_ONCE) {
             Ok(read) => read,
@@ -176,32 +178,56 @@ fn read_entries(log: &EngineLog, files: &Path, copy: &Path, dir: &Path, notebook
                 let what = format!("entry {index} of term {found} follows {} of {term}", next - 1);
                 return notebook.damage(files, what);
             }
-            match commands_in(&entry) {
-                Ok(count) => commands += count,
-                Err(what) => return notebook.damage(files, format!("entry {next}: {what}")),
-            }
+            commands += commands_in(&entry, &mut undecodable);
             (next, term, entries) = (next + 1, entry.term, entries + 1);
         }
+    }
+    if let Undecodable { count, first: Some(first) } = undecodable {
+        let what = format!(
+            "{count} commands do not decode, the first in {first}; every node leaves them out"
+        );
+        notebook.note(files, &what);
     }
     notebook.checked("log entries", entries);
     notebook.checked("commands", commands);
 }
 
-fn commands_in(entry: &Entry) -> Result<u64, String> {
-    match entry.get_entry_type() {
-        EntryType::EntryNormal if entry.data.is_empty() => Ok(0),
-        EntryType::EntryNormal => match engine::entry::Entry::parse(&entry.data) {
-            Ok(parsed) => {
-                for (bytes, n) in parsed.envelopes.iter().zip(0..) {
-                    let decoded = Envelope::decode(bytes);
-                    decoded.map_err(|error| format!("command {n} does not decode: {error}"))?;
-                }
-                Ok(parsed.envelopes.len() as u64)
-            }
-            Err(error) => Err(error.to_string()),
-        },
-        EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => Ok(0),
+/// Commands whose bytes encode none; an entry that is none counts as one.
+#[derive(Default)]
+struct Undecodable {
+    count: u64,
+    /// Where the first one is, and what is wrong with it.
+    first: Option<String>,
+}
+
+impl Undecodable {
+    fn found(&mut self, what: impl FnOnce() -> String) {
+        self.count += 1;
+        self.first.get_or_insert_with(what);
     }
+}
+
+/// How many commands the entry has that can be decoded.
+fn commands_in(entry: &Entry, undecodable: &mut Undecodable) -> u64 {
+    let index = entry.index;
+    if entry.get_entry_type() != EntryType::EntryNormal || entry.data.is_empty() {
+        return 0;
+    }
+    let parsed = match engine::entry::Entry::parse(&entry.data) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            undecodable.found(|| format!("entry {index}: {error}"));
+            return 0;
+        }
+    };
+    let mut commands = 0;
+    for (bytes, n) in parsed.envelopes.iter().zip(0..) {
+        match Envelope::decode(bytes) {
+            Ok(_) => commands += 1,
+            Err(error) => undecodable.found(|| format!("entry {index}, command {n}: {error}")),
+        }
+    }
+    commands
 }
 
 fn check_hard_state(log: &EngineLog, files: &Path, notebook: &Notebook) {

@@ -319,37 +319,51 @@ async fn a_node_can_be_forced_again_and_one_in_use_cannot() {
     assert_eq!(clusters.len(), 3);
 }
 
-/// The log of this node ends with an entry that no build can read.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_entry_that_no_node_can_apply_is_named_and_left_out_on_demand() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let config = configs(dir.path(), 1).remove(0);
+/// The data of a node whose log ends with an entry that no build can read, and the index before it.
+async fn with_junk(dir: &Path) -> (Config, u64) {
+    let config = configs(dir, 1).remove(0);
     let node = start(&config).await;
     ready(&[node.handle()]).await;
     propose(&node.handle(), product(1_000)).await;
     placed(&node.handle(), "before").await;
     node.stop().await;
-    let raft = config.data_dir.join("raft");
-    let last = {
-        let log = EngineLog::open(&raft, true).expect("opened");
-        let (last, hard_state) = (log.last_index(), log.hard_state().expect("read"));
-        let mut builder = Builder::new(Timestamp(1));
-        builder.push(b"junk");
-        let entry = Entry {
-            index: last + 1,
-            term: hard_state.term,
-            data: builder.finish().into(),
-            ..Entry::default()
-        };
-        log.append(&[entry], None).expect("appended");
-        last
+    let log = EngineLog::open(&config.data_dir.join("raft"), true).expect("opened");
+    let (last, hard_state) = (log.last_index(), log.hard_state().expect("read"));
+    let mut builder = Builder::new(Timestamp(1));
+    builder.push(b"junk");
+    let entry = Entry {
+        index: last + 1,
+        term: hard_state.term,
+        data: builder.finish().into(),
+        ..Entry::default()
     };
+    log.append(&[entry], None).expect("appended");
+    drop(log);
+    (config, last)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_no_node_can_read_is_named_and_left_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (config, last) = with_junk(dir.path()).await;
     let scratch = tempfile::tempdir().expect("a directory");
     let report = verify::verify(&config.data_dir, scratch.path(), &verify::Notebook::default());
     let report = format!("{:?}", report.expect("looked at"));
-    assert!(report.contains(&format!("entry {}: command 0 does not decode", last + 1)), "{report}");
-    let refused = recovery::force_new_cluster(&config.data_dir, None).expect_err("not applied");
-    assert!(refused.to_string().contains(&format!("--last-index {last}")), "{refused}");
+    let named = format!("1 commands do not decode, the first in entry {}, command 0", last + 1);
+    assert!(report.contains(&named), "{report}");
+    let node = start(&config).await;
+    ready(&[node.handle()]).await;
+    placed(&node.handle(), "after").await;
+    assert_eq!(node.handle().metrics().commands_undecodable_total, 1);
+    node.stop().await;
+    let (_, begun) = recovery::force_new_cluster(&config.data_dir, None).expect("forced");
+    assert_eq!(begun.orders, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_log_is_cut_off_on_demand() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (config, last) = with_junk(dir.path()).await;
     let beyond = recovery::force_new_cluster(&config.data_dir, Some(last + 2));
     assert!(matches!(beyond, Err(Error::LastIndex { .. })), "{beyond:?}");
     let (_, begun) = recovery::force_new_cluster(&config.data_dir, Some(last)).expect("forced");

@@ -118,6 +118,9 @@ impl Host {
         if let Err(error) = replica::apply(&mut process.state, &taken, &mut witness) {
             return sim.fail(format!("node {}: apply {}: {error}", self.id, entry.index));
         }
+        if let Some((position, what)) = witness.undecodable() {
+            return sim.fail(format!("node {}: {position} cannot be decoded: {what}", self.id));
+        }
         match sim.oracle.applied(&entry, &witness, &mut process.state) {
             Ok(Some((predicted, events))) => {
                 count_first(&mut sim.cover, &entry, predicted);
