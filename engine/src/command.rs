@@ -218,7 +218,8 @@ pub struct PlaceOrder {
     pub payment_attempts_max: u32,
     /// Setting: how long an order may wait for a webhook, in milliseconds.
     pub payment_deadline_ms: u64,
-    /// Setting: refuse with `TooManyOpenOrders` when this many orders are already open.
+    /// Setting: refuse with `TooManyOpenOrders` when this many orders are already open. From level
+    /// 1 on only those count whose payment method is `none` like this one's, or is not.
     pub open_orders_max: u64,
     /// Setting: refuse users that have no row.
     pub require_user: bool,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use crate::chunks::{Chunks, FrozenChunks};
 use crate::digest::{RowHasher, Table};
 use crate::ids::OrderId;
-use crate::order::{Order, Status};
+use crate::order::{Order, PaymentMethod, Status};
 use crate::record::Record;
 use crate::statuses::Statuses;
 use crate::trace::TraceId;
@@ -59,6 +59,13 @@ pub type OrderLookup<'a> = Lookup<'a, Order>;
 pub(crate) struct Orders {
     chunks: Chunks<Order>,
     statuses: Statuses,
+    /// Open orders whose payment method is `none`.
+    unpaid: u64,
+}
+
+/// Whether the order is open and waits for no payment.
+fn is_unpaid(order: &Order) -> bool {
+    order.is_open() && order.payment_method == PaymentMethod::None
 }
 
 impl Orders {
@@ -70,6 +77,11 @@ impl Orders {
     /// How many orders are not final.
     pub(crate) fn open(&self) -> u64 {
         self.statuses.count(Status::Pending) + self.statuses.count(Status::Processing)
+    }
+
+    /// How many of the open orders wait for no payment: their payment method is `none`.
+    pub(crate) fn unpaid(&self) -> u64 {
+        self.unpaid
     }
 
     /// The statuses of all orders, by id − 1.
@@ -119,6 +131,7 @@ impl Orders {
     pub(crate) fn push(&mut self, order: Order) {
         assert!(!order.status.is_final(), "an order is placed open");
         self.statuses.push(order.status);
+        self.unpaid += u64::from(is_unpaid(&order));
         self.chunks.push(order);
     }
 
@@ -136,6 +149,7 @@ impl Orders {
             self.chunks.close(id.0);
         }
         let order = self.chunks.change(id.0);
+        self.unpaid -= u64::from(to.is_final() && is_unpaid(order));
         order.status = to;
         order
     }
@@ -192,6 +206,7 @@ impl Orders {
 
     /// Restores a stored chunk whose statuses are restored; see [`Chunks::restore`].
     pub(crate) fn restore(&mut self, orders: Vec<Order>, hashes: Vec<u64>, open: Option<u64>) {
+        self.unpaid += orders.iter().filter(|order| is_unpaid(order)).count() as u64;
         self.chunks.restore(orders, hashes, open);
     }
 
@@ -205,6 +220,8 @@ impl Orders {
         self.statuses.is_sound()
             && self.chunks.is_sound()
             && self.chunks.len() == self.statuses.len()
+            && self.chunks.open_rows().filter(|order| is_unpaid(order)).count() as u64
+                == self.unpaid
             && (0_u64..).zip(self.chunks.open_counts()).all(|(block, open)| {
                 let pending = self.statuses.count_in_block(block, Status::Pending);
                 open == pending + self.statuses.count_in_block(block, Status::Processing)
@@ -217,7 +234,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::ids::{Position, ProductId, Quantity, Timestamp, UserId};
     use crate::money::Money;
-    use crate::order::{Cause, HistoryRow, Item, PaymentMethod};
+    use crate::order::{Cause, HistoryRow, Item};
     use crate::trace::TraceId;
 
     /// A pending order with every field in use.

@@ -27,6 +27,9 @@ pub struct Settings {
     pub payment_deadline_ms: u64,
     /// The most open orders; more are refused. At least 1.
     pub open_orders_max: u64,
+    /// The most open orders whose payment method is `none`; more are refused. At least 1. At level
+    /// 0 all open orders count.
+    pub open_unpaid_orders_max: u64,
     /// The default lifetime of a hold, in milliseconds, at least 1.
     pub hold_ttl_ms: u64,
     /// The longest lifetime of a hold with its extensions, in milliseconds, at least
@@ -107,6 +110,7 @@ impl Default for Settings {
             payment_attempts_max: 1,
             payment_deadline_ms: 900_000,
             open_orders_max: 1_000_000,
+            open_unpaid_orders_max: 1_000_000,
             hold_ttl_ms: 120_000,
             hold_ttl_max_ms: 3_600_000,
             active_holds_max: 1_000_000,
@@ -208,6 +212,7 @@ impl Settings {
         let rules = [
             ("payment_attempts_max", self.payment_attempts_max > 0, positive),
             ("open_orders_max", self.open_orders_max > 0, positive),
+            ("open_unpaid_orders_max", self.open_unpaid_orders_max > 0, positive),
             ("hold_ttl_ms", self.hold_ttl_ms > 0, positive),
             ("hold_ttl_max_ms", self.hold_ttl_max_ms >= self.hold_ttl_ms, "at least hold_ttl_ms"),
             ("active_holds_max", self.active_holds_max > 0, positive),

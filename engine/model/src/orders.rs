@@ -92,7 +92,11 @@ impl Model {
             Some(_) => return Err(Rejection::HoldOfAnotherUser(request.hold.expect("a hold"))),
         };
         self.check_user(user, command.require_user)?;
-        let open = |order: &&Order| !order.progress.now().status.is_final();
+        let waits = |method| method != PaymentMethod::None;
+        let open = |order: &&Order| {
+            let counts = self.level == 0 || waits(order.request.method) == waits(request.method);
+            counts && !order.progress.now().status.is_final()
+        };
         if self.orders.iter().filter(open).count() as u64 >= command.open_orders_max {
             return Err(Rejection::TooManyOpenOrders);
         }

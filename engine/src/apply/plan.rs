@@ -11,7 +11,7 @@ use crate::hold::{Hold, Status};
 use crate::ids::{HoldId, ProductId, Quantity, Timestamp, UserId};
 use crate::keys::{self, KeyHash};
 use crate::money::Money;
-use crate::order::{Item, Items, LINES_MAX, Line, METADATA_BYTES_MAX};
+use crate::order::{Item, Items, LINES_MAX, Line, METADATA_BYTES_MAX, PaymentMethod};
 use crate::outcome::{Rejection, Shortage};
 use crate::product::Product;
 use crate::state::State;
@@ -73,6 +73,8 @@ pub(crate) struct Plan {
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
     orders: u64,
+    /// How many of them wait for no payment.
+    unpaid: u64,
     units: BTreeMap<ProductId, u64>,
     taken: Taken,
     holds: BTreeSet<HoldId>,
@@ -84,6 +86,7 @@ impl State {
     /// Adds what a planned order will take.
     pub(crate) fn stage(&self, staged: &mut Staged, order: &PlaceOrder, plan: &Plan) {
         staged.orders += 1;
+        staged.unpaid += u64::from(order.payment_method == PaymentMethod::None);
         staged.holds.extend(order.hold);
         let hold = order.hold.and_then(|id| self.holds.resident(id));
         for &Demand { product, units } in &plan.demands {
@@ -94,6 +97,18 @@ impl State {
             if let Some(user) = plan.user.filter(|_| !is_counted(hold, row)) {
                 staged.taken.add(product, user, units);
             }
+        }
+    }
+
+    /// How many open orders count against the bound of a new one. From level 1 on orders that wait
+    /// for no payment have a bound of their own, so that they never keep others out.
+    fn open_like(&self, method: PaymentMethod, staged: &Staged) -> u64 {
+        let open = self.orders.open() + staged.orders;
+        let unpaid = self.orders.unpaid() + staged.unpaid;
+        match method {
+            _ if self.level() == 0 => open,
+            PaymentMethod::None => unpaid,
+            PaymentMethod::Mock | PaymentMethod::Webhook | PaymentMethod::Gateway => open - unpaid,
         }
     }
 
@@ -116,7 +131,7 @@ impl State {
             Some((hold, _)) => return Err(Rejection::HoldOfAnotherUser(hold)),
         };
         self.check_user(user, command.require_user)?;
-        if self.orders.open() + staged.orders >= command.open_orders_max {
+        if self.open_like(command.payment_method, staged) >= command.open_orders_max {
             return Err(Rejection::TooManyOpenOrders);
         }
         let lines = hold.map_or(&command.lines[..], |hold| &hold.lines);

@@ -2,7 +2,9 @@
 
 use crate::common::*;
 use engine::actor::Actor;
-use engine::command::{CancelOrder, Command, Envelope, PlaceOrder, UpdateProduct, Verdict};
+use engine::command::{
+    CancelOrder, Command, Envelope, PlaceBatch, PlaceOrder, UpdateProduct, Verdict,
+};
 use engine::fence::KeyState;
 use engine::ids::{NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp, UserId};
 use engine::order::{Cause, Line, PaymentMethod, Status};
@@ -558,4 +560,36 @@ fn commands_of_one_entry_run_in_order_however_many_there_are() {
     batched.product("1.00", 1_000);
     assert_eq!(batched.run(batch(false, orders)), Outcome::Batch(wanted));
     assert_eq!(together.stock(ProductId(1)).stock, batched.stock(ProductId(1)).stock);
+}
+
+#[test]
+fn orders_that_wait_for_no_payment_keep_no_others_out() {
+    let mut machine = Machine::default();
+    machine.product("1", 100);
+    let bounded = |order: PlaceOrder| PlaceOrder { open_orders_max: 2, ..order };
+    let unpaid = || bounded(order(&[(1, 1)]));
+    let paid = || bounded(mock_order(&[(1, 1)]));
+    let first = machine.place(unpaid());
+    machine.place(unpaid());
+    let refused = Rejection::TooManyOpenOrders;
+    assert_eq!(rejected(machine.run(Command::PlaceOrder(paid()))), refused, "level 0 counts all");
+    machine.run(crate::level::raise(1));
+    for is_restored in [false, true] {
+        if is_restored {
+            machine.come_back();
+        }
+        assert_eq!(rejected(machine.run(Command::PlaceOrder(unpaid()))), refused);
+        machine.place(paid());
+    }
+    assert_eq!(rejected(machine.run(Command::PlaceOrder(paid()))), refused);
+    machine.run(cancel(first));
+    // In a batch each kind counts for itself, too.
+    let orders = vec![unpaid(), paid(), unpaid()];
+    let batch = PlaceBatch { atomic: true, orders };
+    let Rejection::BatchRefused { items } = rejected(machine.run(Command::PlaceBatch(batch)))
+    else {
+        panic!("two of the orders are too many")
+    };
+    assert_eq!(items[..], [(1, refused.clone()), (2, refused)]);
+    machine.place(unpaid());
 }

@@ -277,6 +277,9 @@ pub(crate) struct Limits {
     /// Refuse new orders with 503 while this many wait for their payment
     #[arg(long, value_name = "N", default_value = "1000000")]
     pub(crate) open_orders_max: NonZeroU64,
+    /// Refuse new orders of payment method `none` with 503 while this many of them are open
+    #[arg(long, value_name = "N", default_value = "1000000")]
+    pub(crate) open_unpaid_orders_max: NonZeroU64,
     /// Refuse new writes with 503 `overloaded` while the oldest one has waited this many
     /// milliseconds for its outcome. Waiting for a new leader does not count
     #[arg(long, value_name = "MS", default_value = "1000")]

@@ -174,6 +174,7 @@ pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Sett
         payment_attempts_max: payments.payment_attempts.get(),
         payment_deadline_ms: payments.deadline_ms(),
         open_orders_max: limits.open_orders_max.get(),
+        open_unpaid_orders_max: limits.open_unpaid_orders_max.get(),
         require_users: limits.require_users,
         require_idempotency_key: limits.require_idempotency_key,
         rate_limit_per_minute: limits.rate_limit_per_minute,

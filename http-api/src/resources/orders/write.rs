@@ -145,7 +145,14 @@ pub(crate) fn read_order(
     let terms = read_terms(fields, &mut errors).into();
     errors.check()?;
     let payment_method = available(payment_method, settings.gateway)?;
-    Ok(PlaceOrder { hold, payment_method, metadata, terms, ..order_of(lines, user, key, settings) })
+    let usual = order_of(lines, user, key, settings);
+    let open_orders_max = match payment_method {
+        PaymentMethod::None => settings.open_unpaid_orders_max,
+        PaymentMethod::Mock | PaymentMethod::Webhook | PaymentMethod::Gateway => {
+            usual.open_orders_max
+        }
+    };
+    Ok(PlaceOrder { hold, payment_method, metadata, terms, open_orders_max, ..usual })
 }
 
 /// The payment method as this node's gateway carries it out.
@@ -427,6 +434,7 @@ mod tests {
             payment_attempts_max: 3,
             payment_deadline_ms: 5,
             open_orders_max: 7,
+            open_unpaid_orders_max: 6,
             ..Settings::default()
         };
         let body = r#"{"user_id":1,"items":[{"product_id":1,"quantity":2},{"quantity":1,"product_id":3}],
@@ -440,7 +448,9 @@ mod tests {
         assert_eq!(order.key.as_deref(), Some("k"));
         assert_eq!(order.metadata.as_deref(), Some(r#"{"a":[],"b":1}"#));
         assert_eq!((order.payment_attempts_max, order.payment_deadline_ms), (3, 5));
-        assert_eq!((order.open_orders_max, order.require_user), (7, false));
+        assert_eq!((order.open_orders_max, order.require_user), (6, false));
+        let paid = body.replace("none", "webhook");
+        assert_eq!(read_with(&paid, Some("k"), &settings).unwrap().open_orders_max, 7);
 
         let bare = read(
             r#"{"items":[{"product_id":1,"quantity":1000000}],"user_id":null,"hold_id":null}"#,
