@@ -31,6 +31,7 @@ mod webhooks;
 use smallvec::SmallVec;
 
 use crate::actor::Actor;
+use crate::codec;
 use crate::command::{Command, Envelope, Rules};
 use crate::entry::Entry;
 use crate::ids::{Position, RequestId};
@@ -65,6 +66,15 @@ pub enum Error {
         /// The level.
         level: u32,
     },
+}
+
+/// Reads a payload, unless its commands have no positions.
+fn parse(index: u64, payload: &[u8]) -> Result<Entry<'_>, codec::Error> {
+    let entry = Entry::parse(payload)?;
+    match entry.envelopes.len() as u64 <= Position::commands_max(index) {
+        true => Ok(entry),
+        false => Err(codec::Error::Malformed("more commands than positions".into())),
+    }
 }
 
 /// Changed rows of a kind that may wait to be hashed; the rest is hashed at the end of an entry.
@@ -108,7 +118,7 @@ impl State {
         }
         (self.applied_index, self.applied_term) = (index, term);
         self.position = Position::new(index, 0);
-        let entry = match Entry::parse(payload) {
+        let entry = match parse(index, payload) {
             Ok(entry) => entry,
             Err(error) => {
                 observer.undecodable(self.position, &error);

@@ -89,7 +89,7 @@ impl<'a> Entry<'a> {
             rest.split_first_chunk::<4>().ok_or_else(|| malformed("entry without count"))?;
         let count = u32::from_le_bytes(*count) as usize;
         // Each envelope takes at least the bytes of its length, so a higher count is wrong.
-        if count > rest.len() / 4 || count as u64 > Position::COMMANDS_PER_ENTRY_MAX {
+        if count > rest.len() / 4 {
             return Err(malformed("entry counts more commands than it can contain"));
         }
         let mut envelopes = Vec::with_capacity(count);

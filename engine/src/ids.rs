@@ -95,39 +95,70 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// A place in the log: `index × 2^20 + n`, where n is the command's place in its entry.
+/// A place in the log: the index of the entry, then the command's place in it.
+///
+/// An index below [`Position::CUT_INDEX`] has 2^20 positions, though an entry never holds that many
+/// commands; such a log would be full after 2^33 entries. Indexes from there on have 2^12 positions
+/// each, so positions go on ascending with the log and last for 2^40 more entries (decision 23).
 ///
 /// One integer below 2^53 serves as row version, `ETag`, ledger place, event id and consistency
 /// token. Position 0 is before everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Position(pub u64);
 
-impl Position {
-    /// How many commands one entry may contain.
-    pub const COMMANDS_PER_ENTRY_MAX: u64 = 1 << 20;
+/// Bits of a command's place in its entry: before the cut, and after it.
+const PLACE_BITS: u32 = 12;
+const PLACE_BITS_BEFORE_CUT: u32 = 20;
+/// Every JSON number can represent integers of this many bits exactly.
+const POSITION_BITS: u32 = 53;
 
-    /// The highest log index that has positions. They stay below 2^53, which every JSON number can
-    /// represent exactly.
-    pub const INDEX_MAX: u64 = (1 << 33) - 1;
+impl Position {
+    /// How many commands a new entry may contain.
+    pub const COMMANDS_PER_ENTRY_MAX: u64 = 1 << PLACE_BITS;
+
+    /// The first index after the cut. No log was that long when the cut was introduced.
+    pub const CUT_INDEX: u64 = 1 << 32;
+
+    /// The first position after the cut.
+    const CUT: u64 = Position::CUT_INDEX << PLACE_BITS_BEFORE_CUT;
+
+    /// The highest log index that has positions.
+    pub const INDEX_MAX: u64 =
+        Position::CUT_INDEX + (((1 << POSITION_BITS) - Position::CUT) >> PLACE_BITS) - 1;
+
+    /// How many commands the entry at an index may contain. Entries of earlier builds may have more
+    /// than [`Position::COMMANDS_PER_ENTRY_MAX`].
+    pub fn commands_max(index: u64) -> u64 {
+        match index < Position::CUT_INDEX {
+            true => 1 << PLACE_BITS_BEFORE_CUT,
+            false => Position::COMMANDS_PER_ENTRY_MAX,
+        }
+    }
 
     /// The position of command `n` of the entry at `index`.
     ///
     /// # Panics
-    /// When `n` is not below [`Position::COMMANDS_PER_ENTRY_MAX`]. The entry's decoder refuses such
-    /// entries.
+    /// When `n` is not below [`Position::commands_max`]. Apply leaves such entries out.
     pub fn new(index: u64, n: u64) -> Position {
-        assert!(n < Position::COMMANDS_PER_ENTRY_MAX, "entry contains too many commands");
-        Position((index << 20) | n)
+        assert!(n < Position::commands_max(index), "entry contains too many commands");
+        match index.checked_sub(Position::CUT_INDEX) {
+            None => Position(index << PLACE_BITS_BEFORE_CUT | n),
+            Some(after) => Position(Position::CUT + (after << PLACE_BITS | n)),
+        }
     }
 
     /// The raft log index.
     pub fn index(self) -> u64 {
-        self.0 >> 20
+        match self.0.checked_sub(Position::CUT) {
+            None => self.0 >> PLACE_BITS_BEFORE_CUT,
+            Some(after) => Position::CUT_INDEX + (after >> PLACE_BITS),
+        }
     }
 
     /// The command's number in its entry.
     pub fn command(self) -> u64 {
-        self.0 & (Position::COMMANDS_PER_ENTRY_MAX - 1)
+        // The cut is a multiple of both.
+        self.0 & (Position::commands_max(self.index()) - 1)
     }
 }
 
@@ -161,4 +192,34 @@ pub struct RequestId {
     pub boot: u64,
     /// The request's number within the boot, from 1.
     pub seq: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_ascend_with_the_log_and_lead_back() {
+        let cut = Position::CUT_INDEX;
+        let last = Position::INDEX_MAX;
+        let mut before = None;
+        for index in [0, 1, 7, cut - 2, cut - 1, cut, cut + 1, 1 << 33, 1 << 40, last - 1, last] {
+            let max = Position::commands_max(index) - 1;
+            for n in [0, 1, 4_095, max] {
+                let position = Position::new(index, n);
+                assert_eq!((position.index(), position.command()), (index, n));
+                assert!(before <= Some(position), "{position} comes after {before:?}");
+                before = Some(position);
+            }
+        }
+        assert_eq!(before, Some(Position((1 << 53) - 1)), "JSON numbers represent all of them");
+        assert_eq!(Position::new(7, 3), Position(7 << 20 | 3), "as before there was a cut");
+        assert_eq!(Position::INDEX_MAX, 1_103_806_595_071);
+    }
+
+    #[test]
+    #[should_panic(expected = "entry contains too many commands")]
+    fn no_entry_after_the_cut_has_more_than_4096_commands() {
+        Position::new(Position::CUT_INDEX, 4_096);
+    }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use engine::ids::NodeId;
+use engine::ids::{NodeId, Position};
 
 use crate::invalid::Invalid;
 use crate::payment;
@@ -306,6 +306,9 @@ impl Config {
             if self.peers.iter().any(|peer| is_far(&peer.raft_addr)) {
                 return refuse("peer", NEEDS_CERTIFICATES);
             }
+        }
+        if self.core.batch_commands_max as u64 > Position::COMMANDS_PER_ENTRY_MAX {
+            return refuse("batch_commands_max", "must be at most 4096");
         }
         if self.core.heartbeat_ticks == 0 || self.core.election_ticks <= self.core.heartbeat_ticks {
             return refuse("election_ticks", "must be more than heartbeat_ticks");

@@ -29,7 +29,7 @@ pub(crate) fn shared() -> Value {
             "type": "integer",
             "minimum": 0,
             "maximum": ID_MAX,
-            "description": "A position in the log: index × 2^20 + the command's number in its entry.",
+            "description": "A position in the log. Positions ascend with the log, and stay below 2^53.",
             "examples": [4_940_890_112_u64],
         },
         "Quantity": {
