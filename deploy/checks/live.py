@@ -44,6 +44,7 @@ NOT_CAUSED = {
     "HoldfastLogNearlyFull": "needs billions of entries",
     "HoldfastLogNotTruncated": "needs a gigabyte of log",
     "HoldfastLogSyncSlow": "needs minutes of a slow disk",
+    "HoldfastMemoryFull": "needs nodes whose memory is used up",
     "HoldfastNodeLags": "needs thousands of entries that a node does not apply",
     "HoldfastOrdersPileUp": "needs 800,000 open orders",
     "HoldfastOrdersSlow": "needs minutes of slow orders",

@@ -189,6 +189,42 @@ impl Command {
     }
 }
 
+impl Command {
+    /// Whether it may add rows that stay in memory. Nodes that are short of memory refuse it. What
+    /// ends, settles or administers what exists goes on.
+    pub fn adds_rows(&self) -> bool {
+        match self {
+            Command::PlaceOrder(_)
+            | Command::PlaceBatch(_)
+            | Command::FenceKey(_)
+            | Command::CreateHold(_)
+            | Command::CreateProduct(_)
+            | Command::AdjustStock(_)
+            | Command::CreateUser(_) => true,
+            Command::CancelOrder(_)
+            | Command::ClaimPayments(_)
+            | Command::SettlePayments(_)
+            | Command::PaymentWebhook(_)
+            | Command::ReleaseHold(_)
+            | Command::ExtendHold(_)
+            | Command::UpdateProduct(_)
+            | Command::ArchiveProduct(_)
+            | Command::Tick
+            | Command::BeginCluster(_)
+            | Command::SetPayments(_)
+            | Command::RaiseLevel(_)
+            | Command::SetAuth(_)
+            | Command::CreateToken(_)
+            | Command::RevokeToken(_)
+            | Command::SettleOrder(_)
+            | Command::RecheckPayment(_)
+            | Command::RequestRefund(_)
+            | Command::ClaimRefunds(_)
+            | Command::SettleRefunds(_) => false,
+        }
+    }
+}
+
 impl PlaceOrder {
     fn level(&self) -> u32 {
         let is_new = self.payment_method == PaymentMethod::Gateway || !self.terms.is_default();

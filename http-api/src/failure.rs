@@ -351,6 +351,11 @@ impl From<ProposeError> for Failure {
                 "The disk of this node, or of too many others, is short of space; nothing was \
                  applied. Reads go on.",
             ),
+            ProposeError::MemoryFull => Failure::new(
+                ErrorCode::MemoryFull,
+                "The memory of this node, or of too many others, is nearly used up; nothing was \
+                 applied. Cancels, payments and reads go on.",
+            ),
             ProposeError::Stalled => Failure::new(
                 ErrorCode::Overloaded,
                 "The disk of this node does not answer; nothing was applied. Other nodes go on.",

@@ -427,6 +427,16 @@ impl Writer<'_, '_> {
                 node.disk_free_bytes,
             ),
             ("writes_refused", "1 while the disks take no writes, else 0", node.writes_refused),
+            (
+                "memory_full",
+                "1 while too little memory is left for writes that add rows, else 0",
+                node.memory_full,
+            ),
+            (
+                "memory_max_bytes",
+                "Memory of the process from which on it counts as full; 0 without a bound",
+                node.memory_max_bytes,
+            ),
             ("uptime_seconds", "Seconds since the node started", node.uptime_seconds),
             (
                 "clock_behind_seconds",

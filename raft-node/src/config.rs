@@ -9,15 +9,25 @@ use engine::ids::{NodeId, Position};
 
 use crate::invalid::Invalid;
 use crate::payment;
+use crate::process_memory::available_bytes;
 use crate::tls::PeerTls;
 
 /// The smallest useful disk reserve, in bytes. The log grows by files that are allocated in steps,
 /// and the checkpoint grows by segments.
 pub const RESERVE_BYTES_MIN: u64 = 8 << 20;
 
+/// The smallest bound on the memory of a node, in bytes.
+pub const MEMORY_BYTES_MIN: u64 = 16 << 20;
+
 /// The shortest time after which a node whose disk hangs ends, in milliseconds: it must step down
 /// first.
 pub const DISK_STALL_EXIT_MS_MIN: u64 = 5_000;
+
+/// Four fifths of the memory that the machine has, or that the control groups of this process allow
+/// if that is less. 0 if nobody knows.
+pub fn memory_bytes_max() -> u64 {
+    available_bytes().map_or(0, |bytes| bytes / 5 * 4)
+}
 
 /// One voter of a new cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +97,9 @@ pub struct Config {
     pub peer_queue_messages: usize,
     /// Most reads that wait for their barrier on this node.
     pub reads_max: usize,
+    /// With this many bytes of memory in use, the node refuses writes that add rows. 0 never
+    /// refuses; else at least [`MEMORY_BYTES_MIN`]. [`memory_bytes_max`] is a good value.
+    pub memory_bytes_max: u64,
     /// Bytes of the disk to keep free. With less free, the node refuses writes. 0 never refuses;
     /// else at least [`RESERVE_BYTES_MIN`].
     pub disk_reserve_bytes: u64,
@@ -263,6 +276,7 @@ impl Config {
             checkpoint_interval_ms: 1_000,
             peer_queue_messages: 4_096,
             reads_max: 65_536,
+            memory_bytes_max: 0,
             disk_reserve_bytes: 256 << 20,
             disk_stall_exit_ms: 30_000,
             events_max: 1 << 22,
@@ -319,6 +333,9 @@ impl Config {
         if self.core.tick_ms == 0 || self.checkpoint_interval_ms == 0 {
             return refuse("tick_ms", "intervals must be at least 1 ms");
         }
+        if (1..MEMORY_BYTES_MIN).contains(&self.memory_bytes_max) {
+            return refuse("memory_bytes_max", "must be 0 or at least 16 MiB");
+        }
         if (1..RESERVE_BYTES_MIN).contains(&self.disk_reserve_bytes) {
             return refuse("disk_reserve", "must be 0 or at least 8 MiB");
         }
@@ -359,7 +376,7 @@ mod tests {
         let good = Config::new(NodeId(1), "x");
         assert_eq!(good.validate(), Ok(()));
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 11] = [
+        let cases: [(&str, Spoil); 12] = [
             ("raft", |c| c.raft_addr = "0.0.0.0:7001".parse().unwrap()),
             ("raft", |c| c.raft_addr = "[2001:db8::1]:7001".parse().unwrap()),
             ("peer", |c| {
@@ -373,6 +390,7 @@ mod tests {
             ("election_ticks", |c| c.core.election_ticks = 2),
             ("uncommitted_bytes_max", |c| c.core.uncommitted_bytes_max = 1),
             ("disk_reserve", |c| c.disk_reserve_bytes = 1),
+            ("memory_bytes_max", |c| c.memory_bytes_max = 1),
             ("disk_stall_exit_ms", |c| c.disk_stall_exit_ms = 4_999),
         ];
         for (setting, spoil) in cases {

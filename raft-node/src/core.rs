@@ -23,6 +23,7 @@ mod input;
 mod level;
 mod levels;
 mod members;
+mod memory_full;
 mod observe;
 mod outbox;
 mod reads;
@@ -59,6 +60,7 @@ use self::disk_wait::Stall;
 use self::handed_out::HandedOut;
 pub use self::input::{Input, Now, ReadTicket, Request};
 use self::levels::Levels;
+use self::memory_full::MemoryFull;
 use self::outbox::Outbox;
 use self::reads::Reads;
 use self::remembering::Remembering;
@@ -115,6 +117,7 @@ pub struct Core {
     now: Now,
     requests: Requests,
     room: Room,
+    memory_full: MemoryFull,
     stall: Stall,
     /// Commands of all nodes that wait for an entry of this leader, in order of arrival.
     pending: VecDeque<Arc<[u8]>>,
@@ -212,6 +215,7 @@ impl Core {
             now: Now::default(),
             requests: Requests::new(start.node, &config),
             room: Room::default(),
+            memory_full: MemoryFull::default(),
             stall: Stall::default(),
             pending: VecDeque::new(),
             reads: Reads::new(start.node, start.boot, config.read_retry_after_ms),
@@ -257,6 +261,7 @@ impl Core {
         }
         self.follow_role(&mut actions);
         self.mind_room(&mut actions);
+        self.tell_memory(&mut actions);
         self.keep_memory(&mut actions);
         Core::keep_verdicts_of_operators(&mut actions);
         // What raft hands out may make room for the next read index or entry, so repeat until raft
@@ -338,6 +343,7 @@ impl Core {
             Input::Unreachable(peer) => self.raw.report_unreachable(peer.0),
             Input::TransferLeader(to) => self.transfer_leader(to),
             Input::Space(space) => self.take_space(space),
+            Input::MemoryFull(is_full) => self.take_memory(is_full),
             Input::Ask { ticket, ask, deadline_ms } => {
                 self.take_ask(ticket, ask, deadline_ms, actions);
             }
@@ -434,6 +440,7 @@ impl Core {
             }
             PeerMessage::Refused(seqs) => self.requests.refused(&seqs),
             PeerMessage::Room { low, refuses } => self.take_news(from, low, refuses),
+            PeerMessage::Memory { full } => self.take_memory_news(from, full),
             PeerMessage::Ask { ticket, ask } => {
                 if Core::may_ask_for(from, &ask)
                     && let Some(verdict) = self.judge(&ask)

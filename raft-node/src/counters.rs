@@ -58,6 +58,7 @@ pub(crate) struct Counters {
     pub(crate) peer_links_plain: Counter,
     pub(crate) payment_calls: Counter,
     pub(crate) disk_free_bytes: Counter,
+    pub(crate) memory_max_bytes: Counter,
 }
 
 /// Microseconds since this moment.

@@ -41,6 +41,7 @@ use crate::transport::Links;
 pub(crate) mod ahead;
 mod background;
 pub(crate) mod disk;
+pub(crate) mod memory_full;
 mod pace;
 pub(crate) mod payments;
 pub(crate) mod snapshots;
@@ -228,6 +229,7 @@ fn run_core(
             if view.removed {
                 shared.heard_verdict(shared.node(), HelloVerdict::Removed);
             }
+            shared.memory_full.store(view.is_memory_full, Ordering::Relaxed);
             let stalled_ms = view.stalled_ms;
             *shared.view.write() = view;
             if disk_stall_exit_ms > 0 && stalled_ms >= disk_stall_exit_ms {

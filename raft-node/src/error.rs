@@ -16,6 +16,9 @@ pub enum ProposeError {
     /// The disk of this node, or of too many others, lacks space. Certainly not applied.
     #[error("short of disk space")]
     StorageFull,
+    /// The memory of this node, or of too many others, is nearly used up. Certainly not applied.
+    #[error("short of memory")]
+    MemoryFull,
     /// The disk of this node does not answer. Certainly not applied.
     #[error("the disk does not answer")]
     Stalled,

@@ -184,6 +184,10 @@ impl Handle {
             shared.counters.proposals_refused.add(1);
             return Err(ProposeError::LevelTooLow { needed, level });
         }
+        if shared.memory_full.load(Ordering::Relaxed) && command.adds_rows() {
+            shared.counters.proposals_refused.add(1);
+            return Err(ProposeError::MemoryFull);
+        }
         // Whose a hold is decides the log.
         let is_plain = !(names_holds(&command) && self.is_bound(actor));
         if is_plain && let Some(refused) = self.refuse_sold_out(&command, deadline).await {
@@ -455,8 +459,9 @@ impl Handle {
         let members = self.shared.members.borrow();
         let listed = addresses::difference(&self.shared.listed, &members);
         let end = end_warning(view.commit_index);
+        let memory = view.is_memory_full.then(memory_warning);
         let cluster = clock.into_iter().chain(listed).chain(self.shared.foreign());
-        cluster.chain(end).chain(gateway).collect()
+        cluster.chain(end).chain(memory).chain(gateway).collect()
     }
 
     /// The cluster as this node sees it, with or without a majority. Brings the digest up to date,
@@ -557,6 +562,12 @@ fn end_warning(commit_index: u64) -> Option<String> {
             Position::INDEX_MAX
         )
     })
+}
+
+fn memory_warning() -> String {
+    "the memory of this node, or of too many others, is nearly used up: orders, holds and other new \
+     rows are refused; give the nodes more memory and raise --memory-max-mb"
+        .to_owned()
 }
 
 fn clock_warning(behind_ms: u64, why: Behind) -> String {

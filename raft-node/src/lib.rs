@@ -27,6 +27,7 @@ pub mod node;
 pub mod payment;
 #[cfg(feature = "simulation")]
 mod planted;
+mod process_memory;
 pub mod recovery;
 pub mod replica;
 pub mod shared;

@@ -160,6 +160,11 @@ pub enum PeerMessage {
         /// It leads and refuses writes, for lack of space on its disk or on those of others.
         refuses: bool,
     },
+    /// News about the sender's memory. Version 3.
+    Memory {
+        /// It is nearly used up.
+        full: bool,
+    },
     /// An operator's request about members or leadership, for the leader.
     Ask {
         /// Identifies it at the asking node.
@@ -243,6 +248,7 @@ impl PeerMessage {
             PeerMessage::SnapshotNews { .. }
             | PeerMessage::About { .. }
             | PeerMessage::Remembered { .. }
+            | PeerMessage::Memory { .. }
             | PeerMessage::Progress { .. } => 3,
             _ => OLDEST,
         }
@@ -352,6 +358,7 @@ const KIND_REMOVED: u8 = 8;
 const KIND_ABOUT: u8 = 9;
 const KIND_REMEMBERED: u8 = 10;
 const KIND_PROGRESS: u8 = 11;
+const KIND_MEMORY: u8 = 12;
 const KIND_FETCH_SNAPSHOT: u8 = 16;
 const KIND_SNAPSHOT_PART: u8 = 17;
 const KIND_SNAPSHOT_NEWS: u8 = 18;
@@ -378,6 +385,7 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
         PeerMessage::Taken { .. } => KIND_TAKEN,
         PeerMessage::Refused(_) => KIND_REFUSED,
         PeerMessage::Room { .. } => KIND_ROOM,
+        PeerMessage::Memory { .. } => KIND_MEMORY,
         PeerMessage::Ask { .. } => KIND_ASK,
         PeerMessage::Verdict { .. } => KIND_VERDICT,
         PeerMessage::Removed => KIND_REMOVED,
@@ -415,6 +423,7 @@ fn encode_message(message: &PeerMessage, out: &mut Vec<u8>) {
         PeerMessage::Room { low, refuses } => {
             out.extend_from_slice(&[u8::from(*low), u8::from(*refuses)]);
         }
+        PeerMessage::Memory { full } => out.push(u8::from(*full)),
         PeerMessage::Removed => {}
         PeerMessage::About { boot: first, run: second }
         | PeerMessage::Progress { index: first, term: second } => {
@@ -465,7 +474,7 @@ pub fn size_hint(message: &PeerMessage) -> usize {
         PeerMessage::Forward(commands) => commands.iter().map(|f| f.envelope.len() + 12).sum(),
         PeerMessage::Taken { seqs, .. } => 8 + seqs.len() * 8,
         PeerMessage::Refused(seqs) => seqs.len() * 8,
-        PeerMessage::Room { .. } => 8,
+        PeerMessage::Room { .. } | PeerMessage::Memory { .. } => 8,
         PeerMessage::Ask { .. } | PeerMessage::Verdict { .. } => 512,
         PeerMessage::Removed => 8,
         PeerMessage::FetchSnapshot { .. }
@@ -533,6 +542,10 @@ fn decode_message(kind: u8, bytes: &[u8]) -> Result<PeerMessage, Error> {
                 Ok(PeerMessage::Room { low: low == 1, refuses: refuses == 1 })
             }
             _ => Err(Error::Malformed("room")),
+        },
+        KIND_MEMORY => match *bytes {
+            [full @ (0 | 1)] => Ok(PeerMessage::Memory { full: full == 1 }),
+            _ => Err(Error::Malformed("memory")),
         },
         KIND_ABOUT | KIND_PROGRESS => {
             let (first, second) = (reader.u64()?, reader.u64()?);
@@ -672,6 +685,7 @@ mod tests {
                 remembered: Remembered { boot: 1, run: 2, index: 3, term: 4 },
             },
             PeerMessage::Progress { index: 8, term: 2 },
+            PeerMessage::Memory { full: true },
             PeerMessage::Verdict { ticket: 5, verdict: Err(members::Refusal::InProgress) },
             PeerMessage::FetchSnapshot { index: 7, offset: 9 },
             PeerMessage::SnapshotPart { index: 7, offset: 9, size: 12, bytes: vec![5; 3] },

@@ -146,6 +146,7 @@ impl Node {
             config.data_dir.clone(),
             config.disk_reserve_bytes,
         ));
+        tasks.spawn(driver::memory_full::watch(Arc::clone(&shared), config.memory_bytes_max));
         let failure = shared.failure.subscribe();
         let election_timeout = Duration::from_millis(election_ms);
         Ok(Node {

@@ -90,6 +90,8 @@ pub(crate) struct Shared {
     pub(crate) caught_up: AtomicBool,
     /// The last judgement of this node's disk space.
     pub(crate) space: RwLock<Space>,
+    /// See [`View::is_memory_full`].
+    pub(crate) memory_full: AtomicBool,
     /// The node stopped because its log has lost what it acknowledged.
     pub(crate) rolled_back: AtomicBool,
     /// The disk has hung for too long: threads that wait for it never end.
@@ -178,6 +180,7 @@ impl Shared {
             failure: watch::Sender::new(None),
             caught_up: AtomicBool::new(false),
             space: RwLock::new(Space::Ample),
+            memory_full: AtomicBool::new(false),
             rolled_back: AtomicBool::new(false),
             hung: AtomicBool::new(false),
             worker_alive: AtomicBool::new(false),

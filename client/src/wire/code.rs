@@ -126,6 +126,8 @@ words! {
         Overloaded = "overloaded",
         /// A disk is short of space, so writes are refused.
         StorageFull = "storage_full",
+        /// The nodes are short of memory, so writes that add rows are refused.
+        MemoryFull = "memory_full",
         /// The node cannot provide a fresh enough answer in time.
         StaleRead = "stale_read",
         /// The write was proposed, and its outcome is unknown.
@@ -189,7 +191,11 @@ impl ErrorCode {
             Self::UpgradeRequired => 426,
             Self::TooManyRequests => 429,
             Self::InternalError => 500,
-            Self::NoLeader | Self::Overloaded | Self::StorageFull | Self::StaleRead => 503,
+            Self::NoLeader
+            | Self::Overloaded
+            | Self::StorageFull
+            | Self::MemoryFull
+            | Self::StaleRead => 503,
             Self::CommitTimeout => 504,
         }
     }
@@ -253,6 +259,7 @@ impl ErrorCode {
             Self::NoLeader => "NO_LEADER",
             Self::Overloaded => "OVERLOADED",
             Self::StorageFull => "STORAGE_FULL",
+            Self::MemoryFull => "MEMORY_FULL",
             Self::StaleRead => "STALE_READ",
             Self::CommitTimeout => "COMMIT_TIMEOUT",
             Self::InternalError => "INTERNAL_ERROR",
@@ -315,6 +322,7 @@ impl ErrorCode {
             Self::NoLeader => "/problems/no-leader",
             Self::Overloaded => "/problems/overloaded",
             Self::StorageFull => "/problems/storage-full",
+            Self::MemoryFull => "/problems/memory-full",
             Self::StaleRead => "/problems/stale-read",
             Self::CommitTimeout => "/problems/commit-timeout",
             Self::InternalError => "/problems/internal-error",
@@ -377,6 +385,7 @@ impl ErrorCode {
             Self::NoLeader => "No leader",
             Self::Overloaded => "Overloaded",
             Self::StorageFull => "Out of disk space",
+            Self::MemoryFull => "Out of memory",
             Self::StaleRead => "Read not fresh enough",
             Self::CommitTimeout => "Outcome unknown",
             Self::InternalError => "Internal error",
@@ -442,6 +451,7 @@ impl ErrorCode {
             | Self::NoLeader
             | Self::Overloaded
             | Self::StorageFull
+            | Self::MemoryFull
             | Self::StaleRead
             | Self::InternalError => Outcome::NotApplied,
             Self::CommitTimeout => Outcome::Unknown,

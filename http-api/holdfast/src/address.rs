@@ -116,6 +116,18 @@ pub(crate) fn milliseconds(text: &str) -> Result<RangeInclusive<u64>, String> {
     Ok(low..=high)
 }
 
+/// Parses a bound of memory in MiB: 0 for none, or a size within the bounds.
+pub(crate) fn memory_max(text: &str) -> Result<u64, String> {
+    const MIB_MIN: u64 = raft_node::config::MEMORY_BYTES_MIN >> 20;
+    const MIB_MAX: u64 = 1 << 24;
+
+    match text.parse::<u64>() {
+        Ok(0) => Ok(0),
+        Ok(mib) if (MIB_MIN..=MIB_MAX).contains(&mib) => Ok(mib),
+        _ => Err(format!("`{text}` is no bound: expected 0, or {MIB_MIN} to {MIB_MAX} MiB")),
+    }
+}
+
 /// Parses a disk reserve in MiB: 0 for none, or a size within the bounds.
 pub(crate) fn disk_reserve(text: &str) -> Result<u64, String> {
     const MIB_MIN: u64 = raft_node::config::RESERVE_BYTES_MIN >> 20;

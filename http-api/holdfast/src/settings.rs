@@ -288,6 +288,11 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "N", default_value = "16384")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) queue_max: u32,
+    /// Refuse orders, holds and other writes that add rows with 503 `memory_full` while the process
+    /// uses this many MiB of memory, until it uses a twentieth less. 0 never refuses. Default: four
+    /// fifths of the memory of the machine, or of the container if it may use less
+    #[arg(long, value_name = "MIB", value_parser = address::memory_max)]
+    pub(crate) memory_max_mb: Option<u64>,
     /// Refuse writes with 503 `storage_full` while less than this many MiB of disk are free, until
     /// a quarter more is free again; reads go on. With 0 the node never refuses, and a full disk
     /// stops it

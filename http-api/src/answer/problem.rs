@@ -172,6 +172,7 @@ mod tests {
             (ProposeError::NoLeader, 503, Outcome::NotApplied),
             (ProposeError::Overloaded, 503, Outcome::NotApplied),
             (ProposeError::StorageFull, 503, Outcome::NotApplied),
+            (ProposeError::MemoryFull, 503, Outcome::NotApplied),
             (ProposeError::Stalled, 503, Outcome::NotApplied),
             (ProposeError::Stopping, 503, Outcome::NotApplied),
             (ProposeError::TimedOut, 504, Outcome::Unknown),

@@ -178,6 +178,7 @@ impl Operation {
             ErrorCode::NoLeader,
             ErrorCode::Overloaded,
             ErrorCode::StorageFull,
+            ErrorCode::MemoryFull,
             ErrorCode::CommitTimeout,
             ErrorCode::LevelTooLow,
         ])

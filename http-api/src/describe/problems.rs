@@ -183,6 +183,9 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::StorageFull => {
             "the disk of this node, or of too many other nodes, is almost full. Nothing was applied; reads still work."
         }
+        ErrorCode::MemoryFull => {
+            "the memory of this node, or of too many other nodes, is nearly used up. Nothing was applied; reads, cancels and payments still work."
+        }
         ErrorCode::StaleRead => "this node could not catch up in time.",
         ErrorCode::CommitTimeout => {
             "the write was proposed and may still take effect. Retry with the same key, or look it up by key."

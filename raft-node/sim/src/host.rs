@@ -462,6 +462,7 @@ impl Host {
                 PeerMessage::Taken { .. }
                 | PeerMessage::Refused(_)
                 | PeerMessage::Room { .. }
+                | PeerMessage::Memory { .. }
                 | PeerMessage::Removed
                 | PeerMessage::About { .. }
                 | PeerMessage::Remembered { .. }

@@ -98,6 +98,8 @@ pub enum Input {
     TransferLeader(Option<NodeId>),
     /// The disk space of this node was judged again.
     Space(Space),
+    /// Whether the memory of this node is nearly used up was judged again.
+    MemoryFull(bool),
     /// An operator of this node requests a change of members or leadership.
     Ask {
         /// Returned in [`super::actions::Actions::verdicts`].

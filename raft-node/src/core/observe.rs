@@ -63,6 +63,7 @@ impl Core {
             removed: self.admin.removed,
             quorum_heard_ms_ago: self.quorum_heard_ms_ago(),
             refuses_writes: self.refuses_writes(),
+            is_memory_full: self.is_memory_full(),
             refused: self.refused(),
             stalled_ms: self.stalled_ms(),
             is_stalled: self.is_stalled(),

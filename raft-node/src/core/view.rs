@@ -64,6 +64,9 @@ pub struct View {
     pub quorum_heard_ms_ago: u64,
     /// Whether this node refuses writes for lack of disk space, or because its disk hangs.
     pub refuses_writes: bool,
+    /// Whether this node refuses writes that add rows, for lack of memory here or at too many
+    /// others.
+    pub is_memory_full: bool,
     /// Messages of peers that did not reach raft since the node started, by kind and reason.
     pub refused: Vec<(MessageType, Why, u64)>,
     /// How long the disk has not answered, in milliseconds; 0 while nothing waits for it.

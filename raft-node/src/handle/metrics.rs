@@ -116,6 +116,10 @@ pub struct Metrics {
     pub clock_behind_ms: u64,
     /// 1 while this node refuses writes because of the disks, else 0.
     pub writes_refused: u64,
+    /// 1 while writes that add rows are refused for lack of memory, else 0.
+    pub memory_full: u64,
+    /// Bytes of memory from which on it counts as full; 0 without a bound.
+    pub memory_max_bytes: u64,
     /// Milliseconds for which this node's disk has not answered; 0 while nothing waits for it.
     pub disk_stalled_ms: u64,
 }
@@ -188,6 +192,8 @@ pub(super) fn metrics(shared: &Shared) -> Metrics {
         disk_free_bytes: counters.disk_free_bytes.get(),
         clock_behind_ms: view.clock_behind.map_or(0, |(ms, _)| ms),
         writes_refused: u64::from(view.refuses_writes),
+        memory_full: u64::from(view.is_memory_full),
+        memory_max_bytes: counters.memory_max_bytes.get(),
         disk_stalled_ms: view.stalled_ms,
     }
 }

@@ -335,6 +335,7 @@ fn messages(shop: &Shop) -> Vec<PeerMessage> {
         PeerMessage::Taken { term: 7, seqs: vec![3, 4] },
         PeerMessage::Refused(vec![1, 2, u64::MAX]),
         PeerMessage::Room { low: true, refuses: false },
+        PeerMessage::Memory { full: true },
         PeerMessage::Ask { ticket: 4, ask: Ask::Raise { to: 1 } },
         PeerMessage::Ask { ticket: 5, ask: Ask::Add { member, speaks: 1 } },
         PeerMessage::Ask { ticket: 6, ask: Ask::Transfer { from: NodeId(1), to: None } },

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use engine::ids::NodeId;
 use http_api::{Gateway, Server, Settings};
+use raft_node::config::memory_bytes_max;
 use raft_node::payment::PaymentGateway;
 use raft_node::{Config, Handle, Node, StartError, directory};
 use tokio::net::TcpSocket;
@@ -114,6 +115,8 @@ pub(crate) async fn replicate(
     limits: &Limits,
 ) -> Result<Node, StartError> {
     config.disk_reserve_bytes = limits.disk_reserve_mb << 20;
+    let memory_max = limits.memory_max_mb.map(|mib| mib << 20);
+    config.memory_bytes_max = memory_max.unwrap_or_else(memory_bytes_max);
     config.disk_stall_exit_ms = limits.disk_stall_exit_s * 1_000;
     config.core.outstanding_age_max_ms = limits.queue_ms_max.get();
     config.core.outstanding_max = limits.queue_max as usize;

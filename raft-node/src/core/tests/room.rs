@@ -57,3 +57,23 @@ fn a_disk_that_is_all_but_full_takes_no_entries_until_there_is_room() {
     let whole = world.host(leader).log.last_index();
     assert_eq!(world.host(full).log.last_index(), whole);
 }
+
+#[test]
+fn nodes_refuse_new_rows_once_a_majority_is_short_of_memory() {
+    let mut world = World::new();
+    let full = |world: &mut World, id: u64| world.host(id).core.view().is_memory_full;
+    world.input(1, Input::MemoryFull(true));
+    world.run_ms(50);
+    assert_eq!([1, 2, 3].map(|id| full(&mut world, id)), [true, false, false]);
+    world.input(2, Input::MemoryFull(true));
+    // They say it again and again, and are believed for as long.
+    world.run_ms(10_000);
+    assert_eq!([1, 2, 3].map(|id| full(&mut world, id)), [true; 3]);
+    let leader = world.leader();
+    world.propose(leader, 1);
+    world.deliver();
+    assert!(world.host(leader).failed.is_empty(), "what adds no rows goes on");
+    world.input(1, Input::MemoryFull(false));
+    world.run_ms(50);
+    assert_eq!([1, 2, 3].map(|id| full(&mut world, id)), [false, true, false]);
+}

@@ -194,6 +194,7 @@ pub(super) fn message(message: &PeerMessage) -> String {
         PeerMessage::Taken { seqs, .. } => numbers("Taken", &mut seqs.iter().copied()),
         PeerMessage::Refused(seqs) => numbers("Refused", &mut seqs.iter().copied()),
         PeerMessage::Room { low, refuses } => format!("Room low={low} refuses={refuses}"),
+        PeerMessage::Memory { full } => format!("Memory full={full}"),
         PeerMessage::Ask { ticket, ask } => format!("Ask #{ticket}: {}", self::ask(ask)),
         PeerMessage::Removed => "Removed".into(),
         PeerMessage::About { boot, run } => format!("About boot={boot} run={run}"),
