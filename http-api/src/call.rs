@@ -22,6 +22,7 @@ use raft_node::{Applied, Handle};
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::{Gate, Principal, customers};
+use crate::bodies::Bodies;
 use crate::bounds::ID_MAX;
 use crate::events::Feed;
 use crate::failure::Failure;
@@ -47,8 +48,8 @@ pub(crate) struct App {
     pub(crate) origins: Origins,
     pub(crate) gate: Gate,
     pub(crate) limiter: Option<Limiter>,
-    /// Bytes that are left for the bodies of batches.
-    pub(crate) batch_room: Arc<Semaphore>,
+    /// Bytes that are left for the bodies of requests.
+    pub(crate) bodies: Bodies,
     /// Handles requests with large bodies.
     pub(crate) parser: Parser,
     /// Permits for TLS handshakes.

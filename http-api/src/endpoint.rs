@@ -12,6 +12,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use crate::auth::Access;
+use crate::bodies::Share;
 use crate::describe::operation::Operation;
 use crate::origin::Exposure;
 
@@ -154,6 +155,21 @@ impl Endpoint {
     pub(crate) const fn uncounted(mut self) -> Endpoint {
         self.is_counted = false;
         self
+    }
+
+    /// Whose share of the memory for bodies it uses.
+    pub(crate) fn share(&self) -> Share {
+        match self.access.scope() {
+            Some(
+                Scope::PaymentsAdmin
+                | Scope::PaymentsWebhook
+                | Scope::ClusterJoin
+                | Scope::ClusterAdmin
+                | Scope::AuthAdmin,
+            ) => Share::Operators,
+            _ if self.body == BodyKind::Bulk => Share::Batches,
+            _ => Share::Clients,
+        }
     }
 
     /// The query parameters that it takes; all others are refused. `None` for endpoints that ignore

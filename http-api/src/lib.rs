@@ -19,6 +19,7 @@
 
 mod answer;
 mod auth;
+mod bodies;
 mod bounds;
 mod call;
 mod describe;

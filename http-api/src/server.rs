@@ -28,6 +28,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::answer::reply::Body;
 use crate::auth::Gate;
+use crate::bodies::Bodies;
 use crate::call::{App, Documents};
 use crate::docs;
 use crate::events::Feed;
@@ -97,7 +98,7 @@ impl Server {
             origins: Origins::new(&settings.http_hosts, &settings.cors_origins),
             limiter: Limiter::new(settings.rate_limit_per_minute),
             position: AtomicU64::new(0),
-            batch_room: Arc::new(Semaphore::new(settings.batch_bytes_in_flight_max)),
+            bodies: Bodies::new(settings.bodies_in_flight_bytes_max),
             parser: Parser::start()?,
             backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
             handshakes: Semaphore::new(HANDSHAKES_MAX),

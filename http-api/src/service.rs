@@ -20,12 +20,11 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode, Version};
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::answer::compress::compress;
 use crate::answer::problem;
 use crate::answer::reply::{self, POSITION, REPLAYED, Reply};
 use crate::auth::Principal;
+use crate::bodies;
 use crate::call::{App, Call};
 use crate::endpoint::{BodyKind, Endpoint};
 use crate::failure::Failure;
@@ -167,9 +166,10 @@ where
     let also = if lines { Some(wire::NDJSON) } else { is_patch.then_some(wire::MERGE_PATCH) };
     let Settings { body_bytes_max, batch_bytes_max, .. } = app.settings;
     let bytes_max = if lines { batch_bytes_max } else { body_bytes_max };
-    let room = if lines { Some(room_for(app, &body, bytes_max)?) } else { None };
+    let limits = BodyLimits { bytes_max, timeout, also };
+    let mut taken = app.bodies.begin(endpoint.share());
     let body = if endpoint.body != BodyKind::None {
-        extract::json_body(&head.headers, body, BodyLimits { bytes_max, timeout, also }).await?
+        extract::json_body(&head.headers, body, limits, &mut taken).await?
     } else {
         Bytes::new()
     };
@@ -178,24 +178,26 @@ where
     if body.len() <= LARGE_BYTES {
         let asked =
             Asked { route, endpoint, argument, body, principal, min_position, over_s, deadline };
-        return handle(app, head, trace, asked).await;
+        let result = handle(app, head, trace, asked).await;
+        drop(taken);
+        return result;
     }
     let (service, head, trace) = (Arc::clone(service), head.clone(), trace.clone());
     let argument = argument.to_owned();
     let work = async move {
         if tokio::time::Instant::now() >= deadline {
-            return Err(too_many_large());
+            return Err(bodies::too_many());
         }
         let argument = &argument;
         let asked =
             Asked { route, endpoint, argument, body, principal, min_position, over_s, deadline };
         let result = handle(&service.app, &head, &trace, asked).await;
-        drop(room);
+        drop(taken);
         result
     };
     app.parser.run(work).await.unwrap_or_else(|unfinished| {
         Err(match unfinished {
-            Unfinished::Full => too_many_large(),
+            Unfinished::Full => bodies::too_many(),
             Unfinished::Lost => Failure::unknown(),
         })
     })
@@ -258,26 +260,6 @@ async fn handle(
         deadline,
     };
     routes::answer(route, &call).await
-}
-
-/// Reserves memory for a large body until its request is answered, so that many of them cannot use
-/// up the node's memory.
-fn room_for<B: Body>(
-    app: &App,
-    body: &B,
-    bytes_max: usize,
-) -> Result<OwnedSemaphorePermit, Failure> {
-    let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
-    let bytes = announced.unwrap_or(bytes_max).min(bytes_max);
-    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-    let room = Arc::clone(&app.batch_room).try_acquire_many_owned(bytes);
-    // The rest of the body is not read.
-    room.map_err(|_| too_many_large().closing())
-}
-
-fn too_many_large() -> Failure {
-    let detail = "Too many large requests are being handled; retry later.";
-    Failure::new(ErrorCode::Overloaded, detail)
 }
 
 /// Whether the request is a retry: its key has made something before, as far as this node knows.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::RootToken;
+use crate::bodies::Share;
 use crate::origin::{CorsOrigin, HostName};
 use crate::proxy::Proxies;
 use crate::tls::HttpTls;
@@ -84,9 +85,10 @@ pub struct Settings {
     pub body_bytes_max: usize,
     /// The largest body of a batch, in bytes.
     pub batch_bytes_max: usize,
-    /// The total size of all batch bodies in progress, in bytes; more are refused as overloaded. At
-    /// least `batch_bytes_max`.
-    pub batch_bytes_in_flight_max: usize,
+    /// The total size of all bodies in progress, in bytes; more are refused as overloaded. Half of it
+    /// is for batches and one tenth for operators and payments, so it is at least two
+    /// `batch_bytes_max` and ten `body_bytes_max`.
+    pub bodies_in_flight_bytes_max: usize,
     /// The largest head of a request, in bytes; at least 8,192.
     pub header_bytes_max: usize,
     /// The most header lines of a request.
@@ -133,7 +135,7 @@ impl Default for Settings {
             write_timeout: Duration::from_secs(10),
             body_bytes_max: 1 << 20,
             batch_bytes_max: 16 << 20,
-            batch_bytes_in_flight_max: 128 << 20,
+            bodies_in_flight_bytes_max: 128 << 20,
             header_bytes_max: 16 << 10,
             headers_max: 100,
             target_bytes_max: 8 << 10,
@@ -231,10 +233,10 @@ impl Settings {
             ("body_bytes_max", self.body_bytes_max > 0, positive),
             ("batch_bytes_max", self.batch_bytes_max > 0, positive),
             (
-                "batch_bytes_in_flight_max",
-                (self.batch_bytes_max..=u32::MAX as usize)
-                    .contains(&self.batch_bytes_in_flight_max),
-                "at least batch_bytes_max, and less than 4 GiB",
+                "bodies_in_flight_bytes_max",
+                Share::Batches.of(self.bodies_in_flight_bytes_max) >= self.batch_bytes_max
+                    && Share::Operators.of(self.bodies_in_flight_bytes_max) >= self.body_bytes_max,
+                "at least two batch_bytes_max, and at least ten body_bytes_max",
             ),
             // The smallest buffer that the HTTP library works with.
             ("header_bytes_max", self.header_bytes_max >= 8192, "at least 8192"),

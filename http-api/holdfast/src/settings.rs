@@ -330,6 +330,11 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "N", default_value = "1000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) connections_per_address_max: u32,
+    /// Keep at most this many MiB of request bodies in memory at a time, and refuse more with 503
+    /// `overloaded`. Half is for batches, a tenth for operators and payment webhooks
+    #[arg(long, value_name = "MIB", default_value = "128")]
+    #[arg(value_parser = clap::value_parser!(u32).range(32..=1_048_576))]
+    pub(crate) bodies_in_flight_mb: u32,
     /// Keep events for this many hours, for subscribers that reconnect
     #[arg(long, value_name = "H", default_value = "168")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]

@@ -13,6 +13,7 @@ use hyper::body::Body;
 use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH};
 
 use crate::answer::views;
+use crate::bodies::Taken;
 use crate::bounds::ID_MAX;
 use crate::failure::Failure;
 use crate::request::fields::{self, Handling};
@@ -104,11 +105,12 @@ pub(crate) struct BodyLimits {
     pub(crate) also: Option<&'static str>,
 }
 
-/// Reads a JSON body; empty if there is none.
+/// Reads a JSON body; empty if there is none. Its bytes count in `taken` as they arrive.
 pub(crate) async fn json_body<B>(
     headers: &HeaderMap,
     body: B,
     limits: BodyLimits,
+    taken: &mut Taken,
 ) -> Result<Bytes, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -121,15 +123,15 @@ where
     if body.size_hint().lower() > limits.bytes_max as u64 {
         return Err(too_large(limits.bytes_max));
     }
-    tokio::time::timeout(limits.timeout, read_body(body, limits.bytes_max)).await.unwrap_or_else(
-        |_| {
+    tokio::time::timeout(limits.timeout, read_body(body, limits.bytes_max, taken))
+        .await
+        .unwrap_or_else(|_| {
             let text = "The body did not arrive in time.";
             Err(Failure::new(ErrorCode::RequestTimeout, text).closing())
-        },
-    )
+        })
 }
 
-async fn read_body<B>(mut body: B, bytes_max: usize) -> Result<Bytes, Failure>
+async fn read_body<B>(mut body: B, bytes_max: usize, taken: &mut Taken) -> Result<Bytes, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -138,6 +140,7 @@ where
     if first.len() > bytes_max {
         return Err(too_large(bytes_max));
     }
+    taken.add(first.len())?;
     if body.is_end_stream() {
         return Ok(first);
     }
@@ -146,6 +149,7 @@ where
         if whole.len() + piece.len() > bytes_max {
             return Err(too_large(bytes_max));
         }
+        taken.add(piece.len())?;
         whole.extend_from_slice(&piece);
     }
     Ok(whole.freeze())

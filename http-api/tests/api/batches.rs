@@ -246,7 +246,8 @@ async fn a_batch_without_a_leader_was_certainly_not_placed() {
     let settings = Settings {
         request_timeout: std::time::Duration::from_millis(300),
         batch_bytes_max: 1 << 10,
-        batch_bytes_in_flight_max: 1 << 10,
+        body_bytes_max: 200,
+        bodies_in_flight_bytes_max: 2 << 10,
         ..settings()
     };
     let fixture = Fixture::alone_of_three(settings).await;

@@ -233,3 +233,53 @@ async fn invalid_settings_are_refused() {
     assert_eq!(taken.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
     fixture.stop().await;
 }
+
+/// Sends all but the last bytes of a body, and keeps the connection.
+async fn stall(fixture: &Fixture, path: &str, sent: usize, announced: usize) -> TcpStream {
+    let mut stream = connect(fixture).await;
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {announced}\r\n\r\n"
+    );
+    let body = " ".repeat(sent);
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_count_as_they_arrive_and_kinds_do_not_keep_each_other_out() {
+    let settings = Settings {
+        batch_bytes_max: 20 << 10,
+        body_bytes_max: 4 << 10,
+        bodies_in_flight_bytes_max: 40 << 10,
+        ..settings()
+    };
+    let fixture = Fixture::with(settings).await;
+    let product = fixture.product("1.00", 10).await;
+    let batch = json!({"orders": [order(product, 1)], "x": "y".repeat(2 << 10)});
+    let place = async || fixture.post("/api/v1/orders/batch", &batch).await;
+    // Much is announced and nothing sent: that keeps nobody out.
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        open.push(stall(&fixture, "/api/v1/orders/batch", 0, 20 << 10).await);
+    }
+    place().await.expect(200);
+    // All but a byte is sent: no other batch fits, but orders and operators do.
+    let full = stall(&fixture, "/api/v1/orders/batch", (20 << 10) - 1, 20 << 10).await;
+    let refused = async || place().await.status == 503;
+    fixture.until("the share of batches is used up", refused).await;
+    place().await.problem(503, "overloaded");
+    fixture.post("/api/v1/orders", &order(product, 1)).await.expect(201);
+    let mut orders = Vec::new();
+    for _ in 0..4 {
+        orders.push(stall(&fixture, "/api/v1/orders", (4 << 10) - 1, 4 << 10).await);
+    }
+    let refused = async || fixture.post("/api/v1/orders", &order(product, 1)).await.status == 503;
+    fixture.until("the share of orders is used up", refused).await;
+    let token = json!({"owner": "ops", "scopes": ["cluster:read"]});
+    fixture.post("/api/v1/auth/tokens", &token).await.expect(201);
+    drop((full, orders));
+    let taken = async || place().await.status == 200;
+    fixture.until("what was given up is free again", taken).await;
+    fixture.stop().await;
+}

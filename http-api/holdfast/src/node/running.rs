@@ -181,6 +181,7 @@ pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Sett
         require_users: limits.require_users,
         require_idempotency_key: limits.require_idempotency_key,
         rate_limit_per_minute: limits.rate_limit_per_minute,
+        bodies_in_flight_bytes_max: (limits.bodies_in_flight_mb as usize) << 20,
         connections_max: limits.connections_max as usize,
         connections_per_address_max: limits.connections_per_address_max as usize,
         ..Settings::default()
@@ -294,6 +295,7 @@ mod tests {
         assert_eq!(usual.rate_limit_per_minute, 0);
         let of_library = Settings::default();
         assert_eq!(usual.connections_max, of_library.connections_max);
+        assert_eq!(usual.bodies_in_flight_bytes_max, of_library.bodies_in_flight_bytes_max);
         assert_eq!(usual.connections_per_address_max, of_library.connections_per_address_max);
         assert_eq!((usual.hold_ttl_ms, usual.hold_ttl_max_ms), (120_000, 3_600_000));
         assert_eq!((usual.payment_deadline_ms, usual.webhook_secrets.len()), (900_000, 0));
