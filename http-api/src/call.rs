@@ -27,7 +27,7 @@ use crate::bounds::ID_MAX;
 use crate::events::Feed;
 use crate::failure::Failure;
 use crate::freshness::Freshness;
-use crate::limit::Limiter;
+use crate::limit::Limits;
 use crate::metrics::Metrics;
 use crate::origin::Origins;
 use crate::parse::Parser;
@@ -47,7 +47,7 @@ pub(crate) struct App {
     pub(crate) stopped: watch::Receiver<bool>,
     pub(crate) origins: Origins,
     pub(crate) gate: Gate,
-    pub(crate) limiter: Option<Limiter>,
+    pub(crate) limits: Limits,
     /// Bytes that are left for the bodies of requests.
     pub(crate) bodies: Bodies,
     /// Handles requests with large bodies.

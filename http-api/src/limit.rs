@@ -1,31 +1,127 @@
-//! Limits the requests per minute of each client address.
+//! Limits the requests per minute of each client address, customer and token.
 //!
-//! Each node counts by itself, in minutes that begin at the same time for all addresses: one map,
-//! emptied every minute. The map is bounded; when it is full, all new addresses share the limit of
-//! one. `service` decides which requests count.
+//! Each node counts by itself, in minutes that begin at the same time for all clients of a kind: one
+//! map, emptied every minute. The map is bounded; when it is full, all new clients share the limit
+//! of one. `service` decides which requests count.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
+use engine::ids::{TokenId, UserId};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
+use crate::auth::Principal;
+use crate::settings::Settings;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The most addresses in the map: about 2 MiB.
-const ADDRESSES_MAX: usize = 1 << 16;
+/// The most clients in the map: about 2 MiB.
+const CLIENTS_MAX: usize = 1 << 16;
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
+/// Whose requests are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Who {
+    /// A client, by its address.
+    Address(IpAddr),
+    /// A customer, whatever credentials they use.
+    User(UserId),
+    /// A token that is limited to no customer.
+    Token(TokenId),
+}
+
+impl Who {
+    /// Whose a request is by its credentials. The root token has no limit.
+    pub(crate) fn of(principal: &Principal) -> Option<Who> {
+        match (principal.user, principal.token()) {
+            (Some(user), _) => Some(Who::User(user)),
+            (None, token) => token.map(Who::Token),
+        }
+    }
+}
+
+/// The limits of a server.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    addresses: Option<Limiter>,
+    users: Option<Limiter>,
+    tokens: Option<Limiter>,
+}
+
+impl Limits {
+    pub(crate) fn new(settings: &Settings) -> Limits {
+        Limits {
+            addresses: Limiter::new(settings.rate_limit_per_minute),
+            users: Limiter::new(settings.rate_limit_user_per_minute),
+            tokens: Limiter::new(settings.rate_limit_token_per_minute),
+        }
+    }
+
+    fn limiter(&self, who: Who) -> Option<&Limiter> {
+        match who {
+            Who::Address(_) => self.addresses.as_ref(),
+            Who::User(_) => self.users.as_ref(),
+            Who::Token(_) => self.tokens.as_ref(),
+        }
+    }
+}
+
+/// What one request has counted so far.
+#[derive(Debug)]
+pub(crate) struct Counted<'a> {
+    limits: &'a Limits,
+    /// Whether this request counts at all.
+    is_counted: bool,
+    taken: Vec<(Who, Standing)>,
+}
+
+impl<'a> Counted<'a> {
+    pub(crate) fn new(limits: &'a Limits, is_counted: bool) -> Counted<'a> {
+        Counted { limits, is_counted, taken: Vec::new() }
+    }
+
+    /// Counts the request for somebody, if there is a limit.
+    pub(crate) fn take(&mut self, who: Who, now: Instant) {
+        if let Some(limiter) = self.limits.limiter(who).filter(|_| self.is_counted) {
+            self.taken.push((who, limiter.take(who, now)));
+        }
+    }
+
+    /// Seconds until the client may send again, if a limit was passed.
+    pub(crate) fn over_s(&self) -> Option<u64> {
+        let over = self.taken.iter().filter(|(_, standing)| !standing.allowed);
+        over.map(|(_, standing)| standing.reset_s).max()
+    }
+
+    /// Undoes the counts.
+    pub(crate) fn give_back(&mut self) {
+        for (who, standing) in &mut self.taken {
+            if let Some(limiter) = self.limits.limiter(*who) {
+                limiter.give_back(*who, standing);
+            }
+        }
+    }
+
+    /// Writes the headers of the limit that is nearest.
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        let nearest = self.taken.iter().min_by_key(|(_, standing)| standing.remaining);
+        if let Some((_, standing)) = nearest {
+            standing.write(headers);
+        }
+    }
+}
+
 /// Counts requests.
 #[derive(Debug)]
-pub(crate) struct Limiter {
+struct Limiter {
     per_minute: u32,
-    addresses_max: usize,
+    clients_max: usize,
     minute: Mutex<Minute>,
 }
 
@@ -34,17 +130,17 @@ pub(crate) struct Limiter {
 struct Minute {
     began: Instant,
     number: u64,
-    by_address: HashMap<IpAddr, u32>,
+    by_client: HashMap<Who, u32>,
     by_others: u32,
 }
 
-/// The standing of an address after a request.
+/// The standing of a client after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
+struct Standing {
     /// Whether the request was within the limit.
-    pub(crate) allowed: bool,
+    allowed: bool,
     /// Seconds until the next minute, at least 1.
-    pub(crate) reset_s: u64,
+    reset_s: u64,
     limit: u32,
     remaining: u32,
     minute: u64,
@@ -52,26 +148,26 @@ pub(crate) struct Standing {
 
 impl Limiter {
     /// A limit of `per_minute` requests; `None` for 0, which means no limit.
-    pub(crate) fn new(per_minute: u32) -> Option<Limiter> {
+    fn new(per_minute: u32) -> Option<Limiter> {
         let began = Instant::now();
-        let (by_address, number, by_others) = (HashMap::new(), 0, 0);
-        let minute = Mutex::new(Minute { began, number, by_address, by_others });
-        (per_minute > 0).then_some(Limiter { per_minute, addresses_max: ADDRESSES_MAX, minute })
+        let (by_client, number, by_others) = (HashMap::new(), 0, 0);
+        let minute = Mutex::new(Minute { began, number, by_client, by_others });
+        (per_minute > 0).then_some(Limiter { per_minute, clients_max: CLIENTS_MAX, minute })
     }
 
-    /// Counts a request, unless its address has none left.
-    pub(crate) fn take(&self, address: IpAddr, now: Instant) -> Standing {
+    /// Counts a request, unless its client has none left.
+    fn take(&self, who: Who, now: Instant) -> Standing {
         let mut minute = self.minute.lock();
         // A request that waited for the lock may be older than the minute.
         let mut age = now.saturating_duration_since(minute.began);
         if age >= MINUTE {
-            minute.by_address.clear();
+            minute.by_client.clear();
             (minute.began, minute.by_others) = (now, 0);
             minute.number += 1;
             age = Duration::ZERO;
         }
         let number = minute.number;
-        let used = minute.used(address, self.addresses_max);
+        let used = minute.used(who, self.clients_max);
         let allowed = *used < self.per_minute;
         *used += u32::from(allowed);
         Standing {
@@ -84,10 +180,10 @@ impl Limiter {
     }
 
     /// Undoes the count of a request.
-    pub(crate) fn give_back(&self, address: IpAddr, standing: &mut Standing) {
+    fn give_back(&self, who: Who, standing: &mut Standing) {
         let mut minute = self.minute.lock();
         if standing.allowed && standing.minute == minute.number {
-            let used = minute.used(address, self.addresses_max);
+            let used = minute.used(who, self.clients_max);
             *used = used.saturating_sub(1);
             standing.remaining = self.per_minute - *used;
         }
@@ -95,19 +191,22 @@ impl Limiter {
 }
 
 impl Minute {
-    /// The count of an address, or the shared one when the map is full.
-    fn used(&mut self, address: IpAddr, addresses_max: usize) -> &mut u32 {
-        let address = one_client(address);
-        if self.by_address.len() >= addresses_max && !self.by_address.contains_key(&address) {
+    /// The count of a client, or the shared one when the map is full.
+    fn used(&mut self, who: Who, clients_max: usize) -> &mut u32 {
+        let who = match who {
+            Who::Address(address) => Who::Address(one_client(address)),
+            Who::User(_) | Who::Token(_) => who,
+        };
+        if self.by_client.len() >= clients_max && !self.by_client.contains_key(&who) {
             return &mut self.by_others;
         }
-        self.by_address.entry(address).or_insert(0)
+        self.by_client.entry(who).or_insert(0)
     }
 }
 
 impl Standing {
     /// Writes the headers.
-    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+    fn write(&self, headers: &mut HeaderMap) {
         headers.insert(LIMIT, HeaderValue::from(self.limit));
         headers.insert(REMAINING, HeaderValue::from(self.remaining));
         headers.insert(RESET, HeaderValue::from(self.reset_s));
@@ -138,7 +237,9 @@ mod tests {
         assert!(Limiter::new(0).is_none());
         let limiter = Limiter::new(3).unwrap();
         let began = Instant::now();
-        let at = |address: IpAddr, ms| limiter.take(address, began + Duration::from_millis(ms));
+        let at = |address: IpAddr, ms| {
+            limiter.take(Who::Address(address), began + Duration::from_millis(ms))
+        };
         let (one, other) = (address("192.0.2.1"), address("192.0.2.2"));
         let first = at(one, 0);
         assert_eq!((first.allowed, first.remaining, first.limit), (true, 2, 3));
@@ -157,7 +258,8 @@ mod tests {
         let limiter = Limiter::new(1).unwrap();
         let began = limiter.minute.lock().began;
         for (ms, reset_s) in [(0, 60), (1, 60), (999, 60), (1_001, 59), (30_500, 30), (59_999, 1)] {
-            let standing = limiter.take(address("::1"), began + Duration::from_millis(ms));
+            let standing =
+                limiter.take(Who::Address(address("::1")), began + Duration::from_millis(ms));
             assert_eq!(standing.reset_s, reset_s, "after {ms} ms");
             assert!(standing.reset_s * 1000 >= 60_000 - ms);
         }
@@ -166,7 +268,7 @@ mod tests {
     #[test]
     fn a_free_request_is_uncounted_within_its_minute() {
         let limiter = Limiter::new(2).unwrap();
-        let (one, now) = (address("192.0.2.1"), Instant::now());
+        let (one, now) = (Who::Address(address("192.0.2.1")), Instant::now());
         let mut standing = limiter.take(one, now);
         assert_eq!(standing.remaining, 1);
         limiter.give_back(one, &mut standing);
@@ -184,13 +286,14 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_new_addresses_share_the_rest() {
-        let limiter = Limiter { addresses_max: 3, ..Limiter::new(2).unwrap() };
+        let limiter = Limiter { clients_max: 3, ..Limiter::new(2).unwrap() };
         let now = Instant::now();
-        let take = |last: u8| limiter.take(IpAddr::from([192, 0, 2, last]), now).allowed;
+        let client = |last: u8| Who::Address(IpAddr::from([192, 0, 2, last]));
+        let take = |last: u8| limiter.take(client(last), now).allowed;
         assert!([1, 2, 3].into_iter().all(take));
         assert_eq!([take(4), take(5), take(6)], [true, true, false]);
         assert_eq!([take(1), take(1)], [true, false], "known ones keep their own");
-        assert_eq!(limiter.minute.lock().by_address.len(), 3);
+        assert_eq!(limiter.minute.lock().by_client.len(), 3);
     }
 
     #[test]

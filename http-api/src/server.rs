@@ -33,7 +33,7 @@ use crate::call::{App, Documents};
 use crate::docs;
 use crate::events::Feed;
 use crate::events::socket::{self, Upgrade};
-use crate::limit::Limiter;
+use crate::limit::Limits;
 use crate::metrics::{Metrics, Transport};
 use crate::openapi;
 use crate::origin::Origins;
@@ -96,7 +96,7 @@ impl Server {
             gate: Gate::new(settings.root_token.clone(), handle.clone()),
             handle,
             origins: Origins::new(&settings.http_hosts, &settings.cors_origins),
-            limiter: Limiter::new(settings.rate_limit_per_minute),
+            limits: Limits::new(&settings),
             position: AtomicU64::new(0),
             bodies: Bodies::new(settings.bodies_in_flight_bytes_max),
             parser: Parser::start()?,

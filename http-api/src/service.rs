@@ -8,6 +8,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::answer::compress::compress;
+use crate::answer::problem;
+use crate::answer::reply::{self, POSITION, REPLAYED, Reply};
+use crate::auth::Principal;
+use crate::bodies;
+use crate::call::{App, Call};
+use crate::endpoint::{BodyKind, Endpoint};
+use crate::failure::Failure;
+use crate::limit::{Counted, Who};
+use crate::origin::{Exposure, Origins};
+use crate::parse::{LARGE_BYTES, Unfinished};
+use crate::request::extract::{self, BodyLimits};
+use crate::request::query::Query;
+use crate::request::{json, trace};
+use crate::routes::{self, Found, Route, Router, UNMATCHED};
+use crate::settings::Settings;
 use bytes::Bytes;
 use client::wire::{self, ErrorCode};
 use engine::ids::{Position, UserId};
@@ -20,22 +36,6 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode, Version};
-use crate::answer::compress::compress;
-use crate::answer::problem;
-use crate::answer::reply::{self, POSITION, REPLAYED, Reply};
-use crate::auth::Principal;
-use crate::bodies;
-use crate::call::{App, Call};
-use crate::endpoint::{BodyKind, Endpoint};
-use crate::failure::Failure;
-use crate::limit::Standing;
-use crate::origin::{Exposure, Origins};
-use crate::parse::{LARGE_BYTES, Unfinished};
-use crate::request::extract::{self, BodyLimits};
-use crate::request::query::Query;
-use crate::request::{json, trace};
-use crate::routes::{self, Found, Route, Router, UNMATCHED};
-use crate::settings::Settings;
 
 const TRACE_ID: HeaderName = HeaderName::from_static(wire::TRACE_ID);
 
@@ -79,24 +79,22 @@ where
     };
     let is_preflight = Origins::is_preflight(&head);
     let is_counted = !is_preflight && found.endpoint().is_none_or(|endpoint| endpoint.is_counted);
-    let limiter = app.limiter.as_ref().filter(|_| is_counted);
     let client = app.settings.proxies.client(ends.client, &head.headers);
-    let mut standing = limiter.map(|limiter| limiter.take(client, started));
+    let mut counted = Counted::new(&app.limits, is_counted);
+    counted.take(Who::Address(client), started);
     let exposure = found.endpoint().map_or(Exposure::Usual, |endpoint| endpoint.exposure);
     let checked = check_head(app, &head, has_ambiguous_length)
         .and_then(|()| app.origins.check(&head, ends.own, exposure));
     let result = match (checked, found) {
         (Err(failure), _) => Err(failure),
         (Ok(()), Found::OtherMethod { allow, .. }) if is_preflight => preflight(app, &head, allow),
-        (Ok(()), found) => answer(service, &head, body, found, &trace, standing).await,
+        (Ok(()), found) => answer(service, &head, body, found, &trace, &mut counted).await,
     };
     let mut reply = result.unwrap_or_else(|failure| problem::reply(failure, &trace));
-    if let (Some(limiter), Some(standing)) = (limiter, &mut standing) {
-        if reply.headers().contains_key(REPLAYED) {
-            limiter.give_back(client, standing);
-        }
-        standing.write(reply.headers_mut());
+    if reply.headers().contains_key(REPLAYED) {
+        counted.give_back();
     }
+    counted.write(reply.headers_mut());
     app.origins.mark(head.headers.get(ORIGIN), reply.headers_mut());
     finish(app, &mut reply, &trace);
     if head.method != Method::HEAD {
@@ -131,7 +129,7 @@ async fn answer<B>(
     body: B,
     found: Found<'_>,
     trace: &TraceId,
-    standing: Option<Standing>,
+    counted: &mut Counted<'_>,
 ) -> Result<Reply, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -139,8 +137,7 @@ where
     let app = &service.app;
     // Over the limit, only retries with a known key are answered. The key may be in the body, so
     // the body is read first.
-    let over = standing.filter(|standing| !standing.allowed);
-    if let Some(Standing { reset_s, .. }) = over
+    if let Some(reset_s) = counted.over_s()
         && found.endpoint().is_none_or(|endpoint| endpoint.knows_key.is_none())
     {
         return Err(Failure::too_many_requests(reset_s));
@@ -153,6 +150,13 @@ where
     let (principal, is_anonymous) = admit(app, head, endpoint).await?;
     if is_anonymous {
         app.metrics.anonymous(endpoint.path);
+    }
+    if let Some(who) = Who::of(&principal) {
+        counted.take(who, Instant::now());
+    }
+    let over_s = counted.over_s();
+    if let Some(reset_s) = over_s.filter(|_| endpoint.knows_key.is_none()) {
+        return Err(Failure::too_many_requests(reset_s));
     }
     if endpoint.answers_json {
         extract::accepts_json(&head.headers)?;
@@ -173,7 +177,6 @@ where
     } else {
         Bytes::new()
     };
-    let over_s = over.map(|standing| standing.reset_s);
     let deadline = tokio::time::Instant::now() + app.settings.request_timeout;
     if body.len() <= LARGE_BYTES {
         let asked =

@@ -69,6 +69,11 @@ pub struct Settings {
     /// Monitoring and retries with a known key are not counted. A reverse proxy that
     /// is not among `proxies` counts as one address.
     pub rate_limit_per_minute: u32,
+    /// Requests per minute that one customer may send to this node, whatever token they use; 0 for no
+    /// limit.
+    pub rate_limit_user_per_minute: u32,
+    /// Requests per minute that one token without a customer may send to this node; 0 for no limit.
+    pub rate_limit_token_per_minute: u32,
     /// The time from the complete head of a request to its answer. A write that is not confirmed by
     /// then is answered 504: its outcome is unknown.
     pub request_timeout: Duration,
@@ -128,6 +133,8 @@ impl Default for Settings {
             require_users: false,
             require_idempotency_key: false,
             rate_limit_per_minute: 0,
+            rate_limit_user_per_minute: 0,
+            rate_limit_token_per_minute: 0,
             request_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(10),

@@ -479,7 +479,7 @@ impl Core {
         let is_led = self.raw.raft.leader_id != raft::INVALID_ID;
         if lag > self.config.apply_lag_entries_max
             || !self.requests.has_room(&request)
-            || is_led && self.requests.is_late(self.now.mono_ms)
+            || is_led && self.requests.is_late(&request, self.now.mono_ms)
         {
             actions.failed.push((request.seq, NoOutcome::Overloaded));
             return;

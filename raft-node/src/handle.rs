@@ -184,7 +184,8 @@ impl Handle {
             shared.counters.proposals_refused.add(1);
             return Err(ProposeError::LevelTooLow { needed, level });
         }
-        if shared.memory_full.load(Ordering::Relaxed) && command.adds_rows() {
+        let adds_rows = command.adds_rows();
+        if adds_rows && shared.memory_full.load(Ordering::Relaxed) {
             shared.counters.proposals_refused.add(1);
             return Err(ProposeError::MemoryFull);
         }
@@ -194,13 +195,13 @@ impl Handle {
             return Ok(refused);
         }
         let (seq, answer) = shared
-            .await_answer(deadline.into_std() + GRACE)
+            .await_answer(deadline.into_std() + GRACE, adds_rows)
             .inspect_err(|_| shared.counters.proposals_refused.add(1))?;
         let request = RequestId { node: shared.node(), boot: shared.identity.boot(), seq };
         let envelope = Envelope { request, trace, actor, command };
         let envelope = envelope.encode_at(shared.level.load(Ordering::Relaxed)).into();
         let deadline_ms = shared.mono_ms(deadline.into_std());
-        shared.send(crate::core::Input::Propose(Request { seq, envelope, deadline_ms }));
+        shared.send(crate::core::Input::Propose(Request { seq, envelope, adds_rows, deadline_ms }));
         // Every proposer gets an answer while the node exists: its command may be in the log.
         answer.await.unwrap_or(Err(ProposeError::TimedOut))
     }

@@ -292,9 +292,10 @@ impl Shared {
     pub(crate) fn await_answer(
         &self,
         until: Instant,
+        adds_rows: bool,
     ) -> Result<(u64, oneshot::Receiver<Answer>), ProposeError> {
         let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
-        Ok((seq, self.answers.register(seq, until)?))
+        Ok((seq, self.answers.register(seq, until, adds_rows)?))
     }
 
     pub(crate) fn answer_failed(&self, failed: Vec<(u64, NoOutcome)>) {

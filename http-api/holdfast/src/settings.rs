@@ -284,7 +284,9 @@ pub(crate) struct Limits {
     /// milliseconds for its outcome. Waiting for a new leader does not count
     #[arg(long, value_name = "MS", default_value = "1000")]
     pub(crate) queue_ms_max: NonZeroU64,
-    /// Refuse new writes with 503 `overloaded` while this many of this node wait for their outcome
+    /// Refuse new writes with 503 `overloaded` while this many of this node wait for their outcome.
+    /// Orders and other writes that add rows leave one in 16 places to payments, cancels and
+    /// operators
     #[arg(long, value_name = "N", default_value = "16384")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) queue_max: u32,
@@ -320,6 +322,14 @@ pub(crate) struct Limits {
     /// behind one proxy count as one, unless it is a --trusted-proxy
     #[arg(long, value_name = "N", default_value = "0")]
     pub(crate) rate_limit_per_minute: u32,
+    /// Refuse requests with 429 after this many per minute from one customer, whatever token they
+    /// use; 0 sets no limit
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) rate_limit_user_per_minute: u32,
+    /// Refuse requests with 429 after this many per minute under one token that is limited to no
+    /// customer; 0 sets no limit
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) rate_limit_token_per_minute: u32,
     /// Serve at most this many connections of clients at a time, fewer if the limit of open files
     /// allows only that
     #[arg(long, value_name = "N", default_value = "10000")]

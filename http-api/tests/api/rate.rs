@@ -1,7 +1,7 @@
 //! The rate limit over real sockets.
 
 use http_api::{Proxies, Settings};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Answer, Call, Fixture, order, settings};
 
@@ -152,4 +152,47 @@ async fn clients_behind_a_trusted_proxy_count_apart() {
         }
         fixture.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn customers_and_tokens_have_limits_of_their_own() {
+    let settings =
+        Settings { rate_limit_user_per_minute: 3, rate_limit_token_per_minute: 5, ..settings() };
+    let fixture = Fixture::with(settings).await;
+    let product = fixture.product("1.00", 100).await;
+    let create = async |body: Value| {
+        let created = fixture.post("/api/v1/auth/tokens", &body).await.expect(201);
+        created["data"]["token"].as_str().unwrap().to_owned()
+    };
+    let of = |user: u64| json!({"owner": "app", "user_id": user, "scopes": ["orders:write"]});
+    let (phone, laptop, other) = (create(of(7)).await, create(of(7)).await, create(of(8)).await);
+    let shop = create(json!({"owner": "shop", "scopes": ["catalog:read", "auth:admin"]})).await;
+    let with = |call: Call, token: &str| call.header("authorization", &format!("Bearer {token}"));
+    let mode = json!({"mode": "optional"});
+    fixture.send(Call::json("PUT", "/api/v1/auth/mode", &mode)).await.expect(200);
+    let place = |key: &str, token: &str| {
+        let call = Call::json("POST", ORDERS, &order(product, 1)).header("idempotency-key", key);
+        with(call, token)
+    };
+    // One customer with two tokens has one limit; retries are free.
+    assert_eq!(remaining(&fixture.send(place("a", &phone)).await), 2);
+    assert_eq!(remaining(&fixture.send(place("b", &laptop)).await), 1);
+    assert_eq!(remaining(&fixture.send(place("a", &phone)).await), 1);
+    fixture.send(place("c", &phone)).await.expect(201);
+    for token in [&phone, &laptop] {
+        let refused = fixture.send(place("d", token)).await;
+        refused.problem(429, "too_many_requests");
+        assert!(refused.header("retry-after").is_some());
+        fixture.send(place("b", token)).await.expect(200);
+    }
+    fixture.send(place("a", &other)).await.expect(201);
+    // A token that is nobody's has another.
+    let list = || with(Call::new("GET", "/api/v1/products"), &shop);
+    for left in (0..5).rev() {
+        assert_eq!(remaining(&fixture.send(list()).await), left);
+    }
+    fixture.send(list()).await.problem(429, "too_many_requests");
+    // Requests without a token have neither.
+    assert!(fixture.get("/api/v1/products").await.header("ratelimit-limit").is_none());
+    fixture.stop().await;
 }

@@ -120,6 +120,8 @@ pub struct Request {
     pub seq: u64,
     /// The encoded envelope.
     pub envelope: Arc<[u8]>,
+    /// Whether its command may add rows. Such requests leave a part of the queue to others.
+    pub adds_rows: bool,
     /// The client's deadline, on the monotonic clock.
     pub deadline_ms: u64,
 }

@@ -18,6 +18,9 @@ use super::input::Request;
 use crate::config::CoreConfig;
 use crate::message::Forwarded;
 
+/// One in so many places of the queue is for requests that add no rows.
+const KEPT_BACK: usize = 16;
+
 struct Open {
     envelope: Arc<[u8]>,
     deadline_ms: u64,
@@ -60,14 +63,18 @@ impl Requests {
         self.open.len()
     }
 
-    /// Returns whether the bounds leave room for another request.
+    /// Returns whether the bounds leave room for another request. A flood of orders leaves room for
+    /// what settles, cancels or administers.
     pub(super) fn has_room(&self, request: &Request) -> bool {
-        self.open.len() < self.count_max && self.bytes + request.envelope.len() <= self.bytes_max
+        let count_max = self.count_max - kept_back(request, self.count_max);
+        let bytes_max = self.bytes_max - kept_back(request, self.bytes_max);
+        self.open.len() < count_max && self.bytes + request.envelope.len() <= bytes_max
     }
 
-    /// Returns whether the oldest request that was sent to a leader waits too long.
-    pub(super) fn is_late(&mut self, now_ms: u64) -> bool {
-        self.oldest_sent_ms().is_some_and(|at| now_ms >= at + self.age_max_ms)
+    /// Returns whether the oldest request that was sent to a leader waits too long for another one.
+    pub(super) fn is_late(&mut self, request: &Request, now_ms: u64) -> bool {
+        let age_max_ms = self.age_max_ms * if request.adds_rows { 1 } else { 2 };
+        self.oldest_sent_ms().is_some_and(|at| now_ms >= at + age_max_ms)
     }
 
     fn oldest_sent_ms(&mut self) -> Option<u64> {
@@ -204,6 +211,11 @@ impl Requests {
     }
 }
 
+/// The part of a bound that a request may not use.
+fn kept_back(request: &Request, bound: usize) -> usize {
+    if request.adds_rows { bound / KEPT_BACK } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,7 +226,8 @@ mod tests {
     }
 
     fn request(seq: u64) -> Request {
-        Request { seq, envelope: Arc::from(&b"cmd"[..]), deadline_ms: 5_000 }
+        let adds_rows = true;
+        Request { seq, envelope: Arc::from(&b"cmd"[..]), adds_rows, deadline_ms: 5_000 }
     }
 
     fn seqs(taken: &[Forwarded]) -> Vec<u64> {
@@ -262,17 +275,32 @@ mod tests {
     fn a_queue_that_is_too_old_takes_no_more_but_waiting_for_a_leader_does_not_count() {
         let mut requests = requests();
         requests.push(request(1));
-        assert!(!requests.is_late(4_000), "nobody leads: there is no queue");
+        assert!(!requests.is_late(&request(2), 4_000), "nobody leads: there is no queue");
         requests.take_unsent(4_000);
         requests.taken([1]);
-        assert!(!requests.is_late(4_999));
-        assert!(requests.is_late(5_000));
+        assert!(!requests.is_late(&request(2), 4_999));
+        assert!(requests.is_late(&request(2), 5_000));
         requests.resend_all();
         requests.take_unsent(5_000);
-        assert!(!requests.is_late(5_000), "another leader, another queue");
+        assert!(!requests.is_late(&request(2), 5_000), "another leader, another queue");
         requests.remove(1);
-        assert!(!requests.is_late(9_000));
+        assert!(!requests.is_late(&request(2), 9_000));
         assert_eq!(requests.oldest_sent_ms(), None);
+    }
+
+    #[test]
+    fn a_flood_of_orders_leaves_room_for_payments_and_cancels() {
+        let config = CoreConfig { outstanding_max: 32, ..CoreConfig::default() };
+        let mut requests = Requests::new(NodeId(1), &config);
+        let other = |seq| Request { adds_rows: false, ..request(seq) };
+        (1..=30).for_each(|seq| requests.push(request(seq)));
+        assert!(!requests.has_room(&request(31)) && requests.has_room(&other(31)));
+        requests.push(other(31));
+        requests.push(other(32));
+        assert!(!requests.has_room(&other(33)), "that is bounded too");
+        requests.take_unsent(1);
+        assert!(requests.is_late(&request(33), 1_001) && !requests.is_late(&other(33), 1_001));
+        assert!(requests.is_late(&other(33), 2_001));
     }
 
     #[test]

@@ -181,6 +181,8 @@ pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Sett
         require_users: limits.require_users,
         require_idempotency_key: limits.require_idempotency_key,
         rate_limit_per_minute: limits.rate_limit_per_minute,
+        rate_limit_user_per_minute: limits.rate_limit_user_per_minute,
+        rate_limit_token_per_minute: limits.rate_limit_token_per_minute,
         bodies_in_flight_bytes_max: (limits.bodies_in_flight_mb as usize) << 20,
         connections_max: limits.connections_max as usize,
         connections_per_address_max: limits.connections_per_address_max as usize,

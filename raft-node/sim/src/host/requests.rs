@@ -102,9 +102,9 @@ impl Host {
         let request = RequestId { node: self.id, boot: process.boot, seq };
         process.waiting.insert(seq, (request, waiter));
         sim.say(|| format!("n{} proposes {seq}: {command:?}", self.id));
-        let level = process.state.level();
+        let (level, adds_rows) = (process.state.level(), command.adds_rows());
         let envelope = Envelope { request, trace, actor, command }.encode_at(level).into();
-        self.mail(sim, Input::Propose(Request { seq, envelope, deadline_ms }));
+        self.mail(sim, Input::Propose(Request { seq, envelope, adds_rows, deadline_ms }));
         true
     }
 

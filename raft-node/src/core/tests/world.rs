@@ -400,7 +400,12 @@ impl World {
         let deadline_ms = self.now_ms + 5_000;
         self.input(
             id,
-            Input::Propose(Request { seq, envelope: envelope.encode().into(), deadline_ms }),
+            Input::Propose(Request {
+                seq,
+                envelope: envelope.encode().into(),
+                adds_rows: true,
+                deadline_ms,
+            }),
         );
     }
 
