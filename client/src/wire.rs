@@ -12,6 +12,7 @@
 //! - readers ignore unknown fields, so the sender may be newer. An unknown word of an enumeration
 //!   is an error.
 
+mod audit;
 mod auth;
 mod batch;
 mod cluster;
@@ -36,6 +37,7 @@ mod user;
 mod webhook;
 mod word;
 
+pub use audit::{AuditKind, AuditOutcome, AuditRow};
 pub use auth::{
     ActorKind, Auth, AuthMode, AuthRequest, NewToken, RevokedToken, Scope, Session, Token,
     TokenRequest,

@@ -11,6 +11,7 @@
 //! Bytes that encode no command have no effect on any node (decision 22): nodes of every build that
 //! knows the cluster's level read the same commands.
 
+mod audit;
 mod auth;
 mod batch;
 mod clusters;
@@ -189,10 +190,13 @@ impl State {
             self.totals.commands_ignored += 1;
             return Outcome::Ignored;
         }
+        let administers = audit::administers(&command);
         if !self.may_act(actor, &command) {
             let rejection = Rejection::Unauthorized;
             self.totals.reject(&rejection);
-            return Outcome::Rejected(rejection);
+            let outcome = Outcome::Rejected(rejection);
+            self.record(&cx, actor, administers, &outcome);
+            return outcome;
         }
         self.bound = self.bound_user(actor);
         let result = match command {
@@ -223,11 +227,14 @@ impl State {
             Command::RequestRefund(command) => self.request_refund(&mut cx, command),
             Command::ClaimRefunds(command) => Ok(self.claim_refunds(&cx, &command)),
             Command::SettleRefunds(command) => Ok(self.settle_refunds(&mut cx, command)),
+            Command::Note(command) => self.note(&command),
         };
         self.bound = None;
-        result.unwrap_or_else(|rejection: Rejection| {
+        let outcome = result.unwrap_or_else(|rejection: Rejection| {
             self.totals.reject(&rejection);
             Outcome::Rejected(rejection)
-        })
+        });
+        self.record(&cx, actor, administers, &outcome);
+        outcome
     }
 }

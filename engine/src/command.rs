@@ -8,6 +8,7 @@ use bincode::{Decode, Encode};
 
 use crate::actor::Actor;
 use crate::adjustment::Change;
+use crate::audit::Action;
 use crate::auth::{Mode, Scopes};
 use crate::codec::{self, Error};
 use crate::ids::{
@@ -165,6 +166,8 @@ pub enum Command {
     ClaimRefunds(ClaimRefunds),
     /// See [`SettleRefunds`].
     SettleRefunds(SettleRefunds),
+    /// See [`Note`].
+    Note(Note),
 }
 
 impl Command {
@@ -183,7 +186,8 @@ impl Command {
             | Command::RecheckPayment(_)
             | Command::RequestRefund(_)
             | Command::ClaimRefunds(_)
-            | Command::SettleRefunds(_) => 1,
+            | Command::SettleRefunds(_)
+            | Command::Note(_) => 1,
             _ => 0,
         }
     }
@@ -220,7 +224,8 @@ impl Command {
             | Command::RecheckPayment(_)
             | Command::RequestRefund(_)
             | Command::ClaimRefunds(_)
-            | Command::SettleRefunds(_) => false,
+            | Command::SettleRefunds(_)
+            | Command::Note(_) => false,
         }
     }
 }
@@ -646,4 +651,14 @@ pub struct CreateToken {
 pub struct RevokeToken {
     /// The token.
     pub token: TokenId,
+}
+
+/// Record what an operator did that is no command, such as a change of members. It changes nothing
+/// else.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Note {
+    /// What it was; see [`Action::is_told`].
+    pub action: Action,
+    /// The id of the member that it is about.
+    pub target: Option<u64>,
 }

@@ -48,6 +48,8 @@ pub(crate) enum Table {
     Refund = 15,
     /// Which rows have short meanings, unless it is none.
     ShortMeanings = 16,
+    /// Rows of the audit by their places.
+    Audit = 17,
 }
 
 /// Hashes rows, reusing one buffer.

@@ -62,6 +62,7 @@ impl State {
         }
         ensure!(self.events.is_sound(), "the events are not as they were counted");
         ensure!(self.tokens.is_sound(), "the tokens are not as they were counted");
+        ensure!(self.audit.is_sound(), "the audit is not as it was counted");
         ensure!(self.fences.is_sound(), "the fence counts disagree with the fences");
         for fence in self.fences.residents() {
             let fenced = self.key_state(&fence.key) == KeyState::Fenced;

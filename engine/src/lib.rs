@@ -12,6 +12,7 @@
 
 pub mod actor;
 pub mod adjustment;
+pub mod audit;
 pub mod auth;
 pub mod codec;
 pub mod command;

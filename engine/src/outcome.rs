@@ -125,6 +125,8 @@ pub enum Outcome {
     RefundsClaimed(Vec<ClaimedRefund>),
     /// How many answers about refunds were recorded; the others were about refunds that have ended.
     RefundsSettled(u64),
+    /// What was done is in the audit.
+    Noted,
     /// The request id was applied before, or belongs to an earlier boot of its node. Nothing
     /// changed.
     Ignored,

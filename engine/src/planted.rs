@@ -41,6 +41,8 @@ pub enum Bug {
     OwnerIgnored,
     /// Revoking a token answers as if it was revoked, and it still counts.
     RevocationLost,
+    /// The audit leaves out what was refused.
+    RefusalsNotRecorded,
     /// The sale of a product opens 100 ms late, and says that it does not.
     SaleOpensLate,
     /// Opening a checkpoint forgets the prices of holds.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::adjustment::Adjustment;
+use crate::audit::{self, Audit};
 use crate::checkpoint::dead::DeadRows;
 use crate::chunks::Chunks;
 use crate::codec;
@@ -138,6 +139,7 @@ pub struct State {
     pub(crate) adjustments: Chunks<Adjustment>,
     pub(crate) users: Users,
     pub(crate) tokens: Tokens,
+    pub(crate) audit: Audit,
     /// While a command is executed: the user whose rows its sender is limited to.
     pub(crate) bound: Option<UserId>,
     pub(crate) keys: Keys,
@@ -213,6 +215,7 @@ impl State {
                 .wrapping_add(self.fences.digest(&mut self.hasher))
                 .wrapping_add(self.users.digest())
                 .wrapping_add(self.tokens.digest(&mut self.hasher))
+                .wrapping_add(self.audit.digest())
                 .wrapping_add(hash_lineage(&mut self.hasher, &self.lineage))
                 .wrapping_add(hash_level(&mut self.hasher, &self.level))
                 .wrapping_add(hash_key_scheme(&mut self.hasher, &self.key_scheme))
@@ -267,6 +270,15 @@ impl State {
     /// How many holds are active.
     pub fn active_holds(&self) -> u64 {
         self.holds.active()
+    }
+
+    /// The audit's rows of a kind above an id, oldest first.
+    pub fn audit(
+        &self,
+        kind: audit::Kind,
+        after: u64,
+    ) -> impl DoubleEndedIterator<Item = &audit::Row> {
+        self.audit.after(kind, after)
     }
 
     /// The row of a payment report, or where to find it: [`crate::checkpoint::read_webhook`] reads

@@ -21,6 +21,11 @@ pub(crate) const LIMIT_MAX: u64 = 1000;
 /// The most products in one answer.
 pub(crate) const LIST_MAX: u64 = 10_000;
 
+/// The most rows of the audit in one answer.
+pub(crate) const AUDIT_MAX: u64 = 1000;
+/// Rows of the audit in one answer, unless the caller asks for another number.
+pub(crate) const AUDIT_DEFAULT: u64 = 100;
+
 /// The most ledger rows in one answer.
 pub(crate) const LEDGER_MAX: u64 = 1000;
 /// Ledger rows in one answer, unless the caller asks for another number.

@@ -81,6 +81,8 @@ pub enum Bug {
     OwnerIgnored,
     /// Revoking a token answers as if it was revoked, and it still counts.
     RevocationLost,
+    /// The audit leaves out what was refused.
+    RefusalsNotRecorded,
     /// The log is cut as far as it was applied, whatever the snapshots hold.
     CompactedPastSnapshot,
     /// A snapshot that arrives counts without its last part.
@@ -117,7 +119,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 50] = [
+    pub const ALL: [Bug; 51] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -151,6 +153,7 @@ impl Bug {
         Bug::ParkedSurvivesRestore,
         Bug::OwnerIgnored,
         Bug::RevocationLost,
+        Bug::RefusalsNotRecorded,
         Bug::CompactedPastSnapshot,
         Bug::SnapshotWithoutLastPart,
         Bug::PartWrittenTwice,
@@ -194,6 +197,7 @@ pub fn plant(bug: Option<Bug>) {
         Bug::ParkedSurvivesRestore => Some(planted::Bug::ParkedSurvivesRestore),
         Bug::OwnerIgnored => Some(planted::Bug::OwnerIgnored),
         Bug::RevocationLost => Some(planted::Bug::RevocationLost),
+        Bug::RefusalsNotRecorded => Some(planted::Bug::RefusalsNotRecorded),
         Bug::SaleOpensLate => Some(planted::Bug::SaleOpensLate),
         Bug::FrozenPriceLost => Some(planted::Bug::FrozenPriceLost),
         Bug::ShortMeaningsForgotten => Some(planted::Bug::ShortMeaningsForgotten),

@@ -9,7 +9,8 @@ use crate::decode;
 use crate::error::Error;
 use crate::retry::Repeat;
 use crate::wire::{
-    Auth, AuthMode, AuthRequest, NewToken, RevokedToken, Session, Token, TokenRequest,
+    AuditKind, AuditRow, Auth, AuthMode, AuthRequest, NewToken, RevokedToken, Session, Token,
+    TokenRequest,
 };
 
 /// Credentials. The [`Error`] of each method says what is known about the effect.
@@ -46,6 +47,22 @@ impl Client {
     /// Rejected with `unauthorized`, `forbidden`.
     pub async fn tokens(&self) -> Result<Answer<Vec<Token>>, Error> {
         self.run(Call::read("/api/v1/auth/tokens"), decode::envelope).await
+    }
+
+    /// `GET /audit`: the rows of a kind above an id, oldest first; without one, the newest rows.
+    ///
+    /// # Errors
+    /// Rejected with `unauthorized`, `forbidden`, `validation_error` when the limit is not 1 to
+    /// 1,000.
+    pub async fn audit(
+        &self,
+        kind: AuditKind,
+        after: Option<u64>,
+        limit: u64,
+    ) -> Result<Answer<Vec<AuditRow>>, Error> {
+        let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
+        let path = format!("/api/v1/audit?kind={}&limit={limit}{after}", kind.as_str());
+        self.run(Call::read(path), decode::envelope).await
     }
 
     /// `POST /auth/tokens`: creates a token. The client does not repeat it: a token whose answer is

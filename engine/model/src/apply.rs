@@ -55,6 +55,7 @@ impl Model {
         let parks = rules == Rules::Parking && self.level == 0;
         let mut at = At { position, trace: &envelope.trace, parks, predicted };
         self.bound = self.user_of(envelope.actor);
+        let administers = Model::administers(&envelope.command);
         let outcome = match self.admit(envelope.request) {
             true if self.shuts_out(envelope.actor, &envelope.command) => {
                 Outcome::Rejected(Rejection::Unauthorized)
@@ -63,6 +64,7 @@ impl Model {
             false => Outcome::Ignored,
         };
         self.bound = None;
+        self.record(&at, envelope.actor, administers, &outcome);
         predicted.outcomes.push((envelope.request, outcome));
     }
 
@@ -110,6 +112,7 @@ impl Model {
             Command::RequestRefund(command) => self.request_refund(at, command),
             Command::ClaimRefunds(command) => Ok(self.claim_refunds(&command)),
             Command::SettleRefunds(command) => Ok(self.settle_refunds(at, command.results)),
+            Command::Note(command) => Model::note(command.action),
             Command::BeginCluster(command) => {
                 self.tokens.fill(None);
                 self.payments_paused |= command.pause_payments;

@@ -9,6 +9,7 @@
 //! an arm to [`Model::execute`] and a method beside those of its family.
 
 mod apply;
+mod audit;
 mod batches;
 mod books;
 mod holds;

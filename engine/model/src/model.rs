@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use engine::audit;
 use engine::auth::{Mode, Token};
 use engine::event::Event;
 use engine::ids::{HoldId, NodeId, OrderId, Position, ProductId, RequestId, Timestamp, UserId};
@@ -67,6 +68,8 @@ pub struct Model {
     pub auth_mode: Mode,
     /// The tokens, from id 1; `None` where one was revoked.
     pub tokens: Vec<Option<Token>>,
+    /// All rows of the audit, by kind.
+    pub(crate) audit: [Vec<audit::Row>; 2],
     /// The user that the sender of the command under way is limited to.
     pub(crate) bound: Option<UserId>,
     /// Name and e-mail address of each user.

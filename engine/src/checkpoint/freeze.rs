@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::adjustment::Adjustment;
+use crate::audit;
 use crate::checkpoint::dead::Key;
 use crate::checkpoint::rows::{FORMAT, Meta, ProductRow, REFUNDS, Stored, key};
 use crate::chunks::FrozenChunks;
@@ -57,6 +58,7 @@ pub struct Frozen {
     ledgers: FrozenLedgers,
     users: Vec<User>,
     tokens: FrozenTokens,
+    audit: Vec<audit::Row>,
 }
 
 /// Proof that a [`Frozen`] part is on disk, for [`State::release`].
@@ -133,6 +135,7 @@ impl State {
             refunds: self.refunds.len(),
         };
         let (users, tokens) = (self.users.take_dirty(), self.tokens.take_dirty());
+        let audit = self.audit.take_dirty();
         let generation = self.generation;
         Frozen {
             generation,
@@ -153,6 +156,7 @@ impl State {
             ledgers,
             users,
             tokens,
+            audit,
         }
     }
 
@@ -178,6 +182,7 @@ impl State {
         self.products.release(&done.segments);
         self.users.release();
         self.tokens.release();
+        self.audit.release();
     }
 
     /// Evicts some chunks that a synced checkpoint has, a few hundred of each kind. True when there
@@ -282,6 +287,10 @@ impl Frozen {
         }
         if !head.is_plain() {
             writes.push((key::AUTH.to_vec(), Some(encode_row(ROW_VERSION, head))));
+        }
+        // So has the audit few rows, each in the place of an older one.
+        for row in &self.audit {
+            writes.push((key::audit(row.place()), Some(encode_row(ROW_VERSION, row))));
         }
         if !self.key_scheme.is_plain() {
             let row = encode_row(ROW_VERSION, &self.key_scheme);

@@ -10,6 +10,7 @@ use bincode::{Decode, Encode};
 use super::ledgers::Block;
 use super::rows::{Meta, ProductRow, SINGLE_SEGMENTS};
 use crate::adjustment::Adjustment;
+use crate::audit;
 use crate::auth::Token;
 use crate::codec::{self, ROW_VERSION};
 use crate::fence::Fence;
@@ -44,6 +45,7 @@ pub fn row(bytes: &[u8]) -> Vec<&'static str> {
         ("summed refunds", summed::<Chunk<Refund>>(bytes)),
         ("tokens", plain::<Head>(bytes)),
         ("token", plain::<Token>(bytes)),
+        ("audit", plain::<audit::Row>(bytes)),
         ("user", plain::<User>(bytes)),
         ("product", codec::decode_row::<ProductRow<LedgerRows>>(ROW_VERSION, bytes).is_ok()),
         ("products", codec::decode_row::<Vec<ProductRow<LedgerRows>>>(ROW_VERSION, bytes).is_ok()),

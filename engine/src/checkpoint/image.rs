@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adjustment::Adjustment;
+use crate::audit;
 use crate::auth::Token;
 use crate::checkpoint::chunks;
 use crate::checkpoint::freeze::Stage;
@@ -99,6 +100,7 @@ impl Image {
             self.sum = self.sum.wrapping_add(hash_level(&mut self.hasher, &level));
         }
         self.read_tokens(store, visit)?;
+        self.read_audit(store, visit)?;
         if let Some(row) = store.get(key::KEY_SCHEME)? {
             visit(key::KEY_SCHEME, &row)?;
             let scheme = decode::<KeyScheme>(key::KEY_SCHEME, &row)?;
@@ -193,6 +195,14 @@ impl Image {
         scan(store, key::TOKEN, |[_], key, bytes| {
             let token: Token = decode(key, bytes)?;
             self.sum = self.sum.wrapping_add(hash_token(&mut self.hasher, &token));
+            Ok(visit(key, bytes)?)
+        })
+    }
+
+    fn read_audit(&mut self, store: &dyn CheckpointStore, visit: Visit<'_>) -> Result<(), Error> {
+        scan(store, key::AUDIT, |[_], key, bytes| {
+            let row: audit::Row = decode(key, bytes)?;
+            self.sum = self.sum.wrapping_add(row.hash(&mut self.hasher));
             Ok(visit(key, bytes)?)
         })
     }

@@ -4,6 +4,7 @@
 use crate::adjustment::Adjustment;
 use crate::apply::context::FETCHED_AT_ONCE;
 use crate::apply::plan::{Demand, demands, demands_of};
+use crate::audit::{self, Audit};
 use crate::auth::Token;
 use crate::checkpoint::ahead::{Inline, ReadAhead};
 use crate::checkpoint::chunks::{Leftovers, ReadChunk, read_chunks};
@@ -69,6 +70,7 @@ impl State {
         state.read_products(store, &meta, ahead)?;
         state.read_users(store, &meta)?;
         state.tokens = read_tokens(store, &mut state.hasher)?;
+        state.audit = read_audit(store, &mut state.hasher)?;
         let leftovers = [
             read_chunks(store, &meta, ahead, key_of, |chunk| state.read_orders(chunk))?,
             read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_holds(chunk))?,
@@ -367,6 +369,20 @@ fn read_tokens(store: &dyn CheckpointStore, hasher: &mut RowHasher) -> Result<To
         Ok(())
     })?;
     Tokens::restore(head, tokens, hasher).ok_or_else(|| inconsistent("tokens that never were"))
+}
+
+/// Reads the audit.
+fn read_audit(store: &dyn CheckpointStore, hasher: &mut RowHasher) -> Result<Audit, Error> {
+    let mut rows: Vec<audit::Row> = Vec::new();
+    scan(store, key::AUDIT, |[place], key, bytes| {
+        let row: audit::Row = decode(key, bytes)?;
+        if row.place() != place {
+            return Err(inconsistent(format!("audit row {}", key::name(key))));
+        }
+        rows.push(row);
+        Ok(())
+    })?;
+    Audit::of(rows, hasher).ok_or_else(|| inconsistent("an audit with gaps"))
 }
 
 /// The key that made an order, and the hashed meaning of the request.

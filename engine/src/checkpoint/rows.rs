@@ -251,6 +251,9 @@ pub(crate) mod key {
     /// Tokens.
     pub(crate) const TOKEN: u8 = b'T';
 
+    /// Rows of the audit, by place.
+    pub(crate) const AUDIT: u8 = b'N';
+
     /// The cluster's level, unless it is 0.
     pub(crate) const LEVEL: &[u8] = b"level";
     /// Which orders have payment keys of the old kind, unless it is none.
@@ -322,6 +325,10 @@ pub(crate) mod key {
 
     pub(crate) fn token(id: TokenId) -> Vec<u8> {
         join(TOKEN, [id.0])
+    }
+
+    pub(crate) fn audit(place: u64) -> Vec<u8> {
+        join(AUDIT, [place])
     }
 
     /// A key in readable form: its letter and its numbers, else its bytes.

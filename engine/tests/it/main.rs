@@ -2,6 +2,7 @@
 
 mod common;
 
+mod audit;
 mod batches;
 mod checkpoint;
 mod clusters;

@@ -7,7 +7,7 @@ use crate::exit::{self, CliError};
 use crate::node::{dev, serve};
 use crate::offline::{recover, restore, verify};
 use crate::remote::{
-    auth, backup, clock, events, holds, level, members, orders, payments, products, snapshot,
+    audit, auth, backup, clock, events, holds, level, members, orders, payments, products, snapshot,
     status, tokens,
 };
 use crate::{bench, certs, gateway, remote};
@@ -79,6 +79,8 @@ pub(crate) enum Command {
     /// Create, list and revoke the tokens of a running cluster
     #[command(subcommand)]
     Tokens(tokens::Command),
+    /// Show who administered a running cluster, and what they did
+    Audit(audit::Options),
     /// Make and show the certificates of nodes
     #[command(subcommand)]
     Certs(certs::Command),
@@ -113,6 +115,7 @@ impl Command {
             Command::Clock(command) => clock::run(&command),
             Command::Auth(command) => auth::run(&command),
             Command::Tokens(command) => tokens::run(&command),
+            Command::Audit(options) => audit::run(&options),
             Command::Certs(command) => certs::run(&command),
             Command::Bench(options) => bench::run(&options),
         }

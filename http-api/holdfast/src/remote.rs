@@ -2,6 +2,7 @@
 //!
 //! The client crate owns retries, deadlines and keys; nothing here repeats a request.
 
+pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod backup;
 pub(crate) mod clock;

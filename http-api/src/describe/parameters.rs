@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::words::schema;
 use crate::bounds::{
-    ID_MAX, LEDGER_DEFAULT, LEDGER_MAX, LIMIT_MAX, LIST_MAX, PER_PAGE, PER_PAGE_MAX,
+    AUDIT_DEFAULT, AUDIT_MAX, ID_MAX, LEDGER_DEFAULT, LEDGER_MAX, LIMIT_MAX, LIST_MAX, PER_PAGE, PER_PAGE_MAX,
 };
 
 /// Parameters that every operation reads.
@@ -177,6 +177,30 @@ fn of_lists() -> Value {
                 "default": LEDGER_DEFAULT,
             }),
             "Rows per page.",
+        ),
+        "AuditKind": query(
+            "kind",
+            json!({
+                "type": "string",
+                "enum": ["administration", "catalogue"],
+                "default": "administration",
+            }),
+            "Access, payments, members and the cluster; or products and their stock.",
+        ),
+        "AuditAfter": query(
+            "after",
+            json!({"type": "integer", "minimum": 0, "maximum": ID_MAX}),
+            "Only rows with higher ids, oldest first. By default, the newest rows.",
+        ),
+        "AuditLimit": query(
+            "limit",
+            json!({
+                "type": "integer",
+                "minimum": 1,
+                "maximum": AUDIT_MAX,
+                "default": AUDIT_DEFAULT,
+            }),
+            "How many rows.",
         ),
         "Ids": query(
             "ids",

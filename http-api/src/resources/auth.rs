@@ -1,5 +1,6 @@
 //! Credentials: the tokens of the cluster, and whether it asks for them.
 
+pub(crate) mod audit;
 mod describe;
 mod examples;
 mod handle;
@@ -11,7 +12,7 @@ use crate::endpoint::{BodyKind, Endpoint, Resource, endpoints};
 
 pub(crate) static RESOURCE: Resource = Resource {
     name: "Credentials",
-    about: "Tokens with their scopes, and whether requests need one.",
+    about: "Tokens with their scopes, whether requests need one, and who administered what.",
     schemas: schemas::all,
 };
 
@@ -26,6 +27,8 @@ endpoints! {
     Create: Endpoint::post("/api/v1/auth/tokens", BodyKind::Json, describe::create)
         .needs(Scope::AuthAdmin)
         => handle::create,
+    Audit: Endpoint::get("/api/v1/audit", describe::audit).needs(Scope::ClusterRead)
+        => audit::list,
     Revoke: Endpoint::delete("/api/v1/auth/tokens/{id}", describe::revoke).needs(Scope::AuthAdmin)
         => handle::revoke,
 }

@@ -396,3 +396,54 @@ async fn customers_have_keys_lists_and_users_of_their_own() {
     fixture.as_root(everything).await.invalid("scopes");
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn the_audit_says_who_administered_what() {
+    let fixture = Fixture::with(with_root()).await;
+    let (admin, id) = fixture.token(&["auth:admin", "cluster:read"], None).await;
+    let (shop, shop_id) = fixture.token(&["catalog:write", "payments:admin"], None).await;
+    let product = json!({"name": "Chair", "price": "3.00", "stock": 1});
+    let create = Call::json("POST", "/api/v1/products", &product);
+    let created = fixture.send(bearer(create, &shop)).await.expect(201)["data"]["id"].clone();
+    let settle = json!({"attempt": 1, "outcome": "failed", "reason": "r", "actor": "a"});
+    let settle = Call::json("POST", "/api/v1/orders/99/settle", &settle);
+    fixture.send(bearer(settle, &shop)).await.problem(404, "not_found");
+    fixture.as_root(Call::json("POST", "/api/v1/cluster/transfer-leader", &json!({}))).await;
+    let revoke = Call::new("DELETE", &format!("/api/v1/auth/tokens/{shop_id}"));
+    fixture.send(bearer(revoke, &admin)).await.expect(200);
+    let read = async |target: &str| {
+        let rows = fixture.send(bearer(Call::new("GET", target), &admin)).await.expect(200);
+        let row = |row: &Value| {
+            let text = |name: &str| row[name].as_str().unwrap().to_owned();
+            (text("actor"), text("action"), row["target"].as_u64(), text("outcome"))
+        };
+        let rows = rows["data"].as_array().unwrap().clone();
+        let ids: Vec<_> = rows.iter().map(|row| row["id"].as_u64().unwrap()).collect();
+        (ids, rows.iter().map(row).collect::<Vec<_>>())
+    };
+    let expected = |actor: &str, action: &str, target, outcome: &str| {
+        (actor.to_owned(), action.to_owned(), target, outcome.to_owned())
+    };
+    let by = |id: u64| format!("token:{id}");
+    let (ids, rows) = read("/api/v1/audit?limit=4").await;
+    assert_eq!(
+        rows,
+        [
+            expected("root:1", "token.create", Some(id), "done"),
+            expected("root:1", "token.create", Some(shop_id), "done"),
+            expected(&by(shop_id), "order.settle", Some(99), "refused"),
+            expected(&by(id), "token.revoke", Some(shop_id), "done"),
+        ]
+    );
+    let (after, rows) = read(&format!("/api/v1/audit?after={}", ids[2])).await;
+    assert_eq!((after, rows.len()), (vec![ids[3]], 1));
+    let (_, rows) = read("/api/v1/audit?kind=catalogue").await;
+    assert_eq!(rows, [expected(&by(shop_id), "product.create", created.as_u64(), "done")]);
+    for wrong in ["kind=x", "limit=0", "limit=1001", "after=-1"] {
+        let call = bearer(Call::new("GET", &format!("/api/v1/audit?{wrong}")), &admin);
+        fixture.send(call).await.problem(422, "validation_error");
+    }
+    let call = bearer(Call::new("GET", "/api/v1/audit"), &fixture.token(&["tasks"], None).await.0);
+    fixture.send(call).await.problem(403, "forbidden");
+    fixture.stop().await;
+}

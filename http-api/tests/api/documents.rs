@@ -166,6 +166,8 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         (Call::json("PUT", "/api/v1/auth/mode", &json!({"mode": "off"})), 200),
         (Call::new("GET", "/api/v1/auth/mode"), 200),
         (Call::new("GET", "/api/v1/session"), 200),
+        (Call::new("GET", "/api/v1/audit"), 200),
+        (Call::new("GET", "/api/v1/audit?kind=catalogue&after=0&limit=1"), 200),
     ]);
     let task = json!({"order_id": 1});
     calls.push((Call::json("POST", "/api/v1/tasks/order-processed", &task), 202));

@@ -249,6 +249,7 @@ fn may_repeat(ask: &Ask) -> bool {
         | Command::SetAuth(_)
         | Command::RevokeToken(_)
         | Command::SettleOrder(_)
+        | Command::Note(_)
         | Command::RecheckPayment(_) => true,
         Command::PlaceOrder(place) => place.key.is_some(),
         Command::PlaceBatch(batch) => batch.orders.iter().all(|order| order.key.is_some()),

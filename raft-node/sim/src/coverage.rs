@@ -372,6 +372,8 @@ coverage! {
     tokens_created,
     /// Tokens revoked.
     tokens_revoked,
+    /// Acts of operators that were told to the audit.
+    noted,
     /// Commands refused because their sender's token was gone, or because they had none.
     rejected_unauthorized,
     /// Orders and holds refused because the sender is limited to another user.

@@ -12,6 +12,7 @@ mod refusals;
 
 use std::collections::BTreeMap;
 
+use engine::audit;
 use engine::event::{Event, EventId};
 use engine::hold::Hold;
 use engine::ids::{NodeId, Position, RequestId, Timestamp};
@@ -454,7 +455,13 @@ impl Oracle {
         let revenue: i64 = ended(Status::Paid).map(|order| order.total.0).sum();
         equal("revenue", totals.revenue_minor, revenue as u64)?;
         equal("holds", totals.holds_created, self.model.holds.len() as u64)?;
-        equal("adjustments", totals.stock_adjustments, self.model.adjustments.len() as u64)
+        equal("adjustments", totals.stock_adjustments, self.model.adjustments.len() as u64)?;
+        for kind in audit::Kind::ALL {
+            if !state.audit(kind, 0).eq(self.model.audit(kind)) {
+                return Err(format!("the audit of {} is not what was done", kind.as_str()));
+            }
+        }
+        Ok(())
     }
 
     /// The events that are gone after a node applied an entry, for this retention: their number,

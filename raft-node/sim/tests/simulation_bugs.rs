@@ -64,6 +64,7 @@ found! {
     reports_that_wait_on_in_a_restored_copy: ParkedSurvivesRestore,
     an_owner_that_is_not_asked_for: OwnerIgnored,
     a_revoked_token_that_still_counts: RevocationLost,
+    refusals_that_the_audit_leaves_out: RefusalsNotRecorded,
     a_log_cut_past_what_the_snapshots_hold: CompactedPastSnapshot,
     a_snapshot_without_its_last_part: SnapshotWithoutLastPart,
     a_part_of_a_snapshot_that_is_written_twice: PartWrittenTwice,

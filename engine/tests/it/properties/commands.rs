@@ -1,10 +1,11 @@
 //! Random commands, shaped so that they meet: few ids, small numbers, some of each out of range.
 
 use engine::adjustment::Change;
+use engine::audit::Action;
 use engine::auth::{Mode, Scope, Scopes};
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
-    CreateToken, CreateUser, ExtendHold, FenceKey, OrderTerms, PaymentResult, PaymentWebhook,
+    CreateToken, CreateUser, ExtendHold, FenceKey, Note, OrderTerms, PaymentResult, PaymentWebhook,
     PlaceBatch, PlaceOrder, RaiseLevel, RecheckPayment, ReleaseHold, RequestRefund, RevokeToken,
     SetAuth, SetPayments, SettleOrder, SettlePayments, Settlement, UpdateProduct, Verdict,
 };
@@ -413,6 +414,9 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
         1 => prop::sample::select(vec![Mode::Off, Mode::Off, Mode::Optional, Mode::Required])
             .prop_map(|mode| Op::Plain(Command::SetAuth(SetAuth { mode }))),
         2 => create_token().prop_map(Op::Plain),
+        1 => (prop::sample::select(Action::ALL), of(0_u64..4)).prop_map(
+            |(action, target)| Op::Plain(Command::Note(Note { action, target }))
+        ),
         2 => (0_u64..6).prop_map(|id| {
             Op::Plain(Command::RevokeToken(RevokeToken { token: TokenId(id) }))
         }),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use engine::audit;
 use engine::checkpoint::CheckpointStore;
 use engine::fence::KeyState;
 use engine::hold;
@@ -35,6 +36,9 @@ pub(super) fn compare(state: &State, store: &dyn CheckpointStore, model: &Model)
     compare_schedules(state, model);
     assert_eq!(state.auth().mode(), model.auth_mode);
     assert!(state.auth().tokens(TokenId(0)).eq(model.live_tokens()));
+    for kind in audit::Kind::ALL {
+        assert!(state.audit(kind, 0).eq(model.audit(kind)), "{}", kind.as_str());
+    }
 }
 
 fn compare_order(state: &State, store: &dyn CheckpointStore, id: OrderId, expected: &Order) {

@@ -62,6 +62,7 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         Outcome::Ticked => "ticked".into(),
         Outcome::ClusterBegun => "began a cluster".into(),
         Outcome::PaymentsSet => "set payments".into(),
+        Outcome::Noted => "noted".to_owned(),
         Outcome::LevelRaised(level) => format!("at level {level}"),
         Outcome::AuthSet { mode, already: false } => format!("auth is {}", mode.as_str()),
         Outcome::AuthSet { mode, already: true } => format!("auth was {}", mode.as_str()),

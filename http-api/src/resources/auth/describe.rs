@@ -39,6 +39,18 @@ pub(crate) fn tokens() -> Operation {
         .lists("The tokens.", "TokenListAnswer", examples::tokens())
 }
 
+pub(crate) fn audit() -> Operation {
+    Operation::new("getAudit", "Read who administered what")
+        .text(
+            "The rows of a kind above an id, oldest first; without `after`, the newest rows. The \
+             newest 16,384 of each kind are kept. What customers do is not in it: see orders and \
+             events.",
+        )
+        .takes(&["AuditKind", "AuditAfter", "AuditLimit"])
+        .reads()
+        .lists("The rows.", "AuditAnswer", examples::audit())
+}
+
 pub(crate) fn create() -> Operation {
     Operation::new("createToken", "Create a token")
         .text(

@@ -35,6 +35,19 @@ pub(crate) fn tokens() -> Value {
     }]))
 }
 
+pub(crate) fn audit() -> Value {
+    value(&wire::Envelope::new(vec![wire::AuditRow {
+        id: 42,
+        position: 4_940_890_112,
+        at: MOMENT.to_owned(),
+        actor: "token:17".to_owned(),
+        action: "token.revoke".to_owned(),
+        target: Some(16),
+        outcome: wire::AuditOutcome::Done,
+        trace_id: "550e8400-e29b-41d4-a716-446655440000".to_owned(),
+    }]))
+}
+
 pub(crate) fn token_request() -> Value {
     json!({
         "owner": "shop",

@@ -28,7 +28,10 @@ pub(crate) fn all() -> Value {
             json!({"pattern": "^hft_[1-9][0-9]*_[A-Za-z0-9_-]{43}_[0-9a-f]{8}$"}),
         )
         .of::<wire::RevokedToken>()
+        .of::<wire::AuditOutcome>()
+        .of::<wire::AuditRow>()
         .of::<wire::Session>()
+        .envelope::<Vec<wire::AuditRow>>("AuditAnswer")
         .envelope::<wire::Auth>("AuthAnswer")
         .envelope::<Vec<wire::Token>>("TokenListAnswer")
         .envelope::<wire::NewToken>("NewTokenAnswer")

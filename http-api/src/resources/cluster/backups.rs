@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::wire::ErrorCode;
+use engine::audit::Action;
 use engine::outcome::Outcome;
 use raft_node::SnapshotError;
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ use crate::call::Call;
 use crate::failure::Failure;
 use crate::request::fields::Errors;
 use crate::request::json::{self, Value};
+use crate::resources::auth::audit::note;
 
 /// The timeout of the snapshot behind a backup: the state may be large.
 const SNAPSHOT_MAX: Duration = Duration::from_secs(600);
@@ -29,6 +31,8 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
     })?;
     // The backup must have everything that was acknowledged before the request.
     let freshness = call.ready_to_read().await?;
+    // Before the file: the request has a deadline, and a large snapshot takes longer.
+    note(call, Action::ReadBackup, None).await;
     let backup = call.app.handle.backup(Instant::now() + SNAPSHOT_MAX).await;
     let backup = backup.map_err(|error| match error {
         SnapshotError::Stopping => Failure::stopping(),

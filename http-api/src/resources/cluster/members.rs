@@ -2,6 +2,7 @@
 //! any node takes the request, the leader decides.
 
 use client::wire::{Envelope, ErrorCode, Founder, KnownIncarnation, MemberAdded};
+use engine::audit::Action;
 use engine::ids::NodeId;
 use raft_node::members::{ADDRESS_BYTES_MAX, Change, Member, Refusal, Verdict};
 
@@ -11,6 +12,7 @@ use crate::call::Call;
 use crate::failure::Failure;
 use crate::request::fields::{Errors, Fields};
 use crate::request::json::{self, Object};
+use crate::resources::auth::audit::note;
 
 /// The highest level that a request can name. What is above the newest is refused by the leader.
 pub(crate) const LEVEL_MAX: u64 = u32::MAX as u64;
@@ -33,10 +35,11 @@ pub(crate) async fn add(call: &Call<'_>) -> Result<Reply, Failure> {
     let object = json::parse(&call.body)?;
     let (member, speaks) = read_member(&call.fields(&object))?;
     let handle = &call.app.handle;
-    let shown = format!("{member:?}");
+    let (shown, id) = (format!("{member:?}"), member.id.0);
     let verdict = handle.add_member(member, speaks, call.deadline).await?;
     tracing::info!(member = shown, speaks, ?verdict, trace_id = %call.trace, "adding a member");
     judged(verdict)?;
+    note(call, Action::AddMember, Some(id)).await;
     let join = handle.join_info();
     let founder = |peer: raft_node::Peer| Founder {
         id: peer.id.0,
@@ -62,6 +65,7 @@ pub(crate) async fn remove(call: &Call<'_>) -> Result<Reply, Failure> {
     call.confirm().await?;
     let id = NodeId(call.id("There is no such member.")?);
     change(call, Change::Remove(id)).await?;
+    note(call, Action::RemoveMember, Some(id.0)).await;
     Ok(shown(call))
 }
 
@@ -75,6 +79,7 @@ pub(crate) async fn transfer(call: &Call<'_>) -> Result<Reply, Failure> {
     let to = fields.id("to", &mut errors).map(NodeId);
     errors.check()?;
     judged(call.app.handle.transfer_leader(to, call.deadline).await?)?;
+    note(call, Action::TransferLeader, to.map(|to| to.0)).await;
     Ok(shown(call))
 }
 

@@ -1,10 +1,11 @@
 //! Chooses a client's next request: every kind, mostly valid, some about rows that do not exist.
 
 use engine::adjustment::Change;
+use engine::audit::Action;
 use engine::auth::{Mode, Scopes};
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, Command, CreateHold, CreateProduct, CreateToken,
-    CreateUser, ExtendHold, FenceKey, OrderTerms, PaymentWebhook, PlaceBatch, PlaceOrder,
+    CreateUser, ExtendHold, FenceKey, Note, OrderTerms, PaymentWebhook, PlaceBatch, PlaceOrder,
     RecheckPayment, ReleaseHold, RequestRefund, RevokeToken, SetAuth, SetPayments, SettleOrder,
     Settlement, UpdateProduct,
 };
@@ -376,12 +377,16 @@ impl Client {
     }
 }
 
-/// Creates or revokes a token, or sets the mode.
+/// Creates or revokes a token, sets the mode, or tells what an operator did.
 fn tokens(sim: &mut Sim) -> Command {
     let known = sim.oracle.model.tokens.len() as u64;
-    match sim.random.below(5) {
-        0 => Command::SetAuth(SetAuth { mode: *sim.random.pick(&Mode::ALL) }),
-        1 | 2 => {
+    match sim.random.below(6) {
+        0 if sim.oracle.model.level > 0 => {
+            let action = *sim.random.pick(Action::ALL);
+            Command::Note(Note { action, target: Some(sim.random.below(9)) })
+        }
+        0 | 1 => Command::SetAuth(SetAuth { mode: *sim.random.pick(&Mode::ALL) }),
+        2 | 3 => {
             Command::RevokeToken(RevokeToken { token: TokenId(sim.random.between(1, known + 1)) })
         }
         _ => {

@@ -220,6 +220,7 @@ fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
             Outcome::AuthSet { already: false, .. } => cover.auth_set += 1,
             Outcome::TokenCreated(_) => cover.tokens_created += 1,
             Outcome::TokenRevoked { already: false, .. } => cover.tokens_revoked += 1,
+            Outcome::Noted => cover.noted += 1,
             Outcome::PaymentsSet => cover.payments_set += 1,
             Outcome::OrderSettled { already: false, .. } => cover.orders_settled_by_operator += 1,
             Outcome::PaymentRechecked(_) => cover.payments_rechecked += 1,
