@@ -1,15 +1,17 @@
 //! Who sent a request, and what they may do.
 //!
-//! Credentials are a bearer token: the root token of this node, from a file, or a token of the
-//! cluster, of which the replicated state has a hash. This file decides by what this node has
+//! Credentials are a bearer token: the root token of this node, from a file, a token of the cluster,
+//! of which the replicated state has a hash, or one that a shop signed for its customer. This file decides by what this node has
 //! applied. Apply decides once more for writes, and reads look again after their barrier, so a
 //! revoked token counts for nothing from its position in the log on, also on a node that lags.
 
 mod base64url;
 pub(crate) mod customers;
+pub(crate) mod jwt;
 pub(crate) mod secret;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use client::wire::ErrorCode;
@@ -22,6 +24,7 @@ use raft_node::Handle;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use self::jwt::{CustomerKeys, Refusal};
 use self::secret::Secret;
 use crate::failure::Failure;
 
@@ -106,12 +109,17 @@ pub(crate) struct Principal {
 #[derive(Clone)]
 pub(crate) struct Gate {
     root: Option<RootToken>,
+    customers: Option<Arc<CustomerKeys>>,
     handle: Handle,
 }
 
 impl Gate {
-    pub(crate) fn new(root: Option<RootToken>, handle: Handle) -> Gate {
-        Gate { root, handle }
+    pub(crate) fn new(
+        root: Option<RootToken>,
+        customers: Option<Arc<CustomerKeys>>,
+        handle: Handle,
+    ) -> Gate {
+        Gate { root, customers, handle }
     }
 
     /// Whether credentials are required here. A root token that is given is enforced: a node that
@@ -140,7 +148,7 @@ impl Gate {
             return Ok((self.anonymous(), false));
         }
         let principal = match bearer(headers)? {
-            Some(text) => self.recognise(text).ok_or_else(wrong)?,
+            Some(text) => self.recognise(text)?,
             None if matches!(access, Access::Signed(_)) => return Ok((self.anonymous(), false)),
             None if mode == Mode::Optional => return Ok((self.anonymous(), true)),
             None => return Err(missing()),
@@ -197,7 +205,30 @@ impl Gate {
         }
     }
 
-    fn recognise(&self, text: &str) -> Option<Principal> {
+    fn recognise(&self, text: &str) -> Result<Principal, Failure> {
+        match (self.token(text), &self.customers) {
+            (Some(principal), _) => Ok(principal),
+            (None, Some(keys)) if CustomerKeys::is_jwt(text) => self.customer(keys, text),
+            (None, _) => Err(wrong()),
+        }
+    }
+
+    /// A customer by the token that their shop signed.
+    fn customer(&self, keys: &CustomerKeys, text: &str) -> Result<Principal, Failure> {
+        let customer = keys.verify(text, self.now()).map_err(|refusal| match refusal {
+            Refusal::Wrong => wrong(),
+            Refusal::TooMany => Failure::too_many_requests(1),
+        })?;
+        Ok(Principal {
+            actor: Actor::Customer { user: customer.user },
+            scopes: customer.scopes,
+            user: Some(customer.user),
+            expires_at: Some(customer.expires_at),
+            generation: self.handle.auth().generation(),
+        })
+    }
+
+    fn token(&self, text: &str) -> Option<Principal> {
         let auth = self.handle.auth();
         let generation = auth.generation();
         if self.root.as_ref().is_some_and(|root| root.is(text)) {

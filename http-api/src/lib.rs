@@ -47,6 +47,7 @@ mod tls;
 mod watch;
 
 pub use auth::RootToken;
+pub use auth::jwt::CustomerKeys;
 pub use origin::{CorsOrigin, HostName};
 pub use proxy::{Network, Proxies, ProxyHeader};
 pub use server::Server;

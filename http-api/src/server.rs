@@ -93,7 +93,11 @@ impl Server {
         let filling = tokio::spawn(Arc::clone(&feed).run(handle.clone()));
         let app = App {
             metrics: Arc::new(Metrics::new(handle.clone(), Arc::clone(&feed), &settings)),
-            gate: Gate::new(settings.root_token.clone(), handle.clone()),
+            gate: Gate::new(
+                settings.root_token.clone(),
+                settings.customers.clone(),
+                handle.clone(),
+            ),
             handle,
             origins: Origins::new(&settings.http_hosts, &settings.cors_origins),
             limits: Limits::new(&settings),

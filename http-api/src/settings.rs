@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::RootToken;
+use crate::auth::jwt::CustomerKeys;
 use crate::bodies::Share;
 use crate::origin::{CorsOrigin, HostName};
 use crate::proxy::Proxies;
@@ -50,6 +51,8 @@ pub struct Settings {
     /// The root token of this node. With it, the node always asks for credentials, unless the
     /// cluster's mode is `optional`.
     pub root_token: Option<RootToken>,
+    /// The public keys of who signs tokens of customers.
+    pub customers: Option<Arc<CustomerKeys>>,
     /// The parts of this node that are open to everybody who reaches them, for `/cluster` and the
     /// metrics.
     pub insecure: Vec<&'static str>,
@@ -126,6 +129,7 @@ impl Default for Settings {
             proxies: Proxies::default(),
             tls: None,
             root_token: None,
+            customers: None,
             insecure: Vec::new(),
             gateway: Gateway::None,
             webhook_secrets: Vec::new(),

@@ -68,6 +68,8 @@ words! {
         Root = "root",
         /// The owner of a token.
         Token = "token",
+        /// A customer with a token that their shop signed.
+        Customer = "customer",
     }
 }
 

@@ -9,7 +9,10 @@
 type Other = string & {};
 
 /** Who sent a request. */
-export type ActorKind = "nobody" | "root" | "token" | Other;
+export type ActorKind = "nobody" | "root" | "token" | "customer" | Other;
+
+/** What came of something that was asked for. */
+export type AuditOutcome = "done" | "refused" | Other;
 
 /** Whether requests need credentials. `off`: they count for nothing. `optional`: those that are given must be right. `required`: requests without any are refused. */
 export type AuthMode = "off" | "optional" | "required" | Other;
@@ -105,6 +108,26 @@ export interface AdjustmentRequest {
   reason: string;
   /** Units that can be sold afterwards. Reserved and held units are on top. */
   set?: number | null;
+}
+
+/** One row of the audit. */
+export interface AuditRow {
+  /** What for, such as `token.create`. Further actions may come. */
+  action: string;
+  /** Who asked: `nobody`, `node`, or the kind and id of their credentials, such as `token:17`, `root:1` (with the node) and `customer:7` (with the user). */
+  actor: string;
+  /** When it was, by the cluster's clock. */
+  at: string;
+  /** Its id, dense within its kind, from 1. */
+  id: number;
+  /** What came of it. */
+  outcome: AuditOutcome;
+  /** The place of the command in the log. */
+  position: number;
+  /** The id of the token, order, product or member, or the level, that it is about. */
+  target?: number;
+  /** The trace id of the request. */
+  trace_id: string;
 }
 
 /** Whether requests need credentials. */

@@ -1,8 +1,10 @@
 //! Credentials: who may do what, and when that ends.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use http_api::{RootToken, Settings};
+use http_api::{CustomerKeys, RootToken, Settings};
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -445,5 +447,68 @@ async fn the_audit_says_who_administered_what() {
     }
     let call = bearer(Call::new("GET", "/api/v1/audit"), &fixture.token(&["tasks"], None).await.0);
     fixture.send(call).await.problem(403, "forbidden");
+    fixture.stop().await;
+}
+
+/// What a shop's login does: it signs a token for a customer.
+fn signed(pair: &Ed25519KeyPair, user: u64, audience: &str, life_s: u64) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let claims = json!({"sub": user.to_string(), "aud": audience, "iat": now, "exp": now + life_s});
+    let part = |value: &Value| base64url(value.to_string().as_bytes());
+    let text = format!("{}.{}", part(&json!({"alg": "EdDSA", "kid": "a"})), part(&claims));
+    let signature = base64url(pair.sign(text.as_bytes()).as_ref());
+    format!("{text}.{signature}")
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
+    let six = bits.as_bytes().chunks(6).map(|chunk| {
+        let text = format!("{:0<6}", str::from_utf8(chunk).unwrap());
+        char::from(LETTERS[usize::from_str_radix(&text, 2).unwrap()])
+    });
+    six.collect()
+}
+
+#[tokio::test]
+async fn customers_of_a_shop_see_and_change_their_own_rows() {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
+    let x = base64url(pair.public_key().as_ref());
+    let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "a", "x": x}]});
+    let keys = CustomerKeys::read(&set.to_string(), "shop").unwrap();
+    let fixture = Fixture::with(Settings { customers: Some(Arc::new(keys)), ..with_root() }).await;
+    let product = json!({"name": "Chair", "price": "3.00", "stock": 9});
+    let created = fixture.as_root(Call::json("POST", "/api/v1/products", &product)).await;
+    let product = created.expect(201)["data"]["id"].as_u64().unwrap();
+    let of = |user| signed(&pair, user, "holdfast:shop", 600);
+    let (seven, eight) = (of(7), of(8));
+    let order = json!({"items": [{"product_id": product, "quantity": 1}]});
+    let place = |token: &str| bearer(Call::json("POST", "/api/v1/orders", &order), token);
+    let placed = fixture.send(place(&seven)).await.expect(201)["data"].clone();
+    assert_eq!(placed["user_id"], 7);
+    let path = format!("/api/v1/orders/{}", placed["id"]);
+    fixture.send(bearer(Call::new("GET", &path), &seven)).await.expect(200);
+    fixture.send(bearer(Call::new("GET", &path), &eight)).await.problem(404, "not_found");
+    let cancel = Call::new("POST", &format!("{path}/cancel"));
+    fixture.send(bearer(cancel, &eight)).await.problem(404, "not_found");
+    let other = json!({"user_id": 8, "items": order["items"]});
+    let other = bearer(Call::json("POST", "/api/v1/orders", &other), &seven);
+    fixture.send(other).await.problem(403, "forbidden");
+    let session = fixture.send(bearer(Call::new("GET", "/api/v1/session"), &seven)).await;
+    let session = session.expect(200)["data"].clone();
+    assert_eq!((&session["actor"], &session["user_id"]), (&json!("customer"), &json!(7)));
+    let admin = bearer(Call::new("GET", "/api/v1/auth/tokens"), &seven);
+    fixture.send(admin).await.problem(403, "forbidden");
+    // Tokens for another cluster, by another key, and changed ones open nothing.
+    let stranger = Ed25519KeyPair::from_seed_unchecked(&[2; 32]).unwrap();
+    let changed = seven.replacen('.', "A.", 1);
+    for wrong in [
+        signed(&pair, 7, "holdfast:other", 600),
+        signed(&pair, 7, "holdfast:shop", 3_601),
+        signed(&stranger, 7, "holdfast:shop", 600),
+        changed,
+    ] {
+        fixture.send(place(&wrong)).await.problem(401, "unauthorized");
+    }
     fixture.stop().await;
 }

@@ -8,8 +8,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
 
-ActorKind = Literal["nobody", "root", "token"]
+ActorKind = Literal["nobody", "root", "token", "customer"]
 """Who sent a request."""
+
+AuditOutcome = Literal["done", "refused"]
+"""What came of something that was asked for."""
 
 AuthMode = Literal["off", "optional", "required"]
 """Whether requests need credentials. `off`: they count for nothing. `optional`: those that are given must be right. `required`: requests without any are refused."""
@@ -115,6 +118,31 @@ class AdjustmentRequest(_AdjustmentRequestRequired, total=False):
     """Makes retries safe: 1 to 255 printable characters."""
     set: Optional[int]
     """Units that can be sold afterwards. Reserved and held units are on top."""
+
+
+class _AuditRowRequired(TypedDict):
+    action: str
+    """What for, such as `token.create`. Further actions may come."""
+    actor: str
+    """Who asked: `nobody`, `node`, or the kind and id of their credentials, such as `token:17`,
+    `root:1` (with the node) and `customer:7` (with the user)."""
+    at: str
+    """When it was, by the cluster's clock."""
+    id: int
+    """Its id, dense within its kind, from 1."""
+    outcome: AuditOutcome
+    """What came of it."""
+    position: int
+    """The place of the command in the log."""
+    trace_id: str
+    """The trace id of the request."""
+
+
+class AuditRow(_AuditRowRequired, total=False):
+    """One row of the audit."""
+
+    target: int
+    """The id of the token, order, product or member, or the level, that it is about."""
 
 
 class Auth(TypedDict):

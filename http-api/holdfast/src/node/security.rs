@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, ValueEnum};
 use client::Client;
 use engine::ids::NodeId;
-use http_api::{HttpTls, RootToken};
+use http_api::{CustomerKeys, HttpTls, RootToken};
 use raft_node::PeerSecurity;
 use raft_node::tls::certificate::PairFiles;
 use raft_node::tls::{Mode, PeerFiles, PeerTls};
@@ -65,6 +65,11 @@ pub(crate) struct Https {
     /// cluster; `holdfast auth init` makes one. The file has one line of 32 or more characters
     #[arg(long, value_name = "FILE")]
     pub(crate) root_token_file: Option<PathBuf>,
+    /// Believe customers whose token one of the public keys in this file signed: a JSON Web Key Set
+    /// with Ed25519 keys. Tokens are JWTs with `sub` (the user id), `aud` (`holdfast:CLUSTER`),
+    /// `iat`, `exp` and perhaps `scope`, for an hour at most
+    #[arg(long, value_name = "FILE")]
+    pub(crate) customer_key_file: Option<PathBuf>,
     /// Ask the other nodes to add this one with the token in this file, for --join and to rebuild
     /// it; its scopes are cluster:join and cluster:read [default: that of --root-token-file]
     #[arg(long, value_name = "FILE")]
@@ -85,6 +90,23 @@ impl Https {
         let text = credentials::read("--root-token-file", path)?;
         let wrong = |what| CliError::Usage(format!("--root-token-file {}: {what}", path.display()));
         RootToken::new(&text).map(Some).map_err(wrong)
+    }
+
+    /// The public keys of who signs tokens of customers, if there are any.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no set of keys.
+    pub(crate) fn customer_keys(
+        &self,
+        cluster: &str,
+    ) -> Result<Option<Arc<CustomerKeys>>, CliError> {
+        let Some(path) = &self.customer_key_file else { return Ok(None) };
+        let wrong = |what: &dyn std::fmt::Display| {
+            CliError::Usage(format!("--customer-key-file {}: {what}", path.display()))
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        let keys = CustomerKeys::read(&text, cluster).map_err(|error| wrong(&error))?;
+        Ok(Some(Arc::new(keys)))
     }
 
     /// A client that asks these other nodes to add this one.

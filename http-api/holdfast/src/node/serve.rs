@@ -219,6 +219,7 @@ async fn start(
     settings.http_hosts.extend(config.advertise_http.parse().ok());
     settings.tls = certificate;
     settings.root_token = options.https.root_token()?;
+    settings.customers = options.https.customer_keys(&options.cluster)?;
     let is_guarded = options.https.is_guarded();
     settings.insecure = security::insecure(&config.peer_security, port.address(), is_guarded);
     if settings.gateway == Gateway::None && settings.webhook_secrets.is_empty() {

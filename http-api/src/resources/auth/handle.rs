@@ -32,7 +32,8 @@ pub(crate) async fn session(call: &Call<'_>) -> Result<Reply, Failure> {
         actor: match principal.actor {
             Actor::Root(_) => wire::ActorKind::Root,
             Actor::Token(_) => wire::ActorKind::Token,
-            Actor::Nobody | Actor::System | Actor::Customer { .. } => wire::ActorKind::Nobody,
+            Actor::Customer { .. } => wire::ActorKind::Customer,
+            Actor::Nobody | Actor::System => wire::ActorKind::Nobody,
         },
         token_id: token_id.map(|id| id.0),
         owner,
