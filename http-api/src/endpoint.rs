@@ -157,6 +157,11 @@ impl Endpoint {
         self
     }
 
+    /// Whether it is for operators: a server with a port for them has it nowhere else.
+    pub(crate) fn is_admin(&self) -> bool {
+        is_admin(self.path)
+    }
+
     /// Whose share of the memory for bodies it uses.
     pub(crate) fn share(&self) -> Share {
         match self.access.scope() {
@@ -202,6 +207,13 @@ impl Endpoint {
         }
         operation
     }
+}
+
+/// Whether a path is for operators.
+pub(crate) fn is_admin(path: &str) -> bool {
+    let rest = path.strip_prefix("/api/v1").or_else(|| path.strip_prefix("/api"));
+    let first = rest.unwrap_or(path).trim_start_matches('/').split('/').next();
+    first.is_some_and(|first| ["cluster", "auth", "audit", "metrics"].contains(&first))
 }
 
 /// A group of endpoints about one thing: a tag of the OpenAPI document.

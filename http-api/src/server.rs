@@ -38,6 +38,7 @@ use crate::metrics::{Metrics, Transport};
 use crate::openapi;
 use crate::origin::Origins;
 use crate::parse::Parser;
+use crate::proxy::Proxies;
 use crate::request::trace;
 use crate::routes::Router;
 use crate::service::{self, Ends, Service};
@@ -53,6 +54,9 @@ const HANDSHAKES_MAX: usize = 64;
 /// How long a connection may take until it speaks TLS.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Connections that a port of operators serves at a time.
+const ADMIN_CONNECTIONS_MAX: usize = 64;
+
 /// The pause after a failed accept, for example for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -63,7 +67,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Server {
     local_addr: SocketAddr,
     stop: signal::Sender<bool>,
-    accept: JoinHandle<JoinSet<()>>,
+    /// A task for each port.
+    accept: Vec<JoinHandle<JoinSet<()>>>,
     /// Reads new events for all subscribers.
     filling: JoinHandle<()>,
 }
@@ -83,6 +88,20 @@ impl Server {
     /// When a setting is out of its bounds (`InvalidInput`), or the port has no address.
     pub fn from_listener(
         listener: TcpListener,
+        handle: Handle,
+        settings: Settings,
+    ) -> io::Result<Server> {
+        Server::from_listeners(listener, None, handle, settings)
+    }
+
+    /// Serves on a bound port, and operators on one of their own: it has few seats, which no flood
+    /// of clients takes, and their endpoints are nowhere else.
+    ///
+    /// # Errors
+    /// As [`Server::from_listener`].
+    pub fn from_listeners(
+        listener: TcpListener,
+        admin: Option<TcpListener>,
         handle: Handle,
         settings: Settings,
     ) -> io::Result<Server> {
@@ -112,7 +131,19 @@ impl Server {
             documents: Documents { openapi: openapi::text, page: docs::text },
         };
         let service = Arc::new(Service { router: Router::new(), app });
-        let accept = tokio::spawn(accept(listener, service, stopped));
+        let Settings { connections_max, connections_per_address_max, .. } = service.app.settings;
+        let clients =
+            Port { connections_max, connections_per_address_max, hides_admin: admin.is_some() };
+        let operators = Port {
+            connections_max: ADMIN_CONNECTIONS_MAX,
+            connections_per_address_max: ADMIN_CONNECTIONS_MAX,
+            hides_admin: false,
+        };
+        let ports = [(Some(listener), clients), (admin, operators)];
+        let accept = ports.into_iter().filter_map(|(listener, port)| {
+            Some(tokio::spawn(accept(listener?, port, service.clone(), stopped.clone())))
+        });
+        let accept = accept.collect();
         Ok(Server { local_addr, stop, accept, filling })
     }
 
@@ -125,7 +156,11 @@ impl Server {
     /// connections.
     pub async fn shutdown(mut self, grace: Duration) {
         let _ = self.stop.send(true);
-        let Ok(mut connections) = (&mut self.accept).await else { return };
+        let mut connections = JoinSet::new();
+        for accept in &mut self.accept {
+            let Ok(mut open) = accept.await else { continue };
+            connections.spawn(async move { while open.join_next().await.is_some() {} });
+        }
         let all_done = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, all_done).await.is_err() {
             tracing::warn!(
@@ -139,7 +174,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.accept.abort();
+        self.accept.iter().for_each(JoinHandle::abort);
         self.filling.abort();
     }
 }
@@ -147,6 +182,7 @@ impl Drop for Server {
 /// Accepts until the server stops; returns the open connections.
 async fn accept(
     listener: TcpListener,
+    port: Port,
     service: Arc<Service>,
     stopped: signal::Receiver<bool>,
 ) -> JoinSet<()> {
@@ -168,15 +204,25 @@ async fn accept(
                 continue;
             }
         };
-        match Seat::take(&seats, address.ip(), &service.app.settings) {
+        match Seat::take(&seats, address.ip(), port, &service.app.settings.proxies) {
             Some(seat) => {
-                connections.spawn(connection(socket, service.clone(), stopped.clone(), seat));
+                let (service, stopped) = (service.clone(), stopped.clone());
+                connections.spawn(connection(socket, service, stopped, seat, port.hides_admin));
             }
             // A client that expects TLS cannot read an answer without it.
             None if service.app.settings.tls.is_some() => {}
             None => refuse(&socket, ErrorCode::Overloaded, "There are too many connections."),
         }
     }
+}
+
+/// What holds for the connections of a port.
+#[derive(Clone, Copy, Debug)]
+struct Port {
+    connections_max: usize,
+    connections_per_address_max: usize,
+    /// Whether operators have another one.
+    hides_admin: bool,
 }
 
 /// The number of connections, in total and by address.
@@ -196,13 +242,13 @@ struct Seat {
 }
 
 impl Seat {
-    fn take(seats: &Arc<Seats>, address: IpAddr, settings: &Settings) -> Option<Seat> {
+    fn take(seats: &Arc<Seats>, address: IpAddr, port: Port, proxies: &Proxies) -> Option<Seat> {
         let mut taken = seats.lock();
         let here = taken.by_address.get(&address).copied().unwrap_or(0);
         // All clients behind a trusted proxy come from its address.
-        let is_alone = !settings.proxies.trusts(address);
-        let has_most = is_alone && here >= settings.connections_per_address_max;
-        if taken.all >= settings.connections_max || has_most {
+        let is_alone = !proxies.trusts(address);
+        let has_most = is_alone && here >= port.connections_per_address_max;
+        if taken.all >= port.connections_max || has_most {
             return None;
         }
         taken.all += 1;
@@ -229,10 +275,11 @@ async fn connection(
     service: Arc<Service>,
     mut stopped: signal::Receiver<bool>,
     seat: Seat,
+    hides_admin: bool,
 ) {
     // An address that is unknown belongs to a connection that is gone.
     let Ok(own) = socket.local_addr() else { return };
-    let ends = Ends { client: seat.address, own: own.ip() };
+    let ends = Ends { client: seat.address, own: own.ip(), hides_admin };
     // Answers are small; waiting to fill a packet only adds latency.
     let _ = socket.set_nodelay(true);
     let opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, open(&service.app, socket)).await;
@@ -366,7 +413,9 @@ fn refuse(socket: &TcpStream, code: ErrorCode, detail: &'static str) {
 /// Checks at compile time that a connection can move between threads.
 const _: fn() = || {
     fn is_send(_: &(impl Future<Output = ()> + Send)) {}
-    let _ = |socket, service, stopped, seat| is_send(&connection(socket, service, stopped, seat));
+    let _ = |socket, service, stopped, seat| {
+        is_send(&connection(socket, service, stopped, seat, false))
+    };
 };
 
 #[cfg(test)]
@@ -375,11 +424,10 @@ mod tests {
 
     #[test]
     fn seats_are_bounded_in_all_and_by_address_and_come_back() {
-        let settings =
-            Settings { connections_max: 3, connections_per_address_max: 2, ..Settings::default() };
+        let port = Port { connections_max: 3, connections_per_address_max: 2, hides_admin: false };
         let seats = Arc::new(Seats::default());
         let address = |last| IpAddr::from([127, 0, 0, last]);
-        let take = |last| Seat::take(&seats, address(last), &settings);
+        let take = |last| Seat::take(&seats, address(last), port, &Proxies::default());
         let first = take(1).expect("a free seat");
         let _second = take(1).expect("a free seat");
         assert!(take(1).is_none(), "no third one for this address");

@@ -14,7 +14,7 @@ use crate::answer::reply::{self, POSITION, REPLAYED, Reply};
 use crate::auth::Principal;
 use crate::bodies;
 use crate::call::{App, Call};
-use crate::endpoint::{BodyKind, Endpoint};
+use crate::endpoint::{BodyKind, Endpoint, is_admin};
 use crate::failure::Failure;
 use crate::limit::{Counted, Who};
 use crate::origin::{Exposure, Origins};
@@ -54,6 +54,8 @@ pub(crate) struct Ends {
     pub(crate) client: IpAddr,
     /// The address of this machine that the client connected to.
     pub(crate) own: IpAddr,
+    /// Whether operators have another port: their endpoints are not here.
+    pub(crate) hides_admin: bool,
 }
 
 /// Answers one request. `has_ambiguous_length` is true when its head has both a length and a
@@ -71,7 +73,15 @@ where
     let started = Instant::now();
     let (head, body) = request.into_parts();
     let trace = trace::of(&head.headers);
-    let found = router.find(&head.method, head.uri.path());
+    let found = match router.find(&head.method, head.uri.path()) {
+        Found::Endpoint { endpoint, .. } if ends.hides_admin && endpoint.is_admin() => {
+            Found::Nothing
+        }
+        Found::OtherMethod { pattern, .. } if ends.hides_admin && is_admin(pattern) => {
+            Found::Nothing
+        }
+        found => found,
+    };
     let label = match &found {
         Found::Endpoint { endpoint, .. } => endpoint.path,
         Found::OtherMethod { pattern, .. } => pattern,

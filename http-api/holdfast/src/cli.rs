@@ -7,8 +7,8 @@ use crate::exit::{self, CliError};
 use crate::node::{dev, serve};
 use crate::offline::{recover, restore, verify};
 use crate::remote::{
-    audit, auth, backup, clock, events, holds, level, members, orders, payments, products, snapshot,
-    status, tokens,
+    audit, auth, backup, clock, events, holds, level, members, orders, payments, products,
+    snapshot, status, tokens,
 };
 use crate::{bench, certs, gateway, remote};
 

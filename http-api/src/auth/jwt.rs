@@ -209,7 +209,8 @@ impl CustomerKeys {
         if !is_meant || !is_short || !has_begun || ends_s <= now_s {
             return None;
         }
-        let is_plain = !claims.sub.starts_with('0') && claims.sub.bytes().all(|b| b.is_ascii_digit());
+        let is_plain =
+            !claims.sub.starts_with('0') && claims.sub.bytes().all(|b| b.is_ascii_digit());
         let user = UserId(claims.sub.parse().ok().filter(|_| is_plain)?);
         let scopes = claims.scope.as_deref().map_or(Some(Scopes::OF_USERS), scopes_of)?;
         let expires_at = Timestamp(ends_s.checked_mul(1_000)?);

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::words::schema;
 use crate::bounds::{
-    AUDIT_DEFAULT, AUDIT_MAX, ID_MAX, LEDGER_DEFAULT, LEDGER_MAX, LIMIT_MAX, LIST_MAX, PER_PAGE, PER_PAGE_MAX,
+    AUDIT_DEFAULT, AUDIT_MAX, ID_MAX, LEDGER_DEFAULT, LEDGER_MAX, LIMIT_MAX, LIST_MAX, PER_PAGE,
+    PER_PAGE_MAX,
 };
 
 /// Parameters that every operation reads.

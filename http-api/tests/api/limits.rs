@@ -283,3 +283,46 @@ async fn bodies_count_as_they_arrive_and_kinds_do_not_keep_each_other_out() {
     fixture.until("what was given up is free again", taken).await;
     fixture.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_get_through_on_their_port_and_have_it_alone() {
+    let mut fixture = Fixture::start().await;
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let listen = async || tokio::net::TcpListener::bind(any).await.unwrap();
+    let (public, admin) = (listen().await, listen().await);
+    let addresses = (public.local_addr().unwrap(), admin.local_addr().unwrap());
+    let settings = Settings { connections_max: 3, ..settings() };
+    let handle = fixture.handle.clone();
+    let server = Server::from_listeners(public, Some(admin), handle, settings).unwrap();
+    let mut ask = async |address, method: &str, path: &str| {
+        fixture.address = address;
+        let text =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        fixture.raw(text.as_bytes()).await.status().unwrap_or(0)
+    };
+    for path in
+        ["/api/v1/cluster", "/api/cluster", "/metrics", "/api/v1/audit", "/api/v1/auth/mode"]
+    {
+        assert_eq!(ask(addresses.0, "GET", path).await, 404, "{path}");
+        // A method that the path lacks is no hint either.
+        assert_eq!(ask(addresses.0, "PATCH", path).await, 404, "{path}");
+        assert_eq!(ask(addresses.1, "GET", path).await, 200, "{path}");
+        assert_eq!(ask(addresses.1, "PATCH", path).await, 405, "{path}");
+    }
+    for address in [addresses.0, addresses.1] {
+        assert_eq!(ask(address, "GET", "/api/v1/products").await, 200);
+    }
+    // All seats of clients are taken.
+    let mut seats = Vec::new();
+    for _ in 0..3 {
+        seats.push(TcpStream::connect(addresses.0).await.unwrap());
+    }
+    let until = tokio::time::Instant::now() + Duration::from_secs(10);
+    while ask(addresses.0, "GET", "/livez").await != 503 {
+        assert!(tokio::time::Instant::now() < until, "the seats are never full");
+    }
+    assert_eq!(ask(addresses.1, "GET", "/api/v1/cluster").await, 200);
+    drop(seats);
+    server.shutdown(Duration::from_secs(5)).await;
+    fixture.stop().await;
+}

@@ -54,23 +54,29 @@ impl Running {
         settings.insecure = security::insecure(&config.peer_security, port.address(), false);
         let node = replicate(config, gateway::of(payments)?, limits).await;
         let node = node.map_err(|error| cannot_start(id, &error))?;
-        Running::serve(node, settings, port).await
+        Running::serve(node, settings, port, None).await
     }
 
-    /// Serves HTTP for a node that replicates already.
+    /// Serves HTTP for a node that replicates already, perhaps with a port for operators.
     pub(crate) async fn serve(
         node: Node,
         settings: Settings,
         port: Port,
+        admin: Option<Port>,
     ) -> Result<Running, CliError> {
-        let listening = port.socket.listen(CONNECTIONS_WAITING_MAX);
-        let served =
-            listening.and_then(|listener| Server::from_listener(listener, node.handle(), settings));
+        let address = port.address;
+        let listening = port.socket.listen(CONNECTIONS_WAITING_MAX).and_then(|listener| {
+            let listen = |port: Port| port.socket.listen(CONNECTIONS_WAITING_MAX);
+            Ok((listener, admin.map(listen).transpose()?))
+        });
+        let served = listening.and_then(|(listener, admin)| {
+            Server::from_listeners(listener, admin, node.handle(), settings)
+        });
         match served {
             Ok(server) => Ok(Running { node, server }),
             Err(error) => {
                 node.stop().await;
-                Err(refused(port.address, &error, "clients", "--http"))
+                Err(refused(address, &error, "clients", "--http"))
             }
         }
     }

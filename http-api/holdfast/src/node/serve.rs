@@ -40,6 +40,11 @@ pub(crate) struct Options {
     /// Listen for clients on this address; with port 0 the system chooses one
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: SocketAddr,
+    /// Listen for operators on this address, with a few connections of its own that no flood of
+    /// clients takes. `/cluster`, `/auth`, `/audit` and `/metrics` are then nowhere else, so
+    /// `--join` of other nodes has to name it
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin: Option<SocketAddr>,
     /// Listen for the other nodes on this address
     #[arg(long, value_name = "ADDR")]
     pub(crate) raft: SocketAddr,
@@ -113,6 +118,9 @@ async fn serve(mut options: Options) -> Result<(), CliError> {
         Signals::install().map_err(|error| CliError::because("cannot catch signals", &error))?;
     let is_guarded = options.https.is_guarded();
     security::check_http(options.http, is_guarded, options.limits.clients.insecure_http)?;
+    if let Some(admin) = options.admin {
+        security::check_http(admin, is_guarded, options.limits.clients.insecure_http)?;
+    }
     let port = Port::take(options.http, "clients", "--http")?;
 
     let mut config =
@@ -225,6 +233,8 @@ async fn start(
     if settings.gateway == Gateway::None && settings.webhook_secrets.is_empty() {
         tracing::warn!("nothing can pay an order here: set --payment-gateway or --webhook-secret");
     }
+    let admin = options.admin.map(|admin| Port::take(admin, "operators", "--admin"));
+    let admin = admin.transpose()?;
     let gateway = gateway::of(payments)?;
     let mut started = running::replicate(config.clone(), Arc::clone(&gateway), limits).await;
     if let Err(damage) = &started
@@ -237,7 +247,7 @@ async fn start(
         started = running::replicate(config.clone(), gateway, limits).await;
     }
     let node = started.map_err(|error| running::cannot_start(config.node_id, &error))?;
-    Running::serve(node, settings, port).await
+    Running::serve(node, settings, port, admin).await
 }
 
 /// The HTTP addresses of the other nodes on the command line.
