@@ -348,6 +348,7 @@ impl Core {
                 self.take_ask(ticket, ask, deadline_ms, actions);
             }
             Input::Removed => self.leave(actions),
+            Input::RemovedBy(peer) => self.heard_removal(peer, actions),
         }
     }
 
@@ -425,7 +426,7 @@ impl Core {
                 let mut seqs = Vec::with_capacity(commands.len().min(room));
                 for forwarded in commands.into_iter().take(room) {
                     seqs.push(forwarded.seq);
-                    if self.admits_command(from, &forwarded.envelope) {
+                    if self.admits_command(from, &forwarded) {
                         self.pending.push_back(forwarded.envelope);
                     }
                 }
@@ -448,7 +449,7 @@ impl Core {
                     actions.send.push((from, PeerMessage::Verdict { ticket, verdict }));
                 }
             }
-            PeerMessage::Removed => self.leave(actions),
+            PeerMessage::Removed => self.heard_removal(from, actions),
             PeerMessage::About { boot, run } => self.take_about(from, boot, run, actions),
             PeerMessage::Remembered { run, remembered } => {
                 self.take_remembered(from, run, remembered, actions);

@@ -371,6 +371,10 @@ impl Shared {
             HelloVerdict::Cluster => return self.met_foreign(peer, None),
             HelloVerdict::Addressee => return,
         };
+        // The core asks several peers before it believes one.
+        if verdict == HelloVerdict::Removed && peer != self.node() {
+            return self.send(Input::RemovedBy(peer));
+        }
         let mut unwanted = self.unwanted.lock();
         if *unwanted != Some(reason) {
             *unwanted = Some(reason);

@@ -131,7 +131,7 @@ pub enum RolledBack {
 pub enum Why {
     /// Peers do not send messages of this kind.
     Kind,
-    /// It names another sender or addressee than its connection.
+    /// It names another sender or addressee than its connection, or is in another node's name.
     Address,
     /// Its term cannot be.
     Term,

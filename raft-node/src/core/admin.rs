@@ -1,5 +1,9 @@
 //! Requests of this node's operators, as data; `members` decides.
 
+use std::collections::BTreeSet;
+
+use engine::ids::NodeId;
+
 use crate::members::{Ask, Change};
 
 /// Requests of this node's operators, and what the leader does about them.
@@ -10,6 +14,8 @@ pub(super) struct Admin {
     pub(super) proposed: Option<Change>,
     /// This node was removed.
     pub(super) removed: bool,
+    /// The voters that say so.
+    pub(super) removed_by: BTreeSet<NodeId>,
 }
 
 /// A request without a verdict.

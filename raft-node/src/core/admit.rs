@@ -10,14 +10,16 @@
 //! acknowledge any more. A leader drops the rejection of such a follower, since raft would answer
 //! with the missing entries; so the follower hears the heartbeat.
 
+use ::engine::actor::Actor;
 use ::engine::command::{Command, Envelope};
-use ::engine::ids::NodeId;
+use ::engine::ids::{NodeId, Position};
 use raft::StateRole;
 use raft::eraftpb::{Message, MessageType};
 
 use super::Core;
 use super::actions::{Actions, RolledBack, Why};
 use crate::log::view::entry_bytes;
+use crate::message::Forwarded;
 
 /// No term is above this.
 const TERM_MAX: u64 = 1 << 62;
@@ -110,6 +112,17 @@ fn judge_entries(message: &Message, append_bytes_max: u64) -> Result<(), Why> {
     }
 }
 
+fn judge_command(from: NodeId, seq: u64, envelope: &Envelope) -> Result<(), Why> {
+    let Envelope { request, actor, command, .. } = envelope;
+    let is_own = (request.node, request.seq) == (from, seq);
+    let is_anothers_root = matches!(actor, Actor::Root(node) if *node != from);
+    match command {
+        Command::RaiseLevel(_) | Command::BeginCluster(_) => Err(Why::Command),
+        _ if !is_own || is_anothers_root => Err(Why::Address),
+        _ => Ok(()),
+    }
+}
+
 impl Core {
     /// Whether raft may see this message. What it may not is counted.
     pub(super) fn admits(
@@ -133,7 +146,9 @@ impl Core {
         };
         let Err(why) = judge(message, from, &facts) else { return true };
         let kind = message.get_msg_type();
-        if (kind, why) == (MessageType::MsgHeartbeat, Why::BeyondLog) {
+        // An index that no log has is a lie, and shows nothing about this one.
+        let can_be = message.commit <= Position::INDEX_MAX;
+        if (kind, why) == (MessageType::MsgHeartbeat, Why::BeyondLog) && can_be {
             actions.rolled_back = Some(RolledBack::Entries {
                 peer: from,
                 acknowledged: message.commit,
@@ -147,17 +162,18 @@ impl Core {
 
     /// Whether a forwarded command may enter the log. All nodes stop at an entry that they cannot
     /// read, also after each restart. A frame has a checksum, so only a peer with a bug sends one.
-    pub(super) fn admits_command(&mut self, from: NodeId, envelope: &[u8]) -> bool {
-        let is_sound = match Envelope::decode(envelope) {
-            Ok((_, envelope)) => {
-                !matches!(envelope.command, Command::RaiseLevel(_) | Command::BeginCluster(_))
-            }
-            Err(_) => false,
+    /// A node forwards its own requests alone: with the number of another one it could make that
+    /// node's requests count as applied. Who asked that node, only it knows; but the root token of
+    /// a node is none of another's.
+    pub(super) fn admits_command(&mut self, from: NodeId, forwarded: &Forwarded) -> bool {
+        let judged = match Envelope::decode(&forwarded.envelope) {
+            Ok((_, envelope)) => judge_command(from, forwarded.seq, &envelope),
+            Err(_) => Err(Why::Command),
         };
-        if !is_sound {
-            self.count_refused(from, MessageType::MsgPropose, Why::Command);
+        if let Err(why) = judged {
+            self.count_refused(from, MessageType::MsgPropose, why);
         }
-        is_sound
+        judged.is_ok()
     }
 
     fn count_refused(&mut self, from: NodeId, kind: MessageType, why: Why) {
@@ -225,6 +241,24 @@ mod tests {
             assert_eq!(judged(&message(kind)), Err(Why::Kind), "{kind:?}");
         }
         assert_eq!(judged(&message(MsgReadIndex)), Err(Why::Entries));
+    }
+
+    #[test]
+    fn a_node_forwards_its_own_requests_alone() {
+        use ::engine::ids::RequestId;
+        use ::engine::trace::TraceId;
+
+        let envelope = |node, seq, actor| Envelope {
+            request: RequestId { node: NodeId(node), boot: 1, seq },
+            trace: TraceId::NONE,
+            actor,
+            command: Command::Tick,
+        };
+        let judged = |envelope: Envelope| judge_command(NodeId(2), 7, &envelope);
+        assert_eq!(judged(envelope(2, 7, Actor::Root(NodeId(2)))), Ok(()));
+        assert_eq!(judged(envelope(3, 7, Actor::Nobody)), Err(Why::Address));
+        assert_eq!(judged(envelope(2, 8, Actor::Nobody)), Err(Why::Address));
+        assert_eq!(judged(envelope(2, 7, Actor::Root(NodeId(1)))), Err(Why::Address));
     }
 
     #[test]

@@ -109,8 +109,10 @@ pub enum Input {
         /// The operator's deadline, on the monotonic clock.
         deadline_ms: u64,
     },
-    /// A peer says that this node was removed from the cluster.
+    /// This node's own membership says that it was removed from the cluster.
     Removed,
+    /// A peer says so.
+    RemovedBy(NodeId),
 }
 
 /// A command that a client of this node wants replicated.

@@ -6,6 +6,8 @@
 //! the change is made or refused, which also survives a change of leader. The leader promotes
 //! learners by itself, once they have caught up.
 
+use std::collections::BTreeSet;
+
 use ::engine::ids::NodeId;
 use protobuf::Message as _;
 use raft::eraftpb::{ConfChangeV2, Entry, EntryType};
@@ -74,6 +76,21 @@ impl Core {
         }
         let conf = self.raw.apply_conf_change(&steps).map_err(|error| error.to_string())?;
         Ok(self.members.after(entry.index, change.as_ref(), &conf))
+    }
+
+    /// A peer says that this node was removed. One alone is not believed: a single member whose key
+    /// was stolen would end all others. A node that lags learns it from a majority of the other
+    /// voters that it knows.
+    pub(super) fn heard_removal(&mut self, from: NodeId, actions: &mut Actions) {
+        let voters = self.members.voters.iter().chain(&self.members.voters_outgoing);
+        let others: BTreeSet<NodeId> = voters.copied().filter(|id| *id != self.node).collect();
+        if others.contains(&from) {
+            self.admin.removed_by.insert(from);
+        }
+        let told = others.intersection(&self.admin.removed_by).count();
+        if told > others.len() / 2 {
+            self.leave(actions);
+        }
     }
 
     /// Ends this node's part in the cluster: it no longer leads or asks for votes.

@@ -333,3 +333,25 @@ fn only_a_node_itself_says_where_it_is() {
         assert_eq!(known.expect("a member").raft_addr, expected);
     }
 }
+
+#[test]
+fn one_peer_alone_ends_no_node() {
+    let mut world = World::new();
+    let leader = world.leader();
+    let mut others = (1..=3).filter(|id| *id != leader);
+    let (liar, other) = (others.next().expect("two"), others.next().expect("two"));
+    let told = |world: &mut World, from: u64| {
+        let messages = vec![PeerMessage::Removed];
+        let input = Input::Peer { from: NodeId(from), speaks: 1, wall_ms: 0, messages };
+        world.input(leader, input);
+        world.input(leader, Input::RemovedBy(NodeId(from)));
+        world.host(leader).core.view().removed
+    };
+    for stranger in [liar, liar, 9, leader] {
+        assert!(!told(&mut world, stranger), "{stranger}");
+    }
+    world.propose(leader, 1);
+    world.run_ms(300);
+    assert_eq!(world.applied_seqs(leader), vec![1]);
+    assert!(told(&mut world, other), "a majority of the others is believed");
+}
