@@ -79,6 +79,8 @@ pub(crate) enum Access {
     Scope(Scope),
     /// Credentials with a scope, or a signature, which the handler checks.
     Signed(Scope),
+    /// Credentials with a scope; or none, if applications sign each channel.
+    Channels(Scope),
 }
 
 impl Access {
@@ -87,7 +89,7 @@ impl Access {
         match self {
             Access::Unset => Some(Scope::AuthAdmin),
             Access::Open | Access::Known => None,
-            Access::Scope(scope) | Access::Signed(scope) => Some(scope),
+            Access::Scope(scope) | Access::Signed(scope) | Access::Channels(scope) => Some(scope),
         }
     }
 }
@@ -110,6 +112,8 @@ pub(crate) struct Principal {
 pub(crate) struct Gate {
     root: Option<RootToken>,
     customers: Option<Arc<CustomerKeys>>,
+    /// Whether applications sign the channels of WebSockets.
+    has_apps: bool,
     handle: Handle,
 }
 
@@ -117,9 +121,19 @@ impl Gate {
     pub(crate) fn new(
         root: Option<RootToken>,
         customers: Option<Arc<CustomerKeys>>,
+        has_apps: bool,
         handle: Handle,
     ) -> Gate {
-        Gate { root, customers, handle }
+        Gate { root, customers, has_apps, handle }
+    }
+
+    /// Whether a request without credentials proves itself later.
+    fn is_proved_later(&self, access: Access) -> bool {
+        match access {
+            Access::Signed(_) => true,
+            Access::Channels(_) => self.has_apps,
+            _ => false,
+        }
     }
 
     /// Whether credentials are required here. A root token that is given is enforced: a node that
@@ -149,7 +163,7 @@ impl Gate {
         }
         let principal = match bearer(headers)? {
             Some(text) => self.recognise(text)?,
-            None if matches!(access, Access::Signed(_)) => return Ok((self.anonymous(), false)),
+            None if self.is_proved_later(access) => return Ok((self.anonymous(), false)),
             None if mode == Mode::Optional => return Ok((self.anonymous(), true)),
             None => return Err(missing()),
         };

@@ -136,6 +136,11 @@ impl Endpoint {
         self.with_access(Access::Signed(scope))
     }
 
+    /// Demands a token with a scope, or that applications sign each channel.
+    pub(crate) const fn channels(self, scope: Scope) -> Endpoint {
+        self.with_access(Access::Channels(scope))
+    }
+
     /// Demands valid credentials, whatever they allow.
     pub(crate) const fn known(self) -> Endpoint {
         self.with_access(Access::Known)

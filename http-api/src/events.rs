@@ -4,6 +4,7 @@
 //! pages at its own pace; nothing is queued for it. A subscriber that does not read blocks its
 //! connection, and the write timeout closes it like any other.
 
+pub(crate) mod app;
 mod feed;
 mod filter;
 mod render;

@@ -48,6 +48,7 @@ mod watch;
 
 pub use auth::RootToken;
 pub use auth::jwt::CustomerKeys;
+pub use events::app::SocketApp;
 pub use origin::{CorsOrigin, HostName};
 pub use proxy::{Network, Proxies, ProxyHeader};
 pub use server::Server;

@@ -115,6 +115,7 @@ impl Server {
             gate: Gate::new(
                 settings.root_token.clone(),
                 settings.customers.clone(),
+                !settings.socket_apps.is_empty(),
                 handle.clone(),
             ),
             handle,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::auth::RootToken;
 use crate::auth::jwt::CustomerKeys;
 use crate::bodies::Share;
+use crate::events::app::SocketApp;
 use crate::origin::{CorsOrigin, HostName};
 use crate::proxy::Proxies;
 use crate::tls::HttpTls;
@@ -51,6 +52,9 @@ pub struct Settings {
     /// The root token of this node. With it, the node always asks for credentials, unless the
     /// cluster's mode is `optional`.
     pub root_token: Option<RootToken>,
+    /// The applications that say who may have a channel of a WebSocket: one, or two during a rotation.
+    /// With them, a client without credentials has no channel that none of them signed.
+    pub socket_apps: Vec<SocketApp>,
     /// The public keys of who signs tokens of customers.
     pub customers: Option<Arc<CustomerKeys>>,
     /// The parts of this node that are open to everybody who reaches them, for `/cluster` and the
@@ -129,6 +133,7 @@ impl Default for Settings {
             proxies: Proxies::default(),
             tls: None,
             root_token: None,
+            socket_apps: Vec::new(),
             customers: None,
             insecure: Vec::new(),
             gateway: Gateway::None,
@@ -235,6 +240,7 @@ impl Settings {
                 self.webhook_secrets.iter().all(WebhookSecret::is_sound),
                 "of 16 to 255 visible ASCII characters each",
             ),
+            ("socket_apps", self.socket_apps.len() <= SECRETS_MAX, "two at most"),
             ("proxies", self.proxies.trusted.len() <= NETWORKS_MAX, "64 networks at most"),
             ("request_timeout", !self.request_timeout.is_zero(), positive),
             ("header_timeout", !self.header_timeout.is_zero(), positive),

@@ -180,6 +180,10 @@ pub struct SocketRequest {
     /// The channel to subscribe to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subscribe: Option<String>,
+    /// For a client without a token: `<key>:<signature>`, by which an application of the shop allows
+    /// the channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<String>,
     /// The channel to unsubscribe from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsubscribe: Option<String>,
@@ -192,8 +196,8 @@ pub struct SocketRequest {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SocketFrame {
-    /// `OrderPaid`, `OrderFailed` or `OrderCancelled`; else `subscribed`, `unsubscribed`, `pong` or
-    /// `error`.
+    /// `OrderPaid`, `OrderFailed` or `OrderCancelled`; else `connected`, `subscribed`, `unsubscribed`,
+    /// `pong` or `error`.
     pub event: String,
     /// The channel that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,6 +205,9 @@ pub struct SocketFrame {
     /// The event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Event>,
+    /// With `connected`: the id of the connection, for which an application signs channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket_id: Option<String>,
     /// The number of the `ping`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ping: Option<u64>,

@@ -308,7 +308,7 @@ fn security(access: Access) -> Value {
     match access {
         Access::Open => json!([]),
         Access::Signed(_) => json!([{ SIGNATURE: [] }, token]),
-        Access::Unset | Access::Known | Access::Scope(_) => json!([token]),
+        Access::Unset | Access::Known | Access::Scope(_) | Access::Channels(_) => json!([token]),
     }
 }
 

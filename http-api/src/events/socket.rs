@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use client::wire::{EventType, SocketFrame, SocketRequest};
+use engine::actor::Actor;
 use engine::ids::UserId;
 use futures_util::{SinkExt, StreamExt};
 use hyper::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT};
@@ -23,6 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::Subscription;
+use super::app::{self, SocketApp};
 use super::feed::Ended;
 use super::render::{self, Rendered};
 use crate::auth::{Gate, Principal};
@@ -117,6 +119,8 @@ pub(crate) async fn run(context: Context<'_>, socket: Stream, read: &Bytes, upgr
     let (role, read) = (Role::Server, read.to_vec());
     let socket = WebSocketStream::from_partially_read(socket, read, role, Some(config)).await;
     let (write_timeout, bound) = (context.settings.write_timeout, principal.user);
+    let is_signed = principal.actor == Actor::Nobody && !context.settings.socket_apps.is_empty();
+    let socket_id = is_signed.then(app::socket_id);
     let mut session = Session {
         socket,
         channels: BTreeSet::new(),
@@ -124,6 +128,7 @@ pub(crate) async fn run(context: Context<'_>, socket: Stream, read: &Bytes, upgr
         write_timeout,
         invalid: 0,
         bound,
+        socket_id,
     };
     let end = session.serve(context, principal).await;
     tracing::debug!(?end, "a WebSocket ends");
@@ -142,11 +147,22 @@ struct Session {
     invalid: u32,
     /// The only user whose channel the client may have.
     bound: Option<UserId>,
+    /// Where an application has to sign each channel: what it signs it for.
+    socket_id: Option<String>,
 }
 
 impl Session {
     async fn serve(&mut self, context: Context<'_>, principal: Principal) -> End {
-        let mut shut_out = std::pin::pin!(context.gate.clone().ended(principal));
+        let is_signed = self.socket_id.is_some();
+        let mut shut_out = std::pin::pin!(async move {
+            match is_signed {
+                true => std::future::pending().await,
+                false => context.gate.clone().ended(principal).await,
+            }
+        });
+        if let Err(end) = self.greet().await {
+            return end;
+        }
         let mut stopped = context.stopped.clone();
         let stopping = async { drop(stopped.wait_for(|stop| *stop).await) };
         let mut stopping = std::pin::pin!(stopping);
@@ -173,7 +189,9 @@ impl Session {
                 message = self.socket.next() => {
                     unanswered = 0;
                     match message {
-                        Some(Ok(message)) => self.receive(message).await,
+                        Some(Ok(message)) => {
+                            self.receive(message, &context.settings.socket_apps).await
+                        }
                         Some(Err(error)) => Err(error.into()),
                         None => Err(End::Gone),
                     }
@@ -205,7 +223,14 @@ impl Session {
         Ok(())
     }
 
-    async fn receive(&mut self, message: Message) -> Result<(), End> {
+    /// Tells the client its socket id, if it needs one.
+    async fn greet(&mut self) -> Result<(), End> {
+        let Some(id) = self.socket_id.clone() else { return Ok(()) };
+        let (event, socket_id) = ("connected".to_owned(), Some(id));
+        self.send_frame(&SocketFrame { event, socket_id, ..SocketFrame::default() }).await
+    }
+
+    async fn receive(&mut self, message: Message, apps: &[SocketApp]) -> Result<(), End> {
         let text = match message {
             Message::Text(text) => text,
             Message::Binary(_) => {
@@ -218,7 +243,7 @@ impl Session {
                 return Err(End::Gone);
             }
         };
-        let frame = match self.handle_message(&text) {
+        let frame = match self.handle_message(&text, apps) {
             Ok(frame) => frame,
             Err(message) => {
                 self.invalid += 1;
@@ -233,14 +258,25 @@ impl Session {
     }
 
     /// Handles a message of the client.
-    fn handle_message(&mut self, text: &str) -> Result<SocketFrame, &'static str> {
+    fn handle_message(
+        &mut self,
+        text: &str,
+        apps: &[SocketApp],
+    ) -> Result<SocketFrame, &'static str> {
         const SHAPES: &str = "A message is {\"subscribe\": channel}, {\"unsubscribe\": channel} or \
                               {\"ping\": number}.";
         const NO_CHANNEL: &str = "A channel is private-orders. and the id of a user.";
+        const NOT_SIGNED: &str =
+            "The channel needs `auth`: <key>:<HMAC-SHA256 of socket_id:channel>.";
         let request: SocketRequest = serde_json::from_str(text).map_err(|_| SHAPES)?;
+        let auth = request.auth.clone().unwrap_or_default();
         let (event, channel, ping) = match request {
-            SocketRequest { subscribe: Some(channel), unsubscribe: None, ping: None } => {
+            SocketRequest { subscribe: Some(channel), unsubscribe: None, ping: None, .. } => {
                 let user = user_of(&channel).ok_or(NO_CHANNEL)?;
+                let signed = |id: &String| apps.iter().any(|app| app.signed(&auth, id, &channel));
+                if !self.socket_id.as_ref().is_none_or(signed) {
+                    return Err(NOT_SIGNED);
+                }
                 if self.bound.is_some_and(|bound| bound != user) {
                     return Err("The token is for another user.");
                 }
@@ -250,11 +286,11 @@ impl Session {
                 self.channels.insert(user);
                 ("subscribed", Some(channel), None)
             }
-            SocketRequest { subscribe: None, unsubscribe: Some(channel), ping: None } => {
+            SocketRequest { subscribe: None, unsubscribe: Some(channel), ping: None, .. } => {
                 self.channels.remove(&user_of(&channel).ok_or(NO_CHANNEL)?);
                 ("unsubscribed", Some(channel), None)
             }
-            SocketRequest { subscribe: None, unsubscribe: None, ping: Some(ping) } => {
+            SocketRequest { subscribe: None, unsubscribe: None, ping: Some(ping), .. } => {
                 ("pong", None, Some(ping))
             }
             _ => return Err(SHAPES),

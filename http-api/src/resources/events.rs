@@ -21,6 +21,6 @@ endpoints! {
         => handle::stream,
     Socket: Endpoint::get("/api/v1/ws", describe::socket).own_format()
         .exposes(Exposure::Socket)
-        .needs(Scope::EventsRead)
+        .channels(Scope::EventsRead)
         => handle::socket,
 }

@@ -226,3 +226,54 @@ async fn a_client_that_does_not_read_its_socket_is_disconnected() {
     }
     fixture.stop().await;
 }
+
+/// What the shop's application answers to a browser that asks for a channel.
+fn signed(secret: &str, socket_id: &str, channel: &str) -> String {
+    use hmac::{Hmac, Mac};
+
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(format!("{socket_id}:{channel}").as_bytes());
+    let bytes = mac.finalize().into_bytes();
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("shop:{digits}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_of_the_shop_signs_the_channels_of_browsers() {
+    const SECRET: &str = "0123456789abcdef";
+    let app = http_api::SocketApp::read(&format!("shop:{SECRET}")).unwrap();
+    let fixture = Fixture::with(Settings { socket_apps: vec![app], ..settings() }).await;
+    fixture.product("9.99", 100).await;
+    let mut socket = open(&fixture).await;
+    let connected = hear(&mut socket).await.unwrap();
+    assert_eq!(connected["event"], "connected");
+    let id = connected["socket_id"].as_str().unwrap().to_owned();
+    let (own, other) = ("private-orders.7", "private-orders.8");
+    for auth in [
+        Value::Null,
+        json!(signed(SECRET, &id, other)),
+        json!(signed(SECRET, "1.2", own)),
+        json!(signed("another-secret!!", &id, own)),
+        json!(signed(SECRET, &id, own).replace("shop:", "other:")),
+    ] {
+        say(&mut socket, &json!({"subscribe": own, "auth": auth})).await;
+        assert_eq!(hear(&mut socket).await.unwrap()["event"], "error", "{auth}");
+    }
+    say(&mut socket, &json!({"subscribe": own, "auth": signed(SECRET, &id, own)})).await;
+    assert_eq!(hear(&mut socket).await.unwrap()["event"], "subscribed");
+    place(&fixture, 8, "mock").await;
+    let paid = place(&fixture, 7, "mock").await;
+    let frame = hear(&mut socket).await.unwrap();
+    assert_eq!((&frame["event"], &frame["data"]["order_id"]), (&json!("OrderPaid"), &json!(paid)));
+    // Credentials that become required end nobody who proves each channel.
+    let admin = json!({"owner": "ops", "scopes": ["auth:admin"]});
+    fixture.post("/api/v1/auth/tokens", &admin).await.expect(201);
+    let mode = json!({"mode": "required"});
+    fixture.send(Call::json("PUT", "/api/v1/auth/mode", &mode)).await.expect(200);
+    say(&mut socket, &json!({"ping": 3})).await;
+    assert_eq!(hear(&mut socket).await.unwrap()["ping"], 3);
+    let mut late = open(&fixture).await;
+    assert_eq!(hear(&mut late).await.unwrap()["event"], "connected");
+    fixture.send(Call::new("GET", "/api/v1/events")).await.problem(401, "unauthorized");
+    fixture.stop().await;
+}

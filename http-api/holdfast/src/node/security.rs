@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, ValueEnum};
 use client::Client;
 use engine::ids::NodeId;
-use http_api::{CustomerKeys, HttpTls, RootToken};
+use http_api::{CustomerKeys, HttpTls, RootToken, SocketApp};
 use raft_node::PeerSecurity;
 use raft_node::tls::certificate::PairFiles;
 use raft_node::tls::{Mode, PeerFiles, PeerTls};
@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use crate::credentials;
 use crate::exit::{CliError, chain};
 use crate::remote;
+use crate::settings::secrets_of;
 
 /// How often the files of certificates are looked at.
 const LOOK: Duration = Duration::from_secs(60);
@@ -70,6 +71,10 @@ pub(crate) struct Https {
     /// `iat`, `exp` and perhaps `scope`, for an hour at most
     #[arg(long, value_name = "FILE")]
     pub(crate) customer_key_file: Option<PathBuf>,
+    /// Give a WebSocket without a token the channels that an application in this file signs: lines of
+    /// KEY:SECRET, two at most. The string to sign is `socket_id:channel`, as for Pusher
+    #[arg(long, value_name = "FILE")]
+    pub(crate) socket_app_file: Option<PathBuf>,
     /// Ask the other nodes to add this one with the token in this file, for --join and to rebuild
     /// it; its scopes are cluster:join and cluster:read [default: that of --root-token-file]
     #[arg(long, value_name = "FILE")]
@@ -107,6 +112,24 @@ impl Https {
         let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
         let keys = CustomerKeys::read(&text, cluster).map_err(|error| wrong(&error))?;
         Ok(Some(Arc::new(keys)))
+    }
+
+    /// The applications that sign channels of WebSockets.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a line is no application.
+    pub(crate) fn socket_apps(&self) -> Result<Vec<SocketApp>, CliError> {
+        let Some(path) = &self.socket_app_file else { return Ok(Vec::new()) };
+        let lines = secrets_of(path, "--socket-app-file")?;
+        if lines.len() > 2 {
+            let text = format!("--socket-app-file {}: has more than two lines", path.display());
+            return Err(CliError::Usage(text));
+        }
+        let read = |(at, line): (usize, &String)| {
+            let wrong = |what| format!("--socket-app-file {}: line {at} {what}", path.display());
+            SocketApp::read(line).map_err(|what| CliError::Usage(wrong(what)))
+        };
+        (1..).zip(&lines).map(read).collect()
     }
 
     /// A client that asks these other nodes to add this one.

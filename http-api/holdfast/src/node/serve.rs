@@ -228,6 +228,7 @@ async fn start(
     settings.tls = certificate;
     settings.root_token = options.https.root_token()?;
     settings.customers = options.https.customer_keys(&options.cluster)?;
+    settings.socket_apps = options.https.socket_apps()?;
     let is_guarded = options.https.is_guarded();
     settings.insecure = security::insecure(&config.peer_security, port.address(), is_guarded);
     if settings.gateway == Gateway::None && settings.webhook_secrets.is_empty() {
