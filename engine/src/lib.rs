@@ -41,6 +41,7 @@ pub mod apply;
 pub mod checkpoint;
 pub mod invariants;
 pub mod query;
+pub mod quota;
 pub mod state;
 pub mod store;
 pub mod totals;

@@ -27,12 +27,21 @@ pub(crate) struct Users {
     frozen: usize,
     stored: usize,
     sum: u64,
+    /// Bytes of names and addresses; each address is in the index, too.
+    text_bytes: usize,
 }
 
 impl Users {
     /// How many users have a row.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Roughly the memory that the rows and their index take, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        /// A row in a list that grows by half, an entry of the index, and three allocations.
+        const EACH: usize = size_of::<User>() * 3 / 2 + 40 + 3 * 16;
+        (self.rows.len() * EACH + self.text_bytes) as u64
     }
 
     /// The user's row.
@@ -49,6 +58,7 @@ impl Users {
     pub(crate) fn create(&mut self, user: User, hasher: &mut RowHasher) {
         assert_eq!(user.id.0, self.rows.len() as u64 + 1, "user ids are dense");
         self.sum = self.sum.wrapping_add(hasher.hash(Table::User, user.id.0, &user));
+        self.text_bytes += user.name.len() + 2 * user.email.len();
         self.emails.insert(user.email.clone(), user.id);
         self.rows.push(user);
     }

@@ -356,6 +356,14 @@ impl From<ProposeError> for Failure {
                 "The memory of this node, or of too many others, is nearly used up; nothing was \
                  applied. Cancels, payments and reads go on.",
             ),
+            ProposeError::ShareFull(kind) => Failure::new(
+                ErrorCode::MemoryFull,
+                format!(
+                    "There are so many {kind} that they use up their share of this node's memory; \
+                     nothing was applied. Orders go on. Give the nodes more memory, or find out who \
+                     makes them.",
+                ),
+            ),
             ProposeError::Stalled => Failure::new(
                 ErrorCode::Overloaded,
                 "The disk of this node does not answer; nothing was applied. Other nodes go on.",

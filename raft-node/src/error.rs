@@ -19,6 +19,9 @@ pub enum ProposeError {
     /// The memory of this node, or of too many others, is nearly used up. Certainly not applied.
     #[error("short of memory")]
     MemoryFull,
+    /// Rows of this kind use up their share of this node's memory. Certainly not applied.
+    #[error("{0} use up their share of the memory")]
+    ShareFull(&'static str),
     /// The disk of this node does not answer. Certainly not applied.
     #[error("the disk does not answer")]
     Stalled,

@@ -17,6 +17,7 @@ use engine::hold::Hold;
 use engine::ids::{HoldId, NodeId, OrderId, Position, RefundId, RequestId, Timestamp};
 use engine::level;
 use engine::order::Order;
+use engine::quota;
 use engine::refund::Refund;
 use engine::state::{OrderLookup, State};
 use engine::tokens::Auth;
@@ -189,6 +190,10 @@ impl Handle {
             shared.counters.proposals_refused.add(1);
             return Err(ProposeError::MemoryFull);
         }
+        if let Some(kind) = self.used_up(&command) {
+            shared.counters.proposals_refused.add(1);
+            return Err(ProposeError::ShareFull(kind));
+        }
         // Whose a hold is decides the log.
         let is_plain = !(names_holds(&command) && self.is_bound(actor));
         if is_plain && let Some(refused) = self.refuse_sold_out(&command, deadline).await {
@@ -204,6 +209,14 @@ impl Handle {
         shared.send(crate::core::Input::Propose(Request { seq, envelope, adds_rows, deadline_ms }));
         // Every proposer gets an answer while the node exists: its command may be in the log.
         answer.await.unwrap_or(Err(ProposeError::TimedOut))
+    }
+
+    /// The kind of the rows that a command adds, if they have used up their share of the memory.
+    fn used_up(&self, command: &Command) -> Option<&'static str> {
+        let kind = quota::Kind::of(command)?;
+        let bytes_max = self.shared.counters.memory_max_bytes.get();
+        let used = self.shared.state.read().bytes_of(kind);
+        (bytes_max > 0 && used >= kind.share(bytes_max)).then(|| kind.as_str())
     }
 
     /// Whether somebody is limited to the rows of a user.

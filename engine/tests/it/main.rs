@@ -16,6 +16,7 @@ mod orders;
 mod payments;
 mod products;
 mod properties;
+mod quota;
 mod refunds;
 mod sales;
 mod scripts;

@@ -173,6 +173,7 @@ mod tests {
             (ProposeError::Overloaded, 503, Outcome::NotApplied),
             (ProposeError::StorageFull, 503, Outcome::NotApplied),
             (ProposeError::MemoryFull, 503, Outcome::NotApplied),
+            (ProposeError::ShareFull("users"), 503, Outcome::NotApplied),
             (ProposeError::Stalled, 503, Outcome::NotApplied),
             (ProposeError::Stopping, 503, Outcome::NotApplied),
             (ProposeError::TimedOut, 504, Outcome::Unknown),
