@@ -291,6 +291,9 @@ fn cluster() {
         lag: None,
         healthy: true,
         last_contact_ms: Some(40),
+        level_newest: None,
+        version: None,
+        uptime_seconds: None,
     };
     let follower = Member {
         id: 2,
@@ -302,6 +305,9 @@ fn cluster() {
         lag: Some(2),
         healthy: false,
         last_contact_ms: None,
+        level_newest: Some(1),
+        version: Some("0.1.0".to_owned()),
+        uptime_seconds: Some(90),
     };
     let cluster = Cluster {
         cluster_id: "holdfast".to_owned(),
@@ -321,11 +327,15 @@ fn cluster() {
             version: "0.1.0".to_owned(),
             uptime_seconds: 90,
             disk_free_bytes: 1_000_000_000,
+            disk_reserve_bytes: Some(268_435_456),
             memory_bytes: Some(50_000_000),
+            memory_limit_bytes: None,
             files_open: Some(40),
             files_max: None,
         }),
         insecure: vec!["http".into()],
+        unsafe_settings: vec!["--disk-reserve-mb 0".into()],
+        log_entries_left: Some(8_589_934_471),
         members: vec![leader, follower],
     };
     golden(include_str!("goldens/cluster.json"), &Envelope::new(cluster));

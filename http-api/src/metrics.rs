@@ -2,7 +2,7 @@
 //!
 //! Business counters are part of the replicated state, so every node reports the same values: read
 //! them from one node, or take the maximum, never the sum. Latencies belong to this node alone. No
-//! label has an id or anything else that a client chooses.
+//! label has anything that a client chooses, nor an id except that of a member.
 
 use std::fmt;
 use std::sync::Arc;
@@ -71,6 +71,12 @@ struct Open {
     what: &'static str,
 }
 
+/// A flag of the node that is only for trials.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Flag {
+    flag: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Anonymous {
     route: &'static str,
@@ -136,6 +142,12 @@ impl Metrics {
         registry.register("holdfast_insecure", help, open.clone());
         for &what in &settings.insecure {
             open.get_or_create(&Open { what }).set(1);
+        }
+        let flags: Family<Flag, Gauge> = Family::default();
+        let help = "1 for each flag of this node that is only for trials";
+        registry.register("holdfast_unsafe_setting", help, flags.clone());
+        for &flag in &settings.unsafe_settings {
+            flags.get_or_create(&Flag { flag }).set(1);
         }
         registry.register_collector(Box::new(Node(handle, feed, settings.tls.clone())));
         Metrics { registry, requests, reservations, sent, cut_off, signatures_refused, anonymous }
@@ -223,6 +235,7 @@ impl Collector for Node {
         writer.webhooks(&totals, parked)?;
         writer.links(&node)?;
         writer.expiry(&node, self.2.as_deref())?;
+        writer.members(&node)?;
         writer.node(&node)
     }
 }
@@ -377,6 +390,37 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
+    /// The build of this node, and what it knows of the other members.
+    fn members(&mut self, node: &raft_node::Metrics) -> fmt::Result {
+        let (name, help) = ("holdfast_build", "1, with the version of the program");
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let labels = [("version", env!("CARGO_PKG_VERSION"))];
+        ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
+        let contact = "Milliseconds since this node heard from another member";
+        let lag = "Entries that another member is behind, shown by the leader";
+        let of_contact = |peer: &raft_node::PeerMetrics| peer.last_contact_ms;
+        let of_lag = |peer: &raft_node::PeerMetrics| peer.lag;
+        self.of_peers(node, "peer_last_contact_ms", contact, of_contact)?;
+        self.of_peers(node, "peer_lag_entries", lag, of_lag)
+    }
+
+    fn of_peers(
+        &mut self,
+        node: &raft_node::Metrics,
+        name: &str,
+        help: &str,
+        value: impl Fn(&raft_node::PeerMetrics) -> Option<u64>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for peer in &node.peers {
+            let Some(value) = value(peer) else { continue };
+            let labels = [("peer", peer.id.0)];
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
     fn expiry(&mut self, node: &raft_node::Metrics, http: Option<&HttpTls>) -> fmt::Result {
         let http = http.map(HttpTls::not_after_s);
         let (name, help) =
@@ -426,6 +470,17 @@ impl Writer<'_, '_> {
                 "Free bytes on the disk of the data directory",
                 node.disk_free_bytes,
             ),
+            (
+                "disk_reserve_bytes",
+                "The node refuses writes while less than this is free",
+                node.disk_reserve_bytes,
+            ),
+            ("cluster_level", "The level whose rules the cluster uses", node.level.into()),
+            (
+                "log_entries_left",
+                "Entries that the log can still take in the cluster's life",
+                node.log_entries_left,
+            ),
             ("writes_refused", "1 while the disks take no writes, else 0", node.writes_refused),
             (
                 "memory_full",
@@ -445,7 +500,7 @@ impl Writer<'_, '_> {
             ),
             (
                 "disk_stalled_ms",
-                "Milliseconds since the disk last completed a sync that is waiting",
+                "Milliseconds that the oldest waiting sync, or write to the checkpoint, has taken",
                 node.disk_stalled_ms,
             ),
         ] {
@@ -454,6 +509,11 @@ impl Writer<'_, '_> {
         let process = Process::now();
         for (name, help, value) in [
             ("memory_bytes", "Resident memory of the process", process.memory_bytes),
+            (
+                "memory_limit_bytes",
+                "Memory that the process may use, of its control group or of the machine",
+                process.memory_limit_bytes,
+            ),
             ("files_open", "Open files and connections of the process", process.files_open),
             ("files_max", "Files and connections that it may have open", process.files_max),
         ] {

@@ -60,6 +60,8 @@ pub struct Settings {
     /// The parts of this node that are open to everybody who reaches them, for `/cluster` and the
     /// metrics.
     pub insecure: Vec<&'static str>,
+    /// Flags that are only for trials, likewise.
+    pub unsafe_settings: Vec<&'static str>,
     /// The gateway that charges for orders. All nodes should have the same one, because the leader
     /// makes the calls.
     pub gateway: Gateway,
@@ -136,6 +138,7 @@ impl Default for Settings {
             socket_apps: Vec::new(),
             customers: None,
             insecure: Vec::new(),
+            unsafe_settings: Vec::new(),
             gateway: Gateway::None,
             webhook_secrets: Vec::new(),
             webhook_unsigned: false,

@@ -59,6 +59,7 @@ pub(crate) struct Counters {
     pub(crate) payment_calls: Counter,
     pub(crate) disk_free_bytes: Counter,
     pub(crate) memory_max_bytes: Counter,
+    pub(crate) disk_reserve_bytes: Counter,
 }
 
 /// Microseconds since this moment.

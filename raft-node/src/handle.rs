@@ -25,7 +25,7 @@ use engine::trace::TraceId;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use self::metrics::Metrics;
+use self::metrics::{Metrics, entries_left};
 use crate::addresses;
 use crate::core::clock::Behind;
 use crate::core::{Request, Space};
@@ -117,6 +117,8 @@ pub struct Member {
     pub healthy: bool,
     /// Milliseconds since it was heard; none for this node, and if it never was.
     pub last_contact_ms: Option<u64>,
+    /// The newest level that it speaks; none until it said so.
+    pub speaks: Option<u32>,
 }
 
 /// Assumed error of this node's clock against the leader's, in milliseconds, when it refuses
@@ -520,6 +522,10 @@ impl Handle {
                     || (heard.is_some_and(|(_, ms_ago)| *ms_ago <= 3_000)
                         && shared.linked.lock().contains(&member.id)),
                 last_contact_ms: heard.filter(|_| !own).map(|(_, ms_ago)| *ms_ago),
+                speaks: match own {
+                    true => Some(level::NEWEST),
+                    false => view.speaks.iter().find(|(id, _)| *id == member.id).map(|(_, to)| *to),
+                },
             }
         });
         Status {
@@ -568,7 +574,7 @@ impl Handle {
 
 /// Warns when nine tenths of the log's indexes are used: nothing can be written after the last one.
 fn end_warning(commit_index: u64) -> Option<String> {
-    let left = Position::INDEX_MAX.saturating_sub(commit_index);
+    let left = entries_left(commit_index);
     (left < Position::INDEX_MAX / 10).then(|| {
         format!(
             "the log can take {left} more entries, of {} in all: move to a new cluster with `holdfast \

@@ -43,7 +43,7 @@ pub use config::{Config, Join, Peer, PeerSecurity};
 pub use error::{EventsError, ProposeError, ReadError, SnapshotError};
 pub use handle::backup::Backup;
 pub use handle::ledger::{LedgerEntry, LedgerPage, LedgerPlace};
-pub use handle::metrics::Metrics;
+pub use handle::metrics::{Metrics, Peer as PeerMetrics};
 pub use handle::{Handle, Health, Member, Status};
 pub use histogram::Histogram;
 pub use invalid::Invalid;

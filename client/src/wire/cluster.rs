@@ -64,6 +64,13 @@ pub struct Cluster {
     /// `peers_migrate` while links without TLS are taken too.
     #[serde(default)]
     pub insecure: Vec<String>,
+    /// Settings of the answering node that are only for trials, as flags of `serve`.
+    #[serde(default)]
+    pub unsafe_settings: Vec<String>,
+    /// How many more entries the log can take in the cluster's life; null from a node that does not
+    /// say.
+    #[serde(default)]
+    pub log_entries_left: Option<u64>,
     /// All members, by ascending id.
     pub members: Vec<Member>,
 }
@@ -78,8 +85,15 @@ pub struct NodeState {
     pub uptime_seconds: u64,
     /// Free bytes on the disk of its data directory.
     pub disk_free_bytes: u64,
+    /// It refuses writes while less than this is free; null from a node that does not say.
+    #[serde(default)]
+    pub disk_reserve_bytes: Option<u64>,
     /// Memory that it uses, in bytes; null if the system does not say.
     pub memory_bytes: Option<u64>,
+    /// How much it may use: the limit of its control group, else the memory of the machine; null if
+    /// the system does not say.
+    #[serde(default)]
+    pub memory_limit_bytes: Option<u64>,
     /// Open files and connections; null if the system does not say.
     pub files_open: Option<u64>,
     /// How many it may have; null without a limit, or if the system does not say.
@@ -124,6 +138,15 @@ pub struct Member {
     /// Milliseconds since the answering node heard from it; null for itself, and if it never did.
     #[serde(default)]
     pub last_contact_ms: Option<u64>,
+    /// The newest level that it speaks; null while the answering node does not know.
+    #[serde(default)]
+    pub level_newest: Option<u32>,
+    /// The version of its program; null unless it answers itself.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Seconds since it started; null unless it answers itself.
+    #[serde(default)]
+    pub uptime_seconds: Option<u64>,
 }
 
 /// The body of `POST /cluster/members`: a node that is to join.

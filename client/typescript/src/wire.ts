@@ -210,6 +210,8 @@ export interface Cluster {
   level: number;
   /** The newest level that the node speaks. */
   level_newest: number;
+  /** How many more entries the log can take in the cluster's life; null from a node that does not say. */
+  log_entries_left: number | null;
   /** All members, by ascending id. */
   members: Member[];
   /** The lowest id above all ids that members have or had. */
@@ -224,6 +226,8 @@ export interface Cluster {
   rebuilt_from: number | null;
   /** The node's term. */
   term: number;
+  /** Settings of the answering node that are only for trials, as flags of `serve`. */
+  unsafe_settings: string[];
   /** What an operator should look at, as sentences; the node still works. */
   warnings: string[];
 }
@@ -475,6 +479,8 @@ export interface Member {
   lag: number | null;
   /** Milliseconds since the answering node heard from it; null for itself, and if it never did. */
   last_contact_ms: number | null;
+  /** The newest level that it speaks; null while the answering node does not know. */
+  level_newest: number | null;
   /** Last log index known to be on the member; null unless the leader answers. */
   match_index: number | null;
   /** Where its peers reach it. */
@@ -483,6 +489,10 @@ export interface Member {
   replaces: number | null;
   /** Its role. */
   role: MemberRole;
+  /** Seconds since it started; null unless it answers itself. */
+  uptime_seconds: number | null;
+  /** The version of its program; null unless it answers itself. */
+  version: string | null;
 }
 
 /** What a joining node has to know. */
@@ -529,12 +539,16 @@ export interface NewToken {
 export interface NodeState {
   /** Free bytes on the disk of its data directory. */
   disk_free_bytes: number;
+  /** It refuses writes while less than this is free; null from a node that does not say. */
+  disk_reserve_bytes: number | null;
   /** How many it may have; null without a limit, or if the system does not say. */
   files_max: number | null;
   /** Open files and connections; null if the system does not say. */
   files_open: number | null;
   /** Memory that it uses, in bytes; null if the system does not say. */
   memory_bytes: number | null;
+  /** How much it may use: the limit of its control group, else the memory of the machine; null if the system does not say. */
+  memory_max_bytes: number | null;
   /** Seconds since it started. */
   uptime_seconds: number;
   /** The version of its program. */

@@ -217,11 +217,17 @@ pub(crate) fn cluster(handle: &raft_node::Handle) -> wire::Cluster {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: metrics.uptime_seconds,
         disk_free_bytes: metrics.disk_free_bytes,
+        disk_reserve_bytes: Some(metrics.disk_reserve_bytes),
         memory_bytes: process.memory_bytes,
+        memory_limit_bytes: process.memory_max_bytes,
         files_open: process.files_open,
         files_max: process.files_max,
     };
+    let own = status.node_id;
     let member = |member: raft_node::Member| wire::Member {
+        level_newest: member.speaks,
+        version: (member.id == own).then(|| node.version.clone()),
+        uptime_seconds: (member.id == own).then_some(node.uptime_seconds),
         id: member.id.0,
         role: member.role.parse().unwrap_or(MemberRole::Unknown),
         raft_addr: member.raft_addr,
@@ -249,8 +255,10 @@ pub(crate) fn cluster(handle: &raft_node::Handle) -> wire::Cluster {
         next_member_id: status.next_member_id.0,
         warnings: status.warnings,
         node: Some(node),
-        // The server knows.
+        // The server knows these two.
         insecure: Vec::new(),
+        unsafe_settings: Vec::new(),
+        log_entries_left: Some(metrics.log_entries_left),
         members,
     }
 }

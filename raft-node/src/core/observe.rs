@@ -60,6 +60,7 @@ impl Core {
                 .iter()
                 .map(|(id, at)| (*id, self.now.mono_ms.saturating_sub(*at)))
                 .collect(),
+            speaks: self.levels.peers.iter().map(|(id, speaks)| (*id, *speaks)).collect(),
             removed: self.admin.removed,
             quorum_heard_ms_ago: self.quorum_heard_ms_ago(),
             refuses_writes: self.refuses_writes(),

@@ -58,6 +58,8 @@ pub struct View {
     pub forwarded: u64,
     /// Milliseconds since each peer was heard.
     pub heard: Vec<(NodeId, u64)>,
+    /// The newest level that each peer said it speaks.
+    pub speaks: Vec<(NodeId, u32)>,
     /// Whether this node was removed from the cluster.
     pub removed: bool,
     /// Milliseconds since a message from the leader; on the leader itself, from a majority.

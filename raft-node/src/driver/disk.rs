@@ -59,6 +59,7 @@ impl Gauge {
 /// Tells the core of each change of the judgement. Ends with the task.
 pub(crate) async fn watch(shared: Arc<Shared>, dir: std::path::PathBuf, reserve_bytes: u64) {
     let mut gauge = Gauge::new(reserve_bytes);
+    shared.counters.disk_reserve_bytes.set(reserve_bytes);
     let (mut known, mut unreadable) = (Space::Ample, false);
     let mut looks = tokio::time::interval(INTERVAL);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -2,7 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+use engine::ids::{NodeId, Position};
+
 use crate::config::PeerSecurity;
+use crate::core::View;
 use crate::counters::Counter;
 use crate::histogram::Histogram;
 use crate::payment::GatewayState;
@@ -111,6 +114,14 @@ pub struct Metrics {
     pub open_orders: u64,
     /// Bytes that the node may still write on the disk of the data directory.
     pub disk_free_bytes: u64,
+    /// The node refuses writes while less than this is free.
+    pub disk_reserve_bytes: u64,
+    /// The level whose rules the cluster uses.
+    pub level: u32,
+    /// How many more entries the log can take.
+    pub log_entries_left: u64,
+    /// The other members.
+    pub peers: Vec<Peer>,
     /// On the leader, milliseconds by which its clock is behind the clocks of the nodes; 0 while it
     /// follows them.
     pub clock_behind_ms: u64,
@@ -124,12 +135,42 @@ pub struct Metrics {
     pub disk_stalled_ms: u64,
 }
 
+/// Another member, as this node sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Its id.
+    pub id: NodeId,
+    /// Milliseconds since it was heard; none if it never was.
+    pub last_contact_ms: Option<u64>,
+    /// Entries that it is behind; only the leader knows.
+    pub lag: Option<u64>,
+}
+
+/// How many more entries the log can take.
+pub(super) fn entries_left(commit_index: u64) -> u64 {
+    Position::INDEX_MAX.saturating_sub(commit_index)
+}
+
+fn peers(shared: &Shared, view: &View) -> Vec<Peer> {
+    let members = shared.members.borrow();
+    let others = members.members.iter().filter(|member| member.id != shared.node());
+    let peer = |id: NodeId| {
+        let matched = view.matched.iter().find(|(of, ..)| *of == id).map(|found| found.1);
+        Peer {
+            id,
+            last_contact_ms: view.heard.iter().find(|(of, _)| *of == id).map(|(_, ms)| *ms),
+            lag: matched.map(|matched| view.last_index.saturating_sub(matched)),
+        }
+    };
+    others.map(|member| peer(member.id)).collect()
+}
+
 /// Reads the metrics of a node.
 pub(super) fn metrics(shared: &Shared) -> Metrics {
     let view = shared.view.read().clone();
-    let (applied_index, open_orders) = {
+    let (applied_index, open_orders, level) = {
         let state = shared.state.read();
-        (state.applied_index(), state.open_orders())
+        (state.applied_index(), state.open_orders(), state.level())
     };
     let counters = &shared.counters;
     let seconds = |micros: &Counter| micros.get() as f64 / 1e6;
@@ -190,6 +231,10 @@ pub(super) fn metrics(shared: &Shared) -> Metrics {
         gateway_state: shared.gateway.state(),
         open_orders,
         disk_free_bytes: counters.disk_free_bytes.get(),
+        disk_reserve_bytes: counters.disk_reserve_bytes.get(),
+        level,
+        log_entries_left: entries_left(view.commit_index.max(applied_index)),
+        peers: peers(shared, &view),
         clock_behind_ms: view.clock_behind.map_or(0, |(ms, _)| ms),
         writes_refused: u64::from(view.refuses_writes),
         memory_full: u64::from(view.is_memory_full),

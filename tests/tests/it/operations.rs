@@ -71,6 +71,45 @@ async fn every_node_answers_probes_and_shows_the_cluster() {
     assert!(ids[0].is_string() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
 }
 
+/// What `holdfast status` shows when it asks this node.
+fn status_of(cluster: &Cluster, id: u64) -> Value {
+    let url = format!("http://{}", cluster.caller().address(id));
+    let output = cluster::holdfast().args(["status", "--json", "--url", &url]).output();
+    let output = output.expect("the binary can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("it prints JSON")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_shows_every_member_whichever_node_is_asked() {
+    let mut cluster = Cluster::start("status_shows_every_member").await;
+    let down = cluster.follower().await;
+    for id in cluster.active() {
+        let view = status_of(&cluster, id);
+        assert!(view["log_entries_left"].as_u64() > Some(1 << 30), "{view}");
+        assert_eq!(view["unsafe_settings"], json!(["--payment-gateway simulated"]), "{view}");
+        let node = &view["node"];
+        assert!(node["memory_limit_bytes"].as_u64() > node["memory_bytes"].as_u64(), "{view}");
+        assert_eq!(node["disk_reserve_bytes"], 256 << 20, "{view}");
+        for member in view["members"].as_array().expect("members") {
+            assert_eq!(member["version"], node["version"], "{view}");
+            assert_eq!(member["level_newest"], view["level_newest"], "{view}");
+            assert!(member["uptime_seconds"].is_u64() && member["lag"].is_u64(), "{view}");
+        }
+    }
+    let leader = cluster.leader().await;
+    let metrics = cluster.caller().get(leader, "/metrics").await.expect(200).text();
+    for name in ["peer_last_contact_ms", "peer_lag_entries"] {
+        assert_eq!(metrics.matches(&format!("\n{name}{{peer=")).count(), 2, "{name}: {metrics}");
+    }
+    cluster.kill(down);
+    let view = status_of(&cluster, leader);
+    let members = view["members"].as_array().expect("members");
+    let gone = members.iter().find(|member| shop::id(member) == down).expect("it is a member");
+    assert_eq!(gone["version"], Value::Null, "{view}");
+    assert_eq!(gone["level_newest"], view["level_newest"], "as it said before: {view}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_count_what_happened_alike_on_every_node() {
     let cluster = Cluster::start("metrics_count_what_happened").await;

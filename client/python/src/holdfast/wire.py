@@ -244,6 +244,9 @@ class Cluster(TypedDict):
     """The level whose rules the cluster uses, as of `applied_index`."""
     level_newest: int
     """The newest level that the node speaks."""
+    log_entries_left: Optional[int]
+    """How many more entries the log can take in the cluster's life; null from a node that does
+    not say."""
     members: List[Member]
     """All members, by ascending id."""
     next_member_id: int
@@ -259,6 +262,8 @@ class Cluster(TypedDict):
     as a new member; null when that never happened."""
     term: int
     """The node's term."""
+    unsafe_settings: List[str]
+    """Settings of the answering node that are only for trials, as flags of `serve`."""
     warnings: List[str]
     """What an operator should look at, as sentences; the node still works."""
 
@@ -542,6 +547,8 @@ class Member(TypedDict):
     last_contact_ms: Optional[int]
     """Milliseconds since the answering node heard from it; null for itself, and if it never
     did."""
+    level_newest: Optional[int]
+    """The newest level that it speaks; null while the answering node does not know."""
     match_index: Optional[int]
     """Last log index known to be on the member; null unless the leader answers."""
     raft_addr: str
@@ -550,6 +557,10 @@ class Member(TypedDict):
     """The member whose place a learner takes when it gets its vote, if any."""
     role: MemberRole
     """Its role."""
+    uptime_seconds: Optional[int]
+    """Seconds since it started; null unless it answers itself."""
+    version: Optional[str]
+    """The version of its program; null unless it answers itself."""
 
 
 class MemberAdded(TypedDict):
@@ -610,12 +621,17 @@ class NodeState(TypedDict):
 
     disk_free_bytes: int
     """Free bytes on the disk of its data directory."""
+    disk_reserve_bytes: Optional[int]
+    """It refuses writes while less than this is free; null from a node that does not say."""
     files_max: Optional[int]
     """How many it may have; null without a limit, or if the system does not say."""
     files_open: Optional[int]
     """Open files and connections; null if the system does not say."""
     memory_bytes: Optional[int]
     """Memory that it uses, in bytes; null if the system does not say."""
+    memory_max_bytes: Optional[int]
+    """How much it may use: the limit of its control group, else the memory of the machine; null
+    if the system does not say."""
     uptime_seconds: int
     """Seconds since it started."""
     version: str

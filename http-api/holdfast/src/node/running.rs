@@ -186,6 +186,7 @@ pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Sett
         open_unpaid_orders_max: limits.open_unpaid_orders_max.get(),
         require_users: limits.require_users,
         require_idempotency_key: limits.require_idempotency_key,
+        unsafe_settings: security::unsafe_settings(payments, limits),
         rate_limit_per_minute: limits.rate_limit_per_minute,
         rate_limit_user_per_minute: limits.rate_limit_user_per_minute,
         rate_limit_token_per_minute: limits.rate_limit_token_per_minute,

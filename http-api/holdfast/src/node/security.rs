@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, ValueEnum};
 use client::Client;
 use engine::ids::NodeId;
-use http_api::{CustomerKeys, HttpTls, RootToken, SocketApp};
+use http_api::{CustomerKeys, Gateway, HttpTls, RootToken, SocketApp};
 use raft_node::PeerSecurity;
 use raft_node::tls::certificate::PairFiles;
 use raft_node::tls::{Mode, PeerFiles, PeerTls};
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use crate::credentials;
 use crate::exit::{CliError, chain};
 use crate::remote;
-use crate::settings::secrets_of;
+use crate::settings::{Limits, Payments, secrets_of};
 
 /// How often the files of certificates are looked at.
 const LOOK: Duration = Duration::from_secs(60);
@@ -295,6 +295,24 @@ pub(crate) fn insecure(
         PeerSecurity::Tls(_) => {}
     }
     open
+}
+
+/// The flags of a node that are only for trials.
+pub(crate) fn unsafe_settings(payments: &Payments, limits: &Limits) -> Vec<&'static str> {
+    let mut flags = Vec::new();
+    if limits.disk_reserve_mb == 0 {
+        flags.push("--disk-reserve-mb 0");
+    }
+    if limits.disk_stall_exit_s == 0 {
+        flags.push("--disk-stall-exit-s 0");
+    }
+    if payments.gateway() == Gateway::Simulated {
+        flags.push("--payment-gateway simulated");
+    }
+    if payments.webhooks.unsigned {
+        flags.push("unsigned webhooks");
+    }
+    flags
 }
 
 /// Reads certificates again on SIGHUP and when their files change, and warns before they expire.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use client::wire::{Cluster, Member, NodeState};
+use tokio::task::JoinSet;
 
 use crate::exit::CliError;
 use crate::remote;
@@ -14,6 +15,7 @@ pub(crate) fn run(options: &remote::Options) -> Result<(), CliError> {
         let client = options.client()?;
         let mut answer = client.cluster().await.map_err(|error| remote::failure(&error))?;
         add_progress(&mut answer.data, options).await;
+        add_processes(&mut answer.data, options).await;
         options.print(&answer.data, |cluster| render(cluster, &answer.receipt.url))
     })
 }
@@ -39,8 +41,47 @@ async fn add_progress(cluster: &mut Cluster, options: &remote::Options) {
     }
 }
 
+/// How long a member may take to tell its version and how long it has run.
+const MEMBER_MAX: Duration = Duration::from_secs(1);
+
+/// Adds what only each member knows of itself. All are asked at once.
+async fn add_processes(cluster: &mut Cluster, options: &remote::Options) {
+    let mut asked = JoinSet::new();
+    for (at, member) in cluster.members.iter().enumerate() {
+        if member.version.is_some() {
+            continue;
+        }
+        let Some(address) = member.http_addr.as_ref() else { continue };
+        let url = remote::base_url(address, options.ca_file.as_deref());
+        let Ok(client) = options.client_of(vec![url], MEMBER_MAX) else { continue };
+        asked.spawn(async move { (at, client.cluster().await) });
+    }
+    while let Some(answered) = asked.join_next().await {
+        let Ok((at, Ok(view))) = answered else { continue };
+        let member = &mut cluster.members[at];
+        // Another node may listen there by now.
+        let is_it = view.data.node_id == member.id && view.data.cluster_id == cluster.cluster_id;
+        if let (true, Some(node)) = (is_it, view.data.node) {
+            member.version = Some(node.version);
+            member.uptime_seconds = Some(node.uptime_seconds);
+            member.level_newest = Some(view.data.level_newest);
+        }
+    }
+}
+
 fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
+}
+
+/// Seconds in the two largest units that they fill.
+fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m{}s", seconds % 60),
+        (0, ..) => format!("{hours}h{}m", minutes % 60),
+        _ => format!("{days}d{}h", hours % 24),
+    }
 }
 
 /// Renders the process that answered.
@@ -49,12 +90,18 @@ fn process(node: &NodeState) -> String {
         (Some(open), Some(max)) => format!("{open} of {max}"),
         (open, _) => or_dash(open),
     };
+    let memory = match (node.memory_bytes, node.memory_limit_bytes) {
+        (Some(used), Some(max)) => format!("{} of {}", used >> 20, mib(max)),
+        (used, _) => or_dash(used.map(mib)),
+    };
+    let reserve =
+        node.disk_reserve_bytes.map(|bytes| format!(" (refuses writes below {})", mib(bytes)));
     format!(
-        "\nversion {}, up {} s, memory {}, disk free {}, open files {files}",
+        "\nversion {}, up {}, memory {memory}, disk free {}{}, open files {files}",
         node.version,
-        node.uptime_seconds,
-        or_dash(node.memory_bytes.map(mib)),
-        mib(node.disk_free_bytes)
+        duration(node.uptime_seconds),
+        mib(node.disk_free_bytes),
+        reserve.unwrap_or_default()
     )
 }
 
@@ -69,6 +116,17 @@ pub(crate) fn render(cluster: &Cluster, url: &str) -> String {
     more.push_str(&format!("\nlevel {} of {}", cluster.level, cluster.level_newest));
     if cluster.level < cluster.level_newest {
         more.push_str(": raise it with `holdfast level raise` once all nodes run this build");
+    }
+    if let Some(left) = cluster.log_entries_left {
+        more.push_str(&format!("\nthe log can take {left} more entries"));
+    }
+    if !cluster.insecure.is_empty() {
+        more.push_str("\ninsecure: open to everybody who reaches this node: ");
+        more.push_str(&cluster.insecure.join(", "));
+    }
+    if !cluster.unsafe_settings.is_empty() {
+        more.push_str("\nunsafe, only for trials: ");
+        more.push_str(&cluster.unsafe_settings.join(", "));
     }
     if cluster.payments_paused {
         more.push_str("\npayments are paused");
@@ -105,6 +163,9 @@ pub(crate) fn table(members: &[Member]) -> Table {
         ("LAG", Align::Right),
         ("HEARD", Align::Right),
         ("HEALTHY", Align::Left),
+        ("VERSION", Align::Left),
+        ("LEVEL", Align::Right),
+        ("UP", Align::Right),
     ]);
     for member in members {
         table.row(vec![
@@ -116,6 +177,9 @@ pub(crate) fn table(members: &[Member]) -> Table {
             or_dash(member.lag),
             or_dash(member.last_contact_ms.map(|ms| format!("{ms} ms"))),
             if member.healthy { "yes" } else { "no" }.to_owned(),
+            or_dash(member.version.as_ref()),
+            or_dash(member.level_newest),
+            or_dash(member.uptime_seconds.map(duration)),
         ]);
     }
     table
@@ -125,6 +189,12 @@ pub(crate) fn table(members: &[Member]) -> Table {
 mod tests {
     use super::*;
     use client::wire::MemberRole;
+
+    #[test]
+    fn a_duration_shows_its_two_largest_units() {
+        let shown = [59, 61, 3_661, 90_000].map(duration);
+        assert_eq!(shown, ["59s", "1m1s", "1h1m", "1d1h"]);
+    }
 
     #[test]
     fn text_shows_the_state_and_the_members() {
@@ -138,6 +208,9 @@ mod tests {
             lag,
             healthy: id == 1,
             last_contact_ms: (id == 2).then_some(4_000),
+            level_newest: (id == 1).then_some(1),
+            version: (id == 1).then(|| "1.2.3".to_owned()),
+            uptime_seconds: (id == 1).then_some(90),
         };
         let cluster = Cluster {
             cluster_id: "shop".into(),
@@ -157,11 +230,15 @@ mod tests {
                 version: "1.2.3".into(),
                 uptime_seconds: 90,
                 disk_free_bytes: 5 << 20,
+                disk_reserve_bytes: Some(1 << 20),
                 memory_bytes: None,
+                memory_limit_bytes: Some(2 << 20),
                 files_open: Some(7),
                 files_max: Some(1_024),
             }),
             insecure: vec!["http".into()],
+            unsafe_settings: vec!["--disk-reserve-mb 0".into()],
+            log_entries_left: Some(77),
             members: vec![
                 member(1, MemberRole::Leader, Some(90), Some(0)),
                 member(2, MemberRole::Follower, None, None),
@@ -169,15 +246,22 @@ mod tests {
         };
         let text = render(&cluster, "http://127.0.0.1:8080");
         assert!(text.contains("leader node 1, term 3, committed 90, applied 88, digest 00ff"));
-        let process = "version 1.2.3, up 90 s, memory -, disk free 5 MiB, open files 7 of 1024";
-        assert!(text.contains(process), "{text}");
+        for part in [
+            "version 1.2.3, up 1m30s, memory -, disk free 5 MiB (refuses writes below 1 MiB), open \
+             files 7 of 1024",
+            "\nthe log can take 77 more entries",
+            "\ninsecure: open to everybody who reaches this node: http\n",
+            "\nunsafe, only for trials: --disk-reserve-mb 0\n",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
         assert!(text.contains("\npayments are paused"), "{text}");
         assert!(text.contains("\nlevel 0 of 1: raise it"), "{text}");
         assert!(text.contains("warning: the clock is behind"), "{text}");
-        let rows: Vec<&str> = text.lines().skip(7).collect();
-        assert_eq!(rows[0].split_whitespace().count(), 8);
-        assert!(rows[1].trim_end().ends_with("yes"), "{}", rows[1]);
-        assert!(rows[2].ends_with("4000 ms  no"), "{}", rows[2]);
+        let rows: Vec<&str> = text.lines().skip(10).collect();
+        assert_eq!(rows[0].split_whitespace().count(), 11);
+        assert!(rows[1].contains("yes") && rows[1].ends_with("1  1m30s"), "{}", rows[1]);
+        assert!(rows[2].contains("4000 ms  no") && rows[2].ends_with("-      -"), "{}", rows[2]);
         let alone = Cluster { leader_id: None, rebuilt_from: Some(7), members: vec![], ..cluster };
         let text = render(&alone, "u");
         assert!(text.contains("leader unknown") && text.contains("it was node 7"), "{text}");

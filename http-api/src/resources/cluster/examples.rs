@@ -25,11 +25,15 @@ pub(crate) fn cluster() -> Value {
             version: "0.1.0".to_owned(),
             uptime_seconds: 86_400,
             disk_free_bytes: 53_687_091_200,
+            disk_reserve_bytes: Some(268_435_456),
             memory_bytes: Some(268_435_456),
+            memory_limit_bytes: Some(2_147_483_648),
             files_open: Some(120),
             files_max: Some(1_048_576),
         }),
         insecure: Vec::new(),
+        unsafe_settings: Vec::new(),
+        log_entries_left: Some(8_589_929_880),
         members: vec![wire::Member {
             id: 1,
             role: wire::MemberRole::Leader,
@@ -40,6 +44,9 @@ pub(crate) fn cluster() -> Value {
             lag: Some(0),
             healthy: true,
             last_contact_ms: None,
+            level_newest: Some(1),
+            version: Some("0.1.0".to_owned()),
+            uptime_seconds: Some(86_400),
         }],
     }))
 }
@@ -67,6 +74,9 @@ pub(crate) fn member_added() -> Value {
         lag: Some(lag),
         healthy: true,
         last_contact_ms: Some(12),
+        level_newest: Some(1),
+        version: None,
+        uptime_seconds: None,
     };
     value(&wire::Envelope::new(wire::MemberAdded {
         cluster_id: "9c1b0e6f00c0ffee9c1b0e6f00c0ffee".to_owned(),

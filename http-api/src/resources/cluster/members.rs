@@ -25,7 +25,10 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Failure> {
 /// The cluster as this node sees it.
 pub(super) fn shown(call: &Call<'_>) -> Reply {
     let mut cluster = views::cluster(&call.app.handle);
-    cluster.insecure = call.app.settings.insecure.iter().map(|&what| what.to_owned()).collect();
+    let settings = &call.app.settings;
+    let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    cluster.insecure = owned(&settings.insecure);
+    cluster.unsafe_settings = owned(&settings.unsafe_settings);
     reply::of(200, &Envelope::new(cluster))
 }
 
