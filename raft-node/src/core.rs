@@ -119,6 +119,9 @@ pub struct Core {
     room: Room,
     memory_full: MemoryFull,
     stall: Stall,
+    /// The same for the checkpoint, whose oldest write under way is `store_waits`.
+    store_stall: Stall,
+    store_waits: Option<u64>,
     /// Commands of all nodes that wait for an entry of this leader, in order of arrival.
     pending: VecDeque<Arc<[u8]>>,
     reads: Reads,
@@ -217,6 +220,8 @@ impl Core {
             room: Room::default(),
             memory_full: MemoryFull::default(),
             stall: Stall::default(),
+            store_stall: Stall::default(),
+            store_waits: None,
             pending: VecDeque::new(),
             reads: Reads::new(start.node, start.boot, config.read_retry_after_ms),
             outbox: Outbox::default(),
@@ -342,6 +347,7 @@ impl Core {
             Input::SnapshotPrepared(index, ok) => self.prepared(index, ok, actions),
             Input::Unreachable(peer) => self.raw.report_unreachable(peer.0),
             Input::TransferLeader(to) => self.transfer_leader(to),
+            Input::StoreWaits(oldest) => self.store_waits = oldest,
             Input::Space(space) => self.take_space(space),
             Input::MemoryFull(is_full) => self.take_memory(is_full),
             Input::Ask { ticket, ask, deadline_ms } => {

@@ -56,6 +56,11 @@ const INPUTS_PER_STEP_MAX: usize = 8_192;
 /// How long a node whose disk hangs has to end in order before the process is aborted.
 const ABORT_AFTER: Duration = Duration::from_secs(15);
 
+/// How long a node that stops waits for a disk that ends no operation.
+const STOP_STALLED_MAX: Duration = Duration::from_secs(20);
+/// Interval between looks at it.
+const STOP_LOOKS: Duration = Duration::from_millis(250);
+
 /// Work that blocks every answer for longer than this is logged.
 const SLOW: Duration = Duration::from_millis(250);
 
@@ -151,7 +156,8 @@ pub(crate) struct Settings {
 
 impl Threads {
     /// Stops the core, lets log and applier finish what they have, writes a last checkpoint.
-    pub(crate) fn stop(self, shared: &Shared) {
+    pub(crate) fn stop(self, shared: &Arc<Shared>) {
+        let stopped = watch_stop(shared);
         shared.stop_core();
         // The queues end with the core, so each thread finishes and ends.
         for thread in [self.core, self.log, self.apply, self.files, self.purge] {
@@ -160,7 +166,42 @@ impl Threads {
         drop(self.stop_checkpoint);
         let _ = self.checkpoint.join();
         shared.refuse_all();
+        drop(stopped);
     }
+}
+
+/// Aborts the process when the disk ends no operation for [`STOP_STALLED_MAX`] while the node
+/// stops, until the result is dropped. A disk that hangs would keep the process for good.
+fn watch_stop(shared: &Arc<Shared>) -> Sender<()> {
+    let (stopped, ended) = channel::bounded(0);
+    let shared = Arc::clone(shared);
+    let watch = move || {
+        let (log, store) = (&shared.log_work, &shared.store_work);
+        // An operation that does not end, and nothing that ends at all.
+        let look = || [log.oldest(), store.oldest(), Some(log.ended() + store.ended())];
+        let (mut known, mut since) = (look(), [Instant::now(); 3]);
+        while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(STOP_LOOKS) {
+            let seen = look();
+            for ((known, seen), since) in known.iter().zip(seen).zip(&mut since) {
+                if seen.is_none() || seen != *known {
+                    *since = Instant::now();
+                }
+            }
+            known = seen;
+            if since.iter().any(|since| since.elapsed() >= STOP_STALLED_MAX) {
+                tracing::error!(
+                    data = %shared.data_dir.display(),
+                    "the disk does not answer while the node stops: the process is aborted; look \
+                     at the disk, nothing that was acknowledged is lost"
+                );
+                std::process::abort();
+            }
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("watch-stop".into()).spawn(watch) {
+        tracing::warn!(%error, "a disk that hangs while the node stops will not be noticed");
+    }
+    stopped
 }
 
 struct Outputs {
@@ -212,6 +253,7 @@ fn run_core(
         let moment = Instant::now();
         let ticked = moment >= next_tick;
         if ticked {
+            inputs.push(Input::StoreWaits(shared.store_work.oldest()));
             inputs.push(Input::Tick);
             // After a pause the lost ticks are not made up for: the others have moved on.
             next_tick = (next_tick + tick).max(moment);
@@ -325,15 +367,18 @@ fn run_log(shared: &Shared, log: &EngineLog, queue: &Receiver<Append>) {
                     Err(error) => return shared.fail(error),
                 }
             }
+            let operation = shared.log_work.begin();
             if let Err(error) = log.append_all(entries, hard_state.as_ref(), members) {
                 return shared.fail(error.to_string());
             }
+            drop(operation);
             warn_if_slow("write and sync of the log", started);
             shared.counters.syncs.add(1);
             shared.counters.sync_micros.add(micros_since(started));
             shared.counters.entries_appended.add(append.entries.len() as u64);
             shared.send(Input::Persisted(append.number));
             if let Some(keep) = &append.keep {
+                let _operation = shared.log_work.begin();
                 if let Err(error) = log.remember(&keep.memory) {
                     return shared.fail(error.to_string());
                 }
@@ -513,10 +558,11 @@ fn run_checkpoint(
         // Whether or not more was written since: the end of a burst counts as much as its middle.
         let due = last || marked_at.elapsed() >= Duration::from_secs(1);
         if due {
-            if let Some((index, term)) = unmarked.take()
-                && let Err(error) = log.mark(index, term)
-            {
-                return shared.fail(error.to_string());
+            if let Some((index, term)) = unmarked.take() {
+                let _operation = shared.store_work.begin();
+                if let Err(error) = log.mark(index, term) {
+                    return shared.fail(error.to_string());
+                }
             }
             shared.counters.log_bytes.set(log.bytes_on_disk().unwrap_or(0));
             marked_at = Instant::now();
@@ -567,7 +613,9 @@ impl Checkpointer {
             }
         };
         let here = self.last_took > GIVING_WAY_MAX || waited_for();
-        let write = move || frozen.write(&Paced::checkpoint(&*store, waited_for));
+        let watched = Arc::clone(shared);
+        let write =
+            move || frozen.write(&Paced::checkpoint(&*store, &watched.store_work, waited_for));
         let written = if here { write() } else { self.writer.run(write) }?;
         self.last_took = started.elapsed();
         shared.state.write().release(&written);

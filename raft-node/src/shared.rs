@@ -2,6 +2,7 @@
 
 pub(crate) mod answers;
 mod applied;
+pub(crate) mod disk_work;
 pub(crate) mod gateway;
 pub(crate) mod prepared;
 
@@ -23,6 +24,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::answers::{Answer, Answers};
 use self::applied::{AppliedWaiters, Barrier};
+use self::disk_work::DiskWork;
 use self::gateway::GatewayView;
 use self::prepared::{Asker, Prepared};
 use crate::config::{Peer, PeerSecurity};
@@ -75,6 +77,10 @@ pub(crate) struct Shared {
     pub(crate) data_dir: PathBuf,
     /// Replaced together with the state when a snapshot replaces both.
     pub(crate) store: RwLock<Arc<SledStore>>,
+    /// Writes to the checkpoint and its marks in the log.
+    pub(crate) store_work: DiskWork,
+    /// Appends to the log.
+    pub(crate) log_work: DiskWork,
     /// Locked while a checkpoint is frozen, written and released.
     pub(crate) checkpointing: Mutex<()>,
     pub(crate) snapshots: Snapshots,
@@ -170,6 +176,8 @@ impl Shared {
             state: RwLock::new(parts.state),
             data_dir: parts.data_dir,
             store: RwLock::new(parts.store),
+            store_work: DiskWork::default(),
+            log_work: DiskWork::default(),
             checkpointing: Mutex::new(()),
             snapshots: parts.snapshots,
             event_retention: parts.event_retention,

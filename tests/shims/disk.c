@@ -1,7 +1,7 @@
 /* Loaded before libc into a node under test: every sync of a file takes so many microseconds longer,
  * and from the moment on that a given file exists it fails as a dying disk makes it fail. While
  * another file exists syncs do not end. Writes go on, but those to the checkpoint fail while another
- * file exists. Reads of snapshots take so many microseconds longer for each kibibyte. */
+ * file exists, and do not end while one more does. Reads of snapshots take so many microseconds longer for each kibibyte. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
@@ -58,6 +58,9 @@ ssize_t pwrite64(int file, const void *bytes, size_t length, off64_t at) {
     if (exists("FAIL_CHECKPOINT_WHEN") && is_in(file, "/state/")) {
         errno = EIO;
         return -1;
+    }
+    while (exists("HANG_CHECKPOINT_WHEN") && is_in(file, "/state/")) {
+        usleep(5000);
     }
     return syscall(SYS_pwrite64, file, bytes, length, at);
 }

@@ -408,12 +408,17 @@ impl Cluster {
         self.node_mut(id).signal(Signal::CONT);
     }
 
+    /// Asks a node to stop with SIGTERM.
+    pub fn terminate(&mut self, id: u64) {
+        self.node_mut(id).signal(Signal::TERM);
+    }
+
     /// Asks a node to stop with SIGTERM and returns how it ended.
     ///
     /// # Panics
     /// When it does not end in time.
     pub async fn stop(&mut self, id: u64) -> ExitStatus {
-        self.node_mut(id).signal(Signal::TERM);
+        self.terminate(id);
         self.ended(id, STOP).await
     }
 

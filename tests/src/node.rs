@@ -76,6 +76,8 @@ impl Node {
             command.env(shims::HANG_SYNC_WHEN, trigger);
             let trigger = shims::failing_checkpoint_trigger(&self.data);
             command.env(shims::FAIL_CHECKPOINT_WHEN, trigger);
+            let trigger = shims::hanging_checkpoint_trigger(&self.data);
+            command.env(shims::HANG_CHECKPOINT_WHEN, trigger);
             let delay_us = self.sync_delay.unwrap_or_default().as_micros();
             command.env(shims::DELAY_SYNC_US, delay_us.to_string());
             let delay_us = self.read_delay.unwrap_or_default().as_micros();

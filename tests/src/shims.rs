@@ -33,6 +33,15 @@ pub fn failing_checkpoint_trigger(data: &Path) -> PathBuf {
     data.with_extension("fail-checkpoint")
 }
 
+/// The environment variable with the file whose existence makes writes of the checkpoint hang.
+pub(crate) const HANG_CHECKPOINT_WHEN: &str = "HANG_CHECKPOINT_WHEN";
+
+/// The file during whose existence the writes to the checkpoint of this data directory do not end.
+#[must_use]
+pub fn hanging_checkpoint_trigger(data: &Path) -> PathBuf {
+    data.with_extension("hang-checkpoint")
+}
+
 /// The environment variable with the microseconds that each sync takes longer.
 pub(crate) const DELAY_SYNC_US: &str = "DELAY_SYNC_US";
 

@@ -96,6 +96,8 @@ pub enum Input {
     Unreachable(NodeId),
     /// Transfer leadership to this node, or to the most advanced one.
     TransferLeader(Option<NodeId>),
+    /// The number of the oldest write to the checkpoint that is under way, before each tick.
+    StoreWaits(Option<u64>),
     /// The disk space of this node was judged again.
     Space(Space),
     /// Whether the memory of this node is nearly used up was judged again.

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use engine::checkpoint::{CheckpointStore, Row, Write};
 use engine::store::Error;
 
+use crate::shared::disk_work::DiskWork;
+
 /// A rest takes this many times as long as the work before it.
 const RESTS: u32 = 2;
 /// A checkpoint that takes longer than this goes on without rests. It must not fall behind under
@@ -25,29 +27,34 @@ const READ_BYTES: usize = 1 << 20;
 /// writes what it reads to a file at once, so it too keeps processor and disk busy.
 pub(super) struct Paced<'a, S, H> {
     store: &'a S,
+    /// Where writes are noted.
+    work: &'a DiskWork,
     until: Instant,
     in_hurry: H,
 }
 
 impl<'a, S: CheckpointStore, H: Fn() -> bool> Paced<'a, S, H> {
     /// A pace for a checkpoint that begins now. `in_hurry` returns whether somebody waits for it.
-    pub(super) fn checkpoint(store: &'a S, in_hurry: H) -> Paced<'a, S, H> {
-        Paced { store, until: Instant::now() + CHECKPOINT_PACED_MAX, in_hurry }
+    pub(super) fn checkpoint(store: &'a S, work: &'a DiskWork, in_hurry: H) -> Paced<'a, S, H> {
+        Paced { store, work, until: Instant::now() + CHECKPOINT_PACED_MAX, in_hurry }
     }
 
     /// A pace for a snapshot that begins now.
-    pub(super) fn snapshot(store: &'a S, in_hurry: H) -> Paced<'a, S, H> {
-        Paced { store, until: Instant::now() + SNAPSHOT_PACED_MAX, in_hurry }
+    pub(super) fn snapshot(store: &'a S, work: &'a DiskWork, in_hurry: H) -> Paced<'a, S, H> {
+        Paced { store, work, until: Instant::now() + SNAPSHOT_PACED_MAX, in_hurry }
     }
 
     /// Does a piece of the work, and rests.
     fn gently(&self, work: impl FnOnce(&S) -> Result<(), Error>) -> Result<(), Error> {
         let begun = Instant::now();
+        let operation = self.work.begin();
         work(self.store)?;
         if begun >= self.until || (self.in_hurry)() {
             return Ok(());
         }
         self.store.write_out()?;
+        // A rest is no work of the disk.
+        drop(operation);
         self.rest_since(begun);
         Ok(())
     }
@@ -91,14 +98,17 @@ impl<S: CheckpointStore, H: Fn() -> bool + Send + Sync> CheckpointStore for Pace
     }
 
     fn publish(&self, writes: Vec<Write>) -> Result<(), Error> {
+        let _operation = self.work.begin();
         self.store.publish(writes)
     }
 
     fn write_out(&self) -> Result<(), Error> {
+        let _operation = self.work.begin();
         self.store.write_out()
     }
 
     fn sync(&self) -> Result<(), Error> {
+        let _operation = self.work.begin();
         self.store.sync()
     }
 }
@@ -128,8 +138,9 @@ mod tests {
         let large = vec![7; READ_BYTES / 2];
         let rows = (0..5).map(|n| (vec![n], large.clone())).collect();
         store.stage(rows).expect("memory takes it");
+        let work = DiskWork::default();
         for in_hurry in [false, true] {
-            let paced = Paced::snapshot(&store, || in_hurry);
+            let paced = Paced::snapshot(&store, &work, || in_hurry);
             let mut keys = Vec::new();
             let visit = &mut |key: &[u8], _: &[u8]| {
                 keys.push(key[0]);
@@ -143,10 +154,12 @@ mod tests {
     #[test]
     fn what_is_written_gently_is_there() {
         let store = MemoryStore::default();
-        let paced = Paced::checkpoint(&store, || false);
+        let work = DiskWork::default();
+        let paced = Paced::checkpoint(&store, &work, || false);
         paced.stage(vec![(vec![1], vec![2])]).expect("memory takes it");
         paced.publish(vec![(vec![3], Some(vec![4]))]).expect("memory takes it");
         paced.sync().expect("memory is durable enough");
+        assert_eq!((work.ended(), work.oldest()), (3, None));
         assert_eq!(store.get(&[1]).expect("memory is read"), Some(vec![2]));
         assert_eq!(paced.get(&[3]).expect("memory is read"), Some(vec![4]));
     }

@@ -313,7 +313,8 @@ impl Taker {
             let (shared, store) = (Arc::clone(shared), Arc::clone(&store));
             let waited_for = Arc::clone(&waited_for);
             move || {
-                let paced = Paced::snapshot(&*store, || waited_for.load(Ordering::Relaxed));
+                let waits = || waited_for.load(Ordering::Relaxed);
+                let paced = Paced::snapshot(&*store, &shared.store_work, waits);
                 shared.snapshots.finish(draft, &paced)
             }
         };

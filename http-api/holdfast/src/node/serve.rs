@@ -28,6 +28,9 @@ use crate::signals::Signals;
 /// module whose name begins so, hence `raft_node=info`.
 const FILTER: &str = "info,raft=warn,raft_node=info,raft_engine=warn,sled=warn";
 
+/// How long open tasks may take to finish after the node has stopped.
+const TASKS_MAX: Duration = Duration::from_secs(5);
+
 /// The flags of `serve`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
@@ -98,9 +101,10 @@ pub(crate) fn run(options: Options) -> Result<(), CliError> {
     let _log = options.logging.start(Format::Json, FILTER)?;
     let runtime = runtime::start()?;
     let result = runtime.block_on(serve(options));
-    if result.is_err() {
-        // A task that waits for a disk that hangs would keep the process alive.
-        runtime.shutdown_background();
+    // A task that waits for a disk that hangs would keep the process alive.
+    match result.is_ok() {
+        true => runtime.shutdown_timeout(TASKS_MAX),
+        false => runtime.shutdown_background(),
     }
     result.map_err(|error| {
         // Standard error is a stream of log lines. It gets plain text only if the log is off.

@@ -77,3 +77,29 @@ fn nodes_refuse_new_rows_once_a_majority_is_short_of_memory() {
     world.run_ms(50);
     assert_eq!([1, 2, 3].map(|id| full(&mut world, id)), [false, true, false]);
 }
+
+#[test]
+fn a_node_whose_checkpoint_hangs_does_not_lead_and_goes_on_voting() {
+    let mut world = World::new();
+    let leader = world.leader();
+    world.input(leader, Input::StoreWaits(Some(1)));
+    world.run_ms(4_000);
+    assert_eq!(world.leader(), leader, "a slow disk may need that long");
+    world.run_ms(3_000);
+    let successor = world.leader();
+    assert_ne!(successor, leader);
+    let view = world.host(leader).core.view();
+    assert!(view.is_stalled && view.stalled_ms >= 5_000, "{} ms", view.stalled_ms);
+    world.propose(leader, 1);
+    assert_eq!(world.host(leader).failed, [(1, NoOutcome::Stalled)]);
+    // Its log works, so it still makes a majority with the successor.
+    let gone = (1..=3).find(|id| ![leader, successor].contains(id)).expect("there are three");
+    world.host(gone).down = true;
+    world.propose(successor, 2);
+    world.run_ms(300);
+    assert_eq!(world.applied_seqs(leader), [2]);
+    // Another write to the checkpoint shows that the disk works.
+    world.input(leader, Input::StoreWaits(Some(2)));
+    world.run_ms(100);
+    assert!(!world.host(leader).core.view().is_stalled);
+}
