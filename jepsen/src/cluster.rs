@@ -33,6 +33,9 @@ const STATUS_MAX: Duration = Duration::from_secs(2);
 pub struct Settings {
     /// The server's binary.
     pub binary: PathBuf,
+    /// The binary of an older build, with which the nodes begin. Without it, they begin with
+    /// `binary`.
+    pub old_binary: Option<PathBuf>,
     /// Directory for logs, data and the rest of the run.
     pub folder: PathBuf,
     /// How many nodes.
@@ -59,6 +62,12 @@ pub struct Node {
     /// Whether it may rebuild damaged data from the others. Only where a fault damages it:
     /// elsewhere damage is a bug that must not be hidden.
     pub rebuilds: bool,
+    /// Whether it runs the older build.
+    pub is_old: bool,
+    /// How many files it may open; as many as this process without it.
+    pub files_max: Option<u64>,
+    /// The port of its raft address.
+    pub raft_port: u16,
     /// Where its data is.
     pub data: PathBuf,
     /// Controls its clock and its syncs.
@@ -81,6 +90,9 @@ pub struct Cluster {
     /// The nodes, by number from 1. At first no member lives at the last one.
     pub nodes: Vec<Node>,
     library: PathBuf,
+    /// Flags that let nodes listen for everybody on the networks of the namespaces, by build: old
+    /// builds without them always do.
+    insecure: [Vec<String>; 2],
     /// The highest id that a member ever had.
     last_member: u64,
 }
@@ -111,6 +123,9 @@ impl Cluster {
                 away: false,
                 named: id as u64,
                 rebuilds: false,
+                is_old: settings.old_binary.is_some(),
+                files_max: None,
+                raft_port: net::RAFT_PORT,
                 data: place.join("holdfast"),
                 page: page.map_err(|error| error.to_string())?,
                 log: folder.join(format!("node-{id}.log")),
@@ -120,7 +135,9 @@ impl Cluster {
             });
         }
         let last_member = settings.nodes as u64;
-        Ok(Self { settings, net, nodes, library, last_member })
+        let new = insecure_flags(&settings.binary)?;
+        let old = settings.old_binary.as_deref().map_or(Ok(Vec::new()), insecure_flags)?;
+        Ok(Self { settings, net, nodes, library, insecure: [new, old], last_member })
     }
 
     /// The node with this number.
@@ -196,11 +213,12 @@ impl Cluster {
     pub fn start(&mut self, id: usize) -> Result<(), String> {
         let name = self.net.node(id);
         let peers = (1..=self.settings.nodes).flat_map(|peer| {
-            let (ip, raft, http) = (net::ip(peer), net::RAFT_PORT, net::HTTP_PORT);
+            let (ip, raft, http) = (net::ip(peer), self.nodes[peer - 1].raft_port, net::HTTP_PORT);
             ["--peer".to_owned(), format!("{peer}={ip}:{raft},{ip}:{http}")]
         });
         let peers: Vec<String> = peers.collect();
         let settings = &self.settings;
+        let insecure = &self.insecure[usize::from(self.nodes[id - 1].is_old)];
         let node = &mut self.nodes[id - 1];
         if node.member.is_none() || node.away || node.is_running() {
             return Ok(());
@@ -213,14 +231,18 @@ impl Cluster {
             .args(["netns", "exec", &name, "env"])
             .arg(format!("LD_PRELOAD={}", self.library.display()))
             .arg(format!("HOLDFAST_JEPSEN_PAGE={}", node.page.path().display()))
-            .arg(&settings.binary)
+            .args(
+                node.files_max
+                    .iter()
+                    .flat_map(|files| ["prlimit".to_owned(), format!("--nofile={files}:{files}")]),
+            )
+            .arg(settings.old_binary.as_ref().filter(|_| node.is_old).unwrap_or(&settings.binary))
             .args(["serve", "--id", &node.named.to_string(), "--data"])
             .arg(&node.data)
             .args(["--http", &format!("{ip}:{}", net::HTTP_PORT)])
-            .args(["--raft", &format!("{ip}:{}", net::RAFT_PORT)])
+            .args(["--raft", &format!("{ip}:{}", node.raft_port)])
             .args(node.join.as_ref().unwrap_or(&peers))
-            // Nobody else is on the networks of the namespaces.
-            .args(["--insecure-peers", "--insecure-http"])
+            .args(insecure)
             .args(["--rebuild-wait-s", if node.rebuilds { "30" } else { "0" }])
             .args(&settings.flags)
             .envs(settings.environment.iter().cloned())
@@ -298,6 +320,12 @@ impl Node {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
+    }
+
+    /// Lets it use another raft address from its next start on.
+    pub fn move_raft(&mut self) {
+        // Two ports by turns: each was closed for the whole of a move.
+        self.raft_port = 2 * net::RAFT_PORT + 1 - self.raft_port;
     }
 
     /// Sends it a signal; does nothing when it does not run.
@@ -381,6 +409,14 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The flags with which nodes of this build listen for everybody. Nobody else is on the networks of
+/// the namespaces.
+fn insecure_flags(binary: &Path) -> Result<Vec<String>, String> {
+    let help = net::run(&binary.display().to_string(), &["serve", "--help"])?;
+    let flags = ["--insecure-peers", "--insecure-http"];
+    Ok(flags.into_iter().filter(|flag| help.contains(flag)).map(str::to_owned).collect())
 }
 
 /// Whether a node says that it is ready.

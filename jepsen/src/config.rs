@@ -25,6 +25,9 @@ pub struct Config {
     pub rate: u64,
     /// The server's binary.
     pub binary: PathBuf,
+    /// The binary of an older build, with which the nodes begin.
+    #[serde(default)]
+    pub old_binary: Option<PathBuf>,
     /// Environment variables of the nodes, such as a planted bug.
     #[serde(default)]
     pub environment: Vec<(String, String)>,

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod config;
 pub mod disks;
 mod dump;
+pub mod gaps;
 pub mod history;
 pub mod http;
 pub mod nemesis;

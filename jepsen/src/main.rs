@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use clap::{Args, Parser, Subcommand};
 use jepsen::checker::Verdict;
 use jepsen::config::{self, Config};
+use jepsen::gaps;
 use jepsen::nemesis;
 use jepsen::net::{self, Net};
 use jepsen::run;
@@ -50,6 +51,12 @@ enum What {
         #[arg(default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/runs"))]
         runs: PathBuf,
     },
+    /// How long clients could write nothing under each fault, over the runs of a folder
+    Gaps {
+        /// The folder with the folders of the runs in it
+        #[arg(default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/runs"))]
+        runs: PathBuf,
+    },
     /// List workloads and nemeses
     List {
         /// Only the names of all nemeses, for scripts
@@ -87,6 +94,9 @@ struct Options {
     /// The server's binary; without it the one beside this program
     #[arg(long, env = "HOLDFAST_TEST_BINARY")]
     binary: Option<PathBuf>,
+    /// The binary of an older build, with which the nodes begin. The nemesis `rolling` needs it
+    #[arg(long, value_name = "BINARY")]
+    old_binary: Option<PathBuf>,
     /// Environment of the nodes, such as HOLDFAST_PLANTED_BUG of a build that has them
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
     environment: Vec<(String, String)>,
@@ -114,6 +124,10 @@ fn command(what: What) -> Result<Verdict, String> {
     match what {
         What::Table { runs } => {
             print!("{}", summary::of_runs(&runs)?);
+            Ok(Verdict::Valid)
+        }
+        What::Gaps { runs } => {
+            print!("{}", gaps::of_runs(&runs)?);
             Ok(Verdict::Valid)
         }
         What::List { names: true } => {
@@ -202,6 +216,13 @@ fn config(options: &Options) -> Result<Config, String> {
         clients: options.clients,
         rate: options.rate,
         binary: std::path::absolute(binary).map_err(|error| error.to_string())?,
+        old_binary: match &options.old_binary {
+            Some(path) if !path.exists() => {
+                return Err(format!("--old-binary {}: there is no such file", path.display()));
+            }
+            Some(path) => Some(std::path::absolute(path).map_err(|error| error.to_string())?),
+            None => None,
+        },
         environment: options.environment.clone(),
         search_s: options.search,
     })

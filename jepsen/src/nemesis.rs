@@ -9,14 +9,19 @@ mod choose;
 mod clock;
 mod damage;
 mod disk;
+mod few_files;
 mod lagging;
 mod members;
+mod moved;
 mod network;
 mod packets;
 mod pause;
 mod power;
 mod process;
 mod put_back;
+mod rolling;
+mod sleep;
+mod slow_link;
 mod transfer;
 
 use std::collections::BTreeMap;
@@ -29,7 +34,7 @@ use crate::cluster::Cluster;
 use crate::disks::Disk;
 
 /// The faults by name, with descriptions.
-pub const ALL: [(&str, &str); 32] = [
+pub const ALL: [(&str, &str); 38] = [
     ("halves", "two random parts that hear nothing of each other"),
     ("minority", "one random node, or two of five, separated from the rest"),
     ("bridge", "two parts joined by one node only"),
@@ -61,8 +66,17 @@ pub const ALL: [(&str, &str); 32] = [
     ("read-only", "the disk of the leader, or of another node, refuses all writes"),
     ("corruption", "bytes of a file of one node flipped while it is down: log, state, snapshot"),
     ("put-back", "the data of one node, often the leader, is put back from a copy made before"),
+    ("move-address", "the leader, another node or a majority comes back at another address"),
+    ("hang-disk", "no sync of one node, often the leader, ends, for up to 14 s"),
+    ("sleep-all", "all machines sleep: processes stop, then all clocks are four minutes further"),
+    ("few-files", "a node may open few files, and idle connections use them up"),
+    ("slow-link", "a node, often the leader, sends at most 8, 2 or 0.5 Mbit/s"),
+    (ROLLING, "all nodes go from --old-binary to the new one, and the level is raised"),
     ("lagging", "a node is away until it needs a snapshot, and is killed while it installs one"),
 ];
+
+/// The fault that needs the binary of an older build, so it is only caused by its name.
+const ROLLING: &str = "rolling";
 
 /// Combinations of faults. The command line accepts any others.
 pub const COMBINED: [&str; 17] = [
@@ -97,7 +111,7 @@ pub fn named(name: &str) -> Result<Vec<String>, String> {
     let combined = || COMBINED.iter().map(|name| (*name).to_owned());
     match name {
         "none" => Ok(Vec::new()),
-        "mix" => Ok(all().chain(combined()).collect()),
+        "mix" => Ok(all().filter(|name| name != ROLLING).chain(combined()).collect()),
         "combined" => Ok(combined().collect()),
         "partition" => Ok(all().filter(|name| is_partition(name)).collect()),
         "packets" => Ok(all().filter(|name| is_of_packets(name)).collect()),
@@ -166,6 +180,11 @@ enum State {
     Disk(disk::Trouble),
     Damaged(damage::Damaged),
     PutBack(put_back::Copied),
+    Moved(moved::Moved),
+    Slept(sleep::Slept),
+    FewFiles(few_files::Few),
+    SlowLink(slow_link::Slow),
+    Rolled(rolling::Rolled),
     Lagging(lagging::Lagging),
 }
 
@@ -201,6 +220,9 @@ pub fn keeps_majority(name: &str) -> bool {
             | "flapping"
             | "loss"
             | "reset"
+            | "move-address"
+            | "sleep-all"
+            | "slow-link"
             | "kill-majority"
             | "kill-all"
             | "power-cut"
@@ -212,7 +234,7 @@ pub fn keeps_majority(name: &str) -> bool {
 /// Whether the whole fault happens when it begins, so that there is nothing to wait for.
 #[must_use]
 pub fn is_at_once(name: &str) -> bool {
-    matches!(name, "rolling-restart" | "transfer-leader")
+    matches!(name, "rolling-restart" | "transfer-leader" | ROLLING)
 }
 
 /// How many milliseconds a fault stays on. Dead connections must outlast the time after which nodes
@@ -221,6 +243,8 @@ pub fn on_ms(name: &str, random: &mut StdRng) -> u64 {
     match name {
         _ if is_at_once(name) => 0,
         "half-open" => random.random_range(12_000..20_000),
+        // Longer and shorter than the nodes of such a run wait for their disks.
+        "hang-disk" => random.random_range(4_000..14_000),
         // The others remember what a node did after about two seconds.
         "put-back" => random.random_range(5_000..8_000),
         _ => random.random_range(2_000..8_000),
@@ -288,7 +312,7 @@ async fn begin_one(
             let shifted = clock::begin(cluster, nodes, random)?;
             (json!({"nodes": shifted.nodes}), State::Clock(shifted))
         }
-        "slow-disk" | "disk-full" | "sync-error" | "read-only" => {
+        "slow-disk" | "disk-full" | "sync-error" | "read-only" | "hang-disk" => {
             let node = disk::node_of(name, turn, leader, any, free);
             let trouble = disk::begin(name, cluster, node, turn)?;
             let leads = node == leader;
@@ -303,6 +327,26 @@ async fn begin_one(
             let node = if random.random_bool(0.5) { leader } else { any };
             let copied = put_back::begin(cluster, node).await?;
             (json!({"node": node, "leads": node == leader}), State::PutBack(copied))
+        }
+        "move-address" => {
+            let moved = moved::begin(cluster, free, leader, turn, random)?;
+            (json!({"nodes": moved.nodes}), State::Moved(moved))
+        }
+        "sleep-all" => {
+            let slept = sleep::begin(cluster).await?;
+            (json!({"nodes": slept.nodes}), State::Slept(slept))
+        }
+        "few-files" => {
+            let few = few_files::begin(cluster, any).await?;
+            (json!({"node": any, "leads": any == leader}), State::FewFiles(few))
+        }
+        "slow-link" => {
+            let slow = slow_link::begin(cluster, leader, any, turn)?;
+            (slow.value.clone(), State::SlowLink(slow))
+        }
+        ROLLING => {
+            let rolled = rolling::begin(cluster, any).await?;
+            (Value::Null, State::Rolled(rolled))
         }
         "lagging" => {
             let lagging = lagging::begin(cluster, any, random).await?;
@@ -344,11 +388,16 @@ impl State {
             State::Disk(trouble) => vec![trouble.node],
             State::Damaged(damaged) => vec![damaged.node],
             State::PutBack(copied) => vec![copied.node],
+            State::Moved(moved) => moved.nodes.clone(),
+            State::FewFiles(few) => vec![few.node],
+            State::SlowLink(slow) => vec![slow.node],
             State::Lagging(lagging) => vec![lagging.node],
             State::Network(_)
             | State::Packets(_)
             | State::Cut(_)
             | State::Transferred(_)
+            | State::Slept(_)
+            | State::Rolled(_)
             | State::Clock(_) => Vec::new(),
         }
     }
@@ -389,6 +438,11 @@ pub async fn end(active: Active, cluster: &mut Cluster) -> Result<Value, String>
             State::Disk(trouble) => trouble.end(cluster).await?,
             State::Damaged(damaged) => damaged.end(cluster).await?,
             State::PutBack(copied) => copied.end(cluster).await?,
+            State::Moved(moved) => moved.end(cluster).await?,
+            State::Slept(slept) => slept.end(cluster)?,
+            State::FewFiles(few) => few.end(cluster).await?,
+            State::SlowLink(slow) => slow.end(cluster)?,
+            State::Rolled(rolled) => rolled.effect,
             State::Lagging(mut behind) => {
                 // It returns while the later faults are still on, and may need their end.
                 behind.come_back(cluster).await?;
@@ -418,7 +472,8 @@ mod tests {
     #[test]
     fn groups_and_combinations_contain_only_known_faults() {
         assert_eq!(named("none"), Ok(Vec::new()));
-        assert_eq!(named("mix").unwrap().len(), ALL.len() + COMBINED.len());
+        assert_eq!(named("mix").unwrap().len(), ALL.len() - 1 + COMBINED.len());
+        assert_eq!(named(ROLLING), Ok(vec![ROLLING.to_owned()]));
         assert_eq!(named("partition").unwrap().len(), 7);
         assert_eq!(named("packets").unwrap().len(), 4);
         assert_eq!(named("members").unwrap().len(), 4);

@@ -206,6 +206,33 @@ impl Net {
         Ok(late)
     }
 
+    /// Lets a node send so many kilobits a second. What is more waits for up to two seconds, and is
+    /// lost beyond that.
+    ///
+    /// # Errors
+    /// The message of `tc`, also when the kernel has no such queue.
+    pub fn slow_down(&self, node: usize, kbits: u32) -> Result<(), String> {
+        let rate = format!("{kbits}kbit");
+        let queue = ["tbf", "rate", &rate, "burst", "16kb", "latency", "2s"];
+        self.queue(node, &[&["qdisc", "replace", "dev", "eth0", "root"], &queue[..]].concat())?;
+        Ok(())
+    }
+
+    /// Ends [`Net::slow_down`]; returns how often a packet had to wait.
+    ///
+    /// # Errors
+    /// The message of `tc`.
+    pub fn speed_up(&self, node: usize) -> Result<u64, String> {
+        let shown = self.queue(node, &["-s", "qdisc", "show", "dev", "eth0"])?;
+        self.queue(node, &["qdisc", "del", "dev", "eth0", "root"])?;
+        Ok(overlimits(&shown))
+    }
+
+    fn queue(&self, node: usize, arguments: &[&str]) -> Result<String, String> {
+        let name = self.node(node);
+        run("ip", &[&["netns", "exec", &name, "tc"], arguments].concat())
+    }
+
     /// Adds a rule for what a node hears from others.
     fn heard(&self, node: usize, of_clients: bool, rule: &[&str]) -> Result<(), String> {
         let others: &[&str] = if of_clients { &["-i", "eth0"] } else { &["!", "-s", HUB] };
@@ -238,6 +265,13 @@ fn packets(line: &str) -> Option<u64> {
     matches!(target, "DROP" | "REJECT" | "NFQUEUE").then_some(packets)
 }
 
+/// How often a packet had to wait, from the statistics of a queue.
+fn overlimits(shown: &str) -> u64 {
+    let mut words = shown.split_whitespace();
+    words.by_ref().find(|word| *word == "overlimits");
+    words.next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
 /// The address of a node, from 1.
 #[must_use]
 pub fn ip(node: usize) -> Ipv4Addr {
@@ -262,6 +296,9 @@ mod tests {
         assert_eq!(packets(&line("NFQUEUE")), Some(17));
         assert_eq!(packets(&line("CONNMARK")), None);
         assert_eq!(packets("Chain INPUT (policy ACCEPT 21 packets, 3400 bytes)"), None);
+        let shown =
+            "qdisc tbf 8001: root\n Sent 9 bytes 1 pkt (dropped 2, overlimits 41 requeues 0)";
+        assert_eq!((overlimits(shown), overlimits("")), (41, 0));
         assert_eq!(packets("    pkts      bytes target     prot opt in"), None);
     }
 }

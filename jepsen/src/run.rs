@@ -57,11 +57,15 @@ pub async fn run(config: &Config, net: Net, folder: &Path) -> Result<Judgements,
     flags.extend(["--log-filter", "info,raft=warn,sled=warn"]);
     // Often enough that joining nodes receive a snapshot and that there is one to damage.
     flags.extend(["--snapshot-log-mb", "1"]);
+    if faults.iter().any(|name| nemesis::has(name, "hang-disk")) {
+        flags.extend(["--disk-stall-exit-s", "8"]);
+    }
     if disk.is_some() {
         flags.extend(["--disk-reserve-mb", RESERVE_MIB]);
     }
     let settings = Settings {
         binary: config.binary.clone(),
+        old_binary: config.old_binary.clone(),
         folder: folder.to_owned(),
         nodes: config.nodes,
         flags: flags.into_iter().map(str::to_owned).collect(),

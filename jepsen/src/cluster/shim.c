@@ -1,7 +1,7 @@
 /* Stands between a node and the C library: shifts its clock, slows its disk, fails its syncs.
  *
  * What it does is read from a page that the test writes: offset of the clock in nanoseconds, delay
- * of a sync in microseconds, syncs to fail. It counts what it did in the same page.
+ * of a sync in microseconds, syncs to fail, whether syncs hang. It counts what it did in the same page.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 struct page {
-    volatile int64_t clock_offset_ns, sync_delay_us, sync_failures, shifted, delayed, failed;
+    volatile int64_t clock_offset_ns, sync_delay_us, sync_failures, shifted, delayed, failed, sync_hangs;
 };
 static struct page *page;
 static int (*real_clock)(clockid_t, struct timespec *);
@@ -64,6 +64,10 @@ static int trouble(void) {
     if (page->sync_delay_us) {
         __sync_fetch_and_add(&page->delayed, 1);
         usleep(page->sync_delay_us);
+    }
+    if (page->sync_hangs) {
+        __sync_fetch_and_add(&page->delayed, 1);
+        while (page->sync_hangs) usleep(5000);
     }
     if (page->sync_failures > 0 && __sync_fetch_and_sub(&page->sync_failures, 1) > 0) {
         __sync_fetch_and_add(&page->failed, 1);

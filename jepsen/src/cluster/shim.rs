@@ -12,7 +12,7 @@ use crate::net;
 
 const SOURCE: &str = include_str!("shim.c");
 
-/// Size of the page, of which six numbers are used.
+/// Size of the page, of which seven numbers are used.
 const PAGE_BYTES: usize = 4_096;
 
 /// A number in the page.
@@ -26,10 +26,12 @@ pub enum Dial {
     SyncFailures = 2,
     /// Clock readings that were shifted so far.
     Shifted = 3,
-    /// Syncs that were delayed so far.
+    /// Syncs that were delayed, or hung, so far.
     Delayed = 4,
     /// Syncs that failed so far.
     Failed = 5,
+    /// Not 0 while no sync ends.
+    SyncHangs = 6,
 }
 
 /// The page of one node.

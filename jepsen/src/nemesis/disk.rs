@@ -1,4 +1,4 @@
-//! Disks that are slow, full, fail to sync, or refuse writes.
+//! Disks that are slow, full, hang, fail to sync, or refuse writes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -31,12 +31,13 @@ enum Kind {
     Slow { before: i64 },
     Full { ballast: PathBuf, bytes: u64 },
     SyncError { before: i64 },
+    Hanging { before: i64, starts: usize },
     ReadOnly { place: PathBuf },
 }
 
 /// The node to choose: every second time the leader, where that matters.
 pub(super) fn node_of(name: &str, turn: usize, leader: usize, any: usize, free: &[usize]) -> usize {
-    if !matches!(name, "slow-disk" | "read-only") {
+    if !matches!(name, "slow-disk" | "read-only" | "hang-disk") {
         return any;
     }
     let turn = if name == "slow-disk" { turn / DELAYS_MS.len() } else { turn };
@@ -53,6 +54,7 @@ pub(super) fn begin(
     node: usize,
     turn: usize,
 ) -> Result<Trouble, String> {
+    let starts = cluster.node(node).starts;
     let page = &cluster.node(node).page;
     let (details, kind) = match name {
         "slow-disk" => {
@@ -65,6 +67,11 @@ pub(super) fn begin(
             let before = page.get(Dial::Failed);
             page.set(Dial::SyncFailures, 1)?;
             (Value::Null, Kind::SyncError { before })
+        }
+        "hang-disk" => {
+            let before = page.get(Dial::Delayed);
+            page.set(Dial::SyncHangs, 1)?;
+            (Value::Null, Kind::Hanging { before, starts })
         }
         "read-only" => {
             if !matches!(cluster.settings.disk, Some(Disk::Image(_))) {
@@ -126,6 +133,19 @@ impl Trouble {
                 // A node whose sync failed must stop; give it a moment.
                 let running = failed > 0 && !has_ended(cluster, node, Duration::from_secs(5)).await;
                 if failed > 0 { json!({"syncs": failed, "running": running}) } else { Value::Null }
+            }
+            Kind::Hanging { before, starts } => {
+                let hung = page.get(Dial::Delayed) - before;
+                let ready = cluster::is_ready(net::http(node)).await;
+                let node = cluster.node(node);
+                node.page.set(Dial::SyncHangs, 0)?;
+                let ended = !node.is_running() || node.starts != starts;
+                let mut effect = json!({"syncs": hung, "ended": ended});
+                if ready {
+                    effect[STUCK] =
+                        json!(format!("node {} is ready while its disk hangs", node.id));
+                }
+                if hung > 0 { effect } else { Value::Null }
             }
             Kind::ReadOnly { place } => {
                 let ended = has_ended(cluster, node, NOTICE_MAX).await;
