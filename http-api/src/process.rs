@@ -25,7 +25,7 @@ impl Process {
             |name: &str| fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
         Process {
             memory_bytes: memory_bytes(&text("status")),
-            memory_limit_bytes: memory_max_bytes(&text("cgroup")),
+            memory_limit_bytes: memory_limit_bytes(&text("cgroup")),
             files_open: fs::read_dir("/proc/self/fd").ok().map(|files| files.count() as u64),
             files_max: files_max(&text("limits")),
         }

@@ -219,7 +219,7 @@ pub(crate) fn cluster(handle: &raft_node::Handle) -> wire::Cluster {
         disk_free_bytes: metrics.disk_free_bytes,
         disk_reserve_bytes: Some(metrics.disk_reserve_bytes),
         memory_bytes: process.memory_bytes,
-        memory_limit_bytes: process.memory_max_bytes,
+        memory_limit_bytes: process.memory_limit_bytes,
         files_open: process.files_open,
         files_max: process.files_max,
     };
