@@ -84,10 +84,14 @@ pub(crate) struct Call<'a> {
 /// The documents about the API. They describe every endpoint, so `server`, which knows all
 /// endpoints, puts them here. Each function makes its text once.
 pub(crate) struct Documents {
-    /// The OpenAPI document as JSON.
+    /// The OpenAPI document as JSON, as generators of clients understand it.
     pub(crate) openapi: fn() -> Bytes,
-    /// The same as an HTML page.
+    /// The same with all rules.
+    pub(crate) strict: fn() -> Bytes,
+    /// The strict one as an HTML page.
     pub(crate) page: fn() -> Bytes,
+    /// The page about the problem with a name.
+    pub(crate) problem: fn(&str) -> Option<Bytes>,
 }
 
 impl<'a> Call<'a> {

@@ -3,6 +3,11 @@
 //! It is made from the rows of the endpoints, and from the constants and wire types that the
 //! handlers use, so a bound or a code cannot differ between the two. Tests compare every answer
 //! with it.
+//!
+//! Two documents are served: the strict one with all rules, and the plain one, which generators of
+//! clients understand. The plain one is made from the strict one.
+
+mod plain;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -17,16 +22,22 @@ use crate::routes;
 const GUIDE: &str = include_str!("describe/guide.md");
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(build);
-static TEXT: LazyLock<Bytes> = LazyLock::new(|| DOCUMENT.to_string().into());
+static STRICT: LazyLock<Bytes> = LazyLock::new(|| DOCUMENT.to_string().into());
+static PLAIN: LazyLock<Bytes> = LazyLock::new(|| plain::of(&DOCUMENT).to_string().into());
 
-/// The document, made once.
+/// The strict document, made once.
 pub(crate) fn document() -> &'static Value {
     &DOCUMENT
 }
 
-/// Its JSON text, made once.
-pub(crate) fn text() -> Bytes {
-    TEXT.clone()
+/// The JSON text of the strict document, made once.
+pub(crate) fn strict() -> Bytes {
+    STRICT.clone()
+}
+
+/// The JSON text of the plain document, made once.
+pub(crate) fn plain() -> Bytes {
+    PLAIN.clone()
 }
 
 fn build() -> Value {
@@ -117,15 +128,20 @@ mod tests {
 
     #[test]
     fn every_reference_leads_somewhere_and_every_component_is_used() {
+        check_references(document());
+        check_references(&plain::of(document()));
+    }
+
+    fn check_references(document: &Value) {
         let mut used = BTreeSet::new();
-        walk(document(), &mut |object| {
+        walk(document, &mut |object| {
             if let Some(Value::String(target)) = object.get("$ref") {
                 let pointer = target.strip_prefix('#').expect("within the document");
-                assert!(document().pointer(pointer).is_some(), "{target} is missing");
+                assert!(document.pointer(pointer).is_some(), "{target} is missing");
                 used.insert(target.clone());
             }
         });
-        for (kind, components) in document()["components"].as_object().unwrap() {
+        for (kind, components) in document["components"].as_object().unwrap() {
             // These are referred to by name.
             if kind == "securitySchemes" {
                 continue;
@@ -134,6 +150,16 @@ mod tests {
                 let target = format!("#/components/{kind}/{name}");
                 assert!(used.contains(&target), "{target} is not used");
             }
+        }
+    }
+
+    /// Go's generator makes `NewToken` the constructor of `Token`.
+    #[test]
+    fn no_schema_is_called_new_and_the_name_of_another() {
+        let schemas = document()["components"]["schemas"].as_object().unwrap();
+        for name in schemas.keys() {
+            let other = name.strip_prefix("New").unwrap_or("-");
+            assert!(!schemas.contains_key(other), "{name}");
         }
     }
 
@@ -171,7 +197,14 @@ mod tests {
         }
         open.retain(|path| !path.starts_with("/console/"));
         let health = ["/api/v1/health", "/api/v1/test", "/health", "/livez", "/readyz"];
-        assert_eq!(open, [&health[..], &["/openapi.json", "/", "/docs"]].concat());
+        assert_eq!(
+            open,
+            [
+                &health[..],
+                &["/openapi.json", "/openapi-strict.json", "/", "/docs", "/problems/{problem}"]
+            ]
+            .concat()
+        );
         assert!(Scope::ALL.iter().all(|scope| scopes.contains(scope)));
     }
 

@@ -129,7 +129,12 @@ impl Server {
             settings,
             feed,
             stopped: stopped.clone(),
-            documents: Documents { openapi: openapi::text, page: docs::text },
+            documents: Documents {
+                openapi: openapi::plain,
+                strict: openapi::strict,
+                page: docs::text,
+                problem: docs::problem,
+            },
         };
         let service = Arc::new(Service { router: Router::new(), app });
         let Settings { connections_max, connections_per_address_max, .. } = service.app.settings;

@@ -121,6 +121,8 @@ pub struct Token {
 /// A token that was just created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+// `NewToken` is what generated Go code calls the constructor of `Token`.
+#[cfg_attr(feature = "schema", schemars(rename = "CreatedToken"))]
 pub struct NewToken {
     /// Its id, from 1.
     pub id: u64,

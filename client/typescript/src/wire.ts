@@ -232,6 +232,16 @@ export interface Cluster {
   warnings: string[];
 }
 
+/** A token that was just created. */
+export interface CreatedToken {
+  /** From then on it counts for nothing. */
+  expires_at?: string;
+  /** Its id, from 1. */
+  id: number;
+  /** The token itself, for `Authorization: Bearer`. Nobody can read it again: the cluster keeps a hash. */
+  token: string;
+}
+
 /** Where the next page of a list begins. */
 export interface CursorMeta {
   /** Whether more rows follow. */
@@ -523,16 +533,6 @@ export interface MemberRequest {
   replaces?: number | null;
   /** The highest level that its build speaks, which `--join` sends; 0 by default. A cluster at a higher level refuses the node. */
   speaks?: number | null;
-}
-
-/** A token that was just created. */
-export interface NewToken {
-  /** From then on it counts for nothing. */
-  expires_at?: string;
-  /** Its id, from 1. */
-  id: number;
-  /** The token itself, for `Authorization: Bearer`. Nobody can read it again: the cluster keeps a hash. */
-  token: string;
 }
 
 /** The process of the answering node, and how much room it has left. */

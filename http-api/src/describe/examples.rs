@@ -27,13 +27,22 @@ pub(crate) fn malformed_as(word: &str) -> Value {
 /// One problem for each code.
 pub(crate) fn problems(codes: &BTreeSet<ErrorCode>) -> Value {
     let example = |code: &ErrorCode| {
-        let mut problem = Problem::new(*code, detail(*code), TRACE);
-        problem.retry_after = says_when_to_retry(*code).then_some(1);
-        if *code == ErrorCode::ValidationError {
+        let example = json!({"summary": code.title(), "value": problem(*code)});
+        (code.as_str().to_owned(), example)
+    };
+    codes.iter().map(example).collect::<Map<_, _>>().into()
+}
+
+/// A problem with a code.
+pub(crate) fn problem(code: ErrorCode) -> Value {
+    let mut problem = Problem::new(code, detail(code), TRACE);
+    problem.retry_after = says_when_to_retry(code).then_some(1);
+    match code {
+        ErrorCode::ValidationError => {
             let field = ("items".to_owned(), vec![problem.detail.clone()]);
             problem.errors = Some([field].into());
         }
-        if code == &ErrorCode::BatchRejected {
+        ErrorCode::BatchRejected => {
             let missing = ErrorCode::NotFound;
             problem.results = Some(vec![wire::RefusedOrder {
                 index: 1,
@@ -43,15 +52,11 @@ pub(crate) fn problems(codes: &BTreeSet<ErrorCode>) -> Value {
                 shortages: None,
             }]);
         }
-        if code == &ErrorCode::InsufficientStock {
-            problem.shortages = Some(vec![shortage()]);
-        }
-        if code == &ErrorCode::HoldConsumed {
-            problem.order_id = Some(7);
-        }
-        (code.as_str().to_owned(), json!({"summary": code.title(), "value": value(&problem)}))
-    };
-    codes.iter().map(example).collect::<Map<_, _>>().into()
+        ErrorCode::InsufficientStock => problem.shortages = Some(vec![shortage()]),
+        ErrorCode::HoldConsumed => problem.order_id = Some(7),
+        _ => {}
+    }
+    value(&problem)
 }
 
 /// The shortage that [`detail`] describes.

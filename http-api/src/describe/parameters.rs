@@ -51,6 +51,13 @@ fn paths_and_headers() -> Value {
             "schema": {"type": "string", "pattern": r"^[a-z]+\.js$", "examples": ["app.js"]},
             "description": "The name of the script. Anything else is 404.",
         }),
+        "ProblemName": json!({
+            "name": "problem",
+            "in": "path",
+            "required": true,
+            "schema": {"type": "string", "pattern": "^[a-z-]+$", "examples": ["not-found"]},
+            "description": "The code of the error with hyphens. Anything else is 404.",
+        }),
         "IfNoneMatch": header(
             "If-None-Match",
             json!({"type": "string", "examples": ["\"0123456789abcdef0123456789abcdef\""]}),

@@ -95,7 +95,7 @@ pub(crate) fn malformed_or(word: &str) -> Value {
 }
 
 /// Explains when a code is answered.
-fn meaning(code: ErrorCode) -> &'static str {
+pub(crate) fn meaning(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::MalformedRequest => {
             "the body is not a valid JSON object, or the query, the path or a header is malformed."

@@ -18,6 +18,8 @@ pub(crate) static RESOURCE: Resource = Resource {
 endpoints! {
     OpenApi: Endpoint::get("/openapi.json", describe::openapi).own_format()
         .open() => handle::openapi,
+    StrictOpenApi: Endpoint::get("/openapi-strict.json", describe::strict).own_format()
+        .open() => handle::strict,
     Console: Endpoint::get("/", describe::console).own_format().uncounted().open() => console::page,
     ConsoleStyle: Endpoint::get("/console/app.css", describe::console_style)
         .own_format()
@@ -30,4 +32,6 @@ endpoints! {
         .open()
         => console::script,
     Page: Endpoint::get("/docs", describe::page).own_format().open() => handle::page,
+    Problem: Endpoint::get("/problems/{problem}", describe::problem).own_format()
+        .open() => handle::problem,
 }

@@ -58,7 +58,7 @@ fn operations() -> Vec<(String, String, Option<String>, bool)> {
             let way = security.iter().find(|way| way["token"].is_array());
             let scope = way.and_then(|way| way["token"][0].as_str()).map(str::to_owned);
             let path = path.replace("{id}", "999").replace("{key}", "none");
-            let path = path.replace("{file}", "none.js");
+            let path = path.replace("{file}", "none.js").replace("{problem}", "none");
             all.push((method.to_uppercase(), path, scope, way.is_some()));
         }
     }

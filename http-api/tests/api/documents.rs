@@ -38,8 +38,8 @@ async fn the_router_has_exactly_the_documented_paths() {
             .filter(|(other, ..)| other == path)
             .map(|(_, method, _)| method)
             .collect();
-        let concrete =
-            path.replace("{id}", "9").replace("{key}", "none").replace("{file}", "app.js");
+        let concrete = path.replace("{id}", "9").replace("{key}", "none");
+        let concrete = concrete.replace("{file}", "app.js").replace("{problem}", "not-found");
         let alias = concrete.replace("/api/v1/", "/api/");
         for target in BTreeSet::from([concrete, alias]) {
             for method in METHODS {
@@ -203,7 +203,9 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         "/readyz",
         "/metrics",
         "/openapi.json",
+        "/openapi-strict.json",
         "/docs",
+        "/problems/not-found",
         "/",
         "/console/app.css",
         "/console/app.js",
@@ -383,13 +385,21 @@ async fn example_bodies_do_what_they_show() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn documents_are_served_whatever_the_caller_takes() {
     let fixture = Fixture::start().await;
-    for (path, kind) in
-        [("/openapi.json", "application/json"), ("/docs", "text/html; charset=utf-8")]
-    {
+    for (path, kind) in [
+        ("/openapi.json", "application/json"),
+        ("/openapi-strict.json", "application/json"),
+        ("/docs", "text/html; charset=utf-8"),
+        ("/problems/insufficient-stock", "text/html; charset=utf-8"),
+    ] {
         let answer = fixture.send(Call::new("GET", path).header("accept", "image/png")).await;
         assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)));
         answer.check_headers();
     }
+    let refused = fixture.get("/api/v1/orders/1").await.problem(404, "not_found");
+    let kind = refused["type"].as_str().unwrap().to_owned();
+    let about = fixture.get(&kind).await;
+    assert_eq!(about.status, 200, "{kind}");
+    fixture.get("/problems/none").await.problem(404, "not_found");
     let page = fixture.get("/docs").await;
     assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
     for (path, kind) in [

@@ -87,7 +87,7 @@ impl Fixture {
         let fixture =
             Fixture { address: server.local_addr(), handle, server, node, _directory: directory };
         if !contract::is_known() {
-            let document = fixture.exchange(Call::new("GET", "/openapi.json")).await;
+            let document = fixture.exchange(Call::new("GET", "/openapi-strict.json")).await;
             contract::learn(document.expect(200));
         }
         fixture

@@ -268,6 +268,21 @@ class Cluster(TypedDict):
     """What an operator should look at, as sentences; the node still works."""
 
 
+class _CreatedTokenRequired(TypedDict):
+    id: int
+    """Its id, from 1."""
+    token: str
+    """The token itself, for `Authorization: Bearer`. Nobody can read it again: the cluster
+    keeps a hash."""
+
+
+class CreatedToken(_CreatedTokenRequired, total=False):
+    """A token that was just created."""
+
+    expires_at: str
+    """From then on it counts for nothing."""
+
+
 class CursorMeta(TypedDict):
     """Where the next page of a list begins."""
 
@@ -599,21 +614,6 @@ class MemberRequest(_MemberRequestRequired, total=False):
     speaks: Optional[int]
     """The highest level that its build speaks, which `--join` sends; 0 by default. A cluster at
     a higher level refuses the node."""
-
-
-class _NewTokenRequired(TypedDict):
-    id: int
-    """Its id, from 1."""
-    token: str
-    """The token itself, for `Authorization: Bearer`. Nobody can read it again: the cluster
-    keeps a hash."""
-
-
-class NewToken(_NewTokenRequired, total=False):
-    """A token that was just created."""
-
-    expires_at: str
-    """From then on it counts for nothing."""
 
 
 class NodeState(TypedDict):

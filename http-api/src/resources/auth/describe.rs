@@ -58,7 +58,7 @@ pub(crate) fn create() -> Operation {
              create another one. Clients do not repeat this request by themselves.",
         )
         .body("TokenRequest", examples::token_request())
-        .answers(201, "The token.", &[], json_content("NewTokenAnswer", examples::new_token()))
+        .answers(201, "The token.", &[], json_content("CreatedTokenAnswer", examples::new_token()))
         .writes()
         .refuses(&[ErrorCode::ValidationError, ErrorCode::LevelTooLow])
 }

@@ -24,7 +24,7 @@ pub(crate) fn all() -> Value {
         .of::<wire::Token>()
         .of::<wire::NewToken>()
         .with(
-            "NewToken.token",
+            "CreatedToken.token",
             json!({"pattern": "^hft_[1-9][0-9]*_[A-Za-z0-9_-]{43}_[0-9a-f]{8}$"}),
         )
         .of::<wire::RevokedToken>()
@@ -34,7 +34,7 @@ pub(crate) fn all() -> Value {
         .envelope::<Vec<wire::AuditRow>>("AuditAnswer")
         .envelope::<wire::Auth>("AuthAnswer")
         .envelope::<Vec<wire::Token>>("TokenListAnswer")
-        .envelope::<wire::NewToken>("NewTokenAnswer")
+        .envelope::<wire::NewToken>("CreatedTokenAnswer")
         .envelope::<wire::RevokedToken>("RevokedTokenAnswer")
         .envelope::<wire::Session>("SessionAnswer");
     requests.and(answers)

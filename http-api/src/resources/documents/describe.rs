@@ -8,18 +8,39 @@ use crate::describe::operation::Operation;
 use crate::describe::words::text_content;
 
 pub(crate) fn openapi() -> Operation {
-    Operation::new("getOpenApi", "Read this document").text("This document.").answers(
-        200,
-        "The document.",
-        &[],
-        Some((wire::JSON, json!({"schema": {"type": "object"}}))),
+    document(
+        Operation::new("getOpenApi", "Read the document for generators of clients")
+            .text("The OpenAPI 3.1 document, without rules that are no types."),
     )
+}
+
+pub(crate) fn strict() -> Operation {
+    document(
+        Operation::new("getStrictOpenApi", "Read the document with all rules")
+            .text("The OpenAPI 3.1 document, with every rule between fields."),
+    )
+}
+
+fn document(operation: Operation) -> Operation {
+    let object = json!({"schema": {"type": "object"}});
+    operation.answers(200, "The document.", &[], Some((wire::JSON, object)))
 }
 
 pub(crate) fn page() -> Operation {
     Operation::new("getDocs", "Read this document as a page")
         .text("The same as an HTML page that loads nothing else.")
         .answers(200, "The page.", &[], text_content(PAGE_TYPE))
+}
+
+pub(crate) fn problem() -> Operation {
+    Operation::new("getProblem", "Read about a kind of error")
+        .text(
+            "The `type` of an error is the path of such a page. It says when the error is answered \
+             and what to do.",
+        )
+        .takes(&["ProblemName"])
+        .answers(200, "The page.", &[], text_content(PAGE_TYPE))
+        .refuses(&[ErrorCode::NotFound])
 }
 
 /// A file of the console: whole, or as the browser has it.

@@ -1,5 +1,6 @@
 //! The OpenAPI document, as JSON and as a page.
 
+use bytes::Bytes;
 use client::wire;
 use hyper::header::CONTENT_SECURITY_POLICY;
 
@@ -17,8 +18,23 @@ pub(crate) async fn openapi(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply::text((call.app.documents.openapi)(), wire::JSON))
 }
 
+/// `GET /openapi-strict.json`
+pub(crate) async fn strict(call: &Call<'_>) -> Result<Reply, Failure> {
+    Ok(reply::text((call.app.documents.strict)(), wire::JSON))
+}
+
 /// `GET /docs`
 pub(crate) async fn page(call: &Call<'_>) -> Result<Reply, Failure> {
-    let page = reply::text((call.app.documents.page)(), PAGE_TYPE);
-    Ok(page.with(CONTENT_SECURITY_POLICY, PAGE_POLICY))
+    Ok(show((call.app.documents.page)()))
+}
+
+/// `GET /problems/{problem}`
+pub(crate) async fn problem(call: &Call<'_>) -> Result<Reply, Failure> {
+    let page = (call.app.documents.problem)(call.argument);
+    page.map(show)
+        .ok_or_else(|| Failure::not_found("There is no such problem; see /docs#problems."))
+}
+
+fn show(page: Bytes) -> Reply {
+    reply::text(page, PAGE_TYPE).with(CONTENT_SECURITY_POLICY, PAGE_POLICY)
 }
