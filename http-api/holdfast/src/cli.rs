@@ -1,16 +1,16 @@
 //! The command line: lists the subcommands. Each subcommand declares its flags in its own file.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::bulk::{export, import};
 use crate::exit::{self, CliError};
 use crate::node::{dev, serve};
 use crate::offline::{recover, restore, verify};
 use crate::remote::{
-    audit, auth, backup, clock, events, holds, level, members, orders, payments, products,
-    snapshot, status, tokens,
+    audit, auth, backup, clock, doctor, events, health, holds, level, members, orders, payments,
+    products, snapshot, status, tokens,
 };
-use crate::{bench, certs, gateway, remote};
+use crate::{bench, certs, gateway, remote, shell};
 
 /// Holdfast: a replicated order engine that sells without overselling.
 #[derive(Debug, Parser)]
@@ -30,7 +30,11 @@ pub(crate) enum Command {
     /// Run one node of a cluster
     Serve(Box<serve::Options>),
     /// Show the members of a running cluster and how far each one has replicated
-    Status(remote::Options),
+    Status(status::Options),
+    /// Ask a node whether it can take requests: exit code 0 if it can, 1 if not
+    Health(remote::Options),
+    /// Look for trouble in a running cluster: nodes, versions, disks, limits, settings
+    Doctor(remote::Options),
     /// List, create, change and archive products, adjust their stock, show their ledgers
     #[command(subcommand)]
     Products(products::Command),
@@ -87,6 +91,10 @@ pub(crate) enum Command {
     /// Put a running cluster under load and measure it. The products and orders of the run stay in
     /// the cluster
     Bench(bench::Options),
+    /// Print the completions for a shell
+    Completions(shell::Completions),
+    /// Print the manual page, or write the pages of all subcommands
+    Man(shell::Manual),
 }
 
 impl Command {
@@ -96,6 +104,8 @@ impl Command {
             Command::Dev(options) => dev::run(options),
             Command::Serve(options) => serve::run(*options),
             Command::Status(options) => status::run(&options),
+            Command::Health(options) => health::run(&options),
+            Command::Doctor(options) => doctor::run(&options),
             Command::Products(command) => products::run(&command),
             Command::Orders(command) => orders::run(&command),
             Command::Holds(command) => holds::run(&command),
@@ -118,6 +128,8 @@ impl Command {
             Command::Audit(options) => audit::run(&options),
             Command::Certs(command) => certs::run(&command),
             Command::Bench(options) => bench::run(&options),
+            Command::Completions(options) => shell::complete(&options, Cli::command()),
+            Command::Man(options) => shell::manual(&options, Cli::command()),
         }
     }
 }

@@ -24,6 +24,7 @@ mod progress;
 mod remote;
 mod runtime;
 mod settings;
+mod shell;
 mod signals;
 mod table;
 

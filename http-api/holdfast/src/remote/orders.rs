@@ -14,7 +14,7 @@ use client::{OrderQuery, Paging};
 use crate::address;
 use crate::bulk::batch;
 use crate::exit::CliError;
-use crate::remote;
+use crate::remote::{self, follow};
 use crate::table::{Align, Table, or_dash};
 
 /// The subcommands of `orders`.
@@ -22,6 +22,10 @@ use crate::table::{Align, Table, or_dash};
 pub(crate) enum Command {
     /// Show one order with its lines
     Get(Get),
+    /// Show one order with its lines and every step that it took
+    Show(Get),
+    /// Wait until an order has a status, and show it
+    Wait(follow::Wait),
     /// List orders, newest first
     List(List),
     /// Place an order
@@ -61,7 +65,7 @@ pub(crate) struct List {
     #[arg(long, value_name = "ID", value_parser = address::row_id)]
     user_id: Option<u64>,
     /// List only orders in this status: PENDING, PROCESSING, PAID, FAILED or CANCELLED
-    #[arg(long, value_parser = status)]
+    #[arg(long, value_parser = follow::status)]
     status: Option<OrderStatus>,
     /// List only orders with a line of this product
     #[arg(long, value_name = "ID", value_parser = address::row_id)]
@@ -221,15 +225,12 @@ impl FromStr for Item {
     }
 }
 
-/// Parses a status, in any case.
-fn status(text: &str) -> Result<OrderStatus, String> {
-    text.to_ascii_uppercase().parse().map_err(|error: client::wire::UnknownWord| error.to_string())
-}
-
 /// Runs the command to its end.
 pub(crate) fn run(command: &Command) -> Result<(), CliError> {
     match command {
         Command::Get(options) => remote::block_on(get(options)),
+        Command::Show(Get { id, remote }) => remote::block_on(follow::show(*id, remote, details)),
+        Command::Wait(options) => remote::block_on(follow::wait(options, details)),
         Command::List(options) => remote::block_on(list(options)),
         Command::Place(options) => remote::block_on(place(options)),
         Command::Batch(options) => remote::block_on(batch::run(options)),
@@ -459,7 +460,7 @@ mod tests {
 
     #[test]
     fn a_status_may_be_in_lower_case() {
-        assert_eq!(status("paid"), Ok(OrderStatus::Paid));
-        assert!(status("done").is_err());
+        assert_eq!(follow::status("paid"), Ok(OrderStatus::Paid));
+        assert!(follow::status("done").is_err());
     }
 }

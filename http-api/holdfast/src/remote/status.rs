@@ -1,23 +1,75 @@
 //! `holdfast status`: shows the members of a cluster as one of its nodes sees them.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use client::wire::{Cluster, Member, NodeState};
+use clap::Args;
+use client::wire::{Cluster, Member, MemberRole, NodeState};
 use tokio::task::JoinSet;
 
 use crate::exit::CliError;
 use crate::remote;
 use crate::table::{Align, Table, or_dash};
 
+/// Moves the cursor to the first line and clears what is below.
+const CLEAR: &str = "\x1b[H\x1b[J";
+
+/// The flags of `status`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    /// Show the state again every this many seconds, until interrupted
+    #[arg(long, value_name = "S", num_args = 0..=1, default_missing_value = "2")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    watch: Option<u64>,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
 /// Prints the view of the node that answers. Needs no majority.
-pub(crate) fn run(options: &remote::Options) -> Result<(), CliError> {
+pub(crate) fn run(options: &Options) -> Result<(), CliError> {
+    let remote = &options.remote;
     remote::block_on(async {
-        let client = options.client()?;
-        let mut answer = client.cluster().await.map_err(|error| remote::failure(&error))?;
-        add_progress(&mut answer.data, options).await;
-        add_processes(&mut answer.data, options).await;
-        options.print(&answer.data, |cluster| render(cluster, &answer.receipt.url))
+        let client = remote.client()?;
+        loop {
+            let shown = show(&client, options).await;
+            let Some(seconds) = options.watch else { return shown.map(|_| ()) };
+            match shown {
+                Ok(true) => {}
+                // The reader has closed the pipe, as `head` does.
+                Ok(false) => return Ok(()),
+                // A cluster that is watched may be away for a while.
+                Err(error @ CliError::Usage(_)) => return Err(error),
+                Err(error) => eprintln!("holdfast: {error}"),
+            }
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+        }
     })
+}
+
+/// Prints the state once. Returns false when the reader has closed the pipe.
+async fn show(client: &client::Client, options: &Options) -> Result<bool, CliError> {
+    let remote = &options.remote;
+    let mut answer = client.cluster().await.map_err(|error| remote::failure(&error))?;
+    add_progress(&mut answer.data, remote).await;
+    add_processes(&mut answer.data, remote).await;
+    let clears = options.watch.is_some() && !remote.json && std::io::stdout().is_terminal();
+    remote.print_on(&answer.data, |cluster| {
+        let text = render(cluster, &answer.receipt.url);
+        if clears { format!("{CLEAR}{text}") } else { text }
+    })
+}
+
+/// Says how many voters answer, and how many more the cluster can lose.
+fn safety(members: &[Member]) -> String {
+    let voters = || members.iter().filter(|member| member.role != MemberRole::Learner);
+    let (all, healthy) = (voters().count(), voters().filter(|member| member.healthy).count());
+    let majority = all / 2 + 1;
+    let verdict = match healthy.checked_sub(majority) {
+        None => "no majority: writes and fresh reads wait".to_owned(),
+        Some(0) => "it can lose none".to_owned(),
+        Some(spare) => format!("it can lose {spare}"),
+    };
+    format!("{healthy} of {all} voters answer; {verdict}")
 }
 
 /// How long the leader may take to tell how far the members are.
@@ -141,10 +193,11 @@ pub(crate) fn render(cluster: &Cluster, url: &str) -> String {
         more.push_str(warning);
     }
     format!(
-        "cluster {}, as node {} at {url} sees it\nleader {leader}, term {}, committed {}, \
+        "cluster {}, as node {} at {url} sees it\n{}\nleader {leader}, term {}, committed {}, \
          applied {}, digest {}{more}\n\n{table}",
         cluster.cluster_id,
         cluster.node_id,
+        safety(&cluster.members),
         cluster.term,
         cluster.commit_index,
         cluster.applied_index,
@@ -188,7 +241,34 @@ pub(crate) fn table(members: &[Member]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use client::wire::MemberRole;
+
+    #[test]
+    fn safety_counts_voters_that_answer() {
+        let member = |healthy, role| Member {
+            id: 1,
+            role,
+            raft_addr: String::new(),
+            http_addr: None,
+            replaces: None,
+            match_index: None,
+            lag: None,
+            healthy,
+            last_contact_ms: None,
+            level_newest: None,
+            version: None,
+            uptime_seconds: None,
+        };
+        let voters = |healthy: usize, all: usize| {
+            let mut members: Vec<_> =
+                (0..all).map(|number| member(number < healthy, MemberRole::Follower)).collect();
+            members.push(member(true, MemberRole::Learner));
+            safety(&members)
+        };
+        assert_eq!(voters(3, 3), "3 of 3 voters answer; it can lose 1");
+        assert_eq!(voters(2, 3), "2 of 3 voters answer; it can lose none");
+        assert_eq!(voters(1, 3), "1 of 3 voters answer; no majority: writes and fresh reads wait");
+        assert_eq!(voters(5, 5), "5 of 5 voters answer; it can lose 2");
+    }
 
     #[test]
     fn a_duration_shows_its_two_largest_units() {
@@ -258,7 +338,8 @@ mod tests {
         assert!(text.contains("\npayments are paused"), "{text}");
         assert!(text.contains("\nlevel 0 of 1: raise it"), "{text}");
         assert!(text.contains("warning: the clock is behind"), "{text}");
-        let rows: Vec<&str> = text.lines().skip(10).collect();
+        assert!(text.contains("\n1 of 2 voters answer; no majority: "), "{text}");
+        let rows: Vec<&str> = text.lines().skip(11).collect();
         assert_eq!(rows[0].split_whitespace().count(), 11);
         assert!(rows[1].contains("yes") && rows[1].ends_with("1  1m30s"), "{}", rows[1]);
         assert!(rows[2].contains("4000 ms  no") && rows[2].ends_with("-      -"), "{}", rows[2]);

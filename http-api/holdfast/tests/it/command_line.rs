@@ -358,3 +358,57 @@ fn the_error_for_a_wrong_id_says_what_is_expected() {
         assert!(said.contains("'abc'") && said.contains("a whole number such as 42"), "{said}");
     }
 }
+
+#[test]
+fn health_is_an_exit_code() {
+    let (well, asked) = stand_in("200 OK", r#"{"status":"ok"}"#);
+    let url = format!("http://{well}");
+    let output = holdfast(&["health", "--url", &url]).output().unwrap();
+    assert_eq!((exit_code(&output), text(&output.stdout)), (0, "ready\n"));
+    assert!(asked.recv().unwrap().starts_with("GET /readyz "));
+    let (ill, _) = stand_in(
+        "503 Service Unavailable",
+        r#"{"status":"degraded","reason":"no leader is known"}"#,
+    );
+    let output = holdfast(&["health", "--url", &format!("http://{ill}")]).output().unwrap();
+    assert_eq!(exit_code(&output), 1);
+    assert_eq!(text(&output.stdout), "not ready: no leader is known\n");
+    let output = holdfast(&["health", "--url", "http://127.0.0.1:1"]).output().unwrap();
+    assert_eq!(exit_code(&output), 1, "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_watched_status_is_shown_again() {
+    let (address, asked) = stand_in("200 OK", CLUSTER);
+    let url = format!("http://{address}");
+    let mut command = holdfast(&["status", "--watch=1", "--url", &url]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let first = asked.recv_timeout(Duration::from_secs(30));
+    let second = asked.recv_timeout(Duration::from_secs(30));
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(first.is_ok() && second.is_ok());
+    assert!(text(&output.stdout).contains("1 of 1 voters answer; it can lose none"));
+}
+
+#[test]
+fn shells_and_the_manual_know_every_subcommand() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = holdfast(&["completions", shell]).output().unwrap();
+        assert_eq!(exit_code(&output), 0, "{shell}");
+        for word in ["transfer-leader", "payment-gateway", "doctor"] {
+            assert!(text(&output.stdout).contains(word), "{shell}: {word}");
+        }
+    }
+    let page = holdfast(&["man"]).output().unwrap();
+    assert_eq!(exit_code(&page), 0);
+    assert!(text(&page.stdout).contains(".SH SUBCOMMANDS"), "{}", text(&page.stdout));
+    let directory = tempfile::tempdir().unwrap();
+    let pages = directory.path().join("man1");
+    let output = holdfast(&["man", "--out", pages.to_str().unwrap()]).output().unwrap();
+    assert_eq!(exit_code(&output), 0, "{}", text(&output.stderr));
+    for page in ["holdfast.1", "holdfast-serve.1", "holdfast-orders-wait.1"] {
+        let text = std::fs::read_to_string(pages.join(page)).unwrap();
+        assert!(text.contains(".SH OPTIONS"), "{page}: {text}");
+    }
+}

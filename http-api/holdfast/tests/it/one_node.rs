@@ -97,6 +97,15 @@ fn products_and_orders_from_the_shell() {
 
     let cancelled = node.text(&["orders", "cancel", &id, "--reason", "changed my mind"]);
     assert!(cancelled.contains("CANCELLED"), "{cancelled}");
+    let shown = node.text(&["orders", "show", &id]);
+    assert!(shown.contains("changed my mind") && shown.contains("CANCELLED"), "{shown}");
+    let shown = node.json(&["orders", "show", &id]);
+    assert_eq!(shown["history"].as_array().unwrap().len(), 2, "{shown}");
+    node.text(&["orders", "wait", &id]);
+    node.text(&["orders", "wait", &id, "--for", "cancelled"]);
+    let other = node.run(&["orders", "wait", &id, "--for", "PAID"]);
+    let stays = String::from_utf8_lossy(&other.stderr).contains("is CANCELLED, and stays so");
+    assert!(other.status.code() == Some(1) && stays, "{other:?}");
     let list = node.text(&["orders", "list", "--status", "cancelled"]);
     assert!(list.contains("page 1 of 1, 1 order in all"), "{list}");
     let list = node.text(&["orders", "list", "--status", "paid"]);
