@@ -56,7 +56,9 @@ pub use header::{
     CONSISTENCY, CONSISTENCY_STALE, HANDLING_STRICT, IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, JSON,
     MERGE_PATCH, MIN_POSITION, NDJSON, POSITION, PREFER, PROBLEM_JSON, SIGNATURE, TRACE_ID,
 };
-pub use health::{Health, HealthStatus, Probe, ServiceState, Services, Test};
+pub use health::{
+    Health, HealthStatus, LogFilter, LogFilterRequest, Probe, ServiceState, Services, Test,
+};
 pub use hold::{ExtendRequest, Hold, HoldLine, HoldRequest, HoldStatus, PricedLine};
 pub use metadata::Metadata;
 pub use order::{

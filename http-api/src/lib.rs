@@ -31,6 +31,7 @@ mod freshness;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod limit;
+mod log_filter;
 mod metrics;
 mod openapi;
 mod origin;
@@ -49,6 +50,7 @@ mod watch;
 pub use auth::RootToken;
 pub use auth::jwt::CustomerKeys;
 pub use events::app::SocketApp;
+pub use log_filter::LogFilter;
 pub use origin::{CorsOrigin, HostName};
 pub use proxy::{Network, Proxies, ProxyHeader};
 pub use server::Server;

@@ -8,6 +8,7 @@ use crate::auth::RootToken;
 use crate::auth::jwt::CustomerKeys;
 use crate::bodies::Share;
 use crate::events::app::SocketApp;
+use crate::log_filter::LogFilter;
 use crate::origin::{CorsOrigin, HostName};
 use crate::proxy::Proxies;
 use crate::tls::HttpTls;
@@ -62,6 +63,8 @@ pub struct Settings {
     pub insecure: Vec<&'static str>,
     /// Flags that are only for trials, likewise.
     pub unsafe_settings: Vec<&'static str>,
+    /// The filter of this process's log lines, if it can be changed while the node runs.
+    pub log_filter: Option<LogFilter>,
     /// The gateway that charges for orders. All nodes should have the same one, because the leader
     /// makes the calls.
     pub gateway: Gateway,
@@ -139,6 +142,7 @@ impl Default for Settings {
             customers: None,
             insecure: Vec::new(),
             unsafe_settings: Vec::new(),
+            log_filter: None,
             gateway: Gateway::None,
             webhook_secrets: Vec::new(),
             webhook_unsigned: false,

@@ -13,8 +13,8 @@ use crate::decode;
 use crate::error::Error;
 use crate::retry::Repeat;
 use crate::wire::{
-    Cluster, Health, LevelRequest, MemberAdded, MemberRequest, PaymentsRequest, Probe, Snapshot,
-    TransferRequest,
+    Cluster, Health, LevelRequest, LogFilter, LogFilterRequest, MemberAdded, MemberRequest,
+    PaymentsRequest, Probe, Snapshot, TransferRequest,
 };
 
 /// Nodes. Each method fails with an [`Error`] when no node answered.
@@ -130,5 +130,26 @@ impl Client {
     pub async fn take_snapshot(&self) -> Result<Answer<Snapshot>, Error> {
         let call = Call::write(Method::POST, "/api/v1/cluster/snapshot", Repeat::Replace);
         self.run(call, decode::envelope).await
+    }
+
+    /// `GET /admin/log-filter`: which log lines the node that is asked writes.
+    ///
+    /// # Errors
+    /// When no node answered.
+    pub async fn log_filter(&self) -> Result<Answer<LogFilter>, Error> {
+        self.run(Call::read("/api/v1/admin/log-filter"), decode::envelope).await
+    }
+
+    /// `PUT /admin/log-filter`: changes for a while which log lines the node that is asked writes.
+    /// Safe to repeat.
+    ///
+    /// # Errors
+    /// Rejected with `validation_error` if it is no filter.
+    pub async fn set_log_filter(
+        &self,
+        request: &LogFilterRequest,
+    ) -> Result<Answer<LogFilter>, Error> {
+        let call = Call::write(Method::PUT, "/api/v1/admin/log-filter", Repeat::Replace);
+        self.run(call.json(request)?, decode::envelope).await
     }
 }

@@ -79,3 +79,27 @@ pub struct Test {
     /// When the node answered, on its own clock.
     pub timestamp: String,
 }
+
+/// The body of `PUT /admin/log-filter`. Without a filter, the configured one comes back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LogFilterRequest {
+    /// Levels by module, as in `info,raft_node=debug`. At most 1024 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// After how many seconds the configured filter comes back, 1 to 3600; 600 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+}
+
+/// The filter of a node's log lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LogFilter {
+    /// The filter that is in effect.
+    pub filter: String,
+    /// The filter that the node was started with.
+    pub configured: String,
+    /// When the configured filter comes back, in seconds; null if it is in effect.
+    pub seconds_left: Option<u64>,
+}

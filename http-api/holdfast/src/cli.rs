@@ -7,8 +7,8 @@ use crate::exit::{self, CliError};
 use crate::node::{dev, serve};
 use crate::offline::{recover, restore, verify};
 use crate::remote::{
-    audit, auth, backup, clock, doctor, events, health, holds, level, members, orders, payments,
-    products, snapshot, status, tokens,
+    audit, auth, backup, clock, doctor, events, health, holds, level, log_filter, members, orders,
+    payments, products, snapshot, status, tokens,
 };
 use crate::{bench, certs, gateway, remote, shell};
 
@@ -72,6 +72,8 @@ pub(crate) enum Command {
     /// Raise the level of a running cluster, after an upgrade of all its nodes
     #[command(subcommand)]
     Level(level::Command),
+    /// Show or change which log lines a running node writes
+    LogFilter(log_filter::Options),
     /// Transfer leadership to another node
     TransferLeader(members::Transfer),
     /// Let the cluster's clock take a large gap
@@ -121,6 +123,7 @@ impl Command {
             Command::Export(options) => export::run(&options),
             Command::Members(command) => members::run(&command),
             Command::Level(command) => level::run(&command),
+            Command::LogFilter(options) => log_filter::run(&options),
             Command::TransferLeader(options) => members::transfer(&options),
             Command::Clock(command) => clock::run(&command),
             Command::Auth(command) => auth::run(&command),

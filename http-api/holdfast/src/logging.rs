@@ -3,14 +3,27 @@
 //! A writer thread takes lines from a bounded buffer. When the reader of standard error is too
 //! slow, lines are dropped, so that the log never delays orders.
 
+use std::sync::OnceLock;
+
 use clap::{Args, ValueEnum};
+use http_api::LogFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::{fmt, reload};
 
 use crate::exit::CliError;
 
 /// Most lines that wait for the writer.
 const LINES_BUFFERED_MAX: usize = 16 * 1024;
+
+/// The filter of this process, once its log has started.
+static STARTED: OnceLock<LogFilter> = OnceLock::new();
+
+/// The filter of this process's log lines, which can be changed; none before the log has started.
+pub(crate) fn filter() -> Option<LogFilter> {
+    STARTED.get().cloned()
+}
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,24 +53,30 @@ impl Options {
     /// Dropping the guard writes the remaining lines and ends the log.
     pub(crate) fn start(&self, format: Format, filter: &str) -> Result<WorkerGuard, CliError> {
         let wanted = self.log_filter.as_deref().unwrap_or(filter);
-        let filter = EnvFilter::builder()
-            .parse(wanted)
+        let targets: Targets = wanted
+            .parse()
             .map_err(|error| CliError::Usage(format!("--log-filter {wanted}: {error}")))?;
+        let (layer, handle) = reload::Layer::new(targets);
         let (writer, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(LINES_BUFFERED_MAX)
             .lossy(true)
             .thread_name("log-writer")
             .finish(std::io::stderr());
-        let lines =
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
+        let lines = fmt::layer().with_writer(writer).with_ansi(false);
+        let log = tracing_subscriber::registry().with(layer);
         let started = match self.log_format.unwrap_or(format) {
             Format::Json => {
                 let lines = lines.json().flatten_event(true).with_current_span(false);
-                lines.with_span_list(false).try_init()
+                log.with(lines.with_span_list(false)).try_init()
             }
-            Format::Text => lines.try_init(),
+            Format::Text => log.with(lines).try_init(),
         };
         started.map_err(|error| CliError::Failed(format!("cannot start the log: {error}")))?;
+        let apply = move |filter: &str| {
+            let targets: Targets = filter.parse().map_err(|error| format!("{error}"))?;
+            handle.reload(targets).map_err(|error| error.to_string())
+        };
+        STARTED.get_or_init(|| LogFilter::new(wanted, apply));
         Ok(guard)
     }
 }

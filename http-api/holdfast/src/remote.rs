@@ -12,6 +12,7 @@ mod follow;
 pub(crate) mod health;
 pub(crate) mod holds;
 pub(crate) mod level;
+pub(crate) mod log_filter;
 pub(crate) mod members;
 pub(crate) mod orders;
 pub(crate) mod payments;

@@ -1,8 +1,9 @@
-//! Monitoring: health, liveness, readiness and metrics of the node that is asked.
+//! Monitoring: health, liveness, readiness, metrics and log filter of the node that is asked.
 
 mod describe;
 mod examples;
 mod handle;
+mod log_filter;
 mod schemas;
 
 use engine::auth::Scope;
@@ -11,7 +12,7 @@ use crate::endpoint::{Endpoint, Resource, endpoints};
 
 pub(crate) static RESOURCE: Resource = Resource {
     name: "Monitoring",
-    about: "Health and metrics. Never rate limited.",
+    about: "Health, metrics and log filter of a node. Health and metrics are never rate limited.",
     schemas: schemas::all,
 };
 
@@ -25,4 +26,10 @@ endpoints! {
     Metrics: Endpoint::get("/metrics", describe::metrics).uncounted().own_format()
         .needs(Scope::MetricsRead)
         => handle::metrics,
+    LogFilter: Endpoint::get("/api/v1/admin/log-filter", describe::log_filter)
+        .needs(Scope::ClusterRead)
+        => log_filter::get,
+    SetLogFilter: Endpoint::put("/api/v1/admin/log-filter", describe::set_log_filter)
+        .needs(Scope::ClusterAdmin)
+        => log_filter::set,
 }

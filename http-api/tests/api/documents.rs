@@ -231,6 +231,9 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
     let member = json!({"id": 4, "raft_addr": "127.0.0.1:1", "speaks": 1});
     calls.push((Call::json("POST", "/api/v1/cluster/level", &json!({"to": 1})), 200));
     calls.push((Call::json("POST", "/api/v1/cluster/members", &member), 200));
+    let filter = json!({"filter": "debug", "seconds": 60});
+    calls.push((Call::json("PUT", "/api/v1/admin/log-filter", &filter), 200));
+    calls.push((Call::new("GET", "/api/v1/admin/log-filter"), 200));
     calls.push((Call::new("DELETE", "/api/v1/cluster/members/4"), 200));
     let to = json!({"to": 1});
     calls.push((Call::json("POST", "/api/v1/cluster/transfer-leader", &to), 200));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::ids::NodeId;
-use http_api::{Gateway, Server, Settings};
+use http_api::{Gateway, LogFilter, Server, Settings};
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Method, Request};
 use hyper_util::rt::TokioIo;
@@ -27,7 +27,15 @@ const EVENT_STREAM: &str = "text/event-stream";
 
 /// Default settings, but for payments: the gateway is simulated, webhooks need no signature.
 pub(crate) fn settings() -> Settings {
-    Settings { gateway: Gateway::Simulated, webhook_unsigned: true, ..Settings::default() }
+    Settings {
+        gateway: Gateway::Simulated,
+        webhook_unsigned: true,
+        log_filter: Some(LogFilter::new("info", |filter| match filter {
+            "nonsense=" => Err("no such level".to_owned()),
+            _ => Ok(()),
+        })),
+        ..Settings::default()
+    }
 }
 
 pub(crate) struct Fixture {

@@ -128,3 +128,33 @@ async fn reads_wait_for_a_position() {
     fixture.send(write).await.problem(400, "malformed_request");
     fixture.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_filter_changes_for_a_while() {
+    const PATH: &str = "/api/v1/admin/log-filter";
+    let fixture = Fixture::start().await;
+    let shown = async || fixture.get(PATH).await.expect(200)["data"].clone();
+    let configured = json!({"filter": "info", "configured": "info", "seconds_left": null});
+    assert_eq!(shown().await, configured);
+    let set = async |body| fixture.send(Call::json("PUT", PATH, &body)).await;
+    set(json!({"filter": "debug", "seconds": 60})).await.expect(200);
+    let changed = shown().await;
+    assert_eq!((&changed["filter"], &changed["configured"]), (&json!("debug"), &json!("info")));
+    assert!((1..=60).contains(&changed["seconds_left"].as_u64().unwrap()), "{changed}");
+    for (body, field) in [
+        (json!({"filter": "nonsense="}), "filter"),
+        (json!({"filter": ""}), "filter"),
+        (json!({"filter": "x".repeat(1025)}), "filter"),
+        (json!({"filter": "debug", "seconds": 0}), "seconds"),
+        (json!({"filter": "debug", "seconds": 3601}), "seconds"),
+    ] {
+        set(body).await.invalid(field);
+    }
+    assert_eq!(shown().await["filter"], "debug");
+    assert_eq!(set(json!({})).await.expect(200)["data"], configured);
+    fixture.stop().await;
+
+    let fixed = Fixture::with(Settings { log_filter: None, ..settings() }).await;
+    fixed.get(PATH).await.problem(404, "not_found");
+    fixed.stop().await;
+}

@@ -17,6 +17,7 @@ use tokio::net::TcpSocket;
 
 use crate::exit::{CliError, chain};
 use crate::gateway;
+use crate::logging;
 use crate::node::security;
 use crate::settings::{Limits, Payments};
 
@@ -177,6 +178,7 @@ pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Sett
         http_hosts: limits.clients.http_host.clone(),
         cors_origins: limits.clients.cors_origin.clone(),
         proxies: limits.clients.proxies(),
+        log_filter: logging::filter(),
         gateway: payments.gateway(),
         webhook_secrets: payments.webhooks.secrets()?,
         webhook_unsigned: payments.webhooks.unsigned,

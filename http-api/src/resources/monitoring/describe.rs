@@ -54,3 +54,23 @@ pub(crate) fn metrics() -> Operation {
         .answers(200, "The metrics.", &[], text_content(CONTENT_TYPE))
         .refuses(&[ErrorCode::InternalError])
 }
+
+pub(crate) fn log_filter() -> Operation {
+    Operation::new("getLogFilter", "Read the log filter")
+        .text("The filter of the log lines of the node that is asked.")
+        .lists("The filter.", "LogFilterAnswer", examples::log_filter())
+        .refuses(&[ErrorCode::NotFound])
+}
+
+pub(crate) fn set_log_filter() -> Operation {
+    Operation::new("setLogFilter", "Change the log filter")
+        .text(
+            "Changes which lines the node that is asked writes, for ten minutes or as long as the \
+             body says. Then the configured filter comes back, as it does without `filter`. \
+             Needs no quorum and is safe to repeat.",
+        )
+        .optional_body("LogFilterRequest", examples::log_filter_request())
+        .lists("The filter.", "LogFilterAnswer", examples::log_filter())
+        .refuses(&[ErrorCode::NotFound, ErrorCode::NoLeader, ErrorCode::StaleRead])
+        .refuses(&[ErrorCode::Overloaded, ErrorCode::InternalError])
+}

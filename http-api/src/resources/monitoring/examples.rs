@@ -34,3 +34,20 @@ pub(crate) fn probe(status: wire::HealthStatus) -> Value {
 pub(crate) fn test() -> Value {
     value(&wire::Test { message: "API is working!".to_owned(), timestamp: MOMENT.to_owned() })
 }
+
+/// The filter of log lines, changed for a while.
+pub(crate) fn log_filter() -> Value {
+    value(&wire::Envelope::new(wire::LogFilter {
+        filter: "info,raft_node=debug".to_owned(),
+        configured: "info".to_owned(),
+        seconds_left: Some(600),
+    }))
+}
+
+/// A change of that filter.
+pub(crate) fn log_filter_request() -> Value {
+    value(&wire::LogFilterRequest {
+        filter: Some("info,raft_node=debug".to_owned()),
+        seconds: Some(600),
+    })
+}
