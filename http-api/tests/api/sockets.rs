@@ -229,7 +229,7 @@ async fn a_client_that_does_not_read_its_socket_is_disconnected() {
 
 /// What the shop's application answers to a browser that asks for a channel.
 fn signed(secret: &str, socket_id: &str, channel: &str) -> String {
-    use hmac::{Hmac, Mac};
+    use hmac::{Hmac, KeyInit, Mac};
 
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(format!("{socket_id}:{channel}").as_bytes());
