@@ -8,7 +8,7 @@ use engine::command::{
     BeginCluster, Command, CreateProduct, FenceKey, Note, RaiseLevel, RevokeToken, SetAuth,
     SetPayments,
 };
-use engine::ids::TokenId;
+use engine::ids::{Position, TokenId};
 use engine::outcome::{Outcome, Rejection};
 use engine::secret::Secret;
 use engine::state::State;
@@ -75,7 +75,10 @@ fn a_flood_keeps_the_newest_rows_and_checkpoints_have_them() {
     let mut machine = raised();
     let store = MemoryStore::new();
     for round in 0..3 {
-        machine.run_all((0..ROWS_MAX / 2 + 5).map(|n| pause((n + round) % 2 == 0)).collect());
+        let pauses: Vec<_> = (0..ROWS_MAX / 2 + 5).map(|n| pause((n + round) % 2 == 0)).collect();
+        for commands in pauses.chunks(Position::COMMANDS_PER_ENTRY_MAX as usize) {
+            machine.run_all(commands.to_vec());
+        }
         checkpoint(&mut machine.state, &store);
     }
     assert_eq!(machine.state.audit(Kind::Administration, 0).count() as u64, ROWS_MAX);

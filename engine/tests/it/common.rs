@@ -59,6 +59,7 @@ pub(crate) struct Machine {
     pub(crate) log: Vec<Vec<u8>>,
     pub(crate) now: u64,
     pub(crate) seq: u64,
+    pub(crate) store: MemoryStore,
 }
 
 impl Machine {
@@ -111,11 +112,11 @@ impl Machine {
 
     /// Writes a checkpoint and continues with the state that it opens to.
     pub(crate) fn come_back(&mut self) {
-        let store = MemoryStore::new();
-        let written = self.state.freeze().write(&store).expect("written");
+        // The next checkpoint writes only what changes from here on.
+        let written = self.state.freeze().write(&self.store).expect("written");
         self.state.release(&written);
         let digest = self.state.digest();
-        self.state = State::open(&store).expect("opened");
+        self.state = State::open(&self.store).expect("opened");
         assert_eq!(self.state.digest(), digest);
     }
 

@@ -3,7 +3,7 @@
 use engine::auth::{Mode, Scope, Scopes, TOKENS_MAX};
 use engine::checkpoint::image::{Fill, Image};
 use engine::command::{BeginCluster, Command, CreateToken, RevokeToken, SetAuth};
-use engine::ids::TokenId;
+use engine::ids::{Position, TokenId};
 use engine::outcome::{Outcome, Rejection};
 use engine::state::State;
 use engine::store::memory::MemoryStore;
@@ -30,7 +30,10 @@ fn revoke(id: u64) -> Command {
 fn tokens_are_bounded_and_expired_ones_make_room() {
     let mut machine = Machine::default();
     assert_eq!(machine.run(token(Some(50))), Outcome::TokenCreated(TokenId(1)));
-    machine.run_all((1..TOKENS_MAX).map(|_| token(None)).collect());
+    let others = vec![token(None); TOKENS_MAX - 1];
+    for commands in others.chunks(Position::COMMANDS_PER_ENTRY_MAX as usize) {
+        machine.run_all(commands.to_vec());
+    }
     assert_eq!(machine.state.auth().len(), TOKENS_MAX);
     assert_eq!(machine.run(token(None)), Outcome::Rejected(Rejection::TooManyTokens));
     machine.pass(50);
