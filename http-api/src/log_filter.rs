@@ -116,31 +116,32 @@ mod tests {
         (filter, seen)
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_configured_filter_comes_back_once() {
         let (filter, seen) = recorded();
-        filter.set("debug", Duration::from_secs(10)).unwrap();
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        assert_eq!(filter.other(), Some(("debug".to_owned(), Duration::from_secs(5))));
-        // A second change counts from its own start.
-        filter.set("trace", Duration::from_secs(10)).unwrap();
-        tokio::time::sleep(Duration::from_secs(6)).await;
-        assert_eq!(filter.other(), Some(("trace".to_owned(), Duration::from_secs(4))));
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        filter.set("debug", Duration::from_millis(20)).unwrap();
+        assert_eq!(filter.other().unwrap().0, "debug");
+        // A second change counts from its own start, and the end of the first changes nothing.
+        let began = Instant::now();
+        filter.set("trace", Duration::from_millis(200)).unwrap();
+        while filter.other().is_some_and(|(filter, _)| filter == "trace") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(began.elapsed() >= Duration::from_millis(200));
         assert_eq!(filter.other(), None);
         assert_eq!(*seen.lock(), ["debug", "trace", "info"]);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_reset_and_a_wrong_filter_leave_what_is_configured() {
         let (filter, seen) = recorded();
         assert_eq!(filter.set("wrong", Duration::from_secs(1)), Err("no such level".to_owned()));
         assert_eq!(filter.other(), None);
         filter.reset();
         assert_eq!(*seen.lock(), [""; 0]);
-        filter.set("debug", Duration::from_secs(1)).unwrap();
+        filter.set("debug", Duration::from_millis(5)).unwrap();
         filter.reset();
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(*seen.lock(), ["debug", "info"]);
         assert_eq!(filter.configured(), "info");
     }

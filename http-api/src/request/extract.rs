@@ -312,6 +312,7 @@ fn next_tag(list: &str) -> Option<(&str, Option<&str>)> {
 
 #[cfg(test)]
 mod tests {
+    use crate::bodies::{Bodies, Share};
     use std::convert::Infallible;
     use std::pin::Pin;
     use std::task::{Context, Poll};
@@ -517,18 +518,22 @@ mod tests {
     async fn bodies_are_bounded_in_size_and_time() {
         let json = headers(&[("content-type", "application/json")]);
         let limits = BodyLimits { bytes_max: 8, timeout: Duration::from_millis(20), also: None };
+        let mut taken = Bodies::new(1_000).begin(Share::Clients);
         let piece = || Bytes::from_static(b"1234");
-        let whole = json_body(&json, Full::new(Bytes::from_static(b"12345678")), limits).await;
+        let whole =
+            json_body(&json, Full::new(Bytes::from_static(b"12345678")), limits, &mut taken).await;
         assert_eq!(whole.unwrap(), "12345678");
-        let pieces = json_body(&json, Pieces(vec![piece(), piece()], false), limits).await;
+        let pieces =
+            json_body(&json, Pieces(vec![piece(), piece()], false), limits, &mut taken).await;
         assert_eq!(pieces.unwrap(), "12341234");
-        let none = json_body(&HeaderMap::new(), Full::new(Bytes::new()), limits).await;
+        let none = json_body(&HeaderMap::new(), Full::new(Bytes::new()), limits, &mut taken).await;
         assert_eq!(none.unwrap(), "");
-        let announced = json_body(&json, Full::new(Bytes::from_static(b"123456789")), limits).await;
+        let announced =
+            json_body(&json, Full::new(Bytes::from_static(b"123456789")), limits, &mut taken).await;
         assert_eq!(announced.unwrap_err().code(), ErrorCode::PayloadTooLarge);
-        let grown = json_body(&json, Pieces(vec![piece(); 3], true), limits).await;
+        let grown = json_body(&json, Pieces(vec![piece(); 3], true), limits, &mut taken).await;
         assert_eq!(grown.unwrap_err().code(), ErrorCode::PayloadTooLarge);
-        let stuck = json_body(&json, Pieces(vec![piece()], true), limits).await;
+        let stuck = json_body(&json, Pieces(vec![piece()], true), limits, &mut taken).await;
         assert_eq!(stuck.unwrap_err().code(), ErrorCode::RequestTimeout);
     }
 }

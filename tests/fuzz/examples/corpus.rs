@@ -177,7 +177,7 @@ fn commands(day: u64) -> Vec<Command> {
         ttl_max_ms: 600_000,
         active_holds_max: 1_000_000,
         require_user: false,
-        ttl_is_default: Added(day % 2 == 0),
+        ttl_is_default: Added(day.is_multiple_of(2)),
     };
     let with_hold = PlaceOrder {
         hold: Some(hold(1)),

@@ -214,6 +214,9 @@ mod tests {
             lag: None,
             healthy: true,
             last_contact_ms: None,
+            level_newest: Some(1),
+            version: None,
+            uptime_seconds: None,
         };
         Cluster {
             cluster_id: "shop".into(),
@@ -233,11 +236,15 @@ mod tests {
                 version: "1.2.3".into(),
                 uptime_seconds: 90,
                 disk_free_bytes: 5 << 30,
+                disk_reserve_bytes: None,
                 memory_bytes: None,
+                memory_limit_bytes: None,
                 files_open: Some(7),
                 files_max: Some(1_024),
             }),
             insecure: Vec::new(),
+            unsafe_settings: Vec::new(),
+            log_entries_left: None,
             members: (1..=3).map(member).collect(),
         }
     }
