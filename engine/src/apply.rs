@@ -18,6 +18,7 @@ mod clusters;
 pub(crate) mod context;
 mod fences;
 mod holds;
+mod keyed;
 mod moves;
 mod orders;
 mod payments;
@@ -199,36 +200,7 @@ impl State {
             return outcome;
         }
         self.bound = self.bound_user(actor);
-        let result = match command {
-            Command::PlaceOrder(command) => self.place_order(&mut cx, command, key),
-            Command::PlaceBatch(command) => self.place_batch(&mut cx, command),
-            Command::CancelOrder(command) => self.cancel_order(&mut cx, command),
-            Command::ClaimPayments(command) => Ok(self.claim_payments(&mut cx, &command)),
-            Command::SettlePayments(command) => Ok(self.settle_payments(&mut cx, command)),
-            Command::FenceKey(command) => self.fence_key(&mut cx, command),
-            Command::PaymentWebhook(command) => self.payment_webhook(&mut cx, command),
-            Command::CreateHold(command) => Ok(self.create_hold(&mut cx, command)),
-            Command::ReleaseHold(command) => self.release_hold(&mut cx, &command),
-            Command::ExtendHold(command) => self.extend_hold(&mut cx, &command),
-            Command::CreateProduct(command) => self.create_product(&mut cx, command),
-            Command::UpdateProduct(command) => self.update_product(&mut cx, command),
-            Command::AdjustStock(command) => self.adjust_stock(&mut cx, command),
-            Command::ArchiveProduct(command) => self.archive_product(&mut cx, &command),
-            Command::CreateUser(command) => self.create_user(&cx, command),
-            Command::Tick => Ok(Outcome::Ticked),
-            Command::BeginCluster(command) => Ok(self.begin_cluster(&mut cx, &command)),
-            Command::SetPayments(command) => Ok(self.set_payments(&command)),
-            Command::RaiseLevel(command) => Ok(self.raise_level(&command)),
-            Command::SetAuth(command) => Ok(self.set_auth(&command)),
-            Command::CreateToken(command) => self.create_token(&cx, command),
-            Command::RevokeToken(command) => self.revoke_token(&command),
-            Command::SettleOrder(command) => self.settle_order(&mut cx, command),
-            Command::RecheckPayment(command) => self.recheck_payment(&cx, &command),
-            Command::RequestRefund(command) => self.request_refund(&mut cx, command),
-            Command::ClaimRefunds(command) => Ok(self.claim_refunds(&cx, &command)),
-            Command::SettleRefunds(command) => Ok(self.settle_refunds(&mut cx, command)),
-            Command::Note(command) => self.note(&command),
-        };
+        let result = self.run(&mut cx, command, key);
         self.bound = None;
         let outcome = result.unwrap_or_else(|rejection: Rejection| {
             self.totals.reject(&rejection);
@@ -236,5 +208,45 @@ impl State {
         });
         self.record(&cx, actor, administers, &outcome);
         outcome
+    }
+
+    /// Executes a command of a sender who may act. `key` is the hashed key of an order to place.
+    fn run(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: Command,
+        key: Option<KeyHash>,
+    ) -> Result<Outcome, Rejection> {
+        match command {
+            Command::PlaceOrder(command) => self.place_order(cx, command, key),
+            Command::PlaceBatch(command) => self.place_batch(cx, command),
+            Command::CancelOrder(command) => self.cancel_order(cx, command),
+            Command::ClaimPayments(command) => Ok(self.claim_payments(cx, &command)),
+            Command::SettlePayments(command) => Ok(self.settle_payments(cx, command)),
+            Command::FenceKey(command) => self.fence_key(cx, command),
+            Command::PaymentWebhook(command) => self.payment_webhook(cx, command),
+            Command::CreateHold(command) => Ok(self.create_hold(cx, command)),
+            Command::ReleaseHold(command) => self.release_hold(cx, &command),
+            Command::ExtendHold(command) => self.extend_hold(cx, &command),
+            Command::CreateProduct(command) => self.create_product(cx, command),
+            Command::UpdateProduct(command) => self.update_product(cx, command),
+            Command::AdjustStock(command) => self.adjust_stock(cx, command),
+            Command::ArchiveProduct(command) => self.archive_product(cx, &command),
+            Command::CreateUser(command) => self.create_user(cx, command),
+            Command::Tick => Ok(Outcome::Ticked),
+            Command::BeginCluster(command) => Ok(self.begin_cluster(cx, &command)),
+            Command::SetPayments(command) => Ok(self.set_payments(&command)),
+            Command::RaiseLevel(command) => Ok(self.raise_level(&command)),
+            Command::SetAuth(command) => Ok(self.set_auth(&command)),
+            Command::CreateToken(command) => self.create_token(cx, command),
+            Command::RevokeToken(command) => self.revoke_token(&command),
+            Command::SettleOrder(command) => self.settle_order(cx, command),
+            Command::RecheckPayment(command) => self.recheck_payment(cx, &command),
+            Command::RequestRefund(command) => self.request_refund(cx, command),
+            Command::ClaimRefunds(command) => Ok(self.claim_refunds(cx, &command)),
+            Command::SettleRefunds(command) => Ok(self.settle_refunds(cx, command)),
+            Command::Keyed(command) => self.keyed(cx, command),
+            Command::Note(command) => self.note(&command),
+        }
     }
 }

@@ -168,6 +168,8 @@ pub enum Command {
     SettleRefunds(SettleRefunds),
     /// See [`Note`].
     Note(Note),
+    /// See [`Keyed`].
+    Keyed(Keyed),
 }
 
 impl Command {
@@ -187,7 +189,8 @@ impl Command {
             | Command::RequestRefund(_)
             | Command::ClaimRefunds(_)
             | Command::SettleRefunds(_)
-            | Command::Note(_) => 1,
+            | Command::Note(_)
+            | Command::Keyed(_) => 1,
             _ => 0,
         }
     }
@@ -205,6 +208,12 @@ impl Command {
             | Command::CreateProduct(_)
             | Command::AdjustStock(_)
             | Command::CreateUser(_) => true,
+            Command::Keyed(keyed) => {
+                matches!(
+                    keyed.command,
+                    KeyedCommand::CreateProduct(_) | KeyedCommand::CreateUser(_)
+                )
+            }
             Command::CancelOrder(_)
             | Command::ClaimPayments(_)
             | Command::SettlePayments(_)
@@ -278,11 +287,16 @@ pub struct OrderTerms {
 /// The most orders of one [`PlaceBatch`].
 pub const BATCH_ORDERS_MAX: usize = 1000;
 
+/// The most lines of the orders of an atomic [`PlaceBatch`] together, those of holds included: so
+/// many take some 20 ms to apply, and all other requests wait for them. It counts from level 1 on.
+pub const BATCH_LINES_MAX: usize = 5_000;
+
 /// Place many orders with one command.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[bincode(decode_context = "Layout")]
 pub struct PlaceBatch {
-    /// Place all or none; stock is checked for the sum of all orders. Otherwise each order is
+    /// Place all or none; stock is checked for the sum of all orders, which have at most
+    /// [`BATCH_LINES_MAX`] lines together. Otherwise each order is
     /// placed or refused as if it had come alone, in order.
     pub atomic: bool,
     /// 1 to [`BATCH_ORDERS_MAX`] orders.
@@ -662,3 +676,88 @@ pub struct Note {
     /// The id of the member that it is about.
     pub target: Option<u64>,
 }
+
+/// Execute a command at most once under an idempotency key. For commands whose rows keep no key:
+/// [`crate::keyed`] remembers the newest [`crate::keyed::KEPT_MAX`] of these keys.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(decode_context = "Layout")]
+pub struct Keyed {
+    /// Which key it is: a cryptographic hash of the operation, the user that its sender is limited
+    /// to, and the key's text. So nobody can find two keys that are taken for one.
+    pub name: u128,
+    /// What the client asks for, hashed the same way. Another meaning under a used key is refused.
+    pub meaning: u128,
+    /// The command.
+    pub command: KeyedCommand,
+}
+
+/// A command that may be [`Keyed`]. None contains another, so decoding has a bounded depth. Encoded
+/// by number: new ones go to the end.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(decode_context = "Layout")]
+pub enum KeyedCommand {
+    /// See [`CancelOrder`].
+    CancelOrder(CancelOrder),
+    /// See [`ReleaseHold`].
+    ReleaseHold(ReleaseHold),
+    /// See [`ExtendHold`].
+    ExtendHold(ExtendHold),
+    /// See [`CreateProduct`].
+    CreateProduct(CreateProduct),
+    /// See [`UpdateProduct`].
+    UpdateProduct(UpdateProduct),
+    /// See [`ArchiveProduct`].
+    ArchiveProduct(ArchiveProduct),
+    /// See [`CreateUser`].
+    CreateUser(CreateUser),
+    /// See [`SettleOrder`].
+    SettleOrder(SettleOrder),
+    /// See [`RecheckPayment`].
+    RecheckPayment(RecheckPayment),
+    /// See [`SetAuth`].
+    SetAuth(SetAuth),
+    /// See [`RevokeToken`].
+    RevokeToken(RevokeToken),
+    /// See [`SetPayments`].
+    SetPayments(SetPayments),
+}
+
+/// Conversions between a command and one that may be [`Keyed`].
+macro_rules! keyed_commands {
+    ($($name:ident),+ $(,)?) => {
+        impl From<KeyedCommand> for Command {
+            fn from(command: KeyedCommand) -> Command {
+                match command {
+                    $(KeyedCommand::$name(command) => Command::$name(command)),+
+                }
+            }
+        }
+
+        impl TryFrom<Command> for KeyedCommand {
+            /// The command, which may not be [`Keyed`].
+            type Error = Command;
+
+            fn try_from(command: Command) -> Result<KeyedCommand, Command> {
+                match command {
+                    $(Command::$name(command) => Ok(KeyedCommand::$name(command)),)+
+                    other => Err(other),
+                }
+            }
+        }
+    };
+}
+
+keyed_commands!(
+    CancelOrder,
+    ReleaseHold,
+    ExtendHold,
+    CreateProduct,
+    UpdateProduct,
+    ArchiveProduct,
+    CreateUser,
+    SettleOrder,
+    RecheckPayment,
+    SetAuth,
+    RevokeToken,
+    SetPayments,
+);

@@ -50,6 +50,8 @@ pub(crate) enum Table {
     ShortMeanings = 16,
     /// Rows of the audit by their places.
     Audit = 17,
+    /// Idempotency keys of commands whose rows have none, by number.
+    Keyed = 20,
 }
 
 /// Hashes rows, reusing one buffer.

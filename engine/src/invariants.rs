@@ -61,6 +61,7 @@ impl State {
             self.check_adjustment(&adjustment)?;
         }
         ensure!(self.events.is_sound(), "the events are not as they were counted");
+        ensure!(self.keyed.is_sound(), "the keys of commands are not as they were counted");
         ensure!(self.tokens.is_sound(), "the tokens are not as they were counted");
         ensure!(self.audit.is_sound(), "the audit is not as it was counted");
         ensure!(self.fences.is_sound(), "the fence counts disagree with the fences");

@@ -53,6 +53,7 @@ mod chunks;
 mod digest;
 mod events;
 mod holds;
+pub mod keyed;
 pub mod keys;
 mod lineage;
 mod orders;

@@ -127,6 +127,8 @@ pub enum Outcome {
     RefundsSettled(u64),
     /// What was done is in the audit.
     Noted,
+    /// The key had executed this command before; nothing changed. Inside is what it did.
+    Repeated(Box<Outcome>),
     /// The request id was applied before, or belongs to an earlier boot of its node. Nothing
     /// changed.
     Ignored,

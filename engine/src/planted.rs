@@ -39,6 +39,8 @@ pub enum Bug {
     ParkedSurvivesRestore,
     /// A token that is limited to a user may change the orders and holds of others.
     OwnerIgnored,
+    /// A command under a key of its own is executed each time that it comes.
+    KeyedForgotten,
     /// Revoking a token answers as if it was revoked, and it still counts.
     RevocationLost,
     /// The audit leaves out what was refused.

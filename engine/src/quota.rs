@@ -4,7 +4,7 @@
 //! Bytes are estimates from the sizes of rows and indexes. They decide nothing in apply: each node
 //! compares them with its own memory before it proposes.
 
-use crate::command::Command;
+use crate::command::{Command, KeyedCommand};
 use crate::state::State;
 
 /// A kind of rows with a share of its own.
@@ -30,6 +30,11 @@ impl Kind {
             Command::CreateUser(_) => Some(Kind::Users),
             Command::CreateProduct(_) => Some(Kind::Products),
             Command::FenceKey(_) => Some(Kind::FencedKeys),
+            Command::Keyed(keyed) => match keyed.command {
+                KeyedCommand::CreateUser(_) => Some(Kind::Users),
+                KeyedCommand::CreateProduct(_) => Some(Kind::Products),
+                _ => None,
+            },
             _ => None,
         }
     }

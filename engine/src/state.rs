@@ -20,6 +20,7 @@ use crate::ids::{
     AdjustmentId, HoldId, OrderId, Position, ProductId, RefundId, RequestId, Timestamp, UserId,
     WebhookId,
 };
+use crate::keyed::KeyedResults;
 use crate::keys::{KeyHash, Keys, Scope, ShortMeanings};
 use crate::ledger;
 use crate::level::Level;
@@ -143,6 +144,7 @@ pub struct State {
     /// While a command is executed: the user whose rows its sender is limited to.
     pub(crate) bound: Option<UserId>,
     pub(crate) keys: Keys,
+    pub(crate) keyed: KeyedResults,
     pub(crate) fences: Chunks<Fence>,
     pub(crate) events: Events,
     /// Rows to remove from the store of this state's checkpoints.
@@ -216,6 +218,7 @@ impl State {
                 .wrapping_add(self.users.digest())
                 .wrapping_add(self.tokens.digest(&mut self.hasher))
                 .wrapping_add(self.audit.digest())
+                .wrapping_add(self.keyed.digest())
                 .wrapping_add(hash_lineage(&mut self.hasher, &self.lineage))
                 .wrapping_add(hash_level(&mut self.hasher, &self.level))
                 .wrapping_add(hash_key_scheme(&mut self.hasher, &self.key_scheme))

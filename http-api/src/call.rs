@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use client::wire;
@@ -34,6 +34,7 @@ use crate::parse::Parser;
 use crate::request::extract;
 use crate::request::fields::{Errors, Fields};
 use crate::request::json::Object;
+use crate::request::keyed::Key;
 use crate::request::query::{self, Query};
 use crate::settings::Settings;
 
@@ -73,6 +74,10 @@ pub(crate) struct Call<'a> {
     /// The body; empty for endpoints that read none.
     pub(crate) body: Bytes,
     pub(crate) trace: &'a TraceId,
+    /// Its idempotency key, if the row that it makes does not keep it.
+    pub(crate) key: Option<Key>,
+    /// Whether that key had executed the command before.
+    pub(crate) is_repeated: AtomicBool,
     /// Who sent it.
     pub(crate) principal: Principal,
     /// The answer must reflect this position.
@@ -211,14 +216,34 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Replicates a command and waits for its outcome.
+    /// Replicates a command, under the key of the request if it has one, and waits for its outcome.
     pub(crate) async fn propose(&self, mut command: Command) -> Result<Applied, Failure> {
         let handle = &self.app.handle;
         if let Some(user) = self.principal.user {
             customers::bind(&mut command, user)?;
         }
+        if let Some(key) = self.key {
+            command = key.wrap(command)?;
+        }
         let (actor, trace) = (self.principal.actor, self.trace.clone());
-        Ok(handle.propose_as(actor, command, trace, self.deadline).await?)
+        let mut applied = handle.propose_as(actor, command, trace, self.deadline).await?;
+        if self.key.is_some()
+            && let Outcome::Repeated(did) = applied.outcome
+        {
+            applied.outcome = *did;
+            self.is_repeated.store(true, Ordering::Relaxed);
+        }
+        Ok(applied)
+    }
+
+    /// Whether the key of the request had executed the command that was just proposed.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.is_repeated.load(Ordering::Relaxed)
+    }
+
+    /// Whether the key of the request has executed a command, as far as this node knows.
+    pub(crate) fn is_key_known(&self) -> bool {
+        self.key.is_some_and(|key| self.app.handle.read(|state| state.is_keyed(key.name)))
     }
 
     /// Reads the row of an order that exists.

@@ -49,6 +49,8 @@ pub(crate) struct Endpoint {
     /// For requests with an idempotency key: whether the key is known. Retries with a known key are
     /// answered over the rate limit too.
     pub(crate) knows_key: Option<KnowsKey>,
+    /// Whether requests may carry an idempotency key that the row they make does not keep.
+    pub(crate) is_keyed_apart: bool,
     /// What a page of another origin could do with a request.
     pub(crate) exposure: Exposure,
     /// What it demands of its callers.
@@ -73,6 +75,7 @@ impl Endpoint {
             answers_json,
             is_counted,
             knows_key,
+            is_keyed_apart: false,
             exposure: Exposure::Usual,
             access: Access::Unset,
             parameters: OnceLock::new(),
@@ -111,6 +114,13 @@ impl Endpoint {
     /// Requests may carry an idempotency key.
     pub(crate) const fn keyed(mut self, knows_key: KnowsKey) -> Endpoint {
         self.knows_key = Some(knows_key);
+        self
+    }
+
+    /// Requests may carry an idempotency key, which no row keeps. The handler proposes one command
+    /// that may be [`Keyed`](engine::command::Keyed), and knows nothing of keys.
+    pub(crate) const fn keyed_apart(mut self) -> Endpoint {
+        self.is_keyed_apart = true;
         self
     }
 
@@ -203,6 +213,9 @@ impl Endpoint {
         }
         if self.method != Method::GET || self.exposure != Exposure::Usual {
             operation = operation.refuses_pages();
+        }
+        if self.is_keyed_apart {
+            operation = operation.keyed_apart();
         }
         if self.body != BodyKind::None {
             operation = operation.reads_body();

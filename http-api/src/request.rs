@@ -3,6 +3,7 @@
 pub(crate) mod extract;
 pub(crate) mod fields;
 pub(crate) mod json;
+pub(crate) mod keyed;
 pub(crate) mod query;
 pub(crate) mod signature;
 pub(crate) mod trace;

@@ -1,7 +1,8 @@
 //! Lists all resources, and finds the endpoint of a path and a method.
 //!
 //! Each resource lists its own endpoints; a new resource is one line here. `/api` is an alias of
-//! `/api/v1`.
+//! `/api/v1`, and the task hook is served without a prefix too, as the system had it that it
+//! replaces.
 
 use hyper::Method;
 use hyper::header::HeaderValue;
@@ -61,6 +62,9 @@ pub(crate) fn endpoints() -> impl Iterator<Item = (Route, &'static Endpoint)> {
 
 /// The label of requests that match no path.
 pub(crate) const UNMATCHED: &str = "unmatched";
+
+/// Paths that are served under their last part alone, too.
+const BARE: [&str; 1] = ["/tasks/order-processed"];
 
 /// All methods of the API, for the answer to `CONNECT`.
 const ALLOW_ALL: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
@@ -124,6 +128,9 @@ impl Router {
             insert(path.pattern, place);
             if let Some(rest) = path.pattern.strip_prefix("/api/v1") {
                 insert(&format!("/api{rest}"), place);
+                if BARE.contains(&rest) {
+                    insert(rest, place);
+                }
             }
         }
         Router { tree, paths }
@@ -208,6 +215,33 @@ mod tests {
         }
     }
 
+    /// Writes without a key of their own, and why they need none.
+    const KEYLESS: [(&str, &str); 11] = [
+        ("/api/v1/orders/batch", "each order has its own; the header is refused"),
+        ("/api/v1/orders/by-key/{key}/fence", "the key is in the path"),
+        ("/api/v1/orders/{id}/settle", "an order ends once; another outcome is a conflict"),
+        ("/api/v1/tasks/order-processed", "changes nothing"),
+        ("/api/v1/auth/tokens", "the secret is shown once; the header is refused"),
+        ("/api/v1/cluster/snapshot", "another snapshot does no harm"),
+        ("/api/v1/cluster/level", "a level that is reached stays"),
+        ("/api/v1/cluster/members", "a member is added once"),
+        ("/api/v1/cluster/members/{id}", "a member is removed once"),
+        ("/api/v1/cluster/transfer-leader", "the leader stays the one that was named"),
+        ("/api/v1/cluster/accept-clock", "an accepted clock stays"),
+    ];
+
+    #[test]
+    fn every_write_takes_a_key_or_needs_none() {
+        let mut keyless = Vec::new();
+        for (_, endpoint) in endpoints().filter(|(_, endpoint)| endpoint.method != Method::GET) {
+            let takes_key = endpoint.knows_key.is_some() || endpoint.is_keyed_apart;
+            let is_listed = KEYLESS.iter().any(|(path, _)| *path == endpoint.path);
+            assert_ne!(takes_key, is_listed, "{} {}", endpoint.method, endpoint.path);
+            keyless.extend(is_listed.then_some(endpoint.path));
+        }
+        assert_eq!(keyless.len(), KEYLESS.len(), "{keyless:?}");
+    }
+
     #[test]
     fn arguments_come_as_they_were_sent() {
         let router = Router::new();
@@ -221,6 +255,12 @@ mod tests {
                 panic!("{path}")
             };
             assert_eq!(found, argument);
+        }
+        for rest in BARE {
+            let Found::Endpoint { endpoint, .. } = router.find(&Method::POST, rest) else {
+                panic!("{rest}")
+            };
+            assert_eq!(endpoint.path, format!("/api/v1{rest}"));
         }
     }
 

@@ -5,12 +5,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::answer::compress::compress;
 use crate::answer::problem;
-use crate::answer::reply::{self, POSITION, REPLAYED, Reply};
+use crate::answer::reply::{self, POSITION, REPLAYED, Reply, ReplyExt};
 use crate::auth::Principal;
 use crate::bodies;
 use crate::call::{App, Call};
@@ -21,7 +21,7 @@ use crate::origin::{Exposure, Origins};
 use crate::parse::{LARGE_BYTES, Unfinished};
 use crate::request::extract::{self, BodyLimits};
 use crate::request::query::Query;
-use crate::request::{json, trace};
+use crate::request::{json, keyed, trace};
 use crate::routes::{self, Found, Route, Router, UNMATCHED};
 use crate::settings::Settings;
 use bytes::Bytes;
@@ -31,7 +31,7 @@ use engine::keys;
 use engine::trace::TraceId;
 use hyper::body::Body;
 use hyper::header::{
-    CACHE_CONTROL, HOST, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING,
+    CACHE_CONTROL, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, TRANSFER_ENCODING,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::http::request::Parts;
@@ -259,6 +259,10 @@ async fn handle(
     {
         return Err(Failure::too_many_requests(reset_s));
     }
+    let key = match endpoint.is_keyed_apart {
+        true => keyed::read(endpoint, &head.headers, argument, &body, principal.user)?,
+        false => None,
+    };
     let call = Call {
         app,
         method: &head.method,
@@ -268,11 +272,21 @@ async fn handle(
         query: head.uri.query(),
         body,
         trace,
+        key,
+        is_repeated: AtomicBool::new(false),
         principal,
         min_position,
         deadline,
     };
-    routes::answer(route, &call).await
+    let mut reply = routes::answer(route, &call).await?;
+    if call.is_repeated() {
+        if reply.status() == StatusCode::CREATED {
+            *reply.status_mut() = StatusCode::OK;
+            reply.headers_mut().remove(LOCATION);
+        }
+        reply = reply.replayed();
+    }
+    Ok(reply)
 }
 
 /// Whether the request is a retry: its key has made something before, as far as this node knows.

@@ -79,6 +79,8 @@ pub enum Bug {
     ParkedSurvivesRestore,
     /// Who is limited to a user may change the orders and holds of others.
     OwnerIgnored,
+    /// A command under a key of its own is executed each time that it comes.
+    KeyedForgotten,
     /// Revoking a token answers as if it was revoked, and it still counts.
     RevocationLost,
     /// The audit leaves out what was refused.
@@ -119,7 +121,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 51] = [
+    pub const ALL: [Bug; 52] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -152,6 +154,7 @@ impl Bug {
         Bug::ParkedById,
         Bug::ParkedSurvivesRestore,
         Bug::OwnerIgnored,
+        Bug::KeyedForgotten,
         Bug::RevocationLost,
         Bug::RefusalsNotRecorded,
         Bug::CompactedPastSnapshot,
@@ -196,6 +199,7 @@ pub fn plant(bug: Option<Bug>) {
         Bug::ParkedById => Some(planted::Bug::ParkedById),
         Bug::ParkedSurvivesRestore => Some(planted::Bug::ParkedSurvivesRestore),
         Bug::OwnerIgnored => Some(planted::Bug::OwnerIgnored),
+        Bug::KeyedForgotten => Some(planted::Bug::KeyedForgotten),
         Bug::RevocationLost => Some(planted::Bug::RevocationLost),
         Bug::RefusalsNotRecorded => Some(planted::Bug::RefusalsNotRecorded),
         Bug::SaleOpensLate => Some(planted::Bug::SaleOpensLate),

@@ -101,6 +101,7 @@ fn shown(state: &State, outcome: &Outcome) -> (Option<Box<Order>>, Option<Box<Pr
     };
     let product = |id| state.product(id).cloned().map(Box::new);
     match outcome {
+        Outcome::Repeated(outcome) => shown(state, outcome),
         Outcome::Placed(id) => {
             let order = order(*id);
             let sold = order.as_ref().and_then(|order| match &order.items[..] {
@@ -137,12 +138,12 @@ fn placed_together(state: &State, outcome: &Outcome) -> Vec<Order> {
 
 /// The hold in an answer.
 fn held(state: &State, outcome: &Outcome) -> Option<Box<Hold>> {
-    let (Outcome::HoldCreated(id) | Outcome::HoldReplayed(id) | Outcome::HoldExtended(id)) =
-        outcome
-    else {
-        return None;
+    let id = match outcome {
+        Outcome::HoldCreated(id) | Outcome::HoldReplayed(id) | Outcome::HoldExtended(id) => *id,
+        Outcome::Repeated(outcome) => return held(state, outcome),
+        _ => return None,
     };
-    match state.hold(*id) {
+    match state.hold(id) {
         Lookup::Resident(hold) => Some(Box::new(hold.into_owned())),
         Lookup::Absent | Lookup::Stored => None,
     }

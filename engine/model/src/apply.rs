@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use engine::command::{Command, CreateUser, Envelope, Rules};
+use engine::command::{Command, CreateUser, Envelope, Keyed, Rules};
 use engine::entry::Entry;
 use engine::event::OrderChange;
 use engine::ids::{OrderId, Position, RequestId, Timestamp, UserId};
@@ -77,7 +77,11 @@ impl Model {
     }
 
     fn dispatch(&mut self, at: &mut At<'_>, command: Command) -> Outcome {
-        let result = match command {
+        self.run(at, command).unwrap_or_else(Outcome::Rejected)
+    }
+
+    fn run(&mut self, at: &mut At<'_>, command: Command) -> Result<Outcome, Rejection> {
+        match command {
             Command::PlaceOrder(command) => self.place(at, command),
             Command::PlaceBatch(command) => self.place_batch(at, command),
             Command::CancelOrder(command) => self.cancel(at, &command),
@@ -122,8 +126,20 @@ impl Model {
                 }
                 Ok(Outcome::ClusterBegun)
             }
-        };
-        result.unwrap_or_else(Outcome::Rejected)
+            Command::Keyed(keyed) => self.keyed(at, keyed),
+        }
+    }
+
+    fn keyed(&mut self, at: &mut At<'_>, keyed: Keyed) -> Result<Outcome, Rejection> {
+        if let Some((meaning, did)) = self.keyed.get(&keyed.name) {
+            return match *meaning == keyed.meaning {
+                true => Ok(Outcome::Repeated(Box::new(did.clone()))),
+                false => Err(Rejection::KeyReused),
+            };
+        }
+        let outcome = self.run(at, keyed.command.into())?;
+        self.keyed.insert(keyed.name, (keyed.meaning, as_before(outcome.clone())));
+        Ok(outcome)
     }
 
     fn create_user(&mut self, command: CreateUser) -> Result<Outcome, Rejection> {
@@ -164,4 +180,17 @@ impl Model {
         }
         is_late
     }
+}
+
+/// The outcome of a command that finds everything as it wants it.
+fn as_before(mut outcome: Outcome) -> Outcome {
+    if let Outcome::Cancelled { already, .. }
+    | Outcome::HoldReleased { already, .. }
+    | Outcome::AuthSet { already, .. }
+    | Outcome::TokenRevoked { already, .. }
+    | Outcome::OrderSettled { already, .. } = &mut outcome
+    {
+        *already = true;
+    }
+    outcome
 }

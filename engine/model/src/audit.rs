@@ -29,6 +29,7 @@ impl Model {
             Command::ArchiveProduct(it) => (Action::ArchiveProduct, Some(it.product.0)),
             Command::AdjustStock(it) => (Action::AdjustStock, Some(it.product.0)),
             Command::Note(it) => (it.action, it.target),
+            Command::Keyed(it) => return Model::administers(&it.command.clone().into()),
             _ => return None,
         };
         Some((action, target))
@@ -44,7 +45,7 @@ impl Model {
     ) {
         let Some((action, target)) = administers.filter(|_| self.level > 0) else { return };
         let target = match outcome {
-            Outcome::Ignored => return,
+            Outcome::Ignored | Outcome::Repeated(_) => return,
             Outcome::TokenCreated(id) => Some(id.0),
             Outcome::ProductCreated(id) => Some(id.0),
             _ => target,

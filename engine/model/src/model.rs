@@ -59,6 +59,9 @@ pub struct Model {
     pub(crate) adjustment_keys: BTreeMap<Box<str>, usize>,
     /// The idempotency keys of holds, with the command that used each.
     pub hold_keys: BTreeMap<Box<str>, (Position, HoldId)>,
+    /// Idempotency keys of commands whose rows have none: what each meant and did. No run uses so
+    /// many that the engine forgets one.
+    pub(crate) keyed: BTreeMap<u128, (u128, Outcome)>,
     pub(crate) emails: BTreeSet<Box<str>>,
     /// Whether payments are paused.
     pub payments_paused: bool,

@@ -20,7 +20,8 @@ impl State {
         outcome: &Outcome,
     ) {
         let Some((action, target)) = administers else { return };
-        if self.level() == 0 {
+        // A retry administers nothing.
+        if self.level() == 0 || matches!(outcome, Outcome::Repeated(_)) {
             return;
         }
         let is_refused = matches!(outcome, Outcome::Rejected(_));
@@ -69,6 +70,7 @@ pub(crate) fn administers(command: &Command) -> Option<(Action, Option<u64>)> {
         Command::RaiseLevel(command) => (Action::RaiseLevel, Some(u64::from(command.to))),
         Command::BeginCluster(_) => (Action::BeginCluster, None),
         Command::Note(command) => (command.action, command.target),
+        Command::Keyed(keyed) => return administers(&keyed.command.clone().into()),
         Command::CreateProduct(_) => (Action::CreateProduct, None),
         Command::UpdateProduct(command) => (Action::UpdateProduct, Some(command.product.0)),
         Command::ArchiveProduct(command) => (Action::ArchiveProduct, Some(command.product.0)),

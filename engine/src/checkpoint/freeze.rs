@@ -12,6 +12,7 @@ use crate::events::FrozenEvents;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::ProductId;
+use crate::keyed::Kept;
 use crate::keys::ShortMeanings;
 use crate::level::Level;
 use crate::lineage::Lineage;
@@ -59,6 +60,7 @@ pub struct Frozen {
     users: Vec<User>,
     tokens: FrozenTokens,
     audit: Vec<audit::Row>,
+    keyed: Vec<(u64, Vec<Kept>)>,
 }
 
 /// Proof that a [`Frozen`] part is on disk, for [`State::release`].
@@ -136,6 +138,7 @@ impl State {
         };
         let (users, tokens) = (self.users.take_dirty(), self.tokens.take_dirty());
         let audit = self.audit.take_dirty();
+        let keyed = self.keyed.take_dirty();
         let generation = self.generation;
         Frozen {
             generation,
@@ -157,12 +160,13 @@ impl State {
             users,
             tokens,
             audit,
+            keyed,
         }
     }
 
     /// Whether a build before levels can read a checkpoint.
     fn is_plain(&self) -> bool {
-        self.level.is_plain() && self.refunds.len() == 0
+        self.level.is_plain() && self.refunds.len() == 0 && self.keyed.len() == 0
     }
 
     /// Records that the last frozen part is on disk. A report of an earlier one changes nothing,
@@ -183,6 +187,7 @@ impl State {
         self.users.release();
         self.tokens.release();
         self.audit.release();
+        self.keyed.release();
     }
 
     /// Evicts some chunks that a synced checkpoint has, a few hundred of each kind. True when there
@@ -284,6 +289,10 @@ impl Frozen {
         for (id, token) in rows {
             let row = token.as_deref().map(|token| encode_row(ROW_VERSION, token));
             writes.push((key::token(*id), row));
+        }
+        // Each row is replaced as a whole, and none is ever removed.
+        for (number, keys) in &self.keyed {
+            writes.push((key::keyed(*number), Some(encode_row(ROW_VERSION, keys))));
         }
         if !head.is_plain() {
             writes.push((key::AUTH.to_vec(), Some(encode_row(ROW_VERSION, head))));

@@ -15,6 +15,7 @@ use crate::auth::Token;
 use crate::codec::{self, ROW_VERSION};
 use crate::fence::Fence;
 use crate::hold::Hold;
+use crate::keyed::Kept;
 use crate::keys::ShortMeanings;
 use crate::lineage::Lineage;
 use crate::order::Order;
@@ -46,6 +47,7 @@ pub fn row(bytes: &[u8]) -> Vec<&'static str> {
         ("tokens", plain::<Head>(bytes)),
         ("token", plain::<Token>(bytes)),
         ("audit", plain::<audit::Row>(bytes)),
+        ("keyed", plain::<Vec<Kept>>(bytes)),
         ("user", plain::<User>(bytes)),
         ("product", codec::decode_row::<ProductRow<LedgerRows>>(ROW_VERSION, bytes).is_ok()),
         ("products", codec::decode_row::<Vec<ProductRow<LedgerRows>>>(ROW_VERSION, bytes).is_ok()),

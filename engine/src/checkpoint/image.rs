@@ -29,6 +29,7 @@ use crate::digest::{RowHasher, Table};
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::{ProductId, Timestamp};
+use crate::keyed::{Kept, hash_kept};
 use crate::keys::ShortMeanings;
 use crate::ledger::SEGMENT_ROWS;
 use crate::lineage::Lineage;
@@ -101,6 +102,7 @@ impl Image {
         }
         self.read_tokens(store, visit)?;
         self.read_audit(store, visit)?;
+        self.read_keyed(store, visit)?;
         if let Some(row) = store.get(key::KEY_SCHEME)? {
             visit(key::KEY_SCHEME, &row)?;
             let scheme = decode::<KeyScheme>(key::KEY_SCHEME, &row)?;
@@ -203,6 +205,16 @@ impl Image {
         scan(store, key::AUDIT, |[_], key, bytes| {
             let row: audit::Row = decode(key, bytes)?;
             self.sum = self.sum.wrapping_add(row.hash(&mut self.hasher));
+            Ok(visit(key, bytes)?)
+        })
+    }
+
+    fn read_keyed(&mut self, store: &dyn CheckpointStore, visit: Visit<'_>) -> Result<(), Error> {
+        scan(store, key::KEYED, |[_], key, bytes| {
+            let keys: Vec<Kept> = decode(key, bytes)?;
+            for kept in &keys {
+                self.sum = self.sum.wrapping_add(hash_kept(&mut self.hasher, kept));
+            }
             Ok(visit(key, bytes)?)
         })
     }

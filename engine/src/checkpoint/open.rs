@@ -21,6 +21,7 @@ use crate::event::Event;
 use crate::fence::Fence;
 use crate::hold::Hold;
 use crate::ids::{TokenId, UserId, WebhookId};
+use crate::keyed::{Kept, KeyedResults};
 use crate::keys::{self, KeyHash, Keys, Rule, Scope, Used};
 use crate::order::{Order, Status};
 use crate::packed::{EventRows, Span};
@@ -71,6 +72,7 @@ impl State {
         state.read_users(store, &meta)?;
         state.tokens = read_tokens(store, &mut state.hasher)?;
         state.audit = read_audit(store, &mut state.hasher)?;
+        state.keyed = read_keyed(store, &mut state.hasher)?;
         let leftovers = [
             read_chunks(store, &meta, ahead, key_of, |chunk| state.read_orders(chunk))?,
             read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_holds(chunk))?,
@@ -383,6 +385,16 @@ fn read_audit(store: &dyn CheckpointStore, hasher: &mut RowHasher) -> Result<Aud
         Ok(())
     })?;
     Audit::of(rows, hasher).ok_or_else(|| inconsistent("an audit with gaps"))
+}
+
+/// Reads the keys of commands whose rows have none.
+fn read_keyed(store: &dyn CheckpointStore, hasher: &mut RowHasher) -> Result<KeyedResults, Error> {
+    let mut all: Vec<Kept> = Vec::new();
+    scan(store, key::KEYED, |[_], key, bytes| {
+        all.append(&mut decode(key, bytes)?);
+        Ok(())
+    })?;
+    KeyedResults::restore(all, hasher).ok_or_else(|| inconsistent("keys that never were"))
 }
 
 /// The key that made an order, and the hashed meaning of the request.

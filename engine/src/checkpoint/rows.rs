@@ -250,6 +250,8 @@ pub(crate) mod key {
     pub(crate) const AUTH: &[u8] = b"tokens";
     /// Tokens.
     pub(crate) const TOKEN: u8 = b'T';
+    /// Idempotency keys of commands whose rows have none, by their place in the ring.
+    pub(crate) const KEYED: u8 = b'K';
 
     /// Rows of the audit, by place.
     pub(crate) const AUDIT: u8 = b'N';
@@ -329,6 +331,10 @@ pub(crate) mod key {
 
     pub(crate) fn audit(place: u64) -> Vec<u8> {
         join(AUDIT, [place])
+    }
+
+    pub(crate) fn keyed(row: u64) -> Vec<u8> {
+        join(KEYED, [row])
     }
 
     /// A key in readable form: its letter and its numbers, else its bytes.

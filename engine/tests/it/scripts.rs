@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use engine::actor::Actor;
-use engine::command::{Command, Envelope, PlaceBatch};
+use engine::command::{Command, Envelope, Keyed, PlaceBatch};
 use engine::event::{EventId, EventPage};
 use engine::hold;
 use engine::ids::{HoldId, NodeId, OrderId, ProductId, RequestId, TokenId, UserId};
@@ -33,7 +33,7 @@ fn the_engine_does_what_the_golden_scripts_say() {
         .map(|file| file.expect("listed").path())
         .collect();
     scripts.sort();
-    assert!(scripts.len() >= 14, "some scripts are missing");
+    assert!(scripts.len() >= 15, "some scripts are missing");
     for path in scripts {
         let ran = goldenscript::run(&mut Script::default(), &path);
         ran.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -76,7 +76,12 @@ impl goldenscript::Runner for Script {
             "checkpoint" => out = self.checkpoint()?,
             "reopen" => out = self.reopen()?,
             name => {
-                let command = command::command(name, &mut args)?;
+                let mut command = command::command(name, &mut args)?;
+                if let Some(name) = args.find("keyed")? {
+                    let meaning = args.or("meaning", 0)?;
+                    let keyed = command.try_into().map_err(|_| "it may have no such key")?;
+                    command = Command::Keyed(Keyed { name, meaning, command: keyed });
+                }
                 let actor = args.find("as")?.map_or(Actor::Nobody, |id| Actor::Token(TokenId(id)));
                 out = self.submit(command, actor, args.find("boot")?, args.find("request")?)?;
             }

@@ -26,6 +26,7 @@ pub(crate) struct Operation {
     /// The messages of the WebSocket.
     messages: Option<Value>,
     is_counted: bool,
+    is_keyed_apart: bool,
     access: Access,
 }
 
@@ -65,6 +66,7 @@ impl Operation {
             word: None,
             messages: None,
             is_counted: false,
+            is_keyed_apart: false,
             access: Access::Open,
         }
     }
@@ -78,6 +80,23 @@ impl Operation {
     pub(crate) fn counted(mut self) -> Operation {
         self.is_counted = true;
         self.refuses(&[ErrorCode::TooManyRequests])
+    }
+
+    /// It takes an idempotency key and answers what the key did before.
+    pub(crate) fn keyed_apart(mut self) -> Operation {
+        self.parameters.push("IdempotencyKeyApart");
+        self.is_keyed_apart = true;
+        if let Some(made) = self.answers.iter().find(|answer| answer.status == 201) {
+            let content = made.content.clone();
+            let text = "The key made this row before; this is the row as it is now.";
+            self = self.answers(200, text, &["ETag", "Idempotent-Replayed"], content);
+        }
+        self.refuses(&[
+            ErrorCode::IdempotencyKeyInvalid,
+            ErrorCode::IdempotencyKeyReused,
+            ErrorCode::ValidationError,
+            ErrorCode::NotFound,
+        ])
     }
 
     /// It refuses unknown query parameters.
@@ -259,7 +278,10 @@ impl Operation {
         }
         let common: &[_] = if self.is_counted { &COUNTED } else { &[] };
         for Answer { status, text, headers: own, content } in &self.answers {
-            let names: Vec<&str> = [&ALWAYS[..], common, own].concat();
+            let has_key = self.is_keyed_apart && *status < 300;
+            let may_repeat = has_key && *status != 201 && !own.contains(&"Idempotent-Replayed");
+            let replayed: &[_] = if may_repeat { &["Idempotent-Replayed.apart"] } else { &[] };
+            let names: Vec<&str> = [&ALWAYS[..], common, own, replayed].concat();
             let mut response = json!({"description": text, "headers": headers(&names)});
             if let Some((kind, content)) = content {
                 response["content"] = json!({ *kind: content });

@@ -68,6 +68,11 @@ fn paths_and_headers() -> Value {
             schema("IdempotencyKey"),
             "Makes retries safe, see *Idempotency*. It may be in the body instead, or in both when they agree. A string in quotes is the same key as its text without them. More than one header is 400.",
         ),
+        "IdempotencyKeyApart": header(
+            "Idempotency-Key",
+            schema("IdempotencyKey"),
+            "Makes retries safe, see *Idempotency*: the cluster remembers the newest 131,072 keys of this kind. A string in quotes is the same key as its text without them. More than one header is 400.",
+        ),
         "Signature": header(
             "Holdfast-Signature",
             json!({
@@ -347,6 +352,10 @@ pub(crate) fn headers() -> Value {
         "Idempotent-Replayed": always(
             word("true"),
             "The key made this before; nothing changed now.",
+        ),
+        "Idempotent-Replayed.apart": sometimes(
+            word("true"),
+            "Present when the key did this before; nothing changed now.",
         ),
         "Idempotent-Replayed.sometimes": sometimes(
             word("true"),

@@ -87,16 +87,26 @@ impl<'o, 'a> Fields<'o, 'a> {
         let given = self.object.0.iter().map(|(name, _)| name.as_ref());
         let refused = given.filter(|name| !known.contains(name)).filter_map(|name| {
             let meant = known.iter().find(|known| spells_the_same(known, name));
-            (meant.is_some() || self.handling == Handling::Strict).then_some((name, meant))
+            let refused = meant.is_some() || self.is_key(name) || self.handling == Handling::Strict;
+            refused.then_some((name, meant))
         });
         for (name, meant) in refused.take(REFUSED_NAMES_MAX) {
             let text = match meant {
                 Some(meant) => format!("This field is unknown; did you mean {meant}?"),
+                None if self.is_key(name) => {
+                    "This request takes its key in the header Idempotency-Key.".to_owned()
+                }
                 None => format!("This field is unknown; known are: {}.", known.join(", ")),
             };
             let shown = name.char_indices().nth(NAME_BYTES_MAX).map_or(name, |(at, _)| &name[..at]);
             errors.add(self.path(shown), text);
         }
+    }
+
+    /// Whether a field of a body that takes no key is meant as one. Ignored, it would let a retry
+    /// change the state again.
+    fn is_key(&self, name: &str) -> bool {
+        self.element.is_none() && spells_the_same("idempotency_key", name)
     }
 
     /// The path of a field in the body, such as `items.0.quantity`. Built only for errors.

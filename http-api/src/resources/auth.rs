@@ -20,7 +20,9 @@ endpoints! {
     Session: Endpoint::get("/api/v1/session", describe::session).known() => handle::session,
     Mode: Endpoint::get("/api/v1/auth/mode", describe::mode).needs(Scope::AuthAdmin)
         => handle::mode,
-    SetMode: Endpoint::put("/api/v1/auth/mode", describe::set_mode).needs(Scope::AuthAdmin)
+    SetMode: Endpoint::put("/api/v1/auth/mode", describe::set_mode)
+        .keyed_apart()
+        .needs(Scope::AuthAdmin)
         => handle::set_mode,
     Tokens: Endpoint::get("/api/v1/auth/tokens", describe::tokens).needs(Scope::AuthAdmin)
         => handle::tokens,
@@ -29,6 +31,8 @@ endpoints! {
         => handle::create,
     Audit: Endpoint::get("/api/v1/audit", describe::audit).needs(Scope::ClusterRead)
         => audit::list,
-    Revoke: Endpoint::delete("/api/v1/auth/tokens/{id}", describe::revoke).needs(Scope::AuthAdmin)
+    Revoke: Endpoint::delete("/api/v1/auth/tokens/{id}", describe::revoke)
+        .keyed_apart()
+        .needs(Scope::AuthAdmin)
         => handle::revoke,
 }

@@ -31,6 +31,7 @@ endpoints! {
         => backups::get,
     SetPayments:
         Endpoint::post("/api/v1/cluster/payments", BodyKind::Json, describe::set_payments)
+        .keyed_apart()
         .needs(Scope::ClusterAdmin)
         => backups::set_payments,
     RaiseLevel:

@@ -19,8 +19,10 @@ endpoints! {
         => handle::create,
     Get: Endpoint::get("/api/v1/holds/{id}", describe::get).needs(Scope::OrdersRead) => handle::get,
     Release: Endpoint::delete("/api/v1/holds/{id}", describe::release)
+        .keyed_apart()
         .needs(Scope::OrdersWrite) => handle::release,
     Extend: Endpoint::post("/api/v1/holds/{id}/extend", BodyKind::Json, describe::extend)
+        .keyed_apart()
         .needs(Scope::OrdersWrite)
         => handle::extend,
 }

@@ -44,6 +44,7 @@ endpoints! {
         => write::fence,
     Get: Endpoint::get("/api/v1/orders/{id}", describe::get).needs(Scope::OrdersRead) => read::get,
     Cancel: Endpoint::post("/api/v1/orders/{id}/cancel", BodyKind::Json, describe::cancel)
+        .keyed_apart()
         .needs(Scope::OrdersWrite)
         => write::cancel,
     History: Endpoint::get("/api/v1/orders/{id}/events", describe::history)

@@ -29,6 +29,7 @@ endpoints! {
         .needs(Scope::PaymentsAdmin)
         => settle::settle,
     Recheck: Endpoint::post("/api/v1/orders/{id}/recheck", BodyKind::Json, describe::recheck)
+        .keyed_apart()
         .needs(Scope::PaymentsAdmin)
         => settle::recheck,
 }

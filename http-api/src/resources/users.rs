@@ -14,6 +14,7 @@ pub(crate) static RESOURCE: Resource =
 
 endpoints! {
     Create: Endpoint::post("/api/v1/users", BodyKind::Json, describe::create)
+        .keyed_apart()
         .needs(Scope::UsersWrite) => handle::create,
     Get: Endpoint::get("/api/v1/users/{id}", describe::get).needs(Scope::UsersRead) => handle::get,
 }

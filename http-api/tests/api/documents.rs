@@ -115,9 +115,17 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         |key: &str| Call::json("POST", "/api/v1/orders", &order).header("idempotency-key", key);
     let purchase = || Call::json("POST", "/api/v1/orders/purchase", &line);
     let user = json!({"name": "Alice", "email": "alice@example.com"});
+    let other = json!({"name": "Mouse", "price": "9.99", "stock": 5});
+    let bob = json!({"name": "Bob", "email": "bob@example.com"});
+    let apart =
+        |path: &str, body: &Value| Call::json("POST", path, body).header("idempotency-key", "once");
     let mut calls = vec![
         (Call::json("POST", "/api/v1/products", &product), 201),
         (Call::json("POST", "/api/v1/users", &user), 201),
+        (apart("/api/v1/products", &other), 201),
+        (apart("/api/v1/products", &other), 200),
+        (apart("/api/v1/users", &bob), 201),
+        (apart("/api/v1/users", &bob), 200),
         (keyed("k"), 201),
         (keyed("k"), 200),
         (purchase(), 201),
@@ -275,6 +283,8 @@ async fn payment_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
     let settled = json!({
         "outcome": "paid", "expected_attempt": 1, "provider_ref": "p-1", "reason": "r", "actor": "ann",
     });
+    let mut otherwise = settled.clone();
+    otherwise["provider_ref"] = json!("p-2");
     let refund = json!({
         "lines": [{"line": 1, "quantity": 1, "restock": true}], "reason": "returned",
         "actor": "ann", "idempotency_key": "rma-9",
@@ -286,6 +296,8 @@ async fn payment_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         (Call::new("GET", "/api/v1/payments/unsettled?consistency=stale"), 200),
         (Call::json("POST", &format!("/api/v1/orders/{id}/settle"), &settled), 200),
         (Call::json("POST", &format!("/api/v1/orders/{id}/settle"), &settled), 200),
+        // Another payment at the provider is another decision.
+        (Call::json("POST", &format!("/api/v1/orders/{id}/settle"), &otherwise), 409),
         (Call::json("POST", &refunds, &refund), 201),
         (Call::json("POST", &refunds, &refund), 200),
     ];

@@ -12,6 +12,7 @@ mod documents;
 mod events;
 mod fuzz;
 mod holds;
+mod keys;
 mod limits;
 mod monitors;
 mod orders;

@@ -1,11 +1,11 @@
 //! A client: makes one request after the other, and retries like the typed client crate.
 //!
 //! It may send a request again that was certainly not applied. It sends one with an unknown outcome
-//! again only when that is harmless: reads, cancels, and orders under an idempotency key.
+//! again only when that is harmless: reads, cancels, and what has an idempotency key.
 
 mod choose;
 
-use engine::command::{Command, PaymentWebhook, PlaceOrder};
+use engine::command::{Command, Keyed, PaymentWebhook, PlaceOrder};
 use engine::ids::{HoldId, NodeId, OrderId, Position};
 use engine::outcome::Outcome;
 
@@ -29,6 +29,8 @@ pub(super) struct Client {
     placed: Vec<PlaceOrder>,
     /// Reports of payments that it sent.
     reported: Vec<PaymentWebhook>,
+    /// Commands that it sent under keys of their own.
+    keyed: Vec<Keyed>,
     /// The highest position in its answers.
     position: Position,
     /// After the faults: its last request, which must be answered, however long that takes.
@@ -58,6 +60,7 @@ impl Client {
             node: NodeId(1),
             placed: Vec::new(),
             reported: Vec::new(),
+            keyed: Vec::new(),
             position: Position(0),
             last: false,
             idle: false,
@@ -250,7 +253,8 @@ fn may_repeat(ask: &Ask) -> bool {
         | Command::RevokeToken(_)
         | Command::SettleOrder(_)
         | Command::Note(_)
-        | Command::RecheckPayment(_) => true,
+        | Command::RecheckPayment(_)
+        | Command::Keyed(_) => true,
         Command::PlaceOrder(place) => place.key.is_some(),
         Command::PlaceBatch(batch) => batch.orders.iter().all(|order| order.key.is_some()),
         Command::CreateHold(hold) => hold.key.is_some(),

@@ -368,6 +368,8 @@ coverage! {
     payments_set,
     /// Times that the mode of credentials changed.
     auth_set,
+    /// Commands that their key had executed before.
+    keyed_repeated,
     /// Tokens created.
     tokens_created,
     /// Tokens revoked.

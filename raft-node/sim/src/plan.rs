@@ -120,13 +120,15 @@ pub(super) enum Operation {
     Operate,
     /// Money and units of an order go back.
     Refund,
+    /// A command under a key that is in no row.
+    Keyed,
 }
 
 /// The mix of client operations.
 #[derive(Clone, Debug)]
 pub(super) struct Mix {
     /// Operations with their weights.
-    pub(super) operations: [(Operation, u64); 28],
+    pub(super) operations: [(Operation, u64); 29],
     pub(super) keyed_percent: u64,
     pub(super) stale_percent: u64,
     /// Weights of the payment methods mock, webhook and none.
@@ -464,6 +466,7 @@ fn mix(random: &mut Random) -> Mix {
             (Operation::Tokens, weight(0, 4)),
             (Operation::Operate, weight(0, 4)),
             (Operation::Refund, weight(0, 6)),
+            (Operation::Keyed, weight(0, 8)),
         ],
         keyed_percent: weight(50, 100),
         stale_percent: weight(0, 50),

@@ -63,6 +63,7 @@ found! {
     a_report_that_waits_for_an_order_of_the_future: ParkedById,
     reports_that_wait_on_in_a_restored_copy: ParkedSurvivesRestore,
     an_owner_that_is_not_asked_for: OwnerIgnored,
+    a_key_of_a_command_that_is_forgotten: KeyedForgotten,
     a_revoked_token_that_still_counts: RevocationLost,
     refusals_that_the_audit_leaves_out: RefusalsNotRecorded,
     a_log_cut_past_what_the_snapshots_hold: CompactedPastSnapshot,

@@ -13,9 +13,9 @@ use engine::adjustment::Change;
 use engine::checkpoint::CheckpointStore;
 use engine::command::{
     AdjustStock, ArchiveProduct, BeginCluster, CancelOrder, ClaimPayments, Command, CreateHold,
-    CreateProduct, CreateUser, Envelope, ExtendHold, FenceKey, PaymentResult, PaymentWebhook,
-    PlaceBatch, PlaceOrder, RaiseLevel, ReleaseHold, SetPayments, SettlePayments, UpdateProduct,
-    Verdict,
+    CreateProduct, CreateUser, Envelope, ExtendHold, FenceKey, Keyed, KeyedCommand, PaymentResult,
+    PaymentWebhook, PlaceBatch, PlaceOrder, RaiseLevel, ReleaseHold, SetPayments, SettlePayments,
+    UpdateProduct, Verdict,
 };
 use engine::entry::Builder;
 use engine::ids::{
@@ -109,7 +109,7 @@ const QUERIES: &[&str] = &[
 ];
 
 /// Commands that the corpus keeps: those of one day, one of each kind.
-const KINDS: usize = 22;
+const KINDS: usize = 23;
 
 /// A state, and what made it.
 #[derive(Default)]
@@ -255,6 +255,11 @@ fn commands(day: u64) -> Vec<Command> {
         Command::SetPayments(SetPayments { paused: day.is_multiple_of(2) }),
         Command::BeginCluster(BeginCluster { pause_payments: false }),
         Command::RaiseLevel(RaiseLevel { to: 1, secret: Secret([7; 32]) }),
+        Command::Keyed(Keyed {
+            name: u128::from(day) + 1,
+            meaning: 7,
+            command: KeyedCommand::ReleaseHold(ReleaseHold { hold: hold(2) }),
+        }),
         Command::Tick,
     ]
 }

@@ -5,9 +5,10 @@ use engine::audit::Action;
 use engine::auth::{Mode, Scope, Scopes};
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, ClaimPayments, Command, CreateHold, CreateProduct,
-    CreateToken, CreateUser, ExtendHold, FenceKey, Note, OrderTerms, PaymentResult, PaymentWebhook,
-    PlaceBatch, PlaceOrder, RaiseLevel, RecheckPayment, ReleaseHold, RequestRefund, RevokeToken,
-    SetAuth, SetPayments, SettleOrder, SettlePayments, Settlement, UpdateProduct, Verdict,
+    CreateToken, CreateUser, ExtendHold, FenceKey, Keyed, Note, OrderTerms, PaymentResult,
+    PaymentWebhook, PlaceBatch, PlaceOrder, RaiseLevel, RecheckPayment, ReleaseHold, RequestRefund,
+    RevokeToken, SetAuth, SetPayments, SettleOrder, SettlePayments, Settlement, UpdateProduct,
+    Verdict,
 };
 use engine::ids::{
     HoldId, NodeId, OrderId, Position, ProductId, Quantity, Timestamp, TokenId, UserId,
@@ -371,7 +372,23 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
         let attempt = (!any).then_some(attempt);
         Command::RecheckPayment(RecheckPayment { order: OrderId(order), attempt })
     });
+    let keyed = prop_oneof![
+        create(),
+        update(),
+        archive.clone(),
+        user.clone(),
+        cancel.clone(),
+        release.clone(),
+        extend.clone(),
+        operator.clone(),
+        recheck.clone(),
+    ];
+    let keyed = (0_u128..40, 0_u128..2, keyed).prop_map(|(name, meaning, command)| {
+        let command = command.try_into().expect("it may have a key");
+        Command::Keyed(Keyed { name, meaning, command })
+    });
     prop_oneof![
+        5 => keyed.prop_map(Op::Plain),
         12 => place().prop_map(Op::Plain),
         3 => operator.prop_map(Op::Plain),
         8 => (any::<prop::sample::Index>(), refund())

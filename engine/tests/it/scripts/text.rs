@@ -81,6 +81,7 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
             format!("claimed refunds{}", claims.collect::<String>())
         }
         Outcome::RefundsSettled(results) => format!("settled {results} refunds"),
+        Outcome::Repeated(did) => format!("the key did it before: {}", self::outcome(did)),
         Outcome::Ignored => "ignored".into(),
     }
 }

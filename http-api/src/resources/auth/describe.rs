@@ -60,7 +60,11 @@ pub(crate) fn create() -> Operation {
         .body("TokenRequest", examples::token_request())
         .answers(201, "The token.", &[], json_content("CreatedTokenAnswer", examples::new_token()))
         .writes()
-        .refuses(&[ErrorCode::ValidationError, ErrorCode::LevelTooLow])
+        .refuses(&[
+            ErrorCode::ValidationError,
+            ErrorCode::LevelTooLow,
+            ErrorCode::IdempotencyKeyInvalid,
+        ])
 }
 
 pub(crate) fn revoke() -> Operation {

@@ -1,6 +1,6 @@
 //! Creates, lists and revokes tokens, and sets the mode.
 
-use client::wire::{self, Envelope};
+use client::wire::{self, Envelope, ErrorCode};
 use engine::actor::Actor;
 use engine::auth::{LABEL_BYTES_MAX, Mode, OWNER_BYTES_MAX, Scope, Scopes, Token};
 use engine::command::{Command, CreateToken, RevokeToken, SetAuth};
@@ -13,6 +13,7 @@ use crate::answer::views;
 use crate::auth::secret::Unnamed;
 use crate::call::{Call, unexpected};
 use crate::failure::Failure;
+use crate::request::extract;
 use crate::request::fields::{Errors, Fields};
 use crate::request::json::{self, Value};
 
@@ -113,6 +114,11 @@ pub(crate) async fn tokens(call: &Call<'_>) -> Result<Reply, Failure> {
 
 /// `POST /auth/tokens`
 pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
+    if extract::idempotency_key(call.headers)?.is_some() {
+        let detail = "A new token takes no idempotency key, because its secret is shown once: if \
+                      the answer was lost, revoke the token and create another one.";
+        return Err(Failure::new(ErrorCode::IdempotencyKeyInvalid, detail));
+    }
     let object = json::parse(&call.body)?;
     let secret = Unnamed::draw();
     let command = read_token(&call.fields(&object), secret.hash())?;
@@ -220,8 +226,6 @@ fn mode_of(mode: Mode) -> wire::AuthMode {
 
 #[cfg(test)]
 mod tests {
-    use client::wire::ErrorCode;
-
     use super::*;
     use crate::request::fields::Handling;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use client::wire::ErrorCode;
 use engine::audit::Action;
+use engine::command::{Command, SetPayments};
 use engine::outcome::Outcome;
 use raft_node::SnapshotError;
 use tokio::time::Instant;
@@ -65,9 +66,7 @@ pub(crate) async fn set_payments(call: &Call<'_>) -> Result<Reply, Failure> {
         None => None,
     };
     let paused = errors.finish(paused)?;
-    let handle = &call.app.handle;
-    let actor = call.principal.actor;
-    let applied = handle.set_payments(actor, paused, call.trace.clone(), call.deadline).await?;
+    let applied = call.propose(Command::SetPayments(SetPayments { paused })).await?;
     if let Outcome::Rejected(rejection) = &applied.outcome {
         return Err(Failure::rejected(rejection).at(applied.position));
     }

@@ -4,7 +4,7 @@ use client::wire::{CursorMeta, ErrorCode, SettleOutcome, UnsettledList, Unsettle
 use engine::command::{Command, RecheckPayment, SettleOrder, Settlement};
 use engine::ids::{OrderId, Timestamp};
 use engine::order::{Order, REASON_BYTES_MAX, Status};
-use engine::outcome::Outcome;
+use engine::outcome::{Outcome, Rejection};
 use engine::query::{Listing, OrderFilter, Page};
 use engine::state::{OrderLookup, State};
 use raft_node::payment::Answer;
@@ -16,6 +16,7 @@ use crate::call::{Call, unexpected};
 use crate::failure::Failure;
 use crate::request::fields::{Errors, Fields, NOT_A_STRING};
 use crate::request::json::{self, Value};
+use crate::request::keyed::Key;
 use crate::request::query;
 use crate::resources::orders::list::{read_cursor, write_cursor};
 use crate::resources::orders::write::{MISSING, log_order};
@@ -111,9 +112,18 @@ pub(crate) async fn settle(call: &Call<'_>) -> Result<Reply, Failure> {
         confirm(call, order).await?;
     }
     let (actor, attempt) = (command.actor.clone(), command.attempt);
-    let mut applied = call.propose(Command::SettleOrder(command)).await?;
+    let key = Key::of_settlement(order, &command.outcome);
+    let mut applied = call.propose(key.wrap(Command::SettleOrder(command))?).await?;
+    if let Outcome::Repeated(did) = applied.outcome {
+        applied.outcome = *did;
+    }
     let already = match &applied.outcome {
         Outcome::OrderSettled { already, .. } => *already,
+        Outcome::Rejected(Rejection::KeyReused) => {
+            let detail =
+                "The order was settled before, with another outcome or another provider_ref.";
+            return Err(Failure::new(ErrorCode::OrderNotProcessing, detail).at(applied.position));
+        }
         Outcome::Rejected(rejection) => {
             return Err(Failure::rejected(rejection).at(applied.position));
         }

@@ -5,9 +5,9 @@ use engine::audit::Action;
 use engine::auth::{Mode, Scopes};
 use engine::command::{
     AdjustStock, ArchiveProduct, CancelOrder, Command, CreateHold, CreateProduct, CreateToken,
-    CreateUser, ExtendHold, FenceKey, Note, OrderTerms, PaymentWebhook, PlaceBatch, PlaceOrder,
-    RecheckPayment, ReleaseHold, RequestRefund, RevokeToken, SetAuth, SetPayments, SettleOrder,
-    Settlement, UpdateProduct,
+    CreateUser, ExtendHold, FenceKey, Keyed, Note, OrderTerms, PaymentWebhook, PlaceBatch,
+    PlaceOrder, RecheckPayment, ReleaseHold, RequestRefund, RevokeToken, SetAuth, SetPayments,
+    SettleOrder, Settlement, UpdateProduct,
 };
 use engine::ids::{HoldId, OrderId, Position, ProductId, Quantity, Timestamp, TokenId, UserId};
 use engine::money::Money;
@@ -133,6 +133,7 @@ impl Client {
             Operation::Tokens => Ask::Command(tokens(sim)),
             Operation::Operate => Ask::Command(operate(sim)),
             Operation::Refund => Ask::Command(self.refund(sim)),
+            Operation::Keyed => Ask::Command(Command::Keyed(self.keyed(sim))),
             Operation::ReadHold => {
                 let what = Look::Hold(any_hold(sim));
                 self.read(sim, what)
@@ -365,6 +366,34 @@ impl Client {
             place.lines.push(self.line(sim));
         }
         Ask::Command(Command::PlaceOrder(place))
+    }
+
+    /// A command under a key: a new one, an earlier one again, or another one under its key.
+    fn keyed(&mut self, sim: &mut Sim) -> Keyed {
+        if !self.keyed.is_empty() && sim.random.percent(50) {
+            let mut keyed = sim.random.pick(&self.keyed).clone();
+            keyed.meaning += u128::from(sim.random.percent(20));
+            return keyed;
+        }
+        let drawn = *sim.random.pick(&[
+            Operation::Cancel,
+            Operation::SetStock,
+            Operation::ChangeProduct,
+            Operation::CreateProduct,
+            Operation::CreateUser,
+            Operation::Release,
+            Operation::Extend,
+        ]);
+        let Ask::Command(command) = self.make(sim, drawn) else {
+            unreachable!("a write is a command")
+        };
+        let command = command.try_into().expect("it may have a key");
+        let name = (self.id as u128) << 64 | u128::from(self.requests);
+        let keyed = Keyed { name, meaning: 0, command };
+        if self.keyed.len() < REMEMBERED_MAX {
+            self.keyed.push(keyed.clone());
+        }
+        keyed
     }
 
     fn read(&self, sim: &mut Sim, what: Look) -> Ask {

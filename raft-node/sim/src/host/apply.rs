@@ -217,6 +217,7 @@ fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
             Outcome::LevelRaised(_) => cover.levels_raised += 1,
             Outcome::Rejected(Rejection::OtherUser) => cover.rejected_other_user += 1,
             Outcome::Rejected(Rejection::Unauthorized) => cover.rejected_unauthorized += 1,
+            Outcome::Repeated(_) => cover.keyed_repeated += 1,
             Outcome::AuthSet { already: false, .. } => cover.auth_set += 1,
             Outcome::TokenCreated(_) => cover.tokens_created += 1,
             Outcome::TokenRevoked { already: false, .. } => cover.tokens_revoked += 1,
