@@ -7,8 +7,9 @@ use smallvec::SmallVec;
 use crate::apply::context::{Context, FETCHED_AT_ONCE};
 use crate::apply::orders::{key_name, meaning};
 use crate::apply::plan::{Plan, Staged};
-use crate::command::{BATCH_ORDERS_MAX, PlaceBatch, PlaceOrder};
-use crate::ids::{OrderId, ProductId, Timestamp};
+use crate::command::{BATCH_LINES_MAX, BATCH_ORDERS_MAX, PlaceBatch, PlaceOrder};
+use crate::hold::Status;
+use crate::ids::{HoldId, OrderId, ProductId, Timestamp};
 use crate::keys::{KeyHash, Scope};
 use crate::outcome::{Outcome, Rejection};
 use crate::state::State;
@@ -33,6 +34,9 @@ impl State {
         if !(1..=BATCH_ORDERS_MAX).contains(&command.orders.len()) {
             return Err(Rejection::Invalid("orders"));
         }
+        if command.atomic && self.has_too_many_lines(&command.orders) {
+            return Err(Rejection::Invalid("orders"));
+        }
         match command.atomic {
             true => self.place_all(cx, command.orders),
             false => Ok(self.place_each(cx, command.orders)),
@@ -52,13 +56,28 @@ impl State {
             let refused = |order| self.lacks_stock(order, now).map(Outcome::Rejected);
             return command.orders.iter().map(refused).collect::<Option<_>>().map(Outcome::Batch);
         }
-        if self.may_expire_by(now) || !self.asks_too_much(&command.orders) {
+        let is_long = self.has_too_many_lines(&command.orders);
+        if is_long || self.may_expire_by(now) || !self.asks_too_much(&command.orders) {
             return None;
         }
         let (_, refused) = self.plan_all(&command.orders);
         let all_lack = refused.iter().all(|(_, reason)| reason.is_lack_of_stock());
         (all_lack && !refused.is_empty())
             .then(|| Outcome::Rejected(Rejection::BatchRefused { items: refused.into() }))
+    }
+
+    /// Whether an atomic batch of these orders would hold up all others.
+    fn has_too_many_lines(&self, orders: &[PlaceOrder]) -> bool {
+        self.level() > 0
+            && orders.iter().map(|it| self.lines_of(it)).sum::<usize>() > BATCH_LINES_MAX
+    }
+
+    /// How many lines an order has: those that it names, or those of the active hold that it takes
+    /// over.
+    pub fn lines_of(&self, order: &PlaceOrder) -> usize {
+        let active = |id: &HoldId| self.holds.status(*id) == Some(Status::Active);
+        let hold = order.hold.filter(active).and_then(|id| self.holds.resident(id));
+        hold.map_or(order.lines.len(), |hold| hold.lines.len())
     }
 
     /// Whether the orders together request more units of a product than are available. A quick

@@ -13,7 +13,11 @@ use crate::state::{NO_TRACE, Observer, State};
 
 /// The most orders, the most holds and the most parked reports that one entry expires. The others
 /// are unusable even so, and the next entry expires them.
-pub(crate) const EXPIRED_PER_ENTRY_MAX: usize = 1000;
+const EXPIRED_PER_ENTRY_MAX: usize = 1000;
+
+/// The most lines of the orders, and of the holds, that one entry expires from level 1 on: some
+/// 20 ms. One more row is expired in any case.
+const EXPIRED_LINES_PER_ENTRY_MAX: usize = 5_000;
 
 /// The failure reason of an order whose payment deadline passed.
 const DEADLINE_REASON: &str = "payment deadline passed";
@@ -176,8 +180,11 @@ impl State {
         if self.next_deadline().is_none_or(|due| due > now) {
             return 0;
         }
-        let orders: Vec<OrderId> = self.deadlines.due(now).take(EXPIRED_PER_ENTRY_MAX).collect();
-        let holds: Vec<HoldId> = self.holds.due(now).take(EXPIRED_PER_ENTRY_MAX).collect();
+        let lines_max = if self.level() > 0 { EXPIRED_LINES_PER_ENTRY_MAX } else { usize::MAX };
+        let order_lines = |id| self.orders.resident(id).map_or(0, |order| order.items.len());
+        let orders: Vec<OrderId> = within(lines_max, self.deadlines.due(now), order_lines);
+        let hold_lines = |id| self.holds.resident(id).map_or(0, |hold| hold.lines.len());
+        let holds: Vec<HoldId> = within(lines_max, self.holds.due(now), hold_lines);
         let webhooks: Vec<WebhookId> = self.webhooks.due(now).take(EXPIRED_PER_ENTRY_MAX).collect();
         let mut cx = Context {
             position: self.position,
@@ -222,5 +229,35 @@ impl State {
         let reason = Some(DEADLINE_REASON.into());
         self.finish(cx, id, Status::Cancelled, Cause::PaymentTimeout, reason);
         self.totals.orders_timed_out += 1;
+    }
+}
+
+/// The first rows that together have at most `lines_max` lines, and the one that exceeds it: at
+/// most [`EXPIRED_PER_ENTRY_MAX`].
+fn within<T: Copy>(
+    lines_max: usize,
+    due: impl Iterator<Item = T>,
+    lines: impl Fn(T) -> usize,
+) -> Vec<T> {
+    let mut before = 0;
+    let fits = |id: &T| {
+        let fits = before <= lines_max;
+        before += lines(*id);
+        fits
+    };
+    due.take(EXPIRED_PER_ENTRY_MAX).take_while(fits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_expires_at_once_is_bounded_by_rows_and_lines() {
+        let lines = |n: usize| move |_| n;
+        assert_eq!(within(5_000, 0..2_000, lines(1)).len(), EXPIRED_PER_ENTRY_MAX);
+        assert_eq!(within(5_000, 0..2_000, lines(100)).len(), 51);
+        assert_eq!(within(5_000, 0..2, lines(9_000)), [0], "one expires in any case");
+        assert_eq!(within(usize::MAX, 0..2_000, lines(100)).len(), EXPIRED_PER_ENTRY_MAX);
     }
 }

@@ -137,6 +137,34 @@ async fn an_atomic_batch_is_all_or_409_and_names_the_orders_at_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_atomic_batch_is_bounded_by_its_lines() {
+    let fixture = Fixture::start().await;
+    for _ in 0..100 {
+        fixture.product("1.00", 1_000).await;
+    }
+    let items: Vec<_> = (1..=100).map(|id| json!({"product_id": id, "quantity": 1})).collect();
+    let long = json!({"items": items, "payment_method": "none"});
+    let batch = |orders: usize, atomic: bool| {
+        let orders = vec![long.clone(); orders];
+        json!({"atomic": atomic, "orders": orders})
+    };
+    let refused = fixture.post(BATCH, &batch(51, true)).await;
+    refused.invalid("orders");
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("5000 lines") && detail.contains("have 5100"), "{detail}");
+    assert_eq!(results(&fixture.post(BATCH, &batch(50, true)).await).len(), 50);
+    // Independent orders are split.
+    let each = results(&fixture.post(BATCH, &batch(51, false)).await);
+    assert!(each.iter().all(|result| result["status"] == 201));
+    // The lines of a hold count as those of its order.
+    fixture.post("/api/v1/holds", &json!({ "items": items })).await.expect(201);
+    let mut with_hold = batch(50, true);
+    with_hold["orders"].as_array_mut().unwrap().push(json!({"hold_id": 1}));
+    fixture.post(BATCH, &with_hold).await.invalid("orders");
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_of_lines_is_read_line_by_line() {
     let fixture = Fixture::start().await;
     let product = fixture.product("1.00", 10).await;

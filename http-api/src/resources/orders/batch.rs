@@ -9,7 +9,7 @@ use std::time::Instant;
 use std::vec::IntoIter;
 
 use client::wire::{ErrorCode, Shortage};
-use engine::command::{BATCH_ORDERS_MAX, Command, PlaceBatch, PlaceOrder};
+use engine::command::{BATCH_LINES_MAX, BATCH_ORDERS_MAX, Command, PlaceBatch, PlaceOrder};
 use engine::ids::{OrderId, Position};
 use engine::order::Order;
 use engine::outcome::Outcome;
@@ -30,6 +30,9 @@ use crate::settings::Settings;
 /// The approximate size of a chunk of independent orders, in bytes: one entry must not hold up the
 /// log.
 const CHUNK_BYTES: usize = 512 << 10;
+
+/// The most lines of a chunk of independent orders, for the same reason. One order more is taken.
+const CHUNK_LINES: usize = 2_000;
 
 /// A parsed request.
 struct Batch {
@@ -161,12 +164,30 @@ fn too_many() -> Failure {
     Failure::field("orders", text)
 }
 
+/// How many lines each order has, as far as this node knows: those of holds included.
+fn lines_of(call: &Call<'_>, orders: &[PlaceOrder]) -> Vec<usize> {
+    call.app.handle.read(|state| orders.iter().map(|order| state.lines_of(order)).collect())
+}
+
+/// Refuses an atomic batch that would hold up all other requests.
+fn check_lines(lines: usize) -> Result<(), Failure> {
+    if lines <= BATCH_LINES_MAX {
+        return Ok(());
+    }
+    let text = format!(
+        "The orders of an atomic batch must not have more than {BATCH_LINES_MAX} lines together, \
+         and these have {lines}: split the batch, or place the orders without atomic."
+    );
+    Err(Failure::field("orders", text))
+}
+
 /// Places all orders or none.
 async fn place_all(
     call: &Call<'_>,
     orders: Vec<Result<PlaceOrder, Failure>>,
 ) -> Result<Decided, Failure> {
     let orders = all_sound(orders)?;
+    check_lines(lines_of(call, &orders).into_iter().sum())?;
     let count = orders.len();
     let applied = propose(call, true, orders).await?;
     let position = applied.position;
@@ -219,9 +240,10 @@ async fn place_each(
         }
     }
     let mut settled = Vec::with_capacity(sound.len());
+    let mut lines = lines_of(call, &sound).into_iter();
     let mut rest = sound.into_iter().peekable();
     while rest.peek().is_some() {
-        let chunk = next_chunk(&mut rest);
+        let chunk = next_chunk(&mut rest, &mut lines);
         let count = chunk.len();
         let done = async {
             let applied = propose(call, false, chunk).await?;
@@ -255,18 +277,24 @@ fn not_sent() -> Failure {
     Failure::new(ErrorCode::Overloaded, text)
 }
 
-/// The next orders that fit into one entry, at least one.
-fn next_chunk(rest: &mut Peekable<IntoIter<PlaceOrder>>) -> Vec<PlaceOrder> {
+/// The next orders that fit into one entry, at least one. `lines` has how many each of the rest
+/// has.
+fn next_chunk(
+    rest: &mut Peekable<IntoIter<PlaceOrder>>,
+    lines: &mut IntoIter<usize>,
+) -> Vec<PlaceOrder> {
     let size = |order: &PlaceOrder| {
         let texts = [&order.key, &order.metadata].into_iter().flatten();
         64 + 16 * order.lines.len() + texts.map(|text| text.len()).sum::<usize>()
     };
     let mut chunk = Vec::with_capacity(rest.len());
-    let mut bytes = 0;
-    while let Some(order) =
-        rest.next_if(|order| chunk.is_empty() || bytes + size(order) <= CHUNK_BYTES)
-    {
+    let (mut bytes, mut taken) = (0, 0);
+    while let Some(order) = rest.next_if(|order| {
+        let fits = bytes + size(order) <= CHUNK_BYTES && taken <= CHUNK_LINES;
+        chunk.is_empty() || fits
+    }) {
         bytes += size(&order);
+        taken += lines.next().unwrap_or(0);
         chunk.push(order);
     }
     chunk
@@ -463,20 +491,23 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_bounded_by_bytes_and_hold_at_least_one_order() {
+    fn chunks_are_bounded_by_bytes_and_lines_and_hold_at_least_one_order() {
         let order = |metadata: usize| {
             let order = lines(GOOD).unwrap().remove(0).unwrap();
             PlaceOrder { metadata: Some("x".repeat(metadata).into()), ..order }
         };
-        let sizes = |orders: Vec<PlaceOrder>| {
+        let sizes_with = |orders: Vec<PlaceOrder>, lines: usize| {
+            let mut lines = vec![lines; orders.len()].into_iter();
             let mut rest = orders.into_iter().peekable();
             let mut sizes = Vec::new();
             while rest.peek().is_some() {
-                sizes.push(next_chunk(&mut rest).len());
+                sizes.push(next_chunk(&mut rest, &mut lines).len());
             }
             sizes
         };
+        let sizes = |orders| sizes_with(orders, 1);
         assert_eq!(sizes(vec![order(0); 1000]), [1000]);
+        assert_eq!(sizes_with(vec![order(0); 50], 100), [21, 21, 8]);
         assert_eq!(sizes(vec![order(CHUNK_BYTES); 2]), [1, 1]);
         assert_eq!(sizes(vec![order(4096); 1000]).iter().sum::<usize>(), 1000);
         assert_eq!(sizes(vec![order(4096); 1000]).len(), 8);
