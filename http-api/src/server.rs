@@ -46,9 +46,6 @@ use crate::settings::Settings;
 use crate::tls;
 use crate::watch::{self, Late, Phase, Watch, Watched};
 
-/// Backups that clients may read at the same time; each keeps a large file open.
-const BACKUPS_MAX: usize = 2;
-
 /// TLS handshakes that may be under way; more wait.
 const HANDSHAKES_MAX: usize = 64;
 /// How long a connection may take until it speaks TLS.
@@ -124,7 +121,7 @@ impl Server {
             position: AtomicU64::new(0),
             bodies: Bodies::new(settings.bodies_in_flight_bytes_max),
             parser: Parser::start()?,
-            backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
+            backups: Arc::new(Semaphore::new(settings.backups_max)),
             handshakes: Semaphore::new(HANDSHAKES_MAX),
             settings,
             feed,

@@ -121,6 +121,9 @@ pub struct Settings {
     pub event_subscribers_max: usize,
     /// The time between heartbeats for a subscriber without events.
     pub event_heartbeat: Duration,
+    /// The most backups that clients read at the same time; more are refused. Each keeps a file
+    /// open that is as large as the state.
+    pub backups_max: usize,
 }
 
 impl Default for Settings {
@@ -166,6 +169,7 @@ impl Default for Settings {
             connections_per_address_max: 1_000,
             event_subscribers_max: 4_000,
             event_heartbeat: Duration::from_secs(15),
+            backups_max: 4,
         }
     }
 }
@@ -270,6 +274,7 @@ impl Settings {
             ("connections_per_address_max", self.connections_per_address_max > 0, positive),
             ("event_subscribers_max", self.event_subscribers_max > 0, positive),
             ("event_heartbeat", !self.event_heartbeat.is_zero(), positive),
+            ("backups_max", (1..=64).contains(&self.backups_max), "from 1 to 64"),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             Some((name, _, bound)) => Err(Invalid { name, bound }),

@@ -54,6 +54,8 @@ pub(crate) struct Watch {
     phase: AtomicU8,
     since_ms: AtomicU64,
     blocked_since_ms: AtomicU64,
+    /// When the last piece of a download began to go out; 0 when none does.
+    piece_since_ms: AtomicU64,
     /// What arrived since the connection was idle, up to [`HEAD_BYTES_KEPT`].
     head: Mutex<Vec<u8>>,
 }
@@ -72,6 +74,7 @@ impl Watch {
             phase: AtomicU8::new(Phase::Idle as u8),
             since_ms: AtomicU64::new(1),
             blocked_since_ms: AtomicU64::new(0),
+            piece_since_ms: AtomicU64::new(0),
             head: Mutex::new(Vec::new()),
         }
     }
@@ -141,7 +144,9 @@ impl Watch {
             |since: u64, limit: Duration| u128::from(now - since.min(now)) >= limit.as_millis();
         let blocked = self.blocked_since_ms.load(RELAXED);
         let since = self.since_ms.load(RELAXED);
-        if blocked > 0 && over(blocked, settings.write_timeout) {
+        let piece = self.piece_since_ms.load(RELAXED);
+        let is_slow = |since: u64| since > 0 && over(since, settings.write_timeout);
+        if is_slow(blocked) || is_slow(piece) {
             Some(Late::Write)
         } else if self.is(Phase::Head) && over(since, settings.header_timeout) {
             Some(Late::Head)
@@ -190,8 +195,17 @@ impl Streaming {
     }
 }
 
+impl Streaming {
+    /// Records that the next piece of a download goes out, which must not take longer than a write
+    /// may be blocked: a client that takes a few bytes now and then must not keep its place.
+    pub(crate) fn begins_piece(&self) {
+        self.0.piece_since_ms.store(self.0.now_ms(), RELAXED);
+    }
+}
+
 impl Drop for Streaming {
     fn drop(&mut self) {
+        self.0.piece_since_ms.store(0, RELAXED);
         self.0.enter(Phase::Idle);
     }
 }
@@ -299,6 +313,25 @@ mod tests {
         watch.moving();
         assert!(!watch.is_writing());
         assert_eq!(watch.late(&settings(1, 1, 2)), None);
+    }
+
+    #[test]
+    fn a_piece_of_a_download_has_the_time_of_a_write_though_bytes_move() {
+        let watch = Arc::new(Watch::new());
+        let streaming = Streaming::begin(&watch);
+        std::thread::sleep(Duration::from_millis(3));
+        assert_eq!(watch.late(&settings(1, 1, 2)), None, "the file is read");
+        streaming.begins_piece();
+        watch.moving();
+        assert_eq!(watch.late(&settings(1, 1, 1_000)), None);
+        std::thread::sleep(Duration::from_millis(3));
+        watch.moving();
+        assert_eq!(watch.late(&settings(1, 1, 2)), Some(Late::Write));
+        streaming.begins_piece();
+        assert_eq!(watch.late(&settings(1, 1, 1_000)), None);
+        drop(streaming);
+        std::thread::sleep(Duration::from_millis(3));
+        assert_eq!(watch.late(&settings(1, 10_000, 2)), None);
     }
 
     #[test]

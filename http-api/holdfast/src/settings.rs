@@ -345,6 +345,11 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "MIB", default_value = "128")]
     #[arg(value_parser = clap::value_parser!(u32).range(32..=1_048_576))]
     pub(crate) bodies_in_flight_mb: u32,
+    /// Let at most this many clients read a backup at a time; each keeps a file open that is as
+    /// large as the state
+    #[arg(long, value_name = "N", default_value = "4")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) backups_max: u8,
     /// Keep events for this many hours, for subscribers that reconnect
     #[arg(long, value_name = "H", default_value = "168")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]

@@ -1,7 +1,8 @@
 //! A file as the body of an answer, read in pieces as fast as the connection takes them.
 //!
-//! At most one piece is in memory. If the file cannot be read to its end, the answer ends before
-//! its announced length, so the reader sees that it is incomplete.
+//! At most one piece is in memory. A client that takes longer for a piece than a write may be
+//! blocked is let go, so that slow readers do not keep all permits. If the file cannot be read to
+//! its end, the answer ends before its announced length, so the reader sees that it is incomplete.
 
 use std::convert::Infallible;
 use std::io::Read;
@@ -76,6 +77,9 @@ impl hyper::body::Body for Download {
             Ok((reader, Ok(piece))) if !piece.is_empty() => {
                 this.reader = Some(reader);
                 this.left -= piece.len() as u64;
+                if let Some(streaming) = &this.streaming {
+                    streaming.begins_piece();
+                }
                 Poll::Ready(Some(Ok(Frame::data(piece.into()))))
             }
             Ok((_, Ok(_))) => {

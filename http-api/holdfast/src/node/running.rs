@@ -195,6 +195,7 @@ pub(crate) fn http_settings(payments: &Payments, limits: &Limits) -> Result<Sett
         bodies_in_flight_bytes_max: (limits.bodies_in_flight_mb as usize) << 20,
         connections_max: limits.connections_max as usize,
         connections_per_address_max: limits.connections_per_address_max as usize,
+        backups_max: usize::from(limits.backups_max),
         ..Settings::default()
     };
     // The errors name the flags. Nothing has been started yet.
@@ -308,6 +309,7 @@ mod tests {
         assert_eq!(usual.connections_max, of_library.connections_max);
         assert_eq!(usual.bodies_in_flight_bytes_max, of_library.bodies_in_flight_bytes_max);
         assert_eq!(usual.connections_per_address_max, of_library.connections_per_address_max);
+        assert_eq!(usual.backups_max, of_library.backups_max);
         assert_eq!((usual.hold_ttl_ms, usual.hold_ttl_max_ms), (120_000, 3_600_000));
         assert_eq!((usual.payment_deadline_ms, usual.webhook_secrets.len()), (900_000, 0));
         let options = flags(&["--event-retention-h", "2"]);
