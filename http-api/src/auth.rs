@@ -20,6 +20,7 @@ use engine::auth::{Mode, Scope, Scopes};
 use engine::ids::{Timestamp, TokenId, UserId};
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
+use parking_lot::Mutex;
 use raft_node::Handle;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -31,9 +32,17 @@ use crate::failure::Failure;
 /// The longest wait for the end of a token's life; then its stream looks again.
 const LOOK_MAX: Duration = Duration::from_secs(60);
 
-/// The root token of a node, hashed. Who has it may do everything here.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RootToken([u8; 32]);
+/// The root token of a node, hashed. Who has it may do everything here. Clones share it, so that it
+/// can be replaced while the node runs.
+#[derive(Clone)]
+pub struct RootToken(Arc<Mutex<Root>>);
+
+#[derive(Clone, Copy)]
+struct Root {
+    hash: [u8; 32],
+    /// How often it was replaced.
+    version: u64,
+}
 
 impl RootToken {
     /// The shortest root token, in bytes.
@@ -46,17 +55,44 @@ impl RootToken {
     /// # Errors
     /// What is wrong with the token. It does not quote it.
     pub fn new(text: &str) -> Result<RootToken, &'static str> {
+        let hash = Self::hash(text)?;
+        Ok(RootToken(Arc::new(Mutex::new(Root { hash, version: 0 }))))
+    }
+
+    /// Replaces the token everywhere. Who has the former one may do nothing any more, and their
+    /// streams end. True when it differs.
+    ///
+    /// # Errors
+    /// What is wrong with the token; the former one stays.
+    pub fn replace(&self, text: &str) -> Result<bool, &'static str> {
+        let hash = Self::hash(text)?;
+        let mut root = self.0.lock();
+        let differs = root.hash != hash;
+        if differs {
+            *root = Root { hash, version: root.version + 1 };
+        }
+        Ok(differs)
+    }
+
+    fn hash(text: &str) -> Result<[u8; 32], &'static str> {
         let is_sound = (Self::BYTES_MIN..=Self::BYTES_MAX).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_graphic());
         match is_sound {
-            true => Ok(RootToken(Sha256::digest(text).into())),
+            true => Ok(Sha256::digest(text).into()),
             false => Err("a root token has 32 to 255 visible ASCII characters"),
         }
     }
 
-    fn is(&self, text: &str) -> bool {
+    /// The version of the token, if the text is it.
+    fn version_of(&self, text: &str) -> Option<u64> {
+        let root = *self.0.lock();
         let given: [u8; 32] = Sha256::digest(text).into();
-        given.ct_eq(&self.0).into()
+        bool::from(given.ct_eq(&root.hash)).then_some(root.version)
+    }
+
+    /// Whether the token still has this version.
+    fn has(&self, version: u64) -> bool {
+        self.0.lock().version == version
     }
 }
 
@@ -103,7 +139,7 @@ pub(crate) struct Principal {
     pub(crate) user: Option<UserId>,
     /// When the credentials end.
     pub(crate) expires_at: Option<Timestamp>,
-    /// The generation of the tokens when this was decided.
+    /// The generation of the tokens when this was decided; of the root token its version.
     generation: u64,
 }
 
@@ -182,6 +218,7 @@ impl Gate {
                 auth.token(id).is_none()
             }
             Actor::Nobody => auth.generation() != principal.generation && self.shuts_out_nobody(),
+            Actor::Root(_) => self.root.as_ref().is_none_or(|root| !root.has(principal.generation)),
             _ => false,
         };
         if is_over || is_gone { Err(wrong()) } else { Ok(()) }
@@ -245,7 +282,7 @@ impl Gate {
     fn token(&self, text: &str) -> Option<Principal> {
         let auth = self.handle.auth();
         let generation = auth.generation();
-        if self.root.as_ref().is_some_and(|root| root.is(text)) {
+        if let Some(generation) = self.root.as_ref().and_then(|root| root.version_of(text)) {
             let actor = Actor::Root(self.handle.node_id());
             let (scopes, user, expires_at) = (Scopes::ALL, None, None);
             return Some(Principal { actor, scopes, user, expires_at, generation });
@@ -294,12 +331,18 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
     let parts = value.to_str().ok().and_then(|text| text.split_once(' '));
     match parts {
         Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(text.trim())),
-        _ => Err(wrong()),
+        _ => Err(other_scheme()),
     }
 }
 
 fn missing() -> Failure {
     let text = "This cluster asks for credentials: send `Authorization: Bearer` and a token.";
+    Failure::new(ErrorCode::Unauthorized, text)
+}
+
+fn other_scheme() -> Failure {
+    let text = "The Authorization header must be `Bearer`, a space and a token; other schemes are not \
+                read.";
     Failure::new(ErrorCode::Unauthorized, text)
 }
 
@@ -322,11 +365,18 @@ mod tests {
     fn a_root_token_is_long_and_not_shown() {
         let text = "0123456789abcdef0123456789ABCDEF";
         let root = RootToken::new(text).unwrap();
-        assert!(root.is(text) && !root.is(&text[1..]) && !root.is(""));
+        assert_eq!(root.version_of(text), Some(0));
+        assert!(root.version_of(&text[1..]).is_none() && root.version_of("").is_none());
         assert_eq!(format!("{root:?}"), "RootToken(…)");
         for wrong in ["", &text[1..], "0123456789abcdef 0123456789ABCDEF", &"x".repeat(256)] {
             assert!(RootToken::new(wrong).is_err(), "{wrong}");
+            assert!(root.replace(wrong).is_err(), "{wrong}");
         }
+        let other = text.replace('0', "x");
+        let shared = root.clone();
+        assert_eq!((root.replace(text), root.replace(&other)), (Ok(false), Ok(true)));
+        assert_eq!((shared.version_of(text), shared.version_of(&other)), (None, Some(1)));
+        assert!(shared.has(1) && !shared.has(0));
     }
 
     #[test]

@@ -188,6 +188,7 @@ async fn prepare(options: &Options) -> Result<Plan, CliError> {
     let run = run_name();
     let count = if options.hot { 1 } else { options.products as usize };
     let client = options.remote.client()?;
+    let token = options.remote.token()?.map(Box::from);
     let products = catalogue::create(&client, &run, count, options.sold_out).await?;
 
     let measured = options.duration.unwrap_or(10);
@@ -222,6 +223,7 @@ async fn prepare(options: &Options) -> Result<Plan, CliError> {
             users: options.users > 0,
             payment: options.payment.as_str(),
             batch: usize::from(options.batch),
+            token,
         },
         sampler: Sampler::new(options.spread, products.len()),
         reads: options.reads,

@@ -47,15 +47,25 @@ pub(crate) fn authorized(
     file: Option<&Path>,
     from_environment: bool,
 ) -> Result<Builder, CliError> {
-    let token = match file {
-        Some(path) => Some(read(flag, path)?),
-        None if from_environment => std::env::var(VARIABLE).ok().filter(|token| !token.is_empty()),
-        None => None,
-    };
-    Ok(match token {
+    Ok(match given(flag, file, from_environment)? {
         Some(token) => builder.token(token),
         None => builder,
     })
+}
+
+/// The token in a file, else that of the environment if `from_environment`.
+pub(crate) fn given(
+    flag: &str,
+    file: Option<&Path>,
+    from_environment: bool,
+) -> Result<Option<String>, CliError> {
+    match file {
+        Some(path) => read(flag, path).map(Some),
+        None if from_environment => {
+            Ok(std::env::var(VARIABLE).ok().filter(|token| !token.is_empty()))
+        }
+        None => Ok(None),
+    }
 }
 
 /// Writes a new random root token to a file that only its owner can read.

@@ -81,6 +81,11 @@ impl Options {
             .map_err(|error| CliError::Usage(chain(&error)))
     }
 
+    /// The token that proves who asks, for what the client does not send.
+    pub(crate) fn token(&self) -> Result<Option<String>, CliError> {
+        credentials::given("--token-file", self.token_file.as_deref(), true)
+    }
+
     /// Prints a result as one line of JSON, or as `table` renders it.
     pub(crate) fn print<T: Serialize>(
         &self,

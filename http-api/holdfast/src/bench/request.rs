@@ -21,6 +21,18 @@ pub(crate) struct Shape {
     pub(crate) payment: &'static str,
     /// Orders per request.
     pub(crate) batch: usize,
+    /// The token that proves who asks, if the cluster wants one.
+    pub(crate) token: Option<Box<str>>,
+}
+
+impl Shape {
+    /// The lines of a head that are the same in all requests to `host`.
+    fn common(&self, host: &str) -> String {
+        match &self.token {
+            Some(token) => format!("Host: {host}\r\nAuthorization: Bearer {token}\r\n"),
+            None => format!("Host: {host}\r\n"),
+        }
+    }
 }
 
 /// The ranges of one order that vary.
@@ -58,8 +70,8 @@ impl Template {
         }
         let path = if batch { "/api/v1/orders/batch" } else { "/api/v1/orders" };
         let mut bytes = format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n",
+            "POST {path} HTTP/1.1\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n",
+            shape.common(host),
             body.len()
         )
         .into_bytes();
@@ -110,9 +122,9 @@ pub(crate) struct ReadTemplate {
 
 impl ReadTemplate {
     /// Writes a request to `host`.
-    pub(crate) fn new(host: &str) -> ReadTemplate {
+    pub(crate) fn new(host: &str, shape: &Shape) -> ReadTemplate {
         let bytes = b"GET /api/v1/products/".to_vec();
-        let after = format!(" HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
+        let after = format!(" HTTP/1.1\r\n{}\r\n", shape.common(host)).into_bytes();
         ReadTemplate { before: bytes.len(), bytes, after }
     }
 
@@ -181,7 +193,7 @@ mod tests {
     use client::wire::{OrderRequest, PaymentMethod};
 
     fn shape(keys: bool, users: bool) -> Shape {
-        Shape { run: "r1".into(), keys, users, payment: "none", batch: 1 }
+        Shape { run: "r1".into(), keys, users, payment: "none", batch: 1, token: None }
     }
 
     /// The lines of the head and the parsed body. Checks the length.
@@ -247,10 +259,23 @@ mod tests {
 
     #[test]
     fn a_read_has_the_id_in_its_path() {
-        let mut template = ReadTemplate::new("h:1");
+        let mut template = ReadTemplate::new("h:1", &shape(true, true));
         for id in [7, 12_345, 3] {
             let text = format!("GET /api/v1/products/{id} HTTP/1.1\r\nHost: h:1\r\n\r\n");
             assert_eq!(template.fill(id), text.as_bytes());
         }
+    }
+
+    #[test]
+    fn a_token_is_in_every_request() {
+        let shape = Shape { token: Some("hft_1".into()), ..shape(true, true) };
+        let line = "Authorization: Bearer hft_1".to_owned();
+        let (head, _) = read(Template::new("h:1", &shape).fill(9, |_| (5, 9)));
+        assert!(head.contains(&line), "{head:?}");
+        let mut template = ReadTemplate::new("h:1", &shape);
+        assert_eq!(
+            template.fill(7),
+            format!("GET /api/v1/products/7 HTTP/1.1\r\nHost: h:1\r\n{line}\r\n\r\n").as_bytes()
+        );
     }
 }

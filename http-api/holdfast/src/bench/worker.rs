@@ -207,7 +207,7 @@ impl Worker {
                     self.stats.borrow_mut().reconnects += u64::from(opened > 0);
                     let mut templates = Templates {
                         order: Template::new(&target.host, &plan.shape),
-                        read: ReadTemplate::new(&target.host),
+                        read: ReadTemplate::new(&target.host, &plan.shape),
                     };
                     self.converse(connection, &mut templates).await
                 }

@@ -59,7 +59,14 @@ fn plan(address: SocketAddr, total: u64, run_ms: u64) -> Plan {
     let at = |ms| start + Duration::from_millis(ms);
     Plan {
         targets: vec![Target { host: address.to_string(), address }],
-        shape: Shape { run: "t".into(), keys: true, users: true, payment: "mock", batch: 1 },
+        shape: Shape {
+            run: "t".into(),
+            keys: true,
+            users: true,
+            payment: "mock",
+            batch: 1,
+            token: None,
+        },
         products: vec![1, 2, 3],
         sampler: Sampler::new(Distribution::Uniform, 3),
         reads: 0,

@@ -1,7 +1,7 @@
 //! Who may reach a node: the flags for certificates, and what without them is refused by name.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -63,7 +63,8 @@ pub(crate) struct Https {
     #[arg(long, value_name = "FILE", requires = "http_cert")]
     pub(crate) http_key: Option<PathBuf>,
     /// Do everything for who sends the token in this file, and ask all others for a token of the
-    /// cluster; `holdfast auth init` makes one. The file has one line of 32 or more characters
+    /// cluster; `holdfast auth init` makes one. The file has one line of 32 or more characters.
+    /// SIGHUP reads it again
     #[arg(long, value_name = "FILE")]
     pub(crate) root_token_file: Option<PathBuf>,
     /// Believe customers whose token one of the public keys in this file signed: a JSON Web Key Set
@@ -316,8 +317,13 @@ pub(crate) fn unsafe_settings(payments: &Payments, limits: &Limits) -> Vec<&'sta
 }
 
 /// Reads certificates again on SIGHUP and when their files change, and warns before they expire.
+/// SIGHUP reads the root token again, too.
 /// The task ends when the handle is aborted.
-pub(crate) fn keep_fresh(peers: &PeerSecurity, http: Option<&Arc<HttpTls>>) -> JoinHandle<()> {
+pub(crate) fn keep_fresh(
+    peers: &PeerSecurity,
+    http: Option<&Arc<HttpTls>>,
+    root: Option<(RootToken, PathBuf)>,
+) -> JoinHandle<()> {
     let mut certificates: Vec<(Arc<dyn Certificate>, Option<u64>)> = Vec::new();
     if let PeerSecurity::Tls(tls) = peers {
         certificates.push((Arc::clone(tls) as Arc<dyn Certificate>, None));
@@ -336,6 +342,9 @@ pub(crate) fn keep_fresh(peers: &PeerSecurity, http: Option<&Arc<HttpTls>>) -> J
                 _ = asked.recv() => true,
                 () = tokio::time::sleep(LOOK) => false,
             };
+            if let Some((root, path)) = root.as_ref().filter(|_| by_signal) {
+                reload_root(root, path);
+            }
             for (certificate, warned) in &mut certificates {
                 if by_signal || certificate.has_changed() {
                     *warned = None;
@@ -344,6 +353,16 @@ pub(crate) fn keep_fresh(peers: &PeerSecurity, http: Option<&Arc<HttpTls>>) -> J
             }
         }
     })
+}
+
+fn reload_root(root: &RootToken, path: &Path) {
+    let read = credentials::read("--root-token-file", path).map_err(|error| error.to_string());
+    match read.and_then(|text| root.replace(&text).map_err(str::to_owned)) {
+        Ok(differs) => tracing::info!(differs, "read the root token again"),
+        Err(error) => {
+            tracing::error!(error, "the new root token cannot be used; the old one stays");
+        }
+    }
 }
 
 fn reload(certificate: &dyn Certificate) {

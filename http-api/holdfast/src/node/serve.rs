@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use engine::ids::NodeId;
-use http_api::{Gateway, HttpTls};
+use http_api::{Gateway, HttpTls, RootToken};
 use raft_node::Config;
 
 use crate::address::{self, Peer};
@@ -149,11 +149,14 @@ async fn serve(mut options: Options) -> Result<(), CliError> {
     }
 
     let certificate = options.https.certificate()?;
-    let fresh = security::keep_fresh(&config.peer_security, certificate.as_ref());
+    let root = options.https.root_token()?;
+    let kept = root.clone().zip(options.https.root_token_file.clone());
+    let fresh = security::keep_fresh(&config.peer_security, certificate.as_ref(), kept);
     let mut port = port;
     let end = loop {
         // A rebuilt node keeps its addresses, also those that the system chose.
-        match run_once(&config, &options, certificate.clone(), port, &mut signals).await {
+        let shared = Shared { certificate: certificate.clone(), root: root.clone() };
+        match run_once(&config, &options, shared, port, &mut signals).await {
             Ok(End::Stopped) => break Ok(()),
             Err(error) => break Err(error),
             Ok(End::RolledBack { http, raft }) => {
@@ -165,6 +168,12 @@ async fn serve(mut options: Options) -> Result<(), CliError> {
     };
     fresh.abort();
     end
+}
+
+/// What SIGHUP replaces while the node runs.
+struct Shared {
+    certificate: Option<Arc<HttpTls>>,
+    root: Option<RootToken>,
 }
 
 /// How a run of the node ended, unless it failed for good.
@@ -179,12 +188,12 @@ enum End {
 async fn run_once(
     config: &Config,
     options: &Options,
-    certificate: Option<Arc<HttpTls>>,
+    shared: Shared,
     port: Port,
     signals: &mut Signals,
 ) -> Result<End, CliError> {
     let running = tokio::select! {
-        started = start(config.clone(), options, certificate, port) => started?,
+        started = start(config.clone(), options, shared, port) => started?,
         signal = signals.next() => {
             tracing::info!(signal, "stopped before the node was ready");
             return Ok(End::Stopped);
@@ -222,15 +231,14 @@ async fn run_once(
 async fn start(
     config: Config,
     options: &Options,
-    certificate: Option<Arc<HttpTls>>,
+    shared: Shared,
     port: Port,
 ) -> Result<Running, CliError> {
     let Options { payments, limits, .. } = options;
     let mut settings = running::http_settings(payments, limits)?;
     // Clients learn this name from the other nodes.
     settings.http_hosts.extend(config.advertise_http.parse().ok());
-    settings.tls = certificate;
-    settings.root_token = options.https.root_token()?;
+    (settings.tls, settings.root_token) = (shared.certificate, shared.root);
     settings.customers = options.https.customer_keys(&options.cluster)?;
     settings.socket_apps = options.https.socket_apps()?;
     let is_guarded = options.https.is_guarded();
