@@ -9,7 +9,7 @@ use engine::fence::KeyState;
 use engine::ids::{NodeId, OrderId, Position, ProductId, Quantity, RequestId, Timestamp, UserId};
 use engine::order::{Cause, Line, PaymentMethod, Status};
 use engine::outcome::{Outcome, Rejection};
-use engine::query::{OrderFilter, Page};
+use engine::query::{Listing, OrderFilter, Page};
 use engine::state::{OrderLookup, State, Unobserved};
 use engine::trace::TraceId;
 
@@ -500,6 +500,15 @@ fn lists_are_exact_at_their_edges() {
     assert_eq!(list(user, numbered(1)), (vec![10, 7, 4, 1], Some(4), false));
     let both = OrderFilter { user: user_id(0), product: Some(ProductId(2)), ..all };
     assert_eq!(list(both, numbered(1)), (vec![10, 4], Some(2), false));
+    // A reader gives the state back after each step, and goes on where it stopped.
+    let mut listing = Listing::new(both, numbered(1));
+    let mut steps = 1;
+    while !machine.state.list_some(&mut listing, 2) {
+        steps += 1;
+    }
+    let page = listing.into_page();
+    assert_eq!((page.ids, page.total), (vec![OrderId(10), OrderId(4)], Some(2)));
+    assert!(steps > 1, "{steps} steps");
     let three = OrderFilter { status: Some(Status::Pending), ..both };
     assert_eq!(list(three, before(10, 1)), (vec![4], None, false));
     let nobody = OrderFilter { user: user_id(55), ..all };
