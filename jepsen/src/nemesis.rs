@@ -70,7 +70,7 @@ pub const ALL: [(&str, &str); 38] = [
     ("hang-disk", "no sync of one node, often the leader, ends, for up to 14 s"),
     ("sleep-all", "all machines sleep: processes stop, then all clocks are four minutes further"),
     ("few-files", "a node may open few files, and idle connections use them up"),
-    ("slow-link", "a node, often the leader, sends at most 8, 2 or 0.5 Mbit/s"),
+    ("slow-link", "a node, often the leader, sends at most 300, 120 or 60 kbit/s"),
     (ROLLING, "all nodes go from --old-binary to the new one, and the level is raised"),
     ("lagging", "a node is away until it needs a snapshot, and is killed while it installs one"),
 ];

@@ -213,7 +213,7 @@ impl Net {
     /// The message of `tc`, also when the kernel has no such queue.
     pub fn slow_down(&self, node: usize, kbits: u32) -> Result<(), String> {
         let rate = format!("{kbits}kbit");
-        let queue = ["tbf", "rate", &rate, "burst", "16kb", "latency", "2s"];
+        let queue = ["tbf", "rate", &rate, "burst", "3kb", "latency", "2s"];
         self.queue(node, &[&["qdisc", "replace", "dev", "eth0", "root"], &queue[..]].concat())?;
         Ok(())
     }

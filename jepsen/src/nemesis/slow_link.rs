@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 
-/// Kilobits a second that a node can send, by turns. Twenty clients and four followers need more
-/// than the last one.
-const KBITS: [u32; 3] = [8_000, 2_000, 500];
+/// Kilobits a second that a node can send, by turns. At thirty requests a second, a leader needs more
+/// than any of them, and a follower more than the last one.
+const KBITS: [u32; 3] = [300, 120, 60];
 
 /// A node with a slow link.
 #[derive(Debug)]
