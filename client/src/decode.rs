@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 
 use crate::attempt::Source;
 use crate::wire::{
-    Envelope, LedgerList, Order, OrderAnswer, OrderList, ProductList, UnsettledList,
+    DryRun, Envelope, HoldList, LedgerList, Order, OrderAnswer, OrderList, ProductList,
+    UnsettledList, Would,
 };
 
 /// Decodes the body of a successful answer.
@@ -16,6 +17,13 @@ pub(crate) fn envelope<T: DeserializeOwned>(body: &[u8]) -> Result<T, Source> {
     let envelope: Envelope<T> = serde_json::from_slice(body)?;
     succeeded(envelope.success)?;
     Ok(envelope.data)
+}
+
+/// What a dry run says.
+pub(crate) fn would(body: &[u8]) -> Result<Would, Source> {
+    let answer: DryRun = serde_json::from_slice(body)?;
+    succeeded(answer.success && answer.dry_run)?;
+    Ok(answer.would)
 }
 
 /// One order, with its id and status beside the data.
@@ -35,6 +43,13 @@ pub(crate) fn order_list(body: &[u8]) -> Result<OrderList, Source> {
 /// A page of products.
 pub(crate) fn product_list(body: &[u8]) -> Result<ProductList, Source> {
     let list: ProductList = serde_json::from_slice(body)?;
+    succeeded(list.success)?;
+    Ok(list)
+}
+
+/// A page of holds.
+pub(crate) fn hold_list(body: &[u8]) -> Result<HoldList, Source> {
+    let list: HoldList = serde_json::from_slice(body)?;
     succeeded(list.success)?;
     Ok(list)
 }

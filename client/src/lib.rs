@@ -52,7 +52,7 @@ pub use {
     client::Client,
     error::{Error, Invalid, Report},
     events::EventStream,
-    query::{EventQuery, LedgerQuery, OrderQuery, Paging, ProductQuery},
+    query::{EventQuery, HoldQuery, LedgerQuery, OrderQuery, Paging, ProductQuery},
     scope::Consistency,
     sign::signature,
 };

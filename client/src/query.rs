@@ -26,6 +26,8 @@ pub struct OrderQuery {
     pub created_after: Option<String>,
     /// Only orders created before this time.
     pub created_before: Option<String>,
+    /// Only the order with this reference.
+    pub client_reference: Option<String>,
     /// The part of the list.
     pub paging: Paging,
 }
@@ -66,6 +68,31 @@ pub struct ProductQuery {
     pub cursor: Option<String>,
     /// Products per page, at most 10,000.
     pub limit: Option<u64>,
+}
+
+/// Which active holds to list, by ascending id. The default is the first page of all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HoldQuery {
+    /// Only holds of this user.
+    pub user_id: Option<u64>,
+    /// Only holds with a line of this product.
+    pub product_id: Option<u64>,
+    /// `next_cursor` of the previous page; `None` for the first one.
+    pub cursor: Option<String>,
+    /// Holds per page, at most 1,000; the server's default is 100.
+    pub limit: Option<u64>,
+}
+
+impl HoldQuery {
+    /// The path with the query string.
+    pub(crate) fn path(&self) -> String {
+        let mut path = Path::new("/api/v1/holds");
+        path.number("user_id", self.user_id);
+        path.number("product_id", self.product_id);
+        path.text("cursor", self.cursor.as_deref());
+        path.number("limit", self.limit);
+        path.text
+    }
 }
 
 /// Which part of a product's ledger, oldest row first. The default is its beginning.
@@ -124,6 +151,7 @@ impl OrderQuery {
         path.text("sku", self.sku.as_deref());
         path.text("created_after", self.created_after.as_deref());
         path.text("created_before", self.created_before.as_deref());
+        path.text("client_reference", self.client_reference.as_deref());
         match &self.paging {
             Paging::Page { page, per_page } => {
                 path.number("page", Some(*page));
@@ -223,6 +251,13 @@ mod tests {
         assert_eq!(query.path(), "/api/v1/products?ids=1%2C5&limit=10");
         let query = ProductQuery { sku: Some("A 1".to_owned()), ..ProductQuery::default() };
         assert_eq!(query.path(), "/api/v1/products?sku=A%201");
+    }
+
+    #[test]
+    fn holds() {
+        assert_eq!(HoldQuery::default().path(), "/api/v1/holds");
+        let query = HoldQuery { user_id: Some(7), limit: Some(5), ..HoldQuery::default() };
+        assert_eq!(query.path(), "/api/v1/holds?user_id=7&limit=5");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod batch;
 mod cluster;
 mod code;
 mod decimal;
+mod dry_run;
 mod envelope;
 mod event;
 mod header;
@@ -48,6 +49,7 @@ pub use cluster::{
     MemberRole, NodeState, PaymentsRequest, Snapshot, TransferRequest,
 };
 pub use code::{ErrorCode, Outcome};
+pub use dry_run::{DryRun, Would, WouldOrder};
 pub use envelope::{
     CursorMeta, Envelope, LedgerList, OrderAnswer, OrderList, PageMeta, ProductList,
 };
@@ -59,7 +61,7 @@ pub use header::{
 pub use health::{
     Health, HealthStatus, LogFilter, LogFilterRequest, Probe, ServiceState, Services, Test,
 };
-pub use hold::{ExtendRequest, Hold, HoldLine, HoldRequest, HoldStatus, PricedLine};
+pub use hold::{ExtendRequest, Hold, HoldLine, HoldList, HoldRequest, HoldStatus, PricedLine};
 pub use metadata::Metadata;
 pub use order::{
     ByKey, CancelRequest, KeyState, Order, OrderEvent, OrderLine, OrderLineRequest, OrderRequest,
@@ -67,7 +69,7 @@ pub use order::{
 };
 pub use patch::Patch;
 pub use problem::Problem;
-pub use product::{Product, ProductPatch, ProductRequest};
+pub use product::{PerWindow, Product, ProductPatch, ProductRequest};
 pub use refund::{OrderRefunds, Refund, RefundLine, RefundRequest, RefundStatus};
 pub use settlement::{
     RecheckRequest, SettleOutcome, SettleRequest, UnsettledList, UnsettledPayment,

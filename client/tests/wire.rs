@@ -77,6 +77,7 @@ fn order() -> Order {
         updated_at: "2026-02-23T10:30:00.000000Z".to_owned(),
         version: 4711,
         metadata: Some(metadata()),
+        client_reference: None,
         trace_id: Some("550e8400-e29b-41d4-a716-446655440000".to_owned()),
         product_id: None,
         quantity: None,
@@ -105,6 +106,7 @@ fn product() -> Product {
         closes_at: Some("2026-03-01T12:00:00.000Z".to_owned()),
         min_per_order: None,
         max_held_per_user: Some(2),
+        per_window: None,
         created_at: "2026-02-23T10:00:00.000000Z".to_owned(),
         updated_at: "2026-02-23T10:35:00.000000Z".to_owned(),
         version: 4712,
@@ -215,6 +217,8 @@ fn batches() {
         error: "not_found".into(),
         message: "Product 9 not found.".to_owned(),
         shortages: None,
+        opens_at: None,
+        retry_after_ms: None,
     }]);
     golden(include_str!("goldens/problem_batch.json"), &problem);
 }

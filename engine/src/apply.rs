@@ -25,6 +25,7 @@ mod payments;
 pub(crate) mod plan;
 mod products;
 mod refunds;
+mod rehearse;
 mod settlement;
 mod stock;
 mod users;
@@ -44,6 +45,7 @@ use crate::state::{Observer, State};
 
 use self::context::{Context, FETCHED_AT_ONCE};
 use self::orders::key_name;
+pub use self::rehearse::Would;
 
 /// Why this node cannot apply an entry. The node must stop: continuing would fork it from the
 /// others.

@@ -150,12 +150,19 @@ impl<R: InChunk> Chunks<R> {
 
     /// All rows that are not final, by ascending id.
     pub(crate) fn open_rows(&self) -> impl Iterator<Item = &R> {
+        self.open_rows_from(1)
+    }
+
+    /// All rows that are not final and have this id or a greater one, by ascending id.
+    pub(crate) fn open_rows_from(&self, first: u64) -> impl Iterator<Item = &R> {
+        let slot = usize::try_from(first.saturating_sub(1) / R::CHUNK).unwrap_or(usize::MAX);
         self.slots
             .iter()
+            .skip(slot)
             .filter(|slot| slot.open > 0)
             .filter_map(Slot::plain)
             .flat_map(|chunk| &chunk.rows)
-            .filter(|row| row.is_open())
+            .filter(move |row| row.is_open() && row.id() >= first)
     }
 
     /// Adds a row under the next id.

@@ -273,15 +273,18 @@ pub struct PlaceOrder {
     pub open_orders_max: u64,
     /// Setting: refuse users that have no row.
     pub require_user: bool,
-    /// Conditions on the order.
+    /// What orders may say from level 1 on.
     pub terms: Added<OrderTerms>,
 }
 
-/// Conditions on an order. Two requests that differ only in these are the same request.
+/// What orders may say from level 1 on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct OrderTerms {
-    /// Refuse when the total differs.
+    /// Refuse when the total differs. Two requests that differ only in this are the same request.
     pub expected_total: Option<Money>,
+    /// The caller's name of the order: 1 to [`crate::order::REFERENCE_CHARS_MAX`] printable ASCII
+    /// characters. No other order of the cluster ever gets it.
+    pub reference: Option<Box<str>>,
 }
 
 /// The most orders of one [`PlaceBatch`].

@@ -103,6 +103,11 @@ impl Holds {
         self.chunks.open_rows()
     }
 
+    /// The active holds with ids above `after`, ascending.
+    pub(crate) fn active_after(&self, after: HoldId) -> impl Iterator<Item = &Hold> {
+        self.chunks.open_rows_from(after.0.saturating_add(1))
+    }
+
     /// When the next hold expires.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         self.deadlines.next()

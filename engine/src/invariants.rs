@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::adjustment::Adjustment;
+use crate::apply::plan::{Demand, demands, demands_of};
 use crate::fence::KeyState;
 use crate::hold::{self, Hold};
 use crate::ids::{OrderId, Position, ProductId, Quantity, UserId};
@@ -15,6 +16,7 @@ use crate::order::{Order, Status};
 use crate::orders::Lookup;
 use crate::postings::{COUNTED_FROM, Counts};
 use crate::products::Entry;
+use crate::rolling::{Origin, Rolling, Source};
 use crate::state::State;
 use crate::taken::Taken;
 use crate::webhook::{Fate, Webhook};
@@ -70,12 +72,21 @@ impl State {
             ensure!(fenced, "the key of fence {} is not fenced", fence.id);
         }
         let (webhooks, adjustments) = (self.webhooks.len(), self.adjustments.len());
-        let keyed = self.orders.len() + self.holds.len() + webhooks + adjustments;
+        // An order has a key and a reference at most.
+        let keyed = 2 * self.orders.len() + self.holds.len() + webhooks + adjustments;
         let keyed = keyed + self.fences.len() + self.refunds.len();
         self.check_refunds()?;
         ensure!(self.keys.len() as u64 <= keyed, "more keys than rows that can have one");
         ensure!(self.recount_held() == self.held, "what users have held is counted wrongly");
         let taken = self.recount_taken();
+        let rolling = self.recount_rolling();
+        let counts = |id, it: &Origin| self.counts_in_window(id, it);
+        let counted = self.rolling.current(counts);
+        ensure!(
+            rolling.is_within(&counted)
+                && (!self.orders.all_resident() || rolling.current(counts) == counted),
+            "what users took within windows is counted wrongly"
+        );
         ensure!(
             taken.is_within(&self.taken) && (!self.orders.all_resident() || taken == self.taken),
             "what users have taken is counted wrongly"
@@ -165,6 +176,44 @@ impl State {
         taken
     }
 
+    fn counts_in_window(&self, id: ProductId, it: &Origin) -> bool {
+        let entry = self.products.entry(id);
+        entry.is_some_and(|entry| entry.product.window_counts(it.position, it.at, self.clock))
+    }
+
+    /// Units that users took of products with a limit per window, recomputed from all rows in
+    /// memory.
+    fn recount_rolling(&self) -> Rolling {
+        let mut rolling = Rolling::default();
+        let mut add = |user: Option<UserId>, origin: Origin, demand: Demand| {
+            let Demand { product, units } = demand;
+            if let Some(user) = user.filter(|_| self.counts_in_window(product, &origin)) {
+                rolling.add(product, user, origin, units, |_| true);
+            }
+        };
+        for order in self.orders.residents() {
+            if matches!(order.status, Status::Cancelled | Status::Failed) {
+                continue;
+            }
+            let source = Source::Order(order.id);
+            let origin = Origin { at: order.created_at, position: order.placed(), source };
+            let back = self.refunds.of(order.id);
+            for mut demand in demands(order.items.iter().map(|it| (it.product, it.quantity))) {
+                let returned = back.and_then(|known| known.restocked.get(&demand.product).copied());
+                demand.units -= returned.unwrap_or(0);
+                if demand.units > 0 {
+                    add(order.user, origin, demand);
+                }
+            }
+        }
+        for hold in self.holds.active_holds() {
+            let source = Source::Hold(hold.id);
+            let origin = Origin { at: hold.created_at, position: hold.created, source };
+            demands_of(&hold.lines).into_iter().for_each(|demand| add(hold.user, origin, demand));
+        }
+        rolling
+    }
+
     /// Checks that open orders and counters agree.
     fn check_open(&self) -> Result<(), Violation> {
         let mut reserved: BTreeMap<ProductId, u64> = BTreeMap::new();
@@ -249,6 +298,12 @@ impl State {
             ensure!(
                 self.keys.get(KeyHash::of(Scope::Order, key)) == Some(used),
                 "order {id} is not found by its key"
+            );
+        }
+        if let Some(reference) = &order.reference {
+            ensure!(
+                self.order_by_reference(reference) == Some(id),
+                "order {id} is not found by its reference"
             );
         }
         if let Some(hold) = order.hold {

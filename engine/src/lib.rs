@@ -62,6 +62,7 @@ mod postings;
 mod products;
 mod record;
 mod refunds;
+mod rolling;
 mod scan;
 mod schedule;
 mod sessions;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 use crate::few::Few;
@@ -107,6 +109,8 @@ pub struct Line {
 pub const LINES_MAX: usize = 100;
 /// The longest metadata of an order, in bytes of its JSON text.
 pub const METADATA_BYTES_MAX: usize = 4096;
+/// The longest reference of an order, in characters.
+pub const REFERENCE_CHARS_MAX: usize = 64;
 /// The longest reason for a cancellation or a refused payment, in bytes.
 pub const REASON_BYTES_MAX: usize = 255;
 
@@ -208,8 +212,14 @@ pub struct PaymentTask {
     pub claim: Option<Claim>,
 }
 
+/// Whether a text may be the reference of an order: printable ASCII characters.
+pub fn is_reference(text: &str) -> bool {
+    (1..=REFERENCE_CHARS_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+}
+
 /// A stored order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Order {
     /// Its id.
     pub id: OrderId,
@@ -248,6 +258,35 @@ pub struct Order {
     pub payment_deadline: Option<Timestamp>,
     /// Its moves, oldest first: at most three.
     pub history: History,
+    /// The caller's name of the order, which no other order has.
+    pub reference: Option<Box<str>>,
+}
+
+/// The number of a stored status, and whether a reference follows the other fields. Rows without
+/// one are as before orders had any.
+pub(crate) fn status_number(order: &Order) -> u32 {
+    let has_reference = u32::from(order.reference.is_some());
+    order.status as u32 + Status::ALL.len() as u32 * has_reference
+}
+
+/// Reads [`status_number`].
+pub(crate) fn read_status(number: u32) -> Result<(Status, bool), DecodeError> {
+    let count = Status::ALL.len() as u32;
+    match number / count {
+        has_reference @ 0..=1 => Ok((Status::ALL[(number % count) as usize], has_reference == 1)),
+        _ => Err(DecodeError::Other("unknown status of an order")),
+    }
+}
+
+impl Encode for Order {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        (self.id, self.user, self.hold, self.user_of_hold, status_number(self)).encode(encoder)?;
+        (self.payment_method, &self.items, self.total, &self.key).encode(encoder)?;
+        (&self.metadata, &self.failure_reason, &self.trace).encode(encoder)?;
+        (self.created_at, self.updated_at, self.version).encode(encoder)?;
+        (self.task, self.payment_deadline, &self.history).encode(encoder)?;
+        self.reference.as_ref().map_or(Ok(()), |text| text.encode(encoder))
+    }
 }
 
 impl Order {

@@ -268,6 +268,7 @@ pub(crate) mod tests {
             }]
             .into_iter()
             .collect(),
+            reference: None,
         }
     }
 

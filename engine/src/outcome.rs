@@ -7,6 +7,7 @@ use crate::ids::{
 };
 use crate::money::Money;
 use crate::order::{Item, Status};
+use crate::sale::PerWindow;
 use crate::trace::TraceId;
 use crate::webhook::Fate;
 
@@ -279,6 +280,13 @@ pub enum Rejection {
     /// The idempotency key was used for another request.
     #[error("The idempotency key was used for another request.")]
     KeyReused,
+    /// Another order has the reference, or an earlier one of the same atomic batch.
+    #[error("The client_reference is taken{}.", words_of_owner(*order))]
+    ReferenceTaken {
+        /// That order, unless it is of the same batch, or of another customer than the sender is
+        /// limited to.
+        order: Option<OrderId>,
+    },
     /// The sale of the product has not opened.
     #[error("The sale of product {product} is not open yet.")]
     SaleNotOpen {
@@ -296,6 +304,23 @@ pub enum Rejection {
         product: ProductId,
         /// When it closed.
         closes_at: Timestamp,
+    },
+    /// More units than one user may take within a window.
+    #[error(
+        "At most {} of product {product} per user in {} days. Requested: {requested}, taken: \
+         {taken}.", limit.units, limit.days()
+    )]
+    WindowLimitExceeded {
+        /// The product.
+        product: ProductId,
+        /// Its limit.
+        limit: PerWindow,
+        /// Requested units, all lines together.
+        requested: u64,
+        /// Units that the user took within the window and that did not come back.
+        taken: u64,
+        /// When enough of them stop counting; `None` when more are requested than the limit.
+        allowed_at: Option<Timestamp>,
     },
     /// Fewer units than one order must request.
     #[error("At least {minimum} of product {product} per order. Requested: {requested}.")]
@@ -421,6 +446,21 @@ pub enum Rejection {
         /// Its current version.
         current: Position,
     },
+    /// The sale of the product would close before it opens.
+    #[error("The closes_at field must be later than the opens_at field.")]
+    ClosesBeforeOpening,
+    /// No order could have the minimum of the product.
+    #[error(
+        "The min_per_order field is {minimum}; it must be at most {field}, which is {maximum}."
+    )]
+    MinimumAboveMaximum {
+        /// The fewest units of one order.
+        minimum: u32,
+        /// The field that allows fewer.
+        field: &'static str,
+        /// The most units that it allows.
+        maximum: u32,
+    },
     /// Another product has this SKU.
     #[error("The sku has already been taken.")]
     SkuTaken,
@@ -455,11 +495,6 @@ impl Rejection {
             _ => Vec::new(),
         }
     }
-
-    /// Whether fewer units were available than requested.
-    pub(crate) fn is_lack_of_stock(&self) -> bool {
-        matches!(self, Rejection::InsufficientStock { .. })
-    }
 }
 
 /// A product of which fewer units are available than requested.
@@ -471,6 +506,11 @@ pub struct Shortage {
     pub requested: u64,
     /// Available units.
     pub available: i64,
+}
+
+/// The order that has a reference.
+fn words_of_owner(order: Option<OrderId>) -> String {
+    order.map_or(String::new(), |order| format!(" by order {order}"))
 }
 
 /// How many more products are short.

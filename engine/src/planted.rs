@@ -51,6 +51,12 @@ pub enum Bug {
     FrozenPriceLost,
     /// Keys from before level 1 are compared as if they were newer.
     ShortMeaningsForgotten,
+    /// A sale that is over by the leader's clock alone is refused without an entry.
+    ClosedByLeaderClock,
+    /// Units leave the window of a limit when half of it is over.
+    WindowEarly,
+    /// Opening a checkpoint forgets the references of orders.
+    ReferenceForgotten,
 }
 
 thread_local! {

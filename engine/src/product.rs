@@ -7,7 +7,7 @@ use bincode::{Decode, Encode};
 
 use crate::ids::{Position, ProductId, Timestamp};
 use crate::money::Money;
-use crate::sale::Sale;
+use crate::sale::{PerWindow, Sale};
 
 /// The longest product name, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -89,6 +89,17 @@ pub struct Product {
     pub version: Position,
     /// The rules of its sale.
     pub sale: Sale,
+    /// From when units count towards the limit per window, while there is one.
+    pub window: Option<Counted>,
+}
+
+/// From when units count towards a limit per window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct Counted {
+    /// The command that set the limit. Units of earlier orders and holds do not count.
+    pub since: Position,
+    /// Units taken before do not count: when a window became longer, they had left the shorter one.
+    pub from: Timestamp,
 }
 
 /// In the flags of a stored row: the product is archived.
@@ -105,7 +116,10 @@ impl Encode for Product {
         (self.max_per_order, self.max_per_user, self.counted_since).encode(encoder)?;
         (self.low_stock, self.stock, self.brought_in, self.ledger_rows).encode(encoder)?;
         (flags, self.created_at, self.updated_at, self.version).encode(encoder)?;
-        if has_sale { self.sale.encode(encoder) } else { Ok(()) }
+        match has_sale {
+            true => (self.sale, self.window).encode(encoder),
+            false => Ok(()),
+        }
     }
 }
 
@@ -120,7 +134,10 @@ impl<C> Decode<C> for Product {
         if flags & !(ARCHIVED | HAS_SALE) != 0 {
             return Err(DecodeError::Other("unknown flags of a product"));
         }
-        let has_sale = flags & HAS_SALE != 0;
+        let (sale, window) = match flags & HAS_SALE {
+            0 => (Sale::default(), None),
+            _ => Decode::decode(decoder)?,
+        };
         Ok(Product {
             id,
             name,
@@ -137,7 +154,8 @@ impl<C> Decode<C> for Product {
             created_at,
             updated_at,
             version,
-            sale: if has_sale { Decode::decode(decoder)? } else { Sale::default() },
+            sale,
+            window,
         })
     }
 }
@@ -146,5 +164,43 @@ impl Product {
     /// Whether units taken by the command at `position` count towards the limit per user.
     pub(crate) fn counts(&self, position: Position) -> bool {
         self.counted_since.is_some_and(|since| since <= position)
+    }
+
+    /// Whether units taken by the command at `position`, at the moment `at`, count towards the
+    /// limit per window at `clock`.
+    pub(crate) fn window_counts(
+        &self,
+        position: Position,
+        at: Timestamp,
+        clock: Timestamp,
+    ) -> bool {
+        let (Some(limit), Some(counted)) = (self.sale.per_window, self.window) else {
+            return false;
+        };
+        let end = at.plus_ms(limit.ms);
+        #[cfg(feature = "planted-bugs")]
+        let end = match crate::planted::is_planted(crate::planted::Bug::WindowEarly) {
+            true => at.plus_ms(limit.ms / 2),
+            false => end,
+        };
+        counted.since <= position && counted.from <= at && clock < end
+    }
+
+    /// From when units count towards the limit per window `next`, which the command at `position`
+    /// sets at `clock`.
+    pub(crate) fn counted_under(
+        &self,
+        next: Option<PerWindow>,
+        position: Position,
+        clock: Timestamp,
+    ) -> Option<Counted> {
+        let next = next?;
+        let (Some(limit), Some(counted)) = (self.sale.per_window, self.window) else {
+            return Some(Counted { since: position, from: clock });
+        };
+        // What had left the shorter window was forgotten.
+        let left = Timestamp(clock.0.saturating_sub(limit.ms).saturating_add(1));
+        let from = if next.ms > limit.ms { counted.from.max(left) } else { counted.from };
+        Some(Counted { from, ..counted })
     }
 }

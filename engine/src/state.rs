@@ -35,6 +35,7 @@ use crate::products::{LedgerHome, Products};
 use crate::record::Record;
 use crate::refund::Refund;
 use crate::refunds::Refunds;
+use crate::rolling::Rolling;
 use crate::schedule::Schedule;
 use crate::sessions::Sessions;
 use crate::taken::Taken;
@@ -153,6 +154,8 @@ pub struct State {
     pub(crate) taken: Taken,
     /// Units that users have in active holds.
     pub(crate) held: Taken,
+    /// Units that users took within the windows of limits that roll.
+    pub(crate) rolling: Rolling,
     /// Payment tasks by the moment from which they may be claimed.
     pub(crate) tasks: Tasks,
     /// Orders that wait for a webhook, by their deadline.
@@ -268,6 +271,12 @@ impl State {
     /// The hold that this key made.
     pub fn hold_by_key(&self, key: &str) -> Option<HoldId> {
         self.keys.get(KeyHash::of(Scope::Hold, key)).map(|used| HoldId(used.id))
+    }
+
+    /// The active holds with ids above `after`, ascending, including those past their deadline that
+    /// were not swept yet.
+    pub fn active_holds_after(&self, after: HoldId) -> impl Iterator<Item = &Hold> {
+        self.holds.active_after(after)
     }
 
     /// How many holds are active.
@@ -406,6 +415,11 @@ impl State {
     /// The order that this key made; [`State::key_state`] also knows fences.
     pub fn order_by_key(&self, key: &str) -> Option<OrderId> {
         self.keys.get(KeyHash::of(Scope::Order, key))?.order()
+    }
+
+    /// The order that has this reference.
+    pub fn order_by_reference(&self, reference: &str) -> Option<OrderId> {
+        self.keys.get(KeyHash::of(Scope::Reference, reference))?.order()
     }
 
     /// What makes the keys of payment attempts, as of now. An order that exists keeps its keys.

@@ -83,6 +83,7 @@ impl Totals {
             Rejection::InsufficientStock { .. } => &mut self.rejected_insufficient_stock,
             Rejection::PurchaseLimitExceeded { .. }
             | Rejection::UserLimitExceeded { .. }
+            | Rejection::WindowLimitExceeded { .. }
             | Rejection::HeldLimitExceeded { .. } => &mut self.rejected_purchase_limit,
             Rejection::TooManyOpenOrders => &mut self.rejected_open_orders,
             Rejection::BatchRefused { items } => {
@@ -119,6 +120,9 @@ impl Totals {
             | Rejection::TooManyRefunds
             | Rejection::AttemptChanged { .. }
             | Rejection::VersionMismatch { .. }
+            | Rejection::ReferenceTaken { .. }
+            | Rejection::ClosesBeforeOpening
+            | Rejection::MinimumAboveMaximum { .. }
             | Rejection::SkuTaken
             | Rejection::EmailTaken
             | Rejection::Unauthorized

@@ -15,8 +15,10 @@ pub(crate) const METADATA_KEYS_MAX: usize = 20;
 pub(crate) const PER_PAGE: u64 = 15;
 /// The most orders on a numbered page.
 pub(crate) const PER_PAGE_MAX: u64 = 50;
-/// The most orders of a list by cursor.
+/// The most orders, or holds, of a list by cursor.
 pub(crate) const LIMIT_MAX: u64 = 1000;
+/// Holds in one answer, unless the caller asks for another number.
+pub(crate) const HOLDS_DEFAULT: u64 = 100;
 
 /// The most products in one answer.
 pub(crate) const LIST_MAX: u64 = 10_000;

@@ -18,7 +18,7 @@ use engine::outcome::{Outcome, Rejection};
 use engine::state::Lookup;
 use engine::trace::TraceId;
 use hyper::{HeaderMap, Method, Version};
-use raft_node::{Applied, Handle};
+use raft_node::{Applied, Handle, Rehearsal};
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::{Gate, Principal, customers};
@@ -244,6 +244,19 @@ impl<'a> Call<'a> {
     /// Whether the key of the request has executed a command, as far as this node knows.
     pub(crate) fn is_key_known(&self) -> bool {
         self.key.is_some_and(|key| self.app.handle.read(|state| state.is_keyed(key.name)))
+    }
+
+    /// Says what an order, a batch or a hold would come to, without doing it.
+    pub(crate) async fn rehearse(&self, mut command: Command) -> Result<Rehearsal, Failure> {
+        if let Some(user) = self.principal.user {
+            customers::bind(&mut command, user)?;
+        }
+        let handle = &self.app.handle;
+        let found = handle.rehearse(self.principal.actor, &command, self.deadline).await;
+        let found = found.map_err(|error| Failure::read(&error, self.trace))?;
+        // What was applied meanwhile may have revoked the token.
+        self.app.gate.look_again(&self.principal)?;
+        Ok(found)
     }
 
     /// Reads the row of an order that exists.

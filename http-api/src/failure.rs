@@ -16,6 +16,7 @@ use engine::trace::TraceId;
 use hyper::header::HeaderValue;
 use raft_node::{ProposeError, ReadError};
 
+use crate::answer::views::moment;
 use crate::freshness::Freshness;
 
 /// `Retry-After` of a 503, in seconds.
@@ -42,6 +43,8 @@ pub(crate) struct Details {
     pub(crate) retry_after_s: Option<u64>,
     /// For a sale that opens later: when, and the replicated clock.
     pub(crate) opens: Option<(Timestamp, Timestamp)>,
+    /// For a limit within a window: when the user may take the units.
+    pub(crate) allowed_at: Option<Timestamp>,
     /// For another total than expected: that, the total, and the lines with their prices.
     pub(crate) totals: Option<(Money, Money, Box<[Item]>)>,
     /// The conflicting order.
@@ -63,6 +66,7 @@ impl Failure {
             seen: None,
             retry_after_s: says_when_to_retry(code).then_some(RETRY_AFTER_S),
             opens: None,
+            allowed_at: None,
             totals: None,
             order: None,
             close: false,
@@ -149,6 +153,10 @@ impl Failure {
         failure.0.shortages = shortages(rejection);
         match rejection {
             Rejection::HoldConsumed { order, .. } => failure.0.order = Some(*order),
+            Rejection::ReferenceTaken { order } => failure.0.order = *order,
+            Rejection::WindowLimitExceeded { allowed_at, .. } => {
+                failure.0.allowed_at = *allowed_at;
+            }
             &Rejection::SaleNotOpen { opens_at, clock, .. } => {
                 failure.0.opens = Some((opens_at, clock));
                 failure.0.retry_after_s = Some(wait_ms(opens_at, clock).div_ceil(1000));
@@ -164,13 +172,16 @@ impl Failure {
     /// An atomic batch was refused. The code is that of its first refused order if that is a 409.
     fn batch(items: &[(usize, Rejection)], text: String) -> Failure {
         let refused = |(index, rejection): &(usize, Rejection)| {
-            let Details { code, detail, shortages, .. } = *Failure::rejected(rejection).0;
+            let Details { code, detail, shortages, opens, .. } = *Failure::rejected(rejection).0;
+            let (opens_at, retry_after_ms) = opening(opens);
             RefusedOrder {
                 index: *index as u64,
                 status: code.status(),
                 error: Cow::Borrowed(code.as_str()),
                 message: detail.into_owned(),
                 shortages,
+                opens_at,
+                retry_after_ms,
             }
         };
         let results: Vec<RefusedOrder> = items.iter().map(refused).collect();
@@ -234,6 +245,11 @@ impl Failure {
         self.0.shortages.as_deref()
     }
 
+    /// When the sale opens, and in how many milliseconds, if it is not open yet.
+    pub(crate) fn opening(&self) -> (Option<String>, Option<u64>) {
+        opening(self.0.opens)
+    }
+
     /// The message.
     pub(crate) fn detail(&self) -> &str {
         &self.0.detail
@@ -251,8 +267,13 @@ impl Failure {
 }
 
 /// How long a sale that opens then is still closed, in milliseconds.
-pub(crate) fn wait_ms(opens_at: Timestamp, clock: Timestamp) -> u64 {
+fn wait_ms(opens_at: Timestamp, clock: Timestamp) -> u64 {
     opens_at.0.saturating_sub(clock.0)
+}
+
+/// The instant as text and the wait in milliseconds, of a sale that opens later.
+pub(crate) fn opening(opens: Option<(Timestamp, Timestamp)>) -> (Option<String>, Option<u64>) {
+    opens.map(|(opens_at, clock)| (moment(opens_at), wait_ms(opens_at, clock))).unzip()
 }
 
 /// The products that are short, if that is why.
@@ -300,14 +321,15 @@ fn place_of(rejection: &Rejection) -> Place<'_> {
             Place::Code(ErrorCode::InsufficientStock)
         }
         Rejection::StockMismatch { .. } => Place::Code(ErrorCode::StockMismatch),
-        Rejection::PurchaseLimitExceeded { .. } | Rejection::UserLimitExceeded { .. } => {
-            Place::Code(ErrorCode::PurchaseLimitExceeded)
-        }
+        Rejection::PurchaseLimitExceeded { .. }
+        | Rejection::UserLimitExceeded { .. }
+        | Rejection::WindowLimitExceeded { .. } => Place::Code(ErrorCode::PurchaseLimitExceeded),
         Rejection::SaleNotOpen { .. } => Place::Code(ErrorCode::SaleNotOpen),
         Rejection::SaleClosed { .. } => Place::Code(ErrorCode::SaleClosed),
         Rejection::MinimumNotMet { .. } => Place::Code(ErrorCode::MinimumNotMet),
         Rejection::HeldLimitExceeded { .. } => Place::Code(ErrorCode::HeldLimitExceeded),
         Rejection::TotalMismatch { .. } => Place::Code(ErrorCode::TotalMismatch),
+        Rejection::ReferenceTaken { .. } => Place::Code(ErrorCode::ReferenceTaken),
         Rejection::KeyReused => Place::Code(ErrorCode::IdempotencyKeyReused),
         Rejection::KeyFenced => Place::Code(ErrorCode::KeyFenced),
         Rejection::BatchRefused { items } => Place::Batch(items),
@@ -329,6 +351,8 @@ fn place_of(rejection: &Rejection) -> Place<'_> {
         Rejection::Unauthorized => Place::Code(ErrorCode::Unauthorized),
         Rejection::TokenNotFound(_) => Place::Code(ErrorCode::NotFound),
         Rejection::TooManyTokens => Place::Code(ErrorCode::Overloaded),
+        Rejection::ClosesBeforeOpening => Place::Field("closes_at"),
+        Rejection::MinimumAboveMaximum { .. } => Place::Field("min_per_order"),
         Rejection::SkuTaken => Place::Field("sku"),
         Rejection::EmailTaken => Place::Field("email"),
         Rejection::Invalid(field) => Place::Field(field),
@@ -408,6 +432,7 @@ mod tests {
             ),
             (Rejection::VersionMismatch { current: Position(1) }, ErrorCode::VersionMismatch),
             (Rejection::SkuTaken, ErrorCode::ValidationError),
+            (Rejection::ClosesBeforeOpening, ErrorCode::ValidationError),
             (Rejection::EmailTaken, ErrorCode::ValidationError),
             (Rejection::Invalid("name"), ErrorCode::ValidationError),
         ] {

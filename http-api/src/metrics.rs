@@ -229,7 +229,7 @@ impl Collector for Node {
         let node = self.0.metrics();
         let mut writer = Writer(&mut encoder);
         writer.business(&totals, open)?;
-        writer.failures(&totals, node.refused_without_entry_total)?;
+        writer.failures(&totals, node.lacked_without_entry_total)?;
         writer.gauge("event_subscribers", "Subscribers to events", self.1.subscribers() as u64)?;
         writer.holds(&totals, holds, node.holds_refused_without_entry_total)?;
         writer.webhooks(&totals, parked)?;
@@ -326,7 +326,7 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    /// As with orders, each node adds the refusals for lack of stock that never reached the log.
+    /// As with orders, each node adds the refusals that never reached the log.
     fn holds(&mut self, totals: &Totals, active: u64, refused_here: u64) -> fmt::Result {
         self.gauge("holds_active", "Holds that are active", active)?;
         self.counter("holds_created", "Holds made", totals.holds_created)?;
@@ -338,8 +338,8 @@ impl Writer<'_, '_> {
             "Hold requests answered from their key",
             totals.holds_replayed,
         )?;
-        let help = "Requests for a hold that were refused; of those that lacked stock, the ones in \
-                    the log and the ones that this node refused by a read since it started";
+        let help = "Requests for a hold that were refused: the ones in the log, and the ones that \
+                    this node refused by a read since it started";
         self.counter("holds_rejected", help, totals.holds_rejected + refused_here)
     }
 
@@ -544,7 +544,7 @@ impl Writer<'_, '_> {
             ("reads", "Reads that got their barrier", node.reads_total),
             (
                 "orders_refused_without_entry",
-                "Orders refused for lack of stock by a read, without an entry in the log",
+                "Orders refused by a read, for lack of stock or because a sale is not open",
                 node.refused_without_entry_total,
             ),
             ("checkpoints", "Checkpoints written", node.checkpoints_total),

@@ -226,6 +226,7 @@ mod tests {
                 "DELETE /api/v1/holds/{id}",
                 "GET /api/v1/holds/{id}",
                 "GET /api/v1/orders/by-key/{key}",
+                "GET /api/v1/orders/by-reference/{reference}",
                 "GET /api/v1/orders/{id}",
                 "GET /api/v1/orders/{id}/events",
                 "GET /api/v1/orders/{id}/refunds",

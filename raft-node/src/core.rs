@@ -48,11 +48,11 @@ use std::sync::Arc;
 use ::engine::entry;
 use ::engine::ids::{NodeId, Timestamp};
 use ::engine::secret::Secret;
-use raft::eraftpb::MessageType;
+use raft::eraftpb::{self, MessageType};
 use raft::{RawNode, StateRole};
 
 pub use self::actions::{
-    Actions, Append, Apply, FileTask, Install, Keep, NoOutcome, RolledBack, Why,
+    Actions, Append, Apply, FileTask, Install, Keep, NoOutcome, ReadsReady, RolledBack, Why,
 };
 use self::admin::Admin;
 use self::clock::{LeaderClock, PeerClocks};
@@ -271,9 +271,10 @@ impl Core {
         Core::keep_verdicts_of_operators(&mut actions);
         // What raft hands out may make room for the next read index or entry, so repeat until raft
         // has nothing more.
+        self.propose_time();
         loop {
             self.propose_pending();
-            self.reads.ask(now.mono_ms, &mut self.raw);
+            self.reads.ask(now.mono_ms, self.leader_clock(), &mut self.raw);
             if !self.raw.has_ready() {
                 return actions;
             }
@@ -375,7 +376,20 @@ impl Core {
         self.tick_snapshots(actions);
         let agreed = self.peer_clocks.agreed(self.now);
         self.clock.follow(agreed, self.config.clock_step_ms_max, self.now);
-        self.propose_time();
+    }
+
+    /// The clock that entries get, if this node leads and knows the time.
+    fn leader_clock(&self) -> Option<Timestamp> {
+        let leads = self.raw.raft.state == StateRole::Leader && self.time_unknown_until.is_none();
+        leads.then(|| self.clock.now(self.now))
+    }
+
+    /// In how many milliseconds this node, as leader, has to be stepped although nothing happened:
+    /// a deadline comes then. `None` when there is none, or when it has come: ticks try again what
+    /// could not be proposed.
+    pub fn due_in_ms(&self) -> Option<u64> {
+        let (due, own) = (self.next_deadline?, self.leader_clock()?);
+        due.0.checked_sub(own.0).filter(|ms| *ms > 0)
     }
 
     /// As leader, proposes an entry without commands when a deadline has come and nothing else
@@ -418,6 +432,8 @@ impl Core {
                 if message.get_msg_type() == MessageType::MsgSnapshot {
                     return self.offered(from, message, actions);
                 }
+                let mut message = message;
+                self.stamp_read(from, &mut message);
                 // On an error raft ignores the message. There is nothing else to do.
                 let _ = self.raw.step(*message);
             }
@@ -473,6 +489,18 @@ impl Core {
             PeerMessage::SnapshotNews { index, news } => {
                 self.take_snapshot_news(from, index, news, actions);
             }
+        }
+    }
+
+    /// As leader, adds the clock to a peer's request for a read index, if the peer reads it.
+    fn stamp_read(&self, from: NodeId, message: &mut eraftpb::Message) {
+        if message.get_msg_type() == MessageType::MsgReadIndex
+            && self.levels.of(from) > 0
+            && let Some(clock) = self.leader_clock()
+        {
+            let mut context = message.entries[0].data.to_vec();
+            reads::stamp(&mut context, clock);
+            message.entries[0].data = context.into();
         }
     }
 

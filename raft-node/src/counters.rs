@@ -34,6 +34,7 @@ pub(crate) struct Counters {
     pub(crate) proposals_refused: Counter,
     pub(crate) reads: Counter,
     pub(crate) refused_without_entry: Counter,
+    pub(crate) lacked_without_entry: Counter,
     pub(crate) holds_refused_without_entry: Counter,
     pub(crate) syncs: Counter,
     pub(crate) sync_micros: Counter,

@@ -232,7 +232,9 @@ fn run_core(
     let mut inputs = Vec::new();
     let mut shown = (0, 0, false);
     loop {
-        match mailbox.recv_deadline(next_tick) {
+        // A deadline may come before the next tick.
+        let due = core.due_in_ms().map(|ms| Instant::now() + Duration::from_millis(ms));
+        match mailbox.recv_deadline(due.map_or(next_tick, |due| due.min(next_tick))) {
             Ok(Mail::Input(input)) => inputs.push(input),
             Ok(Mail::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {}
@@ -330,8 +332,8 @@ fn perform(shared: &Shared, actions: Actions, outputs: &Outputs) {
         let _ = outputs.files.send(task);
     }
     shared.answer_failed(actions.failed);
-    for (index, tickets) in actions.reads_ready {
-        shared.reads_ready(index, &tickets);
+    for ready in actions.reads_ready {
+        shared.reads_ready(&ready);
     }
     shared.reads_failed(&actions.reads_failed);
     shared.tell_verdicts(actions.verdicts);

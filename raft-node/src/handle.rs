@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::actor::Actor;
+use engine::apply::Would;
 use engine::checkpoint;
 use engine::command::{Command, Envelope};
 use engine::event::{Event, EventId, EventPage};
@@ -17,6 +18,7 @@ use engine::hold::Hold;
 use engine::ids::{HoldId, NodeId, OrderId, Position, RefundId, RequestId, Timestamp};
 use engine::level;
 use engine::order::Order;
+use engine::outcome::Rejection;
 use engine::quota;
 use engine::refund::Refund;
 use engine::state::{OrderLookup, State};
@@ -32,10 +34,10 @@ use crate::core::{Request, Space};
 use crate::error::{EventsError, ProposeError, ReadError, SnapshotError};
 use crate::members::Role;
 use crate::payment::{Answer, Charge, GatewayState};
+use crate::refusals::{is_order_or_hold, may_refuse, names_holds, orders_refused, refusal};
 use crate::replica::Applied;
 use crate::shared::Shared;
 use crate::snapshot::Meta;
-use crate::sold_out::{is_order_or_hold, lacks_stock, may_lack_stock, names_holds, orders_refused};
 
 /// The health of a node, read without touching its state.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +61,17 @@ pub struct Health {
     pub worker_ok: bool,
     /// Why the other members refuse this node, if they said so.
     pub unwanted: Option<&'static str>,
+}
+
+/// What a request would have come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// The position of the state that says so.
+    pub position: Position,
+    /// The cluster's level there.
+    pub level: u32,
+    /// What would come of it, or why it would be refused.
+    pub outcome: Result<Would, Rejection>,
 }
 
 /// A node's view of its cluster.
@@ -120,10 +133,6 @@ pub struct Member {
     /// The newest level that it speaks; none until it said so.
     pub speaks: Option<u32>,
 }
-
-/// Assumed error of this node's clock against the leader's, in milliseconds, when it refuses
-/// without an entry. A larger error only means a refusal a little late, never an oversell.
-pub(crate) const CLOCK_ERROR_MS: u64 = 1_000;
 
 /// Added to the deadline of a request. After that it times out even if the core is stuck.
 const GRACE: Duration = Duration::from_millis(500);
@@ -198,7 +207,7 @@ impl Handle {
         }
         // Whose a hold is decides the log.
         let is_plain = !(names_holds(&command) && self.is_bound(actor));
-        if is_plain && let Some(refused) = self.refuse_sold_out(&command, deadline).await {
+        if is_plain && let Some(refused) = self.refuse_without_entry(&command, deadline).await {
             return Ok(refused);
         }
         let (seq, answer) = shared
@@ -233,14 +242,16 @@ impl Handle {
         }
     }
 
-    /// Refuses orders or a hold for lack of stock without an entry, as a linearizable read. A
-    /// sold-out sale then costs no disk. `None` when the log has to decide.
+    /// Refuses orders or a hold without an entry, as a linearizable read: for lack of stock, or
+    /// because a sale is not open. A sale that is sold out, or about to open, then costs no disk.
+    /// `None` when the log has to decide.
     ///
     /// The look before the barrier only spares requests that can be filled the wait. The look after
     /// it decides: by then this node has applied every write that was acknowledged before the
     /// request arrived. A decision before the barrier would be wrong: another node may have
-    /// acknowledged a cancel that this node has not applied yet.
-    async fn refuse_sold_out(&self, command: &Command, deadline: Instant) -> Option<Applied> {
+    /// acknowledged a cancel that this node has not applied yet. The leader's clock, which comes
+    /// with the barrier, is within the request, so the log stood there.
+    async fn refuse_without_entry(&self, command: &Command, deadline: Instant) -> Option<Applied> {
         let shared = &self.shared;
         if !is_order_or_hold(command) {
             return None;
@@ -249,20 +260,22 @@ impl Handle {
         // refused.
         {
             let state = shared.state.try_read()?;
-            if !may_lack_stock(&state, command) {
+            if !may_refuse(&state, command) {
                 return None;
             }
-            lacks_stock(&state, command, Timestamp(0))?;
+            refusal(&state, command, Timestamp(0))?;
         }
-        self.barrier(deadline).await.ok()?;
+        let now = self.clock_barrier(deadline).await.ok()??;
         let state = shared.state.read();
-        // A deadline that is not due by this node's clock, plus its error, is not due.
-        let now = Timestamp(shared.now().wall_ms).plus_ms(CLOCK_ERROR_MS);
-        let outcome = lacks_stock(&state, command, now)?;
+        let outcome = refusal(&state, command, now)?;
         let counters = &shared.counters;
         match command {
             Command::CreateHold(_) => counters.holds_refused_without_entry.add(1),
-            _ => counters.refused_without_entry.add(orders_refused(&outcome)),
+            _ => {
+                let (refused, lacked) = orders_refused(&outcome);
+                counters.refused_without_entry.add(refused);
+                counters.lacked_without_entry.add(lacked);
+            }
         }
         Some(Applied {
             position: state.position(),
@@ -275,12 +288,46 @@ impl Handle {
         })
     }
 
+    /// Says what an order, a batch or a hold would come to, without doing it. Like a linearizable
+    /// read, it writes nothing.
+    ///
+    /// # Errors
+    /// As [`Handle::barrier`].
+    ///
+    /// # Panics
+    /// When the command is another one.
+    pub async fn rehearse(
+        &self,
+        actor: Actor,
+        command: &Command,
+        deadline: Instant,
+    ) -> Result<Rehearsal, ReadError> {
+        let now = self.clock_barrier(deadline).await?;
+        Ok(self.read(|state| Rehearsal {
+            position: state.position(),
+            level: state.level(),
+            outcome: state
+                .rehearse(command, actor, now.unwrap_or_default())
+                .expect("an order, a batch or a hold"),
+        }))
+    }
+
     /// Waits until a read of the local state sees every write that was acknowledged anywhere before
     /// this call.
     ///
     /// # Errors
     /// [`ReadError::NotInTime`] at the deadline, or why it cannot wait.
     pub async fn barrier(&self, deadline: Instant) -> Result<(), ReadError> {
+        self.clock_barrier(deadline).await.map(|_| ())
+    }
+
+    /// Like [`Handle::barrier`], and says the leader's clock at a moment after this call: no entry
+    /// before had a later one, except those that the state has applied when this returns. `None` if
+    /// the leader does not say it.
+    pub(crate) async fn clock_barrier(
+        &self,
+        deadline: Instant,
+    ) -> Result<Option<Timestamp>, ReadError> {
         if self.shared.failure.borrow().is_some() {
             return Err(ReadError::Stopping);
         }
@@ -302,7 +349,7 @@ impl Handle {
     /// [`ReadError::NotInTime`] at the deadline.
     pub async fn wait_for(&self, position: Position, deadline: Instant) -> Result<(), ReadError> {
         match timeout_at(deadline, self.shared.await_applied(position.index())).await {
-            Ok(Ok(reached)) => reached,
+            Ok(Ok(reached)) => reached.map(|_| ()),
             Ok(Err(_)) => Err(ReadError::Stopping),
             Err(_) => Err(ReadError::NotInTime),
         }

@@ -117,11 +117,17 @@ pub enum Bug {
     FrozenPriceLost,
     /// See [`planted::Bug::ShortMeaningsForgotten`].
     ShortMeaningsForgotten,
+    /// See [`planted::Bug::ReferenceForgotten`].
+    ReferenceForgotten,
+    /// See [`planted::Bug::ClosedByLeaderClock`].
+    ClosedByLeaderClock,
+    /// See [`planted::Bug::WindowEarly`].
+    WindowEarly,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 52] = [
+    pub const ALL: [Bug; 55] = [
         Bug::ReportBeforeSync,
         Bug::AcknowledgeBeforeSync,
         Bug::VoteNotPersisted,
@@ -174,6 +180,9 @@ impl Bug {
         Bug::SaleOpensLate,
         Bug::FrozenPriceLost,
         Bug::ShortMeaningsForgotten,
+        Bug::ReferenceForgotten,
+        Bug::ClosedByLeaderClock,
+        Bug::WindowEarly,
     ];
 }
 
@@ -205,6 +214,9 @@ pub fn plant(bug: Option<Bug>) {
         Bug::SaleOpensLate => Some(planted::Bug::SaleOpensLate),
         Bug::FrozenPriceLost => Some(planted::Bug::FrozenPriceLost),
         Bug::ShortMeaningsForgotten => Some(planted::Bug::ShortMeaningsForgotten),
+        Bug::ReferenceForgotten => Some(planted::Bug::ReferenceForgotten),
+        Bug::ClosedByLeaderClock => Some(planted::Bug::ClosedByLeaderClock),
+        Bug::WindowEarly => Some(planted::Bug::WindowEarly),
         _ => None,
     }));
 }

@@ -28,7 +28,7 @@ use self::disk_work::DiskWork;
 use self::gateway::GatewayView;
 use self::prepared::{Asker, Prepared};
 use crate::config::{Peer, PeerSecurity};
-use crate::core::{Input, NoOutcome, Now, ReadTicket, Space, View};
+use crate::core::{Input, NoOutcome, Now, ReadTicket, ReadsReady, Space, View};
 use crate::counters::Counters;
 use crate::directory::identity::{self, Identity};
 use crate::error::{ProposeError, ReadError};
@@ -443,14 +443,15 @@ impl Shared {
         self.readers.lock().remove(&ticket);
     }
 
-    /// Lets these readers read once `index` is applied.
-    pub(crate) fn reads_ready(&self, index: u64, tickets: &[ReadTicket]) {
+    /// Lets these readers read once their index is applied.
+    pub(crate) fn reads_ready(&self, ready: &ReadsReady) {
+        let ReadsReady { index, leader_clock, tickets } = ready;
         let mut readers = self.readers.lock();
         let senders: Vec<_> = tickets.iter().filter_map(|ticket| readers.remove(ticket)).collect();
         drop(readers);
         self.counters.reads.add(senders.len() as u64);
         for sender in senders {
-            self.applied.wake_at(index, sender);
+            self.applied.wake_at(*index, *leader_clock, sender);
         }
     }
 
@@ -465,7 +466,7 @@ impl Shared {
     /// Wakes when `index` is applied.
     pub(crate) fn await_applied(&self, index: u64) -> oneshot::Receiver<Barrier> {
         let (sender, receiver) = oneshot::channel();
-        self.applied.wake_at(index, sender);
+        self.applied.wake_at(index, None, sender);
         receiver
     }
 

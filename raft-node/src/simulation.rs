@@ -10,11 +10,7 @@ use engine::state::State;
 
 use crate::core::Append;
 pub use crate::planted::{Bug, plant};
-use crate::{driver, handle, sold_out};
-
-/// How far a node's clock may be behind the leader's when it refuses orders without an entry, in
-/// milliseconds.
-pub const CLOCK_ERROR_MS: u64 = handle::CLOCK_ERROR_MS;
+use crate::{driver, refusals};
 
 /// Adds `next` to `append`. Gives `next` back when it replaces entries of `append` or installs a
 /// snapshot.
@@ -24,11 +20,11 @@ pub fn merge(append: &mut Append, next: Append) -> Option<Append> {
 
 /// Returns whether a command asks for units of products.
 pub fn is_order_or_hold(command: &Command) -> bool {
-    sold_out::is_order_or_hold(command)
+    refusals::is_order_or_hold(command)
 }
 
-/// Returns the answer to a command that can only be refused for lack of stock, and `None` when the
+/// Returns the answer to a command that is refused and needs no entry for that, and `None` when the
 /// log has to decide.
-pub fn lacks_stock(state: &State, command: &Command, now: Timestamp) -> Option<Outcome> {
-    sold_out::lacks_stock(state, command, now)
+pub fn refusal(state: &State, command: &Command, now: Timestamp) -> Option<Outcome> {
+    refusals::refusal(state, command, now)
 }

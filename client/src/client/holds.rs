@@ -7,8 +7,9 @@ use crate::answer::Answer;
 use crate::call::Call;
 use crate::decode;
 use crate::error::Error;
+use crate::query::HoldQuery;
 use crate::retry::Repeat;
-use crate::wire::{ExtendRequest, Hold, HoldRequest};
+use crate::wire::{ExtendRequest, Hold, HoldList, HoldRequest, Would};
 
 /// Holds. The [`Error`] of each method says what is known about the effect. To turn a hold into an
 /// order, give its id to [`Client::create_order`]; see [`crate::wire::OrderRequest::from_hold`].
@@ -22,6 +23,24 @@ impl Client {
             .keyed(request.idempotency_key.as_deref())?
             .json(request)?;
         self.run(call, decode::envelope).await
+    }
+
+    /// `POST /holds?dry_run=true`: what [`Client::create_hold`] would come to, without setting
+    /// units aside or using its key.
+    ///
+    /// # Errors
+    /// Rejected with the code that the hold would be refused with.
+    pub async fn dry_run_hold(&self, request: &HoldRequest) -> Result<Answer<Would>, Error> {
+        let call = Call::write(Method::POST, "/api/v1/holds?dry_run=true", Repeat::Read);
+        self.run(call.json(request)?, decode::would).await
+    }
+
+    /// `GET /holds`: one page of active holds, by ascending id.
+    ///
+    /// # Errors
+    /// Rejected with `validation_error` when a size or a cursor is out of range.
+    pub async fn holds(&self, query: &HoldQuery) -> Result<Answer<HoldList>, Error> {
+        self.run(Call::read(query.path()), decode::hold_list).await
     }
 
     /// `GET /holds/{id}`.

@@ -11,7 +11,7 @@ use crate::query::{OrderQuery, segment};
 use crate::retry::Repeat;
 use crate::scope::Consistency;
 use crate::wire::{
-    ByKey, CancelRequest, Order, OrderEvent, OrderList, OrderRequest, PurchaseRequest,
+    ByKey, CancelRequest, Order, OrderEvent, OrderList, OrderRequest, PurchaseRequest, Would,
 };
 
 /// Orders. The [`Error`] of each method says what is known about the effect.
@@ -29,6 +29,16 @@ impl Client {
             .keyed(request.idempotency_key.as_deref())?
             .json(request)?;
         self.run(call, decode::order).await
+    }
+
+    /// `POST /orders?dry_run=true`: what [`Client::create_order`] would come to, without placing
+    /// the order or using its key.
+    ///
+    /// # Errors
+    /// Rejected with the code that the order would be refused with.
+    pub async fn dry_run_order(&self, request: &OrderRequest) -> Result<Answer<Would>, Error> {
+        let call = Call::write(Method::POST, "/api/v1/orders?dry_run=true", Repeat::Read);
+        self.run(call.json(request)?, decode::would).await
     }
 
     /// `POST /orders/purchase`: buys one product; the order in the answer contains the product
@@ -71,6 +81,15 @@ impl Client {
         let path = format!("/api/v1/orders/by-key/{}", segment(key));
         let linearizable = self.with_consistency(Consistency::Linearizable);
         linearizable.run(Call::read(path), decode::envelope).await
+    }
+
+    /// `GET /orders/by-reference/{reference}`: the order with a `client_reference`.
+    ///
+    /// # Errors
+    /// Rejected with `not_found`.
+    pub async fn order_by_reference(&self, reference: &str) -> Result<Answer<Order>, Error> {
+        let path = format!("/api/v1/orders/by-reference/{}", segment(reference));
+        self.run(Call::read(path), decode::order).await
     }
 
     /// `POST /orders/by-key/{key}/fence`: makes sure that a key never makes an order from now on.

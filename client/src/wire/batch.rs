@@ -76,6 +76,12 @@ pub struct BatchResult {
     /// For `insufficient_stock`: every product that is short, in the order of the lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortages: Option<Vec<Shortage>>,
+    /// For `sale_not_open`: when the sale opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<String>,
+    /// For `sale_not_open`: milliseconds until the sale opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 impl BatchResult {
@@ -107,4 +113,10 @@ pub struct RefusedOrder {
     /// For `insufficient_stock`: every product that is short, in the order of the lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortages: Option<Vec<Shortage>>,
+    /// For `sale_not_open`: when the sale opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<String>,
+    /// For `sale_not_open`: milliseconds until the sale opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }

@@ -64,6 +64,8 @@ words! {
         HeldLimitExceeded = "held_limit_exceeded",
         /// The total differs from the expected one.
         TotalMismatch = "total_mismatch",
+        /// Another order has the `client_reference`.
+        ReferenceTaken = "reference_taken",
         /// The hold has expired.
         HoldExpired = "hold_expired",
         /// An order has already consumed the hold.
@@ -157,6 +159,7 @@ impl ErrorCode {
             | Self::MinimumNotMet
             | Self::HeldLimitExceeded
             | Self::TotalMismatch
+            | Self::ReferenceTaken
             | Self::HoldExpired
             | Self::HoldConsumed
             | Self::HoldReleased
@@ -228,6 +231,7 @@ impl ErrorCode {
             Self::MinimumNotMet => "MINIMUM_NOT_MET",
             Self::HeldLimitExceeded => "HELD_LIMIT_EXCEEDED",
             Self::TotalMismatch => "TOTAL_MISMATCH",
+            Self::ReferenceTaken => "REFERENCE_TAKEN",
             Self::HoldExpired => "HOLD_EXPIRED",
             Self::HoldConsumed => "HOLD_CONSUMED",
             Self::HoldReleased => "HOLD_RELEASED",
@@ -291,6 +295,7 @@ impl ErrorCode {
             Self::MinimumNotMet => "/problems/minimum-not-met",
             Self::HeldLimitExceeded => "/problems/held-limit-exceeded",
             Self::TotalMismatch => "/problems/total-mismatch",
+            Self::ReferenceTaken => "/problems/reference-taken",
             Self::HoldExpired => "/problems/hold-expired",
             Self::HoldConsumed => "/problems/hold-consumed",
             Self::HoldReleased => "/problems/hold-released",
@@ -354,6 +359,7 @@ impl ErrorCode {
             Self::MinimumNotMet => "Minimum not met",
             Self::HeldLimitExceeded => "Held limit exceeded",
             Self::TotalMismatch => "Total mismatch",
+            Self::ReferenceTaken => "Reference taken",
             Self::HoldExpired => "Hold expired",
             Self::HoldConsumed => "Hold already used",
             Self::HoldReleased => "Hold released",
@@ -419,6 +425,7 @@ impl ErrorCode {
             | Self::MinimumNotMet
             | Self::HeldLimitExceeded
             | Self::TotalMismatch
+            | Self::ReferenceTaken
             | Self::HoldExpired
             | Self::HoldConsumed
             | Self::HoldReleased

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::OrderLineRequest;
 use super::word::words;
+use super::{CursorMeta, OrderLineRequest};
 
 words! {
     /// The status of a hold: `active`, then `consumed` by one order, `expired` at its deadline, or
@@ -64,6 +64,26 @@ pub struct Hold {
     /// The same as `quantity`, in the word of older clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qty: Option<u64>,
+}
+
+/// The body of `GET /holds`, by ascending id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct HoldList {
+    /// Always `true`.
+    pub success: bool,
+    /// The holds of this page.
+    pub data: Vec<Hold>,
+    /// Where the next page begins.
+    pub meta: CursorMeta,
+}
+
+impl HoldList {
+    /// A success with one page of holds.
+    #[must_use]
+    pub const fn new(data: Vec<Hold>, meta: CursorMeta) -> Self {
+        Self { success: true, data, meta }
+    }
 }
 
 /// One line of a hold.

@@ -149,6 +149,9 @@ pub struct Order {
     /// What the caller attached; null for nothing.
     #[serde(default)]
     pub metadata: Option<Metadata>,
+    /// The caller's name of the order; absent when the request gave none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_reference: Option<String>,
     /// Trace id of the request that placed the order.
     #[serde(default)]
     pub trace_id: Option<String>,
@@ -209,6 +212,10 @@ pub struct OrderRequest {
         deserialize_with = "decimal::optional_text"
     )]
     pub expected_total: Option<String>,
+    /// Your name of the order, such as the number of a cart: 1 to 64 printable ASCII characters. No
+    /// other order of the cluster may have it, also when this one has failed or is cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_reference: Option<String>,
     /// Makes retries safe: 1 to 255 printable characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
@@ -268,6 +275,10 @@ pub struct PurchaseRequest {
         deserialize_with = "decimal::optional_text"
     )]
     pub expected_total: Option<String>,
+    /// Your name of the order, such as the number of a cart: 1 to 64 printable ASCII characters. No
+    /// other order of the cluster may have it, also when this one has failed or is cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_reference: Option<String>,
     /// Makes retries safe: 1 to 255 printable characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,

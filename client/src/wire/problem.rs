@@ -62,6 +62,10 @@ pub struct Problem {
     /// For `sale_not_open`: milliseconds until the sale opens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// For `purchase_limit_exceeded` by a limit within a window: when enough units of the user stop
+    /// counting. Absent when the request exceeds the limit by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_at: Option<String>,
     /// For `total_mismatch`: the total that the request expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
@@ -71,7 +75,8 @@ pub struct Problem {
     /// For `total_mismatch`: the lines with their prices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<Vec<PricedLine>>,
-    /// For `hold_consumed`: the order that the hold became.
+    /// For `hold_consumed`: the order that the hold became. For `reference_taken`: the order that
+    /// has the reference, if the caller may know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<u64>,
     /// The same as `X-Trace-Id`. The server's log has more under this id.
@@ -102,6 +107,7 @@ impl Problem {
             opens_at: None,
             clock: None,
             retry_after_ms: None,
+            allowed_at: None,
             expected: None,
             actual: None,
             items: None,

@@ -4,6 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{Patch, decimal};
 
+/// At most this many units of one user in this many days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PerWindow {
+    /// The most units.
+    pub units: u64,
+    /// The window in days of 24 hours, 1 to 366. Units count until their window has passed.
+    pub days: u64,
+}
+
 /// A product and its counters at one position.
 ///
 /// `stock + held + reserved = on_hand` and `on_hand + sold = total_stock` always hold.
@@ -56,6 +66,9 @@ pub struct Product {
     /// Most units of one user in active holds; absent when unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_held_per_user: Option<u64>,
+    /// Most units of one user within a window; absent when unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_window: Option<PerWindow>,
     /// When the product was created.
     pub created_at: String,
     /// When the product or one of its counters last changed.
@@ -103,6 +116,10 @@ pub struct ProductRequest {
     /// Most units of one user in active holds. Holds must then name a user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_held_per_user: Option<u64>,
+    /// Most units of one user within a window that ends now: open, held and paid ones, counted from
+    /// the request that sets the limit. Orders and holds must then name a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_window: Option<PerWindow>,
 }
 
 /// The body of `PATCH /products/{id}`: missing fields stay as they are; null removes `sku`, the
@@ -147,4 +164,7 @@ pub struct ProductPatch {
     /// The new limit of units of one user in active holds.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     pub max_held_per_user: Patch<u64>,
+    /// The new limit of one user within a window.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub per_window: Patch<PerWindow>,
 }

@@ -101,6 +101,8 @@ async fn results_of_a_batch_are_kept_when_a_retry_does_not_help() {
         error: "insufficient_stock".into(),
         message: "words".to_owned(),
         shortages: None,
+        opens_at: None,
+        retry_after_ms: None,
     };
     refusal.results = Some(vec![refused]);
     let refusal = reply(409, &serde_json::to_string(&refusal).unwrap(), &[]);

@@ -57,6 +57,9 @@ impl Model {
                 Err(Rejection::HoldConsumed { hold, order }) if order.0 >= first => {
                     Rejection::HoldNamedTwice(hold)
                 }
+                Err(Rejection::ReferenceTaken { order: Some(order) }) if order.0 >= first => {
+                    Rejection::ReferenceTaken { order: None }
+                }
                 Err(other) => other,
             };
             refused.push((index, reason));

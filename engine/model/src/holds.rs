@@ -55,6 +55,7 @@ impl Model {
         self.check_windows(&wanted)?;
         self.check_per_order(&wanted)?;
         self.check_per_user(command.user, None, &wanted)?;
+        self.check_per_window(command.user, None, &wanted)?;
         self.check_held(command.user, &wanted)?;
         self.check_stock(&wanted)?;
         let id = HoldId(self.holds.len() as u64 + 1);

@@ -3,7 +3,7 @@
 use engine::command::{CancelOrder, PlaceOrder};
 use engine::event::{Kind, OrderChange};
 use engine::hold;
-use engine::ids::{OrderId, Position, ProductId, UserId};
+use engine::ids::{OrderId, Position, ProductId, Timestamp, UserId};
 use engine::ledger::Cause;
 use engine::money::Money;
 use engine::order::{Item, Line, PaymentMethod, Status};
@@ -64,6 +64,7 @@ impl Model {
             lines: command.lines,
             method: command.payment_method,
             metadata: command.metadata,
+            reference: command.terms.reference.clone(),
         };
         match command.key.as_ref().and_then(|key| self.keys.get(key)) {
             None => {}
@@ -78,6 +79,11 @@ impl Model {
         }
         if request.lines.iter().any(|line| line.quantity.0 == 0) {
             return Err(Rejection::Invalid("quantity"));
+        }
+        if request.reference.as_ref().is_some_and(|text| {
+            text.is_empty() || text.len() > 64 || !text.chars().all(|c| (' '..='~').contains(&c))
+        }) {
+            return Err(Rejection::Invalid("client_reference"));
         }
         if command.payment_attempts_max == 0 {
             return Err(Rejection::Invalid("payment_attempts"));
@@ -121,6 +127,12 @@ impl Model {
             self.check_per_order(&wanted)?;
         }
         self.check_per_user(user, hold.as_ref(), &wanted)?;
+        self.check_per_window(user, hold.as_ref(), &wanted)?;
+        if let Some(taken) = self.with_reference(request.reference.as_deref()) {
+            let owner = self.order(taken).expect("it has the reference").user;
+            let order = Some(taken).filter(|_| !self.is_foreign(owner));
+            return Err(Rejection::ReferenceTaken { order });
+        }
         if hold.is_none() {
             self.check_stock(&wanted)?;
         }
@@ -179,6 +191,14 @@ impl Model {
             });
         }
         Ok(Outcome::Placed(id))
+    }
+
+    /// The order with a reference.
+    pub fn with_reference(&self, reference: Option<&str>) -> Option<OrderId> {
+        let reference = reference?;
+        let has = |order: &Order| order.request.reference.as_deref() == Some(reference);
+        let at = self.orders.iter().position(has)?;
+        Some(OrderId(at as u64 + 1))
     }
 
     pub(crate) fn cancel(
@@ -282,6 +302,72 @@ impl Model {
             }
         }
         Ok(())
+    }
+
+    /// Checks limits per user and window, over holds, open orders and paid ones.
+    pub(crate) fn check_per_window(
+        &self,
+        user: Option<UserId>,
+        hold: Option<&Hold>,
+        wanted: &[(ProductId, u64)],
+    ) -> Result<(), Rejection> {
+        for &(product, requested) in wanted {
+            let Some(row) = self.active(product) else { continue };
+            let Some(limit) = row.sale.per_window else { continue };
+            let user = user.ok_or(Rejection::UserRequired)?;
+            let (since, from) = row.window.expect("a limit counts from when it was set");
+            let counts = |position: Position, at: Timestamp| {
+                position >= since && at >= from && at.0 + limit.ms > self.clock.0
+            };
+            if hold.is_some_and(|it| it.user.is_some() && counts(it.created, it.created_at)) {
+                continue;
+            }
+            let mut takes = self.takes(product, user);
+            takes.retain(|(at, position, _)| counts(*position, *at));
+            takes.sort_unstable();
+            let taken: u64 = takes.iter().map(|(.., units)| units).sum();
+            let mut over = (taken + requested).saturating_sub(u64::from(limit.units));
+            if over == 0 {
+                continue;
+            }
+            let mut allowed_at = None;
+            for (at, _, units) in takes {
+                if over > 0 {
+                    over = over.saturating_sub(units);
+                    allowed_at = (over == 0).then_some(Timestamp(at.0 + limit.ms));
+                }
+            }
+            let allowed_at = allowed_at.filter(|_| requested <= u64::from(limit.units));
+            return Err(Rejection::WindowLimitExceeded {
+                product,
+                limit,
+                requested,
+                taken,
+                allowed_at,
+            });
+        }
+        Ok(())
+    }
+
+    /// When, where and how many units of a product a user took that did not come back.
+    fn takes(&self, product: ProductId, user: UserId) -> Vec<(Timestamp, Position, u64)> {
+        let units = |lines: &[Line]| -> u64 {
+            let lines = lines.iter().filter(|line| line.product == product);
+            lines.map(|line| u64::from(line.quantity.0)).sum()
+        };
+        let orders = (1..).map(OrderId).zip(&self.orders).filter(|(_, order)| {
+            let status = order.progress.now().status;
+            order.user == Some(user) && !matches!(status, Status::Failed | Status::Cancelled)
+        });
+        let orders = orders.map(|(id, order)| {
+            let left = units(&order.lines) - self.returned(id, product);
+            (order.created_at, order.placed, left)
+        });
+        let holds = self.holds.iter().filter(|hold| {
+            hold.user == Some(user) && hold.term.now().status == hold::Status::Active
+        });
+        let holds = holds.map(|hold| (hold.created_at, hold.created, units(&hold.lines)));
+        orders.chain(holds).filter(|(.., units)| *units > 0).collect()
     }
 
     fn taken(&self, product: ProductId, user: UserId, since: Position) -> u64 {

@@ -3,7 +3,7 @@
 use engine::adjustment::Change;
 use engine::command::{AdjustStock, CreateProduct, UpdateProduct};
 use engine::event::Kind;
-use engine::ids::{AdjustmentId, Position, ProductId};
+use engine::ids::{AdjustmentId, Position, ProductId, Timestamp};
 use engine::ledger::Cause;
 use engine::money::Money;
 use engine::outcome::{Outcome, Rejection};
@@ -29,7 +29,7 @@ impl Model {
         check_price(command.price)?;
         check_stock(command.stock)?;
         check_limits(command.max_per_order, command.max_per_user)?;
-        check_sale(&command.sale)?;
+        check_sale(&command.sale, command.max_per_order, command.max_per_user)?;
         if !self.sku_is_free(&command.sku, None) {
             return Err(Rejection::SkuTaken);
         }
@@ -49,6 +49,7 @@ impl Model {
             archived: false,
             version: at.position,
             sale: command.sale.0,
+            window: command.sale.per_window.map(|_| (at.position, self.clock)),
         };
         self.products.push(Versions::new(at.position, product));
         self.ledgers.push(Vec::new());
@@ -79,8 +80,21 @@ impl Model {
             closes_at: new.closes_at.unwrap_or(old.closes_at),
             min_per_order: new.min_per_order.unwrap_or(old.min_per_order),
             max_held_per_user: new.max_held_per_user.unwrap_or(old.max_held_per_user),
+            per_window: new.per_window.unwrap_or(old.per_window),
         };
-        check_sale(&sale)?;
+        let clock = self.clock;
+        let window = match (old.per_window, sale.per_window, product.window) {
+            (_, None, _) => None,
+            // What was taken a window ago or earlier stays forgotten when the window grows.
+            (Some(old), Some(new), Some((since, from))) if new.ms > old.ms => {
+                let gone = clock.0.saturating_sub(old.ms) + 1;
+                Some((since, from.max(Timestamp(gone))))
+            }
+            (Some(_), Some(_), known) => known,
+            (None, Some(_), _) => Some((at.position, clock)),
+        };
+        let per_order = command.max_per_order.unwrap_or(product.max_per_order);
+        check_sale(&sale, per_order, command.max_per_user.unwrap_or(product.max_per_user))?;
         if command.sku.as_ref().is_some_and(|sku| !self.sku_is_free(sku, Some(id))) {
             return Err(Rejection::SkuTaken);
         }
@@ -90,6 +104,7 @@ impl Model {
             product.name = command.name.clone().unwrap_or_else(|| product.name.clone());
             product.low_stock = command.low_stock.unwrap_or(product.low_stock);
             product.sale = sale;
+            product.window = window;
             product.price = command.price.unwrap_or(product.price);
             product.max_per_order = command.max_per_order.unwrap_or(product.max_per_order);
             product.max_per_user = command.max_per_user.unwrap_or(product.max_per_user);
@@ -196,13 +211,37 @@ fn check_stock(stock: i64) -> Result<(), Rejection> {
     }
 }
 
-fn check_sale(sale: &Sale) -> Result<(), Rejection> {
-    match (sale.opens_at, sale.closes_at) {
-        (Some(opens), Some(closes)) if closes <= opens => Err(Rejection::Invalid("closes_at")),
-        _ if sale.min_per_order == Some(0) => Err(Rejection::Invalid("min_per_order")),
-        _ if sale.max_held_per_user == Some(0) => Err(Rejection::Invalid("max_held_per_user")),
-        _ => Ok(()),
+fn check_sale(sale: &Sale, per_order: Option<u32>, per_user: Option<u32>) -> Result<(), Rejection> {
+    if sale.min_per_order == Some(0) {
+        return Err(Rejection::Invalid("min_per_order"));
     }
+    if sale.max_held_per_user == Some(0) {
+        return Err(Rejection::Invalid("max_held_per_user"));
+    }
+    if let (Some(opens), Some(closes)) = (sale.opens_at, sale.closes_at)
+        && closes <= opens
+    {
+        return Err(Rejection::ClosesBeforeOpening);
+    }
+    if sale.per_window.is_some_and(|it| it.units == 0 || it.ms == 0 || it.ms > 366 * 86_400_000) {
+        return Err(Rejection::Invalid("per_window"));
+    }
+    let minimum = sale.min_per_order.unwrap_or(0);
+    let per_window = sale.per_window.map(|limit| limit.units);
+    let above = |maximum: Option<u32>| maximum.is_some_and(|maximum| maximum < minimum);
+    let (field, maximum) = if above(per_order) {
+        ("max_per_order", per_order)
+    } else if above(per_user) {
+        ("max_per_user", per_user)
+    } else if above(sale.max_held_per_user) {
+        ("max_held_per_user", sale.max_held_per_user)
+    } else if above(per_window) {
+        ("per_window", per_window)
+    } else {
+        return Ok(());
+    };
+    let maximum = maximum.expect("it is smaller than the minimum");
+    Err(Rejection::MinimumAboveMaximum { minimum, field, maximum })
 }
 
 fn check_limits(per_order: Option<u32>, per_user: Option<u32>) -> Result<(), Rejection> {

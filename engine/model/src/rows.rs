@@ -102,6 +102,8 @@ pub struct Product {
     pub version: Position,
     /// The rules of its sale.
     pub sale: Sale,
+    /// Units count towards the limit per window from this command and this moment on.
+    pub window: Option<(Position, Timestamp)>,
 }
 
 /// The units on hand, held, reserved and sold.
@@ -199,6 +201,8 @@ pub struct Request {
     pub method: PaymentMethod,
     /// The customer's metadata.
     pub metadata: Option<Box<str>>,
+    /// The caller's name of the order.
+    pub reference: Option<Box<str>>,
 }
 
 /// A hold.

@@ -4,8 +4,7 @@ use crate::actor::Actor;
 use crate::apply::context::Context;
 use crate::auth::{LABEL_BYTES_MAX, Mode, OWNER_BYTES_MAX, Scopes, Token};
 use crate::command::{Command, CreateToken, RevokeToken, SetAuth};
-use crate::hold::Status;
-use crate::ids::{HoldId, OrderId, UserId};
+use crate::ids::UserId;
 use crate::outcome::{Outcome, Rejection};
 #[cfg(feature = "planted-bugs")]
 use crate::planted::{Bug, is_planted};
@@ -37,36 +36,6 @@ impl State {
             Actor::Token(id) => self.tokens.auth().token(id)?.user,
             Actor::Nobody | Actor::System | Actor::Root(_) => None,
         }
-    }
-
-    /// Refuses to act for another user than the one that the sender is limited to.
-    pub(crate) fn check_bound(&self, user: Option<UserId>) -> Result<(), Rejection> {
-        match self.bound {
-            Some(bound) if user != Some(bound) => Err(Rejection::OtherUser),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether the sender must not learn that the order exists.
-    pub(crate) fn is_foreign_order(&self, id: OrderId) -> bool {
-        #[cfg(feature = "planted-bugs")]
-        if is_planted(Bug::OwnerIgnored) {
-            return false;
-        }
-        self.bound.is_some_and(|user| !self.users.has_order(user, id))
-    }
-
-    /// Whether the sender must not learn that the hold exists. The users of holds that have ended
-    /// need not be in memory, so those count as foreign; the node that answers knows better.
-    pub(crate) fn is_foreign_hold(&self, id: HoldId) -> bool {
-        #[cfg(feature = "planted-bugs")]
-        if is_planted(Bug::OwnerIgnored) {
-            return false;
-        }
-        self.bound.is_some_and(|user| {
-            let active = self.holds.status(id) == Some(Status::Active);
-            !active || self.holds.resident(id).is_none_or(|hold| hold.user != Some(user))
-        })
     }
 
     /// Sets whether requests need credentials.

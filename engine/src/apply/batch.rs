@@ -6,16 +6,17 @@ use smallvec::SmallVec;
 
 use crate::apply::context::{Context, FETCHED_AT_ONCE};
 use crate::apply::orders::{key_name, meaning};
-use crate::apply::plan::{Plan, Staged};
+use crate::apply::plan::{Plan, Planner, Staged};
 use crate::command::{BATCH_LINES_MAX, BATCH_ORDERS_MAX, PlaceBatch, PlaceOrder};
 use crate::hold::Status;
 use crate::ids::{HoldId, OrderId, ProductId, Timestamp};
 use crate::keys::{KeyHash, Scope};
 use crate::outcome::{Outcome, Rejection};
+use crate::product::Product;
 use crate::state::State;
 
 /// What an order of an atomic batch will do.
-enum Step {
+pub(crate) enum Step {
     /// It will be placed, under this key.
     Place(Plan, Option<KeyHash>),
     /// Its key made this order before.
@@ -43,31 +44,41 @@ impl State {
         }
     }
 
-    /// The answer to this batch, placed now, if a lack of stock prevents all of it; like
-    /// [`State::lacks_stock`] for one order. `None` when the log has to decide.
+    /// The answer to this batch, placed now, if it would place nothing and that needs no entry;
+    /// like [`State::refusal_of_order`] for one order. `None` when the log has to decide.
     ///
-    /// Of independent orders, each must lack stock. An atomic batch may contain orders that could
-    /// be placed, but lack of stock must be its only fault.
-    pub fn batch_lacks_stock(&self, command: &PlaceBatch, now: Timestamp) -> Option<Outcome> {
+    /// Of independent orders, each must be refused so. An atomic batch may contain orders that
+    /// could be placed, but it must have no other fault.
+    pub fn refusal_of_batch(&self, command: &PlaceBatch, now: Timestamp) -> Option<Outcome> {
         if !(1..=BATCH_ORDERS_MAX).contains(&command.orders.len()) {
             return None;
         }
         if !command.atomic {
-            let refused = |order| self.lacks_stock(order, now).map(Outcome::Rejected);
+            let refused = |order| self.refusal_of_order(order, now).map(Outcome::Rejected);
             return command.orders.iter().map(refused).collect::<Option<_>>().map(Outcome::Batch);
         }
         let is_long = self.has_too_many_lines(&command.orders);
-        if is_long || self.may_expire_by(now) || !self.asks_too_much(&command.orders) {
+        if is_long || self.may_expire_by(now) || !self.may_be_refused(&command.orders) {
             return None;
         }
-        let (_, refused) = self.plan_all(&command.orders);
-        let all_lack = refused.iter().all(|(_, reason)| reason.is_lack_of_stock());
-        (all_lack && !refused.is_empty())
+        let (_, refused) = self.plan_all(self.planner_at(now, None), &command.orders);
+        let none_needs = refused.iter().all(|(_, reason)| self.needs_no_entry(reason, now));
+        (none_needs && !refused.is_empty())
             .then(|| Outcome::Rejected(Rejection::BatchRefused { items: refused.into() }))
     }
 
+    /// Whether some order may lack stock, or be of a sale that is not open at the replicated clock.
+    /// A quick check that saves planning a batch twice when it can be filled.
+    fn may_be_refused(&self, orders: &[PlaceOrder]) -> bool {
+        let is_shut = |id| {
+            self.products.active(id).is_some_and(|row: &Product| !row.sale.is_open_at(self.clock))
+        };
+        let mut lines = orders.iter().flat_map(|order| &order.lines);
+        lines.any(|line| is_shut(line.product)) || self.asks_too_much(orders)
+    }
+
     /// Whether an atomic batch of these orders would hold up all others.
-    fn has_too_many_lines(&self, orders: &[PlaceOrder]) -> bool {
+    pub(crate) fn has_too_many_lines(&self, orders: &[PlaceOrder]) -> bool {
         self.level() > 0
             && orders.iter().map(|it| self.lines_of(it)).sum::<usize>() > BATCH_LINES_MAX
     }
@@ -80,9 +91,8 @@ impl State {
         hold.map_or(order.lines.len(), |hold| hold.lines.len())
     }
 
-    /// Whether the orders together request more units of a product than are available. A quick
-    /// check that saves planning a batch twice when it can be filled: without excess, no order
-    /// lacks stock.
+    /// Whether the orders together request more units of a product than are available. Without
+    /// excess, no order lacks stock.
     fn asks_too_much(&self, orders: &[PlaceOrder]) -> bool {
         let mut units: BTreeMap<ProductId, u64> = BTreeMap::new();
         for line in orders.iter().flat_map(|order| &order.lines) {
@@ -124,7 +134,7 @@ impl State {
         cx: &mut Context<'_>,
         orders: Vec<PlaceOrder>,
     ) -> Result<Outcome, Rejection> {
-        let (steps, refused) = self.plan_all(&orders);
+        let (steps, refused) = self.plan_all(self.planner(), &orders);
         #[cfg(feature = "planted-bugs")]
         if crate::planted::is_planted(crate::planted::Bug::BatchInPart) {
             let is_refused = |index| refused.iter().any(|(other, _)| *other == index);
@@ -154,11 +164,15 @@ impl State {
 
     /// What the orders of an atomic batch will do, or all that is wrong with it. A refused order
     /// counts for nothing in the plans of the following ones.
-    fn plan_all(&self, orders: &[PlaceOrder]) -> (Vec<Step>, Vec<(usize, Rejection)>) {
+    pub(crate) fn plan_all(
+        &self,
+        planner: Planner<'_>,
+        orders: &[PlaceOrder],
+    ) -> (Vec<Step>, Vec<(usize, Rejection)>) {
         let mut staged = Staged::default();
         let (mut steps, mut refused) = (Vec::with_capacity(orders.len()), Vec::new());
         for (index, order) in orders.iter().enumerate() {
-            match self.plan_step(order, index, &mut staged) {
+            match self.plan_step(planner, order, index, &mut staged) {
                 Ok(step) => steps.push(step),
                 Err(reason) => refused.push((index, reason)),
             }
@@ -168,6 +182,7 @@ impl State {
 
     fn plan_step(
         &self,
+        planner: Planner<'_>,
         order: &PlaceOrder,
         index: usize,
         staged: &mut Staged,
@@ -184,8 +199,8 @@ impl State {
                 false => Err(Rejection::KeyReused),
             };
         }
-        let plan = self.plan_order(order, staged)?;
-        self.stage(staged, order, &plan);
+        let plan = planner.plan_order(order, staged)?;
+        planner.stage(staged, order, &plan);
         if let Some(key) = key {
             staged.keys.insert(key, (index, fingerprint()));
         }

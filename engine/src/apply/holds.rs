@@ -12,6 +12,7 @@ use crate::ids::{HoldId, OrderId, Timestamp};
 use crate::keys::{self, KeyHash, Meaning, Scope};
 use crate::ledger::{self, Delta};
 use crate::outcome::{Outcome, Rejection};
+use crate::rolling::{Origin, Source};
 use crate::state::State;
 
 impl State {
@@ -38,7 +39,7 @@ impl State {
             self.totals.holds_replayed += 1;
             return Ok(Outcome::HoldReplayed(HoldId(used.id)));
         }
-        let HoldPlan { demands, unit_prices } = self.plan_hold(&command)?;
+        let HoldPlan { demands, unit_prices } = self.planner().plan_hold(&command)?;
         let id = HoldId(self.holds.len() + 1);
         if let Some(key) = key {
             let used = self.keys.used(Scope::Hold, id.0, &self.meaning_of_hold(&command, id.0));
@@ -67,7 +68,9 @@ impl State {
             if let Some(user) = command.user {
                 self.held.add(demand.product, user, demand.units);
             }
-            self.take(command.user, cx.position, demand);
+            let source = Source::Hold(id);
+            let origin = Origin { at: cx.at, position: cx.position, source };
+            self.take(command.user, origin, demand);
             let delta = Delta { held: demand.signed(), ..Delta::default() };
             self.shift(cx, demand.product, delta, ledger::Cause::Hold(id));
         }
@@ -76,16 +79,17 @@ impl State {
 
     /// The meaning of a request, to be compared with that of a hold. Holds that are older than
     /// level 1 do not know whether the client named their time to live.
-    fn meaning_of_hold(&self, command: &CreateHold, hold: u64) -> Meaning {
+    pub(crate) fn meaning_of_hold(&self, command: &CreateHold, hold: u64) -> Meaning {
         let is_named = !*command.ttl_is_default || self.keys.rule().is_short(Scope::Hold, hold);
         keys::of_hold(command.user, &command.lines, is_named.then_some(command.ttl_ms))
     }
 
-    /// Why this hold, created now, would be refused for lack of stock, if it would; like
-    /// [`State::lacks_stock`] for an order.
-    pub fn hold_lacks_stock(&self, command: &CreateHold, now: Timestamp) -> Option<Rejection> {
-        let lacks = self.plan_hold(command).err().filter(Rejection::is_lack_of_stock)?;
-        self.needs_no_entry(Scope::Hold, command.key.as_deref(), now).then_some(lacks)
+    /// Why this hold, created now, would be refused, if that needs no entry; like
+    /// [`State::refusal_of_order`].
+    pub fn refusal_of_hold(&self, command: &CreateHold, now: Timestamp) -> Option<Rejection> {
+        let reason = self.planner_at(now, None).plan_hold(command).err()?;
+        let key = command.key.as_deref();
+        (self.needs_no_entry(&reason, now) && !self.is_known(Scope::Hold, key)).then_some(reason)
     }
 
     /// Releases an active hold.
@@ -95,7 +99,7 @@ impl State {
         command: &ReleaseHold,
     ) -> Result<Outcome, Rejection> {
         let id = command.hold;
-        match self.usable_hold(id) {
+        match self.planner().usable_hold(id) {
             Ok(_) => {
                 self.give_back(cx, id, Status::Released);
                 Ok(Outcome::HoldReleased { hold: id, already: false })
@@ -117,8 +121,9 @@ impl State {
         if command.ttl_ms == 0 {
             return Err(Rejection::Invalid("ttl_seconds"));
         }
-        let hold = self.usable_hold(id)?;
-        self.check_extension(hold)?;
+        let planner = self.planner();
+        let hold = planner.usable_hold(id)?;
+        planner.check_extension(hold)?;
         let last = hold.created_at.plus_ms(command.ttl_max_ms);
         let expires_at = cx.at.plus_ms(command.ttl_ms).min(last);
         if expires_at > hold.expires_at {
@@ -171,7 +176,7 @@ impl State {
             if let Some(user) = user {
                 self.held.give_back(demand.product, user, demand.units);
             }
-            self.untake(user, created, *demand);
+            self.untake(user, Source::Hold(id), created, *demand);
         }
         demands
     }

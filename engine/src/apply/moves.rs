@@ -9,6 +9,7 @@ use crate::ids::{HoldId, OrderId, Position, ProductId, Timestamp, UserId, Webhoo
 use crate::ledger::{self, Delta};
 use crate::order::{Cause, HistoryRow, Order, PaymentTask, Status};
 use crate::product::Product;
+use crate::rolling::{Origin, Source};
 use crate::state::{NO_TRACE, Observer, State};
 
 /// The most orders, the most holds and the most parked reports that one entry expires. The others
@@ -60,20 +61,35 @@ impl State {
         &self.products.entry(product).expect("the plan found the product").product
     }
 
-    /// Counts units that a user takes at `position`, if the product has counted since then.
-    pub(crate) fn take(&mut self, user: Option<UserId>, position: Position, demand: Demand) {
+    /// Counts units that a user takes, towards each limit of the product that counts them.
+    pub(crate) fn take(&mut self, user: Option<UserId>, origin: Origin, demand: Demand) {
         let Demand { product, units } = demand;
-        if let Some(user) = user.filter(|_| self.stocked(product).counts(position)) {
+        let Some(user) = user else { return };
+        let row = &self.products.entry(product).expect("the plan found the product").product;
+        if row.counts(origin.position) {
             self.taken.add(product, user, units);
+        }
+        let clock = self.clock;
+        let counts = |it: &Origin| row.window_counts(it.position, it.at, clock);
+        if counts(&origin) {
+            self.rolling.add(product, user, origin, units, counts);
         }
     }
 
-    /// Uncounts units that a user took at `position` and returns, if they were counted.
-    pub(crate) fn untake(&mut self, user: Option<UserId>, position: Position, demand: Demand) {
+    /// Uncounts units that a user took at `position` and returns, if they are counted.
+    pub(crate) fn untake(
+        &mut self,
+        user: Option<UserId>,
+        source: Source,
+        position: Position,
+        demand: Demand,
+    ) {
         let Demand { product, units } = demand;
-        if let Some(user) = user.filter(|_| self.stocked(product).counts(position)) {
+        let Some(user) = user else { return };
+        if self.stocked(product).counts(position) {
             self.taken.give_back(product, user, units);
         }
+        self.rolling.give_back(product, user, source, units);
     }
 
     /// Moves an open order to its next status, with its history row.
@@ -144,7 +160,7 @@ impl State {
             };
             self.shift(cx, demand.product, delta, cause);
             if to != Status::Paid {
-                self.untake(user, placed, *demand);
+                self.untake(user, Source::Order(id), placed, *demand);
             }
         }
         let change = match to {

@@ -8,12 +8,13 @@ use smallvec::SmallVec;
 
 use crate::command::{CreateHold, PlaceOrder};
 use crate::hold::{Hold, Status};
-use crate::ids::{HoldId, ProductId, Quantity, Timestamp, UserId};
-use crate::keys::{self, KeyHash};
+use crate::ids::{HoldId, OrderId, ProductId, Quantity, Timestamp, UserId};
+use crate::keys::{self, KeyHash, Scope, Used};
 use crate::money::Money;
-use crate::order::{Item, Items, LINES_MAX, Line, METADATA_BYTES_MAX, PaymentMethod};
+use crate::order::{Item, Items, LINES_MAX, Line, METADATA_BYTES_MAX, PaymentMethod, is_reference};
 use crate::outcome::{Rejection, Shortage};
 use crate::product::Product;
+use crate::rolling::Origin;
 use crate::state::State;
 use crate::taken::Taken;
 
@@ -77,25 +78,61 @@ pub(crate) struct Staged {
     unpaid: u64,
     units: BTreeMap<ProductId, u64>,
     taken: Taken,
+    rolled: Taken,
     holds: BTreeSet<HoldId>,
     /// Hashed keys, with the index of the order in the batch and the hashed meaning of its request.
     pub(crate) keys: BTreeMap<KeyHash, (usize, u64)>,
+    references: BTreeSet<KeyHash>,
+}
+
+/// Checks requests against a state without changing it. Apply, refusals without an entry and dry
+/// runs ask the same planner, so a request is checked in one order everywhere.
+#[derive(Clone, Copy)]
+pub(crate) struct Planner<'s> {
+    state: &'s State,
+    /// The moment by which windows, holds and limits are judged: the replicated clock or later.
+    clock: Timestamp,
+    /// The user that the sender is limited to.
+    bound: Option<UserId>,
 }
 
 impl State {
+    /// Plans at the replicated clock, for the sender of the command that is executed.
+    pub(crate) fn planner(&self) -> Planner<'_> {
+        Planner { state: self, clock: self.clock, bound: self.bound }
+    }
+
+    /// Plans what a request would meet at `now`, for a sender that is limited to the rows of
+    /// `bound`.
+    pub(crate) fn planner_at(&self, now: Timestamp, bound: Option<UserId>) -> Planner<'_> {
+        Planner { state: self, clock: self.clock.max(now), bound }
+    }
+
+    /// Whether new holds get prices.
+    pub(crate) fn freezes_prices(&self) -> bool {
+        self.level.number > 0
+    }
+}
+
+impl<'s> Planner<'s> {
     /// Adds what a planned order will take.
     pub(crate) fn stage(&self, staged: &mut Staged, order: &PlaceOrder, plan: &Plan) {
         staged.orders += 1;
         staged.unpaid += u64::from(order.payment_method == PaymentMethod::None);
         staged.holds.extend(order.hold);
-        let hold = order.hold.and_then(|id| self.holds.resident(id));
+        staged.references.extend(reference_name(order));
+        let hold = order.hold.and_then(|id| self.state.holds.resident(id));
         for &Demand { product, units } in &plan.demands {
             if hold.is_none() {
                 *staged.units.entry(product).or_default() += units;
             }
-            let row = &self.products.entry(product).expect("the plan found the product").product;
+            let row =
+                &self.state.products.entry(product).expect("the plan found the product").product;
             if let Some(user) = plan.user.filter(|_| !is_counted(hold, row)) {
                 staged.taken.add(product, user, units);
+            }
+            if let Some(user) = plan.user.filter(|_| !self.is_in_window(hold, row)) {
+                staged.rolled.add(product, user, units);
             }
         }
     }
@@ -103,10 +140,10 @@ impl State {
     /// How many open orders count against the bound of a new one. From level 1 on orders that wait
     /// for no payment have a bound of their own, so that they never keep others out.
     fn open_like(&self, method: PaymentMethod, staged: &Staged) -> u64 {
-        let open = self.orders.open() + staged.orders;
-        let unpaid = self.orders.unpaid() + staged.unpaid;
+        let open = self.state.orders.open() + staged.orders;
+        let unpaid = self.state.orders.unpaid() + staged.unpaid;
         match method {
-            _ if self.level() == 0 => open,
+            _ if self.state.level() == 0 => open,
             PaymentMethod::None => unpaid,
             PaymentMethod::Mock | PaymentMethod::Webhook | PaymentMethod::Gateway => open - unpaid,
         }
@@ -147,6 +184,8 @@ impl State {
             self.check_limits(&demands)?;
         }
         self.check_user_limits(user, hold, &demands, staged)?;
+        self.check_windows_of_user(user, hold, &demands, staged)?;
+        self.check_reference(command, staged)?;
         if hold.is_none() {
             self.check_stock(&demands, staged)?;
         }
@@ -167,7 +206,7 @@ impl State {
         }
         self.check_bound(command.user)?;
         self.check_user(command.user, command.require_user)?;
-        if self.holds.active() >= command.active_holds_max {
+        if self.state.holds.active() >= command.active_holds_max {
             return Err(Rejection::TooManyHolds);
         }
         let items = self.price(&command.lines)?;
@@ -176,31 +215,29 @@ impl State {
         self.check_limits(&demands)?;
         let staged = Staged::default();
         self.check_user_limits(command.user, None, &demands, &staged)?;
+        self.check_windows_of_user(command.user, None, &demands, &staged)?;
         self.check_held_limits(command.user, &demands)?;
         self.check_stock(&demands, &staged)?;
-        if self.freezes_prices() && total(&items).is_none() {
+        if self.state.freezes_prices() && total(&items).is_none() {
             return Err(Rejection::AmountOverflow);
         }
         let unit_prices = items.iter().map(|item| item.unit_price).collect();
         Ok(HoldPlan { demands, unit_prices })
     }
 
-    /// Whether new holds get prices.
-    pub(crate) fn freezes_prices(&self) -> bool {
-        self.level.number > 0
-    }
-
     /// The hold, if an order may still consume it or somebody may extend or release it.
-    pub(crate) fn usable_hold(&self, id: HoldId) -> Result<&Hold, Rejection> {
+    pub(crate) fn usable_hold(&self, id: HoldId) -> Result<&'s Hold, Rejection> {
         if self.is_foreign_hold(id) {
             return Err(Rejection::HoldNotFound(id));
         }
-        let status = match self.holds.resident(id) {
+        let status = match self.state.holds.resident(id) {
             Some(hold) => hold.status_at(self.clock),
-            None => self.holds.status(id).ok_or(Rejection::HoldNotFound(id))?,
+            None => self.state.holds.status(id).ok_or(Rejection::HoldNotFound(id))?,
         };
         match status {
-            Status::Active => Ok(self.holds.resident(id).expect("an active hold is resident")),
+            Status::Active => {
+                Ok(self.state.holds.resident(id).expect("an active hold is resident"))
+            }
             Status::Consumed(order) => Err(Rejection::HoldConsumed { hold: id, order }),
             Status::Expired => Err(Rejection::HoldExpired(id)),
             Status::Released => Err(Rejection::HoldReleased(id)),
@@ -211,7 +248,7 @@ impl State {
         match user {
             _ if !require => Ok(()),
             None => Err(Rejection::UserRequired),
-            Some(id) if self.users.get(id).is_none() => Err(Rejection::UserNotFound(id)),
+            Some(id) if self.state.users.get(id).is_none() => Err(Rejection::UserNotFound(id)),
             Some(_) => Ok(()),
         }
     }
@@ -220,7 +257,8 @@ impl State {
     fn price(&self, lines: &[Line]) -> Result<Items, Rejection> {
         let mut items = Items::new();
         for &Line { product, quantity } in lines {
-            let found = self.products.active(product).ok_or(Rejection::ProductNotFound(product))?;
+            let found =
+                self.state.products.active(product).ok_or(Rejection::ProductNotFound(product))?;
             items.push(Item { product, quantity, unit_price: found.price });
         }
         Ok(items)
@@ -235,7 +273,7 @@ impl State {
             false => 0,
         };
         for &Demand { product, .. } in demands {
-            let Some(row) = self.products.active(product) else { continue };
+            let Some(row) = self.state.products.active(product) else { continue };
             let opens_at = row.sale.opens_at;
             #[cfg(feature = "planted-bugs")]
             let opens_at = opens_at.map(|opens_at| opens_at.plus_ms(late_ms));
@@ -251,14 +289,15 @@ impl State {
 
     /// Whether no product of a hold is closed, so that it may be extended.
     pub(crate) fn check_extension(&self, hold: &Hold) -> Result<(), Rejection> {
-        let mut rows = hold.lines.iter().filter_map(|line| self.products.active(line.product));
+        let mut rows =
+            hold.lines.iter().filter_map(|line| self.state.products.active(line.product));
         rows.try_for_each(|row| check_closing(row, self.clock))
     }
 
     /// Whether each demand is within the bounds of one order.
     fn check_limits(&self, demands: &[Demand]) -> Result<(), Rejection> {
         for &Demand { product, units } in demands {
-            let row = self.products.active(product);
+            let row = self.state.products.active(product);
             let minimum = row.and_then(|row| row.sale.min_per_order);
             if let Some(minimum) = minimum.filter(|minimum| units < u64::from(*minimum)) {
                 return Err(Rejection::MinimumNotMet { product, minimum, requested: units });
@@ -281,13 +320,13 @@ impl State {
         staged: &Staged,
     ) -> Result<(), Rejection> {
         for &Demand { product, units: requested } in demands {
-            let Some(row) = self.products.active(product) else { continue };
+            let Some(row) = self.state.products.active(product) else { continue };
             let Some(limit) = row.max_per_user else { continue };
             let user = user.ok_or(Rejection::UserRequired)?;
             if is_counted(hold, row) {
                 continue;
             }
-            let taken = self.taken.get(product, user) + staged.taken.get(product, user);
+            let taken = self.state.taken.get(product, user) + staged.taken.get(product, user);
             if taken + requested > u64::from(limit) {
                 return Err(Rejection::UserLimitExceeded { product, limit, requested, taken });
             }
@@ -295,17 +334,74 @@ impl State {
         Ok(())
     }
 
+    /// Whether the user may take these units too, within the windows of the limits that roll.
+    fn check_windows_of_user(
+        &self,
+        user: Option<UserId>,
+        hold: Option<&Hold>,
+        demands: &[Demand],
+        staged: &Staged,
+    ) -> Result<(), Rejection> {
+        for &Demand { product, units: requested } in demands {
+            let Some(row) = self.state.products.active(product) else { continue };
+            let Some(limit) = row.sale.per_window else { continue };
+            let user = user.ok_or(Rejection::UserRequired)?;
+            if self.is_in_window(hold, row) {
+                continue;
+            }
+            let counts = |it: &Origin| row.window_counts(it.position, it.at, self.clock);
+            let rolling = &self.state.rolling;
+            let taken = rolling.taken(product, user, counts) + staged.rolled.get(product, user);
+            let units = u64::from(limit.units);
+            if taken + requested > units {
+                let last = rolling.last_of(product, user, taken + requested - units, counts);
+                // Earlier orders of the batch are taken now.
+                let at = last.map_or(self.clock, |origin| origin.at);
+                let allowed_at = (requested <= units).then(|| at.plus_ms(limit.ms));
+                return Err(Rejection::WindowLimitExceeded {
+                    product,
+                    limit,
+                    requested,
+                    taken,
+                    allowed_at,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the units of a hold already count towards the limit per window.
+    fn is_in_window(&self, hold: Option<&Hold>, row: &Product) -> bool {
+        hold.is_some_and(|hold| {
+            hold.user.is_some() && row.window_counts(hold.created, hold.created_at, self.clock)
+        })
+    }
+
     /// Whether the user may have these units in holds too.
     fn check_held_limits(&self, user: Option<UserId>, demands: &[Demand]) -> Result<(), Rejection> {
         for &Demand { product, units: requested } in demands {
-            let row = self.products.active(product);
+            let row = self.state.products.active(product);
             let Some(limit) = row.and_then(|row| row.sale.max_held_per_user) else { continue };
-            let held = self.held.get(product, user.ok_or(Rejection::UserRequired)?);
+            let held = self.state.held.get(product, user.ok_or(Rejection::UserRequired)?);
             if held + requested > u64::from(limit) {
                 return Err(Rejection::HeldLimitExceeded { product, limit, requested, held });
             }
         }
         Ok(())
+    }
+
+    /// Whether no other order has the reference.
+    fn check_reference(&self, order: &PlaceOrder, staged: &Staged) -> Result<(), Rejection> {
+        let Some(name) = reference_name(order) else { return Ok(()) };
+        if staged.references.contains(&name) {
+            return Err(Rejection::ReferenceTaken { order: None });
+        }
+        let Some(taken) = self.state.keys.get(name).and_then(Used::order) else { return Ok(()) };
+        // A customer does not learn the orders of others.
+        let is_own =
+            |user| self.state.users.orders(user).is_some_and(|orders| orders.contains(taken.0));
+        let order = Some(taken).filter(|_| self.bound.is_none_or(is_own));
+        Err(Rejection::ReferenceTaken { order })
     }
 
     fn check_stock(&self, demands: &[Demand], staged: &Staged) -> Result<(), Rejection> {
@@ -317,11 +413,42 @@ impl State {
     /// Whether fewer units are available than demanded, after the orders of the batch before.
     fn shortage(&self, demand: Demand, staged: &Staged) -> Option<Shortage> {
         let Demand { product, units: requested } = demand;
-        let row = self.products.active(product);
+        let row = self.state.products.active(product);
         let ahead = staged.units.get(&product).map_or(0, |units| *units as i64);
         let available = row.map_or(0, |product| product.stock.available()) - ahead;
         let is_enough = i64::try_from(requested).is_ok_and(|units| units <= available);
         (!is_enough).then_some(Shortage { product, requested, available })
+    }
+
+    /// Refuses to act for another user than the one that the sender is limited to.
+    fn check_bound(&self, user: Option<UserId>) -> Result<(), Rejection> {
+        match self.bound {
+            Some(bound) if user != Some(bound) => Err(Rejection::OtherUser),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the sender must not learn that the order exists.
+    pub(crate) fn is_foreign_order(&self, id: OrderId) -> bool {
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::is_planted(crate::planted::Bug::OwnerIgnored) {
+            return false;
+        }
+        self.bound.is_some_and(|user| !self.state.users.has_order(user, id))
+    }
+
+    /// Whether the sender must not learn that the hold exists. The users of holds that have ended
+    /// need not be in memory, so those count as foreign; the node that answers knows better.
+    fn is_foreign_hold(&self, id: HoldId) -> bool {
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::is_planted(crate::planted::Bug::OwnerIgnored) {
+            return false;
+        }
+        let holds = &self.state.holds;
+        self.bound.is_some_and(|user| {
+            let active = holds.status(id) == Some(Status::Active);
+            !active || holds.resident(id).is_none_or(|hold| hold.user != Some(user))
+        })
     }
 }
 
@@ -333,6 +460,11 @@ fn check_closing(row: &Product, clock: Timestamp) -> Result<(), Rejection> {
         }
         _ => Ok(()),
     }
+}
+
+/// The hashed reference of an order.
+fn reference_name(order: &PlaceOrder) -> Option<KeyHash> {
+    order.terms.reference.as_deref().map(|text| KeyHash::of(Scope::Reference, text))
 }
 
 /// Whether the units of a hold already count for its user.
@@ -350,6 +482,9 @@ fn check_order(command: &PlaceOrder) -> Result<(), Rejection> {
     check_key(command.key.as_deref())?;
     if command.metadata.as_ref().is_some_and(|text| text.len() > METADATA_BYTES_MAX) {
         return Err(Rejection::Invalid("metadata"));
+    }
+    if command.terms.reference.as_deref().is_some_and(|text| !is_reference(text)) {
+        return Err(Rejection::Invalid("client_reference"));
     }
     if command.payment_attempts_max == 0 {
         return Err(Rejection::Invalid("payment_attempts"));
@@ -377,6 +512,16 @@ pub(crate) fn check_key(key: Option<&str>) -> Result<(), Rejection> {
 /// The exact sum, or `None` on overflow.
 fn total(items: &[Item]) -> Option<Money> {
     items.iter().try_fold(Money(0), |sum, item| sum.plus(item.unit_price.times(item.quantity)?))
+}
+
+/// Lines with their prices, and the sum unless it is too large.
+pub(crate) fn priced(lines: &[Line], unit_prices: &[Money]) -> (Items, Option<Money>) {
+    let mut items = Items::new();
+    for (&Line { product, quantity }, &unit_price) in lines.iter().zip(unit_prices) {
+        items.push(Item { product, quantity, unit_price });
+    }
+    let total = total(&items);
+    (items, total)
 }
 
 #[cfg(test)]

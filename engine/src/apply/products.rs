@@ -7,7 +7,8 @@ use crate::ids::{Position, ProductId};
 use crate::ledger;
 use crate::money::Money;
 use crate::outcome::{Outcome, Rejection};
-use crate::product::{Counters, NAME_BYTES_MAX, Product, SKU_BYTES_MAX, STOCK_MAX};
+use crate::product::{Counted, Counters, NAME_BYTES_MAX, Product, SKU_BYTES_MAX, STOCK_MAX};
+use crate::sale::{DAY_MS, Sale, WINDOW_DAYS_MAX};
 use crate::state::State;
 
 impl State {
@@ -22,7 +23,7 @@ impl State {
         check_stock(command.stock)?;
         check_limit("max_per_order", command.max_per_order)?;
         check_limit("max_per_user", command.max_per_user)?;
-        command.sale.fault().map_or(Ok(()), |field| Err(Rejection::Invalid(field)))?;
+        check_sale(&command.sale, command.max_per_order, command.max_per_user)?;
         let id = ProductId(self.products.len() as u64 + 1);
         self.check_sku(id, command.sku.as_deref())?;
         self.products.create(Product {
@@ -42,6 +43,7 @@ impl State {
             updated_at: cx.at,
             version: cx.position,
             sale: command.sale.0,
+            window: command.sale.per_window.map(|_| Counted { since: cx.position, from: cx.at }),
         });
         let cause = ledger::Cause::Created;
         self.products.adjust(id, command.stock, cause, cx.position, cx.at);
@@ -72,7 +74,9 @@ impl State {
             check_limit("max_per_user", limit)?;
         }
         let sale = product.sale.with(command.sale.0);
-        sale.fault().map_or(Ok(()), |field| Err(Rejection::Invalid(field)))?;
+        let max_per_order = command.max_per_order.unwrap_or(product.max_per_order);
+        let max_per_user = command.max_per_user.unwrap_or(product.max_per_user);
+        check_sale(&sale, max_per_order, max_per_user)?;
         if let Some(sku) = &command.sku {
             self.check_sku(id, sku.as_deref())?;
         }
@@ -84,12 +88,13 @@ impl State {
         self.products.change(id, cx.position, cx.at, |product| {
             product.name = command.name.unwrap_or_else(|| std::mem::take(&mut product.name));
             product.price = command.price.unwrap_or(product.price);
-            product.max_per_order = command.max_per_order.unwrap_or(product.max_per_order);
-            product.max_per_user = command.max_per_user.unwrap_or(product.max_per_user);
+            product.max_per_order = max_per_order;
+            product.max_per_user = max_per_user;
             // Once counted, always counted: a removed limit may come back.
             let counted = product.max_per_user.map(|_| cx.position);
             product.counted_since = product.counted_since.or(counted);
             product.low_stock = command.low_stock.unwrap_or(product.low_stock);
+            product.window = product.counted_under(sale.per_window, cx.position, cx.at);
             product.sale = sale;
             if let Some(sku) = command.sku {
                 product.sku = sku;
@@ -184,4 +189,34 @@ fn check_limit(field: &'static str, limit: Option<u32>) -> Result<(), Rejection>
         Some(0) => Err(Rejection::Invalid(field)),
         _ => Ok(()),
     }
+}
+
+/// Checks the rules of a sale, which the edge cannot do alone: a patch names only some of them.
+fn check_sale(
+    sale: &Sale,
+    max_per_order: Option<u32>,
+    max_per_user: Option<u32>,
+) -> Result<(), Rejection> {
+    check_limit("min_per_order", sale.min_per_order)?;
+    check_limit("max_held_per_user", sale.max_held_per_user)?;
+    if sale.closes_first() {
+        return Err(Rejection::ClosesBeforeOpening);
+    }
+    let is_sound = |ms| (1..=u64::from(WINDOW_DAYS_MAX) * DAY_MS).contains(&ms);
+    if sale.per_window.is_some_and(|limit| limit.units == 0 || !is_sound(limit.ms)) {
+        return Err(Rejection::Invalid("per_window"));
+    }
+    let Some(minimum) = sale.min_per_order else { return Ok(()) };
+    let bounds = [
+        ("max_per_order", max_per_order),
+        ("max_per_user", max_per_user),
+        ("max_held_per_user", sale.max_held_per_user),
+        ("per_window", sale.per_window.map(|limit| limit.units)),
+    ];
+    for (field, maximum) in bounds {
+        if let Some(maximum) = maximum.filter(|maximum| *maximum < minimum) {
+            return Err(Rejection::MinimumAboveMaximum { minimum, field, maximum });
+        }
+    }
+    Ok(())
 }

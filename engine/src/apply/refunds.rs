@@ -16,6 +16,7 @@ use crate::money::Money;
 use crate::order::{Claim, PaymentTask, REASON_BYTES_MAX, Status as OrderStatus};
 use crate::outcome::{ClaimedRefund, Outcome, Rejection};
 use crate::refund::{Facts, Line, PER_ORDER_MAX, Refund, Status};
+use crate::rolling::Source;
 use crate::state::State;
 
 impl State {
@@ -130,7 +131,8 @@ impl State {
             let back = demand.signed();
             let delta = Delta { on_hand: back, sold: -back, ..Delta::default() };
             self.shift(cx, product, delta, ledger::Cause::Return(refund.id));
-            self.untake(refund.facts.user, refund.facts.placed, demand);
+            let (user, placed) = (refund.facts.user, refund.facts.placed);
+            self.untake(user, Source::Order(refund.order), placed, demand);
         }
     }
 

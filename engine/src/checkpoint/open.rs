@@ -26,6 +26,7 @@ use crate::keys::{self, KeyHash, Keys, Rule, Scope, Used};
 use crate::order::{Order, Status};
 use crate::packed::{EventRows, Span};
 use crate::refund::{self, Facts, Refund};
+use crate::rolling::{Origin, Source};
 use crate::state::State;
 use crate::store::CheckpointStore;
 use crate::tokens::Tokens;
@@ -67,14 +68,14 @@ impl State {
             state.keys = Keys::keyed(&state.level.secret, short);
         }
         let rule = state.keys.rule();
-        let key_of = |order: &Order| key_of(order, rule);
+        let names_of = |order: &Order| names_of(order, rule);
         state.read_products(store, &meta, ahead)?;
         state.read_users(store, &meta)?;
         state.tokens = read_tokens(store, &mut state.hasher)?;
         state.audit = read_audit(store, &mut state.hasher)?;
         state.keyed = read_keyed(store, &mut state.hasher)?;
         let leftovers = [
-            read_chunks(store, &meta, ahead, key_of, |chunk| state.read_orders(chunk))?,
+            read_chunks(store, &meta, ahead, names_of, |chunk| state.read_orders(chunk))?,
             read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_holds(chunk))?,
             read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_webhooks(chunk))?,
             read_chunks(store, &meta, ahead, |_| (), |chunk| state.read_refunds(chunk))?,
@@ -92,7 +93,9 @@ impl State {
             return Err(Error::Digest { stored: meta.digest, computed });
         }
         #[cfg(feature = "planted-bugs")]
-        if crate::planted::is_planted(crate::planted::Bug::KeysForgotten) {
+        if crate::planted::is_planted(crate::planted::Bug::KeysForgotten)
+            || crate::planted::is_planted(crate::planted::Bug::ReferenceForgotten)
+        {
             return Ok(state);
         }
         state.check_invariants()?;
@@ -148,13 +151,13 @@ impl State {
     }
 
     /// Restores the orders of a chunk.
-    fn read_orders(&mut self, chunk: ReadChunk<Order, Option<OrderKey>>) -> Result<(), Error> {
+    fn read_orders(&mut self, chunk: ReadChunk<Order, OrderNames>) -> Result<(), Error> {
         let ReadChunk { rows, hashes, prepared: keys, open } = chunk;
         for (rows, keys) in rows.chunks(FETCHED_AT_ONCE).zip(keys.chunks(FETCHED_AT_ONCE)) {
             // Prefetch what all of them need, as placing orders does, so that cache misses overlap.
             for (order, key) in rows.iter().zip(keys) {
                 let products = order.items.iter().map(|item| item.product);
-                self.fetch_order(key.map(|key| key.name), order.user, products);
+                self.fetch_order(key.key.map(|key| key.name), order.user, products);
             }
             for (order, key) in rows.iter().zip(keys) {
                 self.read_order(order, *key)?;
@@ -165,8 +168,15 @@ impl State {
     }
 
     /// Restores every index of an order.
-    fn read_order(&mut self, order: &Order, key: Option<OrderKey>) -> Result<(), Error> {
+    fn read_order(&mut self, order: &Order, names: OrderNames) -> Result<(), Error> {
         let id = order.id;
+        let OrderNames { key, reference } = names;
+        #[cfg(feature = "planted-bugs")]
+        let reference = reference
+            .filter(|_| !crate::planted::is_planted(crate::planted::Bug::ReferenceForgotten));
+        if reference.is_some_and(|name| !self.keys.insert(name, Used::by(id))) {
+            return Err(inconsistent(format!("order {id} has the reference of another")));
+        }
         #[cfg(feature = "planted-bugs")]
         let key = key.filter(|_| !crate::planted::is_planted(crate::planted::Bug::KeysForgotten));
         if let Some(OrderKey { name, fingerprint }) = key {
@@ -191,9 +201,10 @@ impl State {
             }
         }
         if !matches!(order.status, Status::Cancelled | Status::Failed) {
-            let (user, placed) = (order.user, order.placed());
+            let source = Source::Order(id);
+            let origin = Origin { at: order.created_at, position: order.placed(), source };
             for demand in demands(order.items.iter().map(|item| (item.product, item.quantity))) {
-                self.take(user, placed, demand);
+                self.take(order.user, origin, demand);
             }
         }
         self.orders.restore_status(order.status);
@@ -233,7 +244,9 @@ impl State {
                     if let Some(user) = hold.user {
                         self.held.add(demand.product, user, demand.units);
                     }
-                    self.take(hold.user, hold.created, demand);
+                    let source = Source::Hold(id);
+                    let origin = Origin { at: hold.created_at, position: hold.created, source };
+                    self.take(hold.user, origin, demand);
                 }
             }
         }
@@ -286,7 +299,7 @@ impl State {
                     return Err(inconsistent(format!("refund {id} is of no product {product}")));
                 }
                 let Facts { user, placed, .. } = refund.facts;
-                self.untake(user, placed, Demand { product, units });
+                self.untake(user, Source::Order(order), placed, Demand { product, units });
             }
         }
         self.refunds.restore(chunk.rows, chunk.hashes, chunk.open);
@@ -397,6 +410,13 @@ fn read_keyed(store: &dyn CheckpointStore, hasher: &mut RowHasher) -> Result<Key
     KeyedResults::restore(all, hasher).ok_or_else(|| inconsistent("keys that never were"))
 }
 
+/// The names by which an order is found.
+#[derive(Clone, Copy, Debug)]
+struct OrderNames {
+    key: Option<OrderKey>,
+    reference: Option<KeyHash>,
+}
+
 /// The key that made an order, and the hashed meaning of the request.
 #[derive(Clone, Copy, Debug)]
 struct OrderKey {
@@ -404,8 +424,15 @@ struct OrderKey {
     fingerprint: u64,
 }
 
-fn key_of(order: &Order, rule: Rule) -> Option<OrderKey> {
-    let name = KeyHash::of(Scope::Order, order.key.as_deref()?);
-    let meaning = keys::of_order_row(order);
-    Some(OrderKey { name, fingerprint: rule.fingerprint(Scope::Order, order.id.0, &meaning) })
+fn names_of(order: &Order, rule: Rule) -> OrderNames {
+    let name = |scope| move |text: &str| KeyHash::of(scope, text);
+    let key = order.key.as_deref().map(name(Scope::Order));
+    let fingerprint = || {
+        let meaning = keys::of_order_row(order);
+        rule.fingerprint(Scope::Order, order.id.0, &meaning)
+    };
+    OrderNames {
+        key: key.map(|name| OrderKey { name, fingerprint: fingerprint() }),
+        reference: order.reference.as_deref().map(name(Scope::Reference)),
+    }
 }

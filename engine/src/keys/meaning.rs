@@ -60,6 +60,7 @@ pub(crate) fn of_order(
     lines: impl ExactSizeIterator<Item = Line>,
     payment_method: PaymentMethod,
     metadata: Option<&str>,
+    reference: Option<&str>,
 ) -> Meaning {
     let payment_method = match payment_method {
         PaymentMethod::Mock => 0,
@@ -74,6 +75,10 @@ pub(crate) fn of_order(
         .lines(lines)
         .number(payment_method)
         .text(metadata);
+    // Without one, the meaning is as before orders had any.
+    if reference.is_some() {
+        meaning.text(reference);
+    }
     meaning
 }
 
@@ -83,7 +88,8 @@ pub(crate) fn of_order_row(order: &Order) -> Meaning {
     // The lines of an order from a hold are the hold's; the request named none.
     let items = if order.hold.is_none() { &order.items[..] } else { &[] };
     let lines = items.iter().map(|item| Line { product: item.product, quantity: item.quantity });
-    of_order(user, order.hold, lines, order.payment_method, order.metadata.as_deref())
+    let (metadata, reference) = (order.metadata.as_deref(), order.reference.as_deref());
+    of_order(user, order.hold, lines, order.payment_method, metadata, reference)
 }
 
 /// The meaning of a request for a hold: who wants what for how long. `ttl_ms` is `None` when the

@@ -17,6 +17,8 @@ pub(crate) enum Scope {
     Webhook,
     /// It makes a refund.
     Refund,
+    /// It is the reference of an order.
+    Reference,
 }
 
 impl Scope {
@@ -27,6 +29,7 @@ impl Scope {
             Scope::Adjustment => b"adjustment\0",
             Scope::Webhook => b"webhook\0",
             Scope::Refund => b"refund\0",
+            Scope::Reference => b"reference\0",
         }
     }
 }
@@ -56,6 +59,11 @@ pub(crate) struct Used {
 }
 
 impl Used {
+    /// The reference of an order. What else the request said is no part of it.
+    pub(crate) fn by(order: OrderId) -> Used {
+        Used { id: order.0, fingerprint: 0 }
+    }
+
     /// A fenced key of orders: it "made" order 0, which never exists.
     pub(crate) const FENCED: Used = Used { id: 0, fingerprint: 0 };
 

@@ -11,7 +11,9 @@ use bincode::{Decode, Encode};
 
 use crate::ids::{HoldId, OrderId, Position, Timestamp, UserId};
 use crate::money::Money;
-use crate::order::{Cause, History, HistoryRow, Items, Order, PaymentMethod, PaymentTask, Status};
+use crate::order::{
+    self, Cause, History, HistoryRow, Items, Order, PaymentMethod, PaymentTask, Status,
+};
 use crate::packed::{InChunk, Last};
 use crate::record::Record;
 use crate::trace::TraceId;
@@ -42,7 +44,7 @@ impl InChunk for Order {
         let plain: Plain<'_> = (
             self.user,
             self.hold.map(|hold| (hold, self.user_of_hold)),
-            self.status,
+            order::status_number(self),
             self.payment_method,
             &self.items,
             self.total,
@@ -66,7 +68,8 @@ impl InChunk for Order {
             }
             (moved, at.step(row.at.0), row.to, &row.cause, &row.trace).encode(encoder)?;
         }
-        (position.step(self.version.0), at.step(self.updated_at.0)).encode(encoder)
+        (position.step(self.version.0), at.step(self.updated_at.0)).encode(encoder)?;
+        self.reference.as_ref().map_or(Ok(()), |text| text.encode(encoder))
     }
 
     fn decode_next<D: Decoder<Context = ()>>(
@@ -77,6 +80,7 @@ impl InChunk for Order {
         let read = Read::decode(decoder)?;
         let (user, hold, status, payment_method, items, total, key, metadata, reason, trace, task) =
             read;
+        let (status, has_reference) = order::read_status(status)?;
         let (created, deadline, moves) = <(i64, Option<i64>, u64)>::decode(decoder)?;
         let created_at = Timestamp(walk.created.follow(created));
         let payment_deadline =
@@ -103,6 +107,7 @@ impl InChunk for Order {
             from = Some(to);
         }
         let (version, updated_at) = <(i64, i64)>::decode(decoder)?;
+        let reference = has_reference.then(|| Decode::decode(decoder)).transpose()?;
         Ok(Order {
             id: OrderId(id),
             user,
@@ -122,6 +127,7 @@ impl InChunk for Order {
             task,
             payment_deadline,
             history,
+            reference,
         })
     }
 }
@@ -130,7 +136,7 @@ impl InChunk for Order {
 type Plain<'a> = (
     Option<UserId>,
     Option<(HoldId, bool)>,
-    Status,
+    u32,
     PaymentMethod,
     &'a Items,
     Money,
@@ -145,7 +151,7 @@ type Plain<'a> = (
 type Read = (
     Option<UserId>,
     Option<(HoldId, bool)>,
-    Status,
+    u32,
     PaymentMethod,
     Items,
     Money,
@@ -192,6 +198,7 @@ mod tests {
         orders[2].user_of_hold = true;
         orders[2].payment_deadline = Some(Timestamp(u64::MAX));
         orders[2].history = History::new();
+        orders[2].reference = Some("cart 7".into());
         let chunk = Chunk { rows: orders };
         let row = encode_row(1, &chunk);
         assert_eq!(decode_row::<Chunk<Order>>(1, &row), Ok(chunk));

@@ -224,7 +224,7 @@ fn a_batch_that_lacks_stock_is_refused_without_an_entry() {
     machine.place(keyed("old", &[(2, 1)]));
     let lacks = |machine: &Machine, atomic, orders: &[PlaceOrder], now| {
         let batch = PlaceBatch { atomic, orders: orders.to_vec() };
-        machine.state.batch_lacks_stock(&batch, Timestamp(now))
+        machine.state.refusal_of_batch(&batch, Timestamp(now))
     };
     let (three, two, one) = (order(&[(1, 3)]), order(&[(1, 2)]), order(&[(1, 1)]));
     // The refusal is the one that the log would give.

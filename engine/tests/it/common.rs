@@ -104,6 +104,15 @@ impl Machine {
         self.recorder.outcomes[before..].iter().map(|(_, _, outcome)| outcome.clone()).collect()
     }
 
+    /// What the command would come to next, on a copy that the log makes.
+    pub(crate) fn try_on_a_copy(&self, command: Command) -> Outcome {
+        let mut copy = Machine { now: self.now, seq: self.seq, ..Machine::default() };
+        for payload in &self.log {
+            copy.run_payload(payload.clone());
+        }
+        copy.run(command)
+    }
+
     /// Lets time pass and applies a tick.
     pub(crate) fn pass(&mut self, ms: u64) {
         self.now += ms;

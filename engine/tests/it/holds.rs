@@ -310,7 +310,7 @@ fn ten_thousand_expired_holds_are_swept_a_thousand_per_entry() {
     assert_eq!(machine.state.totals().holds_expired, 3_000);
     // Nothing refuses for lack of stock while units may come back.
     let too_many = order(&[(1, 3_001)]);
-    assert_eq!(machine.state.lacks_stock(&too_many, Timestamp(0)), None);
+    assert_eq!(machine.state.refusal_of_order(&too_many, Timestamp(0)), None);
     for expired in (4..=10).map(|entries| entries * 1_000) {
         assert_eq!(machine.state.next_deadline(), Some(Timestamp(100)));
         machine.run(Command::Tick);
@@ -327,13 +327,13 @@ fn a_hold_that_lacks_stock_is_refused_without_an_entry() {
     let product = machine.product("1", 1);
     let known = CreateHold { key: Some("k".into()), ..hold(&[(1, 1)]) };
     machine.make_hold(known.clone());
-    let lacks = |hold: CreateHold, now| machine.state.hold_lacks_stock(&hold, Timestamp(now));
+    let lacks = |hold: CreateHold, now| machine.state.refusal_of_hold(&hold, Timestamp(now));
     let refusal =
         Rejection::InsufficientStock { product, requested: 1, available: 0, also: Box::default() };
     assert_eq!(lacks(hold(&[(1, 1)]), 99), Some(refusal.clone()));
-    assert_eq!(machine.state.lacks_stock(&order(&[(1, 1)]), Timestamp(99)), Some(refusal));
+    assert_eq!(machine.state.refusal_of_order(&order(&[(1, 1)]), Timestamp(99)), Some(refusal));
     assert_eq!(lacks(hold(&[(1, 1)]), 100), None, "the unit may come back");
-    assert_eq!(machine.state.lacks_stock(&order(&[(1, 1)]), Timestamp(100)), None);
+    assert_eq!(machine.state.refusal_of_order(&order(&[(1, 1)]), Timestamp(100)), None);
     assert_eq!(lacks(hold(&[(9, 1)]), 0), None, "refused for something else");
     assert_eq!(lacks(known, 0), None, "its key is known");
 }

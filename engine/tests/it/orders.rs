@@ -189,7 +189,7 @@ fn a_fenced_key_never_makes_an_order() {
     for late in [keyed("k", &[(1, 1)]), keyed("k", &[(1, 9)])] {
         let refusal = rejected(machine.run(Command::PlaceOrder(late.clone())));
         assert_eq!(refusal, Rejection::KeyFenced);
-        assert_eq!(machine.state.lacks_stock(&late, Timestamp(0)), None, "the log decides");
+        assert_eq!(machine.state.refusal_of_order(&late, Timestamp(0)), None, "the log decides");
     }
     // A key that was used is answered with its order, and stays what it was.
     let id = machine.place(keyed("used", &[(1, 1)]));

@@ -6,7 +6,7 @@ use engine::ids::{ProductId, Quantity, Timestamp};
 use engine::money::Money;
 use engine::order::Item;
 use engine::outcome::{Outcome, Rejection};
-use engine::sale::{Sale, SaleChange};
+use engine::sale::{PerWindow, Sale, SaleChange};
 
 use crate::common::*;
 use crate::level::raise;
@@ -25,7 +25,7 @@ fn selling(stock: i64, sale: Sale) -> Machine {
 }
 
 fn expecting(total: i64, order: PlaceOrder) -> Command {
-    let terms = OrderTerms { expected_total: Some(Money(total)) };
+    let terms = OrderTerms { expected_total: Some(Money(total)), reference: None };
     Command::PlaceOrder(PlaceOrder { terms: terms.into(), ..order })
 }
 
@@ -181,18 +181,63 @@ fn held_units_of_a_user_are_bounded_and_given_back_once() {
 #[test]
 fn rules_without_sense_are_refused() {
     let mut machine = selling(1, Sale { opens_at: Some(Timestamp(5)), ..Sale::default() });
-    for (sale, field) in [
-        (SaleChange { closes_at: Some(Some(Timestamp(5))), ..Default::default() }, "closes_at"),
-        (SaleChange { min_per_order: Some(Some(0)), ..Default::default() }, "min_per_order"),
+    let none = SaleChange::default;
+    for (sale, expected) in [
         (
-            SaleChange { max_held_per_user: Some(Some(0)), ..Default::default() },
-            "max_held_per_user",
+            SaleChange { closes_at: Some(Some(Timestamp(5))), ..none() },
+            Rejection::ClosesBeforeOpening,
+        ),
+        (
+            SaleChange { min_per_order: Some(Some(0)), ..none() },
+            Rejection::Invalid("min_per_order"),
+        ),
+        (
+            SaleChange { max_held_per_user: Some(Some(0)), ..none() },
+            Rejection::Invalid("max_held_per_user"),
         ),
     ] {
         let change = UpdateProduct { product: PRODUCT, sale: sale.into(), ..Default::default() };
-        let refusal = refused(machine.run(Command::UpdateProduct(change)));
-        assert_eq!(refusal, Rejection::Invalid(field));
+        assert_eq!(refused(machine.run(Command::UpdateProduct(change))), expected);
     }
+}
+
+#[test]
+fn a_minimum_above_a_maximum_is_refused_from_either_side() {
+    let above = |field| Rejection::MinimumAboveMaximum { minimum: 3, field, maximum: 2 };
+    let sale = Sale { min_per_order: Some(3), ..Sale::default() };
+    let mut machine = selling(9, sale);
+    let create =
+        |sale: Sale| CreateProduct { name: "x".into(), sale: sale.into(), ..Default::default() };
+    let update = || UpdateProduct { product: PRODUCT, ..Default::default() };
+    let held = SaleChange { max_held_per_user: Some(Some(2)), ..SaleChange::default() };
+    for (command, field) in [
+        (
+            Command::CreateProduct(CreateProduct { max_per_order: Some(2), ..create(sale) }),
+            "max_per_order",
+        ),
+        (
+            Command::CreateProduct(create(Sale { max_held_per_user: Some(2), ..sale })),
+            "max_held_per_user",
+        ),
+        (
+            Command::UpdateProduct(UpdateProduct { max_per_order: Some(Some(2)), ..update() }),
+            "max_per_order",
+        ),
+        (
+            Command::UpdateProduct(UpdateProduct { max_per_user: Some(Some(2)), ..update() }),
+            "max_per_user",
+        ),
+        (
+            Command::UpdateProduct(UpdateProduct { sale: held.into(), ..update() }),
+            "max_held_per_user",
+        ),
+    ] {
+        assert_eq!(refused(machine.run(command)), above(field));
+    }
+    // Both at once are fine, as is a maximum that equals the minimum.
+    let lower = SaleChange { min_per_order: Some(Some(2)), ..SaleChange::default() };
+    let both = UpdateProduct { sale: lower.into(), max_per_order: Some(Some(2)), ..update() };
+    assert_eq!(machine.run(Command::UpdateProduct(both)), Outcome::ProductUpdated(PRODUCT));
 }
 
 #[test]
@@ -216,4 +261,185 @@ fn commands_with_new_fields_need_level_1() {
     ] {
         assert_eq!(command.level(), new, "{command:?}");
     }
+}
+
+fn named(reference: &str, order: PlaceOrder) -> PlaceOrder {
+    let terms = OrderTerms { reference: Some(reference.into()), ..OrderTerms::default() };
+    PlaceOrder { terms: terms.into(), ..order }
+}
+
+#[test]
+fn a_reference_belongs_to_one_order_as_long_as_that_is_stored() {
+    let mut machine = selling(10, Sale::default());
+    let first = machine.place(named("cart 7", keyed("k", &[(1, 1)])));
+    let taken = |order| Rejection::ReferenceTaken { order };
+    let again = Command::PlaceOrder(named("cart 7", order(&[(1, 1)])));
+    assert_eq!(refused(machine.run(again.clone())), taken(Some(first)));
+    machine.run(cancel(first));
+    machine.come_back();
+    assert_eq!(refused(machine.run(again.clone())), taken(Some(first)), "a cancelled one too");
+    assert_eq!(machine.state.order_by_reference("cart 7"), Some(first));
+    assert_eq!(machine.state.order_by_reference("cart 8"), None);
+    assert_eq!(machine.order(first).reference.as_deref(), Some("cart 7"));
+    // It is a part of what the key means.
+    let same = Command::PlaceOrder(named("cart 7", keyed("k", &[(1, 1)])));
+    assert_eq!(machine.run(same), Outcome::Replayed(first));
+    for other in [keyed("k", &[(1, 1)]), named("cart 8", keyed("k", &[(1, 1)]))] {
+        assert_eq!(refused(machine.run(Command::PlaceOrder(other))), Rejection::KeyReused);
+    }
+    // Stock comes after it, and an order without units does not use it up.
+    let many = |reference| Command::PlaceOrder(named(reference, order(&[(1, 99)])));
+    assert_eq!(refused(machine.run(many("cart 7"))), taken(Some(first)));
+    assert!(matches!(refused(machine.run(many("cart 8"))), Rejection::InsufficientStock { .. }));
+    machine.place(named("cart 8", order(&[(1, 1)])));
+    for bad in ["", "caf\u{e9}", "a\nb", &"x".repeat(65)] {
+        let refusal = refused(machine.run(Command::PlaceOrder(named(bad, order(&[(1, 1)])))));
+        assert_eq!(refusal, Rejection::Invalid("client_reference"), "{bad:?}");
+    }
+}
+
+#[test]
+fn of_two_orders_of_a_batch_with_one_reference_the_second_is_refused() {
+    let mut machine = selling(10, Sale::default());
+    let orders = || [(); 2].map(|()| named("cart", order(&[(1, 1)]))).to_vec();
+    let batch =
+        |atomic| Command::PlaceBatch(engine::command::PlaceBatch { atomic, orders: orders() });
+    let Rejection::BatchRefused { items } = refused(machine.run(batch(true))) else { panic!() };
+    assert_eq!(items[..], [(1, Rejection::ReferenceTaken { order: None })]);
+    let Outcome::Batch(outcomes) = machine.run(batch(false)) else { panic!() };
+    let [Outcome::Placed(first), Outcome::Rejected(second)] = &outcomes[..] else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!(*second, Rejection::ReferenceTaken { order: Some(*first) });
+    machine.come_back();
+}
+
+#[test]
+fn a_refusal_before_opening_needs_no_entry_and_one_after_closing_needs_the_replicated_clock() {
+    let window = Sale {
+        opens_at: Some(Timestamp(1_000)),
+        closes_at: Some(Timestamp(2_000)),
+        ..Sale::default()
+    };
+    let mut machine = selling(1, window);
+    let refusal = |machine: &Machine, now| {
+        let order = machine.state.refusal_of_order(&order(&[(1, 1)]), Timestamp(now));
+        let hold = machine.state.refusal_of_hold(&hold(&[(1, 1)]), Timestamp(now));
+        assert_eq!(order, hold);
+        order
+    };
+    let not_open = |clock| {
+        let (opens_at, clock) = (Timestamp(1_000), Timestamp(clock));
+        Some(Rejection::SaleNotOpen { product: PRODUCT, opens_at, clock })
+    };
+    assert_eq!(refusal(&machine, 999), not_open(999), "by the leader's clock");
+    assert_eq!(refusal(&machine, 1_000), None, "the log decides");
+    machine.now = 500;
+    machine.run(Command::Tick);
+    assert_eq!(refusal(&machine, 0), not_open(500), "the clock does not go back");
+    // The next leader's clock may be behind the one that says it is over.
+    assert_eq!(refusal(&machine, 2_000), None);
+    machine.now = 2_000;
+    machine.run(Command::Tick);
+    let closed = Rejection::SaleClosed { product: PRODUCT, closes_at: Timestamp(2_000) };
+    assert_eq!(refusal(&machine, 2_000), Some(closed));
+    // A known key is answered by the log, and a deadline elsewhere hinders only refusals for stock.
+    let mut machine = selling(1, Sale::default());
+    machine.product("1.00", 5);
+    machine.make_hold(hold(&[(2, 1)]));
+    machine.place(keyed("k", &[(1, 1)]));
+    let lacks = |machine: &Machine, order, now| {
+        machine.state.refusal_of_order(&order, Timestamp(now)).is_some()
+    };
+    assert!(lacks(&machine, order(&[(1, 1)]), 99) && !lacks(&machine, order(&[(1, 1)]), 100));
+    assert!(!lacks(&machine, keyed("k", &[(1, 1)]), 0));
+}
+
+#[test]
+fn a_dry_run_gives_the_answer_of_the_next_command() {
+    use engine::actor::Actor;
+    use engine::apply::Would;
+    let mut machine = selling(5, Sale { min_per_order: Some(2), ..Sale::default() });
+    let known = machine.place(keyed("k", &[(1, 2)]));
+    let rehearse = |machine: &Machine, command: &Command| {
+        let outcome = machine.state.rehearse(command, Actor::System, Timestamp(0));
+        outcome.expect("an order, a batch or a hold")
+    };
+    let commands = [
+        Command::PlaceOrder(order(&[(1, 2)])),
+        Command::PlaceOrder(order(&[(1, 1)])),
+        Command::PlaceOrder(order(&[(1, 4)])),
+        Command::PlaceOrder(keyed("k", &[(1, 2)])),
+        Command::PlaceOrder(keyed("k", &[(1, 3)])),
+        Command::CreateHold(hold(&[(1, 3)])),
+        Command::CreateHold(hold(&[(1, 4)])),
+        Command::CreateHold(hold(&[(9, 4)])),
+        batch(true, vec![order(&[(1, 2)]), order(&[(1, 2)])]),
+        batch(false, vec![order(&[(1, 2)]), order(&[(1, 2)]), keyed("k", &[(1, 2)])]),
+    ];
+    for command in commands {
+        let (digest, told) = (machine.state.digest(), rehearse(&machine, &command));
+        assert_eq!(machine.state.digest(), digest, "nothing changed");
+        // A copy of the machine runs the command itself.
+        let outcome = machine.try_on_a_copy(command.clone());
+        let agrees = match (&told, &outcome) {
+            (Err(told), Outcome::Rejected(rejection)) => told == rejection,
+            (Ok(Would::Place { total, .. }), Outcome::Placed(_)) => *total == Money(200),
+            (Ok(Would::ReplayOrder(id)), Outcome::Replayed(_)) => *id == Some(known),
+            (Ok(Would::Hold { total, .. }), Outcome::HoldCreated(_)) => *total == Some(Money(300)),
+            (Ok(Would::Batch(each)), Outcome::Batch(outcomes)) => {
+                each.iter().zip(outcomes).all(|(told, outcome)| match (told, outcome) {
+                    (Ok(Would::Place { .. }), Outcome::Placed(_))
+                    | (Ok(Would::ReplayOrder(_)), Outcome::Replayed(_)) => true,
+                    (Err(told), Outcome::Rejected(rejection)) => told == rejection,
+                    _ => false,
+                })
+            }
+            _ => false,
+        };
+        assert!(agrees, "{command:?}: {told:?}, {outcome:?}");
+    }
+}
+
+#[test]
+fn a_rolling_limit_counts_until_the_window_has_passed_and_gives_back_once() {
+    let limit = PerWindow { units: 3, ms: 1_000 };
+    let rolling = |limit| Sale { per_window: Some(limit), ..Sale::default() };
+    let mut machine = selling(100, rolling(limit));
+    let of = |units| PlaceOrder { user: user_id(7), ..order(&[(1, units)]) };
+    let ask = |machine: &mut Machine, now, units| at(machine, now, Command::PlaceOrder(of(units)));
+    let over = |requested, taken, allowed: Option<u64>| Rejection::WindowLimitExceeded {
+        product: PRODUCT,
+        limit,
+        requested,
+        taken,
+        allowed_at: allowed.map(Timestamp),
+    };
+    let anonymous = Command::PlaceOrder(order(&[(1, 1)]));
+    assert_eq!(refused(machine.run(anonymous)), Rejection::UserRequired);
+    let Outcome::Placed(first) = ask(&mut machine, 100, 2) else { panic!("refused") };
+    machine.now = 400;
+    // A hold that ends with its order counts anew from then.
+    let held = machine.make_hold(CreateHold { user: user_id(7), ..hold(&[(1, 1)]) });
+    machine.now = 450;
+    machine.place(PlaceOrder { user: user_id(7), ..order_from(held) });
+    assert_eq!(refused(ask(&mut machine, 1_099, 1)), over(1, 3, Some(1_100)));
+    assert_eq!(refused(ask(&mut machine, 1_099, 3)), over(3, 3, Some(1_450)));
+    assert_eq!(refused(ask(&mut machine, 1_099, 4)), over(4, 3, None));
+    assert!(matches!(ask(&mut machine, 1_100, 2), Outcome::Placed(_)));
+    // What has run out comes back for nothing, what counts comes back at once.
+    machine.run(cancel(first));
+    assert_eq!(refused(ask(&mut machine, 1_100, 1)), over(1, 3, Some(1_450)));
+    let orders = vec![of(1), of(1)];
+    let Outcome::Batch(outcomes) = at(&mut machine, 1_450, batch(false, orders)) else { panic!() };
+    assert!(matches!(outcomes[..], [Outcome::Placed(_), Outcome::Rejected(_)]), "{outcomes:?}");
+    // A longer window does not bring back what had left the shorter one.
+    let longer = PerWindow { units: 3, ms: 9_000 };
+    let sale = SaleChange { per_window: Some(Some(longer)), ..SaleChange::default() };
+    let update = UpdateProduct { product: PRODUCT, sale: sale.into(), ..Default::default() };
+    machine.run(Command::UpdateProduct(update));
+    machine.come_back();
+    let refusal = refused(ask(&mut machine, 1_500, 1));
+    let Rejection::WindowLimitExceeded { taken, allowed_at, .. } = refusal else { panic!() };
+    assert_eq!((taken, allowed_at), (3, Some(Timestamp(10_100))));
 }

@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use crate::exit::CliError;
 use crate::signals::StopFlag;
 use crate::{address, progress, remote};
+use catalogue::Goods;
 use cpu::Reading;
 use distribution::{Distribution, Sampler};
 use pace::Schedule;
@@ -51,6 +52,17 @@ enum Payment {
     Mock,
     /// No payment: orders stay PENDING
     None,
+}
+
+/// Whether the products can be ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sale {
+    /// They can.
+    Open,
+    /// Their sale has not opened.
+    Before,
+    /// Their sale is closed.
+    Closed,
 }
 
 impl Payment {
@@ -102,6 +114,13 @@ pub(crate) struct Options {
     /// Create products without stock, and count refusals instead of orders
     #[arg(long)]
     sold_out: bool,
+    /// Create products whose sale is open, or has not opened or is closed, and count refusals
+    #[arg(long, value_enum, value_name = "STATE", default_value = "open")]
+    sale: Sale,
+    /// Create this many holds of another product first, whose deadlines come one after the other
+    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(value_parser = value_parser!(u64).range(0..=100_000))]
+    holds: u64,
     /// Pay orders by this method
     #[arg(long, value_enum, default_value = "mock")]
     payment: Payment,
@@ -127,7 +146,7 @@ pub(crate) struct Options {
     /// Run a load script of an older system instead, with its users, thresholds and verdict. Exit
     /// with code 1 if it misses a threshold. --duration changes how long it runs
     #[arg(long, value_enum, value_name = "NAME")]
-    #[arg(conflicts_with_all = ["rate", "count", "hot", "sold_out", "warmup", "pid", "batch", "reads", "spread"])]
+    #[arg(conflicts_with_all = ["rate", "count", "hot", "sold_out", "sale", "holds", "warmup", "pid", "batch", "reads", "spread"])]
     scenario: Option<Scenario>,
     /// Report the processor time of this process too, by thread; give it once per node
     #[arg(long, value_name = "PID", value_delimiter = ',')]
@@ -189,7 +208,13 @@ async fn prepare(options: &Options) -> Result<Plan, CliError> {
     let count = if options.hot { 1 } else { options.products as usize };
     let client = options.remote.client()?;
     let token = options.remote.token()?.map(Box::from);
-    let products = catalogue::create(&client, &run, count, options.sold_out).await?;
+    let goods = Goods {
+        stock: if options.sold_out { 0 } else { catalogue::STOCK },
+        opens_at: (options.sale == Sale::Before).then_some(catalogue::FUTURE),
+        closes_at: (options.sale == Sale::Closed).then_some(catalogue::PAST),
+    };
+    let products = catalogue::create(&client, &run, count, goods).await?;
+    catalogue::hold(&client, &run, options.holds).await?;
 
     let measured = options.duration.unwrap_or(10);
     let warmup = options.warmup.unwrap_or(if options.count.is_some() { 0 } else { 2 });
@@ -232,7 +257,12 @@ async fn prepare(options: &Options) -> Result<Plan, CliError> {
         pace,
         times: Times { start, measured_from, end, give_up: end + DRAIN },
         total,
-        wanted: if options.sold_out { 409 } else { 201 },
+        wanted: match options.sale {
+            Sale::Before => 425,
+            Sale::Closed => 409,
+            Sale::Open if options.sold_out => 409,
+            Sale::Open => 201,
+        },
         given_out: AtomicU64::new(0),
         sent: AtomicU64::new(0),
         stopped: AtomicBool::new(false),
@@ -386,7 +416,12 @@ fn summarize(
         spread: options.spread.as_str(),
         batch: plan.shape.batch,
         keys: plan.shape.keys,
-        sold_out: options.sold_out,
+        refuses: match options.sale {
+            Sale::Before => Some("before opening"),
+            Sale::Closed => Some("closed"),
+            Sale::Open => options.sold_out.then_some("sold out"),
+        },
+        holds: options.holds,
         seconds,
         answered,
         succeeded,

@@ -12,7 +12,7 @@ use hyper::header::{
 
 use crate::answer::reply::{self, Reply, ReplyExt};
 use crate::answer::views;
-use crate::failure::{Details, Failure, wait_ms};
+use crate::failure::{Details, Failure, opening};
 
 /// The value of `WWW-Authenticate` in a 401 for a signature.
 const SIGNATURE_CHALLENGE: &str = "Holdfast-Signature realm=\"payments\"";
@@ -24,6 +24,7 @@ pub(crate) fn reply(failure: Failure, trace: &TraceId) -> Reply {
     let details = failure.into_details();
     let Details { code, detail, word, errors, results, shortages, allow, .. } = details;
     let Details { seen, retry_after_s, order, close, opens, totals, .. } = details;
+    let allowed_at = details.allowed_at;
     let mut problem = Problem::new(code, detail, trace.to_string());
     problem.error = word.map_or(problem.error, Cow::Borrowed);
     problem.errors = errors;
@@ -31,11 +32,9 @@ pub(crate) fn reply(failure: Failure, trace: &TraceId) -> Reply {
     problem.shortages = shortages;
     problem.retry_after = retry_after_s;
     problem.order_id = order.map(|id| id.0);
-    if let Some((opens_at, clock)) = opens {
-        problem.opens_at = Some(views::moment(opens_at));
-        problem.clock = Some(views::moment(clock));
-        problem.retry_after_ms = Some(wait_ms(opens_at, clock));
-    }
+    problem.clock = opens.map(|(_, clock)| views::moment(clock));
+    (problem.opens_at, problem.retry_after_ms) = opening(opens);
+    problem.allowed_at = allowed_at.map(views::moment);
     if let Some((expected, actual, items)) = totals {
         problem.expected = Some(expected.to_string());
         problem.actual = Some(actual.to_string());

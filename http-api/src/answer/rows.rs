@@ -138,6 +138,9 @@ impl Text<'_> {
         let metadata = order.metadata.as_deref();
         let metadata = metadata.and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
         self.raw(r#","metadata":"#).raw(metadata.map_or("null", RawValue::get));
+        if let Some(reference) = &order.reference {
+            self.raw(r#","client_reference":"#).string(reference);
+        }
         self.raw(r#","trace_id":"#).trace(&order.trace);
         if let [item] = &*order.items {
             self.raw(r#","product_id":"#).number(item.product.0);
@@ -236,6 +239,7 @@ mod tests {
                 }),
                 payment_deadline: None,
                 history: History::new(),
+                reference: retried.then(|| r#"cart "7""#.into()),
             }
         })
     }

@@ -52,6 +52,7 @@ pub(crate) fn order(order: &Order) -> wire::Order {
         // It was made canonical on arrival. Metadata that cannot be parsed is left out, so that the
         // order can still be read.
         metadata: order.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+        client_reference: order.reference.as_deref().map(str::to_owned),
         trace_id: Some(order.trace.to_string()),
         product_id: single.map(|item| item.product.0),
         quantity: single.map(|item| u64::from(item.quantity.0)),
@@ -127,6 +128,10 @@ pub(crate) fn product(product: &Product) -> wire::Product {
         closes_at: product.sale.closes_at.map(moment),
         min_per_order: product.sale.min_per_order.map(u64::from),
         max_held_per_user: product.sale.max_held_per_user.map(u64::from),
+        per_window: product
+            .sale
+            .per_window
+            .map(|limit| wire::PerWindow { units: u64::from(limit.units), days: limit.days() }),
         created_at: moment(product.created_at),
         updated_at: moment(product.updated_at),
         version: product.version.0,
@@ -455,6 +460,7 @@ mod tests {
             }),
             payment_deadline: None,
             history: [row].into_iter().collect(),
+            reference: None,
         }
     }
 

@@ -50,6 +50,8 @@ pub(crate) fn problem(code: ErrorCode) -> Value {
                 error: missing.as_str().into(),
                 message: "Product 9 not found.".to_owned(),
                 shortages: None,
+                opens_at: None,
+                retry_after_ms: None,
             }]);
         }
         ErrorCode::InsufficientStock => problem.shortages = Some(vec![shortage()]),

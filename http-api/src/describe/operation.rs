@@ -235,11 +235,22 @@ impl Operation {
         self.answers(201, text, &["ETag", "Location"], json_content(of, example))
     }
 
-    /// A known key is answered with the order that it made.
+    /// A known key is answered with the order that it made, a dry run with what would come of it.
     pub(crate) fn replays(self, example: Value) -> Operation {
-        let text = "The key made this order before; this is the order as it is now.";
-        let headers = &["ETag", "Idempotent-Replayed"];
-        self.answers(200, text, headers, json_content("OrderAnswer", example))
+        let text = "The key made this order before; this is the order as it is now. Or, to a dry \
+                    run, what the request would come to.";
+        self.dry_runs(text, "OrderOrDryRunAnswer", example)
+    }
+
+    /// It takes `dry_run`, and answers 200 to a known key too.
+    pub(crate) fn dry_runs(
+        self,
+        text: &'static str,
+        of: &'static str,
+        example: Value,
+    ) -> Operation {
+        let headers = &["ETag.replay", "Idempotent-Replayed.replay"];
+        self.takes(&["DryRun"]).looks().answers(200, text, headers, json_content(of, example))
     }
 
     /// It answers one row.

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::words::schema;
 use crate::bounds::{
-    AUDIT_DEFAULT, AUDIT_MAX, ID_MAX, LEDGER_DEFAULT, LEDGER_MAX, LIMIT_MAX, LIST_MAX, PER_PAGE,
-    PER_PAGE_MAX,
+    AUDIT_DEFAULT, AUDIT_MAX, HOLDS_DEFAULT, ID_MAX, LEDGER_DEFAULT, LEDGER_MAX, LIMIT_MAX,
+    LIST_MAX, PER_PAGE, PER_PAGE_MAX,
 };
 
 /// Parameters that every operation reads.
@@ -44,6 +44,11 @@ fn paths_and_headers() -> Value {
         "MemberId": path("id", "Id", "Id of the member. Anything else is 404."),
         "TokenId": path("id", "Id", "Id of the token. Anything else is 404."),
         "Key": path("key", "IdempotencyKey", "The key, percent-encoded."),
+        "Reference": path(
+            "reference",
+            "ClientReference",
+            "The `client_reference` of an order, percent-encoded. Anything else is 404.",
+        ),
         "ConsoleFile": json!({
             "name": "file",
             "in": "path",
@@ -147,6 +152,28 @@ fn of_lists() -> Value {
             moment("2026-02-24T00:00:00Z"),
             "Only orders created before this time. With `created_after`, adjacent ranges share no order and miss none.",
         ),
+        "ReferenceFilter": query(
+            "client_reference",
+            schema("ClientReference"),
+            "Only the order with this reference.",
+        ),
+        "HoldUser": query("user_id", schema("Id"), "Only holds of this user."),
+        "HoldProduct": query("product_id", schema("Id"), "Only holds with this product."),
+        "HoldCursor": query(
+            "cursor",
+            schema("Id"),
+            "The `next_cursor` of an earlier page. Treat it as opaque.",
+        ),
+        "HoldLimit": query(
+            "limit",
+            json!({
+                "type": "integer",
+                "minimum": 1,
+                "maximum": LIMIT_MAX,
+                "default": HOLDS_DEFAULT,
+            }),
+            "Holds per page.",
+        ),
         "Page": query(
             "page",
             json!({"type": "integer", "minimum": 1, "maximum": ID_MAX, "default": 1}),
@@ -166,6 +193,11 @@ fn of_lists() -> Value {
             "limit",
             json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}),
             "Orders per page of a list by cursor. Such lists have no totals and no page numbers.",
+        ),
+        "DryRun": query(
+            "dry_run",
+            json!({"type": "string", "enum": ["true", "false"], "default": "false"}),
+            "Say what the request would come to, without doing it: nothing is written, no key is used, nothing is promised. A refusal is the same problem.",
         ),
         "Atomic": query(
             "atomic",
@@ -352,6 +384,14 @@ pub(crate) fn headers() -> Value {
         "Idempotent-Replayed": always(
             word("true"),
             "The key made this before; nothing changed now.",
+        ),
+        "ETag.replay": sometimes(
+            json!({"type": "string", "pattern": "^(W/)?\"[0-9]+\"$"}),
+            "The `version` of the row in quotes. A dry run has none.",
+        ),
+        "Idempotent-Replayed.replay": sometimes(
+            word("true"),
+            "The key made this before; nothing changed now. A dry run has none.",
         ),
         "Idempotent-Replayed.apart": sometimes(
             word("true"),

@@ -132,6 +132,9 @@ pub(crate) fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::TotalMismatch => {
             "the total is `actual`, not `expected`; `items` has the prices."
         }
+        ErrorCode::ReferenceTaken => {
+            "another order has the `client_reference`: `order_id`, if you may know it."
+        }
         ErrorCode::HoldExpired => "the hold has expired.",
         ErrorCode::HoldConsumed => "the hold is already an order.",
         ErrorCode::HoldReleased => "the hold was released.",

@@ -6,7 +6,7 @@
 
 use client::wire;
 use engine::ids::Quantity;
-use engine::order::METADATA_BYTES_MAX;
+use engine::order::{METADATA_BYTES_MAX, REFERENCE_CHARS_MAX};
 use serde_json::{Value, json};
 
 use super::shapes::Shapes;
@@ -74,6 +74,15 @@ pub(crate) fn shared() -> Value {
             "description": "1 to 255 printable characters: no control characters, no line or \
                             paragraph separators, not all of them white space.",
             "examples": ["order-abc-123"],
+        },
+        "ClientReference": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": REFERENCE_CHARS_MAX,
+            "pattern": "^(?=.*[!-~])[ -~]+$",
+            "description": "Your name of an order: 1 to 64 printable ASCII characters, not all of \
+                            them spaces. No two orders of the cluster have the same.",
+            "examples": ["cart-1234"],
         },
         "Metadata": {
             "type": "object",

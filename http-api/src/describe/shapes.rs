@@ -94,6 +94,13 @@ impl Shapes {
         self
     }
 
+    /// A schema that is one of several.
+    pub(crate) fn either(mut self, name: &str, of: &[&str]) -> Shapes {
+        let of: Vec<Value> = of.iter().map(|name| schema(name)).collect();
+        self.all.insert(name.to_owned(), json!({ "anyOf": of }));
+        self
+    }
+
     /// Says that a field may be missing or null.
     pub(crate) fn optional(mut self, field: &str) -> Shapes {
         let nullable = or_null(self.field(field).take());
@@ -165,6 +172,7 @@ fn component(name: &str, value: &Value, is_answer: bool) -> Option<Value> {
         ("integer", name) if name.ends_with("_id") => "Id",
         ("integer", name) if name.ends_with("_minor") => "MinorUnits",
         ("string", "idempotency_key") => "IdempotencyKey",
+        ("string", "client_reference") => "ClientReference",
         ("string", "time" | "timestamp" | "clock") => "Moment",
         // Requests may have any offset.
         ("string", name) if name.ends_with("_at") && is_answer => "Moment",

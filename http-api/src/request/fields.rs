@@ -55,14 +55,14 @@ pub(crate) enum Handling {
 pub(crate) struct Fields<'o, 'a> {
     object: &'o Object<'a>,
     handling: Handling,
-    /// The list that the object is an element of, and its index.
-    element: Option<(&'static str, usize)>,
+    /// The field that the object is in, and its index if the field is a list.
+    within: Option<(&'static str, Option<usize>)>,
 }
 
 impl<'o, 'a> Fields<'o, 'a> {
     /// The fields of a whole body.
     pub(crate) fn of(object: &'o Object<'a>, handling: Handling) -> Fields<'o, 'a> {
-        Fields { object, handling, element: None }
+        Fields { object, handling, within: None }
     }
 
     /// The fields of an element of a list in these fields.
@@ -72,12 +72,17 @@ impl<'o, 'a> Fields<'o, 'a> {
         list: &'static str,
         index: usize,
     ) -> Fields<'o, 'a> {
-        Fields { object, handling: self.handling, element: Some((list, index)) }
+        Fields { object, handling: self.handling, within: Some((list, Some(index))) }
+    }
+
+    /// The fields of an object that is a field of these.
+    pub(crate) fn part(&self, object: &'o Object<'a>, name: &'static str) -> Fields<'o, 'a> {
+        Fields { object, handling: self.handling, within: Some((name, None)) }
     }
 
     /// The fields of an object in these fields that stands for a whole body.
     pub(crate) fn whole(&self, object: &'o Object<'a>) -> Fields<'o, 'a> {
-        Fields { object, handling: self.handling, element: None }
+        Fields { object, handling: self.handling, within: None }
     }
 
     /// Refuses names that differ from a `known` one only by case, `_` or `-`. Ignored as unknown, a
@@ -106,14 +111,15 @@ impl<'o, 'a> Fields<'o, 'a> {
     /// Whether a field of a body that takes no key is meant as one. Ignored, it would let a retry
     /// change the state again.
     fn is_key(&self, name: &str) -> bool {
-        self.element.is_none() && spells_the_same("idempotency_key", name)
+        self.within.is_none() && spells_the_same("idempotency_key", name)
     }
 
     /// The path of a field in the body, such as `items.0.quantity`. Built only for errors.
     fn path(&self, name: &str) -> String {
-        match self.element {
+        match self.within {
             None => name.to_owned(),
-            Some((list, index)) => format!("{list}.{index}.{name}"),
+            Some((field, None)) => format!("{field}.{name}"),
+            Some((list, Some(index))) => format!("{list}.{index}.{name}"),
         }
     }
 

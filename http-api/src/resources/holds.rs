@@ -13,6 +13,7 @@ pub(crate) static RESOURCE: Resource =
     Resource { name: "Holds", about: "Units set aside until a deadline.", schemas: schemas::all };
 
 endpoints! {
+    List: Endpoint::get("/api/v1/holds", describe::list).needs(Scope::OrdersRead) => handle::list,
     Create: Endpoint::post("/api/v1/holds", BodyKind::Json, describe::create)
         .keyed(|state, key| state.hold_by_key(key).is_some())
         .needs(Scope::OrdersWrite)

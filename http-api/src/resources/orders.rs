@@ -2,6 +2,7 @@
 
 mod batch;
 mod describe;
+pub(crate) mod dry_run;
 pub(crate) mod examples;
 pub(crate) mod list;
 pub(crate) mod read;
@@ -39,6 +40,11 @@ endpoints! {
         => batch::place,
     ByKey: Endpoint::get("/api/v1/orders/by-key/{key}", describe::by_key)
         .needs(Scope::OrdersRead) => read::by_key,
+    ByReference: Endpoint::get(
+        "/api/v1/orders/by-reference/{reference}",
+        describe::by_reference,
+    )
+        .needs(Scope::OrdersRead) => read::by_reference,
     FenceKey: Endpoint::post("/api/v1/orders/by-key/{key}/fence", BodyKind::None, describe::fence)
         .needs(Scope::OrdersWrite)
         => write::fence,

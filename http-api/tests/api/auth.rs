@@ -372,6 +372,18 @@ async fn customers_have_keys_lists_and_users_of_their_own() {
     let next = Call::json("POST", "/api/v1/orders", &line).header("idempotency-key", "next");
     fixture.send(bearer(next.clone(), &bob)).await.problem(409, "key_fenced");
     fixture.send(bearer(next, &alice)).await.expect(201);
+    // A reference is taken for all, and leads only its owner to the order.
+    let mut named = line.clone();
+    named["client_reference"] = json!("cart");
+    let named = Call::json("POST", "/api/v1/orders", &named);
+    let placed = fixture.send(bearer(named.clone(), &alice)).await.expect(201);
+    let by_reference = Call::new("GET", "/api/v1/orders/by-reference/cart");
+    for (token, order, status) in [(&alice, &placed["data"]["id"], 200), (&bob, &json!(null), 404)]
+    {
+        let again = fixture.send(bearer(named.clone(), token)).await;
+        assert_eq!(&again.problem(409, "reference_taken")["order_id"], order);
+        assert_eq!(fixture.send(bearer(by_reference.clone(), token)).await.status, status);
+    }
     // Another user is refused, and lists have only own orders.
     let mut other = line.clone();
     other["user_id"] = json!(2);
@@ -389,8 +401,19 @@ async fn customers_have_keys_lists_and_users_of_their_own() {
     let own = fixture.send(list("", &alice)).await.expect(200);
     let users: Vec<_> =
         own["data"].as_array().unwrap().iter().map(|it| it["user_id"].clone()).collect();
-    assert_eq!(users, [json!(1), json!(1)]);
+    assert_eq!(users, [json!(1), json!(1), json!(1)]);
     fixture.send(list("?user_id=2", &alice)).await.problem(403, "forbidden");
+    // So have lists of holds.
+    let held = json!({"product_id": 1, "quantity": 1});
+    for token in [&alice, &bob] {
+        let hold = Call::json("POST", "/api/v1/holds", &held);
+        fixture.send(bearer(hold, token)).await.expect(201);
+    }
+    let holds = |query: &str| bearer(Call::new("GET", &format!("/api/v1/holds{query}")), &alice);
+    let own = fixture.send(holds("")).await.expect(200);
+    let users: Vec<_> = own["data"].as_array().unwrap().iter().map(|it| &it["user_id"]).collect();
+    assert_eq!(users, [&json!(1)]);
+    fixture.send(holds("?user_id=2")).await.problem(403, "forbidden");
     let events = bearer(Call::new("GET", "/api/v1/events?user_id=2"), &alice);
     fixture.send(events).await.problem(403, "forbidden");
     let everything = json!({"owner": "x", "scopes": ["stock:write"], "user_id": 1});

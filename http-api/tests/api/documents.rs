@@ -39,7 +39,10 @@ async fn the_router_has_exactly_the_documented_paths() {
             .map(|(_, method, _)| method)
             .collect();
         let concrete = path.replace("{id}", "9").replace("{key}", "none");
-        let concrete = concrete.replace("{file}", "app.js").replace("{problem}", "not-found");
+        let concrete = concrete
+            .replace("{reference}", "none")
+            .replace("{file}", "app.js")
+            .replace("{problem}", "not-found");
         let alias = concrete.replace("/api/v1/", "/api/");
         for target in BTreeSet::from([concrete, alias]) {
             for method in METHODS {
@@ -110,6 +113,7 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
     let product =
         json!({"name": "Laptop", "price": 999.99, "stock": 50, "sku": "LP", "max_per_order": 9});
     let order = json!({"items": [{"product_id": 1, "quantity": 1}], "payment_method": "none"});
+    let named = json!({"items": [{"product_id": 1, "quantity": 1}], "client_reference": "a/b c"});
     let line = json!({"product_id": 1, "quantity": 2, "idempotency_key": "p"});
     let keyed =
         |key: &str| Call::json("POST", "/api/v1/orders", &order).header("idempotency-key", key);
@@ -128,6 +132,7 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         (apart("/api/v1/users", &bob), 200),
         (keyed("k"), 201),
         (keyed("k"), 200),
+        (Call::json("POST", "/api/v1/orders?dry_run=true", &order), 200),
         (purchase(), 201),
         (purchase(), 200),
         (Call::json("POST", "/api/v1/orders/1/cancel", &json!({"reason": "late"})), 200),
@@ -139,6 +144,9 @@ async fn all_successes(fixture: &Fixture) -> Vec<(Call, u16)> {
         Call::json("POST", "/api/v1/products/1/adjustments", &body)
     };
     calls.extend([(adjust(), 201), (adjust(), 200)]);
+    calls.push((Call::json("POST", "/api/v1/orders", &named), 201));
+    calls.push((Call::new("GET", "/api/v1/orders/by-reference/a%2Fb%20c"), 200));
+    calls.push((Call::new("GET", "/api/v1/holds?user_id=1"), 200));
     let batch = json!({"orders": [order, {"items": []}]});
     calls.push((Call::json("POST", "/api/v1/orders/batch", &batch), 200));
     calls.push((Call::new("POST", "/api/v1/cluster/snapshot"), 200));

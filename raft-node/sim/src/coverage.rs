@@ -270,6 +270,10 @@ coverage! {
     rejected_user_limit,
     /// Refusals because a sale had not opened.
     rejected_not_open,
+    /// Of the refusals without an entry, those because a sale had not opened.
+    not_open_without_entry,
+    /// Of the refusals without an entry, those because a sale was closed.
+    closed_without_entry,
     /// Refusals because a sale was closed.
     rejected_closed,
     /// Refusals because of a minimum per order.
@@ -278,6 +282,10 @@ coverage! {
     rejected_held_limit,
     /// Refusals because of another total than expected.
     rejected_total,
+    /// Refusals because of a limit per user and window.
+    rejected_window,
+    /// Refusals because another order has the reference.
+    rejected_reference,
     /// Orders from holds that paid other prices than those of their moment.
     orders_at_frozen_prices,
     /// Reports of payments that settled their order.

@@ -498,8 +498,8 @@ impl Host {
             }
         }
         self.requests_failed(sim, actions.failed);
-        for (index, tickets) in actions.reads_ready {
-            self.barriers_passed(sim, index, &tickets);
+        for ready in actions.reads_ready {
+            self.barriers_passed(sim, &ready);
         }
         self.barriers_failed(sim, &actions.reads_failed);
     }

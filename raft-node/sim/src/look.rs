@@ -109,6 +109,13 @@ fn look_at_order(
     if status != known.map(|progress| progress.status) {
         return Err(format!("order {id} at {at}: {status:?}, by the model {known:?}"));
     }
+    let reference = oracle.model.order(id).and_then(|order| order.request.reference.as_deref());
+    if let Some(reference) = reference.filter(|_| status.is_some()) {
+        let found = state.order_by_reference(reference);
+        if found != Some(id) {
+            return Err(format!("{reference} at {at} leads to {found:?} and is of order {id}"));
+        }
+    }
     match state.order(id) {
         Lookup::Absent => Ok(0),
         Lookup::Resident(order) => oracle.check_order(&order, at).map(|()| 0),

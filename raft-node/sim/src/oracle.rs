@@ -26,6 +26,8 @@ use raft::eraftpb::Entry;
 use raft_node::replica::{Applied, Effects};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub(crate) use self::refusals::Stand;
+
 /// The position behind all commands of an entry.
 pub(super) fn end_of(index: u64) -> Position {
     Position::new(index, Position::COMMANDS_PER_ENTRY_MAX - 1)
@@ -343,6 +345,7 @@ impl Oracle {
         equal(&what("deadline"), order.payment_deadline, known.deadline)?;
         equal(&what("method"), order.payment_method, known.request.method)?;
         equal(&what("metadata"), &order.metadata, &known.request.metadata)?;
+        equal(&what("reference"), &order.reference, &known.request.reference)?;
         equal(&what("trace"), &order.trace, &known.trace)?;
         equal(&what("reason"), &order.failure_reason, &progress.failure_reason)?;
         equal(&what("version"), Some(order.version), known.progress.since(at))?;

@@ -83,4 +83,7 @@ found! {
     a_sale_that_opens_too_late: SaleOpensLate,
     prices_of_holds_forgotten_at_a_restart: FrozenPriceLost,
     keys_from_before_level_1_compared_as_newer_ones: ShortMeaningsForgotten,
+    references_forgotten_at_a_restart: ReferenceForgotten,
+    a_sale_that_is_over_by_the_leaders_clock_alone: ClosedByLeaderClock,
+    units_that_leave_their_window_early: WindowEarly,
 }

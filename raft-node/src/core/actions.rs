@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ::engine::ids::NodeId;
+use ::engine::ids::{NodeId, Timestamp};
 use raft::eraftpb::{Entry, HardState};
 
 use super::input::ReadTicket;
@@ -66,8 +66,8 @@ pub struct Actions {
     pub apply: Vec<Apply>,
     /// These requests got no outcome.
     pub failed: Vec<(u64, NoOutcome)>,
-    /// These reads may be served once the state has reached the index.
-    pub reads_ready: Vec<(u64, Vec<ReadTicket>)>,
+    /// These reads have their barrier.
+    pub reads_ready: Vec<ReadsReady>,
     /// These reads got no barrier in time.
     pub reads_failed: Vec<ReadTicket>,
     /// The membership changed to this.
@@ -81,6 +81,18 @@ pub struct Actions {
     pub held: Option<BTreeSet<u64>>,
     /// This node has lost entries that it acknowledged. It stops, and nothing else here is done.
     pub rolled_back: Option<RolledBack>,
+}
+
+/// Reads that have their barrier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadsReady {
+    /// They may be served once the state has reached this index.
+    pub index: u64,
+    /// The clock of the leader at a moment after they were asked for. `None` if that node does not
+    /// say it, or does not know the time yet.
+    pub leader_clock: Option<Timestamp>,
+    /// The reads.
+    pub tickets: Vec<ReadTicket>,
 }
 
 /// What to apply next. Entries follow those that were handed out before.

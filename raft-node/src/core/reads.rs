@@ -3,14 +3,29 @@
 //! One read index request is open at a time. It serves all readers that came before it was sent;
 //! later readers wait for the next. raft drops requests silently without a leader, or before the
 //! leader's first commit of its term, so an unanswered request is sent again under a new context.
+//!
+//! The leader appends its clock to the context when the request arrives. The answer proves that it
+//! led at that moment, so no entry that was committed before had a later clock, except those that
+//! the reader's state has applied by then.
 //! An answer to an earlier request still serves its readers. Otherwise nobody could read where an
 //! answer takes longer than the retry interval.
 
-use engine::ids::NodeId;
+use engine::ids::{NodeId, Timestamp};
 use raft::{RawNode, ReadState, StateRole};
 
+use super::actions::ReadsReady;
 use super::input::ReadTicket;
 use crate::log::view::LogView;
+
+/// The size of a context without a clock: node, boot, number.
+const CONTEXT_BYTES: usize = 24;
+
+/// Appends the leader's clock to the context of a request, unless it has one.
+pub(super) fn stamp(context: &mut Vec<u8>, clock: Timestamp) {
+    if context.len() == CONTEXT_BYTES {
+        context.extend_from_slice(&clock.0.to_le_bytes());
+    }
+}
 
 pub(super) struct Reads {
     node: NodeId,
@@ -50,8 +65,14 @@ impl Reads {
         self.asked_at_ms = None;
     }
 
-    /// Sends a request for all waiting readers, if none is open and there is a leader.
-    pub(super) fn ask(&mut self, now_ms: u64, raw: &mut RawNode<LogView>) {
+    /// Sends a request for all waiting readers, if none is open and there is a leader. `clock` is
+    /// the clock of this node, if it leads and knows the time.
+    pub(super) fn ask(
+        &mut self,
+        now_ms: u64,
+        clock: Option<Timestamp>,
+        raw: &mut RawNode<LogView>,
+    ) {
         if self.asked_at_ms.is_some_and(|asked_ms| asked_ms + self.retry_after_ms <= now_ms) {
             self.asked_at_ms = None;
         }
@@ -66,7 +87,11 @@ impl Reads {
             return;
         }
         self.asked += 1;
-        raw.read_index(self.context(self.asked));
+        let mut context = self.context(self.asked);
+        if let Some(clock) = clock {
+            stamp(&mut context, clock);
+        }
+        raw.read_index(context);
         let number = self.asked;
         self.served_by.extend(self.waiting.drain(..).map(|reader| (number, reader)));
         self.asked_at_ms = Some(now_ms);
@@ -76,22 +101,23 @@ impl Reads {
         [self.node.0, self.boot, question].iter().flat_map(|number| number.to_le_bytes()).collect()
     }
 
-    /// Takes an answer. Returns the readers that it serves, and the index that their state must
-    /// reach.
-    pub(super) fn answered(&mut self, state: &ReadState) -> Option<(u64, Vec<ReadTicket>)> {
-        let (_, number) = state.request_ctx.split_last_chunk()?;
+    /// Takes an answer. Returns the readers that it serves.
+    pub(super) fn answered(&mut self, state: &ReadState) -> Option<ReadsReady> {
+        let (context, clock) = state.request_ctx.split_at_checked(CONTEXT_BYTES)?;
+        let (_, number) = context.split_last_chunk()?;
         let number = u64::from_le_bytes(*number);
         // It belongs to another node, to a former process, or to no request at all.
-        if state.request_ctx != self.context(number) || number > self.asked {
+        if context != self.context(number) || number > self.asked {
             return None;
         }
+        let leader_clock = clock.try_into().ok().map(|bytes| Timestamp(u64::from_le_bytes(bytes)));
         if number == self.asked {
             self.asked_at_ms = None;
         }
         // Readers are in the order of requests, so the served ones stand first.
         let served = self.served_by.partition_point(|(first, _)| *first <= number);
         let tickets = self.served_by.drain(..served).map(|(_, reader)| reader.ticket).collect();
-        Some((state.index, tickets))
+        Some(ReadsReady { index: state.index, leader_clock, tickets })
     }
 
     /// Fails all readers.
@@ -142,12 +168,17 @@ mod tests {
     #[test]
     fn a_late_answer_serves_those_who_came_before_its_question() {
         let mut reads = reads();
+        let ready = |leader_clock, tickets| Some(ReadsReady { index: 5, leader_clock, tickets });
         let first = answer(reads.context(1));
-        assert_eq!(reads.answered(&first), Some((5, vec![10])));
+        assert_eq!(reads.answered(&first), ready(None, vec![10]));
         assert!(reads.asked_at_ms.is_some(), "the second question is still under way");
-        assert_eq!(reads.answered(&first), Some((5, Vec::new())), "it serves nobody else");
-        let second = answer(reads.context(2));
-        assert_eq!(reads.answered(&second), Some((5, vec![20, 21])));
+        assert_eq!(reads.answered(&first), ready(None, Vec::new()), "it serves nobody else");
+        let mut second = reads.context(2);
+        stamp(&mut second, Timestamp(77));
+        let stamped = second.clone();
+        stamp(&mut second, Timestamp(99));
+        assert_eq!(second, stamped, "the first leader's clock counts");
+        assert_eq!(reads.answered(&answer(second)), ready(Some(Timestamp(77)), vec![20, 21]));
         assert_eq!(reads.len(), 1, "who came after both waits for the next");
     }
 

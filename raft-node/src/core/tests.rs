@@ -128,10 +128,14 @@ fn reads_share_barriers_and_see_all_committed_entries() {
     world.deliver();
     let ready = &world.host(follower).reads_ready;
     assert_eq!(
-        ready.iter().map(|(_, tickets)| tickets.clone()).collect::<Vec<_>>(),
+        ready.iter().map(|ready| ready.tickets.clone()).collect::<Vec<_>>(),
         [vec![1], vec![2, 3]]
     );
-    assert!(ready.iter().all(|(index, _)| *index >= committed));
+    assert!(ready.iter().all(|ready| ready.index >= committed));
+    // The leader's clock comes with the answer.
+    let clocks: Vec<_> = ready.iter().map(|ready| ready.leader_clock).collect();
+    let now = world.host(leader).core.view().clock;
+    assert!(clocks.iter().all(|clock| clock.is_some_and(|clock| clock <= now)), "{clocks:?}");
 }
 
 #[test]
@@ -173,6 +177,25 @@ fn an_idle_leader_proposes_one_tick_per_deadline() {
     assert_eq!(world.host(leader).applied_index, before, "not due yet");
     world.run_ms(1_000);
     assert_eq!(world.host(leader).applied_index, before + 1, "one tick, not one each 50 ms");
+}
+
+#[test]
+fn a_deadline_between_two_ticks_is_proposed_at_its_moment() {
+    let mut world = World::new();
+    let leader = world.leader();
+    let before = world.host(leader).applied_index;
+    let clock = world.host(leader).core.view().clock;
+    world.input(leader, Input::NextDeadline(Some(clock.plus_ms(13))));
+    let wait_ms = world.host(leader).core.due_in_ms().expect("it is ahead");
+    assert!((1..=13).contains(&wait_ms), "{wait_ms}");
+    assert_eq!(world.host(other_than(leader)).core.due_in_ms(), None, "only the leader proposes");
+    world.now_ms += wait_ms;
+    let now = world.now();
+    let actions = world.host(leader).core.step(now, []);
+    world.perform(leader, actions);
+    world.deliver();
+    assert_eq!(world.host(leader).applied_index, before + 1, "without a tick");
+    assert_eq!(world.host(leader).core.due_in_ms(), None);
 }
 
 #[test]

@@ -60,9 +60,11 @@ pub struct Metrics {
     pub sync_seconds_total: f64,
     /// Reads that got their barrier.
     pub reads_total: u64,
-    /// Orders refused for lack of stock without an entry in the log.
+    /// Orders refused without an entry in the log.
     pub refused_without_entry_total: u64,
-    /// Holds refused for lack of stock without an entry in the log.
+    /// Of those, orders that lacked stock.
+    pub lacked_without_entry_total: u64,
+    /// Holds refused without an entry in the log.
     pub holds_refused_without_entry_total: u64,
     /// Checkpoints written.
     pub checkpoints_total: u64,
@@ -199,6 +201,7 @@ pub(super) fn metrics(shared: &Shared) -> Metrics {
         sync_seconds_total: seconds(&counters.sync_micros),
         reads_total: counters.reads.get(),
         refused_without_entry_total: counters.refused_without_entry.get(),
+        lacked_without_entry_total: counters.lacked_without_entry.get(),
         holds_refused_without_entry_total: counters.holds_refused_without_entry.get(),
         checkpoints_total: counters.checkpoints.get(),
         checkpoint_seconds_total: seconds(&counters.checkpoint_micros),

@@ -16,7 +16,7 @@ use engine::ids::{
 use engine::money::Money;
 use engine::order::{Line, PaymentMethod};
 use engine::refund::{self, Facts};
-use engine::sale::{Sale, SaleChange};
+use engine::sale::{PerWindow, Sale, SaleChange};
 use engine::secret::Secret;
 use engine::webhook::Report;
 use proptest::collection::vec;
@@ -112,6 +112,16 @@ prop_compose! {
     }
 }
 
+/// One of a few, mostly valid.
+fn reference() -> impl Strategy<Value = Box<str>> {
+    prop_oneof![
+        12 => (0_u8..8).prop_map(|n| format!("cart {n}").into()),
+        1 => Just("".into()),
+        1 => Just("caf\u{e9}".into()),
+        1 => Just("x".repeat(65).into()),
+    ]
+}
+
 prop_compose! {
     fn place()(
         user in of(1_u64..4),
@@ -125,6 +135,7 @@ prop_compose! {
         open_orders_max in prop_oneof![1 => Just(4), 4 => Just(1000_u64)],
         require_user in prop::bool::weighted(0.1),
         tens in prop::option::weighted(0.1, 1_i64..6),
+        reference in prop::option::weighted(0.2, reference()),
     ) -> Command {
         Command::PlaceOrder(PlaceOrder {
             user: user.map(UserId),
@@ -138,7 +149,8 @@ prop_compose! {
             payment_deadline_ms,
             open_orders_max,
             require_user,
-            terms: OrderTerms { expected_total: tens.map(|tens| Money(tens * 10)) }.into(),
+            terms: OrderTerms { expected_total: tens.map(|tens| Money(tens * 10)), reference }
+                .into(),
         })
     }
 }
@@ -259,22 +271,27 @@ pub(super) enum Op {
 fn sale() -> impl Strategy<Value = Sale> {
     let instant = || prop::option::weighted(0.2, (0_u64..2_000).prop_map(Timestamp));
     let limit = || prop::option::weighted(0.2, 0_u32..4);
-    (instant(), instant(), limit(), limit()).prop_map(
-        |(opens_at, closes_at, min_per_order, max_held_per_user)| Sale {
+    let window = (0_u32..5, 0_u64..600).prop_map(|(units, ms)| PerWindow { units, ms });
+    (instant(), instant(), limit(), limit(), prop::option::weighted(0.3, window)).prop_map(
+        |(opens_at, closes_at, min_per_order, max_held_per_user, per_window)| Sale {
             opens_at,
             closes_at,
             min_per_order,
             max_held_per_user,
+            per_window,
         },
     )
 }
 
 fn sale_change() -> impl Strategy<Value = SaleChange> {
-    (sale(), any::<[bool; 4]>()).prop_map(|(sale, [opens, closes, minimum, held])| SaleChange {
-        opens_at: opens.then_some(sale.opens_at),
-        closes_at: closes.then_some(sale.closes_at),
-        min_per_order: minimum.then_some(sale.min_per_order),
-        max_held_per_user: held.then_some(sale.max_held_per_user),
+    (sale(), any::<[bool; 5]>()).prop_map(|(sale, [opens, closes, minimum, held, window])| {
+        SaleChange {
+            per_window: window.then_some(sale.per_window),
+            opens_at: opens.then_some(sale.opens_at),
+            closes_at: closes.then_some(sale.closes_at),
+            min_per_order: minimum.then_some(sale.min_per_order),
+            max_held_per_user: held.then_some(sale.max_held_per_user),
+        }
     })
 }
 

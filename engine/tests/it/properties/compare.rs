@@ -71,6 +71,10 @@ fn compare_order(state: &State, store: &dyn CheckpointStore, id: OrderId, expect
     if let Some(key) = &expected.key {
         assert_eq!(state.order_by_key(key), Some(id));
     }
+    assert_eq!(order.reference, expected.request.reference, "order {id}");
+    if let Some(reference) = &expected.request.reference {
+        assert_eq!(state.order_by_reference(reference), Some(id));
+    }
 }
 
 fn compare_holds(state: &State, store: &dyn CheckpointStore, model: &Model) {

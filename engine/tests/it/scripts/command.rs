@@ -18,7 +18,7 @@ use engine::ids::{
     HoldId, NodeId, OrderId, Position, ProductId, Quantity, Timestamp, TokenId, UserId,
 };
 use engine::order::{Line, PaymentMethod};
-use engine::sale::{Sale, SaleChange};
+use engine::sale::{PerWindow, Sale, SaleChange};
 use engine::webhook::Report;
 use goldenscript::ArgumentConsumer;
 
@@ -169,6 +169,7 @@ pub(super) fn command(name: &str, args: &mut Arguments<'_>) -> Result<Command> {
                 closes_at: args.find("closes")?.map(Timestamp),
                 min_per_order: args.find("min")?,
                 max_held_per_user: args.find("held")?,
+                per_window: per_window(args)?,
             }
             .into(),
         }),
@@ -184,6 +185,7 @@ pub(super) fn command(name: &str, args: &mut Arguments<'_>) -> Result<Command> {
                 closes_at: args.find("closes")?.map(Timestamp).map(Some),
                 min_per_order: args.find("min")?.map(Some),
                 max_held_per_user: args.find("held")?.map(Some),
+                per_window: per_window(args)?.map(Some),
             }
             .into(),
             ..UpdateProduct::default()
@@ -227,8 +229,19 @@ fn place_order(args: &mut Arguments<'_>) -> Result<PlaceOrder> {
         payment_deadline_ms: args.or("deadline", 60_000)?,
         open_orders_max: args.or("open", 1_000_000)?,
         require_user: args.or("strict", false)?,
-        terms: OrderTerms { expected_total: args.find("total")? }.into(),
+        terms: OrderTerms {
+            expected_total: args.find("total")?,
+            reference: args.text("reference"),
+        }
+        .into(),
     })
+}
+
+/// `window=2/500`: two units in 500 ms.
+fn per_window(args: &mut Arguments<'_>) -> Result<Option<PerWindow>> {
+    let Some(text) = args.text("window") else { return Ok(None) };
+    let (units, ms) = text.split_once('/').ok_or("a window reads UNITS/MS")?;
+    Ok(Some(PerWindow { units: units.parse()?, ms: ms.parse()? }))
 }
 
 fn verdict(args: &mut Arguments<'_>) -> Result<Verdict> {

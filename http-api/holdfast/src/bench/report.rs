@@ -32,13 +32,15 @@ pub(crate) struct Report {
     pub(crate) batch: usize,
     /// Whether orders had idempotency keys.
     pub(crate) keys: bool,
-    /// Whether every product was sold out from the start.
-    pub(crate) sold_out: bool,
+    /// Why every order is refused, if the run measures refusals.
+    pub(crate) refuses: Option<&'static str>,
+    /// Holds that were active at the start.
+    pub(crate) holds: u64,
     /// Seconds from the end of the warm-up to the last answer, or to the end of the run if earlier.
     pub(crate) seconds: f64,
     /// Requests that were answered.
     pub(crate) answered: u64,
-    /// Orders with the expected answer: 201, or 409 in a sold-out run.
+    /// Orders with the expected answer: 201, or the refusal that the run measures.
     pub(crate) succeeded: u64,
     /// Those answered before the end of the run, per second.
     pub(crate) per_second: f64,
@@ -214,7 +216,7 @@ impl Report {
             self.products,
             if self.products == 1 { "" } else { "s" },
             if self.spread == "uniform" { "" } else { ", zipf" },
-            if self.sold_out { ", sold out" } else { "" },
+            self.refuses.map_or(String::new(), |why| format!(", {why}")),
             self.payment,
             if self.keys { ", with keys" } else { "" },
             if self.batch > 1 {
@@ -223,7 +225,7 @@ impl Report {
                 String::new()
             },
         );
-        let what = if self.sold_out { "refusals" } else { "orders" };
+        let what = if self.refuses.is_some() { "refusals" } else { "orders" };
         let _ = writeln!(
             text,
             "{what:<12}{} in {:.2} s: {:.0} a second",

@@ -98,6 +98,9 @@ fn join(order: &mut ImportedOrder, part: ImportedOrder) -> Result<(), &'static s
     if whole.idempotency_key != part_request.idempotency_key {
         return Err("has another idempotency_key");
     }
+    if whole.client_reference != part_request.client_reference {
+        return Err("has another client_reference");
+    }
     whole.items.extend(part_request.items);
     order.references.extend(part.references);
     Ok(())

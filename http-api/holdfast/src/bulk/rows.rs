@@ -1,6 +1,8 @@
 //! What the rows of a file say: the columns of products and orders, and how each is read.
 
-use client::wire::{OrderLineRequest, OrderRequest, OrderStatus, PaymentMethod, ProductRequest};
+use client::wire::{
+    OrderLineRequest, OrderRequest, OrderStatus, PaymentMethod, PerWindow, ProductRequest,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -44,7 +46,19 @@ struct ProductOrigin {
 impl Body for ImportedProduct {
     const COLUMNS: Columns = Columns {
         required: &["name", "price", "stock"],
-        optional: &["id", "sku", "max_per_order", "max_per_user", "low_stock_threshold"],
+        optional: &[
+            "id",
+            "sku",
+            "max_per_order",
+            "max_per_user",
+            "low_stock_threshold",
+            "opens_at",
+            "closes_at",
+            "min_per_order",
+            "max_held_per_user",
+            "window_units",
+            "window_days",
+        ],
     };
 
     fn from_cells(cells: &Cells) -> Result<ImportedProduct, String> {
@@ -56,7 +70,15 @@ impl Body for ImportedProduct {
             max_per_order: optional(cells, "max_per_order")?,
             max_per_user: optional(cells, "max_per_user")?,
             low_stock_threshold: optional(cells, "low_stock_threshold")?,
-            ..ProductRequest::default()
+            opens_at: cells.get("opens_at").map(str::to_owned),
+            closes_at: cells.get("closes_at").map(str::to_owned),
+            min_per_order: optional(cells, "min_per_order")?,
+            max_held_per_user: optional(cells, "max_held_per_user")?,
+            per_window: match (optional(cells, "window_units")?, optional(cells, "window_days")?) {
+                (Some(units), Some(days)) => Some(PerWindow { units, days }),
+                (None, None) => None,
+                _ => return Err("window_units and window_days: fill in both or none".to_owned()),
+            },
         };
         Ok(ImportedProduct { id: optional(cells, "id")?, request })
     }
@@ -118,6 +140,7 @@ impl Body for ImportedOrder {
             "user_id",
             "payment_method",
             "idempotency_key",
+            "client_reference",
         ],
     };
 
@@ -137,6 +160,7 @@ impl Body for ImportedOrder {
             }],
             payment_method: cells.get("payment_method").map(payment_method).transpose()?,
             idempotency_key: text("idempotency_key"),
+            client_reference: text("client_reference"),
             ..OrderRequest::default()
         };
         let status = cells.get("status").map(|status| {
@@ -167,7 +191,7 @@ impl Body for ImportedOrder {
 impl Body for OrderRequest {
     const COLUMNS: Columns = Columns {
         required: &["product_id", "quantity"],
-        optional: &["user_id", "payment_method", "idempotency_key"],
+        optional: &["user_id", "payment_method", "idempotency_key", "client_reference"],
     };
 
     fn from_cells(cells: &Cells) -> Result<OrderRequest, String> {
@@ -180,7 +204,8 @@ impl Body for OrderRequest {
 }
 
 /// The limits of a product, which are whole numbers.
-const LIMITS: [&str; 3] = ["max_per_order", "max_per_user", "low_stock_threshold"];
+const LIMITS: [&str; 5] =
+    ["max_per_order", "max_per_user", "low_stock_threshold", "min_per_order", "max_held_per_user"];
 
 /// The whole numbers of an order.
 const ORDER_NUMBERS: [&str; 5] = ["id", "user_id", "hold_id", "product_id", "quantity"];

@@ -1,13 +1,14 @@
 //! `holdfast holds`: create, show, extend and release holds.
 
 use clap::{Args, Subcommand};
+use client::HoldQuery;
 use client::wire::{ExtendRequest, Hold, HoldRequest};
 use serde_json::json;
 
 use crate::address;
 use crate::exit::CliError;
 use crate::remote;
-use crate::remote::orders::Item;
+use crate::remote::orders::{Item, would};
 use crate::table::{Align, Table, or_dash};
 
 /// The subcommands of `holds`.
@@ -15,6 +16,8 @@ use crate::table::{Align, Table, or_dash};
 pub(crate) enum Command {
     /// Create a hold, which reserves units until a deadline; `orders place --hold` orders them
     Create(Create),
+    /// List active holds, by id
+    List(List),
     /// Show one hold with its lines
     Show(One),
     /// Release a hold
@@ -38,6 +41,29 @@ pub(crate) struct Create {
     /// Use this idempotency key [default: a new one]
     #[arg(long)]
     key: Option<String>,
+    /// Show what the hold would come to, without setting units aside
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
+/// The flags of `holds list`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct List {
+    /// List only holds of this user
+    #[arg(long, value_name = "ID", value_parser = address::row_id)]
+    user_id: Option<u64>,
+    /// List only holds with this product
+    #[arg(long, value_name = "ID", value_parser = address::row_id)]
+    product_id: Option<u64>,
+    /// Continue after this hold
+    #[arg(long, value_name = "ID")]
+    cursor: Option<String>,
+    /// Show at most this many holds
+    #[arg(long, value_name = "N", default_value = "100")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
+    limit: u64,
     #[command(flatten)]
     remote: remote::Options,
 }
@@ -69,6 +95,7 @@ pub(crate) struct Extend {
 pub(crate) fn run(command: &Command) -> Result<(), CliError> {
     match command {
         Command::Create(options) => remote::block_on(create(options)),
+        Command::List(options) => remote::block_on(list(options)),
         Command::Show(options) => remote::block_on(show(options)),
         Command::Release(options) => remote::block_on(release(options)),
         Command::Extend(options) => remote::block_on(extend(options)),
@@ -83,6 +110,10 @@ async fn create(options: &Create) -> Result<(), CliError> {
         idempotency_key: options.key.clone(),
     };
     let client = options.remote.client()?;
+    if options.dry_run {
+        let answer = client.dry_run_hold(&request).await;
+        return options.remote.print(&answer.map_err(|error| remote::failure(&error))?.data, would);
+    }
     let answer = client.create_hold(&request).await.map_err(|error| remote::failure(&error))?;
     if answer.receipt.replayed && !options.remote.json {
         eprintln!(
@@ -90,6 +121,24 @@ async fn create(options: &Create) -> Result<(), CliError> {
         );
     }
     options.remote.print(&answer.data, details)
+}
+
+async fn list(options: &List) -> Result<(), CliError> {
+    let query = HoldQuery {
+        user_id: options.user_id,
+        product_id: options.product_id,
+        cursor: options.cursor.clone(),
+        limit: Some(options.limit),
+    };
+    let client = options.remote.client()?;
+    let answer = client.holds(&query).await.map_err(|error| remote::failure(&error))?;
+    options.remote.print(&answer.data, |list| {
+        let mut text = rows(&list.data);
+        if let Some(cursor) = &list.meta.next_cursor {
+            text.push_str(&format!("\nmore holds follow: --cursor {cursor}\n"));
+        }
+        text
+    })
 }
 
 async fn show(options: &One) -> Result<(), CliError> {
@@ -113,8 +162,8 @@ async fn extend(options: &Extend) -> Result<(), CliError> {
     options.remote.print(&answer.data, details)
 }
 
-/// Renders a hold with its lines.
-fn details(hold: &Hold) -> String {
+/// Renders holds as a table, one per row.
+fn rows(holds: &[Hold]) -> String {
     let mut table = Table::new(&[
         ("ID", Align::Right),
         ("STATUS", Align::Left),
@@ -123,14 +172,22 @@ fn details(hold: &Hold) -> String {
         ("EXPIRES", Align::Left),
         ("ORDER", Align::Right),
     ]);
-    table.row(vec![
-        hold.id.to_string(),
-        hold.status.to_string(),
-        or_dash(hold.user_id),
-        hold.items.len().to_string(),
-        hold.expires_at.clone(),
-        or_dash(hold.order_id),
-    ]);
+    for hold in holds {
+        table.row(vec![
+            hold.id.to_string(),
+            hold.status.to_string(),
+            or_dash(hold.user_id),
+            hold.items.len().to_string(),
+            hold.expires_at.clone(),
+            or_dash(hold.order_id),
+        ]);
+    }
+    table.to_string()
+}
+
+/// Renders a hold with its lines.
+fn details(hold: &Hold) -> String {
+    let table = rows(std::slice::from_ref(hold));
     let mut lines = Table::new(&[("PRODUCT", Align::Right), ("QUANTITY", Align::Right)]);
     for line in &hold.items {
         lines.row(vec![line.product_id.to_string(), line.quantity.to_string()]);

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 use client::wire::{
     self, PageMeta, PaymentMethod, RecheckRequest, RefundLine, RefundRequest, SettleOutcome,
-    SettleRequest,
+    SettleRequest, Would,
 };
 use client::wire::{ByKey, CancelRequest, Order, OrderLineRequest, OrderRequest, OrderStatus};
 use client::{OrderQuery, Paging};
@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Refund(Refund),
     /// Show the refunds of an order
     Refunds(Get),
+    /// Show the order with a client reference
+    Reference(Reference),
     /// Show the outcome of an idempotency key
     Key(Key),
     /// Resolve an unknown outcome: show the order of a key, or block the key for good
@@ -79,6 +81,9 @@ pub(crate) struct List {
     /// List only orders created before this time
     #[arg(long, value_name = "TIME")]
     created_before: Option<String>,
+    /// List only the order with this client reference
+    #[arg(long, value_name = "TEXT")]
+    reference: Option<String>,
     /// Show this page
     #[arg(long, value_name = "N", default_value = "1")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
@@ -110,9 +115,15 @@ pub(crate) struct Place {
     /// Refuse the order when its total is not this amount, such as 99.98
     #[arg(long, value_name = "AMOUNT")]
     expect_total: Option<String>,
+    /// Give the order this reference, which no other order of the cluster may have
+    #[arg(long, value_name = "TEXT")]
+    reference: Option<String>,
     /// Use this idempotency key [default: a new one]
     #[arg(long)]
     key: Option<String>,
+    /// Show what the order would come to, without placing it
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     remote: remote::Options,
 }
@@ -196,6 +207,16 @@ pub(crate) struct Recheck {
     remote: remote::Options,
 }
 
+/// The flags of `orders reference`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Reference {
+    /// The client reference
+    #[arg(value_name = "REFERENCE")]
+    text: String,
+    #[command(flatten)]
+    remote: remote::Options,
+}
+
 /// The flags of `orders key` and `orders fence`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Key {
@@ -239,6 +260,7 @@ pub(crate) fn run(command: &Command) -> Result<(), CliError> {
         Command::Recheck(options) => remote::block_on(recheck(options)),
         Command::Refund(options) => remote::block_on(refund(options)),
         Command::Refunds(options) => remote::block_on(refunds(options)),
+        Command::Reference(options) => remote::block_on(reference(options)),
         Command::Key(options) => remote::block_on(key(options)),
         Command::Fence(options) => remote::block_on(fence(options)),
     }
@@ -258,6 +280,7 @@ async fn list(options: &List) -> Result<(), CliError> {
         sku: options.sku.clone(),
         created_after: options.created_after.clone(),
         created_before: options.created_before.clone(),
+        client_reference: options.reference.clone(),
         paging: Paging::Page { page: options.page, per_page: Some(options.per_page) },
     };
     let client = options.remote.client()?;
@@ -271,11 +294,16 @@ async fn place(options: &Place) -> Result<(), CliError> {
         items: options.item.iter().map(|item| item.0).collect(),
         hold_id: options.hold,
         expected_total: options.expect_total.clone(),
+        client_reference: options.reference.clone(),
         payment_method: options.payment_method,
         idempotency_key: options.key.clone(),
         ..OrderRequest::default()
     };
     let client = options.remote.client()?;
+    if options.dry_run {
+        let answer = client.dry_run_order(&request).await;
+        return options.remote.print(&answer.map_err(|error| remote::failure(&error))?.data, would);
+    }
     let answer = client.create_order(&request).await.map_err(|error| remote::failure(&error))?;
     if answer.receipt.replayed && !options.remote.json {
         eprintln!(
@@ -362,6 +390,12 @@ fn refund_rows(refunds: &[wire::Refund]) -> String {
     table.to_string()
 }
 
+async fn reference(options: &Reference) -> Result<(), CliError> {
+    let client = options.remote.client()?;
+    let answer = client.order_by_reference(&options.text).await;
+    options.remote.print(&answer.map_err(|error| remote::failure(&error))?.data, details)
+}
+
 async fn key(options: &Key) -> Result<(), CliError> {
     let client = options.remote.client()?;
     let answer = client.order_by_key(&options.text).await;
@@ -380,6 +414,28 @@ fn outcome(found: &ByKey) -> String {
         Some(order) => details(order),
         None => format!("{}\n", found.state),
     }
+}
+
+/// Renders what a dry run says.
+pub(crate) fn would(would: &Would) -> String {
+    match (would.order_id, would.hold_id) {
+        (Some(id), _) => return format!("the key has made order {id}\n"),
+        (None, Some(id)) => return format!("the key has made hold {id}\n"),
+        (None, None) => {}
+    }
+    let mut table = Table::new(&[
+        ("PRODUCT", Align::Right),
+        ("QUANTITY", Align::Right),
+        ("UNIT PRICE", Align::Right),
+    ]);
+    for line in would.items.iter().flatten() {
+        table.row(vec![
+            line.product_id.to_string(),
+            line.quantity.to_string(),
+            line.unit_price.clone(),
+        ]);
+    }
+    format!("{table}\ntotal: {}\n", or_dash(would.total_amount.as_ref()))
 }
 
 /// Renders orders as a table, one per row.
@@ -436,6 +492,9 @@ fn details(order: &Order) -> String {
         ]);
     }
     text.push_str(&format!("\n{table}"));
+    if let Some(reference) = &order.client_reference {
+        text.push_str(&format!("\nreference: {reference}\n"));
+    }
     if let Some(reason) = &order.failure_reason {
         let reason: String =
             reason.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();

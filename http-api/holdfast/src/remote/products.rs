@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use client::ProductQuery;
-use client::wire::{Patch, Product, ProductPatch, ProductRequest};
+use client::wire::{Patch, PerWindow, Product, ProductPatch, ProductRequest};
 
 use crate::address;
 use crate::exit::CliError;
@@ -93,6 +93,18 @@ struct Optional {
     /// Allow at most this many units per user in active holds; holds must then name a user
     #[arg(long, value_name = "N")]
     max_held_per_user: Option<u64>,
+    /// Allow at most this many units per user in this many days, such as 2:28; orders and holds
+    /// must then name a user
+    #[arg(long, value_name = "UNITS:DAYS", value_parser = per_window)]
+    per_window: Option<PerWindow>,
+}
+
+/// Parses `2:28`.
+fn per_window(text: &str) -> Result<PerWindow, String> {
+    let numbers = text.split_once(':').and_then(|(units, days)| {
+        Some(PerWindow { units: units.parse().ok()?, days: days.parse().ok()? })
+    });
+    numbers.ok_or_else(|| format!("`{text}` is not UNITS:DAYS, as in 2:28"))
 }
 
 /// The flags of `products update`.
@@ -100,7 +112,7 @@ struct Optional {
 #[group(id = "changed", required = true, multiple = true)]
 #[group(args = ["name", "price", "stock", "sku", "max_per_order", "max_per_user"])]
 #[group(args = ["low_stock_threshold", "clear", "opens_at", "closes_at", "min_per_order"])]
-#[group(args = ["max_held_per_user"])]
+#[group(args = ["max_held_per_user", "per_window"])]
 pub(crate) struct Update {
     /// The id of the product
     #[arg(value_parser = address::row_id)]
@@ -137,6 +149,7 @@ enum Field {
     ClosesAt,
     MinPerOrder,
     MaxHeldPerUser,
+    PerWindow,
 }
 
 /// The flags of `products archive`.
@@ -195,6 +208,7 @@ async fn create(options: &Create) -> Result<(), CliError> {
         closes_at: options.optional.closes_at.clone(),
         min_per_order: options.optional.min_per_order,
         max_held_per_user: options.optional.max_held_per_user,
+        per_window: options.optional.per_window,
     };
     let client = options.remote.client()?;
     let answer = client.create_product(&request).await.map_err(|error| remote::failure(&error))?;
@@ -240,6 +254,7 @@ fn patch(options: &Update) -> Result<ProductPatch, CliError> {
             Field::MaxHeldPerUser,
             options.optional.max_held_per_user,
         )?,
+        per_window: change(options, Field::PerWindow, options.optional.per_window)?,
     })
 }
 

@@ -5,6 +5,7 @@
 mod command_line;
 mod files;
 mod one_node;
+mod run_a_drop;
 
 use std::process::Command;
 

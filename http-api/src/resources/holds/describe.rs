@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use super::examples;
 use crate::describe::operation::Operation;
-use crate::describe::words::json_content;
 
 /// The refusals for a hold that has ended.
 pub(crate) const ENDED: [ErrorCode; 3] =
@@ -25,11 +24,11 @@ pub(crate) fn create() -> Operation {
         .takes(&["IdempotencyKey"])
         .body("HoldRequest", examples::hold_request())
         .makes("The units are held.", "HoldAnswer", active())
-        .answers(
-            200,
-            "The key made this hold before; this is the hold as it is now.",
-            &["ETag", "Idempotent-Replayed"],
-            json_content("HoldAnswer", active()),
+        .dry_runs(
+            "The key made this hold before; this is the hold as it is now. Or, to a dry run, what \
+             the request would come to.",
+            "HoldOrDryRunAnswer",
+            active(),
         )
         .writes()
         .refuses(&[
@@ -44,6 +43,17 @@ pub(crate) fn create() -> Operation {
             ErrorCode::IdempotencyKeyMismatch,
             ErrorCode::IdempotencyKeyReused,
         ])
+}
+
+pub(crate) fn list() -> Operation {
+    Operation::new("listHolds", "List active holds")
+        .text(
+            "Active holds by ascending id. Those past their deadline are left out. A long list is \
+             read in steps, so a hold that begins or ends meanwhile may be in it or not.",
+        )
+        .takes(&["HoldUser", "HoldProduct", "HoldCursor", "HoldLimit"])
+        .reads()
+        .lists("A page of holds.", "HoldList", examples::hold_list())
 }
 
 pub(crate) fn get() -> Operation {

@@ -12,8 +12,18 @@ pub(crate) fn hold_request() -> Value {
 
 /// A hold of one line.
 pub(crate) fn hold(status: HoldStatus) -> Value {
+    value(&wire::Envelope::new(hold_row(status)))
+}
+
+/// A page of holds.
+pub(crate) fn hold_list() -> Value {
+    let meta = wire::CursorMeta { next_cursor: None, has_more: false };
+    value(&wire::HoldList::new(vec![hold_row(HoldStatus::Active)], meta))
+}
+
+fn hold_row(status: HoldStatus) -> wire::Hold {
     let unit_price = Some("999.99".to_owned());
-    value(&wire::Envelope::new(wire::Hold {
+    wire::Hold {
         id: 3,
         hold_id: 3,
         user_id: Some(1),
@@ -30,5 +40,5 @@ pub(crate) fn hold(status: HoldStatus) -> Value {
         product_id: Some(1),
         quantity: Some(2),
         qty: Some(2),
-    }))
+    }
 }

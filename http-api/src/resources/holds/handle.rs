@@ -1,9 +1,9 @@
 //! Holds: create, read, extend, release.
 
-use client::wire::{self, Envelope, ErrorCode};
+use client::wire::{self, CursorMeta, Envelope, ErrorCode, HoldList};
 use engine::command::{Command, CreateHold, ExtendHold, ReleaseHold};
-use engine::hold::Hold;
-use engine::ids::{HoldId, ProductId, Quantity, Timestamp};
+use engine::hold::{Hold, Status};
+use engine::ids::{HoldId, ProductId, Quantity, Timestamp, UserId};
 use engine::order::Line;
 use engine::outcome::Outcome;
 use engine::state::Lookup;
@@ -12,21 +12,30 @@ use raft_node::Applied;
 
 use crate::answer::reply::{self, Reply, ReplyExt};
 use crate::answer::views;
+use crate::bounds::{HOLDS_DEFAULT, ID_MAX, LIMIT_MAX};
 use crate::call::{Call, unexpected};
 use crate::failure::Failure;
 use crate::request::extract;
 use crate::request::fields::{Errors, Fields, idempotency_key};
 use crate::request::json;
+use crate::resources::orders::dry_run;
 use crate::resources::orders::write::{read_lines, read_user};
 use crate::settings::Settings;
 
 const MISSING: &str = "Hold not found.";
+
+/// The most holds that are looked at before the state is given back, so that a list delays no
+/// order.
+const STEPS: usize = 4096;
 
 /// `POST /holds`
 pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
     let command = read_hold(&call.fields(&object), header_key.as_deref(), &call.app.settings)?;
+    if dry_run::is_asked(call)? {
+        return dry_run::answer(call, Command::CreateHold(command)).await;
+    }
     let mut applied = call.propose(Command::CreateHold(command)).await?;
     let (id, replayed) = match &applied.outcome {
         Outcome::HoldCreated(id) => (*id, false),
@@ -35,6 +44,55 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     };
     let reply = written(call, if replayed { 200 } else { 201 }, id, &mut applied).await?;
     Ok(if replayed { reply.replayed() } else { reply.location("holds", id.0) })
+}
+
+/// `GET /holds`
+pub(crate) async fn list(call: &Call<'_>) -> Result<Reply, Failure> {
+    let query = call.query()?;
+    let mut errors = Errors::default();
+    let freshness = call.freshness(&query, &mut errors);
+    let user = query.integer("user_id", 1..=ID_MAX, &mut errors).map(UserId);
+    let product = query.integer("product_id", 1..=ID_MAX, &mut errors).map(ProductId);
+    let limit = query.integer("limit", 1..=LIMIT_MAX, &mut errors).unwrap_or(HOLDS_DEFAULT);
+    let mut after = HoldId(query.integer("cursor", 1..=ID_MAX, &mut errors).unwrap_or(0));
+    errors.check()?;
+    let user = call.listed_user(user)?;
+    call.wait_until_fresh(freshness).await?;
+    let is_wanted = |hold: &Hold, now| {
+        hold.status_at(now) == Status::Active
+            && user.is_none_or(|user| hold.user == Some(user))
+            && product.is_none_or(|id| hold.lines.iter().any(|line| line.product == id))
+    };
+    // One more than the page has, which shows that there is another page.
+    let (most, mut found) = (usize::try_from(limit).unwrap_or(usize::MAX), Vec::new());
+    let (position, now) = loop {
+        let done = call.app.handle.read(|state| {
+            for (step, hold) in state.active_holds_after(after).enumerate() {
+                if step == STEPS {
+                    return None;
+                }
+                after = hold.id;
+                if is_wanted(hold, state.clock()) {
+                    found.push(hold.clone());
+                }
+                if found.len() > most {
+                    break;
+                }
+            }
+            Some((state.position(), state.clock()))
+        });
+        match done {
+            Some(done) => break done,
+            // Those who wait for the state come first.
+            None => tokio::task::yield_now().await,
+        }
+    };
+    let has_more = found.len() > most;
+    found.truncate(most);
+    let next_cursor = found.last().filter(|_| has_more).map(|hold| hold.id.to_string());
+    let data = found.iter().map(|hold| views::hold(hold, now)).collect();
+    let body = HoldList::new(data, CursorMeta { next_cursor, has_more });
+    Ok(reply::of(200, &body).at(position).fresh(freshness))
 }
 
 /// `GET /holds/{id}`
@@ -199,9 +257,6 @@ fn read_ttl_ms(fields: &Fields<'_, '_>, settings: &Settings, errors: &mut Errors
 
 #[cfg(test)]
 mod tests {
-    use client::wire::ErrorCode;
-    use engine::ids::UserId;
-
     use super::*;
     use crate::request::fields::Handling;
 

@@ -4,6 +4,7 @@ use client::wire;
 use engine::order::LINES_MAX;
 use serde_json::{Value, json};
 
+use crate::bounds::LIMIT_MAX;
 use crate::describe::shapes::Shapes;
 use crate::describe::words::{described, nullable};
 use crate::resources::orders::schemas::{items_or, lines};
@@ -43,4 +44,6 @@ fn answers() -> Shapes {
         .of::<wire::Hold>()
         .with("Hold.items", json!({"minItems": 1, "maxItems": LINES_MAX}))
         .envelope::<wire::Hold>("HoldAnswer")
+        .of::<wire::HoldList>()
+        .with("HoldList.data", json!({"maxItems": LIMIT_MAX}))
 }

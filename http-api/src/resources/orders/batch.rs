@@ -16,6 +16,7 @@ use engine::outcome::Outcome;
 use raft_node::Applied;
 use serde::Serialize;
 
+use super::dry_run;
 use super::write::{log_order, read_order};
 use crate::answer::reply::{self, Reply, ReplyExt};
 use crate::answer::rows;
@@ -64,6 +65,16 @@ pub(crate) async fn place(call: &Call<'_>) -> Result<Reply, Failure> {
         return Err(Failure::new(ErrorCode::IdempotencyKeyInvalid, detail));
     }
     let batch = read_batch(call)?;
+    if dry_run::is_asked(call)? {
+        return match batch.atomic {
+            true => {
+                let orders = all_sound(batch.orders)?;
+                let command = Command::PlaceBatch(PlaceBatch { atomic: true, orders });
+                dry_run::answer(call, command).await
+            }
+            false => dry_run::answer_each(call, batch.orders).await,
+        };
+    }
     let decided = if batch.atomic {
         place_all(call, batch.orders).await?
     } else {
@@ -284,7 +295,7 @@ fn next_chunk(
     lines: &mut IntoIter<usize>,
 ) -> Vec<PlaceOrder> {
     let size = |order: &PlaceOrder| {
-        let texts = [&order.key, &order.metadata].into_iter().flatten();
+        let texts = [&order.key, &order.metadata, &order.terms.reference].into_iter().flatten();
         64 + 16 * order.lines.len() + texts.map(|text| text.len()).sum::<usize>()
     };
     let mut chunk = Vec::with_capacity(rest.len());
@@ -379,6 +390,10 @@ struct Problem<'a> {
     errors: Option<&'a BTreeMap<String, Vec<String>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shortages: Option<&'a [Shortage]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opens_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
 }
 
 /// Appends the JSON of one result.
@@ -393,6 +408,7 @@ fn show(index: usize, settled: &Settled, out: &mut Vec<u8>) {
         }
         Settled::Failed(failure) => {
             let code = failure.code();
+            let (opens_at, retry_after_ms) = failure.opening();
             let problem = Problem {
                 index,
                 status: code.status(),
@@ -403,6 +419,8 @@ fn show(index: usize, settled: &Settled, out: &mut Vec<u8>) {
                 retryable: code.is_retryable(),
                 errors: failure.fields(),
                 shortages: failure.shortages(),
+                opens_at,
+                retry_after_ms,
             };
             serde_json::to_writer(out, &problem).expect("problems have string keys");
         }

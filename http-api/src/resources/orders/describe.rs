@@ -17,7 +17,7 @@ pub(crate) fn list() -> Operation {
              order that moves meanwhile may be counted in `total` by its old status or its new one.",
         )
         .takes(&["UserFilter", "StatusFilter", "ProductFilter", "SkuFilter"])
-        .takes(&["CreatedAfter", "CreatedBefore"])
+        .takes(&["CreatedAfter", "CreatedBefore", "ReferenceFilter"])
         .takes(&["Page", "PerPage", "OrderCursor", "OrderLimit"])
         .reads()
         .lists("A page of orders.", "OrderList", examples::order_list())
@@ -64,10 +64,11 @@ pub(crate) fn batch() -> Operation {
              and work as they do for single orders, so a retry of a batch whose orders all have \
              keys is safe.",
         )
-        .takes(&["Atomic"])
+        .takes(&["Atomic", "DryRun"])
         .body("BatchRequest", examples::batch_request())
         .or_lines("One order per line; blank lines are skipped.")
-        .lists("The result of each order.", "BatchAnswer", examples::batch())
+        .lists("The result of each order.", "BatchOrDryRunAnswer", examples::batch())
+        .looks()
         .writes()
         .refuses(PLACING)
         .refuses(&ENDED)
@@ -88,6 +89,15 @@ pub(crate) fn by_key() -> Operation {
         .reads()
         .lists("The state of the key.", "ByKeyAnswer", examples::by_key())
         .refuses(&[ErrorCode::IdempotencyKeyInvalid])
+}
+
+pub(crate) fn by_reference() -> Operation {
+    Operation::new("getOrderByReference", "Read the order with a reference")
+        .text("The order whose `client_reference` this is, as it is now.")
+        .takes(&["Reference"])
+        .reads()
+        .shows("The order.", "OrderAnswer", examples::order(OrderStatus::Pending))
+        .refuses(&[ErrorCode::NotFound])
 }
 
 pub(crate) fn fence() -> Operation {
@@ -163,6 +173,7 @@ const PLACING: &[ErrorCode] = &[
     ErrorCode::SaleClosed,
     ErrorCode::MinimumNotMet,
     ErrorCode::TotalMismatch,
+    ErrorCode::ReferenceTaken,
     ErrorCode::KeyFenced,
     ErrorCode::IdempotencyKeyInvalid,
     ErrorCode::IdempotencyKeyMismatch,

@@ -12,6 +12,7 @@ pub(crate) fn order_request() -> Value {
         "user_id": 1,
         "items": [{"product_id": 1, "quantity": 2}],
         "payment_method": "mock",
+        "client_reference": "cart-1234",
         "idempotency_key": "order-abc-123",
     })
 }
@@ -51,6 +52,7 @@ fn order_row(status: OrderStatus) -> wire::Order {
         updated_at: MOMENT.to_owned(),
         version: VERSION,
         metadata: None,
+        client_reference: Some("cart-1234".to_owned()),
         trace_id: Some(TRACE.to_owned()),
         product_id: Some(1),
         quantity: Some(2),

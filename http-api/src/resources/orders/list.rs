@@ -95,6 +95,8 @@ struct Wanted<'q> {
     after: Option<Timestamp>,
     /// Orders created before this time.
     before: Option<Timestamp>,
+    /// The order with this reference.
+    reference: Option<&'q str>,
 }
 
 fn read_wanted<'q>(query: &'q Query<'_>, errors: &mut Errors) -> Wanted<'q> {
@@ -120,6 +122,7 @@ fn read_wanted<'q>(query: &'q Query<'_>, errors: &mut Errors) -> Wanted<'q> {
         sku,
         after: query.moment("created_after", errors),
         before: query.moment("created_before", errors),
+        reference: query.text("client_reference", errors),
     }
 }
 
@@ -128,12 +131,17 @@ async fn filter_of(call: &Call<'_>, wanted: &Wanted<'_>) -> Result<OrderFilter, 
     let by_sku = |sku| call.app.handle.read(|state| state.product_by_sku(sku).map(|row| row.id));
     // No product has the id 0, as none has the SKU.
     let of_sku = wanted.sku.map(|sku| by_sku(sku).unwrap_or(ProductId(0)));
+    let named = |reference| call.app.handle.read(|state| state.order_by_reference(reference));
+    // No order has the id 0, as none has the reference.
+    let named = wanted.reference.map(|reference| named(reference).unwrap_or(OrderId(0)));
+    let after = created_since(call, wanted.after).await?;
+    let before = created_since(call, wanted.before).await?;
     Ok(OrderFilter {
         user: wanted.user,
         status: wanted.status,
         product: wanted.product.or(of_sku),
-        first: created_since(call, wanted.after).await?,
-        below: created_since(call, wanted.before).await?,
+        first: after.max(named),
+        below: [before, named.map(|id| OrderId(id.0 + 1))].into_iter().flatten().min(),
     })
 }
 
@@ -288,6 +296,7 @@ mod tests {
             sku: None,
             after: Some(Timestamp(1_764_547_200_000)),
             before: Some(Timestamp(1_764_550_800_000)),
+            reference: None,
         };
         let times = "created_after=2025-12-01&created_before=2025-12-01T02:00:00%2B01:00";
         let query = format!("user_id=1&status=PAID&product_id=2&{times}");
@@ -303,6 +312,7 @@ mod tests {
             "status=PAID&status=PAID",
             "sku=A&product_id=1",
             "sku=A&sku=A",
+            "client_reference=A&client_reference=A",
             "created_after=yesterday",
             "created_before=1764547200",
             "created_before=2025-12-01&created_before=2025-12-02",

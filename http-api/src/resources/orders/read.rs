@@ -75,6 +75,18 @@ async fn whole(call: &Call<'_>, id: OrderId, found: Found) -> Result<Box<Order>,
     }
 }
 
+/// `GET /orders/by-reference/{reference}`
+pub(crate) async fn by_reference(call: &Call<'_>) -> Result<Reply, Failure> {
+    let reference: Cow<'_, str> = percent_decode(call.argument)?;
+    let freshness = call.ready_to_read().await?;
+    let (position, id) =
+        call.app.handle.read(|state| (state.position(), state.order_by_reference(&reference)));
+    let id = id.ok_or_else(|| Failure::not_found(MISSING).seen(position, freshness))?;
+    let (position, order) = one(call, id, freshness).await?;
+    let reply = reply::json(200, rows::answer(&order)).at(position).version(order.version.0);
+    Ok(reply.fresh(freshness))
+}
+
 /// `GET /orders/by-key/{key}`
 pub(crate) async fn by_key(call: &Call<'_>) -> Result<Reply, Failure> {
     let key: Cow<'_, str> = percent_decode(call.argument)?;

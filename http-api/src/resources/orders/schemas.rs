@@ -66,7 +66,17 @@ fn answers() -> Shapes {
         .with("OrderHistory.data", json!({"minItems": 1}))
         .envelope::<wire::ByKey>("ByKeyAnswer")
         .envelope::<Vec<wire::BatchResult>>("BatchAnswer")
-        .with("BatchAnswer.data", batch)
+        .with("BatchAnswer.data", batch.clone())
+        .of::<wire::WouldOrder>()
+        .with("WouldOrder.status", json!({"minimum": 200, "maximum": 599}))
+        .of::<wire::Would>()
+        .with("Would.status", json!({"minimum": 200, "maximum": 299}))
+        .with("Would.results", batch)
+        .of::<wire::DryRun>()
+        .with("DryRun.dry_run", json!({"const": true}))
+        .either("OrderOrDryRunAnswer", &["OrderAnswer", "DryRun"])
+        .either("BatchOrDryRunAnswer", &["BatchAnswer", "DryRun"])
+        .either("HoldOrDryRunAnswer", &["HoldAnswer", "DryRun"])
 }
 
 /// The lines that an order or a hold asks for.

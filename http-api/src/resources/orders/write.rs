@@ -7,10 +7,14 @@ use client::wire::{self, ByKey, Envelope, ErrorCode, KeyState, OrderAnswer};
 use engine::command::{CancelOrder, Command, FenceKey, OrderTerms, PlaceOrder};
 use engine::ids::{HoldId, OrderId, ProductId, Quantity, UserId};
 use engine::layout::Added;
-use engine::order::{LINES_MAX, Line, METADATA_BYTES_MAX, Order, PaymentMethod, REASON_BYTES_MAX};
+use engine::order::{
+    LINES_MAX, Line, METADATA_BYTES_MAX, Order, PaymentMethod, REASON_BYTES_MAX,
+    REFERENCE_CHARS_MAX, is_reference,
+};
 use engine::outcome::Outcome;
 use raft_node::Applied;
 
+use super::dry_run;
 use crate::answer::reply::{self, Reply, ReplyExt};
 use crate::answer::rows;
 use crate::answer::views;
@@ -30,6 +34,9 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
     let command = read_order(&call.fields(&object), header_key.as_deref(), &call.app.settings)?;
+    if dry_run::is_asked(call)? {
+        return dry_run::answer(call, Command::PlaceOrder(command)).await;
+    }
     let placed = place(call, command).await?;
     Ok(placed.reply(rows::answer(&placed.order)))
 }
@@ -39,6 +46,9 @@ pub(crate) async fn purchase(call: &Call<'_>) -> Result<Reply, Failure> {
     let header_key = extract::idempotency_key(call.headers)?;
     let object = json::parse(&call.body)?;
     let command = read_purchase(&call.fields(&object), header_key.as_deref(), &call.app.settings)?;
+    if dry_run::is_asked(call)? {
+        return dry_run::answer(call, Command::PlaceOrder(command)).await;
+    }
     let placed = place(call, command).await?;
     let mut view = views::order(&placed.order);
     view.product = match &placed.applied.product {
@@ -113,7 +123,7 @@ async fn order_after(
     }
 }
 
-const ORDER_FIELDS: [&str; 7] = [
+const ORDER_FIELDS: [&str; 8] = [
     "user_id",
     "hold_id",
     "items",
@@ -121,10 +131,11 @@ const ORDER_FIELDS: [&str; 7] = [
     "idempotency_key",
     "metadata",
     "expected_total",
+    "client_reference",
 ];
 
-const PURCHASE_FIELDS: [&str; 5] =
-    ["product_id", "quantity", "user_id", "idempotency_key", "expected_total"];
+const PURCHASE_FIELDS: [&str; 6] =
+    ["product_id", "quantity", "user_id", "idempotency_key", "expected_total", "client_reference"];
 
 /// Reads the body of `POST /orders`.
 pub(crate) fn read_order(
@@ -199,9 +210,13 @@ fn read_purchase(
     }))
 }
 
-/// The conditions on an order.
+/// What orders may say from level 1 on.
 fn read_terms(fields: &Fields<'_, '_>, errors: &mut Errors) -> OrderTerms {
-    OrderTerms { expected_total: fields.amount("expected_total", errors) }
+    let reference = fields.text("client_reference", REFERENCE_CHARS_MAX, errors);
+    if reference.as_deref().is_some_and(|text| !is_reference(text)) {
+        fields.fault("client_reference", "must have printable ASCII characters only.", errors);
+    }
+    OrderTerms { expected_total: fields.amount("expected_total", errors), reference }
 }
 
 /// An order with every setting resolved.

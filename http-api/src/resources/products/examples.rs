@@ -31,6 +31,7 @@ pub(crate) fn product_row() -> wire::Product {
         closes_at: None,
         min_per_order: None,
         max_held_per_user: Some(4),
+        per_window: Some(wire::PerWindow { units: 2, days: 28 }),
         created_at: MOMENT.to_owned(),
         updated_at: MOMENT.to_owned(),
         version: VERSION,

@@ -7,7 +7,7 @@ use engine::command::{ArchiveProduct, Command, CreateProduct, UpdateProduct};
 use engine::ids::{Position, ProductId};
 use engine::outcome::Outcome;
 use engine::product::{NAME_BYTES_MAX, Product, SKU_BYTES_MAX, STOCK_MAX};
-use engine::sale::{Sale, SaleChange};
+use engine::sale::{DAY_MS, PerWindow, Sale, SaleChange, WINDOW_DAYS_MAX};
 use engine::state::State;
 use hyper::StatusCode;
 use raft_node::Applied;
@@ -105,7 +105,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply.location("products", id.0))
 }
 
-const PRODUCT_FIELDS: [&str; 11] = [
+const PRODUCT_FIELDS: [&str; 12] = [
     "name",
     "price",
     "stock",
@@ -117,6 +117,7 @@ const PRODUCT_FIELDS: [&str; 11] = [
     "closes_at",
     "min_per_order",
     "max_held_per_user",
+    "per_window",
 ];
 
 fn read_product(fields: &Fields<'_, '_>) -> Result<CreateProduct, Failure> {
@@ -227,6 +228,7 @@ fn read_patch(product: ProductId, fields: &Fields<'_, '_>) -> Result<UpdateProdu
             closes_at: fields.has("closes_at").then_some(sale.closes_at),
             min_per_order: fields.has("min_per_order").then_some(sale.min_per_order),
             max_held_per_user: fields.has("max_held_per_user").then_some(sale.max_held_per_user),
+            per_window: fields.has("per_window").then_some(sale.per_window),
         }
         .into(),
     };
@@ -240,13 +242,28 @@ fn read_sale(fields: &Fields<'_, '_>, errors: &mut Errors) -> Sale {
         closes_at: fields.instant("closes_at", errors),
         min_per_order: read_limit(fields, "min_per_order", errors),
         max_held_per_user: read_limit(fields, "max_held_per_user", errors),
+        per_window: read_window(fields, errors),
     };
-    if let (Some(opens), Some(closes)) = (sale.opens_at, sale.closes_at)
-        && closes <= opens
-    {
+    if sale.closes_first() {
         fields.fault("closes_at", "must be later than the opens_at field.", errors);
     }
     sale
+}
+
+/// The limit within a window of whole days.
+fn read_window(fields: &Fields<'_, '_>, errors: &mut Errors) -> Option<PerWindow> {
+    let object = match fields.optional("per_window")? {
+        json::Value::Object(object) => object,
+        _ => {
+            fields.fault("per_window", "must be an object with units and days.", errors);
+            return None;
+        }
+    };
+    let window = fields.part(object, "per_window");
+    window.check_names(&["units", "days"], errors);
+    let units = window.required_integer("units", 1..=u64::from(u32::MAX), errors);
+    let days = window.required_integer("days", 1..=u64::from(WINDOW_DAYS_MAX), errors);
+    Some(PerWindow { units: u32::try_from(units?).ok()?, ms: days? * DAY_MS })
 }
 
 /// The change to these rules and no others. Without a window and limits, a cluster at level 0 takes
@@ -260,6 +277,7 @@ fn replaced(sale: Sale, level: u32) -> SaleChange {
         closes_at: Some(sale.closes_at),
         min_per_order: Some(sale.min_per_order),
         max_held_per_user: Some(sale.max_held_per_user),
+        per_window: Some(sale.per_window),
     }
 }
 
@@ -411,13 +429,18 @@ mod tests {
             ("low_stock_threshold", "0"),
             ("max_per_user", "0"),
             ("max_per_user", "\"3\""),
+            ("per_window", "7"),
+            ("per_window.days", "{\"units\":2}"),
+            ("per_window.units", "{\"units\":0,\"days\":1}"),
+            ("per_window.days", "{\"units\":1,\"days\":367}"),
         ] {
             let rest: String = [("name", "\"n\""), ("price", "1"), ("stock", "1")]
                 .iter()
                 .filter(|(name, _)| *name != field)
                 .map(|(name, value)| format!("\"{name}\":{value},"))
                 .collect();
-            let text = faults(create_of(&format!("{{{rest}\"{field}\":{bad}}}")));
+            let name = field.split('.').next().unwrap();
+            let text = faults(create_of(&format!("{{{rest}\"{name}\":{bad}}}")));
             assert!(text.contains(&format!("\"{field}\": [")), "{field} {bad}: {text}");
         }
     }

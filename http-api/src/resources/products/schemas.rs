@@ -3,6 +3,7 @@
 use client::wire;
 use engine::order::REASON_BYTES_MAX;
 use engine::product::{NAME_BYTES_MAX, SKU_BYTES_MAX, STOCK_MAX};
+use engine::sale::WINDOW_DAYS_MAX;
 use serde_json::{Value, json};
 
 use crate::bounds::{LEDGER_MAX, LIST_MAX};
@@ -53,7 +54,12 @@ fn requests() -> Shapes {
 }
 
 fn answers() -> Shapes {
-    let mut shapes = Shapes::answers().of::<wire::Product>();
+    let days = json!({"minimum": 1, "maximum": WINDOW_DAYS_MAX});
+    let mut shapes = Shapes::answers()
+        .of::<wire::Product>()
+        .of::<wire::PerWindow>()
+        .with("PerWindow.units", json!({"minimum": 1, "maximum": u32::MAX}))
+        .with("PerWindow.days", days);
     for limit in LIMITS {
         shapes = shapes.with(&format!("Product.{limit}"), json!({"minimum": 1}));
     }

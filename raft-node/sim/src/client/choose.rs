@@ -14,7 +14,7 @@ use engine::money::Money;
 use engine::order::{Line, PaymentMethod, Status};
 use engine::query::{OrderFilter, Page};
 use engine::refund;
-use engine::sale::{Sale, SaleChange};
+use engine::sale::{PerWindow, Sale, SaleChange};
 use engine::webhook::Report;
 use engine_model::Model;
 
@@ -195,7 +195,7 @@ impl Client {
             payment_deadline_ms: sim.plan.payment_deadline_ms,
             open_orders_max: sim.plan.open_orders_max,
             require_user: false,
-            terms: OrderTerms { expected_total }.into(),
+            terms: OrderTerms { expected_total, reference: reference(sim) }.into(),
         };
         if keyed {
             if self.placed.len() == REMEMBERED_MAX {
@@ -214,7 +214,7 @@ impl Client {
         let lines = sim.oracle.model.hold(hold).map(|hold| hold.lines.clone());
         let expected_total = lines.filter(|_| sim.random.percent(10));
         let expected_total = expected_total.and_then(|lines| total(sim, &lines));
-        place.terms = OrderTerms { expected_total }.into();
+        place.terms.expected_total = expected_total;
         if sim.random.percent(80) {
             place.user = None;
         }
@@ -493,6 +493,7 @@ fn first_sale(sim: &mut Sim) -> Sale {
         opens_at: sim.random.percent(5).then(|| soon(sim)),
         min_per_order: sim.random.percent(5).then_some(2),
         max_held_per_user: sim.random.percent(10).then_some(2),
+        per_window: sim.random.percent(10).then(|| per_window(sim)),
         ..Sale::default()
     }
 }
@@ -510,12 +511,27 @@ fn sale_change(sim: &mut Sim) -> SaleChange {
         closes_at,
         min_per_order: sim.random.percent(20).then_some(None),
         max_held_per_user: sim.random.percent(10).then_some(Some(2)),
+        per_window: match sim.random.below(10) {
+            0 => Some(None),
+            1 => Some(Some(per_window(sim))),
+            _ => None,
+        },
     }
+}
+
+/// A limit that rolls, within a window of at most two seconds.
+fn per_window(sim: &mut Sim) -> PerWindow {
+    PerWindow { units: sim.random.between(2, 6) as u32, ms: sim.random.between(100, 2_000) }
 }
 
 /// An instant of the next second.
 fn soon(sim: &mut Sim) -> Timestamp {
     sim.oracle.model.clock.plus_ms(sim.random.below(1_000))
+}
+
+/// Sometimes a reference. There are few, so most are taken after a while.
+fn reference(sim: &mut Sim) -> Option<Box<str>> {
+    sim.random.percent(8).then(|| format!("cart {}", sim.random.below(60)).into())
 }
 
 /// The total of lines by the newest prices, which may be others by the time of the order.

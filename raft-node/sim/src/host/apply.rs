@@ -250,6 +250,8 @@ fn count_first(cover: &mut Coverage, entry: &Entry, predicted: &Predicted) {
                 cover.rejected_held_limit += 1;
             }
             Outcome::Rejected(Rejection::TotalMismatch { .. }) => cover.rejected_total += 1,
+            Outcome::Rejected(Rejection::WindowLimitExceeded { .. }) => cover.rejected_window += 1,
+            Outcome::Rejected(Rejection::ReferenceTaken { .. }) => cover.rejected_reference += 1,
             Outcome::Reported { duplicate: true, .. } => cover.reports_repeated += 1,
             Outcome::Reported { fate: Fate::Applied, .. } => cover.reports_applied += 1,
             Outcome::Reported { fate: Fate::Parked, .. } => cover.reports_parked += 1,

@@ -3,17 +3,17 @@
 use engine::actor::Actor;
 use engine::command::{Command, Envelope};
 use engine::ids::{Position, Timestamp, TokenId};
-use engine::outcome::Outcome;
+use engine::outcome::{Outcome, Rejection};
 use engine::trace::TraceId;
-use raft_node::core::{NoOutcome, ReadTicket, Request};
+use raft_node::core::{NoOutcome, ReadTicket, ReadsReady, Request};
 use raft_node::replica::Applied;
-use raft_node::simulation::CLOCK_ERROR_MS;
-use raft_node::simulation::{is_order_or_hold, lacks_stock};
+use raft_node::simulation::{is_order_or_hold, refusal};
 
 use super::waiting::{Purpose, Reader, Waiter};
 use super::*;
 use crate::ask::{Ask, Freshness, Look, Reply};
 use crate::look::look;
+use crate::oracle::Stand;
 
 impl Host {
     /// Takes a client's request.
@@ -33,17 +33,21 @@ impl Host {
         }
     }
 
-    /// Refuses orders or a hold without an entry if they would surely be refused for lack of stock.
+    /// Refuses orders or a hold without an entry if they would surely be refused.
     /// It decides like production's handle: a look, a barrier, and a second look that counts.
     fn place(&mut self, sim: &mut Sim, client: usize, attempt: u64, command: Command) {
         let deadline_ms = self.deadline_ms(sim, sim.plan.request_timeout_ms);
         let Some(process) = &mut self.up else { return };
-        if process.stopping.is_none()
-            && lacks_stock(&process.state, &command, Timestamp(0)).is_some()
-        {
-            let purpose = Purpose::SoldOut(Box::new(command));
+        if process.stopping.is_none() && refusal(&process.state, &command, Timestamp(0)).is_some() {
+            let without = sim.planted(Bug::SoldOutWithoutBarrier);
+            let own = Timestamp(self.clock.now(sim.now).wall_ms);
+            let purpose = Purpose::Refuse {
+                command: Box::new(command),
+                now: without.then_some(own),
+                asked: sim.oracle.model.clock,
+            };
             let reader = Reader { client, attempt, purpose, deadline_ms };
-            return match sim.planted(Bug::SoldOutWithoutBarrier) {
+            return match without {
                 true => self.serve(sim, reader),
                 false => self.ask_barrier(sim, reader),
             };
@@ -191,10 +195,15 @@ impl Host {
     }
 
     /// Serves these reads once the state has reached the index.
-    pub(super) fn barriers_passed(&mut self, sim: &mut Sim, index: u64, tickets: &[ReadTicket]) {
+    pub(super) fn barriers_passed(&mut self, sim: &mut Sim, ready: &ReadsReady) {
+        let ReadsReady { index, leader_clock, tickets } = ready;
+        let index = *index;
         for ticket in tickets {
             let Some(process) = &mut self.up else { return };
-            let Some(reader) = process.readers.remove(ticket) else { continue };
+            let Some(mut reader) = process.readers.remove(ticket) else { continue };
+            if let Purpose::Refuse { now, .. } = &mut reader.purpose {
+                *now = *leader_clock;
+            }
             if sim.planted(Bug::ReadBeforeApplied) {
                 self.serve(sim, reader);
             } else {
@@ -251,19 +260,25 @@ impl Host {
             Purpose::Show { what, linearizable } => {
                 self.show(sim, client, attempt, &what, linearizable);
             }
-            Purpose::SoldOut(command) => {
-                let now = Timestamp(self.clock.now(sim.now).wall_ms).plus_ms(CLOCK_ERROR_MS);
+            Purpose::Refuse { command, now, asked } => {
                 let Some(process) = &mut self.up else { return };
-                let index = process.state.applied_index();
-                let Some(outcome) = lacks_stock(&process.state, &command, now) else {
+                let (index, clock) = (process.state.applied_index(), process.state.clock());
+                let refused =
+                    now.and_then(|now| Some((refusal(&process.state, &command, now)?, now)));
+                let Some((outcome, now)) = refused else {
                     return self.ask_log(sim, client, attempt, *command, deadline_ms);
                 };
+                let stand = Stand { index, clock, now, asked };
                 sim.say(|| format!("n{} refuses {attempt} of c{client}: {outcome:?}", self.id));
-                let judged = sim.oracle.refused_without_entry(&command, &outcome, index);
+                let judged = sim.oracle.refused_without_entry(&command, &outcome, stand);
                 sim.check(judged.map_err(|what| format!("node {}: {what}", self.id)));
                 let is_hold = matches!(*command, Command::CreateHold(_));
                 let is_batch = matches!(*command, Command::PlaceBatch(_));
                 sim.cover.refused_without_entry += 1;
+                sim.cover.not_open_without_entry +=
+                    u64::from(matches!(outcome, Outcome::Rejected(Rejection::SaleNotOpen { .. })));
+                sim.cover.closed_without_entry +=
+                    u64::from(matches!(outcome, Outcome::Rejected(Rejection::SaleClosed { .. })));
                 sim.cover.holds_refused_without_entry += u64::from(is_hold);
                 sim.cover.batches_refused_without_entry += u64::from(is_batch);
                 sim.reply(client, attempt, Reply::SoldOut { index });
@@ -301,7 +316,7 @@ impl Host {
                 sim.cover.reads_refused += 1;
                 sim.reply(client, attempt, Reply::ReadRefused);
             }
-            Purpose::SoldOut(command) => {
+            Purpose::Refuse { command, .. } => {
                 self.ask_log(sim, client, attempt, *command, deadline_ms);
             }
         }

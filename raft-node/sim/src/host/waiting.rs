@@ -1,6 +1,7 @@
 //! The waiters at a node.
 
 use engine::command::Command;
+use engine::ids::Timestamp;
 use raft_node::payment::ProposalId;
 
 use crate::ask::Look;
@@ -24,7 +25,13 @@ pub(super) enum Purpose {
         linearizable: bool,
     },
     /// Orders or a hold that may be refused without an entry.
-    SoldOut(Box<Command>),
+    Refuse {
+        command: Box<Command>,
+        /// The leader's clock, once it is known.
+        now: Option<Timestamp>,
+        /// The replicated clock when the request arrived.
+        asked: Timestamp,
+    },
 }
 
 /// A client that waits to read.

@@ -30,7 +30,7 @@ fn without_room_writes_are_refused_reads_go_on_and_leadership_moves() {
         assert_eq!(world.host(id).failed, [(50, NoOutcome::StorageFull)], "node {id}");
         world.input(id, Input::Read { ticket: 7, deadline_ms: u64::MAX });
         world.deliver();
-        assert!(world.host(id).reads_ready.iter().any(|(_, t)| t == &[7]), "node {id} reads");
+        assert!(world.host(id).reads_ready.iter().any(|it| it.tickets == [7]), "node {id} reads");
     }
     // A freed disk is enough.
     world.input(leader, Input::Space(Space::Ample));

@@ -255,7 +255,7 @@ fn read(context: &[u8]) -> String {
     let numbers: Vec<_> =
         context.chunks_exact(8).filter_map(|bytes| bytes.try_into().ok()).collect();
     match numbers.as_slice() {
-        [node, _boot, question] => {
+        [node, _boot, question, ..] => {
             format!(" read=n{}/{}", u64::from_le_bytes(*node), u64::from_le_bytes(*question))
         }
         _ => String::new(),

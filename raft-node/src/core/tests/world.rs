@@ -17,8 +17,8 @@ use raft::eraftpb::Entry;
 use super::trace::{self, Trace};
 use crate::config::CoreConfig;
 use crate::core::{
-    Actions, Append, Apply, Core, FileTask, Input, Install, NoOutcome, Now, ReadTicket, Request,
-    RolledBack, Start,
+    Actions, Append, Apply, Core, FileTask, Input, Install, NoOutcome, Now, ReadTicket, ReadsReady,
+    Request, RolledBack, Start,
 };
 use crate::log::memory::MemoryLog;
 use crate::log::{self, LogStore};
@@ -37,7 +37,7 @@ pub(super) struct Host {
     pub(super) applied: Vec<Envelope>,
     pub(super) applied_index: u64,
     pub(super) entries_with_commands: usize,
-    pub(super) reads_ready: Vec<(u64, Vec<ReadTicket>)>,
+    pub(super) reads_ready: Vec<ReadsReady>,
     pub(super) reads_failed: Vec<ReadTicket>,
     pub(super) failed: Vec<(u64, NoOutcome)>,
     pub(super) verdicts: Vec<(u64, Result<Verdict, NoOutcome>)>,
@@ -235,7 +235,7 @@ impl World {
         for (seq, failure) in &actions.failed {
             self.note_of(id, || format!("-> client failed n{id}#{seq}: {failure:?}"));
         }
-        for (index, tickets) in &actions.reads_ready {
+        for ReadsReady { index, tickets, .. } in &actions.reads_ready {
             for ticket in tickets {
                 self.note_of(id, || format!("-> client read #{ticket} may be served at {index}"));
             }

@@ -1,4 +1,5 @@
-//! Which commands may be refused for lack of stock without an entry, and their answers.
+//! Which commands may be refused without an entry, and their answers: for lack of stock, or because
+//! a sale is not open.
 //!
 //! These functions only read a state. The caller ensures that the state is new enough.
 
@@ -18,9 +19,10 @@ pub(crate) fn names_holds(command: &Command) -> bool {
     matches!(command, Command::PlaceBatch(batch) if batch.orders.iter().any(|it| it.hold.is_some()))
 }
 
-/// Returns whether stock may be lacking for a command. Faster than [`lacks_stock`], which is `None`
-/// whenever this is false. Most orders can be filled and need not be planned twice.
-pub(crate) fn may_lack_stock(state: &State, command: &Command) -> bool {
+/// Returns whether a command may be refused without an entry. Faster than [`refusal`], which is
+/// `None` at the replicated clock whenever this is false. Most orders can be filled and need not be
+/// planned twice.
+pub(crate) fn may_refuse(state: &State, command: &Command) -> bool {
     let lines = match command {
         Command::PlaceOrder(order) if order.hold.is_none() => &order.lines,
         Command::CreateHold(hold) => &hold.lines,
@@ -31,28 +33,43 @@ pub(crate) fn may_lack_stock(state: &State, command: &Command) -> bool {
     // Assume that all lines are of one product. If that has enough, each product has.
     let units = lines.iter().map(|line| i64::from(line.quantity.0)).sum();
     let has_enough = |line: &Line| {
-        state.product(line.product).is_none_or(|product| product.stock.available() >= units)
+        state.product(line.product).is_none_or(|product| {
+            product.stock.available() >= units && product.sale.is_open_at(state.clock())
+        })
     };
     !lines.iter().all(has_enough)
 }
 
-/// Returns the answer to a command that can only be refused for lack of stock. `None` when the log
-/// has to decide.
-pub(crate) fn lacks_stock(state: &State, command: &Command, now: Timestamp) -> Option<Outcome> {
+/// Returns the answer to a command that is refused and needs no entry for that. `None` when the log
+/// has to decide. `now` is the leader's clock at some moment of the request.
+pub(crate) fn refusal(state: &State, command: &Command, now: Timestamp) -> Option<Outcome> {
     match command {
-        Command::PlaceOrder(order) => state.lacks_stock(order, now).map(Outcome::Rejected),
-        Command::PlaceBatch(batch) => state.batch_lacks_stock(batch, now),
-        Command::CreateHold(hold) => state.hold_lacks_stock(hold, now).map(Outcome::Rejected),
+        Command::PlaceOrder(order) => state.refusal_of_order(order, now).map(Outcome::Rejected),
+        Command::PlaceBatch(batch) => state.refusal_of_batch(batch, now),
+        Command::CreateHold(hold) => state.refusal_of_hold(hold, now).map(Outcome::Rejected),
         _ => None,
     }
 }
 
-/// The number of orders that this answer refuses, counted as the log counts them.
-pub(crate) fn orders_refused(outcome: &Outcome) -> u64 {
+/// The number of orders that this answer refuses, counted as the log counts them, and how many of
+/// them lacked stock.
+pub(crate) fn orders_refused(outcome: &Outcome) -> (u64, u64) {
+    let lacks = |reason: &Rejection| matches!(reason, Rejection::InsufficientStock { .. });
+    let count = |reasons: &mut dyn Iterator<Item = &Rejection>| {
+        reasons.fold((0, 0), |(all, lacking), reason| (all + 1, lacking + u64::from(lacks(reason))))
+    };
     match outcome {
-        Outcome::Batch(outcomes) => outcomes.len() as u64,
-        Outcome::Rejected(Rejection::BatchRefused { items }) => items.len() as u64,
-        _ => 1,
+        Outcome::Batch(outcomes) => {
+            count(&mut outcomes.iter().filter_map(|outcome| match outcome {
+                Outcome::Rejected(reason) => Some(reason),
+                _ => None,
+            }))
+        }
+        Outcome::Rejected(Rejection::BatchRefused { items }) => {
+            count(&mut items.iter().map(|(_, reason)| reason))
+        }
+        Outcome::Rejected(reason) => count(&mut std::iter::once(reason)),
+        _ => (0, 0),
     }
 }
 
@@ -129,18 +146,18 @@ mod tests {
                 };
                 let commands = [Command::PlaceOrder(order(None, lines)), Command::CreateHold(hold)];
                 for command in commands {
-                    let lacks = lacks_stock(&state, &command, now).is_some();
+                    let lacks = refusal(&state, &command, now).is_some();
                     lacking += u32::from(lacks);
-                    assert!(!lacks || may_lack_stock(&state, &command), "{command:?}");
+                    assert!(!lacks || may_refuse(&state, &command), "{command:?}");
                 }
             }
         }
         assert!(lacking > 0, "some of them cannot be filled");
         let plain = |wanted| Command::PlaceOrder(order(None, lines(wanted)));
-        assert!(may_lack_stock(&state, &plain(&[(1, 4)])));
-        assert!(!may_lack_stock(&state, &plain(&[(1, 3)])));
-        assert!(!may_lack_stock(&state, &plain(&[(2, 4), (2, 4)])));
-        assert!(!may_lack_stock(&state, &plain(&[(7, 4)])), "the log knows what is missing");
-        assert!(!may_lack_stock(&state, &Command::PlaceOrder(order(Some(HoldId(1)), Vec::new()))));
+        assert!(may_refuse(&state, &plain(&[(1, 4)])));
+        assert!(!may_refuse(&state, &plain(&[(1, 3)])));
+        assert!(!may_refuse(&state, &plain(&[(2, 4), (2, 4)])));
+        assert!(!may_refuse(&state, &plain(&[(7, 4)])), "the log knows what is missing");
+        assert!(!may_refuse(&state, &Command::PlaceOrder(order(Some(HoldId(1)), Vec::new()))));
     }
 }
