@@ -157,7 +157,7 @@ pub(crate) struct Settings {
 impl Threads {
     /// Stops the core, lets log and applier finish what they have, writes a last checkpoint.
     pub(crate) fn stop(self, shared: &Arc<Shared>) {
-        let stopped = watch_stop(shared);
+        let (stopped, watch) = watch_stop(shared);
         shared.stop_core();
         // The queues end with the core, so each thread finishes and ends.
         for thread in [self.core, self.log, self.apply, self.files, self.purge] {
@@ -167,12 +167,14 @@ impl Threads {
         let _ = self.checkpoint.join();
         shared.refuse_all();
         drop(stopped);
+        // It shares the lock of the data directory, which the next node takes.
+        let _ = watch.map(JoinHandle::join);
     }
 }
 
 /// Aborts the process when the disk ends no operation for [`STOP_STALLED_MAX`] while the node
-/// stops, until the result is dropped. A disk that hangs would keep the process for good.
-fn watch_stop(shared: &Arc<Shared>) -> Sender<()> {
+/// stops, until the sender is dropped. A disk that hangs would keep the process for good.
+fn watch_stop(shared: &Arc<Shared>) -> (Sender<()>, Option<JoinHandle<()>>) {
     let (stopped, ended) = channel::bounded(0);
     let shared = Arc::clone(shared);
     let watch = move || {
@@ -198,10 +200,11 @@ fn watch_stop(shared: &Arc<Shared>) -> Sender<()> {
             }
         }
     };
-    if let Err(error) = thread::Builder::new().name("watch-stop".into()).spawn(watch) {
+    let watch = thread::Builder::new().name("watch-stop".into()).spawn(watch);
+    if let Err(error) = &watch {
         tracing::warn!(%error, "a disk that hangs while the node stops will not be noticed");
     }
-    stopped
+    (stopped, watch.ok())
 }
 
 struct Outputs {
