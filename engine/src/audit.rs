@@ -1,8 +1,8 @@
 //! The audit: who administered what, as part of the replicated state.
 //!
 //! A row for each command that administers, done or refused. The rows of a kind are a ring: the
-//! newest replace the oldest, so a flood costs no memory. What customers do is not in it; that is in
-//! orders and events. At level 0 nothing is recorded.
+//! newest replace the oldest, so a flood costs no memory. What customers do is not in it; that is
+//! in orders and events. At level 0 nothing is recorded.
 
 use std::collections::{BTreeSet, VecDeque};
 

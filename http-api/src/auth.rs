@@ -1,9 +1,10 @@
 //! Who sent a request, and what they may do.
 //!
-//! Credentials are a bearer token: the root token of this node, from a file, a token of the cluster,
-//! of which the replicated state has a hash, or one that a shop signed for its customer. This file decides by what this node has
-//! applied. Apply decides once more for writes, and reads look again after their barrier, so a
-//! revoked token counts for nothing from its position in the log on, also on a node that lags.
+//! Credentials are a bearer token: the root token of this node, from a file, a token of the
+//! cluster, of which the replicated state has a hash, or one that a shop signed for its customer.
+//! This file decides by what this node has applied. Apply decides once more for writes, and reads
+//! look again after their barrier, so a revoked token counts for nothing from its position in the
+//! log on, also on a node that lags.
 
 mod base64url;
 pub(crate) mod customers;

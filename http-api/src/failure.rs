@@ -384,8 +384,8 @@ impl From<ProposeError> for Failure {
                 ErrorCode::MemoryFull,
                 format!(
                     "There are so many {kind} that they use up their share of this node's memory; \
-                     nothing was applied. Orders go on. Give the nodes more memory, or find out who \
-                     makes them.",
+                     nothing was applied. Orders go on. Give the nodes more memory, or find out \
+                     who makes them.",
                 ),
             ),
             ProposeError::Stalled => Failure::new(

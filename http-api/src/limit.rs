@@ -1,8 +1,8 @@
 //! Limits the requests per minute of each client address, customer and token.
 //!
-//! Each node counts by itself, in minutes that begin at the same time for all clients of a kind: one
-//! map, emptied every minute. The map is bounded; when it is full, all new clients share the limit
-//! of one. `service` decides which requests count.
+//! Each node counts by itself, in minutes that begin at the same time for all clients of a kind:
+//! one map, emptied every minute. The map is bounded; when it is full, all new clients share the
+//! limit of one. `service` decides which requests count.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

@@ -216,7 +216,7 @@ mod tests {
     }
 
     /// Writes without a key of their own, and why they need none.
-    const KEYLESS: [(&str, &str); 11] = [
+    const KEYLESS: [(&str, &str); 12] = [
         ("/api/v1/orders/batch", "each order has its own; the header is refused"),
         ("/api/v1/orders/by-key/{key}/fence", "the key is in the path"),
         ("/api/v1/orders/{id}/settle", "an order ends once; another outcome is a conflict"),
@@ -228,6 +228,7 @@ mod tests {
         ("/api/v1/cluster/members/{id}", "a member is removed once"),
         ("/api/v1/cluster/transfer-leader", "the leader stays the one that was named"),
         ("/api/v1/cluster/accept-clock", "an accepted clock stays"),
+        ("/api/v1/admin/log-filter", "the same filter again does no harm"),
     ];
 
     #[test]

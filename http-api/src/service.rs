@@ -260,7 +260,10 @@ async fn handle(
         return Err(Failure::too_many_requests(reset_s));
     }
     let key = match endpoint.is_keyed_apart {
-        true => keyed::read(endpoint, &head.headers, argument, &body, principal.user)?,
+        true => {
+            let operation = (&endpoint.method, endpoint.path);
+            keyed::read(operation, &head.headers, argument, &body, principal.user)?
+        }
         false => None,
     };
     let call = Call {

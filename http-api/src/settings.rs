@@ -53,8 +53,8 @@ pub struct Settings {
     /// The root token of this node. With it, the node always asks for credentials, unless the
     /// cluster's mode is `optional`.
     pub root_token: Option<RootToken>,
-    /// The applications that say who may have a channel of a WebSocket: one, or two during a rotation.
-    /// With them, a client without credentials has no channel that none of them signed.
+    /// The applications that say who may have a channel of a WebSocket: one, or two during a
+    /// rotation. With them, a client without credentials has no channel that none of them signed.
     pub socket_apps: Vec<SocketApp>,
     /// The public keys of who signs tokens of customers.
     pub customers: Option<Arc<CustomerKeys>>,
@@ -81,8 +81,8 @@ pub struct Settings {
     /// Monitoring and retries with a known key are not counted. A reverse proxy that
     /// is not among `proxies` counts as one address.
     pub rate_limit_per_minute: u32,
-    /// Requests per minute that one customer may send to this node, whatever token they use; 0 for no
-    /// limit.
+    /// Requests per minute that one customer may send to this node, whatever token they use; 0 for
+    /// no limit.
     pub rate_limit_user_per_minute: u32,
     /// Requests per minute that one token without a customer may send to this node; 0 for no limit.
     pub rate_limit_token_per_minute: u32,
@@ -102,8 +102,8 @@ pub struct Settings {
     pub body_bytes_max: usize,
     /// The largest body of a batch, in bytes.
     pub batch_bytes_max: usize,
-    /// The total size of all bodies in progress, in bytes; more are refused as overloaded. Half of it
-    /// is for batches and one tenth for operators and payments, so it is at least two
+    /// The total size of all bodies in progress, in bytes; more are refused as overloaded. Half of
+    /// it is for batches and one tenth for operators and payments, so it is at least two
     /// `batch_bytes_max` and ten `body_bytes_max`.
     pub bodies_in_flight_bytes_max: usize,
     /// The largest head of a request, in bytes; at least 8,192.

@@ -180,8 +180,8 @@ pub struct SocketRequest {
     /// The channel to subscribe to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subscribe: Option<String>,
-    /// For a client without a token: `<key>:<signature>`, by which an application of the shop allows
-    /// the channel.
+    /// For a client without a token: `<key>:<signature>`, by which an application of the shop
+    /// allows the channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<String>,
     /// The channel to unsubscribe from.
@@ -196,8 +196,8 @@ pub struct SocketRequest {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SocketFrame {
-    /// `OrderPaid`, `OrderFailed` or `OrderCancelled`; else `connected`, `subscribed`, `unsubscribed`,
-    /// `pong` or `error`.
+    /// `OrderPaid`, `OrderFailed` or `OrderCancelled`; else `connected`, `subscribed`,
+    /// `unsubscribed`, `pong` or `error`.
     pub event: String,
     /// The channel that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]

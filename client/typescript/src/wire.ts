@@ -166,10 +166,14 @@ export interface BatchResult {
   index: number;
   /** What went wrong. */
   message?: string;
+  /** For `sale_not_open`: when the sale opens. */
+  opens_at?: string;
   /** The order right after the batch; absent when there is an error. */
   order?: Order;
   /** Whether the order may have taken effect. */
   outcome?: Outcome;
+  /** For `sale_not_open`: milliseconds until the sale opens. */
+  retry_after_ms?: number;
   /** Whether the same order may succeed when it is sent again later. */
   retryable?: boolean;
   /** For `insufficient_stock`: every product that is short, in the order of the lines. */
@@ -248,6 +252,16 @@ export interface CursorMeta {
   has_more: boolean;
   /** Send this as the cursor (in a ledger as `after`) to get the next page; null on the last page. */
   next_cursor: string | null;
+}
+
+/** The answer to a request with `dry_run=true` that would succeed. Nothing was changed, nothing is promised. */
+export interface DryRun {
+  /** Always `true`. */
+  dry_run: boolean;
+  /** Always `true`. */
+  success: boolean;
+  /** What the request would come to. */
+  would: Would;
 }
 
 /** One thing that happened. Its type says which fields are there; the others are absent. */
@@ -477,6 +491,24 @@ export interface LevelRequest {
   to?: number | null;
 }
 
+/** The filter of a node's log lines. */
+export interface LogFilter {
+  /** The filter that the node was started with. */
+  configured: string;
+  /** The filter that is in effect. */
+  filter: string;
+  /** When the configured filter comes back, in seconds; null if it is in effect. */
+  seconds_left: number | null;
+}
+
+/** The body of `PUT /admin/log-filter`. Without a filter, the configured one comes back. */
+export interface LogFilterRequest {
+  /** Levels by module, as in `info,raft_node=debug`. At most 1024 bytes. */
+  filter?: string | null;
+  /** After how many seconds the configured filter comes back, 1 to 3600; 600 by default. */
+  seconds?: number | null;
+}
+
 /** One member of the cluster. */
 export interface Member {
   /** Whether the answering node has heard from it lately; true for itself. */
@@ -548,7 +580,7 @@ export interface NodeState {
   /** Memory that it uses, in bytes; null if the system does not say. */
   memory_bytes: number | null;
   /** How much it may use: the limit of its control group, else the memory of the machine; null if the system does not say. */
-  memory_max_bytes: number | null;
+  memory_limit_bytes: number | null;
   /** Seconds since it started. */
   uptime_seconds: number;
   /** The version of its program. */
@@ -559,6 +591,8 @@ export interface NodeState {
 export interface Order {
   /** When the order was cancelled; null otherwise. */
   cancelled_at: string | null;
+  /** The caller's name of the order; absent when the request gave none. */
+  client_reference?: string;
   /** When the order was placed. */
   created_at: string;
   /** Why the order is FAILED, or CANCELLED when its payment timed out or a reason was given; else null. */
@@ -663,6 +697,8 @@ export interface OrderRefunds {
 
 /** The body of `POST /orders`: either `items` or `hold_id`. */
 export interface OrderRequest {
+  /** Your name of the order, such as the number of a cart: 1 to 64 printable ASCII characters. No other order of the cluster may have it, also when this one has failed or is cancelled. */
+  client_reference?: string | null;
   /** Refuse the order when its total differs: decimal text with at most two places; a JSON number is read too. */
   expected_total?: string | number | null;
   /** The hold to turn into an order, instead of `items`. */
@@ -701,6 +737,14 @@ export interface PaymentsRequest {
   paused: boolean;
 }
 
+/** At most this many units of one user in this many days. */
+export interface PerWindow {
+  /** The window in days of 24 hours, 1 to 366. Units count until their window has passed. */
+  days: number;
+  /** The most units. */
+  units: number;
+}
+
 /** A line with its price. */
 export interface PricedLine {
   /** The product. */
@@ -723,6 +767,8 @@ export interface Probe {
 export interface Problem {
   /** For `total_mismatch`: the total that the order would have. */
   actual?: string;
+  /** For `purchase_limit_exceeded` by a limit within a window: when enough units of the user stop counting. Absent when the request exceeds the limit by itself. */
+  allowed_at?: string;
   /** For `sale_not_open`: the replicated clock at the refusal. */
   clock?: string;
   /** What went wrong, with which value, and what to do. */
@@ -741,7 +787,7 @@ export interface Problem {
   message: string;
   /** For `sale_not_open`: when the sale opens. */
   opens_at?: string;
-  /** For `hold_consumed`: the order that the hold became. */
+  /** For `hold_consumed`: the order that the hold became. For `reference_taken`: the order that has the reference, if the caller may know it. */
   order_id?: number;
   /** Whether the request may have taken effect. */
   outcome: Outcome;
@@ -795,6 +841,8 @@ export interface Product {
   on_hand: number;
   /** From this time on the product can be ordered and held; absent without an opening. */
   opens_at?: string;
+  /** Most units of one user within a window; absent when unlimited. */
+  per_window?: PerWindow;
   /** Price of one as decimal text, at most `"99999999.99"`. */
   price: string;
   /** Price of one in minor units. */
@@ -833,6 +881,8 @@ export interface ProductPatch {
   name?: string;
   /** When the sale opens, as RFC 3339. */
   opens_at?: string | null;
+  /** The new limit of one user within a window. */
+  per_window?: PerWindow | null;
   price?: string | number;
   /** The new identifier, unlike that of any other product. At most 64 bytes of UTF-8, not blank, no control characters. */
   sku?: string | null;
@@ -858,6 +908,8 @@ export interface ProductRequest {
   name: string;
   /** When the sale opens, as RFC 3339. New orders and holds are refused before. */
   opens_at?: string | null;
+  /** Most units of one user within a window that ends now: open, held and paid ones, counted from the request that sets the limit. Orders and holds must then name a user. */
+  per_window?: PerWindow | null;
   /** Price of one as decimal text with at most two places; a JSON number is read too. */
   price: string | number;
   /** The caller's own identifier, unlike that of any other product. At most 64 bytes of UTF-8, not blank, no control characters. */
@@ -868,6 +920,8 @@ export interface ProductRequest {
 
 /** The body of `POST /orders/purchase`: one product, one quantity. */
 export interface PurchaseRequest {
+  /** Your name of the order, such as the number of a cart: 1 to 64 printable ASCII characters. No other order of the cluster may have it, also when this one has failed or is cancelled. */
+  client_reference?: string | null;
   /** Refuse the order when its total differs: decimal text with at most two places; a JSON number is read too. */
   expected_total?: string | number | null;
   /** Makes retries safe: 1 to 255 printable characters. */
@@ -950,6 +1004,10 @@ export interface RefusedOrder {
   index: number;
   /** What went wrong. */
   message: string;
+  /** For `sale_not_open`: when the sale opens. */
+  opens_at?: string;
+  /** For `sale_not_open`: milliseconds until the sale opens. */
+  retry_after_ms?: number;
   /** For `insufficient_stock`: every product that is short, in the order of the lines. */
   shortages?: Shortage[];
   /** The HTTP status that the order would have had on its own. */
@@ -1148,4 +1206,50 @@ export interface WebhookRequest {
   payload?: unknown;
   /** The result of the payment. */
   status: PaymentResult;
+}
+
+/** What a request would come to. */
+export interface Would {
+  /** The hold that the key has made. */
+  hold_id?: number;
+  /** The lines with their prices. */
+  items?: PricedLine[];
+  /** The order that the key has made. */
+  order_id?: number;
+  /** Whether the key has made the row before, so that nothing would change. */
+  replay: boolean;
+  /** Of a batch: what each order would come to. */
+  results?: WouldOrder[];
+  /** The HTTP status: 201 for a new row, 200 when the key has made one and for a batch. */
+  status: number;
+  /** Sum of the lines as decimal text. */
+  total_amount?: string;
+}
+
+/** What one order of a batch would come to: a total with its lines, a replay or an error. */
+export interface WouldOrder {
+  /** The error code; absent when there is no error, as are all fields of the error. */
+  error?: string;
+  /** For `validation_error`: what is wrong, by field. */
+  errors?: Record<string, string[]>;
+  /** The place of the order in the request, from 0. */
+  index: number;
+  /** The lines with their prices. */
+  items?: PricedLine[];
+  /** What would go wrong. */
+  message?: string;
+  /** For `sale_not_open`: when the sale opens. */
+  opens_at?: string;
+  /** The order that its key has made. */
+  order_id?: number;
+  /** Whether its key has made an order, or an order before it in the batch would. */
+  replay: boolean;
+  /** For `sale_not_open`: milliseconds until the sale opens. */
+  retry_after_ms?: number;
+  /** For `insufficient_stock`: every product that is short, in the order of the lines. */
+  shortages?: Shortage[];
+  /** The HTTP status that the order would have on its own. */
+  status: number;
+  /** Sum of the lines as decimal text. */
+  total_amount?: string;
 }

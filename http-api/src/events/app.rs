@@ -2,8 +2,8 @@
 //!
 //! A browser without a token connects and learns its socket id. It asks its shop for the channel,
 //! and the shop signs `socket_id:channel` with the secret that it shares with the nodes, the string
-//! that Pusher documents. So an existing `/broadcasting/auth` keeps working. A signature is good for
-//! one connection and one channel.
+//! that Pusher documents. So an existing `/broadcasting/auth` keeps working. A signature is good
+//! for one connection and one channel.
 
 use std::fmt;
 

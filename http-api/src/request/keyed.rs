@@ -7,11 +7,10 @@
 use client::wire::ErrorCode;
 use engine::command::{Command, Keyed, KeyedCommand, Settlement};
 use engine::ids::{OrderId, UserId};
-use hyper::HeaderMap;
 use hyper::header::IF_MATCH;
+use hyper::{HeaderMap, Method};
 use sha2::{Digest, Sha256};
 
-use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::request::{extract, fields, json};
 
@@ -22,10 +21,10 @@ pub(crate) struct Key {
     meaning: u128,
 }
 
-/// Reads the key of a request, if it has one. `argument` is the variable part of its path, `user`
-/// the one that its sender is limited to.
+/// Reads the key of a request, if it has one. `operation` is its method and the path of its
+/// endpoint, `argument` the variable part of its path, `user` the one that its sender is limited to.
 pub(crate) fn read(
-    endpoint: &Endpoint,
+    operation: (&Method, &str),
     headers: &HeaderMap,
     argument: &str,
     body: &[u8],
@@ -34,7 +33,7 @@ pub(crate) fn read(
     let header = extract::idempotency_key(headers)?;
     let Some(key) = fields::idempotency_key(header.as_deref(), None)? else { return Ok(None) };
     let user = user.map(|user| user.to_string()).unwrap_or_default();
-    let name = hashed([endpoint.method.as_str(), endpoint.path, &user, key].map(str::as_bytes));
+    let name = hashed([operation.0.as_str(), operation.1, &user, key].map(str::as_bytes));
     // What is no JSON object is refused by the handler, and then the key is not used.
     let canonical = json::parse(body).map(|object| json::canonical(&object).into_bytes());
     let body = canonical.unwrap_or_else(|_| body.to_vec());

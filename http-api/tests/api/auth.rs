@@ -430,7 +430,7 @@ async fn the_audit_says_who_administered_what() {
     let product = json!({"name": "Chair", "price": "3.00", "stock": 1});
     let create = Call::json("POST", "/api/v1/products", &product);
     let created = fixture.send(bearer(create, &shop)).await.expect(201)["data"]["id"].clone();
-    let settle = json!({"attempt": 1, "outcome": "failed", "reason": "r", "actor": "a"});
+    let settle = json!({"expected_attempt": 1, "outcome": "failed", "reason": "r", "actor": "a"});
     let settle = Call::json("POST", "/api/v1/orders/99/settle", &settle);
     fixture.send(bearer(settle, &shop)).await.problem(404, "not_found");
     fixture.as_root(Call::json("POST", "/api/v1/cluster/transfer-leader", &json!({}))).await;

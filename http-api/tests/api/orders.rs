@@ -249,7 +249,7 @@ async fn settings_can_demand_users_and_keys() {
     let settings = Settings {
         require_users: true,
         require_idempotency_key: true,
-        open_orders_max: 1,
+        open_unpaid_orders_max: 1,
         ..settings()
     };
     let fixture = Fixture::with(settings).await;

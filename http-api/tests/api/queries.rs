@@ -65,8 +65,7 @@ async fn unknown_parameters_are_refused_and_the_known_ones_named() {
         assert!(problem["errors"][name][0].as_str().unwrap().contains(known), "{target} {problem}");
     }
     for (method, target) in [
-        ("POST", "/api/v1/orders?dry_run=true"),
-        ("POST", "/api/v1/orders/batch?dry_run=true"),
+        ("POST", "/api/v1/users?dry_run=true"),
         ("POST", "/api/v1/products?dry_run=true"),
         ("PATCH", "/api/v1/products/1?dry_run=true"),
         ("DELETE", "/api/v1/products/1?dry_run=true"),

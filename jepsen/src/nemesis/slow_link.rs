@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 
-/// Kilobits a second that a node can send, by turns. At thirty requests a second, a leader needs more
-/// than any of them, and a follower more than the last one.
+/// Kilobits a second that a node can send, by turns. At thirty requests a second, a leader needs
+/// more than any of them, and a follower more than the last one.
 const KBITS: [u32; 3] = [300, 120, 60];
 
 /// A node with a slow link.

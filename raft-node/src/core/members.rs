@@ -80,7 +80,7 @@ impl Core {
 
     /// A peer says that this node was removed. One alone is not believed: a single member whose key
     /// was stolen would end all others. A node that lags learns it from a majority of the other
-    /// voters that it knows.
+    /// voters that it knows. If its own log says so too, one suffices.
     pub(super) fn heard_removal(&mut self, from: NodeId, actions: &mut Actions) {
         let voters = self.members.voters.iter().chain(&self.members.voters_outgoing);
         let others: BTreeSet<NodeId> = voters.copied().filter(|id| *id != self.node).collect();
@@ -88,7 +88,7 @@ impl Core {
             self.admin.removed_by.insert(from);
         }
         let told = others.intersection(&self.admin.removed_by).count();
-        if told > others.len() / 2 {
+        if told > others.len() / 2 || self.members.was_removed(self.node) {
             self.leave(actions);
         }
     }

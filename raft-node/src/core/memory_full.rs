@@ -6,8 +6,6 @@
 //! no majority. A smaller node alone stops nobody. What frees or settles rows goes on. Nothing here
 //! decides what is committed.
 
-use std::collections::BTreeMap;
-
 use engine::ids::NodeId;
 
 use super::Core;
@@ -18,16 +16,6 @@ use crate::message::PeerMessage;
 const NEWS_HOLD_MS: u64 = 3_000;
 /// Interval between repetitions of such news.
 const NEWS_REPEAT_MS: u64 = 1_000;
-
-/// What a node knows about the memory of the nodes.
-#[derive(Debug, Default)]
-pub(super) struct MemoryFull {
-    own: bool,
-    /// The peers whose memory is nearly used up, and until when their news count.
-    heard: BTreeMap<NodeId, u64>,
-    told: bool,
-    told_at_ms: u64,
-}
 
 impl Core {
     /// Returns whether this node refuses writes that add rows: its own memory is nearly used up, or

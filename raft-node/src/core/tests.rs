@@ -107,7 +107,7 @@ fn without_a_majority_sent_requests_are_unknown_and_unsent_ones_failed() {
 
 #[test]
 fn reads_share_barriers_and_see_all_committed_entries() {
-    let mut world = World::new();
+    let mut world = World::speaking(&[1, 1, 1]);
     let leader = world.leader();
     let follower = other_than(leader);
     world.propose(leader, 1);

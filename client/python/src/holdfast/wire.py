@@ -194,10 +194,14 @@ class BatchResult(_BatchResultRequired, total=False):
     """For `validation_error`: what is wrong, by field."""
     message: str
     """What went wrong."""
+    opens_at: str
+    """For `sale_not_open`: when the sale opens."""
     order: Order
     """The order right after the batch; absent when there is an error."""
     outcome: Outcome
     """Whether the order may have taken effect."""
+    retry_after_ms: int
+    """For `sale_not_open`: milliseconds until the sale opens."""
     retryable: bool
     """Whether the same order may succeed when it is sent again later."""
     shortages: List[Shortage]
@@ -291,6 +295,17 @@ class CursorMeta(TypedDict):
     next_cursor: Optional[str]
     """Send this as the cursor (in a ledger as `after`) to get the next page; null on the last
     page."""
+
+
+class DryRun(TypedDict):
+    """The answer to a request with `dry_run=true` that would succeed. Nothing was changed, nothing is promised."""
+
+    dry_run: bool
+    """Always `true`."""
+    success: bool
+    """Always `true`."""
+    would: Would
+    """What the request would come to."""
 
 
 class _EventRequired(TypedDict):
@@ -548,6 +563,26 @@ class LevelRequest(TypedDict, total=False):
     """The level, from 1; the newest that the answering node speaks by default."""
 
 
+class LogFilter(TypedDict):
+    """The filter of a node's log lines."""
+
+    configured: str
+    """The filter that the node was started with."""
+    filter: str
+    """The filter that is in effect."""
+    seconds_left: Optional[int]
+    """When the configured filter comes back, in seconds; null if it is in effect."""
+
+
+class LogFilterRequest(TypedDict, total=False):
+    """The body of `PUT /admin/log-filter`. Without a filter, the configured one comes back."""
+
+    filter: Optional[str]
+    """Levels by module, as in `info,raft_node=debug`. At most 1024 bytes."""
+    seconds: Optional[int]
+    """After how many seconds the configured filter comes back, 1 to 3600; 600 by default."""
+
+
 class Member(TypedDict):
     """One member of the cluster."""
 
@@ -629,7 +664,7 @@ class NodeState(TypedDict):
     """Open files and connections; null if the system does not say."""
     memory_bytes: Optional[int]
     """Memory that it uses, in bytes; null if the system does not say."""
-    memory_max_bytes: Optional[int]
+    memory_limit_bytes: Optional[int]
     """How much it may use: the limit of its control group, else the memory of the machine; null
     if the system does not say."""
     uptime_seconds: int
@@ -685,6 +720,8 @@ class _OrderRequired(TypedDict):
 class Order(_OrderRequired, total=False):
     """An order as it is at one position."""
 
+    client_reference: str
+    """The caller's name of the order; absent when the request gave none."""
     product: Product
     """The product after the sale, in the answer to a purchase only."""
     product_id: int
@@ -751,6 +788,9 @@ class OrderRefunds(TypedDict):
 class OrderRequest(TypedDict, total=False):
     """The body of `POST /orders`: either `items` or `hold_id`."""
 
+    client_reference: Optional[str]
+    """Your name of the order, such as the number of a cart: 1 to 64 printable ASCII characters.
+    No other order of the cluster may have it, also when this one has failed or is cancelled."""
     expected_total: Optional[Union[str, Union[int, Decimal]]]
     """Refuse the order when its total differs: decimal text with at most two places; a JSON
     number is read too."""
@@ -793,6 +833,15 @@ class PaymentsRequest(TypedDict):
 
     paused: bool
     """Whether payments wait."""
+
+
+class PerWindow(TypedDict):
+    """At most this many units of one user in this many days."""
+
+    days: int
+    """The window in days of 24 hours, 1 to 366. Units count until their window has passed."""
+    units: int
+    """The most units."""
 
 
 class PricedLine(TypedDict):
@@ -850,6 +899,9 @@ class Problem(_ProblemRequired, total=False):
 
     actual: str
     """For `total_mismatch`: the total that the order would have."""
+    allowed_at: str
+    """For `purchase_limit_exceeded` by a limit within a window: when enough units of the user
+    stop counting. Absent when the request exceeds the limit by itself."""
     clock: str
     """For `sale_not_open`: the replicated clock at the refusal."""
     expected: str
@@ -859,7 +911,8 @@ class Problem(_ProblemRequired, total=False):
     opens_at: str
     """For `sale_not_open`: when the sale opens."""
     order_id: int
-    """For `hold_consumed`: the order that the hold became."""
+    """For `hold_consumed`: the order that the hold became. For `reference_taken`: the order
+    that has the reference, if the caller may know it."""
     results: List[RefusedOrder]
     """For an atomic batch: every order because of which it was refused; absent otherwise."""
     retry_after: int
@@ -922,6 +975,8 @@ class Product(_ProductRequired, total=False):
     """Fewest units in one order or hold; absent without a minimum."""
     opens_at: str
     """From this time on the product can be ordered and held; absent without an opening."""
+    per_window: PerWindow
+    """Most units of one user within a window; absent when unlimited."""
 
 
 class ProductPatch(TypedDict, total=False):
@@ -943,6 +998,8 @@ class ProductPatch(TypedDict, total=False):
     """The new name. At most 255 bytes of UTF-8, not blank, no control characters."""
     opens_at: Optional[str]
     """When the sale opens, as RFC 3339."""
+    per_window: Optional[PerWindow]
+    """The new limit of one user within a window."""
     price: Union[str, Union[int, Decimal]]
     sku: Optional[str]
     """The new identifier, unlike that of any other product. At most 64 bytes of UTF-8, not
@@ -980,6 +1037,9 @@ class ProductRequest(_ProductRequestRequired, total=False):
     """Fewest units in one order or hold."""
     opens_at: Optional[str]
     """When the sale opens, as RFC 3339. New orders and holds are refused before."""
+    per_window: Optional[PerWindow]
+    """Most units of one user within a window that ends now: open, held and paid ones, counted
+    from the request that sets the limit. Orders and holds must then name a user."""
     sku: Optional[str]
     """The caller's own identifier, unlike that of any other product. At most 64 bytes of UTF-8,
     not blank, no control characters."""
@@ -995,6 +1055,9 @@ class _PurchaseRequestRequired(TypedDict):
 class PurchaseRequest(_PurchaseRequestRequired, total=False):
     """The body of `POST /orders/purchase`: one product, one quantity."""
 
+    client_reference: Optional[str]
+    """Your name of the order, such as the number of a cart: 1 to 64 printable ASCII characters.
+    No other order of the cluster may have it, also when this one has failed or is cancelled."""
     expected_total: Optional[Union[str, Union[int, Decimal]]]
     """Refuse the order when its total differs: decimal text with at most two places; a JSON
     number is read too."""
@@ -1091,6 +1154,10 @@ class _RefusedOrderRequired(TypedDict):
 class RefusedOrder(_RefusedOrderRequired, total=False):
     """An order because of which an atomic batch was refused."""
 
+    opens_at: str
+    """For `sale_not_open`: when the sale opens."""
+    retry_after_ms: int
+    """For `sale_not_open`: milliseconds until the sale opens."""
     shortages: List[Shortage]
     """For `insufficient_stock`: every product that is short, in the order of the lines."""
 
@@ -1322,3 +1389,57 @@ class WebhookRequest(_WebhookRequestRequired, total=False):
     payload: Any
     """Anything else, kept with the result: at most 4 KiB of JSON, numbers of at most 64
     bits."""
+
+
+class _WouldRequired(TypedDict):
+    replay: bool
+    """Whether the key has made the row before, so that nothing would change."""
+    status: int
+    """The HTTP status: 201 for a new row, 200 when the key has made one and for a batch."""
+
+
+class Would(_WouldRequired, total=False):
+    """What a request would come to."""
+
+    hold_id: int
+    """The hold that the key has made."""
+    items: List[PricedLine]
+    """The lines with their prices."""
+    order_id: int
+    """The order that the key has made."""
+    results: List[WouldOrder]
+    """Of a batch: what each order would come to."""
+    total_amount: str
+    """Sum of the lines as decimal text."""
+
+
+class _WouldOrderRequired(TypedDict):
+    index: int
+    """The place of the order in the request, from 0."""
+    replay: bool
+    """Whether its key has made an order, or an order before it in the batch would."""
+    status: int
+    """The HTTP status that the order would have on its own."""
+
+
+class WouldOrder(_WouldOrderRequired, total=False):
+    """What one order of a batch would come to: a total with its lines, a replay or an error."""
+
+    error: str
+    """The error code; absent when there is no error, as are all fields of the error."""
+    errors: Dict[str, List[str]]
+    """For `validation_error`: what is wrong, by field."""
+    items: List[PricedLine]
+    """The lines with their prices."""
+    message: str
+    """What would go wrong."""
+    opens_at: str
+    """For `sale_not_open`: when the sale opens."""
+    order_id: int
+    """The order that its key has made."""
+    retry_after_ms: int
+    """For `sale_not_open`: milliseconds until the sale opens."""
+    shortages: List[Shortage]
+    """For `insufficient_stock`: every product that is short, in the order of the lines."""
+    total_amount: str
+    """Sum of the lines as decimal text."""

@@ -72,8 +72,8 @@ pub(crate) struct Https {
     /// `iat`, `exp` and perhaps `scope`, for an hour at most
     #[arg(long, value_name = "FILE")]
     pub(crate) customer_key_file: Option<PathBuf>,
-    /// Give a WebSocket without a token the channels that an application in this file signs: lines of
-    /// KEY:SECRET, two at most. The string to sign is `socket_id:channel`, as for Pusher
+    /// Give a WebSocket without a token the channels that an application in this file signs: lines
+    /// of KEY:SECRET, two at most. The string to sign is `socket_id:channel`, as for Pusher
     #[arg(long, value_name = "FILE")]
     pub(crate) socket_app_file: Option<PathBuf>,
     /// Ask the other nodes to add this one with the token in this file, for --join and to rebuild

@@ -60,9 +60,9 @@ pub(crate) fn batch() -> Operation {
              order that is refused or cannot be read does not stop the others. With `atomic`, one \
              log entry places all orders or none: quantities of one product are added up, a \
              refusal is 409, and `results` names every order at fault. The orders of an atomic \
-             batch have at most 5,000 lines together, those of their holds included. Keys belong to the orders \
-             and work as they do for single orders, so a retry of a batch whose orders all have \
-             keys is safe.",
+             batch have at most 5,000 lines together, those of their holds included. Keys belong \
+             to the orders and work as they do for single orders, so a retry of a batch whose \
+             orders all have keys is safe.",
         )
         .takes(&["Atomic", "DryRun"])
         .body("BatchRequest", examples::batch_request())
