@@ -196,6 +196,8 @@ fn watch_stop(shared: &Arc<Shared>) -> (Sender<()>, Option<JoinHandle<()>>) {
                     "the disk does not answer while the node stops: the process is aborted; look \
                      at the disk, nothing that was acknowledged is lost"
                 );
+                // The log lines are written by another thread.
+                thread::sleep(Duration::from_millis(200));
                 std::process::abort();
             }
         }

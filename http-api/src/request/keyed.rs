@@ -22,7 +22,8 @@ pub(crate) struct Key {
 }
 
 /// Reads the key of a request, if it has one. `operation` is its method and the path of its
-/// endpoint, `argument` the variable part of its path, `user` the one that its sender is limited to.
+/// endpoint, `argument` the variable part of its path, `user` the one that its sender is limited
+/// to.
 pub(crate) fn read(
     operation: (&Method, &str),
     headers: &HeaderMap,
@@ -99,7 +100,8 @@ mod tests {
             let name = HeaderName::try_from(*name).unwrap();
             map.append(name, HeaderValue::try_from(*value).unwrap());
         }
-        read(endpoint, &map, argument, body.as_bytes(), user.map(UserId)).unwrap()
+        let operation = (&endpoint.method, endpoint.path);
+        read(operation, &map, argument, body.as_bytes(), user.map(UserId)).unwrap()
     }
 
     #[test]

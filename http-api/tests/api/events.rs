@@ -319,7 +319,8 @@ async fn subscribers_are_bounded_and_hear_that_they_are_connected() {
         assert_eq!(block.id.is_some(), !beat, "{block:?}");
         beats += u32::from(beat);
     }
-    assert!((4..=16).contains(&beats), "{beats} in 800 ms");
+    // Some may have waited in the connection before.
+    assert!((4..=32).contains(&beats), "{beats} in 800 ms");
     streams.pop();
     fixture
         .until("room for one", async || Stream::open(&fixture, "").await.status() == "200")

@@ -262,7 +262,7 @@ async fn an_order_that_waits_for_a_webhook_is_cancelled_at_its_deadline() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn open_orders_are_bounded_and_ended_ones_make_room() {
     let cluster = Options::new("open_orders_are_bounded_and_ended_ones_make_room")
-        .flag("--open-orders-max", "10")
+        .flag("--open-unpaid-orders-max", "10")
         .start()
         .await;
     let caller = cluster.caller();
