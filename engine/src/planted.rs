@@ -53,7 +53,7 @@ pub enum Bug {
     ShortMeaningsForgotten,
     /// A sale that is over by the leader's clock alone is refused without an entry.
     ClosedByLeaderClock,
-    /// Units leave the window of a limit when half of it is over.
+    /// Units leave the window of a limit after a second.
     WindowEarly,
     /// Opening a checkpoint forgets the references of orders.
     ReferenceForgotten,

@@ -180,7 +180,7 @@ impl Product {
         let end = at.plus_ms(limit.ms);
         #[cfg(feature = "planted-bugs")]
         let end = match crate::planted::is_planted(crate::planted::Bug::WindowEarly) {
-            true => at.plus_ms(limit.ms / 2),
+            true => at.plus_ms(1_000),
             false => end,
         };
         counted.since <= position && counted.from <= at && clock < end
