@@ -3,14 +3,27 @@
 //! Generators turn schemas into types, and stumble over rules that are no types: alternatives of
 //! some fields, conditions, keywords beside a reference. This document leaves such rules out. The
 //! descriptions still say them in words, and the strict document has them all.
+//!
+//! Dry runs are left out, too: a method that returns an order or something else is no method that
+//! one wants to call.
 
 use serde_json::{Map, Value, json};
+
+/// How the names of schemas end that are an answer or what a dry run says.
+const OR_DRY_RUN: &str = "OrDryRunAnswer";
 
 /// A copy of the document without rules that are no types.
 pub(super) fn of(strict: &Value) -> Value {
     let mut plain = strict.clone();
     // Generators copy it into each of their files.
     plain["info"]["description"] = json!("See `/docs` of a node for how the API works.");
+    if let Some(schemas) = plain["components"]["schemas"].as_object_mut() {
+        schemas.retain(|name, _| !name.ends_with(OR_DRY_RUN));
+    }
+    if let Some(parameters) = plain["components"]["parameters"].as_object_mut() {
+        parameters.remove("DryRun");
+    }
+    without_dry_runs(&mut plain["paths"]);
     for schema in plain["components"]["schemas"].as_object_mut().into_iter().flat_map(values) {
         simplify(schema);
     }
@@ -25,6 +38,26 @@ pub(super) fn of(strict: &Value) -> Value {
         }
     }
     plain
+}
+
+/// Lets operations answer as they do without `dry_run`, which they do not take.
+fn without_dry_runs(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(name)) = members.get_mut("$ref")
+                && let Some(answer) = name.strip_suffix(OR_DRY_RUN)
+            {
+                *name = format!("{answer}Answer");
+            }
+            values(members).for_each(without_dry_runs);
+        }
+        Value::Array(elements) => {
+            let dry_run = json!({"$ref": "#/components/parameters/DryRun"});
+            elements.retain(|element| *element != dry_run);
+            elements.iter_mut().for_each(without_dry_runs);
+        }
+        _ => {}
+    }
 }
 
 fn values(members: &mut Map<String, Value>) -> impl Iterator<Item = &mut Value> {
@@ -173,5 +206,30 @@ mod tests {
             "Id": {"type": "integer", "minimum": 1, "format": "int64"},
         });
         assert_eq!(plain["components"]["schemas"], schemas);
+    }
+
+    #[test]
+    fn dry_runs_are_left_out() {
+        let answer = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+        let parameters = json!([{"$ref": "#/components/parameters/DryRun"}, {"$ref": "#/components/parameters/Id"}]);
+        let schema = json!({"schema": answer("OrderOrDryRunAnswer")});
+        let strict = json!({
+            "info": {},
+            "paths": {"/x": {"post": {
+                "parameters": parameters,
+                "responses": {"200": {"content": {"application/json": schema}}},
+            }}},
+            "components": {
+                "parameters": {"DryRun": {}, "Id": {}},
+                "schemas": {"OrderAnswer": {}, "OrderOrDryRunAnswer": {}},
+            },
+        });
+        let plain = of(&strict);
+        let post = &plain["paths"]["/x"]["post"];
+        assert_eq!(post["parameters"], json!([{"$ref": "#/components/parameters/Id"}]));
+        let content = &post["responses"]["200"]["content"]["application/json"];
+        assert_eq!(content["schema"], answer("OrderAnswer"));
+        let components = json!({"parameters": {"Id": {}}, "schemas": {"OrderAnswer": {}}});
+        assert_eq!(plain["components"], components);
     }
 }

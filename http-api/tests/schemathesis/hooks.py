@@ -48,6 +48,7 @@ REFUSALS = re.compile(
     "|cannot be combined with (page or per_page|product_id)"
     # Rules between two fields.
     "|must be later than the opens_at field"
+    "|it must be at most max_per_(order|user), which is"
     "|must be among .* with a user_id"
     # A settlement as paid names the payment.
     "|provider ref field is required"
