@@ -277,6 +277,9 @@ def main():
         for node in cluster.http:
             cluster.start(node)
         cluster.wait_ready(*cluster.http)
+        # Some metrics have values on the leader alone.
+        cluster.post("cluster/transfer-leader", {"to": 1})
+        eventually("node 1 leads", lambda: cluster.value("raft_is_leader", 1) == 1)
         targets = json.dumps(list(cluster.http.values()))
         config = (ROOT / "deploy/prometheus/prometheus.yml").read_text()
         config, count = re.subn(r"targets: .*", f"targets: {targets}", config)

@@ -200,6 +200,7 @@ def check_large_bodies(proxy, product, home):
     assert status == 200 and {one["status"] for one in json.loads(body)["data"]} == {201}, status
     run("backup", str(home / "through-proxy.backup"), "--url", proxy.url)
     run("verify", "--backup", str(home / "through-proxy.backup"))
+    (home / "through-proxy.backup").unlink()
 
 
 def check_death(proxy, cluster, product):
