@@ -254,16 +254,6 @@ export interface CursorMeta {
   next_cursor: string | null;
 }
 
-/** The answer to a request with `dry_run=true` that would succeed. Nothing was changed, nothing is promised. */
-export interface DryRun {
-  /** Always `true`. */
-  dry_run: boolean;
-  /** Always `true`. */
-  success: boolean;
-  /** What the request would come to. */
-  would: Would;
-}
-
 /** One thing that happened. Its type says which fields are there; the others are absent. */
 export interface Event {
   /** Who decided, as the request said. */
@@ -1206,50 +1196,4 @@ export interface WebhookRequest {
   payload?: unknown;
   /** The result of the payment. */
   status: PaymentResult;
-}
-
-/** What a request would come to. */
-export interface Would {
-  /** The hold that the key has made. */
-  hold_id?: number;
-  /** The lines with their prices. */
-  items?: PricedLine[];
-  /** The order that the key has made. */
-  order_id?: number;
-  /** Whether the key has made the row before, so that nothing would change. */
-  replay: boolean;
-  /** Of a batch: what each order would come to. */
-  results?: WouldOrder[];
-  /** The HTTP status: 201 for a new row, 200 when the key has made one and for a batch. */
-  status: number;
-  /** Sum of the lines as decimal text. */
-  total_amount?: string;
-}
-
-/** What one order of a batch would come to: a total with its lines, a replay or an error. */
-export interface WouldOrder {
-  /** The error code; absent when there is no error, as are all fields of the error. */
-  error?: string;
-  /** For `validation_error`: what is wrong, by field. */
-  errors?: Record<string, string[]>;
-  /** The place of the order in the request, from 0. */
-  index: number;
-  /** The lines with their prices. */
-  items?: PricedLine[];
-  /** What would go wrong. */
-  message?: string;
-  /** For `sale_not_open`: when the sale opens. */
-  opens_at?: string;
-  /** The order that its key has made. */
-  order_id?: number;
-  /** Whether its key has made an order, or an order before it in the batch would. */
-  replay: boolean;
-  /** For `sale_not_open`: milliseconds until the sale opens. */
-  retry_after_ms?: number;
-  /** For `insufficient_stock`: every product that is short, in the order of the lines. */
-  shortages?: Shortage[];
-  /** The HTTP status that the order would have on its own. */
-  status: number;
-  /** Sum of the lines as decimal text. */
-  total_amount?: string;
 }

@@ -12,13 +12,16 @@ use serde_json::{Map, Value, json};
 /// How the names of schemas end that are an answer or what a dry run says.
 const OR_DRY_RUN: &str = "OrDryRunAnswer";
 
+/// The schemas of what a dry run says.
+const DRY_RUN: [&str; 3] = ["DryRun", "Would", "WouldOrder"];
+
 /// A copy of the document without rules that are no types.
 pub(super) fn of(strict: &Value) -> Value {
     let mut plain = strict.clone();
     // Generators copy it into each of their files.
     plain["info"]["description"] = json!("See `/docs` of a node for how the API works.");
     if let Some(schemas) = plain["components"]["schemas"].as_object_mut() {
-        schemas.retain(|name, _| !name.ends_with(OR_DRY_RUN));
+        schemas.retain(|name, _| !name.ends_with(OR_DRY_RUN) && !DRY_RUN.contains(&name.as_str()));
     }
     if let Some(parameters) = plain["components"]["parameters"].as_object_mut() {
         parameters.remove("DryRun");

@@ -297,17 +297,6 @@ class CursorMeta(TypedDict):
     page."""
 
 
-class DryRun(TypedDict):
-    """The answer to a request with `dry_run=true` that would succeed. Nothing was changed, nothing is promised."""
-
-    dry_run: bool
-    """Always `true`."""
-    success: bool
-    """Always `true`."""
-    would: Would
-    """What the request would come to."""
-
-
 class _EventRequired(TypedDict):
     id: str
     """Its id, `<position>.<n>`: the same on every node, ascending, and what `after` takes."""
@@ -1389,57 +1378,3 @@ class WebhookRequest(_WebhookRequestRequired, total=False):
     payload: Any
     """Anything else, kept with the result: at most 4 KiB of JSON, numbers of at most 64
     bits."""
-
-
-class _WouldRequired(TypedDict):
-    replay: bool
-    """Whether the key has made the row before, so that nothing would change."""
-    status: int
-    """The HTTP status: 201 for a new row, 200 when the key has made one and for a batch."""
-
-
-class Would(_WouldRequired, total=False):
-    """What a request would come to."""
-
-    hold_id: int
-    """The hold that the key has made."""
-    items: List[PricedLine]
-    """The lines with their prices."""
-    order_id: int
-    """The order that the key has made."""
-    results: List[WouldOrder]
-    """Of a batch: what each order would come to."""
-    total_amount: str
-    """Sum of the lines as decimal text."""
-
-
-class _WouldOrderRequired(TypedDict):
-    index: int
-    """The place of the order in the request, from 0."""
-    replay: bool
-    """Whether its key has made an order, or an order before it in the batch would."""
-    status: int
-    """The HTTP status that the order would have on its own."""
-
-
-class WouldOrder(_WouldOrderRequired, total=False):
-    """What one order of a batch would come to: a total with its lines, a replay or an error."""
-
-    error: str
-    """The error code; absent when there is no error, as are all fields of the error."""
-    errors: Dict[str, List[str]]
-    """For `validation_error`: what is wrong, by field."""
-    items: List[PricedLine]
-    """The lines with their prices."""
-    message: str
-    """What would go wrong."""
-    opens_at: str
-    """For `sale_not_open`: when the sale opens."""
-    order_id: int
-    """The order that its key has made."""
-    retry_after_ms: int
-    """For `sale_not_open`: milliseconds until the sale opens."""
-    shortages: List[Shortage]
-    """For `insufficient_stock`: every product that is short, in the order of the lines."""
-    total_amount: str
-    """Sum of the lines as decimal text."""
