@@ -50,6 +50,8 @@ REFUSALS = re.compile(
     "|must be later than the opens_at field"
     "|it must be at most max_per_(order|user), which is"
     "|must be among .* with a user_id"
+    # Lines of a refund that the order does not have, or not so many units of.
+    "|lines field is invalid"
     # A settlement as paid names the payment.
     "|provider ref field is required"
     # Finer than a millisecond, or before 1970.
