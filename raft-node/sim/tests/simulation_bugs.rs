@@ -77,7 +77,6 @@ found! {
     a_leader_that_leads_although_its_disk_hangs: StalledLeads,
     an_entry_lost_between_handed_out_and_read_back: ReadBackLoses,
     a_clock_that_takes_an_hour_of_sleep_at_once: ClockStepAtOnce,
-    a_raise_that_asks_no_learner: LearnersNotAsked,
     a_directory_put_back_that_is_believed: PutBackBelieved,
     a_moved_node_that_is_not_heard: MovedNotHeard,
     a_sale_that_opens_too_late: SaleOpensLate,

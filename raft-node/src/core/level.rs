@@ -71,12 +71,6 @@ impl Core {
 
     fn all_speak(&self, to: u32) -> Result<(), Refusal> {
         for member in self.members.members.iter().map(|member| member.id) {
-            #[cfg(feature = "simulation")]
-            if crate::planted::is_planted(crate::planted::Bug::LearnersNotAsked)
-                && self.members.learners.contains(&member)
-            {
-                continue;
-            }
             if member == self.node {
                 continue;
             }
