@@ -281,7 +281,7 @@ fn a_reference_belongs_to_one_order_as_long_as_that_is_stored() {
     assert_eq!(machine.state.order_by_reference("cart 7"), Some(first));
     assert_eq!(machine.state.order_by_reference("cart 8"), None);
     assert_eq!(machine.order(first).reference.as_deref(), Some("cart 7"));
-    // It is a part of what the key means.
+    // The meaning of the key includes it.
     let same = Command::PlaceOrder(named("cart 7", keyed("k", &[(1, 1)])));
     assert_eq!(machine.run(same), Outcome::Replayed(first));
     for other in [keyed("k", &[(1, 1)]), named("cart 8", keyed("k", &[(1, 1)]))] {
