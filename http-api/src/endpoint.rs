@@ -231,7 +231,7 @@ impl Endpoint {
 pub(crate) fn is_admin(path: &str) -> bool {
     let rest = path.strip_prefix("/api/v1").or_else(|| path.strip_prefix("/api"));
     let first = rest.unwrap_or(path).trim_start_matches('/').split('/').next();
-    first.is_some_and(|first| ["cluster", "auth", "audit", "metrics"].contains(&first))
+    first.is_some_and(|first| ["cluster", "auth", "audit", "admin", "metrics"].contains(&first))
 }
 
 /// A group of endpoints about one thing: a tag of the OpenAPI document.

@@ -173,6 +173,7 @@ fn allow(endpoints: &[(Route, &Endpoint)]) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::auth::Scope;
 
     const METHODS: [Method; 9] = [
         Method::GET,
@@ -230,6 +231,25 @@ mod tests {
         ("/api/v1/cluster/accept-clock", "an accepted clock stays"),
         ("/api/v1/admin/log-filter", "the same filter again does no harm"),
     ];
+
+    #[test]
+    fn what_only_operators_may_do_is_on_their_port_alone() {
+        for (_, endpoint) in endpoints() {
+            let for_operators = matches!(
+                endpoint.access.scope(),
+                Some(
+                    Scope::ClusterRead
+                        | Scope::ClusterJoin
+                        | Scope::ClusterAdmin
+                        | Scope::Backup
+                        | Scope::AuthAdmin
+                        | Scope::MetricsRead
+                )
+            );
+            let is_hidden = endpoint.is_admin();
+            assert!(is_hidden || !for_operators, "{} {}", endpoint.method, endpoint.path);
+        }
+    }
 
     #[test]
     fn every_write_takes_a_key_or_needs_none() {

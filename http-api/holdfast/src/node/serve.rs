@@ -44,8 +44,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: SocketAddr,
     /// Listen for operators on this address, with a few connections of its own that no flood of
-    /// clients takes. `/cluster`, `/auth`, `/audit` and `/metrics` are then nowhere else, so
-    /// `--join` of other nodes has to name it
+    /// clients takes. `/cluster`, `/auth`, `/audit`, `/admin` and `/metrics` are then nowhere else,
+    /// so `--join` of other nodes has to name it
     #[arg(long, value_name = "ADDR")]
     pub(crate) admin: Option<SocketAddr>,
     /// Listen for the other nodes on this address
