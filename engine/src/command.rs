@@ -406,8 +406,8 @@ pub struct CreateHold {
     pub user: Option<UserId>,
     /// As in [`PlaceOrder::lines`].
     pub lines: Vec<Line>,
-    /// The time to live, in milliseconds, at least 1. The meaning of the request includes it, unless
-    /// the client left it to the server.
+    /// The time to live, in milliseconds, at least 1. The meaning of the request includes it,
+    /// unless the client left it to the server.
     pub ttl_ms: u64,
     /// Idempotency key, 1 to 255 printable characters.
     pub key: Option<Box<str>>,

@@ -36,7 +36,7 @@ pub(crate) async fn set(call: &Call<'_>) -> Result<Reply, Failure> {
         return Ok(shown(log));
     };
     if let Err(error) = log.set(&filter, Duration::from_secs(seconds)) {
-        return Err(Failure::field("filter", format!("is no filter: {error}.")));
+        return Err(Failure::field("filter", format!("The filter field is no filter: {error}.")));
     }
     tracing::info!(%filter, seconds, trace_id = %call.trace, "log filter changed");
     Ok(shown(log))
